@@ -1,0 +1,41 @@
+"""A spiking network that learns by backpropagation, defined once and the same on every back end.
+
+The algorithm is that of "Deep Spiking Networks" (P. O'Connor and M. Welling, 2016,
+arXiv:1602.08323).
+"""
+
+from spikebp_plugins.backends import Backend, UnsupportedError, available_backends
+from spikebp_plugins.checkpoint import Checkpoint, load
+from spikebp_plugins.datasets import Dataset, load_dataset
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.operations import Operations
+from spikebp_plugins.quantization import (
+    incremental_dot_product,
+    incremental_outer_product,
+    rectified_spiking_quantization,
+    spiking_stream_quantization,
+    spiking_vector_quantization,
+)
+from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.trace import Difference, Trace, compare
+
+__all__ = [
+    "Backend",
+    "Checkpoint",
+    "Dataset",
+    "Difference",
+    "Operations",
+    "Simulator",
+    "SpikingMLP",
+    "Trace",
+    "UnsupportedError",
+    "available_backends",
+    "compare",
+    "incremental_dot_product",
+    "incremental_outer_product",
+    "load",
+    "load_dataset",
+    "rectified_spiking_quantization",
+    "spiking_stream_quantization",
+    "spiking_vector_quantization",
+]

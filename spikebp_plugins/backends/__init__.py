@@ -1,0 +1,14 @@
+"""Back ends: what computes a network, and how one is found by name."""
+
+from spikebp_plugins.backends.base import Backend, Outcome, Recording, UnsupportedError
+from spikebp_plugins.backends.registry import available_backends, get_backend, parse_backend
+
+__all__ = [
+    "Backend",
+    "Outcome",
+    "Recording",
+    "UnsupportedError",
+    "available_backends",
+    "get_backend",
+    "parse_backend",
+]

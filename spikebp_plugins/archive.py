@@ -1,0 +1,96 @@
+"""Archives of arrays: the same bytes for the same arrays, written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PathLike = str | os.PathLike[str]
+
+#: The earliest date that a zip file can hold; a real one would make equal states unequal files.
+NO_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def write_archive(path: PathLike, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays to an uncompressed npz file.
+
+    NumPy's own ``savez`` may stamp the time and the platform into the file. The file appears under
+    its name only when it is complete, so an interrupted write leaves an earlier file as it was.
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            _write_zip(file, arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp keeps the file private; what users save is as readable as their other files.
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, target)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(name)
+        raise
+
+
+def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an npz file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    kind : str
+        What the file should be, for the message.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is truncated, damaged, or no archive of plain arrays.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {
+                name.removesuffix(".npy"): _read_array(archive.read(name))
+                for name in archive.namelist()
+            }
+    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError) as error:
+        raise ValueError(f"{os.fspath(path)} is not a readable {kind}: {error}") from error
+
+
+def _write_zip(file: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            np.lib.format.write_array(  # type: ignore[no-untyped-call]
+                buffer, np.ascontiguousarray(little_endian).reshape(array.shape), allow_pickle=False
+            )
+            entry = zipfile.ZipInfo(f"{name}.npy", NO_DATE)
+            entry.create_system = 3
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, buffer.getvalue())
+
+
+def _read_array(data: bytes) -> NDArray[Any]:
+    array: NDArray[Any] = np.lib.format.read_array(  # type: ignore[no-untyped-call]
+        io.BytesIO(data), allow_pickle=False
+    )
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current

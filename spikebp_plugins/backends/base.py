@@ -1,0 +1,132 @@
+"""What a back end is: the interface that a simulator drives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.batch import Batch
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.errors import one_of, wrong_argument
+from spikebp_plugins.operations import Operations
+from spikebp_plugins.state import LearningState
+
+
+class UnsupportedError(NotImplementedError):
+    """A back end cannot run a definition; the message says why."""
+
+
+class Recording(NamedTuple):
+    """Spikes and errors of some samples, as a `Trace` holds them.
+
+    Attributes
+    ----------
+    spikes : list of ndarray of shape (n_samples, n_steps, n_units), int64
+        Of layers 0..L.
+    errors : list of ndarray of shape (n_samples, n_steps, n_units), int64, or None
+        Of layers 1..L after the gate, with None at index 0; None for prediction.
+    step_scores : ndarray of shape (n_samples, n_steps, n_outputs)
+        The running scores after each step.
+    """
+
+    spikes: list[NDArray[np.int64]]
+    errors: list[Any] | None
+    step_scores: NDArray[np.float64]
+
+
+class Outcome(NamedTuple):
+    """What a back end returns for a block of samples.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_samples, n_outputs)
+        The scores of each sample.
+    recording : Recording or None
+        Spikes and errors, if they were asked for.
+    """
+
+    scores: NDArray[np.float64]
+    recording: Recording | None
+
+
+class Backend(ABC):
+    """A network on one engine.
+
+    A back end receives checked blocks of samples and keeps the learning state between them. After
+    any exception its state is that of a sample boundary: nothing that was learned before is lost.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    state : LearningState
+        Where to start from.
+    **options
+        Options of the back end, already checked against `options`.
+
+    Attributes
+    ----------
+    operations : Operations
+        Synaptic operations of all samples so far.
+    """
+
+    #: The options that the back end takes, with the values allowed for each; the first is the
+    #: default.
+    options: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+
+    #: The option that a bare word after the colon of "name:word" stands for.
+    main_option: ClassVar[str | None] = None
+
+    def __init__(self, net: SpikingMLP, state: LearningState) -> None:
+        self.net = net
+        self.operations = Operations()
+
+    @classmethod
+    def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
+        """Return why this back end cannot run a definition, or None if it can."""
+        return None
+
+    @property
+    @abstractmethod
+    def state(self) -> LearningState:
+        """What has been learned so far."""
+
+    @abstractmethod
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+
+    @abstractmethod
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing."""
+
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to hand over at a time.
+
+        Progress is shown and Ctrl-C is served between blocks.
+        """
+        return 100
+
+    def close(self) -> None:  # noqa: B027
+        """Release what the engine holds; called once."""
+
+
+def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a back end, the defaults included.
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown or has a value that is not allowed.
+    """
+    for option, value in options.items():
+        if option not in cls.options:
+            allowed = one_of(cls.options) if cls.options else "left out: there are none"
+            raise wrong_argument(f"an option of back end {name!r}", allowed, repr(option))
+        if value not in cls.options[option]:
+            allowed = one_of(cls.options[option])
+            raise wrong_argument(f"{option} of back end {name!r}", allowed, repr(value))
+    return {option: values[0] for option, values in cls.options.items()} | dict(options)

@@ -1,0 +1,65 @@
+"""The back end `reference`: the step rules as they are written, in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spikebp_plugins.backends.base import Backend, Outcome, Recording
+from spikebp_plugins.batch import Batch
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.reference import SampleRecord, run_sample
+from spikebp_plugins.state import LearningState
+
+
+class ReferenceBackend(Backend):
+    """The executable specification: slow, and right by inspection."""
+
+    def __init__(self, net: SpikingMLP, state: LearningState) -> None:
+        super().__init__(net, state)
+        self._state = state
+
+    @property
+    def state(self) -> LearningState:
+        """What has been learned so far."""
+        return self._state
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+        return self._show(batch, record)
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing."""
+        return self._show(batch, record)
+
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to hand over at a time."""
+        return 10
+
+    def _show(self, batch: Batch, record: bool) -> Outcome:
+        x = batch.inputs()
+        y = None if batch.y is None else batch.targets()
+        records = []
+        for i in range(len(batch)):
+            target = None if y is None else y[i]
+            # One assignment: an interrupt leaves the state of one sample boundary or the next.
+            self._state, shown = run_sample(self.net, self._state, x[i], target, batch.n_steps)
+            self.operations += shown.operations
+            records.append(shown)
+        scores = np.stack([shown.step_scores[-1] for shown in records])
+        return Outcome(scores, recording_of(self.net, records) if record else None)
+
+
+def recording_of(net: SpikingMLP, records: list[SampleRecord]) -> Recording:
+    """Return the records of samples, stacked into the arrays of a trace."""
+    layers = range(net.n_layers + 1)
+    steps = [shown.steps for shown in records]
+    spikes = [np.array([[sent.k[l] for sent in sample] for sample in steps]) for l in layers]
+    errors: list[Any] | None = None
+    if steps[0][0].e is not None:
+        errors = [None]
+        errors += [
+            np.array([[sent.e[l] for sent in s if sent.e] for s in steps]) for l in layers[1:]
+        ]
+    return Recording(spikes, errors, np.stack([shown.step_scores for shown in records]))

@@ -1,0 +1,85 @@
+"""Finding back ends: by entry points alone, loaded only when one is asked for."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from spikebp_plugins.backends.base import Backend
+from spikebp_plugins.errors import one_of, wrong_argument
+
+GROUP: Final = "spikebp_plugins.backends"
+
+
+def available_backends() -> dict[str, EntryPoint]:
+    """Return the entry points of all installed back ends by name, without loading any."""
+    return {point.name: point for point in sorted(entry_points(group=GROUP))}
+
+
+def get_backend(name: str) -> type[Backend]:
+    """Load a back end.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the entry-point group ``spikebp_plugins.backends``.
+
+    Raises
+    ------
+    ValueError
+        If no installed distribution offers it.
+    ImportError
+        If it is installed but what it needs is not.
+    TypeError
+        If the entry point is no `Backend`.
+    """
+    points = available_backends()
+    if name not in points:
+        raise wrong_argument("backend", one_of(points), repr(name))
+    cls = points[name].load()
+    if not (isinstance(cls, type) and issubclass(cls, Backend)):
+        raise TypeError(f"back end {name!r} must be a subclass of Backend; got {cls!r}")
+    return cls
+
+
+def parse_backend(text: str) -> tuple[str, dict[str, str]]:
+    """Split the one-word form of a back end into its name and options.
+
+    Parameters
+    ----------
+    text : str
+        ``"name"``, ``"name:value"`` for the back end's main option, or
+        ``"name:option=value,option=value"``.
+
+    Returns
+    -------
+    name : str
+        The name of the back end.
+    options : dict of str
+        Its options, not yet checked.
+
+    Raises
+    ------
+    ValueError
+        If the text has another form, or a bare value is given to a back end without a main option.
+
+    Examples
+    --------
+    >>> parse_backend("compiled")
+    ('compiled', {})
+    """
+    if not isinstance(text, str):
+        raise wrong_argument("backend", "a name", repr(text))
+    name, colon, rest = text.partition(":")
+    if not colon:
+        return name, {}
+    options = {}
+    for part in rest.split(","):
+        option, equals, value = part.partition("=")
+        if not equals:
+            main, value = get_backend(name).main_option, option
+            if main is None:
+                raise wrong_argument("backend", f"'{name}' or '{name}:option=value'", repr(text))
+            option = main
+        options[option] = value
+    return name, options

@@ -1,0 +1,317 @@
+"""The definition of a network: everything that changes a number, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, fields
+from numbers import Integral, Real
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.errors import ArgumentError, one_of, wrong_argument
+
+#: The allowed values of every field that is a choice.
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "timing": ("immediate",),
+    "input_coding": ("values", "spikes"),
+    "update": ("fractional", "outer"),
+    "spikes": ("graded", "binary"),
+    "arithmetic": ("fixed", "float64", "float32"),
+    "backward_init": ("carry", "zero", "uniform"),
+    "feedback": ("transpose", "random"),
+}
+
+#: ``fraction_bits=None`` takes the smallest of these for which the rate is exact enough.
+AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
+RATE_TOLERANCE: Final = 0.01
+
+#: RandomState takes 32 bits, and random feedback draws from ``seed + 1``.
+LARGEST_SEED: Final = 2**32 - 2
+
+
+@dataclass(frozen=True, repr=False)
+class SpikingMLP:
+    r"""A multi-layer perceptron of spiking units that learns by backpropagation.
+
+    Layers 0..L are joined by weights :math:`W_l` of shape :math:`(n_{l-1}, n_l)` without bias. A
+    sample is shown for T steps; ``docs/semantics.md`` states what happens in each.
+
+    The definition holds every number that decides a result, and is the same on every back end.
+    It is immutable, hashable, and compares by value.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Units in layers 0 (the input) to L (the output); at least two layers.
+    n_steps : int, default=10
+        T, the steps for which a sample is shown.
+    learning_rate : float, default=0.01
+        :math:`\eta` of stochastic gradient descent; a step's update is scaled by
+        :math:`\eta / T^2`.
+    timing : {"immediate"}, default="immediate"
+        A spike crosses the whole network within its step.
+    input_coding : {"values", "spikes"}, default="values"
+        Whether `x` holds values that layer 0 quantizes, or the signed spike counts of layer 0.
+    input_scale : float, default=1.0
+        Layer 0 quantizes ``x * input_scale``: ``1/255`` for 8-bit pixels.
+    update : {"fractional", "outer"}, default="fractional"
+        Weights change at every step, or once at the end of a sample.
+    spikes : {"graded", "binary"}, default="graded"
+        Whether a unit may send several spikes in one step.
+    arithmetic : {"fixed", "float64", "float32"}, default="fixed"
+        Exact fixed point, equal on all back ends, or floating point.
+    fraction_bits : int or None, default=None
+        f of the grid :math:`2^{-f}` of fixed arithmetic, 1 to 40. None takes the smallest of 12
+        to 40 that holds the rate to within 1 %. The attribute says what came out.
+    backward_init : {"carry", "zero", "uniform"}, default="carry"
+        Backward potentials at the start of a training sample: kept from the one before, zero, or
+        drawn anew.
+    feedback : {"transpose", "random"}, default="transpose"
+        Errors travel through the transposed weights (backpropagation) or through fixed random
+        ones (feedback alignment).
+    seed : int, default=0
+        Seed of the initial weights, of random feedback and of drawn backward potentials.
+
+    Raises
+    ------
+    ValueError
+        If a field has a value that is not allowed, or the rate rounds to zero on the grid.
+
+    Examples
+    --------
+    >>> net = SpikingMLP((784, 300, 300, 10))
+    >>> net.fraction_bits, net.effective_learning_rate
+    (17, 0.009918212890625)
+    """
+
+    layer_sizes: tuple[int, ...]
+    _: KW_ONLY
+    n_steps: int = 10
+    learning_rate: float = 0.01
+    timing: str = "immediate"
+    input_coding: str = "values"
+    input_scale: float = 1.0
+    update: str = "fractional"
+    spikes: str = "graded"
+    arithmetic: str = "fixed"
+    fraction_bits: int | None = None
+    backward_init: str = "carry"
+    feedback: str = "transpose"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        # Frozen, so each field is replaced by its plain Python form in this one place.
+        def settle(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        settle("layer_sizes", _layer_sizes(self.layer_sizes))
+        settle("n_steps", _integer("n_steps", self.n_steps, 1))
+        settle("learning_rate", _positive("learning_rate", self.learning_rate))
+        settle("input_scale", _positive("input_scale", self.input_scale))
+        settle("seed", _integer("seed", self.seed, 0, LARGEST_SEED))
+        for name, allowed in CHOICES.items():
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in allowed:
+                raise wrong_argument(name, one_of(allowed), repr(value))
+        settle("fraction_bits", self._settled_fraction_bits())
+
+    def _settled_fraction_bits(self) -> int | None:
+        if self.arithmetic != "fixed":
+            if self.fraction_bits is not None:
+                allowed = f"None with arithmetic={self.arithmetic!r}"
+                raise wrong_argument("fraction_bits", allowed, repr(self.fraction_bits))
+            return None
+        rate = self._real_rate
+        if self.fraction_bits is None:
+            return _automatic_fraction_bits(rate)
+        bits = _integer("fraction_bits", self.fraction_bits, 1, 40)
+        if _rate_units(rate, bits) == 0:
+            smallest = 0.5 * 2.0**-bits * self.n_steps**2
+            raise wrong_argument(
+                "learning_rate",
+                f"above {smallest:.3g} with fraction_bits={bits} and n_steps={self.n_steps} "
+                "(smaller ones round to zero on the grid)",
+                repr(self.learning_rate),
+            )
+        return bits
+
+    @property
+    def _real_rate(self) -> float:
+        return self.learning_rate / self.n_steps**2
+
+    @property
+    def n_layers(self) -> int:
+        """L, the number of layers with weights."""
+        return len(self.layer_sizes) - 1
+
+    @property
+    def n_inputs(self) -> int:
+        """Units of layer 0."""
+        return self.layer_sizes[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Units of layer L."""
+        return self.layer_sizes[-1]
+
+    @property
+    def weight_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shapes of :math:`W_1` to :math:`W_L`."""
+        return tuple(zip(self.layer_sizes[:-1], self.layer_sizes[1:], strict=True))
+
+    @property
+    def feedback_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shapes of the backward weights :math:`B_2` to :math:`B_L`, that is (n_l, n_{l-1})."""
+        return tuple((n_out, n_in) for n_in, n_out in self.weight_shapes[1:])
+
+    @property
+    def rate_units(self) -> int | None:
+        """The integer r with rate = r * 2**-f in fixed arithmetic; None in floating point."""
+        if self.fraction_bits is None:
+            return None
+        return _rate_units(self._real_rate, self.fraction_bits)
+
+    @property
+    def rate(self) -> float:
+        """The factor of a step's update: r * 2**-f in fixed arithmetic, else eta / T**2."""
+        if self.fraction_bits is None:
+            return self._real_rate
+        return math.ldexp(_rate_units(self._real_rate, self.fraction_bits), -self.fraction_bits)
+
+    @property
+    def effective_learning_rate(self) -> float:
+        """The learning rate that :attr:`rate` amounts to, rate * T**2."""
+        return self.learning_rate if self.fraction_bits is None else self.rate * self.n_steps**2
+
+    def init_weights(self) -> list[NDArray[np.float64]]:
+        """Draw the initial weights.
+
+        Returns
+        -------
+        list of ndarray of shape (n_in, n_out)
+            :math:`W_1` to :math:`W_L`, from ``RandomState(seed)`` in turn, standard normal times
+            0.01, not yet rounded to the grid.
+        """
+        random = np.random.RandomState(self.seed)
+        return [random.standard_normal(shape) * 0.01 for shape in self.weight_shapes]
+
+    def init_feedback(self) -> list[NDArray[np.float64]]:
+        r"""Draw the fixed backward weights of ``feedback="random"``.
+
+        Returns
+        -------
+        list of ndarray of shape (n_out, n_in)
+            :math:`B_2` to :math:`B_L`, from ``RandomState(seed + 1)`` in turn, standard normal
+            divided by :math:`\sqrt{n_l}`, not yet rounded to the grid.
+        """
+        random = np.random.RandomState(self.seed + 1)
+        return [
+            random.standard_normal(shape) / math.sqrt(shape[0]) for shape in self.feedback_shapes
+        ]
+
+    def replace(self, **changes: Any) -> SpikingMLP:
+        """Return a definition with some fields changed.
+
+        ``fraction_bits`` is chosen anew if the present value is the automatic choice, so that a
+        changed rate finds its own grid.
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if "fraction_bits" not in changes and self._has_automatic_fraction_bits:
+            values["fraction_bits"] = None
+        return type(self)(**_known_fields(values | changes))
+
+    @property
+    def _has_automatic_fraction_bits(self) -> bool:
+        if self.fraction_bits is None:
+            return True
+        try:
+            return self.fraction_bits == _automatic_fraction_bits(self._real_rate)
+        except ArgumentError:
+            return False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain Python values that JSON can hold."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return values | {"layer_sizes": list(self.layer_sizes)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SpikingMLP:
+        """Return the definition that :meth:`to_dict` described.
+
+        Raises
+        ------
+        ValueError
+            If a field is unknown, missing or wrong.
+        """
+        if "layer_sizes" not in values:
+            raise wrong_argument("values", "a mapping with 'layer_sizes'", sorted(values))
+        return cls(**_known_fields(values))
+
+    def __repr__(self) -> str:
+        # The sizes, the three numbers that everyone asks for, and whatever is not the default.
+        always = ("n_steps", "learning_rate", "fraction_bits")
+        parts = [repr(self.layer_sizes)]
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if field.name in always or value != field.default:
+                parts.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _known_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    names = [field.name for field in fields(SpikingMLP)]
+    for name in values:
+        if name not in names:
+            raise wrong_argument("a field of SpikingMLP", one_of(names), repr(name))
+    return dict(values)
+
+
+def _layer_sizes(value: Any) -> tuple[int, ...]:
+    allowed = "a sequence of at least two positive integers"
+    if isinstance(value, (str, bytes)):
+        raise wrong_argument("layer_sizes", allowed, repr(value))
+    try:
+        sizes = tuple(value)
+    except TypeError:
+        raise wrong_argument("layer_sizes", allowed, repr(value)) from None
+    if len(sizes) < 2 or not all(_is_integer(size) and size >= 1 for size in sizes):
+        raise wrong_argument("layer_sizes", allowed, repr(value))
+    return tuple(int(size) for size in sizes)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+
+
+def _integer(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
+    if not _is_integer(value) or value < lowest or (highest is not None and value > highest):
+        bounds = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        raise wrong_argument(name, f"an integer {bounds}", repr(value))
+    return int(value)
+
+
+def _positive(name: str, value: Any) -> float:
+    is_real = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    if not is_real or not math.isfinite(value) or value <= 0:
+        raise wrong_argument(name, "a positive finite number", repr(value))
+    return float(value)
+
+
+def _rate_units(rate: float, bits: int) -> int:
+    return round(math.ldexp(rate, bits))
+
+
+def _automatic_fraction_bits(rate: float) -> int:
+    for bits in AUTOMATIC_FRACTION_BITS:
+        rounded = math.ldexp(_rate_units(rate, bits), -bits)
+        if abs(rounded - rate) <= RATE_TOLERANCE * rate:
+            return bits
+    raise wrong_argument(
+        "learning_rate",
+        "large enough for learning_rate / n_steps**2 to be within 1 % of a multiple of 2**-40 "
+        "(give fraction_bits to accept a coarser rate)",
+        f"learning_rate / n_steps**2 = {rate!r}",
+    )

@@ -1,0 +1,252 @@
+"""The step rules in plain NumPy: the executable specification of every back end.
+
+Each function takes a state and returns the next one; nothing is changed in place. The names are
+those of ``docs/semantics.md``: L layers with weights W, feedback B, potentials phi, spikes k,
+drive s, input counts c, backward potentials psi, errors e and their sums E. Tuples are indexed by
+layer, so those that start at layer 1 hold None at index 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.arithmetic import Integers, Reals, arithmetic_of, check_counts
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.operations import Operations, count_operations
+from spikebp_plugins.quantization import rectified, signed
+from spikebp_plugins.state import LearningState, drawn_backward_potentials
+
+#: One entry for each layer; None where the layer has none.
+Layers = tuple[Any, ...]
+
+
+class SampleState(NamedTuple):
+    """The state that lasts for one sample, each attribute a tuple indexed by layer.
+
+    Attributes
+    ----------
+    phi : tuple of ndarray
+        Potentials of layers 0..L.
+    phi_y : ndarray of shape (n_outputs,)
+        Potential of the target.
+    s : tuple of ndarray
+        Summed drive of layers 1..L.
+    c : tuple of ndarray
+        Net input counts: signed spikes of layers 0..L-1 so far.
+    E : tuple of ndarray
+        Summed errors of layers 1..L.
+    """
+
+    phi: tuple[Reals, ...]
+    phi_y: Reals
+    s: Layers
+    c: tuple[Integers, ...]
+    E: Layers
+
+
+class Step(NamedTuple):
+    """What one step sent: spikes k of layers 0..L, and errors e of layers 1..L or None."""
+
+    k: tuple[Integers, ...]
+    e: Layers | None
+
+
+class SampleRecord(NamedTuple):
+    """What one sample showed.
+
+    Attributes
+    ----------
+    steps : list of Step
+        Spikes and errors of each step.
+    step_scores : ndarray of shape (n_steps, n_outputs)
+        The running scores after each step.
+    operations : Operations
+        The synaptic operations it took.
+    """
+
+    steps: list[Step]
+    step_scores: NDArray[np.float64]
+    operations: Operations
+
+
+def open_sample(net: SpikingMLP) -> SampleState:
+    """Return the state at the start of a sample: everything zero."""
+    dtype = arithmetic_of(net).dtype
+    sizes = net.layer_sizes
+    zeros = [np.zeros(size, dtype) for size in sizes]
+    counts = [np.zeros(size, np.int64) for size in sizes]
+    return SampleState(
+        phi=tuple(zeros),
+        phi_y=zeros[-1],
+        s=(None, *zeros[1:]),
+        c=tuple(counts[:-1]),
+        E=(None, *counts[1:]),
+    )
+
+
+def open_training(net: SpikingMLP, learning: LearningState) -> LearningState:
+    """Return the state with the backward potentials that a training sample starts from."""
+    if net.backward_init == "carry":
+        return learning
+    if net.backward_init == "zero":
+        psi = tuple(np.zeros_like(psi_l) for psi_l in learning.backward_potentials)
+    else:
+        psi = drawn_backward_potentials(net, learning.samples_seen)
+    return learning._replace(backward_potentials=psi)
+
+
+def step(
+    net: SpikingMLP,
+    learning: LearningState,
+    sample: SampleState,
+    x: NDArray[Any],
+    y: Reals | None,
+) -> tuple[LearningState, SampleState, Step]:
+    """Advance a sample by one step.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    learning : LearningState
+        Weights and backward potentials.
+    sample : SampleState
+        The sample so far.
+    x : ndarray of shape (n_inputs,)
+        Values on the grid, or signed spike counts with ``input_coding="spikes"``.
+    y : ndarray of shape (n_outputs,) or None
+        Target on the grid; None learns nothing in this step.
+
+    Returns
+    -------
+    learning, sample : LearningState, SampleState
+        Both after the step.
+    sent : Step
+        The spikes and errors of the step.
+
+    Raises
+    ------
+    OverflowError
+        If a value leaves the range of the arithmetic.
+    """
+    number = arithmetic_of(net)
+    binary = net.spikes == "binary"
+    L = net.n_layers
+    W: Layers = (None, *learning.weights)
+    phi, s, c = list(sample.phi), list(sample.s), list(sample.c)
+    k = [x] * (L + 1)
+
+    # 1. The input fires.
+    if net.input_coding == "values":
+        k[0], phi[0] = signed(number.check(phi[0] + x, "potential", 0), binary)
+    c[0] = check_counts(c[0] + check_counts(k[0], 0), 0)
+
+    # 2. The wave goes forward.
+    for l in range(1, L + 1):
+        s[l] = number.add_spikes(s[l], k[l - 1], W[l], "summed drive", l)
+        phi[l] = number.add_spikes(phi[l], k[l - 1], W[l], "potential", l)
+        k[l], phi[l] = rectified(phi[l], binary)
+        if l < L:
+            c[l] = check_counts(c[l] + k[l], l)
+
+    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c))
+    if y is None:
+        return learning, sample, Step(tuple(k), None)
+
+    # 3. The output is compared with the target.
+    e: list[Any] = [None] * (L + 1)
+    m, phi_y = signed(number.check(sample.phi_y + y, "target potential", L), binary)
+    e[L] = np.where(s[L] < 0, 0, k[L] - m)
+
+    # 4. The errors go backward, through the weights as they stood at the start of the step.
+    B: Layers = (None, None, *(learning.feedback or (w.T for w in learning.weights[1:])))
+    psi: list[Any] = [None, *learning.backward_potentials]
+    for l in range(L, 1, -1):
+        psi[l - 1] = number.add_spikes(psi[l - 1], e[l], B[l], "backward potential", l - 1)
+        spent, psi[l - 1] = signed(psi[l - 1], binary)
+        e[l - 1] = np.where(s[l - 1] < 0, 0, spent)
+
+    # 5. The weights learn, now or at the end of the sample.
+    learning = learning._replace(backward_potentials=tuple(psi[1:]))
+    if net.update == "fractional":
+        learning = _descend(net, learning, sample.c, e)
+    else:
+        E = (None, *(sample.E[l] + e[l] for l in range(1, L + 1)))
+        sample = sample._replace(E=E)
+    return learning, sample._replace(phi_y=phi_y), Step(tuple(k), tuple(e))
+
+
+def close_training(net: SpikingMLP, learning: LearningState, sample: SampleState) -> LearningState:
+    """Return the state after a training sample: the outer update, and one more sample seen."""
+    if net.update == "outer":
+        learning = _descend(net, learning, sample.c, sample.E)
+    return learning._replace(samples_seen=learning.samples_seen + 1)
+
+
+def _descend(
+    net: SpikingMLP, learning: LearningState, c: Sequence[Integers], e: Sequence[Any]
+) -> LearningState:
+    number = arithmetic_of(net)
+    W: Layers = (None, *learning.weights)
+    descended = (number.descend(W[l], c[l - 1], e[l], l) for l in range(1, net.n_layers + 1))
+    return learning._replace(weights=tuple(descended))
+
+
+def run_sample(
+    net: SpikingMLP, learning: LearningState, x: NDArray[Any], y: Reals | None, n_steps: int
+) -> tuple[LearningState, SampleRecord]:
+    """Show one sample, and learn from it if there is a target.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    learning : LearningState
+        Weights and backward potentials.
+    x : ndarray of shape (1, n_inputs) or (n_steps, n_inputs)
+        Input on the grid (or spike counts), the same at all steps or one row a step.
+    y : ndarray of shape (1, n_outputs) or (n_steps, n_outputs), or None
+        Target on the grid; None predicts, which leaves `learning` as it is.
+    n_steps : int
+        The steps to show.
+    """
+    training = y is not None
+    sample = open_sample(net)
+    if training:
+        learning = open_training(net, learning)
+    steps, step_scores = [], np.empty((n_steps, net.n_outputs))
+    updates = 0
+    for t in range(n_steps):
+        y_t = None if y is None else y[t % len(y)]
+        learning, sample, sent = step(net, learning, sample, x[t % len(x)], y_t)
+        steps.append(sent)
+        step_scores[t] = sample.s[-1].astype(np.float64) / (t + 1)
+        if sent.e is not None and net.update == "fractional":
+            updates += _weights_changed(sample.c, sent.e)
+    if training:
+        learning = close_training(net, learning, sample)
+        if net.update == "outer":
+            updates = _weights_changed(sample.c, sample.E)
+    operations = _operations(net, steps, updates, training)
+    return learning, SampleRecord(steps, step_scores, operations)
+
+
+def _weights_changed(c: Sequence[Integers], e: Sequence[Any]) -> int:
+    pairs = zip(c, e[1:], strict=True)
+    return sum(int(np.count_nonzero(a)) * int(np.count_nonzero(b)) for a, b in pairs)
+
+
+def _operations(net: SpikingMLP, steps: list[Step], updates: int, training: bool) -> Operations:
+    def total(counts: Any) -> int:
+        return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])
+
+    layers = range(net.n_layers + 1)
+    spikes = [sum(total(sent.k[l]) for sent in steps) for l in layers]
+    errors = [0] * len(layers)
+    for l in layers[1:]:
+        errors[l] = sum(total(sent.e[l]) for sent in steps if sent.e is not None)
+    return count_operations(net, spikes, errors, updates, shown=1, trained=int(training))

@@ -1,0 +1,265 @@
+"""The simulator: what a user holds while a network learns."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.archive import PathLike
+from spikebp_plugins.backends.base import Backend, Outcome, UnsupportedError, check_options
+from spikebp_plugins.backends.registry import get_backend, parse_backend
+from spikebp_plugins.batch import Batch, check_batch
+from spikebp_plugins.checkpoint import Checkpoint
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.operations import Operations
+from spikebp_plugins.progress import progress_bar
+from spikebp_plugins.state import LearningState, initial_state
+from spikebp_plugins.trace import Trace
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Simulator:
+    """A network that learns on one back end.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    backend : str, default="compiled"
+        Name of an installed back end, with options behind a colon if any: ``"brian2:numpy"``.
+    weights : sequence of array-like of shape (n_in, n_out) or None, default=None
+        Initial weights, rounded to the grid; None takes ``net.init_weights()``.
+    feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
+        Backward weights :math:`B_2` to :math:`B_L` for a definition with ``feedback="random"``,
+        rounded to the grid; None takes ``net.init_feedback()``.
+    **options
+        Options of the back end.
+
+    Raises
+    ------
+    ValueError
+        If an argument has a value that is not allowed.
+    UnsupportedError
+        If the back end cannot run the definition; the message says why.
+    ImportError
+        If the back end needs a package that is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> net = SpikingMLP((4, 8, 2), seed=1)
+    >>> with Simulator(net, backend="reference") as sim:
+    ...     scores = sim.train(np.eye(4), [0, 1, 0, 1])
+    >>> scores.shape
+    (4, 2)
+    """
+
+    def __init__(
+        self,
+        net: SpikingMLP,
+        backend: str = "compiled",
+        weights: Any = None,
+        *,
+        feedback: Any = None,
+        **options: Any,
+    ) -> None:
+        if not isinstance(net, SpikingMLP):
+            raise wrong_argument("net", "a SpikingMLP", repr(net))
+        self._start(net, initial_state(net, weights, feedback), backend, options)
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, backend: str = "compiled", **options: Any
+    ) -> Self:
+        """Return a simulator that goes on exactly where a checkpoint was made."""
+        simulator = cls.__new__(cls)
+        simulator._start(checkpoint.net, checkpoint.state, backend, options)
+        return simulator
+
+    def _start(
+        self, net: SpikingMLP, state: LearningState, backend: str, options: dict[str, Any]
+    ) -> None:
+        self.net = net
+        self.backend, parsed = parse_backend(backend)
+        cls = get_backend(self.backend)
+        options = check_options(cls, self.backend, parsed | options)
+        reason = cls.unsupported(net, **options)
+        if reason is not None:
+            raise UnsupportedError(f"back end {self.backend!r} cannot run this network: {reason}")
+        self._engine: Backend | None = cls(net, state, **options)
+        self._final = (state, Operations())
+
+    def train(self, x: Any, y: Any, *, record: bool = False, progress: bool | None = None) -> Any:
+        """Learn from samples, one at a time and in order.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+            Input, constant or changing from step to step. With ``input_coding="spikes"`` integers
+            of the second shape.
+        y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
+                (n_samples, n_steps, n_outputs)
+            Integer labels, which stand for one-hot targets, or real targets.
+        record : bool, default=False
+            Whether to return every spike and error.
+        progress : bool or None, default=None
+            Whether to show a progress bar; None shows one for long work on a terminal.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs) or Trace
+            The scores that each sample reached while it was learned, or with `record` a trace.
+
+        Raises
+        ------
+        ValueError
+            If `x` or `y` is not allowed; nothing has changed then.
+        OverflowError
+            If a value leaves the range of the arithmetic. What was learned from the samples
+            before (on some back ends: from the blocks before) is kept.
+        """
+        engine = self._open_engine()
+        if y is None:
+            raise wrong_argument("y", "an array of targets", "None")
+        batch = check_batch(self.net, x, y)
+        return self._run(engine, batch, record, progress)
+
+    def predict(
+        self,
+        x: Any,
+        *,
+        n_steps: int | None = None,
+        record: bool = False,
+        progress: bool | None = None,
+    ) -> Any:
+        """Show samples without learning.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+            Input, as for `train`.
+        n_steps : int or None, default=None
+            Steps for which to show each sample; None takes those of the definition.
+        record : bool, default=False
+            Whether to return every spike.
+        progress : bool or None, default=None
+            Whether to show a progress bar; None shows one for long work on a terminal.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs) or Trace
+            The scores, whose largest says the class (the lowest index wins a tie), or with
+            `record` a trace with ``errors=None``.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not allowed.
+        OverflowError
+            If a value leaves the range of the arithmetic.
+        """
+        engine = self._open_engine()
+        batch = check_batch(self.net, x, n_steps=n_steps)
+        return self._run(engine, batch, record, progress)
+
+    def _run(self, engine: Backend, batch: Batch, record: bool, progress: bool | None) -> Any:
+        show = engine.predict if batch.y is None else engine.train
+        outcomes = []
+        with progress_bar(len(batch), batch.y is not None, progress) as bar:
+            for block in batch.blocks(engine.block_size(batch.n_steps)):
+                outcomes.append(show(block, record))
+                bar.update(len(block))
+        scores = _joined([outcome.scores for outcome in outcomes], (0, self.net.n_outputs))
+        return self._trace(batch, scores, outcomes) if record else scores
+
+    def _trace(self, batch: Batch, scores: NDArray[np.float64], outcomes: list[Outcome]) -> Trace:
+        recordings = [outcome.recording for outcome in outcomes if outcome.recording is not None]
+        sizes, T = self.net.layer_sizes, batch.n_steps
+
+        def layers(kind: str, first: int) -> list[Any]:
+            return [
+                _joined([getattr(r, kind)[l] for r in recordings], (0, T, sizes[l]), np.int64)
+                for l in range(first, len(sizes))
+            ]
+
+        return Trace(
+            spikes=layers("spikes", 0),
+            errors=None if batch.y is None else [None, *layers("errors", 1)],
+            step_scores=_joined([r.step_scores for r in recordings], (0, T, sizes[-1])),
+            scores=scores,
+            weights=self.weights,
+        )
+
+    @property
+    def weights(self) -> list[NDArray[np.float64]]:
+        """Copies of the weights :math:`W_1` to :math:`W_L`, each of shape (n_in, n_out)."""
+        return [np.array(matrix, np.float64) for matrix in self._snapshot()[0].weights]
+
+    @property
+    def samples_seen(self) -> int:
+        """Training samples so far, those before a checkpoint included."""
+        return self._snapshot()[0].samples_seen
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown by this simulator."""
+        return self._snapshot()[1]
+
+    def checkpoint(self) -> Checkpoint:
+        """Return definition and learning state, to go on from anywhere."""
+        return Checkpoint(self.net, self._snapshot()[0])
+
+    def save(self, path: PathLike) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that exists is replaced.
+        """
+        self.checkpoint().save(path)
+
+    def close(self) -> None:
+        """Release what the back end holds; what was learned stays readable."""
+        if self._engine is not None:
+            self._final = self._snapshot()
+            engine, self._engine = self._engine, None
+            engine.close()
+
+    def _snapshot(self) -> tuple[LearningState, Operations]:
+        if self._engine is None:
+            return self._final
+        return self._engine.state, self._engine.operations
+
+    def _open_engine(self) -> Backend:
+        if self._engine is None:
+            raise RuntimeError(
+                "this simulator is closed; go on with simulator.checkpoint().simulate()"
+            )
+        return self._engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.net!r}, backend={self.backend!r})"
+
+
+def _joined(
+    parts: list[NDArray[Any]], empty: tuple[int, ...], dtype: type = np.float64
+) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(empty, dtype)
