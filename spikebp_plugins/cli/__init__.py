@@ -1,0 +1,77 @@
+"""The command line: ``spikebp train``, ``predict``, ``backends`` and ``demo``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from spikebp_plugins.cli.backends import backends
+from spikebp_plugins.cli.demo import demo
+from spikebp_plugins.cli.options import ARGUMENTS
+from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line
+from spikebp_plugins.cli.predict import predict
+from spikebp_plugins.cli.train import train
+
+__all__ = ["app", "main"]
+
+
+class Commands(TyperGroup):
+    """Commands whose errors are one line on stderr, and that remember how they were called."""
+
+    # Typed loosely: the context's class has another home in each generation of Typer.
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Keep the arguments for the line that says how to go on after Ctrl-C."""
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; exit with 2 after an error and with 130 after Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # The reader of a pipe has left, which Typer handles in silence.
+            raise
+        except EXPECTED_ERRORS as error:
+            typer.echo(f"error: {one_line(error)}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    name="spikebp",
+    cls=Commands,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, predict, backends, demo):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"spikebp-plugins {version('spikebp-plugins')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """A spiking network that learns by backpropagation, the same on every back end."""
+
+
+def main() -> None:
+    """Run the command line; the console entry point."""
+    app(prog_name="spikebp")

@@ -1,0 +1,101 @@
+"""Options that commands share, and what their values stand for."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from spikebp_plugins.datasets import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
+from spikebp_plugins.definition import CHOICES, SpikingMLP
+from spikebp_plugins.errors import one_of, wrong_argument
+
+#: Where a context keeps the arguments that the program was called with.
+ARGUMENTS: Final = "spikebp_plugins.arguments"
+
+DEFAULTS: Final = {field.name: field.default for field in fields(SpikingMLP)}
+
+
+def _field(name: str, text: str, *spellings: str, shown: str | None = None) -> Any:
+    """Return the option for a field of the definition; None says that it was not given."""
+    allowed = CHOICES.get(name)
+    return typer.Option(
+        *spellings,
+        f"--{name.replace('_', '-')}",
+        help=text,
+        metavar="|".join(allowed) if allowed else None,
+        show_default=str(DEFAULTS[name]) if shown is None else shown,
+        rich_help_panel="Network",
+    )
+
+
+Steps = Annotated[int | None, _field("n_steps", "Steps that a sample is shown.", "--steps")]
+Rate = Annotated[float | None, _field("learning_rate", "Rate of gradient descent.", "--rate")]
+Timing = Annotated[str | None, _field("timing", "When spikes travel.")]
+InputCoding = Annotated[
+    str | None, _field("input_coding", "Form of the input; data sets are values.")
+]
+InputScale = Annotated[
+    float | None, _field("input_scale", "Factor for pixels, which are 0 to 1 without it.")
+]
+Update = Annotated[
+    str | None, _field("update", "Change weights at every step, or once a sample.")
+]
+Spikes = Annotated[str | None, _field("spikes", "Several spikes of a unit in a step, or one.")]
+Arithmetic = Annotated[
+    str | None, _field("arithmetic", "Fixed point, equal on all back ends, or floating point.")
+]
+FractionBits = Annotated[
+    int | None,
+    _field("fraction_bits", "Bits after the point, 1 to 40.", shown="from the rate"),
+]
+BackwardInit = Annotated[
+    str | None, _field("backward_init", "Backward potentials at the start of a sample.")
+]
+Feedback = Annotated[
+    str | None, _field("feedback", "Errors return through the weights, or random ones.")
+]
+Seed = Annotated[
+    int | None, _field("seed", "Seed of initial weights, and of the order of samples.")
+]
+
+DatasetName = Annotated[
+    str,
+    typer.Option("--dataset", metavar="|".join(DATASET_NAMES), help="Images to learn from."),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--folder", help=f"Folder that holds the data set's files; else ${FOLDER_VARIABLE}."
+    ),
+]
+BackendName = Annotated[
+    str,
+    typer.Option(
+        "--backend", help="Back end, with options behind a colon; see `spikebp backends`."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def load_images(name: str, folder: Path | None, net: SpikingMLP | None = None) -> Dataset:
+    """Return a data set in the form that a network was made for.
+
+    Pixels stay 8-bit, except for a network with ``input_scale=1.0``: that is what
+    `load_dataset` gives with pixels from 0 to 1.
+    """
+    if name not in DATASET_NAMES:
+        raise wrong_argument("dataset", one_of(DATASET_NAMES), repr(name))
+    is_made_for_unit_pixels = net is not None and net.input_scale == 1.0
+    return load_dataset(name, folder=folder, raw=not is_made_for_unit_pixels)
+
+
+def check_takes_images(net: SpikingMLP) -> None:
+    """Raise ValueError if a network does not take the values that an image has."""
+    if net.input_coding != "values":
+        raise ValueError(
+            f"input_coding={net.input_coding!r} needs spikes as input, but the pixels of image "
+            "data sets are values"
+        )

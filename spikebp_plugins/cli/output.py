@@ -1,0 +1,144 @@
+"""What commands print, and the figures that they have in common."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from spikebp_plugins.operations import Operations
+from spikebp_plugins.simulator import Simulator
+
+#: What the package raises when a request cannot be met. Anything else is a bug, whose traceback
+#: is shown.
+EXPECTED_ERRORS: Final = (
+    ValueError,
+    TypeError,
+    OverflowError,
+    ImportError,
+    OSError,
+    NotImplementedError,
+)
+
+
+class Effort:
+    """Time and operations of some calls of a simulator, and of nothing around them.
+
+    Parameters
+    ----------
+    sim : Simulator
+        The simulator.
+
+    Attributes
+    ----------
+    seconds : float
+        Time that the calls took.
+    operations : Operations
+        Operations that they took.
+    """
+
+    def __init__(self, sim: Simulator) -> None:
+        self._sim = sim
+        self.seconds = 0.0
+        self.operations = Operations()
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Add what the calls within the ``with`` block take."""
+        before = self._sim.operations
+        start = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - start
+        self.operations += self._sim.operations - before
+
+    def per_sample(self) -> dict[str, float | None]:
+        """Return the means over samples; None where there were no samples."""
+        operations = self.operations
+        totals = {
+            "seconds_per_sample": self.seconds,
+            "spikes_per_sample": operations.spikes,
+            "synaptic_operations_per_sample": operations.total,
+            "dense_operations_per_sample": operations.dense,
+        }
+        n = operations.samples
+        return {name: total / n if n else None for name, total in totals.items()}
+
+
+def error_percent(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
+    """Return how many percent of samples the scores put into a wrong class."""
+    return 100 * int(np.count_nonzero(scores.argmax(axis=1) != y)) / len(y)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's message without line breaks."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def check_folder(path: Path | None) -> None:
+    """Raise FileNotFoundError, before any work is done, if a file could not be written there."""
+    if path is not None and not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
+
+
+def print_epoch(epoch: int, epochs: int, text: str, as_json: bool) -> None:
+    """Print a line for an epoch, counted from 0; with JSON on stdout it goes to stderr."""
+    typer.echo(f"epoch {epoch + 1:>{len(str(epochs))}}/{epochs}: {text}", err=as_json)
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """Print one JSON object."""
+    typer.echo(json.dumps(values, indent=2, allow_nan=False))
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str | None = None
+) -> None:
+    """Print a table; the columns of numbers are the ones with a name after the first."""
+    # Imported here because it takes longer than all that `--version` does.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # Text, because brackets in a string would be taken for markup.
+    table = Table(title=Text(title), caption=caption and Text(caption), show_header=any(columns))
+    for column in columns:
+        table.add_column(Text(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def percent(value: float) -> str:
+    """Return an error in percent as text."""
+    return f"{value:.2f} %"
+
+
+def count(value: float | None) -> str:
+    """Return a mean count as text."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds is None:
+        return "-"
+    for unit, factor in (("s", 1.0), ("ms", 1e3)):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def ratio(part: float | None, whole: float | None) -> str:
+    """Return the quotient of two counts as text."""
+    return "-" if part is None or not whole else f"{part / whole:.2f}"

@@ -1,0 +1,301 @@
+"""The command ``spikebp train``."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from spikebp_plugins.checkpoint import Checkpoint, load
+from spikebp_plugins.cli import options
+from spikebp_plugins.cli.output import (
+    Effort,
+    check_folder,
+    count,
+    duration,
+    error_percent,
+    percent,
+    print_epoch,
+    print_json,
+    print_table,
+    ratio,
+)
+from spikebp_plugins.datasets import Dataset
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.state import initial_state
+
+HIDDEN_LAYERS: Final = (200, 200)
+INTERRUPTED: Final = Path("spikebp-interrupted.npz")
+
+
+def train(
+    context: typer.Context,
+    dataset: options.DatasetName = "digits",
+    folder: options.Folder = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples", min=1, help="Only the first N training samples.", show_default="all"
+        ),
+    ] = None,
+    epochs: Annotated[
+        int,
+        typer.Option(
+            "--epochs", min=0, help="Epochs in the life of the network, before --resume included."
+        ),
+    ] = 5,
+    shuffle: Annotated[
+        bool, typer.Option(" /--no-shuffle", help="Keep the order of samples in every epoch.")
+    ] = True,
+    backend: options.BackendName = "compiled",
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="Go on from this checkpoint.")
+    ] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Write a checkpoint here after every epoch.")
+    ] = None,
+    as_json: options.Json = False,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            "--layers",
+            metavar="N,N,...",
+            help="Sizes of hidden layers; may be empty.",
+            show_default=",".join(map(str, HIDDEN_LAYERS)),
+            rich_help_panel="Network",
+        ),
+    ] = None,
+    n_steps: options.Steps = None,
+    learning_rate: options.Rate = None,
+    timing: options.Timing = None,
+    input_coding: options.InputCoding = None,
+    input_scale: options.InputScale = None,
+    update: options.Update = None,
+    spikes: options.Spikes = None,
+    arithmetic: options.Arithmetic = None,
+    fraction_bits: options.FractionBits = None,
+    backward_init: options.BackwardInit = None,
+    feedback: options.Feedback = None,
+    seed: options.Seed = None,
+) -> None:
+    """Train a network on a data set, or go on training one.
+
+    Ctrl-C saves a checkpoint and says how to go on. A run that was interrupted and resumed ends
+    in the very same checkpoint as one that was not.
+    """
+    given = {
+        "n_steps": n_steps,
+        "learning_rate": learning_rate,
+        "timing": timing,
+        "input_coding": input_coding,
+        "update": update,
+        "spikes": spikes,
+        "arithmetic": arithmetic,
+        "fraction_bits": fraction_bits,
+        "backward_init": backward_init,
+        "feedback": feedback,
+        "seed": seed,
+    }
+    wanted = {name: value for name, value in given.items() if value is not None}
+    check_folder(save)
+    hidden = None if layers is None else _hidden_sizes(layers)
+    start = None if resume is None else load(resume)
+    data = options.load_images(dataset, folder, start and start.net)
+    if start is None:
+        wanted["input_scale"] = data.input_scale * (1.0 if input_scale is None else input_scale)
+        wanted["layer_sizes"] = _layer_sizes(data, HIDDEN_LAYERS if hidden is None else hidden)
+        start = _fresh(wanted)
+    else:
+        if input_scale is not None:
+            wanted["input_scale"] = data.input_scale * input_scale
+        old = start.net.layer_sizes[1:-1]
+        wanted["layer_sizes"] = _layer_sizes(data, old if hidden is None else hidden)
+        _check_agrees(start, wanted, str(resume))
+    options.check_takes_images(start.net)
+    course = Course(
+        x=data.x_train[:samples],
+        y=data.y_train[:samples],
+        x_test=data.x_test,
+        y_test=data.y_test,
+        epochs=epochs,
+        seed=start.net.seed if shuffle else None,
+    )
+    with start.simulate(backend) as sim:
+        try:
+            results = _run(sim, course, save, as_json)
+        except KeyboardInterrupt:
+            path = INTERRUPTED if save is None else save
+            _save_interrupted(sim, course, path, context.meta[options.ARGUMENTS])
+            raise typer.Exit(130) from None
+    report = {"backend": backend, "dataset": dataset, **results}
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report, save)
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """What a network is to learn, and in which order.
+
+    Attributes
+    ----------
+    x, y : ndarray
+        Training samples and labels.
+    x_test, y_test : ndarray
+        Test samples and labels.
+    epochs : int
+        How often each training sample is shown in the life of the network.
+    seed : int or None
+        Seed of the order; None keeps the samples in order.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[np.int64]
+    x_test: NDArray[Any]
+    y_test: NDArray[np.int64]
+    epochs: int
+    seed: int | None
+
+    def order(self, epoch: int) -> NDArray[Any]:
+        """Return the order of samples in an epoch."""
+        return np.arange(len(self.x)) if self.seed is None else shuffled(
+            len(self.x), self.seed, epoch
+        )
+
+
+def shuffled(n_samples: int, seed: int, epoch: int) -> NDArray[Any]:
+    """Return an order that depends on seed and epoch alone, so that any epoch can be resumed."""
+    return np.random.RandomState([seed, epoch]).permutation(n_samples)
+
+
+def _run(sim: Simulator, course: Course, save: Path | None, as_json: bool) -> dict[str, Any]:
+    """Train to the end of the course and return what came out."""
+    sim.predict(course.x[:1])  # compiles, before the clock starts
+    effort, errors = Effort(sim), []
+    n, total = len(course.x), course.epochs * len(course.x)
+    while sim.samples_seen < total:
+        epoch, position = divmod(sim.samples_seen, n)
+        rest = course.order(epoch)[position:]
+        with effort.measured():
+            sim.train(course.x[rest], course.y[rest])
+        if save is not None:
+            sim.save(save)
+        errors.append(error_percent(sim.predict(course.x_test), course.y_test))
+        print_epoch(epoch, course.epochs, f"test error {percent(errors[-1])}", as_json)
+    if save is not None:
+        sim.save(save)
+    net = sim.net
+    return {
+        "layers": list(net.layer_sizes),
+        "epochs": course.epochs,
+        "n_steps": net.n_steps,
+        "learning_rate": net.learning_rate,
+        "effective_learning_rate": net.effective_learning_rate,
+        "fraction_bits": net.fraction_bits,
+        "seed": net.seed,
+        "definition": net.to_dict(),
+        "samples_seen": sim.samples_seen,
+        "samples_trained": effort.operations.samples,
+        "test_error": error_percent(sim.predict(course.x_test), course.y_test),
+        "train_error": error_percent(sim.predict(course.x), course.y),
+        "test_error_by_epoch": errors,
+        **effort.per_sample(),
+    }
+
+
+def _hidden_sizes(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        allowed = "sizes of hidden layers, positive integers separated by commas"
+        raise wrong_argument("layers", allowed, repr(text))
+    return tuple(int(part) for part in parts)
+
+
+def _layer_sizes(data: Dataset, hidden: tuple[int, ...]) -> tuple[int, ...]:
+    return (data.x_train.shape[1], *hidden, data.n_classes)
+
+
+def _fresh(fields: Mapping[str, Any]) -> Checkpoint:
+    net = SpikingMLP(**fields)
+    return Checkpoint(net, initial_state(net))
+
+
+def _check_agrees(checkpoint: Checkpoint, wanted: Mapping[str, Any], path: str) -> None:
+    """Raise ValueError if options that were given contradict the checkpoint's definition."""
+    # Not by load(path, net=...): that would also name fields which only follow from others.
+    there = {name: getattr(checkpoint.net, name) for name in wanted}
+    changes = ", ".join(
+        f"{name} is {there[name]!r} there and {value!r} here"
+        for name, value in wanted.items()
+        if value != there[name]
+    )
+    if changes:
+        raise ValueError(f"{path} is a checkpoint of another definition: {changes}")
+
+
+def _save_interrupted(sim: Simulator, course: Course, path: Path, arguments: list[str]) -> None:
+    with _without_interrupts():
+        sim.save(path)
+        command = shlex.join(
+            ["spikebp", *_without_resume(arguments), "--resume", str(path)]
+        )
+        total = course.epochs * len(course.x)
+        typer.echo(
+            f"interrupted: {path} holds the network after {sim.samples_seen} of {total} samples; "
+            f"go on with: {command}",
+            err=True,
+        )
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C: whoever presses it twice does not want to lose the checkpoint."""
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _without_resume(arguments: list[str]) -> list[str]:
+    kept = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--resume":
+            next(remaining)
+        elif not argument.startswith("--resume="):
+            kept.append(argument)
+    return kept
+
+
+def _print_report(report: Mapping[str, Any], save: Path | None) -> None:
+    operations = report["synaptic_operations_per_sample"]
+    dense = report["dense_operations_per_sample"]
+    rows = [
+        ("layers", "-".join(map(str, report["layers"]))),
+        ("steps", str(report["n_steps"])),
+        ("learning rate", f"{report['effective_learning_rate']:.4g}"),
+        ("samples trained", f"{report['samples_trained']:,}"),
+        ("test error", percent(report["test_error"])),
+        ("training error", percent(report["train_error"])),
+        ("time per sample", duration(report["seconds_per_sample"])),
+        ("spikes per sample", count(report["spikes_per_sample"])),
+        ("synaptic operations per sample", count(operations)),
+        ("dense operations per sample", count(dense)),
+        ("synaptic / dense", ratio(operations, dense)),
+    ]
+    if save is not None:
+        rows.append(("checkpoint", str(save)))
+    title = f"{report['dataset']}, {report['epochs']} epochs on {report['backend']}"
+    print_table(title, ("", ""), rows)

@@ -1,0 +1,36 @@
+"""What every back end must pass: the same integers as the reference, for every option.
+
+A back-end author runs the suite from a shell::
+
+    python -m spikebp_plugins.conformance NAME
+
+or in pytest, with one test for each pair of check and case::
+
+    from spikebp_plugins.conformance import parametrize
+
+    @parametrize("NAME")
+    def test_conformance(conformance_test):
+        conformance_test.run()
+
+A definition that the back end declares as unsupported must raise `UnsupportedError` with the
+declared reason; such a test ends as unsupported, with that reason.
+"""
+
+from spikebp_plugins.conformance.cases import CASES, Case
+from spikebp_plugins.conformance.suite import (
+    ConformanceTest,
+    Result,
+    conformance_tests,
+    parametrize,
+    run_conformance,
+)
+
+__all__ = [
+    "CASES",
+    "Case",
+    "ConformanceTest",
+    "Result",
+    "conformance_tests",
+    "parametrize",
+    "run_conformance",
+]

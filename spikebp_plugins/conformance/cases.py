@@ -1,0 +1,175 @@
+"""The definitions and data that a back end is tried on, each for one feature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from spikebp_plugins.definition import SpikingMLP
+
+#: Samples to train on and samples to predict.
+N_TRAIN: Final = 8
+N_TEST: Final = 4
+
+
+class Data(NamedTuple):
+    """Samples of a case: to train on, with targets, and to predict."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    x_test: NDArray[Any]
+
+
+Inputs = Callable[[SpikingMLP, RandomState, int], NDArray[Any]]
+
+
+def constant_values(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
+    """Values of either sign, some of them zero, the same at all steps."""
+    x = random.uniform(-1.0, 2.0, (n, net.n_inputs))
+    return np.where(random.uniform(size=x.shape) < 0.3, 0.0, x)
+
+
+def changing_values(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
+    """Values that change from step to step."""
+    return random.uniform(-2.0, 3.0, (n, net.n_steps, net.n_inputs))
+
+
+def pixels(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
+    """8-bit pixels."""
+    return random.randint(0, 256, (n, net.n_inputs)).astype(np.uint8)
+
+
+def sixteenths(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
+    """Multiples of 1/16, with which floating point is exact."""
+    return random.randint(-16, 33, (n, net.n_inputs)) / 16
+
+
+def spike_counts(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
+    """Spike counts of another network or of events."""
+    largest = 1 if net.spikes == "binary" else 3
+    return random.randint(-largest, largest + 1, (n, net.n_steps, net.n_inputs))
+
+
+def silence(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
+    """No input at all."""
+    return np.zeros((n, net.n_inputs))
+
+
+def labels(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
+    """Integer labels."""
+    return random.randint(0, net.n_outputs, n)
+
+
+def real_targets(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
+    """Real targets, more than one spike a step among them, and negative ones."""
+    return random.uniform(-1.0, 3.0, (n, net.n_outputs))
+
+
+def changing_targets(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
+    """Targets that change from step to step."""
+    return random.uniform(-1.0, 3.0, (n, net.n_steps, net.n_outputs))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A definition with data that bring its rules to work.
+
+    Attributes
+    ----------
+    feature : str
+        What the case is for.
+    net : SpikingMLP
+        The definition.
+    inputs, targets : callable
+        Functions of (net, random, n) that make n samples.
+    weight_scale : float
+        Standard deviation of the initial weights; large enough for every layer to fire.
+    weight_bits : int or None
+        Round the initial weights to this many fraction bits.
+    """
+
+    feature: str
+    net: SpikingMLP
+    inputs: Inputs = constant_values
+    targets: Inputs = labels
+    weight_scale: float = 0.6
+    weight_bits: int | None = field(default=None)
+
+    def __str__(self) -> str:
+        return self.feature.replace(" ", "-")
+
+    def weights(self) -> list[NDArray[np.float64]]:
+        """Return the initial weights."""
+        random = RandomState(self.net.seed + 17)
+        drawn = [
+            random.standard_normal(shape) * self.weight_scale for shape in self.net.weight_shapes
+        ]
+        if self.weight_bits is None:
+            return drawn
+        return [np.ldexp(np.rint(np.ldexp(w, self.weight_bits)), -self.weight_bits) for w in drawn]
+
+    def data(self) -> Data:
+        """Return the samples."""
+        random = RandomState(self.net.seed + 23)
+        x, x_test = self.inputs(self.net, random, N_TRAIN), self.inputs(self.net, random, N_TEST)
+        return Data(x, self.targets(self.net, random, N_TRAIN), x_test)
+
+
+def _net(*layer_sizes: int, **changes: Any) -> SpikingMLP:
+    return SpikingMLP(layer_sizes, **({"n_steps": 7, "learning_rate": 0.5} | changes))
+
+
+def _float_case(arithmetic: str, **changes: Any) -> Case:
+    # T = 4 and a rate of 2**-8 with dyadic weights and inputs: every float operation is exact,
+    # so that equality can be asked for also here.
+    name = f"{arithmetic} arithmetic" + "".join(f", {value}" for value in changes.values())
+    net = _net(9, 8, 6, 3, n_steps=4, learning_rate=2.0**-4, arithmetic=arithmetic, **changes)
+    return Case(name, net, inputs=sixteenths, weight_bits=6)
+
+
+CASES: Final[tuple[Case, ...]] = (
+    *(
+        Case(f"{depth} layers of weights", _net(*(9, 8, 7, 6, 5, 4)[:depth], 3, seed=depth))
+        for depth in range(1, 7)
+    ),
+    Case("layers of one unit", _net(1, 1, 1, seed=1)),
+    Case("one step", _net(9, 8, 3, n_steps=1)),
+    Case("many steps", _net(9, 8, 3, n_steps=40)),
+    Case("input changing from step to step", _net(9, 8, 3), inputs=changing_values),
+    Case("8-bit pixels", _net(9, 8, 3, input_scale=1 / 255), inputs=pixels),
+    Case("spike counts as input", _net(9, 8, 3, input_coding="spikes"), inputs=spike_counts),
+    Case("no input", _net(9, 8, 3), inputs=silence),
+    Case("real targets", _net(9, 8, 3), targets=real_targets),
+    Case("targets changing from step to step", _net(9, 8, 3), targets=changing_targets),
+    Case("outer update", _net(9, 8, 6, 3, update="outer", learning_rate=0.1)),
+    Case("binary spikes", _net(9, 8, 6, 3, spikes="binary"), targets=real_targets),
+    Case(
+        "binary spikes, outer update, changing input and targets",
+        _net(9, 8, 6, 3, spikes="binary", update="outer"),
+        inputs=changing_values,
+        targets=changing_targets,
+    ),
+    Case(
+        "binary spike counts as input",
+        _net(9, 8, 3, spikes="binary", input_coding="spikes"),
+        inputs=spike_counts,
+    ),
+    Case("backward potentials zeroed", _net(9, 8, 6, 3, backward_init="zero")),
+    Case("backward potentials drawn", _net(9, 8, 6, 3, backward_init="uniform", seed=5)),
+    Case(
+        "backward potentials drawn, binary spikes",
+        _net(9, 8, 6, 5, 3, backward_init="uniform", spikes="binary"),
+        targets=real_targets,
+    ),
+    Case("random feedback", _net(9, 8, 6, 3, feedback="random")),
+    Case("random feedback, outer update", _net(9, 8, 6, 3, feedback="random", update="outer")),
+    Case("1 fraction bit", _net(9, 8, 3, n_steps=1, learning_rate=0.5, fraction_bits=1)),
+    Case("40 fraction bits", _net(9, 8, 6, 3, learning_rate=0.5, fraction_bits=40)),
+    *(_float_case(arithmetic) for arithmetic in ("float64", "float32")),
+    *(_float_case("float64", **{name: v}) for name, v in (("update", "outer"), ("spikes", "binary"))),
+)

@@ -1,0 +1,104 @@
+"""Running the checks: by hand, from a shell, or as tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from spikebp_plugins.backends.base import UnsupportedError, check_options
+from spikebp_plugins.backends.registry import get_backend, parse_backend
+from spikebp_plugins.conformance.cases import CASES, Case
+from spikebp_plugins.conformance.checks import CHECKS
+from spikebp_plugins.simulator import Simulator
+
+
+class Result(NamedTuple):
+    """How a test ended: "passed", "failed" or "unsupported", and why."""
+
+    test: ConformanceTest
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConformanceTest:
+    """One check of one case on one back end.
+
+    Attributes
+    ----------
+    backend : str
+        The back end, with options behind a colon if any.
+    check : callable
+        The function of (backend, case) that raises AssertionError on a failure.
+    case : Case
+        Definition and data.
+    """
+
+    backend: str
+    check: Callable[[str, Case], None]
+    case: Case
+
+    def __str__(self) -> str:
+        return f"{self.backend}-{self.check.__name__}-{self.case}"
+
+    def run(self) -> str | None:
+        """Run the test.
+
+        Returns
+        -------
+        str or None
+            None if the check passed, or why the back end does not support the case.
+
+        Raises
+        ------
+        AssertionError
+            If the back end failed, or does not refuse what it declares as unsupported.
+        """
+        reason = unsupported_reason(self.backend, self.case)
+        if reason is None:
+            self.check(self.backend, self.case)
+            return None
+        if not reason.strip():
+            raise AssertionError("a back end must say why it does not support a definition")
+        try:
+            Simulator(self.case.net, self.backend).close()
+        except UnsupportedError as error:
+            if reason in str(error):
+                return reason
+            raise AssertionError(f"the error hides the reason {reason!r}: {error}") from error
+        raise AssertionError(f"declared as unsupported ({reason}), but it was accepted")
+
+
+def unsupported_reason(backend: str, case: Case) -> str | None:
+    """Return why a back end does not support a case, or None if it does."""
+    name, options = parse_backend(backend)
+    cls = get_backend(name)
+    return cls.unsupported(case.net, **check_options(cls, name, options))
+
+
+def conformance_tests(*backends: str) -> Iterator[ConformanceTest]:
+    """Yield every test of the suite for some back ends."""
+    for backend in backends:
+        for case in CASES:
+            for check in CHECKS:
+                yield ConformanceTest(backend, check, case)
+
+
+def run_conformance(backend: str) -> Iterator[Result]:
+    """Run the suite against an installed back end and yield each result."""
+    for test in conformance_tests(backend):
+        try:
+            reason = test.run()
+        except Exception as error:
+            yield Result(test, "failed", f"{type(error).__name__}: {error}")
+        else:
+            yield Result(test, "passed" if reason is None else "unsupported", reason or "")
+
+
+def parametrize(*backends: str) -> Any:
+    """Return a pytest decorator for a test function with the argument `conformance_test`."""
+    import pytest
+
+    tests = list(conformance_tests(*backends))
+    return pytest.mark.parametrize("conformance_test", tests, ids=str)

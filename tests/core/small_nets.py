@@ -1,0 +1,51 @@
+"""Networks and samples small enough for the reference, and lively enough to test something."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from spikebp_plugins import Simulator, SpikingMLP
+
+#: The engines of the core; fixed arithmetic alone where time matters: Numba compiles once for it.
+ENGINES = ("reference", "compiled")
+
+
+def small_net(layer_sizes=(3, 5, 4, 2), **changes):
+    return SpikingMLP(layer_sizes, **({"n_steps": 4, "learning_rate": 0.5} | changes))
+
+
+def lively_weights(net, seed=1):
+    """Weights with which all layers spike."""
+    random = np.random.RandomState(seed)
+    return [random.standard_normal(shape) * 0.7 for shape in net.weight_shapes]
+
+
+def samples(net, n_samples, seed=2):
+    """Return values (or spikes) for layer 0, and labels."""
+    random = np.random.RandomState(seed)
+    if net.input_coding == "spikes":
+        x = random.randint(-1, 2, (n_samples, net.n_steps, net.n_inputs))
+    else:
+        x = random.uniform(-0.5, 2, (n_samples, net.n_inputs))
+    return x, random.randint(0, net.n_outputs, n_samples)
+
+
+def lively_simulator(net, backend="reference"):
+    return Simulator(net, backend, lively_weights(net))
+
+
+def checkpoint_bytes(holder):
+    """Return the file that a simulator or a checkpoint saves."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "state.npz"
+        holder.save(path)
+        return path.read_bytes()
+
+
+def assert_all_equal(first, second):
+    """Hold two sequences of arrays to be equal, types included."""
+    assert len(first) == len(second)
+    for a, b in zip(first, second, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b, strict=True)

@@ -1,0 +1,66 @@
+"""Random definitions, weights, inputs and targets for property tests."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from spikebp_plugins import SpikingMLP
+
+
+RATES = (0.01, 0.1, 0.5, 2.0, 1e-4)
+
+
+@st.composite
+def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES):
+    depth = draw(st.integers(1, max_depth))
+    sizes = draw(st.lists(st.integers(1, max_width), min_size=depth + 1, max_size=depth + 1))
+    n_steps = draw(st.integers(1, max_steps))
+    learning_rate = draw(st.sampled_from(rates))
+    # A given grid may be too coarse for the rate; None always finds one here.
+    grids = [None] + [f for f in (17, 24, 33, 40) if learning_rate / n_steps**2 > 2.0**-f]
+    return SpikingMLP(
+        sizes,
+        n_steps=n_steps,
+        learning_rate=learning_rate,
+        input_coding=draw(st.sampled_from(["values", "values", "spikes"])),
+        input_scale=draw(st.sampled_from([1.0, 1 / 255, 3.7])),
+        update=draw(st.sampled_from(["fractional", "outer"])),
+        spikes=draw(st.sampled_from(["graded", "binary"])),
+        fraction_bits=draw(st.sampled_from(grids)),
+        backward_init=draw(st.sampled_from(["carry", "zero", "uniform"])),
+        feedback=draw(st.sampled_from(["transpose", "random"])),
+        seed=draw(st.integers(0, 2**20)),
+    )
+
+
+def random_weights(net, random, scale):
+    return [random.standard_normal(shape) * scale for shape in net.weight_shapes]
+
+
+@st.composite
+def experiments(draw, magnitudes=(1.0,), scales=(0.05, 0.5, 1.5), **limits):
+    """A definition with weights, training samples, targets and test samples."""
+    net = draw(definitions(**limits))
+    random = np.random.RandomState(draw(st.integers(0, 2**31)))
+    weights = random_weights(net, random, draw(st.sampled_from(scales)))
+    n = draw(st.integers(1, 4))
+    magnitude = draw(st.sampled_from(magnitudes))
+    x, x_test = (inputs(net, random, n, magnitude, draw(st.booleans())) for _ in range(2))
+    kind = draw(st.sampled_from(["labels", "constant", "changing"]))
+    return net, weights, x, targets(net, random, n, kind, magnitude), x_test
+
+
+def inputs(net, random, n, magnitude, changing):
+    timed = (n, net.n_steps, net.n_inputs)
+    if net.input_coding == "spikes":
+        most = 1 if net.spikes == "binary" else max(2, int(min(2 * magnitude, 2**61)))
+        return random.randint(-most, most + 1, timed, dtype=np.int64)
+    shape = timed if changing else (n, net.n_inputs)
+    x = random.uniform(-1.5, 2.5, shape) * magnitude / net.input_scale
+    return np.where(random.uniform(size=shape) < 0.3, 0.0, x)
+
+
+def targets(net, random, n, kind, magnitude):
+    if kind == "labels":
+        return random.randint(0, net.n_outputs, n)
+    shape = (n, net.n_outputs) if kind == "constant" else (n, net.n_steps, net.n_outputs)
+    return random.uniform(-1.5, 2.5, shape) * magnitude

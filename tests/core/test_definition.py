@@ -1,0 +1,406 @@
+"""What a definition accepts, refuses and settles."""
+
+import copy
+import json
+import math
+import pickle
+from dataclasses import FrozenInstanceError, fields
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.errors import ArgumentError
+
+SIZES = (3, 5, 4, 2)
+
+OTHERS = [
+    {},
+    {"n_steps": 7, "learning_rate": 0.3, "seed": 5},
+    {"input_coding": "spikes", "update": "outer", "spikes": "binary"},
+    {"arithmetic": "float32", "input_scale": 1 / 255},
+    {"arithmetic": "float64", "backward_init": "zero"},
+    {"fraction_bits": 22, "backward_init": "uniform", "feedback": "random"},
+]
+
+POSITIVE = "a positive finite number"
+AT_LEAST_TWO = "a sequence of at least two positive integers"
+SEEDS = "an integer from 0 to 4294967294"
+
+
+def refused(**values):
+    """Return the message with which a definition is refused."""
+    sizes = values.pop("layer_sizes", SIZES)
+    with pytest.raises(ArgumentError) as caught:
+        SpikingMLP(sizes, **values)
+    # Whether "ten" has a wrong type or a wrong value is not the caller's to know.
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, TypeError)
+    return str(caught.value)
+
+
+def test_the_defaults():
+    assert SpikingMLP(SIZES).to_dict() == {
+        "layer_sizes": [3, 5, 4, 2],
+        "n_steps": 10,
+        "learning_rate": 0.01,
+        "timing": "immediate",
+        "input_coding": "values",
+        "input_scale": 1.0,
+        "update": "fractional",
+        "spikes": "graded",
+        "arithmetic": "fixed",
+        "fraction_bits": 17,
+        "backward_init": "carry",
+        "feedback": "transpose",
+        "seed": 0,
+    }
+
+
+def test_all_but_the_sizes_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        SpikingMLP(SIZES, 10)
+
+
+def test_shapes_follow_from_the_sizes():
+    net = SpikingMLP(SIZES)
+    assert (net.n_layers, net.n_inputs, net.n_outputs) == (3, 3, 2)
+    assert net.weight_shapes == ((3, 5), (5, 4), (4, 2))
+    assert net.feedback_shapes == ((4, 5), (2, 4))
+    assert SpikingMLP((3, 2)).feedback_shapes == ()
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        5,
+        None,
+        2.5,
+        "34",
+        b"34",
+        {3, 4},
+        {3: 4, 5: 6},
+        iter((3, 4)),
+        (),
+        (3,),
+        (3, 0),
+        (0, 3),
+        (3, -1, 2),
+        (3, 2.0),
+        (3, np.float64(2.0)),
+        (3, True),
+        (np.True_, 3),
+        (3, "2"),
+        (3, None),
+        (3, (2, 2)),
+        np.array(3),
+        np.ones((2, 2), int),
+        np.array([3.0, 2.0]),
+    ],
+    ids=repr,
+)
+def test_wrong_layer_sizes_are_refused(sizes):
+    assert refused(layer_sizes=sizes) == f"layer_sizes must be {AT_LEAST_TWO}; got {sizes!r}"
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [3, 2],
+        (np.int64(3), np.uint8(2)),
+        np.array([3, 2]),
+        np.array([3, 2], np.uint16),
+        range(3, 1, -1),
+    ],
+    ids=repr,
+)
+def test_layer_sizes_become_a_tuple_of_python_integers(sizes):
+    net = SpikingMLP(sizes)
+    assert net.layer_sizes == (3, 2)
+    assert type(net.layer_sizes) is tuple
+    assert [type(size) for size in net.layer_sizes] == [int, int]
+
+
+@pytest.mark.parametrize("value", [0, -3, 2.0, 2.5, True, "10", None, math.nan, (10,)])
+def test_wrong_n_steps_are_refused(value):
+    assert refused(n_steps=value) == f"n_steps must be an integer of at least 1; got {value!r}"
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "input_scale"])
+@pytest.mark.parametrize(
+    "value",
+    [0, 0.0, -0.1, math.nan, math.inf, -math.inf, "0.01", None, True, 1j, np.float32("nan")],
+    ids=repr,
+)
+def test_what_is_no_positive_finite_number_is_refused(name, value):
+    assert refused(**{name: value}) == f"{name} must be {POSITIVE}; got {value!r}"
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "input_scale"])
+def test_an_integer_beyond_floating_point_is_refused(name):
+    message = refused(**{name: 10**400})
+    assert message.startswith(f"{name} must be {POSITIVE}; got 1000")
+
+
+@pytest.mark.parametrize("value", [-1, 2**32 - 1, 2**64, 1.0, True, "1", None])
+def test_wrong_seeds_are_refused(value):
+    assert refused(seed=value) == f"seed must be {SEEDS}; got {value!r}"
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 2])
+def test_the_outermost_seeds_can_draw(seed):
+    net = SpikingMLP(SIZES, seed=seed, feedback="random")
+    assert len(net.init_weights()) == 3
+    assert len(net.init_feedback()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("timing", "'immediate'"),
+        ("input_coding", "one of 'values', 'spikes'"),
+        ("update", "one of 'fractional', 'outer'"),
+        ("spikes", "one of 'graded', 'binary'"),
+        ("arithmetic", "one of 'fixed', 'float64', 'float32'"),
+        ("backward_init", "one of 'carry', 'zero', 'uniform'"),
+        ("feedback", "one of 'transpose', 'random'"),
+    ],
+)
+@pytest.mark.parametrize("value", ["unknown", "", None, 1, ["fixed"]], ids=repr)
+def test_an_unknown_choice_names_those_there_are(name, allowed, value):
+    assert refused(**{name: value}) == f"{name} must be {allowed}; got {value!r}"
+
+
+@pytest.mark.parametrize("timing", ["event", "pipelined"])
+def test_a_timing_of_a_later_version_is_refused_clearly(timing):
+    assert refused(timing=timing) == f"timing must be 'immediate'; got {timing!r}"
+
+
+@pytest.mark.parametrize("value", [0, 41, -1, 17.0, True, "17"])
+def test_wrong_fraction_bits_are_refused(value):
+    allowed = "an integer from 1 to 40"
+    assert refused(fraction_bits=value) == f"fraction_bits must be {allowed}; got {value!r}"
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
+def test_fraction_bits_belong_to_fixed_arithmetic(arithmetic):
+    message = refused(arithmetic=arithmetic, fraction_bits=17)
+    assert message == f"fraction_bits must be None with arithmetic={arithmetic!r}; got 17"
+    assert SpikingMLP(SIZES, arithmetic=arithmetic).fraction_bits is None
+
+
+def test_an_unknown_field_is_refused():
+    with pytest.raises(TypeError, match="momentum"):
+        SpikingMLP(SIZES, momentum=0.9)
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(SpikingMLP)])
+def test_nothing_can_be_changed(field):
+    net = SpikingMLP(SIZES)
+    with pytest.raises(FrozenInstanceError):
+        setattr(net, field, getattr(net, field))
+    with pytest.raises(FrozenInstanceError):
+        delattr(net, field)
+
+
+def test_definitions_are_equal_and_hashed_by_value():
+    net = SpikingMLP(SIZES)
+    same = SpikingMLP(
+        list(SIZES), n_steps=np.int32(10), learning_rate=np.float64(0.01), fraction_bits=17
+    )
+    assert net == same
+    assert hash(net) == hash(same)
+    assert {net: "found"}[same] == "found"
+
+
+@pytest.mark.parametrize("changes", OTHERS[1:] + [{"layer_sizes": (3, 2)}], ids=repr)
+def test_every_change_makes_another_definition(changes):
+    assert SpikingMLP(**({"layer_sizes": SIZES} | changes)) != SpikingMLP(SIZES)
+
+
+@pytest.mark.parametrize("changes", OTHERS, ids=repr)
+def test_a_definition_is_found_again_in_every_form(changes):
+    net = SpikingMLP(SIZES, **changes)
+    assert eval(repr(net), {"SpikingMLP": SpikingMLP}) == net
+    assert SpikingMLP.from_dict(json.loads(json.dumps(net.to_dict()))) == net
+    assert pickle.loads(pickle.dumps(net)) == net
+    assert copy.deepcopy(net) == net
+
+
+def test_numbers_of_numpy_become_numbers_of_python():
+    net = SpikingMLP(
+        np.array(SIZES),
+        n_steps=np.uint8(10),
+        learning_rate=np.float32(0.25),
+        input_scale=np.int64(2),
+        fraction_bits=np.int8(20),
+        seed=np.uint32(3),
+    )
+    kinds = {name: type(value) for name, value in net.to_dict().items()}
+    assert kinds["n_steps"] is kinds["fraction_bits"] is kinds["seed"] is int
+    assert kinds["learning_rate"] is kinds["input_scale"] is float
+    assert json.loads(json.dumps(net.to_dict())) == net.to_dict()
+
+
+def test_to_dict_hands_out_nothing_of_the_definition():
+    net = SpikingMLP(SIZES)
+    net.to_dict()["layer_sizes"].append(7)
+    assert net.layer_sizes == SIZES
+
+
+def test_from_dict_takes_defaults_for_what_is_left_out():
+    assert SpikingMLP.from_dict({"layer_sizes": [3, 2]}) == SpikingMLP((3, 2))
+
+
+def test_from_dict_refuses_unknown_and_missing_fields():
+    with pytest.raises(ValueError, match=r"field of SpikingMLP.*'layer_sizes'.*'seed'.*'momentum'"):
+        SpikingMLP.from_dict({"layer_sizes": [3, 2], "momentum": 0.9})
+    with pytest.raises(ValueError, match="'layer_sizes'"):
+        SpikingMLP.from_dict({"n_steps": 10})
+    with pytest.raises(ValueError, match="n_steps must be"):
+        SpikingMLP.from_dict({"layer_sizes": [3, 2], "n_steps": "10"})
+
+
+def automatic_choice(learning_rate, n_steps):
+    """Return f and r by the letter of the rule, on exact numbers; None where there are none."""
+    rate = Fraction(learning_rate / n_steps**2)
+    for bits in range(12, 41):
+        units = round(rate * 2**bits)
+        if abs(Fraction(units, 2**bits) - rate) <= rate / 100:
+            return bits, units
+    return None
+
+
+def assert_automatic_choice(learning_rate, n_steps):
+    choice = automatic_choice(learning_rate, n_steps)
+    if choice is None:
+        assert "learning_rate" in refused(learning_rate=learning_rate, n_steps=n_steps)
+        return
+    net = SpikingMLP(SIZES, learning_rate=learning_rate, n_steps=n_steps)
+    assert (net.fraction_bits, net.rate_units) == choice
+    assert Fraction(net.rate) == Fraction(choice[1], 2 ** choice[0])
+    assert net.effective_learning_rate == pytest.approx(learning_rate, rel=0.01 + 1e-9)
+
+
+@pytest.mark.parametrize("learning_rate", [1e-6, 1e-4, 0.001, 0.01, 0.03, 0.1, 0.5, 1.0, 8.0])
+@pytest.mark.parametrize("n_steps", [1, 2, 5, 10, 20, 64, 100])
+def test_the_grid_is_the_coarsest_that_holds_the_rate(learning_rate, n_steps):
+    assert_automatic_choice(learning_rate, n_steps)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(1e-12, 1e3), st.integers(1, 300))
+def test_the_grid_of_any_rate(learning_rate, n_steps):
+    assert_automatic_choice(learning_rate, n_steps)
+
+
+def test_the_documented_example():
+    net = SpikingMLP((784, 300, 300, 10))
+    assert (net.fraction_bits, net.rate_units) == (17, 13)
+    assert net.rate == 13 / 2**17
+    assert net.effective_learning_rate == 13 / 2**17 * 100
+    assert round(net.effective_learning_rate, 5) == 0.00992
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
+def test_the_rate_in_floating_point_is_not_rounded(arithmetic):
+    net = SpikingMLP(SIZES, arithmetic=arithmetic)
+    assert net.rate == 0.01 / 100
+    assert net.effective_learning_rate == 0.01
+    assert net.rate_units is None
+
+
+def test_a_rate_too_small_for_every_grid_is_refused():
+    message = refused(learning_rate=1e-12)
+    assert message.startswith("learning_rate must be")
+    assert "n_steps" in message
+    assert "fraction_bits" in message
+
+
+def test_a_rate_that_rounds_to_zero_on_the_given_grid_is_refused():
+    message = refused(learning_rate=0.01, fraction_bits=12)
+    assert message.startswith("learning_rate must be")
+    assert "fraction_bits=12" in message
+    assert message.endswith("got 0.01")
+
+
+def test_half_a_unit_rounds_to_zero_and_more_does_not():
+    assert "learning_rate" in refused(learning_rate=2.0**-5, n_steps=1, fraction_bits=4)
+    just_above = math.nextafter(2.0**-5, 1) if hasattr(math, "nextafter") else 2.0**-5 * 1.001
+    net = SpikingMLP(SIZES, learning_rate=just_above, n_steps=1, fraction_bits=4)
+    assert net.rate_units == 1
+
+
+def test_a_given_grid_may_be_coarser_than_the_automatic_one():
+    net = SpikingMLP(SIZES, fraction_bits=13)
+    assert (net.fraction_bits, net.rate_units) == (13, 1)
+    assert net.effective_learning_rate == 100 / 2**13
+
+
+@pytest.mark.parametrize("given", [{}, {"fraction_bits": 12}, {"fraction_bits": 40}], ids=repr)
+@pytest.mark.parametrize("learning_rate", [2.0**41, 1e20, 1e300, 1e308])
+def test_a_rate_out_of_the_range_of_the_grid_is_refused(learning_rate, given):
+    assert refused(learning_rate=learning_rate, n_steps=1, **given).startswith("learning_rate must")
+
+
+def test_replace_changes_the_fields_that_are_named():
+    net = SpikingMLP(SIZES, seed=4)
+    assert net.replace(update="outer") == SpikingMLP(SIZES, seed=4, update="outer")
+    assert net.replace(layer_sizes=[2, 1]) == SpikingMLP((2, 1), seed=4)
+    assert net.replace() == net
+    assert net == SpikingMLP(SIZES, seed=4)
+
+
+def test_replace_finds_a_new_grid_where_the_old_one_was_automatic():
+    net = SpikingMLP(SIZES)
+    assert net.replace(learning_rate=1.0) == SpikingMLP(SIZES, learning_rate=1.0)
+    assert net.replace(n_steps=100) == SpikingMLP(SIZES, n_steps=100)
+    assert net.replace(n_steps=100).fraction_bits > net.fraction_bits
+    assert net.replace(arithmetic="float64") == SpikingMLP(SIZES, arithmetic="float64")
+    assert net.replace(arithmetic="float64").replace(arithmetic="fixed") == net
+
+
+def test_replace_keeps_a_grid_that_was_given():
+    assert SpikingMLP(SIZES, fraction_bits=22).replace(n_steps=5).fraction_bits == 22
+    assert SpikingMLP(SIZES).replace(n_steps=5, fraction_bits=30).fraction_bits == 30
+    assert SpikingMLP(SIZES, fraction_bits=13).replace(seed=1).fraction_bits == 13
+
+
+def test_replace_refuses_what_the_constructor_refuses():
+    with pytest.raises(ValueError, match="'momentum'"):
+        SpikingMLP(SIZES).replace(momentum=0.9)
+    with pytest.raises(ValueError, match="n_steps must be"):
+        SpikingMLP(SIZES).replace(n_steps=0)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345])
+def test_initial_weights_are_drawn_layer_after_layer(seed):
+    random = np.random.RandomState(seed)
+    expected = [random.standard_normal(shape) * 0.01 for shape in [(3, 5), (5, 4), (4, 2)]]
+    drawn = SpikingMLP(SIZES, seed=seed).init_weights()
+    assert [matrix.dtype for matrix in drawn] == [np.float64] * 3
+    for matrix, values in zip(drawn, expected, strict=True):
+        np.testing.assert_array_equal(matrix, values, strict=True)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345])
+def test_feedback_weights_are_drawn_layer_after_layer(seed):
+    random = np.random.RandomState(seed + 1)
+    expected = [
+        random.standard_normal((n_out, n_in)) / math.sqrt(n_out) for n_out, n_in in [(4, 5), (2, 4)]
+    ]
+    drawn = SpikingMLP(SIZES, seed=seed, feedback="random").init_feedback()
+    for matrix, values in zip(drawn, expected, strict=True):
+        np.testing.assert_array_equal(matrix, values, strict=True)
+
+
+def test_drawing_leaves_the_generator_of_numpy_alone():
+    np.random.seed(7)
+    expected = np.random.rand()
+    np.random.seed(7)
+    SpikingMLP(SIZES).init_weights()
+    SpikingMLP(SIZES).init_feedback()
+    assert np.random.rand() == expected

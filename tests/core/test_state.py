@@ -1,0 +1,213 @@
+"""What a network starts from."""
+
+import numpy as np
+import pytest
+from small_nets import assert_all_equal, lively_weights, small_net
+
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.state import drawn_backward_potentials, initial_state
+
+#: One step and a rate of 1, so that any grid holds the rate.
+COARSE = SpikingMLP((2, 3), n_steps=1, learning_rate=1.0, fraction_bits=4)
+
+
+def test_the_initial_state_of_a_definition():
+    net = small_net()
+    state = initial_state(net)
+    scale = 2.0**net.fraction_bits
+    assert_all_equal(state.weights, [np.rint(w * scale) / scale for w in net.init_weights()])
+    assert_all_equal(state.backward_potentials, [np.zeros(5), np.zeros(4)])
+    assert state.feedback == ()
+    assert state.samples_seen == 0
+
+
+def test_a_network_of_one_layer_has_no_backward_potentials():
+    assert initial_state(small_net((3, 2))).backward_potentials == ()
+
+
+def test_weights_are_rounded_to_the_grid_and_ties_go_to_even():
+    sixteenths = np.array([[0.5, 1.5, 2.5], [-0.5, -1.5, 7.49]])
+    (rounded,) = initial_state(COARSE, [sixteenths / 16]).weights
+    np.testing.assert_array_equal(rounded * 16, [[0, 2, 2], [0, -2, 7]])
+
+
+def test_weights_on_the_grid_stay_as_they_are():
+    given = [np.array([[1, -2, 3], [4, 5, -60]]) / 16]
+    assert_all_equal(initial_state(COARSE, given).weights, given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [[[1, 2, 3], [4, 5, 6]]],
+        [np.array([[1, 2, 3], [4, 5, 6]], np.uint8)],
+        (np.array([[1, 2, 3], [4, 5, 6]], np.float16),),
+        np.array([[[1, 2, 3], [4, 5, 6]]]),
+        [np.asfortranarray([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])],
+    ],
+    ids=["lists", "uint8", "float16", "one array", "by columns"],
+)
+def test_weights_may_be_any_real_matrices(given):
+    expected = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert_all_equal(initial_state(COARSE, given).weights, [expected])
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
+def test_floating_point_rounds_to_its_own_type_alone(arithmetic):
+    net = small_net(arithmetic=arithmetic, feedback="random")
+    state = initial_state(net)
+    assert_all_equal(state.weights, [w.astype(arithmetic) for w in net.init_weights()])
+    assert_all_equal(state.feedback, [b.astype(arithmetic) for b in net.init_feedback()])
+    assert {psi.dtype for psi in state.backward_potentials} == {np.dtype(arithmetic)}
+
+
+@pytest.mark.parametrize("arithmetic", ["fixed", "float64", "float32"])
+def test_a_state_holds_copies_of_what_was_given(arithmetic):
+    net = small_net(arithmetic=arithmetic)
+    given = [w.astype("f4" if arithmetic == "float32" else "f8") for w in lively_weights(net)]
+    state = initial_state(net, given)
+    before = [matrix.copy() for matrix in state.weights]
+    for matrix in given:
+        matrix[...] = 7
+    assert_all_equal(state.weights, before)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        [np.zeros((3, 2))],
+        [np.zeros((2, 3)), np.zeros((3, 2))],
+        [np.zeros(6)],
+        [np.zeros((2, 3, 1))],
+        [None],
+        [[[1, 2, 3], [4, 5]]],
+        np.zeros((2, 3)),
+        5,
+        "weights",
+    ],
+    ids=["none", "transposed", "too many", "flat", "3-D", "None", "ragged", "no list", "5", "text"],
+)
+def test_weights_of_another_shape_are_refused(given):
+    with pytest.raises(ValueError, match=r"weights must be matrices of shapes \[\(2, 3\)\]; got"):
+        initial_state(COARSE, given)
+
+
+def test_the_message_about_shapes_shows_those_that_came():
+    with pytest.raises(ValueError, match=r"got \[\(3, 2\)\]"):
+        initial_state(COARSE, [np.zeros((3, 2))])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused(value):
+    net = small_net()
+    weights = lively_weights(net)
+    weights[1][2, 3] = value
+    message = f"weights of layer 2 must be finite real numbers; got {value}"
+    with pytest.raises(ValueError, match=message):
+        initial_state(net, weights)
+
+
+@pytest.mark.parametrize("dtype", [complex, object, "U3"])
+def test_weights_that_are_not_real_numbers_are_refused(dtype):
+    message = "weights of layer 1 must be finite real numbers; got an array of"
+    with pytest.raises(ValueError, match=message):
+        initial_state(COARSE, [np.ones((2, 3)).astype(dtype)])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_weights_stay_below_the_range_of_the_grid(sign):
+    units = np.zeros((2, 3), np.int64)
+    units[1, 2] = sign * (2**53 - 1)
+    (accepted,) = initial_state(COARSE, [np.ldexp(units.astype(float), -4)]).weights
+    assert int(accepted[1, 2] * 16) == sign * (2**53 - 1)
+    units[1, 2] = sign * 2**53
+    with pytest.raises(OverflowError, match="weight of layer 1"):
+        initial_state(COARSE, [np.ldexp(units.astype(float), -4)])
+
+
+def test_a_weight_beyond_floating_point_once_scaled_is_out_of_range():
+    with pytest.raises(OverflowError, match="weight of layer 1"):
+        initial_state(COARSE, [np.full((2, 3), 1.7e308)])
+
+
+def test_feedback_is_refused_where_errors_take_the_transposed_weights():
+    net = small_net()
+    message = "feedback must be None with feedback='transpose'"
+    with pytest.raises(ValueError, match=message):
+        initial_state(net, feedback=net.init_feedback())
+
+
+def test_random_feedback_is_drawn_and_rounded():
+    net = small_net(feedback="random")
+    scale = 2.0**net.fraction_bits
+    expected = [np.rint(matrix * scale) / scale for matrix in net.init_feedback()]
+    assert_all_equal(initial_state(net).feedback, expected)
+
+
+def test_feedback_may_be_given():
+    net = small_net(feedback="random")
+    given = [np.full((4, 5), 0.25), np.full((2, 4), -0.5)]
+    assert_all_equal(initial_state(net, feedback=given).feedback, given)
+
+
+def test_wrong_feedback_is_refused():
+    net = small_net(feedback="random")
+    with pytest.raises(ValueError, match=r"feedback must be matrices of shapes \[\(4, 5\), \(2"):
+        initial_state(net, feedback=[np.zeros((5, 4)), np.zeros((4, 2))])
+    with pytest.raises(ValueError, match="feedback of layer 3 must be finite real numbers"):
+        initial_state(net, feedback=[np.zeros((4, 5)), np.full((2, 4), np.nan)])
+    with pytest.raises(OverflowError, match="weight of layer 3"):
+        initial_state(net, feedback=[np.zeros((4, 5)), np.full((2, 4), 1e300)])
+
+
+def drawn_by_the_letter(sizes, bits, seed, i):
+    """Return the draws of the layers between input and output, as integers of grid units."""
+    generator = np.random.Philox(key=seed, counter=[0, 0, i, 0])
+    return [
+        [(int(raw) >> (64 - bits)) - 2 ** (bits - 1) for raw in generator.random_raw(size)]
+        for size in sizes[1:-1]
+    ]
+
+
+@pytest.mark.parametrize("bits", [1, 17, 40])
+@pytest.mark.parametrize(("seed", "i"), [(0, 0), (0, 1), (3, 0), (2**32 - 2, 60_000), (1, 2**40)])
+def test_drawn_backward_potentials(bits, seed, i):
+    sizes = (3, 5, 7, 4, 2)
+    net = SpikingMLP(
+        sizes,
+        n_steps=1,
+        learning_rate=1.0,
+        fraction_bits=bits,
+        seed=seed,
+        backward_init="uniform",
+    )
+    drawn = drawn_backward_potentials(net, i)
+    expected = drawn_by_the_letter(sizes, bits, seed, i)
+    assert [[int(v) for v in psi * 2.0**bits] for psi in drawn] == expected
+    assert_all_equal(drawn, [np.array(units) / 2.0**bits for units in expected])
+
+
+def test_draws_cover_the_half_open_interval():
+    net = small_net((3, 2000, 2), backward_init="uniform")
+    (psi,) = drawn_backward_potentials(net, 0)
+    assert psi.min() >= -0.5
+    assert psi.max() < 0.5
+    assert abs(psi.mean()) < 0.05
+    assert len(np.unique(np.floor(psi * 10))) == 10
+
+
+def test_each_sample_draws_its_own_and_always_the_same():
+    net = small_net(backward_init="uniform")
+    assert_all_equal(drawn_backward_potentials(net, 5), drawn_backward_potentials(net, 5))
+    assert not np.array_equal(
+        drawn_backward_potentials(net, 5)[0], drawn_backward_potentials(net, 6)[0]
+    )
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
+def test_draws_in_floating_point_have_53_bits(arithmetic):
+    net = small_net(arithmetic=arithmetic, backward_init="uniform", seed=9)
+    expected = drawn_by_the_letter(net.layer_sizes, 53, 9, 4)
+    values = [(np.array(units) / 2.0**53).astype(arithmetic) for units in expected]
+    assert_all_equal(drawn_backward_potentials(net, 4), values)

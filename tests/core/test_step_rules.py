@@ -1,0 +1,92 @@
+"""The reference engine against a literal transcription of the rules, one spike at a time."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from spikebp_plugins import Simulator
+from spikebp_plugins.conformance import CASES
+from tests.core.literal import LiteralNetwork
+from tests.core.strategies import experiments
+
+
+def literal_steps(net, sample):
+    return np.broadcast_to(sample, (net.n_steps, sample.shape[-1]))
+
+
+def assert_follows_rules(net, weights, x, y, x_test, backend):
+    if y.ndim == 1:
+        y = np.eye(net.n_outputs)[y]
+    with Simulator(net, backend, weights) as sim:
+        literal = LiteralNetwork(net, weights, net.init_feedback())
+        trace = sim.train(x, y, record=True)
+        for n in range(len(x)):
+            if net.backward_init == "uniform":
+                literal.psi = drawn_by_the_rule(net, n)
+            k, e, s = literal.show(literal_steps(net, x[n]), literal_steps(net, y[n]))
+            assert_sample(net, trace, n, k, e, s)
+        for l in range(1, net.n_layers + 1):
+            assert (np.ldexp(trace.weights[l - 1], net.fraction_bits) == literal.W[l]).all()
+        predicted = sim.predict(x_test, record=True)
+        for n in range(len(x_test)):
+            k, _, s = literal.show(literal_steps(net, x_test[n]), None)
+            assert_sample(net, predicted, n, k, None, s)
+
+
+def assert_sample(net, trace, n, k, e, s):
+    for t in range(net.n_steps):
+        for l in range(net.n_layers + 1):
+            assert trace.spikes[l][n, t].tolist() == k[t][l]
+            if e is not None and l > 0:
+                assert trace.errors[l][n, t].tolist() == e[t][l]
+        scores = [float(units) / 2**net.fraction_bits / (t + 1) for units in s[t]]
+        assert trace.step_scores[n, t].tolist() == scores
+    assert trace.scores[n].tolist() == trace.step_scores[n, -1].tolist()
+
+
+def drawn_by_the_rule(net, i):
+    f = net.fraction_bits
+    generator = np.random.Philox(key=net.seed, counter=[0, 0, i, 0])
+    hidden = [
+        [(int(raw) >> (64 - f)) - 2 ** (f - 1) for raw in generator.random_raw(size)]
+        for size in net.layer_sizes[1:-1]
+    ]
+    return [[0] * net.n_inputs, *hidden, [0] * net.n_outputs]
+
+
+# Small rates and weights: counts stay small enough to be fired one by one.
+small_experiments = experiments(
+    max_depth=4, max_width=6, max_steps=6, rates=(0.01, 0.1), scales=(0.1, 0.7)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(small_experiments)
+def test_reference_follows_the_rules(experiment):
+    assert_follows_rules(*experiment, backend="reference")
+
+
+@settings(max_examples=150, deadline=None)
+@given(small_experiments)
+def test_compiled_follows_the_rules(experiment):
+    assert_follows_rules(*experiment, backend="compiled")
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.net.arithmetic == "fixed"], ids=str)
+def test_conformance_cases_follow_the_rules(case):
+    data = case.data()
+    assert_follows_rules(case.net, case.weights(), data.x, data.y, data.x_test, "reference")
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_conformance_cases_bring_every_layer_to_work(case):
+    if case.feature == "no input":
+        pytest.skip("this case is there for what happens without spikes")
+    data = case.data()
+    with Simulator(case.net, "reference", case.weights()) as sim:
+        initial = sim.weights
+        trace = sim.train(data.x, data.y, record=True)
+        for l in range(1, case.net.n_layers + 1):
+            assert trace.spikes[l].any()
+            assert trace.errors[l].any()
+            assert (trace.weights[l - 1] != initial[l - 1]).any()
