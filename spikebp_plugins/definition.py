@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from numbers import Integral, Real
 from typing import Any, Final
@@ -126,8 +126,10 @@ class SpikingMLP:
             return None
         rate = self._real_rate
         if self.fraction_bits is None:
+            self._check_rate_below_limit(AUTOMATIC_FRACTION_BITS[0])
             return _automatic_fraction_bits(rate)
         bits = _integer("fraction_bits", self.fraction_bits, 1, 40)
+        self._check_rate_below_limit(bits)
         if _rate_units(rate, bits) == 0:
             smallest = 0.5 * 2.0**-bits * self.n_steps**2
             raise wrong_argument(
@@ -137,6 +139,14 @@ class SpikingMLP:
                 repr(self.learning_rate),
             )
         return bits
+
+    def _check_rate_below_limit(self, bits: int) -> None:
+        # Like any other number on the grid the rate stays below 2**53 grid units.
+        if self._real_rate >= 2.0 ** (53 - bits):
+            allowed = (
+                f"below {2.0 ** (53 - bits) * self.n_steps**2:.3g} with n_steps={self.n_steps}"
+            )
+            raise wrong_argument("learning_rate", allowed, repr(self.learning_rate))
 
     @property
     def _real_rate(self) -> float:
@@ -271,7 +281,7 @@ def _known_fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _layer_sizes(value: Any) -> tuple[int, ...]:
     allowed = "a sequence of at least two positive integers"
-    if isinstance(value, (str, bytes)):
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         raise wrong_argument("layer_sizes", allowed, repr(value))
     try:
         sizes = tuple(value)
@@ -295,9 +305,13 @@ def _integer(name: str, value: Any, lowest: int, highest: int | None = None) -> 
 
 def _positive(name: str, value: Any) -> float:
     is_real = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    if not is_real or not math.isfinite(value) or value <= 0:
+    try:
+        number = float(value) if is_real else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number) or number <= 0:
         raise wrong_argument(name, "a positive finite number", repr(value))
-    return float(value)
+    return number
 
 
 def _rate_units(rate: float, bits: int) -> int:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_nets import assert_all_equal, lively_weights, small_net
+from tests.core.small_nets import assert_all_equal, lively_weights, small_net
 
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.state import drawn_backward_potentials, initial_state

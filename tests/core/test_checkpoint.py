@@ -1,0 +1,476 @@
+"""Checkpoints: the same bytes for the same state, all of it or an error."""
+
+import json
+import os
+import stat
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Simulator, load
+from spikebp_plugins.archive import read_archive, write_archive
+from spikebp_plugins.state import initial_state
+from tests.core.small_nets import (
+    ENGINES,
+    assert_all_equal,
+    checkpoint_bytes,
+    lively_simulator,
+    samples,
+    small_net,
+)
+
+NETS = {
+    "fixed": small_net(),
+    "random feedback": small_net(feedback="random"),
+    "one layer": small_net((3, 2)),
+    "float64": small_net(arithmetic="float64", feedback="random"),
+    "float32": small_net(arithmetic="float32", feedback="random"),
+}
+EVERY_NET = pytest.mark.parametrize("net", NETS.values(), ids=NETS)
+BACKWARD_INITS = pytest.mark.parametrize("backward_init", ["carry", "zero", "uniform"])
+
+
+def trained(net, backend="reference", n_samples=5):
+    sim = lively_simulator(net, backend)
+    sim.train(*samples(net, n_samples))
+    return sim
+
+
+@pytest.fixture()
+def file(tmp_path):
+    """A checkpoint of a trained network with random feedback."""
+    path = tmp_path / "net.npz"
+    trained(NETS["random feedback"]).save(path)
+    return path
+
+
+def rewrite(path, **changes):
+    """Replace arrays of a file; None takes one out."""
+    arrays = read_archive(path, "checkpoint") | changes
+    write_archive(path, {name: array for name, array in arrays.items() if array is not None})
+
+
+def assert_same_state(first, second):
+    assert first.net == second.net
+    assert first.state.samples_seen == second.state.samples_seen
+    for kind in ("weights", "backward_potentials", "feedback"):
+        assert_all_equal(getattr(first.state, kind), getattr(second.state, kind))
+
+
+def refusal(path, **arguments):
+    with pytest.raises(ValueError, match="checkpoint") as caught:
+        load(path, **arguments)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+@EVERY_NET
+def test_a_checkpoint_is_read_as_it_was_saved(net, tmp_path):
+    sim = trained(net)
+    sim.save(tmp_path / "net.npz")
+    checkpoint = load(tmp_path / "net.npz")
+    assert_same_state(checkpoint, sim.checkpoint())
+    assert checkpoint.state.samples_seen == 5
+    if net.n_layers > 1:
+        assert any(np.any(psi) for psi in checkpoint.state.backward_potentials)
+
+
+def test_a_path_may_be_text_and_needs_no_suffix(tmp_path):
+    sim = trained(NETS["fixed"])
+    sim.save(str(tmp_path / "net"))
+    assert [path.name for path in tmp_path.iterdir()] == ["net"]
+    assert_same_state(load(str(tmp_path / "net")), sim.checkpoint())
+
+
+def test_a_file_is_replaced(file):
+    sim = trained(NETS["fixed"])
+    sim.save(file)
+    assert_same_state(load(file), sim.checkpoint())
+
+
+@EVERY_NET
+def test_equal_states_are_equal_bytes(net, monkeypatch):
+    sim = trained(net)
+    first = checkpoint_bytes(sim)
+    assert checkpoint_bytes(sim) == first
+    assert checkpoint_bytes(trained(net)) == first
+    assert checkpoint_bytes(trained(net, n_samples=6)) != first
+
+    later = time.gmtime(2_000_000_000)
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    monkeypatch.setattr(time, "localtime", lambda *_: later)
+    monkeypatch.setattr(time, "gmtime", lambda *_: later)
+    assert checkpoint_bytes(sim) == first
+
+
+@EVERY_NET
+def test_a_checkpoint_that_was_read_is_saved_as_the_same_bytes(net, tmp_path):
+    trained(net).save(tmp_path / "first")
+    load(tmp_path / "first").save(tmp_path / "second")
+    assert (tmp_path / "second").read_bytes() == (tmp_path / "first").read_bytes()
+
+
+@pytest.mark.parametrize("feedback", ["transpose", "random"])
+@BACKWARD_INITS
+def test_all_back_ends_save_the_same_bytes(feedback, backward_init):
+    net = small_net(feedback=feedback, backward_init=backward_init)
+    first, second = (checkpoint_bytes(trained(net, engine)) for engine in ENGINES)
+    assert first == second
+
+
+def test_the_file_is_what_the_documentation_says(file):
+    state = trained(NETS["random feedback"]).checkpoint().state
+    scale = 2.0 ** NETS["random feedback"].fraction_bits
+    with np.load(file, allow_pickle=False) as archive:
+        assert archive.files == [
+            "format_version",
+            "definition",
+            "samples_seen",
+            "weights_1",
+            "weights_2",
+            "weights_3",
+            "backward_potential_1",
+            "backward_potential_2",
+            "feedback_2",
+            "feedback_3",
+        ]
+        definition = archive["definition"]
+        assert {name: archive[name].dtype for name in archive.files if name != "definition"} == (
+            dict.fromkeys(set(archive.files) - {"definition"}, np.dtype("<i8"))
+        )
+        assert archive["format_version"] == 1
+        assert archive["samples_seen"] == 5
+        assert archive["format_version"].shape == archive["samples_seen"].shape == ()
+        assert [archive[f"weights_{l}"].shape for l in (1, 2, 3)] == [(3, 5), (5, 4), (4, 2)]
+        assert [archive[f"feedback_{l}"].shape for l in (2, 3)] == [(4, 5), (2, 4)]
+        np.testing.assert_array_equal(archive["weights_2"] / scale, state.weights[1])
+        np.testing.assert_array_equal(archive["feedback_3"] / scale, state.feedback[1])
+        psi = archive["backward_potential_2"]
+        np.testing.assert_array_equal(psi / scale, state.backward_potentials[1])
+    assert definition.dtype == np.uint8
+    text = definition.tobytes().decode()
+    assert text == json.dumps(NETS["random feedback"].to_dict(), sort_keys=True)
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "float32"])
+def test_floating_point_is_stored_as_it_is(arithmetic, tmp_path):
+    trained(NETS[arithmetic]).save(tmp_path / "net")
+    with np.load(tmp_path / "net", allow_pickle=False) as archive:
+        kinds = {array: archive[array].dtype for array in archive.files[3:]}
+    assert set(kinds.values()) == {np.dtype(arithmetic).newbyteorder("<")}
+    assert len(kinds) == 3 + 2 + 2
+
+
+def test_the_file_is_neither_compressed_nor_dated(file):
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+    assert {entry.compress_type for entry in entries} == {zipfile.ZIP_STORED}
+    assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
+    assert {entry.create_system for entry in entries} == {3}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_the_file_is_as_readable_as_others(file, tmp_path):
+    (tmp_path / "other").touch()
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (file, tmp_path / "other")]
+    assert modes[0] == modes[1]
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+@BACKWARD_INITS
+def test_a_resumed_network_is_one_that_was_never_interrupted(backend, backward_init, tmp_path):
+    net = small_net(backward_init=backward_init)
+    x, y = samples(net, 8)
+    whole = lively_simulator(net, backend)
+    whole.train(x, y)
+    first = lively_simulator(net, backend)
+    first.train(x[:3], y[:3])
+    first.save(tmp_path / "net.npz")
+    with load(tmp_path / "net.npz", net=net).simulate(backend) as second:
+        assert second.samples_seen == 3
+        second.train(x[3:], y[3:])
+        assert checkpoint_bytes(second) == checkpoint_bytes(whole)
+        assert second.operations.samples == 5
+
+
+@pytest.mark.parametrize("update", ["fractional", "outer"])
+@BACKWARD_INITS
+def test_a_network_goes_on_from_one_back_end_to_the_other(update, backward_init):
+    net = small_net(backward_init=backward_init, update=update, feedback="random")
+    x, y = samples(net, 9)
+    whole = lively_simulator(net, "reference")
+    whole.train(x, y)
+    sim = lively_simulator(net, "compiled")
+    sim.train(x[:3], y[:3])
+    sim = sim.checkpoint().simulate("reference")
+    sim.train(x[3:6], y[3:6])
+    sim = Simulator.from_checkpoint(sim.checkpoint(), backend="compiled")
+    sim.train(x[6:], y[6:])
+    assert checkpoint_bytes(sim) == checkpoint_bytes(whole)
+
+
+def test_an_untrained_network_can_be_saved(tmp_path):
+    net = small_net(feedback="random")
+    Simulator(net, "reference").save(tmp_path / "net")
+    state = load(tmp_path / "net").state
+    assert_all_equal(state.weights, initial_state(net).weights)
+    assert_all_equal(state.feedback, initial_state(net).feedback)
+    assert state.samples_seen == 0
+
+
+@pytest.mark.parametrize("function", ["os.fsync", "os.replace"])
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()], ids=repr)
+def test_an_interrupted_write_leaves_the_earlier_file(file, monkeypatch, function, error):
+    def fail(*arguments):
+        raise error
+
+    before = file.read_bytes()
+    monkeypatch.setattr(function, fail)
+    with pytest.raises(type(error)):
+        trained(NETS["fixed"]).save(file)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_an_interrupted_write_leaves_no_new_file(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        trained(NETS["fixed"]).save(tmp_path / "net.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_file_or_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"net\.npz"):
+        load(tmp_path / "net.npz")
+    with pytest.raises(FileNotFoundError, match="folder"):
+        trained(NETS["fixed"]).save(tmp_path / "folder" / "net.npz")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 4, 30, 0.25, 0.5, 0.75, 0.9, -22, -1])
+def test_a_truncated_file_is_refused(file, kept):
+    data = file.read_bytes()
+    file.write_bytes(data[: int(kept * len(data)) if isinstance(kept, float) else kept])
+    assert "is not a readable checkpoint" in refusal(file)
+
+
+@pytest.mark.parametrize("content", [b"weights", b"PK\x03\x04", b"\x93NUMPY\x01\x00" + b" " * 200])
+def test_a_file_that_is_no_archive_is_refused(tmp_path, content):
+    path = tmp_path / "net.npz"
+    path.write_bytes(content)
+    assert "is not a readable checkpoint" in refusal(path)
+
+
+def test_an_archive_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "net.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("notes.txt", "no array")
+    assert "is not a readable checkpoint" in refusal(path)
+    np.savez(path, x=np.zeros(3))
+    assert "holds no definition" in refusal(path)
+
+
+def test_a_trace_is_no_checkpoint(tmp_path):
+    path = tmp_path / "trace.npz"
+    net = small_net()
+    lively_simulator(net).train(*samples(net, 2), record=True).save(path)
+    assert "holds no definition" in refusal(path)
+
+
+class Trap:
+    """Something that leaves a mark when it is unpickled."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("name", ["weights_1", "definition", "format_version", "unknown"])
+def test_pickled_objects_are_refused_and_not_unpickled(file, tmp_path, name):
+    arrays = read_archive(file, "checkpoint")
+    arrays[name] = np.array([Trap(tmp_path / "mark")], dtype=object)
+    np.savez(file, **arrays)
+    assert "is not a readable checkpoint" in refusal(file)
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_newer_format_is_refused(file):
+    rewrite(file, format_version=np.array(2, np.int64))
+    message = refusal(file)
+    assert "checkpoint format 2, newer than the 1" in message
+
+
+@pytest.mark.parametrize(
+    "version",
+    [np.array(0), np.array(-1), np.array([1, 2]), np.array([], int), np.array("1"), np.array(0.5)],
+    ids=repr,
+)
+def test_a_format_version_that_never_was_is_refused(file, version):
+    rewrite(file, format_version=version)
+    refusal(file)
+
+
+KEYS = [
+    *("format_version", "definition", "samples_seen", "weights_1", "weights_3"),
+    *("backward_potential_1", "backward_potential_2", "feedback_2", "feedback_3"),
+]
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_missing_array_is_refused(file, name):
+    rewrite(file, **{name: None})
+    message = refusal(file)
+    assert name in message or "holds no definition" in message
+
+
+@pytest.mark.parametrize("name", KEYS[3:])
+@pytest.mark.parametrize("dtype", ["float64", "int32", "uint64", "bool"])
+def test_an_array_of_another_type_is_refused(file, name, dtype):
+    array = read_archive(file, "checkpoint")[name]
+    rewrite(file, **{name: array.astype(dtype)})
+    assert f"{name} must be int64 of shape {array.shape}" in refusal(file)
+
+
+@pytest.mark.parametrize("name", KEYS[3:])
+def test_an_array_of_another_shape_is_refused(file, name):
+    array = read_archive(file, "checkpoint")[name]
+    for wrong in (array[:-1], array[np.newaxis], array.ravel()[0]):
+        rewrite(file, **{name: wrong})
+        assert f"{name} must be int64 of shape {array.shape}" in refusal(file)
+
+
+@pytest.mark.parametrize(("stored", "given"), [("float64", "float32"), ("float32", "float64")])
+def test_one_kind_of_floating_point_is_not_the_other(tmp_path, stored, given):
+    path = tmp_path / "net"
+    trained(NETS[stored]).save(path)
+    array = read_archive(path, "checkpoint")["weights_2"]
+    rewrite(path, weights_2=array.astype(given))
+    assert f"weights_2 must be {stored}" in refusal(path)
+
+
+@pytest.mark.parametrize("name", KEYS[3:])
+@pytest.mark.parametrize("value", [2**53, -(2**53), 2**63 - 1, -(2**63)])
+def test_a_value_out_of_range_is_refused(file, name, value):
+    array = read_archive(file, "checkpoint")[name]
+    array.flat[-1] = value
+    rewrite(file, **{name: array})
+    assert name in refusal(file)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_a_floating_point_value_out_of_range_is_refused(tmp_path, value):
+    path = tmp_path / "net"
+    trained(NETS["float64"]).save(path)
+    array = read_archive(path, "checkpoint")["weights_2"]
+    array[1, 1] = value
+    rewrite(path, weights_2=array)
+    assert "weights_2" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [-1, 0.5, [1, 2], "1", True])
+def test_samples_seen_must_be_a_count(file, value):
+    rewrite(file, samples_seen=np.array(value))
+    assert "samples_seen" in refusal(file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "\xff",
+        "5",
+        "null",
+        "[]",
+        "{}",
+        '{"layer_sizes": 5}',
+        '{"layer_sizes": [3, 2], "momentum": 0.9}',
+        '{"layer_sizes": [3, 5, 4, 2], "seed": "0"}',
+    ],
+)
+def test_a_definition_that_is_none_is_refused(file, text):
+    rewrite(file, definition=np.frombuffer(text.encode("latin-1"), np.uint8))
+    assert "is not a readable checkpoint" in refusal(file)
+
+
+def test_the_definition_can_be_required(file):
+    net = NETS["random feedback"]
+    assert_same_state(load(file, net=net), load(file))
+    message = refusal(file, net=net.replace(n_steps=5, seed=3))
+    assert "another definition" in message
+    assert "n_steps is 4 there and 5 here" in message
+    assert "seed is 0 there and 3 here" in message
+    assert "layer_sizes" not in message
+    assert "update" not in message
+
+
+def test_the_message_about_another_definition_shows_sizes_and_grid(file):
+    message = refusal(file, net=small_net((3, 2), feedback="random", fraction_bits=30))
+    assert "layer_sizes is (3, 5, 4, 2) there and (3, 2) here" in message
+    assert "fraction_bits is 12 there and 30 here" in message
+
+
+def place_of(data, array):
+    """Return where an array's bytes lie in a file."""
+    place = data.find(array.tobytes())
+    assert place > 0
+    return place
+
+
+@pytest.mark.parametrize("name", ["weights_1", "backward_potential_2", "feedback_3", "definition"])
+def test_a_corrupted_byte_within_an_array_is_refused(file, name):
+    data = bytearray(file.read_bytes())
+    array = read_archive(file, "checkpoint")[name]
+    data[place_of(data, array) + array.nbytes // 2] ^= 1
+    file.write_bytes(data)
+    assert "CRC" in refusal(file)
+
+
+def assert_refused_or_unharmed(path, data, expected):
+    path.write_bytes(data)
+    try:
+        checkpoint = load(path)
+    except ValueError:
+        return
+    assert_same_state(checkpoint, expected)
+
+
+def test_no_corrupted_byte_changes_a_network_or_raises_anything_else(tmp_path):
+    sim = trained(small_net((2, 1)), n_samples=1)
+    sim.save(tmp_path / "net")
+    data = (tmp_path / "net").read_bytes()
+    for place in range(len(data)):
+        corrupted = bytearray(data)
+        corrupted[place] ^= 0xFF
+        assert_refused_or_unharmed(tmp_path / "net", corrupted, sim.checkpoint())
+
+
+def test_no_flipped_bit_of_the_directory_changes_a_network_or_raises_anything_else(tmp_path):
+    sim = trained(small_net((2, 1)), n_samples=1)
+    sim.save(tmp_path / "net")
+    data = (tmp_path / "net").read_bytes()
+    for place in range(data.index(b"PK\x01\x02"), len(data)):
+        for bit in range(8):
+            corrupted = bytearray(data)
+            corrupted[place] ^= 1 << bit
+            assert_refused_or_unharmed(tmp_path / "net", corrupted, sim.checkpoint())
+
+
+def test_a_damaged_compressed_file_is_refused(file):
+    np.savez_compressed(file, **read_archive(file, "checkpoint"))
+    load(file)
+    with zipfile.ZipFile(file) as archive:
+        entry = archive.getinfo("weights_1.npy")
+    data = bytearray(file.read_bytes())
+    # Behind the local header of 30 bytes, the name, and NumPy's extra field of 20 bytes.
+    start = entry.header_offset + 30 + len("weights_1.npy") + 20
+    data[start : start + 8] = b"\xff" * 8
+    file.write_bytes(data)
+    refusal(file)
