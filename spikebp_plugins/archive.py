@@ -59,14 +59,16 @@ def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
     ValueError
         If the file is truncated, damaged, or no archive of plain arrays.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {
-                name.removesuffix(".npy"): _read_array(archive.read(name))
-                for name in archive.namelist()
-            }
-    except (zipfile.BadZipFile, ValueError, EOFError, KeyError, NotImplementedError) as error:
-        raise ValueError(f"{os.fspath(path)} is not a readable {kind}: {error}") from error
+    with open(path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return {
+                    name.removesuffix(".npy"): _read_array(archive.read(name))
+                    for name in archive.namelist()
+                }
+        except Exception as error:
+            # Damage in the right place makes zipfile, zlib and NumPy raise almost anything.
+            raise ValueError(f"{os.fspath(path)} is not a readable {kind}: {error}") from error
 
 
 def _write_zip(file: Any, arrays: Mapping[str, NDArray[Any]]) -> None:

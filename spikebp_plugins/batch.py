@@ -65,7 +65,8 @@ class Batch:
         if self.net.input_coding == "spikes":
             if x.dtype == np.uint64:
                 x = np.minimum(x, np.uint64(LARGEST_COUNT))
-            return x.astype(np.int64)
+            # -2**63 has no magnitude in 64 bits.
+            return np.maximum(x.astype(np.int64), -LARGEST_COUNT)
         with np.errstate(over="ignore"):
             scaled = x.astype(np.float64) * self.net.input_scale
         return arithmetic_of(self.net).round(scaled)

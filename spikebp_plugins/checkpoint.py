@@ -134,7 +134,9 @@ def _from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
 
     if not {"format_version", "definition", "samples_seen"} <= arrays.keys():
         raise refuse("it holds no definition of a network")
-    version = int(arrays["format_version"])
+    version = arrays["format_version"]
+    if version.shape != () or version.dtype.kind != "i" or version < 1:
+        raise refuse("format_version must be a positive integer")
     if version > FORMAT_VERSION:
         raise ValueError(
             f"{path} has checkpoint format {version}, newer than the {FORMAT_VERSION} that this "
@@ -154,6 +156,8 @@ def _from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
                 if array is None or array.shape != shape or array.dtype != arithmetic.storage_dtype:
                     raise refuse(f"{name} must be {arithmetic.storage_dtype} of shape {shape}")
                 found.append(arithmetic.decode(array))
+                if not np.all(np.abs(found[-1]) < arithmetic.limit):
+                    raise refuse(f"{name} must stay below {arithmetic.limit:.6g} in magnitude")
         return tuple(found)
 
     samples_seen = arrays["samples_seen"]

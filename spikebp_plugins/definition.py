@@ -256,8 +256,8 @@ class SpikingMLP:
         ValueError
             If a field is unknown, missing or wrong.
         """
-        if "layer_sizes" not in values:
-            raise wrong_argument("values", "a mapping with 'layer_sizes'", sorted(values))
+        if not isinstance(values, Mapping) or "layer_sizes" not in values:
+            raise wrong_argument("values", "a mapping with 'layer_sizes'", repr(values))
         return cls(**_known_fields(values))
 
     def __repr__(self) -> str:

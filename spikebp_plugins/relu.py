@@ -96,7 +96,7 @@ def _forward(weights: list[Array], x: Array) -> tuple[list[Array], list[Array]]:
 
 
 def _targets(y: ArrayLike, n_samples: int, n_outputs: int) -> NDArray[Any]:
-    array = np.asarray(y)
+    array: NDArray[Any] = np.asarray(y)
     if array.shape == (n_samples, n_outputs):
         return array
     is_label = array.dtype.kind in "iu" and np.all((array >= 0) & (array < n_outputs))
@@ -107,4 +107,5 @@ def _targets(y: ArrayLike, n_samples: int, n_outputs: int) -> NDArray[Any]:
             f"or targets of shape ({n_samples}, {n_outputs})",
             f"{array.dtype} of shape {array.shape}",
         )
-    return np.eye(n_outputs)[array]
+    one_hot: Array = np.eye(n_outputs)[array]
+    return one_hot

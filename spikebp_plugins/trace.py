@@ -73,7 +73,12 @@ class Trace:
         arrays = read_archive(path, "trace")
         if not {"trace_version", "step_scores", "scores", "spikes_0"} <= arrays.keys():
             raise ValueError(f"{os.fspath(path)} is not a readable trace: it holds no spikes")
-        version = int(arrays["trace_version"])
+        version = arrays["trace_version"]
+        if version.shape != () or version.dtype.kind != "i" or version < 1:
+            raise ValueError(
+                f"{os.fspath(path)} is not a readable trace: trace_version must be a positive "
+                "integer"
+            )
         if version > FORMAT_VERSION:
             raise ValueError(
                 f"{os.fspath(path)} has trace format {version}, newer than the {FORMAT_VERSION} "

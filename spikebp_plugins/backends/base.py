@@ -53,6 +53,30 @@ class Outcome(NamedTuple):
     recording: Recording | None
 
 
+def joined(outcomes: list[Outcome]) -> Outcome:
+    """Return the outcomes of consecutive blocks, at least one, as one."""
+    if len(outcomes) == 1:
+        return outcomes[0]
+    scores = np.concatenate([outcome.scores for outcome in outcomes])
+    recordings = [outcome.recording for outcome in outcomes if outcome.recording is not None]
+    if not recordings:
+        return Outcome(scores, None)
+
+    def layers(parts: list[list[Any]]) -> list[Any]:
+        columns = zip(*parts, strict=True)
+        return [None if column[0] is None else np.concatenate(column) for column in columns]
+
+    errors = [recording.errors for recording in recordings if recording.errors is not None]
+    return Outcome(
+        scores,
+        Recording(
+            spikes=layers([recording.spikes for recording in recordings]),
+            errors=layers(errors) if errors else None,
+            step_scores=np.concatenate([recording.step_scores for recording in recordings]),
+        ),
+    )
+
+
 class Backend(ABC):
     """A network on one engine.
 

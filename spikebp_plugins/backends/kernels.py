@@ -1,14 +1,20 @@
 """The step rules compiled by Numba, event-driven: work follows spikes, not layer sizes.
 
-The same code serves 64-bit integers (grid units of fixed arithmetic) and floating point; the two
-quantizers are all that differs. Variables of all layers lie in one flat array, those of layer l
-at ``unit[l]:unit[l + 1]``, and the matrices in another, so that one compiled kernel serves any
-depth.
+The same code serves integers (grid units of fixed arithmetic, in 64 or 32 bits) and floating
+point; the two quantizers are all that differs. Variables of all layers lie in one flat array,
+those of layer l at ``unit[l]:unit[l + 1]``, and the matrices in another, so that one compiled
+kernel serves any depth.
 
-Range: 64-bit integers would wrap without notice. Before each sum of products its magnitude is
-bounded by (spikes sent) x (largest weight). A sum that might wrap, or a result that has reached
-the limit, ends the block with the number of the sample: the caller discards what that attempt
-changed and has the reference do the sample, exactly or with its OverflowError.
+Summed drive is not stored: what a unit has fired was subtracted from its potential, so
+s = phi + c. The backward matrices B_l are stored even where they are the transposes of the
+weights, and updated along with them, so that both directions read along rows.
+
+Range: integers would wrap without notice. Before each sum of products its magnitude is bounded by
+(spikes sent) x (largest weight). Where that proves too little, 64-bit and floating-point results
+are looked at one by one; 32-bit ones, which may have wrapped, are not trusted. A sample that
+cannot be proven, or that has reached the limit, ends the block: the caller discards what the
+attempt changed and has the sample done in wider numbers, at last by the reference, exactly or
+with its OverflowError.
 """
 
 from __future__ import annotations
@@ -19,7 +25,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-#: No sum of products may reach this, lest it wrap; two spare bits let sums of two stay clear.
+#: No 64-bit sum of products may reach this, lest it wrap.
 WRAP = 2.0**61
 #: More spikes than this from a layer in one step might wrap a block's totals, or take an input
 #: count beyond what a double holds within any feasible number of steps.
@@ -39,6 +45,7 @@ class Network(NamedTuple):
     rate: Any
     limit: float  # no magnitude reaches this
     certain: float  # a bound below this proves it, whatever was rounded in computing the bound
+    narrow: bool  # results beyond `certain` may have wrapped
     binary: bool
     outer: bool
     counts_in: bool  # x holds spike counts
@@ -51,11 +58,11 @@ class Learning(NamedTuple):
     """What outlives a sample, and bounds on its magnitudes."""
 
     weight: Any  # (sum n_{l-1} n_l,)
-    feedback: Any  # (sum n_l n_{l-1},) or (0,)
+    backward: Any  # (sum n_l n_{l-1} for l >= 2,)
     backward_potential: Any  # (sum n_l,)
     weight_bound: Any  # float64 (L+1,)
-    feedback_bound: Any  # float64 (L+1,)
-    backward_bound: Any  # float64 (L+1,)
+    matrix_bound: Any  # float64 (L+1,), of B_l
+    backward_bound: Any  # float64 (L+1,), of psi_l
 
 
 class Sample(NamedTuple):
@@ -63,13 +70,12 @@ class Sample(NamedTuple):
 
     potential: Any
     target_potential: Any  # (n_outputs,)
-    drive: Any
     count: Any
     error_sum: Any
     spike: Any
     error: Any
-    incoming: Any  # scratch
-    active: Any  # int64 scratch
+    active: Any  # int64: the units of a layer that sent something
+    n_active: Any  # int64 (L+1,)
     drive_bound: Any  # float64 (L+1,); [0] is that of the input
     target_bound: Any  # float64 (1,)
 
@@ -90,16 +96,25 @@ class Record(NamedTuple):
     drive: Any  # (n_samples, n_steps, n_outputs)
 
 
-def _signed_spikes(potential, half, bits):  # pragma: no cover - replaced by the overload
+def _integer_type(potential):
+    # Numba widens 32-bit arithmetic to 64 bits. The casts, and a shift that visibly stays within
+    # the type, let the compiler use vectors of the type in which the values are stored.
+    return (np.int32 if potential.bitwidth == 32 else np.int64), potential.bitwidth - 1
+
+
+def signed_spikes(potential, half, bits):  # pragma: no cover - replaced by the overload
     raise NotImplementedError
 
 
-@overload(_signed_spikes)
+@overload(signed_spikes, inline="always")
 def _overload_signed_spikes(potential, half, bits):
+    # sgn(v) * ceil(|v| - 1/2). In grid units an arithmetic shift rounds down, and the half less
+    # one unit for positive v makes the threshold strict on both sides.
     if isinstance(potential, types.Integer):
-        # sgn(v) * ceil(|v| - 1/2) in grid units: an arithmetic shift rounds down, and the half
-        # less one unit for positive v makes the threshold strict on both sides.
-        return lambda potential, half, bits: (potential + half - (potential > 0)) >> bits
+        own, mask = _integer_type(potential)
+        return lambda potential, half, bits: (
+            own(potential + half - (potential > 0)) >> own(bits & mask)
+        )
 
     def fire(potential, half, bits):
         count = np.ceil(abs(potential) - half)
@@ -108,315 +123,432 @@ def _overload_signed_spikes(potential, half, bits):
     return fire
 
 
-@njit
-def _signed(potential, spike, net):
-    """k = signed(v), v <- v - k."""
-    for i in range(potential.size):
-        k = _signed_spikes(potential[i], net.half, net.fraction_bits)
-        if net.binary:
-            k = min(max(k, -1), 1)
-        spike[i] = k
-        potential[i] -= k * net.one
+def rectified_spikes(potential, half, bits):  # pragma: no cover - replaced by the overload
+    raise NotImplementedError
+
+
+@overload(rectified_spikes, inline="always")
+def _overload_rectified_spikes(potential, half, bits):
+    if isinstance(potential, types.Integer):
+        own, mask = _integer_type(potential)
+        return lambda potential, half, bits: max(
+            own(potential + half - 1) >> own(bits & mask), own(0)
+        )
+    return lambda potential, half, bits: max(np.ceil(potential - half), 0)
 
 
 @njit
-def _rectified(potential, spike, net):
-    """k = rectified(v), v <- v - k."""
-    for i in range(potential.size):
-        k = max(_signed_spikes(potential[i], net.half, net.fraction_bits), 0)
-        if net.binary:
-            k = min(k, 1)
-        spike[i] = k
-        potential[i] -= k * net.one
-
-
-@njit
-def _gate(error, drive):
-    """e = 0 where s < 0."""
-    for i in range(error.size):
-        if drive[i] < 0:
-            error[i] = 0
-
-
-@njit
-def _magnitude(counts):
-    total = 0.0
-    for i in range(counts.size):
-        total += abs(counts[i])
-    return total
-
-
-@njit
-def _largest(values):
-    largest = 0.0
-    for i in range(values.size):
-        largest = max(largest, abs(values[i]))
-    return largest
-
-
-@njit
-def _units(array, net, layer):
+def units_of(array, net, layer):
+    """The part of a flat array that belongs to a layer."""
     return array[net.unit[layer] : net.unit[layer + 1]]
 
 
 @njit
-def _list_active(counts, active):
+def weights_of(learning, net, layer):
+    """W_l as a flat array."""
+    return learning.weight[net.edge[layer] : net.edge[layer + 1]]
+
+
+@njit
+def backward_of(learning, net, layer):
+    """B_l as a flat array."""
+    return learning.backward[net.back[layer] : net.back[layer + 1]]
+
+
+@njit
+def largest(values):
+    """The largest magnitude."""
+    if values.size == 0:
+        return 0.0
+    low = high = values[0]
+    for i in range(values.size):
+        low = min(low, values[i])
+        high = max(high, values[i])
+    return max(-float(low), float(high))
+
+
+@njit
+def magnitude(counts, active, n_active):
+    """The number of spikes that the active units sent."""
+    total = 0.0
+    for a in range(n_active):
+        total += abs(float(counts[active[a]]))
+    return total
+
+
+@njit
+def list_active(counts, active):
     """Write the indices of nonzero counts; return how many."""
     n = 0
     for i in range(counts.size):
-        if counts[i] != 0:
-            active[n] = i
-            n += 1
+        active[n] = i
+        n += counts[i] != 0
     return n
 
 
 @njit
-def _add_rows(total, matrix, counts):
+def add_rows(total, matrix, counts, active, n_active):
     """Total += counts @ matrix, one row for each active unit."""
     n_out = total.size
-    for i in range(counts.size):
-        k = counts[i]
-        if k != 0:
-            row = matrix[i * n_out : (i + 1) * n_out]
-            for j in range(n_out):
-                total[j] += k * row[j]
+    a = 0
+    while a + 4 <= n_active:  # four rows at a time load and store the total once
+        i0, i1, i2, i3 = active[a], active[a + 1], active[a + 2], active[a + 3]
+        k0, k1, k2, k3 = counts[i0], counts[i1], counts[i2], counts[i3]
+        row0 = matrix[i0 * n_out : (i0 + 1) * n_out]
+        row1 = matrix[i1 * n_out : (i1 + 1) * n_out]
+        row2 = matrix[i2 * n_out : (i2 + 1) * n_out]
+        row3 = matrix[i3 * n_out : (i3 + 1) * n_out]
+        for j in range(n_out):
+            total[j] += k0 * row0[j] + k1 * row1[j] + k2 * row2[j] + k3 * row3[j]
+        a += 4
+    while a < n_active:
+        k = counts[active[a]]
+        row = matrix[active[a] * n_out : (active[a] + 1) * n_out]
+        for j in range(n_out):
+            total[j] += k * row[j]
+        a += 1
 
 
 @njit
-def _add_columns(total, matrix, counts, active):
-    """Total += matrix @ counts, one column for each active unit."""
-    n_active = _list_active(counts, active)
-    if n_active == 0:
-        return
-    for i in range(total.size):
-        row = matrix[i * counts.size : (i + 1) * counts.size]
-        for a in range(n_active):
-            j = active[a]
-            total[i] += counts[j] * row[j]
+def fire_signed(potential, spike, net):
+    """k = signed(v), v <- v - k."""
+    if net.binary:
+        for i in range(potential.size):
+            k = min(max(signed_spikes(potential[i], net.half, net.fraction_bits), -1), 1)
+            spike[i] = k
+            potential[i] -= k * net.one
+    else:
+        for i in range(potential.size):
+            k = signed_spikes(potential[i], net.half, net.fraction_bits)
+            spike[i] = k
+            potential[i] -= k * net.one
 
 
 @njit
-def _descend(matrix, rate, counts, errors, active):
-    """W -= rate * outer(c, e); return how many weights that changes."""
-    n_active = _list_active(errors, active)
-    if n_active == 0:
-        return 0
-    rows = 0
-    for i in range(counts.size):
-        c = counts[i]
-        if c != 0:
-            rows += 1
-            row = matrix[i * errors.size : (i + 1) * errors.size]
-            for a in range(n_active):
-                j = active[a]
-                row[j] -= rate * (c * errors[j])
-    return rows * n_active
+def fire_rectified(potential, spike, count, net):
+    """k = rectified(v), v <- v - k, c <- c + k."""
+    if net.binary:
+        for i in range(potential.size):
+            k = min(rectified_spikes(potential[i], net.half, net.fraction_bits), 1)
+            spike[i] = k
+            count[i] += k
+            potential[i] -= k * net.one
+    else:
+        for i in range(potential.size):
+            k = rectified_spikes(potential[i], net.half, net.fraction_bits)
+            spike[i] = k
+            count[i] += k
+            potential[i] -= k * net.one
 
 
 @njit
-def _open_sample(net, learning, sample, drawn, training):
+def gate(net, sample, layer):
+    """e = 0 where s = phi + c is below 0."""
+    error = units_of(sample.error, net, layer)
+    potential = units_of(sample.potential, net, layer)
+    count = units_of(sample.count, net, layer)
+    for i in range(error.size):
+        if potential[i] + count[i] * net.one < 0:
+            error[i] = 0
+
+
+@njit
+def within(net, bound, values):
+    """Whether all values are in range, given a bound on their magnitude."""
+    return bound < net.certain or (not net.narrow and largest(values) < net.limit)
+
+
+@njit
+def drive_within(net, sample, layer):
+    """Whether potential and summed drive of a layer are in range."""
+    if sample.drive_bound[layer] < net.certain:
+        return True
+    potential = units_of(sample.potential, net, layer)
+    count = units_of(sample.count, net, layer)
+    if net.narrow or not largest(potential) < net.limit:
+        return False
+    for j in range(potential.size):
+        if not abs(float(potential[j] + count[j] * net.one)) < net.limit:
+            return False
+    return True
+
+
+@njit
+def open_sample(net, learning, sample, drawn, training):
+    """Reset what lasts for a sample."""
     sample.potential[:] = 0
     sample.target_potential[:] = 0
-    sample.drive[:] = 0
     sample.count[:] = 0
-    sample.error_sum[:] = 0
     sample.drive_bound[:] = 0
     sample.target_bound[0] = 0
-    if training and net.zero_backward:
-        learning.backward_potential[:] = 0
-        learning.backward_bound[:] = 0
-    elif training and net.uniform_backward:
-        learning.backward_potential[:] = drawn
-        learning.backward_bound[:] = net.half
+    if training:
+        sample.error[:] = 0
+        if net.outer:
+            sample.error_sum[:] = 0
+        if net.zero_backward:
+            learning.backward_potential[:] = 0
+            learning.backward_bound[:] = 0
+        elif net.uniform_backward:
+            learning.backward_potential[:] = drawn
+            learning.backward_bound[:] = net.half
 
 
 @njit
-def _forward(net, learning, sample, x, totals):
-    """Rules 1 and 2; False if the range is not certain."""
+def bound_learning(net, learning):
+    """Measure the magnitudes that `Learning` bounds."""
+    for layer in range(1, net.sizes.size):
+        learning.weight_bound[layer] = largest(weights_of(learning, net, layer))
+        if layer > 1:
+            learning.matrix_bound[layer] = learning.weight_bound[layer]
+            if net.random_feedback:
+                learning.matrix_bound[layer] = largest(backward_of(learning, net, layer))
+        psi = units_of(learning.backward_potential, net, layer)
+        learning.backward_bound[layer] = largest(psi)
+
+
+@njit
+def fire_layer(net, sample, layer, totals):
+    """Threshold a layer and list the units that fire; return the number of spikes."""
+    spike = units_of(sample.spike, net, layer)
+    count = units_of(sample.count, net, layer)
+    fire_rectified(units_of(sample.potential, net, layer), spike, count, net)
+    return note_spikes(net, sample, layer, totals)
+
+
+@njit
+def note_spikes(net, sample, layer, totals):
+    """List the units of a layer that sent spikes; return the number of spikes."""
+    spike = units_of(sample.spike, net, layer)
+    active = units_of(sample.active, net, layer)
+    n_active = list_active(spike, active)
+    sample.n_active[layer] = n_active
+    n_sent = magnitude(spike, active, n_active)
+    if n_sent < MOST_SPIKES:
+        totals.spikes[layer] += np.int64(n_sent)
+    return n_sent
+
+
+@njit
+def forward_layers(net, learning, sample, layer, n_sent, totals):
+    """Rule 2 from a layer that has sent `n_sent` spikes upward; False if not certain."""
     last = net.sizes.size - 1
-    spike = _units(sample.spike, net, 0)
-    potential = _units(sample.potential, net, 0)
-    sample.drive_bound[0] += _largest(x)
-    if net.counts_in:
-        spike[:] = x
-    else:
-        for i in range(x.size):
-            potential[i] += x[i]
-        if sample.drive_bound[0] >= net.certain and not _largest(potential) < net.limit:
+    while layer < last:
+        gain = n_sent * learning.weight_bound[layer + 1]
+        if not (n_sent < MOST_SPIKES and gain < WRAP):
             return False
-        _signed(potential, spike, net)
-    _units(sample.count, net, 0)[:] += spike
-
-    for layer in range(1, last + 1):
-        sent = _units(sample.spike, net, layer - 1)
-        n_sent = _magnitude(sent)
-        gain = n_sent * learning.weight_bound[layer]
-        if not (gain < WRAP and n_sent < MOST_SPIKES):
-            return False
-        totals.spikes[layer - 1] += np.int64(n_sent)
-        sample.drive_bound[layer] += gain
-
-        potential = _units(sample.potential, net, layer)
-        drive = _units(sample.drive, net, layer)
         if n_sent > 0:
-            incoming = sample.incoming[: potential.size]
-            incoming[:] = 0
-            matrix = learning.weight[net.edge[layer] : net.edge[layer + 1]]
-            _add_rows(incoming, matrix, sent)
-            for j in range(potential.size):
-                potential[j] += incoming[j]
-                drive[j] += incoming[j]
-            if sample.drive_bound[layer] >= net.certain and not (
-                _largest(potential) < net.limit and _largest(drive) < net.limit
-            ):
+            sample.drive_bound[layer + 1] += gain
+            add_rows(
+                units_of(sample.potential, net, layer + 1),
+                weights_of(learning, net, layer + 1),
+                units_of(sample.spike, net, layer),
+                units_of(sample.active, net, layer),
+                sample.n_active[layer],
+            )
+            if not drive_within(net, sample, layer + 1):
                 return False
-        spike = _units(sample.spike, net, layer)
-        _rectified(potential, spike, net)
-        if layer < last:
-            _units(sample.count, net, layer)[:] += spike
-
-    n_sent = _magnitude(_units(sample.spike, net, last))
-    totals.spikes[last] += np.int64(n_sent)
+        layer += 1
+        n_sent = fire_layer(net, sample, layer, totals)
     return n_sent < MOST_SPIKES
 
 
 @njit
-def _backward(net, learning, sample, y, totals):
-    """Rules 3 and 4; False if the range is not certain."""
+def forward(net, learning, sample, x, totals):
+    """Rules 1 and 2; False if the range is not certain."""
+    spike = units_of(sample.spike, net, 0)
+    sample.drive_bound[0] += largest(x)
+    if net.counts_in:
+        spike[:] = x
+    else:
+        potential = units_of(sample.potential, net, 0)
+        for i in range(x.size):
+            potential[i] += x[i]
+        if not within(net, sample.drive_bound[0], potential):
+            return False
+        fire_signed(potential, spike, net)
+    count = units_of(sample.count, net, 0)
+    for i in range(x.size):
+        count[i] += spike[i]
+    n_sent = note_spikes(net, sample, 0, totals)
+    return forward_layers(net, learning, sample, 0, n_sent, totals)
+
+
+@njit
+def output_error(net, sample, y, totals):
+    """Rule 3; False if the range is not certain."""
     last = net.sizes.size - 1
-    sample.target_bound[0] += _largest(y)
+    sample.target_bound[0] += largest(y)
     for j in range(y.size):
         sample.target_potential[j] += y[j]
-    if sample.target_bound[0] >= net.certain and not _largest(sample.target_potential) < net.limit:
+    if not within(net, sample.target_bound[0], sample.target_potential):
         return False
-    error = _units(sample.error, net, last)
-    _signed(sample.target_potential, error, net)
-    spike = _units(sample.spike, net, last)
+    error = units_of(sample.error, net, last)
+    fire_signed(sample.target_potential, error, net)
+    spike = units_of(sample.spike, net, last)
     for j in range(y.size):
         error[j] = spike[j] - error[j]
-    _gate(error, _units(sample.drive, net, last))
+    gate(net, sample, last)
+    return True
 
-    for layer in range(last, 0, -1):
-        error = _units(sample.error, net, layer)
-        n_sent = _magnitude(error)
-        if not n_sent < MOST_SPIKES:
-            return False
+
+@njit
+def note_errors(net, sample, layer, totals):
+    """List the units of a layer that sent errors; return the number of error spikes."""
+    error = units_of(sample.error, net, layer)
+    active = units_of(sample.active, net, layer)
+    n_active = list_active(error, active)
+    sample.n_active[layer] = n_active
+    n_sent = magnitude(error, active, n_active)
+    if n_sent < MOST_SPIKES:
         totals.errors[layer] += np.int64(n_sent)
+    return n_sent
+
+
+@njit
+def backward(net, learning, sample, y, totals):
+    """Rules 3 and 4; False if the range is not certain."""
+    if not output_error(net, sample, y, totals):
+        return False
+    for layer in range(net.sizes.size - 1, 0, -1):
+        n_sent = note_errors(net, sample, layer, totals)
+        gain = n_sent * learning.matrix_bound[layer]
+        if not (n_sent < MOST_SPIKES and gain < WRAP):
+            return False
         if layer == 1:
             break
-        if net.random_feedback:
-            gain = n_sent * learning.feedback_bound[layer]
-        else:
-            gain = n_sent * learning.weight_bound[layer]
+        below = units_of(sample.error, net, layer - 1)
+        if n_sent == 0 and not net.binary:
+            # A graded quantizer leaves no more than 1/2: without new errors none can fire.
+            below[:] = 0
+            continue
+        potential = units_of(learning.backward_potential, net, layer - 1)
         bound = learning.backward_bound[layer - 1] + gain
-        if not gain < WRAP:
-            return False
-        potential = _units(learning.backward_potential, net, layer - 1)
-        if n_sent > 0:
-            if net.random_feedback:
-                matrix = learning.feedback[net.back[layer] : net.back[layer + 1]]
-                _add_rows(potential, matrix, error)
-            else:
-                matrix = learning.weight[net.edge[layer] : net.edge[layer + 1]]
-                _add_columns(potential, matrix, error, sample.active)
-            if bound >= net.certain and not _largest(potential) < net.limit:
-                return False
-        below = _units(sample.error, net, layer - 1)
-        _signed(potential, below, net)
-        # A graded quantizer leaves no more than half a spike; a binary one leaves the rest.
-        learning.backward_bound[layer - 1] = bound if net.binary else net.half
-        _gate(below, _units(sample.drive, net, layer - 1))
-    return True
-
-
-@njit
-def _learn(net, learning, sample, errors, totals):
-    """Rule 5: W_l -= rate * outer(c_{l-1}, e_l); False if the range is not certain."""
-    last = net.sizes.size - 1
-    for layer in range(1, last + 1):
-        largest_error = _largest(_units(errors, net, layer))
-        if largest_error > 0:
-            largest_count = _largest(_units(sample.count, net, layer - 1))
-            learning.weight_bound[layer] += net.rate * largest_count * largest_error
-            if not learning.weight_bound[layer] < net.certain:
-                return False
-    for layer in range(1, last + 1):
-        totals.updates[0] += _descend(
-            learning.weight[net.edge[layer] : net.edge[layer + 1]],
-            net.rate,
-            _units(sample.count, net, layer - 1),
-            _units(errors, net, layer),
-            sample.active,
+        add_rows(
+            potential,
+            backward_of(learning, net, layer),
+            units_of(sample.error, net, layer),
+            units_of(sample.active, net, layer),
+            sample.n_active[layer],
         )
+        if not within(net, bound, potential):
+            return False
+        fire_signed(potential, below, net)
+        learning.backward_bound[layer - 1] = bound if net.binary else net.half
+        gate(net, sample, layer - 1)
     return True
 
 
 @njit
-def _train_step(net, learning, sample, x, y, totals):
+def bound_update(net, learning, layer, largest_count, largest_error):
+    """Bound the weights after an update; False if their range is not certain."""
+    learning.weight_bound[layer] += net.rate * largest_count * largest_error
+    if not net.random_feedback:
+        learning.matrix_bound[layer] = learning.weight_bound[layer]
+    return learning.weight_bound[layer] < net.certain
+
+
+@njit
+def descend(net, learning, sample, errors, layer):
+    """W_l -= rate * outer(c, e), and B_l with it; return how many weights that changes."""
+    count = units_of(sample.count, net, layer - 1)
+    error = units_of(errors, net, layer)
+    active = units_of(sample.active, net, layer)
+    n_active = list_active(error, active)
+    matrix = weights_of(learning, net, layer)
+    rows = 0
+    for i in range(count.size):
+        c = count[i]
+        if c != 0:
+            rows += 1
+            row = matrix[i * error.size : (i + 1) * error.size]
+            for a in range(n_active):
+                j = active[a]
+                row[j] -= net.rate * (c * error[j])
+    if layer > 1 and not net.random_feedback:
+        matrix = backward_of(learning, net, layer)
+        for a in range(n_active):
+            e = error[active[a]]
+            row = matrix[active[a] * count.size : (active[a] + 1) * count.size]
+            for i in range(count.size):
+                row[i] -= net.rate * (count[i] * e)
+    return rows * n_active
+
+
+@njit
+def learn(net, learning, sample, errors, first, totals):
+    """Rule 5 for layers from `first` on; False if the range is not certain."""
+    for layer in range(first, net.sizes.size):
+        largest_error = largest(units_of(errors, net, layer))
+        if largest_error > 0:
+            largest_count = largest(units_of(sample.count, net, layer - 1))
+            if not bound_update(net, learning, layer, largest_count, largest_error):
+                return False
+            totals.updates[0] += descend(net, learning, sample, errors, layer)
+    return True
+
+
+@njit
+def train_step(net, learning, sample, x, y, totals):
     """One step of a training sample; False if the range is not certain."""
     if not (
-        _forward(net, learning, sample, x, totals) and _backward(net, learning, sample, y, totals)
+        forward(net, learning, sample, x, totals) and backward(net, learning, sample, y, totals)
     ):
         return False
     if net.outer:
-        sample.error_sum[:] += sample.error
+        for i in range(sample.error.size):
+            sample.error_sum[i] += sample.error[i]
         return True
-    return _learn(net, learning, sample, sample.error, totals)
+    return learn(net, learning, sample, sample.error, 1, totals)
 
 
 @njit
-def _run_sample(net, learning, sample, x, y, drawn, n_steps, training, totals, record, index):
-    """Show one sample; False if the range is not certain."""
+def write_drive(net, sample, drive):
+    """The summed drive of the output, s = phi + c."""
     last = net.sizes.size - 1
-    _open_sample(net, learning, sample, drawn, training)
+    potential = units_of(sample.potential, net, last)
+    count = units_of(sample.count, net, last)
+    for j in range(potential.size):
+        drive[j] = potential[j] + count[j] * net.one
+
+
+@njit
+def write_record(net, sample, record, index, t):
+    """Note the spikes and errors of a step, if they are asked for."""
+    if record.spikes.shape[0] > 0:
+        record.spikes[index, t] = sample.spike
+        record.errors[index, t] = sample.error
+        write_drive(net, sample, record.drive[index, t])
+
+
+@njit
+def run_sample(net, learning, sample, x, y, n_steps, training, totals, record, index):
+    """Show one sample; False if the range is not certain."""
     for t in range(n_steps):
         x_t = x[t % x.shape[0]]
         if training:
-            y_t = y[t % y.shape[0]]
-            certain = _train_step(net, learning, sample, x_t, y_t, totals)
+            certain = train_step(net, learning, sample, x_t, y[t % y.shape[0]], totals)
         else:
-            certain = _forward(net, learning, sample, x_t, totals)
+            certain = forward(net, learning, sample, x_t, totals)
         if not certain:
             return False
-        if record.spikes.shape[0] > 0:
-            record.spikes[index, t] = sample.spike
-            record.errors[index, t] = sample.error
-            record.drive[index, t] = _units(sample.drive, net, last)
+        write_record(net, sample, record, index, t)
     if training and net.outer:
-        return _learn(net, learning, sample, sample.error_sum, totals)
+        return learn(net, learning, sample, sample.error_sum, 1, totals)
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def run_block(net, learning, sample, x, y, drawn, n_steps, training, totals, record, drive):
     """Show samples in order and write each one's summed output drive.
 
     Returns the number of samples done: less than all if the range of the next is not certain, in
     which case `learning`, `totals` and `record` are to be discarded.
     """
-    last = net.sizes.size - 1
-    for layer in range(1, last + 1):
-        learning.weight_bound[layer] = _largest(
-            learning.weight[net.edge[layer] : net.edge[layer + 1]]
-        )
-        learning.feedback_bound[layer] = _largest(
-            learning.feedback[net.back[layer] : net.back[layer + 1]]
-        )
-        learning.backward_bound[layer] = _largest(_units(learning.backward_potential, net, layer))
+    bound_learning(net, learning)
     for i in range(x.shape[0]):
-        if not _run_sample(
-            net,
-            learning,
-            sample,
-            x[i],
-            y[i % y.shape[0]],
-            drawn[i % drawn.shape[0]],
-            n_steps,
-            training,
-            totals,
-            record,
-            i,
-        ):
+        open_sample(net, learning, sample, drawn[i % drawn.shape[0]], training)
+        y_i = y[i % y.shape[0]]
+        if not run_sample(net, learning, sample, x[i], y_i, n_steps, training, totals, record, i):
             return i
-        drive[i] = _units(sample.drive, net, last)
+        write_drive(net, sample, drive[i])
     return x.shape[0]

@@ -62,14 +62,14 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def common(
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool,
         typer.Option(
             "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
-    """A spiking network that learns by backpropagation, the same on every back end."""
+    """Train a spiking network by backpropagation, with the same result on every back end."""
 
 
 def main() -> None:

@@ -40,9 +40,7 @@ InputCoding = Annotated[
 InputScale = Annotated[
     float | None, _field("input_scale", "Factor for pixels, which are 0 to 1 without it.")
 ]
-Update = Annotated[
-    str | None, _field("update", "Change weights at every step, or once a sample.")
-]
+Update = Annotated[str | None, _field("update", "Change weights at every step, or once a sample.")]
 Spikes = Annotated[str | None, _field("spikes", "Several spikes of a unit in a step, or one.")]
 Arithmetic = Annotated[
     str | None, _field("arithmetic", "Fixed point, equal on all back ends, or floating point.")

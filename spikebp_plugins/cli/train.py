@@ -93,11 +93,13 @@ def train(
     Ctrl-C saves a checkpoint and says how to go on. A run that was interrupted and resumed ends
     in the very same checkpoint as one that was not.
     """
+    check_folder(save)
     given = {
         "n_steps": n_steps,
         "learning_rate": learning_rate,
         "timing": timing,
         "input_coding": input_coding,
+        "input_scale": input_scale,
         "update": update,
         "spikes": spikes,
         "arithmetic": arithmetic,
@@ -106,21 +108,10 @@ def train(
         "feedback": feedback,
         "seed": seed,
     }
-    wanted = {name: value for name, value in given.items() if value is not None}
-    check_folder(save)
     hidden = None if layers is None else _hidden_sizes(layers)
-    start = None if resume is None else load(resume)
-    data = options.load_images(dataset, folder, start and start.net)
-    if start is None:
-        wanted["input_scale"] = data.input_scale * (1.0 if input_scale is None else input_scale)
-        wanted["layer_sizes"] = _layer_sizes(data, HIDDEN_LAYERS if hidden is None else hidden)
-        start = _fresh(wanted)
-    else:
-        if input_scale is not None:
-            wanted["input_scale"] = data.input_scale * input_scale
-        old = start.net.layer_sizes[1:-1]
-        wanted["layer_sizes"] = _layer_sizes(data, old if hidden is None else hidden)
-        _check_agrees(start, wanted, str(resume))
+    before = None if resume is None else load(resume)
+    data = options.load_images(dataset, folder, None if before is None else before.net)
+    start = _starting_point(before, data, hidden, given, str(resume))
     options.check_takes_images(start.net)
     course = Course(
         x=data.x_train[:samples],
@@ -169,8 +160,8 @@ class Course:
 
     def order(self, epoch: int) -> NDArray[Any]:
         """Return the order of samples in an epoch."""
-        return np.arange(len(self.x)) if self.seed is None else shuffled(
-            len(self.x), self.seed, epoch
+        return (
+            np.arange(len(self.x)) if self.seed is None else shuffled(len(self.x), self.seed, epoch)
         )
 
 
@@ -222,11 +213,23 @@ def _hidden_sizes(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _layer_sizes(data: Dataset, hidden: tuple[int, ...]) -> tuple[int, ...]:
-    return (data.x_train.shape[1], *hidden, data.n_classes)
-
-
-def _fresh(fields: Mapping[str, Any]) -> Checkpoint:
+def _starting_point(
+    before: Checkpoint | None,
+    data: Dataset,
+    hidden: tuple[int, ...] | None,
+    given: Mapping[str, Any],
+    path: str,
+) -> Checkpoint:
+    """Return a new network, or the checkpoint if nothing that was given contradicts it."""
+    fields = {name: value for name, value in given.items() if value is not None}
+    if "input_scale" in fields or before is None:
+        fields["input_scale"] = data.input_scale * fields.get("input_scale", 1.0)
+    if hidden is None:
+        hidden = HIDDEN_LAYERS if before is None else before.net.layer_sizes[1:-1]
+    fields["layer_sizes"] = (data.x_train.shape[1], *hidden, data.n_classes)
+    if before is not None:
+        _check_agrees(before, fields, path)
+        return before
     net = SpikingMLP(**fields)
     return Checkpoint(net, initial_state(net))
 
@@ -247,9 +250,7 @@ def _check_agrees(checkpoint: Checkpoint, wanted: Mapping[str, Any], path: str) 
 def _save_interrupted(sim: Simulator, course: Course, path: Path, arguments: list[str]) -> None:
     with _without_interrupts():
         sim.save(path)
-        command = shlex.join(
-            ["spikebp", *_without_resume(arguments), "--resume", str(path)]
-        )
+        command = shlex.join(["spikebp", *_without_resume(arguments), "--resume", str(path)])
         total = course.epochs * len(course.x)
         typer.echo(
             f"interrupted: {path} holds the network after {sim.samples_seen} of {total} samples; "

@@ -171,5 +171,8 @@ CASES: Final[tuple[Case, ...]] = (
     Case("1 fraction bit", _net(9, 8, 3, n_steps=1, learning_rate=0.5, fraction_bits=1)),
     Case("40 fraction bits", _net(9, 8, 6, 3, learning_rate=0.5, fraction_bits=40)),
     *(_float_case(arithmetic) for arithmetic in ("float64", "float32")),
-    *(_float_case("float64", **{name: v}) for name, v in (("update", "outer"), ("spikes", "binary"))),
+    *(
+        _float_case("float64", **{name: v})
+        for name, v in (("update", "outer"), ("spikes", "binary"))
+    ),
 )

@@ -29,9 +29,7 @@ def prediction_equals_reference(backend: str, case: Case) -> None:
         for name in (backend, REFERENCE):
             with _trained(name, case) as sim:
                 before = sim.checkpoint()
-                traces.append(
-                    sim.predict(_of_length(case, n_steps), n_steps=n_steps, record=True)
-                )
+                traces.append(sim.predict(_of_length(case, n_steps), n_steps=n_steps, record=True))
                 _assert_equal_states(sim.checkpoint(), before, "prediction changed the state")
         _assert_equal_traces(*traces)
 

@@ -39,7 +39,7 @@ def trained(net, backend="reference", n_samples=5):
     return sim
 
 
-@pytest.fixture()
+@pytest.fixture
 def file(tmp_path):
     """A checkpoint of a trained network with random feedback."""
     path = tmp_path / "net.npz"

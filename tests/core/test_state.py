@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from tests.core.small_nets import assert_all_equal, lively_weights, small_net
 
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.state import drawn_backward_potentials, initial_state
+from tests.core.small_nets import assert_all_equal, lively_weights, small_net
 
 #: One step and a rate of 1, so that any grid holds the rate.
 COARSE = SpikingMLP((2, 3), n_steps=1, learning_rate=1.0, fraction_bits=4)

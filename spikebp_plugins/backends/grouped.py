@@ -1,0 +1,363 @@
+"""Input that is the same at all steps: units with equal spike trains are added up once.
+
+The spike train of an input unit then depends on its value alone, not on the network, so all T
+steps of the first layer can be prepared when the sample opens:
+
+- Units with equal trains form a group g. Each row of W_1 that is needed is read once, into the
+  sum G_g of its group, and the drive of step t is d_t = sum over g of k_t(g) G_g. An image has
+  hundreds of active pixels and a few dozen trains.
+- Let C_t be a train's count after step t. It grows with the unit's value at every t, so two trains
+  that differ at all differ in their label, sum over t of C_t: a small integer to group by.
+- Rule 5 changes W_1 within the sample by W_1 -= rate * outer(c_0(t'), e_1(t')). Rows are written
+  once, when the sample closes. Until then the drive of a later step t lacks
+  -rate * (k_t . c_0(t')) e_1(t'), with the scalar product taken over groups.
+
+On the grid a sum does not depend on the order of its terms, so all this changes no result.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from spikebp_plugins.backends.kernels import (
+    MOST_SPIKES,
+    add_rows,
+    backward,
+    bound_learning,
+    bound_update,
+    drive_within,
+    fire_layer,
+    forward_layers,
+    largest,
+    learn,
+    open_sample,
+    signed_spikes,
+    units_of,
+    weights_of,
+    write_drive,
+    write_record,
+)
+
+#: Trains with labels beyond this are left to the general kernel.
+MOST_LABEL: Final = 2**15
+#: So is input shown for longer: with more steps than this hardly any two trains are equal.
+MOST_STEPS: Final = 64
+
+
+class Groups(NamedTuple):
+    """What the kernel keeps beside `Learning` and `Sample`."""
+
+    # For the whole run: the trains of labels.
+    known: Any  # bool (2 * MOST_LABEL + 1,)
+    train: Any  # int32 (2 * MOST_LABEL + 1, T): C_t
+    # For a sample: its active units, sorted by group.
+    group_of: Any  # int64 (2 * MOST_LABEL + 1,): the group of a label plus one, 0 for none
+    label: Any  # int64 (n_0,): the label of each group
+    start: Any  # int64 (n_0 + 1,): where the members of each group start
+    unit: Any  # int64 (n_0,): units before they are sorted, and the group of each
+    unit_group: Any  # int64 (n_0,)
+    member: Any  # int64 (n_0,): units sorted by group
+    sums: Any  # (n_0 * n_1,): G_g
+    spike: Any  # (n_0,): k_t(g)
+    active: Any  # int64 (n_0,)
+    drive: Any  # (T, n_1)
+    # The errors of layer 1 so far, and where they will be written.
+    n_past: Any  # int64 (1,)
+    past_step: Any  # int64 (T * n_1,)
+    past_unit: Any  # int64 (T * n_1,)
+    past_error: Any  # (T * n_1,)
+    change: Any  # (n_1,)
+    column: Any  # int64 (n_1,)
+
+
+@njit
+def count_after(net, value, t):
+    """C_t after t steps of a constant value: it follows t * value to within half a spike."""
+    count = signed_spikes(t * value, np.int64(net.half), net.fraction_bits)
+    return min(max(count, -t), t) if net.binary else count
+
+
+@njit
+def label_of(net, value, n_steps):
+    """The label of a value's train; MOST_LABEL + 1 if it is too large."""
+    if not abs(float(value)) * n_steps < net.limit:
+        return MOST_LABEL + 1
+    label = np.int64(0)
+    for t in range(1, n_steps + 1):
+        label += count_after(net, value, t)
+    return label if abs(label) <= MOST_LABEL else MOST_LABEL + 1
+
+
+@njit
+def know_train(net, groups, label, value):
+    """Write down the train of a label that is met for the first time."""
+    place = label + MOST_LABEL
+    if not groups.known[place]:
+        groups.known[place] = True
+        for t in range(groups.train.shape[1]):
+            groups.train[place, t] = count_after(net, value, t + 1)
+
+
+@njit
+def group_units(net, groups, x):
+    """Sort the units that fire by their trains; return the number of groups, or -1."""
+    n_units = 0
+    for i in range(x.size):
+        groups.unit[n_units] = i
+        n_units += x[i] != 0
+    n_groups = 0
+    n_kept = 0
+    refused = False
+    for a in range(n_units):
+        i = groups.unit[a]
+        value = np.int64(x[i])
+        label = label_of(net, value, groups.train.shape[1])
+        if label > MOST_LABEL:
+            refused = True
+            break
+        if label == 0:
+            continue
+        group = groups.group_of[label + MOST_LABEL] - 1
+        if group < 0:
+            group = n_groups
+            n_groups += 1
+            groups.group_of[label + MOST_LABEL] = n_groups
+            groups.label[group] = label
+            groups.start[group] = 0
+            know_train(net, groups, label, value)
+        groups.start[group] += 1
+        groups.unit[n_kept] = i
+        groups.unit_group[n_kept] = group
+        n_kept += 1
+    for group in range(n_groups):
+        groups.group_of[groups.label[group] + MOST_LABEL] = 0
+    if refused:
+        return -1
+    # From the sizes of the groups to where each ends, then filled from the end.
+    end = 0
+    for group in range(n_groups):
+        end += groups.start[group]
+        groups.start[group] = end
+    groups.start[n_groups] = end
+    for a in range(n_kept - 1, -1, -1):
+        group = groups.unit_group[a]
+        groups.start[group] -= 1
+        groups.member[groups.start[group]] = groups.unit[a]
+    return n_groups
+
+
+@njit
+def count_at(groups, group, t):
+    """C_t of a group, 0 before the first step."""
+    if t < 0:
+        return np.int64(0)
+    return np.int64(groups.train[groups.label[group] + MOST_LABEL, t])
+
+
+@njit
+def size_of(groups, group):
+    """The number of units in a group."""
+    return groups.start[group + 1] - groups.start[group]
+
+
+@njit
+def sum_rows(total, matrix, units):
+    """Total = the sum of some rows."""
+    n_out = total.size
+    a = units.size % 4
+    if a == 0:
+        total[:] = 0
+    else:
+        total[:] = matrix[units[0] * n_out : (units[0] + 1) * n_out]
+    for b in range(1, a):
+        row = matrix[units[b] * n_out : (units[b] + 1) * n_out]
+        for j in range(n_out):
+            total[j] += row[j]
+    while a < units.size:  # four rows at a time load and store the total once
+        row0 = matrix[units[a] * n_out : (units[a] + 1) * n_out]
+        row1 = matrix[units[a + 1] * n_out : (units[a + 1] + 1) * n_out]
+        row2 = matrix[units[a + 2] * n_out : (units[a + 2] + 1) * n_out]
+        row3 = matrix[units[a + 3] * n_out : (units[a + 3] + 1) * n_out]
+        for j in range(n_out):
+            total[j] += row0[j] + row1[j] + row2[j] + row3[j]
+        a += 4
+
+
+@njit
+def prepare(net, learning, groups, n_groups, n_steps):
+    """The drive of layer 1 at all steps, from the weights as the sample finds them."""
+    n_out = net.sizes[1]
+    matrix = weights_of(learning, net, 1)
+    for g in range(n_groups):
+        members = groups.member[groups.start[g] : groups.start[g + 1]]
+        sum_rows(groups.sums[g * n_out : (g + 1) * n_out], matrix, members)
+    for t in range(n_steps):
+        n_active = 0
+        for g in range(n_groups):
+            k = count_at(groups, g, t) - count_at(groups, g, t - 1)
+            groups.spike[g] = k
+            groups.active[n_active] = g
+            n_active += k != 0
+        groups.drive[t] = 0
+        add_rows(groups.drive[t], groups.sums, groups.spike, groups.active, n_active)
+
+
+@njit
+def first_layer(net, learning, sample, groups, n_groups, t, totals):
+    """Rules 1 and 2 for layers 0 and 1; return the spikes of layer 1, or -1 if not certain."""
+    n_sent = 0.0
+    for g in range(n_groups):
+        k = count_at(groups, g, t) - count_at(groups, g, t - 1)
+        n_sent += float(size_of(groups, g)) * abs(float(k))
+    if not n_sent < MOST_SPIKES:
+        return -1.0
+    totals.spikes[0] += np.int64(n_sent)
+    sample.drive_bound[1] += n_sent * learning.weight_bound[1]
+    potential = units_of(sample.potential, net, 1)
+    for j in range(potential.size):
+        potential[j] += groups.drive[t, j]
+    if sample.drive_bound[1] >= net.certain or not drive_within(net, sample, 1):
+        return -1.0
+    return fire_layer(net, sample, 1, totals)
+
+
+@njit
+def scalar_product(groups, n_groups, t, past):
+    """k_t . c_0(past), over all units."""
+    total = np.int64(0)
+    for g in range(n_groups):
+        k = count_at(groups, g, t) - count_at(groups, g, t - 1)
+        total += size_of(groups, g) * k * count_at(groups, g, past)
+    return total
+
+
+@njit
+def learn_first(net, learning, groups, n_groups, errors, t, n_steps, totals):
+    """Rule 5 for layer 1, noted for later; False if the range is not certain."""
+    error = units_of(errors, net, 1)
+    largest_error = largest(error)
+    if largest_error == 0:
+        return True
+    largest_count = 0.0
+    rows = 0
+    for g in range(n_groups):
+        count = abs(float(count_at(groups, g, t)))
+        largest_count = max(largest_count, count)
+        if count > 0:
+            rows += size_of(groups, g)
+    if not bound_update(net, learning, 1, largest_count, largest_error):
+        return False
+    first = n_past = groups.n_past[0]
+    for j in range(error.size):
+        if error[j] != 0:
+            groups.past_step[n_past] = t
+            groups.past_unit[n_past] = j
+            groups.past_error[n_past] = error[j]
+            n_past += 1
+    groups.n_past[0] = n_past
+    totals.updates[0] += rows * (n_past - first)
+    for later in range(t + 1, n_steps):
+        change = net.rate * scalar_product(groups, n_groups, later, t)
+        for a in range(first, n_past):
+            groups.drive[later, groups.past_unit[a]] -= change * groups.past_error[a]
+    return True
+
+
+@njit
+def write_first(net, learning, groups, n_groups):
+    """Write what layer 1 has learned: one row of changes for each group."""
+    n_past = groups.n_past[0]
+    if n_past == 0:
+        return
+    # The columns that change at all, most often few.
+    n_out = net.sizes[1]
+    groups.change[:] = 0
+    n_columns = 0
+    for a in range(n_past):
+        j = groups.past_unit[a]
+        if groups.change[j] == 0:
+            groups.change[j] = 1
+            groups.column[n_columns] = j
+            n_columns += 1
+    matrix = weights_of(learning, net, 1)
+    for g in range(n_groups):
+        groups.change[:] = 0
+        for a in range(n_past):
+            count = count_at(groups, g, groups.past_step[a])
+            groups.change[groups.past_unit[a]] += net.rate * count * groups.past_error[a]
+        for m in range(groups.start[g], groups.start[g + 1]):
+            row = matrix[groups.member[m] * n_out : (groups.member[m] + 1) * n_out]
+            if n_columns * 4 < n_out:
+                for a in range(n_columns):
+                    row[groups.column[a]] -= groups.change[groups.column[a]]
+            else:
+                for j in range(n_out):
+                    row[j] -= groups.change[j]
+
+
+@njit
+def spread_spikes(net, sample, groups, n_groups, t):
+    """Write the spikes of layer 0 out for each unit, for a record."""
+    spike = units_of(sample.spike, net, 0)
+    spike[:] = 0
+    for g in range(n_groups):
+        k = count_at(groups, g, t) - count_at(groups, g, t - 1)
+        for m in range(groups.start[g], groups.start[g + 1]):
+            spike[groups.member[m]] = k
+
+
+@njit
+def run_sample(net, learning, sample, groups, x, y, n_steps, training, totals, record, index):
+    """Show one sample; False if the range is not certain."""
+    n_groups = group_units(net, groups, x)
+    if n_groups < 0:
+        return False
+    prepare(net, learning, groups, n_groups, n_steps)
+    groups.n_past[0] = 0
+    for t in range(n_steps):
+        n_sent = first_layer(net, learning, sample, groups, n_groups, t, totals)
+        if n_sent < 0 or not forward_layers(net, learning, sample, 1, n_sent, totals):
+            return False
+        if training:
+            if not backward(net, learning, sample, y[t % y.shape[0]], totals):
+                return False
+            if net.outer:
+                for i in range(net.unit[1], sample.error.size):
+                    sample.error_sum[i] += sample.error[i]
+            elif not (
+                learn_first(net, learning, groups, n_groups, sample.error, t, n_steps, totals)
+                and learn(net, learning, sample, sample.error, 2, totals)
+            ):
+                return False
+        if record.spikes.shape[0] > 0:
+            spread_spikes(net, sample, groups, n_groups, t)
+            write_record(net, sample, record, index, t)
+    if training:
+        last = n_steps - 1
+        if net.outer and not (
+            learn_first(net, learning, groups, n_groups, sample.error_sum, last, n_steps, totals)
+            and learn(net, learning, sample, sample.error_sum, 2, totals)
+        ):
+            return False
+        write_first(net, learning, groups, n_groups)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def run_constant_block(
+    net, learning, sample, groups, x, y, drawn, n_steps, training, totals, record, drive
+):
+    """Do what `kernels.run_block` does, for input of one row a sample."""
+    bound_learning(net, learning)
+    for i in range(x.shape[0]):
+        open_sample(net, learning, sample, drawn[i % drawn.shape[0]], training)
+        y_i = y[i % y.shape[0]]
+        if not run_sample(
+            net, learning, sample, groups, x[i, 0], y_i, n_steps, training, totals, record, i
+        ):
+            return i
+        write_drive(net, sample, drive[i])
+    return x.shape[0]

@@ -1,0 +1,213 @@
+"""The flat arrays in which the compiled kernels hold a definition and its state."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.arithmetic import LIMIT, FixedPoint, arithmetic_of
+from spikebp_plugins.backends import grouped, kernels
+from spikebp_plugins.batch import Batch
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.state import LearningState, Matrices, drawn_backward_potentials
+
+Array = NDArray[Any]
+
+#: A bound below this proves that 32 bits hold a value, with half a spike to spare.
+NARROW_CERTAIN: Final = 2.0**31 - 2.0**24
+#: With more fraction bits than this, 32 bits hold too little.
+NARROW_FRACTION_BITS: Final = 22
+
+
+class Layout:
+    """How one definition lies in memory, in numbers of one type.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    dtype : dtype
+        int64 or int32 for grid units of fixed arithmetic, else the type of the arithmetic.
+    """
+
+    def __init__(self, net: SpikingMLP, dtype: Any) -> None:
+        self.net = net
+        self.arithmetic = arithmetic_of(net)
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.narrow = self.dtype == np.int32
+        self.network = self._network()
+        self.sample = self._sample()
+
+    def _network(self) -> kernels.Network:
+        net, arithmetic = self.net, self.arithmetic
+        sizes = np.array(net.layer_sizes)
+        edges = [0, 0, *(n_in * n_out for n_in, n_out in net.weight_shapes)]
+        backs = [0, 0, 0, *(n_out * n_in for n_out, n_in in net.feedback_shapes)]
+        number = self.dtype.type
+        if isinstance(arithmetic, FixedPoint):
+            bits, limit = arithmetic.fraction_bits, float(LIMIT)
+            one, half, rate = number(2**bits), number(2 ** (bits - 1)), arithmetic.rate_units
+        else:
+            bits, limit = 0, arithmetic.limit
+            one, half, rate = number(1), number(0.5), number(arithmetic.rate)
+        return kernels.Network(
+            sizes=sizes,
+            unit=np.concatenate([[0], np.cumsum(sizes)]),
+            edge=np.cumsum(edges),
+            back=np.cumsum(backs),
+            fraction_bits=bits,
+            one=one,
+            half=half,
+            rate=rate,
+            limit=limit,
+            certain=NARROW_CERTAIN if self.narrow else limit / 2,
+            narrow=self.narrow,
+            binary=net.spikes == "binary",
+            outer=net.update == "outer",
+            counts_in=net.input_coding == "spikes",
+            random_feedback=net.feedback == "random",
+            zero_backward=net.backward_init == "zero",
+            uniform_backward=net.backward_init == "uniform",
+        )
+
+    def _sample(self) -> kernels.Sample:
+        net, units = self.net, sum(self.net.layer_sizes)
+        layers = net.n_layers + 1
+        return kernels.Sample(
+            potential=self._zeros(units),
+            target_potential=self._zeros(net.n_outputs),
+            count=self._zeros(units),
+            error_sum=self._zeros(units),
+            spike=self._zeros(units),
+            error=self._zeros(units),
+            active=np.zeros(units, np.int64),
+            n_active=np.zeros(layers, np.int64),
+            drive_bound=np.zeros(layers),
+            target_bound=np.zeros(1),
+        )
+
+    def _zeros(self, *shape: int) -> Array:
+        return np.zeros(shape, self.dtype)
+
+    def groups(self, n_steps: int) -> grouped.Groups:
+        """Return the working memory of the kernel for constant input."""
+        n_0, n_1 = self.net.layer_sizes[:2]
+        labels = 2 * grouped.MOST_LABEL + 1
+
+        def indices(*shape: int) -> NDArray[np.int64]:
+            return np.zeros(shape, np.int64)
+
+        return grouped.Groups(
+            known=np.zeros(labels, np.bool_),
+            train=np.zeros((labels, n_steps), np.int32),
+            group_of=indices(labels),
+            label=indices(n_0),
+            start=indices(n_0 + 1),
+            unit=indices(n_0 + 1),
+            unit_group=indices(n_0),
+            member=indices(n_0),
+            sums=self._zeros(n_0 * n_1),
+            spike=self._zeros(n_0),
+            active=indices(n_0 + 1),
+            drive=self._zeros(n_steps, n_1),
+            n_past=indices(1),
+            past_step=indices(n_steps * n_1),
+            past_unit=indices(n_steps * n_1),
+            past_error=self._zeros(n_steps * n_1),
+            change=self._zeros(n_1),
+            column=indices(n_1),
+        )
+
+    def learning(self, state: LearningState) -> kernels.Learning:
+        """Return a learning state in the form of the kernels."""
+        back = state.feedback or tuple(w.T for w in state.weights[1:])
+        ends = [np.zeros(n, self.arithmetic.dtype) for n in (self.net.n_inputs, self.net.n_outputs)]
+        bounds = [np.zeros(self.net.n_layers + 1) for _ in range(3)]
+        return kernels.Learning(
+            self._flat(state.weights),
+            self._flat(back),
+            self._flat((ends[0], *state.backward_potentials, ends[1])),
+            *bounds,
+        )
+
+    def _flat(self, arrays: Matrices) -> Array:
+        parts = [self.arithmetic.encode(array).ravel() for array in arrays]
+        return np.concatenate([np.empty(0, np.int8), *parts]).astype(self.dtype)
+
+    def converted(self, learning: kernels.Learning) -> kernels.Learning | None:
+        """Return a learning state of another type in this one, or None where it does not fit."""
+        fields = (learning.weight, learning.backward, learning.backward_potential)
+        if self.narrow and not all(
+            kernels.largest(values) < self.network.certain for values in fields
+        ):
+            return None
+        return kernels.Learning(
+            *(values.astype(self.dtype) for values in fields),
+            *(bound.copy() for bound in learning[len(fields) :]),
+        )
+
+    def state(self, learning: kernels.Learning, samples_seen: int) -> LearningState:
+        """Return what the kernels have learned in the form that all back ends share."""
+        net = self.net
+        feedback_shapes = net.feedback_shapes if net.feedback == "random" else ()
+
+        def cut(flat: Array, starts: NDArray[np.int64], shapes: Any, first: int) -> Matrices:
+            return tuple(
+                self._decoded(flat[starts[l] : starts[l + 1]].reshape(shape))
+                for l, shape in enumerate(shapes, first)
+            )
+
+        network = self.network
+        return LearningState(
+            weights=cut(learning.weight, network.edge, net.weight_shapes, 1),
+            backward_potentials=cut(
+                learning.backward_potential, network.unit, net.layer_sizes[1:-1], 1
+            ),
+            feedback=cut(learning.backward, network.back, feedback_shapes, 2),
+            samples_seen=samples_seen,
+        )
+
+    def _decoded(self, values: Array) -> Array:
+        return self.arithmetic.decode(values.astype(self.arithmetic.storage_dtype))
+
+    def encoded(self, values: Array) -> Array:
+        """Return input or targets in the numbers of the kernels.
+
+        What is out of range is cut to a magnitude that no bound admits.
+        """
+        if self.dtype.kind == "f":
+            return values.astype(self.dtype)
+        if values.dtype.kind == "f" and isinstance(self.arithmetic, FixedPoint):
+            values = np.ldexp(values, self.arithmetic.fraction_bits)
+        farthest = 2**31 - 1 if self.narrow else 2**60
+        return np.clip(values, -farthest, farthest).astype(self.dtype)
+
+    def scores(self, drive: Array, n_steps: Any) -> NDArray[np.float64]:
+        """Return summed drive of the output divided by the steps shown."""
+        return self._decoded(drive).astype(np.float64) / n_steps
+
+    def drawn(self, batch: Batch, samples_seen: int) -> Array:
+        """Return drawn backward potentials, one row a sample; one row of zeros if none are."""
+        net = self.net
+        rows = self._zeros(1, sum(net.layer_sizes))
+        if batch.y is None or net.backward_init != "uniform" or net.n_layers == 1:
+            return rows
+        rows = np.repeat(rows, len(batch), axis=0)
+        inner = slice(net.layer_sizes[0], -net.layer_sizes[-1])
+        for i in range(len(batch)):
+            values = np.concatenate(drawn_backward_potentials(net, samples_seen + i))
+            rows[i, inner] = self.arithmetic.encode(values)
+        return rows
+
+    def totals(self) -> kernels.Totals:
+        """Return counters at zero."""
+        layers = self.net.n_layers + 1
+        return kernels.Totals(*(np.zeros(size, np.int64) for size in (layers, layers, 1)))
+
+    def record(self, n_samples: int, n_steps: int) -> kernels.Record:
+        """Return room for what a block shows."""
+        units = sum(self.net.layer_sizes)
+        sizes = (units, units, self.net.n_outputs)
+        return kernels.Record(*(np.empty((n_samples, n_steps, n), self.dtype) for n in sizes))

@@ -1,0 +1,165 @@
+"""The command ``spikebp demo``: a first look at what the network does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
+
+import numpy as np
+import typer
+
+from spikebp_plugins.cli.options import BackendName, Json, load_images
+from spikebp_plugins.cli.output import (
+    Effort,
+    check_folder,
+    count,
+    error_percent,
+    percent,
+    print_epoch,
+    print_json,
+    print_table,
+    ratio,
+)
+from spikebp_plugins.cli.train import shuffled
+from spikebp_plugins.datasets import Dataset
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.relu import relu_scores, train_relu
+from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.trace import Trace
+
+# Two hidden layers, so that errors travel backward as spikes, and a rate at which both learn well.
+HIDDEN_LAYERS: Final = (100, 100)
+LEARNING_RATE: Final = 0.03
+EPOCHS: Final = 40
+
+SPIKING: Final = "spiking network"
+RELU: Final = "ReLU network"
+
+
+class Lesson(NamedTuple):
+    """What came of training both networks.
+
+    Attributes
+    ----------
+    errors : dict of list of float
+        Test errors in percent after each epoch, by the name of the network.
+    training, prediction : Effort
+        What the spiking network did to learn, and at the end for the test samples.
+    trace : Trace
+        The spikes of the first test sample.
+    """
+
+    errors: dict[str, list[float]]
+    training: Effort
+    prediction: Effort
+    trace: Trace
+
+
+def demo(
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Epochs to learn.")] = EPOCHS,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of initial weights, and of the order of samples.")
+    ] = 0,
+    backend: BackendName = "compiled",
+    output: Annotated[Path, typer.Option("--output", help="File for the picture.")] = Path(
+        "spikebp-demo.png"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Learn small digits with spikes, beside a conventional ReLU network of the same shape.
+
+    Both start from the same weights and see the same samples at the same rate. Takes some
+    seconds, and draws learning curves and spikes.
+    """
+    check_folder(output)
+    data = load_images("digits", None)
+    net = SpikingMLP(
+        (data.x_train.shape[1], *HIDDEN_LAYERS, data.n_classes),
+        learning_rate=LEARNING_RATE,
+        input_scale=data.input_scale,
+        seed=seed,
+    )
+    with Simulator(net, backend) as sim:
+        lesson = _learn(sim, data, epochs, as_json)
+    report = {"backend": backend, "dataset": data.name, "epochs": epochs, **_report(net, lesson)}
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    _draw(output, lesson, int(data.y_test[0]), as_json)
+
+
+def _learn(sim: Simulator, data: Dataset, epochs: int, as_json: bool) -> Lesson:
+    net = sim.net
+    weights = net.init_weights()
+    # The spiking network scales its input itself; the other one has to be given pixels in [0, 1].
+    x_train, x_test = (x * data.input_scale for x in (data.x_train, data.x_test))
+    training, prediction = Effort(sim), Effort(sim)
+    spiking: list[float] = []
+    relu: list[float] = []
+    for epoch in range(epochs):
+        order = shuffled(len(x_train), net.seed, epoch)
+        y = data.y_train[order]
+        with training.measured():
+            sim.train(data.x_train[order], y)
+        weights = train_relu(weights, x_train[order], y, net.learning_rate)
+        spiking.append(error_percent(sim.predict(data.x_test), data.y_test))
+        relu.append(error_percent(relu_scores(weights, x_test), data.y_test))
+        text = f"test error {percent(spiking[-1])} with spikes, {percent(relu[-1])} with ReLU"
+        print_epoch(epoch, epochs, text, as_json)
+    with prediction.measured():
+        sim.predict(data.x_test)
+    trace = sim.predict(data.x_test[:1], record=True)
+    return Lesson({SPIKING: spiking, RELU: relu}, training, prediction, trace)
+
+
+def _report(net: SpikingMLP, lesson: Lesson) -> dict[str, Any]:
+    def work(effort: Effort) -> dict[str, float | None]:
+        # Without the time: one of the networks is compiled, and the other is NumPy.
+        return {k: v for k, v in effort.per_sample().items() if k != "seconds_per_sample"}
+
+    return {
+        "layers": list(net.layer_sizes),
+        "n_steps": net.n_steps,
+        "learning_rate": net.learning_rate,
+        "seed": net.seed,
+        "test_error": lesson.errors[SPIKING][-1],
+        "relu_test_error": lesson.errors[RELU][-1],
+        "test_error_by_epoch": lesson.errors[SPIKING],
+        "relu_test_error_by_epoch": lesson.errors[RELU],
+        "training": work(lesson.training),
+        "prediction": work(lesson.prediction),
+    }
+
+
+def _print_report(report: Mapping[str, Any]) -> None:
+    rows = [("test error", percent(report["test_error"]), percent(report["relu_test_error"]), "")]
+    for phase in ("training", "prediction"):
+        spikes = count(report[phase]["spikes_per_sample"])
+        rows.append((f"spikes per sample, {phase}", spikes, "", ""))
+    for phase in ("training", "prediction"):
+        synaptic = report[phase]["synaptic_operations_per_sample"]
+        dense = report[phase]["dense_operations_per_sample"]
+        quotient = ratio(synaptic, dense)
+        rows.append((f"operations per sample, {phase}", count(synaptic), count(dense), quotient))
+    layers = "-".join(map(str, report["layers"]))
+    print_table(
+        f"Digits, {layers} units, after {report['epochs']} epochs",
+        ("", SPIKING, RELU, "ratio"),
+        rows,
+        "An operation is the addition of a weight for a spike, or a multiplication and addition.",
+    )
+
+
+def _draw(path: Path, lesson: Lesson, label: int, as_json: bool) -> None:
+    from spikebp_plugins.plots import save_learning_picture
+
+    answer = int(np.argmax(lesson.trace.scores[0]))
+    title = f"Spikes for a test image of a {label}, taken for a {answer}"
+    try:
+        save_learning_picture(path, lesson.errors, lesson.trace, title)
+    except ImportError as error:
+        typer.echo(f"no picture: {error}", err=as_json)
+    else:
+        typer.echo(f"picture: {path}", err=as_json)

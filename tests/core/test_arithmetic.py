@@ -1,0 +1,295 @@
+"""Fixed-point arithmetic against Python's integers, at the very limit of its range."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.arithmetic import (
+    LIMIT,
+    FixedPoint,
+    FloatingPoint,
+    arithmetic_of,
+    check_counts,
+)
+
+BITS = (1, 17, 40)
+PROFILE = settings(max_examples=200, deadline=None)
+
+#: Numbers of grid units: small ones, ones near the limit, and anything between.
+UNITS = st.one_of(
+    st.integers(-1000, 1000),
+    st.integers(-LIMIT + 1, LIMIT - 1),
+    st.integers(LIMIT - 1000, LIMIT - 1),
+    st.integers(1 - LIMIT, 1000 - LIMIT),
+)
+COUNTS = st.one_of(
+    st.integers(-3, 3), st.integers(-(2**30), 2**30), st.integers(1 - LIMIT, LIMIT - 1)
+)
+
+
+def on_grid(units, bits):
+    """Return the doubles of integers of grid units, each of them exact."""
+    return np.ldexp(np.array(units, np.float64), -bits)
+
+
+def units_of(values, bits):
+    """Return the exact integers of grid units."""
+    fractions = [Fraction(float(value)) * 2**bits for value in np.ravel(values)]
+    assert all(fraction.denominator == 1 for fraction in fractions)
+    return [int(fraction) for fraction in fractions]
+
+
+def assert_exact_or_out_of_range(compute, exact, bits, place):
+    """Hold a result to be exact, or an OverflowError exactly where one is due."""
+    if all(abs(value) < LIMIT for value in exact):
+        assert units_of(compute(), bits) == exact
+    else:
+        with pytest.raises(OverflowError, match=f"^{place} must stay below"):
+            compute()
+
+
+def assert_adds(bits, values, spikes, weights):
+    columns = list(zip(*weights, strict=True))
+    exact = [
+        value + sum(k * w for k, w in zip(spikes, column, strict=True))
+        for value, column in zip(values, columns, strict=True)
+    ]
+    number = FixedPoint(bits, 1)
+    arguments = (on_grid(values, bits), np.array(spikes, np.int64), on_grid(weights, bits))
+    assert_exact_or_out_of_range(
+        lambda: number.add_spikes(*arguments, "potential", 3), exact, bits, "potential of layer 3"
+    )
+
+
+@PROFILE
+@given(st.data(), st.sampled_from(BITS), st.integers(1, 4), st.integers(1, 3))
+def test_adding_spikes_is_exact(data, bits, n_in, n_out):
+    row = st.lists(UNITS, min_size=n_out, max_size=n_out)
+    spikes = data.draw(st.lists(COUNTS, min_size=n_in, max_size=n_in))
+    weights = data.draw(st.lists(row, min_size=n_in, max_size=n_in))
+    assert_adds(bits, data.draw(row), spikes, weights)
+
+
+@PROFILE
+@given(st.sampled_from(BITS), UNITS, COUNTS, UNITS, st.integers(-4, 4), st.booleans())
+def test_huge_terms_that_cancel_leave_an_exact_sum(bits, value, count, weight, excess, swapped):
+    assume(abs(weight + excess) < LIMIT)
+    # value + count * (weight + excess) - count * weight = value + count * excess
+    spikes, weights = [count, -count], [[weight + excess], [weight]]
+    if swapped:
+        spikes, weights = spikes[::-1], weights[::-1]
+    assert_adds(bits, [value], spikes, weights)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("extra", [[], [LIMIT - 1, LIMIT - 1]], ids=["doubles", "integers"])
+def test_a_sum_overflows_exactly_at_the_limit(bits, sign, extra):
+    # The two huge terms of `extra` cancel; they are there to make the certain path impossible.
+    pair = [1, -1][: len(extra)]
+    for total in (LIMIT - 2, LIMIT - 1, LIMIT, LIMIT + 1, LIMIT + 2):
+        value = sign * (LIMIT - 3)
+        spikes = [sign * (total - LIMIT + 3), *pair]
+        assert_adds(bits, [value], spikes, [[1], *([w] for w in extra)])
+
+
+def test_silence_changes_nothing():
+    number = FixedPoint(17, 1)
+    values = on_grid([5, 1 - LIMIT], 17)
+    weights = on_grid([[LIMIT - 1, 1 - LIMIT]] * 3, 17)
+    total = number.add_spikes(values, np.zeros(3, np.int64), weights, "potential", 1)
+    np.testing.assert_array_equal(total, values, strict=True)
+
+
+def test_a_sum_is_exact_through_a_transposed_matrix():
+    weights = np.random.RandomState(0).randint(-1000, 1000, (4, 3))
+    spikes = np.array([5, -7, 0])
+    number = FixedPoint(8, 1)
+    total = number.add_spikes(np.zeros(4), spikes, on_grid(weights, 8).T, "potential", 1)
+    assert units_of(total, 8) == (weights @ spikes).tolist()
+
+
+def assert_descends(bits, rate, weights, counts, errors):
+    exact = [
+        weight - rate * c * e
+        for c, row in zip(counts, weights, strict=True)
+        for e, weight in zip(errors, row, strict=True)
+    ]
+    number = FixedPoint(bits, rate)
+    arguments = (on_grid(weights, bits), np.array(counts, np.int64), np.array(errors, np.int64))
+    assert_exact_or_out_of_range(
+        lambda: number.descend(*arguments, 2), exact, bits, "weight of layer 2"
+    )
+
+
+RATES = st.one_of(st.integers(1, 100), st.integers(1, 2**40))
+
+
+@PROFILE
+@given(st.data(), st.sampled_from(BITS), RATES, st.integers(1, 3), st.integers(1, 3))
+def test_descending_is_exact(data, bits, rate, n_in, n_out):
+    row = st.lists(UNITS, min_size=n_out, max_size=n_out)
+    weights = data.draw(st.lists(row, min_size=n_in, max_size=n_in))
+    counts = data.draw(st.lists(COUNTS, min_size=n_in, max_size=n_in))
+    errors = data.draw(st.lists(COUNTS, min_size=n_out, max_size=n_out))
+    assert_descends(bits, rate, weights, counts, errors)
+
+
+@PROFILE
+@given(st.sampled_from(BITS), RATES, st.integers(-(2**27), 2**27), UNITS, UNITS)
+def test_a_change_beyond_the_range_may_end_within_it(bits, rate, count, before, after):
+    # The error that takes the weight from `before` to about `after`, the two far apart.
+    assume(count)
+    error = (before - after) // (rate * count)
+    assume(abs(error) < LIMIT)
+    assert_descends(bits, rate, [[before]], [count], [error])
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("start", [LIMIT - 3, 3 - LIMIT], ids=["near", "from the other end"])
+def test_a_weight_overflows_exactly_at_the_limit(bits, sign, start):
+    for total in (LIMIT - 2, LIMIT - 1, LIMIT, LIMIT + 1, LIMIT + 2):
+        change = sign * (start - total)
+        if abs(change) < LIMIT:
+            assert_descends(bits, 1, [[sign * start]], [1], [change])
+            assert_descends(bits, 1, [[sign * start]], [change], [1])
+        elif change % 2 == 0:
+            # No count is as large as the way from one end of the range to the other.
+            assert_descends(bits, 2, [[sign * start]], [-1], [-change // 2])
+
+
+@pytest.mark.parametrize("bits", BITS)
+@given(value=st.floats(-1e30, 1e30) | st.integers(-200, 200).map(lambda n: n / 64))
+@PROFILE
+def test_rounding_goes_to_the_nearest_multiple_and_ties_to_even(bits, value):
+    number = FixedPoint(bits, 1)
+    expected = round(Fraction(value) * 2**bits)
+    assert units_of(number.round(value), bits) == [expected]
+    assert units_of(number.round([[value]]), bits) == [expected]
+
+
+def test_rounding_takes_any_real_array():
+    number = FixedPoint(2, 1)
+    for given_array in ([0, 1, 2], np.array([0, 1, 2], np.uint8), np.array([0, 1, 2], np.float16)):
+        rounded = number.round(given_array)
+        np.testing.assert_array_equal(rounded, [0.0, 1.0, 2.0], strict=True)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_a_value_too_large_for_the_grid_rounds_to_one_out_of_range(bits):
+    number = FixedPoint(bits, 1)
+    rounded = number.round([1.7e308, -1.7e308])
+    with pytest.raises(OverflowError, match="target potential of layer 4 must stay below"):
+        number.check(rounded, "target potential", 4)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@given(units=UNITS)
+@PROFILE
+def test_encoding_is_exact_and_decoding_undoes_it(bits, units):
+    number = FixedPoint(bits, 1)
+    values = on_grid([[units]], bits)
+    encoded = number.encode(values)
+    assert encoded.dtype == number.storage_dtype == np.int64
+    assert encoded.tolist() == [[units]]
+    np.testing.assert_array_equal(number.decode(encoded), values, strict=True)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_the_range_ends_below_the_limit(bits):
+    number = FixedPoint(bits, 1)
+    assert Fraction(number.limit) == Fraction(LIMIT, 2**bits)
+    inside = on_grid([LIMIT - 1, 1 - LIMIT, 0], bits)
+    assert number.check(inside, "potential", 1) is inside
+    for units in (LIMIT, -LIMIT, 2 * LIMIT):
+        with pytest.raises(OverflowError, match=r"^potential of layer 1 must stay below"):
+            number.check(on_grid([0, units], bits), "potential", 1)
+
+
+@pytest.mark.parametrize("number", [FixedPoint(17, 13), FloatingPoint(np.dtype("f4"), 0.1)])
+def test_an_empty_array_is_within_the_range(number):
+    number.check(np.empty(0, number.dtype), "potential", 1)
+
+
+def test_the_message_says_how_far_a_value_went():
+    message = r"^weight of layer 2 must stay below 32 in magnitude; it reached 33\.5$"
+    with pytest.raises(OverflowError, match=message):
+        FixedPoint(48, 1).check(np.array([1.0, -33.5]), "weight", 2)
+
+
+@pytest.mark.parametrize("count", [LIMIT - 1, 1 - LIMIT, 0])
+def test_counts_below_the_limit_pass(count):
+    counts = np.array([0, count])
+    assert check_counts(counts, 1) is counts
+
+
+@pytest.mark.parametrize("count", [LIMIT, -LIMIT, 2**62, -(2**63)])
+def test_counts_at_the_limit_do_not_pass(count):
+    with pytest.raises(OverflowError, match=r"^spike count of layer 1 must stay below"):
+        check_counts(np.array([0, count]), 1)
+
+
+def test_a_definition_says_which_arithmetic_it_takes():
+    assert arithmetic_of(SpikingMLP((3, 2))) == FixedPoint(17, 13)
+    for name in ("float64", "float32"):
+        number = arithmetic_of(SpikingMLP((3, 2), arithmetic=name))
+        assert number == FloatingPoint(np.dtype(name), 0.01 / 100)
+
+
+FLOATS = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def floating(dtype, rate=0.1):
+    return FloatingPoint(np.dtype(dtype), rate)
+
+
+@FLOATS
+def test_floating_point_keeps_to_its_type(dtype):
+    number = floating(dtype)
+    values = np.array([0.1, -0.2], dtype)
+    weights = np.array([[0.3, 0.7], [1.1, -0.9], [5.0, 5.0]], dtype)
+    spikes = np.array([3, -2, 0])
+
+    total = number.add_spikes(values, spikes, weights, "potential", 1)
+    assert total.dtype == dtype
+    eps = np.finfo(dtype).eps
+    np.testing.assert_allclose(total, values + spikes @ weights.astype("f8"), rtol=8 * eps)
+
+    changed = number.descend(weights, np.array([1, 2, 0]), np.array([3, -1]), 1)
+    assert changed.dtype == dtype
+    expected = weights - np.array(0.1, dtype) * np.array([[3, -1], [6, -2], [0, 0]], dtype)
+    np.testing.assert_array_equal(changed, expected, strict=True)
+
+    for array in (number.round([0.1, 0.2]), number.encode(values), number.decode(values)):
+        assert array.dtype == dtype
+    assert number.storage_dtype == np.dtype(dtype)
+
+
+@FLOATS
+def test_floating_point_rounds_nothing_else(dtype):
+    values = np.random.RandomState(0).standard_normal(20).astype(dtype)
+    number = floating(dtype)
+    np.testing.assert_array_equal(number.round(values), values, strict=True)
+    np.testing.assert_array_equal(number.decode(number.encode(values)), values, strict=True)
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [("float32", 2.0**23), ("float64", 2.0**52)])
+def test_floating_point_ends_where_halves_do(dtype, limit):
+    number = floating(dtype)
+    assert number.limit == limit
+    below = np.nextafter(np.array([limit, -limit], dtype), np.array(0, dtype))
+    assert number.check(below, "potential", 1) is below
+    for value in (limit, -limit, np.inf, np.nan):
+        with pytest.raises(OverflowError, match=r"^potential of layer 1 must stay below"):
+            number.check(np.array([0, value], dtype), "potential", 1)
+
+
+def test_what_float32_cannot_hold_is_out_of_range():
+    number = floating("float32")
+    with pytest.raises(OverflowError, match="weight of layer 1"):
+        number.check(number.round([1e300]), "weight", 1)

@@ -1,0 +1,520 @@
+"""What a user holds: training, prediction, and what is left after anything goes wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Operations, Simulator, SpikingMLP, compare, load
+from spikebp_plugins.backends import get_backend
+from tests.core.small_nets import (
+    ENGINES,
+    assert_all_equal,
+    checkpoint_bytes,
+    lively_simulator,
+    lively_weights,
+    samples,
+    small_net,
+)
+
+NET = small_net()
+EVERY_ENGINE = pytest.mark.parametrize("backend", ENGINES)
+X, Y = samples(NET, 6)
+
+
+def trained(n_samples, backend="reference", net=NET):
+    sim = lively_simulator(net, backend)
+    sim.train(*(array[:n_samples] for array in samples(net, max(n_samples, 6))))
+    return sim
+
+
+def test_these_tests_train_something():
+    trace = lively_simulator(NET).train(X, Y, record=True)
+    assert all(np.any(counts) for counts in trace.spikes + trace.errors[1:])
+    assert not any(np.array_equal(a, b) for a, b in zip(trace.weights, lively_weights(NET)))
+
+
+@pytest.mark.parametrize("net", [None, (3, 2), {"layer_sizes": (3, 2)}, SpikingMLP], ids=repr)
+def test_a_simulator_takes_a_definition(net):
+    with pytest.raises(ValueError, match="^net must be a SpikingMLP; got "):
+        Simulator(net)
+
+
+def test_a_simulator_shows_its_definition_and_back_end():
+    sim = Simulator(NET, backend="reference")
+    assert (sim.net, sim.backend, sim.samples_seen) == (NET, "reference", 0)
+    assert repr(sim) == f"Simulator({NET!r}, backend='reference')"
+
+
+@EVERY_ENGINE
+def test_weights_and_feedback_can_be_given(backend):
+    net = small_net(feedback="random")
+    weights = [np.full(shape, 0.25) for shape in net.weight_shapes]
+    feedback = [np.full(shape, -0.5) for shape in net.feedback_shapes]
+    sim = Simulator(net, backend, weights, feedback=feedback)
+    assert_all_equal(sim.weights, weights)
+    assert_all_equal(sim.checkpoint().state.feedback, feedback)
+    sim.train(X, Y)
+    assert_all_equal(sim.checkpoint().state.feedback, feedback)
+
+
+@EVERY_ENGINE
+def test_weights_are_copies(backend):
+    sim = trained(3, backend)
+    before = checkpoint_bytes(sim)
+    trace = sim.predict(X, record=True)
+    for matrix in sim.weights + trace.weights:
+        matrix[...] = 9
+    assert checkpoint_bytes(sim) == before
+    sim.close()
+    for matrix in sim.weights:
+        matrix[...] = 9
+    assert checkpoint_bytes(sim) == before
+
+
+def test_weights_are_float64_in_every_arithmetic():
+    for arithmetic in ("fixed", "float64", "float32"):
+        sim = Simulator(small_net(arithmetic=arithmetic), backend="reference")
+        assert {matrix.dtype for matrix in sim.weights} == {np.dtype(np.float64)}
+        assert sim.predict(X).dtype == sim.train(X, Y).dtype == np.float64
+
+
+@EVERY_ENGINE
+def test_a_closed_simulator_can_be_read_but_not_run(backend, tmp_path):
+    with lively_simulator(NET, backend) as sim:
+        sim.train(X, Y)
+        expected = checkpoint_bytes(sim)
+        operations, weights = sim.operations, sim.weights
+    assert_all_equal(sim.weights, weights)
+    assert (sim.samples_seen, sim.operations) == (6, operations)
+    assert checkpoint_bytes(sim) == expected
+    sim.save(tmp_path / "net.npz")
+    assert (tmp_path / "net.npz").read_bytes() == expected
+
+    advice = r"closed; go on with simulator\.checkpoint\(\)\.simulate\(\)"
+    with pytest.raises(RuntimeError, match=advice):
+        sim.train(X, Y)
+    with pytest.raises(RuntimeError, match=advice):
+        sim.predict(X)
+    with sim.checkpoint().simulate(backend) as again:
+        again.train(X, Y)
+        assert again.samples_seen == 12
+    assert checkpoint_bytes(sim) == expected
+
+
+def test_a_simulator_closes_once_and_after_an_error_too(monkeypatch):
+    closed = []
+    monkeypatch.setattr(get_backend("reference"), "close", closed.append)
+    with pytest.raises(ZeroDivisionError), lively_simulator(NET) as sim:
+        sim.train(X, Y)
+        raise ZeroDivisionError
+    assert len(closed) == 1
+    sim.close()
+    sim.close()
+    assert len(closed) == 1
+    assert sim.samples_seen == 6
+
+
+@EVERY_ENGINE
+@pytest.mark.parametrize("backward_init", ["carry", "zero", "uniform"])
+def test_prediction_changes_nothing(backend, backward_init):
+    net = small_net(backward_init=backward_init)
+    sim, silent = trained(3, backend, net), trained(3, backend, net)
+    before = checkpoint_bytes(sim)
+    assert any(np.any(psi) for psi in sim.checkpoint().state.backward_potentials)
+    first = sim.predict(X)
+    trace = sim.predict(X, record=True, n_steps=7)
+    assert checkpoint_bytes(sim) == before
+    assert_all_equal(trace.weights, sim.weights)
+    np.testing.assert_array_equal(sim.predict(X), first)
+    sim.train(X, Y)
+    silent.train(X, Y)
+    assert checkpoint_bytes(sim) == checkpoint_bytes(silent)
+
+
+def test_a_sample_is_predicted_alone():
+    sim = trained(6)
+    together = sim.predict(X)
+    np.testing.assert_array_equal(sim.predict(X[::-1])[::-1], together)
+    np.testing.assert_array_equal(np.concatenate([sim.predict(x[None]) for x in X]), together)
+
+
+def work_of(net, trace, training):
+    """Count the operations of a trace by the letter of DESIGN, "Work"."""
+    sizes, L = net.layer_sizes, net.n_layers
+    n_samples, T = trace.spikes[0].shape[:2]
+    dense = sum(sizes[l - 1] * sizes[l] for l in range(1, L + 1))
+    forward = backward = update = 0
+    for i in range(n_samples):
+        counts = [np.zeros(size, int) for size in sizes]
+        summed = [np.zeros(size, int) for size in sizes]
+        for t in range(T):
+            k = [spikes[i, t] for spikes in trace.spikes]
+            for l in range(L + 1):
+                counts[l] = counts[l] + k[l]
+            forward += sum(sum(abs(int(v)) for v in k[l - 1]) * sizes[l] for l in range(1, L + 1))
+            if not training:
+                continue
+            e = [None, *(errors[i, t] for errors in trace.errors[1:])]
+            backward += sum(sum(abs(int(v)) for v in e[l]) * sizes[l - 1] for l in range(2, L + 1))
+            for l in range(1, L + 1):
+                summed[l] = summed[l] + e[l]
+                if net.update == "fractional":
+                    update += len(np.flatnonzero(counts[l - 1])) * len(np.flatnonzero(e[l]))
+        if training and net.update == "outer":
+            for l in range(1, L + 1):
+                update += len(np.flatnonzero(counts[l - 1])) * len(np.flatnonzero(summed[l]))
+    return Operations(
+        forward=forward,
+        backward=backward,
+        update=update,
+        dense=dense * n_samples * (3 if training else 1),
+        samples=n_samples,
+        spikes=sum(int(np.abs(spikes).sum()) for spikes in trace.spikes),
+        errors=sum(int(np.abs(errors).sum()) for errors in trace.errors[1:]) if training else 0,
+    )
+
+
+@EVERY_ENGINE
+@pytest.mark.parametrize("update", ["fractional", "outer"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"spikes": "binary"},
+        {"feedback": "random"},
+        {"input_coding": "spikes"},
+        {"layer_sizes": (3, 2)},
+    ],
+    ids=repr,
+)
+def test_operations_are_counted_exactly(backend, update, changes):
+    net = small_net(**({"update": update} | changes))
+    x, y = samples(net, 6)
+    sim = lively_simulator(net, backend)
+    assert sim.operations == Operations()
+    trained = work_of(net, sim.train(x, y, record=True), training=True)
+    assert sim.operations == trained
+    assert min(trained.forward, trained.update, trained.errors) > 0
+    assert (trained.backward > 0) == (net.n_layers > 1)
+
+    predicted = work_of(net, sim.predict(x, record=True), training=False)
+    assert sim.operations == trained + predicted
+    assert sim.operations.total == trained.total + predicted.forward
+    sim.predict(x)
+    assert sim.operations - trained == predicted + predicted
+    sim.close()
+    assert sim.operations == trained + predicted + predicted
+
+
+@EVERY_ENGINE
+def test_operations_of_longer_samples(backend):
+    sim = lively_simulator(NET, backend)
+    trace = sim.predict(X, n_steps=9, record=True)
+    assert sim.operations == work_of(NET, trace, training=False)
+
+
+@EVERY_ENGINE
+def test_recording_changes_nothing(backend):
+    silent, recorded = lively_simulator(NET, backend), lively_simulator(NET, backend)
+    scores, trace = silent.train(X, Y), recorded.train(X, Y, record=True)
+    np.testing.assert_array_equal(trace.scores, scores)
+    assert checkpoint_bytes(silent) == checkpoint_bytes(recorded)
+    assert silent.operations == recorded.operations
+    np.testing.assert_array_equal(silent.predict(X), recorded.predict(X, record=True).scores)
+
+
+@EVERY_ENGINE
+@pytest.mark.parametrize("n_steps", [None, 1, 9])
+def test_scores_are_those_of_the_last_step(backend, n_steps):
+    sim = trained(3, backend)
+    trace = sim.predict(X, n_steps=n_steps, record=True)
+    assert trace.step_scores.shape == (6, n_steps or 4, 2)
+    np.testing.assert_array_equal(trace.scores, trace.step_scores[:, -1])
+    if n_steps is None:
+        trace = sim.train(X, Y, record=True)
+        np.testing.assert_array_equal(trace.scores, trace.step_scores[:, -1])
+
+
+@EVERY_ENGINE
+def test_scores_are_the_summed_drive_over_the_steps_shown(backend):
+    sim = trained(6, backend)
+    trace = sim.predict(X, n_steps=7, record=True)
+    steps = np.arange(1, 8)[:, np.newaxis]
+    # The sums are exact on the grid, so only the one division rounds.
+    summed = np.cumsum(trace.spikes[-2] @ sim.weights[-1], axis=1)
+    np.testing.assert_array_equal(trace.step_scores, summed / steps)
+
+
+@EVERY_ENGINE
+@pytest.mark.parametrize("update", ["fractional", "outer"])
+def test_labels_are_one_hot_targets_however_they_are_written(backend, update):
+    net = small_net(update=update)
+    one_hot = np.eye(2)[Y]
+    in_time = np.repeat(one_hot[:, np.newaxis], 4, axis=1)
+    traces = [
+        lively_simulator(net, backend).train(X, y, record=True)
+        for y in (Y, Y.tolist(), Y.astype(np.uint8), one_hot, one_hot.astype(int), in_time)
+    ]
+    assert [compare(traces[0], trace) for trace in traces] == [None] * len(traces)
+
+
+@EVERY_ENGINE
+def test_constant_input_is_input_repeated_at_every_step(backend):
+    in_time = np.repeat(X[:, np.newaxis], 4, axis=1)
+    a, b = (lively_simulator(NET, backend).train(x, Y, record=True) for x in (X, in_time))
+    assert compare(a, b) is None
+    sim = trained(6, backend)
+    assert compare(sim.predict(X, record=True), sim.predict(in_time, record=True)) is None
+
+
+@EVERY_ENGINE
+def test_spikes_as_input_are_the_counts_of_layer_0(backend):
+    values = lively_simulator(NET, backend).train(X, Y, record=True)
+    net = small_net(input_coding="spikes")
+    spikes = lively_simulator(net, backend).train(values.spikes[0], Y, record=True)
+    assert compare(values, spikes) is None
+
+
+@EVERY_ENGINE
+def test_a_longer_look_begins_as_the_shorter_one(backend):
+    sim = trained(6, backend)
+    short, usual, long = (sim.predict(X, n_steps=n, record=True) for n in (2, None, 9))
+    for trace, steps in ((short, 2), (usual, 4)):
+        beginning = replace(
+            long,
+            spikes=[counts[:, :steps] for counts in long.spikes],
+            step_scores=long.step_scores[:, :steps],
+            scores=long.step_scores[:, steps - 1],
+        )
+        assert compare(trace, beginning) is None
+    in_time = np.repeat(X[:, np.newaxis], 9, axis=1)
+    assert compare(sim.predict(in_time, n_steps=9, record=True), long) is None
+    np.testing.assert_array_equal(sim.predict(X, n_steps=np.int64(9)), long.scores)
+
+
+@EVERY_ENGINE
+def test_calls_can_be_split(backend):
+    whole, parts = trained(6, backend), lively_simulator(NET, backend)
+    for start in (0, 1, 3):
+        stop = {0: 1, 1: 3, 3: 6}[start]
+        parts.train(X[start:stop], Y[start:stop])
+        parts.predict(X)
+    assert checkpoint_bytes(parts) == checkpoint_bytes(whole)
+
+
+@EVERY_ENGINE
+def test_blocks_of_any_size_give_the_same(backend, monkeypatch):
+    expected = lively_simulator(NET, backend).train(X, Y, record=True)
+    whole = checkpoint_bytes(trained(6, backend))
+    for size in (1, 4, 1000):
+        monkeypatch.setattr(get_backend(backend), "block_size", lambda *_, size=size: size)
+        sim = lively_simulator(NET, backend)
+        assert compare(sim.train(X, Y, record=True), expected) is None
+        assert checkpoint_bytes(sim) == whole
+
+
+def test_arrays_of_any_memory_layout_are_equal_and_compile_nothing():
+    from numba.core.event import install_recorder
+
+    values, targets = np.repeat(X[:, np.newaxis], 4, axis=1), np.eye(2)[Y]
+    expected = lively_simulator(NET, "compiled").train(values, targets, record=True)
+    reversed_in_memory = values[::-1, ::-1, ::-1].copy()[::-1, ::-1, ::-1]
+    by_columns = np.asfortranarray(values)
+    steps_first = values.transpose(1, 0, 2).copy().transpose(1, 0, 2)
+    layouts = [by_columns, steps_first, reversed_in_memory]
+    with install_recorder("numba:compile") as recorder:
+        for x in layouts:
+            for y in (np.asfortranarray(targets), targets[::-1].copy()[::-1]):
+                trace = lively_simulator(NET, "compiled").train(x, y, record=True)
+                assert compare(trace, expected) is None
+    assert not recorder.buffer
+
+
+@EVERY_ENGINE
+def test_an_interrupt_between_blocks_leaves_a_sample_boundary(backend, monkeypatch, tmp_path):
+    cls = get_backend(backend)
+    train, blocks = cls.train, []
+
+    def train_twice(self, batch, record):
+        if len(blocks) == 2:
+            raise KeyboardInterrupt
+        blocks.append(len(batch))
+        return train(self, batch, record)
+
+    sim = lively_simulator(NET, backend)
+    with monkeypatch.context() as patch:
+        patch.setattr(cls, "block_size", lambda *_: 2)
+        patch.setattr(cls, "train", train_twice)
+        with pytest.raises(KeyboardInterrupt):
+            sim.train(X, Y)
+    assert blocks == [2, 2]
+    assert (sim.samples_seen, sim.operations.samples) == (4, 4)
+    assert checkpoint_bytes(sim) == checkpoint_bytes(trained(4))
+    sim.save(tmp_path / "net.npz")
+    with load(tmp_path / "net.npz").simulate(backend) as again:
+        again.train(X[4:], Y[4:])
+        assert checkpoint_bytes(again) == checkpoint_bytes(trained(6))
+    sim.train(X[4:], Y[4:])
+    assert checkpoint_bytes(sim) == checkpoint_bytes(trained(6))
+
+
+TOO_LARGE = 2.0**52
+WITH_ONE_TOO_LARGE = np.concatenate([X[:1], np.full((1, 3), TOO_LARGE)])
+
+
+def interrupt_after(assignment):
+    """Return a __setattr__ that interrupts after that many assignments to the object."""
+    left = [assignment]
+
+    def assign(self, name, value):
+        object.__setattr__(self, name, value)
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+
+    return assign
+
+
+@EVERY_ENGINE
+def test_an_interrupt_at_any_moment_leaves_a_sample_boundary(backend, monkeypatch):
+    """Interrupts after every change of the engine, one by one, until none is left."""
+    cls = get_backend(backend)
+    boundaries = {checkpoint_bytes(trained(n)): n for n in range(4)}
+    moment, interrupted = 1, True
+    while interrupted:
+        sim = lively_simulator(NET, backend)
+        with monkeypatch.context() as patch:
+            patch.setattr(cls, "__setattr__", interrupt_after(moment))
+            try:
+                sim.train(X[:3], Y[:3])
+                interrupted = False
+            except KeyboardInterrupt:
+                moment += 1
+        state = checkpoint_bytes(sim)
+        assert state in boundaries
+        # It goes on from there, a refused sample included, as if it had begun there.
+        begun = trained(boundaries[state])
+        for each in (sim, begun):
+            with pytest.raises(OverflowError):
+                each.train(WITH_ONE_TOO_LARGE, Y[:2])
+        assert checkpoint_bytes(sim) == checkpoint_bytes(begun)
+    assert boundaries[state] == 3
+    assert moment > 1
+
+
+def with_sample(array, index, value):
+    array = array.astype(np.result_type(array, type(value)))
+    array[index] = value
+    return array
+
+
+def overflows():
+    """Return what is too large, where it shows, and the samples."""
+    spikes = small_net(input_coding="spikes")
+    k, labels = samples(spikes, 5)
+    one_hot = np.eye(2)[Y[:5]]
+    return {
+        "input": (NET, with_sample(X[:5], 2, TOO_LARGE), Y[:5], "potential of layer 0"),
+        "infinite": (NET, with_sample(X[:5], 2, 1.7e308), Y[:5], "potential of layer 0"),
+        "target": (NET, X[:5], with_sample(one_hot, 2, TOO_LARGE), "target potential of layer 3"),
+        "drive": (NET, with_sample(X[:5], 2, 2.0**39), Y[:5], "layer [123]"),
+        "spikes": (spikes, with_sample(k, 2, 2**53), labels, "spike count of layer 0"),
+        "most negative": (spikes, with_sample(k, 2, -(2**63)), labels, "spike count of layer 0"),
+        "most positive": (spikes, with_sample(k, 2, 2**63 - 1), labels, "spike count of layer 0"),
+        "uint64": (
+            spikes,
+            with_sample(np.abs(k).astype(np.uint64), 2, np.uint64(2**64 - 1)),
+            labels,
+            "spike count of layer 0",
+        ),
+    }
+
+
+OVERFLOWS = pytest.mark.parametrize("case", overflows())
+
+
+@EVERY_ENGINE
+@OVERFLOWS
+@pytest.mark.parametrize("record", [False, True])
+def test_an_overflow_leaves_the_state_before_the_sample(backend, case, record):
+    net, x, y, place = overflows()[case]
+    sim = lively_simulator(net, backend)
+    with pytest.raises(OverflowError, match=f"{place}.* must stay below"):
+        sim.train(x, y, record=record)
+    expected = lively_simulator(net)
+    expected.train(x[:2], y[:2])
+    assert (sim.samples_seen, sim.operations) == (2, expected.operations)
+    assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
+
+    sim.train(x[3:], y[3:])
+    expected.train(x[3:], y[3:])
+    assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
+
+
+@OVERFLOWS
+def test_an_overflow_has_the_same_message_on_every_back_end(case):
+    net, x, y, _ = overflows()[case]
+    messages = set()
+    for backend in ENGINES:
+        with pytest.raises(OverflowError) as caught:
+            lively_simulator(net, backend).train(x, y)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+
+
+@EVERY_ENGINE
+@OVERFLOWS
+def test_an_overflow_in_prediction_changes_nothing(backend, case):
+    net, x, _, _ = overflows()[case]
+    if case == "target":
+        pytest.skip("prediction has no targets")
+    sim = trained(3, backend, net)
+    before = checkpoint_bytes(sim)
+    with pytest.raises(OverflowError, match="layer"):
+        sim.predict(x)
+    assert checkpoint_bytes(sim) == before
+    assert sim.predict(x[3:]).shape == (2, 2)
+
+
+def test_a_weight_that_overflows_names_its_layer():
+    net = SpikingMLP((1, 1), n_steps=1, learning_rate=1.0, fraction_bits=30)
+    messages = []
+    for backend in ENGINES:
+        sim = Simulator(net, backend, [[[1.0]]])
+        with pytest.raises(OverflowError, match="^weight of layer 1 must stay below") as caught:
+            # c = 2**12 spikes, and an error of 2**12 - 2**21: the product exceeds 2**23.
+            sim.train([[2.0**12], [2.0**12]], [[2.0**12], [2.0**21]])
+        assert (sim.samples_seen, sim.weights) == (1, [[[1.0]]])
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
+@EVERY_ENGINE
+def test_large_numbers_within_the_range_are_exact(backend):
+    net = SpikingMLP((2, 1), n_steps=2, learning_rate=1.0, fraction_bits=12)
+    big = 2.0**39
+    sim = Simulator(net, backend, [[[1.0 + 2.0**-12], [-1.0]]])
+    # The two huge terms of 2**51 units and more cancel to 2**39 units.
+    scores = sim.predict([[big, big]])
+    np.testing.assert_array_equal(scores, [[big * 2.0**-12]])
+
+
+@pytest.mark.parametrize("progress", [None, False])
+def test_nothing_is_written_where_there_is_no_terminal(capfd, monkeypatch, progress):
+    monkeypatch.setattr("spikebp_plugins.progress.DELAY", 0.0)
+    sim = lively_simulator(NET)
+    sim.train(X, Y, progress=progress)
+    sim.predict(X, progress=progress)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_progress_bar_can_be_asked_for(capfd):
+    sim = lively_simulator(NET)
+    sim.train(X, Y, progress=True)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "training" in err
+    assert "6/6" in err
+    sim.predict(X, progress=True)
+    assert "predicting" in capfd.readouterr().err

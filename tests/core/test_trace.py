@@ -1,0 +1,307 @@
+"""Traces: kept in files, and compared up to their first difference."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Difference, Simulator, Trace, compare
+from spikebp_plugins.archive import read_archive, write_archive
+from tests.core.small_nets import (
+    assert_all_equal,
+    checkpoint_bytes,
+    lively_simulator,
+    samples,
+    small_net,
+)
+
+NET = small_net()
+L = NET.n_layers
+
+
+def shown(training):
+    sim = lively_simulator(NET)
+    x, y = samples(NET, 6)
+    return sim.train(x, y, record=True) if training else sim.predict(x, record=True)
+
+
+def copied(trace):
+    return Trace(
+        spikes=[counts.copy() for counts in trace.spikes],
+        errors=trace.errors and [None, *(counts.copy() for counts in trace.errors[1:])],
+        step_scores=trace.step_scores.copy(),
+        scores=trace.scores.copy(),
+        weights=[matrix.copy() for matrix in trace.weights],
+    )
+
+
+def array_of(trace, quantity, layer):
+    if quantity == "weights":
+        return trace.weights[layer - 1]
+    values = getattr(trace, quantity)
+    return values if quantity in ("step_scores", "scores") else values[layer]
+
+
+def changed(trace, *places):
+    """Return a trace with 1 added at each (quantity, layer, index)."""
+    other = copied(trace)
+    for quantity, layer, index in places:
+        array_of(other, quantity, layer)[index] += 1
+    return other
+
+
+@pytest.fixture(scope="module")
+def trace():
+    return shown(training=True)
+
+
+@pytest.fixture(scope="module")
+def prediction():
+    return shown(training=False)
+
+
+def assert_same_trace(a, b):
+    assert_all_equal(a.spikes, b.spikes)
+    assert (a.errors is None) == (b.errors is None)
+    if a.errors is not None:
+        assert a.errors[0] is b.errors[0] is None
+        assert_all_equal(a.errors[1:], b.errors[1:])
+    assert_all_equal([a.step_scores, a.scores], [b.step_scores, b.scores])
+    assert_all_equal(a.weights, b.weights)
+
+
+def test_a_trace_has_the_documented_shapes(trace):
+    sizes = NET.layer_sizes
+    assert [counts.shape for counts in trace.spikes] == [(6, 4, size) for size in sizes]
+    assert trace.errors[0] is None
+    assert [counts.shape for counts in trace.errors[1:]] == [(6, 4, size) for size in sizes[1:]]
+    assert {counts.dtype for counts in trace.spikes + trace.errors[1:]} == {np.dtype(np.int64)}
+    assert (trace.step_scores.shape, trace.scores.shape) == ((6, 4, 2), (6, 2))
+    assert [matrix.shape for matrix in trace.weights] == list(NET.weight_shapes)
+    assert {trace.step_scores.dtype, trace.scores.dtype, trace.weights[0].dtype} == {np.dtype("f8")}
+
+
+def test_everything_happens_in_the_trace_of_these_tests(trace):
+    assert all(np.any(counts) for counts in trace.spikes + trace.errors[1:])
+
+
+def test_a_prediction_has_no_errors(prediction):
+    assert prediction.errors is None
+
+
+@pytest.mark.parametrize("kind", ["trace", "prediction"])
+def test_a_trace_is_read_as_it_was_saved(kind, request, tmp_path):
+    trace = request.getfixturevalue(kind)
+    trace.save(tmp_path / "trace.npz")
+    assert_same_trace(Trace.load(tmp_path / "trace.npz"), trace)
+
+
+def test_a_trace_of_one_layer_is_read_as_it_was_saved(tmp_path):
+    net = small_net((3, 2))
+    trace = lively_simulator(net).train(*samples(net, 2), record=True)
+    trace.save(str(tmp_path / "trace"))
+    assert_same_trace(Trace.load(str(tmp_path / "trace")), trace)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_trace_of_no_samples_is_read_as_it_was_saved(tmp_path, training):
+    sim, x = lively_simulator(NET), np.empty((0, 3))
+    trace = sim.train(x, [], record=True) if training else sim.predict(x, record=True)
+    trace.save(tmp_path / "trace.npz")
+    assert_same_trace(Trace.load(tmp_path / "trace.npz"), trace)
+    assert compare(trace, Trace.load(tmp_path / "trace.npz")) is None
+
+
+def test_equal_traces_are_equal_bytes(trace, tmp_path):
+    trace.save(tmp_path / "first")
+    copied(trace).save(tmp_path / "second")
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_equal_traces_have_no_difference(trace, prediction):
+    assert compare(trace, copied(trace)) is None
+    assert compare(prediction, copied(prediction)) is None
+    assert compare(shown(training=True), trace) is None
+
+
+@pytest.mark.parametrize(
+    ("quantity", "layer", "index"),
+    [
+        ("spikes", 0, (0, 0, 0)),
+        ("spikes", 1, (2, 3, 4)),
+        ("spikes", L, (5, 3, 1)),
+        ("errors", 1, (0, 0, 0)),
+        ("errors", 2, (4, 1, 3)),
+        ("errors", L, (5, 3, 1)),
+        ("step_scores", L, (0, 0, 0)),
+        ("step_scores", L, (3, 2, 1)),
+    ],
+)
+def test_a_difference_in_time_is_found_where_it_is(trace, quantity, layer, index):
+    other = changed(trace, (quantity, layer, index))
+    sample, step, unit = index
+    value = array_of(trace, quantity, layer)[index].item()
+    place = (quantity, sample, step, layer, unit)
+    assert compare(trace, other) == Difference(*place, value, value + 1)
+    assert compare(other, trace) == Difference(*place, value + 1, value)
+
+
+@pytest.mark.parametrize("index", [(0, 0), (3, 1), (5, 1)])
+def test_a_difference_in_scores_is_found_where_it_is(prediction, index):
+    other = changed(prediction, ("scores", L, index))
+    value = prediction.scores[index]
+    expected = Difference("scores", index[0], None, L, index[1], value, value + 1)
+    assert compare(prediction, other) == expected
+
+
+@pytest.mark.parametrize(("layer", "index"), [(1, (0, 0)), (1, (2, 4)), (2, (3, 1)), (3, (3, 1))])
+def test_a_difference_in_weights_is_found_where_it_is(trace, layer, index):
+    other = changed(trace, ("weights", layer, index))
+    value = trace.weights[layer - 1][index]
+    assert compare(trace, other) == Difference(
+        "weights", None, None, layer, index, value, value + 1
+    )
+
+
+def test_the_values_of_a_difference_are_plain_numbers(trace):
+    found = compare(trace, changed(trace, ("spikes", 1, (2, 3, 4))))
+    assert [type(value) for value in found[1:]] == [int] * 6
+    found = compare(trace, changed(trace, ("weights", 1, (2, 4))))
+    assert [type(value) for value in found[3:]] == [int, tuple, float, float]
+    assert [type(unit) for unit in found.unit] == [int, int]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        # An earlier sample comes first, whatever the quantity, the step and the layer.
+        (("step_scores", L, (1, 3, 1)), ("spikes", 0, (2, 0, 0))),
+        (("errors", 1, (1, 3, 4)), ("errors", L, (2, 0, 0))),
+        # Then an earlier step.
+        (("step_scores", L, (1, 1, 1)), ("spikes", 0, (1, 2, 0))),
+        (("errors", 1, (1, 1, 4)), ("spikes", 0, (1, 2, 0))),
+        (("spikes", L, (1, 1, 1)), ("spikes", 0, (1, 2, 0))),
+        # Within a step the spikes from the input up, then the errors from the output down.
+        (("spikes", 0, (1, 1, 2)), ("spikes", 1, (1, 1, 0))),
+        (("spikes", 2, (1, 1, 3)), ("spikes", L, (1, 1, 0))),
+        (("spikes", L, (1, 1, 1)), ("errors", L, (1, 1, 0))),
+        (("errors", L, (1, 1, 1)), ("errors", 2, (1, 1, 0))),
+        (("errors", 2, (1, 1, 3)), ("errors", 1, (1, 1, 0))),
+        (("errors", 1, (1, 1, 4)), ("step_scores", L, (1, 1, 0))),
+        # Within a layer the lower unit.
+        (("spikes", 1, (1, 1, 2)), ("spikes", 1, (1, 1, 3))),
+        # What has no step comes after all that has one; weights are the last.
+        (("step_scores", L, (5, 3, 1)), ("scores", L, (0, 0))),
+        (("scores", L, (0, 1)), ("scores", L, (1, 0))),
+        (("scores", L, (5, 1)), ("weights", 1, (0, 0))),
+        (("weights", 1, (2, 4)), ("weights", 2, (0, 0))),
+    ],
+)
+def test_the_first_of_two_differences_is_found(trace, first, second):
+    expected = compare(trace, changed(trace, first))
+    assert compare(trace, changed(trace, first, second)) == expected
+    assert compare(trace, changed(trace, second, first)) == expected
+
+
+def test_the_cause_is_found_among_its_consequences():
+    """One weight differs: the first spike that shows it comes before all else."""
+    x, y = samples(NET, 6)
+    a = lively_simulator(NET).train(x, y, record=True)
+    weights = lively_simulator(NET).weights
+    weights[1][0, 0] += 3.0
+    b = Simulator(NET, "reference", weights).train(x, y, record=True)
+    found = compare(a, b)
+    assert (found.quantity, found.layer) == ("spikes", 2)
+    sample, step = found.sample, found.step
+    for layer in (0, 1):
+        np.testing.assert_array_equal(
+            a.spikes[layer][sample, : step + 1], b.spikes[layer][sample, : step + 1]
+        )
+    np.testing.assert_array_equal(a.spikes[2][sample, :step], b.spikes[2][sample, :step])
+    assert found.first == a.spikes[2][sample, step, found.unit]
+    assert found.second == b.spikes[2][sample, step, found.unit]
+
+
+def test_a_difference_reads_well():
+    assert str(Difference("spikes", 1, 2, 0, 3, 1, -2)) == (
+        "spikes differ at sample 1, step 2, layer 0, unit 3: 1 and -2"
+    )
+    assert str(Difference("scores", 1, None, 2, 0, 0.5, 0.75)) == (
+        "scores differ at sample 1, layer 2, unit 0: 0.5 and 0.75"
+    )
+    assert str(Difference("weights", None, None, 1, (2, 3), 0.5, -0.75)) == (
+        "weights differ at layer 1, unit (2, 3): 0.5 and -0.75"
+    )
+
+
+def test_training_and_prediction_cannot_be_compared(trace, prediction):
+    message = "both traces must be of training or of prediction; the {} has no errors"
+    with pytest.raises(ValueError, match=message.format("second")):
+        compare(trace, prediction)
+    with pytest.raises(ValueError, match=message.format("first")):
+        compare(prediction, trace)
+
+
+def cut(array):
+    return array[:-1]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "cut_one"),
+    [
+        ("spikes", lambda t: replace(t, spikes=[cut(k) for k in t.spikes])),
+        ("spikes", lambda t: replace(t, spikes=t.spikes[:-1])),
+        ("spikes", lambda t: replace(t, spikes=[k[:, :-1] for k in t.spikes])),
+        ("errors", lambda t: replace(t, errors=[None, *(e[:, :, 1:] for e in t.errors[1:])])),
+        ("step_scores", lambda t: replace(t, step_scores=t.step_scores[:, :-1])),
+        ("scores", lambda t: replace(t, scores=cut(t.scores))),
+        ("weights", lambda t: replace(t, weights=t.weights[:-1])),
+        ("weights", lambda t: replace(t, weights=[w.T for w in t.weights])),
+    ],
+)
+def test_traces_of_other_shapes_cannot_be_compared(trace, quantity, cut_one):
+    for a, b in ((trace, cut_one(trace)), (cut_one(trace), trace)):
+        with pytest.raises(ValueError, match=f"; {quantity} have shapes"):
+            compare(a, b)
+
+
+def test_a_missing_trace(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"trace\.npz"):
+        Trace.load(tmp_path / "trace.npz")
+
+
+def refusal(path):
+    with pytest.raises(ValueError, match="trace") as caught:
+        Trace.load(path)
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_damaged_trace_is_refused(trace, tmp_path):
+    path = tmp_path / "trace.npz"
+    trace.save(path)
+    data = path.read_bytes()
+    for length in (0, 10, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+        assert "is not a readable trace" in refusal(path)
+
+
+def test_a_checkpoint_is_no_trace(tmp_path):
+    path = tmp_path / "net.npz"
+    path.write_bytes(checkpoint_bytes(lively_simulator(NET)))
+    assert "is not a readable trace: it holds no spikes" in refusal(path)
+
+
+def test_a_trace_of_a_newer_format_is_refused(trace, tmp_path):
+    path = tmp_path / "trace.npz"
+    trace.save(path)
+    write_archive(path, read_archive(path, "trace") | {"trace_version": np.array(2)})
+    assert "trace format 2, newer than the 1" in refusal(path)
+
+
+@pytest.mark.parametrize("version", [0, [1, 2], "1", 0.5])
+def test_a_trace_version_that_never_was_is_refused(trace, tmp_path, version):
+    path = tmp_path / "trace.npz"
+    trace.save(path)
+    write_archive(path, read_archive(path, "trace") | {"trace_version": np.array(version)})
+    refusal(path)
