@@ -127,8 +127,8 @@ class CompiledBackend(Backend):
         shown = layout.record(len(batch) if record else 0, batch.n_steps)
         drive = np.empty((len(batch), self.net.n_outputs), layout.dtype)
         arguments: tuple[Any, ...] = (
-            layout.encoded(batch.inputs()),
-            layout.encoded(batch.targets() if training else np.zeros((1, 1, 1))),
+            layout.inputs(batch),
+            layout.targets(batch) if training else np.zeros((1, 1, 1), layout.dtype),
             layout.drawn(batch, start.samples_seen),
             batch.n_steps,
             training,
@@ -169,7 +169,8 @@ class CompiledBackend(Backend):
 
     def _copy(self, learning: kernels.Learning) -> kernels.Learning:
         spare = self._spare
-        if spare is None or spare.weight.dtype != learning.weight.dtype:
+        # They are the same after an interrupt that came while they changed places.
+        if spare is None or spare is learning or spare.weight.dtype != learning.weight.dtype:
             return kernels.Learning(*(values.copy() for values in learning))
         for source, target in zip(learning, spare, strict=True):
             target[...] = source

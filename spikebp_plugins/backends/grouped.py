@@ -20,7 +20,6 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from spikebp_plugins.backends.kernels import (
     MOST_SPIKES,
@@ -28,9 +27,11 @@ from spikebp_plugins.backends.kernels import (
     backward,
     bound_learning,
     bound_update,
+    copy,
     drive_within,
     fire_layer,
     forward_layers,
+    kernel,
     largest,
     learn,
     open_sample,
@@ -56,8 +57,12 @@ class Groups(NamedTuple):
     # For a sample: its active units, sorted by group.
     group_of: Any  # int64 (2 * MOST_LABEL + 1,): the group of a label plus one, 0 for none
     label: Any  # int64 (n_0,): the label of each group
+    count: Any  # int64 (n_0, T + 1): C_t of each group behind a first column of zeros
+    sent: Any  # float64 (T,): the spikes of all groups in each step
     start: Any  # int64 (n_0 + 1,): where the members of each group start
-    unit: Any  # int64 (n_0,): units before they are sorted, and the group of each
+    unit: Any  # int64 (n_0 + 1,): units before they are sorted
+    value: Any  # int64 (n_0,): their values, labels and groups
+    unit_label: Any  # int64 (n_0,)
     unit_group: Any  # int64 (n_0,)
     member: Any  # int64 (n_0,): units sorted by group
     sums: Any  # (n_0 * n_1,): G_g
@@ -73,69 +78,71 @@ class Groups(NamedTuple):
     column: Any  # int64 (n_1,)
 
 
-@njit
+@kernel
 def count_after(net, value, t):
     """C_t after t steps of a constant value: it follows t * value to within half a spike."""
     count = signed_spikes(t * value, np.int64(net.half), net.fraction_bits)
     return min(max(count, -t), t) if net.binary else count
 
 
-@njit
-def label_of(net, value, n_steps):
-    """The label of a value's train; MOST_LABEL + 1 if it is too large."""
-    if not abs(float(value)) * n_steps < net.limit:
-        return MOST_LABEL + 1
-    label = np.int64(0)
+@kernel
+def label_values(net, groups, n_units, n_steps):
+    """Write the labels of the values; False if one is out of range."""
+    value, label = groups.value[:n_units], groups.unit_label[:n_units]
+    if not largest(value) * n_steps < net.limit:
+        return False
+    label[:] = 0
     for t in range(1, n_steps + 1):
-        label += count_after(net, value, t)
-    return label if abs(label) <= MOST_LABEL else MOST_LABEL + 1
+        for a in range(n_units):
+            label[a] += count_after(net, value[a], t)
+    return largest(label) <= MOST_LABEL
 
 
-@njit
-def know_train(net, groups, label, value):
+@kernel
+def know_train(net, groups, place, value):
     """Write down the train of a label that is met for the first time."""
-    place = label + MOST_LABEL
     if not groups.known[place]:
         groups.known[place] = True
         for t in range(groups.train.shape[1]):
             groups.train[place, t] = count_after(net, value, t + 1)
 
 
-@njit
+@kernel
 def group_units(net, groups, x):
     """Sort the units that fire by their trains; return the number of groups, or -1."""
     n_units = 0
     for i in range(x.size):
         groups.unit[n_units] = i
         n_units += x[i] != 0
+    for a in range(n_units):
+        groups.value[a] = x[groups.unit[a]]
+    n_steps = groups.train.shape[1]
+    if not label_values(net, groups, n_units, n_steps):
+        return -1
     n_groups = 0
     n_kept = 0
-    refused = False
     for a in range(n_units):
-        i = groups.unit[a]
-        value = np.int64(x[i])
-        label = label_of(net, value, groups.train.shape[1])
-        if label > MOST_LABEL:
-            refused = True
-            break
+        label = groups.unit_label[a]
         if label == 0:
             continue
-        group = groups.group_of[label + MOST_LABEL] - 1
+        place = label + MOST_LABEL
+        group = groups.group_of[place] - 1
         if group < 0:
             group = n_groups
             n_groups += 1
-            groups.group_of[label + MOST_LABEL] = n_groups
+            groups.group_of[place] = n_groups
             groups.label[group] = label
             groups.start[group] = 0
-            know_train(net, groups, label, value)
+            know_train(net, groups, place, groups.value[a])
         groups.start[group] += 1
-        groups.unit[n_kept] = i
+        groups.unit[n_kept] = groups.unit[a]
         groups.unit_group[n_kept] = group
         n_kept += 1
     for group in range(n_groups):
-        groups.group_of[groups.label[group] + MOST_LABEL] = 0
-    if refused:
-        return -1
+        place = groups.label[group] + MOST_LABEL
+        groups.group_of[place] = 0
+        for t in range(n_steps):
+            groups.count[group, t + 1] = groups.train[place, t]
     # From the sizes of the groups to where each ends, then filled from the end.
     end = 0
     for group in range(n_groups):
@@ -149,21 +156,25 @@ def group_units(net, groups, x):
     return n_groups
 
 
-@njit
+@kernel
 def count_at(groups, group, t):
     """C_t of a group, 0 before the first step."""
-    if t < 0:
-        return np.int64(0)
-    return np.int64(groups.train[groups.label[group] + MOST_LABEL, t])
+    return groups.count[group, t + 1]
 
 
-@njit
+@kernel
+def spikes_at(groups, group, t):
+    """k_t of a group."""
+    return groups.count[group, t + 1] - groups.count[group, t]
+
+
+@kernel
 def size_of(groups, group):
     """The number of units in a group."""
     return groups.start[group + 1] - groups.start[group]
 
 
-@njit
+@kernel
 def sum_rows(total, matrix, units):
     """Total = the sum of some rows."""
     n_out = total.size
@@ -171,7 +182,7 @@ def sum_rows(total, matrix, units):
     if a == 0:
         total[:] = 0
     else:
-        total[:] = matrix[units[0] * n_out : (units[0] + 1) * n_out]
+        copy(total, matrix[units[0] * n_out : (units[0] + 1) * n_out])
     for b in range(1, a):
         row = matrix[units[b] * n_out : (units[b] + 1) * n_out]
         for j in range(n_out):
@@ -186,7 +197,7 @@ def sum_rows(total, matrix, units):
         a += 4
 
 
-@njit
+@kernel
 def prepare(net, learning, groups, n_groups, n_steps):
     """The drive of layer 1 at all steps, from the weights as the sample finds them."""
     n_out = net.sizes[1]
@@ -196,22 +207,22 @@ def prepare(net, learning, groups, n_groups, n_steps):
         sum_rows(groups.sums[g * n_out : (g + 1) * n_out], matrix, members)
     for t in range(n_steps):
         n_active = 0
+        sent = 0.0
         for g in range(n_groups):
-            k = count_at(groups, g, t) - count_at(groups, g, t - 1)
+            k = spikes_at(groups, g, t)
             groups.spike[g] = k
             groups.active[n_active] = g
             n_active += k != 0
-        groups.drive[t] = 0
+            sent += float(size_of(groups, g)) * abs(float(k))
+        groups.sent[t] = sent
+        groups.drive[t, :] = 0
         add_rows(groups.drive[t], groups.sums, groups.spike, groups.active, n_active)
 
 
-@njit
-def first_layer(net, learning, sample, groups, n_groups, t, totals):
+@kernel
+def first_layer(net, learning, sample, groups, t, totals):
     """Rules 1 and 2 for layers 0 and 1; return the spikes of layer 1, or -1 if not certain."""
-    n_sent = 0.0
-    for g in range(n_groups):
-        k = count_at(groups, g, t) - count_at(groups, g, t - 1)
-        n_sent += float(size_of(groups, g)) * abs(float(k))
+    n_sent = groups.sent[t]
     if not n_sent < MOST_SPIKES:
         return -1.0
     totals.spikes[0] += np.int64(n_sent)
@@ -224,17 +235,17 @@ def first_layer(net, learning, sample, groups, n_groups, t, totals):
     return fire_layer(net, sample, 1, totals)
 
 
-@njit
+@kernel
 def scalar_product(groups, n_groups, t, past):
     """k_t . c_0(past), over all units."""
     total = np.int64(0)
     for g in range(n_groups):
-        k = count_at(groups, g, t) - count_at(groups, g, t - 1)
+        k = spikes_at(groups, g, t)
         total += size_of(groups, g) * k * count_at(groups, g, past)
     return total
 
 
-@njit
+@kernel
 def learn_first(net, learning, groups, n_groups, errors, t, n_steps, totals):
     """Rule 5 for layer 1, noted for later; False if the range is not certain."""
     error = units_of(errors, net, 1)
@@ -266,7 +277,7 @@ def learn_first(net, learning, groups, n_groups, errors, t, n_steps, totals):
     return True
 
 
-@njit
+@kernel
 def write_first(net, learning, groups, n_groups):
     """Write what layer 1 has learned: one row of changes for each group."""
     n_past = groups.n_past[0]
@@ -298,18 +309,18 @@ def write_first(net, learning, groups, n_groups):
                     row[j] -= groups.change[j]
 
 
-@njit
+@kernel
 def spread_spikes(net, sample, groups, n_groups, t):
     """Write the spikes of layer 0 out for each unit, for a record."""
     spike = units_of(sample.spike, net, 0)
     spike[:] = 0
     for g in range(n_groups):
-        k = count_at(groups, g, t) - count_at(groups, g, t - 1)
+        k = spikes_at(groups, g, t)
         for m in range(groups.start[g], groups.start[g + 1]):
             spike[groups.member[m]] = k
 
 
-@njit
+@kernel
 def run_sample(net, learning, sample, groups, x, y, n_steps, training, totals, record, index):
     """Show one sample; False if the range is not certain."""
     n_groups = group_units(net, groups, x)
@@ -318,7 +329,7 @@ def run_sample(net, learning, sample, groups, x, y, n_steps, training, totals, r
     prepare(net, learning, groups, n_groups, n_steps)
     groups.n_past[0] = 0
     for t in range(n_steps):
-        n_sent = first_layer(net, learning, sample, groups, n_groups, t, totals)
+        n_sent = first_layer(net, learning, sample, groups, t, totals)
         if n_sent < 0 or not forward_layers(net, learning, sample, 1, n_sent, totals):
             return False
         if training:
@@ -346,7 +357,7 @@ def run_sample(net, learning, sample, groups, x, y, n_steps, training, totals, r
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel(cache=True, nogil=True)
 def run_constant_block(
     net, learning, sample, groups, x, y, drawn, n_steps, training, totals, record, drive
 ):

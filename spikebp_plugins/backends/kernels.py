@@ -19,11 +19,18 @@ with its OverflowError.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, types
 from numba.extending import overload
+
+#: Kernels allocate nothing, and hold slices only while the arrays are held by their caller. Numba
+#: would still count references to every slice, with atomic operations that take more time than
+#: the arithmetic; its own sorting and string routines turn that off in the same way.
+#: What returns a slice is inlined, since a return would count again.
+kernel = partial(njit, _nrt=False)
 
 #: No 64-bit sum of products may reach this, lest it wrap.
 WRAP = 2.0**61
@@ -137,25 +144,32 @@ def _overload_rectified_spikes(potential, half, bits):
     return lambda potential, half, bits: max(np.ceil(potential - half), 0)
 
 
-@njit
+@kernel(inline="always")
 def units_of(array, net, layer):
     """The part of a flat array that belongs to a layer."""
     return array[net.unit[layer] : net.unit[layer + 1]]
 
 
-@njit
+@kernel(inline="always")
 def weights_of(learning, net, layer):
     """W_l as a flat array."""
     return learning.weight[net.edge[layer] : net.edge[layer + 1]]
 
 
-@njit
+@kernel(inline="always")
 def backward_of(learning, net, layer):
     """B_l as a flat array."""
     return learning.backward[net.back[layer] : net.back[layer + 1]]
 
 
-@njit
+@kernel
+def copy(target, source):
+    """Target = source, which a slice assignment would do through a temporary array."""
+    for i in range(target.size):
+        target[i] = source[i]
+
+
+@kernel
 def largest(values):
     """The largest magnitude."""
     if values.size == 0:
@@ -167,7 +181,7 @@ def largest(values):
     return max(-float(low), float(high))
 
 
-@njit
+@kernel
 def magnitude(counts, active, n_active):
     """The number of spikes that the active units sent."""
     total = 0.0
@@ -176,7 +190,7 @@ def magnitude(counts, active, n_active):
     return total
 
 
-@njit
+@kernel
 def list_active(counts, active):
     """Write the indices of nonzero counts; return how many."""
     n = 0
@@ -186,7 +200,7 @@ def list_active(counts, active):
     return n
 
 
-@njit
+@kernel
 def add_rows(total, matrix, counts, active, n_active):
     """Total += counts @ matrix, one row for each active unit."""
     n_out = total.size
@@ -209,7 +223,7 @@ def add_rows(total, matrix, counts, active, n_active):
         a += 1
 
 
-@njit
+@kernel
 def fire_signed(potential, spike, net):
     """k = signed(v), v <- v - k."""
     if net.binary:
@@ -224,7 +238,7 @@ def fire_signed(potential, spike, net):
             potential[i] -= k * net.one
 
 
-@njit
+@kernel
 def fire_rectified(potential, spike, count, net):
     """k = rectified(v), v <- v - k, c <- c + k."""
     if net.binary:
@@ -241,7 +255,7 @@ def fire_rectified(potential, spike, count, net):
             potential[i] -= k * net.one
 
 
-@njit
+@kernel
 def gate(net, sample, layer):
     """e = 0 where s = phi + c is below 0."""
     error = units_of(sample.error, net, layer)
@@ -252,13 +266,13 @@ def gate(net, sample, layer):
             error[i] = 0
 
 
-@njit
+@kernel
 def within(net, bound, values):
     """Whether all values are in range, given a bound on their magnitude."""
     return bound < net.certain or (not net.narrow and largest(values) < net.limit)
 
 
-@njit
+@kernel
 def drive_within(net, sample, layer):
     """Whether potential and summed drive of a layer are in range."""
     if sample.drive_bound[layer] < net.certain:
@@ -273,7 +287,7 @@ def drive_within(net, sample, layer):
     return True
 
 
-@njit
+@kernel
 def open_sample(net, learning, sample, drawn, training):
     """Reset what lasts for a sample."""
     sample.potential[:] = 0
@@ -289,11 +303,11 @@ def open_sample(net, learning, sample, drawn, training):
             learning.backward_potential[:] = 0
             learning.backward_bound[:] = 0
         elif net.uniform_backward:
-            learning.backward_potential[:] = drawn
+            copy(learning.backward_potential, drawn)
             learning.backward_bound[:] = net.half
 
 
-@njit
+@kernel
 def bound_learning(net, learning):
     """Measure the magnitudes that `Learning` bounds."""
     for layer in range(1, net.sizes.size):
@@ -306,7 +320,7 @@ def bound_learning(net, learning):
         learning.backward_bound[layer] = largest(psi)
 
 
-@njit
+@kernel
 def fire_layer(net, sample, layer, totals):
     """Threshold a layer and list the units that fire; return the number of spikes."""
     spike = units_of(sample.spike, net, layer)
@@ -315,7 +329,7 @@ def fire_layer(net, sample, layer, totals):
     return note_spikes(net, sample, layer, totals)
 
 
-@njit
+@kernel
 def note_spikes(net, sample, layer, totals):
     """List the units of a layer that sent spikes; return the number of spikes."""
     spike = units_of(sample.spike, net, layer)
@@ -328,7 +342,7 @@ def note_spikes(net, sample, layer, totals):
     return n_sent
 
 
-@njit
+@kernel
 def forward_layers(net, learning, sample, layer, n_sent, totals):
     """Rule 2 from a layer that has sent `n_sent` spikes upward; False if not certain."""
     last = net.sizes.size - 1
@@ -352,13 +366,13 @@ def forward_layers(net, learning, sample, layer, n_sent, totals):
     return n_sent < MOST_SPIKES
 
 
-@njit
+@kernel
 def forward(net, learning, sample, x, totals):
     """Rules 1 and 2; False if the range is not certain."""
     spike = units_of(sample.spike, net, 0)
     sample.drive_bound[0] += largest(x)
     if net.counts_in:
-        spike[:] = x
+        copy(spike, x)
     else:
         potential = units_of(sample.potential, net, 0)
         for i in range(x.size):
@@ -373,7 +387,7 @@ def forward(net, learning, sample, x, totals):
     return forward_layers(net, learning, sample, 0, n_sent, totals)
 
 
-@njit
+@kernel
 def output_error(net, sample, y, totals):
     """Rule 3; False if the range is not certain."""
     last = net.sizes.size - 1
@@ -391,7 +405,7 @@ def output_error(net, sample, y, totals):
     return True
 
 
-@njit
+@kernel
 def note_errors(net, sample, layer, totals):
     """List the units of a layer that sent errors; return the number of error spikes."""
     error = units_of(sample.error, net, layer)
@@ -404,7 +418,7 @@ def note_errors(net, sample, layer, totals):
     return n_sent
 
 
-@njit
+@kernel
 def backward(net, learning, sample, y, totals):
     """Rules 3 and 4; False if the range is not certain."""
     if not output_error(net, sample, y, totals):
@@ -438,7 +452,7 @@ def backward(net, learning, sample, y, totals):
     return True
 
 
-@njit
+@kernel
 def bound_update(net, learning, layer, largest_count, largest_error):
     """Bound the weights after an update; False if their range is not certain."""
     learning.weight_bound[layer] += net.rate * largest_count * largest_error
@@ -447,7 +461,7 @@ def bound_update(net, learning, layer, largest_count, largest_error):
     return learning.weight_bound[layer] < net.certain
 
 
-@njit
+@kernel
 def descend(net, learning, sample, errors, layer):
     """W_l -= rate * outer(c, e), and B_l with it; return how many weights that changes."""
     count = units_of(sample.count, net, layer - 1)
@@ -474,7 +488,7 @@ def descend(net, learning, sample, errors, layer):
     return rows * n_active
 
 
-@njit
+@kernel
 def learn(net, learning, sample, errors, first, totals):
     """Rule 5 for layers from `first` on; False if the range is not certain."""
     for layer in range(first, net.sizes.size):
@@ -487,7 +501,7 @@ def learn(net, learning, sample, errors, first, totals):
     return True
 
 
-@njit
+@kernel
 def train_step(net, learning, sample, x, y, totals):
     """One step of a training sample; False if the range is not certain."""
     if not (
@@ -501,7 +515,7 @@ def train_step(net, learning, sample, x, y, totals):
     return learn(net, learning, sample, sample.error, 1, totals)
 
 
-@njit
+@kernel
 def write_drive(net, sample, drive):
     """The summed drive of the output, s = phi + c."""
     last = net.sizes.size - 1
@@ -511,16 +525,16 @@ def write_drive(net, sample, drive):
         drive[j] = potential[j] + count[j] * net.one
 
 
-@njit
+@kernel
 def write_record(net, sample, record, index, t):
     """Note the spikes and errors of a step, if they are asked for."""
     if record.spikes.shape[0] > 0:
-        record.spikes[index, t] = sample.spike
-        record.errors[index, t] = sample.error
+        copy(record.spikes[index, t], sample.spike)
+        copy(record.errors[index, t], sample.error)
         write_drive(net, sample, record.drive[index, t])
 
 
-@njit
+@kernel
 def run_sample(net, learning, sample, x, y, n_steps, training, totals, record, index):
     """Show one sample; False if the range is not certain."""
     for t in range(n_steps):
@@ -537,7 +551,7 @@ def run_sample(net, learning, sample, x, y, n_steps, training, totals, record, i
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel(cache=True, nogil=True)
 def run_block(net, learning, sample, x, y, drawn, n_steps, training, totals, record, drive):
     """Show samples in order and write each one's summed output drive.
 
@@ -552,3 +566,11 @@ def run_block(net, learning, sample, x, y, drawn, n_steps, training, totals, rec
             return i
         write_drive(net, sample, drive[i])
     return x.shape[0]
+
+
+@kernel(cache=True, nogil=True)
+def to_units(values, scale, one, farthest, units):
+    """Units = rint(v * scale * 2^f), cut to a magnitude that `units` can hold."""
+    for i in range(values.size):
+        v = np.rint((values[i] * scale) * one)
+        units[i] = np.int64(min(max(v, -float(farthest)), float(farthest)))

@@ -104,8 +104,12 @@ class Layout:
             train=np.zeros((labels, n_steps), np.int32),
             group_of=indices(labels),
             label=indices(n_0),
+            count=indices(n_0, n_steps + 1),
+            sent=np.zeros(n_steps),
             start=indices(n_0 + 1),
             unit=indices(n_0 + 1),
+            value=indices(n_0),
+            unit_label=indices(n_0),
             unit_group=indices(n_0),
             member=indices(n_0),
             sums=self._zeros(n_0 * n_1),
@@ -172,17 +176,43 @@ class Layout:
     def _decoded(self, values: Array) -> Array:
         return self.arithmetic.decode(values.astype(self.arithmetic.storage_dtype))
 
-    def encoded(self, values: Array) -> Array:
-        """Return input or targets in the numbers of the kernels.
+    def inputs(self, batch: Batch) -> Array:
+        """Return the input of a batch in the numbers of the kernels, as `Batch.inputs` has it.
 
-        What is out of range is cut to a magnitude that no bound admits.
+        Here and for targets, rows follow each other in memory whatever the order that they came
+        in: every other order would compile anew.
         """
+        if self.dtype.kind == "f" or self.net.input_coding == "spikes":
+            return self._encoded(batch.inputs())
+        x = batch.x if batch.x.ndim == 3 else batch.x[:, np.newaxis]
+        if x.dtype == np.uint8:
+            levels = np.arange(256, dtype=np.float64)
+            return np.ascontiguousarray(self._units(levels, self.net.input_scale)[x])
+        return self._units(x, self.net.input_scale)
+
+    def targets(self, batch: Batch) -> Array:
+        """Return the targets of a batch in the numbers of the kernels."""
+        return self._encoded(batch.targets())
+
+    def _encoded(self, values: Array) -> Array:
+        """Return values on the grid, or spike counts, in the numbers of the kernels."""
         if self.dtype.kind == "f":
-            return values.astype(self.dtype)
-        if values.dtype.kind == "f" and isinstance(self.arithmetic, FixedPoint):
-            values = np.ldexp(values, self.arithmetic.fraction_bits)
-        farthest = 2**31 - 1 if self.narrow else 2**60
-        return np.clip(values, -farthest, farthest).astype(self.dtype)
+            return values.astype(self.dtype, order="C")
+        if values.dtype.kind == "f":
+            return self._units(values, 1.0)
+        return np.clip(values, -self._farthest, self._farthest).astype(self.dtype, order="C")
+
+    def _units(self, values: Array, scale: float) -> Array:
+        reals = np.ascontiguousarray(values, np.float64)
+        units = np.empty(reals.shape, self.dtype)
+        one = 2.0**self.network.fraction_bits
+        kernels.to_units(reals.ravel(), scale, one, self._farthest, units.ravel())
+        return units
+
+    @property
+    def _farthest(self) -> int:
+        # Values out of range are cut to a magnitude that no bound admits.
+        return 2**31 - 1 if self.narrow else 2**60
 
     def scores(self, drive: Array, n_steps: Any) -> NDArray[np.float64]:
         """Return summed drive of the output divided by the steps shown."""

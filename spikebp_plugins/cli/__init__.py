@@ -7,12 +7,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from spikebp_plugins.cli.backends import backends
-from spikebp_plugins.cli.demo import demo
+from spikebp_plugins.cli import backends, demo, predict, train
 from spikebp_plugins.cli.options import ARGUMENTS
 from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line
-from spikebp_plugins.cli.predict import predict
-from spikebp_plugins.cli.train import train
 
 __all__ = ["app", "main"]
 
@@ -48,8 +45,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, predict, backends, demo):
-    app.command()(command)
+app.command()(train.train)
+app.command()(predict.predict)
+app.command()(backends.backends)
+app.command()(demo.demo)
 
 
 def _print_version(wanted: bool) -> None:

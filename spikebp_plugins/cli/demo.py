@@ -67,10 +67,10 @@ def demo(
     ),
     as_json: Json = False,
 ) -> None:
-    """Learn small digits with spikes, beside a conventional ReLU network of the same shape.
+    """Learn small digits with spikes, beside a ReLU network of the same shape.
 
-    Both start from the same weights and see the same samples at the same rate. Takes some
-    seconds, and draws learning curves and spikes.
+    Both start from the same weights and see the same samples at the same rate.
+    It takes some seconds and draws a picture of learning curves and spikes.
     """
     check_folder(output)
     data = load_images("digits", None)
@@ -134,7 +134,11 @@ def _report(net: SpikingMLP, lesson: Lesson) -> dict[str, Any]:
 
 
 def _print_report(report: Mapping[str, Any]) -> None:
-    rows = [("test error", percent(report["test_error"]), percent(report["relu_test_error"]), "")]
+    epochs = str(report["epochs"])
+    rows = [("epochs", epochs, epochs, "")]
+    rows.append(
+        ("test error", percent(report["test_error"]), percent(report["relu_test_error"]), "")
+    )
     for phase in ("training", "prediction"):
         spikes = count(report[phase]["spikes_per_sample"])
         rows.append((f"spikes per sample, {phase}", spikes, "", ""))
@@ -145,7 +149,7 @@ def _print_report(report: Mapping[str, Any]) -> None:
         rows.append((f"operations per sample, {phase}", count(synaptic), count(dense), quotient))
     layers = "-".join(map(str, report["layers"]))
     print_table(
-        f"Digits, {layers} units, after {report['epochs']} epochs",
+        f"Digits, {layers} units",
         ("", SPIKING, RELU, "ratio"),
         rows,
         "An operation is the addition of a weight for a spike, or a multiplication and addition.",

@@ -61,7 +61,7 @@ Seed = Annotated[
 
 DatasetName = Annotated[
     str,
-    typer.Option("--dataset", metavar="|".join(DATASET_NAMES), help="Images to learn from."),
+    typer.Option("--dataset", metavar="|".join(DATASET_NAMES), help="Data set of images."),
 ]
 Folder = Annotated[
     Path | None,

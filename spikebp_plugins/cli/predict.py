@@ -98,6 +98,6 @@ def _check_fits(checkpoint: Checkpoint, data: Dataset) -> None:
     if (net.n_inputs, net.n_outputs) != (n_inputs, data.n_classes):
         raise wrong_argument(
             "dataset",
-            f"one with {net.n_inputs} inputs and {net.n_outputs} classes, as the checkpoint",
+            f"one with {net.n_inputs} inputs and {net.n_outputs} classes, as the checkpoint has",
             f"{data.name!r} with {n_inputs} and {data.n_classes}",
         )

@@ -55,7 +55,10 @@ def train(
         ),
     ] = 5,
     shuffle: Annotated[
-        bool, typer.Option(" /--no-shuffle", help="Keep the order of samples in every epoch.")
+        bool,
+        typer.Option(
+            " /--no-shuffle", help="Keep the order of samples in every epoch.", show_default=False
+        ),
     ] = True,
     backend: options.BackendName = "compiled",
     resume: Annotated[
@@ -90,8 +93,8 @@ def train(
 ) -> None:
     """Train a network on a data set, or go on training one.
 
-    Ctrl-C saves a checkpoint and says how to go on. A run that was interrupted and resumed ends
-    in the very same checkpoint as one that was not.
+    Ctrl-C saves a checkpoint and says how to go on. A run that was
+    interrupted and resumed ends in the very same checkpoint as one that was not.
     """
     check_folder(save)
     given = {
@@ -111,7 +114,7 @@ def train(
     hidden = None if layers is None else _hidden_sizes(layers)
     before = None if resume is None else load(resume)
     data = options.load_images(dataset, folder, None if before is None else before.net)
-    start = _starting_point(before, data, hidden, given, str(resume))
+    start = _starting_point(before, data, hidden, given, resume)
     options.check_takes_images(start.net)
     course = Course(
         x=data.x_train[:samples],
@@ -160,9 +163,8 @@ class Course:
 
     def order(self, epoch: int) -> NDArray[Any]:
         """Return the order of samples in an epoch."""
-        return (
-            np.arange(len(self.x)) if self.seed is None else shuffled(len(self.x), self.seed, epoch)
-        )
+        n_samples = len(self.x)
+        return np.arange(n_samples) if self.seed is None else shuffled(n_samples, self.seed, epoch)
 
 
 def shuffled(n_samples: int, seed: int, epoch: int) -> NDArray[Any]:
@@ -178,8 +180,9 @@ def _run(sim: Simulator, course: Course, save: Path | None, as_json: bool) -> di
     while sim.samples_seen < total:
         epoch, position = divmod(sim.samples_seen, n)
         rest = course.order(epoch)[position:]
+        x, y = course.x[rest], course.y[rest]
         with effort.measured():
-            sim.train(course.x[rest], course.y[rest])
+            sim.train(x, y)
         if save is not None:
             sim.save(save)
         errors.append(error_percent(sim.predict(course.x_test), course.y_test))
@@ -218,7 +221,7 @@ def _starting_point(
     data: Dataset,
     hidden: tuple[int, ...] | None,
     given: Mapping[str, Any],
-    path: str,
+    path: Path | None,
 ) -> Checkpoint:
     """Return a new network, or the checkpoint if nothing that was given contradicts it."""
     fields = {name: value for name, value in given.items() if value is not None}
@@ -234,7 +237,7 @@ def _starting_point(
     return Checkpoint(net, initial_state(net))
 
 
-def _check_agrees(checkpoint: Checkpoint, wanted: Mapping[str, Any], path: str) -> None:
+def _check_agrees(checkpoint: Checkpoint, wanted: Mapping[str, Any], path: Path | None) -> None:
     """Raise ValueError if options that were given contradict the checkpoint's definition."""
     # Not by load(path, net=...): that would also name fields which only follow from others.
     there = {name: getattr(checkpoint.net, name) for name in wanted}
@@ -286,7 +289,9 @@ def _print_report(report: Mapping[str, Any], save: Path | None) -> None:
     rows = [
         ("layers", "-".join(map(str, report["layers"]))),
         ("steps", str(report["n_steps"])),
-        ("learning rate", f"{report['effective_learning_rate']:.4g}"),
+        ("learning rate", f"{report['learning_rate']:.4g}"),
+        ("learning rate, as rounded", f"{report['effective_learning_rate']:.4g}"),
+        ("epochs", str(report["epochs"])),
         ("samples trained", f"{report['samples_trained']:,}"),
         ("test error", percent(report["test_error"])),
         ("training error", percent(report["train_error"])),
@@ -298,5 +303,4 @@ def _print_report(report: Mapping[str, Any], save: Path | None) -> None:
     ]
     if save is not None:
         rows.append(("checkpoint", str(save)))
-    title = f"{report['dataset']}, {report['epochs']} epochs on {report['backend']}"
-    print_table(title, ("", ""), rows)
+    print_table(f"{report['dataset']} on {report['backend']}", ("", ""), rows)

@@ -209,7 +209,7 @@ HEAVY = ("numba", "sklearn", "matplotlib", "brian2", "lava", "pooch", "typer")
     [
         "import spikebp_plugins",
         "from spikebp_plugins import *; available_backends()",
-        "from spikebp_plugins import *; Simulator(SpikingMLP((3, 2)), 'reference').predict([[1] * 3])",
+        "from spikebp_plugins import *; Simulator(SpikingMLP((1, 1)), 'reference').predict([[1]])",
     ],
     ids=["import", "list", "reference"],
 )

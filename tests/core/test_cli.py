@@ -1,0 +1,542 @@
+"""The command line: what it prints, writes and refuses, and that Ctrl-C costs nothing."""
+
+import json
+import shlex
+import signal
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from importlib.metadata import EntryPoint
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load, load_dataset
+from spikebp_plugins.backends.compiled import CompiledBackend
+from spikebp_plugins.cli import app, output
+from spikebp_plugins.datasets import IDX_FILES
+from spikebp_plugins.plots import plot_raster
+from spikebp_plugins.trace import Trace
+
+SMALL = ("--layers", "12", "--rate", "0.05", "--steps", "5", "--samples", "50", "--epochs", "3")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments, exit_code=0):
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(a) for a in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == exit_code, result.output
+    return result
+
+
+def run_json(*arguments):
+    return json.loads(run(*arguments, "--json").stdout)
+
+
+def install(monkeypatch, *points):
+    def entry_points(group):
+        return list(points)
+
+    monkeypatch.setattr("spikebp_plugins.backends.registry.entry_points", entry_points)
+
+
+def digits():
+    return load_dataset("digits", raw=True)
+
+
+def small_net(**changes):
+    return SpikingMLP(
+        (64, 12, 10), **{"n_steps": 5, "learning_rate": 0.05, "input_scale": 1 / 16} | changes
+    )
+
+
+def error_of(net_or_checkpoint, x, y, **options):
+    with net_or_checkpoint.simulate() as sim:
+        wrong = np.count_nonzero(sim.predict(x, **options).argmax(axis=1) != y)
+    return 100 * wrong / len(y)
+
+
+# --- The program
+
+
+def test_version_and_help():
+    assert run("--version").stdout == "spikebp-plugins 0.1.0\n"
+    text = run("--help").stdout
+    for name in ("train", "predict", "backends", "demo"):
+        assert name in text
+
+
+def test_every_field_of_the_definition_is_an_option():
+    parameters = typer.main.get_command(app).commands["train"].params
+    options = {spelling for parameter in parameters for spelling in parameter.opts}
+    names = {field.name for field in fields(SpikingMLP)} - {"layer_sizes"}
+    assert {f"--{name.replace('_', '-')}" for name in names} | {"--layers"} <= options
+
+
+def test_heavy_packages_are_not_imported_for_help():
+    code = "import sys, spikebp_plugins.cli; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert not {"numba", "sklearn", "matplotlib", "tqdm", "pooch"} & set(loaded.split())
+
+
+# --- Training
+
+
+def test_training_prints_a_line_for_each_epoch_and_a_table():
+    lines = run("train", *SMALL).stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert all("test error" in line for line in lines[:3])
+    table = "\n".join(lines[3:])
+    for text in ("64-12-10", "150", "test error", "training error", "synaptic operations"):
+        assert text in table
+
+
+def test_training_reports_json_and_nothing_else_on_stdout():
+    result = run("train", *SMALL, "--json")
+    report = json.loads(result.stdout)
+    assert len(result.stderr.splitlines()) == 3
+    net = small_net()
+    expected = {
+        "backend": "compiled",
+        "dataset": "digits",
+        "layers": [64, 12, 10],
+        "epochs": 3,
+        "n_steps": 5,
+        "learning_rate": 0.05,
+        "effective_learning_rate": net.effective_learning_rate,
+        "fraction_bits": net.fraction_bits,
+        "seed": 0,
+        "definition": net.to_dict(),
+        "samples_trained": 150,
+        "samples_seen": 150,
+        "dense_operations_per_sample": 3 * (64 * 12 + 12 * 10),
+    }
+    assert {name: report[name] for name in expected} == expected
+    assert report["seconds_per_sample"] > 0
+    assert len(report["test_error_by_epoch"]) == 3
+    assert report["test_error_by_epoch"][-1] == report["test_error"]
+
+
+@pytest.mark.parametrize("options", [(), ("--no-shuffle",), ("--seed", "7")])
+def test_training_is_what_the_library_does(folder, options):
+    report = run_json("train", *SMALL, *options, "--save", "cli.npz")
+    data = digits()
+    seed = 7 if "--seed" in options else 0
+    x, y = data.x_train[:50], data.y_train[:50]
+    with Simulator(small_net(seed=seed)) as sim:
+        for epoch in range(3):
+            order = np.random.RandomState([seed, epoch]).permutation(50)
+            if "--no-shuffle" in options:
+                order = np.arange(50)
+            sim.train(x[order], y[order])
+        work = sim.operations
+        sim.save("library.npz")
+    assert (folder / "cli.npz").read_bytes() == (folder / "library.npz").read_bytes()
+    assert report["spikes_per_sample"] == work.spikes / 150
+    assert report["synaptic_operations_per_sample"] == work.total / 150
+    assert report["test_error"] == error_of(load("cli.npz"), data.x_test, data.y_test)
+    assert report["train_error"] == error_of(load("cli.npz"), x, y)
+
+
+def test_options_reach_the_definition():
+    choices = {
+        "update": "outer",
+        "spikes": "binary",
+        "backward_init": "uniform",
+        "feedback": "random",
+        "timing": "immediate",
+        "input_coding": "values",
+        "arithmetic": "fixed",
+        "fraction_bits": 20,
+        "n_steps": 4,
+        "learning_rate": 0.02,
+        "seed": 3,
+    }
+    options = [o for name, v in choices.items() for o in (f"--{name.replace('_', '-')}", v)]
+    report = run_json("train", "--layers", "", "--epochs", "0", "--input-scale", "2", *options)
+    net = SpikingMLP((64, 10), input_scale=2 / 16, **choices)
+    assert report["definition"] == net.to_dict()
+
+
+def test_options_left_out_are_the_defaults_of_the_definition():
+    report = run_json("train", "--epochs", "0")
+    assert report["definition"] == SpikingMLP((64, 200, 200, 10), input_scale=1 / 16).to_dict()
+
+
+def test_data_from_a_folder(folder):
+    random = np.random.RandomState(0)
+    for file, n in zip(IDX_FILES, (30, 30, 20, 20), strict=True):
+        shape = (n, 3, 4) if "images" in file else (n,)
+        array = random.randint(0, 10, shape).astype(np.uint8)
+        header = bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+        (folder / file).write_bytes(header + array.tobytes())
+    data = ("--dataset", "mnist", "--folder", folder)
+    report = run_json("train", *data, "--layers", "5", "--epochs", "1", "--save", "a.npz")
+    assert report["layers"] == [12, 5, 10]
+    assert report["definition"]["input_scale"] == 1 / 255
+    assert run_json("predict", "a.npz", *data)["error"] == report["test_error"]
+
+
+# --- Going on
+
+
+def test_resuming_goes_on_where_training_stopped(folder):
+    run("train", *SMALL, "--save", "whole.npz")
+    run("train", *SMALL, "--save", "part.npz", "--epochs", "1")
+    report = run_json("train", *SMALL, "--save", "part.npz", "--resume", "part.npz")
+    assert report["samples_trained"] == 100
+    assert report["samples_seen"] == 150
+    assert (folder / "part.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+
+
+def test_resuming_a_complete_run_trains_nothing(folder):
+    trained = run_json("train", *SMALL, "--save", "a.npz")
+    report = run_json("train", *SMALL, "--resume", "a.npz", "--save", "b.npz")
+    assert report["samples_trained"] == 0
+    assert report["test_error_by_epoch"] == []
+    assert [value for name, value in report.items() if name.endswith("_per_sample")] == [None] * 4
+    assert report["test_error"] == trained["test_error"]
+    assert (folder / "a.npz").read_bytes() == (folder / "b.npz").read_bytes()
+    assert "time per sample" in run("train", *SMALL, "--resume", "a.npz").stdout
+
+
+def test_resuming_takes_the_definition_from_the_checkpoint():
+    options = ("--update", "outer", "--seed", "5", "--input-scale", "2", "--fraction-bits", "30")
+    trained = run_json("train", *SMALL, *options, "--save", "a.npz")
+    report = run_json("train", "--samples", "50", "--epochs", "4", "--resume", "a.npz")
+    assert report["definition"] == trained["definition"]
+    assert report["samples_seen"] == 200
+    run("train", *SMALL, *options, "--resume", "a.npz")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--rate", "0.1"), "learning_rate is 0.05 there and 0.1 here"),
+        (("--spikes", "binary"), "spikes is 'graded' there and 'binary' here"),
+        (("--seed", "1"), "seed is 0 there and 1 here"),
+        (("--input-scale", "2"), "input_scale is 0.0625 there and 0.125 here"),
+        (("--layers", "3,4"), "layer_sizes is (64, 12, 10) there and (64, 3, 4, 10) here"),
+    ],
+)
+def test_resuming_under_another_definition_is_refused(options, message):
+    run("train", *SMALL, "--epochs", "0", "--save", "a.npz")
+    result = run("train", "--resume", "a.npz", *options, exit_code=2)
+    assert result.stderr == f"error: a.npz is a checkpoint of another definition: {message}\n"
+
+
+# --- Ctrl-C
+
+
+class InterruptedBackend(CompiledBackend):
+    """Learns ten samples at a time, and is interrupted after some of them."""
+
+    blocks_left = 0
+
+    def block_size(self, n_steps):
+        return 10
+
+    def train(self, batch, record):
+        if type(self).blocks_left == 0:
+            raise KeyboardInterrupt
+        type(self).blocks_left -= 1
+        return super().train(batch, record)
+
+
+@pytest.mark.parametrize("blocks", [0, 3, 7, 14])
+@pytest.mark.parametrize("saving", [True, False])
+def test_an_interrupted_run_resumes_to_the_same_bytes(folder, monkeypatch, blocks, saving):
+    save = ("--save", "net 1.npz") if saving else ()
+    path = "net 1.npz" if saving else "spikebp-interrupted.npz"
+    run("train", *SMALL, "--save", "whole.npz")
+
+    point = EntryPoint("compiled", f"{__name__}:InterruptedBackend", "spikebp_plugins.backends")
+    with monkeypatch.context() as patch:
+        patch.setattr(InterruptedBackend, "blocks_left", blocks)
+        install(patch, point)
+        result = run("train", *SMALL, *save, "--json", exit_code=130)
+    assert result.stdout == ""
+    said = result.stderr.splitlines()[-1]
+    sentence, command = said.split("; go on with: ")
+    assert sentence == f"interrupted: {path} holds the network after {10 * blocks} of 150 samples"
+    assert load(path).state.samples_seen == 10 * blocks
+
+    program, *arguments = shlex.split(command)
+    assert program == "spikebp"
+    assert arguments[-2:] == ["--resume", path]
+    run(*arguments, *(() if saving else ("--save", path)))
+    assert (folder / path).read_bytes() == (folder / "whole.npz").read_bytes()
+
+
+@pytest.mark.parametrize("earlier", [["--resume", "a.npz"], ["--resume=a.npz"]])
+def test_the_command_to_go_on_resumes_from_one_checkpoint(monkeypatch, earlier):
+    run("train", *SMALL, "--epochs", "1", "--save", "a.npz")
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CompiledBackend, "train", interrupt)
+    said = run("train", *earlier, *SMALL, exit_code=130).stderr
+    expected = shlex.join(["spikebp", "train", *SMALL, "--resume", "spikebp-interrupted.npz"])
+    assert said.endswith(f"after 50 of 150 samples; go on with: {expected}\n")
+
+
+def test_ctrl_c_elsewhere_is_one_line(monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spikebp_plugins.cli.options.load_dataset", interrupt)
+    assert run("train", exit_code=130).stderr == "interrupted\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send to one process")
+def test_sigint_in_a_process_of_its_own(folder):
+    # Whoever starts the tests may ignore SIGINT, which a child inherits.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from spikebp_plugins.cli import main; main()"
+    )
+    # The reference is slow enough to be caught amid an epoch, and needs nothing compiled.
+    options = ["train", "--layers", "12", "--samples", "400", "--epochs", "3", "--steps", "5"]
+    options += ["--rate", "0.05", "--save", "net.npz"]
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", code, *options, "--backend", "reference"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout.readline().startswith("epoch 1/3")
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.startswith("interrupted: net.npz holds the network after ")
+    assert errors.count("\n") == 1
+    assert 400 <= load("net.npz").state.samples_seen < 1200
+
+    run(*shlex.split(errors.split("; go on with: ")[1])[1:])
+    run(*options, "--save", "whole.npz")
+    assert (folder / "net.npz").read_bytes() == (folder / "whole.npz").read_bytes()
+
+
+# --- Errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--dataset", "cifar"), "dataset must be one of 'digits', 'mnist'"),
+        (("train", "--layers", "10,x"), "layers must be sizes of hidden layers"),
+        (("train", "--layers", "10,,3"), "layers must be sizes of hidden layers"),
+        (("train", "--layers", "0"), "layers must be sizes of hidden layers"),
+        (("train", "--update", "never"), "update must be one of 'fractional', 'outer'"),
+        (("train", "--steps", "0"), "n_steps must be an integer of at least 1; got 0"),
+        (("train", "--rate", "nan"), "learning_rate must be a positive finite number"),
+        (("train", "--input-coding", "spikes"), "input_coding='spikes' needs spikes as input"),
+        (("train", "--backend", "abacus"), "backend must be one of"),
+        (("train", "--backend", "compiled:fast"), "backend must be 'compiled'"),
+        (("train", "--resume", "none.npz"), "none.npz: No such file"),
+        (("train", "--save", "none/a.npz"), "there is no folder none to write a.npz to"),
+        (("train", "--dataset", "mnist", "--folder", "none"), "mnist needs the files"),
+        (("train", *SMALL, "--rate", "1e12"), "must stay below"),
+        (("predict", "none.npz"), "none.npz: No such file"),
+        (("predict", "a.npz", "--split", "both"), "split must be one of 'test', 'train'"),
+        (("predict", "a.npz", "--output", "none/s.npz"), "there is no folder none"),
+        (("demo", "--seed", "-1"), "seed must be an integer from 0"),
+        (("demo", "--output", "none/a.png"), "there is no folder none"),
+    ],
+)
+def test_an_error_is_one_line(arguments, message):
+    result = run(*arguments, exit_code=2)
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"error: {message}") or message == "must stay below"
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError, TypeError, OverflowError, ImportError, ConnectionError, UnsupportedError],
+)
+def test_every_expected_kind_of_error_is_one_line(monkeypatch, error):
+    def fail(path):
+        raise error("two\nlines")
+
+    monkeypatch.setattr("spikebp_plugins.cli.predict.load", fail)
+    assert run("predict", "a.npz", exit_code=2).stderr == "error: two lines\n"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    def fail(path):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("spikebp_plugins.cli.predict.load", fail)
+    with pytest.raises(ZeroDivisionError):
+        run("predict", "a.npz")
+
+
+# --- Prediction
+
+
+def test_prediction_is_what_the_library_does():
+    run("train", *SMALL, "--save", "a.npz")
+    data = digits()
+    with load("a.npz").simulate() as sim:
+        scores = sim.predict(data.x_test)
+        work = sim.operations
+    report = run_json("predict", "a.npz", "--output", "scores.npz")
+    assert report.pop("seconds_per_sample") > 0
+    assert report == {
+        "backend": "compiled",
+        "dataset": "digits",
+        "split": "test",
+        "n_steps": 5,
+        "error": output.error_percent(scores, data.y_test),
+        "spikes_per_sample": work.spikes / 360,
+        "synaptic_operations_per_sample": work.forward / 360,
+        "dense_operations_per_sample": 64 * 12 + 12 * 10,
+    }
+    with np.load("scores.npz") as written:
+        assert set(written) == {"scores", "classes"}
+        np.testing.assert_array_equal(written["scores"], scores)
+        np.testing.assert_array_equal(written["classes"], scores.argmax(axis=1))
+    assert f"{report['error']:.2f} %" in run("predict", "a.npz").stdout
+
+
+def test_prediction_of_the_training_samples_for_more_steps():
+    run("train", *SMALL, "--save", "a.npz")
+    data = digits()
+    report = run_json("predict", "a.npz", "--split", "train", "--steps", "9")
+    assert report["n_steps"] == 9
+    assert report["split"] == "train"
+    assert report["error"] == error_of(load("a.npz"), data.x_train, data.y_train, n_steps=9)
+
+
+def test_a_network_made_for_unit_pixels_gets_them():
+    data = load_dataset("digits")
+    with Simulator(small_net(input_scale=1.0)) as sim:
+        sim.train(data.x_train, data.y_train)
+        sim.save("a.npz")
+    error = error_of(load("a.npz"), data.x_test, data.y_test)
+    assert run_json("predict", "a.npz")["error"] == error
+    report = run_json("train", "--resume", "a.npz", "--epochs", "1")
+    assert (report["samples_trained"], report["test_error"]) == (0, error)
+
+
+def test_a_network_of_another_shape_is_refused():
+    with Simulator(SpikingMLP((12, 10)), backend="reference") as sim:
+        sim.save("a.npz")
+    said = run("predict", "a.npz", exit_code=2).stderr
+    assert said == (
+        "error: dataset must be one with 12 inputs and 10 classes, as the checkpoint has; "
+        "got 'digits' with 64 and 10\n"
+    )
+
+
+def test_a_network_that_takes_spikes_is_refused():
+    with Simulator(SpikingMLP((64, 10), input_coding="spikes"), backend="reference") as sim:
+        sim.save("a.npz")
+    message = "error: input_coding='spikes' needs spikes as input"
+    assert run("predict", "a.npz", exit_code=2).stderr.startswith(message)
+    assert run("train", "--resume", "a.npz", "--layers", "", exit_code=2).stderr.startswith(message)
+
+
+# --- Back ends
+
+
+class BackendWithOptions(CompiledBackend):
+    options = {"target": ("fast", "slow"), "threads": (1, 2)}  # noqa: RUF012
+
+
+def test_back_ends_are_listed_with_their_options_and_state(monkeypatch):
+    group = "spikebp_plugins.backends"
+    points = [
+        EntryPoint("good", f"{__name__}:BackendWithOptions", group),
+        EntryPoint("missing", "no_such_package:Backend", group),
+        EntryPoint("wrong", "builtins:int", group),
+    ]
+    install(monkeypatch, *points)
+    assert run_json("backends") == {
+        "good": {
+            "distribution": None,
+            "options": {"target": ["fast", "slow"], "threads": [1, 2]},
+            "state": "ready",
+        },
+        "missing": {
+            "distribution": None,
+            "options": {},
+            "state": "No module named 'no_such_package'",
+        },
+        "wrong": {
+            "distribution": None,
+            "options": {},
+            "state": "back end 'wrong' must be a subclass of Backend; got <class 'int'>",
+        },
+    }
+    text = run("backends").stdout
+    for part in ("target=fast|slow", "threads=1|2", "ready", "No module named 'no_such_package'"):
+        assert part in text
+
+
+def test_the_default_back_end_is_ready():
+    found = run_json("backends")
+    assert found["compiled"]["state"] == "ready"
+    assert found["compiled"]["distribution"] == "spikebp-plugins"
+
+
+# --- The demo
+
+
+def test_demo_compares_both_networks_and_draws(folder):
+    pytest.importorskip("matplotlib")
+    result = run("demo", "--epochs", "2")
+    for part in ("epoch 2/2", "spiking network", "ReLU network", "picture: spikebp-demo.png"):
+        assert part in result.stdout
+    assert (folder / "spikebp-demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_demo_without_matplotlib(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = run("demo", "--epochs", "1", "--seed", "4", "--json")
+    report = json.loads(result.stdout)
+    assert result.stderr.splitlines()[-1] == (
+        'no picture: pictures need matplotlib: pip install "spikebp-plugins[plot]"'
+    )
+    assert not list(folder.iterdir())
+    assert report["seed"] == 4
+    assert report["test_error_by_epoch"] == [report["test_error"]]
+    assert report["relu_test_error_by_epoch"] == [report["relu_test_error"]]
+    dense = 64 * 100 + 100 * 100 + 100 * 10
+    assert report["prediction"]["dense_operations_per_sample"] == dense
+    assert report["training"]["dense_operations_per_sample"] == 3 * dense
+
+
+def test_a_raster_has_a_marker_for_each_unit_that_spikes():
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    spikes = [np.zeros((2, 3, size), np.int64) for size in (4, 12)]
+    spikes[0][1, 0, 2], spikes[0][1, 2, 3], spikes[1][1, 1, 11] = 1, -2, 4
+    plot_raster(figure, Trace(spikes, None, np.zeros((2, 3, 12)), np.zeros((2, 12)), []), sample=1)
+    groups = [group for axes in figure.axes for group in axes.collections]
+    markers = [
+        [
+            (*place, area)
+            for place, area in zip(g.get_offsets().tolist(), g.get_sizes(), strict=True)
+        ]
+        for g in groups
+        if len(g.get_offsets())
+    ]
+    one = min(area for group in markers for *_, area in group)
+    drawn = {(x, y, area / one) for group in markers for x, y, area in group}
+    assert {(1, 2, 1), (3, 3, 2), (2, 11, 4)} <= drawn
+    assert [axes.get_ylabel() for axes in figure.axes] == ["output unit", "input unit"]
