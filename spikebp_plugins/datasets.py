@@ -269,7 +269,7 @@ def _downloaded(name: str, cache: Path) -> list[Path]:
     for host in hosts:
         try:
             return _fetched(name, host, cache)
-        except RequestException as error:  # noqa: PERF203
+        except RequestException as error:
             failure = error
             # pooch leaves the connection open on which a host answered with an error.
             if error.response is not None:

@@ -89,7 +89,7 @@ def count_after(net, value, t):
 def label_values(net, groups, n_units, n_steps):
     """Write the labels of the values; False if one is out of range."""
     value, label = groups.value[:n_units], groups.unit_label[:n_units]
-    if not largest(value) * n_steps < net.limit:
+    if not largest(value) * n_steps < net.certain:
         return False
     label[:] = 0
     for t in range(1, n_steps + 1):
@@ -246,8 +246,10 @@ def scalar_product(groups, n_groups, t, past):
 
 
 @kernel
-def learn_first(net, learning, groups, n_groups, errors, t, n_steps, totals):
+def learn_first(net, learning, sample, groups, n_groups, errors, t, n_steps, totals):
     """Rule 5 for layer 1, noted for later; False if the range is not certain."""
+    if not net.outer and sample.n_errors[1] == 0:
+        return True
     error = units_of(errors, net, 1)
     largest_error = largest(error)
     if largest_error == 0:
@@ -339,7 +341,9 @@ def run_sample(net, learning, sample, groups, x, y, n_steps, training, totals, r
                 for i in range(net.unit[1], sample.error.size):
                     sample.error_sum[i] += sample.error[i]
             elif not (
-                learn_first(net, learning, groups, n_groups, sample.error, t, n_steps, totals)
+                learn_first(
+                    net, learning, sample, groups, n_groups, sample.error, t, n_steps, totals
+                )
                 and learn(net, learning, sample, sample.error, 2, totals)
             ):
                 return False
@@ -349,7 +353,9 @@ def run_sample(net, learning, sample, groups, x, y, n_steps, training, totals, r
     if training:
         last = n_steps - 1
         if net.outer and not (
-            learn_first(net, learning, groups, n_groups, sample.error_sum, last, n_steps, totals)
+            learn_first(
+                net, learning, sample, groups, n_groups, sample.error_sum, last, n_steps, totals
+            )
             and learn(net, learning, sample, sample.error_sum, 2, totals)
         ):
             return False

@@ -30,7 +30,7 @@ from numba.extending import overload
 #: would still count references to every slice, with atomic operations that take more time than
 #: the arithmetic; its own sorting and string routines turn that off in the same way.
 #: What returns a slice is inlined, since a return would count again.
-kernel = partial(njit, _nrt=False)
+kernel: Any = partial(njit, _nrt=False)
 
 #: No 64-bit sum of products may reach this, lest it wrap.
 WRAP = 2.0**61
@@ -83,6 +83,7 @@ class Sample(NamedTuple):
     error: Any
     active: Any  # int64: the units of a layer that sent something
     n_active: Any  # int64 (L+1,)
+    n_errors: Any  # float64 (L+1,): error spikes of each layer in this step
     drive_bound: Any  # float64 (L+1,); [0] is that of the input
     target_bound: Any  # float64 (1,)
 
@@ -297,6 +298,7 @@ def open_sample(net, learning, sample, drawn, training):
     sample.target_bound[0] = 0
     if training:
         sample.error[:] = 0
+        sample.n_errors[:] = 0
         if net.outer:
             sample.error_sum[:] = 0
         if net.zero_backward:
@@ -415,7 +417,16 @@ def note_errors(net, sample, layer, totals):
     n_sent = magnitude(error, active, n_active)
     if n_sent < MOST_SPIKES:
         totals.errors[layer] += np.int64(n_sent)
+    sample.n_errors[layer] = n_sent
     return n_sent
+
+
+@kernel
+def send_no_errors(net, sample, layer):
+    """e = 0 for a layer."""
+    if sample.n_errors[layer] > 0:
+        units_of(sample.error, net, layer)[:] = 0
+        sample.n_errors[layer] = 0
 
 
 @kernel
@@ -423,20 +434,18 @@ def backward(net, learning, sample, y, totals):
     """Rules 3 and 4; False if the range is not certain."""
     if not output_error(net, sample, y, totals):
         return False
-    for layer in range(net.sizes.size - 1, 0, -1):
-        n_sent = note_errors(net, sample, layer, totals)
+    last = net.sizes.size - 1
+    n_sent = note_errors(net, sample, last, totals)
+    for layer in range(last, 1, -1):
         gain = n_sent * learning.matrix_bound[layer]
         if not (n_sent < MOST_SPIKES and gain < WRAP):
             return False
-        if layer == 1:
-            break
-        below = units_of(sample.error, net, layer - 1)
-        if n_sent == 0 and not net.binary:
-            # A graded quantizer leaves no more than 1/2: without new errors none can fire.
-            below[:] = 0
+        if n_sent == 0 and learning.backward_bound[layer - 1] <= net.half:
+            # Nothing has come, and nothing was left above the threshold.
+            send_no_errors(net, sample, layer - 1)
             continue
         potential = units_of(learning.backward_potential, net, layer - 1)
-        bound = learning.backward_bound[layer - 1] + gain
+        learning.backward_bound[layer - 1] += gain
         add_rows(
             potential,
             backward_of(learning, net, layer),
@@ -444,12 +453,14 @@ def backward(net, learning, sample, y, totals):
             units_of(sample.active, net, layer),
             sample.n_active[layer],
         )
-        if not within(net, bound, potential):
+        if not within(net, learning.backward_bound[layer - 1], potential):
             return False
-        fire_signed(potential, below, net)
-        learning.backward_bound[layer - 1] = bound if net.binary else net.half
+        fire_signed(potential, units_of(sample.error, net, layer - 1), net)
+        if not net.binary:
+            learning.backward_bound[layer - 1] = net.half
         gate(net, sample, layer - 1)
-    return True
+        n_sent = note_errors(net, sample, layer - 1, totals)
+    return n_sent < MOST_SPIKES
 
 
 @kernel
@@ -492,6 +503,8 @@ def descend(net, learning, sample, errors, layer):
 def learn(net, learning, sample, errors, first, totals):
     """Rule 5 for layers from `first` on; False if the range is not certain."""
     for layer in range(first, net.sizes.size):
+        if not net.outer and sample.n_errors[layer] == 0:
+            continue
         largest_error = largest(units_of(errors, net, layer))
         if largest_error > 0:
             largest_count = largest(units_of(sample.count, net, layer - 1))

@@ -84,12 +84,14 @@ class Layout:
             error=self._zeros(units),
             active=np.zeros(units, np.int64),
             n_active=np.zeros(layers, np.int64),
+            n_errors=np.zeros(layers),
             drive_bound=np.zeros(layers),
             target_bound=np.zeros(1),
         )
 
     def _zeros(self, *shape: int) -> Array:
-        return np.zeros(shape, self.dtype)
+        zeros: Array = np.zeros(shape, self.dtype)
+        return zeros
 
     def groups(self, n_steps: int) -> grouped.Groups:
         """Return the working memory of the kernel for constant input."""
@@ -138,14 +140,14 @@ class Layout:
 
     def _flat(self, arrays: Matrices) -> Array:
         parts = [self.arithmetic.encode(array).ravel() for array in arrays]
-        return np.concatenate([np.empty(0, np.int8), *parts]).astype(self.dtype)
+        flat: Array = np.concatenate([np.empty(0, np.int8), *parts]).astype(self.dtype)
+        return flat
 
     def converted(self, learning: kernels.Learning) -> kernels.Learning | None:
         """Return a learning state of another type in this one, or None where it does not fit."""
         fields = (learning.weight, learning.backward, learning.backward_potential)
-        if self.narrow and not all(
-            kernels.largest(values) < self.network.certain for values in fields
-        ):
+        largest = max(float(np.abs(values).max(initial=0)) for values in fields)
+        if self.narrow and not largest < self.network.certain:
             return None
         return kernels.Learning(
             *(values.astype(self.dtype) for values in fields),
@@ -216,7 +218,8 @@ class Layout:
 
     def scores(self, drive: Array, n_steps: Any) -> NDArray[np.float64]:
         """Return summed drive of the output divided by the steps shown."""
-        return self._decoded(drive).astype(np.float64) / n_steps
+        scores: NDArray[np.float64] = self._decoded(drive).astype(np.float64) / n_steps
+        return scores
 
     def drawn(self, batch: Batch, samples_seen: int) -> Array:
         """Return drawn backward potentials, one row a sample; one row of zeros if none are."""

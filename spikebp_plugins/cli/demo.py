@@ -152,7 +152,7 @@ def _print_report(report: Mapping[str, Any]) -> None:
         f"Digits, {layers} units",
         ("", SPIKING, RELU, "ratio"),
         rows,
-        "An operation is the addition of a weight for a spike, or a multiplication and addition.",
+        "Operations of the spiking network add; those of the ReLU network multiply and add.",
     )
 
 

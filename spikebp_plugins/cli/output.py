@@ -102,7 +102,7 @@ def print_json(values: Mapping[str, Any]) -> None:
 def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str | None = None
 ) -> None:
-    """Print a table; the columns of numbers are the ones with a name after the first."""
+    """Print a table, with a header if any column has a name."""
     # Imported here because it takes longer than all that `--version` does.
     from rich.console import Console
     from rich.table import Table

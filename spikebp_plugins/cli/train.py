@@ -50,9 +50,7 @@ def train(
     ] = None,
     epochs: Annotated[
         int,
-        typer.Option(
-            "--epochs", min=0, help="Epochs in the life of the network, before --resume included."
-        ),
+        typer.Option("--epochs", min=0, help="Epochs in all, those before --resume included."),
     ] = 5,
     shuffle: Annotated[
         bool,

@@ -11,7 +11,6 @@ from spikebp_plugins.backends.registry import parse_backend
 from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.conformance.cases import N_TRAIN, Case
 from spikebp_plugins.simulator import Simulator
-from spikebp_plugins.state import initial_state
 from spikebp_plugins.trace import Trace, compare
 
 REFERENCE: Final = "reference"

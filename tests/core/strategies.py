@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from spikebp_plugins import SpikingMLP
 
-
 RATES = (0.01, 0.1, 0.5, 2.0, 1e-4)
 
 
