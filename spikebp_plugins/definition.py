@@ -28,6 +28,9 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
 RATE_TOLERANCE: Final = 0.01
 
+#: Counts over a sample stay exact for any number of steps that can be run.
+LARGEST_N_STEPS: Final = 2**31 - 1
+
 #: RandomState takes 32 bits, and random feedback draws from ``seed + 1``.
 LARGEST_SEED: Final = 2**32 - 2
 
@@ -108,7 +111,7 @@ class SpikingMLP:
             object.__setattr__(self, name, value)
 
         settle("layer_sizes", _layer_sizes(self.layer_sizes))
-        settle("n_steps", _integer("n_steps", self.n_steps, 1))
+        settle("n_steps", _integer("n_steps", self.n_steps, 1, LARGEST_N_STEPS))
         settle("learning_rate", _positive("learning_rate", self.learning_rate))
         settle("input_scale", _positive("input_scale", self.input_scale))
         settle("seed", _integer("seed", self.seed, 0, LARGEST_SEED))
@@ -123,6 +126,7 @@ class SpikingMLP:
             if self.fraction_bits is not None:
                 allowed = f"None with arithmetic={self.arithmetic!r}"
                 raise wrong_argument("fraction_bits", allowed, repr(self.fraction_bits))
+            self._check_rate_is_a_number()
             return None
         rate = self._real_rate
         if self.fraction_bits is None:
@@ -139,6 +143,12 @@ class SpikingMLP:
                 repr(self.learning_rate),
             )
         return bits
+
+    def _check_rate_is_a_number(self) -> None:
+        limits = np.finfo(self.arithmetic)
+        if not float(limits.tiny) <= self._real_rate <= float(limits.max):
+            allowed = f"such that learning_rate / n_steps**2 is a {self.arithmetic} above zero"
+            raise wrong_argument("learning_rate", allowed, repr(self.learning_rate))
 
     def _check_rate_below_limit(self, bits: int) -> None:
         # Like any other number on the grid the rate stays below 2**53 grid units.

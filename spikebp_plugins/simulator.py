@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.archive import PathLike
-from spikebp_plugins.backends.base import Backend, Outcome, UnsupportedError, check_options
+from spikebp_plugins.backends.base import (
+    Backend,
+    Outcome,
+    Recording,
+    UnsupportedError,
+    check_options,
+    joined,
+)
 from spikebp_plugins.backends.registry import get_backend, parse_backend
 from spikebp_plugins.batch import Batch, check_batch
 from spikebp_plugins.checkpoint import Checkpoint
@@ -170,31 +177,15 @@ class Simulator:
 
     def _run(self, engine: Backend, batch: Batch, record: bool, progress: bool | None) -> Any:
         show = engine.predict if batch.y is None else engine.train
-        outcomes = []
+        outcomes: list[Outcome] = []
         with progress_bar(len(batch), batch.y is not None, progress) as bar:
             for block in batch.blocks(engine.block_size(batch.n_steps)):
                 outcomes.append(show(block, record))
                 bar.update(len(block))
-        scores = _joined([outcome.scores for outcome in outcomes], (0, self.net.n_outputs))
-        return self._trace(batch, scores, outcomes) if record else scores
-
-    def _trace(self, batch: Batch, scores: NDArray[np.float64], outcomes: list[Outcome]) -> Trace:
-        recordings = [outcome.recording for outcome in outcomes if outcome.recording is not None]
-        sizes, T = self.net.layer_sizes, batch.n_steps
-
-        def layers(kind: str, first: int) -> list[Any]:
-            return [
-                _joined([getattr(r, kind)[l] for r in recordings], (0, T, sizes[l]), np.int64)
-                for l in range(first, len(sizes))
-            ]
-
-        return Trace(
-            spikes=layers("spikes", 0),
-            errors=None if batch.y is None else [None, *layers("errors", 1)],
-            step_scores=_joined([r.step_scores for r in recordings], (0, T, sizes[-1])),
-            scores=scores,
-            weights=self.weights,
-        )
+        scores, recording = joined(outcomes) if outcomes else _of_no_samples(batch)
+        if not record or recording is None:
+            return scores
+        return Trace(*recording, scores, self.weights)
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
@@ -213,7 +204,7 @@ class Simulator:
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state, to go on from anywhere."""
-        return Checkpoint(self.net, self._snapshot()[0])
+        return Checkpoint(self.net, self._snapshot()[0].copy())
 
     def save(self, path: PathLike) -> None:
         """Write a checkpoint, whole or not at all.
@@ -259,7 +250,16 @@ class Simulator:
         return f"{type(self).__name__}({self.net!r}, backend={self.backend!r})"
 
 
-def _joined(
-    parts: list[NDArray[Any]], empty: tuple[int, ...], dtype: type = np.float64
-) -> NDArray[Any]:
-    return np.concatenate(parts) if parts else np.empty(empty, dtype)
+def _of_no_samples(batch: Batch) -> Outcome:
+    """Return what a back end would return for samples of which there are none."""
+    sizes = batch.net.layer_sizes
+
+    def empty(n_units: int, dtype: type = np.int64) -> NDArray[Any]:
+        return np.empty((0, batch.n_steps, n_units), dtype)
+
+    recording = Recording(
+        spikes=[empty(n) for n in sizes],
+        errors=None if batch.y is None else [None, *(empty(n) for n in sizes[1:])],
+        step_scores=empty(sizes[-1], np.float64),
+    )
+    return Outcome(np.empty((0, sizes[-1])), recording)

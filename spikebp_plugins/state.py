@@ -37,6 +37,14 @@ class LearningState(NamedTuple):
     feedback: Matrices
     samples_seen: int
 
+    def copy(self) -> LearningState:
+        """Return the same state in arrays of its own."""
+        return self._replace(
+            weights=tuple(w.copy() for w in self.weights),
+            backward_potentials=tuple(psi.copy() for psi in self.backward_potentials),
+            feedback=tuple(b.copy() for b in self.feedback),
+        )
+
 
 def initial_state(net: SpikingMLP, weights: Any = None, feedback: Any = None) -> LearningState:
     """Return the state before the first training sample.

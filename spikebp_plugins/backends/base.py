@@ -91,11 +91,6 @@ class Backend(ABC):
         Where to start from.
     **options
         Options of the back end, already checked against `options`.
-
-    Attributes
-    ----------
-    operations : Operations
-        Synaptic operations of all samples so far.
     """
 
     #: The options that the back end takes, with the values allowed for each; the first is the
@@ -107,7 +102,6 @@ class Backend(ABC):
 
     def __init__(self, net: SpikingMLP, state: LearningState) -> None:
         self.net = net
-        self.operations = Operations()
 
     @classmethod
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
@@ -118,6 +112,11 @@ class Backend(ABC):
     @abstractmethod
     def state(self) -> LearningState:
         """What has been learned so far."""
+
+    @property
+    @abstractmethod
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
 
     @abstractmethod
     def train(self, batch: Batch, record: bool) -> Outcome:

@@ -14,7 +14,7 @@ from spikebp_plugins.backends.layout import NARROW_FRACTION_BITS, Layout
 from spikebp_plugins.backends.reference import recording_of
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.operations import count_operations
+from spikebp_plugins.operations import Operations, count_operations
 from spikebp_plugins.reference import run_sample
 from spikebp_plugins.state import LearningState
 
@@ -30,11 +30,12 @@ class Way(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """The learning state at a sample boundary."""
+    """All that changes from sample to sample, at a sample boundary."""
 
     layout: Layout
     learning: kernels.Learning
     samples_seen: int
+    operations: Operations
 
 
 class CompiledBackend(Backend):
@@ -53,7 +54,9 @@ class CompiledBackend(Backend):
             self._narrow = Layout(net, np.int32)
         # A block changes a copy, which takes the original's place in one assignment when the
         # block is done: a refused sample, or Ctrl-C at any moment, leaves a sample boundary.
-        self._committed = Committed(self._wide, self._wide.learning(state), state.samples_seen)
+        self._committed = Committed(
+            self._wide, self._wide.learning(state), state.samples_seen, Operations()
+        )
         self._spare: kernels.Learning | None = None
         self._groups: dict[tuple[bool, int], grouped.Groups] = {}
         # After a block that 32 bits could not hold: how many samples to do in 64 bits at once.
@@ -63,8 +66,13 @@ class CompiledBackend(Backend):
     @property
     def state(self) -> LearningState:
         """What has been learned so far."""
-        layout, learning, samples_seen = self._committed
-        return layout.state(learning, samples_seen)
+        now = self._committed
+        return now.layout.state(now.learning, now.samples_seen)
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
+        return self._committed.operations
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
@@ -144,17 +152,14 @@ class CompiledBackend(Backend):
             done = kernels.run_block(*common, *arguments)
         if done < len(batch):
             return self._attempt(way, batch[:done], record) if done else None
-        self.operations += count_operations(
-            self.net,
-            totals.spikes,
-            totals.errors,
-            totals.updates[0],
-            shown=done,
-            trained=done * training,
-        )
+        trained = done if training else 0
+        counts = (totals.spikes, totals.errors, totals.updates[0])
+        operations = count_operations(self.net, *counts, shown=done, trained=trained)
         if training:
             self._spare = start.learning
-            self._committed = Committed(layout, working, start.samples_seen + done)
+        self._committed = Committed(
+            layout, working, start.samples_seen + trained, start.operations + operations
+        )
         scores = layout.scores(drive, batch.n_steps)
         return Outcome(scores, self._recording(layout, shown, training) if record else None)
 
@@ -164,7 +169,7 @@ class CompiledBackend(Backend):
             learning = layout.converted(self._committed.learning)
             if learning is None:
                 return None
-            self._committed = Committed(layout, learning, self._committed.samples_seen)
+            self._committed = self._committed._replace(layout=layout, learning=learning)
         return self._committed
 
     def _copy(self, learning: kernels.Learning) -> kernels.Learning:
@@ -186,10 +191,12 @@ class CompiledBackend(Backend):
         """Show one sample whose range no kernel could prove."""
         y = None if batch.y is None else batch.targets()[0]
         state, shown = run_sample(self.net, self.state, batch.inputs()[0], y, batch.n_steps)
-        if y is not None:
-            learning = self._wide.learning(state)
-            self._committed = Committed(self._wide, learning, state.samples_seen)
-        self.operations += shown.operations
+        self._committed = Committed(
+            self._wide,
+            self._wide.learning(state),
+            state.samples_seen,
+            self.operations + shown.operations,
+        )
         return Outcome(shown.step_scores[-1:], recording_of(self.net, [shown]) if record else None)
 
     def _recording(self, layout: Layout, shown: kernels.Record, training: bool) -> Recording:

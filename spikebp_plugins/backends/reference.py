@@ -9,6 +9,7 @@ import numpy as np
 from spikebp_plugins.backends.base import Backend, Outcome, Recording
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.operations import Operations
 from spikebp_plugins.reference import SampleRecord, run_sample
 from spikebp_plugins.state import LearningState
 
@@ -18,12 +19,17 @@ class ReferenceBackend(Backend):
 
     def __init__(self, net: SpikingMLP, state: LearningState) -> None:
         super().__init__(net, state)
-        self._state = state
+        self._so_far = (state, Operations())
 
     @property
     def state(self) -> LearningState:
         """What has been learned so far."""
-        return self._state
+        return self._so_far[0]
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
+        return self._so_far[1]
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
@@ -43,9 +49,9 @@ class ReferenceBackend(Backend):
         records = []
         for i in range(len(batch)):
             target = None if y is None else y[i]
+            state, shown = run_sample(self.net, self.state, x[i], target, batch.n_steps)
             # One assignment: an interrupt leaves the state of one sample boundary or the next.
-            self._state, shown = run_sample(self.net, self._state, x[i], target, batch.n_steps)
-            self.operations += shown.operations
+            self._so_far = (state, self.operations + shown.operations)
             records.append(shown)
         scores = np.stack([shown.step_scores[-1] for shown in records])
         return Outcome(scores, recording_of(self.net, records) if record else None)

@@ -129,6 +129,11 @@ def train(
             path = INTERRUPTED if save is None else save
             _save_interrupted(sim, course, path, context.meta[options.ARGUMENTS])
             raise typer.Exit(130) from None
+        except OverflowError:
+            # What was learned before the sample that failed is worth keeping.
+            if save is not None:
+                sim.save(save)
+            raise
     report = {"backend": backend, "dataset": dataset, **results}
     if as_json:
         print_json(report)

@@ -341,7 +341,7 @@ def test_sigint_in_a_process_of_its_own(folder):
         (("train", "--layers", "10,,3"), "layers must be sizes of hidden layers"),
         (("train", "--layers", "0"), "layers must be sizes of hidden layers"),
         (("train", "--update", "never"), "update must be one of 'fractional', 'outer'"),
-        (("train", "--steps", "0"), "n_steps must be an integer of at least 1; got 0"),
+        (("train", "--steps", "0"), "n_steps must be an integer from 1 to 2147483647; got 0"),
         (("train", "--rate", "nan"), "learning_rate must be a positive finite number"),
         (("train", "--input-coding", "spikes"), "input_coding='spikes' needs spikes as input"),
         (("train", "--backend", "abacus"), "backend must be one of"),
@@ -360,7 +360,7 @@ def test_sigint_in_a_process_of_its_own(folder):
 def test_an_error_is_one_line(arguments, message):
     result = run(*arguments, exit_code=2)
     assert result.stdout == ""
-    assert result.stderr.startswith(f"error: {message}") or message == "must stay below"
+    assert result.stderr.startswith("error: ")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
 
@@ -540,3 +540,9 @@ def test_a_raster_has_a_marker_for_each_unit_that_spikes():
     drawn = {(x, y, area / one) for group in markers for x, y, area in group}
     assert {(1, 2, 1), (3, 3, 2), (2, 11, 4)} <= drawn
     assert [axes.get_ylabel() for axes in figure.axes] == ["output unit", "input unit"]
+
+
+def test_an_overflow_saves_what_was_learned_before_it(tmp_path):
+    path = tmp_path / "before.npz"
+    run("train", *SMALL, "--rate", "1e12", "--save", str(path), exit_code=2)
+    assert load(path).net.learning_rate == 1e12
