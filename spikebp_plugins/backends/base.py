@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -77,6 +78,32 @@ def joined(outcomes: list[Outcome]) -> Outcome:
     )
 
 
+@dataclass(frozen=True)
+class IntegerOption:
+    """An option that takes an integer; its default None leaves the number to the back end.
+
+    Attributes
+    ----------
+    lowest : int
+        The smallest integer that is allowed.
+    """
+
+    lowest: int
+
+    def __str__(self) -> str:
+        return f"an integer of at least {self.lowest}"
+
+    def parse(self, name: str, value: Any) -> int | None:
+        """Return the integer that was given, also as text from a command line."""
+        text = str(value)
+        is_integer = not isinstance(value, bool) and text.isascii() and text.isdigit()
+        if value is None:
+            return None
+        if not is_integer or int(text) < self.lowest:
+            raise wrong_argument(name, str(self), repr(value))
+        return int(text)
+
+
 class Backend(ABC):
     """A network on one engine.
 
@@ -93,9 +120,9 @@ class Backend(ABC):
         Options of the back end, already checked against `options`.
     """
 
-    #: The options that the back end takes, with the values allowed for each; the first is the
-    #: default.
-    options: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    #: The options that the back end takes: the values allowed for each, the first of which is the
+    #: default, or an `IntegerOption`.
+    options: ClassVar[Mapping[str, tuple[Any, ...] | IntegerOption]] = {}
 
     #: The option that a bare word after the colon of "name:word" stands for.
     main_option: ClassVar[str | None] = None
@@ -145,11 +172,20 @@ def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> 
     ValueError
         If an option is unknown or has a value that is not allowed.
     """
+    settled: dict[str, Any] = {}
     for option, value in options.items():
         if option not in cls.options:
             allowed = one_of(cls.options) if cls.options else "left out: there are none"
             raise wrong_argument(f"an option of back end {name!r}", allowed, repr(option))
-        if value not in cls.options[option]:
-            allowed = one_of(cls.options[option])
-            raise wrong_argument(f"{option} of back end {name!r}", allowed, repr(value))
-    return {option: values[0] for option, values in cls.options.items()} | dict(options)
+        rule, full_name = cls.options[option], f"{option} of back end {name!r}"
+        if isinstance(rule, IntegerOption):
+            settled[option] = rule.parse(full_name, value)
+        elif value in rule:
+            settled[option] = value
+        else:
+            raise wrong_argument(full_name, one_of(rule), repr(value))
+    defaults = {
+        option: None if isinstance(rule, IntegerOption) else rule[0]
+        for option, rule in cls.options.items()
+    }
+    return defaults | settled

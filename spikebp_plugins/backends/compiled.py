@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import pairwise
+from threading import Timer
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
 from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
 from spikebp_plugins.backends import grouped, kernels
-from spikebp_plugins.backends.base import Backend, Outcome, Recording, joined
+from spikebp_plugins.backends.base import Backend, IntegerOption, Outcome, Recording, joined
 from spikebp_plugins.backends.layout import NARROW_FRACTION_BITS, Layout
 from spikebp_plugins.backends.reference import recording_of
 from spikebp_plugins.batch import Batch
@@ -21,6 +28,12 @@ from spikebp_plugins.state import LearningState
 #: Multiplications of a dense network after which a block ends: some hundredths of a second.
 BLOCK_WORK: Final = 1_000_000_000
 
+#: A kernel that is cached runs its first block in less.
+SECONDS_BEFORE_NOTICE: Final = 1.0
+
+#: Samples that are worth a thread.
+SAMPLES_PER_THREAD: Final = 32
+
 
 class Way(NamedTuple):
     """A way to compute a block: the layout of its numbers, and the kernel for constant input."""
@@ -29,7 +42,7 @@ class Way(NamedTuple):
     constant: bool
 
 
-class Committed(NamedTuple):
+class Now(NamedTuple):
     """All that changes from sample to sample, at a sample boundary."""
 
     layout: Layout
@@ -37,15 +50,35 @@ class Committed(NamedTuple):
     samples_seen: int
     operations: Operations
 
+    def within(self, layout: Layout) -> Now | None:
+        """Return the same in another layout, or None where it does not fit."""
+        if layout is self.layout:
+            return self
+        learning = layout.converted(self.learning)
+        return None if learning is None else self._replace(layout=layout, learning=learning)
+
+
+class Part(NamedTuple):
+    """What a thread has predicted, and why it stopped, if it did."""
+
+    outcomes: list[Outcome]
+    operations: Operations
+    error: OverflowError | None
+
 
 class CompiledBackend(Backend):
     """The default back end: the step rules compiled, in time that follows the spikes.
 
     Fixed arithmetic is done in 32-bit integers where the data at hand prove that nothing can
     wrap, in 64-bit integers otherwise, and by the reference where a result comes near the limit.
+
+    The option `n_jobs` is the number of threads that predict, by default one for each core;
+    results are the same for any number.
     """
 
-    def __init__(self, net: SpikingMLP, state: LearningState) -> None:
+    options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
+
+    def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)
         arithmetic = arithmetic_of(net)
         self._wide = Layout(net, arithmetic.storage_dtype)
@@ -54,11 +87,9 @@ class CompiledBackend(Backend):
             self._narrow = Layout(net, np.int32)
         # A block changes a copy, which takes the original's place in one assignment when the
         # block is done: a refused sample, or Ctrl-C at any moment, leaves a sample boundary.
-        self._committed = Committed(
-            self._wide, self._wide.learning(state), state.samples_seen, Operations()
-        )
+        self._now = Now(self._wide, self._wide.learning(state), state.samples_seen, Operations())
         self._spare: kernels.Learning | None = None
-        self._groups: dict[tuple[bool, int], grouped.Groups] = {}
+        self._memories = [Memory() for _ in range(n_jobs or _available_cores())]
         # After a block that 32 bits could not hold: how many samples to do in 64 bits at once.
         self._patience = 1
         self._wide_samples = 0
@@ -66,44 +97,82 @@ class CompiledBackend(Backend):
     @property
     def state(self) -> LearningState:
         """What has been learned so far."""
-        now = self._committed
+        now = self._now
         return now.layout.state(now.learning, now.samples_seen)
 
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown so far."""
-        return self._committed.operations
-
-    def train(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples in order and learn from each."""
-        return self._show(batch, record)
-
-    def predict(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples and learn nothing."""
-        return self._show(batch, record)
+        return self._now.operations
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
         dense = sum(n_in * n_out for n_in, n_out in self.net.weight_shapes)
         return max(1, BLOCK_WORK // (n_steps * dense))
 
-    def _show(self, batch: Batch, record: bool) -> Outcome:
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
         outcomes, start = [], 0
         while start < len(batch):
-            outcome = self._show_some(batch[start:], record)
+            before = self._now
+            outcome, now = self._show_some(before, self._memories[0], batch[start:], record)
+            if now.layout is before.layout:
+                self._spare = before.learning
+            self._now = now
             outcomes.append(outcome)
             start += len(outcome.scores)
         return joined(outcomes)
 
-    def _show_some(self, batch: Batch, record: bool) -> Outcome:
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing, in several threads."""
+        n_threads = min(len(self._memories), max(1, len(batch) // SAMPLES_PER_THREAD))
+        bounds = np.linspace(0, len(batch), n_threads + 1).astype(int)
+        batches = [batch[start:stop] for start, stop in pairwise(bounds)]
+        self._now = self._in_fastest_layout(batch)
+
+        def show(index: int) -> Part:
+            return self._predict_part(self._memories[index], batches[index], record)
+
+        if n_threads == 1:
+            parts = [show(0)]
+        else:
+            with ThreadPoolExecutor(n_threads) as pool:
+                parts = list(pool.map(show, range(n_threads)))
+        operations = self._now.operations
+        for part in parts:
+            operations += part.operations
+            if part.error is not None:
+                break
+        self._now = self._now._replace(operations=operations)
+        if part.error is not None:
+            raise part.error
+        return joined([outcome for part in parts for outcome in part.outcomes])
+
+    def _predict_part(self, memory: Memory, batch: Batch, record: bool) -> Part:
+        outcomes: list[Outcome] = []
+        start, now = 0, self._now
+        while start < len(batch):
+            try:
+                outcome, now = self._show_some(now, memory, batch[start:], record)
+            except OverflowError as error:
+                return Part(outcomes, now.operations - self._now.operations, error)
+            outcomes.append(outcome)
+            start += len(outcome.scores)
+        return Part(outcomes, now.operations - self._now.operations, None)
+
+    def _show_some(
+        self, now: Now, memory: Memory, batch: Batch, record: bool
+    ) -> tuple[Outcome, Now]:
         """Show as many samples as one way can prove to be in range, at least one."""
         for way in self._ways(batch):
-            outcome = self._attempt(way, batch, record)
-            if outcome is not None:
-                return outcome
+            start = now.within(way.layout)
+            if start is not None:
+                shown = self._attempt(way, start, memory, batch, record)
+                if shown is not None:
+                    return shown
             if way.layout is self._narrow:
                 self._wide_samples, self._patience = self._patience, 2 * self._patience
-        return self._by_reference(batch[:1], record)
+        return self._by_reference(now, batch[:1], record)
 
     def _ways(self, batch: Batch) -> Iterator[Way]:
         """Yield the ways to compute a batch, the fastest first."""
@@ -123,14 +192,18 @@ class CompiledBackend(Backend):
         if constant:
             yield Way(self._wide, constant=False)
 
-    def _attempt(self, way: Way, batch: Batch, record: bool) -> Outcome | None:
+    def _in_fastest_layout(self, batch: Batch) -> Now:
+        if self._narrow is None or self._wide_samples > 0:
+            return self._now
+        return self._now.within(self._narrow) or self._now
+
+    def _attempt(
+        self, way: Way, start: Now, memory: Memory, batch: Batch, record: bool
+    ) -> tuple[Outcome, Now] | None:
         """Show the samples before the first that the kernel refuses; None if that is the first."""
         training = batch.y is not None
         layout = way.layout
-        start = self._in(layout)
-        if start is None:
-            return None
-        working = self._copy(start.learning) if training else start.learning
+        learning = self._copy(start.learning) if training else layout.borrowed(start.learning)
         totals = layout.totals()
         shown = layout.record(len(batch) if record else 0, batch.n_steps)
         drive = np.empty((len(batch), self.net.n_outputs), layout.dtype)
@@ -144,33 +217,26 @@ class CompiledBackend(Backend):
             shown,
             drive,
         )
-        common = (layout.network, working, layout.sample)
-        if way.constant:
-            groups = self._groups_for(layout, batch.n_steps)
-            done = grouped.run_constant_block(*common, groups, *arguments)
-        else:
-            done = kernels.run_block(*common, *arguments)
+        common = (layout.network, learning, memory.sample(layout))
+        with announced((way.constant, layout.dtype)):
+            if way.constant:
+                groups = memory.groups(layout, batch.n_steps)
+                done = grouped.run_constant_block(*common, groups, *arguments)
+            else:
+                done = kernels.run_block(*common, *arguments)
         if done < len(batch):
-            return self._attempt(way, batch[:done], record) if done else None
+            return self._attempt(way, start, memory, batch[:done], record) if done else None
         trained = done if training else 0
         counts = (totals.spikes, totals.errors, totals.updates[0])
         operations = count_operations(self.net, *counts, shown=done, trained=trained)
-        if training:
-            self._spare = start.learning
-        self._committed = Committed(
-            layout, working, start.samples_seen + trained, start.operations + operations
+        now = Now(
+            layout,
+            learning if training else start.learning,
+            start.samples_seen + trained,
+            start.operations + operations,
         )
         scores = layout.scores(drive, batch.n_steps)
-        return Outcome(scores, self._recording(layout, shown, training) if record else None)
-
-    def _in(self, layout: Layout) -> Committed | None:
-        """Return the learning state in a layout, or None where it does not fit."""
-        if self._committed.layout is not layout:
-            learning = layout.converted(self._committed.learning)
-            if learning is None:
-                return None
-            self._committed = self._committed._replace(layout=layout, learning=learning)
-        return self._committed
+        return Outcome(scores, self._recording(layout, shown, training) if record else None), now
 
     def _copy(self, learning: kernels.Learning) -> kernels.Learning:
         spare = self._spare
@@ -181,23 +247,19 @@ class CompiledBackend(Backend):
             target[...] = source
         return spare
 
-    def _groups_for(self, layout: Layout, n_steps: int) -> grouped.Groups:
-        key = (layout.narrow, n_steps)
-        if key not in self._groups:
-            self._groups[key] = layout.groups(n_steps)
-        return self._groups[key]
-
-    def _by_reference(self, batch: Batch, record: bool) -> Outcome:
+    def _by_reference(self, now: Now, batch: Batch, record: bool) -> tuple[Outcome, Now]:
         """Show one sample whose range no kernel could prove."""
         y = None if batch.y is None else batch.targets()[0]
-        state, shown = run_sample(self.net, self.state, batch.inputs()[0], y, batch.n_steps)
-        self._committed = Committed(
+        before = now.layout.state(now.learning, now.samples_seen)
+        state, shown = run_sample(self.net, before, batch.inputs()[0], y, batch.n_steps)
+        after = Now(
             self._wide,
             self._wide.learning(state),
             state.samples_seen,
-            self.operations + shown.operations,
+            now.operations + shown.operations,
         )
-        return Outcome(shown.step_scores[-1:], recording_of(self.net, [shown]) if record else None)
+        recording = recording_of(self.net, [shown]) if record else None
+        return Outcome(shown.step_scores[-1:], recording), after
 
     def _recording(self, layout: Layout, shown: kernels.Record, training: bool) -> Recording:
         starts = np.cumsum(self.net.layer_sizes)[:-1]
@@ -209,3 +271,59 @@ class CompiledBackend(Backend):
             errors=[None, *errors[1:]] if training else None,
             step_scores=layout.scores(shown.drive, steps),
         )
+
+
+#: The kernels that this process has called before.
+_called: set[Any] = set()
+
+
+@contextmanager
+def announced(kernel: Any) -> Iterator[None]:
+    """Say that a kernel is being compiled if its first call takes long."""
+    if kernel in _called:
+        yield
+        return
+    timer = Timer(SECONDS_BEFORE_NOTICE, _say_that_it_compiles)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    _called.add(kernel)
+
+
+def _say_that_it_compiles() -> None:
+    message = "compiling the kernels of this network, once for this machine ..."
+    if sys.stderr.isatty():
+        print(message, file=sys.stderr, flush=True)
+    else:
+        logging.getLogger("spikebp_plugins").info(message)
+
+
+class Memory:
+    """The working memory of one thread, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._samples: dict[bool, kernels.Sample] = {}
+        self._groups: dict[tuple[bool, int], grouped.Groups] = {}
+
+    def sample(self, layout: Layout) -> kernels.Sample:
+        """Return room for what lasts for a sample."""
+        if layout.narrow not in self._samples:
+            self._samples[layout.narrow] = layout.sample()
+        return self._samples[layout.narrow]
+
+    def groups(self, layout: Layout, n_steps: int) -> grouped.Groups:
+        """Return room for the kernel for constant input."""
+        key = (layout.narrow, n_steps)
+        if key not in self._groups:
+            self._groups[key] = layout.groups(n_steps)
+        return self._groups[key]
+
+
+def _available_cores() -> int:
+    # What this process may use, which a container or a batch system may have limited.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -23,6 +23,7 @@ import numpy as np
 
 from spikebp_plugins.backends.kernels import (
     MOST_SPIKES,
+    SOURCES,
     add_rows,
     backward,
     bound_learning,
@@ -363,18 +364,27 @@ def run_sample(net, learning, sample, groups, x, y, n_steps, training, totals, r
     return True
 
 
-@kernel(cache=True, nogil=True)
-def run_constant_block(
-    net, learning, sample, groups, x, y, drawn, n_steps, training, totals, record, drive
-):
-    """Do what `kernels.run_block` does, for input of one row a sample."""
-    bound_learning(net, learning)
-    for i in range(x.shape[0]):
-        open_sample(net, learning, sample, drawn[i % drawn.shape[0]], training)
-        y_i = y[i % y.shape[0]]
-        if not run_sample(
-            net, learning, sample, groups, x[i, 0], y_i, n_steps, training, totals, record, i
-        ):
-            return i
-        write_drive(net, sample, drive[i])
-    return x.shape[0]
+def build_run_constant_block(sources):
+    """Return the kernel that shows a block of samples, cached for these sources."""
+
+    @kernel(cache=True, nogil=True)
+    def run_constant_block(
+        net, learning, sample, groups, x, y, drawn, n_steps, training, totals, record, drive
+    ):
+        """Do what `kernels.run_block` does, for input of one row a sample."""
+        _ = sources
+        bound_learning(net, learning)
+        for i in range(x.shape[0]):
+            open_sample(net, learning, sample, drawn[i % drawn.shape[0]], training)
+            y_i = y[i % y.shape[0]]
+            if not run_sample(
+                net, learning, sample, groups, x[i, 0], y_i, n_steps, training, totals, record, i
+            ):
+                return i
+            write_drive(net, sample, drive[i])
+        return x.shape[0]
+
+    return run_constant_block
+
+
+run_constant_block = build_run_constant_block(SOURCES)

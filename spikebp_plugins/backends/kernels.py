@@ -20,6 +20,8 @@ with its OverflowError.
 from __future__ import annotations
 
 from functools import partial
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +33,14 @@ from numba.extending import overload
 #: the arithmetic; its own sorting and string routines turn that off in the same way.
 #: What returns a slice is inlined, since a return would count again.
 kernel: Any = partial(njit, _nrt=False)
+
+#: Numba finds a cached kernel stale by the date and size of its own file alone, but kernels call
+#: each other across files, and files from a wheel all have one date. A kernel that is cached
+#: between processes is therefore built around a digest of all sources, which becomes a part of
+#: the key under which it is cached.
+SOURCES = sha256(
+    b"".join(Path(__file__).with_name(name).read_bytes() for name in ("kernels.py", "grouped.py"))
+).hexdigest()
 
 #: No 64-bit sum of products may reach this, lest it wrap.
 WRAP = 2.0**61
@@ -564,21 +574,32 @@ def run_sample(net, learning, sample, x, y, n_steps, training, totals, record, i
     return True
 
 
-@kernel(cache=True, nogil=True)
-def run_block(net, learning, sample, x, y, drawn, n_steps, training, totals, record, drive):
-    """Show samples in order and write each one's summed output drive.
+def build_run_block(sources):
+    """Return the kernel that shows a block of samples, cached for these sources."""
 
-    Returns the number of samples done: less than all if the range of the next is not certain, in
-    which case `learning`, `totals` and `record` are to be discarded.
-    """
-    bound_learning(net, learning)
-    for i in range(x.shape[0]):
-        open_sample(net, learning, sample, drawn[i % drawn.shape[0]], training)
-        y_i = y[i % y.shape[0]]
-        if not run_sample(net, learning, sample, x[i], y_i, n_steps, training, totals, record, i):
-            return i
-        write_drive(net, sample, drive[i])
-    return x.shape[0]
+    @kernel(cache=True, nogil=True)
+    def run_block(net, learning, sample, x, y, drawn, n_steps, training, totals, record, drive):
+        """Show samples in order and write each one's summed output drive.
+
+        Returns the number of samples done: less than all if the range of the next is not
+        certain, in which case `learning`, `totals` and `record` are to be discarded.
+        """
+        _ = sources
+        bound_learning(net, learning)
+        for i in range(x.shape[0]):
+            open_sample(net, learning, sample, drawn[i % drawn.shape[0]], training)
+            y_i = y[i % y.shape[0]]
+            if not run_sample(
+                net, learning, sample, x[i], y_i, n_steps, training, totals, record, i
+            ):
+                return i
+            write_drive(net, sample, drive[i])
+        return x.shape[0]
+
+    return run_block
+
+
+run_block = build_run_block(SOURCES)
 
 
 @kernel(cache=True, nogil=True)

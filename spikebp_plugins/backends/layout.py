@@ -38,7 +38,6 @@ class Layout:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.narrow = self.dtype == np.int32
         self.network = self._network()
-        self.sample = self._sample()
 
     def _network(self) -> kernels.Network:
         net, arithmetic = self.net, self.arithmetic
@@ -72,7 +71,8 @@ class Layout:
             uniform_backward=net.backward_init == "uniform",
         )
 
-    def _sample(self) -> kernels.Sample:
+    def sample(self) -> kernels.Sample:
+        """Return room for what lasts for a sample."""
         net, units = self.net, sum(self.net.layer_sizes)
         layers = net.n_layers + 1
         return kernels.Sample(
@@ -142,6 +142,12 @@ class Layout:
         parts = [self.arithmetic.encode(array).ravel() for array in arrays]
         flat: Array = np.concatenate([np.empty(0, np.int8), *parts]).astype(self.dtype)
         return flat
+
+    def borrowed(self, learning: kernels.Learning) -> kernels.Learning:
+        """Return a learning state to read only, with bounds of its own for each thread."""
+        *values, _, _, _ = learning
+        bounds = [np.zeros(self.net.n_layers + 1) for _ in range(3)]
+        return kernels.Learning(*values, *bounds)
 
     def converted(self, learning: kernels.Learning) -> kernels.Learning | None:
         """Return a learning state of another type in this one, or None where it does not fit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 from typing import Any
 
+from spikebp_plugins.backends.base import IntegerOption
 from spikebp_plugins.backends.registry import available_backends, get_backend
 from spikebp_plugins.cli.options import Json
 from spikebp_plugins.cli.output import one_line, print_json, print_table
@@ -24,7 +25,7 @@ def backends(as_json: Json = False) -> None:
 
 
 def _describe(point: EntryPoint) -> dict[str, Any]:
-    options: dict[str, list[Any]] = {}
+    options: dict[str, Any] = {}
     try:
         cls = get_backend(point.name)
     except Exception as error:
@@ -32,7 +33,10 @@ def _describe(point: EntryPoint) -> dict[str, Any]:
         state = one_line(error)
     else:
         state = "ready"
-        options = {name: list(values) for name, values in cls.options.items()}
+        options = {
+            name: str(rule) if isinstance(rule, IntegerOption) else list(rule)
+            for name, rule in cls.options.items()
+        }
     return {
         "distribution": point.dist.name if point.dist is not None else None,
         "options": options,
@@ -40,5 +44,8 @@ def _describe(point: EntryPoint) -> dict[str, Any]:
     }
 
 
-def _options(options: dict[str, list[Any]]) -> str:
-    return "\n".join(f"{name}={'|'.join(map(str, values))}" for name, values in options.items())
+def _options(options: dict[str, Any]) -> str:
+    def words(rule: Any) -> str:
+        return rule if isinstance(rule, str) else "|".join(map(str, rule))
+
+    return "\n".join(f"{name}={words(rule)}" for name, rule in options.items())

@@ -177,11 +177,10 @@ def test_an_unknown_option_names_those_there_are(plugins):
         Simulator(NET, backend="pretender:tag=fixed_pt")
 
 
-@pytest.mark.parametrize("backend", ["reference", "compiled"])
-def test_a_back_end_without_options_says_so(backend):
-    message = f"an option of back end '{backend}' must be .*none; got 'target'"
+def test_a_back_end_without_options_says_so():
+    message = "an option of back end 'reference' must be .*none; got 'target'"
     with pytest.raises(ValueError, match=message):
-        Simulator(NET, backend=backend, target="fast")
+        Simulator(NET, backend="reference", target="fast")
 
 
 @pytest.mark.parametrize("value", ["quick", "", None, 1])

@@ -1,0 +1,92 @@
+"""What the benchmarks share: data, the spiking competitor, and alternating blocks."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from spikebp_plugins import Simulator, SpikingMLP, load_dataset
+
+
+class Spiking:
+    """The compiled back end, with the interface of a rival."""
+
+    name = "spikebp (compiled)"
+
+    def __init__(self, net):
+        self.sim = Simulator(net, n_jobs=1)
+
+    def prepare(self, x):
+        return x
+
+    def train(self, x, y):
+        self.sim.train(x, y)
+
+    def predict(self, x):
+        return self.sim.predict(x)
+
+
+def data_for_benchmark():
+    """MNIST where SPIKEBP_DATA has it, digits otherwise, pixels in 8 bits."""
+    root = os.environ.get("SPIKEBP_DATA")
+    has_mnist = root is not None and (Path(root) / "mnist").is_dir()
+    return load_dataset("mnist" if has_mnist else "digits", raw=True)
+
+
+def network(data, hidden, n_steps):
+    return SpikingMLP(
+        (data.x_train.shape[1], *hidden, data.n_classes),
+        n_steps=n_steps,
+        input_scale=data.input_scale,
+    )
+
+
+def hidden_sizes(text):
+    return tuple(int(size) for size in text.split(","))
+
+
+def alternate(competitors, call, n_samples, block):
+    """Time calls on blocks of samples, competitors taking turns.
+
+    Returns the seconds per sample of each block, for each competitor.
+    """
+    times = {name: [] for name in competitors}
+    for start in range(0, n_samples, block):
+        part = slice(start, min(start + block, n_samples))
+        for name, competitor in competitors.items():
+            begin = time.perf_counter()
+            call(name, competitor, part)
+            times[name].append((time.perf_counter() - begin) / (part.stop - part.start))
+    return times
+
+
+def summary(competitors, times, own):
+    """Return a row for each competitor: median time, and the median ratio of paired blocks."""
+    rows = []
+    for name, competitor in competitors.items():
+        paired = np.array(times[own]) / np.array(times[name])
+        rows.append(
+            {
+                "competitor": competitor.name,
+                "microseconds_per_sample": 1e6 * float(np.median(times[name])),
+                "own_time_over_this": float(np.median(paired)),
+            }
+        )
+    return rows
+
+
+def print_rows(title, rows):
+    print(f"\n{title}\n")
+    print("| | µs per sample | spikebp / this | error, % |")
+    print("|---|---|---|---|")
+    for row in rows:
+        error = f"{row['test_error']:.2f}" if "test_error" in row else ""
+        print(
+            f"| {row['competitor']} | {row['microseconds_per_sample']:.1f} | "
+            f"{row['own_time_over_this']:.2f} | {error} |"
+        )
+
+
+def percent_wrong(scores, y):
+    return 100 * float((np.asarray(scores).argmax(axis=1) != y).mean())

@@ -1,0 +1,131 @@
+"""What is special to the compiled back end: widths of integers, threads, cached kernels."""
+
+import logging
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Simulator, SpikingMLP, compare
+from spikebp_plugins.backends import compiled, grouped, kernels
+
+NET = SpikingMLP((20, 15, 12, 4), seed=2)
+
+
+def experiment(net, n=150, scale=1.0):
+    random = np.random.RandomState(8)
+    weights = [random.standard_normal(shape) * 0.4 for shape in net.weight_shapes]
+    x = random.uniform(-0.5, 1.0, (n, net.n_inputs)) * scale
+    return weights, x, random.randint(0, net.n_outputs, n)
+
+
+def layouts_used(monkeypatch):
+    """Record the type and kernel of each block that is shown."""
+    used = []
+    attempt = compiled.CompiledBackend._attempt
+
+    def spy(self, way, *arguments):
+        shown = attempt(self, way, *arguments)
+        if shown is not None:
+            used.append((str(way.layout.dtype), way.constant))
+        return shown
+
+    monkeypatch.setattr(compiled.CompiledBackend, "_attempt", spy)
+    return used
+
+
+def test_small_numbers_take_32_bits(monkeypatch):
+    used = layouts_used(monkeypatch)
+    weights, x, y = experiment(NET)
+    with Simulator(NET, weights=weights) as sim:
+        sim.train(x, y)
+        sim.predict(np.repeat(x[:, np.newaxis], NET.n_steps, axis=1))
+    assert set(used) == {("int32", True), ("int32", False)}
+
+
+def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(monkeypatch):
+    used = layouts_used(monkeypatch)
+    weights, x, y = experiment(NET, n=40)
+    x_large = x * np.where(np.arange(40) == 3, 3000.0, 1.0)[:, np.newaxis]
+    with Simulator(NET, weights=weights) as sim, Simulator(NET, "reference", weights) as expected:
+        for start in range(0, 40, 4):
+            part = slice(start, start + 4)
+            for simulator in (sim, expected):
+                simulator.train(x[part], y[part])
+            trace = sim.predict(x_large[part], record=True)
+            assert compare(trace, expected.predict(x_large[part], record=True)) is None
+    dtypes = [dtype for dtype, _ in used]
+    assert dtypes[0] == "int32"
+    assert "int64" in dtypes
+    assert dtypes[-1] == "int32"
+
+
+def test_many_fraction_bits_take_64_bits(monkeypatch):
+    used = layouts_used(monkeypatch)
+    net = NET.replace(fraction_bits=40)
+    weights, x, y = experiment(net)
+    with Simulator(net, weights=weights) as sim:
+        sim.train(x, y)
+    assert {dtype for dtype, _ in used} == {"int64"}
+
+
+def test_values_with_too_many_trains_are_not_grouped(monkeypatch):
+    used = layouts_used(monkeypatch)
+    weights, x, _ = experiment(NET, n=4, scale=5000.0)
+    with Simulator(NET, weights=weights) as sim, Simulator(NET, "reference", weights) as expected:
+        assert compare(sim.predict(x, record=True), expected.predict(x, record=True)) is None
+    assert used == [("int64", False)]
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3, "4"])
+@pytest.mark.parametrize("n_steps", [None, 70])
+def test_prediction_is_the_same_for_any_number_of_threads(n_jobs, n_steps):
+    weights, x, _ = experiment(NET, n=333)
+    with (
+        Simulator(NET, weights=weights, n_jobs=n_jobs) as sim,
+        Simulator(NET, "reference", weights) as expected,
+    ):
+        trace = sim.predict(x, n_steps=n_steps, record=True)
+        assert compare(trace, expected.predict(x, n_steps=n_steps, record=True)) is None
+        assert sim.operations == expected.operations
+
+
+def test_an_overflow_in_one_thread_is_that_of_the_first_sample():
+    weights, x, _ = experiment(NET, n=200)
+    x[150, 3], x[60, 7] = 1e300, 1e20
+    outcomes = []
+    for backend, options in (("compiled", {"n_jobs": 3}), ("reference", {})):
+        with Simulator(NET, backend, weights, **options) as sim:
+            with pytest.raises(OverflowError) as error:
+                sim.predict(x)
+            outcomes.append((str(error.value), sim.operations))
+    assert outcomes[0] == outcomes[1]
+
+
+@pytest.mark.parametrize("n_jobs", [0, -1, 1.5, True, "two"])
+def test_wrong_n_jobs_are_refused(n_jobs):
+    with pytest.raises(ValueError, match="n_jobs of back end 'compiled' must be an integer of at"):
+        Simulator(NET, n_jobs=n_jobs)
+
+
+def test_kernels_are_cached_for_all_their_sources():
+    folder = Path(kernels.__file__).parent
+    sources = b"".join((folder / name).read_bytes() for name in ("kernels.py", "grouped.py"))
+    digest = sha256(sources).hexdigest()
+    for kernel in (kernels.run_block, grouped.run_constant_block):
+        assert [cell.cell_contents for cell in kernel.py_func.__closure__] == [digest]
+
+
+def test_a_long_first_call_says_that_it_compiles(monkeypatch, caplog):
+    monkeypatch.setattr(compiled, "SECONDS_BEFORE_NOTICE", 0.01)
+    monkeypatch.setattr(compiled, "_called", set())
+    with caplog.at_level(logging.INFO, "spikebp_plugins"):
+        with compiled.announced("a kernel"):
+            time.sleep(0.2)
+        assert "compiling the kernels" in caplog.text
+        caplog.clear()
+        with compiled.announced("a kernel"):
+            time.sleep(0.2)
+        assert caplog.text == ""
