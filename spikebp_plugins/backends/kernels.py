@@ -134,11 +134,7 @@ def _overload_signed_spikes(potential, half, bits):
             own(potential + half - (potential > 0)) >> own(bits & mask)
         )
 
-    def fire(potential, half, bits):
-        count = np.ceil(abs(potential) - half)
-        return count if potential > 0 else -count
-
-    return fire
+    return lambda potential, half, bits: np.copysign(np.ceil(abs(potential) - half), potential)
 
 
 def rectified_spikes(potential, half, bits):  # pragma: no cover - replaced by the overload
