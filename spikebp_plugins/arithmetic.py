@@ -65,7 +65,7 @@ class FixedPoint:
         active = np.flatnonzero(spikes)
         counts, rows = spikes[active], weights[active]
         if _magnitude(counts).sum() * _largest(rows) < self.limit / 2:
-            total = values + counts.astype(np.float64) @ rows
+            total: Reals = values + counts.astype(np.float64) @ rows
         else:
             total = self._from_python(
                 self._to_python(values) + counts.astype(object) @ self._to_python(rows)

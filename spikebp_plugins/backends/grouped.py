@@ -31,10 +31,13 @@ from spikebp_plugins.backends.kernels import (
     copy,
     drive_within,
     fire_layer,
+    fire_rectified,
     forward_layers,
     kernel,
     largest,
     learn,
+    list_active,
+    magnitude,
     open_sample,
     signed_spikes,
     units_of,
@@ -69,7 +72,8 @@ class Groups(NamedTuple):
     sums: Any  # (n_0 * n_1,): G_g
     spike: Any  # (n_0,): k_t(g)
     active: Any  # int64 (n_0,)
-    drive: Any  # (T, n_1)
+    drive: Any  # (2, T, widest): of layer 1 in [1]; prediction takes turns between layers
+    train_spike: Any  # (T, widest): the spikes of a layer in all steps, in prediction
     # The errors of layer 1 so far, and where they will be written.
     n_past: Any  # int64 (1,)
     past_step: Any  # int64 (T * n_1,)
@@ -216,8 +220,9 @@ def prepare(net, learning, groups, n_groups, n_steps):
             n_active += k != 0
             sent += float(size_of(groups, g)) * abs(float(k))
         groups.sent[t] = sent
-        groups.drive[t, :] = 0
-        add_rows(groups.drive[t], groups.sums, groups.spike, groups.active, n_active)
+        drive = groups.drive[1, t, :n_out]
+        drive[:] = 0
+        add_rows(drive, groups.sums, groups.spike, groups.active, n_active)
 
 
 @kernel
@@ -230,7 +235,7 @@ def first_layer(net, learning, sample, groups, t, totals):
     sample.drive_bound[1] += n_sent * learning.weight_bound[1]
     potential = units_of(sample.potential, net, 1)
     for j in range(potential.size):
-        potential[j] += groups.drive[t, j]
+        potential[j] += groups.drive[1, t, j]
     if sample.drive_bound[1] >= net.certain or not drive_within(net, sample, 1):
         return -1.0
     return fire_layer(net, sample, 1, totals)
@@ -276,7 +281,7 @@ def learn_first(net, learning, sample, groups, n_groups, errors, t, n_steps, tot
     for later in range(t + 1, n_steps):
         change = net.rate * scalar_product(groups, n_groups, later, t)
         for a in range(first, n_past):
-            groups.drive[later, groups.past_unit[a]] -= change * groups.past_error[a]
+            groups.drive[1, later, groups.past_unit[a]] -= change * groups.past_error[a]
     return True
 
 
@@ -313,6 +318,81 @@ def write_first(net, learning, groups, n_groups):
 
 
 @kernel
+def fire_steps(net, sample, layer, drive, spike, n_steps):
+    """Threshold a layer in all steps."""
+    potential = units_of(sample.potential, net, layer)
+    count = units_of(sample.count, net, layer)
+    for t in range(n_steps):
+        for j in range(potential.size):
+            potential[j] += drive[t, j]
+        fire_rectified(potential, spike[t, : potential.size], count, net)
+
+
+@kernel
+def send_steps(net, learning, sample, layer, spike, drive, n_steps, totals):
+    """Send a layer's spikes of all steps to the next; False if the range is not certain."""
+    last = net.sizes.size - 1
+    n_units = net.sizes[layer]
+    active = units_of(sample.active, net, layer)
+    for t in range(n_steps):
+        sent = spike[t, :n_units]
+        n_active = list_active(sent, active)
+        n_sent = magnitude(sent, active, n_active)
+        if not n_sent < MOST_SPIKES:
+            return False
+        totals.spikes[layer] += np.int64(n_sent)
+        if layer < last:
+            sample.drive_bound[layer + 1] += n_sent * learning.weight_bound[layer + 1]
+            total = drive[t, : net.sizes[layer + 1]]
+            total[:] = 0
+            add_rows(total, weights_of(learning, net, layer + 1), sent, active, n_active)
+    return layer == last or sample.drive_bound[layer + 1] < net.certain
+
+
+@kernel
+def record_layer(net, record, index, layer, drive, spike, n_steps):
+    """Note the spikes of a layer, and the summed drive of the output, if they are asked for."""
+    if record.spikes.shape[0] == 0:
+        return
+    n_units = net.sizes[layer]
+    for t in range(n_steps):
+        copy(units_of(record.spikes[index, t], net, layer), spike[t, :n_units])
+    if layer == net.sizes.size - 1:
+        for t in range(n_steps):
+            for j in range(n_units):
+                before = record.drive[index, t - 1, j] if t > 0 else 0
+                record.drive[index, t, j] = before + drive[t, j]
+
+
+@kernel
+def predict_sample(net, learning, sample, groups, x, n_steps, totals, record, index):
+    """Show one sample layer by layer: nothing comes back; False if the range is not certain."""
+    n_groups = group_units(net, groups, x)
+    if n_groups < 0:
+        return False
+    prepare(net, learning, groups, n_groups, n_steps)
+    if record.spikes.shape[0] > 0:
+        for t in range(n_steps):
+            spread_spikes(net, sample, groups, n_groups, t)
+            copy(units_of(record.spikes[index, t], net, 0), units_of(sample.spike, net, 0))
+    for t in range(n_steps):
+        if not groups.sent[t] < MOST_SPIKES:
+            return False
+        totals.spikes[0] += np.int64(groups.sent[t])
+        sample.drive_bound[1] += groups.sent[t] * learning.weight_bound[1]
+    if not sample.drive_bound[1] < net.certain:
+        return False
+    spike = groups.train_spike
+    for layer in range(1, net.sizes.size):
+        drive, above = groups.drive[layer % 2], groups.drive[(layer + 1) % 2]
+        fire_steps(net, sample, layer, drive, spike, n_steps)
+        record_layer(net, record, index, layer, drive, spike, n_steps)
+        if not send_steps(net, learning, sample, layer, spike, above, n_steps, totals):
+            return False
+    return True
+
+
+@kernel
 def spread_spikes(net, sample, groups, n_groups, t):
     """Write the spikes of layer 0 out for each unit, for a record."""
     spike = units_of(sample.spike, net, 0)
@@ -324,8 +404,8 @@ def spread_spikes(net, sample, groups, n_groups, t):
 
 
 @kernel
-def run_sample(net, learning, sample, groups, x, y, n_steps, training, totals, record, index):
-    """Show one sample; False if the range is not certain."""
+def train_sample(net, learning, sample, groups, x, y, n_steps, totals, record, index):
+    """Show one sample and learn from it; False if the range is not certain."""
     n_groups = group_units(net, groups, x)
     if n_groups < 0:
         return False
@@ -335,33 +415,32 @@ def run_sample(net, learning, sample, groups, x, y, n_steps, training, totals, r
         n_sent = first_layer(net, learning, sample, groups, t, totals)
         if n_sent < 0 or not forward_layers(net, learning, sample, 1, n_sent, totals):
             return False
-        if training:
-            if not backward(net, learning, sample, y[t % y.shape[0]], totals):
-                return False
-            if net.outer:
-                for i in range(net.unit[1], sample.error.size):
-                    sample.error_sum[i] += sample.error[i]
-            elif not (
-                learn_first(
-                    net, learning, sample, groups, n_groups, sample.error, t, n_steps, totals
-                )
-                and learn(net, learning, sample, sample.error, 2, totals)
-            ):
-                return False
+        if not backward(net, learning, sample, y[t % y.shape[0]], totals):
+            return False
+        if net.outer:
+            for i in range(net.unit[1], sample.error.size):
+                sample.error_sum[i] += sample.error[i]
+        elif not learn_all(
+            net, learning, sample, groups, n_groups, sample.error, t, n_steps, totals
+        ):
+            return False
         if record.spikes.shape[0] > 0:
             spread_spikes(net, sample, groups, n_groups, t)
             write_record(net, sample, record, index, t)
-    if training:
-        last = n_steps - 1
-        if net.outer and not (
-            learn_first(
-                net, learning, sample, groups, n_groups, sample.error_sum, last, n_steps, totals
-            )
-            and learn(net, learning, sample, sample.error_sum, 2, totals)
-        ):
-            return False
-        write_first(net, learning, groups, n_groups)
+    if net.outer and not learn_all(
+        net, learning, sample, groups, n_groups, sample.error_sum, n_steps - 1, n_steps, totals
+    ):
+        return False
+    write_first(net, learning, groups, n_groups)
     return True
+
+
+@kernel
+def learn_all(net, learning, sample, groups, n_groups, errors, t, n_steps, totals):
+    """Rule 5 for all layers; False if the range is not certain."""
+    return learn_first(
+        net, learning, sample, groups, n_groups, errors, t, n_steps, totals
+    ) and learn(net, learning, sample, errors, 2, totals)
 
 
 def build_run_constant_block(sources):
@@ -376,10 +455,16 @@ def build_run_constant_block(sources):
         bound_learning(net, learning)
         for i in range(x.shape[0]):
             open_sample(net, learning, sample, drawn[i % drawn.shape[0]], training)
-            y_i = y[i % y.shape[0]]
-            if not run_sample(
-                net, learning, sample, groups, x[i, 0], y_i, n_steps, training, totals, record, i
-            ):
+            if training:
+                y_i = y[i % y.shape[0]]
+                certain = train_sample(
+                    net, learning, sample, groups, x[i, 0], y_i, n_steps, totals, record, i
+                )
+            else:
+                certain = predict_sample(
+                    net, learning, sample, groups, x[i, 0], n_steps, totals, record, i
+                )
+            if not certain:
                 return i
             write_drive(net, sample, drive[i])
         return x.shape[0]

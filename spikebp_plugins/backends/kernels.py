@@ -219,8 +219,12 @@ def add_rows(total, matrix, counts, active, n_active):
         row1 = matrix[i1 * n_out : (i1 + 1) * n_out]
         row2 = matrix[i2 * n_out : (i2 + 1) * n_out]
         row3 = matrix[i3 * n_out : (i3 + 1) * n_out]
-        for j in range(n_out):
-            total[j] += k0 * row0[j] + k1 * row1[j] + k2 * row2[j] + k3 * row3[j]
+        if k0 == 1 and k1 == 1 and k2 == 1 and k3 == 1:  # as most are
+            for j in range(n_out):
+                total[j] += row0[j] + row1[j] + row2[j] + row3[j]
+        else:
+            for j in range(n_out):
+                total[j] += k0 * row0[j] + k1 * row1[j] + k2 * row2[j] + k3 * row3[j]
         a += 4
     while a < n_active:
         k = counts[active[a]]

@@ -96,6 +96,7 @@ class Layout:
     def groups(self, n_steps: int) -> grouped.Groups:
         """Return the working memory of the kernel for constant input."""
         n_0, n_1 = self.net.layer_sizes[:2]
+        widest = max(self.net.layer_sizes[1:])
         labels = 2 * grouped.MOST_LABEL + 1
 
         def indices(*shape: int) -> NDArray[np.int64]:
@@ -117,7 +118,8 @@ class Layout:
             sums=self._zeros(n_0 * n_1),
             spike=self._zeros(n_0),
             active=indices(n_0 + 1),
-            drive=self._zeros(n_steps, n_1),
+            drive=self._zeros(2, n_steps, widest),
+            train_spike=self._zeros(n_steps, widest),
             n_past=indices(1),
             past_step=indices(n_steps * n_1),
             past_unit=indices(n_steps * n_1),
