@@ -74,6 +74,7 @@ class Groups(NamedTuple):
     active: Any  # int64 (n_0,)
     drive: Any  # (2, T, widest): of layer 1 in [1]; prediction takes turns between layers
     train_spike: Any  # (T, widest): the spikes of a layer in all steps, in prediction
+    now: Any  # int64 (widest + 1,): the units that fire in one of them
     # The errors of layer 1 so far, and where they will be written.
     n_past: Any  # int64 (1,)
     past_step: Any  # int64 (T * n_1,)
@@ -225,7 +226,7 @@ def prepare(net, learning, groups, n_groups, n_steps):
         add_rows(drive, groups.sums, groups.spike, groups.active, n_active)
 
 
-@kernel
+@kernel(inline="always")
 def first_layer(net, learning, sample, groups, t, totals):
     """Rules 1 and 2 for layers 0 and 1; return the spikes of layer 1, or -1 if not certain."""
     n_sent = groups.sent[t]
@@ -251,7 +252,7 @@ def scalar_product(groups, n_groups, t, past):
     return total
 
 
-@kernel
+@kernel(inline="always")
 def learn_first(net, learning, sample, groups, n_groups, errors, t, n_steps, totals):
     """Rule 5 for layer 1, noted for later; False if the range is not certain."""
     if not net.outer and sample.n_errors[1] == 0:
@@ -329,24 +330,30 @@ def fire_steps(net, sample, layer, drive, spike, n_steps):
 
 
 @kernel
-def send_steps(net, learning, sample, layer, spike, drive, n_steps, totals):
+def send_steps(net, learning, sample, groups, layer, drive, n_steps, totals):
     """Send a layer's spikes of all steps to the next; False if the range is not certain."""
-    last = net.sizes.size - 1
     n_units = net.sizes[layer]
+    count = units_of(sample.count, net, layer)
+    # Most units stay silent in all steps: only the others are looked at in each.
     active = units_of(sample.active, net, layer)
+    n_active = list_active(count, active)
+    n_sent = magnitude(count, active, n_active)
+    if not n_sent < MOST_SPIKES:
+        return False
+    totals.spikes[layer] += np.int64(n_sent)
+    if layer == net.sizes.size - 1:
+        return True
+    sample.drive_bound[layer + 1] += n_sent * learning.weight_bound[layer + 1]
     for t in range(n_steps):
-        sent = spike[t, :n_units]
-        n_active = list_active(sent, active)
-        n_sent = magnitude(sent, active, n_active)
-        if not n_sent < MOST_SPIKES:
-            return False
-        totals.spikes[layer] += np.int64(n_sent)
-        if layer < last:
-            sample.drive_bound[layer + 1] += n_sent * learning.weight_bound[layer + 1]
-            total = drive[t, : net.sizes[layer + 1]]
-            total[:] = 0
-            add_rows(total, weights_of(learning, net, layer + 1), sent, active, n_active)
-    return layer == last or sample.drive_bound[layer + 1] < net.certain
+        spike = groups.train_spike[t, :n_units]
+        n_now = 0
+        for a in range(n_active):
+            groups.now[n_now] = active[a]
+            n_now += spike[active[a]] != 0
+        total = drive[t, : net.sizes[layer + 1]]
+        total[:] = 0
+        add_rows(total, weights_of(learning, net, layer + 1), spike, groups.now, n_now)
+    return sample.drive_bound[layer + 1] < net.certain
 
 
 @kernel
@@ -387,7 +394,7 @@ def predict_sample(net, learning, sample, groups, x, n_steps, totals, record, in
         drive, above = groups.drive[layer % 2], groups.drive[(layer + 1) % 2]
         fire_steps(net, sample, layer, drive, spike, n_steps)
         record_layer(net, record, index, layer, drive, spike, n_steps)
-        if not send_steps(net, learning, sample, layer, spike, above, n_steps, totals):
+        if not send_steps(net, learning, sample, groups, layer, above, n_steps, totals):
             return False
     return True
 
@@ -403,7 +410,7 @@ def spread_spikes(net, sample, groups, n_groups, t):
             spike[groups.member[m]] = k
 
 
-@kernel
+@kernel(inline="always")
 def train_sample(net, learning, sample, groups, x, y, n_steps, totals, record, index):
     """Show one sample and learn from it; False if the range is not certain."""
     n_groups = group_units(net, groups, x)
@@ -435,7 +442,7 @@ def train_sample(net, learning, sample, groups, x, y, n_steps, totals, record, i
     return True
 
 
-@kernel
+@kernel(inline="always")
 def learn_all(net, learning, sample, groups, n_groups, errors, t, n_steps, totals):
     """Rule 5 for all layers; False if the range is not certain."""
     return learn_first(

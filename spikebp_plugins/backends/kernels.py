@@ -332,7 +332,7 @@ def bound_learning(net, learning):
         learning.backward_bound[layer] = largest(psi)
 
 
-@kernel
+@kernel(inline="always")
 def fire_layer(net, sample, layer, totals):
     """Threshold a layer and list the units that fire; return the number of spikes."""
     spike = units_of(sample.spike, net, layer)
@@ -341,7 +341,7 @@ def fire_layer(net, sample, layer, totals):
     return note_spikes(net, sample, layer, totals)
 
 
-@kernel
+@kernel(inline="always")
 def note_spikes(net, sample, layer, totals):
     """List the units of a layer that sent spikes; return the number of spikes."""
     spike = units_of(sample.spike, net, layer)
@@ -354,7 +354,7 @@ def note_spikes(net, sample, layer, totals):
     return n_sent
 
 
-@kernel
+@kernel(inline="always")
 def forward_layers(net, learning, sample, layer, n_sent, totals):
     """Rule 2 from a layer that has sent `n_sent` spikes upward; False if not certain."""
     last = net.sizes.size - 1
@@ -417,7 +417,7 @@ def output_error(net, sample, y, totals):
     return True
 
 
-@kernel
+@kernel(inline="always")
 def note_errors(net, sample, layer, totals):
     """List the units of a layer that sent errors; return the number of error spikes."""
     error = units_of(sample.error, net, layer)
@@ -439,7 +439,7 @@ def send_no_errors(net, sample, layer):
         sample.n_errors[layer] = 0
 
 
-@kernel
+@kernel(inline="always")
 def backward(net, learning, sample, y, totals):
     """Rules 3 and 4; False if the range is not certain."""
     if not output_error(net, sample, y, totals):
@@ -487,29 +487,26 @@ def descend(net, learning, sample, errors, layer):
     """W_l -= rate * outer(c, e), and B_l with it; return how many weights that changes."""
     count = units_of(sample.count, net, layer - 1)
     error = units_of(errors, net, layer)
-    active = units_of(sample.active, net, layer)
-    n_active = list_active(error, active)
-    matrix = weights_of(learning, net, layer)
-    rows = 0
-    for i in range(count.size):
-        c = count[i]
-        if c != 0:
-            rows += 1
-            row = matrix[i * error.size : (i + 1) * error.size]
-            for a in range(n_active):
-                j = active[a]
-                row[j] -= net.rate * (c * error[j])
+    row = units_of(sample.active, net, layer - 1)
+    column = units_of(sample.active, net, layer)
+    n_rows, n_columns = list_active(count, row), list_active(error, column)
+    n_in, n_out = count.size, error.size
+    weight = weights_of(learning, net, layer)
+    for b in range(n_rows):
+        start, c = row[b] * n_out, count[row[b]]
+        for a in range(n_columns):
+            weight[start + column[a]] -= net.rate * (c * error[column[a]])
     if layer > 1 and not net.random_feedback:
-        matrix = backward_of(learning, net, layer)
-        for a in range(n_active):
-            e = error[active[a]]
-            row = matrix[active[a] * count.size : (active[a] + 1) * count.size]
-            for i in range(count.size):
-                row[i] -= net.rate * (count[i] * e)
-    return rows * n_active
+        back = backward_of(learning, net, layer)
+        for a in range(n_columns):
+            start, e = column[a] * n_in, error[column[a]]
+            transposed = back[start : start + n_in]
+            for i in range(n_in):
+                transposed[i] -= net.rate * (count[i] * e)
+    return n_rows * n_columns
 
 
-@kernel
+@kernel(inline="always")
 def learn(net, learning, sample, errors, first, totals):
     """Rule 5 for layers from `first` on; False if the range is not certain."""
     for layer in range(first, net.sizes.size):
@@ -602,9 +599,18 @@ def build_run_block(sources):
 run_block = build_run_block(SOURCES)
 
 
-@kernel(cache=True, nogil=True)
-def to_units(values, scale, one, farthest, units):
-    """Units = rint(v * scale * 2^f), cut to a magnitude that `units` can hold."""
-    for i in range(values.size):
-        v = np.rint((values[i] * scale) * one)
-        units[i] = np.int64(min(max(v, -float(farthest)), float(farthest)))
+def build_to_units(sources):
+    """Return the kernel that encodes input and targets, cached for these sources."""
+
+    @kernel(cache=True, nogil=True)
+    def to_units(values, scale, one, farthest, units):
+        """Units = rint(v * scale * 2^f), cut to a magnitude that `units` can hold."""
+        _ = sources
+        for i in range(values.size):
+            v = np.rint((values[i] * scale) * one)
+            units[i] = np.int64(min(max(v, -float(farthest)), float(farthest)))
+
+    return to_units
+
+
+to_units = build_to_units(SOURCES)

@@ -80,9 +80,9 @@ def test_values_with_too_many_trains_are_not_grouped(monkeypatch):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2, 3, "4"])
-@pytest.mark.parametrize("n_steps", [None, 70])
+@pytest.mark.parametrize("n_steps", [None, 65])
 def test_prediction_is_the_same_for_any_number_of_threads(n_jobs, n_steps):
-    weights, x, _ = experiment(NET, n=333)
+    weights, x, _ = experiment(NET, n=120)
     with (
         Simulator(NET, weights=weights, n_jobs=n_jobs) as sim,
         Simulator(NET, "reference", weights) as expected,
@@ -114,7 +114,7 @@ def test_kernels_are_cached_for_all_their_sources():
     folder = Path(kernels.__file__).parent
     sources = b"".join((folder / name).read_bytes() for name in ("kernels.py", "grouped.py"))
     digest = sha256(sources).hexdigest()
-    for kernel in (kernels.run_block, grouped.run_constant_block):
+    for kernel in (kernels.run_block, kernels.to_units, grouped.run_constant_block):
         assert [cell.cell_contents for cell in kernel.py_func.__closure__] == [digest]
 
 
