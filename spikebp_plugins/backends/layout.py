@@ -198,7 +198,9 @@ class Layout:
         x = batch.x if batch.x.ndim == 3 else batch.x[:, np.newaxis]
         if x.dtype == np.uint8:
             levels = np.arange(256, dtype=np.float64)
-            return np.ascontiguousarray(self._units(levels, self.net.input_scale)[x])
+            # No index is out of range; with mode="wrap" NumPy does not look for one.
+            units = self._units(levels, self.net.input_scale).take(x, mode="wrap")
+            return np.ascontiguousarray(units)
         return self._units(x, self.net.input_scale)
 
     def targets(self, batch: Batch) -> Array:

@@ -1,0 +1,35 @@
+"""The benchmarks run, on digits and for as short as they can; what they time is not a test."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+COMPILED_RIVALS = "pytorch,scikitlearn,numbadense,numbadensedouble,numbasparse"
+
+
+def run(script, *arguments):
+    environment = {name: value for name, value in os.environ.items() if name != "SPIKEBP_DATA"}
+    command = [sys.executable, str(FOLDER / script), *arguments, "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("script", ["online_training.py", "inference.py"])
+def test_rivals_are_timed_beside_the_spiking_network(script):
+    size = ("--samples", "40") if script == "online_training.py" else ("--repeats", "1")
+    options = ("--layers", "12", "--steps", "10", "--block", "20", "--without", COMPILED_RIVALS)
+    (result,) = run(script, *options, *size)["results"]
+    assert [row["competitor"] for row in result["rows"]] == ["spikebp (compiled)", "NumPy"]
+    assert all(row["microseconds_per_sample"] > 0 for row in result["rows"])
+
+
+def test_scores_approach_those_of_the_relu_network():
+    result = run("convergence.py")
+    at = {row["n_steps"]: row for row in result["rows"]}
+    assert at[1000]["largest_difference"] < 0.02
+    assert -1.1 < result["log_log_slope"] < -0.9
