@@ -76,6 +76,7 @@ class Groups(NamedTuple):
     train_spike: Any  # (T, widest): the spikes of a layer in all steps, in prediction
     now: Any  # int64 (widest + 1,): the units that fire in one of them
     # The errors of layer 1 so far, and where they will be written.
+    product: Any  # int64 (T,)
     n_past: Any  # int64 (1,)
     past_step: Any  # int64 (T * n_1,)
     past_unit: Any  # int64 (T * n_1,)
@@ -243,13 +244,16 @@ def first_layer(net, learning, sample, groups, t, totals):
 
 
 @kernel
-def scalar_product(groups, n_groups, t, past):
-    """k_t . c_0(past), over all units."""
-    total = np.int64(0)
+def scalar_products(groups, n_groups, t, n_steps):
+    """Write k_later . c_0(t), over all units, for each later step."""
+    product = groups.product[t + 1 : n_steps]
+    product[:] = 0
     for g in range(n_groups):
-        k = spikes_at(groups, g, t)
-        total += size_of(groups, g) * k * count_at(groups, g, past)
-    return total
+        counted = size_of(groups, g) * count_at(groups, g, t)
+        if counted != 0:
+            later = groups.count[g, t + 1 :]
+            for i in range(product.size):
+                product[i] += counted * (later[i + 1] - later[i])
 
 
 @kernel(inline="always")
@@ -279,8 +283,10 @@ def learn_first(net, learning, sample, groups, n_groups, errors, t, n_steps, tot
             n_past += 1
     groups.n_past[0] = n_past
     totals.updates[0] += rows * (n_past - first)
+    if t + 1 < n_steps:
+        scalar_products(groups, n_groups, t, n_steps)
     for later in range(t + 1, n_steps):
-        change = net.rate * scalar_product(groups, n_groups, later, t)
+        change = net.rate * groups.product[later]
         for a in range(first, n_past):
             groups.drive[1, later, groups.past_unit[a]] -= change * groups.past_error[a]
     return True

@@ -121,6 +121,7 @@ class Layout:
             drive=self._zeros(2, n_steps, widest),
             train_spike=self._zeros(n_steps, widest),
             now=indices(widest + 1),
+            product=indices(n_steps),
             n_past=indices(1),
             past_step=indices(n_steps * n_1),
             past_unit=indices(n_steps * n_1),
