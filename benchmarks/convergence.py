@@ -4,7 +4,7 @@ Trains a network on digits, then shows the test images for more and more steps w
 and compares the scores with the last layer of a ReLU network that has the same weights, before
 its rectification. Prints the table of docs/paper.md::
 
-    python benchmarks/convergence.py [--json]
+    python benchmarks/convergence.py
 """
 
 import argparse
@@ -18,7 +18,7 @@ from spikebp_plugins.relu import relu_scores
 STEPS = (10, 30, 100, 300, 1000, 3000)
 
 
-def measure(epochs=20, steps=STEPS):
+def measure(epochs, steps):
     data = load_dataset("digits")
     net = SpikingMLP((64, 100, 100, 10), learning_rate=0.05)
     rows = []
@@ -46,9 +46,12 @@ def measure(epochs=20, steps=STEPS):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of training before")
+    parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     parser.add_argument("--json", action="store_true")
-    result = measure()
-    if parser.parse_args().json:
+    options = parser.parse_args()
+    result = measure(options.epochs, options.steps)
+    if options.json:
         print(json.dumps(result))
         return
     print("| T | largest difference | mean difference | largest x T | test error, % |")

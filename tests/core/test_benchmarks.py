@@ -29,7 +29,7 @@ def test_rivals_are_timed_beside_the_spiking_network(script):
 
 
 def test_scores_approach_those_of_the_relu_network():
-    result = run("convergence.py")
+    result = run("convergence.py", "--epochs", "8", "--steps", "10", "100", "1000")
     at = {row["n_steps"]: row for row in result["rows"]}
     assert at[1000]["largest_difference"] < 0.02
     assert -1.1 < result["log_log_slope"] < -0.9

@@ -40,7 +40,7 @@ def assert_equal_runs(one, other):
         assert np.array_equal(a, b)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(experiments(magnitudes=MAGNITUDES))
 def test_compiled_equals_reference(experiment):
     assert_equal_runs(run(*experiment, "reference"), run(*experiment, "compiled"))
