@@ -21,7 +21,8 @@ from spikebp_plugins.definition import SpikingMLP
 Reals = NDArray[np.floating[Any]]
 Integers = NDArray[np.int64]
 
-#: Magnitudes of values (in grid units) and of spike counts stay below this; see DESIGN, "Range".
+#: Magnitudes of values (in grid units) and of spike counts stay below this ("Range" in
+#: docs/semantics.md).
 LIMIT: Final = 2**53
 
 

@@ -143,7 +143,7 @@ def test_a_sample_is_predicted_alone():
 
 
 def work_of(net, trace, training):
-    """Count the operations of a trace by the letter of DESIGN, "Work"."""
+    """Count the operations of a trace by the letter of docs/semantics.md, "Work"."""
     sizes, L = net.layer_sizes, net.n_layers
     n_samples, T = trace.spikes[0].shape[:2]
     dense = sum(sizes[l - 1] * sizes[l] for l in range(1, L + 1))
