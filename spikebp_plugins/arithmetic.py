@@ -65,10 +65,12 @@ class FixedPoint:
         """Return ``values + spikes @ weights``."""
         active = np.flatnonzero(spikes)
         counts, rows = spikes[active], weights[active]
-        if _magnitude(counts).sum() * _largest(rows) < self.limit / 2:
+        n_spikes = np.abs(counts.astype(np.float64)).sum()
+        if n_spikes * _largest(rows) < self.limit / 2:
             total: Reals = values + counts.astype(np.float64) @ rows
         else:
-            total = self._from_python(
+            # Beyond the limit a double is no longer exact, but still beyond the limit.
+            total = self._from_units(
                 self._to_python(values) + counts.astype(object) @ self._to_python(rows)
             )
         return self.check(total, quantity, layer)
@@ -81,7 +83,7 @@ class FixedPoint:
             changed = weights - rate * np.outer(counts, errors)
         else:
             change = self.rate_units * np.outer(counts.astype(object), errors.astype(object))
-            changed = self._from_python(self._to_python(weights) - change)
+            changed = self._from_units(self._to_python(weights) - change)
         return self.check(changed, "weight", layer)
 
     def encode(self, values: Reals) -> Integers:
@@ -94,10 +96,6 @@ class FixedPoint:
 
     def _to_python(self, values: Reals) -> NDArray[np.object_]:
         return self.encode(values).astype(object)
-
-    def _from_python(self, units: NDArray[np.object_]) -> Reals:
-        # Beyond the limit a double is no longer exact, but still beyond the limit.
-        return self._from_units(units)
 
     def _from_units(self, units: NDArray[Any]) -> Reals:
         values: Reals = np.ldexp(units.astype(np.float64), -self.fraction_bits)
@@ -184,10 +182,6 @@ def _checked(values: Reals, limit: float, quantity: str, layer: int) -> Reals:
             f"it reached {magnitude.max():.6g}"
         )
     return values
-
-
-def _magnitude(counts: Integers) -> Reals:
-    return np.abs(counts.astype(np.float64))
 
 
 def _largest(values: NDArray[Any]) -> float:

@@ -52,6 +52,8 @@ class Simulator:
     ------
     ValueError
         If an argument has a value that is not allowed.
+    OverflowError
+        If a weight is out of the range of the grid.
     UnsupportedError
         If the back end cannot run the definition; the message says why.
     ImportError
@@ -84,7 +86,22 @@ class Simulator:
     def from_checkpoint(
         cls, checkpoint: Checkpoint, backend: str = "compiled", **options: Any
     ) -> Self:
-        """Return a simulator that goes on exactly where a checkpoint was made."""
+        """Return a simulator that goes on exactly where a checkpoint was made.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint
+            Definition and learning state.
+        backend : str, default="compiled"
+            Name of an installed back end.
+        **options
+            Options of the back end.
+
+        Raises
+        ------
+        ValueError, UnsupportedError, ImportError
+            As for a new simulator.
+        """
         simulator = cls.__new__(cls)
         simulator._start(checkpoint.net, checkpoint.state, backend, options)
         return simulator
@@ -190,21 +207,21 @@ class Simulator:
     @property
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights :math:`W_1` to :math:`W_L`, each of shape (n_in, n_out)."""
-        return [np.array(matrix, np.float64) for matrix in self._snapshot()[0].weights]
+        return [np.array(matrix, np.float64) for matrix in self._state.weights]
 
     @property
     def samples_seen(self) -> int:
         """Training samples so far, those before a checkpoint included."""
-        return self._snapshot()[0].samples_seen
+        return self._final[0].samples_seen if self._engine is None else self._engine.samples_seen
 
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown by this simulator."""
-        return self._snapshot()[1]
+        return self._final[1] if self._engine is None else self._engine.operations
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state, to go on from anywhere."""
-        return Checkpoint(self.net, self._snapshot()[0].copy())
+        return Checkpoint(self.net, self._state.copy())
 
     def save(self, path: PathLike) -> None:
         """Write a checkpoint, whole or not at all.
@@ -219,14 +236,13 @@ class Simulator:
     def close(self) -> None:
         """Release what the back end holds; what was learned stays readable."""
         if self._engine is not None:
-            self._final = self._snapshot()
+            self._final = (self._state, self.operations)
             engine, self._engine = self._engine, None
             engine.close()
 
-    def _snapshot(self) -> tuple[LearningState, Operations]:
-        if self._engine is None:
-            return self._final
-        return self._engine.state, self._engine.operations
+    @property
+    def _state(self) -> LearningState:
+        return self._final[0] if self._engine is None else self._engine.state
 
     def _open_engine(self) -> Backend:
         if self._engine is None:

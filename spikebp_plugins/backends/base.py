@@ -141,6 +141,11 @@ class Backend(ABC):
         """What has been learned so far."""
 
     @property
+    def samples_seen(self) -> int:
+        """Training samples so far; for a back end whose state is costly to gather, to override."""
+        return self.state.samples_seen
+
+    @property
     @abstractmethod
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown so far."""

@@ -101,6 +101,11 @@ class CompiledBackend(Backend):
         return now.layout.state(now.learning, now.samples_seen)
 
     @property
+    def samples_seen(self) -> int:
+        """Training samples so far."""
+        return self._now.samples_seen
+
+    @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown so far."""
         return self._now.operations
