@@ -74,7 +74,7 @@ def signed(
     array([-0.25,  0.5 ,  0.25])
     """
     v = _potential(potential)
-    return _fire(v, np.copysign(_crossings(np.abs(v), binary), v))
+    return _fire(v, np.copysign(crossings(np.abs(v), binary), v))
 
 
 def rectified(
@@ -128,7 +128,7 @@ def rectified(
     array([-0.25,  0.5 , -0.75])
     """
     v = _potential(potential)
-    return _fire(v, _crossings(np.maximum(v, 0), binary))
+    return _fire(v, crossings(np.maximum(v, 0), binary))
 
 
 def spiking_vector_quantization(vector: ArrayLike, n_steps: int) -> NDArray[np.int64]:
@@ -395,7 +395,7 @@ def incremental_outer_product(first: ArrayLike, second: ArrayLike) -> NDArray[np
     return product
 
 
-def _crossings(size: NDArray[Real], binary: bool) -> NDArray[Real]:
+def crossings(size: NDArray[Real], binary: bool) -> NDArray[Real]:
     """Return how often 1 must be subtracted from `size`, >= 0, to bring it down to 1/2."""
     whole = np.floor(size)
     # Not ceil(size - 1/2): from 2^52 on (in float32 from 2^23) that difference is rounded, to

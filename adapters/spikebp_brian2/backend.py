@@ -1,0 +1,125 @@
+"""The back end `brian2`: whole data sets through the network's Brian2 objects."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from typing import ClassVar
+
+from spikebp_brian2.program import Program
+from spikebp_brian2.runtime import RuntimeProgram, give_back, take_program
+from spikebp_brian2.standalone import StandaloneProgram
+from spikebp_plugins.backends import Backend, Outcome
+from spikebp_plugins.backends.compiled import CompiledBackend
+from spikebp_plugins.batch import Batch
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.operations import Operations
+from spikebp_plugins.state import LearningState
+
+logger = logging.getLogger(__name__)
+
+
+class Brian2Backend(Backend):
+    """The network as Brian2 objects, run by one of Brian2's targets.
+
+    The option `target` is "cython" (the default), "numpy", "cpp_standalone", or "auto", which is
+    "cython" where there is a C++ compiler and "numpy" otherwise.
+
+    Brian2 computes with doubles. A block of samples for which it cannot be proved that every
+    partial sum was exact is computed anew by the core, which has wider numbers and, if something
+    did leave its range, the error to raise.
+    """
+
+    options: ClassVar = {"target": ("cython", "numpy", "cpp_standalone", "auto")}
+    main_option: ClassVar = "target"
+
+    def __init__(self, net: SpikingMLP, state: LearningState, target: str) -> None:
+        super().__init__(net, state)
+        self._target = settled_target(target)
+        self._program: Program = (
+            StandaloneProgram(net)
+            if self._target == "cpp_standalone"
+            else take_program(net, self._target)
+        )
+        self._so_far = (state, Operations())
+
+    @property
+    def state(self) -> LearningState:
+        """What has been learned so far."""
+        return self._so_far[0]
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
+        return self._so_far[1]
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+        return self._show(batch, record)
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing."""
+        return self._show(batch, record)
+
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to hand over at a time."""
+        return self._program.block_size(n_steps)
+
+    def close(self) -> None:
+        """Leave what was prepared to the next network of this structure."""
+        if isinstance(self._program, RuntimeProgram):
+            give_back(self._program, self.net, self._target)
+
+    def _show(self, batch: Batch, record: bool) -> Outcome:
+        state, operations = self._so_far
+        try:
+            shown = self._program.show(state, batch, record)
+        except OverflowError:
+            return self._by_core(batch, record)
+        self._so_far = (
+            state if batch.y is None else shown.state,
+            operations + shown.operations,
+        )
+        return shown.outcome
+
+    def _by_core(self, batch: Batch, record: bool) -> Outcome:
+        state, operations = self._so_far
+        core = CompiledBackend(self.net, state, n_jobs=1)
+        try:
+            return (core.predict if batch.y is None else core.train)(batch, record)
+        finally:
+            self._so_far = (core.state, operations + core.operations)
+
+
+def settled_target(target: str) -> str:
+    """Return the target to use.
+
+    Raises
+    ------
+    RuntimeError
+        If a target needs a C++ compiler and there is none.
+    """
+    missing = missing_tool(target)
+    if target == "auto":
+        if missing is not None:
+            logger.warning("target='auto' takes numpy, which is slower: there is no %s", missing)
+        return "numpy" if missing is not None else "cython"
+    if missing is not None:
+        raise RuntimeError(
+            f"target {target!r} of back end 'brian2' needs {missing}, which is not on the PATH; "
+            "install it, or use target='numpy'"
+        )
+    return target
+
+
+def missing_tool(target: str) -> str | None:
+    """Return what a target lacks on this machine, or None."""
+    if target == "numpy" or os.name == "nt":
+        # On Windows Brian2 looks for the compiler itself, and says so if there is none.
+        return None
+    compiler = os.environ.get("CXX", "c++" if target != "cpp_standalone" else "g++").split()[0]
+    for tool in (compiler, "make") if target == "cpp_standalone" else (compiler,):
+        if shutil.which(tool) is None:
+            return f"the program {tool!r}"
+    return None

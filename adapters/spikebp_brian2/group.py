@@ -1,0 +1,470 @@
+"""The network as native Brian2 objects, for a user's own script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any, Final
+
+import numpy as np
+from brian2 import (
+    BrianObject,
+    Clock,
+    Equations,
+    NeuronGroup,
+    Quantity,
+    Synapses,
+    get_device,
+    get_logger,
+    linked_var,
+    ms,
+    second,
+)
+from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
+from brian2.core.spikesource import SpikeSource
+from brian2.devices.device import RuntimeDevice
+from brian2.equations.equations import FLOAT
+from brian2.units.fundamentalunits import have_same_dimensions
+from numpy.typing import NDArray
+
+from spikebp_brian2 import rules
+from spikebp_brian2.functions import FUNCTIONS
+from spikebp_brian2.proof import Seen, check_on_grid, prove_range
+from spikebp_brian2.sources import Source, as_source, deliver
+from spikebp_brian2.variables import (
+    Place,
+    constants,
+    learned,
+    read_operations,
+    read_seen,
+    read_state,
+)
+from spikebp_plugins import Checkpoint, Operations, SpikingMLP
+from spikebp_plugins.arithmetic import arithmetic_of
+from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.state import LearningState, initial_state
+
+logger = get_logger(__name__)
+
+#: Samples after which a layer that has never fired is worth a warning.
+SILENT_SAMPLES: Final = 100
+
+#: Steps of a sample that only an event ends.
+ENDLESS: Final = 2**31 - 1
+
+#: Variables in the number type of the definition; all other real ones are doubles.
+VALUES: Final = frozenset(
+    {
+        "potential",
+        "drive",
+        "summed_drive",
+        "backward_potential",
+        "target_potential",
+        "weight",
+        "backward_weight",
+        "update_rate",
+    }
+)
+
+
+class SpikingMLPGroup(BrianObject):
+    r"""A spiking network that learns by backpropagation, made of Brian2 objects.
+
+    A container that goes into a `Network` like any group, and that ``run()`` finds. Its parts are
+    a NeuronGroup for each layer, a Synapses for each pair of layers, and a NeuronGroup of one
+    neuron, the schedule. A step is one dt or several; within it the whole wave runs forward and
+    backward in the order of docs/semantics.md, in slot ``thresholds``.
+
+    Parameters
+    ----------
+    net : SpikingMLP or Checkpoint
+        The definition, or a definition with what it has learned.
+    weights : sequence of array-like of shape (n_in, n_out) or None, default=None
+        Initial weights, rounded to the grid; None takes ``net.init_weights()``.
+    feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
+        Backward weights for ``feedback="random"``; None takes ``net.init_feedback()``.
+    input : str, TimedArray, group that spikes, array-like or None, default=None
+        What layer 0 receives: an expression (with ``t`` and ``i``, and names of the script), a
+        TimedArray of shape (n, n_inputs), a group of n_inputs units each spike of which counts 1,
+        or constant values. None leaves ``input_layer.input_value`` to be set, and
+        ``input_layer.received_input`` to synapses of the user. Values and spikes add up, and all
+        are multiplied by the definition's ``input_scale``.
+    label : str, one-dimensional TimedArray, number or None, default=None
+        The class of the sample; below 0 it is not known, and nothing is learned. None leaves
+        ``schedule.label`` to be set; it starts at -1.
+    target : as `input`, of n_outputs units, default=None
+        A target instead of a label.
+    sample_end : group that spikes or None, default=None
+        A spike of any of its units makes the step in which it arrives the last of its sample.
+        None ends a sample after ``net.n_steps`` steps.
+    step : Quantity or None, default=None
+        The duration of a step, a whole number of dt; None takes one dt. What arrives during a
+        step is delivered at its last dt.
+    learning : bool, default=True
+        Whether to learn; can be changed at any time (`learning`).
+    order : int, default=1
+        Where the wave begins in slot ``thresholds``. Spikes that a source finds before, as groups
+        do by default (order 0), count in the same dt, all others in the next.
+    clock : Clock or None, default=None
+        The clock; None takes the default clock.
+    name : str, default="spikingmlp*"
+        The name, and the beginning of those of its parts.
+
+    Attributes
+    ----------
+    layers : list of NeuronGroup
+        Layers 0..L. Events are ``spike`` and, from layer 1 on, ``error``; the output also has
+        ``sample_end``. The variables are listed with their meaning by ``help(spikebp_brian2)``.
+    synapses : list of Synapses
+        Those into layers 1..L, with variable ``weight``; index 0 leads into layer 1.
+    schedule : NeuronGroup
+        One neuron that counts steps and samples.
+    parts : dict of str to NeuronGroup or Synapses
+        All of them: "schedule", "layer_0", ..., "synapses_1", ...
+
+    Raises
+    ------
+    ValueError
+        If an argument is not allowed.
+    OverflowError
+        If a weight is out of range; after a run, if a number in it was, or may have been. The
+        network is then as it was before that run. In cpp_standalone it is raised by what reads
+        the results.
+
+    Notes
+    -----
+    A unit may fire several spikes in one step, negative ones in layer 0, and that is one event:
+    ``spike_count`` says how many. Synapses to groups of yours must therefore use it,
+    ``on_pre="v_post += 0.1*spike_count_pre"``, and not ``"v_post += 0.1"``.
+
+    Examples
+    --------
+    >>> from brian2 import TimedArray, ms, run
+    >>> from spikebp_plugins import SpikingMLP
+    >>> patterns = TimedArray([[1, 0, 0.5], [0, 1, 0.5]], dt=1 * ms)
+    >>> labels = TimedArray([0, 1], dt=1 * ms)
+    >>> mlp = SpikingMLPGroup(SpikingMLP((3, 8, 2)), input=patterns, label=labels)
+    >>> run(2 * ms)
+    >>> mlp.checkpoint().state.samples_seen
+    2
+    """
+
+    add_to_magic_network = True
+
+    def __init__(
+        self,
+        net: SpikingMLP | Checkpoint,
+        weights: Any = None,
+        feedback: Any = None,
+        *,
+        input: Any = None,  # noqa: A002 (the word that everyone looks for)
+        label: Any = None,
+        target: Any = None,
+        sample_end: SpikeSource | None = None,
+        step: Quantity | None = None,
+        learning: bool = True,
+        order: int = 1,
+        clock: Clock | None = None,
+        name: str = "spikingmlp*",
+    ) -> None:
+        state = _starting_state(net, weights, feedback)
+        self.net = net.net if isinstance(net, Checkpoint) else net
+        if label is not None and target is not None:
+            raise wrong_argument("label", "None where a target is given", repr(label))
+        if not (sample_end is None or isinstance(sample_end, SpikeSource)):
+            raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
+        given = {
+            "input": as_source("input", input, self.net.n_inputs),
+            "label": as_source("label", label, 1, shared=True),
+            "target": as_source("target", target, self.net.n_outputs),
+        }
+        super().__init__(clock=clock, name=name)
+        self._step = step
+        self._dts_per_step()
+        self._device = get_device()
+        self._device_arrays = self._device.arrays
+        self._by_label = target is None
+        self._seen_at_start = state.samples_seen
+        self._before_run: list[tuple[Any, NDArray[Any]]] = []
+        self._warned = False
+        self._wave = count(order)
+        self._build(given, sample_end)
+        self._set(constants(self.net))
+        self._set(learned(state))
+        self.schedule.steps_per_sample = self.net.n_steps if sample_end is None else ENDLESS
+        self.schedule.sample_over = True
+        self.schedule.label = -1
+        self.schedule.learning = bool(learning)
+        for source, group, variable in (
+            (given["input"], self.input_layer, "input_value"),
+            (given["label"], self.schedule, "label"),
+            (given["target"], self.output_layer, "target_value"),
+        ):
+            if source.values is not None:
+                setattr(group, variable, source.values)
+
+    def _build(self, given: dict[str, Source], sample_end: SpikeSource | None) -> None:
+        net, L = self.net, self.net.n_layers
+        arrivals = next(self._wave)
+        self.schedule = NeuronGroup(
+            1,
+            rules.SCHEDULE_EQUATIONS,
+            dtype=_dtypes(net, Equations(rules.SCHEDULE_EQUATIONS)),
+            clock=self.clock,
+            namespace=FUNCTIONS | given["label"].namespace,
+            name=f"{self.name}_schedule",
+        )
+        self.layers = [self._layer(l) for l in range(L + 1)]
+        self.synapses = [self._connect(l) for l in range(1, L + 1)]
+        self.parts: dict[str, Any] = {"schedule": self.schedule}
+        self.parts |= {f"layer_{l}": layer for l, layer in enumerate(self.layers)}
+        self.parts |= {f"synapses_{l}": synapses for l, synapses in enumerate(self.synapses, 1)}
+        self.contained_objects.extend(self.parts.values())
+        self.input_layer.namespace |= given["input"].namespace
+        self.output_layer.namespace |= given["target"].namespace
+
+        self._block(self.schedule, rules.schedule_code(given["label"].code, self._by_label))
+        self._block(self.input_layer, rules.input_code(net, given["input"].code))
+        self._event(self.input_layer, "spike")
+        for l in range(1, L + 1):
+            self._pathway(l, "forward")
+            code = rules.forward_code(net, l)
+            if l == L:
+                code += rules.target_code(net, given["target"].code, self._by_label)
+            elif net.backward_init != "carry":
+                self._event(self.layers[l], "training_begins", rules.restart_code(net))
+            self._block(self.layers[l], code)
+            self._event(self.layers[l], "spike")
+        self._event(self.output_layer, "sample_end")
+        self._event(self.output_layer, "error")
+        for l in range(L, 0, -1):
+            self._pathway(l, "backward")
+            if l > 1:
+                self._block(self.layers[l - 1], rules.backward_code(net))
+                self._event(self.layers[l - 1], "error")
+        if net.update == "outer":
+            for l in range(1, L + 1):
+                self._event(self.layers[l], "learn")
+                self._pathway(l, "learn")
+
+        for name, layer in (("input", self.input_layer), ("target", self.output_layer)):
+            if given[name].spikes is not None:
+                self._deliver(given[name].spikes, layer, f"received_{name}", arrivals)
+        if sample_end is not None:
+            self._deliver(sample_end, self.schedule, "received_ends", arrivals)
+
+    def _layer(self, l: int) -> NeuronGroup:
+        equations = Equations(rules.layer_equations(self.net, l))
+        layer = NeuronGroup(
+            self.net.layer_sizes[l],
+            equations,
+            events=rules.layer_events(self.net, l),
+            dtype=_dtypes(self.net, equations),
+            clock=self.clock,
+            namespace=dict(FUNCTIONS),
+            name=f"{self.name}_layer_{l}",
+        )
+        for name, equation in equations.items():
+            if "linked" in equation.flags:
+                setattr(layer, name, linked_var(self.schedule, name))
+        return layer
+
+    def _connect(self, l: int) -> Synapses:
+        equations = Equations(rules.synapses_equations(self.net, l))
+        below, above = rules.pathways(self.net, l)
+        synapses = Synapses(
+            self.layers[l - 1],
+            self.layers[l],
+            equations,
+            on_pre=below,
+            on_post=above,
+            on_event={"forward": "spike", "backward": "error", "learn": "learn"},
+            delay=dict.fromkeys((*below, *above), 0 * ms),
+            dtype=_dtypes(self.net, equations),
+            clock=self.clock,
+            namespace=dict(FUNCTIONS),
+            name=f"{self.name}_synapses_{l}",
+        )
+        if isinstance(self._device, RuntimeDevice):
+            # Connecting all to all is quick in NumPy; Cython would compile for it.
+            synapses.codeobj_class = NumpyCodeObject
+        synapses.connect()
+        synapses.codeobj_class = None
+        return synapses
+
+    # All parts run in the slot `thresholds`, in the order in which the wave reaches them. With a
+    # delay of zero a pathway receives and applies spikes in one go, so it fits into one dt.
+
+    def _block(self, group: NeuronGroup, code: str) -> None:
+        group.run_regularly(code, when="thresholds", order=next(self._wave))
+
+    def _event(self, layer: NeuronGroup, event: str, code: str | None = None) -> None:
+        layer.set_event_schedule(event, "thresholds", next(self._wave))
+        if code is not None:
+            layer.run_on_event(event, code, "thresholds", next(self._wave))
+
+    def _pathway(self, l: int, name: str) -> None:
+        if name in rules.pathways(self.net, l)[0] | rules.pathways(self.net, l)[1]:
+            pathway = getattr(self.synapses[l - 1], name)
+            pathway.when, pathway.order = "thresholds", next(self._wave)
+
+    def _deliver(
+        self, source: SpikeSource | None, target: NeuronGroup, variable: str, order: int
+    ) -> None:
+        name = f"{self.name}_{variable}"
+        self.contained_objects.append(deliver(name, source, target, variable, order))
+
+    def _set(self, values: Mapping[Place, Any]) -> None:
+        for (part, name), value in values.items():
+            setattr(self.parts[part], name, value)
+
+    def _read(self, place: Place) -> NDArray[Any]:
+        part, name = place
+        return np.asarray(getattr(self.parts[part], name)[:])
+
+    @property
+    def input_layer(self) -> NeuronGroup:
+        """Layer 0."""
+        return self.layers[0]
+
+    @property
+    def output_layer(self) -> NeuronGroup:
+        """Layer L."""
+        return self.layers[-1]
+
+    @property
+    def learning(self) -> bool:
+        """Whether steps with a target learn; to be read and set between runs.
+
+        During a run the variable ``schedule.learning`` does the same.
+        """
+        return bool(self.schedule.learning[0])
+
+    @learning.setter
+    def learning(self, value: bool) -> None:
+        self.schedule.learning = bool(value)
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The scores of the present sample, or of the last one, of shape (n_outputs,)."""
+        steps = max(1, int(self.schedule.steps_shown[0]))
+        return np.asarray(self.output_layer.summed_drive[:], np.float64) / steps
+
+    def checkpoint(self) -> Checkpoint:
+        """Return definition and learning state, to go on from on any back end.
+
+        Raises
+        ------
+        OverflowError
+            If a number may have left its range in a run of cpp_standalone.
+        """
+        self._check_device()
+        state = read_state(self.net, self._read)
+        if not isinstance(self._device, RuntimeDevice):
+            prove_range(self.net, state, read_seen(self.net, self._read))
+        return Checkpoint(self.net, state)
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples that have been closed since the start."""
+        return read_operations(self.net, self._read, self._seen_at_start)
+
+    def before_run(self, run_namespace: Any) -> None:
+        """Get ready for a run; called by Brian2."""
+        self._check_device()
+        self.schedule.dts_per_step = self._dts_per_step()
+        if isinstance(self._device, RuntimeDevice):
+            check_on_grid(self.net, read_state(self.net, self._read))
+            self._begin_proof()
+            self._before_run = [(array, array.copy()) for array in self.changing_arrays()]
+        else:
+            # The generated program has to know the pathways of contained synapses.
+            contained = [part for part in self.contained_objects if isinstance(part, Synapses)]
+            self._device.synapses |= set(contained)
+        super().before_run(run_namespace)
+
+    def after_run(self) -> None:
+        """Prove that the run was exact; called by Brian2."""
+        super().after_run()
+        if not isinstance(self._device, RuntimeDevice):
+            return
+        try:
+            state = read_state(self.net, self._read)
+            prove_range(self.net, state, read_seen(self.net, self._read))
+        except OverflowError:
+            for array, before in self._before_run:
+                array[:] = before
+            raise
+        finally:
+            self._before_run = []
+        self._warn_of_silence()
+
+    def _begin_proof(self) -> None:
+        for layer in self.layers:
+            for name in Seen._fields:
+                if name in layer.variables:
+                    setattr(layer, name, 0)
+
+    def changing_arrays(self) -> list[NDArray[Any]]:
+        """Return the arrays of all variables that a run may change, in runtime mode."""
+        return [
+            part.variables[name].get_value()
+            for part in self.parts.values()
+            for name, equation in part.equations.items()
+            if not {"linked", "constant"} & set(equation.flags)
+        ]
+
+    def _warn_of_silence(self) -> None:
+        shown = int(self.schedule.samples_shown[0])
+        if self._warned or shown < SILENT_SAMPLES:
+            return
+        for l, layer in enumerate(self.layers[:-1]):
+            if not np.any(layer.spikes_sent[:]):
+                self._warned = True
+                remedy = "larger input or input_scale" if l == 0 else "larger weights or more steps"
+                logger.warn(
+                    f"layer {l} of {self.name!r} has fired no spike in {shown} samples, so that "
+                    f"nothing reaches the layers above; it may need {remedy}",
+                    "silent_layer",
+                )
+                return
+
+    def _check_device(self) -> None:
+        device = get_device()
+        if device is not self._device or device.arrays is not self._device_arrays:
+            raise RuntimeError(
+                f"{self.name!r} belongs to a device that has been changed or reinitialised since "
+                "it was made; make it anew"
+            )
+
+    def _dts_per_step(self) -> int:
+        if self._step is None:
+            return 1
+        dt = self.clock.dt
+        allowed = f"a whole number of dt, which is {dt}"
+        if not have_same_dimensions(self._step, second) or np.ndim(self._step) != 0:
+            raise wrong_argument("step", allowed, repr(self._step))
+        ratio = float(self._step) / float(dt)
+        if not (round(ratio) >= 1 and abs(ratio - round(ratio)) < 1e-6):
+            raise wrong_argument("step", allowed, str(self._step))
+        return round(ratio)
+
+
+def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
+    if isinstance(net, Checkpoint):
+        if weights is not None or feedback is not None:
+            raise wrong_argument("weights and feedback", "None with a checkpoint", "matrices")
+        return net.state
+    if not isinstance(net, SpikingMLP):
+        raise wrong_argument("net", "a SpikingMLP or a Checkpoint", repr(net))
+    return initial_state(net, weights, feedback)
+
+
+def _dtypes(net: SpikingMLP, equations: Equations) -> dict[str, Any]:
+    # Whatever `prefs.core.default_float_dtype` says.
+    dtype = arithmetic_of(net).dtype
+    return {
+        name: dtype if name in VALUES else np.dtype(np.float64)
+        for name, equation in equations.items()
+        if equation.var_type == FLOAT
+    }

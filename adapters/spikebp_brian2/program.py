@@ -1,0 +1,73 @@
+"""What runs blocks of samples for the back end: the same for all of Brian2's targets."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins import Operations, SpikingMLP
+from spikebp_plugins.backends import Outcome
+from spikebp_plugins.batch import Batch
+from spikebp_plugins.state import LearningState
+
+#: Fields of a definition that change the generated code. All others are values of variables.
+STRUCTURE: Final = (
+    "layer_sizes",
+    "timing",
+    "input_coding",
+    "update",
+    "arithmetic",
+    "backward_init",
+    "feedback",
+)
+
+
+def structure_of(net: SpikingMLP) -> tuple[Any, ...]:
+    """Return what two definitions have in common if one program serves both."""
+    return tuple(getattr(net, name) for name in STRUCTURE)
+
+
+class Shown(NamedTuple):
+    """What a block of samples led to.
+
+    Attributes
+    ----------
+    state : LearningState
+        What has been learned now.
+    outcome : Outcome
+        Scores, and spikes and errors if asked for.
+    operations : Operations
+        The synaptic operations it took.
+    """
+
+    state: LearningState
+    outcome: Outcome
+    operations: Operations
+
+
+class Program(ABC):
+    """A network made of Brian2 objects, ready to show samples to any network of its structure."""
+
+    @abstractmethod
+    def show(self, state: LearningState, batch: Batch, record: bool) -> Shown:
+        """Show samples to the network of their definition, and learn from those with targets.
+
+        Raises
+        ------
+        OverflowError
+            If it cannot be proved that every number stayed in its range.
+        """
+
+    @abstractmethod
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to show in one run."""
+
+
+def real_targets(batch: Batch) -> NDArray[Any]:
+    """Return targets as reals, of shape (n_samples, 1 or n_steps, n_outputs); zeros for none."""
+    if batch.y is None:
+        return np.zeros((1, 1, batch.net.n_outputs))
+    return np.asarray(batch.targets(), np.float64)

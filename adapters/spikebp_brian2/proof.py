@@ -1,0 +1,117 @@
+r"""Proving that a run was exact.
+
+Brian2 computes with doubles, which hold every multiple of :math:`2^{-f}` below the limit
+:math:`2^{53-f}`. Potentials, drives and counts are checked at every step. For what lies between
+two checks, the partial sums over synapses, and for the weights a bound is found once the run is
+over, from the largest spike counts K and errors E of each unit and from the weights' travel V, the
+sum of the magnitudes of all changes of the weights of a unit:
+
+.. math::
+
+    |W_{ij}| \le M_{ij} = |W_{ij}^{end}| + V_i, \qquad
+    \Big|\sum_i k_i W_{ij}\Big| \le \sum_i K_i M_{ij}, \qquad
+    \Big|\sum_j e_j W_{ij}\Big| \le \sum_j E_j M_{ij}
+
+If all of them stay below the limit no sum, in whatever order, was ever rounded.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
+from spikebp_plugins.state import LearningState
+
+
+class Seen(NamedTuple):
+    """What a layer has seen in a run, by unit; zeros where it does not have the variable.
+
+    Attributes
+    ----------
+    overflows : ndarray
+        How many checks have failed.
+    most_spikes, most_errors : ndarray
+        The largest magnitudes of spikes and errors in one step.
+    weight_travel : ndarray
+        The sum of all changes of the weights that start here.
+    """
+
+    overflows: NDArray[Any]
+    most_spikes: NDArray[Any]
+    most_errors: NDArray[Any]
+    weight_travel: NDArray[Any]
+
+
+def prove_range(net: SpikingMLP, state: LearningState, seen: list[Seen]) -> None:
+    """Prove that no value left the range in a run.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    state : LearningState
+        The state at the end of the run.
+    seen : list of Seen
+        What layers 0..L have seen.
+
+    Raises
+    ------
+    OverflowError
+        If one did, or may have; the message names the layer.
+    """
+    arithmetic = arithmetic_of(net)
+    for l, layer in enumerate(seen):
+        if np.any(layer.overflows):
+            raise _overflow("a value", l, arithmetic.limit)
+    if not isinstance(arithmetic, FixedPoint):
+        return
+    for l in range(1, net.n_layers + 1):
+        below, above = seen[l - 1], seen[l]
+        travel = np.broadcast_to(below.weight_travel, net.layer_sizes[l - 1])
+        largest = np.abs(state.weights[l - 1]) + travel[:, np.newaxis]
+        if not np.all(largest < arithmetic.limit):
+            raise _overflow("a weight", l, arithmetic.limit)
+        if not np.all(below.most_spikes @ largest < arithmetic.limit / 2):
+            raise _overflow("a sum of drives", l, arithmetic.limit)
+        if l > 1:
+            backward = np.abs(state.feedback[l - 2].T) if state.feedback else largest
+            if not np.all(backward @ above.most_errors < arithmetic.limit / 2):
+                raise _overflow("a sum of errors", l - 1, arithmetic.limit)
+
+
+def check_on_grid(net: SpikingMLP, state: LearningState) -> None:
+    """Check values that a user may have written straight into arrays.
+
+    Raises
+    ------
+    ValueError
+        If one is off the grid.
+    OverflowError
+        If one is out of range.
+    """
+    arithmetic = arithmetic_of(net)
+    groups = (
+        ("weight", 1, state.weights),
+        ("backward_weight", 2, state.feedback),
+        ("backward_potential", 1, state.backward_potentials),
+    )
+    for name, first, arrays in groups:
+        for l, array in enumerate(arrays, first):
+            arithmetic.check(array, name.replace("_", " "), l)
+            off = np.flatnonzero(array != arithmetic.round(array))
+            if len(off):
+                raise ValueError(
+                    f"{name} of layer {l} must be a multiple of 2**-{net.fraction_bits}; "
+                    f"got {array.flat[off[0]]!r} (round it: np.rint(v * 2**f) / 2**f)"
+                )
+
+
+def _overflow(what: str, l: int, limit: float) -> OverflowError:
+    return OverflowError(
+        f"{what} of layer {l} may have left the range in this run: it must stay below {limit:.6g} "
+        "in magnitude, partial sums included"
+    )

@@ -1,0 +1,183 @@
+"""Running blocks in this process, with Brian2's targets `numpy` and `cython`."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from brian2 import Clock, Network, NetworkOperation, ms
+from brian2.devices.device import runtime_device
+from numpy.typing import NDArray
+
+from spikebp_brian2.group import SpikingMLPGroup
+from spikebp_brian2.program import Program, Shown, real_targets, structure_of
+from spikebp_brian2.variables import Place, Read, constants, learned, read_operations, read_state
+from spikebp_brian2.world import borrowed
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.backends import Outcome, Recording
+from spikebp_plugins.batch import Batch
+from spikebp_plugins.state import LearningState
+
+#: Steps in one run: a few seconds, beside which getting ready (0.2 s) is little.
+STEPS_PER_RUN: Final = {"numpy": 5_000, "cython": 20_000}
+
+
+#: Programs that are kept for the next network of their structure.
+IDLE_PROGRAMS: Final = 4
+
+
+class RuntimeProgram(Program):
+    """The objects in a network of their own, with Python functions that deal out samples.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        A definition of the structure.
+    target : {"numpy", "cython"}
+        Brian2's code generation target.
+    """
+
+    def __init__(self, net: SpikingMLP, target: str) -> None:
+        self._net, self._target = net, target
+        # Made for the first run: Brian2 warns of objects that were never in one.
+        self._network: Network | None = None
+
+    def _prepared(self) -> Network:
+        with self._borrowed():
+            clock = Clock(dt=1 * ms, name="spikebp_clock")
+            self._group = SpikingMLPGroup(
+                self._net, target=np.zeros(self._net.n_outputs), clock=clock, name="spikebp"
+            )
+            self._presentation = Presentation(self._net, self._array)
+            deal = NetworkOperation(
+                self._presentation.deal_out, clock=clock, when="start", name="spikebp_deal"
+            )
+            note = NetworkOperation(
+                self._presentation.take_note, clock=clock, when="end", name="spikebp_note"
+            )
+            return Network(self._group, deal, note, name="spikebp_network")
+
+    def show(self, state: LearningState, batch: Batch, record: bool) -> Shown:
+        """Show samples, and learn from those with targets."""
+        # A run that was interrupted in the middle of a step leaves nothing to go on from.
+        network, self._network = self._network or self._prepared(), None
+        for array in self._group.changing_arrays():
+            array[...] = 0
+        for place, values in (constants(batch.net) | learned(state)).items():
+            self._array(place)[:] = values
+        schedule = self._group.schedule
+        schedule.steps_per_sample = batch.n_steps
+        schedule.learning = batch.y is not None
+        schedule.sample_over = True
+        self._presentation.begin(batch, record)
+        # What leaves the range may overflow a double on the way; the proof finds it.
+        with self._borrowed(), np.errstate(over="ignore", invalid="ignore"):
+            try:
+                network.run(len(batch) * batch.n_steps * ms, namespace={})
+            except OverflowError:
+                self._network = network
+                raise
+        self._network = network
+        return Shown(
+            read_state(batch.net, self._array),
+            self._presentation.outcome(),
+            read_operations(batch.net, self._array, state.samples_seen),
+        )
+
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to show in one run."""
+        return max(1, STEPS_PER_RUN[self._target] // n_steps)
+
+    def _array(self, place: Place) -> NDArray[Any]:
+        part, name = place
+        array: NDArray[Any] = self._group.parts[part].variables[name].get_value()
+        return array
+
+    def _borrowed(self) -> Any:
+        return borrowed(runtime_device, {"codegen.target": self._target})
+
+
+class Presentation:
+    """Deals out the samples of a block step by step, and takes down what comes of them.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    array : callable
+        Returns the array of a variable.
+    """
+
+    def __init__(self, net: SpikingMLP, array: Read) -> None:
+        layers = [f"layer_{l}" for l in range(net.n_layers + 1)]
+        self._input = array((layers[0], "input_value"))
+        self._target = array((layers[-1], "target_value"))
+        self._drive = array((layers[-1], "summed_drive"))
+        self._spikes = [array((layer, "spike_count")) for layer in layers]
+        self._errors = [array((layer, "error")) for layer in layers[1:]]
+
+    def begin(self, batch: Batch, record: bool) -> None:
+        """Get ready for a block."""
+        self._batch = batch
+        self._targets = real_targets(batch)
+        self._step = 0
+        steps = (len(batch), batch.n_steps)
+        self._drives = np.empty((*steps, len(self._drive)) if record else (0, 0, 0))
+        self._last_drives = np.empty((len(batch), len(self._drive)))
+        recorded = [*self._spikes, *self._errors] if record else []
+        self._records = [(array, np.empty((*steps, len(array)), np.int64)) for array in recorded]
+
+    def deal_out(self) -> None:
+        """Put input and target of the coming step in place."""
+        sample, step = divmod(self._step, self._batch.n_steps)
+        x = self._batch.x[sample]
+        if step == 0 or x.ndim == 2:
+            self._input[:] = x if x.ndim == 1 else x[step]
+        if self._batch.y is not None:
+            y = self._targets[sample]
+            self._target[:] = y[step % len(y)]
+
+    def take_note(self) -> None:
+        """Take down what the step has led to."""
+        sample, step = divmod(self._step, self._batch.n_steps)
+        for array, record in self._records:
+            record[sample, step] = array
+        if len(self._drives):
+            self._drives[sample, step] = self._drive
+        if step == self._batch.n_steps - 1:
+            self._last_drives[sample] = self._drive
+        self._step += 1
+
+    def outcome(self) -> Outcome:
+        """Return scores, and spikes and errors if they were asked for."""
+        n_steps = self._batch.n_steps
+        scores = self._last_drives / n_steps
+        if not self._records:
+            return Outcome(scores, None)
+        records = [record for _, record in self._records]
+        spikes, errors = records[: len(self._spikes)], records[len(self._spikes) :]
+        step_scores = self._drives / np.arange(1, n_steps + 1)[:, np.newaxis]
+        learned = self._batch.y is not None
+        return Outcome(scores, Recording(spikes, [None, *errors] if learned else None, step_scores))
+
+
+_idle: dict[Any, list[RuntimeProgram]] = {}
+
+
+def take_program(net: SpikingMLP, target: str) -> RuntimeProgram:
+    """Return a program for a definition: one that was given back, or a new one.
+
+    Brian2 takes seconds to prepare code, even code that it has compiled before.
+    """
+    waiting = _idle.get((target, structure_of(net)))
+    return waiting.pop() if waiting else RuntimeProgram(net, target)
+
+
+def give_back(program: RuntimeProgram, net: SpikingMLP, target: str) -> None:
+    """Keep a program for the next network of its structure."""
+    _idle.setdefault((target, structure_of(net)), []).append(program)
+    while sum(map(len, _idle.values())) > IDLE_PROGRAMS:
+        oldest = next(iter(_idle))
+        _idle[oldest].pop(0)
+        if not _idle[oldest]:
+            del _idle[oldest]

@@ -1,0 +1,67 @@
+// Samples for a compiled program, read from a file when it starts.
+//
+// A file holds five 64-bit integers (bytes per value, samples, rows per sample, units, steps per
+// sample), then for values of one byte a table of 256 doubles, then the values: doubles, or bytes
+// that stand for an entry of the table. A sample with one row shows it at every step, and after
+// the last sample comes the first.
+#ifndef SPIKEBP_SAMPLES_H
+#define SPIKEBP_SAMPLES_H
+
+#include <cstdint>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <vector>
+
+class SpikebpSamples {
+  public:
+    explicit SpikebpSamples(const char *variable) {
+        const char *path = std::getenv(variable);
+        std::ifstream file(path ? path : "", std::ios::binary);
+        file.read(reinterpret_cast<char *>(header), sizeof(header));
+        if (header[0] == 1)
+            file.read(reinterpret_cast<char *>(table), sizeof(table));
+        data.resize(header[0] * header[1] * header[2] * header[3]);
+        file.read(data.data(), data.size());
+        if (!file) {
+            std::cerr << "cannot read the samples named by " << variable << std::endl;
+            std::exit(2);
+        }
+    }
+
+    int64_t n_steps() const { return header[1] * header[4]; }
+
+    double value(int64_t timestep, int unit) const {
+        int64_t sample = timestep / header[4] % header[1], rows = header[2];
+        int64_t row = sample * rows + (rows == 1 ? 0 : timestep % header[4]);
+        int64_t index = row * header[3] + unit;
+        if (header[0] == 1)
+            return table[static_cast<unsigned char>(data[index])];
+        return reinterpret_cast<const double *>(data.data())[index];
+    }
+
+  private:
+    int64_t header[5];
+    double table[256];
+    std::vector<char> data;
+};
+
+inline SpikebpSamples &spikebp_inputs() {
+    static SpikebpSamples samples("SPIKEBP_INPUTS");
+    return samples;
+}
+
+inline SpikebpSamples &spikebp_targets() {
+    static SpikebpSamples samples("SPIKEBP_TARGETS");
+    return samples;
+}
+
+static inline double spikebp_shown_input(int64_t timestep, int unit) {
+    return spikebp_inputs().value(timestep, unit);
+}
+
+static inline double spikebp_shown_target(int64_t timestep, int unit) {
+    return spikebp_targets().value(timestep, unit);
+}
+
+#endif

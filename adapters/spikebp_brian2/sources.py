@@ -1,0 +1,103 @@
+"""How input, targets and labels arrive: as values, expressions, or spikes of another group."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from brian2 import NeuronGroup, Synapses, TimedArray, ms
+from brian2.core.spikesource import SpikeSource
+from numpy.typing import NDArray
+
+from spikebp_plugins.errors import wrong_argument
+
+
+class Source(NamedTuple):
+    """Where values come from.
+
+    Attributes
+    ----------
+    code : str or None
+        An expression to evaluate at every dt.
+    values : ndarray or None
+        Values that stay until the user sets others.
+    spikes : SpikeSource or None
+        A group whose spikes count.
+    namespace : dict
+        What the expression refers to.
+    """
+
+    code: str | None = None
+    values: NDArray[np.float64] | None = None
+    spikes: SpikeSource | None = None
+    namespace: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default, never changed)
+
+
+def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> Source:
+    """Return what an argument stands for.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name.
+    given : None, str, TimedArray, SpikeSource or array-like
+        What the user gave.
+    n_units : int
+        The units that receive it.
+    shared : bool, default=False
+        Whether a TimedArray has one value for each time instead of one for each unit.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or of the wrong size.
+    """
+    if given is None:
+        return Source()
+    if isinstance(given, str):
+        return Source(code=given)
+    if isinstance(given, TimedArray):
+        return _timed(name, given, n_units, shared)
+    if isinstance(given, SpikeSource):
+        if shared:
+            raise wrong_argument(name, "a number, an expression or a TimedArray", repr(given))
+        if len(given) != n_units:
+            came = f"{type(given).__name__} {given.name!r} of {len(given)}"
+            raise wrong_argument(name, f"a group of {n_units} units", came)
+        return Source(spikes=given)
+    try:
+        values = np.broadcast_to(np.asarray(given, np.float64), n_units).copy()
+    except (TypeError, ValueError):
+        values = np.array([np.nan])
+    if not np.isfinite(values).all():
+        allowed = f"an expression, a TimedArray, a group that spikes, or {n_units} finite numbers"
+        raise wrong_argument(name, allowed, repr(given))
+    return Source(values=values)
+
+
+def _timed(name: str, array: TimedArray, n_units: int, shared: bool) -> Source:
+    shape = array.values.shape
+    if shared:
+        fits, allowed = len(shape) == 1, "one-dimensional"
+    else:
+        fits, allowed = len(shape) == 2 and shape[1] == n_units, f"of shape (n, {n_units})"
+    if not fits:
+        raise wrong_argument(name, f"a TimedArray {allowed}", f"one of shape {shape}")
+    presented = f"presented_{name}"
+    indices = "t" if shared else "t, i"
+    return Source(code=f"{presented}({indices})", namespace={presented: array})
+
+
+def deliver(name: str, source: SpikeSource, target: NeuronGroup, variable: str, order: int) -> Any:
+    """Return synapses that add 1 to a variable of `target` for each spike of `source`.
+
+    Unit i of the source reaches unit i of the target, or all of them its only unit. Spikes that
+    the source finds before `order` of slot ``thresholds``, as groups do by default, arrive in the
+    same dt; others arrive in the next.
+    """
+    synapses = Synapses(
+        source, target, on_pre=f"{variable}_post += 1", delay=0 * ms, clock=source.clock, name=name
+    )
+    synapses.pre.when, synapses.pre.order = "thresholds", order
+    synapses.connect(j="i" if len(target) == len(source) else "0")
+    return synapses

@@ -1,0 +1,164 @@
+"""Running blocks in compiled programs: Brian2's target `cpp_standalone`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_brian2.build import GROUP, MANIFEST, RECORDING_VARIABLE, STEP, built_program
+from spikebp_brian2.program import Program, Shown, real_targets
+from spikebp_brian2.proof import prove_range
+from spikebp_brian2.variables import (
+    Place,
+    constants,
+    learned,
+    read_operations,
+    read_seen,
+    read_state,
+)
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.backends import Outcome, Recording
+from spikebp_plugins.batch import Batch
+from spikebp_plugins.state import LearningState
+
+EVERY_BYTE: Final = np.arange(256, dtype=np.uint8)
+
+
+class StandaloneProgram(Program):
+    """A compiled program, run once for each block.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        A definition of the structure.
+    """
+
+    def __init__(self, net: SpikingMLP) -> None:
+        self._folder = built_program(net)
+        self._manifest = json.loads((self._folder / MANIFEST).read_text(encoding="utf-8"))
+
+    def show(self, state: LearningState, batch: Batch, record: bool) -> Shown:
+        """Show samples, and learn from those with targets."""
+        with tempfile.TemporaryDirectory(prefix="spikebp-brian2-") as name:
+            results = Path(name)
+            self._run(results, state, batch, record)
+
+            def read(place: Place) -> NDArray[Any]:
+                return self._results(results, "group", ".".join(place))
+
+            after = read_state(batch.net, read)
+            prove_range(batch.net, after, read_seen(batch.net, read))
+            return Shown(
+                after,
+                self._outcome(results, batch, record),
+                read_operations(batch.net, read, state.samples_seen),
+            )
+
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to show in one run: all of them."""
+        return sys.maxsize
+
+    def _run(self, folder: Path, state: LearningState, batch: Batch, record: bool) -> None:
+        arguments: dict[Place, Any] = {
+            **constants(batch.net),
+            **learned(state),
+            ("schedule", "steps_per_sample"): batch.n_steps,
+            ("schedule", "learning"): batch.y is not None,
+        }
+        values = []
+        for (part, name), value in arguments.items():
+            if isinstance(value, np.ndarray):
+                path = folder / f"{part}_{name}"
+                np.ascontiguousarray(value).tofile(path)
+                value = path
+            values.append(f"{GROUP}_{part}.{name}={value}")
+        environment = dict(os.environ)
+        for variable, array in (("INPUTS", inputs(batch)), ("TARGETS", real_targets(batch))):
+            path = folder / variable
+            write_samples(path, array, batch.n_steps)
+            environment[f"SPIKEBP_{variable}"] = str(path)
+        environment.pop(RECORDING_VARIABLE, None)
+        if record:
+            environment[RECORDING_VARIABLE] = "1"
+        program = self._folder / ("main.exe" if os.name == "nt" else "main")
+        done = subprocess.run(
+            [str(program), "--results_dir", f"{folder}{os.sep}", *values],
+            cwd=self._folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(
+                f"the program that Brian2 generated ended with code {done.returncode}: "
+                f"{done.stderr.strip() or done.stdout.strip()}"
+            )
+
+    def _results(self, folder: Path, group: str, key: str) -> NDArray[Any]:
+        entry = self._manifest[group][key]
+        return np.fromfile(folder / entry["file"], np.dtype(entry["dtype"]))
+
+    def _outcome(self, folder: Path, batch: Batch, record: bool) -> Outcome:
+        net, n_steps = batch.net, batch.n_steps
+
+        def drives(monitor: str) -> NDArray[np.float64]:
+            values = self._results(folder, "monitors", f"{monitor}.summed_drive")
+            return values.reshape(len(batch), -1, net.n_outputs).astype(np.float64)
+
+        scores = drives("ends")[:, 0] / n_steps
+        if not record:
+            return Outcome(scores, None)
+
+        def counts(kind: str, variable: str, l: int) -> NDArray[np.int64]:
+            found = np.zeros((len(batch) * n_steps, net.layer_sizes[l]), np.int64)
+            monitor = f"{kind}_{l}"
+            t, i, value = (
+                self._results(folder, "monitors", f"{monitor}.{name}")
+                for name in ("t", "i", variable)
+            )
+            found[np.rint(t / STEP).astype(np.int64), i] = value
+            return found.reshape(len(batch), n_steps, -1)
+
+        layers = range(net.n_layers + 1)
+        errors = [None, *(counts("errors", "error", l) for l in layers[1:])]
+        recording = Recording(
+            spikes=[counts("spikes", "spike_count", l) for l in layers],
+            errors=None if batch.y is None else errors,
+            step_scores=drives("drive") / np.arange(1, n_steps + 1)[:, np.newaxis],
+        )
+        return Outcome(scores, recording)
+
+
+def inputs(batch: Batch) -> NDArray[Any]:
+    """Return samples of shape (n_samples, 1 or n_steps, n_inputs); 8-bit ones stay 8-bit."""
+    x = batch.x if batch.x.ndim == 3 else batch.x[:, np.newaxis]
+    return x if x.dtype.itemsize == 1 else np.asarray(x, np.float64)
+
+
+def write_samples(path: Path, samples: NDArray[Any], n_steps: int) -> None:
+    """Write samples as ``samples.h`` reads them.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    samples : ndarray of shape (n_samples, n_rows, n_units)
+        Doubles, or integers of 8 bits.
+    n_steps : int
+        Steps for which each is shown.
+    """
+    with path.open("wb") as file:
+        np.array([samples.dtype.itemsize, *samples.shape, n_steps], np.int64).tofile(file)
+        if samples.dtype.itemsize == 1:
+            EVERY_BYTE.view(samples.dtype).astype(np.float64).tofile(file)
+        np.ascontiguousarray(samples).tofile(file)
