@@ -61,6 +61,7 @@ class RuntimeProgram(Program):
         """Show samples, and learn from those with targets."""
         # A run that was interrupted in the middle of a step leaves nothing to go on from.
         network, self._network = self._network or self._prepared(), None
+        self._group.net = batch.net
         for array in self._group.changing_arrays():
             array[...] = 0
         for place, values in (constants(batch.net) | learned(state)).items():
