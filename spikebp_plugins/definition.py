@@ -28,6 +28,13 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
 RATE_TOLERANCE: Final = 0.01
 
+#: The smallest and the largest normal number of each floating-point type. Not from np.finfo, which
+#: warns once any library has switched off subnormal numbers, as code compiled for speed does.
+NORMAL_NUMBERS: Final = {
+    "float64": (2.0**-1022, (2 - 2.0**-52) * 2.0**1023),
+    "float32": (2.0**-126, (2 - 2.0**-23) * 2.0**127),
+}
+
 #: Counts over a sample stay exact for any number of steps that can be run.
 LARGEST_N_STEPS: Final = 2**31 - 1
 
@@ -145,8 +152,8 @@ class SpikingMLP:
         return bits
 
     def _check_rate_is_a_number(self) -> None:
-        limits = np.finfo(self.arithmetic)
-        if not float(limits.tiny) <= self._real_rate <= float(limits.max):
+        smallest, largest = NORMAL_NUMBERS[self.arithmetic]
+        if not smallest <= self._real_rate <= largest:
             allowed = f"such that learning_rate / n_steps**2 is a {self.arithmetic} above zero"
             raise wrong_argument("learning_rate", allowed, repr(self.learning_rate))
 

@@ -196,9 +196,16 @@ class Simulator:
         show = engine.predict if batch.y is None else engine.train
         outcomes: list[Outcome] = []
         with progress_bar(len(batch), batch.y is not None, progress) as bar:
+            done = 0
+
+            def report(shown: int) -> None:
+                bar.update(done + shown - bar.n)
+
+            engine.report = report
             for block in batch.blocks(engine.block_size(batch.n_steps)):
                 outcomes.append(show(block, record))
-                bar.update(len(block))
+                report(len(block))
+                done += len(block)
         scores, recording = joined(outcomes) if outcomes else _of_no_samples(batch)
         if not record or recording is None:
             return scores

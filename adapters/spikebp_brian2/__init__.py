@@ -1,4 +1,15 @@
-"""The network as native Brian2 objects, and a back end made of them."""
+"""The network as native Brian2 objects, and a back end made of them.
+
+`SpikingMLPGroup` goes into a script of yours; ``Simulator(net, backend="brian2")`` needs no script.
+The variables of the objects are those of :mod:`spikebp_brian2.rules`.
+"""
+
+try:
+    import brian2 as _brian2  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "spikebp_brian2 needs Brian2; install it with: pip install 'spikebp-plugins[brian2]'"
+    ) from error
 
 from spikebp_brian2.group import SpikingMLPGroup
 

@@ -74,7 +74,7 @@ class Brian2Backend(Backend):
     def _show(self, batch: Batch, record: bool) -> Outcome:
         state, operations = self._so_far
         try:
-            shown = self._program.show(state, batch, record)
+            shown = self._program.show(state, batch, record, self.report)
         except OverflowError:
             return self._by_core(batch, record)
         self._so_far = (

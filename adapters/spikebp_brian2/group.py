@@ -186,7 +186,7 @@ class SpikingMLPGroup(BrianObject):
         self._by_label = target is None
         self._seen_at_start = state.samples_seen
         self._before_run: list[tuple[Any, NDArray[Any]]] = []
-        self._warned = False
+        self._warned = self._checks_itself = False
         self._wave = count(order)
         self._build(given, sample_end)
         self._set(constants(self.net))
@@ -361,6 +361,7 @@ class SpikingMLPGroup(BrianObject):
         self._check_device()
         state = read_state(self.net, self._read)
         if not isinstance(self._device, RuntimeDevice):
+            check_on_grid(self.net, state)
             prove_range(self.net, state, read_seen(self.net, self._read))
         return Checkpoint(self.net, state)
 
@@ -381,6 +382,9 @@ class SpikingMLPGroup(BrianObject):
             # The generated program has to know the pathways of contained synapses.
             contained = [part for part in self.contained_objects if isinstance(part, Synapses)]
             self._device.synapses |= set(contained)
+            if not self._checks_itself:
+                self._device.insert_code("before_network_run", self._check_in_program())
+                self._checks_itself = True
         super().before_run(run_namespace)
 
     def after_run(self) -> None:
@@ -398,6 +402,24 @@ class SpikingMLPGroup(BrianObject):
         finally:
             self._before_run = []
         self._warn_of_silence()
+
+    def _check_in_program(self) -> str:
+        """Return C++ that does what `check_on_grid` does, where only the program has values."""
+        units = constants(self.net)["layer_0", "units_per_one"]
+        limit = arithmetic_of(self.net).limit
+        off_grid = " || rint(value * units) != value * units" if self.net.fraction_bits else ""
+        checks = []
+        for synapses in self.synapses:
+            for name in {"weight", "backward_weight"} & set(synapses.variables):
+                array = self._device.get_array_name(synapses.variables[name], False)
+                checks.append(f"""
+                for (const double value : {array})
+                    if (!(fabs(value) < limit){off_grid}) {{
+                        std::cerr << "{synapses.name}.{name} must hold multiples of 1/" << units
+                                  << " below " << limit << "; got " << value << std::endl;
+                        return 2;
+                    }}""")
+        return f"{{ const double units = {units!r}, limit = {limit!r}; {''.join(checks)} }}"
 
     def _begin_proof(self) -> None:
         for layer in self.layers:

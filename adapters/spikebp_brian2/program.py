@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -52,8 +53,21 @@ class Program(ABC):
     """A network made of Brian2 objects, ready to show samples to any network of its structure."""
 
     @abstractmethod
-    def show(self, state: LearningState, batch: Batch, record: bool) -> Shown:
+    def show(
+        self, state: LearningState, batch: Batch, record: bool, report: Callable[[int], None]
+    ) -> Shown:
         """Show samples to the network of their definition, and learn from those with targets.
+
+        Parameters
+        ----------
+        state : LearningState
+            What to start from.
+        batch : Batch
+            The samples.
+        record : bool
+            Whether to return every spike and error.
+        report : callable
+            Takes the number of samples shown so far, now and then.
 
         Raises
         ------

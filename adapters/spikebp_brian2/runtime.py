@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -57,7 +58,9 @@ class RuntimeProgram(Program):
             )
             return Network(self._group, deal, note, name="spikebp_network")
 
-    def show(self, state: LearningState, batch: Batch, record: bool) -> Shown:
+    def show(
+        self, state: LearningState, batch: Batch, record: bool, report: Callable[[int], None]
+    ) -> Shown:
         """Show samples, and learn from those with targets."""
         # A run that was interrupted in the middle of a step leaves nothing to go on from.
         network, self._network = self._network or self._prepared(), None

@@ -3,7 +3,7 @@
 // A file holds five 64-bit integers (bytes per value, samples, rows per sample, units, steps per
 // sample), then for values of one byte a table of 256 doubles, then the values: doubles, or bytes
 // that stand for an entry of the table. A sample with one row shows it at every step, and after
-// the last sample comes the first.
+// the last sample comes the first. How many samples have been shown is printed now and then.
 #ifndef SPIKEBP_SAMPLES_H
 #define SPIKEBP_SAMPLES_H
 
@@ -15,7 +15,7 @@
 
 class SpikebpSamples {
   public:
-    explicit SpikebpSamples(const char *variable) {
+    explicit SpikebpSamples(const char *variable, bool reports) : reports(reports) {
         const char *path = std::getenv(variable);
         std::ifstream file(path ? path : "", std::ios::binary);
         file.read(reinterpret_cast<char *>(header), sizeof(header));
@@ -35,24 +35,28 @@ class SpikebpSamples {
         int64_t sample = timestep / header[4] % header[1], rows = header[2];
         int64_t row = sample * rows + (rows == 1 ? 0 : timestep % header[4]);
         int64_t index = row * header[3] + unit;
+        if (reports && unit == 0 && timestep % (header[4] * SAMPLES_PER_REPORT) == 0)
+            std::cout << sample << std::endl;
         if (header[0] == 1)
             return table[static_cast<unsigned char>(data[index])];
         return reinterpret_cast<const double *>(data.data())[index];
     }
 
   private:
+    static const int64_t SAMPLES_PER_REPORT = 500;
+    const bool reports;
     int64_t header[5];
     double table[256];
     std::vector<char> data;
 };
 
 inline SpikebpSamples &spikebp_inputs() {
-    static SpikebpSamples samples("SPIKEBP_INPUTS");
+    static SpikebpSamples samples("SPIKEBP_INPUTS", true);
     return samples;
 }
 
 inline SpikebpSamples &spikebp_targets() {
-    static SpikebpSamples samples("SPIKEBP_TARGETS");
+    static SpikebpSamples samples("SPIKEBP_TARGETS", false);
     return samples;
 }
 

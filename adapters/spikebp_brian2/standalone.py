@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,11 +46,13 @@ class StandaloneProgram(Program):
         self._folder = built_program(net)
         self._manifest = json.loads((self._folder / MANIFEST).read_text(encoding="utf-8"))
 
-    def show(self, state: LearningState, batch: Batch, record: bool) -> Shown:
+    def show(
+        self, state: LearningState, batch: Batch, record: bool, report: Callable[[int], None]
+    ) -> Shown:
         """Show samples, and learn from those with targets."""
         with tempfile.TemporaryDirectory(prefix="spikebp-brian2-") as name:
             results = Path(name)
-            self._run(results, state, batch, record)
+            self._run(results, state, batch, record, report)
 
             def read(place: Place) -> NDArray[Any]:
                 return self._results(results, "group", ".".join(place))
@@ -66,7 +69,14 @@ class StandaloneProgram(Program):
         """Return how many samples to show in one run: all of them."""
         return sys.maxsize
 
-    def _run(self, folder: Path, state: LearningState, batch: Batch, record: bool) -> None:
+    def _run(
+        self,
+        folder: Path,
+        state: LearningState,
+        batch: Batch,
+        record: bool,
+        report: Callable[[int], None],
+    ) -> None:
         arguments: dict[Place, Any] = {
             **constants(batch.net),
             **learned(state),
@@ -89,19 +99,29 @@ class StandaloneProgram(Program):
         if record:
             environment[RECORDING_VARIABLE] = "1"
         program = self._folder / ("main.exe" if os.name == "nt" else "main")
-        done = subprocess.run(
-            [str(program), "--results_dir", f"{folder}{os.sep}", *values],
-            cwd=self._folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
+        errors = folder / "errors"
+        with (
+            errors.open("w", encoding="utf-8") as stderr,
+            subprocess.Popen(
+                [str(program), "--results_dir", f"{folder}{os.sep}", *values],
+                cwd=self._folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            ) as process,
+        ):
+            try:
+                for line in process.stdout or ():
+                    report(int(line))
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode != 0:
             raise RuntimeError(
-                f"the program that Brian2 generated ended with code {done.returncode}: "
-                f"{done.stderr.strip() or done.stdout.strip()}"
+                f"the program that Brian2 generated ended with code {process.returncode}: "
+                f"{errors.read_text(encoding='utf-8').strip()}"
             )
 
     def _results(self, folder: Path, group: str, key: str) -> NDArray[Any]:

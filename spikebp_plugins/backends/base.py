@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -129,6 +129,8 @@ class Backend(ABC):
 
     def __init__(self, net: SpikingMLP, state: LearningState) -> None:
         self.net = net
+        #: To be called with the samples shown so far by a back end whose blocks take long.
+        self.report: Callable[[int], None] = _report_nothing
 
     @classmethod
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
@@ -167,6 +169,10 @@ class Backend(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Release what the engine holds; called once."""
+
+
+def _report_nothing(shown: int) -> None:
+    pass
 
 
 def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+"""The native objects in a user's own script, in cpp_standalone."""
+
+import shutil
+
+import numpy as np
+import pytest
+from brian2 import (
+    EventMonitor,
+    Network,
+    PoissonGroup,
+    SpikeMonitor,
+    StateMonitor,
+    device,
+    ms,
+    run,
+    set_device,
+)
+from spikebp_brian2 import SpikingMLPGroup
+
+from spikebp_plugins import Simulator
+from tests.with_brian2.conftest import N_SAMPLES, NET
+from tests.with_brian2.test_native import DT, SAMPLE, counted, shown
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("g++") is None or shutil.which("make") is None,
+    reason="cpp_standalone needs g++ and make",
+)
+
+
+def test_a_script_with_monitors_learns_what_the_reference_learns(experiment, tmp_path):
+    set_device("cpp_standalone", directory=str(tmp_path / "program"))
+    mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
+    spikes = SpikeMonitor(mlp.layers[1], variables=["spike_count"])
+    errors = EventMonitor(mlp.layers[1], "error", variables=["error"])
+    drive = StateMonitor(mlp.output_layer, "summed_drive", record=True, when="end")
+    run(N_SAMPLES * SAMPLE)
+
+    experiment.assert_learned_by(mlp)
+    assert mlp.operations == experiment.operations
+    assert np.array_equal(mlp.scores, experiment.trace.scores[-1])
+    n_steps = NET.n_steps
+    assert np.array_equal(counted(spikes, "spike_count", 8, n_steps), experiment.trace.spikes[1])
+    assert np.array_equal(counted(errors, "error", 8, n_steps), experiment.trace.errors[1])
+    scores = drive.summed_drive.T.reshape(N_SAMPLES, n_steps, -1)
+    steps = np.arange(1, n_steps + 1)[:, np.newaxis]
+    assert np.array_equal(scores / steps, experiment.trace.step_scores)
+
+    device.reinit()
+    device.activate()
+    with pytest.raises(RuntimeError, match="belongs to a device that has been changed or reinit"):
+        mlp.checkpoint()
+    with pytest.raises(Exception, match=r"spikingmlp|preparing an object"):
+        Network(mlp).run(DT)
+
+
+def test_one_program_serves_many_runs(experiment, tmp_path):
+    set_device("cpp_standalone", build_on_run=False)
+    mlp = SpikingMLPGroup(NET, experiment.weights, step=3 * DT, **shown(experiment, 3 * DT))
+    source = PoissonGroup(5, rates="100*Hz")  # with objects of the user's beside it
+    Network(mlp, source).run(3 * N_SAMPLES * SAMPLE)
+    device.build(directory=str(tmp_path / "program"), run=False)
+
+    device.run()
+    experiment.assert_learned_by(mlp)
+
+    device.run(run_args={mlp.schedule.learning: False})
+    state = mlp.checkpoint().state
+    assert state.samples_seen == 0
+    with Simulator(NET, "reference", experiment.weights) as sim:
+        for found, expected in zip(state.weights, sim.weights, strict=True):
+            assert np.array_equal(found, expected)
+        assert np.array_equal(mlp.scores, sim.predict(experiment.x)[-1])
+
+    # A second epoch, from what the first has learned.
+    second = {mlp.schedule.samples_seen: np.array([N_SAMPLES])}
+    for synapses, matrix in zip(mlp.synapses, experiment.end.weights, strict=True):
+        second[synapses.weight] = matrix.ravel()
+    for layer, psi in zip(mlp.layers[1:-1], experiment.end.backward_potentials, strict=True):
+        second[layer.backward_potential] = psi
+    device.run(run_args=second)
+    with Simulator(NET, "reference", experiment.weights) as sim:
+        sim.train(np.tile(experiment.x, (2, 1)), np.tile(experiment.y, 2))
+        for found, expected in zip(mlp.checkpoint().state.weights, sim.weights, strict=True):
+            assert np.array_equal(found, expected)
+
+    device.run(run_args={mlp.synapses[0].weight: np.full(72, 0.1)})
+    with pytest.raises(ValueError, match="weight of layer 1 must be a multiple of 2"):
+        mlp.checkpoint()
+    device.run(run_args={mlp.synapses[0].weight: np.full(72, 2.0**40)})
+    with pytest.raises(OverflowError, match="of layer 2 must stay below"):
+        mlp.checkpoint()
+
+
+def test_values_off_the_grid_are_found_before_the_run(experiment, tmp_path, capfd):
+    set_device("cpp_standalone", directory=str(tmp_path / "program"))
+    mlp = SpikingMLPGroup(NET, experiment.weights, name="mine", **shown(experiment))
+    mlp.synapses[1].weight = "0.1*i"
+    with pytest.raises(RuntimeError, match="Project run failed"):
+        run(10 * ms)
+    assert "mine_synapses_2.weight must hold multiples of 1/4096" in capfd.readouterr().err
