@@ -103,23 +103,23 @@ def settled_target(target: str) -> str:
     missing = missing_tool(target)
     if target == "auto":
         if missing is not None:
-            logger.warning("target='auto' takes numpy, which is slower: there is no %s", missing)
+            logger.warning("target='auto' takes numpy, which is slower: no %r on the PATH", missing)
         return "numpy" if missing is not None else "cython"
     if missing is not None:
         raise RuntimeError(
-            f"target {target!r} of back end 'brian2' needs {missing}, which is not on the PATH; "
-            "install it, or use target='numpy'"
+            f"target {target!r} of back end 'brian2' needs the program {missing!r}, which is "
+            "not on the PATH; install it, or use target='numpy'"
         )
     return target
 
 
 def missing_tool(target: str) -> str | None:
-    """Return what a target lacks on this machine, or None."""
+    """Return the program that a target lacks on this machine, or None."""
     if target == "numpy" or os.name == "nt":
         # On Windows Brian2 looks for the compiler itself, and says so if there is none.
         return None
     compiler = os.environ.get("CXX", "c++" if target != "cpp_standalone" else "g++").split()[0]
     for tool in (compiler, "make") if target == "cpp_standalone" else (compiler,):
         if shutil.which(tool) is None:
-            return f"the program {tool!r}"
+            return tool
     return None

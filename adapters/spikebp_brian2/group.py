@@ -405,21 +405,29 @@ class SpikingMLPGroup(BrianObject):
 
     def _check_in_program(self) -> str:
         """Return C++ that does what `check_on_grid` does, where only the program has values."""
-        units = constants(self.net)["layer_0", "units_per_one"]
-        limit = arithmetic_of(self.net).limit
-        off_grid = " || rint(value * units) != value * units" if self.net.fraction_bits else ""
-        checks = []
-        for synapses in self.synapses:
-            for name in {"weight", "backward_weight"} & set(synapses.variables):
-                array = self._device.get_array_name(synapses.variables[name], False)
-                checks.append(f"""
-                for (const double value : {array})
-                    if (!(fabs(value) < limit){off_grid}) {{
-                        std::cerr << "{synapses.name}.{name} must hold multiples of 1/" << units
-                                  << " below " << limit << "; got " << value << std::endl;
-                        return 2;
-                    }}""")
-        return f"{{ const double units = {units!r}, limit = {limit!r}; {''.join(checks)} }}"
+
+        def name_of(owner: Any, variable: str) -> str:
+            name: str = self._device.get_array_name(owner.variables[variable], False)
+            return name
+
+        off_grid = "" if self.net.fraction_bits is None else " || rint(v * units) != v * units"
+        checks = [
+            f"""
+            for (const double v : {name_of(synapses, variable)})
+                if (!(fabs(v) < limit){off_grid}) {{
+                    std::cerr << "{synapses.name}.{variable} must hold multiples of 1/" << units
+                              << " below " << limit << "; got " << v << std::endl;
+                    return 2;
+                }}"""
+            for synapses in self.synapses
+            for variable in ("weight", "backward_weight")
+            if variable in synapses.variables
+        ]
+        units, limit = (
+            f"{name_of(self.input_layer, variable)}[0]"
+            for variable in ("units_per_one", "value_limit")
+        )
+        return f"{{ const double units = {units}, limit = {limit}; {''.join(checks)} }}"
 
     def _begin_proof(self) -> None:
         for layer in self.layers:

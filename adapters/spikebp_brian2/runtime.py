@@ -67,12 +67,13 @@ class RuntimeProgram(Program):
         self._group.net = batch.net
         for array in self._group.changing_arrays():
             array[...] = 0
-        for place, values in (constants(batch.net) | learned(state)).items():
+        start = {
+            ("schedule", "steps_per_sample"): batch.n_steps,
+            ("schedule", "learning"): batch.y is not None,
+            ("schedule", "sample_over"): True,
+        }
+        for place, values in (constants(batch.net) | learned(state) | start).items():
             self._array(place)[:] = values
-        schedule = self._group.schedule
-        schedule.steps_per_sample = batch.n_steps
-        schedule.learning = batch.y is not None
-        schedule.sample_over = True
         self._presentation.begin(batch, record)
         # What leaves the range may overflow a double on the way; the proof finds it.
         with self._borrowed(), np.errstate(over="ignore", invalid="ignore"):
@@ -98,7 +99,9 @@ class RuntimeProgram(Program):
         return array
 
     def _borrowed(self) -> Any:
-        return borrowed(runtime_device, {"codegen.target": self._target})
+        # Ctrl-C raises, instead of ending the run as if all samples had been shown.
+        preferences = {"codegen.target": self._target, "core.stop_on_keyboard_interrupt": False}
+        return borrowed(runtime_device, preferences)
 
 
 class Presentation:

@@ -1,0 +1,275 @@
+"""The back end `brian2`: equality on every target, and what it leaves as it was."""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from unittest.mock import Mock
+
+import brian2
+import numpy as np
+import pytest
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from hypothesis import HealthCheck, given, settings
+from spikebp_brian2 import backend, runtime
+
+from spikebp_plugins import Simulator, SpikingMLP, compare, load_dataset
+from spikebp_plugins.conformance import conformance_tests
+from tests.core.strategies import experiments
+from tests.core.test_equal_back_ends import MAGNITUDES, assert_equal_runs
+from tests.core.test_equal_back_ends import run as run_everything
+from tests.with_brian2.conftest import NET
+
+HAS_COMPILER = shutil.which("g++") is not None and shutil.which("make") is not None
+needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++ and make")
+TARGETS = [
+    "numpy",
+    pytest.param("cython", marks=needs_compiler),
+    pytest.param("cpp_standalone", marks=needs_compiler),
+]
+
+#: Each target compiles anew for each of these, so the rest of the suite is run with one of them.
+COMPILED_FEATURES = {
+    "1 layers of weights",
+    "3 layers of weights",
+    "input changing from step to step",
+    "8-bit pixels",
+    "targets changing from step to step",
+    "outer update",
+    "binary spikes, outer update, changing input and targets",
+    "spike counts as input",
+    "backward potentials drawn, binary spikes",
+    "random feedback",
+    "40 fraction bits",
+    "float32 arithmetic",
+}
+
+
+def suite():
+    """The whole suite with numpy, and with both compiled targets where it was asked for."""
+    everything = bool(os.environ.get("SPIKEBP_WHOLE_SUITE"))
+    for target in TARGETS:
+        name = target if isinstance(target, str) else target.values[0]
+        marks = () if isinstance(target, str) else target.marks
+        for test in conformance_tests(f"brian2:{name}"):
+            if name == "numpy" or everything or test.case.feature in COMPILED_FEATURES:
+                group = f"{name}-{test.case.net.layer_sizes}-{test.case.feature}"
+                yield pytest.param(
+                    test, id=str(test), marks=[*marks, pytest.mark.xdist_group(group)]
+                )
+
+
+@pytest.mark.parametrize("conformance_test", list(suite()))
+def test_conformance(conformance_test):
+    assert conformance_test.run() is None
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
+def test_numpy_equals_reference_on_random_experiments(experiment):
+    assert_equal_runs(
+        run_everything(*experiment, "reference"), run_everything(*experiment, "brian2:numpy")
+    )
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_digits_are_learned_as_by_the_reference(target):
+    data = load_dataset("digits", raw=True)
+    net = SpikingMLP((64, 50, 40, 10), learning_rate=0.05, input_scale=data.input_scale)
+    x, y = data.x_train[:200], data.y_train[:200]
+    with Simulator(net, "brian2", target=target) as sim, Simulator(net, "reference") as ref:
+        assert compare(sim.train(x, y, record=True), ref.train(x, y, record=True)) is None
+        shown = sim.predict(data.x_test[:50], record=True)
+        assert compare(shown, ref.predict(data.x_test[:50], record=True)) is None
+        assert sim.operations == ref.operations
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_mnist_is_learned_as_by_the_reference(target):
+    if "SPIKEBP_DATA" not in os.environ:
+        pytest.skip("SPIKEBP_DATA names no folder with MNIST")
+    data = load_dataset("mnist", raw=True)
+    net = SpikingMLP((784, 200, 200, 10), input_scale=data.input_scale)
+    x, y = data.x_train[:200], data.y_train[:200]
+    with Simulator(net, "brian2", target=target) as sim, Simulator(net, "reference") as ref:
+        assert compare(sim.train(x, y, record=True), ref.train(x, y, record=True)) is None
+        assert np.array_equal(sim.predict(data.x_test[:50]), ref.predict(data.x_test[:50]))
+
+
+def samples(n=12):
+    random = np.random.RandomState(3)
+    weights = [random.standard_normal(shape) * 0.6 for shape in NET.weight_shapes]
+    return weights, random.uniform(-1, 2, (n, 9)), random.randint(0, 3, n)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("standalone", [False, True])
+def test_device_preferences_and_objects_of_the_user_stay_as_they_were(
+    target, standalone, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    if standalone:
+        brian2.set_device("cpp_standalone", build_on_run=False, directory="mine")
+    brian2.defaultclock.dt = 0.3 * brian2.ms
+    group = brian2.NeuronGroup(2, "dv/dt = 1/ms : 1")
+    device = brian2.get_device()
+    before = dict(brian2.prefs.items()), device.build_on_run, device.build_options
+    weights, x, y = samples()
+    with Simulator(NET, "brian2", weights, target=target) as sim:
+        sim.train(x, y)
+        sim.predict(x)
+    assert brian2.get_device() is device
+    assert (dict(brian2.prefs.items()), device.build_on_run, device.build_options) == before
+    assert float(brian2.defaultclock.dt) == 0.3e-3
+    assert list(tmp_path.iterdir()) == []
+    network = brian2.Network(group)
+    network.run(3 * brian2.ms)
+    if not standalone:
+        assert np.allclose(group.v[:], 3)
+    else:
+        assert not [name for name in device.code_objects if "spikebp" in name]
+
+
+@needs_compiler
+def test_a_compiled_program_is_used_again_and_leaves_nothing_behind(monkeypatch, tmp_path):
+    weights, x, y = samples()
+    with Simulator(NET, "brian2", weights, target="cpp_standalone") as sim:
+        sim.train(x, y)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+    def refuse(*arguments, **options):
+        raise AssertionError("compiled anew")
+
+    monkeypatch.setattr(CPPStandaloneDevice, "build", refuse)
+    other = NET.replace(learning_rate=0.1, n_steps=3, spikes="binary", seed=9, input_scale=0.5)
+    with Simulator(other, "brian2", weights, target="cpp_standalone") as sim:
+        sim.train(x, y)
+        sim.predict(x, n_steps=20)
+        with Simulator(other, "reference", weights) as ref:
+            ref.train(x, y)
+            assert np.array_equal(sim.predict(x[:5]), ref.predict(x[:5]))
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_compiler
+def test_progress_of_a_single_run_is_shown(capsys):
+    weights, x, y = samples(1200)
+    with Simulator(NET, "brian2", weights, target="cpp_standalone") as sim:
+        sim.train(x, y)
+        assert capsys.readouterr().err == ""
+        sim.train(x, y, progress=True)
+    assert "1200/1200" in capsys.readouterr().err
+
+
+@needs_compiler
+def test_a_program_that_fails_says_why(monkeypatch):
+    weights, x, y = samples()
+    with Simulator(NET, "brian2", weights, target="cpp_standalone") as sim:
+        monkeypatch.setattr("spikebp_brian2.standalone.write_samples", Mock())
+        with pytest.raises(RuntimeError, match="ended with code 2: cannot read the samples named"):
+            sim.train(x, y)
+        monkeypatch.undo()
+        sim.train(x, y)
+        assert sim.samples_seen == len(x)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_interrupt_leaves_the_state_before_the_run(target):
+    weights, x, y = samples(400_000 if target == "cpp_standalone" else 6_000)
+    with Simulator(NET, "brian2", weights, target=target) as sim:
+        sim.train(x[:5], y[:5])  # compiles
+        timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            sim.train(x[5:], y[5:])
+        timer.join()
+        seen = sim.samples_seen
+        assert 5 <= seen < len(x)
+        assert target != "cpp_standalone" or seen == 5
+        sim.train(x[seen : seen + 5], y[seen : seen + 5])
+        with Simulator(NET, "compiled", weights) as expected:
+            expected.train(x[: seen + 5], y[: seen + 5])
+            for found, matrix in zip(sim.weights, expected.weights, strict=True):
+                assert np.array_equal(found, matrix)
+
+
+@pytest.mark.parametrize("target", ["numpy", "cpp_standalone"])
+def test_what_cannot_be_proved_is_computed_by_the_core(target):
+    if target == "cpp_standalone" and not HAS_COMPILER:
+        pytest.skip("needs g++ and make")
+    weights, x, y = samples()
+    weights[0][0] *= 2.0**36
+    x[3, 0] = 2.0**9  # sums of some 2**45 or more, beyond the limit of 2**41
+    x[:3, 0] = x[4:, 0] = 0
+    with (
+        Simulator(NET, "brian2", weights, target=target) as sim,
+        Simulator(NET, "reference", weights) as ref,
+    ):
+        messages = []
+        for simulator in (sim, ref):
+            with pytest.raises(OverflowError, match="of layer 1 must stay below") as error:
+                simulator.train(x, y)
+            messages.append(str(error.value))
+        assert messages[0] == messages[1]
+        assert sim.samples_seen == ref.samples_seen == 3
+        assert sim.operations == ref.operations
+        for found, expected in zip(sim.weights, ref.weights, strict=True):
+            assert np.array_equal(found, expected)
+
+
+class TestTargets:
+    @pytest.fixture
+    def no_compiler(self, monkeypatch):
+        monkeypatch.setenv("PATH", "")
+        monkeypatch.delenv("CXX", raising=False)
+
+    @pytest.mark.parametrize("target", ["cython", "cpp_standalone"])
+    def test_a_missing_compiler_is_an_error(self, target, no_compiler):
+        with pytest.raises(RuntimeError, match=f"target {target!r} of back end 'brian2' needs the"):
+            Simulator(NET, "brian2", target=target)
+
+    def test_auto_falls_back_and_says_so(self, no_compiler, caplog):
+        with caplog.at_level(logging.WARNING):
+            assert backend.settled_target("auto") == "numpy"
+        assert "target='auto' takes numpy, which is slower: no 'c++' on the PATH" in caplog.text
+
+    @needs_compiler
+    def test_auto_takes_cython_where_there_is_a_compiler(self, caplog):
+        assert backend.settled_target("auto") == "cython"
+        assert caplog.text == ""
+
+    def test_unknown_targets_are_refused(self):
+        with pytest.raises(ValueError, match="target of back end 'brian2' must be one of 'cython'"):
+            Simulator(NET, "brian2", target="cuda")
+
+
+def test_a_missing_brian2_says_what_to_install(tmp_path):
+    # A module of that name that cannot be imported stands for one that is not there.
+    (tmp_path / "brian2.py").write_text("raise ImportError('no module')")
+    code = (
+        "from spikebp_plugins import Simulator, SpikingMLP\n"
+        "Simulator(SpikingMLP((2, 2)), 'brian2')\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: spikebp_brian2 needs Brian2; install it with: pip install")
+
+
+def test_few_programs_are_kept(monkeypatch):
+    monkeypatch.setattr(runtime, "_idle", {})
+    x = np.ones((1, 3))
+    for n_hidden in range(1, 8):
+        with Simulator(SpikingMLP((3, n_hidden, 2), n_steps=1), "brian2:numpy") as sim:
+            sim.predict(x)
+    kept = [program for programs in runtime._idle.values() for program in programs]
+    assert len(kept) == runtime.IDLE_PROGRAMS
+    with Simulator(SpikingMLP((3, 7, 2), n_steps=1), "brian2:numpy") as sim:
+        assert sim._engine._program is kept[-1]
