@@ -3,8 +3,9 @@
 First the back end: a program is generated and compiled for the structure of a network, and then
 trains, tests and trains again, with other samples each time. It is kept in the user's cache
 folder, so that the next start of this script has it at once. Then a script of one's own: the
-network as a group beside a monitor, built with ``device.build`` in a temporary folder. Prints
-times and errors; writes no other file. Two epochs of MNIST take ... minutes; a quick look::
+network as a group beside a monitor, built by ``device.build`` in a temporary folder. Prints times
+and errors; writes no other file. Compiling takes 20 to 30 seconds, twice, and an epoch of MNIST
+half a minute; for a quick look::
 
     python examples/brian2_standalone_mnist.py --samples 2000
     python examples/brian2_standalone_mnist.py --dataset digits

@@ -22,13 +22,14 @@ QUANTIZERS_C: Final = """
 static inline double spikebp_crossings(double size, double binary) {
     double whole = floor(size);
     double count = whole + (size - whole > 0.5 ? 1.0 : 0.0);
-    return binary != 0.0 && count > 1.0 ? 1.0 : count;
+    double most = binary != 0.0 ? 1.0 : count;
+    return count < most ? count : most;
 }
 static inline double spikebp_signed(double v, double binary) {
-    return v < 0.0 ? -spikebp_crossings(-v, binary) : spikebp_crossings(v, binary);
+    return copysign(spikebp_crossings(fabs(v), binary), v);
 }
 static inline double spikebp_rectified(double v, double binary) {
-    return v > 0.0 ? spikebp_crossings(v, binary) : 0.0;
+    return spikebp_crossings(v > 0.0 ? v : 0.0, binary);
 }
 #endif
 """

@@ -224,7 +224,9 @@ class SpikingMLPGroup(BrianObject):
         self.output_layer.namespace |= given["target"].namespace
 
         self._block(self.schedule, rules.schedule_code(given["label"].code, self._by_label))
-        self._block(self.input_layer, rules.input_code(net, given["input"].code))
+        if given["input"].code is not None:
+            self._block(self.input_layer, f"input_value = {given['input'].code}")
+        self._block(self.input_layer, rules.input_code(net))
         self._event(self.input_layer, "spike")
         for l in range(1, L + 1):
             self._pathway(l, "forward")

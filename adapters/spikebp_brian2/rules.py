@@ -182,8 +182,8 @@ def schedule_code(label: str | None, by_label: bool) -> str:
         """
 
 
-def input_code(net: SpikingMLP, value: str | None) -> str:
-    """Return the code of layer 0, rule 1; `value` is an expression or None."""
+def input_code(net: SpikingMLP) -> str:
+    """Return the code of layer 0: rule 1."""
     if net.input_coding == "spikes":
         fire = "spike_count = int(is_step)*(input_value + received_input)"
     else:
@@ -194,7 +194,6 @@ def input_code(net: SpikingMLP, value: str | None) -> str:
         spike_count = int(is_step)*signed_spikes(potential, binary)
         potential -= spike_count"""
     return f"""
-        {"" if value is None else f"input_value = {value}"}
         {fire}
         received_input = int(not is_step)*received_input
         {_COUNT}

@@ -31,15 +31,10 @@ class SpikebpSamples {
 
     int64_t n_steps() const { return header[1] * header[4]; }
 
-    double value(int64_t timestep, int unit) const {
-        int64_t sample = timestep / header[4] % header[1], rows = header[2];
-        int64_t row = sample * rows + (rows == 1 ? 0 : timestep % header[4]);
-        int64_t index = row * header[3] + unit;
-        if (reports && unit == 0 && timestep % (header[4] * SAMPLES_PER_REPORT) == 0)
-            std::cout << sample << std::endl;
-        if (header[0] == 1)
-            return table[static_cast<unsigned char>(data[index])];
-        return reinterpret_cast<const double *>(data.data())[index];
+    double value(int64_t timestep, int unit) {
+        if (timestep != present)
+            present_row(timestep);
+        return row[unit];
     }
 
   private:
@@ -48,6 +43,24 @@ class SpikebpSamples {
     int64_t header[5];
     double table[256];
     std::vector<char> data;
+    int64_t present = -1;    // the time step of the row that is shown
+    std::vector<double> row;
+
+    void present_row(int64_t timestep) {
+        int64_t rows = header[2], units = header[3], n_steps = header[4];
+        int64_t sample = timestep / n_steps % header[1], step = timestep % n_steps;
+        present = timestep;
+        if (reports && step == 0 && sample % SAMPLES_PER_REPORT == 0)
+            std::cout << sample << std::endl;
+        if (rows == 1 && step > 0)
+            return;
+        size_t first = (sample * rows + (rows == 1 ? 0 : step)) * units;
+        row.resize(units);
+        for (int64_t unit = 0; unit < units; unit++)
+            row[unit] = header[0] == 1
+                ? table[static_cast<unsigned char>(data[first + unit])]
+                : reinterpret_cast<const double *>(data.data())[first + unit];
+    }
 };
 
 inline SpikebpSamples &spikebp_inputs() {

@@ -1,0 +1,76 @@
+"""The examples run, as short as they can; how well they learn is not tested here."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("brian2", reason="Brian2 is not installed")
+
+from spikebp_plugins import load
+
+FOLDER = Path(__file__).parents[2] / "examples"
+
+
+def printed_by(script, folder, *arguments):
+    """Run an example in a folder, and return what it prints."""
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    result = subprocess.run(
+        [sys.executable, str(FOLDER / script), *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_digits_are_learned_and_the_checkpoint_goes_on(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    (tmp_path / "results").mkdir()
+    sizes = ("--samples", "8", "--test-samples", "6")
+    output = printed_by(
+        "brian2_digits.py", tmp_path, *sizes, "--target", "numpy", "--output", "results"
+    )
+    assert re.search(r"Brian2: [\d.]+ % of 6 unseen digits after 8 learned", output)
+    assert "its scores of these digits are the same numbers: True" in output
+    assert f"after {8 + 20 * 1437} samples learned" in output
+    checkpoint = load(tmp_path / "results" / "brian2_digits.npz")
+    assert checkpoint.net.layer_sizes == (64, 60, 10)
+    assert checkpoint.state.samples_seen == 8
+    assert (tmp_path / "results" / "brian2_digits.png").stat().st_size > 10_000
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == [
+        "brian2_digits.npz",
+        "brian2_digits.png",
+    ]
+
+
+def test_a_spiking_source_teaches_on_line(tmp_path):
+    output = printed_by("brian2_online_source.py", tmp_path, "--samples", "16", "--target", "numpy")
+    accuracies = re.findall(r"bars \d+ to \d+: ([\d.]+) % of those without a label", output)
+    assert len(accuracies) == 4
+    assert np.all(np.array(accuracies, float) <= 100)
+    assert "learned from 8 of 16 bars" in output
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(
+    shutil.which("g++") is None or shutil.which("make") is None,
+    reason="cpp_standalone needs g++ and make",
+)
+def test_compiled_programs_learn(tmp_path):
+    output = printed_by(
+        "brian2_standalone_mnist.py", tmp_path, "--dataset", "digits", "--samples", "100"
+    )
+    epochs = re.findall(r"back end: epoch (\d) of 100 images .* test error [\d.]+ %", output)
+    assert epochs == ["1", "2"]
+    assert re.search(r"script: \d+ spikes in layer 1 for 100 images", output)
+    assert "script: weights equal to those of the compiled back end: True" in output
+    assert not list(tmp_path.iterdir())
