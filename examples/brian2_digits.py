@@ -14,8 +14,8 @@ from pathlib import Path
 
 import matplotlib
 from brian2 import *
-from spikebp_brian2 import SpikingMLPGroup
 
+from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import SpikingMLP, load_dataset
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -13,8 +13,8 @@ half a minute with Cython, longer the first time::
 import argparse
 
 from brian2 import *
-from spikebp_brian2 import SpikingMLPGroup
 
+from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import SpikingMLP
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -17,8 +17,8 @@ from time import perf_counter
 
 import numpy as np
 from brian2 import Network, SpikeMonitor, TimedArray, defaultclock, device, set_device
-from spikebp_brian2 import SpikingMLPGroup
 
+from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Simulator, SpikingMLP, load_dataset
 
 #: Images that the second part learns from.

@@ -1,46 +1,10 @@
-"""Fixtures for the tests with Brian2, which are skipped where it is not installed."""
+"""Fixtures for the tests with Brian2."""
 
-import numpy as np
+import sys
+
 import pytest
 
-brian2 = pytest.importorskip("brian2", reason="Brian2 is not installed")
-
-from spikebp_plugins import Simulator, SpikingMLP  # noqa: E402
-
-brian2.prefs.codegen.target = "numpy"
-
-#: Three layers of weights, so that errors pass two hidden layers.
-NET = SpikingMLP((9, 8, 7, 3), n_steps=7, learning_rate=0.5)
-N_SAMPLES = 8
-
-
-class Experiment:
-    """Samples for a network, and what the reference makes of them."""
-
-    def __init__(self, net, seed=1, counts=False, **training):
-        random = np.random.RandomState(seed)
-        self.net = net
-        self.weights = [random.standard_normal(shape) * 0.6 for shape in net.weight_shapes]
-        if counts:
-            # Shown with one spike at most in each of all steps.
-            self.x = random.randint(0, 2, (N_SAMPLES, net.n_steps, net.n_inputs))
-        else:
-            self.x = random.uniform(-1, 2, (N_SAMPLES, net.n_inputs))
-        self.y = random.randint(0, net.n_outputs, N_SAMPLES)
-        with Simulator(net, "reference", self.weights) as sim:
-            self.trace = sim.train(self.x, self.y, record=True)
-            self.operations = sim.operations
-            self.end = sim.checkpoint().state
-
-    def assert_learned_by(self, mlp):
-        """Assert that a group has learned what the reference has."""
-        state = mlp.checkpoint().state
-        assert state.samples_seen == self.end.samples_seen
-        for name in ("weights", "backward_potentials", "feedback"):
-            for l, (found, expected) in enumerate(
-                zip(getattr(state, name), getattr(self.end, name), strict=True)
-            ):
-                assert np.array_equal(found, expected), f"{name}[{l}]"
+from tests.with_brian2.experiment import NET, Experiment
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +19,13 @@ def experiment_with_counts():
 
 @pytest.fixture(autouse=True)
 def fresh_brian2():
-    """Let no device, preference or magic object of one test reach another."""
+    """Give each test the runtime device, NumPy as its target, and nothing of the test before."""
+    if (brian2 := sys.modules.get("brian2")) is None:
+        yield
+        return
+    brian2.prefs.codegen.target = "numpy"
     yield
     brian2.device.reinit()
-    brian2.get_device()
     brian2.set_device("runtime")
     brian2.start_scope()
-    brian2.prefs.codegen.target = "numpy"
     brian2.defaultclock.dt = 0.1 * brian2.ms

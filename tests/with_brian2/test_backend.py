@@ -9,19 +9,23 @@ import sys
 import threading
 from unittest.mock import Mock
 
+import pytest
+
+pytest.importorskip("brian2", reason="Brian2 is not installed")
+
 import brian2
 import numpy as np
-import pytest
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from hypothesis import HealthCheck, given, settings
-from spikebp_brian2 import backend, runtime
 
+from spikebp_brian2 import backend, runtime
+from spikebp_brian2.program import structure_of
 from spikebp_plugins import Simulator, SpikingMLP, compare, load_dataset
-from spikebp_plugins.conformance import conformance_tests
+from spikebp_plugins.conformance import CASES, conformance_tests
 from tests.core.strategies import experiments
 from tests.core.test_equal_back_ends import MAGNITUDES, assert_equal_runs
 from tests.core.test_equal_back_ends import run as run_everything
-from tests.with_brian2.conftest import NET
+from tests.with_brian2.experiment import NET
 
 HAS_COMPILER = shutil.which("g++") is not None and shutil.which("make") is not None
 needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++ and make")
@@ -31,38 +35,41 @@ TARGETS = [
     pytest.param("cpp_standalone", marks=needs_compiler),
 ]
 
-#: Each target compiles anew for each of these, so the rest of the suite is run with one of them.
-COMPILED_FEATURES = {
-    "1 layers of weights",
-    "3 layers of weights",
-    "input changing from step to step",
-    "8-bit pixels",
-    "targets changing from step to step",
-    "outer update",
-    "binary spikes, outer update, changing input and targets",
-    "spike counts as input",
-    "backward potentials drawn, binary spikes",
-    "random feedback",
-    "40 fraction bits",
-    "float32 arithmetic",
+#: Compiling takes 20 s (cpp_standalone) to 60 s (cython) for each structure of a network, so the
+#: compiled targets are tested on all cases of these structures. SPIKEBP_WHOLE_SUITE takes all.
+REPRESENTATIVES = {
+    "cython": ("8-bit pixels", "outer update", "backward potentials drawn, binary spikes"),
+    "cpp_standalone": (
+        "1 layers of weights",
+        "5 layers of weights",
+        "8-bit pixels",
+        "spike counts as input",
+        "outer update",
+        "random feedback",
+        "backward potentials drawn, binary spikes",
+        "float32 arithmetic",
+    ),
 }
 
 
-def suite():
-    """The whole suite with numpy, and with both compiled targets where it was asked for."""
-    everything = bool(os.environ.get("SPIKEBP_WHOLE_SUITE"))
-    for target in TARGETS:
-        name = target if isinstance(target, str) else target.values[0]
-        marks = () if isinstance(target, str) else target.marks
-        for test in conformance_tests(f"brian2:{name}"):
-            if name == "numpy" or everything or test.case.feature in COMPILED_FEATURES:
-                group = f"{name}-{test.case.net.layer_sizes}-{test.case.feature}"
-                yield pytest.param(
-                    test, id=str(test), marks=[*marks, pytest.mark.xdist_group(group)]
-                )
+def suite(target):
+    """The conformance tests of a target, those of one structure together."""
+    structures = {
+        structure_of(case.net)
+        for case in CASES
+        if case.feature in REPRESENTATIVES.get(target, [case.feature])
+    }
+    for test in conformance_tests(f"brian2:{target}"):
+        structure = structure_of(test.case.net)
+        if structure in structures or "SPIKEBP_WHOLE_SUITE" in os.environ:
+            group = pytest.mark.xdist_group(f"{target}-{structure}")
+            marks = [group] if target == "numpy" else [group, needs_compiler]
+            yield pytest.param(test, id=str(test), marks=marks)
 
 
-@pytest.mark.parametrize("conformance_test", list(suite()))
+@pytest.mark.parametrize(
+    "conformance_test", [*suite("numpy"), *suite("cython"), *suite("cpp_standalone")]
+)
 def test_conformance(conformance_test):
     assert conformance_test.run() is None
 

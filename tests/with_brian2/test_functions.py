@@ -6,8 +6,10 @@ import subprocess
 
 import numpy as np
 import pytest
-from spikebp_brian2 import functions
 
+pytest.importorskip("brian2", reason="Brian2 is not installed")
+
+from spikebp_brian2 import functions
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.quantization import rectified, signed
 from spikebp_plugins.state import drawn_backward_potentials

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("brian2", reason="Brian2 is not installed")
+
 from brian2 import (
     EventMonitor,
     Function,
@@ -19,10 +22,10 @@ from brian2 import (
     prefs,
     run,
 )
-from spikebp_brian2 import SpikingMLPGroup
 
+from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Simulator, SpikingMLP
-from tests.with_brian2.conftest import N_SAMPLES, NET, Experiment
+from tests.with_brian2.experiment import N_SAMPLES, NET, Experiment
 
 DT = 0.1 * ms
 SAMPLE = NET.n_steps * DT

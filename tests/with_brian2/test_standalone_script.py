@@ -4,6 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
+
+pytest.importorskip("brian2", reason="Brian2 is not installed")
+
 from brian2 import (
     EventMonitor,
     Network,
@@ -15,10 +18,10 @@ from brian2 import (
     run,
     set_device,
 )
-from spikebp_brian2 import SpikingMLPGroup
 
+from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Simulator
-from tests.with_brian2.conftest import N_SAMPLES, NET
+from tests.with_brian2.experiment import N_SAMPLES, NET
 from tests.with_brian2.test_native import DT, SAMPLE, counted, shown
 
 pytestmark = pytest.mark.skipif(
