@@ -128,8 +128,7 @@ class SpikingMLPGroup(BrianObject):
         If an argument is not allowed.
     OverflowError
         If a weight is out of range; after a run, if a number in it was, or may have been. The
-        network is then as it was before that run. In cpp_standalone it is raised by what reads
-        the results.
+        network is then as it was before that run. In cpp_standalone it is raised by `checkpoint`.
 
     Notes
     -----
@@ -365,6 +364,7 @@ class SpikingMLPGroup(BrianObject):
         if not isinstance(self._device, RuntimeDevice):
             check_on_grid(self.net, state)
             prove_range(self.net, state, read_seen(self.net, self._read))
+            self._warn_of_silence()
         return Checkpoint(self.net, state)
 
     @property
@@ -397,7 +397,7 @@ class SpikingMLPGroup(BrianObject):
         try:
             state = read_state(self.net, self._read)
             prove_range(self.net, state, read_seen(self.net, self._read))
-        except OverflowError:
+        except (OverflowError, ValueError):
             for array, before in self._before_run:
                 array[:] = before
             raise

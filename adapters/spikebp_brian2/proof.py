@@ -34,6 +34,8 @@ class Seen(NamedTuple):
     ----------
     overflows : ndarray
         How many checks have failed.
+    not_counts : ndarray
+        How many inputs were no spike counts where they had to be.
     most_spikes, most_errors : ndarray
         The largest magnitudes of spikes and errors in one step.
     weight_travel : ndarray
@@ -41,6 +43,7 @@ class Seen(NamedTuple):
     """
 
     overflows: NDArray[Any]
+    not_counts: NDArray[Any]
     most_spikes: NDArray[Any]
     most_errors: NDArray[Any]
     weight_travel: NDArray[Any]
@@ -62,8 +65,17 @@ def prove_range(net: SpikingMLP, state: LearningState, seen: list[Seen]) -> None
     ------
     OverflowError
         If one did, or may have; the message names the layer.
+    ValueError
+        If input spikes were no spike counts.
     """
     arithmetic = arithmetic_of(net)
+    if np.any(seen[0].not_counts):
+        allowed = "-1, 0 or 1" if net.spikes == "binary" else "whole numbers"
+        unit = int(np.flatnonzero(seen[0].not_counts)[0])
+        raise ValueError(
+            f"the input of a step must be {allowed} with input_coding='spikes'; unit {unit} of "
+            "layer 0 received something else in this run"
+        )
     for l, layer in enumerate(seen):
         if np.any(layer.overflows):
             raise _overflow("a value", l, arithmetic.limit)

@@ -89,6 +89,9 @@ received_input : 1             # what has arrived since the last step
 input_scale : 1 (shared, constant)
 """
 
+#: With input_coding="spikes".
+GIVEN_SPIKES_EQUATION: Final = "not_counts : 1                 # inputs that were no spike counts\n"
+
 BACKWARD_EQUATIONS: Final = """
 backward_potential : 1
 """
@@ -119,6 +122,8 @@ def layer_equations(net: SpikingMLP, l: int) -> str:
     parts = [SCHEDULE_LINKS, CONSTANTS, SPIKE_EQUATIONS]
     parts.append(INPUT_EQUATIONS if l == 0 else ERROR_EQUATIONS)
     parts.append(OUTPUT_EQUATIONS if l == L else COUNT_EQUATIONS)
+    if l == 0 and net.input_coding == "spikes":
+        parts.append(GIVEN_SPIKES_EQUATION)
     if 0 < l < L:
         parts.append(BACKWARD_EQUATIONS)
         if net.backward_init != "carry":
@@ -185,7 +190,9 @@ def schedule_code(label: str | None, by_label: bool) -> str:
 def input_code(net: SpikingMLP) -> str:
     """Return the code of layer 0: rule 1."""
     if net.input_coding == "spikes":
-        fire = "spike_count = int(is_step)*(input_value + received_input)"
+        fire = """
+        spike_count = int(is_step)*(input_value + received_input)
+        not_counts += int(spike_count != rounded(spike_count, 1) or binary*abs(spike_count) > 1)"""
     else:
         fire = f"""
         potential = int(not opens_sample)*potential \

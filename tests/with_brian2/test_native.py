@@ -491,6 +491,18 @@ class TestMisuse:
         mlp.input_layer.received_input = 0
         network.run((N_SAMPLES - 3) * SAMPLE)
 
+    @pytest.mark.parametrize(("spikes", "value"), [("graded", 0.5), ("binary", 2.0)])
+    def test_input_spikes_must_be_counts(self, spikes, value):
+        net = NET.replace(input_coding="spikes", spikes=spikes)
+        mlp = SpikingMLPGroup(net, label=1)
+        network = Network(mlp)
+        mlp.input_layer.input_value[4] = -1.0
+        network.run(SAMPLE)
+        mlp.input_layer.input_value[4] = value
+        with pytest.raises(ValueError, match="input_coding='spikes'; unit 4 of layer 0 received"):
+            network.run(SAMPLE)
+        assert mlp.checkpoint().state.samples_seen == 1
+
     def test_nan_is_an_error(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, label=1)
         mlp.input_layer.input_value[2] = np.nan
