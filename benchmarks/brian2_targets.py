@@ -25,7 +25,7 @@ from measuring import data_for_benchmark, hidden_sizes, network
 from spikebp_plugins import Simulator
 
 #: Samples in a block, and blocks.
-BLOCKS = {"numpy": (50, 4), "cython": (400, 4), "cpp_standalone": (4000, 3)}
+BLOCKS = {"numpy": (200, 4), "cython": (400, 4), "cpp_standalone": (4000, 3)}
 
 
 def forward_only(net, weights, x):

@@ -92,7 +92,7 @@ def _rectified(v: Any, binary: Any) -> Any:
 def _crossings(v: Any, binary: Any) -> Any:
     # What is infinite is out of range in any case, and `outside` says so.
     with np.errstate(invalid="ignore"):
-        return crossings(np.abs(v), bool(np.all(binary)))
+        return crossings(np.abs(v), bool(binary))
 
 
 def _outside(v: Any, limit: Any) -> Any:
@@ -105,10 +105,12 @@ def _rounded(v: Any, units: Any) -> Any:
 
 
 def _drawn(seed: Any, samples_seen: Any, unit: Any, bits: Any) -> Any:
-    seed, seen, f = (int(np.ravel(value)[0]) for value in (seed, samples_seen, bits))
     units = np.atleast_1d(unit).astype(np.int64)
+    if not units.size:  # no unit asks, and then the other arguments may be empty too
+        return np.empty(0)
+    seed, seen, f = (int(np.ravel(value)[0]) for value in (seed, samples_seen, bits))
     generator = np.random.Philox(key=seed, counter=[0, 0, seen, 0])
-    raw = generator.random_raw(int(units.max(initial=-1)) + 1)[units]
+    raw = generator.random_raw(int(units.max()) + 1)[units]
     drawn = (raw >> np.uint64(64 - f)).astype(np.int64) - 2 ** (f - 1)
     return np.ldexp(drawn.astype(np.float64), -f)
 

@@ -166,6 +166,9 @@ def schedule_code(label: str | None, by_label: bool) -> str:
 
     `label` is an expression for the label, or None where it is a variable; `by_label` says whether
     targets are labels.
+
+    A variable is never set to another and one of the two changed in place afterwards: NumPy code
+    would change both.
     """
     return f"""
         dts_waited += 1
@@ -181,9 +184,9 @@ def schedule_code(label: str | None, by_label: bool) -> str:
         closes_sample = is_step and (steps_shown >= steps_per_sample or received_ends > 0)
         received_ends = int(not closes_sample)*received_ends
         sample_over = closes_sample or (sample_over and not is_step)
-        training_sample = samples_seen
         samples_shown += int(closes_sample)
         samples_seen += int(closes_sample and in_training)
+        training_sample = samples_seen - int(closes_sample and in_training)
         """
 
 

@@ -82,6 +82,17 @@ def test_numpy_equals_reference_on_random_experiments(experiment):
     )
 
 
+def test_layers_of_one_unit_draw_backward_potentials():
+    # The units are drawn for at the first step, which may be the last one, and at no other.
+    for n_steps in (1, 3):
+        net = SpikingMLP((1, 1, 1), n_steps=n_steps, learning_rate=0.5, backward_init="uniform")
+        x, y = np.ones((3, 1)), np.zeros(3, int)
+        experiment = (net, [np.array([[1.5]])] * 2, x, y, x)
+        assert_equal_runs(
+            run_everything(*experiment, "reference"), run_everything(*experiment, "brian2:numpy")
+        )
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_digits_are_learned_as_by_the_reference(target):
     data = load_dataset("digits", raw=True)
@@ -185,7 +196,10 @@ def test_a_program_that_fails_says_why(monkeypatch):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_interrupt_leaves_the_state_before_the_run(target):
+def test_an_interrupt_leaves_the_state_before_the_run(target, monkeypatch):
+    # Whoever starts the tests may ignore SIGINT, which Brian2's handler takes for a function.
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(handler, "previous_handler", signal.default_int_handler)
     weights, x, y = samples(400_000 if target == "cpp_standalone" else 6_000)
     with Simulator(NET, "brian2", weights, target=target) as sim:
         sim.train(x[:5], y[:5])  # compiles
