@@ -226,16 +226,17 @@ def run_sample(
         steps.append(sent)
         step_scores[t] = sample.s[-1].astype(np.float64) / (t + 1)
         if sent.e is not None and net.update == "fractional":
-            updates += _weights_changed(sample.c, sent.e)
+            updates += weights_changed(sample.c, sent.e)
     if training:
         learning = close_training(net, learning, sample)
         if net.update == "outer":
-            updates = _weights_changed(sample.c, sample.E)
+            updates = weights_changed(sample.c, sample.E)
     operations = _operations(net, steps, updates, training)
     return learning, SampleRecord(steps, step_scores, operations)
 
 
-def _weights_changed(c: Sequence[Integers], e: Sequence[Any]) -> int:
+def weights_changed(c: Sequence[Integers], e: Sequence[Any]) -> int:
+    """Return how many weights an update changes: those with a count below and an error above."""
     pairs = zip(c, e[1:], strict=True)
     return sum(int(np.count_nonzero(a)) * int(np.count_nonzero(b)) for a, b in pairs)
 

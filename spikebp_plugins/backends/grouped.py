@@ -39,6 +39,7 @@ from spikebp_plugins.backends.kernels import (
     list_active,
     magnitude,
     open_sample,
+    restart_backward,
     signed_spikes,
     units_of,
     weights_of,
@@ -467,8 +468,9 @@ def build_run_constant_block(sources):
         _ = sources
         bound_learning(net, learning)
         for i in range(x.shape[0]):
-            open_sample(net, learning, sample, drawn[i % drawn.shape[0]], training)
+            open_sample(net, sample, training)
             if training:
+                restart_backward(net, learning, drawn[i % drawn.shape[0]])
                 y_i = y[i % y.shape[0]]
                 certain = train_sample(
                     net, learning, sample, groups, x[i, 0], y_i, n_steps, totals, record, i

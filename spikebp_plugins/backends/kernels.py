@@ -39,7 +39,10 @@ kernel: Any = partial(njit, _nrt=False)
 #: between processes is therefore built around a digest of all sources, which becomes a part of
 #: the key under which it is cached.
 SOURCES = sha256(
-    b"".join(Path(__file__).with_name(name).read_bytes() for name in ("kernels.py", "grouped.py"))
+    b"".join(
+        Path(__file__).with_name(name).read_bytes()
+        for name in ("kernels.py", "grouped.py", "stepwise.py")
+    )
 ).hexdigest()
 
 #: No 64-bit sum of products may reach this, lest it wrap.
@@ -62,7 +65,7 @@ class Network(NamedTuple):
     rate: Any
     limit: float  # no magnitude reaches this
     certain: float  # a bound below this proves it, whatever was rounded in computing the bound
-    narrow: bool  # results beyond `certain` may have wrapped
+    narrow: bool  # results beyond `certain` may have wrapped, or been rounded
     binary: bool
     outer: bool
     counts_in: bool  # x holds spike counts
@@ -299,7 +302,7 @@ def drive_within(net, sample, layer):
 
 
 @kernel
-def open_sample(net, learning, sample, drawn, training):
+def open_sample(net, sample, training):
     """Reset what lasts for a sample."""
     sample.potential[:] = 0
     sample.target_potential[:] = 0
@@ -311,12 +314,17 @@ def open_sample(net, learning, sample, drawn, training):
         sample.n_errors[:] = 0
         if net.outer:
             sample.error_sum[:] = 0
-        if net.zero_backward:
-            learning.backward_potential[:] = 0
-            learning.backward_bound[:] = 0
-        elif net.uniform_backward:
-            copy(learning.backward_potential, drawn)
-            learning.backward_bound[:] = net.half
+
+
+@kernel
+def restart_backward(net, learning, drawn):
+    """Set the backward potentials that a training sample starts from."""
+    if net.zero_backward:
+        learning.backward_potential[:] = 0
+        learning.backward_bound[:] = 0
+    elif net.uniform_backward:
+        copy(learning.backward_potential, drawn)
+        learning.backward_bound[:] = net.half
 
 
 @kernel
@@ -378,9 +386,9 @@ def forward_layers(net, learning, sample, layer, n_sent, totals):
     return n_sent < MOST_SPIKES
 
 
-@kernel
-def forward(net, learning, sample, x, totals):
-    """Rules 1 and 2; False if the range is not certain."""
+@kernel(inline="always")
+def fire_input(net, sample, x, totals):
+    """Rule 1; return the number of spikes, infinite if the range is not certain."""
     spike = units_of(sample.spike, net, 0)
     sample.drive_bound[0] += largest(x)
     if net.counts_in:
@@ -390,12 +398,18 @@ def forward(net, learning, sample, x, totals):
         for i in range(x.size):
             potential[i] += x[i]
         if not within(net, sample.drive_bound[0], potential):
-            return False
+            return np.inf
         fire_signed(potential, spike, net)
     count = units_of(sample.count, net, 0)
     for i in range(x.size):
         count[i] += spike[i]
-    n_sent = note_spikes(net, sample, 0, totals)
+    return note_spikes(net, sample, 0, totals)
+
+
+@kernel
+def forward(net, learning, sample, x, totals):
+    """Rules 1 and 2; False if the range is not certain."""
+    n_sent = fire_input(net, sample, x, totals)
     return forward_layers(net, learning, sample, 0, n_sent, totals)
 
 
@@ -483,6 +497,17 @@ def bound_update(net, learning, layer, largest_count, largest_error):
 
 
 @kernel
+def descend_transposed(net, back, count, error, column, n_columns):
+    """B_l -= rate * outer(e, c), along rows; `column` lists the units with errors."""
+    n_in = count.size
+    for a in range(n_columns):
+        start, e = column[a] * n_in, error[column[a]]
+        transposed = back[start : start + n_in]
+        for i in range(n_in):
+            transposed[i] -= net.rate * (count[i] * e)
+
+
+@kernel
 def descend(net, learning, sample, errors, layer):
     """W_l -= rate * outer(c, e), and B_l with it; return how many weights that changes."""
     count = units_of(sample.count, net, layer - 1)
@@ -490,33 +515,30 @@ def descend(net, learning, sample, errors, layer):
     row = units_of(sample.active, net, layer - 1)
     column = units_of(sample.active, net, layer)
     n_rows, n_columns = list_active(count, row), list_active(error, column)
-    n_in, n_out = count.size, error.size
+    n_out = error.size
     weight = weights_of(learning, net, layer)
     for b in range(n_rows):
         start, c = row[b] * n_out, count[row[b]]
         for a in range(n_columns):
             weight[start + column[a]] -= net.rate * (c * error[column[a]])
     if layer > 1 and not net.random_feedback:
-        back = backward_of(learning, net, layer)
-        for a in range(n_columns):
-            start, e = column[a] * n_in, error[column[a]]
-            transposed = back[start : start + n_in]
-            for i in range(n_in):
-                transposed[i] -= net.rate * (count[i] * e)
+        descend_transposed(net, backward_of(learning, net, layer), count, error, column, n_columns)
     return n_rows * n_columns
 
 
 @kernel(inline="always")
 def learn(net, learning, sample, errors, first, totals):
-    """Rule 5 for layers from `first` on; False if the range is not certain."""
+    """Rule 5 for layers from `first` on; False, with no weight changed, if it is not certain."""
     for layer in range(first, net.sizes.size):
-        if not net.outer and sample.n_errors[layer] == 0:
-            continue
-        largest_error = largest(units_of(errors, net, layer))
-        if largest_error > 0:
+        if net.outer or sample.n_errors[layer] > 0:
+            largest_error = largest(units_of(errors, net, layer))
             largest_count = largest(units_of(sample.count, net, layer - 1))
-            if not bound_update(net, learning, layer, largest_count, largest_error):
+            if largest_error > 0 and not bound_update(
+                net, learning, layer, largest_count, largest_error
+            ):
                 return False
+    for layer in range(first, net.sizes.size):
+        if net.outer or sample.n_errors[layer] > 0:
             totals.updates[0] += descend(net, learning, sample, errors, layer)
     return True
 
@@ -584,7 +606,9 @@ def build_run_block(sources):
         _ = sources
         bound_learning(net, learning)
         for i in range(x.shape[0]):
-            open_sample(net, learning, sample, drawn[i % drawn.shape[0]], training)
+            open_sample(net, sample, training)
+            if training:
+                restart_backward(net, learning, drawn[i % drawn.shape[0]])
             y_i = y[i % y.shape[0]]
             if not run_sample(
                 net, learning, sample, x[i], y_i, n_steps, training, totals, record, i

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -29,7 +30,8 @@ class Layout:
     net : SpikingMLP
         The definition.
     dtype : dtype
-        int64 or int32 for grid units of fixed arithmetic, else the type of the arithmetic.
+        For fixed arithmetic int64 or int32, which hold grid units, or float64, which holds the
+        values; else the type of the arithmetic.
     """
 
     def __init__(self, net: SpikingMLP, dtype: Any) -> None:
@@ -45,9 +47,15 @@ class Layout:
         edges = [0, 0, *(n_in * n_out for n_in, n_out in net.weight_shapes)]
         backs = [0, 0, 0, *(n_out * n_in for n_out, n_in in net.feedback_shapes)]
         number = self.dtype.type
-        if isinstance(arithmetic, FixedPoint):
+        # Values on the grid in floating point are exact only while all sums are certain.
+        narrow = self.narrow
+        if isinstance(arithmetic, FixedPoint) and self.dtype.kind == "i":
             bits, limit = arithmetic.fraction_bits, float(LIMIT)
             one, half, rate = number(2**bits), number(2 ** (bits - 1)), arithmetic.rate_units
+        elif isinstance(arithmetic, FixedPoint):
+            bits, limit, narrow = 0, arithmetic.limit, True
+            one, half = number(1), number(0.5)
+            rate = number(math.ldexp(arithmetic.rate_units, -arithmetic.fraction_bits))
         else:
             bits, limit = 0, arithmetic.limit
             one, half, rate = number(1), number(0.5), number(arithmetic.rate)
@@ -62,7 +70,7 @@ class Layout:
             rate=rate,
             limit=limit,
             certain=NARROW_CERTAIN if self.narrow else limit / 2,
-            narrow=self.narrow,
+            narrow=narrow,
             binary=net.spikes == "binary",
             outer=net.update == "outer",
             counts_in=net.input_coding == "spikes",
@@ -143,7 +151,7 @@ class Layout:
         )
 
     def _flat(self, arrays: Matrices) -> Array:
-        parts = [self.arithmetic.encode(array).ravel() for array in arrays]
+        parts = [self.encoded(array).ravel() for array in arrays]
         flat: Array = np.concatenate([np.empty(0, np.int8), *parts]).astype(self.dtype)
         return flat
 
@@ -171,7 +179,7 @@ class Layout:
 
         def cut(flat: Array, starts: NDArray[np.int64], shapes: Any, first: int) -> Matrices:
             return tuple(
-                self._decoded(flat[starts[l] : starts[l + 1]].reshape(shape))
+                self.decoded(flat[starts[l] : starts[l + 1]].reshape(shape))
                 for l, shape in enumerate(shapes, first)
             )
 
@@ -185,8 +193,28 @@ class Layout:
             samples_seen=samples_seen,
         )
 
-    def _decoded(self, values: Array) -> Array:
+    def encoded(self, values: Array) -> Array:
+        """Return values on the grid in the numbers of the kernels."""
+        return values if self.dtype.kind == "f" else self.arithmetic.encode(values)
+
+    def decoded(self, values: Array) -> Array:
+        """Return the values that :meth:`encoded` turned into numbers of the kernels."""
+        if self.dtype.kind == "f":
+            return values.astype(self.arithmetic.dtype)
         return self.arithmetic.decode(values.astype(self.arithmetic.storage_dtype))
+
+    def shown(self, values: Array, scale: float = 1.0) -> Array:
+        """Return real values, scaled and rounded, in the numbers of the kernels."""
+        if self.dtype.kind == "i":
+            return self._units(values, scale)
+        with np.errstate(over="ignore"):
+            scaled = np.asarray(values, np.float64) * scale
+        return self.arithmetic.round(scaled).astype(self.dtype, order="C")
+
+    def counts(self, values: Array) -> Array:
+        """Return spike counts in the numbers of the kernels."""
+        counts: Array = np.clip(values, -self._farthest, self._farthest)
+        return counts.astype(self.dtype, order="C")
 
     def inputs(self, batch: Batch) -> Array:
         """Return the input of a batch in the numbers of the kernels, as `Batch.inputs` has it.
@@ -194,27 +222,19 @@ class Layout:
         Here and for targets, rows follow each other in memory whatever the order that they came
         in: every other order would compile anew.
         """
-        if self.dtype.kind == "f" or self.net.input_coding == "spikes":
-            return self._encoded(batch.inputs())
+        if self.net.input_coding == "spikes":
+            return self.counts(batch.inputs())
         x = batch.x if batch.x.ndim == 3 else batch.x[:, np.newaxis]
-        if x.dtype == np.uint8:
+        if x.dtype == np.uint8 and self.dtype.kind == "i":
             levels = np.arange(256, dtype=np.float64)
             # No index is out of range; with mode="wrap" NumPy does not look for one.
             units = self._units(levels, self.net.input_scale).take(x, mode="wrap")
             return np.ascontiguousarray(units)
-        return self._units(x, self.net.input_scale)
+        return self.shown(x, self.net.input_scale)
 
     def targets(self, batch: Batch) -> Array:
         """Return the targets of a batch in the numbers of the kernels."""
-        return self._encoded(batch.targets())
-
-    def _encoded(self, values: Array) -> Array:
-        """Return values on the grid, or spike counts, in the numbers of the kernels."""
-        if self.dtype.kind == "f":
-            return values.astype(self.dtype, order="C")
-        if values.dtype.kind == "f":
-            return self._units(values, 1.0)
-        return np.clip(values, -self._farthest, self._farthest).astype(self.dtype, order="C")
+        return self.shown(batch.targets())
 
     def _units(self, values: Array, scale: float) -> Array:
         reals = np.ascontiguousarray(values, np.float64)
@@ -230,21 +250,23 @@ class Layout:
 
     def scores(self, drive: Array, n_steps: Any) -> NDArray[np.float64]:
         """Return summed drive of the output divided by the steps shown."""
-        scores: NDArray[np.float64] = self._decoded(drive).astype(np.float64) / n_steps
+        scores: NDArray[np.float64] = self.decoded(drive).astype(np.float64) / n_steps
         return scores
 
     def drawn(self, batch: Batch, samples_seen: int) -> Array:
         """Return drawn backward potentials, one row a sample; one row of zeros if none are."""
+        if batch.y is None or self.net.backward_init != "uniform":
+            return self._zeros(1, sum(self.net.layer_sizes))
+        return np.stack([self.drawn_for(samples_seen + i) for i in range(len(batch))])
+
+    def drawn_for(self, samples_seen: int) -> Array:
+        """Return the backward potentials drawn for one sample, those of all layers in a row."""
         net = self.net
-        rows = self._zeros(1, sum(net.layer_sizes))
-        if batch.y is None or net.backward_init != "uniform" or net.n_layers == 1:
-            return rows
-        rows = np.repeat(rows, len(batch), axis=0)
-        inner = slice(net.layer_sizes[0], -net.layer_sizes[-1])
-        for i in range(len(batch)):
-            values = np.concatenate(drawn_backward_potentials(net, samples_seen + i))
-            rows[i, inner] = self.arithmetic.encode(values)
-        return rows
+        row = self._zeros(sum(net.layer_sizes))
+        if net.backward_init == "uniform" and net.n_layers > 1:
+            values = np.concatenate(drawn_backward_potentials(net, samples_seen))
+            row[net.layer_sizes[0] : -net.layer_sizes[-1]] = self.encoded(values)
+        return row
 
     def totals(self) -> kernels.Totals:
         """Return counters at zero."""

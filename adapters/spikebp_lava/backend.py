@@ -1,0 +1,258 @@
+"""The back end `lava`: whole data sets through the network's Lava processes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from numpy.typing import NDArray
+
+from spikebp_lava.memory import FIXED, FLOATING, shared_array
+from spikebp_lava.processes.network import SpikingMLPProcess
+from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink
+from spikebp_plugins import Checkpoint, SpikingMLP
+from spikebp_plugins.backends import Backend, Outcome, Recording
+from spikebp_plugins.backends.base import joined
+from spikebp_plugins.backends.compiled import CompiledBackend
+from spikebp_plugins.batch import Batch
+from spikebp_plugins.operations import Operations
+from spikebp_plugins.state import LearningState
+
+Array = NDArray[Any]
+
+#: Magnitudes beyond it are far out of range.
+FARTHEST: Final = 2.0**60
+
+#: Steps of the network for which there is room in shared memory, and which one run may show.
+STEPS_PER_RUN: Final = 2_000
+
+
+class LavaBackend(Backend):
+    """The network as a process of a Lava graph, between a source and a sink.
+
+    The option `tag` is "fixed_pt" (the default) or "floating_pt"; `implementation` is "leaf" (the
+    default), one process for the whole network, or "hierarchical", one for each layer. With
+    `granularity` "step" (the default) every spike crosses the ports; with "sample" one step of
+    Lava carries a whole sample, where the input is the same at all of its steps.
+    """
+
+    options: ClassVar = {
+        "tag": (FIXED, FLOATING),
+        "implementation": ("leaf", "hierarchical"),
+        "granularity": ("step", "sample"),
+    }
+    main_option: ClassVar = "tag"
+
+    def __init__(
+        self,
+        net: SpikingMLP,
+        state: LearningState,
+        tag: str,
+        implementation: str,
+        granularity: str,
+    ) -> None:
+        super().__init__(net, state)
+        self._options = (tag, implementation, granularity)
+        self._so_far = (state, Operations())
+        self._graph: Graph | None = None
+
+    @classmethod
+    def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:
+        """Return why these options cannot run a definition, or None if they can."""
+        if options["tag"] == FIXED and net.arithmetic != "fixed":
+            return (
+                f"fixed_pt computes with integers, not with arithmetic={net.arithmetic!r}; "
+                "use tag='floating_pt'"
+            )
+        if options["implementation"] == "hierarchical" and options["granularity"] == "sample":
+            return "layers exchange spikes at every step, which granularity='sample' does not show"
+        return None
+
+    @property
+    def state(self) -> LearningState:
+        """What has been learned so far."""
+        return self._so_far[0]
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
+        return self._so_far[1]
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+        return self._show(batch, record)
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing."""
+        return self._show(batch, record)
+
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to hand over at a time."""
+        return max(1, STEPS_PER_RUN // n_steps)
+
+    def close(self) -> None:
+        """End the processes of the graph."""
+        if self._graph is not None:
+            self._graph.close()
+
+    def _show(self, batch: Batch, record: bool) -> Outcome:
+        state, operations = self._so_far
+        # One graph for the life of the simulator; another only if an error has ended it.
+        graph, self._graph = self._graph, None
+        if graph is None:
+            graph = Graph(self.net, state, *self._options)
+        try:
+            outcome = graph.show(batch, record)
+        except OverflowError:
+            return self._by_core(batch, record)
+        except BaseException:
+            graph.close()
+            raise
+        self._graph = graph
+        after = graph.network.shared.read() if batch.y is not None else state
+        self._so_far = (after, operations + graph.operations())
+        return outcome
+
+    def _by_core(self, batch: Batch, record: bool) -> Outcome:
+        """Show a block that has left the range of the processes, or may have."""
+        state, operations = self._so_far
+        core = CompiledBackend(self.net, state, n_jobs=1)
+        try:
+            return (core.predict if batch.y is None else core.train)(batch, record)
+        finally:
+            self._so_far = (core.state, operations + core.operations)
+
+
+class Graph:
+    """A source, the network and a sink, with room for a run in shared memory.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    state : LearningState
+        Where to start from.
+    tag, implementation, granularity : str
+        The options of the back end.
+    """
+
+    def __init__(
+        self,
+        net: SpikingMLP,
+        state: LearningState,
+        tag: str,
+        implementation: str,
+        granularity: str,
+    ) -> None:
+        self._net, self._tag, self._whole_samples = net, tag, granularity == "sample"
+        # Values cross the ports on the grid: as they are, or in fixed_pt in grid units.
+        self._in_units = tag == FIXED and net.input_coding == "values"
+        self.network = SpikingMLPProcess(
+            Checkpoint(net, state),
+            n_rows=STEPS_PER_RUN,
+            input_scale=2.0 ** -(net.fraction_bits or 0) if self._in_units else 1.0,
+        )
+        integers = tag == FIXED or net.input_coding == "spikes"
+        self._targets = shared_array((STEPS_PER_RUN, net.n_outputs), np.float64)
+        self._rows = Rows(
+            x=shared_array((STEPS_PER_RUN, net.n_inputs), np.int64 if integers else np.float64),
+            labels=None,
+            targets=self._targets,
+            pace=shared_array(3, np.int64),
+        )
+        source = SampleSource(net, rows=self._rows)
+        self._sink = ScoreSink(net, STEPS_PER_RUN)
+        source.spikes_out.connect(self.network.spikes_in)
+        source.target_out.connect(self.network.target_in)
+        self.network.summed_drive_out.connect(self._sink.summed_drive_in)
+        self._configuration = Loihi2SimCfg(
+            select_tag=tag, select_sub_proc_model=implementation == "hierarchical"
+        )
+        self._steps_run = 0
+        self._counted = Operations()
+
+    def show(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples."""
+        size = max(1, STEPS_PER_RUN // batch.n_steps)
+        return joined([self._show_block(block, record) for block in batch.blocks(size)])
+
+    def _show_block(self, batch: Batch, record: bool) -> Outcome:
+        """Show as many samples as there is room for, or one of any length."""
+        n_samples, n_steps, shared = len(batch), batch.n_steps, self.network.shared
+        x = batch.inputs()
+        y: Array = np.zeros((n_samples, 1, self._net.n_outputs))
+        if batch.y is not None:
+            y = batch.targets()
+        self.network.learning = batch.y is not None
+        shared.switches.steps_per_sample[0] = n_steps
+        shared.switches.recording[0] = record
+        constant = x.shape[1] == y.shape[1] == 1 and n_steps <= STEPS_PER_RUN
+        together = n_steps if self._whole_samples and constant else 1
+        shared.switches.steps_per_message[0] = together
+        self._sink.pace[:] = n_steps // together, 0
+        records = []
+        messages = n_samples * n_steps // together
+        for first in range(0, messages, STEPS_PER_RUN):
+            shown = min(STEPS_PER_RUN, messages - first)
+            # One row for each message of this run, or fewer, each for several.
+            per_sample = n_steps // together
+            self._rows.pace[0] = _fill(self._rows.x, self._entering(x), first, shown, per_sample)
+            self._rows.pace[1] = _fill(self._targets, y, first, shown, per_sample)
+            self._run(shown)
+            if record:
+                rows = shown * together
+                records.append([array[0, :rows].copy() for array in shared.record()])
+        scores = self._sink.drives[:n_samples] / n_steps
+        return Outcome(scores, self._recording(batch, records) if record else None)
+
+    def _entering(self, x: Array) -> Array:
+        """Return input on the grid as it crosses the ports."""
+        if not self._in_units:
+            return x
+        return np.clip(np.ldexp(x, self._net.fraction_bits or 0), -FARTHEST, FARTHEST)
+
+    def _run(self, n_messages: int) -> None:
+        self._rows.pace[2] = self.network.shared.switches.steps_before[0] = self._steps_run
+        self.network.run(condition=RunSteps(num_steps=n_messages), run_cfg=self._configuration)
+        self._steps_run += n_messages
+
+    def _recording(self, batch: Batch, records: list[list[Array]]) -> Recording:
+        shape = (len(batch), batch.n_steps, -1)
+        spikes, errors, drive = (
+            np.concatenate(parts).reshape(shape) for parts in zip(*records, strict=True)
+        )
+        starts = np.cumsum(self._net.layer_sizes)[:-1]
+        steps = np.arange(1, batch.n_steps + 1)[:, np.newaxis]
+        error_parts = np.split(errors.astype(np.int64), starts, axis=2)
+        return Recording(
+            spikes=np.split(spikes.astype(np.int64), starts, axis=2),
+            errors=None if batch.y is None else [None, *error_parts[1:]],
+            step_scores=self.network.shared.layout.scores(drive, steps),
+        )
+
+    def operations(self) -> Operations:
+        """Return the operations since this was last asked."""
+        before, self._counted = self._counted, self.network.operations
+        return self._counted - before
+
+    def close(self) -> None:
+        """End the processes."""
+        self.network.stop()
+
+
+def _fill(rows: Array, values: Array, first: int, shown: int, messages: int) -> int:
+    """Put the rows of a run in place; return for how many messages each is sent.
+
+    `values`, of shape (n_samples, 1 or n_steps, n), are for `messages` messages a sample, of which
+    the run sends those from `first` on, `shown` in all: whole samples, or a part of one.
+    """
+    n_samples, n_rows, n = values.shape
+    flat = values.reshape(n_samples * n_rows, n)
+    if n_rows > 1:
+        part, repeats = flat[first : first + shown], 1
+    else:
+        part, repeats = flat, min(messages, shown)
+    rows[: len(part)] = part
+    return repeats

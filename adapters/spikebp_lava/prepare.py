@@ -1,0 +1,52 @@
+"""Compiling kernels, or finding them in the cache, before Lava forks its processes.
+
+Otherwise each process of a graph would do so for itself, and in silence.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from spikebp_lava.memory import FLOATING, SharedNetwork
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.backends import kernels, stepwise
+from spikebp_plugins.backends.compiled import announced
+from spikebp_plugins.backends.stepper import Moment, Stepper
+from spikebp_plugins.state import initial_state
+
+
+def prepare_steps(net: SpikingMLP, tag: str) -> None:
+    """Have the kernels ready that show whole steps."""
+    shared = _smallest(net, tag)
+    bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
+    learning = kernels.Learning(*shared.arrays(tag), *bounds)
+    totals = kernels.Totals(shared.spikes, shared.errors, shared.updates[:1])
+    stepper = Stepper(shared.layout, learning, totals)
+    moment = Moment(opens=True, closes=True, restarts=True, learns=True, updates=True)
+    with announced(("steps", shared.layout.dtype, net.update)):
+        stepper.show(np.zeros(1, np.int64), np.zeros(1), moment, 0, shared.record(False))
+
+
+def prepare_layers(net: SpikingMLP, tag: str) -> None:
+    """Have the kernels ready that compute single layers."""
+    shared = _smallest(net, tag)
+    layout = shared.layout
+    sample, totals, nothing = layout.sample(), layout.totals(), np.zeros(1, layout.dtype)
+    weight, back, potential = shared.of_layer(tag, 1)
+    learning = kernels.Learning(weight, weight[:0], potential, *(np.zeros(2) for _ in range(3)))
+    network, drawn = layout.network, layout.drawn_for(0)
+    with announced(("layers", layout.dtype)):
+        stepwise.input_layer(network, sample, nothing, True, totals)
+        stepwise.forward_layer(network, learning, sample, nothing, drawn, True, True, totals)
+        stepwise.output_layer_error(network, sample, nothing, totals)
+        stepwise.hidden_layer_error(network, learning, sample, nothing, totals)
+        stepwise.errors_down(network, sample, weight, 0.0, nothing)
+        stepwise.layer_learns(network, learning, sample, back, True, totals)
+
+
+def _smallest(net: SpikingMLP, tag: str) -> SharedNetwork:
+    smallest = net.replace(layer_sizes=(1, 1), fraction_bits=net.fraction_bits)
+    shared = SharedNetwork(smallest, initial_state(smallest))
+    if tag != FLOATING:
+        shared.adopt(tag, range(1, 2))
+    return shared

@@ -1,0 +1,374 @@
+"""One Lava process for each layer: what the hierarchical model of the network consists of.
+
+In each step spikes travel from layer 0 to layer L, and errors back to layer 1. A layer holds the
+matrix of the synapses that lead to it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+from numpy.typing import NDArray
+
+from spikebp_lava.incoming import Incoming
+from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
+from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
+from spikebp_plugins.backends import kernels, stepwise
+from spikebp_plugins.backends.layout import Layout
+
+Array = NDArray[Any]
+
+#: What the control port says: whether this step opens its sample, is the first of it that learns,
+#: has a target, ends a sample that has learned; and training samples before this one.
+CONTROL = ("opens", "restarts", "learns", "updates", "samples_seen")
+
+
+class InputLayer(AbstractProcess):  # type: ignore[misc]
+    """Layer 0: receives samples and targets, and tells the layers above what the step is.
+
+    Parameters
+    ----------
+    shared : SharedNetwork
+        The network.
+    input_scale : float or None
+        What input is multiplied with; None takes that of the definition.
+    """
+
+    def __init__(self, shared: SharedNetwork, input_scale: float | None) -> None:
+        super().__init__(shared=shared, input_scale=input_scale)
+        net = shared.net
+        self.spikes_in = InPort(shape=(net.n_inputs,))
+        self.label_in = InPort(shape=(1,))
+        self.target_in = InPort(shape=(net.n_outputs,))
+        self.reset_in = InPort(shape=(1,))
+        self.spikes_out = OutPort(shape=(net.n_inputs,))
+        self.control_out = OutPort(shape=(len(CONTROL),))
+        self.target_out = OutPort(shape=(net.n_outputs,))
+        self.spike_count = Var(shape=(net.n_inputs,))
+        self.potential = Var(shape=(net.n_inputs,))
+        self.input_count = Var(shape=(net.n_inputs,))
+
+
+class HiddenLayer(AbstractProcess):  # type: ignore[misc]
+    """Layer l < L, with the synapses that lead to it.
+
+    Parameters
+    ----------
+    shared : SharedNetwork
+        The network.
+    l : int
+        Which layer.
+    """
+
+    def __init__(self, shared: SharedNetwork, l: int) -> None:
+        super().__init__(shared=shared, layer=l)
+        n_below, n_units = shared.net.layer_sizes[l - 1 : l + 1]
+        self.spikes_in = InPort(shape=(n_below,))
+        self.control_in = InPort(shape=(len(CONTROL),))
+        self.errors_in = InPort(shape=(n_units,))
+        self.spikes_out = OutPort(shape=(n_units,))
+        self.errors_out = OutPort(shape=(n_below,))
+        self.weight = SharedVar(partial(shared.matrix, l), partial(shared.set_matrix, l))
+        self.spike_count = Var(shape=(n_units,))
+        self.potential = Var(shape=(n_units,))
+        self.input_count = Var(shape=(n_units,))
+        self.error = Var(shape=(n_units,))
+
+
+class OutputLayer(AbstractProcess):  # type: ignore[misc]
+    """Layer L, with the synapses that lead to it and the comparison with the target.
+
+    Parameters
+    ----------
+    shared : SharedNetwork
+        The network.
+    l : int
+        Which layer.
+    """
+
+    def __init__(self, shared: SharedNetwork, l: int) -> None:
+        super().__init__(shared=shared, layer=l)
+        n_below, n_units = shared.net.layer_sizes[l - 1 : l + 1]
+        self.spikes_in = InPort(shape=(n_below,))
+        self.control_in = InPort(shape=(len(CONTROL),))
+        self.target_in = InPort(shape=(n_units,))
+        self.spikes_out = OutPort(shape=(n_units,))
+        self.summed_drive_out = OutPort(shape=(n_units,))
+        self.errors_out = OutPort(shape=(n_below,))
+        self.weight = SharedVar(partial(shared.matrix, l), partial(shared.set_matrix, l))
+        self.spike_count = Var(shape=(n_units,))
+        self.potential = Var(shape=(n_units,))
+        self.input_count = Var(shape=(n_units,))
+        self.error = Var(shape=(n_units,))
+
+
+def _pair(shared: SharedNetwork, l: int, kind: str) -> Layout:
+    """Return the layout of a network of two layers, l - 1 and l."""
+    net = shared.net
+    pair = net.replace(
+        layer_sizes=net.layer_sizes[l - 1 : l + 1],
+        input_coding="spikes",
+        fraction_bits=net.fraction_bits,
+    )
+    return Layout(pair, number_type(net, kind))
+
+
+def _require(certain: bool, what: str) -> None:
+    if not certain:
+        raise OverflowError(f"{what} may leave the range in which all sums are exact")
+
+
+class LayerRecord:
+    """Where a layer records its spikes and errors, while that is wanted.
+
+    Parameters
+    ----------
+    shared : SharedNetwork
+        The network.
+    l : int
+        Which layer.
+    kind : str
+        The tag of its model.
+    """
+
+    def __init__(self, shared: SharedNetwork, l: int, kind: str) -> None:
+        self._shared, self._record = shared, shared.record(tag=kind)
+        self._units = slice(*np.cumsum([0, *shared.net.layer_sizes])[l : l + 2])
+
+    def write(self, time_step: int, spikes: Array, errors: Array | None = None) -> None:
+        """Record the spikes and errors of a step."""
+        if self._shared.switches.recording[0]:
+            row = self._shared.row(time_step)
+            self._record.spikes[0, row, self._units] = spikes
+            if errors is not None:
+                self._record.errors[0, row, self._units] = errors
+
+    def write_drive(self, time_step: int, drive: Array) -> None:
+        """Record the summed drive of the output."""
+        if self._shared.switches.recording[0]:
+            self._record.drive[0, self._shared.row(time_step)] = drive
+
+
+class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
+    """Rule 1, and the schedule."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        shared: SharedNetwork = proc_params["shared"]
+        net = shared.net
+        self._shared = shared
+        lowest = net.replace(layer_sizes=net.layer_sizes[:2], fraction_bits=net.fraction_bits)
+        self._layout = Layout(lowest, number_type(net, self.kind))
+        scale = proc_params["input_scale"]
+        self._scale = net.input_scale if scale is None else scale
+        self._sample, self._totals = self._layout.sample(), self._layout.totals()
+        self._incoming = Incoming(shared, self, self.kind)
+        n = net.n_inputs
+        self._spike = self._sample.spike[:n]
+        self._record = LayerRecord(shared, 0, self.kind)
+        self.bind(
+            spike_count=self._spike,
+            potential=self._sample.potential[:n],
+            input_count=self._sample.count[:n],
+        )
+
+    def run_spk(self) -> None:
+        """Fire, and pass the target on."""
+        shared, layout = self._shared, self._layout
+        x, y, moment, _ = self._incoming.receive()
+        if shared.net.input_coding == "spikes":
+            entering = layout.counts(x)
+        else:
+            entering = layout.shown(x, self._scale)
+        seen = int(shared.samples[2])
+        control = (moment.opens, moment.restarts, moment.learns, moment.updates, seen)
+        self.control_out.send(np.array(control, np.int64))
+        certain = stepwise.input_layer(
+            layout.network, self._sample, entering, moment.opens, self._totals
+        )
+        _require(certain, "potential of layer 0")
+        self.spikes_out.send(self._spike.astype(np.int64))
+        target = np.zeros(shared.net.n_outputs) if y is None else y
+        self.target_out.send(layout.shown(target))
+        shared.spikes[0] = self._totals.spikes[0]
+        shared.samples += (moment.closes, moment.updates, moment.updates)
+        self._record.write(self.time_step, self._spike)
+
+
+class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
+    """Rules 2, 4 and 5 for one layer, rule 3 in the output."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        shared: SharedNetwork = proc_params["shared"]
+        l: int = proc_params["layer"]
+        shared.adopt(self.kind, range(l, l + 1))
+        layout = _pair(shared, l, self.kind)
+        weight, back, potential = shared.of_layer(self.kind, l)
+        bounds = [np.zeros(2) for _ in range(3)]
+        self._learning = kernels.Learning(weight, weight[:0], potential, *bounds)
+        self._back = back
+        self._back_bound = float(np.abs(back).max(initial=0))
+        self._shared, self._layout, self._l = shared, layout, l
+        self._record = LayerRecord(shared, l, self.kind)
+        self._whole = Layout(shared.net, number_type(shared.net, self.kind))
+        self._sample, self._totals = layout.sample(), layout.totals()
+        unit = self._whole.network.unit
+        self._drawn_part = slice(unit[l - 1], unit[l + 1])
+        self._drawn = self._whole.drawn_for(0)[self._drawn_part].copy()
+        self._down = np.zeros(layout.net.n_inputs, layout.dtype)
+        n = layout.net.n_inputs
+        self._spike, self._error = self._sample.spike[n:], self._sample.error[n:]
+        self.bind(
+            weight=shared.matrix(l, self.kind),
+            spike_count=self._spike,
+            potential=self._sample.potential[n:],
+            input_count=self._sample.count[n:],
+            error=self._error,
+        )
+
+    def run_spk(self) -> None:
+        """Go through the forward, the error and the learning phase of a step."""
+        shared, network, sample, totals = (
+            self._shared,
+            self._layout.network,
+            self._sample,
+            self._totals,
+        )
+        l = self._l
+        opens, restarts, learns, updates, seen = (int(v) for v in self.control_in.recv())
+        if restarts:
+            self._drawn[:] = self._whole.drawn_for(seen)[self._drawn_part]
+        k = self._layout.counts(self.spikes_in.recv())
+        certain = stepwise.forward_layer(
+            network, self._learning, sample, k, self._drawn, bool(opens), bool(restarts), totals
+        )
+        _require(certain, f"potential of layer {l}")
+        self.spikes_out.send(self._spike.astype(np.int64))
+        self._find_errors(bool(learns))
+        if l > 1:
+            self._send_down(bool(learns))
+        if learns or updates:
+            back = self._back if l > 1 else self._back[:0]
+            certain = stepwise.layer_learns(
+                network, self._learning, sample, back, bool(updates), totals
+            )
+            _require(certain, f"weight of layer {l}")
+        shared.spikes[l] = totals.spikes[1]
+        shared.errors[l] = totals.errors[1]
+        shared.updates[l] = totals.updates[0]
+        self._record.write(self.time_step, self._spike, self._error)
+
+    def _find_errors(self, learns: bool) -> None:
+        raise NotImplementedError
+
+    def _send_down(self, learns: bool) -> None:
+        self._down[:] = 0
+        if learns:
+            random = self._shared.net.feedback == "random"
+            bound = self._back_bound if random else self._learning.weight_bound[1]
+            certain = stepwise.errors_down(
+                self._layout.network, self._sample, self._back, bound, self._down
+            )
+            _require(certain, f"backward potential of layer {self._l - 1}")
+        self.errors_out.send(self._down)
+
+
+class HiddenModel(LayerModel):
+    """Errors come from the layer above."""
+
+    def _find_errors(self, learns: bool) -> None:
+        arrived = self.errors_in.recv().astype(self._layout.dtype, copy=False)
+        if learns:
+            certain = stepwise.hidden_layer_error(
+                self._layout.network, self._learning, self._sample, arrived, self._totals
+            )
+            _require(certain, f"backward potential of layer {self._l}")
+
+
+class OutputModel(LayerModel):
+    """Errors come from the target."""
+
+    def _find_errors(self, learns: bool) -> None:
+        y = self.target_in.recv().astype(self._layout.dtype, copy=False)
+        if learns:
+            certain = stepwise.output_layer_error(
+                self._layout.network, self._sample, y, self._totals
+            )
+            _require(certain, f"target potential of layer {self._l}")
+        n = self._layout.net.n_inputs
+        counts = self._sample.count[n:] * self._layout.network.one
+        drive = self._sample.potential[n:] + counts
+        self.summed_drive_out.send(drive)
+        self._record.write_drive(self.time_step, drive)
+
+
+for _kind, _number in ((FLOATING, float), (FIXED, np.int64)):
+    _values_in, _values_out = (
+        LavaPyType(port.VEC_DENSE, _number) for port in (PyInPort, PyOutPort)
+    )
+    _spikes_in, _spikes_out = (
+        LavaPyType(port.VEC_DENSE, np.int64) for port in (PyInPort, PyOutPort)
+    )
+    _values = LavaPyType(np.ndarray, _number)
+    define_model(
+        globals(),
+        f"InputLayer_{_kind}",
+        InputModel,
+        InputLayer,
+        _kind,
+        kind=_kind,
+        spikes_in=_values_in,
+        label_in=_spikes_in,
+        target_in=_values_in,
+        reset_in=_spikes_in,
+        spikes_out=_spikes_out,
+        control_out=_spikes_out,
+        target_out=_values_out,
+        spike_count=_values,
+        potential=_values,
+        input_count=_values,
+    )
+    _of_layers = {
+        "kind": _kind,
+        "spikes_in": _spikes_in,
+        "control_in": _spikes_in,
+        "spikes_out": _spikes_out,
+        "errors_out": _values_out,
+        "weight": _values,
+        "spike_count": _values,
+        "potential": _values,
+        "input_count": _values,
+        "error": _values,
+    }
+    define_model(
+        globals(),
+        f"HiddenLayer_{_kind}",
+        HiddenModel,
+        HiddenLayer,
+        _kind,
+        errors_in=_values_in,
+        **_of_layers,
+    )
+    define_model(
+        globals(),
+        f"OutputLayer_{_kind}",
+        OutputModel,
+        OutputLayer,
+        _kind,
+        target_in=_values_in,
+        summed_drive_out=_values_out,
+        **_of_layers,
+    )

@@ -1,0 +1,295 @@
+"""The network as one Lava process, and its process models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.model.sub.model import AbstractSubProcessModel
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+from numpy.typing import NDArray
+
+from spikebp_lava.incoming import Incoming
+from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.prepare import prepare_layers, prepare_steps
+from spikebp_lava.processes.layers import HiddenLayer, InputLayer, LayerModel, OutputLayer
+from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
+from spikebp_lava.watch import watch
+from spikebp_plugins import Checkpoint, Operations, SpikingMLP
+from spikebp_plugins.backends import kernels
+from spikebp_plugins.backends.stepper import Stepper
+from spikebp_plugins.errors import one_of, wrong_argument
+from spikebp_plugins.state import LearningState, initial_state
+
+Array = NDArray[Any]
+
+GRANULARITIES: Final = ("step", "sample")
+
+
+class SpikingMLPProcess(AbstractProcess):  # type: ignore[misc]
+    r"""A spiking network that learns by backpropagation, as one Lava process.
+
+    In every step of Lava the network receives one message at each connected port and makes one
+    step of docs/semantics.md: the wave crosses all layers, forward and backward, within the step.
+    There is no counterpart on a chip for that.
+
+    Parameters
+    ----------
+    net : SpikingMLP or Checkpoint
+        The definition, or a definition with what it has learned.
+    weights : sequence of array-like of shape (n_in, n_out) or None, default=None
+        Initial weights, rounded to the grid; None takes ``net.init_weights()``.
+    feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
+        Backward weights for ``feedback="random"``; None takes ``net.init_feedback()``.
+    learning : bool, default=True
+        Whether to learn from targets; `learning` can be set between runs.
+    granularity : {"step", "sample"}, default="step"
+        Whether a message is input for one step, or for all the steps of a sample.
+    name : str or None, default=None
+        A name, as every Lava process may have.
+
+    Attributes
+    ----------
+    spikes_in : InPort of shape (n_inputs,)
+        What layer 0 receives: real values (in fixed_pt integers), which are multiplied with
+        ``net.input_scale``; signed spike counts with ``input_coding="spikes"``.
+    label_in : InPort of shape (1,)
+        The class; below 0 it is not known, and the step does not learn.
+    target_in : InPort of shape (n_outputs,)
+        Instead of a label: real targets, in fixed_pt in grid units.
+    reset_in : InPort of shape (1,)
+        Nothing but 0 says that this step is the last of its sample. Not connected, a sample ends
+        after ``net.n_steps`` steps.
+    spikes_out : OutPort of shape (n_outputs,)
+        The spike counts of the output in this step.
+    summed_drive_out : OutPort of shape (n_outputs,)
+        The drive of the output summed over the sample so far, in fixed_pt in grid units. Divided
+        by the steps shown these are the scores.
+    weight_1, ..., weight_L : Var of shape (n_in, n_out)
+        The weights; in fixed_pt in grid units.
+    spike_count_0, ..., spike_count_L : Var of shape (n_units,)
+        The signed spike counts of each layer in the last step, for a Monitor.
+    error_1, ..., error_L : Var of shape (n_units,)
+        Likewise the error spikes.
+    """
+
+    def __new__(cls, net: SpikingMLP | Checkpoint, **_: Any) -> Any:
+        """Make a process of the class for the depth of the network.
+
+        For Lava the variables of a model belong to its class, and a network has as many matrices
+        as layers.
+        """
+        return object.__new__(class_of_depth(_definition(net).n_layers))
+
+    def __init__(
+        self,
+        net: SpikingMLP | Checkpoint,
+        *,
+        weights: Sequence[Any] | None = None,
+        feedback: Sequence[Any] | None = None,
+        learning: bool = True,
+        granularity: str = "step",
+        name: str | None = None,
+        n_rows: int = 0,
+        input_scale: float | None = None,
+    ) -> None:
+        state = _starting_state(net, weights, feedback)
+        self.net = _definition(net)
+        if granularity not in GRANULARITIES:
+            raise wrong_argument("granularity", one_of(GRANULARITIES), repr(granularity))
+        self.shared = SharedNetwork(self.net, state, n_rows)
+        super().__init__(name=name, shared=self.shared, input_scale=input_scale)
+        if granularity == "sample":
+            self.shared.switches.steps_per_message[0] = self.net.n_steps
+        self.learning = learning
+        n_inputs, n_outputs = self.net.n_inputs, self.net.n_outputs
+        self.spikes_in = InPort(shape=(n_inputs,))
+        self.label_in = InPort(shape=(1,))
+        self.target_in = InPort(shape=(n_outputs,))
+        self.reset_in = InPort(shape=(1,))
+        self.spikes_out = OutPort(shape=(n_outputs,))
+        self.summed_drive_out = OutPort(shape=(n_outputs,))
+        for l in range(1, self.net.n_layers + 1):
+            read, write = partial(self.shared.matrix, l), partial(self.shared.set_matrix, l)
+            setattr(self, f"weight_{l}", SharedVar(read, write))
+        for l, size in enumerate(self.net.layer_sizes):
+            setattr(self, f"spike_count_{l}", Var(shape=(size,)))
+            if l > 0:
+                setattr(self, f"error_{l}", Var(shape=(size,)))
+
+    @property
+    def learning(self) -> bool:
+        """Whether steps with a target learn; to be read and set between runs."""
+        return bool(self.shared.switches.learning[0])
+
+    @learning.setter
+    def learning(self, value: bool) -> None:
+        self.shared.switches.learning[0] = bool(value)
+
+    @property
+    def weights(self) -> list[NDArray[np.float64]]:
+        """Copies of the weights as real numbers, each of shape (n_in, n_out)."""
+        return [np.array(matrix, np.float64) for matrix in self.shared.read().weights]
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples that have ended since the start."""
+        return self.shared.operations
+
+    def checkpoint(self) -> Checkpoint:
+        """Return definition and learning state, to go on from on any back end."""
+        return Checkpoint(self.net, self.shared.read())
+
+    def prepare(self, models: list[type]) -> None:
+        """Have kernels compiled; called before the processes of a graph are started."""
+        for model in models:
+            if issubclass(model, LeafModel):
+                prepare_steps(self.net, model.kind)
+            elif issubclass(model, LayerModel):
+                prepare_layers(self.net, model.kind)
+
+    def begin_run(self) -> None:
+        """Remember the state before a run; called when one begins."""
+        self._kept = self.shared.kept()
+
+    def undo_run(self) -> None:
+        """Return to the state before the run; called when one has failed."""
+        for array, before in self._kept:
+            array[...] = before
+
+    # Lava assigns the runtime here before it starts any process.
+    @property
+    def _runtime(self) -> Any:
+        return self.__dict__.get("_own_runtime")
+
+    @_runtime.setter
+    def _runtime(self, runtime: Any) -> None:
+        self.__dict__["_own_runtime"] = runtime
+        if runtime is not None:
+            watch(runtime, self)
+
+
+def _definition(net: Any) -> SpikingMLP:
+    definition = net.net if isinstance(net, Checkpoint) else net
+    if not isinstance(definition, SpikingMLP):
+        raise wrong_argument("net", "a SpikingMLP or a Checkpoint", repr(net))
+    return definition
+
+
+def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
+    if not isinstance(net, Checkpoint):
+        return initial_state(_definition(net), weights, feedback)
+    if weights is not None or feedback is not None:
+        raise wrong_argument("weights and feedback", "None with a checkpoint", "matrices")
+    return net.state
+
+
+class LeafModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
+    """The whole network in one process, by the step kernels of the compiled core."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        shared: SharedNetwork = proc_params["shared"]
+        net = shared.net
+        shared.adopt(self.kind, range(1, net.n_layers + 1))
+        bounds = [np.zeros(net.n_layers + 1) for _ in range(3)]
+        totals = kernels.Totals(shared.spikes, shared.errors, shared.updates[:1])
+        self._shared = shared
+        learning = kernels.Learning(*shared.arrays(self.kind), *bounds)
+        self._stepper = Stepper(shared.layout, learning, totals, proc_params["input_scale"])
+        self._incoming = Incoming(shared, self, self.kind)
+        self._records = shared.record(False), shared.record(True)
+        unit = shared.starts.unit
+        for l in range(net.n_layers + 1):
+            units = slice(unit[l], unit[l + 1])
+            self.bind(**{f"spike_count_{l}": self._stepper.sample.spike[units]})
+            if l > 0:
+                error = self._stepper.sample.error[units]
+                self.bind(**{f"weight_{l}": shared.matrix(l), f"error_{l}": error})
+
+    def run_spk(self) -> None:
+        """Make one step, or the steps of one message."""
+        shared, stepper = self._shared, self._stepper
+        message = self._incoming.receive()
+        moment = message.moment
+        counts = 0 if moment.opens else stepper.output_counts.copy()
+        stepper.show(
+            message.x,
+            message.y,
+            moment,
+            int(shared.samples[2]),
+            self._records[int(shared.switches.recording[0])],
+            shared.row(self.time_step),
+            message.n_steps,
+        )
+        shared.samples += (moment.closes, moment.updates, moment.updates)
+        self.spikes_out.send((stepper.output_counts - counts).astype(np.int64))
+        self.summed_drive_out.send(stepper.summed_drive)
+
+
+class HierarchicalModel(AbstractSubProcessModel):  # type: ignore[misc]
+    """One process for each layer, with ports for its spikes, its errors and its matrix."""
+
+    def __init__(self, proc: SpikingMLPProcess) -> None:
+        net, shared = proc.net, proc.shared
+        L = net.n_layers
+        self.layer_0 = below = InputLayer(shared, proc.proc_params["input_scale"])
+        for port in ("spikes_in", "label_in", "target_in", "reset_in"):
+            getattr(proc.in_ports, port).connect(getattr(below.in_ports, port))
+        proc.vars.spike_count_0.alias(below.vars.spike_count)
+        for l in range(1, L + 1):
+            layer = OutputLayer(shared, l) if l == L else HiddenLayer(shared, l)
+            setattr(self, f"layer_{l}", layer)
+            below.out_ports.spikes_out.connect(layer.in_ports.spikes_in)
+            self.layer_0.out_ports.control_out.connect(layer.in_ports.control_in)
+            if l > 1:
+                layer.out_ports.errors_out.connect(below.in_ports.errors_in)
+            for name in ("weight", "spike_count", "error"):
+                getattr(proc.vars, f"{name}_{l}").alias(getattr(layer.vars, name))
+            below = layer
+        self.layer_0.out_ports.target_out.connect(below.in_ports.target_in)
+        below.out_ports.spikes_out.connect(proc.out_ports.spikes_out)
+        below.out_ports.summed_drive_out.connect(proc.out_ports.summed_drive_out)
+
+
+def class_of_depth(n_layers: int) -> type[SpikingMLPProcess]:
+    """Return the class of processes with so many matrices, made with its models when first asked.
+
+    Both have their names in this module, where Lava looks for them.
+    """
+    name = f"SpikingMLPProcess{n_layers}"
+    if name not in globals():
+        members = {"__module__": __name__, "__doc__": SpikingMLPProcess.__doc__}
+        process = globals()[name] = type(name, (SpikingMLPProcess,), members)
+        for kind, number in ((FLOATING, float), (FIXED, np.int64)):
+            values = LavaPyType(np.ndarray, number)
+            members = {
+                "kind": kind,
+                "spikes_in": LavaPyType(PyInPort.VEC_DENSE, number),
+                "label_in": LavaPyType(PyInPort.VEC_DENSE, np.int64),
+                "target_in": LavaPyType(PyInPort.VEC_DENSE, number),
+                "reset_in": LavaPyType(PyInPort.VEC_DENSE, np.int64),
+                "spikes_out": LavaPyType(PyOutPort.VEC_DENSE, np.int64),
+                "summed_drive_out": LavaPyType(PyOutPort.VEC_DENSE, number),
+                "spike_count_0": values,
+                **{
+                    f"{name}_{l}": values
+                    for name in ("weight", "spike_count", "error")
+                    for l in range(1, n_layers + 1)
+                },
+            }
+            define_model(globals(), f"Leaf{n_layers}_{kind}", LeafModel, process, kind, **members)
+        define_model(
+            globals(), f"Hierarchical{n_layers}", HierarchicalModel, process, FLOATING, FIXED
+        )
+    found: type[SpikingMLPProcess] = globals()[name]
+    return found

@@ -1,0 +1,231 @@
+"""Processes that hold a data set, and that collect scores."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from numpy.typing import NDArray
+
+from spikebp_lava.memory import FIXED, FLOATING, shared_array
+from spikebp_lava.variables import define_model
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.batch import check_batch
+from spikebp_plugins.errors import wrong_argument
+
+Array = NDArray[Any]
+
+
+class Rows(NamedTuple):
+    """What a source sends, row after row.
+
+    Attributes
+    ----------
+    x : ndarray of shape (n_rows, n_inputs)
+        Input.
+    labels : ndarray of shape (n_rows_y,) or None
+        Labels.
+    targets : ndarray of shape (n_rows_y, n_outputs) or None
+        Real targets.
+    pace : ndarray of shape (3,), int64
+        For how many steps of Lava to send each row of x, and each row of y; and the steps of Lava
+        before the first row.
+    """
+
+    x: Array
+    labels: Array | None
+    targets: Array | None
+    pace: Array
+
+
+class SampleSource(AbstractProcess):  # type: ignore[misc]
+    """Shows samples and targets to a network, one after the other, over and over again.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition, whose ``n_steps`` each sample is shown for.
+    x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+        Input, kept in the type in which it comes. In fixed_pt it must be integers: 8-bit pixels,
+        say, with ``input_scale=1/255`` in the definition.
+    y : array-like of shape (n_samples,), (n_samples, n_outputs), \
+            (n_samples, n_steps, n_outputs) or None, default=None
+        Labels for `label_out`, or real targets for `target_out`.
+    granularity : {"step", "sample"}, default="step"
+        That of the network: a message for each step, or for each sample.
+    rows : Rows or None, default=None
+        Instead of samples: rows in shared memory, which the caller changes between runs.
+
+    Attributes
+    ----------
+    spikes_out : OutPort of shape (n_inputs,)
+        The input, for the network's port `spikes_in`.
+    label_out : OutPort of shape (1,)
+        The label; -1 without one.
+    target_out : OutPort of shape (n_outputs,)
+        The target, in fixed_pt in grid units; 0 without one.
+    """
+
+    _runtime = None  # Lava looks for it even where an argument has been refused
+
+    def __init__(
+        self,
+        net: SpikingMLP,
+        x: Any = None,
+        y: Any = None,
+        *,
+        granularity: str = "step",
+        rows: Rows | None = None,
+    ) -> None:
+        if rows is None:
+            rows = _rows_of(net, x, y, granularity)
+        super().__init__(rows=rows, fraction_bits=net.fraction_bits)
+        self.spikes_out = OutPort(shape=(net.n_inputs,))
+        self.label_out = OutPort(shape=(1,))
+        self.target_out = OutPort(shape=(net.n_outputs,))
+
+
+def _rows_of(net: SpikingMLP, x: Any, y: Any, granularity: str) -> Rows:
+    batch = check_batch(net, x, y)
+    if not len(batch):
+        raise wrong_argument("x", "at least one sample", "none")
+    changing = batch.x.ndim == 3 or (batch.y is not None and batch.y.ndim == 3)
+    if granularity == "sample" and changing:
+        raise wrong_argument(
+            "x and y", "the same at all steps with granularity='sample'", "3 dimensions"
+        )
+    steps = net.n_steps if granularity == "step" else 1
+    pace = np.array([1 if batch.x.ndim == 3 else steps, steps, 0])
+    labels = targets = None
+    if batch.y is not None and batch.y.ndim == 1:
+        labels = batch.y
+    elif batch.y is not None:
+        targets = batch.targets().reshape(-1, net.n_outputs)
+        pace[1] = 1 if batch.y.ndim == 3 else steps
+    return Rows(batch.x.reshape(-1, net.n_inputs), labels, targets, pace)
+
+
+class ScoreSink(AbstractProcess):  # type: ignore[misc]
+    """Collects the scores of samples from a network.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition, whose ``n_steps`` each sample is shown for.
+    n_samples : int
+        How many scores to keep: those of the last samples.
+    granularity : {"step", "sample"}, default="step"
+        That of the network: a message for each step, or for each sample.
+
+    Attributes
+    ----------
+    summed_drive_in : InPort of shape (n_outputs,)
+        For the network's port `summed_drive_out`.
+    """
+
+    _runtime = None  # Lava looks for it even where an argument has been refused
+
+    def __init__(self, net: SpikingMLP, n_samples: int, *, granularity: str = "step") -> None:
+        if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1:
+            raise wrong_argument("n_samples", "an integer of at least 1", repr(n_samples))
+        self.net = net
+        drives = shared_array((n_samples, net.n_outputs), np.float64)
+        #: Messages of a sample, and samples collected.
+        self.pace = shared_array(2, np.int64)
+        self.pace[0] = net.n_steps if granularity == "step" else 1
+        self.drives = drives
+        super().__init__(drives=drives, pace=self.pace, fraction_bits=net.fraction_bits)
+        self.summed_drive_in = InPort(shape=(net.n_outputs,))
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Scores of the last samples, at most `n_samples`, of shape (n, n_outputs)."""
+        collected, capacity = int(self.pace[1]), len(self.drives)
+        kept = np.arange(max(0, collected - capacity), collected) % capacity
+        scores: NDArray[np.float64] = self.drives[kept] / self.net.n_steps
+        return scores
+
+
+class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
+    """Sends the row whose turn it is."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._rows: Rows = proc_params["rows"]
+        self._fraction_bits: int = proc_params["fraction_bits"] or 0
+        x = self._rows.x
+        if self.kind == FIXED and x.dtype.kind == "f":
+            whole = np.rint(x) == x
+            if not whole.all():
+                allowed = "integers in fixed_pt; input_scale in the definition makes them smaller"
+                raise wrong_argument("x", allowed, x[~whole][0])
+
+    def run_spk(self) -> None:
+        """Send a row."""
+        x, labels, targets, pace = self._rows
+        t = self.time_step - 1 - int(pace[2])
+        number = np.int64 if self.kind == FIXED else np.float64
+        self.spikes_out.send(x[t // pace[0] % len(x)].astype(number))
+        if self.label_out.csp_ports:
+            label = -1 if labels is None else labels[t // pace[1] % len(labels)]
+            self.label_out.send(np.array([label], np.int64))
+        if self.target_out.csp_ports:
+            if targets is None:
+                target = np.zeros(self.target_out._shape)
+            else:
+                target = targets[t // pace[1] % len(targets)]
+            if self.kind == FIXED:
+                target = np.rint(np.ldexp(target, self._fraction_bits))
+            self.target_out.send(np.clip(target, -(2.0**60), 2.0**60).astype(number))
+
+
+class SinkModel(PyLoihiProcessModel):  # type: ignore[misc]
+    """Keeps what comes with the last message of a sample."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._drives, self._pace = proc_params["drives"], proc_params["pace"]
+        fixed = self.kind == FIXED
+        self._unit = 2.0 ** -(proc_params["fraction_bits"] or 0) if fixed else 1.0
+        self._messages = 0
+
+    def run_spk(self) -> None:
+        """Receive the summed drive."""
+        drive = self.summed_drive_in.recv()
+        self._messages += 1
+        if self._messages == self._pace[0]:
+            self._messages = 0
+            self._drives[self._pace[1] % len(self._drives)] = drive * self._unit
+            self._pace[1] += 1
+
+
+for _kind, _number in ((FLOATING, float), (FIXED, np.int64)):
+    define_model(
+        globals(),
+        f"SampleSource_{_kind}",
+        SourceModel,
+        SampleSource,
+        _kind,
+        kind=_kind,
+        spikes_out=LavaPyType(PyOutPort.VEC_DENSE, _number),
+        label_out=LavaPyType(PyOutPort.VEC_DENSE, np.int64),
+        target_out=LavaPyType(PyOutPort.VEC_DENSE, _number),
+    )
+    define_model(
+        globals(),
+        f"ScoreSink_{_kind}",
+        SinkModel,
+        ScoreSink,
+        _kind,
+        kind=_kind,
+        summed_drive_in=LavaPyType(PyInPort.VEC_DENSE, _number),
+    )

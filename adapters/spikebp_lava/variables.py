@@ -1,0 +1,95 @@
+"""Variables of Lava processes that lie in shared memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class SharedVar(Var):  # type: ignore[misc]
+    """A variable that is read and written at once, without a message for each number.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the values, as the process models of the graph hold them.
+    write : callable or None, default=None
+        Puts others in their place, after checking them.
+    """
+
+    def __init__(
+        self, read: Callable[[], Array], write: Callable[[Array], None] | None = None
+    ) -> None:
+        super().__init__(shape=read().shape, init=0)
+        self._read, self._write = read, write
+
+    def get(self, idx: Any = None) -> Array:
+        """Return a copy of the values."""
+        values = self._read().copy()
+        return values if idx is None else values[idx]
+
+    def set(self, value: Any, idx: Any = None) -> None:
+        """Put other values in place."""
+        if self._write is None:
+            raise RuntimeError(f"variable {self.name!r} can only be read")
+        values = np.asarray(value)
+        if idx is not None:
+            whole = self._read().copy()
+            whole[idx] = values
+            values = whole
+        self._write(values)
+
+
+class InSharedMemory:
+    """A process model some of whose variables lie in shared memory, or in arrays of its own.
+
+    Lava gives a model copies of the initial values; arrays that have been bound before stay.
+    """
+
+    def bind(self, **arrays: Array) -> None:
+        """Let variables be these arrays."""
+        self.__dict__.setdefault("_bound", {}).update(arrays)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, self.__dict__.get("_bound", {}).get(name, value))
+
+
+def define_model(
+    namespace: dict[str, Any],
+    name: str,
+    base: type,
+    process: type,
+    *tags: str,
+    **members: Any,
+) -> None:
+    """Add a process model to a module, where Lava looks for it.
+
+    Parameters
+    ----------
+    namespace : dict
+        The names of the module in which `process` is defined.
+    name : str
+        The name of the model.
+    base : type
+        What it does.
+    process : type
+        The class of processes that it implements.
+    *tags : str
+        Its tags.
+    **members
+        Types of its variables and ports, and other members.
+    """
+    inherited = {"__module__": namespace["__name__"], "__doc__": base.__doc__}
+    model = type(name, (base,), inherited | members)
+    for decorate in (implements(proc=process, protocol=LoihiProtocol), requires(CPU), tag(*tags)):
+        model = decorate(model)
+    namespace[name] = model

@@ -1,0 +1,301 @@
+"""Runs of Lava that cannot hang. This module, and no other, uses private parts of its runtime.
+
+Written for lava-nc 0.10, the last release. There, an exception in one process leaves all others
+waiting for ever, and the script with them; `stop()` waits too. A watched runtime looks after its
+processes while it waits: when one has failed or was killed, when Ctrl-C is pressed, or when the
+script ends without `stop()`, all are ended, and the error of the first is raised with its
+traceback. Processes of the operating system end with their parent in any case, and so does
+memory that has a name.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Empty
+from typing import Any, Final, Protocol
+
+from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
+
+#: Seconds between two looks at the processes.
+INTERVAL: Final = 0.1
+
+#: Seconds that an exception may take on its way from a process that has ended.
+PATIENCE: Final = 1.0
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class Participant(Protocol):
+    """A process with state that must not be lost."""
+
+    def prepare(self, models: list[type]) -> None:
+        """Get ready for a graph of these process models, before its processes are started."""
+
+    def begin_run(self) -> None:
+        """Remember the state before a run."""
+
+    def undo_run(self) -> None:
+        """Return to the state before the run."""
+
+
+class RemoteTracebackError(Exception):
+    """Where in a process of Lava's an error came from."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+def watch(runtime: Any, participant: Participant) -> None:
+    """Make a runtime watch its processes, and look after the state of one of them.
+
+    Parameters
+    ----------
+    runtime : lava.magma.runtime.runtime.Runtime
+        One that has not been initialized yet.
+    participant : Participant
+        A process of its graph.
+    """
+    if not hasattr(runtime, "_spikebp_watch"):
+        runtime._spikebp_watch = Watch(runtime)
+    watching: Watch = runtime._spikebp_watch
+    if participant not in watching.participants:
+        watching.participants.append(participant)
+
+
+class Watch:
+    """Stands between a runtime and its callers.
+
+    Parameters
+    ----------
+    runtime : lava.magma.runtime.runtime.Runtime
+        The runtime, whose methods are replaced in this one object.
+    """
+
+    def __init__(self, runtime: Any) -> None:
+        self._runtime = runtime
+        self.participants: list[Participant] = []
+        self._failure: str | None = None
+        self._initialize, self._start = runtime.initialize, runtime.start
+        self._respond, self._pause, self._stop = (
+            runtime._get_resp_for_run,
+            runtime.pause,
+            runtime.stop,
+        )
+        runtime.initialize = self.initialize
+        runtime.start = self.start
+        runtime._get_resp_for_run = self.respond
+        runtime.pause = self.pause
+        runtime.stop = self.stop
+        _watched.add(runtime)
+
+    def initialize(self, *arguments: Any) -> None:
+        """Start the processes of the graph."""
+        builders = self._runtime._executable.proc_builders.values()
+        models = [builder.proc_model for builder in builders]
+        for participant in self.participants:
+            participant.prepare(models)
+        try:
+            with _children_end_with_us():
+                self._initialize(*arguments)
+        except BaseException:
+            self._end()
+            raise
+
+    def start(self, condition: Any) -> None:
+        """Begin a run, and wait for its end unless the condition says otherwise."""
+        if self._failure is not None:
+            raise RuntimeError(
+                f"this graph of Lava processes has ended ({self._failure}); make it anew"
+            )
+        for participant in self.participants:
+            participant.begin_run()
+        try:
+            self._start(condition)
+        except KeyboardInterrupt:
+            self._fail("interrupted")
+            raise
+
+    def respond(self) -> None:
+        """Wait for the end of a run."""
+        runtime = self._runtime
+        if not runtime._is_running:
+            return
+        try:
+            ready = self._wait_for_services()
+        except KeyboardInterrupt:
+            self._fail("interrupted")
+            raise
+        if any(enum_equal(message, MGMT_RESPONSE.ERROR) for message in ready):
+            self._raise()
+        self._respond()
+
+    def pause(self) -> None:
+        """Hold a run at the end of its step."""
+        if self._runtime._is_running:
+            self._raise_if_broken()
+        self._pause()
+
+    def stop(self) -> None:
+        """End the processes of the graph."""
+        if self._failure is not None:
+            return
+        if self._broken():
+            self._fail("a process had ended")
+            return
+        try:
+            self._stop()
+        finally:
+            self._failure = "stopped"
+            _watched.discard(self._runtime)
+
+    def _wait_for_services(self) -> list[Any]:
+        """Return the first messages of the runtime services, all of them unless one says more."""
+        messages = []
+        for port in self._runtime.service_to_runtime:
+            while True:
+                try:
+                    port._queue.get(timeout=INTERVAL, peek=True)
+                    break
+                except Empty:
+                    self._raise_if_broken()
+            message = port._array[port._idx].copy()
+            messages.append(message)
+            if not enum_equal(message, MGMT_RESPONSE.DONE):
+                break
+        return messages
+
+    @property
+    def _actors(self) -> list[Any]:
+        infrastructure = self._runtime._messaging_infrastructure
+        return [] if infrastructure is None else list(infrastructure.actors)
+
+    def _broken(self) -> bool:
+        return any(not _is_alive(actor) or _error_of(actor) for actor in self._actors)
+
+    def _raise_if_broken(self) -> None:
+        if self._broken():
+            self._raise()
+
+    def _raise(self) -> None:
+        """End everything, and raise the error of the first process that has one."""
+        error, traceback = self._first_error()
+        self._fail(f"{type(error).__name__} in one of its processes")
+        if traceback is None:
+            raise error
+        raise error from RemoteTracebackError(traceback)
+
+    def _first_error(self) -> tuple[Exception, str | None]:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            for actor in self._actors:
+                found = _error_of(actor)
+                if found:
+                    return found
+            if time.monotonic() > deadline:
+                break
+            time.sleep(INTERVAL / 10)
+        return RuntimeError(self._how_one_ended()), None
+
+    def _how_one_ended(self) -> str:
+        for actor in self._actors:
+            if not _is_alive(actor):
+                code = actor.exitcode
+                how = f"was killed by signal {-code}" if code and code < 0 else "ended"
+                return f"a process of the Lava graph {how} in the middle of a run"
+        return "a process of the Lava graph reported an error of which it left no trace"
+
+    def _fail(self, reason: str) -> None:
+        running = self._runtime._is_running
+        self._failure = reason
+        self._end()
+        if running:
+            for participant in self.participants:
+                participant.undo_run()
+
+    def _end(self) -> None:
+        """End all processes, whatever they wait for, and free what Lava holds."""
+        runtime = self._runtime
+        runtime._is_running = runtime._is_started = False
+        for actor in self._actors:
+            if _is_alive(actor):
+                actor.kill()
+        for port in runtime._open_ports:
+            port.join()
+        runtime._open_ports.clear()
+        if runtime._messaging_infrastructure is not None:
+            runtime._messaging_infrastructure.stop()
+        if runtime._watchdog_manager is not None:
+            runtime._watchdog_manager.stop()
+        _watched.discard(runtime)
+
+
+#: Runtimes whose processes may be alive.
+_watched: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _stop_all() -> None:
+    for runtime in list(_watched):
+        runtime.stop()
+
+
+atexit.register(_stop_all)
+
+
+def _is_alive(actor: Any) -> bool:
+    if actor._is_done:  # joined and closed
+        return False
+    alive: bool = actor.is_alive()
+    return alive
+
+
+def _error_of(actor: Any) -> tuple[Exception, str] | None:
+    try:
+        error: tuple[Exception, str] | None = actor.exception
+    except (EOFError, OSError):
+        return None
+    return error
+
+
+#: The process whose children are to end with it, while it starts them.
+_parent: int | None = None
+
+
+@contextmanager
+def _children_end_with_us() -> Iterator[None]:
+    """Have children ignore Ctrl-C, which is for their parent, and end when it ends."""
+    global _parent
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _parent = os.getpid()
+    try:
+        yield
+    finally:
+        _parent = None
+        signal.signal(signal.SIGINT, previous)
+
+
+def _end_with_parent() -> None:
+    global _parent
+    if _parent is None:
+        return
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (AttributeError, OSError):  # no Linux
+        return
+    if os.getppid() != _parent:
+        os._exit(1)
+    _parent = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_end_with_parent)

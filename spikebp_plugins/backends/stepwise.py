@@ -1,0 +1,255 @@
+"""Kernels that advance a network by single steps, or by one layer of a step.
+
+For those who do not know beforehand how long a sample lasts, or who compute each layer in a
+process of its own. They consist of the same parts as the kernels for blocks.
+
+A layer alone is the upper half of a network of two: that of the layer below, whose spikes arrive,
+and its own. Index 1 is therefore the layer itself in all of its arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from spikebp_plugins.backends.kernels import (
+    MOST_SPIKES,
+    SOURCES,
+    WRAP,
+    add_rows,
+    bound_learning,
+    copy,
+    descend_transposed,
+    fire_input,
+    fire_signed,
+    forward,
+    gate,
+    kernel,
+    largest,
+    learn,
+    list_active,
+    note_errors,
+    open_sample,
+    output_error,
+    restart_backward,
+    train_step,
+    units_of,
+    within,
+    write_record,
+)
+
+
+class Kept(NamedTuple):
+    """What a step changes before it is certain, as it was before the step."""
+
+    potential: Any
+    target_potential: Any
+    count: Any
+    backward_potential: Any
+    spikes: Any
+    errors: Any
+
+
+@kernel
+def keep(kept, learning, sample, totals):
+    """Remember the state before a step."""
+    copy(kept.potential, sample.potential)
+    copy(kept.target_potential, sample.target_potential)
+    copy(kept.count, sample.count)
+    copy(kept.backward_potential, learning.backward_potential)
+    copy(kept.spikes, totals.spikes)
+    copy(kept.errors, totals.errors)
+
+
+@kernel
+def go_back(kept, learning, sample, totals):
+    """Return to the state before a step; weights change only in steps that are certain."""
+    copy(sample.potential, kept.potential)
+    copy(sample.target_potential, kept.target_potential)
+    copy(sample.count, kept.count)
+    copy(learning.backward_potential, kept.backward_potential)
+    copy(totals.spikes, kept.spikes)
+    copy(totals.errors, kept.errors)
+
+
+def build_show_steps(sources):
+    """Return the kernel that shows some steps of a sample, cached for these sources."""
+
+    @kernel(cache=True, nogil=True)
+    def show_steps(
+        net,
+        learning,
+        sample,
+        kept,
+        x,
+        y,
+        drawn,
+        n_steps,
+        opens,
+        restarts,
+        learns,
+        totals,
+        record,
+        row,
+    ):
+        """Show the same input and target for some steps; return how many were certain.
+
+        `opens` and `restarts` say whether the first of them opens a sample, and whether it is the
+        first that learns in its sample. Step t is written to row `row` + t of the record. The
+        first step that is not certain, and those after it, change nothing.
+        """
+        _ = sources
+        if opens:
+            open_sample(net, sample, True)
+            bound_learning(net, learning)
+        if restarts:
+            restart_backward(net, learning, drawn)
+        for t in range(n_steps):
+            keep(kept, learning, sample, totals)
+            if learns:
+                certain = train_step(net, learning, sample, x, y, totals)
+            else:
+                sample.error[:] = 0
+                sample.n_errors[:] = 0
+                certain = forward(net, learning, sample, x, totals)
+            if not certain:
+                go_back(kept, learning, sample, totals)
+                return t
+            write_record(net, sample, record, 0, row + t)
+        return n_steps
+
+    return show_steps
+
+
+def build_close_sample(sources):
+    """Return the kernel that makes the update at the end of a sample."""
+
+    @kernel(cache=True, nogil=True)
+    def close_sample(net, learning, sample, totals):
+        """With update="outer", rule 5; False, with nothing changed, if it is not certain."""
+        _ = sources
+        return learn(net, learning, sample, sample.error_sum, 1, totals)
+
+    return close_sample
+
+
+def build_input_layer(sources):
+    """Return the kernel of layer 0."""
+
+    @kernel(cache=True, nogil=True)
+    def input_layer(net, sample, x, opens, totals):
+        """Rule 1; False if the range is not certain."""
+        _ = sources
+        if opens:
+            open_sample(net, sample, False)
+        return fire_input(net, sample, x, totals) < MOST_SPIKES
+
+    return input_layer
+
+
+def build_forward_layer(sources):
+    """Return the kernel of the forward phase of a layer."""
+
+    @kernel(cache=True, nogil=True)
+    def forward_layer(net, learning, sample, k, drawn, opens, restarts, totals):
+        """Rule 2 for the spikes of the layer below; False if the range is not certain."""
+        _ = sources
+        if opens:
+            open_sample(net, sample, True)
+            bound_learning(net, learning)
+        if restarts:
+            restart_backward(net, learning, drawn)
+        sample.error[:] = 0
+        sample.n_errors[:] = 0
+        return forward(net, learning, sample, k, totals)
+
+    return forward_layer
+
+
+def build_output_layer_error(sources):
+    """Return the kernel of the error phase of the output."""
+
+    @kernel(cache=True, nogil=True)
+    def output_layer_error(net, sample, y, totals):
+        """Rule 3; False if the range is not certain."""
+        _ = sources
+        if not output_error(net, sample, y, totals):
+            return False
+        return note_errors(net, sample, 1, totals) < MOST_SPIKES
+
+    return output_layer_error
+
+
+def build_hidden_layer_error(sources):
+    """Return the kernel of the error phase of a hidden layer."""
+
+    @kernel(cache=True, nogil=True)
+    def hidden_layer_error(net, learning, sample, arrived, totals):
+        """Rule 4 for what has arrived from above; False if the range is not certain."""
+        _ = sources
+        potential = units_of(learning.backward_potential, net, 1)
+        learning.backward_bound[1] += largest(arrived)
+        for i in range(arrived.size):
+            potential[i] += arrived[i]
+        if not within(net, learning.backward_bound[1], potential):
+            return False
+        fire_signed(potential, units_of(sample.error, net, 1), net)
+        if not net.binary:
+            learning.backward_bound[1] = net.half
+        gate(net, sample, 1)
+        return note_errors(net, sample, 1, totals) < MOST_SPIKES
+
+    return hidden_layer_error
+
+
+def build_errors_down(sources):
+    """Return the kernel that carries the errors of a layer to the one below."""
+
+    @kernel(cache=True, nogil=True)
+    def errors_down(net, sample, back, matrix_bound, total):
+        """Total = e B, after an error phase; False if the range is not certain."""
+        _ = sources
+        total[:] = 0
+        gain = sample.n_errors[1] * matrix_bound
+        if not gain < (net.certain if net.narrow else WRAP):
+            return False
+        active = units_of(sample.active, net, 1)
+        add_rows(total, back, units_of(sample.error, net, 1), active, sample.n_active[1])
+        return True
+
+    return errors_down
+
+
+def build_layer_learns(sources):
+    """Return the kernel of the learning phase of a layer."""
+
+    @kernel(cache=True, nogil=True)
+    def layer_learns(net, learning, sample, back, closes, totals):
+        """Rule 5, and the same for the transposed copy; False if the range is not certain."""
+        _ = sources
+        errors = sample.error
+        if net.outer:
+            for i in range(errors.size):
+                sample.error_sum[i] += errors[i]
+            if not closes:
+                return True
+            errors = sample.error_sum
+        if not learn(net, learning, sample, errors, 1, totals):
+            return False
+        if back.size > 0 and not net.random_feedback:
+            error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
+            n_columns = list_active(error, column)
+            count = units_of(sample.count, net, 0)
+            descend_transposed(net, back, count, error, column, n_columns)
+        return True
+
+    return layer_learns
+
+
+show_steps = build_show_steps(SOURCES)
+close_sample = build_close_sample(SOURCES)
+input_layer = build_input_layer(SOURCES)
+forward_layer = build_forward_layer(SOURCES)
+output_layer_error = build_output_layer_error(SOURCES)
+hidden_layer_error = build_hidden_layer_error(SOURCES)
+errors_down = build_errors_down(SOURCES)
+layer_learns = build_layer_learns(SOURCES)

@@ -1,0 +1,41 @@
+"""Lava sets the start method of multiprocessing when it is imported, once for a process."""
+
+import multiprocessing.resource_tracker
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def nothing_remains():
+    """Every test ends its processes and leaves no segment of shared memory."""
+    before = segments()
+    yield
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and (children() or segments() - before):
+        time.sleep(0.05)
+    assert not children()
+    assert not segments() - before
+
+
+def children():
+    """The processes that this one has started and that run, the tracker of memory apart."""
+    tracker = multiprocessing.resource_tracker._resource_tracker._pid
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        pid = int(path.parent.name)
+        if int(fields[1]) == os.getpid() and fields[0] != "Z" and pid != tracker:
+            found.append(pid)
+    return found
+
+
+def segments():
+    """The names of shared memory on this machine."""
+    folder = Path("/dev/shm")
+    return {path.name for path in folder.glob("psm_*")} if folder.exists() else set()

@@ -1,0 +1,298 @@
+"""The network as a process in a user's graph."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava", reason="Lava is not installed")
+
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.proc.dense.process import Dense
+from lava.proc.io.sink import RingBuffer as Receiver
+from lava.proc.io.source import RingBuffer as Sender
+from lava.proc.lif.process import LIF
+from lava.proc.monitor.process import Monitor
+
+from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess
+from spikebp_plugins import Simulator, SpikingMLP
+from tests.with_lava.graphs import (
+    IMPLEMENTATIONS,
+    N_SAMPLES,
+    N_STEPS,
+    NET,
+    TAGS,
+    Line,
+    Loihi1SimCfg,
+    Loihi2SimCfg,
+    Samples,
+    assert_same_state,
+    configuration,
+)
+
+#: What differs between tags and between implementations, where all four would be too slow.
+BOTH = list(zip(TAGS, IMPLEMENTATIONS, strict=True))
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return Samples()
+
+
+def every_step(values, n_steps=NET.n_steps):
+    """Values of each sample, for each step, as a RingBuffer takes them."""
+    return np.repeat(values, n_steps, axis=0).T
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("cls", [Loihi1SimCfg, Loihi2SimCfg])
+def test_spikes_errors_weights_and_scores_are_those_of_the_reference(
+    samples, tag, implementation, cls
+):
+    trace, state, operations = samples.by_reference()
+    line = Line(samples)
+    monitors = {}
+    for l in range(4):
+        for name in (f"spike_count_{l}", f"error_{l}"):
+            if name != "error_0":
+                monitors[name] = Monitor()
+                monitors[name].probe(getattr(line.mlp, name), N_STEPS)
+    spikes_out = Receiver(shape=(3,), buffer=N_STEPS)
+    line.mlp.spikes_out.connect(spikes_out.a_in)
+    line.run(N_STEPS, configuration(tag, implementation, cls))
+    recorded = {name: m.get_data()[line.mlp.name][name] for name, m in monitors.items()}
+    sent = spikes_out.data.get()
+    line.mlp.stop()
+    assert_same_state(line.mlp.checkpoint(), state)
+    assert line.mlp.operations == operations
+    assert np.array_equal(line.sink.scores, trace.scores)
+    assert np.array_equal(sent.T, trace.spikes[3].reshape(N_STEPS, 3))
+    for l in range(4):
+        assert np.array_equal(recorded[f"spike_count_{l}"], trace.spikes[l].reshape(N_STEPS, -1))
+        if l > 0:
+            assert np.array_equal(recorded[f"error_{l}"], trace.errors[l].reshape(N_STEPS, -1))
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_message_can_be_a_whole_sample(samples, tag):
+    trace, state, _ = samples.by_reference()
+    line = Line(samples, granularity="sample")
+    line.run(N_SAMPLES, configuration(tag, "leaf"))
+    line.mlp.stop()
+    assert_same_state(line.mlp.checkpoint(), state)
+    assert np.array_equal(line.sink.scores, trace.scores)
+
+
+@pytest.mark.parametrize(("tag", "implementation"), BOTH)
+def test_runs_go_on_and_learning_can_be_switched_off(samples, tag, implementation):
+    with Simulator(samples.net, "reference", samples.weights) as sim:
+        sim.train(samples.x, samples.y)
+        scores = sim.predict(samples.x)
+        sim.train(samples.x, samples.y)
+        state = sim.checkpoint().state
+    line = Line(samples)
+    line.run(10, configuration(tag, implementation))
+    line.run(N_STEPS - 10)
+    line.mlp.learning = False
+    line.run(N_STEPS)
+    assert np.array_equal(line.sink.scores, scores)
+    line.mlp.learning = True
+    line.run(N_STEPS)
+    line.mlp.stop()
+    assert_same_state(line.mlp.checkpoint(), state)
+
+
+@pytest.mark.parametrize(("tag", "implementation"), BOTH)
+def test_labels_may_come_late_or_never(samples, tag, implementation):
+    """A step without a label leaves weights, backward potentials and the target's as they are."""
+    late = [3, 0, 7, 1, 6, 7]  # steps before the label comes
+    labels = np.full((N_SAMPLES, NET.n_steps), -1)
+    for i, steps in enumerate(late):
+        labels[i, steps:] = samples.y[i]
+    mlp = SpikingMLPProcess(NET, weights=samples.weights)
+    Sender(data=every_step(samples.x)).s_out.connect(mlp.spikes_in)
+    Sender(data=labels.reshape(1, -1)).s_out.connect(mlp.label_in)
+    mlp.run(condition=RunSteps(num_steps=N_STEPS), run_cfg=configuration(tag, implementation))
+    mlp.stop()
+    state = by_steps(samples, labels, [NET.n_steps] * N_SAMPLES)
+    assert state.samples_seen == 4
+    assert_same_state(mlp.checkpoint(), state)
+
+
+def by_steps(samples, labels, lengths):
+    """Learn by the reference's own steps, with a label (or -1) for each step."""
+    from spikebp_plugins.reference import close_training, open_sample, open_training, step
+    from spikebp_plugins.state import initial_state
+
+    state = initial_state(NET, samples.weights)
+    for i, n_steps in enumerate(lengths):
+        sample, trained = open_sample(NET), False
+        for t in range(n_steps):
+            y = None if labels[i, t] < 0 else np.eye(3)[labels[i, t]]
+            if y is not None and not trained:
+                state, trained = open_training(NET, state), True
+            x = np.asarray(samples.x[i] * NET.input_scale)
+            state, sample, _ = step(NET, state, sample, x, y)
+        if trained:
+            state = close_training(NET, state, sample)
+    return state
+
+
+@pytest.mark.parametrize(("tag", "implementation"), BOTH)
+def test_a_reset_ends_a_sample_of_any_length(samples, tag, implementation):
+    lengths = [3, 12, 1, 7, 9, 10]
+    resets = np.zeros(sum(lengths), int)
+    resets[np.cumsum(lengths) - 1] = 1
+    labels = np.repeat(samples.y[:, np.newaxis], max(lengths), axis=1)
+    mlp = SpikingMLPProcess(NET, weights=samples.weights)
+    Sender(data=np.repeat(samples.x, lengths, axis=0).T).s_out.connect(mlp.spikes_in)
+    Sender(data=np.repeat(samples.y, lengths)[np.newaxis]).s_out.connect(mlp.label_in)
+    Sender(data=resets[np.newaxis]).s_out.connect(mlp.reset_in)
+    mlp.run(condition=RunSteps(num_steps=len(resets)), run_cfg=configuration(tag, implementation))
+    mlp.stop()
+    assert_same_state(mlp.checkpoint(), by_steps(samples, labels, lengths))
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_real_targets_and_changing_input(samples, tag):
+    random = np.random.RandomState(3)
+    x = random.randint(-3, 8, (N_SAMPLES, NET.n_steps, 9))
+    y = random.uniform(-1, 2, (N_SAMPLES, NET.n_steps, 3))
+    _, state, _ = samples.by_reference(x, y)
+    mlp, source = SpikingMLPProcess(NET, weights=samples.weights), SampleSource(NET, x, y)
+    source.spikes_out.connect(mlp.spikes_in)
+    source.target_out.connect(mlp.target_in)
+    mlp.run(condition=RunSteps(num_steps=N_STEPS), run_cfg=configuration(tag, "leaf"))
+    mlp.stop()
+    assert_same_state(mlp.checkpoint(), state)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_it_learns_between_processes_of_lava(samples, tag):
+    """A LIF and a Dense drive the network, whose spikes drive a Dense and a LIF."""
+    net = SpikingMLP((4, 6, 2), n_steps=5, learning_rate=0.5, input_coding="spikes")
+    weights = Samples(net).weights
+    n_steps = 10 * net.n_steps
+    # In fixed_pt a LIF scales its threshold, but not its bias, by 2**6.
+    scale = {"bias_exp": 6} if tag == "fixed_pt" else {}
+    drivers = LIF(shape=(4,), bias_mant=np.array([3, 5, 7, 9]), du=0, dv=0, vth=10, **scale)
+    relay = Dense(weights=np.eye(4) * (1 if tag == "floating_pt" else 2))
+    mlp = SpikingMLPProcess(net, weights=weights)
+    source_of_labels = Sender(data=np.tile([[0] * 5 + [1] * 5], 5))
+    after = Dense(weights=np.ones((3, 2)) * 2, num_message_bits=8)
+    neurons = LIF(shape=(3,), vth=10)
+    arrived = Receiver(shape=(4,), buffer=n_steps)
+    drivers.s_out.connect(relay.s_in)
+    relay.a_out.connect(mlp.spikes_in)
+    relay.a_out.connect(arrived.a_in)
+    source_of_labels.s_out.connect(mlp.label_in)
+    mlp.spikes_out.connect(after.s_in)
+    after.a_out.connect(neurons.a_in)
+    mlp.run(condition=RunSteps(num_steps=n_steps), run_cfg=Loihi1SimCfg(select_tag=tag))
+    x = arrived.data.get().T.reshape(10, net.n_steps, 4).astype(int)
+    mlp.stop()
+    assert x.any()
+    with Simulator(net, "reference", weights) as sim:
+        sim.train(x, [0, 1] * 5)
+        assert_same_state(mlp.checkpoint(), sim.checkpoint().state)
+
+
+@pytest.mark.parametrize(("tag", "implementation"), BOTH)
+def test_a_checkpoint_goes_in_and_comes_out(samples, tag, implementation):
+    with Simulator(NET, weights=samples.weights) as sim:
+        sim.train(samples.x, samples.y)
+        checkpoint = sim.checkpoint()
+        sim.train(samples.x, samples.y)
+        state = sim.checkpoint().state
+    mlp = SpikingMLPProcess(checkpoint)
+    source = SampleSource(NET, samples.x, samples.y)
+    source.spikes_out.connect(mlp.spikes_in)
+    source.label_out.connect(mlp.label_in)
+    mlp.run(condition=RunSteps(num_steps=N_STEPS), run_cfg=configuration(tag, implementation))
+    assert_same_state(mlp.checkpoint(), state)
+    mlp.stop()
+    assert_same_state(mlp.checkpoint(), state)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+def test_weights_are_read_and_written_between_runs(samples, tag, implementation):
+    line = Line(samples)
+    assert np.array_equal(line.mlp.weight_2.get(), line.mlp.weights[1])
+    line.run(N_STEPS, configuration(tag, implementation))
+    unit = 1 if tag == "floating_pt" else 2.0**NET.fraction_bits
+    new = np.rint(samples.weights[1] * 2.0**NET.fraction_bits) / 2.0**NET.fraction_bits
+    line.mlp.weight_2.set(new * unit)
+    assert np.array_equal(line.mlp.weight_2.get(), new * unit)
+    with pytest.raises(ValueError, match=r"weight_2 must be on the grid"):
+        line.mlp.weight_2.set(new * unit + unit / 2.0 ** (NET.fraction_bits + 1))
+    with pytest.raises(ValueError, match=r"weight_2 must be of shape \(8, 7\); got shape \(7, 8\)"):
+        line.mlp.weight_2.set(new.T)
+    before = line.mlp.checkpoint()
+    line.run(N_STEPS)
+    after = line.mlp.checkpoint().state
+    line.mlp.stop()
+    with before.simulate("reference") as sim:
+        sim.train(samples.x, samples.y)
+        assert_same_state(line.mlp.checkpoint(), sim.checkpoint().state)
+    assert not np.array_equal(after.weights[1], new)
+
+
+def test_it_can_run_until_it_is_paused(samples):
+    line = Line(samples)
+    line.mlp.run(condition=RunContinuous(), run_cfg=configuration("floating_pt", "leaf"))
+    line.mlp.pause()
+    line.mlp.stop()
+    shown = line.mlp.operations.samples
+    x = np.resize(samples.x, (shown, 9))
+    with Simulator(NET, weights=samples.weights) as sim:
+        sim.train(x, np.resize(samples.y, shown))
+        assert sim.samples_seen == line.mlp.checkpoint().state.samples_seen
+
+
+class TestMisuse:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"net": (9, 3)}, r"net must be a SpikingMLP or a Checkpoint; got \(9, 3\)"),
+            (
+                {"net": NET, "granularity": "day"},
+                r"granularity must be one of 'step', 'sample'; got",
+            ),
+            ({"net": NET, "weights": [np.zeros((2, 2))]}, r"weights must be matrices of shapes"),
+        ],
+    )
+    def test_wrong_arguments_are_refused(self, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            SpikingMLPProcess(**arguments)
+
+    def test_weights_with_a_checkpoint_are_refused(self, samples):
+        checkpoint = Simulator(NET).checkpoint()
+        with pytest.raises(ValueError, match="weights and feedback must be None"):
+            SpikingMLPProcess(checkpoint, weights=samples.weights)
+
+    def test_sources_and_sinks_check_their_arguments(self, samples):
+        with pytest.raises(ValueError, match="x must be of shape"):
+            SampleSource(NET, np.zeros((2, 3)))
+        with pytest.raises(ValueError, match="x must be at least one sample"):
+            SampleSource(NET, np.zeros((0, 9)))
+        with pytest.raises(ValueError, match="the same at all steps"):
+            SampleSource(NET, np.zeros((1, NET.n_steps, 9)), granularity="sample")
+        with pytest.raises(ValueError, match="n_samples must be an integer of at least 1; got 0"):
+            ScoreSink(NET, 0)
+
+    @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+    def test_an_unknown_label_ends_the_run(self, samples, implementation):
+        mlp = SpikingMLPProcess(NET, weights=samples.weights)
+        Sender(data=every_step(samples.x)).s_out.connect(mlp.spikes_in)
+        Sender(data=np.full((1, N_STEPS), 3)).s_out.connect(mlp.label_in)
+        with pytest.raises(ValueError, match="label_in must be below 3; got 3"):
+            mlp.run(
+                condition=RunSteps(num_steps=7),
+                run_cfg=configuration("floating_pt", implementation),
+            )
+
+    def test_values_that_are_no_integers_need_floating_pt(self, samples):
+        mlp, source = SpikingMLPProcess(NET), SampleSource(NET, samples.x + 0.5)
+        source.spikes_out.connect(mlp.spikes_in)
+        with pytest.raises(ValueError, match=r"x must be integers in fixed_pt.*; got"):
+            mlp.run(condition=RunSteps(num_steps=7), run_cfg=configuration("fixed_pt", "leaf"))
