@@ -118,7 +118,7 @@ def check_on_grid(net: SpikingMLP, state: LearningState) -> None:
             if len(off):
                 raise ValueError(
                     f"{name} of layer {l} must be a multiple of 2**-{net.fraction_bits}; "
-                    f"got {array.flat[off[0]]!r} (round it: np.rint(v * 2**f) / 2**f)"
+                    f"got {array.flat[off[0]]} (round it: np.rint(v * 2**f) / 2**f)"
                 )
 
 

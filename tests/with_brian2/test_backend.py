@@ -38,16 +38,13 @@ TARGETS = [
 #: Compiling takes 20 s (cpp_standalone) to 60 s (cython) for each structure of a network, so the
 #: compiled targets are tested on all cases of these structures. SPIKEBP_WHOLE_SUITE takes all.
 REPRESENTATIVES = {
-    "cython": ("8-bit pixels", "outer update", "backward potentials drawn, binary spikes"),
+    "cython": ("8-bit pixels", "backward potentials drawn, binary spikes"),
     "cpp_standalone": (
-        "1 layers of weights",
-        "5 layers of weights",
         "8-bit pixels",
         "spike counts as input",
         "outer update",
         "random feedback",
         "backward potentials drawn, binary spikes",
-        "float32 arithmetic",
     ),
 }
 

@@ -88,7 +88,7 @@ def test_a_model_that_raises_ends_the_run_with_its_traceback(samples, implementa
     assert seconds_of(run_on) < 2
     assert_same_state(mlp.checkpoint(), before.state)
     assert mlp.operations == shown
-    with pytest.raises(RuntimeError, match="has ended .*ZeroDivisionError.*make it anew"):
+    with pytest.raises(RuntimeError, match=r"has ended .*ZeroDivisionError.*make it anew"):
         mlp.run(condition=RunSteps(num_steps=1))
     mlp.stop()
 

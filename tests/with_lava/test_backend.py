@@ -1,0 +1,165 @@
+"""The back end `lava`: equality for both tags and both implementations."""
+
+import os
+import subprocess
+import sys
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava", reason="Lava is not installed")
+
+from hypothesis import HealthCheck, given, settings
+
+from spikebp_lava import backend
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, compare, load_dataset
+from spikebp_plugins.conformance import conformance_tests
+from tests.core.strategies import experiments
+from tests.core.test_equal_back_ends import MAGNITUDES, assert_equal_runs
+from tests.core.test_equal_back_ends import run as run_everything
+from tests.with_lava.conftest import children
+from tests.with_lava.graphs import NET, Samples
+
+BACKENDS = [
+    "lava:tag=fixed_pt",
+    "lava:tag=floating_pt",
+    "lava:tag=fixed_pt,implementation=hierarchical",
+    "lava:tag=floating_pt,implementation=hierarchical",
+    "lava:tag=fixed_pt,granularity=sample",
+    "lava:tag=floating_pt,granularity=sample",
+]
+
+#: Starting a graph takes up to a second, and a check starts several: each back end is asked for
+#: its share of the suite, so that every test is done by one. SPIKEBP_WHOLE_SUITE takes all.
+WHOLE = "SPIKEBP_WHOLE_SUITE" in os.environ
+
+
+def suite():
+    for index, name in enumerate(BACKENDS):
+        tests = list(conformance_tests(name))
+        chosen = tests if WHOLE else tests[index :: len(BACKENDS)]
+        yield from (pytest.param(test, id=str(test)) for test in chosen)
+
+
+@pytest.mark.parametrize("conformance_test", list(suite()))
+def test_conformance(conformance_test):
+    conformance_test.run()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@given(experiment=experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
+def test_random_experiments_equal_the_reference(name, experiment):
+    assert_equal_runs(run_everything(*experiment, "reference"), run_everything(*experiment, name))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_digits_are_learned_as_by_the_reference(name):
+    data = load_dataset("digits", raw=True)
+    net = SpikingMLP((64, 50, 40, 10), learning_rate=0.05, input_scale=data.input_scale)
+    x, y = data.x_train[:100], data.y_train[:100]
+    with Simulator(net, name) as sim, Simulator(net, "reference") as ref:
+        assert compare(sim.train(x, y, record=True), ref.train(x, y, record=True)) is None
+        shown = sim.predict(data.x_test[:50], record=True)
+        assert compare(shown, ref.predict(data.x_test[:50], record=True)) is None
+        assert sim.operations == ref.operations
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_mnist_is_learned_as_by_the_reference(name):
+    if "SPIKEBP_DATA" not in os.environ:
+        pytest.skip("SPIKEBP_DATA names no folder with MNIST")
+    data = load_dataset("mnist", raw=True)
+    net = SpikingMLP((784, 200, 200, 10), input_scale=data.input_scale)
+    x, y = data.x_train[:200], data.y_train[:200]
+    with Simulator(net, name) as sim, Simulator(net, "reference") as ref:
+        assert compare(sim.train(x, y, record=True), ref.train(x, y, record=True)) is None
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_one_graph_serves_all_calls(name):
+    samples = Samples()
+    with Simulator(NET, name, samples.weights) as sim:
+        assert not children()
+        sim.train(samples.x, samples.y)
+        started = set(children())
+        sim.predict(samples.x)
+        sim.predict(samples.x, n_steps=3)
+        sim.train(samples.x, samples.y)
+        assert started
+        assert set(children()) == started
+    assert not children()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_samples_may_be_longer_than_a_run(name, monkeypatch):
+    monkeypatch.setattr(backend, "STEPS_PER_RUN", 5)
+    samples = Samples()
+    changing = np.random.RandomState(1).uniform(-1, 2, (3, NET.n_steps, 9))
+    runs = [
+        run_everything(NET, samples.weights, x, samples.y[: len(x)], x, engine)
+        for engine in ("reference", name)
+        for x in (samples.x, changing)
+    ]
+    for expected, found in zip(runs[:2], runs[2:], strict=True):
+        assert_equal_runs(expected, found)
+
+
+def test_what_cannot_be_proved_is_computed_by_the_core(monkeypatch):
+    """A layer alone reports sums that doubles may not hold, and the block is done anew."""
+    samples = Samples()
+    samples.weights[1][0] *= 2.0**35
+    computed = Mock(wraps=backend.CompiledBackend)
+    monkeypatch.setattr(backend, "CompiledBackend", computed)
+    name = "lava:tag=floating_pt,implementation=hierarchical"
+    with Simulator(NET, name, samples.weights) as sim:
+        shown = sim.predict(samples.x, record=True)
+        assert computed.call_count == 1
+        operations = sim.operations
+    with Simulator(NET, "reference", samples.weights) as ref:
+        assert compare(shown, ref.predict(samples.x, record=True)) is None
+        assert operations == ref.operations
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"tag": "fixed_pt"}, "fixed_pt computes with integers, not with arithmetic='float64'"),
+        (
+            {"tag": "floating_pt", "implementation": "hierarchical", "granularity": "sample"},
+            "layers exchange spikes at every step",
+        ),
+    ],
+)
+def test_what_is_not_supported_says_why(options, reason):
+    net = SpikingMLP((3, 2), arithmetic="float64")
+    with pytest.raises(UnsupportedError, match=reason):
+        Simulator(net, "lava", **options)
+
+
+def test_a_missing_lava_gives_one_sentence():
+    program = (
+        "import sys; sys.modules['lava'] = None\n"
+        "from spikebp_plugins import Simulator, SpikingMLP\n"
+        "Simulator(SpikingMLP((2, 2)), 'lava')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    last = result.stderr.strip().splitlines()[-1]
+    assert last == (
+        "ImportError: spikebp_lava needs Lava, which exists for Python 3.10 alone; there, install "
+        "it with: pip install 'spikebp-plugins[lava]'"
+    )
+
+
+def test_a_start_method_that_was_set_before_gives_one_sentence():
+    program = (
+        "import multiprocessing; multiprocessing.set_start_method('spawn')\nimport spikebp_lava"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("RuntimeError: Lava sets the start method of multiprocessing itself")
