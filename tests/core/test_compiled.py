@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, compare
-from spikebp_plugins.backends import compiled, grouped, kernels
+from spikebp_plugins.backends import compiled, grouped, kernels, stepwise
 
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
 
@@ -111,10 +111,17 @@ def test_wrong_n_jobs_are_refused(n_jobs):
 
 
 def test_kernels_are_cached_for_all_their_sources():
-    folder = Path(kernels.__file__).parent
-    sources = b"".join((folder / name).read_bytes() for name in ("kernels.py", "grouped.py"))
+    modules = (kernels, grouped, stepwise)
+    sources = b"".join(Path(module.__file__).read_bytes() for module in modules)
     digest = sha256(sources).hexdigest()
-    for kernel in (kernels.run_block, kernels.to_units, grouped.run_constant_block):
+    cached = [
+        kernel
+        for module in modules
+        for kernel in vars(module).values()
+        if getattr(kernel, "targetoptions", {}).get("nogil")
+    ]
+    assert {kernels.run_block, grouped.run_constant_block, stepwise.show_steps} < set(cached)
+    for kernel in cached:
         assert [cell.cell_contents for cell in kernel.py_func.__closure__] == [digest]
 
 
