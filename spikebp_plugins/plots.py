@@ -13,7 +13,7 @@ from spikebp_plugins.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import FigureBase
+    from matplotlib.figure import Figure, FigureBase
 
 #: The colours of Okabe and Ito, which people with any colour vision can tell apart.
 COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -51,18 +51,54 @@ def save_learning_picture(
     ValueError
         If matplotlib does not know the format.
     """
+    figure = _new_figure(11, 6.5)
+    left, right = figure.subfigures(1, 2)
+    plot_learning_curves(left.subplots(), errors)
+    plot_raster(right, trace)
+    right.axes[0].set_title(title)
+    figure.savefig(path, dpi=150)
+
+
+def save_comparison_picture(
+    path: PathLike, traces: Mapping[str, Trace], sample: int, title: str
+) -> None:
+    """Draw the spikes of one sample on several back ends beside each other.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, whose ending says the format.
+    traces : mapping of str to Trace
+        What each back end recorded.
+    sample : int
+        Which sample.
+    title : str
+        What it is.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If matplotlib does not know the format.
+    """
+    figure = _new_figure(4 * len(traces), 6.5)
+    figure.suptitle(title)
+    parts = figure.subfigures(1, len(traces), squeeze=False)[0]
+    for part, (name, trace) in zip(parts, traces.items(), strict=True):
+        plot_raster(part, trace, sample)
+        part.axes[0].set_title(name)
+    figure.savefig(path, dpi=150)
+
+
+def _new_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
             'pictures need matplotlib: pip install "spikebp-plugins[plot]"'
         ) from error
-    figure = Figure(figsize=(11, 6.5), layout="constrained")
-    left, right = figure.subfigures(1, 2)
-    plot_learning_curves(left.subplots(), errors)
-    plot_raster(right, trace)
-    right.axes[0].set_title(title)
-    figure.savefig(path, dpi=150)
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def plot_learning_curves(axes: Axes, errors: Mapping[str, Sequence[float]]) -> None:

@@ -99,6 +99,10 @@ class Stepper:
             errors=totals.errors.copy(),
         )
         self._drawn = layout.drawn_for(0)
+        output = layout.net.n_layers
+        self._output_potential = self._of_layer(self.sample.potential, output)
+        #: Spikes of each output since the sample opened; a view.
+        self.output_counts = self._of_layer(self.sample.count, output)
 
     def show(
         self,
@@ -213,15 +217,8 @@ class Stepper:
     @property
     def summed_drive(self) -> Array:
         """The summed drive of the output in the numbers of the layout."""
-        last = self.layout.net.n_layers
-        count = self._of_layer(self.sample.count, last)
-        drive: Array = self._of_layer(self.sample.potential, last) + count * self.layout.network.one
+        drive: Array = self._output_potential + self.output_counts * self.layout.network.one
         return drive
-
-    @property
-    def output_counts(self) -> Array:
-        """The spikes of the output since the sample opened."""
-        return self._of_layer(self.sample.count, self.layout.net.n_layers)
 
     def _of_layer(self, values: Array, l: int) -> Array:
         unit = self.layout.network.unit

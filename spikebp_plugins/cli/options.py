@@ -15,10 +15,12 @@ from spikebp_plugins.errors import one_of, wrong_argument
 #: Where a context keeps the arguments that the program was called with.
 ARGUMENTS: Final = "spikebp_plugins.arguments"
 
+HIDDEN_LAYERS: Final = (200, 200)
+
 DEFAULTS: Final = {field.name: field.default for field in fields(SpikingMLP)}
 
 
-def _field(name: str, text: str, *spellings: str, shown: str | None = None) -> Any:
+def field_option(name: str, text: str, *spellings: str, shown: str | None = None) -> Any:
     """Return the option for a field of the definition; None says that it was not given."""
     allowed = CHOICES.get(name)
     return typer.Option(
@@ -31,32 +33,47 @@ def _field(name: str, text: str, *spellings: str, shown: str | None = None) -> A
     )
 
 
-Steps = Annotated[int | None, _field("n_steps", "Steps that a sample is shown.", "--steps")]
-Rate = Annotated[float | None, _field("learning_rate", "Rate of gradient descent.", "--rate")]
-Timing = Annotated[str | None, _field("timing", "When spikes travel.")]
+Layers = Annotated[
+    str | None,
+    typer.Option(
+        "--layers",
+        metavar="N,N,...",
+        help="Sizes of hidden layers; may be empty.",
+        show_default=",".join(map(str, HIDDEN_LAYERS)),
+        rich_help_panel="Network",
+    ),
+]
+Steps = Annotated[int | None, field_option("n_steps", "Steps that a sample is shown.", "--steps")]
+Rate = Annotated[float | None, field_option("learning_rate", "Rate of gradient descent.", "--rate")]
+Timing = Annotated[str | None, field_option("timing", "When spikes travel.")]
 InputCoding = Annotated[
-    str | None, _field("input_coding", "Form of the input; data sets are values.")
+    str | None, field_option("input_coding", "Form of the input; data sets are values.")
 ]
 InputScale = Annotated[
-    float | None, _field("input_scale", "Factor for pixels, which are 0 to 1 without it.")
+    float | None, field_option("input_scale", "Factor for pixels, which are 0 to 1 without it.")
 ]
-Update = Annotated[str | None, _field("update", "Change weights at every step, or once a sample.")]
-Spikes = Annotated[str | None, _field("spikes", "Several spikes of a unit in a step, or one.")]
+Update = Annotated[
+    str | None, field_option("update", "Change weights at every step, or once a sample.")
+]
+Spikes = Annotated[
+    str | None, field_option("spikes", "Several spikes of a unit in a step, or one.")
+]
 Arithmetic = Annotated[
-    str | None, _field("arithmetic", "Fixed point, equal on all back ends, or floating point.")
+    str | None,
+    field_option("arithmetic", "Fixed point, equal on all back ends, or floating point."),
 ]
 FractionBits = Annotated[
     int | None,
-    _field("fraction_bits", "Bits after the point, 1 to 40.", shown="from the rate"),
+    field_option("fraction_bits", "Bits after the point, 1 to 40.", shown="from the rate"),
 ]
 BackwardInit = Annotated[
-    str | None, _field("backward_init", "Backward potentials at the start of a sample.")
+    str | None, field_option("backward_init", "Backward potentials at the start of a sample.")
 ]
 Feedback = Annotated[
-    str | None, _field("feedback", "Errors return through the weights, or random ones.")
+    str | None, field_option("feedback", "Errors return through the weights, or random ones.")
 ]
 Seed = Annotated[
-    int | None, _field("seed", "Seed of initial weights, and of the order of samples.")
+    int | None, field_option("seed", "Seed of initial weights, and of the order of samples.")
 ]
 
 DatasetName = Annotated[
@@ -76,6 +93,15 @@ BackendName = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def hidden_sizes(text: str) -> tuple[int, ...]:
+    """Return the sizes of hidden layers that an option says."""
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
+        allowed = "sizes of hidden layers, positive integers separated by commas"
+        raise wrong_argument("layers", allowed, repr(text))
+    return tuple(int(part) for part in parts)
 
 
 def load_images(name: str, folder: Path | None, net: SpikingMLP | None = None) -> Dataset:

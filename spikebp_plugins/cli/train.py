@@ -30,11 +30,9 @@ from spikebp_plugins.cli.output import (
 )
 from spikebp_plugins.datasets import Dataset
 from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.errors import wrong_argument
 from spikebp_plugins.simulator import Simulator
 from spikebp_plugins.state import initial_state
 
-HIDDEN_LAYERS: Final = (200, 200)
 INTERRUPTED: Final = Path("spikebp-interrupted.npz")
 
 
@@ -66,16 +64,7 @@ def train(
         Path | None, typer.Option("--save", help="Write a checkpoint here after every epoch.")
     ] = None,
     as_json: options.Json = False,
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            "--layers",
-            metavar="N,N,...",
-            help="Sizes of hidden layers; may be empty.",
-            show_default=",".join(map(str, HIDDEN_LAYERS)),
-            rich_help_panel="Network",
-        ),
-    ] = None,
+    layers: options.Layers = None,
     n_steps: options.Steps = None,
     learning_rate: options.Rate = None,
     timing: options.Timing = None,
@@ -109,7 +98,7 @@ def train(
         "feedback": feedback,
         "seed": seed,
     }
-    hidden = None if layers is None else _hidden_sizes(layers)
+    hidden = None if layers is None else options.hidden_sizes(layers)
     before = None if resume is None else load(resume)
     data = options.load_images(dataset, folder, None if before is None else before.net)
     start = _starting_point(before, data, hidden, given, resume)
@@ -211,14 +200,6 @@ def _run(sim: Simulator, course: Course, save: Path | None, as_json: bool) -> di
     }
 
 
-def _hidden_sizes(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
-        allowed = "sizes of hidden layers, positive integers separated by commas"
-        raise wrong_argument("layers", allowed, repr(text))
-    return tuple(int(part) for part in parts)
-
-
 def _starting_point(
     before: Checkpoint | None,
     data: Dataset,
@@ -231,7 +212,7 @@ def _starting_point(
     if "input_scale" in fields or before is None:
         fields["input_scale"] = data.input_scale * fields.get("input_scale", 1.0)
     if hidden is None:
-        hidden = HIDDEN_LAYERS if before is None else before.net.layer_sizes[1:-1]
+        hidden = options.HIDDEN_LAYERS if before is None else before.net.layer_sizes[1:-1]
     fields["layer_sizes"] = (data.x_train.shape[1], *hidden, data.n_classes)
     if before is not None:
         _check_agrees(before, fields, path)

@@ -33,3 +33,13 @@ def test_scores_approach_those_of_the_relu_network():
     at = {row["n_steps"]: row for row in result["rows"]}
     assert at[1000]["largest_difference"] < 0.02
     assert -1.1 < result["log_log_slope"] < -0.9
+
+
+def test_bits_hold_the_extremes_of_each_variable():
+    result = run("bit_widths.py", "--layers", "12", "--samples", "30")
+    bits = {(row["variable"], row["layer"]): row["bits"] for row in result["rows"]}
+    assert bits["spikes in a step", 0] == 2
+    for row in result["rows"]:
+        low, high, half = row["lowest"], row["highest"], 2 ** (row["bits"] - 1)
+        assert -half <= low <= high < half
+        assert row["bits"] == 1 or not -half <= 2 * low <= 2 * high + 1 < half

@@ -15,9 +15,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load, load_dataset
+from spikebp_plugins import (
+    Simulator,
+    SpikingMLP,
+    UnsupportedError,
+    comparison,
+    load,
+    load_dataset,
+)
 from spikebp_plugins.backends.compiled import CompiledBackend
 from spikebp_plugins.cli import app, output
+from spikebp_plugins.cli.compare import split_backends
 from spikebp_plugins.datasets import IDX_FILES
 from spikebp_plugins.plots import plot_raster
 from spikebp_plugins.trace import Trace
@@ -72,7 +80,7 @@ def error_of(net_or_checkpoint, x, y, **options):
 def test_version_and_help():
     assert run("--version").stdout == "spikebp-plugins 0.1.0\n"
     text = run("--help").stdout
-    for name in ("train", "predict", "backends", "demo"):
+    for name in ("train", "predict", "compare", "backends", "demo"):
         assert name in text
 
 
@@ -546,3 +554,106 @@ def test_an_overflow_saves_what_was_learned_before_it(tmp_path):
     path = tmp_path / "before.npz"
     run("train", *SMALL, "--rate", "1e12", "--save", str(path), exit_code=2)
     assert load(path).net.learning_rate == 1e12
+
+
+# --- compare
+
+
+class FaultyBackend(CompiledBackend):
+    """Sends one spike too many in the last step of the second training sample of each block."""
+
+    def train(self, batch, record):
+        outcome = super().train(batch, record)
+        if outcome.recording is not None:
+            outcome.recording.spikes[1][1, -1, 3] += 1
+        return outcome
+
+
+def install_faulty(monkeypatch):
+    point = EntryPoint("faulty", f"{__name__}:FaultyBackend", "spikebp_plugins.backends")
+    built_in = [
+        EntryPoint(name, f"spikebp_plugins.backends.{name}:{cls}", "spikebp_plugins.backends")
+        for name, cls in (("reference", "ReferenceBackend"), ("compiled", "CompiledBackend"))
+    ]
+    install(monkeypatch, point, *built_in)
+
+
+COMPARE = ("compare", "--samples", "5", "--layers", "6", "--steps", "3")
+
+
+def test_compare_trains_on_each_back_end():
+    result = run_json(*COMPARE, "--backends", "reference,compiled:n_jobs=1,compiled")
+    assert result["equal"]
+    assert list(result["backends"]) == ["reference", "compiled:n_jobs=1", "compiled"]
+    for found in result["backends"].values():
+        assert found["equal"]
+        assert found["first_difference"] is None
+        assert found["equal_samples"] == 1
+        assert found["largest_weight_difference"] == 0
+        assert found["seconds"] > 0
+    text = run(*COMPARE, "--backends", "reference,compiled").stdout
+    assert text.count("equal") == 8
+    assert "error spikes in reference" in text
+
+
+def test_compare_says_where_a_back_end_differs(monkeypatch, folder):
+    install_faulty(monkeypatch)
+    arguments = (*COMPARE, "--backends", "reference,faulty", "--output", "spikes.png")
+    result = run(*arguments, "--json", exit_code=1)
+    found = json.loads(result.stdout)
+    assert not found["equal"]
+    assert found["backends"]["reference"]["equal"]
+    faulty = found["backends"]["faulty"]
+    assert not faulty["spikes"]
+    assert faulty["weights"]
+    assert faulty["phase"] == "training"
+    place = {"quantity": "spikes", "sample": 1, "step": 2, "layer": 1, "unit": 3}
+    assert faulty["first_difference"].items() >= place.items()
+    assert faulty["equal_samples"] == 9 / 10
+    assert (folder / "spikes.png").stat().st_size > 10_000
+    text = run(*COMPARE, "--backends", "reference,faulty", exit_code=1).stdout
+    assert "faulty and reference: in training, spikes differ at sample 1, step 2, layer 1" in text
+
+
+def test_compare_of_floating_point_is_no_test_of_equality(monkeypatch):
+    install_faulty(monkeypatch)
+    options = ("--backends", "reference,faulty", "--arithmetic", "float32")
+    assert "90.0 % of samples have equal spikes" in run(*COMPARE, *options).stdout
+
+
+def test_compare_takes_two_traces(folder):
+    data, net = digits(), small_net()
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        with Simulator(net.replace(seed=seed)) as sim:
+            sim.train(data.x_train[:3], data.y_train[:3], record=True).save(folder / f"{name}.npz")
+    assert run("compare", "a.npz", "b.npz").stdout.startswith("equal in every spike")
+    assert run_json("compare", "a.npz", "b.npz") == {"equal": True, "first_difference": None}
+    assert "weights differ" in run("compare", "a.npz", "c.npz", exit_code=1).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a.npz",), "traces must be two files; got 1"),
+        (("--backends", "reference,reference"), "backends must be different from each other"),
+        (("--backends", "reference,nothing"), "backend must be "),
+        (("--layers", "0"), "layers must be sizes of hidden layers"),
+    ],
+)
+def test_compare_refuses(arguments, message):
+    assert message in run("compare", *arguments, exit_code=2).stderr
+
+
+def test_lists_of_back_ends_may_have_options():
+    text = "reference,lava:tag=fixed_pt,implementation=hierarchical,brian2:numpy"
+    assert split_backends(text) == [
+        "reference",
+        "lava:tag=fixed_pt,implementation=hierarchical",
+        "brian2:numpy",
+    ]
+
+
+def test_back_ends_that_cannot_run_are_left_out(monkeypatch):
+    install_faulty(monkeypatch)
+    assert comparison.quick_backends() == ["reference", "compiled"]
+    assert comparison.all_backends() == ["reference", "compiled", "faulty"]

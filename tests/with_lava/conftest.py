@@ -2,6 +2,7 @@
 
 import multiprocessing.resource_tracker
 import os
+import re
 import time
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def children():
 
 
 def segments():
-    """The names of shared memory on this machine."""
-    folder = Path("/dev/shm")
-    return {path.name for path in folder.glob("psm_*")} if folder.exists() else set()
+    """The names of shared memory that no other process uses: other tests may run beside this."""
+    found = {path.name for path in Path("/dev/shm").glob("psm_*")}
+    if found:
+        for path in Path("/proc").glob("[0-9]*/maps"):
+            if path.parent.name != str(os.getpid()):
+                try:
+                    found -= set(re.findall(r"/dev/shm/(psm_\w+)", path.read_text()))
+                except OSError:
+                    continue
+    return found

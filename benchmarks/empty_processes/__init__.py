@@ -1,0 +1,1 @@
+"""Lava processes that compute nothing, alone in a folder because Lava executes its neighbours."""

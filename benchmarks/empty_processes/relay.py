@@ -1,0 +1,52 @@
+"""A process that receives and sends messages, and does nothing else."""
+
+import numpy as np
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+
+from spikebp_lava.variables import define_model
+
+IN_PORTS = [f"in_{i}" for i in range(1, 4)]
+OUT_PORTS = [f"out_{i}" for i in range(1, 10)]
+
+
+class Relay(AbstractProcess):
+    """Receives and sends in a given order: pairs of a port's name and the size of its messages."""
+
+    def __init__(self, *order, n_values=1):
+        super().__init__(order=[name for name, _ in order])
+        sizes = dict(order)
+        for names, port in ((IN_PORTS, InPort), (OUT_PORTS, OutPort)):
+            for name in names:
+                setattr(self, name, port(shape=(sizes.get(name, 1),)))
+        self.values = Var(shape=(n_values,))
+
+
+class RelayModel(PyLoihiProcessModel):
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.order = proc_params["order"]
+
+    def run_spk(self):
+        for name in self.order:
+            port = getattr(self, name)
+            if name in IN_PORTS:
+                port.recv()
+            else:
+                port.send(np.zeros(port._shape, np.int64))
+
+
+define_model(
+    globals(),
+    "RelayModelOfIntegers",
+    RelayModel,
+    Relay,
+    "fixed_pt",
+    values=LavaPyType(np.ndarray, np.int64),
+    **{name: LavaPyType(PyInPort.VEC_DENSE, np.int64) for name in IN_PORTS},
+    **{name: LavaPyType(PyOutPort.VEC_DENSE, np.int64) for name in OUT_PORTS},
+)

@@ -1,0 +1,188 @@
+"""Learning in Lava, beside graphs of as many empty processes with as many messages.
+
+The back end and the empty graph take turns, block by block, in one process. Each row of the table
+is one form of the network: the leaf, with a message for each step or for each sample, and one
+process for each layer. Then all weights are read and written, and as many numbers are read as Lava
+reads its own variables, by a message for each::
+
+    python benchmarks/lava_processes.py
+    python benchmarks/lava_processes.py --same 5000   # are weights those of the compiled back end?
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import numpy as np
+from empty_processes.relay import Relay
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from measuring import data_for_benchmark, hidden_sizes, network
+
+from spikebp_lava import SpikingMLPProcess
+from spikebp_lava.backend import STEPS_PER_RUN
+from spikebp_lava.processes.layers import CONTROL
+from spikebp_plugins import Simulator
+
+FORMS = {
+    "leaf, a message a step": {},
+    "leaf, a message a sample": {"granularity": "sample"},
+    "a process a layer": {"implementation": "hierarchical"},
+}
+CONFIGURATION = Loihi2SimCfg(select_tag="fixed_pt")
+
+
+def empty_line(net):
+    """Source, network, sink."""
+    source = Relay(("out_1", net.n_inputs), ("out_2", net.n_outputs))
+    line = Relay(("in_1", net.n_inputs), ("in_2", net.n_outputs), ("out_1", net.n_outputs))
+    sink = Relay(("in_1", net.n_outputs))
+    source.out_1.connect(line.in_1)
+    source.out_2.connect(line.in_2)
+    line.out_1.connect(sink.in_1)
+    return source
+
+
+def empty_layers(net):
+    """Source, a process a layer, sink, with the messages of the hierarchical model."""
+    sizes, n_outputs, last = net.layer_sizes, net.n_outputs, net.n_layers
+    source = Relay(("out_1", sizes[0]), ("out_2", n_outputs))
+    sink = Relay(("in_1", n_outputs))
+    controls = [(f"out_{2 + l}", len(CONTROL)) for l in range(1, last + 1)]
+    lowest = below = Relay(
+        ("in_1", sizes[0]),
+        ("in_2", n_outputs),
+        *controls,
+        ("out_1", sizes[0]),
+        ("out_2", n_outputs),
+    )
+    source.out_1.connect(lowest.in_1)
+    source.out_2.connect(lowest.in_2)
+    for l in range(1, last + 1):
+        order = [("in_1", len(CONTROL)), ("in_2", sizes[l - 1]), ("out_1", sizes[l])]
+        order += [("in_3", sizes[l])]
+        order += [("out_2", sizes[l - 1])] if l > 1 else []
+        layer = Relay(*order)
+        getattr(lowest, f"out_{2 + l}").connect(layer.in_1)
+        below.out_1.connect(layer.in_2)
+        if l > 1:
+            layer.out_2.connect(below.in_3)
+        below = layer
+    lowest.out_2.connect(below.in_3)
+    below.out_1.connect(sink.in_1)
+    return source
+
+
+def seconds(call):
+    begin = time.perf_counter()
+    call()
+    return time.perf_counter() - begin
+
+
+def measure(net, x, y, form, n_blocks):
+    """Return a row of the table."""
+    options = FORMS[form]
+    block = STEPS_PER_RUN // net.n_steps
+    messages = RunSteps(num_steps=block if "granularity" in options else block * net.n_steps)
+    empty = (empty_layers if "implementation" in options else empty_line)(net)
+    learning, floor = [], []
+    with Simulator(net, "lava", **options) as sim:
+        start_up = seconds(lambda: sim.train(x[:block], y[:block]))
+        empty.run(condition=messages, run_cfg=CONFIGURATION)
+        try:
+            for i in range(1, n_blocks + 1):
+                part = slice(i * block, (i + 1) * block)
+                learning.append(seconds(lambda part=part: sim.train(x[part], y[part])))
+                floor.append(seconds(lambda: empty.run(condition=messages)))
+        finally:
+            empty.stop()
+    return {
+        "form": form,
+        "start_up_seconds": start_up - statistics.median(learning),
+        "milliseconds_per_sample": 1e3 * statistics.median(learning) / block,
+        "empty_milliseconds_per_sample": 1e3 * statistics.median(floor) / block,
+        "ratio": statistics.median(np.divide(learning, floor)),
+    }
+
+
+def measure_variables(net):
+    """Return milliseconds for all weights, and for as many numbers of a plain variable."""
+    mlp = SpikingMLPProcess(net)
+    matrices = [getattr(mlp, f"weight_{l}") for l in range(1, net.n_layers + 1)]
+    plain = Relay(("out_1", net.n_inputs), n_values=sum(np.prod(net.weight_shapes, axis=1)))
+    plain.out_1.connect(mlp.spikes_in)
+    mlp.run(condition=RunSteps(num_steps=1), run_cfg=CONFIGURATION)
+    try:
+        reading = [seconds(lambda: [matrix.get() for matrix in matrices]) for _ in range(9)]
+        values = [matrix.get() for matrix in matrices]
+        writing = [
+            seconds(lambda: [m.set(v) for m, v in zip(matrices, values, strict=True)])
+            for _ in range(9)
+        ]
+        by_messages = seconds(plain.values.get)
+    finally:
+        mlp.stop()
+    return {
+        "reading_milliseconds": 1e3 * statistics.median(reading),
+        "writing_milliseconds": 1e3 * statistics.median(writing),
+        "plain_variable_milliseconds": 1e3 * by_messages,
+    }
+
+
+def compare_weights(net, x, y, form):
+    """Return whether training ends in the weights of the compiled back end."""
+    with Simulator(net, "lava", **FORMS[form]) as sim, Simulator(net) as compiled:
+        for simulator in (sim, compiled):
+            simulator.train(x, y)
+        return all(map(np.array_equal, sim.weights, compiled.weights))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--layers", default="200,200", help="hidden layer sizes")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--blocks", type=int, default=6, help="blocks of 2000 steps")
+    parser.add_argument("--same", type=int, metavar="N", help="train N samples, compare weights")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    data = data_for_benchmark()
+    net = network(data, hidden_sizes(options.layers), options.steps)
+    x, y = data.x_train, data.y_train
+    if options.same:
+        result = {
+            form: compare_weights(net, x[: options.same], y[: options.same], form) for form in FORMS
+        }
+        for form, same in () if options.json else result.items():
+            print(f"{form}: weights after {options.same} samples equal: {same}")
+    else:
+        result = {
+            "rows": [measure(net, x, y, form, options.blocks) for form in FORMS],
+            **measure_variables(net),
+        }
+    if options.json:
+        print(json.dumps({"dataset": data.name, "layers": net.layer_sizes, **result}))
+    elif not options.same:
+        print_tables(data, net, result)
+
+
+def print_tables(data, net, result):
+    sizes = "-".join(map(str, net.layer_sizes))
+    print(f"\nLearning {data.name} in Lava, {sizes}, T = {net.n_steps}\n")
+    print("| form | start-up, s | learning, ms per sample | empty graph, ms | ratio |")
+    print("|---|---|---|---|---|")
+    for row in result["rows"]:
+        print(
+            f"| {row['form']} | {row['start_up_seconds']:.1f} | "
+            f"{row['milliseconds_per_sample']:.2f} | "
+            f"{row['empty_milliseconds_per_sample']:.2f} | {row['ratio']:.2f} |"
+        )
+    print(
+        f"\nAll weights: {result['reading_milliseconds']:.1f} ms to read, "
+        f"{result['writing_milliseconds']:.1f} ms to write; as many numbers in a variable of "
+        f"Lava's own: {result['plain_variable_milliseconds']:.0f} ms to read"
+    )
+
+
+if __name__ == "__main__":
+    main()
