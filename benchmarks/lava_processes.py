@@ -178,7 +178,7 @@ def print_tables(data, net, result):
             f"{row['empty_milliseconds_per_sample']:.2f} | {row['ratio']:.2f} |"
         )
     print(
-        f"\nAll weights: {result['reading_milliseconds']:.1f} ms to read, "
+        f"\nAll weights: {result['reading_milliseconds']:.2f} ms to read, "
         f"{result['writing_milliseconds']:.1f} ms to write; as many numbers in a variable of "
         f"Lava's own: {result['plain_variable_milliseconds']:.0f} ms to read"
     )
