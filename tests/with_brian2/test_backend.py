@@ -22,6 +22,7 @@ from spikebp_brian2 import backend, runtime
 from spikebp_brian2.program import structure_of
 from spikebp_plugins import Simulator, SpikingMLP, compare, load_dataset
 from spikebp_plugins.conformance import CASES, conformance_tests
+from tests import golden
 from tests.core.strategies import experiments
 from tests.core.test_equal_back_ends import MAGNITUDES, assert_equal_runs
 from tests.core.test_equal_back_ends import run as run_everything
@@ -69,6 +70,11 @@ def suite(target):
 )
 def test_conformance(conformance_test):
     assert conformance_test.run() is None
+
+
+@pytest.mark.parametrize("name", golden.CASES_KEPT)
+def test_golden_runs_are_repeated(name):
+    golden.assert_repeated(name, "brian2:numpy")
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

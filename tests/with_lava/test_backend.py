@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from spikebp_lava import backend
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, compare, load_dataset
 from spikebp_plugins.conformance import conformance_tests
+from tests import golden
 from tests.core.strategies import experiments
 from tests.core.test_equal_back_ends import MAGNITUDES, assert_equal_runs
 from tests.core.test_equal_back_ends import run as run_everything
@@ -45,6 +46,18 @@ def suite():
 @pytest.mark.parametrize("conformance_test", list(suite()))
 def test_conformance(conformance_test):
     conformance_test.run()
+
+
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    [
+        *(("lava:floating_pt", name) for name in golden.CASES_KEPT),
+        # fixed_pt computes with integers alone.
+        *(("lava:fixed_pt", name) for name in golden.CASES_KEPT if not name.startswith("float")),
+    ],
+)
+def test_golden_runs_are_repeated(backend, name):
+    golden.assert_repeated(name, backend)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -1,0 +1,66 @@
+"""The back ends of the core repeat the golden runs, and the command that makes them is careful."""
+
+import shutil
+from unittest.mock import Mock
+
+import pytest
+
+from spikebp_plugins.conformance import CASES
+from tests import golden
+from tests.golden import __main__ as command
+
+
+@pytest.mark.parametrize("backend", ["reference", "compiled"])
+@pytest.mark.parametrize("name", golden.CASES_KEPT)
+def test_golden_runs_are_repeated(name, backend):
+    golden.assert_repeated(name, backend)
+
+
+def test_golden_runs_use_every_rule():
+    nets = [case.net for case in golden.CASES_KEPT.values()]
+    assert len(nets) == len(golden.FEATURES)
+    for field in ("input_coding", "update", "spikes", "arithmetic", "backward_init", "feedback"):
+        used = {getattr(net, field) for net in nets}
+        assert used >= {getattr(case.net, field) for case in CASES} - {"zero"}
+
+
+@pytest.fixture
+def copies(tmp_path, monkeypatch):
+    """Let the command work on a copy of one golden run."""
+    (name,) = list(golden.CASES_KEPT)[:1]
+    shutil.copytree(golden.FOLDER / name, tmp_path / name)
+    monkeypatch.setattr(command, "FOLDER", tmp_path)
+    monkeypatch.setattr(command, "CASES_KEPT", {name: golden.CASES_KEPT[name]})
+    monkeypatch.setattr(command, "read", lambda name: golden.read(name, tmp_path))
+    return tmp_path / name
+
+
+def test_what_has_not_changed_is_left_alone(copies, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["golden"])
+    assert command.main() == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_what_has_changed_is_overwritten_only_if_accepted(copies, monkeypatch, capsys):
+    path = copies / "training.npz"
+    right = path.read_bytes()
+    trace = golden.read(copies.name).training
+    trace.spikes[1][2, 3, 4] += 1
+    trace.save(path)
+    changed = path.read_bytes()
+    monkeypatch.setattr("sys.argv", ["golden"])
+    assert command.main() == 1
+    assert path.read_bytes() == changed
+    assert "spikes differ at sample 2, step 3, layer 1, unit 4" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", ["golden", "--accept"])
+    assert command.main() == 0
+    assert path.read_bytes() == right
+
+
+def test_a_changed_number_is_found(monkeypatch):
+    name = next(iter(golden.CASES_KEPT))
+    run = golden.read(name)
+    run.end.state.weights[0][0, 0] += 1
+    monkeypatch.setattr(golden, "read", Mock(return_value=run))
+    with pytest.raises(AssertionError, match="weights"):
+        golden.assert_repeated(name, "compiled")

@@ -1,0 +1,60 @@
+"""Every piece of code of docs/lava.md and of the README's part on Lava runs as it stands."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("lava", reason="Lava is not installed")
+
+ROOT = Path(__file__).parents[2]
+
+#: What the guide says that a section prints.
+PRINTED = {
+    "A first script": ["0.88"],
+    "Variables and attributes": ["int64 float64"],
+    "The two implementations": ["True"],
+    "Input, labels, targets": ["20"],
+    "Where a sample ends, and scores": ["3"],
+    "Runs that cannot hang": ["index 150 is out of bounds for axis 0 with size 150", "10"],
+}
+
+
+def sections(path):
+    """Return the code of each section that has some."""
+    parts = re.split(r"^###? (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    pairs = zip(parts[1::2], parts[2::2], strict=True)
+    code = {title: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for title, text in pairs}
+    return {title: "\n".join(blocks) for title, blocks in code.items() if blocks}
+
+
+GUIDE = sections(ROOT / "docs" / "lava.md")
+README = {"In a Lava graph": sections(ROOT / "README.md")["In a Lava graph"]}
+#: The first script as far as its first run: what the others are parts of.
+BEGINNING = GUIDE["A first script"].partition("mlp.run(")[0]
+
+
+@pytest.mark.parametrize(("title", "code"), (GUIDE | README).items(), ids=[*GUIDE, *README])
+def test_code_runs_as_it_stands(title, code, tmp_path):
+    """In a script of its own, as Lava forks it and looks after the end of it."""
+    script = tmp_path / "script.py"
+    whole = title in ("A first script", *README)
+    script.write_text(code if whole else BEGINNING + code, encoding="utf-8")
+    result = subprocess.run(
+        [sys.executable, script.name],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert not re.search("Traceback|Warning", result.stderr)
+    if title in PRINTED:
+        assert result.stdout.splitlines() == PRINTED[title]
+
+
+def test_what_the_guide_prints_belongs_to_sections_that_it_has():
+    assert PRINTED.keys() <= GUIDE.keys()
