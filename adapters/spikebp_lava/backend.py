@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink
+from spikebp_lava.support import why_unsupported
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Backend, Outcome, Recording
 from spikebp_plugins.backends.base import joined
@@ -61,14 +62,12 @@ class LavaBackend(Backend):
     @classmethod
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:
         """Return why these options cannot run a definition, or None if they can."""
-        if options["tag"] == FIXED and net.arithmetic != "fixed":
-            return (
-                f"fixed_pt computes with integers, not with arithmetic={net.arithmetic!r}; "
-                "use tag='floating_pt'"
-            )
-        if options["implementation"] == "hierarchical" and options["granularity"] == "sample":
-            return "layers exchange spikes at every step, which granularity='sample' does not show"
-        return None
+        return why_unsupported(
+            net,
+            options["tag"],
+            hierarchical=options["implementation"] == "hierarchical",
+            whole_samples=options["granularity"] == "sample",
+        )
 
     @property
     def state(self) -> LearningState:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork
 from spikebp_plugins.backends.stepper import Moment, Schedule
+from spikebp_plugins.errors import wrong_argument
 
 Array = NDArray[Any]
 
@@ -43,7 +44,7 @@ class Incoming:
     def receive(self) -> Message:
         """Wait for a message at every port that is connected."""
         model, switches = self._model, self._shared.switches
-        x = model.spikes_in.recv()
+        x = _finite("spikes_in", model.spikes_in.recv())
         y = self._target()
         n_steps = int(switches.steps_per_message[0])
         if model.reset_in.csp_ports:
@@ -52,8 +53,18 @@ class Incoming:
             shown = 0 if self._schedule.is_over else self._schedule.steps_shown
             closes = shown + n_steps >= switches.steps_per_sample[0]
         if self._shared.net.input_coding == "spikes":
-            x = x.astype(np.int64)
+            x = self._as_counts(x)
         return Message(x, y, self._schedule.advance(n_steps, y is not None, closes), n_steps)
+
+    def _as_counts(self, x: Array) -> Array:
+        counts = x.astype(np.int64)
+        if not np.array_equal(counts, x):
+            allowed = "whole numbers with input_coding='spikes'"
+            raise wrong_argument("spikes_in", allowed, x[counts != x][0])
+        if self._shared.net.spikes == "binary" and np.abs(counts).max() > 1:
+            allowed = "spike counts -1, 0 or 1 with spikes='binary'"
+            raise wrong_argument("spikes_in", allowed, counts[np.abs(counts) > 1][0])
+        return counts
 
     def _target(self) -> Array | None:
         model, net = self._model, self._shared.net
@@ -68,5 +79,11 @@ class Incoming:
         if model.target_in.csp_ports:
             if model.label_in.csp_ports:
                 raise ValueError("connect label_in or target_in, not both")
-            y = model.target_in.recv() * self._unit
+            y = _finite("target_in", model.target_in.recv()) * self._unit
         return y if self._shared.switches.learning[0] else None
+
+
+def _finite(port: str, values: Array) -> Array:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise wrong_argument(port, "finite", values[~np.isfinite(values)][0])
+    return values

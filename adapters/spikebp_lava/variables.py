@@ -52,15 +52,29 @@ class SharedVar(Var):  # type: ignore[misc]
 class InSharedMemory:
     """A process model some of whose variables lie in shared memory, or in arrays of its own.
 
-    Lava gives a model copies of the initial values; arrays that have been bound before stay.
+    Lava gives a model copies of the initial values; arrays that have been bound before stay. What
+    a RefPort writes later would get lost in the same way, and is refused.
     """
 
     def bind(self, **arrays: Array) -> None:
         """Let variables be these arrays."""
-        self.__dict__.setdefault("_bound", {}).update(arrays)
+        for name, array in arrays.items():
+            setattr(self, name, array)
+        self.__dict__.setdefault("_bound", set()).update(arrays)
+
+    def start(self) -> None:
+        """Begin to serve the runtime."""
+        self.__dict__["_has_started"] = True
+        super().start()  # type: ignore[misc]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, self.__dict__.get("_bound", {}).get(name, value))
+        if name in self.__dict__.get("_bound", ()):
+            if "_has_started" in self.__dict__:
+                raise RuntimeError(
+                    f"a RefPort can read {name} but not write it; between runs, set() can"
+                )
+            return
+        super().__setattr__(name, value)
 
 
 def define_model(

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from queue import Empty
 from typing import Any, Final, Protocol
 
+from lava.magma.core.run_conditions import RunContinuous
 from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 
 #: Seconds between two looks at the processes.
@@ -37,7 +38,7 @@ class Participant(Protocol):
     """A process with state that must not be lost."""
 
     def prepare(self, models: list[type]) -> None:
-        """Get ready for a graph of these process models, before its processes are started."""
+        """Get ready for a graph of these process models, or refuse it, before it is started."""
 
     def begin_run(self) -> None:
         """Remember the state before a run."""
@@ -83,6 +84,7 @@ class Watch:
         self._runtime = runtime
         self.participants: list[Participant] = []
         self._failure: str | None = None
+        self._has_run_continuously = False
         self._initialize, self._start = runtime.initialize, runtime.start
         self._respond, self._pause, self._stop = (
             runtime._get_resp_for_run,
@@ -100,12 +102,13 @@ class Watch:
         """Start the processes of the graph."""
         builders = self._runtime._executable.proc_builders.values()
         models = [builder.proc_model for builder in builders]
-        for participant in self.participants:
-            participant.prepare(models)
         try:
+            for participant in self.participants:
+                participant.prepare(models)
             with _children_end_with_us():
                 self._initialize(*arguments)
         except BaseException:
+            self._failure = "it could not be started"
             self._end()
             raise
 
@@ -114,6 +117,13 @@ class Watch:
         if self._failure is not None:
             raise RuntimeError(
                 f"this graph of Lava processes has ended ({self._failure}); make it anew"
+            )
+        if isinstance(condition, RunContinuous):
+            self._has_run_continuously = True
+        elif self._has_run_continuously:
+            raise RuntimeError(
+                "Lava never returns from RunSteps once a graph has run with RunContinuous; go on "
+                "with RunContinuous and pause(), or make the graph anew"
             )
         for participant in self.participants:
             participant.begin_run()

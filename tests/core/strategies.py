@@ -4,31 +4,32 @@ import numpy as np
 from hypothesis import strategies as st
 
 from spikebp_plugins import SpikingMLP
+from tests.core.experiment import Experiment
 
 RATES = (0.01, 0.1, 0.5, 2.0, 1e-4)
 
 
 @st.composite
-def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES):
-    depth = draw(st.integers(1, max_depth))
-    sizes = draw(st.lists(st.integers(1, max_width), min_size=depth + 1, max_size=depth + 1))
+def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES, sizes=None, **fixed):
+    """Any definition, or any with some sizes and some values of fields."""
+    if sizes is None:
+        depth = draw(st.integers(1, max_depth))
+        sizes = draw(st.lists(st.integers(1, max_width), min_size=depth + 1, max_size=depth + 1))
     n_steps = draw(st.integers(1, max_steps))
     learning_rate = draw(st.sampled_from(rates))
     # A given grid may be too coarse for the rate; None always finds one here.
     grids = [None] + [f for f in (17, 24, 33, 40) if learning_rate / n_steps**2 > 2.0**-f]
-    return SpikingMLP(
-        sizes,
-        n_steps=n_steps,
-        learning_rate=learning_rate,
-        input_coding=draw(st.sampled_from(["values", "values", "spikes"])),
-        input_scale=draw(st.sampled_from([1.0, 1 / 255, 3.7])),
-        update=draw(st.sampled_from(["fractional", "outer"])),
-        spikes=draw(st.sampled_from(["graded", "binary"])),
-        fraction_bits=draw(st.sampled_from(grids)),
-        backward_init=draw(st.sampled_from(["carry", "zero", "uniform"])),
-        feedback=draw(st.sampled_from(["transpose", "random"])),
-        seed=draw(st.integers(0, 2**20)),
-    )
+    drawn = {
+        "input_coding": draw(st.sampled_from(["values", "values", "spikes"])),
+        "input_scale": draw(st.sampled_from([1.0, 1 / 255, 3.7])),
+        "update": draw(st.sampled_from(["fractional", "outer"])),
+        "spikes": draw(st.sampled_from(["graded", "binary"])),
+        "fraction_bits": draw(st.sampled_from(grids)),
+        "backward_init": draw(st.sampled_from(["carry", "zero", "uniform"])),
+        "feedback": draw(st.sampled_from(["transpose", "random"])),
+        "seed": draw(st.integers(0, 2**20)),
+    }
+    return SpikingMLP(sizes, n_steps=n_steps, learning_rate=learning_rate, **(drawn | fixed))
 
 
 def random_weights(net, random, scale):
@@ -45,7 +46,7 @@ def experiments(draw, magnitudes=(1.0,), scales=(0.05, 0.5, 1.5), **limits):
     magnitude = draw(st.sampled_from(magnitudes))
     x, x_test = (inputs(net, random, n, magnitude, draw(st.booleans())) for _ in range(2))
     kind = draw(st.sampled_from(["labels", "constant", "changing"]))
-    return net, weights, x, targets(net, random, n, kind, magnitude), x_test
+    return Experiment(net, weights, x, targets(net, random, n, kind, magnitude), x_test)
 
 
 def inputs(net, random, n, magnitude, changing):

@@ -560,12 +560,12 @@ def test_an_overflow_saves_what_was_learned_before_it(tmp_path):
 
 
 class FaultyBackend(CompiledBackend):
-    """Sends one spike too many in the last step of the second training sample of each block."""
+    """Sends one spike too many in the last step of the second sample that it learns from."""
 
     def train(self, batch, record):
         outcome = super().train(batch, record)
         if outcome.recording is not None:
-            outcome.recording.spikes[1][1, -1, 3] += 1
+            outcome.recording.spikes[1][1:2, -1, 3:4] += 1
         return outcome
 
 

@@ -1,49 +1,51 @@
 """Compiled equals reference in every number, overflow included, over random experiments."""
 
-import numpy as np
+import contextlib
+import io
+
+import pytest
 from hypothesis import given, settings
 
-from spikebp_plugins import Simulator, compare
 from spikebp_plugins.conformance import parametrize
+from tests.core.experiment import MAGNITUDES, assert_equals_reference
 from tests.core.strategies import experiments
-
-#: From no spikes at all to far beyond the range; in between lie sums that only just fit.
-MAGNITUDES = (0.0, 0.1, 1.0, 10.0, 1e3, 1e6, 2.0**29, 2.0**35, 2.0**41, 2.0**49, 2.0**60, 1e300)
+from tests.core.test_cli import install_faulty
 
 
-def run(net, weights, x, y, x_test, backend):
-    """Everything that a back end shows, errors included."""
-    shown = []
-    with Simulator(net, backend, weights) as sim:
-        for call, arguments in ((sim.train, (x, y)), (sim.predict, (x_test,)), (sim.train, (x, y))):
-            try:
-                shown.append(call(*arguments, record=True))
-            except OverflowError as error:
-                shown.append(str(error))
-        return shown, sim.checkpoint().state, sim.operations
-
-
-def assert_equal_runs(one, other):
-    (shown, state, operations), (shown_2, state_2, operations_2) = one, other
-    for a, b in zip(shown, shown_2, strict=True):
-        if isinstance(a, str) or isinstance(b, str):
-            assert a == b
-        else:
-            assert compare(a, b) is None
-    assert operations == operations_2
-    assert state.samples_seen == state_2.samples_seen
-    for a, b in zip(
-        (*state.weights, *state.backward_potentials, *state.feedback),
-        (*state_2.weights, *state_2.backward_potentials, *state_2.feedback),
-        strict=True,
-    ):
-        assert np.array_equal(a, b)
-
-
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(experiments(magnitudes=MAGNITUDES))
 def test_compiled_equals_reference(experiment):
-    assert_equal_runs(run(*experiment, "reference"), run(*experiment, "compiled"))
+    assert_equals_reference(experiment, "compiled")
+
+
+@settings(max_examples=500, deadline=None)
+@given(experiments(magnitudes=MAGNITUDES, max_depth=5, max_width=40, max_steps=20))
+def test_compiled_equals_reference_in_larger_networks(experiment):
+    assert_equals_reference(experiment, "compiled")
+
+
+@settings(max_examples=10, deadline=None)
+@given(experiments(magnitudes=MAGNITUDES))
+def test_the_script_of_an_experiment_repeats_it(experiment):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(experiment.script("compiled"), {})
+    lines = printed.getvalue().splitlines()
+    for line, shown in zip(lines, experiment.on("reference")[0], strict=True):
+        assert line == (str((shown, shown)) if isinstance(shown, str) else "None")
+
+
+def test_a_failure_prints_a_script(monkeypatch):
+    install_faulty(monkeypatch)
+
+    @settings(deadline=None, database=None, report_multiple_bugs=False)
+    @given(experiments(max_depth=2, max_steps=3))
+    def search(experiment):
+        assert_equals_reference(experiment, "faulty")
+
+    with pytest.raises(AssertionError) as failure:
+        search()
+    assert any("To see it again" in line for line in failure.value.__notes__)
 
 
 @parametrize("reference", "compiled")

@@ -12,8 +12,8 @@ from spikebp_plugins.backends.base import IntegerOption
 from spikebp_plugins.backends.layout import Layout
 from spikebp_plugins.backends.stepper import Schedule, Stepper
 from spikebp_plugins.operations import Operations, count_operations
+from tests.core.experiment import MAGNITUDES, assert_equals_reference
 from tests.core.strategies import experiments
-from tests.core.test_equal_back_ends import MAGNITUDES, assert_equal_runs, run
 
 
 class StepwiseBackend(Backend):
@@ -96,8 +96,5 @@ def _installed():
 @settings(max_examples=150, deadline=None)
 @given(experiment=experiments(magnitudes=MAGNITUDES))
 def test_steps_equal_the_reference(numbers, experiment):
-    for together in (1, 3):
-        assert_equal_runs(
-            run(*experiment, "reference"),
-            run(*experiment, f"stepwise:numbers={numbers},together={together}"),
-        )
+    names = [f"stepwise:numbers={numbers},together={together}" for together in (1, 3)]
+    assert_equals_reference(experiment, *names)

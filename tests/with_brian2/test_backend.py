@@ -19,13 +19,12 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from hypothesis import HealthCheck, given, settings
 
 from spikebp_brian2 import backend, runtime
-from spikebp_brian2.program import structure_of
+from spikebp_brian2.program import STRUCTURE, structure_of
 from spikebp_plugins import Simulator, SpikingMLP, compare, load_dataset
 from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden
+from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
-from tests.core.test_equal_back_ends import MAGNITUDES, assert_equal_runs
-from tests.core.test_equal_back_ends import run as run_everything
 from tests.with_brian2.experiment import NET
 
 HAS_COMPILER = shutil.which("g++") is not None and shutil.which("make") is not None
@@ -80,9 +79,23 @@ def test_golden_runs_are_repeated(name):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
 def test_numpy_equals_reference_on_random_experiments(experiment):
-    assert_equal_runs(
-        run_everything(*experiment, "reference"), run_everything(*experiment, "brian2:numpy")
-    )
+    assert_equals_reference(experiment, "brian2:numpy")
+
+
+@needs_compiler
+@pytest.mark.parametrize("target", ["cython", "cpp_standalone"])
+@pytest.mark.parametrize("feature", REPRESENTATIVES["cython"])
+def test_compiled_targets_equal_reference_on_random_experiments(target, feature):
+    # Only what changes no compiled code is drawn: the programs are those of the suite.
+    net = next(case.net for case in CASES if case.feature == feature)
+    kept = {name: getattr(net, name) for name in STRUCTURE if name != "layer_sizes"}
+
+    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(experiments(magnitudes=MAGNITUDES, sizes=net.layer_sizes, **kept))
+    def search(experiment):
+        assert_equals_reference(experiment, f"brian2:{target}")
+
+    search()
 
 
 def test_layers_of_one_unit_draw_backward_potentials():
@@ -90,10 +103,8 @@ def test_layers_of_one_unit_draw_backward_potentials():
     for n_steps in (1, 3):
         net = SpikingMLP((1, 1, 1), n_steps=n_steps, learning_rate=0.5, backward_init="uniform")
         x, y = np.ones((3, 1)), np.zeros(3, int)
-        experiment = (net, [np.array([[1.5]])] * 2, x, y, x)
-        assert_equal_runs(
-            run_everything(*experiment, "reference"), run_everything(*experiment, "brian2:numpy")
-        )
+        experiment = Experiment(net, [np.array([[1.5]])] * 2, x, y, x)
+        assert_equals_reference(experiment, "brian2:numpy")
 
 
 @pytest.mark.parametrize("target", TARGETS)

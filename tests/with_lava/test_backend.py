@@ -16,9 +16,8 @@ from spikebp_lava import backend
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, compare, load_dataset
 from spikebp_plugins.conformance import conformance_tests
 from tests import golden
+from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
-from tests.core.test_equal_back_ends import MAGNITUDES, assert_equal_runs
-from tests.core.test_equal_back_ends import run as run_everything
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import NET, Samples
 
@@ -64,7 +63,7 @@ def test_golden_runs_are_repeated(backend, name):
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(experiment=experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
 def test_random_experiments_equal_the_reference(name, experiment):
-    assert_equal_runs(run_everything(*experiment, "reference"), run_everything(*experiment, name))
+    assert_equals_reference(experiment, name)
 
 
 @pytest.mark.parametrize("name", BACKENDS)
@@ -110,13 +109,8 @@ def test_samples_may_be_longer_than_a_run(name, monkeypatch):
     monkeypatch.setattr(backend, "STEPS_PER_RUN", 5)
     samples = Samples()
     changing = np.random.RandomState(1).uniform(-1, 2, (3, NET.n_steps, 9))
-    runs = [
-        run_everything(NET, samples.weights, x, samples.y[: len(x)], x, engine)
-        for engine in ("reference", name)
-        for x in (samples.x, changing)
-    ]
-    for expected, found in zip(runs[:2], runs[2:], strict=True):
-        assert_equal_runs(expected, found)
+    for x in (samples.x, changing):
+        assert_equals_reference(Experiment(NET, samples.weights, x, samples.y[: len(x)], x), name)
 
 
 def test_what_cannot_be_proved_is_computed_by_the_core(monkeypatch):

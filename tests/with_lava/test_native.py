@@ -5,7 +5,15 @@ import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
+from lava.magma.core.decorator import implements, requires
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyRefPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import RefPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.dense.process import Dense
 from lava.proc.io.sink import RingBuffer as Receiver
 from lava.proc.io.source import RingBuffer as Sender
@@ -13,7 +21,7 @@ from lava.proc.lif.process import LIF
 from lava.proc.monitor.process import Monitor
 
 from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
     N_SAMPLES,
@@ -30,6 +38,28 @@ from tests.with_lava.graphs import (
 
 #: What differs between tags and between implementations, where all four would be too slow.
 BOTH = list(zip(TAGS, IMPLEMENTATIONS, strict=True))
+
+COUNTS_IN = NET.replace(input_coding="spikes", input_scale=1.0)
+
+
+class Writer(AbstractProcess):
+    """Writes zeros to a variable, after the first step."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.weight = RefPort(shape)
+
+
+@implements(proc=Writer, protocol=LoihiProtocol)
+@requires(CPU)
+class WriterModel(PyLoihiProcessModel):
+    weight: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, float)
+
+    def post_guard(self):
+        return True
+
+    def run_post_mgmt(self):
+        self.weight.write(np.zeros(self.weight._shape))
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +271,11 @@ def test_it_can_run_until_it_is_paused(samples):
     line = Line(samples)
     line.mlp.run(condition=RunContinuous(), run_cfg=configuration("floating_pt", "leaf"))
     line.mlp.pause()
+    # Lava itself would never return.
+    with pytest.raises(RuntimeError, match="go on with RunContinuous"):
+        line.run(7)
+    line.mlp.run(condition=RunContinuous())
+    line.mlp.pause()
     line.mlp.stop()
     shown = line.mlp.operations.samples
     x = np.resize(samples.x, (shown, 9))
@@ -296,3 +331,74 @@ class TestMisuse:
         source.spikes_out.connect(mlp.spikes_in)
         with pytest.raises(ValueError, match=r"x must be integers in fixed_pt.*; got"):
             mlp.run(condition=RunSteps(num_steps=7), run_cfg=configuration("fixed_pt", "leaf"))
+
+    @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+    @pytest.mark.parametrize(
+        ("net", "value", "message"),
+        [
+            (
+                COUNTS_IN,
+                0.5,
+                r"spikes_in must be whole numbers with input_coding='spikes'; got 0.5",
+            ),
+            (COUNTS_IN.replace(spikes="binary"), 2, r"spikes_in must be spike counts -1, 0 or 1"),
+            (NET, np.nan, "spikes_in must be finite; got nan"),
+        ],
+    )
+    def test_values_that_are_no_input_end_the_run(self, net, value, message, implementation):
+        mlp = SpikingMLPProcess(net)
+        Sender(data=np.full((9, 7), value)).s_out.connect(mlp.spikes_in)
+        with pytest.raises(ValueError, match=message):
+            mlp.run(
+                condition=RunSteps(num_steps=7),
+                run_cfg=configuration("floating_pt", implementation),
+            )
+
+    def test_targets_must_be_finite(self, samples):
+        mlp = SpikingMLPProcess(NET)
+        Sender(data=np.full((3, 7), np.inf)).s_out.connect(mlp.target_in)
+        with pytest.raises(ValueError, match="target_in must be finite; got inf"):
+            mlp.run(condition=RunSteps(num_steps=7), run_cfg=configuration("floating_pt", "leaf"))
+
+    @pytest.mark.parametrize(
+        ("changes", "options", "tag", "implementation", "reason"),
+        [
+            ({}, {"granularity": "sample"}, "fixed_pt", "hierarchical", "layers exchange spikes"),
+            ({"arithmetic": "float64"}, {}, "fixed_pt", "leaf", "fixed_pt computes with integers"),
+            (
+                {"arithmetic": "float32"},
+                {},
+                "fixed_pt",
+                "hierarchical",
+                "fixed_pt computes with integers",
+            ),
+        ],
+    )
+    def test_what_is_not_supported_is_refused_before_it_starts(
+        self, samples, changes, options, tag, implementation, reason
+    ):
+        net = NET.replace(**changes)
+        mlp = SpikingMLPProcess(net, weights=samples.weights, **options)
+        source = SampleSource(net, samples.x, samples.y, **options)
+        source.spikes_out.connect(mlp.spikes_in)
+        before = mlp.weights
+        steps, run_cfg = RunSteps(num_steps=6), configuration(tag, implementation)
+        with pytest.raises(UnsupportedError, match=reason):
+            mlp.run(condition=steps, run_cfg=run_cfg)
+        assert all(map(np.array_equal, mlp.weights, before))
+        with pytest.raises(RuntimeError, match=r"has ended \(it could not be started\)"):
+            mlp.run(condition=steps, run_cfg=run_cfg)
+        mlp.stop()
+
+    @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+    def test_no_weights_are_written_through_a_port(self, samples, implementation):
+        mlp, writer = SpikingMLPProcess(NET, weights=samples.weights), Writer((9, 8))
+        Sender(data=every_step(samples.x)).s_out.connect(mlp.spikes_in)
+        writer.weight.connect_var(mlp.weight_1)
+        before = mlp.weights[0]
+        with pytest.raises(RuntimeError, match=r"a RefPort can read weight.* but not write it"):
+            mlp.run(
+                condition=RunSteps(num_steps=7),
+                run_cfg=configuration("floating_pt", implementation),
+            )
+        assert np.array_equal(mlp.weights[0], before)

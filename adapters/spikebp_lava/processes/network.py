@@ -20,9 +20,10 @@ from spikebp_lava.incoming import Incoming
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.prepare import prepare_layers, prepare_steps
 from spikebp_lava.processes.layers import HiddenLayer, InputLayer, LayerModel, OutputLayer
+from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
 from spikebp_lava.watch import watch
-from spikebp_plugins import Checkpoint, Operations, SpikingMLP
+from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.backends import kernels
 from spikebp_plugins.backends.stepper import Stepper
 from spikebp_plugins.errors import one_of, wrong_argument
@@ -106,7 +107,8 @@ class SpikingMLPProcess(AbstractProcess):  # type: ignore[misc]
             raise wrong_argument("granularity", one_of(GRANULARITIES), repr(granularity))
         self.shared = SharedNetwork(self.net, state, n_rows)
         super().__init__(name=name, shared=self.shared, input_scale=input_scale)
-        if granularity == "sample":
+        self._takes_whole_samples = granularity == "sample"
+        if self._takes_whole_samples:
             self.shared.switches.steps_per_message[0] = self.net.n_steps
         self.learning = learning
         n_inputs, n_outputs = self.net.n_inputs, self.net.n_outputs
@@ -148,7 +150,22 @@ class SpikingMLPProcess(AbstractProcess):  # type: ignore[misc]
         return Checkpoint(self.net, self.shared.read())
 
     def prepare(self, models: list[type]) -> None:
-        """Have kernels compiled; called before the processes of a graph are started."""
+        """Have kernels compiled; called before the processes of a graph are started.
+
+        Raises
+        ------
+        UnsupportedError
+            If these models cannot run the definition.
+        """
+        ours = [model for model in models if issubclass(model, (LeafModel, LayerModel))]
+        reason = why_unsupported(
+            self.net,
+            ours[0].kind,
+            hierarchical=not any(model.implements_process is type(self) for model in ours),
+            whole_samples=self._takes_whole_samples,
+        )
+        if reason is not None:
+            raise UnsupportedError(f"SpikingMLPProcess cannot run this network: {reason}")
         for model in models:
             if issubclass(model, LeafModel):
                 prepare_steps(self.net, model.kind)

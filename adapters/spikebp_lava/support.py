@@ -1,0 +1,20 @@
+"""What the process models cannot run."""
+
+from __future__ import annotations
+
+from spikebp_lava.memory import FIXED
+from spikebp_plugins import SpikingMLP
+
+
+def why_unsupported(
+    net: SpikingMLP, tag: str, *, hierarchical: bool, whole_samples: bool
+) -> str | None:
+    """Return why models of a tag cannot run a definition, or None if they can."""
+    if tag == FIXED and net.arithmetic != "fixed":
+        return (
+            f"fixed_pt computes with integers, not with arithmetic={net.arithmetic!r}; "
+            "use tag='floating_pt'"
+        )
+    if hierarchical and whole_samples:
+        return "layers exchange spikes at every step, which granularity='sample' does not show"
+    return None

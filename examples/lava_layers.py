@@ -1,0 +1,92 @@
+"""A network that learns as one Lava process for each layer, watched by Lava's monitors.
+
+In the hierarchical form every layer is a process, with ports for its spikes and errors. Monitors
+record the spikes of the hidden layer and the weights that lead to it, at every step, while the
+digits 0 to 3 are learned from 4 x 4 pixels. Writes a picture of both, ``lava_layers.png``, and
+compares what was learned with the reference. A monitor hands over its numbers one by one, so the
+network is small. Takes half a minute or less::
+
+    python examples/lava_layers.py
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")  # a file, no window
+
+import matplotlib.pyplot as plt
+import numpy as np
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.monitor.process import Monitor
+
+from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess
+from spikebp_plugins import Simulator, SpikingMLP, load_dataset
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--samples", type=int, default=300, help="digits to learn from, 2 to 582")
+parser.add_argument("--tag", default="fixed_pt", help="fixed_pt or floating_pt")
+parser.add_argument("--output", type=Path, default=Path(), help="folder for what is written")
+options = parser.parse_args()
+
+data = load_dataset("digits", raw=True)
+chosen = np.flatnonzero(data.y_train < 4)[: options.samples]
+# Pixels of 8 x 8 are added up in squares of four.
+x = data.x_train[chosen].reshape(-1, 4, 2, 4, 2).sum(axis=(2, 4)).reshape(-1, 16)
+y = data.y_train[chosen]
+
+net = SpikingMLP((16, 12, 4), n_steps=10, learning_rate=0.5, input_scale=data.input_scale / 4)
+random = np.random.RandomState(0)
+initial_weights = [0.2 * random.standard_normal(shape) for shape in net.weight_shapes]
+n_steps = len(x) * net.n_steps
+mlp = SpikingMLPProcess(net, weights=initial_weights)
+source = SampleSource(net, x, y)
+sink = ScoreSink(net, len(x))
+source.spikes_out.connect(mlp.spikes_in)
+source.label_out.connect(mlp.label_in)
+mlp.summed_drive_out.connect(sink.summed_drive_in)
+
+# A monitor has room for so many steps, and raises IndexError beyond them.
+spikes, weights = Monitor(), Monitor()
+spikes.probe(mlp.spike_count_1, n_steps)
+weights.probe(mlp.weight_1, n_steps)
+
+configuration = Loihi2SimCfg(select_tag=options.tag, select_sub_proc_model=True)
+mlp.run(condition=RunSteps(num_steps=n_steps), run_cfg=configuration)
+counts = spikes.get_data()[mlp.name]["spike_count_1"]  # (steps, units)
+matrices = weights.get_data()[mlp.name]["weight_1"]  # (steps, inputs, units)
+mlp.stop()
+if options.tag == "fixed_pt":  # whole numbers of grid units
+    matrices = matrices * 2.0**-net.fraction_bits
+
+print(f"layer 1: {counts.sum():.0f} spikes in {n_steps} steps, at most {counts.max():.0f} in one")
+right = 100 * (sink.scores.argmax(axis=1) == y)
+half = len(x) // 2
+print(
+    f"right while they were learned: {np.mean(right[:half]):.1f} % of the first {half} digits, "
+    f"{np.mean(right[half:]):.1f} % of the other {len(x) - half}"
+)
+
+with Simulator(net, backend="reference", weights=initial_weights) as sim:
+    sim.train(x, y)
+    pairs = zip(mlp.weights, sim.weights, strict=True)
+    same = all(np.array_equal(found, expected) for found, expected in pairs)
+print(f"weights are the same numbers as those of the reference: {same}")
+
+figure, axes = plt.subplots(2, 1, figsize=(9, 7), layout="constrained")
+first = max(0, len(x) - 10) * net.n_steps  # the spikes of the last samples
+steps, units = np.nonzero(counts[first:])
+several = counts[first:][steps, units]
+dots = axes[0].scatter(first + steps + 1, units, s=8 * several, c=several, vmin=1, vmax=4)
+figure.colorbar(dots, ax=axes[0], ticks=range(1, 5), label="spikes in a step")
+for begin in range(first, n_steps, net.n_steps):
+    axes[0].axvline(begin + 0.5, color="grey", linewidth=0.5)
+    axes[0].text(begin + 1, net.layer_sizes[1], f"a {y[begin // net.n_steps]}")
+axes[0].set(ylabel="hidden unit", ylim=(-0.7, net.layer_sizes[1] - 0.3))
+axes[0].set(xlabel="step", xlim=(first + 0.5, n_steps + 0.5))
+unit = np.abs(matrices[-1] - matrices[0]).sum(axis=0).argmax()
+axes[1].plot(np.arange(1, n_steps + 1), matrices[:, :, unit])
+axes[1].set(ylabel=f"weights of hidden unit {unit}", xlabel="step", xlim=(1, n_steps))
+figure.savefig(options.output / "lava_layers.png")
