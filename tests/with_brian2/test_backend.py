@@ -42,8 +42,7 @@ REPRESENTATIVES = {
     "cpp_standalone": (
         "8-bit pixels",
         "spike counts as input",
-        "outer update",
-        "random feedback",
+        "random feedback, outer update",
         "backward potentials drawn, binary spikes",
     ),
 }
@@ -61,6 +60,8 @@ def suite(target):
         if structure in structures or "SPIKEBP_WHOLE_SUITE" in os.environ:
             group = pytest.mark.xdist_group(f"{target}-{structure}")
             marks = [group] if target == "numpy" else [group, needs_compiler]
+            if test.case.feature != "8-bit pixels":
+                marks.append(pytest.mark.once)
             yield pytest.param(test, id=str(test), marks=marks)
 
 
@@ -82,6 +83,7 @@ def test_numpy_equals_reference_on_random_experiments(experiment):
     assert_equals_reference(experiment, "brian2:numpy")
 
 
+@pytest.mark.once
 @needs_compiler
 @pytest.mark.parametrize("target", ["cython", "cpp_standalone"])
 @pytest.mark.parametrize("feature", REPRESENTATIVES["cython"])
@@ -119,6 +121,7 @@ def test_digits_are_learned_as_by_the_reference(target):
         assert sim.operations == ref.operations
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("target", TARGETS)
 def test_mnist_is_learned_as_by_the_reference(target):
     if "SPIKEBP_DATA" not in os.environ:

@@ -6,6 +6,8 @@ pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from tests.core.test_benchmarks import run
 
+pytestmark = pytest.mark.once
+
 
 def test_learning_is_timed_beside_a_network_that_predicts():
     sizes = ("--layers", "8", "--samples", "3", "--trained-on", "20")

@@ -14,6 +14,8 @@ pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from spikebp_plugins import load
 
+pytestmark = pytest.mark.once
+
 FOLDER = Path(__file__).parents[2] / "examples"
 
 

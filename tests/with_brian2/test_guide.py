@@ -1,14 +1,14 @@
 """Every piece of code of docs/brian2.md and of the README's part on Brian2 runs as it stands."""
 
-import re
 import shutil
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
-ROOT = Path(__file__).parents[2]
+from tests.documentation import sections
+
+pytestmark = pytest.mark.once
 
 #: What the guide says that a section prints.
 PRINTED = {
@@ -18,16 +18,8 @@ PRINTED = {
 }
 
 
-def sections(path):
-    """Return the code of each section that has some."""
-    parts = re.split(r"^###? (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    pairs = zip(parts[1::2], parts[2::2], strict=True)
-    code = {title: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for title, text in pairs}
-    return {title: "\n".join(blocks) for title, blocks in code.items() if blocks}
-
-
-GUIDE = sections(ROOT / "docs" / "brian2.md")
-README = {"In a Brian2 script": sections(ROOT / "README.md")["In a Brian2 script"]}
+GUIDE = sections("docs/brian2.md")
+README = {"In a Brian2 script": sections("README.md")["In a Brian2 script"]}
 #: The first script as far as its network: what the others are parts of.
 BEGINNING = GUIDE["A first script"].partition("ends =")[0]
 

@@ -3,13 +3,12 @@
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
-ROOT = Path(__file__).parents[2]
+from tests.documentation import sections
 
 #: What the guide says that a section prints.
 PRINTED = {
@@ -23,16 +22,8 @@ PRINTED = {
 }
 
 
-def sections(path):
-    """Return the code of each section that has some."""
-    parts = re.split(r"^###? (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    pairs = zip(parts[1::2], parts[2::2], strict=True)
-    code = {title: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for title, text in pairs}
-    return {title: "\n".join(blocks) for title, blocks in code.items() if blocks}
-
-
-GUIDE = sections(ROOT / "docs" / "lava.md")
-README = {"In a Lava graph": sections(ROOT / "README.md")["In a Lava graph"]}
+GUIDE = sections("docs/lava.md")
+README = {"In a Lava graph": sections("README.md")["In a Lava graph"]}
 #: The first script as far as its first run: what the others are parts of.
 BEGINNING = GUIDE["A first script"].partition("mlp.run(")[0]
 

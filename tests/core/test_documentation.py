@@ -1,0 +1,44 @@
+"""What the README says of the core works as it stands."""
+
+import re
+import shlex
+
+from spikebp_plugins import load
+from tests.core.test_cli import run
+from tests.documentation import ROOT, sections
+
+
+def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(sections("README.md")["Use"], names)
+    assert load("digits.npz").state.samples_seen == len(names["data"].x_train)
+    assert names["trace"].spikes[0].shape == (len(names["data"].x_train), 10, 64)
+
+
+def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    commands = sections("README.md", "sh")["Use"].splitlines()
+    assert len(commands) > 2
+    for command in commands:
+        program, *arguments = shlex.split(command.replace("mnist", "digits"))
+        assert program == "spikebp"
+        short = ["--epochs", "1"] if arguments[0] == "train" else []
+        run(*arguments, *short)
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    found = 0
+    for page in pages:
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", page.read_text("utf-8")):
+            path = page.parent / target if target else page
+            assert path.exists(), f"{page.name}: {target}"
+            if anchor:
+                titles = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+                slugs = {
+                    re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles
+                }
+                assert anchor[1:] in slugs, f"{page.name}: {target}{anchor}"
+            found += 1
+    assert found > 20
