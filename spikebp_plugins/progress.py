@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from threading import RLock
 from typing import Any
 
 #: Seconds of work before a bar appears unasked.
@@ -20,9 +22,7 @@ def progress_bar(total: int, training: bool, wanted: bool | None) -> Any:
     wanted : bool or None
         True and False decide; None shows a bar on a terminal when the work takes long.
     """
-    from tqdm import tqdm
-
-    return tqdm(
+    return _bar_class()(
         total=total,
         desc="training" if training else "predicting",
         unit=" samples",
@@ -30,3 +30,15 @@ def progress_bar(total: int, training: bool, wanted: bool | None) -> Any:
         delay=0 if wanted else DELAY,
         leave=bool(wanted),
     )
+
+
+@cache
+def _bar_class() -> Any:
+    from tqdm import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]
+        # tqdm's own lock is one for processes too, and to make it settles the start method of
+        # multiprocessing for the whole program, which scripts and Lava want to do themselves.
+        _lock = RLock()
+
+    return Bar

@@ -4,12 +4,19 @@
 them; ``Simulator(net, backend="lava")`` needs no graph.
 """
 
+import multiprocessing as _multiprocessing
+
+# Lava chooses the start method that is the default here, and fails where one is set already, if
+# only because something has made a lock: a progress bar, say.
+if _multiprocessing.get_start_method(allow_none=True) == "fork":
+    _multiprocessing.set_start_method(None, force=True)
+
 try:
     import lava.magma.core.process.process as _lava  # noqa: F401
 except RuntimeError as error:
     raise RuntimeError(
-        "Lava sets the start method of multiprocessing itself, and fails where it has been set; "
-        "import it before that"
+        "Lava needs the start method 'fork' of multiprocessing, which it sets itself; "
+        f"got {_multiprocessing.get_start_method()!r}"
     ) from error
 except ImportError as error:
     raise ImportError(

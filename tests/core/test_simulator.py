@@ -1,5 +1,7 @@
 """What a user holds: training, prediction, and what is left after anything goes wrong."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -508,6 +510,19 @@ def test_nothing_is_written_where_there_is_no_terminal(capfd, monkeypatch, progr
     sim.train(X, Y, progress=progress)
     sim.predict(X, progress=progress)
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_start_method_of_multiprocessing_is_left_to_the_script():
+    program = (
+        "import multiprocessing\n"
+        "from spikebp_plugins import Simulator, SpikingMLP\n"
+        "Simulator(SpikingMLP((2, 2)), 'reference').train([[1.0, 0.0]], [1], progress=True)\n"
+        "print(multiprocessing.get_start_method(allow_none=True))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "None\n"
 
 
 def test_a_progress_bar_can_be_asked_for(capfd):

@@ -161,12 +161,27 @@ def test_a_missing_lava_gives_one_sentence():
     )
 
 
-def test_a_start_method_that_was_set_before_gives_one_sentence():
+def test_another_start_method_gives_one_sentence():
     program = (
         "import multiprocessing; multiprocessing.set_start_method('spawn')\nimport spikebp_lava"
     )
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    last = result.stderr.strip().splitlines()[-1]
-    assert last.startswith("RuntimeError: Lava sets the start method of multiprocessing itself")
+    assert result.stderr.strip().splitlines()[-1] == (
+        "RuntimeError: Lava needs the start method 'fork' of multiprocessing, which it sets "
+        "itself; got 'spawn'"
+    )
+
+
+def test_lava_can_follow_what_has_made_locks():
+    program = (
+        "import multiprocessing; lock = multiprocessing.RLock()\n"
+        "from spikebp_plugins import Simulator, SpikingMLP\n"
+        "with Simulator(SpikingMLP((2, 2)), 'lava') as sim:\n"
+        "    print(sim.predict([[1.0, 2.0]]).shape)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert result.stdout == "(1, 2)\n", result.stderr
