@@ -14,7 +14,7 @@ def nothing_remains():
     """Every test ends its processes and leaves no segment of shared memory."""
     before = segments()
     yield
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 10
     while time.monotonic() < deadline and (children() or segments() - before):
         time.sleep(0.05)
     assert not children()

@@ -37,6 +37,9 @@ from tests.with_lava.graphs import (
     configuration,
 )
 
+# One after the other: each looks for what has no owner any more.
+pytestmark = pytest.mark.xdist_group("faults")
+
 #: Steps that take minutes.
 FOR_LONG = 1_000_000
 
