@@ -161,7 +161,7 @@ class Presentation:
         scores = self._last_drives / n_steps
         if not self._records:
             return Outcome(scores, None)
-        records = [record for _, record in self._records]
+        records: list[NDArray[Any]] = [record for _, record in self._records]
         spikes, errors = records[: len(self._spikes)], records[len(self._spikes) :]
         step_scores = self._drives / np.arange(1, n_steps + 1)[:, np.newaxis]
         learned = self._batch.y is not None
