@@ -208,9 +208,9 @@ class Graph:
 
     def _entering(self, x: Array) -> Array:
         """Return input on the grid as it crosses the ports."""
-        if not self._in_units:
-            return x
-        return np.clip(np.ldexp(x, self._net.fraction_bits or 0), -FARTHEST, FARTHEST)
+        if self._in_units:
+            x = np.ldexp(x, self._net.fraction_bits or 0)
+        return np.clip(x, -FARTHEST, FARTHEST) if x.dtype.kind == "f" else x
 
     def _run(self, n_messages: int) -> None:
         self._rows.pace[2] = self.network.shared.switches.steps_before[0] = self._steps_run

@@ -21,6 +21,8 @@ from tests.core.strategies import experiments
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import NET, Samples
 
+pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
+
 BACKENDS = [
     "lava:tag=fixed_pt",
     "lava:tag=floating_pt",

@@ -13,6 +13,8 @@ pytest.importorskip("lava", reason="Lava is not installed")
 from spikebp_plugins import load
 from tests.with_lava.graphs import TAGS
 
+pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
+
 FOLDER = Path(__file__).parents[2] / "examples"
 
 

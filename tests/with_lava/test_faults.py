@@ -37,8 +37,7 @@ from tests.with_lava.graphs import (
     configuration,
 )
 
-# One after the other: each looks for what has no owner any more.
-pytestmark = pytest.mark.xdist_group("faults")
+pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
 
 #: Steps that take minutes.
 FOR_LONG = 1_000_000
