@@ -208,7 +208,7 @@ class Stepper:
             self._totals.spikes[l] += _magnitude(k)
             self._totals.errors[l] += 0 if e is None else _magnitude(e)
         if sent.e is not None and net.update == "fractional":
-            self._totals.updates[0] += reference.weights_changed(before.c, sent.e)
+            self._totals.updates[0] += reference.weights_changed(after.c, sent.e)
         if len(record.spikes):
             record.spikes[0, row] = self.sample.spike
             record.errors[0, row] = self.sample.error

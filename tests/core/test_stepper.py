@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Backend, Outcome, Recording, registry
 from spikebp_plugins.backends.base import IntegerOption
 from spikebp_plugins.backends.layout import Layout
 from spikebp_plugins.backends.stepper import Schedule, Stepper
 from spikebp_plugins.operations import Operations, count_operations
-from tests.core.experiment import MAGNITUDES, assert_equals_reference
+from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
 
 
@@ -98,3 +99,15 @@ def _installed():
 def test_steps_equal_the_reference(numbers, experiment):
     names = [f"stepwise:numbers={numbers},together={together}" for together in (1, 3)]
     assert_equals_reference(experiment, *names)
+
+
+def test_a_step_by_the_reference_counts_the_weights_that_it_changes():
+    """What doubles cannot prove goes to the reference, from the first step of a sample on."""
+    net = SpikingMLP((8, 6, 6), n_steps=1, learning_rate=0.1)
+    random = np.random.RandomState(71)
+    weights = [random.standard_normal(shape) * 0.5 for shape in net.weight_shapes]
+    # Each sample changes weights so much that the next has more spikes by far.
+    x, y = (random.uniform(-1e4, 2e4, (4, n)) for n in (8, 6))
+    experiment = Experiment(net, weights, x, y, x)
+    assert experiment.on("reference")[2].update > 0
+    assert_equals_reference(experiment, "stepwise:numbers=float64,together=1")
