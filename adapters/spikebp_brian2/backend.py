@@ -10,17 +10,16 @@ from typing import ClassVar
 from spikebp_brian2.program import Program
 from spikebp_brian2.runtime import RuntimeProgram, give_back, take_program
 from spikebp_brian2.standalone import StandaloneProgram
-from spikebp_plugins.backends import Backend, Outcome
-from spikebp_plugins.backends.compiled import CompiledBackend
+from spikebp_plugins.backends import Outcome
+from spikebp_plugins.backends.backed import BackedByCore
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.operations import Operations
 from spikebp_plugins.state import LearningState
 
 logger = logging.getLogger(__name__)
 
 
-class Brian2Backend(Backend):
+class Brian2Backend(BackedByCore):
     """The network as Brian2 objects, run by one of Brian2's targets.
 
     The option `target` is "cython" (the default), "numpy", "cpp_standalone", or "auto", which is
@@ -42,25 +41,6 @@ class Brian2Backend(Backend):
             if self._target == "cpp_standalone"
             else take_program(net, self._target)
         )
-        self._so_far = (state, Operations())
-
-    @property
-    def state(self) -> LearningState:
-        """What has been learned so far."""
-        return self._so_far[0]
-
-    @property
-    def operations(self) -> Operations:
-        """Synaptic operations of all samples shown so far."""
-        return self._so_far[1]
-
-    def train(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples in order and learn from each."""
-        return self._show(batch, record)
-
-    def predict(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples and learn nothing."""
-        return self._show(batch, record)
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
@@ -71,25 +51,14 @@ class Brian2Backend(Backend):
         if isinstance(self._program, RuntimeProgram):
             give_back(self._program, self.net, self._target)
 
-    def _show(self, batch: Batch, record: bool) -> Outcome:
+    def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
         state, operations = self._so_far
-        try:
-            shown = self._program.show(state, batch, record, self.report)
-        except OverflowError:
-            return self._by_core(batch, record)
+        shown = self._program.show(state, batch, record, self.report)
         self._so_far = (
             state if batch.y is None else shown.state,
             operations + shown.operations,
         )
         return shown.outcome
-
-    def _by_core(self, batch: Batch, record: bool) -> Outcome:
-        state, operations = self._so_far
-        core = CompiledBackend(self.net, state, n_jobs=1)
-        try:
-            return (core.predict if batch.y is None else core.train)(batch, record)
-        finally:
-            self._so_far = (core.state, operations + core.operations)
 
 
 def settled_target(target: str) -> str:

@@ -14,9 +14,9 @@ from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink
 from spikebp_lava.support import why_unsupported
 from spikebp_plugins import Checkpoint, SpikingMLP
-from spikebp_plugins.backends import Backend, Outcome, Recording
+from spikebp_plugins.backends import Outcome, Recording
+from spikebp_plugins.backends.backed import BackedByCore
 from spikebp_plugins.backends.base import joined
-from spikebp_plugins.backends.compiled import CompiledBackend
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.operations import Operations
 from spikebp_plugins.state import LearningState
@@ -30,7 +30,7 @@ FARTHEST: Final = 2.0**60
 STEPS_PER_RUN: Final = 2_000
 
 
-class LavaBackend(Backend):
+class LavaBackend(BackedByCore):
     """The network as a process of a Lava graph, between a source and a sink.
 
     The option `tag` is "fixed_pt" (the default) or "floating_pt"; `implementation` is "leaf" (the
@@ -56,7 +56,6 @@ class LavaBackend(Backend):
     ) -> None:
         super().__init__(net, state)
         self._options = (tag, implementation, granularity)
-        self._so_far = (state, Operations())
         self._graph: Graph | None = None
 
     @classmethod
@@ -69,24 +68,6 @@ class LavaBackend(Backend):
             whole_samples=options["granularity"] == "sample",
         )
 
-    @property
-    def state(self) -> LearningState:
-        """What has been learned so far."""
-        return self._so_far[0]
-
-    @property
-    def operations(self) -> Operations:
-        """Synaptic operations of all samples shown so far."""
-        return self._so_far[1]
-
-    def train(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples in order and learn from each."""
-        return self._show(batch, record)
-
-    def predict(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples and learn nothing."""
-        return self._show(batch, record)
-
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
         return max(1, STEPS_PER_RUN // n_steps)
@@ -96,7 +77,7 @@ class LavaBackend(Backend):
         if self._graph is not None:
             self._graph.close()
 
-    def _show(self, batch: Batch, record: bool) -> Outcome:
+    def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
         state, operations = self._so_far
         # One graph for the life of the simulator; another only if an error has ended it.
         graph, self._graph = self._graph, None
@@ -104,8 +85,6 @@ class LavaBackend(Backend):
             graph = Graph(self.net, state, *self._options)
         try:
             outcome = graph.show(batch, record)
-        except OverflowError:
-            return self._by_core(batch, record)
         except BaseException:
             graph.close()
             raise
@@ -113,15 +92,6 @@ class LavaBackend(Backend):
         after = graph.network.shared.read() if batch.y is not None else state
         self._so_far = (after, operations + graph.operations())
         return outcome
-
-    def _by_core(self, batch: Batch, record: bool) -> Outcome:
-        """Show a block that has left the range of the processes, or may have."""
-        state, operations = self._so_far
-        core = CompiledBackend(self.net, state, n_jobs=1)
-        try:
-            return (core.predict if batch.y is None else core.train)(batch, record)
-        finally:
-            self._so_far = (core.state, operations + core.operations)
 
 
 class Graph:

@@ -171,6 +171,40 @@ class Backend(ABC):
         """Release what the engine holds; called once."""
 
 
+class StatefulBackend(Backend):
+    """A back end that shows samples in the same way whether they are learned or not.
+
+    Subclasses define `_show`, and keep learning state and operations in `_so_far`, which they
+    assign as one: an interrupt then leaves the state of one sample boundary or another.
+    """
+
+    def __init__(self, net: SpikingMLP, state: LearningState) -> None:
+        super().__init__(net, state)
+        self._so_far = (state, Operations())
+
+    @property
+    def state(self) -> LearningState:
+        """What has been learned so far."""
+        return self._so_far[0]
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
+        return self._so_far[1]
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+        return self._show(batch, record)
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing."""
+        return self._show(batch, record)
+
+    @abstractmethod
+    def _show(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples, and learn from each if the batch has targets."""
+
+
 def _report_nothing(shown: int) -> None:
     pass
 

@@ -6,38 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from spikebp_plugins.backends.base import Backend, Outcome, Recording
+from spikebp_plugins.backends.base import Outcome, Recording, StatefulBackend
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.operations import Operations
 from spikebp_plugins.reference import SampleRecord, run_sample
-from spikebp_plugins.state import LearningState
 
 
-class ReferenceBackend(Backend):
+class ReferenceBackend(StatefulBackend):
     """The executable specification: slow, and right by inspection."""
-
-    def __init__(self, net: SpikingMLP, state: LearningState) -> None:
-        super().__init__(net, state)
-        self._so_far = (state, Operations())
-
-    @property
-    def state(self) -> LearningState:
-        """What has been learned so far."""
-        return self._so_far[0]
-
-    @property
-    def operations(self) -> Operations:
-        """Synaptic operations of all samples shown so far."""
-        return self._so_far[1]
-
-    def train(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples in order and learn from each."""
-        return self._show(batch, record)
-
-    def predict(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples and learn nothing."""
-        return self._show(batch, record)
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""

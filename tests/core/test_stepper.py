@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.backends import Backend, Outcome, Recording, registry
-from spikebp_plugins.backends.base import IntegerOption
+from spikebp_plugins.backends import Outcome, Recording, registry
+from spikebp_plugins.backends.base import IntegerOption, StatefulBackend
 from spikebp_plugins.backends.layout import Layout
 from spikebp_plugins.backends.stepper import Schedule, Stepper
-from spikebp_plugins.operations import Operations, count_operations
+from spikebp_plugins.operations import count_operations
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
 
 
-class StepwiseBackend(Backend):
+class StepwiseBackend(StatefulBackend):
     """A back end that calls a Stepper, `together` steps at a time where the input is constant."""
 
     options: ClassVar = {"numbers": ("int64", "float64"), "together": IntegerOption(lowest=1)}
@@ -25,18 +25,8 @@ class StepwiseBackend(Backend):
     def __init__(self, net, state, numbers, together):
         super().__init__(net, state)
         self._layout, self._together = Layout(net, numbers), together
-        self._so_far = (state, Operations())
 
-    state = property(lambda self: self._so_far[0])
-    operations = property(lambda self: self._so_far[1])
-
-    def train(self, batch, record):
-        return self._show(batch)
-
-    def predict(self, batch, record):
-        return self._show(batch)
-
-    def _show(self, batch):
+    def _show(self, batch, record):
         outcomes = [self._show_sample(batch[i : i + 1]) for i in range(len(batch))]
         scores, recordings = zip(*outcomes, strict=True)
         spikes, errors, step_scores = zip(*recordings, strict=True)

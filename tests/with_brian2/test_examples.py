@@ -1,11 +1,7 @@
 """The examples run, as short as they can; how well they learn is not tested here."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,25 +9,12 @@ import pytest
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from spikebp_plugins import load
+from tests.documentation import ROOT
+from tests.scripts import printed_by
 
 pytestmark = pytest.mark.once
 
-FOLDER = Path(__file__).parents[2] / "examples"
-
-
-def printed_by(script, folder, *arguments):
-    """Run an example in a folder, and return what it prints."""
-    environment = os.environ | {"MPLBACKEND": "agg"}
-    result = subprocess.run(
-        [sys.executable, str(FOLDER / script), *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+FOLDER = ROOT / "examples"
 
 
 def test_digits_are_learned_and_the_checkpoint_goes_on(tmp_path):
@@ -39,7 +22,7 @@ def test_digits_are_learned_and_the_checkpoint_goes_on(tmp_path):
     (tmp_path / "results").mkdir()
     sizes = ("--samples", "8", "--test-samples", "6")
     output = printed_by(
-        "brian2_digits.py", tmp_path, *sizes, "--target", "numpy", "--output", "results"
+        FOLDER / "brian2_digits.py", tmp_path, *sizes, "--target", "numpy", "--output", "results"
     )
     assert re.search(r"Brian2: [\d.]+ % of 6 unseen digits after 8 learned", output)
     assert "its scores of these digits are the same numbers: True" in output
@@ -55,7 +38,9 @@ def test_digits_are_learned_and_the_checkpoint_goes_on(tmp_path):
 
 
 def test_a_spiking_source_teaches_on_line(tmp_path):
-    output = printed_by("brian2_online_source.py", tmp_path, "--samples", "16", "--target", "numpy")
+    output = printed_by(
+        FOLDER / "brian2_online_source.py", tmp_path, "--samples", "16", "--target", "numpy"
+    )
     accuracies = re.findall(r"bars \d+ to \d+: ([\d.]+) % of those without a label", output)
     assert len(accuracies) == 4
     assert np.all(np.array(accuracies, float) <= 100)
@@ -69,7 +54,7 @@ def test_a_spiking_source_teaches_on_line(tmp_path):
 )
 def test_compiled_programs_learn(tmp_path):
     output = printed_by(
-        "brian2_standalone_mnist.py", tmp_path, "--dataset", "digits", "--samples", "100"
+        FOLDER / "brian2_standalone_mnist.py", tmp_path, "--dataset", "digits", "--samples", "100"
     )
     epochs = re.findall(r"back end: epoch (\d) of 100 images .* test error [\d.]+ %", output)
     assert epochs == ["1", "2"]

@@ -5,6 +5,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -24,16 +25,24 @@ def nothing_remains():
 def children():
     """The processes that this one has started and that run, the tracker of memory apart."""
     tracker = multiprocessing.resource_tracker._resource_tracker._pid
-    found = []
+    return [p.pid for p in running() if p.parent == os.getpid() and p.pid != tracker]
+
+
+class Process(NamedTuple):
+    pid: int
+    parent: int
+    session: int
+
+
+def running():
+    """The processes of this machine that have not ended."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            fields = path.read_text().rpartition(")")[2].split()
+            state, parent, _, session = path.read_text().rpartition(")")[2].split()[:4]
         except OSError:
             continue
-        pid = int(path.parent.name)
-        if int(fields[1]) == os.getpid() and fields[0] != "Z" and pid != tracker:
-            found.append(pid)
-    return found
+        if state != "Z":
+            yield Process(int(path.parent.name), int(parent), int(session))
 
 
 def segments():

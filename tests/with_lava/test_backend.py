@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from spikebp_lava import backend
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, compare, load_dataset
+from spikebp_plugins.backends import backed
 from spikebp_plugins.conformance import conformance_tests
 from tests import golden
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
@@ -119,8 +120,8 @@ def test_what_cannot_be_proved_is_computed_by_the_core(monkeypatch):
     """A layer alone reports sums that doubles may not hold, and the block is done anew."""
     samples = Samples()
     samples.weights[1][0] *= 2.0**35
-    computed = Mock(wraps=backend.CompiledBackend)
-    monkeypatch.setattr(backend, "CompiledBackend", computed)
+    computed = Mock(wraps=backed.CompiledBackend)
+    monkeypatch.setattr(backed, "CompiledBackend", computed)
     name = "lava:tag=floating_pt,implementation=hierarchical"
     with Simulator(NET, name, samples.weights) as sim:
         shown = sim.predict(samples.x, record=True)

@@ -1,46 +1,28 @@
 """The examples run, as short as they can; how well they learn is not tested here."""
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
 from spikebp_plugins import load
+from tests.documentation import ROOT
+from tests.scripts import printed_by
 from tests.with_lava.graphs import TAGS
 
 pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
 
-FOLDER = Path(__file__).parents[2] / "examples"
-
-
-def printed_by(script, folder, *arguments):
-    """Run an example in a folder, and return what it prints."""
-    environment = os.environ | {"MPLBACKEND": "agg"}
-    result = subprocess.run(
-        [sys.executable, str(FOLDER / script), *arguments],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr
-    # Lava warns of files beside a process that it cannot execute.
-    assert not re.search("Traceback|Warning", result.stderr)
-    return result.stdout
+FOLDER = ROOT / "examples"
 
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_digits_are_learned_and_the_checkpoint_goes_on(tag, tmp_path):
     (tmp_path / "results").mkdir()
     sizes = ("--samples", "8", "--test-samples", "6")
-    output = printed_by("lava_digits.py", tmp_path, *sizes, "--tag", tag, "--output", "results")
+    output = printed_by(
+        FOLDER / "lava_digits.py", tmp_path, *sizes, "--tag", tag, "--output", "results"
+    )
     assert re.search(r"Lava: [\d.]+ % of 8 digits right while they were learned", output)
     assert re.search(r"Lava: [\d.]+ % of 6 unseen digits after 8 learned", output)
     assert "its scores of these digits are the same numbers: True" in output
@@ -54,7 +36,7 @@ def test_digits_are_learned_and_the_checkpoint_goes_on(tag, tmp_path):
 @pytest.mark.parametrize("tag", TAGS)
 def test_layers_are_watched_and_learn_as_in_the_reference(tag, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    output = printed_by("lava_layers.py", tmp_path, "--samples", "5", "--tag", tag)
+    output = printed_by(FOLDER / "lava_layers.py", tmp_path, "--samples", "5", "--tag", tag)
     spikes = re.search(r"layer 1: (\d+) spikes in 50 steps, at most (\d+) in one", output)
     assert int(spikes[1]) > int(spikes[2]) > 0
     assert re.search(r"[\d.]+ % of the first 2 digits, [\d.]+ % of the other 3", output)

@@ -26,7 +26,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from spikebp_lava import SpikingMLPProcess
 from spikebp_plugins import Simulator
-from tests.with_lava.conftest import children
+from tests.with_lava.conftest import children, running
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
     N_STEPS,
@@ -237,12 +237,4 @@ def assert_all_end(leader):
 
 def in_session(leader):
     """The processes of a session that run."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == leader and fields[0] != "Z":
-            found.append(int(path.parent.name))
-    return found
+    return [process.pid for process in running() if process.session == leader]

@@ -57,8 +57,8 @@ class InputLayer(AbstractProcess):  # type: ignore[misc]
         self.input_count = Var(shape=(net.n_inputs,))
 
 
-class HiddenLayer(AbstractProcess):  # type: ignore[misc]
-    """Layer l < L, with the synapses that lead to it.
+class Layer(AbstractProcess):  # type: ignore[misc]
+    """Layer l >= 1, with the synapses that lead to it.
 
     Parameters
     ----------
@@ -73,7 +73,6 @@ class HiddenLayer(AbstractProcess):  # type: ignore[misc]
         n_below, n_units = shared.net.layer_sizes[l - 1 : l + 1]
         self.spikes_in = InPort(shape=(n_below,))
         self.control_in = InPort(shape=(len(CONTROL),))
-        self.errors_in = InPort(shape=(n_units,))
         self.spikes_out = OutPort(shape=(n_units,))
         self.errors_out = OutPort(shape=(n_below,))
         self.weight = SharedVar(partial(shared.matrix, l), partial(shared.set_matrix, l))
@@ -83,31 +82,21 @@ class HiddenLayer(AbstractProcess):  # type: ignore[misc]
         self.error = Var(shape=(n_units,))
 
 
-class OutputLayer(AbstractProcess):  # type: ignore[misc]
-    """Layer L, with the synapses that lead to it and the comparison with the target.
-
-    Parameters
-    ----------
-    shared : SharedNetwork
-        The network.
-    l : int
-        Which layer.
-    """
+class HiddenLayer(Layer):
+    """Layer l < L, which receives errors of shape (n_units,) from the layer above."""
 
     def __init__(self, shared: SharedNetwork, l: int) -> None:
-        super().__init__(shared=shared, layer=l)
-        n_below, n_units = shared.net.layer_sizes[l - 1 : l + 1]
-        self.spikes_in = InPort(shape=(n_below,))
-        self.control_in = InPort(shape=(len(CONTROL),))
-        self.target_in = InPort(shape=(n_units,))
-        self.spikes_out = OutPort(shape=(n_units,))
-        self.summed_drive_out = OutPort(shape=(n_units,))
-        self.errors_out = OutPort(shape=(n_below,))
-        self.weight = SharedVar(partial(shared.matrix, l), partial(shared.set_matrix, l))
-        self.spike_count = Var(shape=(n_units,))
-        self.potential = Var(shape=(n_units,))
-        self.input_count = Var(shape=(n_units,))
-        self.error = Var(shape=(n_units,))
+        super().__init__(shared, l)
+        self.errors_in = InPort(shape=(shared.net.layer_sizes[l],))
+
+
+class OutputLayer(Layer):
+    """Layer L, with ports of shape (n_outputs,) for the target and for the summed drive."""
+
+    def __init__(self, shared: SharedNetwork, l: int) -> None:
+        super().__init__(shared, l)
+        self.target_in = InPort(shape=(shared.net.n_outputs,))
+        self.summed_drive_out = OutPort(shape=(shared.net.n_outputs,))
 
 
 def _pair(shared: SharedNetwork, l: int, kind: str) -> Layout:
