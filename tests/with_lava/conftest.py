@@ -16,10 +16,13 @@ def nothing_remains():
     before = segments()
     yield
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and (children() or segments() - before):
+    left = segments() - before
+    while time.monotonic() < deadline and (children() or left):
         time.sleep(0.05)
+        # Other tests may run beside this one: what they use comes and goes, what was left stays.
+        left &= segments()
     assert not children()
-    assert not segments() - before
+    assert not left
 
 
 def children():
@@ -46,8 +49,8 @@ def running():
 
 
 def segments():
-    """The names of shared memory that no other process uses: other tests may run beside this."""
-    found = {path.name for path in Path("/dev/shm").glob("psm_*")}
+    """The names of shared memory that no other process uses."""
+    found = names_of_segments()
     if found:
         for path in Path("/proc").glob("[0-9]*/maps"):
             if path.parent.name != str(os.getpid()):
@@ -55,4 +58,9 @@ def segments():
                     found -= set(re.findall(r"/dev/shm/(psm_\w+)", path.read_text()))
                 except OSError:
                     continue
-    return found
+    # Its user may have ended, and taken it along, while we looked for users.
+    return found & names_of_segments()
+
+
+def names_of_segments():
+    return {path.name for path in Path("/dev/shm").glob("psm_*")}
