@@ -1,6 +1,5 @@
 """The back end `brian2`: equality on every target, and what it leaves as it was."""
 
-import gc
 import logging
 import os
 import shutil
@@ -26,6 +25,7 @@ from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
+from tests.interrupts import interrupts_get_through
 from tests.with_brian2.experiment import NET
 
 HAS_COMPILER = shutil.which("g++") is not None and shutil.which("make") is not None
@@ -214,19 +214,16 @@ def test_a_program_that_fails_says_why(monkeypatch):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_an_interrupt_leaves_the_state_before_the_run(target, monkeypatch, request):
+def test_an_interrupt_leaves_the_state_before_the_run(target, monkeypatch):
     # Whoever starts the tests may ignore SIGINT, which Brian2's handler takes for a function.
     handler = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(handler, "previous_handler", signal.default_int_handler)
-    # Hypothesis calls a function of its own at each collection, in which an interrupt gets lost.
-    request.addfinalizer(gc.enable)
-    gc.disable()
     weights, x, y = samples(400_000 if target == "cpp_standalone" else 6_000)
     with Simulator(NET, "brian2", weights, target=target) as sim:
         sim.train(x[:5], y[:5])  # compiles
         timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
-        with pytest.raises(KeyboardInterrupt):
+        with interrupts_get_through(), pytest.raises(KeyboardInterrupt):
             sim.train(x[5:], y[5:])
         timer.join()
         seen = sim.samples_seen

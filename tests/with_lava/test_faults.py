@@ -1,6 +1,5 @@
 """A run cannot hang: whatever goes wrong ends it with one error, and nothing is left."""
 
-import gc
 import os
 import signal
 import subprocess
@@ -27,6 +26,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from spikebp_lava import SpikingMLPProcess
 from spikebp_plugins import Simulator
+from tests.interrupts import interrupts_get_through
 from tests.with_lava.conftest import children, running
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
@@ -132,17 +132,15 @@ def test_a_killed_process_ends_the_run(samples, implementation):
 @pytest.fixture
 def interrupt_soon():
     """Press Ctrl-C half a second after a call, which returns when that will be."""
-    # Whoever starts the tests may ignore SIGINT, and Brian2 has a handler of its own. Hypothesis
-    # calls a function at each collection, in which an interrupt gets lost.
+    # Whoever starts the tests may ignore SIGINT, and Brian2 has a handler of its own.
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    gc.disable()
 
     def interrupt():
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         return time.monotonic() + 0.5
 
-    yield interrupt
-    gc.enable()
+    with interrupts_get_through():
+        yield interrupt
     signal.signal(signal.SIGINT, previous)
 
 
