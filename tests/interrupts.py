@@ -12,5 +12,7 @@ def interrupts_get_through():
     """
     callbacks = gc.callbacks[:]
     gc.callbacks.clear()
-    yield
-    gc.callbacks.extend(callbacks)
+    try:
+        yield
+    finally:
+        gc.callbacks.extend(callbacks)
