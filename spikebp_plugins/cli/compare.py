@@ -165,7 +165,10 @@ def print_comparison(
     shown = runs[0].training
     sent = sum(int(abs(k).sum()) for k in shown.spikes)
     returned = sum(int(abs(e).sum()) for e in (shown.errors or [])[1:])
-    caption = f"In training: {sent:,} spikes and {returned:,} error spikes in {first}."
+    caption = (
+        f"Each learned from these samples once, which teaches little unless --samples is large: "
+        f"{sent:,} spikes and {returned:,} error spikes in {first}."
+    )
     print_table(f"{title}, compared with {first}", columns, rows, caption)
     for run, agreed in zip(runs, found, strict=True):
         if agreed.first_difference is not None:
