@@ -56,7 +56,7 @@ def learn(net, x, y, epochs):
         return [(l, values[starts[l] : starts[l + 1]]) for l in layers]
 
     all_layers, with_weights, hidden = range(last + 1), range(1, last + 1), range(1, last)
-    with progress_bar(epochs * len(x), training=True, wanted=None) as progress:
+    with progress_bar(epochs * len(x), "training") as progress:
         for i in range(epochs * len(x)):
             potential = error_sum = np.zeros_like(sample.potential)
             for t in range(net.n_steps):

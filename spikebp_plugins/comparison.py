@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import IntegerOption
 from spikebp_plugins.backends.registry import available_backends, get_backend
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.trace import Difference, Trace, compare
 
 #: Back ends, where they are installed, of which none has much to compile.
@@ -73,17 +72,41 @@ class Agreement(NamedTuple):
         return self.first_difference is None
 
 
-def run_backend(
-    net: SpikingMLP, backend: str, x: NDArray[Any], y: NDArray[Any], x_test: NDArray[Any]
-) -> Run:
-    """Train a network on one back end, then predict.
+class Comparison(NamedTuple):
+    """Runs of one network on several back ends.
+
+    Attributes
+    ----------
+    runs : list of Run
+        What each showed.
+    agreements : list of Agreement
+        How far each agrees with the first.
+    """
+
+    runs: list[Run]
+    agreements: list[Agreement]
+
+    @property
+    def equal(self) -> bool:
+        """Whether everything is equal on all of them."""
+        return all(agreement.equal for agreement in self.agreements)
+
+
+def compare_backends(
+    start: Checkpoint,
+    backends: Sequence[str],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    x_test: NDArray[Any],
+) -> Comparison:
+    """Train a network on each of several back ends, then predict.
 
     Parameters
     ----------
-    net : SpikingMLP
-        The definition.
-    backend : str
-        Name of an installed back end, with options behind a colon if any.
+    start : Checkpoint
+        Where each of them starts from.
+    backends : sequence of str
+        Names of installed back ends, with options behind a colon if any.
     x : ndarray of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
         Samples to learn from, once each and in order.
     y : ndarray
@@ -94,10 +117,19 @@ def run_backend(
     Raises
     ------
     ValueError, UnsupportedError, ImportError
-        As for `Simulator`.
+        If a back end is not there or cannot run the network, before any of them has run.
     """
+    for name in backends:
+        start.simulate(name).close()
+    runs = [_run(start, name, x, y, x_test) for name in backends]
+    return Comparison(runs, [agreement(run, runs[0]) for run in runs])
+
+
+def _run(
+    start: Checkpoint, backend: str, x: NDArray[Any], y: NDArray[Any], x_test: NDArray[Any]
+) -> Run:
     begin = time.perf_counter()
-    with Simulator(net, backend) as sim:
+    with start.simulate(backend) as sim:
         training = sim.train(x, y, record=True)
         prediction = sim.predict(x_test, record=True)
     return Run(backend, training, prediction, time.perf_counter() - begin)

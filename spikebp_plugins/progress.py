@@ -10,22 +10,24 @@ from typing import Any
 DELAY = 2.0
 
 
-def progress_bar(total: int, training: bool, wanted: bool | None) -> Any:
+def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | None = None) -> Any:
     """Return a context manager with ``update(n)``.
 
     Parameters
     ----------
     total : int
-        The number of samples.
-    training : bool
-        Whether they are learned.
-    wanted : bool or None
+        How many there are.
+    doing : str
+        What is done with them, as "training".
+    unit : str, default="samples"
+        What they are.
+    wanted : bool or None, default=None
         True and False decide; None shows a bar on a terminal when the work takes long.
     """
     return _bar_class()(
         total=total,
-        desc="training" if training else "predicting",
-        unit=" samples",
+        desc=doing,
+        unit=f" {unit}",
         disable=None if wanted is None else not wanted,
         delay=0 if wanted else DELAY,
         leave=bool(wanted),

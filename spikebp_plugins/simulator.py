@@ -195,7 +195,8 @@ class Simulator:
     def _run(self, engine: Backend, batch: Batch, record: bool, progress: bool | None) -> Any:
         show = engine.predict if batch.y is None else engine.train
         outcomes: list[Outcome] = []
-        with progress_bar(len(batch), batch.y is not None, progress) as bar:
+        doing = "predicting" if batch.y is None else "training"
+        with progress_bar(len(batch), doing, wanted=progress) as bar:
             done = 0
 
             def report(shown: int) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
 from spikebp_plugins import comparison, trace
+from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import (
     check_folder,
@@ -18,14 +19,18 @@ from spikebp_plugins.cli.output import (
     print_json,
     print_table,
 )
-from spikebp_plugins.comparison import Agreement, Run
+from spikebp_plugins.comparison import Comparison
+from spikebp_plugins.datasets import Dataset
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.errors import wrong_argument
-from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.state import initial_state
 from spikebp_plugins.trace import Difference, Trace
 
 #: So high that few samples teach the network to spike in all layers.
 LEARNING_RATE: Final = 0.1
+
+#: What is held against the first back end, each on its own.
+QUANTITIES: Final = ("spikes", "errors", "scores", "weights")
 
 
 def compare(
@@ -96,23 +101,19 @@ def compare(
         input_scale=data.input_scale,
         **{name: value for name, value in given.items() if value is not None},
     )
-    for name in names:  # before any of them does long work
-        Simulator(net, name).close()
-    x, y, x_test = data.x_train[:samples], data.y_train[:samples], data.x_test[:samples]
-    runs = [comparison.run_backend(net, name, x, y, x_test) for name in names]
-    found = [comparison.agreement(run, runs[0]) for run in runs]
-    errors = [error_percent(run.prediction.scores, data.y_test[:samples]) for run in runs]
-    equal = all(agreement.equal for agreement in found)
+    start = Checkpoint(net, initial_state(net))
+    compared = compare_on_images(start, names, data, samples)
     if as_json:
-        about = {"dataset": dataset, "samples": len(x), "definition": net.to_dict()}
-        rows = zip(runs, found, errors, strict=True)
-        described = {run.backend: describe(run, agreed, error) for run, agreed, error in rows}
-        print_json({"equal": equal, **about, "backends": described})
+        about = {"dataset": dataset, "samples": samples, "definition": net.to_dict()}
+        print_json(about | compared.to_dict())
     else:
-        print_comparison(f"{len(x)} samples of {dataset}", runs, found, errors)
+        compared.print(
+            f"{samples} samples of {dataset}",
+            "Each learned from these samples once, which teaches little unless --samples is large",
+        )
     if output is not None:
-        _draw(output, runs, found, as_json)
-    if not equal and net.arithmetic == "fixed":
+        _draw(output, compared.comparison, as_json)
+    if not compared.comparison.equal and net.arithmetic == "fixed":
         raise typer.Exit(1)
 
 
@@ -129,64 +130,80 @@ def split_backends(text: str) -> list[str]:
     return names
 
 
-def describe(run: Run, agreed: Agreement, error: float) -> dict[str, Any]:
-    """Return what JSON says of a back end."""
-    return {
-        "equal": agreed.equal,
-        **{name: getattr(agreed, name) for name in ("spikes", "errors", "scores", "weights")},
-        "phase": agreed.phase,
-        "first_difference": _as_json(agreed.first_difference),
-        "equal_samples": agreed.equal_samples,
-        "largest_weight_difference": agreed.largest_weight_difference,
-        "test_error": error,
-        "seconds": run.seconds,
-    }
+class ImagesCompared(NamedTuple):
+    """A comparison on images, with the test errors in percent of each back end."""
+
+    comparison: Comparison
+    test_errors: list[float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what JSON says: whether all are equal, and of each back end how far."""
+        rows = zip(*self.comparison, self.test_errors, strict=True)
+        return {
+            "equal": self.comparison.equal,
+            "backends": {
+                run.backend: {
+                    "equal": agreed.equal,
+                    **{name: getattr(agreed, name) for name in QUANTITIES},
+                    "phase": agreed.phase,
+                    "first_difference": _as_json(agreed.first_difference),
+                    "equal_samples": agreed.equal_samples,
+                    "largest_weight_difference": agreed.largest_weight_difference,
+                    "test_error": error,
+                    "seconds": run.seconds,
+                }
+                for run, agreed, error in rows
+            },
+        }
+
+    def print(self, title: str, caption: str) -> None:
+        """Print a row for each back end, and a line for each that differs."""
+        runs, agreements = self.comparison
+        first = runs[0].backend
+        rows = [
+            (
+                run.backend,
+                percent(error),
+                *("equal" if getattr(agreed, name) else "different" for name in QUANTITIES),
+                duration(run.seconds),
+            )
+            for run, agreed, error in zip(runs, agreements, self.test_errors, strict=True)
+        ]
+        shown = runs[0].training
+        sent = sum(int(abs(k).sum()) for k in shown.spikes)
+        returned = sum(int(abs(e).sum()) for e in (shown.errors or [])[1:])
+        spikes = f"{sent:,} spikes and {returned:,} error spikes in {first}"
+        columns = ("back end", "test error", *QUANTITIES, "time")
+        print_table(f"{title}, compared with {first}", columns, rows, f"{caption}: {spikes}.")
+        for run, agreed in zip(runs, agreements, strict=True):
+            if agreed.first_difference is not None:
+                typer.echo(
+                    f"{run.backend} and {first}: in {agreed.phase}, {agreed.first_difference}; "
+                    f"{100 * agreed.equal_samples:.1f} % of samples have equal spikes, weights "
+                    f"differ by at most {agreed.largest_weight_difference:.3g}"
+                )
+
+
+def compare_on_images(
+    start: Checkpoint, backends: Sequence[str], data: Dataset, samples: int
+) -> ImagesCompared:
+    """Train a network on the first training images on each back end, then show test images."""
+    x, y, x_test = data.x_train[:samples], data.y_train[:samples], data.x_test[:samples]
+    compared = comparison.compare_backends(start, backends, x, y, x_test)
+    y_test = data.y_test[:samples]
+    errors = [error_percent(run.prediction.scores, y_test) for run in compared.runs]
+    return ImagesCompared(compared, errors)
 
 
 def _as_json(difference: Difference | None) -> dict[str, Any] | None:
     return None if difference is None else difference._asdict()
 
 
-def print_comparison(
-    title: str, runs: Sequence[Run], found: Sequence[Agreement], errors: Sequence[float]
-) -> None:
-    """Print a row for each back end, and a line for each that differs."""
-    first = runs[0].backend
-    rows = [
-        (
-            run.backend,
-            percent(error),
-            *(_word(getattr(agreed, name)) for name in ("spikes", "errors", "scores", "weights")),
-            duration(run.seconds),
-        )
-        for run, agreed, error in zip(runs, found, errors, strict=True)
-    ]
-    columns = ("back end", "test error", "spikes", "errors", "scores", "weights", "time")
-    shown = runs[0].training
-    sent = sum(int(abs(k).sum()) for k in shown.spikes)
-    returned = sum(int(abs(e).sum()) for e in (shown.errors or [])[1:])
-    caption = (
-        f"Each learned from these samples once, which teaches little unless --samples is large: "
-        f"{sent:,} spikes and {returned:,} error spikes in {first}."
-    )
-    print_table(f"{title}, compared with {first}", columns, rows, caption)
-    for run, agreed in zip(runs, found, strict=True):
-        if agreed.first_difference is not None:
-            typer.echo(
-                f"{run.backend} and {first}: in {agreed.phase}, {agreed.first_difference}; "
-                f"{100 * agreed.equal_samples:.1f} % of samples have equal spikes, weights differ "
-                f"by at most {agreed.largest_weight_difference:.3g}"
-            )
-
-
-def _word(equal: bool) -> str:
-    return "equal" if equal else "different"
-
-
-def _draw(path: Path, runs: Sequence[Run], found: Sequence[Agreement], as_json: bool) -> None:
+def _draw(path: Path, compared: Comparison, as_json: bool) -> None:
     from spikebp_plugins.plots import save_comparison_picture
 
-    differences = [a.first_difference for a in found if a.phase == "training"]
+    runs = compared.runs
+    differences = [a.first_difference for a in compared.agreements if a.phase == "training"]
     last = len(runs[0].training.scores) - 1
     sample = min((d.sample for d in differences if d and d.sample is not None), default=last)
     pictures = {run.backend: run.training for run in runs}

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, NamedTuple
 import numpy as np
 import typer
 
+from spikebp_plugins import comparison
+from spikebp_plugins.cli.compare import compare_on_images
 from spikebp_plugins.cli.options import BackendName, Json, load_images
 from spikebp_plugins.cli.output import (
     Effort,
@@ -32,6 +34,9 @@ from spikebp_plugins.trace import Trace
 HIDDEN_LAYERS: Final = (100, 100)
 LEARNING_RATE: Final = 0.03
 EPOCHS: Final = 40
+
+#: So few that the slowest of the back ends has done soon.
+SAMPLES_COMPARED: Final = 50
 
 SPIKING: Final = "spiking network"
 RELU: Final = "ReLU network"
@@ -62,6 +67,10 @@ def demo(
         int, typer.Option("--seed", help="Seed of initial weights, and of the order of samples.")
     ] = 0,
     backend: BackendName = "compiled",
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Compare all back ends in the end, also those that compile."),
+    ] = False,
     output: Annotated[Path, typer.Option("--output", help="File for the picture.")] = Path(
         "spikebp-demo.png"
     ),
@@ -70,7 +79,9 @@ def demo(
     """Learn small digits with spikes, beside a ReLU network of the same shape.
 
     Both start from the same weights and see the same samples at the same rate.
-    It takes some seconds and draws a picture of learning curves and spikes.
+    Then the network goes on learning on all back ends that are installed, which must be equal.
+    It takes some seconds, and a minute or two where something is compiled for the first time, and
+    draws a picture of learning curves and spikes.
     """
     check_folder(output)
     data = load_images("digits", None)
@@ -82,12 +93,20 @@ def demo(
     )
     with Simulator(net, backend) as sim:
         lesson = _learn(sim, data, epochs, as_json)
+        learned = sim.checkpoint()
     report = {"backend": backend, "dataset": data.name, "epochs": epochs, **_report(net, lesson)}
-    if as_json:
-        print_json(report)
-    else:
+    if not as_json:
         _print_report(report)
     _draw(output, lesson, int(data.y_test[0]), as_json)
+    names = comparison.all_backends() if every else comparison.quick_backends()
+    compared = compare_on_images(learned, names, data, SAMPLES_COMPARED)
+    if as_json:
+        print_json(report | {"comparison": compared.to_dict()})
+    else:
+        samples = f"The network goes on learning from {SAMPLES_COMPARED} samples"
+        compared.print(samples, "On each back end the same")
+    if not compared.comparison.equal:
+        raise typer.Exit(1)
 
 
 def _learn(sim: Simulator, data: Dataset, epochs: int, as_json: bool) -> Lesson:

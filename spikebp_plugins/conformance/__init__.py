@@ -1,8 +1,8 @@
 """What every back end must pass: the same integers as the reference, for every option.
 
-A back-end author runs the suite from a shell::
+A back-end author runs the suite from a shell, and gets a table of features by back ends::
 
-    python -m spikebp_plugins.conformance NAME
+    python -m spikebp_plugins.conformance NAME [NAME ...]
 
 or in pytest, with one test for each pair of check and case::
 
@@ -17,6 +17,7 @@ declared reason; such a test ends as unsupported, with that reason.
 """
 
 from spikebp_plugins.conformance.cases import CASES, Case
+from spikebp_plugins.conformance.checks import TracesDifferError
 from spikebp_plugins.conformance.suite import (
     ConformanceTest,
     Result,
@@ -24,12 +25,16 @@ from spikebp_plugins.conformance.suite import (
     parametrize,
     run_conformance,
 )
+from spikebp_plugins.conformance.table import Cell, Table
 
 __all__ = [
     "CASES",
     "Case",
+    "Cell",
     "ConformanceTest",
     "Result",
+    "Table",
+    "TracesDifferError",
     "conformance_tests",
     "parametrize",
     "run_conformance",

@@ -1,30 +1,68 @@
-"""Run the suite from a shell: ``python -m spikebp_plugins.conformance NAME``."""
+"""Run the suite from a shell: ``python -m spikebp_plugins.conformance NAME [NAME ...]``."""
+
+from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections import defaultdict
+from collections.abc import Sequence
 
-from spikebp_plugins.conformance.suite import Result, run_conformance
+from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line, print_table
+from spikebp_plugins.conformance.cases import CASES
+from spikebp_plugins.conformance.suite import conformance_tests, run_conformance, unsupported_reason
+from spikebp_plugins.conformance.table import Table
+from spikebp_plugins.progress import progress_bar
 
 
-def main() -> int:
-    """Run the suite, print a line a feature, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m spikebp_plugins.conformance")
-    parser.add_argument("backend", help="name of an installed back end, with options if any")
-    arguments = parser.parse_args()
+def run_table(backends: Sequence[str]) -> Table:
+    """Run the suite against some back ends, with a bar on a terminal.
 
-    by_feature: dict[str, list[Result]] = defaultdict(list)
-    for result in run_conformance(arguments.backend):
-        by_feature[result.test.case.feature].append(result)
-    failed = 0
-    for feature, results in by_feature.items():
-        failures = [result for result in results if result.outcome == "failed"]
-        failed += len(failures)
-        outcome = results[0].outcome if not failures else "failed"
-        print(f"{feature:56}  {outcome}  {results[0].reason if not failures else ''}".rstrip())
-        for failure in failures:
-            print(f"    {failure.test.check.__name__}: {failure.reason}")
-    return 1 if failed else 0
+    Raises
+    ------
+    ValueError, ImportError
+        If a back end is not there or cannot run, before any of them has run anything.
+    """
+    for name in backends:
+        unsupported_reason(name, CASES[0])
+    table = Table()
+    total = sum(1 for _ in conformance_tests(*backends))
+    with progress_bar(total, "conformance", "tests") as bar:
+        for name in backends:
+            for result in run_conformance(name):
+                table.add(result)
+                bar.update()
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the suite, print the table, and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m spikebp_plugins.conformance",
+        description="Hold back ends against the reference, feature by feature.",
+    )
+    parser.add_argument(
+        "backends",
+        nargs="+",
+        metavar="NAME",
+        help="an installed back end, with options behind a colon if any",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON object")
+    form.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    options = parser.parse_args(arguments)
+    try:
+        table = run_table(list(dict.fromkeys(options.backends)))
+    except EXPECTED_ERRORS as error:
+        parser.error(one_line(error))
+    if options.json:
+        print(json.dumps({"equal": not table.failed, "backends": table.to_dict()}, indent=2))
+    elif options.markdown:
+        print(table.to_markdown(), end="")
+    else:
+        print_table("Equal to the reference", ("feature", *table.columns), table.rows())
+        for number, reason in enumerate(table.reasons(), 1):
+            print(f"({number}) {reason}")
+    return int(table.failed)
 
 
 if __name__ == "__main__":

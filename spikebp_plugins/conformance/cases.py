@@ -134,8 +134,8 @@ def _float_case(arithmetic: str, **changes: Any) -> Case:
 
 CASES: Final[tuple[Case, ...]] = (
     *(
-        Case(f"{depth} layers of weights", _net(*(9, 8, 7, 6, 5, 4)[:depth], 3, seed=depth))
-        for depth in range(1, 7)
+        Case(f"{words} of weights", _net(*(9, 8, 7, 6, 5, 4)[:depth], 3, seed=depth))
+        for depth, words in enumerate(("1 layer", *(f"{n} layers" for n in range(2, 7))), 1)
     ),
     Case("layers of one unit", _net(1, 1, 1, seed=1)),
     Case("one step", _net(9, 8, 3, n_steps=1)),

@@ -11,9 +11,23 @@ from spikebp_plugins.backends.registry import parse_backend
 from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.conformance.cases import N_TRAIN, Case
 from spikebp_plugins.simulator import Simulator
-from spikebp_plugins.trace import Trace, compare
+from spikebp_plugins.trace import Difference, Trace, compare
 
 REFERENCE: Final = "reference"
+
+
+class TracesDifferError(AssertionError):
+    """A back end and the reference showed different numbers.
+
+    Attributes
+    ----------
+    difference : Difference
+        The first of them: when and where, the back end's value and that of the reference.
+    """
+
+    def __init__(self, difference: Difference) -> None:
+        super().__init__(f"back end and reference: {difference}")
+        self.difference = difference
 
 
 def training_equals_reference(backend: str, case: Case) -> None:
@@ -144,7 +158,8 @@ def _of_length(case: Case, n_steps: int) -> Any:
 
 def _assert_equal_traces(trace: Trace, expected: Trace) -> None:
     difference = compare(trace, expected)
-    assert difference is None, f"back end and reference: {difference}"
+    if difference is not None:
+        raise TracesDifferError(difference)
 
 
 def _assert_equal_states(one: Checkpoint, other: Checkpoint, message: str) -> None:

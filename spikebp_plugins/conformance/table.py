@@ -1,0 +1,111 @@
+"""The table of features by back ends: where they are equal to the reference, and why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from spikebp_plugins.conformance.suite import Result
+
+#: What a cell says, by outcome; what comes after it in brackets is the number of a reason.
+WORDS: Final = {"passed": "equal", "unsupported": "no", "failed": "FAILED"}
+
+
+class Cell(NamedTuple):
+    """What came of all checks of one feature on one back end.
+
+    Attributes
+    ----------
+    outcome : str
+        "passed", "unsupported" or "failed".
+    reason : str
+        Why a back end does not support the feature, or how the first check failed.
+    """
+
+    outcome: str
+    reason: str = ""
+
+
+@dataclass
+class Table:
+    """Cells by back end and feature.
+
+    Attributes
+    ----------
+    columns : dict of dict of Cell
+        For each back end what it showed for each feature.
+    """
+
+    columns: dict[str, dict[str, Cell]] = field(default_factory=dict)
+
+    def add(self, result: Result) -> None:
+        """Add what came of one test; the first failure of a feature is what its cell says."""
+        column = self.columns.setdefault(result.test.backend, {})
+        feature = result.test.case.feature
+        if column.get(feature, Cell("passed")).outcome != "failed":
+            is_failure = result.outcome == "failed"
+            reason = f"{result.test.check.__name__}: {result.reason}"
+            column[feature] = Cell(result.outcome, reason if is_failure else result.reason)
+
+    @property
+    def features(self) -> list[str]:
+        """The features, in the order in which they were tried."""
+        return list(dict.fromkeys(feature for cells in self.columns.values() for feature in cells))
+
+    @property
+    def failed(self) -> bool:
+        """Whether any back end failed anything."""
+        return any(cell.outcome == "failed" for cell in self._cells())
+
+    def only(self, backends: Iterable[str]) -> Table:
+        """Return the table of some back ends."""
+        return Table({name: self.columns[name] for name in backends})
+
+    def reasons(self) -> list[str]:
+        """Return the reasons of all cells that have one; cells say their numbers, from 1 on."""
+        return list(dict.fromkeys(cell.reason for cell in self._cells() if cell.reason))
+
+    def rows(self) -> list[list[str]]:
+        """Return a row of text for each feature, with a cell for each back end."""
+        numbers = {reason: number for number, reason in enumerate(self.reasons(), 1)}
+
+        def text(cell: Cell) -> str:
+            word = WORDS[cell.outcome]
+            return f"{word} ({numbers[cell.reason]})" if cell.reason else word
+
+        return [
+            [feature, *(text(column[feature]) for column in self.columns.values())]
+            for feature in self.features
+        ]
+
+    def to_markdown(self) -> str:
+        """Return the table and the list of its reasons as Markdown."""
+        header = ["feature", *(f"`{name}`" for name in self.columns)]
+        lines = [header, ["---"] * len(header), *self.rows()]
+        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        reasons = "\n".join(f"{n}. {reason}" for n, reason in enumerate(self.reasons(), 1))
+        return f"{table}\n\n{reasons}\n" if reasons else f"{table}\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the table as plain Python values that JSON can hold."""
+        return {
+            name: {feature: cell._asdict() for feature, cell in cells.items()}
+            for name, cells in self.columns.items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Table:
+        """Return the table that `to_dict` described."""
+        return cls(
+            {
+                name: {feature: Cell(**cell) for feature, cell in cells.items()}
+                for name, cells in values.items()
+            }
+        )
+
+    def _cells(self) -> Iterator[Cell]:
+        """Yield the cells in the order in which they are read."""
+        for feature in self.features:
+            for column in self.columns.values():
+                yield column[feature]

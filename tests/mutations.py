@@ -1,0 +1,152 @@
+"""Deliberate faults: put into a back end, each must be found by the suite, and where it is.
+
+The place is not written down by hand: the same fault is put into the reference, and the first
+number in which this differs from the sound reference is the one that the suite must name for the
+faulty back end, with both values.
+"""
+
+import inspect
+import textwrap
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Simulator, compare, reference
+from spikebp_plugins.arithmetic import arithmetic_of
+from spikebp_plugins.backends import reference as reference_backend
+from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
+from spikebp_plugins.conformance.checks import training_equals_reference
+from spikebp_plugins.quantization import rectified
+
+
+def mutated(function, *edits, **names):
+    """Return a function with its source edited, and with further names in its namespace."""
+    source = textwrap.dedent(inspect.getsource(function))
+    for old, new in edits:
+        assert source.count(old) == 1, f"{old!r} does not stand once in {function.__name__}"
+        source = source.replace(old, new)
+    namespace = function.__globals__ | names
+    exec(compile(source, f"<mutated {function.__name__}>", "exec"), namespace)
+    return namespace[function.__name__]
+
+
+def fires_at_the_threshold(potential, binary):
+    """Rectified, but a potential of exactly 1/2 fires."""
+    k, left = rectified(potential, binary)
+    reached = (left == 0.5) & ((k == 0) | (not binary))
+    return k + reached, left - reached
+
+
+def read_too_late(net, W, c, e, B, l):
+    """Return what the errors e meet on their way down if the weights have learned already."""
+    if net.update == "outer" or net.feedback == "random":
+        return B
+    return arithmetic_of(net).descend(W, c, e, l).T
+
+
+def keeping_potentials(*kept):
+    """Return the reference's `run_sample` with no reset of some sums of layers 1 to L."""
+    left = {}
+
+    def opened(net):
+        sample = reference.open_sample(net)
+        return sample._replace(**{name: (getattr(sample, name)[0], *left[name]) for name in left})
+
+    def remember(sample):
+        left.update(dict.fromkeys(kept, sample.phi[1:]))
+
+    return mutated(
+        reference.run_sample,
+        ("open_sample(net)", "opened(net)"),
+        (
+            "    if training:\n        learning = close",
+            "    remember(sample)\n    if training:\n        learning = close",
+        ),
+        opened=opened,
+        remember=remember,
+    )
+
+
+def _step(*edits, **names):
+    def put(monkeypatch):
+        monkeypatch.setattr(reference, "step", mutated(reference.step, *edits, **names))
+
+    return put
+
+
+def _sample(*kept):
+    def put(monkeypatch):
+        monkeypatch.setattr(reference_backend, "run_sample", keeping_potentials(*kept))
+
+    return put
+
+
+#: How each fault is put into the reference.
+IN_REFERENCE = {
+    "a threshold that is only reached fires": _step(
+        ("rectified(phi[l], binary)", "fires(phi[l], binary)"), fires=fires_at_the_threshold
+    ),
+    "weights change before errors have read them": _step(
+        ("e[l], B[l],", "e[l], read_too_late(net, W[l], sample.c[l - 1], e[l], B[l], l),"),
+        read_too_late=read_too_late,
+    ),
+    "the gate of hidden layers is shut at 0": _step(("s[l - 1] < 0", "s[l - 1] <= 0")),
+    "the gate of the output is shut at 0": _step(("s[L] < 0", "s[L] <= 0")),
+    "potentials are not reset": _sample("phi"),
+    "potentials and summed drives are not reset": _sample("phi", "s"),
+}
+
+#: What must differ first, in which layers, and from which sample on.
+PLACES = {
+    "a threshold that is only reached fires": (("spikes",), "any", 0),
+    "weights change before errors have read them": (("errors",), "hidden", 0),
+    "the gate of hidden layers is shut at 0": (("errors",), "hidden", 0),
+    "the gate of the output is shut at 0": (("errors",), "output", 0),
+    "potentials are not reset": (("spikes",), "any", 1),
+    "potentials and summed drives are not reset": (("spikes", "errors"), "any", 1),
+}
+
+
+def is_in_layers(layer, which, last):
+    return {"any": layer >= 1, "hidden": 1 <= layer < last, "output": layer == last}[which]
+
+
+def trained_on_reference(case):
+    data = case.data()
+    with Simulator(case.net, "reference", case.weights()) as sim:
+        return sim.train(data.x, data.y, record=True)
+
+
+def expected_differences(fault, cases=CASES):
+    """Return the cases that show a fault, each with the first difference that it makes."""
+    found = []
+    for case in cases:
+        sound = trained_on_reference(case)
+        with pytest.MonkeyPatch.context() as patch:
+            IN_REFERENCE[fault](patch)
+            try:
+                faulty = trained_on_reference(case)
+            except OverflowError:
+                continue  # found as well, but not by a comparison of traces
+        difference = compare(faulty, sound)
+        if difference is not None:
+            found.append((case, difference))
+    return found
+
+
+def assert_found(backend, fault, expected):
+    """Assert that the suite finds a fault in a back end, in the place where it is."""
+    quantities, layers, first_sample = PLACES[fault]
+    assert expected, f"no case of the suite shows it when {fault}"
+    for case, difference in expected:
+        assert difference.quantity in quantities
+        assert is_in_layers(difference.layer, layers, case.net.n_layers)
+        assert difference.sample >= first_sample
+        with pytest.raises(TracesDifferError) as failure:
+            ConformanceTest(backend, training_equals_reference, case).run()
+        assert failure.value.difference == difference, case.feature
+
+
+def spread(items, n):
+    """Return at most n of some items, from the first to the last."""
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, n).astype(int))]

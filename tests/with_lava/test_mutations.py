@@ -1,0 +1,108 @@
+"""Deliberate faults in Lava's processes are found by the suite, at their step and layer.
+
+In the hierarchical model each layer is a process that calls kernels for the phases of a step;
+processes are forked, so what is changed here before a graph starts is changed in them.
+"""
+
+import inspect
+from functools import wraps
+
+import pytest
+
+pytest.importorskip("lava", reason="Lava is not installed")
+
+from spikebp_lava.processes.layers import LayerModel
+from spikebp_plugins.backends import stepwise
+from spikebp_plugins.conformance import CASES
+from tests.mutations import assert_found, expected_differences, mutated, spread
+
+pytestmark = pytest.mark.xdist_group("lava")
+
+BACKEND = "lava:tag=fixed_pt,implementation=hierarchical"
+SUPPORTED = [case for case in CASES if case.net.arithmetic == "fixed"]
+
+
+class LayerUnits:
+    """What a kernel of `stepwise` was given, seen for the layer's own units."""
+
+    def __init__(self, network, sample):
+        n_below = network.sizes[0]
+        self.one, self.half, self.binary = network.one, network.half, network.binary
+        for name in ("potential", "spike", "error"):
+            setattr(self, name, getattr(sample, name)[n_below:])
+        self.count = sample.count[n_below:]
+        self.summed_drive = self.potential + self.count * self.one
+
+
+def after(kernel, fault):
+    """Return a kernel that commits a fault once it has done its work."""
+    names = list(inspect.signature(kernel.py_func).parameters)
+
+    @wraps(kernel.py_func)
+    def faulty(*arguments):
+        certain = kernel(*arguments)
+        given = dict(zip(names, arguments, strict=True))
+        fault(LayerUnits(given["net"], given["sample"]))
+        return certain
+
+    return faulty
+
+
+def fire_at_the_threshold(units):
+    reached = (units.potential == units.half) & ((units.spike == 0) | (not units.binary))
+    units.spike += reached
+    units.count += reached
+    units.potential -= reached * units.one
+
+
+def shut_at_zero(units):
+    units.error[units.summed_drive == 0] = 0
+
+
+def without_reset(kernel):
+    """Return the forward kernel as if potentials lasted longer than their sample."""
+
+    def faulty(network, learning, sample, k, drawn, opens, restarts, totals):
+        if opens:
+            sample.count[:] = 0
+            sample.target_potential[:] = 0
+            sample.error_sum[:] = 0
+        return kernel(network, learning, sample, k, drawn, False, restarts, totals)
+
+    return faulty
+
+
+KERNELS = {
+    "a threshold that is only reached fires": (
+        "forward_layer",
+        lambda kernel: after(kernel, fire_at_the_threshold),
+    ),
+    "the gate of hidden layers is shut at 0": (
+        "hidden_layer_error",
+        lambda kernel: after(kernel, shut_at_zero),
+    ),
+    "the gate of the output is shut at 0": (
+        "output_layer_error",
+        lambda kernel: after(kernel, shut_at_zero),
+    ),
+    "potentials and summed drives are not reset": ("forward_layer", without_reset),
+}
+
+
+@pytest.mark.parametrize("fault", KERNELS)
+def test_a_fault_is_found_where_it_is(fault, monkeypatch):
+    name, changed = KERNELS[fault]
+    monkeypatch.setattr(stepwise, name, changed(getattr(stepwise, name)))
+    assert_found(BACKEND, fault, spread(expected_differences(fault, SUPPORTED), 4))
+
+
+def test_weights_that_change_before_errors_have_read_them_are_found(monkeypatch):
+    fault = "weights change before errors have read them"
+    source = inspect.getsource(LayerModel.run_spk)
+    start, end = source.index("        if l > 1:\n"), source.index("        shared.spikes[l] =")
+    phases = source[start:end]
+    middle = phases.index("        if learns or updates:\n")
+    swapped = (phases[middle:] + phases[:middle]).replace("\n    ", "\n")[4:]
+    edit = (phases.replace("\n    ", "\n")[4:], swapped)
+    monkeypatch.setattr(LayerModel, "run_spk", mutated(LayerModel.run_spk, edit))
+    assert_found(BACKEND, fault, spread(expected_differences(fault, SUPPORTED), 4))
