@@ -103,7 +103,7 @@ PLACES = {
     "the gate of hidden layers is shut at 0": (("errors",), "hidden", 0),
     "the gate of the output is shut at 0": (("errors",), "output", 0),
     "potentials are not reset": (("spikes",), "any", 1),
-    "potentials and summed drives are not reset": (("spikes", "errors"), "any", 1),
+    "potentials and summed drives are not reset": (("spikes", "errors", "step_scores"), "any", 1),
 }
 
 
