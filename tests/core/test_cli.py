@@ -506,15 +506,23 @@ def test_the_default_back_end_is_ready():
 # --- The demo
 
 
-def test_demo_compares_both_networks_and_draws(folder):
+@pytest.fixture
+def core_alone(monkeypatch):
+    """Only the back ends of the core are there, whatever is installed."""
+    monkeypatch.setattr(comparison, "QUICK_BACKENDS", ("reference", "compiled"))
+
+
+def test_demo_compares_both_networks_and_draws(folder, core_alone):
     pytest.importorskip("matplotlib")
     result = run("demo", "--epochs", "2")
     for part in ("epoch 2/2", "spiking network", "ReLU network", "picture: spikebp-demo.png"):
         assert part in result.stdout
     assert (folder / "spikebp-demo.png").read_bytes().startswith(b"\x89PNG")
+    rows = [line.split() for line in result.stdout.splitlines() if "equal" in line]
+    assert [(row[1], row.count("equal")) for row in rows] == [("reference", 4), ("compiled", 4)]
 
 
-def test_demo_without_matplotlib(folder, monkeypatch):
+def test_demo_without_matplotlib(folder, monkeypatch, core_alone):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = run("demo", "--epochs", "1", "--seed", "4", "--json")
     report = json.loads(result.stdout)
@@ -528,6 +536,14 @@ def test_demo_without_matplotlib(folder, monkeypatch):
     dense = 64 * 100 + 100 * 100 + 100 * 10
     assert report["prediction"]["dense_operations_per_sample"] == dense
     assert report["training"]["dense_operations_per_sample"] == 3 * dense
+    assert report["comparison"]["equal"]
+    assert list(report["comparison"]["backends"]) == ["reference", "compiled"]
+
+
+def test_demo_fails_if_a_back_end_differs(monkeypatch):
+    install_faulty(monkeypatch)
+    result = run("demo", "--epochs", "1", "--all", exit_code=1)
+    assert "faulty and reference: in training, spikes differ at sample 1, step 9" in result.stdout
 
 
 def test_a_raster_has_a_marker_for_each_unit_that_spikes():
