@@ -30,6 +30,7 @@ from spikebp_plugins.backends.kernels import (
     bound_update,
     copy,
     drive_within,
+    entry,
     fire_layer,
     fire_rectified,
     forward_layers,
@@ -460,7 +461,7 @@ def learn_all(net, learning, sample, groups, n_groups, errors, t, n_steps, total
 def build_run_constant_block(sources):
     """Return the kernel that shows a block of samples, cached for these sources."""
 
-    @kernel(cache=True, nogil=True)
+    @entry
     def run_constant_block(
         net, learning, sample, groups, x, y, drawn, n_steps, training, totals, record, drive
     ):

@@ -19,6 +19,7 @@ from spikebp_plugins.backends.kernels import (
     bound_learning,
     copy,
     descend_transposed,
+    entry,
     fire_input,
     fire_signed,
     forward,
@@ -74,7 +75,7 @@ def go_back(kept, learning, sample, totals):
 def build_show_steps(sources):
     """Return the kernel that shows some steps of a sample, cached for these sources."""
 
-    @kernel(cache=True, nogil=True)
+    @entry
     def show_steps(
         net,
         learning,
@@ -123,7 +124,7 @@ def build_show_steps(sources):
 def build_close_sample(sources):
     """Return the kernel that makes the update at the end of a sample."""
 
-    @kernel(cache=True, nogil=True)
+    @entry
     def close_sample(net, learning, sample, totals):
         """With update="outer", rule 5; False, with nothing changed, if it is not certain."""
         _ = sources
@@ -135,7 +136,7 @@ def build_close_sample(sources):
 def build_input_layer(sources):
     """Return the kernel of layer 0."""
 
-    @kernel(cache=True, nogil=True)
+    @entry
     def input_layer(net, sample, x, opens, totals):
         """Rule 1; False if the range is not certain."""
         _ = sources
@@ -149,7 +150,7 @@ def build_input_layer(sources):
 def build_forward_layer(sources):
     """Return the kernel of the forward phase of a layer."""
 
-    @kernel(cache=True, nogil=True)
+    @entry
     def forward_layer(net, learning, sample, k, drawn, opens, restarts, totals):
         """Rule 2 for the spikes of the layer below; False if the range is not certain."""
         _ = sources
@@ -168,7 +169,7 @@ def build_forward_layer(sources):
 def build_output_layer_error(sources):
     """Return the kernel of the error phase of the output."""
 
-    @kernel(cache=True, nogil=True)
+    @entry
     def output_layer_error(net, sample, y, totals):
         """Rule 3; False if the range is not certain."""
         _ = sources
@@ -182,7 +183,7 @@ def build_output_layer_error(sources):
 def build_hidden_layer_error(sources):
     """Return the kernel of the error phase of a hidden layer."""
 
-    @kernel(cache=True, nogil=True)
+    @entry
     def hidden_layer_error(net, learning, sample, arrived, totals):
         """Rule 4 for what has arrived from above; False if the range is not certain."""
         _ = sources
@@ -204,7 +205,7 @@ def build_hidden_layer_error(sources):
 def build_errors_down(sources):
     """Return the kernel that carries the errors of a layer to the one below."""
 
-    @kernel(cache=True, nogil=True)
+    @entry
     def errors_down(net, sample, back, matrix_bound, total):
         """Total = e B, after an error phase; False if the range is not certain."""
         _ = sources
@@ -222,7 +223,7 @@ def build_errors_down(sources):
 def build_layer_learns(sources):
     """Return the kernel of the learning phase of a layer."""
 
-    @kernel(cache=True, nogil=True)
+    @entry
     def layer_learns(net, learning, sample, back, closes, totals):
         """Rule 5, and the same for the transposed copy; False if the range is not certain."""
         _ = sources

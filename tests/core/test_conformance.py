@@ -22,7 +22,7 @@ class PartialBackend(CompiledBackend):
     """Does not support everything, and says why."""
 
     @classmethod
-    def unsupported(cls, net):
+    def unsupported(cls, net, **options):  # noqa: ARG003
         return "it has no random feedback" if net.feedback == "random" else None
 
 
@@ -30,7 +30,7 @@ class SilentBackend(PartialBackend):
     """Declares what it does not refuse."""
 
     @classmethod
-    def unsupported(cls, net):
+    def unsupported(cls, net, **options):  # noqa: ARG003
         return None if net.feedback == "transpose" else " "
 
 
