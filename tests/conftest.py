@@ -1,8 +1,14 @@
-"""Compile the kernels once for all test processes."""
+"""What makes a session of tests short."""
+
+import gc
 
 import numpy as np
+from hypothesis import settings
 
 from spikebp_plugins import Simulator, SpikingMLP
+
+# For environments that repeat what another one does at length: --hypothesis-profile few.
+settings.register_profile("few", max_examples=25)
 
 #: One network for each kernel and type of number that the tests need.
 KERNELS = [
@@ -19,7 +25,10 @@ KERNELS = [
 
 
 def pytest_sessionstart(session):
-    """Each of several test processes compiles its share, and finds the others' in the cache."""
+    """Compile the kernels once for all test processes.
+
+    Each of several test processes compiles its share, and finds the others' in the cache.
+    """
     worker = getattr(session.config, "workerinput", None)
     if worker is None:
         return
@@ -28,3 +37,13 @@ def pytest_sessionstart(session):
         net = SpikingMLP((2, 2, 2), arithmetic=arithmetic, fraction_bits=fraction_bits)
         x = np.zeros((1, net.n_steps, 2) if changing else (1, 2))
         Simulator(net).predict(x)
+
+
+def pytest_collection_finish(session):
+    """Take what has been imported out of the sight of the collector.
+
+    Brian2 collects garbage before each run, and Lava forks processes that would copy the pages
+    in which objects are looked at: both take long where a session has imported everything.
+    """
+    gc.collect()
+    gc.freeze()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 COMPILED_RIVALS = "pytorch,scikitlearn,numbadense,numbadensedouble,numbasparse"
 

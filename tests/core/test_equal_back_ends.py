@@ -12,13 +12,17 @@ from tests.core.strategies import experiments
 from tests.core.test_cli import install_faulty
 
 
-@settings(max_examples=2000, deadline=None)
+#: Thousands in one environment of tox; the others draw hundreds each, of other experiments.
+EXPERIMENTS = 20 * settings.default.max_examples
+
+
+@settings(max_examples=EXPERIMENTS, deadline=None)
 @given(experiments(magnitudes=MAGNITUDES))
 def test_compiled_equals_reference(experiment):
     assert_equals_reference(experiment, "compiled")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=EXPERIMENTS // 4, deadline=None)
 @given(experiments(magnitudes=MAGNITUDES, max_depth=5, max_width=40, max_steps=20))
 def test_compiled_equals_reference_in_larger_networks(experiment):
     assert_equals_reference(experiment, "compiled")
