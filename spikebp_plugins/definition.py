@@ -298,7 +298,7 @@ class SpikingMLP:
         if "fraction_bits" not in changes and self._has_automatic_fraction_bits:
             values["fraction_bits"] = None
         if changes.get("timing", "event") != "event":
-            values |= dict.fromkeys(EVENT_FIELDS)
+            values |= dict.fromkeys(EVENT_FIELDS)  # what is given after all is refused
         return type(self)(**_known_fields(values | changes))
 
     @property

@@ -68,6 +68,9 @@ class LiteralEventNetwork:
             self.B = [None, None, *(self.matrix(b) for b in feedback)]
         self.psi = self.zeros()
         self.log = []
+        # Spikes that left each layer, error spikes behind the gate, weights changed.
+        self.n_sent, self.n_passed = ([0] * len(self.sizes) for _ in range(2))
+        self.n_changed = 0
 
     def matrix(self, values):
         return [[self.number(v) for v in row] for row in np.asarray(values)]
@@ -97,9 +100,7 @@ class LiteralEventNetwork:
         if ys is not None and self.net.update == "outer":
             for l in range(1, self.L + 1):
                 for j in range(self.sizes[l]):
-                    scaled = self.E[l][j] * self.number(self.rate)
-                    for i in range(self.sizes[l - 1]):
-                        self.W[l][i][j] -= self.positive(self.c[l - 1][i]) * scaled
+                    self.change(l, j, self.E[l][j] * self.number(self.rate))
         return all_k, all_e, all_s
 
     # The quantizers.
@@ -175,6 +176,7 @@ class LiteralEventNetwork:
 
     def sent(self, l, spike):
         self.k[l][spike.unit] += spike.sign
+        self.n_sent[l] += 1
         self.note("F", l, spike)
         return spike
 
@@ -252,11 +254,13 @@ class LiteralEventNetwork:
 
     def learn(self, l, spike):
         self.e[l][spike.unit] += spike.sign
+        self.n_passed[l] += 1
         self.E[l][spike.unit] += self.number(spike.sign)
         if self.net.update == "fractional":
-            factor = self.number(np.float32(spike.sign) * self.rate)
-            for i in range(self.sizes[l - 1]):
-                self.W[l][i][spike.unit] -= self.positive(self.c[l - 1][i]) * factor
+            self.change(l, spike.unit, self.number(np.float32(spike.sign) * self.rate))
 
-    def positive(self, count):
-        return count if count > 0 else self.number(0)
+    def change(self, l, j, factor):
+        for i, count in enumerate(self.c[l - 1]):
+            if count > 0 and factor != 0:
+                self.W[l][i][j] -= count * factor
+                self.n_changed += 1
