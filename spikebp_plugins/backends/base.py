@@ -222,7 +222,7 @@ def refused_timing(net: SpikingMLP, timings: tuple[str, ...] = (DEFAULT_TIMING,)
     """Return why a definition cannot run where only some timings are known, or None if it can."""
     if net.timing in timings:
         return None
-    return f"it has timing={net.timing!r}, and here there is only {one_of(timings)}"
+    return f"it knows timing={one_of(timings)}, not timing={net.timing!r}"
 
 
 def refused_definition(

@@ -291,7 +291,7 @@ def test_backward_spikes_are_counted_without_learning():
 
 def test_other_back_ends_refuse_event_timing(monkeypatch):
     net, _, _, _ = small()
-    reason = "it has timing='event', and here there is only 'immediate'"
+    reason = "it knows timing='immediate', not timing='event'"
     with pytest.raises(UnsupportedError, match="back end 'reference' cannot run this network: it"):
         Simulator(net, "reference")
     # One that has never heard of it does not even get to see the definition.
