@@ -12,9 +12,8 @@ from spikebp_plugins import Simulator, SpikingMLP, load_dataset
 class Spiking:
     """The compiled back end, with the interface of a rival."""
 
-    name = "spikebp (compiled)"
-
-    def __init__(self, net):
+    def __init__(self, net, name="spikebp (compiled)"):
+        self.name = name
         self.sim = Simulator(net, n_jobs=1)
 
     def prepare(self, x):
@@ -34,11 +33,12 @@ def data_for_benchmark():
     return load_dataset("mnist" if has_mnist else "digits", raw=True)
 
 
-def network(data, hidden, n_steps):
+def network(data, hidden, n_steps, **fields):
     return SpikingMLP(
         (data.x_train.shape[1], *hidden, data.n_classes),
         n_steps=n_steps,
         input_scale=data.input_scale,
+        **fields,
     )
 
 
@@ -76,9 +76,9 @@ def summary(competitors, times, own):
     return rows
 
 
-def print_rows(title, rows):
+def print_rows(title, rows, own="spikebp"):
     print(f"\n{title}\n")
-    print("| | µs per sample | spikebp / this | error, % |")
+    print(f"| | µs per sample | {own} / this | error, % |")
     print("|---|---|---|---|")
     for row in rows:
         error = f"{row['test_error']:.2f}" if "test_error" in row else ""

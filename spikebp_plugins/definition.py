@@ -15,7 +15,7 @@ from spikebp_plugins.errors import ArgumentError, one_of, wrong_argument
 
 #: The allowed values of every field that is a choice.
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "timing": ("immediate",),
+    "timing": ("immediate", "event"),
     "input_coding": ("values", "spikes"),
     "update": ("fractional", "outer"),
     "spikes": ("graded", "binary"),
@@ -23,6 +23,15 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "backward_init": ("carry", "zero", "uniform"),
     "feedback": ("transpose", "random"),
 }
+
+#: With ``timing="event"``: what some choices are limited to, and the fields that no other timing
+#: has, with what they are where they are not given.
+EVENT_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "arithmetic": ("float64", "float32"),
+    "spikes": ("graded",),
+    "event_order": ("breadth", "depth"),
+}
+EVENT_FIELDS: Final[dict[str, object]] = {"event_order": "breadth", "hold_error": True}
 
 #: ``fraction_bits=None`` takes the smallest of these for which the rate is exact enough.
 AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
@@ -61,8 +70,15 @@ class SpikingMLP:
     learning_rate : float, default=0.01
         :math:`\eta` of stochastic gradient descent; a step's update is scaled by
         :math:`\eta / T^2`.
-    timing : {"immediate"}, default="immediate"
-        A spike crosses the whole network within its step.
+    timing : {"immediate", "event"}, default="immediate"
+        A spike crosses the whole network within its step, or spikes are handled one at a time in
+        the paper's order: a network of its own, in floating point, on the back end ``compiled``.
+    event_order : {"breadth", "depth"} or None, default=None
+        With ``timing="event"``: whether all spikes of a layer are handled before those that they
+        cause in the next, or each is followed through all layers at once. None takes "breadth".
+    hold_error : bool or None, default=None
+        With ``timing="event"``: whether errors wait for the end of the step, where spikes of
+        output and target cancel, or each is sent back when it arises. None takes True.
     input_coding : {"values", "spikes"}, default="values"
         Whether `x` holds values that layer 0 quantizes, or the signed spike counts of layer 0.
     input_scale : float, default=1.0
@@ -102,6 +118,8 @@ class SpikingMLP:
     n_steps: int = 10
     learning_rate: float = 0.01
     timing: str = "immediate"
+    event_order: str | None = None
+    hold_error: bool | None = None
     input_coding: str = "values"
     input_scale: float = 1.0
     update: str = "fractional"
@@ -126,7 +144,27 @@ class SpikingMLP:
             value = getattr(self, name)
             if not isinstance(value, str) or value not in allowed:
                 raise wrong_argument(name, one_of(allowed), repr(value))
+        for name, value in self._settled_event_fields().items():
+            settle(name, value)
         settle("fraction_bits", self._settled_fraction_bits())
+
+    def _settled_event_fields(self) -> dict[str, object]:
+        given = {name: getattr(self, name) for name in EVENT_FIELDS}
+        if self.timing != "event":
+            for name, value in given.items():
+                if value is not None:
+                    raise wrong_argument(name, f"None with timing={self.timing!r}", repr(value))
+            return given
+        settled = {
+            name: EVENT_FIELDS[name] if value is None else value for name, value in given.items()
+        }
+        for name, allowed in EVENT_CHOICES.items():
+            value = settled.get(name, getattr(self, name))
+            if not isinstance(value, str) or value not in allowed:
+                raise wrong_argument(name, f"{one_of(allowed)} with timing='event'", repr(value))
+        if not isinstance(settled["hold_error"], (bool, np.bool_)):
+            raise wrong_argument("hold_error", "True or False", repr(settled["hold_error"]))
+        return settled | {"hold_error": bool(settled["hold_error"])}
 
     def _settled_fraction_bits(self) -> int | None:
         if self.arithmetic != "fixed":
@@ -152,9 +190,11 @@ class SpikingMLP:
         return bits
 
     def _check_rate_is_a_number(self) -> None:
-        smallest, largest = NORMAL_NUMBERS[self.arithmetic]
-        if not smallest <= self._real_rate <= largest:
-            allowed = f"such that learning_rate / n_steps**2 is a {self.arithmetic} above zero"
+        # The rate of event timing is in single precision in any arithmetic.
+        kind = "float32" if self.timing == "event" else self.arithmetic
+        smallest, largest = NORMAL_NUMBERS[kind]
+        if not smallest <= self.rate <= largest:
+            allowed = f"such that learning_rate / n_steps**2 is a {kind} above zero"
             raise wrong_argument("learning_rate", allowed, repr(self.learning_rate))
 
     def _check_rate_below_limit(self, bits: int) -> None:
@@ -203,7 +243,14 @@ class SpikingMLP:
 
     @property
     def rate(self) -> float:
-        """The factor of a step's update: r * 2**-f in fixed arithmetic, else eta / T**2."""
+        """The factor of a step's update: r * 2**-f in fixed arithmetic, else eta / T**2.
+
+        With ``timing="event"`` it is computed in single precision, whatever the arithmetic.
+        """
+        if self.timing == "event":
+            T = np.float32(self.n_steps)
+            with np.errstate(over="ignore", under="ignore"):
+                return float(np.float32(self.learning_rate) / (T * T))
         if self.fraction_bits is None:
             return self._real_rate
         return math.ldexp(_rate_units(self._real_rate, self.fraction_bits), -self.fraction_bits)
@@ -211,7 +258,9 @@ class SpikingMLP:
     @property
     def effective_learning_rate(self) -> float:
         """The learning rate that :attr:`rate` amounts to, rate * T**2."""
-        return self.learning_rate if self.fraction_bits is None else self.rate * self.n_steps**2
+        if self.fraction_bits is None and self.timing != "event":
+            return self.learning_rate
+        return self.rate * self.n_steps**2
 
     def init_weights(self) -> list[NDArray[np.float64]]:
         """Draw the initial weights.
@@ -243,11 +292,13 @@ class SpikingMLP:
         """Return a definition with some fields changed.
 
         ``fraction_bits`` is chosen anew if the present value is the automatic choice, so that a
-        changed rate finds its own grid.
+        changed rate finds its own grid. Another timing than "event" drops what belongs to it.
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if "fraction_bits" not in changes and self._has_automatic_fraction_bits:
             values["fraction_bits"] = None
+        if changes.get("timing", "event") != "event":
+            values |= dict.fromkeys(EVENT_FIELDS)  # what is given after all is refused
         return type(self)(**_known_fields(values | changes))
 
     @property
@@ -260,8 +311,13 @@ class SpikingMLP:
             return False
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values that JSON can hold."""
+        """Return the fields as plain Python values that JSON can hold.
+
+        Fields that the timing does not have are left out.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.timing != "event":
+            values = {name: value for name, value in values.items() if name not in EVENT_FIELDS}
         return values | {"layer_sizes": list(self.layer_sizes)}
 
     @classmethod

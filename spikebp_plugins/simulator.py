@@ -16,6 +16,7 @@ from spikebp_plugins.backends.base import (
     UnsupportedError,
     check_options,
     joined,
+    refused_definition,
 )
 from spikebp_plugins.backends.registry import get_backend, parse_backend
 from spikebp_plugins.batch import Batch, check_batch
@@ -113,7 +114,7 @@ class Simulator:
         self.backend, parsed = parse_backend(backend)
         cls = get_backend(self.backend)
         options = check_options(cls, self.backend, parsed | options)
-        reason = cls.unsupported(net, **options)
+        reason = refused_definition(cls, net, options)
         if reason is not None:
             raise UnsupportedError(f"back end {self.backend!r} cannot run this network: {reason}")
         self._engine: Backend | None = cls(net, state, **options)

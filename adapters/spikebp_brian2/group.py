@@ -39,8 +39,9 @@ from spikebp_brian2.variables import (
     read_seen,
     read_state,
 )
-from spikebp_plugins import Checkpoint, Operations, SpikingMLP
+from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.arithmetic import arithmetic_of
+from spikebp_plugins.backends.base import refused_timing
 from spikebp_plugins.errors import wrong_argument
 from spikebp_plugins.state import LearningState, initial_state
 
@@ -168,6 +169,8 @@ class SpikingMLPGroup(BrianObject):
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = net.net if isinstance(net, Checkpoint) else net
+        if (reason := refused_timing(self.net)) is not None:
+            raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
         if label is not None and target is not None:
             raise wrong_argument("label", "None where a target is given", repr(label))
         if not (sample_end is None or isinstance(sample_end, SpikeSource)):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from spikebp_lava.memory import FIXED
 from spikebp_plugins import SpikingMLP
+from spikebp_plugins.backends.base import refused_timing
 
 
 def why_unsupported(
     net: SpikingMLP, tag: str, *, hierarchical: bool, whole_samples: bool
 ) -> str | None:
     """Return why models of a tag cannot run a definition, or None if they can."""
+    if (reason := refused_timing(net)) is not None:
+        return reason
     if tag == FIXED and net.arithmetic != "fixed":
         return (
             f"fixed_pt computes with integers, not with arithmetic={net.arithmetic!r}; "

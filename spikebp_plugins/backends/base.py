@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.errors import one_of, wrong_argument
 from spikebp_plugins.operations import Operations
 from spikebp_plugins.state import LearningState
+
+#: The timing that every back end has.
+DEFAULT_TIMING: Final = "immediate"
 
 
 class UnsupportedError(NotImplementedError):
@@ -124,6 +127,9 @@ class Backend(ABC):
     #: default, or an `IntegerOption`.
     options: ClassVar[Mapping[str, tuple[Any, ...] | IntegerOption]] = {}
 
+    #: The timings of the definitions that it runs. A back end has to know of any other to offer it.
+    timings: ClassVar[tuple[str, ...]] = (DEFAULT_TIMING,)
+
     #: The option that a bare word after the colon of "name:word" stands for.
     main_option: ClassVar[str | None] = None
 
@@ -134,7 +140,10 @@ class Backend(ABC):
 
     @classmethod
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
-        """Return why this back end cannot run a definition, or None if it can."""
+        """Return why this back end cannot run a definition, or None if it can.
+
+        Definitions of another timing than those in `timings` do not come here.
+        """
         return None
 
     @property
@@ -207,6 +216,20 @@ class StatefulBackend(Backend):
 
 def _report_nothing(shown: int) -> None:
     pass
+
+
+def refused_timing(net: SpikingMLP, timings: tuple[str, ...] = (DEFAULT_TIMING,)) -> str | None:
+    """Return why a definition cannot run where only some timings are known, or None if it can."""
+    if net.timing in timings:
+        return None
+    return f"it knows timing={one_of(timings)}, not timing={net.timing!r}"
+
+
+def refused_definition(
+    cls: type[Backend], net: SpikingMLP, options: Mapping[str, Any]
+) -> str | None:
+    """Return why a back end cannot run a definition, or None if it can."""
+    return refused_timing(net, cls.timings) or cls.unsupported(net, **options)
 
 
 def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import numpy as np
 
 from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
-from spikebp_plugins.backends import grouped, kernels
+from spikebp_plugins.backends import event, grouped, kernels
 from spikebp_plugins.backends.base import Backend, IntegerOption, Outcome, Recording, joined
 from spikebp_plugins.backends.layout import NARROW_FRACTION_BITS, Layout
 from spikebp_plugins.backends.reference import recording_of
@@ -76,6 +76,7 @@ class CompiledBackend(Backend):
     results are the same for any number.
     """
 
+    timings: ClassVar = ("immediate", "event")
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
 
     def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
@@ -177,6 +178,8 @@ class CompiledBackend(Backend):
                     return shown
             if way.layout is self._narrow:
                 self._wide_samples, self._patience = self._patience, 2 * self._patience
+        if self.net.timing == "event":
+            raise event.overflow(self._wide, memory.event_sample(self._wide))
         return self._by_reference(now, batch[:1], record)
 
     def _ways(self, batch: Batch) -> Iterator[Way]:
@@ -222,13 +225,12 @@ class CompiledBackend(Backend):
             shown,
             drive,
         )
-        common = (layout.network, learning, memory.sample(layout))
-        with announced((way.constant, layout.dtype)):
-            if way.constant:
-                groups = memory.groups(layout, batch.n_steps)
-                done = grouped.run_constant_block(*common, groups, *arguments)
+        with announced((self.net.timing, way.constant, layout.dtype)):
+            if self.net.timing == "event":
+                sample = memory.event_sample(layout)
+                done = event.show_block(layout, learning, sample, arguments)
             else:
-                done = kernels.run_block(*common, *arguments)
+                done = _show_block(way, learning, memory, arguments, batch.n_steps)
         if done < len(batch):
             return self._attempt(way, start, memory, batch[:done], record) if done else None
         trained = done if training else 0
@@ -278,6 +280,22 @@ class CompiledBackend(Backend):
         )
 
 
+def _show_block(
+    way: Way,
+    learning: kernels.Learning,
+    memory: Memory,
+    arguments: tuple[Any, ...],
+    n_steps: int,
+) -> int:
+    common = (way.layout.network, learning, memory.sample(way.layout))
+    if way.constant:
+        groups = memory.groups(way.layout, n_steps)
+        done: int = grouped.run_constant_block(*common, groups, *arguments)
+    else:
+        done = kernels.run_block(*common, *arguments)
+    return done
+
+
 #: The kernels that this process has called before.
 _called: set[Any] = set()
 
@@ -312,12 +330,19 @@ class Memory:
     def __init__(self) -> None:
         self._samples: dict[bool, kernels.Sample] = {}
         self._groups: dict[tuple[bool, int], grouped.Groups] = {}
+        self._event_sample: event.Sample | None = None
 
     def sample(self, layout: Layout) -> kernels.Sample:
         """Return room for what lasts for a sample."""
         if layout.narrow not in self._samples:
             self._samples[layout.narrow] = layout.sample()
         return self._samples[layout.narrow]
+
+    def event_sample(self, layout: Layout) -> event.Sample:
+        """Return the same for event timing, which has one layout."""
+        if self._event_sample is None:
+            self._event_sample = event.make_sample(layout)
+        return self._event_sample
 
     def groups(self, layout: Layout, n_steps: int) -> grouped.Groups:
         """Return room for the kernel for constant input."""

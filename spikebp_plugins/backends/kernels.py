@@ -39,16 +39,18 @@ kernel: Any = partial(njit, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrappe
 #: A kernel that Python calls, cached between processes.
 entry: Any = partial(njit, _nrt=False, cache=True, nogil=True)
 
+
+def digest_of(*names):
+    """Return a digest of files beside this one."""
+    sources = (Path(__file__).with_name(name).read_bytes() for name in names)
+    return sha256(b"".join(sources)).hexdigest()
+
+
 #: Numba finds a cached kernel stale by the date and size of its own file alone, but kernels call
 #: each other across files, and files from a wheel all have one date. A kernel that is cached
 #: between processes is therefore built around a digest of all sources, which becomes a part of
 #: the key under which it is cached.
-SOURCES = sha256(
-    b"".join(
-        Path(__file__).with_name(name).read_bytes()
-        for name in ("kernels.py", "grouped.py", "stepwise.py")
-    )
-).hexdigest()
+SOURCES = digest_of("kernels.py", "grouped.py", "stepwise.py")
 
 #: No 64-bit sum of products may reach this, lest it wrap.
 WRAP = 2.0**61

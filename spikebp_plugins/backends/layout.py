@@ -251,6 +251,8 @@ class Layout:
     def scores(self, drive: Array, n_steps: Any) -> NDArray[np.float64]:
         """Return summed drive of the output divided by the steps shown."""
         scores: NDArray[np.float64] = self.decoded(drive).astype(np.float64) / n_steps
+        if self.net.timing == "event":  # handed out in single precision, as the authors do
+            return scores.astype(np.float32).astype(np.float64)
         return scores
 
     def drawn(self, batch: Batch, samples_seen: int) -> Array:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from spikebp_plugins.datasets import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
-from spikebp_plugins.definition import CHOICES, SpikingMLP
+from spikebp_plugins.definition import CHOICES, EVENT_CHOICES, EVENT_FIELDS, SpikingMLP
 from spikebp_plugins.errors import one_of, wrong_argument
 
 #: Where a context keeps the arguments that the program was called with.
@@ -17,15 +17,17 @@ ARGUMENTS: Final = "spikebp_plugins.arguments"
 
 HIDDEN_LAYERS: Final = (200, 200)
 
-DEFAULTS: Final = {field.name: field.default for field in fields(SpikingMLP)}
+DEFAULTS: Final = {field.name: field.default for field in fields(SpikingMLP)} | EVENT_FIELDS
 
 
 def field_option(name: str, text: str, *spellings: str, shown: str | None = None) -> Any:
     """Return the option for a field of the definition; None says that it was not given."""
-    allowed = CHOICES.get(name)
+    allowed = CHOICES.get(name) or EVENT_CHOICES.get(name)
+    spelling = name.replace("_", "-")
+    is_flag = isinstance(DEFAULTS[name], bool)
     return typer.Option(
         *spellings,
-        f"--{name.replace('_', '-')}",
+        f"--{spelling}/--no-{spelling}" if is_flag else f"--{spelling}",
         help=text,
         metavar="|".join(allowed) if allowed else None,
         show_default=str(DEFAULTS[name]) if shown is None else shown,
@@ -46,6 +48,13 @@ Layers = Annotated[
 Steps = Annotated[int | None, field_option("n_steps", "Steps that a sample is shown.", "--steps")]
 Rate = Annotated[float | None, field_option("learning_rate", "Rate of gradient descent.", "--rate")]
 Timing = Annotated[str | None, field_option("timing", "When spikes travel.")]
+EventOrder = Annotated[
+    str | None, field_option("event_order", "With --timing event: the order of spikes.")
+]
+HoldError = Annotated[
+    bool | None,
+    field_option("hold_error", "With --timing event: errors wait for the end of the step."),
+]
 InputCoding = Annotated[
     str | None, field_option("input_coding", "Form of the input; data sets are values.")
 ]

@@ -30,6 +30,14 @@ def test_rivals_are_timed_beside_the_spiking_network(script):
     assert all(row["microseconds_per_sample"] > 0 for row in result["rows"])
 
 
+def test_event_timing_is_timed_beside_immediate_timing():
+    result = run("event_order.py", "--layers", "12", "--samples", "40", "--block", "20")
+    names = [row["competitor"] for row in result["rows"]]
+    assert names == ["event, breadth", "event, depth", "immediate, float32", "immediate, fixed"]
+    assert result["rows"][0]["own_time_over_this"] == 1
+    assert all(row["microseconds_per_sample"] > 0 for row in result["rows"])
+
+
 def test_scores_approach_those_of_the_relu_network():
     result = run("convergence.py", "--epochs", "8", "--steps", "10", "100", "1000")
     at = {row["n_steps"]: row for row in result["rows"]}

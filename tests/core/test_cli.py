@@ -176,6 +176,21 @@ def test_options_reach_the_definition():
     assert report["definition"] == net.to_dict()
 
 
+def test_options_of_event_timing_reach_the_definition():
+    choices = {
+        "timing": "event",
+        "event_order": "depth",
+        "arithmetic": "float32",
+        "hold_error": False,
+    }
+    options = ("--timing", "event", "--event-order", "depth", "--arithmetic", "float32")
+    command = ("train", "--layers", "", "--epochs", "0", *options)
+    net = SpikingMLP((64, 10), input_scale=1 / 16, **choices)
+    assert run_json(*command, "--no-hold-error")["definition"] == net.to_dict()
+    net = net.replace(hold_error=True)
+    assert run_json(*command)["definition"] == net.to_dict()
+
+
 def test_options_left_out_are_the_defaults_of_the_definition():
     report = run_json("train", "--epochs", "0")
     assert report["definition"] == SpikingMLP((64, 200, 200, 10), input_scale=1 / 16).to_dict()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, compare
-from spikebp_plugins.backends import compiled, grouped, kernels, stepwise
+from spikebp_plugins.backends import compiled, event, event_queue, grouped, kernels, stepwise
 
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
 
@@ -111,18 +111,21 @@ def test_wrong_n_jobs_are_refused(n_jobs):
 
 
 def test_kernels_are_cached_for_all_their_sources():
-    modules = (kernels, grouped, stepwise)
-    sources = b"".join(Path(module.__file__).read_bytes() for module in modules)
-    digest = sha256(sources).hexdigest()
-    cached = [
-        kernel
-        for module in modules
-        for kernel in vars(module).values()
-        if getattr(kernel, "targetoptions", {}).get("nogil")
-    ]
-    assert {kernels.run_block, grouped.run_constant_block, stepwise.show_steps} < set(cached)
-    for kernel in cached:
-        assert [cell.cell_contents for cell in kernel.py_func.__closure__] == [digest]
+    everyone = (kernels, grouped, stepwise)
+    for modules, sources in ((everyone, everyone), ((event,), (kernels, event_queue, event))):
+        texts = b"".join(Path(module.__file__).read_bytes() for module in sources)
+        cached = {
+            kernel
+            for module in modules
+            for kernel in vars(module).values()
+            if getattr(kernel, "targetoptions", {}).get("nogil")
+        }
+        assert cached
+        for kernel in cached:
+            digests = [cell.cell_contents for cell in kernel.py_func.__closure__]
+            assert digests == [sha256(texts).hexdigest()]
+        for module in modules:
+            assert any(kernel.py_func.__module__ == module.__name__ for kernel in cached)
 
 
 def test_a_long_first_call_says_that_it_compiles(monkeypatch, caplog):

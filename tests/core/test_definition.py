@@ -24,6 +24,8 @@ OTHERS = [
     {"arithmetic": "float32", "input_scale": 1 / 255},
     {"arithmetic": "float64", "backward_init": "zero"},
     {"fraction_bits": 22, "backward_init": "uniform", "feedback": "random"},
+    {"timing": "event", "arithmetic": "float32"},
+    {"timing": "event", "arithmetic": "float64", "event_order": "depth", "hold_error": False},
 ]
 
 POSITIVE = "a positive finite number"
@@ -162,7 +164,7 @@ def test_the_outermost_seeds_can_draw(seed):
 @pytest.mark.parametrize(
     ("name", "allowed"),
     [
-        ("timing", "'immediate'"),
+        ("timing", "one of 'immediate', 'event'"),
         ("input_coding", "one of 'values', 'spikes'"),
         ("update", "one of 'fractional', 'outer'"),
         ("spikes", "one of 'graded', 'binary'"),
@@ -176,9 +178,79 @@ def test_an_unknown_choice_names_those_there_are(name, allowed, value):
     assert refused(**{name: value}) == f"{name} must be {allowed}; got {value!r}"
 
 
-@pytest.mark.parametrize("timing", ["event", "pipelined"])
-def test_a_timing_of_a_later_version_is_refused_clearly(timing):
-    assert refused(timing=timing) == f"timing must be 'immediate'; got {timing!r}"
+def test_a_timing_of_a_later_version_is_refused_clearly():
+    message = refused(timing="pipelined")
+    assert message == "timing must be one of 'immediate', 'event'; got 'pipelined'"
+
+
+def event_net(**changes):
+    return SpikingMLP(SIZES, timing="event", **({"arithmetic": "float32"} | changes))
+
+
+def test_event_timing_has_fields_of_its_own():
+    net = event_net()
+    assert (net.event_order, net.hold_error) == ("breadth", True)
+    assert {"event_order", "hold_error"} <= net.to_dict().keys()
+    assert net == event_net(event_order="breadth", hold_error=np.True_)
+    assert net != event_net(hold_error=False)
+    assert not {"event_order", "hold_error"} & SpikingMLP(SIZES).to_dict().keys()
+    assert "event_order='breadth', hold_error=True" in repr(net)
+    assert "event" not in repr(SpikingMLP(SIZES))
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "value"),
+    [
+        ("arithmetic", "one of 'float64', 'float32'", "fixed"),
+        ("spikes", "'graded'", "binary"),
+        ("event_order", "one of 'breadth', 'depth'", "width"),
+        ("event_order", "one of 'breadth', 'depth'", 1),
+    ],
+)
+def test_what_event_timing_cannot_do_is_refused(name, allowed, value):
+    message = refused(**({"timing": "event", "arithmetic": "float32"} | {name: value}))
+    assert message == f"{name} must be {allowed} with timing='event'; got {value!r}"
+
+
+def test_event_timing_asks_for_floating_point():
+    message = refused(timing="event")
+    assert message.startswith("arithmetic must be one of 'float64', 'float32' with timing='event'")
+
+
+@pytest.mark.parametrize("value", [1, "True", 0.0])
+def test_hold_error_is_true_or_false(value):
+    message = refused(timing="event", arithmetic="float64", hold_error=value)
+    assert message == f"hold_error must be True or False; got {value!r}"
+
+
+@pytest.mark.parametrize(("name", "value"), [("event_order", "depth"), ("hold_error", False)])
+def test_fields_of_event_timing_belong_to_it_alone(name, value):
+    message = refused(**{name: value})
+    assert message == f"{name} must be None with timing='immediate'; got {value!r}"
+
+
+def test_replace_changes_the_timing():
+    net = SpikingMLP(SIZES, arithmetic="float64")
+    event = net.replace(timing="event", event_order="depth")
+    assert event == event_net(arithmetic="float64", event_order="depth")
+    assert event.replace(timing="immediate") == net
+    assert event.replace(seed=3).event_order == "depth"
+    with pytest.raises(ValueError, match="hold_error must be None"):
+        event.replace(timing="immediate", hold_error=True)
+
+
+@pytest.mark.parametrize("arithmetic", ["float32", "float64"])
+@pytest.mark.parametrize(("learning_rate", "n_steps"), [(0.01, 10), (0.05, 7), (0.001, 20)])
+def test_the_rate_of_event_timing_is_in_single_precision(arithmetic, learning_rate, n_steps):
+    net = event_net(arithmetic=arithmetic, learning_rate=learning_rate, n_steps=n_steps)
+    assert net.rate == np.float32(learning_rate) / np.float32(n_steps**2)
+    assert net.effective_learning_rate == net.rate * n_steps**2
+
+
+@pytest.mark.parametrize("learning_rate", [1e-60, 1e60])
+def test_a_rate_that_single_precision_cannot_hold_is_refused(learning_rate):
+    message = refused(timing="event", arithmetic="float64", learning_rate=learning_rate)
+    assert message.startswith("learning_rate must be such that learning_rate / n_steps**2 is a fl")
 
 
 @pytest.mark.parametrize("value", [0, 41, -1, 17.0, True, "17"])
