@@ -41,6 +41,7 @@ from spikebp_plugins.backends.kernels import (
     backward_of,
     copy,
     digest_of,
+    entry,
     kernel,
     restart_backward,
     units_of,
@@ -542,7 +543,7 @@ def run_sample(net, order, learning, sample, x, y, n_steps, training, totals, re
 def build_run_block(sources):
     """Return the kernel that shows a block of samples, cached for these sources."""
 
-    @kernel(cache=True, nogil=True)
+    @entry
     def run_block(
         net,
         order,

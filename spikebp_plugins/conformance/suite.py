@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from spikebp_plugins.backends.base import UnsupportedError, check_options
+from spikebp_plugins.backends.base import UnsupportedError, check_options, refused_definition
 from spikebp_plugins.backends.registry import get_backend, parse_backend
 from spikebp_plugins.conformance.cases import CASES, Case
 from spikebp_plugins.conformance.checks import CHECKS
@@ -74,7 +74,7 @@ def unsupported_reason(backend: str, case: Case) -> str | None:
     """Return why a back end does not support a case, or None if it does."""
     name, options = parse_backend(backend)
     cls = get_backend(name)
-    return cls.unsupported(case.net, **check_options(cls, name, options))
+    return refused_definition(cls, case.net, check_options(cls, name, options))
 
 
 def conformance_tests(*backends: str) -> Iterator[ConformanceTest]:

@@ -11,7 +11,6 @@ from tests.core.experiment import MAGNITUDES, assert_equals_reference
 from tests.core.strategies import experiments
 from tests.core.test_cli import install_faulty
 
-
 #: Thousands in one environment of tox; the others draw hundreds each, of other experiments.
 EXPERIMENTS = 20 * settings.default.max_examples
 

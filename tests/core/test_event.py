@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from numba import njit
 
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
 from spikebp_plugins.backends import event, event_queue
@@ -103,6 +104,14 @@ def test_a_network_of_many_spikes_follows_the_order(arithmetic, order):
     assert_follows_the_order(net, weights, x, random.randint(0, 4, 12), x)
 
 
+@njit(_nrt=False)  # what kernels alone call is compiled without a way in from Python
+def queued(queues, keys):
+    for size in range(keys.size):
+        event_queue.offer(queues.key[0], queues.spike[0], size, keys[size], size)
+    queues.size[0] = keys.size
+    return event_queue.let_go(queues, 0, 0)
+
+
 def test_equal_keys_leave_as_they_leave_the_heap():
     random = np.random.RandomState(0)
     queues = event_queue.make_queues(1, np.zeros(3))
@@ -110,10 +119,8 @@ def test_equal_keys_leave_as_they_leave_the_heap():
         keys = random.randint(1, 5, random.randint(1, 40)).astype(np.float32)
         java = JavaQueue()
         for size, key in enumerate(keys):
-            event_queue.offer(queues.key[0], queues.spike[0], size, key, size)
             java.offer(key, size)
-        queues.size[0] = len(keys)
-        n_left = event_queue.let_go(queues, 0, 0)
+        n_left = queued(queues, keys)
         assert queues.left[0, :n_left].tolist() == [java.poll() for _ in keys]
 
 
