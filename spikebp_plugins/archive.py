@@ -6,10 +6,10 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +20,17 @@ PathLike = str | os.PathLike[str]
 NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-def write_archive(path: PathLike, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays to an uncompressed npz file.
+@contextmanager
+def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears under its name only when it is complete.
 
-    NumPy's own ``savez`` may stamp the time and the platform into the file. The file appears under
-    its name only when it is complete, so an interrupted write leaves an earlier file as it was.
+    An interrupted write leaves an earlier file as it was.
     """
     target = Path(path)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            _write_zip(file, arrays)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         # mkstemp keeps the file private; what users save is as readable as their other files.
@@ -40,6 +40,15 @@ def write_archive(path: PathLike, arrays: Mapping[str, NDArray[Any]]) -> None:
         with suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+def write_archive(path: PathLike, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays to an uncompressed npz file, whole or not at all.
+
+    NumPy's own ``savez`` may stamp the time and the platform into the file.
+    """
+    with whole_file(path) as file:
+        _write_zip(file, arrays)
 
 
 def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:

@@ -295,3 +295,13 @@ def _fetched(name: str, host: str, cache: Path) -> list[Path]:
         )
         for file, md5 in zip(IDX_FILES, SOURCES[name].md5, strict=True)
     ]
+
+
+def shuffled(n_samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return an order that depends on seed and epoch alone, so that any epoch can be resumed."""
+    return np.random.RandomState([seed, epoch]).permutation(n_samples)
+
+
+def error_percent(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
+    """Return how many percent of samples the scores put into a wrong class."""
+    return 100 * int(np.count_nonzero(scores.argmax(axis=1) != y)) / len(y)

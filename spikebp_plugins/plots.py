@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -88,6 +88,31 @@ def save_comparison_picture(
     for part, (name, trace) in zip(parts, traces.items(), strict=True):
         plot_raster(part, trace, sample)
         part.axes[0].set_title(name)
+    figure.savefig(path, dpi=150)
+
+
+def save_picture(path: PathLike, draw: Callable[[Figure], None], title: str) -> None:
+    """Draw with a function.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, whose ending says the format.
+    draw : callable
+        Draws on the figure that it is given.
+    title : str
+        What the picture shows.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If matplotlib does not know the format.
+    """
+    figure = _new_figure(8, 6)
+    figure.suptitle(title)
+    draw(figure)
     figure.savefig(path, dpi=150)
 
 

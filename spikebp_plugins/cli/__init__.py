@@ -1,4 +1,4 @@
-"""The command line: ``spikebp train``, ``predict``, ``compare``, ``backends`` and ``demo``."""
+"""The command line: ``spikebp train``, ``predict``, ``compare``, ``reproduce`` and the rest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from spikebp_plugins.cli import backends, compare, demo, predict, train
+from spikebp_plugins.cli import backends, compare, demo, predict, reproduce, train
 from spikebp_plugins.cli.options import ARGUMENTS
 from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line
 
@@ -50,6 +50,7 @@ app.command()(predict.predict)
 app.command()(compare.compare)
 app.command()(backends.backends)
 app.command()(demo.demo)
+app.command()(reproduce.reproduce)
 
 
 def _print_version(wanted: bool) -> None:

@@ -14,13 +14,12 @@ from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import (
     check_folder,
     duration,
-    error_percent,
     percent,
     print_json,
     print_table,
 )
 from spikebp_plugins.comparison import Comparison
-from spikebp_plugins.datasets import Dataset
+from spikebp_plugins.datasets import Dataset, error_percent
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.errors import wrong_argument
 from spikebp_plugins.state import initial_state

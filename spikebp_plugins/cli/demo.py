@@ -16,15 +16,13 @@ from spikebp_plugins.cli.output import (
     Effort,
     check_folder,
     count,
-    error_percent,
     percent,
     print_epoch,
     print_json,
     print_table,
     ratio,
 )
-from spikebp_plugins.cli.train import shuffled
-from spikebp_plugins.datasets import Dataset
+from spikebp_plugins.datasets import Dataset, error_percent, shuffled
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.relu import relu_scores, train_relu
 from spikebp_plugins.simulator import Simulator

@@ -9,9 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from spikebp_plugins.operations import Operations
 from spikebp_plugins.simulator import Simulator
@@ -69,11 +67,6 @@ class Effort:
         }
         n = operations.samples
         return {name: total / n if n else None for name, total in totals.items()}
-
-
-def error_percent(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
-    """Return how many percent of samples the scores put into a wrong class."""
-    return 100 * int(np.count_nonzero(scores.argmax(axis=1) != y)) / len(y)
 
 
 def one_line(error: BaseException) -> str:

@@ -22,13 +22,12 @@ from spikebp_plugins.cli.output import (
     check_folder,
     count,
     duration,
-    error_percent,
     percent,
     print_json,
     print_table,
     ratio,
 )
-from spikebp_plugins.datasets import Dataset
+from spikebp_plugins.datasets import Dataset, error_percent
 from spikebp_plugins.errors import one_of, wrong_argument
 
 SPLITS = ("test", "train")

@@ -21,14 +21,13 @@ from spikebp_plugins.cli.output import (
     check_folder,
     count,
     duration,
-    error_percent,
     percent,
     print_epoch,
     print_json,
     print_table,
     ratio,
 )
-from spikebp_plugins.datasets import Dataset
+from spikebp_plugins.datasets import Dataset, error_percent, shuffled
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.simulator import Simulator
 from spikebp_plugins.state import initial_state
@@ -161,11 +160,6 @@ class Course:
         """Return the order of samples in an epoch."""
         n_samples = len(self.x)
         return np.arange(n_samples) if self.seed is None else shuffled(n_samples, self.seed, epoch)
-
-
-def shuffled(n_samples: int, seed: int, epoch: int) -> NDArray[Any]:
-    """Return an order that depends on seed and epoch alone, so that any epoch can be resumed."""
-    return np.random.RandomState([seed, epoch]).permutation(n_samples)
 
 
 def _run(sim: Simulator, course: Course, save: Path | None, as_json: bool) -> dict[str, Any]:

@@ -20,11 +20,12 @@ from spikebp_plugins import (
     SpikingMLP,
     UnsupportedError,
     comparison,
+    datasets,
     load,
     load_dataset,
 )
 from spikebp_plugins.backends.compiled import CompiledBackend
-from spikebp_plugins.cli import app, output
+from spikebp_plugins.cli import app
 from spikebp_plugins.cli.compare import split_backends
 from spikebp_plugins.datasets import IDX_FILES
 from spikebp_plugins.plots import plot_raster
@@ -425,7 +426,7 @@ def test_prediction_is_what_the_library_does():
         "dataset": "digits",
         "split": "test",
         "n_steps": 5,
-        "error": output.error_percent(scores, data.y_test),
+        "error": datasets.error_percent(scores, data.y_test),
         "spikes_per_sample": work.spikes / 360,
         "synaptic_operations_per_sample": work.forward / 360,
         "dense_operations_per_sample": 64 * 12 + 12 * 10,

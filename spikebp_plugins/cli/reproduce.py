@@ -1,0 +1,70 @@
+"""The command ``spikebp reproduce``: the experiments of the paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spikebp_plugins.cli import options
+from spikebp_plugins.cli.output import check_folder, print_json, print_table
+from spikebp_plugins.errors import one_of, wrong_argument
+
+#: In the order of the help text. Not from `reproduce.EXPERIMENTS`, which is slow to import.
+NAMES = ("mnist", "ablations", "convergence", "early-guess", "spikes")
+
+
+def reproduce(
+    experiment: Annotated[str, typer.Argument(metavar="|".join(NAMES), help="Which experiment.")],
+    quick: Annotated[
+        bool, typer.Option("--quick", help="10,000 images and 2 epochs: to see it in minutes.")
+    ] = False,
+    dataset: options.DatasetName = "mnist",
+    folder: options.Folder = None,
+    results: Annotated[
+        Path, typer.Option("--results", help="Folder that keeps trained networks; made if missing.")
+    ] = Path("spikebp-reproduce"),
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Draw the result to this file.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of initial weights, and of the order of samples.")
+    ] = 0,
+    as_json: options.Json = False,
+) -> None:
+    """Repeat an experiment of the paper, beside the authors' figures where they give some.
+
+    What has been trained is kept after every epoch: after Ctrl-C the same command goes on, and
+    experiments share their networks.
+    """
+    from spikebp_plugins.reproduce import EXPERIMENTS, Study
+
+    if experiment not in EXPERIMENTS:
+        raise wrong_argument("experiment", one_of(EXPERIMENTS), repr(experiment))
+    check_folder(output)
+    data = options.load_images(dataset, folder)
+    results.mkdir(parents=True, exist_ok=True)
+    report = EXPERIMENTS[experiment].run(Study(data, results, quick, seed))
+    if as_json:
+        about = {"experiment": experiment, "title": report.title, "quick": quick, "seed": seed}
+        print_json(about | {"rows": list(report.rows), "notes": list(report.notes)})
+    else:
+        columns = tuple(report.rows[0])
+        rows = [[_text(row[name]) for name in columns] for row in report.rows]
+        print_table(report.title, columns, rows)
+        for note in report.notes:
+            typer.echo(note)
+    if output is not None:
+        from spikebp_plugins.plots import save_picture
+
+        save_picture(output, report.draw, report.title)
+        typer.echo(f"picture: {output}", err=as_json)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return str(value)

@@ -1,0 +1,20 @@
+"""The experiments of the paper, each with one command: ``spikebp reproduce NAME``.
+
+An experiment is a module with a function ``run(study)`` that returns a `Report`. Networks are
+trained by `Study.learned`, which keeps what it has done in a folder after every epoch, so that an
+interrupted experiment goes on and two experiments share their networks.
+"""
+
+from spikebp_plugins.reproduce import ablations, convergence, early_guess, mnist, spikes
+from spikebp_plugins.reproduce.study import Learned, Report, Study
+
+#: The experiments by the names that the command line takes.
+EXPERIMENTS = {
+    "mnist": mnist,
+    "ablations": ablations,
+    "convergence": convergence,
+    "early-guess": early_guess,
+    "spikes": spikes,
+}
+
+__all__ = ["EXPERIMENTS", "Learned", "Report", "Study"]

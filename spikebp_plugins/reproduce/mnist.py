@@ -1,0 +1,124 @@
+"""MNIST: spiking networks beside the ReLU network, and each with the weights of the other.
+
+The paper's section on experiments; the authors' figures are those of its table and of their
+published program, in percent of images in a wrong class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from spikebp_plugins.datasets import error_percent
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.plots import plot_learning_curves
+from spikebp_plugins.relu import relu_scores
+from spikebp_plugins.reproduce.study import Learned, Report, Study
+from spikebp_plugins.simulator import Simulator
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+EPOCHS: Final = 20
+HIDDEN_LAYERS: Final = ((200, 200), (300, 300))
+
+#: How each network learns: the kind, and the fields of its definition.
+NETWORKS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
+    "ReLU": ("ReLU", {}),
+    "spiking, fractional": ("spiking", {}),
+    "spiking, outer": ("spiking", {"update": "outer"}),
+    "event order, fractional": ("spiking", {"timing": "event", "arithmetic": "float32"}),
+    "event order, outer": (
+        "spiking",
+        {"timing": "event", "arithmetic": "float32", "update": "outer"},
+    ),
+}
+
+RELU_RUN_SPIKING: Final = "ReLU, run spiking"
+FRACTIONAL_RUN_AS_RELU: Final = "spiking, fractional, run as ReLU"
+OUTER_RUN_AS_RELU: Final = "spiking, outer, run as ReLU"
+
+
+class Errors(NamedTuple):
+    """Errors in percent."""
+
+    test: float | None
+    train: float | None
+
+
+#: What the authors report.
+AUTHORS: Final[dict[tuple[tuple[int, ...], str], Errors]] = {
+    ((200, 200), "ReLU"): Errors(1.81, 0.23),
+    ((200, 200), "spiking, fractional"): Errors(2.34, 0.93),
+    ((200, 200), "spiking, outer"): Errors(2.68, 1.59),
+    ((200, 200), "event order, fractional"): Errors(2.34, 0.93),
+    ((200, 200), "event order, outer"): Errors(2.68, 1.59),
+    ((200, 200), RELU_RUN_SPIKING): Errors(1.92, 0.25),
+    ((200, 200), FRACTIONAL_RUN_AS_RELU): Errors(2.20, 0.88),
+    ((200, 200), OUTER_RUN_AS_RELU): Errors(2.79, 1.68),
+    ((300, 300), "ReLU"): Errors(1.63, None),
+    ((300, 300), "spiking, fractional"): Errors(2.07, None),
+    ((300, 300), "event order, fractional"): Errors(2.07, None),
+}
+
+
+def run(study: Study) -> Report:
+    """Train all networks and run each on both sides."""
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, list[float]] = {}
+    for hidden in HIDDEN_LAYERS:
+        learned = {}
+        for name, (kind, changes) in NETWORKS.items():
+            learned[name] = study.learned(study.net(*hidden, **changes), EPOCHS, kind)
+            curves[f"{_words(hidden)}, {name}"] = learned[name].test_errors
+        for name, errors in _results(study, hidden, learned):
+            authors = AUTHORS.get((hidden, name)) if study.is_the_papers else None
+            rows.append(_row(hidden, name, errors, authors or Errors(None, None)))
+    epochs = study.epochs(EPOCHS)
+
+    def draw(figure: Figure) -> None:
+        plot_learning_curves(figure.subplots(), curves)
+
+    return Report(
+        title=f"{study.data.name}, T = 10, {epochs} epochs, seed {study.seed}",
+        rows=rows,
+        notes=["The authors' network is that of event order; 300-300 is their best network."],
+        draw=draw,
+    )
+
+
+def _results(
+    study: Study, hidden: tuple[int, ...], learned: dict[str, Learned]
+) -> Iterator[tuple[str, Errors]]:
+    for name, network in learned.items():
+        yield name, Errors(network.test_errors[-1], network.train_error)
+    yield RELU_RUN_SPIKING, _run_spiking(study, study.net(*hidden), learned["ReLU"])
+    yield FRACTIONAL_RUN_AS_RELU, _run_as_relu(study, learned["spiking, fractional"])
+    yield OUTER_RUN_AS_RELU, _run_as_relu(study, learned["spiking, outer"])
+
+
+def _run_spiking(study: Study, net: SpikingMLP, network: Learned) -> Errors:
+    with Simulator(net, weights=network.weights) as sim:
+        return Errors(*(error_percent(sim.predict(x), y) for x, y in (study.test, study.train)))
+
+
+def _run_as_relu(study: Study, network: Learned) -> Errors:
+    scale = study.data.input_scale
+    weights = network.weights
+    sets = (study.test, study.train)
+    return Errors(*(error_percent(relu_scores(weights, x * scale), y) for x, y in sets))
+
+
+def _row(hidden: tuple[int, ...], name: str, errors: Errors, authors: Errors) -> dict[str, Any]:
+    return {
+        "layers": _words(hidden),
+        "network": name,
+        "test error, %": errors.test,
+        "training error, %": errors.train,
+        "authors, test": authors.test,
+        "authors, training": authors.train,
+    }
+
+
+def _words(hidden: tuple[int, ...]) -> str:
+    return "-".join(map(str, hidden))

@@ -1,0 +1,51 @@
+"""What learning costs: spikes and synaptic operations, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from spikebp_plugins.reproduce.study import Report, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+EPOCHS: Final = 20
+HIDDEN_LAYERS: Final = (200, 200)
+PHASES: Final = ("forward", "backward", "update")
+
+
+def run(study: Study) -> Report:
+    """Train a network and count."""
+    learned = study.learned(study.net(*HIDDEN_LAYERS), EPOCHS)
+    rows = []
+    for epoch, (done, error) in enumerate(
+        zip(learned.operations, learned.test_errors, strict=True), 1
+    ):
+        rows.append(
+            {
+                "epoch": epoch,
+                "test error, %": error,
+                "spikes": done.spikes / done.samples,
+                "error spikes": done.errors / done.samples,
+                **{phase: getattr(done, phase) / done.samples for phase in PHASES},
+                "total / dense": done.total / done.dense,
+            }
+        )
+    dense = learned.operations[0].dense / learned.operations[0].samples
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for phase in PHASES:
+            axes.semilogy([row["epoch"] for row in rows], [row[phase] for row in rows], label=phase)
+        axes.axhline(dense, color="black", lw=1, ls=":", label="multiply-adds of a dense network")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("synaptic operations per training sample")
+        axes.legend()
+
+    words = "-".join(map(str, HIDDEN_LAYERS))
+    return Report(
+        title=f"{study.data.name}, {words}: work per training sample",
+        rows=rows,
+        notes=[f"A dense network of this shape does {dense:,.0f} multiply-adds for each."],
+        draw=draw,
+    )

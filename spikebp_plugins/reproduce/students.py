@@ -1,0 +1,93 @@
+"""The two kinds of network that experiments train: spiking, and of rectified units."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.checkpoint import Checkpoint
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.operations import Operations
+from spikebp_plugins.relu import relu_scores, train_relu
+from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.state import initial_state
+
+Array = NDArray[Any]
+
+
+class SpikingStudent:
+    """The network of a definition.
+
+    Parameters
+    ----------
+    start : Checkpoint
+        Where it starts from.
+    """
+
+    def __init__(self, start: Checkpoint) -> None:
+        self._sim = Simulator.from_checkpoint(start)
+
+    @staticmethod
+    def newborn(net: SpikingMLP) -> Checkpoint:
+        """Return where a new network starts from."""
+        return Checkpoint(net, initial_state(net))
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of training and prediction so far."""
+        return self._sim.operations
+
+    def learn(self, x: Array, y: Array) -> None:
+        """Learn from samples in order."""
+        self._sim.train(x, y, progress=False)
+
+    def scores(self, x: Array) -> NDArray[np.float64]:
+        """Return the scores of samples."""
+        scores: NDArray[np.float64] = self._sim.predict(x, progress=False)
+        return scores
+
+    def checkpoint(self) -> Checkpoint:
+        """Return what has been learned."""
+        return self._sim.checkpoint()
+
+
+class ReluStudent:
+    """A ReLU network with the shape, initial weights and rate of a definition.
+
+    Its weights are kept in a checkpoint of that definition in double precision.
+    """
+
+    #: Spikes are what is counted, and it has none.
+    operations: Final = Operations()
+
+    def __init__(self, start: Checkpoint) -> None:
+        self._net = start.net
+        self._weights = list(start.state.weights)
+
+    @staticmethod
+    def newborn(net: SpikingMLP) -> Checkpoint:
+        """Return where a new network starts from."""
+        same = net.replace(arithmetic="float64", timing="immediate")
+        return Checkpoint(same, initial_state(same))
+
+    def learn(self, x: Array, y: Array) -> None:
+        """Learn from samples in order."""
+        rate = self._net.learning_rate
+        self._weights = train_relu(self._weights, x * self._net.input_scale, y, rate)
+
+    def scores(self, x: Array) -> NDArray[np.float64]:
+        """Return the scores of samples."""
+        return relu_scores(self._weights, x * self._net.input_scale)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return what has been learned."""
+        return Checkpoint(self._net, initial_state(self._net, self._weights))
+
+
+#: The kinds by name.
+STUDENTS: Final[dict[str, type[SpikingStudent] | type[ReluStudent]]] = {
+    "spiking": SpikingStudent,
+    "ReLU": ReluStudent,
+}

@@ -1,0 +1,227 @@
+"""What experiments have in common: data, networks that are trained once, and a report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.archive import whole_file
+from spikebp_plugins.checkpoint import Checkpoint, load
+from spikebp_plugins.datasets import Dataset, error_percent, shuffled
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.operations import Operations
+from spikebp_plugins.progress import progress_bar
+from spikebp_plugins.reproduce.students import STUDENTS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Samples between two steps of the progress bar.
+BLOCK: Final = 2_000
+
+#: What `quick` leaves of an experiment: so many training images, and at most so many epochs.
+QUICK_SAMPLES: Final = 10_000
+QUICK_EPOCHS: Final = 2
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of an experiment.
+
+    Attributes
+    ----------
+    title : str
+        What was done.
+    rows : sequence of mapping
+        A row of the table each, by the names of the columns: text, numbers, or None.
+    notes : sequence of str
+        Sentences below the table.
+    draw : callable
+        Draws the result on a figure of matplotlib.
+    """
+
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+    notes: Sequence[str]
+    draw: Callable[[Figure], None]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A network that has been trained.
+
+    Attributes
+    ----------
+    checkpoint : Checkpoint
+        What it has learned.
+    test_errors : list of float
+        In percent, after each epoch.
+    train_error : float
+        In percent, after the last epoch.
+    operations : list of Operations
+        Of the training in each epoch; those of a ReLU network are zero.
+    """
+
+    checkpoint: Checkpoint
+    test_errors: list[float]
+    train_error: float
+    operations: list[Operations]
+
+    @property
+    def net(self) -> SpikingMLP:
+        """The definition."""
+        return self.checkpoint.net
+
+    @property
+    def weights(self) -> tuple[NDArray[np.float64], ...]:
+        """What it has learned: matrices of shape (n_in, n_out)."""
+        return self.checkpoint.state.weights
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Where an experiment takes its data from and keeps its networks.
+
+    Parameters
+    ----------
+    data : Dataset
+        Images, with their pixels in 8 bits.
+    folder : Path
+        Where trained networks are kept.
+    quick : bool, default=False
+        Learn from few images for few epochs: to see an experiment, not to believe it.
+    seed : int, default=0
+        Seed of initial weights, and of the order of samples.
+    """
+
+    data: Dataset
+    folder: Path
+    quick: bool = False
+    seed: int = 0
+
+    def net(self, *hidden: int, **changes: Any) -> SpikingMLP:
+        """Return a network of the paper: T = 10 and a rate of 0.01, with some fields changed."""
+        data = self.data
+        fields = {"input_scale": data.input_scale, "seed": self.seed} | changes
+        return SpikingMLP((data.x_train.shape[1], *hidden, data.n_classes), **fields)
+
+    @property
+    def is_the_papers(self) -> bool:
+        """Whether the data are those that the authors give figures for."""
+        return self.data.name == "mnist"
+
+    @property
+    def train(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The training images and their labels."""
+        n = QUICK_SAMPLES if self.quick else len(self.data.x_train)
+        return self.data.x_train[:n], self.data.y_train[:n]
+
+    @property
+    def test(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The test images and their labels."""
+        return self.data.x_test, self.data.y_test
+
+    def epochs(self, wanted: int) -> int:
+        """Return how many epochs to train for."""
+        return min(wanted, QUICK_EPOCHS) if self.quick else wanted
+
+    def learned(self, net: SpikingMLP, epochs: int, kind: str = "spiking") -> Learned:
+        """Return a network after some epochs, trained as far as it is not kept already.
+
+        Parameters
+        ----------
+        net : SpikingMLP
+            The definition.
+        epochs : int
+            How often each training image is shown.
+        kind : {"spiking", "ReLU"}
+            The network itself, or a ReLU network with its shape, initial weights and rate.
+        """
+        epochs = self.epochs(epochs)
+        course = Course(self, net, epochs, kind)
+        x, y = self.train
+        total = epochs * len(x)
+        with progress_bar(total, f"{kind} network, {epochs} epochs") as bar:
+            bar.update(len(course.done) * len(x))
+            while len(course.done) < epochs:
+                order = shuffled(len(x), self.seed, len(course.done))
+                for start in range(0, len(x), BLOCK):
+                    block = order[start : start + BLOCK]
+                    course.student.learn(x[block], y[block])
+                    bar.update(len(block))
+                course.keep_epoch()
+        return course.learned()
+
+
+class Course:
+    """A network on its way through the epochs, and the files that say how far it has come.
+
+    After each epoch its checkpoint is written, then the list of epochs, which names it; an
+    interrupt at any moment leaves a list and the checkpoint that it names.
+
+    Parameters
+    ----------
+    study : Study
+        Data, and the folder for the files.
+    net, epochs, kind
+        As for `Study.learned`.
+    """
+
+    def __init__(self, study: Study, net: SpikingMLP, epochs: int, kind: str) -> None:
+        x = study.train[0]
+        about = {
+            "definition": net.to_dict(),
+            "kind": kind,
+            "epochs": epochs,
+            "dataset": study.data.name,
+            "samples": len(x),
+        }
+        key = sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+        self._study, self._about, self._name = study, about, key
+        self._list = study.folder / f"{key}.json"
+        self.done: list[dict[str, Any]] = []
+        if self._list.exists():
+            self.done = json.loads(self._list.read_text("utf-8"))["done"]
+        start = load(self._file(len(self.done))) if self.done else STUDENTS[kind].newborn(net)
+        self.student = STUDENTS[kind](start)
+        self._before = self.student.operations
+
+    def _file(self, epochs: int) -> Path:
+        return self._study.folder / f"{self._name}-{epochs}.npz"
+
+    def keep_epoch(self) -> None:
+        """Note what the last epoch came to."""
+        learned = self.student.operations - self._before
+        done = len(self.done) + 1
+        self.student.checkpoint().save(self._file(done))
+        is_last = done == self._about["epochs"]
+        self.done.append(
+            {
+                "test_error": self._error(*self._study.test),
+                "train_error": self._error(*self._study.train) if is_last else None,
+                "operations": learned.to_dict(),
+            }
+        )
+        self._before = self.student.operations
+        with whole_file(self._list) as file:
+            file.write(json.dumps(self._about | {"done": self.done}, indent=1).encode())
+        self._file(done - 1).unlink(missing_ok=True)
+
+    def _error(self, x: NDArray[Any], y: NDArray[np.int64]) -> float:
+        return error_percent(self.student.scores(x), y)
+
+    def learned(self) -> Learned:
+        """Return what has been learned in all epochs."""
+        return Learned(
+            checkpoint=self.student.checkpoint(),
+            test_errors=[epoch["test_error"] for epoch in self.done],
+            train_error=self.done[-1]["train_error"],
+            operations=[Operations(**epoch["operations"]) for epoch in self.done],
+        )
