@@ -37,6 +37,7 @@ NETWORKS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
 RELU_RUN_SPIKING: Final = "ReLU, run spiking"
 FRACTIONAL_RUN_AS_RELU: Final = "spiking, fractional, run as ReLU"
 OUTER_RUN_AS_RELU: Final = "spiking, outer, run as ReLU"
+CONVERTED: Final = (RELU_RUN_SPIKING, FRACTIONAL_RUN_AS_RELU, OUTER_RUN_AS_RELU)
 
 
 class Errors(NamedTuple):
@@ -72,8 +73,7 @@ def run(study: Study) -> Report:
             learned[name] = study.learned(study.net(*hidden, **changes), EPOCHS, kind)
             curves[f"{_words(hidden)}, {name}"] = learned[name].test_errors
         for name, errors in _results(study, hidden, learned):
-            authors = AUTHORS.get((hidden, name)) if study.is_the_papers else None
-            rows.append(_row(hidden, name, errors, authors or Errors(None, None)))
+            rows.append(row(hidden, name, errors, authors=study.is_the_papers))
     epochs = study.epochs(EPOCHS)
 
     def draw(figure: Figure) -> None:
@@ -109,14 +109,16 @@ def _run_as_relu(study: Study, network: Learned) -> Errors:
     return Errors(*(error_percent(relu_scores(weights, x * scale), y) for x, y in sets))
 
 
-def _row(hidden: tuple[int, ...], name: str, errors: Errors, authors: Errors) -> dict[str, Any]:
+def row(hidden: tuple[int, ...], name: str, errors: Errors, authors: bool) -> dict[str, Any]:
+    """Return a row of the table, beside the authors' figures if these are about the same data."""
+    theirs = AUTHORS.get((hidden, name)) if authors else None
     return {
         "layers": _words(hidden),
         "network": name,
         "test error, %": errors.test,
         "training error, %": errors.train,
-        "authors, test": authors.test,
-        "authors, training": authors.train,
+        "authors, test": theirs and theirs.test,
+        "authors, training": theirs and theirs.train,
     }
 
 

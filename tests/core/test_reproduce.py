@@ -1,0 +1,151 @@
+"""The paper's experiments, on digits and as short as they can be."""
+
+import json
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Simulator, load_dataset
+from spikebp_plugins.datasets import error_percent, shuffled
+from spikebp_plugins.relu import train_relu
+from spikebp_plugins.reproduce import EXPERIMENTS, Study, ablations, convergence, mnist, study
+from spikebp_plugins.reproduce.students import SpikingStudent
+from tests.core.test_cli import run, run_json
+
+SAMPLES = 120
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(study, "QUICK_SAMPLES", SAMPLES)
+    monkeypatch.setattr(study, "BLOCK", 50)
+    for experiment in EXPERIMENTS.values():
+        if experiment is mnist:
+            monkeypatch.setattr(experiment, "HIDDEN_LAYERS", ((12,), (14,)))
+        else:
+            monkeypatch.setattr(experiment, "HIDDEN_LAYERS", (12, 12))
+    return tmp_path
+
+
+@pytest.fixture
+def quick(folder):
+    return Study(load_dataset("digits", raw=True), folder, quick=True, seed=3)
+
+
+def reproduced(name, *options):
+    return run_json("reproduce", name, "--dataset", "digits", "--quick", *options)
+
+
+def test_a_network_learns_what_the_simulator_learns(quick):
+    net = quick.net(12, 12, learning_rate=0.1)
+    learned = quick.learned(net, epochs=5)
+    data = quick.data
+    x, y = data.x_train[:SAMPLES], data.y_train[:SAMPLES]
+    with Simulator(net) as sim:
+        errors = []
+        for epoch in range(2):  # as quick has it
+            order = shuffled(SAMPLES, 3, epoch)
+            sim.train(x[order], y[order])
+            errors.append(error_percent(sim.predict(data.x_test), data.y_test))
+        assert learned.test_errors == errors
+        assert learned.train_error == error_percent(sim.predict(x), y)
+        assert all(map(np.array_equal, learned.weights, sim.weights))
+    assert [epoch.samples for epoch in learned.operations] == [SAMPLES] * 2
+
+
+def test_a_relu_network_learns_alike(quick):
+    net = quick.net(12)
+    learned = quick.learned(net, epochs=2, kind="ReLU")
+    x, y = quick.data.x_train[:SAMPLES] * net.input_scale, quick.data.y_train[:SAMPLES]
+    weights = net.init_weights()
+    for epoch in range(2):
+        order = shuffled(SAMPLES, 3, epoch)
+        weights = train_relu(weights, x[order], y[order], net.learning_rate)
+    assert all(map(np.array_equal, learned.weights, weights))
+
+
+@pytest.mark.parametrize("kind", ["spiking", "ReLU"])
+def test_an_interrupted_network_goes_on(quick, folder, monkeypatch, kind):
+    net = quick.net(12, 12, backward_init="uniform")
+    whole = quick.learned(net, 2, kind)
+    for file in folder.iterdir():
+        file.unlink()
+    course = study.Course.keep_epoch
+
+    def interrupted(self):
+        if self.done:
+            raise KeyboardInterrupt
+        course(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study.Course, "keep_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            quick.learned(net, 2, kind)
+    assert len(list(folder.iterdir())) == 2
+    resumed = quick.learned(net, 2, kind)
+    assert resumed.test_errors == whole.test_errors
+    assert resumed.train_error == whole.train_error
+    assert resumed.operations == whole.operations
+    assert all(map(np.array_equal, resumed.weights, whole.weights))
+    assert len(list(folder.iterdir())) == 2  # the checkpoint before the last is gone
+
+
+def test_what_is_kept_is_not_learned_again(monkeypatch):
+    first = reproduced("spikes")
+    monkeypatch.setattr(SpikingStudent, "learn", None)
+    assert reproduced("spikes") == first
+
+
+def test_mnist_runs_each_network_on_both_sides():
+    rows = reproduced("mnist")["rows"]
+    assert [row["layers"] for row in rows] == ["12"] * 8 + ["14"] * 8
+    assert [row["network"] for row in rows[:8]] == [*mnist.NETWORKS, *mnist.CONVERTED]
+    assert all(0 <= row["test error, %"] <= 100 for row in rows)
+    assert {row["authors, test"] for row in rows} == {None}  # they have none for digits
+
+
+def test_the_authors_figures_stand_beside_mnist(quick):
+    row = mnist.row((200, 200), "spiking, outer", mnist.Errors(3.0, 2.0), authors=True)
+    assert (row["authors, test"], row["authors, training"]) == (2.68, 1.59)
+
+
+def test_ablations_have_a_row_for_each_variant(folder):
+    result = run(*("reproduce", "ablations", "--dataset", "digits", "--quick", "--output", "a.png"))
+    for name in ("baseline", "T = 20", "random feedback"):
+        assert name in result.stdout
+    assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")
+    kept = [json.loads(path.read_text()) for path in (folder / "spikebp-reproduce").glob("*.json")]
+    assert len(kept) == len(ablations.VARIANTS)
+
+
+def test_convergence_is_like_one_over_t(monkeypatch):
+    # Long enough for spikes to reach the output.
+    monkeypatch.setattr(study, "QUICK_SAMPLES", 1400)
+    monkeypatch.setattr(study, "QUICK_EPOCHS", 4)
+    monkeypatch.setattr(convergence, "HIDDEN_LAYERS", (60, 60))
+    result = reproduced("convergence")
+    means = [row["mean score difference"] for row in result["rows"]]
+    assert means == sorted(means, reverse=True)
+    assert means[-1] < means[0] / 4
+
+
+def test_the_last_early_guess_is_the_prediction(quick):
+    rows = {row["read after"]: row for row in reproduced("early-guess", "--seed", "3")["rows"]}
+    learned = Study(quick.data, quick.folder / "spikebp-reproduce", quick=True, seed=3).learned(
+        quick.net(12, 12), 20
+    )
+    with learned.checkpoint.simulate() as sim:
+        for n_steps in (4, 10):
+            before = sim.operations
+            scores = sim.predict(quick.data.x_test, n_steps=n_steps)
+            work = sim.operations - before
+            row = rows[f"{n_steps} steps"]
+            assert row["test error, %"] == error_percent(scores, quick.data.y_test)
+            assert row["operations per sample"] == pytest.approx(work.forward / work.samples)
+    assert rows["margin 0.5"]["mean steps"] <= rows["margin 6"]["mean steps"] <= 10
+
+
+def test_an_unknown_experiment_is_refused():
+    message = "error: experiment must be one of 'mnist', 'ablations'"
+    assert run("reproduce", "cifar", exit_code=2).stderr.startswith(message)
