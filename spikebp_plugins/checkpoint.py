@@ -67,6 +67,27 @@ class Checkpoint:
 
         return Simulator.from_checkpoint(self, backend, **options)
 
+    def at_rate(self, learning_rate: float) -> Checkpoint:
+        """Return a checkpoint that goes on from here with another learning rate.
+
+        The grid stays what it is, so that no number changes: choose ``fraction_bits`` so that it
+        holds the smallest rate to come.
+
+        Parameters
+        ----------
+        learning_rate : float
+            The rate from here on.
+
+        Raises
+        ------
+        ValueError
+            If the rate rounds to zero on the grid.
+        """
+        bits = self.net.fraction_bits
+        return Checkpoint(
+            self.net.replace(learning_rate=learning_rate, fraction_bits=bits), self.state
+        )
+
     def save(self, path: PathLike) -> None:
         """Write the checkpoint, whole or not at all.
 

@@ -12,7 +12,7 @@ from spikebp_plugins.cli.output import check_folder, print_json, print_table
 from spikebp_plugins.errors import one_of, wrong_argument
 
 #: In the order of the help text. Not from `reproduce.EXPERIMENTS`, which is slow to import.
-NAMES = ("mnist", "ablations", "convergence", "early-guess", "spikes")
+NAMES = ("mnist", "ablations", "convergence", "early-guess", "spikes", "beyond")
 
 
 def reproduce(
@@ -65,6 +65,8 @@ def reproduce(
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return str(value)

@@ -5,7 +5,7 @@ trained by `Study.learned`, which keeps what it has done in a folder after every
 interrupted experiment goes on and two experiments share their networks.
 """
 
-from spikebp_plugins.reproduce import ablations, convergence, early_guess, mnist, spikes
+from spikebp_plugins.reproduce import ablations, beyond, convergence, early_guess, mnist, spikes
 from spikebp_plugins.reproduce.study import Learned, Report, Study
 
 #: The experiments by the names that the command line takes.
@@ -15,6 +15,7 @@ EXPERIMENTS = {
     "convergence": convergence,
     "early-guess": early_guess,
     "spikes": spikes,
+    "beyond": beyond,
 }
 
 __all__ = ["EXPERIMENTS", "Learned", "Report", "Study"]

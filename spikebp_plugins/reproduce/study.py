@@ -132,7 +132,15 @@ class Study:
         """Return how many epochs to train for."""
         return min(wanted, QUICK_EPOCHS) if self.quick else wanted
 
-    def learned(self, net: SpikingMLP, epochs: int, kind: str = "spiking") -> Learned:
+    def learned(
+        self,
+        net: SpikingMLP,
+        epochs: int,
+        kind: str = "spiking",
+        *,
+        target: float = 1.0,
+        halve_after: Sequence[int] = (),
+    ) -> Learned:
         """Return a network after some epochs, trained as far as it is not kept already.
 
         Parameters
@@ -143,18 +151,22 @@ class Study:
             How often each training image is shown.
         kind : {"spiking", "ReLU"}
             The network itself, or a ReLU network with its shape, initial weights and rate.
+        target : float, default=1.0
+            What the output of the right class is to send in a step.
+        halve_after : sequence of int, default=()
+            After these epochs the learning rate is halved.
         """
         epochs = self.epochs(epochs)
-        course = Course(self, net, epochs, kind)
+        course = Course(self, net, epochs, kind, target, halve_after)
         x, y = self.train
         total = epochs * len(x)
         with progress_bar(total, f"{kind} network, {epochs} epochs") as bar:
             bar.update(len(course.done) * len(x))
             while len(course.done) < epochs:
-                order = shuffled(len(x), self.seed, len(course.done))
+                order = shuffled(len(x), net.seed, len(course.done))
                 for start in range(0, len(x), BLOCK):
                     block = order[start : start + BLOCK]
-                    course.student.learn(x[block], y[block])
+                    course.learn(x[block], y[block])
                     bar.update(len(block))
                 course.keep_epoch()
         return course.learned()
@@ -170,18 +182,28 @@ class Course:
     ----------
     study : Study
         Data, and the folder for the files.
-    net, epochs, kind
+    net, epochs, kind, target, halve_after
         As for `Study.learned`.
     """
 
-    def __init__(self, study: Study, net: SpikingMLP, epochs: int, kind: str) -> None:
+    def __init__(
+        self,
+        study: Study,
+        net: SpikingMLP,
+        epochs: int,
+        kind: str,
+        target: float,
+        halve_after: Sequence[int],
+    ) -> None:
         x = study.train[0]
-        about = {
+        about: dict[str, Any] = {
             "definition": net.to_dict(),
             "kind": kind,
             "epochs": epochs,
             "dataset": study.data.name,
             "samples": len(x),
+            "target": target,
+            "halve_after": list(halve_after),
         }
         key = sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         self._study, self._about, self._name = study, about, key
@@ -192,6 +214,12 @@ class Course:
         start = load(self._file(len(self.done))) if self.done else STUDENTS[kind].newborn(net)
         self.student = STUDENTS[kind](start)
         self._before = self.student.operations
+        self._go_on()
+
+    def learn(self, x: NDArray[Any], y: NDArray[np.int64]) -> None:
+        """Learn from samples in order."""
+        targets = self._about["target"] * np.eye(self._study.data.n_classes)
+        self.student.learn(x, targets[y])
 
     def _file(self, epochs: int) -> Path:
         return self._study.folder / f"{self._name}-{epochs}.npz"
@@ -213,6 +241,14 @@ class Course:
         with whole_file(self._list) as file:
             file.write(json.dumps(self._about | {"done": self.done}, indent=1).encode())
         self._file(done - 1).unlink(missing_ok=True)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Halve the rate if it is time."""
+        if len(self.done) in self._about["halve_after"]:
+            now = self.student.checkpoint()
+            self.student = STUDENTS[self._about["kind"]](now.at_rate(now.net.learning_rate / 2))
+            self._before = self.student.operations
 
     def _error(self, x: NDArray[Any], y: NDArray[np.int64]) -> float:
         return error_percent(self.student.scores(x), y)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, load
+from spikebp_plugins import Simulator, SpikingMLP, load
 from spikebp_plugins.archive import read_archive, write_archive
 from spikebp_plugins.state import initial_state
 from tests.core.small_nets import (
@@ -474,3 +474,14 @@ def test_a_damaged_compressed_file_is_refused(file):
     data[start : start + 8] = b"\xff" * 8
     file.write_bytes(data)
     refusal(file)
+
+
+def test_another_rate_leaves_all_numbers_on_their_grid():
+    with Simulator(SpikingMLP((3, 4, 2), learning_rate=0.01, fraction_bits=20)) as sim:
+        sim.train(np.eye(3), [0, 1, 0])
+        before = sim.checkpoint()
+    after = before.at_rate(0.0025)
+    assert after.net == before.net.replace(learning_rate=0.0025, fraction_bits=20)
+    assert after.state is before.state
+    with pytest.raises(ValueError, match="learning_rate must be above"):
+        before.at_rate(1e-7)

@@ -8,7 +8,15 @@ import pytest
 from spikebp_plugins import Simulator, load_dataset
 from spikebp_plugins.datasets import error_percent, shuffled
 from spikebp_plugins.relu import train_relu
-from spikebp_plugins.reproduce import EXPERIMENTS, Study, ablations, convergence, mnist, study
+from spikebp_plugins.reproduce import (
+    EXPERIMENTS,
+    Study,
+    ablations,
+    beyond,
+    convergence,
+    mnist,
+    study,
+)
 from spikebp_plugins.reproduce.students import SpikingStudent
 from tests.core.test_cli import run, run_json
 
@@ -144,6 +152,32 @@ def test_the_last_early_guess_is_the_prediction(quick):
             assert row["test error, %"] == error_percent(scores, quick.data.y_test)
             assert row["operations per sample"] == pytest.approx(work.forward / work.samples)
     assert rows["margin 0.5"]["mean steps"] <= rows["margin 6"]["mean steps"] <= 10
+
+
+def test_a_halved_rate_is_that_of_another_definition(quick):
+    net = quick.net(12, 12, learning_rate=0.1, fraction_bits=20)
+    learned = quick.learned(net, 2, target=2.0, halve_after=(1,))
+    x, y = quick.data.x_train[:SAMPLES], quick.data.y_train[:SAMPLES]
+    checkpoint = Simulator(net).checkpoint()
+    for epoch, rate in enumerate((0.1, 0.05)):
+        with checkpoint.at_rate(rate).simulate() as sim:
+            order = shuffled(SAMPLES, 3, epoch)
+            sim.train(x[order], 2 * np.eye(10)[y[order]])
+            checkpoint = sim.checkpoint()
+    assert learned.net == net.replace(learning_rate=0.05, fraction_bits=20)
+    assert all(map(np.array_equal, learned.weights, checkpoint.state.weights))
+    assert sum(epoch.samples for epoch in learned.operations) == 2 * SAMPLES
+
+
+def test_beyond_trains_from_several_seeds(monkeypatch):
+    chosen = ("as in the paper", "rate halved, input 2")
+    monkeypatch.setattr(beyond, "VARIANTS", {name: beyond.VARIANTS[name] for name in chosen})
+    rows = reproduced("beyond")["rows"]
+    assert [row["variant"] for row in rows] == list(chosen)
+    for row in rows:
+        assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
+        assert len(row["each, %"]) == beyond.SEEDS
+        assert row["operations per sample"] > 0
 
 
 def test_an_unknown_experiment_is_refused():
