@@ -64,7 +64,7 @@ class ReluStudent:
 
     def __init__(self, start: Checkpoint) -> None:
         self._net = start.net
-        self._weights = list(start.state.weights)
+        self._weights = [np.array(matrix, np.float64) for matrix in start.state.weights]
 
     @staticmethod
     def newborn(net: SpikingMLP) -> Checkpoint:

@@ -80,9 +80,9 @@ class Learned:
         return self.checkpoint.net
 
     @property
-    def weights(self) -> tuple[NDArray[np.float64], ...]:
+    def weights(self) -> list[NDArray[np.float64]]:
         """What it has learned: matrices of shape (n_in, n_out)."""
-        return self.checkpoint.state.weights
+        return [np.array(matrix, np.float64) for matrix in self.checkpoint.state.weights]
 
 
 @dataclass(frozen=True, eq=False)

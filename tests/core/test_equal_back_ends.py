@@ -38,6 +38,7 @@ def test_the_script_of_an_experiment_repeats_it(experiment):
         assert line == (str((shown, shown)) if isinstance(shown, str) else "None")
 
 
+@pytest.mark.once
 def test_a_failure_prints_a_script(monkeypatch):
     install_faulty(monkeypatch)
 

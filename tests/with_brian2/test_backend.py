@@ -78,7 +78,11 @@ def test_golden_runs_are_repeated(name):
     golden.assert_repeated(name, "brian2:numpy")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=settings.default.max_examples // 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
 def test_numpy_equals_reference_on_random_experiments(experiment):
     assert_equals_reference(experiment, "brian2:numpy")

@@ -87,7 +87,8 @@ def test_mnist_is_learned_as_by_the_reference(name):
         pytest.skip("SPIKEBP_DATA names no folder with MNIST")
     data = load_dataset("mnist", raw=True)
     net = SpikingMLP((784, 200, 200, 10), input_scale=data.input_scale)
-    x, y = data.x_train[:200], data.y_train[:200]
+    n_samples = 200 if WHOLE else 60
+    x, y = data.x_train[:n_samples], data.y_train[:n_samples]
     with Simulator(net, name) as sim, Simulator(net, "reference") as ref:
         assert compare(sim.train(x, y, record=True), ref.train(x, y, record=True)) is None
 
