@@ -27,6 +27,15 @@ def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
         run(*arguments, *short)
 
 
+def test_the_code_of_the_paper_runs():
+    code = sections("docs/paper.md")["Beyond the paper"].replace("mnist", "digits")
+    names = {}
+    exec(code.replace("300, 300", "30"), names)
+    state, net = names["checkpoint"].state, names["checkpoint"].net
+    assert state.samples_seen == 20 * len(names["data"].x_train)
+    assert (net.learning_rate, net.fraction_bits) == (0.00125, 22)
+
+
 def test_links_between_pages_lead_somewhere():
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
     found = 0
