@@ -10,17 +10,17 @@ time per sample counts. One thread::
 import argparse
 import json
 
-import numpy as np
 from measuring import (
     Spiking,
     alternate,
     data_for_benchmark,
     hidden_sizes,
     network,
-    percent_wrong,
     print_rows,
     summary,
 )
+
+from spikebp_plugins.datasets import error_percent, shuffled
 
 NETWORKS = {
     "event, breadth": {"timing": "event", "arithmetic": "float32"},
@@ -38,7 +38,7 @@ def measure(data, hidden, n_steps, samples, block):
     }
 
     def learn(epoch):
-        order = np.random.RandomState([0, epoch]).permutation(len(data.x_train))[:samples]
+        order = shuffled(len(data.x_train), 0, epoch)[:samples]
         x, y = data.x_train[order], data.y_train[order]
         call = lambda _, competitor, part: competitor.train(x[part], y[part])  # noqa: E731
         return alternate(competitors, call, len(order), block)
@@ -46,7 +46,7 @@ def measure(data, hidden, n_steps, samples, block):
     learn(0)
     rows = summary(competitors, learn(1), OWN)
     for row, competitor in zip(rows, competitors.values(), strict=True):
-        row["test_error"] = percent_wrong(competitor.predict(data.x_test), data.y_test)
+        row["test_error"] = error_percent(competitor.predict(data.x_test), data.y_test)
     return rows
 
 

@@ -18,7 +18,6 @@ from measuring import (
     data_for_benchmark,
     hidden_sizes,
     network,
-    percent_wrong,
     print_rows,
     summary,
 )
@@ -26,6 +25,7 @@ from online_training import epoch_orders
 from rivals import one_thread, rivals
 
 from spikebp_plugins import Simulator
+from spikebp_plugins.datasets import error_percent
 
 
 def measure(data, hidden, n_steps, repeats, block, without):
@@ -48,7 +48,7 @@ def measure(data, hidden, n_steps, repeats, block, without):
             times[name] += values
     rows = summary(competitors, times, "own")
     for row, (name, competitor) in zip(rows, competitors.items(), strict=True):
-        row["test_error"] = percent_wrong(competitor.predict(inputs[name]), data.y_test)
+        row["test_error"] = error_percent(competitor.predict(inputs[name]), data.y_test)
     return {
         "layers": net.layer_sizes,
         "n_steps": n_steps,

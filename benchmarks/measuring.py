@@ -86,7 +86,3 @@ def print_rows(title, rows, own="spikebp"):
             f"| {row['competitor']} | {row['microseconds_per_sample']:.1f} | "
             f"{row['own_time_over_this']:.2f} | {error} |"
         )
-
-
-def percent_wrong(scores, y):
-    return 100 * float((np.asarray(scores).argmax(axis=1) != y).mean())

@@ -20,17 +20,18 @@ from measuring import (
     data_for_benchmark,
     hidden_sizes,
     network,
-    percent_wrong,
     print_rows,
     summary,
 )
 from rivals import one_thread, rivals
 
+from spikebp_plugins.datasets import error_percent, shuffled
+
 WIDTHS = (100, 200, 400, 800, 1600)
 
 
 def epoch_orders(n_samples, n_epochs=2):
-    return [np.random.RandomState([0, epoch]).permutation(n_samples) for epoch in range(n_epochs)]
+    return [shuffled(n_samples, 0, epoch) for epoch in range(n_epochs)]
 
 
 def measure(data, hidden, n_steps, samples, block, without):
@@ -60,7 +61,7 @@ def measure(data, hidden, n_steps, samples, block, without):
     for row, (name, competitor) in zip(rows, competitors.items(), strict=True):
         x_test = data.x_test if name == "own" else data.x_test * np.float32(data.input_scale)
         scores = competitor.predict(competitor.prepare(x_test))
-        row["test_error"] = percent_wrong(scores, data.y_test)
+        row["test_error"] = error_percent(scores, data.y_test)
     per_sample = {key: value / n_samples for key, value in operations.to_dict().items()}
     return {"layers": net.layer_sizes, "n_steps": n_steps, "rows": rows, "operations": per_sample}
 
@@ -82,7 +83,7 @@ def learning_curve(data, hidden, n_steps, samples, points, without):
             begin = time.perf_counter()
             competitor.train(x[part], data.y_train[order][part])
             seconds += time.perf_counter() - begin
-            curve.append((seconds, percent_wrong(competitor.predict(x_test), data.y_test)))
+            curve.append((seconds, error_percent(competitor.predict(x_test), data.y_test)))
         curves[competitor.name] = curve
     return curves
 

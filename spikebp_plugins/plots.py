@@ -51,12 +51,14 @@ def save_learning_picture(
     ValueError
         If matplotlib does not know the format.
     """
-    figure = _new_figure(11, 6.5)
-    left, right = figure.subfigures(1, 2)
-    plot_learning_curves(left.subplots(), errors)
-    plot_raster(right, trace)
-    right.axes[0].set_title(title)
-    figure.savefig(path, dpi=150)
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subfigures(1, 2)
+        plot_learning_curves(left.subplots(), errors)
+        plot_raster(right, trace)
+        right.axes[0].set_title(title)
+
+    save_picture(path, draw, size=(11, 6.5))
 
 
 def save_comparison_picture(
@@ -82,16 +84,22 @@ def save_comparison_picture(
     ValueError
         If matplotlib does not know the format.
     """
-    figure = _new_figure(4 * len(traces), 6.5)
-    figure.suptitle(title)
-    parts = figure.subfigures(1, len(traces), squeeze=False)[0]
-    for part, (name, trace) in zip(parts, traces.items(), strict=True):
-        plot_raster(part, trace, sample)
-        part.axes[0].set_title(name)
-    figure.savefig(path, dpi=150)
+
+    def draw(figure: Figure) -> None:
+        parts = figure.subfigures(1, len(traces), squeeze=False)[0]
+        for part, (name, trace) in zip(parts, traces.items(), strict=True):
+            plot_raster(part, trace, sample)
+            part.axes[0].set_title(name)
+
+    save_picture(path, draw, title, size=(4 * len(traces), 6.5))
 
 
-def save_picture(path: PathLike, draw: Callable[[Figure], None], title: str) -> None:
+def save_picture(
+    path: PathLike,
+    draw: Callable[[Figure], None],
+    title: str | None = None,
+    size: tuple[float, float] = (8.0, 6.0),
+) -> None:
     """Draw with a function.
 
     Parameters
@@ -100,8 +108,10 @@ def save_picture(path: PathLike, draw: Callable[[Figure], None], title: str) -> 
         The file, whose ending says the format.
     draw : callable
         Draws on the figure that it is given.
-    title : str
+    title : str or None, default=None
         What the picture shows.
+    size : tuple of float, default=(8.0, 6.0)
+        Width and height in inches.
 
     Raises
     ------
@@ -110,20 +120,23 @@ def save_picture(path: PathLike, draw: Callable[[Figure], None], title: str) -> 
     ValueError
         If matplotlib does not know the format.
     """
-    figure = _new_figure(8, 6)
-    figure.suptitle(title)
-    draw(figure)
-    figure.savefig(path, dpi=150)
-
-
-def _new_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
             'pictures need matplotlib: pip install "spikebp-plugins[plot]"'
         ) from error
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
+    if title is not None:
+        figure.suptitle(title)
+    draw(figure)
+    figure.savefig(path, dpi=150)
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Give each row of a horizontal plot a name, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
 
 
 def plot_learning_curves(axes: Axes, errors: Mapping[str, Sequence[float]]) -> None:

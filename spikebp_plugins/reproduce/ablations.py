@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from spikebp_plugins.plots import name_rows
 from spikebp_plugins.reproduce.study import Report, Study
 
 if TYPE_CHECKING:
@@ -59,15 +60,13 @@ def run(study: Study) -> Report:
         axes.barh(places, [row["test error, %"] for row in rows], label="measured", height=0.6)
         known = [i for i in places if rows[i]["authors, %"] is not None]
         axes.plot([rows[i]["authors, %"] for i in known], known, "k|", ms=14, label="authors")
-        axes.set_yticks(list(places), names)
-        axes.invert_yaxis()
+        name_rows(axes, names)
         axes.set_xscale("log")
         axes.set_xlabel(f"test error after {epochs} epochs, %")
         axes.legend()
 
-    words = "-".join(map(str, HIDDEN_LAYERS))
     return Report(
-        title=f"{study.data.name}, {words}, {epochs} epochs, seed {study.seed}",
+        title=study.title(HIDDEN_LAYERS, f", {epochs} epochs, seed {study.seed}"),
         rows=rows,
         notes=["With backward potentials zeroed at each sample small errors are never sent."],
         draw=draw,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from spikebp_plugins.plots import name_rows
 from spikebp_plugins.reproduce.study import Learned, Report, Study
 
 if TYPE_CHECKING:
@@ -74,14 +75,12 @@ def run(study: Study) -> Report:
             axes.plot(row["each, %"], [i] * len(row["each, %"]), "o", color="C0")
             axes.plot(row["test error, %"], i, "k|", ms=14)
         axes.axvline(PAPERS_RELU, color="black", lw=1, ls=":", label="the paper's ReLU network")
-        axes.set_yticks(range(len(rows)), [row["variant"] for row in rows])
-        axes.invert_yaxis()
+        name_rows(axes, [row["variant"] for row in rows])
         axes.set_xlabel(f"test error after {epochs} epochs, %")
         axes.legend()
 
-    words = "-".join(map(str, HIDDEN_LAYERS))
     return Report(
-        title=f"{study.data.name}, {words}, T = 10, {epochs} epochs, {SEEDS} seeds",
+        title=study.title(HIDDEN_LAYERS, f", T = 10, {epochs} epochs, {SEEDS} seeds"),
         rows=rows,
         notes=[f"The paper's ReLU network of this shape has a test error of {PAPERS_RELU} %."],
         draw=draw,

@@ -65,9 +65,8 @@ def run(study: Study) -> Report:
         axes.set_xlabel("T")
         axes.legend()
 
-    words = "-".join(map(str, HIDDEN_LAYERS))
     return Report(
-        title=f"{study.data.name}, {words}: spiking against ReLU as T grows",
+        title=study.title(HIDDEN_LAYERS, ": spiking against ReLU as T grows"),
         rows=rows,
         notes=[shown_as_relu, falling],
         draw=draw,

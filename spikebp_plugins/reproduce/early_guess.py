@@ -58,9 +58,8 @@ def run(study: Study) -> Report:
         axes.set_ylabel("test error, %")
         axes.legend()
 
-    words = "-".join(map(str, HIDDEN_LAYERS))
     return Report(
-        title=f"{study.data.name}, {words}: guesses before the last step",
+        title=study.title(HIDDEN_LAYERS, ": guesses before the last step"),
         rows=rows,
         notes=[f"A dense network of this shape does {dense:,} multiply-adds; spikes only add."],
         draw=draw,

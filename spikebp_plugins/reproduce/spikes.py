@@ -42,9 +42,8 @@ def run(study: Study) -> Report:
         axes.set_ylabel("synaptic operations per training sample")
         axes.legend()
 
-    words = "-".join(map(str, HIDDEN_LAYERS))
     return Report(
-        title=f"{study.data.name}, {words}: work per training sample",
+        title=study.title(HIDDEN_LAYERS, ": work per training sample"),
         rows=rows,
         notes=[f"A dense network of this shape does {dense:,.0f} multiply-adds for each."],
         draw=draw,

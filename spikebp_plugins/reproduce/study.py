@@ -18,7 +18,7 @@ from spikebp_plugins.datasets import Dataset, error_percent, shuffled
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.operations import Operations
 from spikebp_plugins.progress import progress_bar
-from spikebp_plugins.reproduce.students import STUDENTS
+from spikebp_plugins.reproduce.learners import LEARNERS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,6 +112,10 @@ class Study:
         fields = {"input_scale": data.input_scale, "seed": self.seed} | changes
         return SpikingMLP((data.x_train.shape[1], *hidden, data.n_classes), **fields)
 
+    def title(self, hidden: Sequence[int], text: str) -> str:
+        """Return the title of a table: data, sizes of hidden layers, and what was done."""
+        return f"{self.data.name}, {'-'.join(map(str, hidden))}{text}"
+
     @property
     def is_the_papers(self) -> bool:
         """Whether the data are those that the authors give figures for."""
@@ -157,22 +161,22 @@ class Study:
             After these epochs the learning rate is halved.
         """
         epochs = self.epochs(epochs)
-        course = Course(self, net, epochs, kind, target, halve_after)
+        training = Training(self, net, epochs, kind, target, halve_after)
         x, y = self.train
         total = epochs * len(x)
         with progress_bar(total, f"{kind} network, {epochs} epochs") as bar:
-            bar.update(len(course.done) * len(x))
-            while len(course.done) < epochs:
-                order = shuffled(len(x), net.seed, len(course.done))
+            bar.update(len(training.done) * len(x))
+            while len(training.done) < epochs:
+                order = shuffled(len(x), net.seed, len(training.done))
                 for start in range(0, len(x), BLOCK):
                     block = order[start : start + BLOCK]
-                    course.learn(x[block], y[block])
+                    training.learn(x[block], y[block])
                     bar.update(len(block))
-                course.keep_epoch()
-        return course.learned()
+                training.keep_epoch()
+        return training.learned()
 
 
-class Course:
+class Training:
     """A network on its way through the epochs, and the files that say how far it has come.
 
     After each epoch its checkpoint is written, then the list of epochs, which names it; an
@@ -211,24 +215,28 @@ class Course:
         self.done: list[dict[str, Any]] = []
         if self._list.exists():
             self.done = json.loads(self._list.read_text("utf-8"))["done"]
-        start = load(self._file(len(self.done))) if self.done else STUDENTS[kind].newborn(net)
-        self.student = STUDENTS[kind](start)
-        self._before = self.student.operations
-        self._go_on()
+        start = (
+            load(self._file(len(self.done)))
+            if self.done
+            else LEARNERS[kind].initial_checkpoint(net)
+        )
+        self.learner = LEARNERS[kind](start)
+        self._before = self.learner.operations
+        self._halve_rate_if_due()
 
     def learn(self, x: NDArray[Any], y: NDArray[np.int64]) -> None:
         """Learn from samples in order."""
         targets = self._about["target"] * np.eye(self._study.data.n_classes)
-        self.student.learn(x, targets[y])
+        self.learner.learn(x, targets[y])
 
     def _file(self, epochs: int) -> Path:
         return self._study.folder / f"{self._name}-{epochs}.npz"
 
     def keep_epoch(self) -> None:
         """Note what the last epoch came to."""
-        learned = self.student.operations - self._before
+        learned = self.learner.operations - self._before
         done = len(self.done) + 1
-        self.student.checkpoint().save(self._file(done))
+        self.learner.checkpoint().save(self._file(done))
         is_last = done == self._about["epochs"]
         self.done.append(
             {
@@ -237,26 +245,25 @@ class Course:
                 "operations": learned.to_dict(),
             }
         )
-        self._before = self.student.operations
+        self._before = self.learner.operations
         with whole_file(self._list) as file:
             file.write(json.dumps(self._about | {"done": self.done}, indent=1).encode())
         self._file(done - 1).unlink(missing_ok=True)
-        self._go_on()
+        self._halve_rate_if_due()
 
-    def _go_on(self) -> None:
-        """Halve the rate if it is time."""
+    def _halve_rate_if_due(self) -> None:
         if len(self.done) in self._about["halve_after"]:
-            now = self.student.checkpoint()
-            self.student = STUDENTS[self._about["kind"]](now.at_rate(now.net.learning_rate / 2))
-            self._before = self.student.operations
+            now = self.learner.checkpoint()
+            self.learner = LEARNERS[self._about["kind"]](now.at_rate(now.net.learning_rate / 2))
+            self._before = self.learner.operations
 
     def _error(self, x: NDArray[Any], y: NDArray[np.int64]) -> float:
-        return error_percent(self.student.scores(x), y)
+        return error_percent(self.learner.scores(x), y)
 
     def learned(self) -> Learned:
         """Return what has been learned in all epochs."""
         return Learned(
-            checkpoint=self.student.checkpoint(),
+            checkpoint=self.learner.checkpoint(),
             test_errors=[epoch["test_error"] for epoch in self.done],
             train_error=self.done[-1]["train_error"],
             operations=[Operations(**epoch["operations"]) for epoch in self.done],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, load_dataset
+from spikebp_plugins.cli.reproduce import NAMES
 from spikebp_plugins.datasets import error_percent, shuffled
 from spikebp_plugins.relu import train_relu
 from spikebp_plugins.reproduce import (
@@ -17,7 +18,7 @@ from spikebp_plugins.reproduce import (
     mnist,
     study,
 )
-from spikebp_plugins.reproduce.students import SpikingStudent
+from spikebp_plugins.reproduce.learners import SpikingLearner
 from tests.core.test_cli import run, run_json
 
 SAMPLES = 120
@@ -79,15 +80,15 @@ def test_an_interrupted_network_goes_on(quick, folder, monkeypatch, kind):
     whole = quick.learned(net, 2, kind)
     for file in folder.iterdir():
         file.unlink()
-    course = study.Course.keep_epoch
+    training = study.Training.keep_epoch
 
     def interrupted(self):
         if self.done:
             raise KeyboardInterrupt
-        course(self)
+        training(self)
 
     with monkeypatch.context() as patch:
-        patch.setattr(study.Course, "keep_epoch", interrupted)
+        patch.setattr(study.Training, "keep_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             quick.learned(net, 2, kind)
     assert len(list(folder.iterdir())) == 2
@@ -101,7 +102,7 @@ def test_an_interrupted_network_goes_on(quick, folder, monkeypatch, kind):
 
 def test_what_is_kept_is_not_learned_again(monkeypatch):
     first = reproduced("spikes")
-    monkeypatch.setattr(SpikingStudent, "learn", None)
+    monkeypatch.setattr(SpikingLearner, "learn", None)
     assert reproduced("spikes") == first
 
 
@@ -178,6 +179,10 @@ def test_beyond_trains_from_several_seeds(monkeypatch):
         assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
         assert len(row["each, %"]) == beyond.SEEDS
         assert row["operations per sample"] > 0
+
+
+def test_every_experiment_is_named_in_the_help():
+    assert tuple(EXPERIMENTS) == NAMES
 
 
 def test_an_unknown_experiment_is_refused():

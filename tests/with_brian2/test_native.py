@@ -24,7 +24,7 @@ from brian2 import (
 )
 
 from spikebp_brian2 import SpikingMLPGroup
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
 from tests.with_brian2.experiment import N_SAMPLES, NET, Experiment
 
 DT = 0.1 * ms
@@ -536,3 +536,9 @@ def test_a_network_without_input_or_target_runs_and_learns_nothing(experiment):
     Network(mlp).run(2 * SAMPLE)
     assert mlp.checkpoint().state.samples_seen == 0
     assert mlp.operations.samples == 2
+
+
+def test_event_timing_is_refused():
+    net = NET.replace(timing="event", arithmetic="float32")
+    with pytest.raises(UnsupportedError, match="it knows timing='immediate', not timing='event'"):
+        SpikingMLPGroup(net)

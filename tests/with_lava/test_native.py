@@ -374,6 +374,13 @@ class TestMisuse:
                 "hierarchical",
                 "fixed_pt computes with integers",
             ),
+            (
+                {"arithmetic": "float32", "timing": "event"},
+                {},
+                "floating_pt",
+                "leaf",
+                "it knows timing='immediate', not timing='event'",
+            ),
         ],
     )
     def test_what_is_not_supported_is_refused_before_it_starts(

@@ -17,7 +17,7 @@ from spikebp_plugins.state import initial_state
 Array = NDArray[Any]
 
 
-class SpikingStudent:
+class SpikingLearner:
     """The network of a definition.
 
     Parameters
@@ -30,7 +30,7 @@ class SpikingStudent:
         self._sim = Simulator.from_checkpoint(start)
 
     @staticmethod
-    def newborn(net: SpikingMLP) -> Checkpoint:
+    def initial_checkpoint(net: SpikingMLP) -> Checkpoint:
         """Return where a new network starts from."""
         return Checkpoint(net, initial_state(net))
 
@@ -53,7 +53,7 @@ class SpikingStudent:
         return self._sim.checkpoint()
 
 
-class ReluStudent:
+class ReluLearner:
     """A ReLU network with the shape, initial weights and rate of a definition.
 
     Its weights are kept in a checkpoint of that definition in double precision.
@@ -67,7 +67,7 @@ class ReluStudent:
         self._weights = [np.array(matrix, np.float64) for matrix in start.state.weights]
 
     @staticmethod
-    def newborn(net: SpikingMLP) -> Checkpoint:
+    def initial_checkpoint(net: SpikingMLP) -> Checkpoint:
         """Return where a new network starts from."""
         same = net.replace(arithmetic="float64", timing="immediate")
         return Checkpoint(same, initial_state(same))
@@ -87,7 +87,7 @@ class ReluStudent:
 
 
 #: The kinds by name.
-STUDENTS: Final[dict[str, type[SpikingStudent] | type[ReluStudent]]] = {
-    "spiking": SpikingStudent,
-    "ReLU": ReluStudent,
+LEARNERS: Final[dict[str, type[SpikingLearner] | type[ReluLearner]]] = {
+    "spiking": SpikingLearner,
+    "ReLU": ReluLearner,
 }
