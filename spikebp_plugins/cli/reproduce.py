@@ -55,6 +55,8 @@ def reproduce(
         print_table(report.title, columns, rows)
         for note in report.notes:
             typer.echo(note)
+        if quick:
+            typer.echo("This was --quick; the authors' figures are those of the whole experiment.")
     if output is not None:
         from spikebp_plugins.plots import save_picture
 
@@ -68,5 +70,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        size = abs(value)
+        return f"{value:,.0f}" if size >= 1000 else f"{value:.2f}" if size >= 1 else f"{value:.3g}"
     return str(value)
