@@ -1,9 +1,10 @@
 """Make the table of features by back ends that the README and docs/conformance.md show.
 
 ``python docs/conformance_table.py`` writes it anew from docs/conformance.json, which holds what
-the last runs of the suite found. Names of back ends run the suite against these first, for
-example ``python docs/conformance_table.py compiled brian2:numpy``; ``--all`` takes all that stand
-in the table, for which the compiled targets of Brian2 need about an hour.
+the last runs of the suite found. Names of back ends first run against these what the suite asks
+now and was not asked then, for example ``python docs/conformance_table.py compiled brian2:numpy``;
+``--all`` takes all that stand in the table, and ``--anew`` asks everything again, for which the
+compiled targets of Brian2 need about an hour.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from spikebp_plugins.comparison import all_backends
-from spikebp_plugins.conformance import CASES, Table
+from spikebp_plugins.conformance import CASES, Case, Table
 from spikebp_plugins.conformance.__main__ import run_table
 from spikebp_plugins.conformance.checks import CHECKS
 
@@ -38,13 +39,23 @@ OTHER_FORMS = (
 PACKAGES = ("numpy", "numba", "brian2", "lava-nc")
 
 
-def suite_digest() -> str:
-    """Return what changes whenever the suite asks for something else."""
-    asked: list[Any] = [check.__name__ for check in CHECKS]
-    for case in CASES:
-        makers = case.inputs.__name__, case.targets.__name__
-        asked.append((case.feature, repr(case.net), *makers, case.weight_scale, case.weight_bits))
+def digest_of(case: Case) -> str:
+    """Return what changes whenever the suite asks for something else in a case."""
+    asked = (
+        *(check.__name__ for check in CHECKS),
+        repr(case.net),
+        case.inputs.__name__,
+        case.targets.__name__,
+        case.weight_scale,
+        case.weight_bits,
+    )
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
+
+
+def stale(column: dict[str, Any]) -> list[Case]:
+    """Return the cases that a column does not know as they are now."""
+    known = column["asked"]
+    return [case for case in CASES if known.get(case.feature) != digest_of(case)]
 
 
 def environment() -> str:
@@ -64,16 +75,23 @@ def kept() -> dict[str, Any]:
     return found
 
 
-def run(backends: list[str]) -> bool:
+def run(backends: list[str], anew: bool) -> bool:
     """Run the suite, one back end after the other, and keep what it finds; False if one failed."""
     good = True
     for name in backends:
-        table = run_table([name])
-        cells = table.to_dict()[name]
-        column = {"suite": suite_digest(), "environment": environment(), "cells": cells}
-        found = kept() | {name: column}
-        KEPT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8")
-        good = good and not table.failed
+        before = None if anew else kept().get(name)
+        column = before or {"asked": {}, "cells": {}}
+        if cases := stale(column):
+            table = run_table([name], cases)
+            cells = column["cells"] | table.to_dict()[name]
+            column = {
+                "asked": {case.feature: digest_of(case) for case in CASES},
+                "cells": {case.feature: cells[case.feature] for case in CASES},
+                "environment": environment(),
+            }
+            found = kept() | {name: column}
+            KEPT.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", "utf-8")
+            good = good and not table.failed
     return good
 
 
@@ -106,9 +124,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("backends", nargs="*", metavar="NAME", help="run the suite against it")
     parser.add_argument("--all", action="store_true", help="run it against all back ends")
+    parser.add_argument("--anew", action="store_true", help="also what it was asked before")
     options = parser.parse_args()
     names = [*all_backends(), *OTHER_FORMS] if options.all else options.backends
-    good = run(names)
+    good = run(names, options.anew)
     for page in (ROOT / "README.md", ROOT / "docs" / "conformance.md"):
         page.write_text(written(page.read_text("utf-8")), "utf-8")
     return int(not good)

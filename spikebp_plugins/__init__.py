@@ -5,7 +5,7 @@ arXiv:1602.08323).
 """
 
 from spikebp_plugins.backends import Backend, UnsupportedError, available_backends
-from spikebp_plugins.checkpoint import Checkpoint, load
+from spikebp_plugins.checkpoint import Checkpoint, averaged, load
 from spikebp_plugins.datasets import Dataset, load_dataset
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.operations import Operations
@@ -30,6 +30,7 @@ __all__ = [
     "Trace",
     "UnsupportedError",
     "available_backends",
+    "averaged",
     "compare",
     "incremental_dot_product",
     "incremental_outer_product",

@@ -1,10 +1,11 @@
 """The numbers a network computes with: a fixed-point grid, or floating point.
 
-Each kind of arithmetic offers the four operations that the step rules need, on NumPy arrays of
-real values: rounding what enters, checking the range, adding spikes through weights, and
-subtracting a scaled outer product. On the grid all four are exact, whatever the size of the
-numbers: a sum of doubles is exact while every partial sum stays below :math:`2^{53}` grid units,
-and where that is not certain beforehand the operation is done with Python's integers.
+Each kind of arithmetic offers the operations that the step rules need, on NumPy arrays of real
+values: rounding what enters, checking the range, adding spikes through weights, and subtracting a
+scaled outer product, or one of factors that were scaled and rounded before. On the grid they are
+exact, whatever the size of the numbers: a sum of doubles is exact while every partial sum stays
+below :math:`2^{53}` grid units, and where that is not certain beforehand the operation is done
+with Python's integers.
 """
 
 from __future__ import annotations
@@ -77,12 +78,30 @@ class FixedPoint:
 
     def descend(self, weights: Reals, counts: Integers, errors: Integers, layer: int) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``."""
-        largest = _largest(counts) * _largest(errors) * self.rate_units
-        if largest < LIMIT / 2:
-            rate = math.ldexp(self.rate_units, -self.fraction_bits)
-            changed = weights - rate * np.outer(counts, errors)
+        return self._descend(weights, self.rate_units, counts, errors, layer)
+
+    def smoothed(self, drive: Reals) -> NDArray[Any]:
+        """Return ``rate * drive`` in grid units, rounded to whole ones, ties to even."""
+        bits, one = self.fraction_bits, 2**self.fraction_bits
+        product = self.rate_units * self._to_python(drive)
+        is_odd = (product >> bits) & 1
+        rounded: NDArray[Any] = (product + (one // 2 - 1) + is_odd) >> bits
+        return rounded
+
+    def descend_smoothed(
+        self, weights: Reals, smoothed: NDArray[Any], errors: Integers, layer: int
+    ) -> Reals:
+        """Return ``weights - outer(smoothed, errors)`` for what :meth:`smoothed` returned."""
+        return self._descend(weights, 1, smoothed, errors, layer)
+
+    def _descend(
+        self, weights: Reals, rate_units: int, factors: NDArray[Any], errors: Integers, layer: int
+    ) -> Reals:
+        if _largest(factors) * _largest(errors) * rate_units < LIMIT / 2:
+            rate = math.ldexp(rate_units, -self.fraction_bits)
+            changed = weights - rate * np.outer(factors.astype(np.float64), errors)
         else:
-            change = self.rate_units * np.outer(counts.astype(object), errors.astype(object))
+            change = rate_units * np.outer(factors.astype(object), errors.astype(object))
             changed = self._from_units(self._to_python(weights) - change)
         return self.check(changed, "weight", layer)
 
@@ -148,6 +167,16 @@ class FloatingPoint:
         """Return ``weights - rate * outer(counts, errors)``."""
         product = np.outer(counts.astype(self.dtype), errors.astype(self.dtype))
         return self.check(weights - self.dtype.type(self.rate) * product, "weight", layer)
+
+    def smoothed(self, drive: Reals) -> Reals:
+        """Return ``rate * drive``."""
+        return self.dtype.type(self.rate) * drive
+
+    def descend_smoothed(
+        self, weights: Reals, smoothed: Reals, errors: Integers, layer: int
+    ) -> Reals:
+        """Return ``weights - outer(smoothed, errors)``."""
+        return self.check(weights - np.outer(smoothed, errors.astype(self.dtype)), "weight", layer)
 
     def encode(self, values: Reals) -> Reals:
         """Return values as they are stored in a file."""

@@ -18,6 +18,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "timing": ("immediate", "event"),
     "input_coding": ("values", "spikes"),
     "update": ("fractional", "outer"),
+    "presynaptic": ("counts", "drive"),
     "spikes": ("graded", "binary"),
     "arithmetic": ("fixed", "float64", "float32"),
     "backward_init": ("carry", "zero", "uniform"),
@@ -29,9 +30,14 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 EVENT_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "arithmetic": ("float64", "float32"),
     "spikes": ("graded",),
+    "presynaptic": ("counts",),
     "event_order": ("breadth", "depth"),
 }
 EVENT_FIELDS: Final[dict[str, object]] = {"event_order": "breadth", "hold_error": True}
+
+#: Fields that a description leaves out where they have these values, so that the files of networks
+#: that do not use them stay what they were before there were such fields.
+LEFT_OUT: Final[dict[str, object]] = {"presynaptic": "counts"}
 
 #: ``fraction_bits=None`` takes the smallest of these for which the rate is exact enough.
 AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
@@ -85,6 +91,10 @@ class SpikingMLP:
         Layer 0 quantizes ``x * input_scale``: ``1/255`` for 8-bit pixels.
     update : {"fractional", "outer"}, default="fractional"
         Weights change at every step, or once at the end of a sample.
+    presynaptic : {"counts", "drive"}, default="counts"
+        What an error teaches with: the spikes that a unit has sent in this sample, or its summed
+        drive, rectified above the input, as if it could send parts of a spike (the paper's
+        smoothed gradients).
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
     arithmetic : {"fixed", "float64", "float32"}, default="fixed"
@@ -123,6 +133,7 @@ class SpikingMLP:
     input_coding: str = "values"
     input_scale: float = 1.0
     update: str = "fractional"
+    presynaptic: str = "counts"
     spikes: str = "graded"
     arithmetic: str = "fixed"
     fraction_bits: int | None = None
@@ -313,11 +324,18 @@ class SpikingMLP:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain Python values that JSON can hold.
 
-        Fields that the timing does not have are left out.
+        Fields that the timing does not have are left out, and so is `presynaptic` where it is
+        "counts".
         """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        absent = dict(LEFT_OUT)
         if self.timing != "event":
-            values = {name: value for name, value in values.items() if name not in EVENT_FIELDS}
+            absent |= dict.fromkeys(EVENT_FIELDS)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {
+            name: value
+            for name, value in values.items()
+            if name not in absent or value != absent[name]
+        }
         return values | {"layer_sizes": list(self.layer_sizes)}
 
     @classmethod

@@ -173,7 +173,7 @@ def step(
     # 5. The weights learn, now or at the end of the sample.
     learning = learning._replace(backward_potentials=tuple(psi[1:]))
     if net.update == "fractional":
-        learning = _descend(net, learning, sample.c, e)
+        learning = _descend(net, learning, sample, e)
     else:
         E = (None, *(sample.E[l] + e[l] for l in range(1, L + 1)))
         sample = sample._replace(E=E)
@@ -183,16 +183,28 @@ def step(
 def close_training(net: SpikingMLP, learning: LearningState, sample: SampleState) -> LearningState:
     """Return the state after a training sample: the outer update, and one more sample seen."""
     if net.update == "outer":
-        learning = _descend(net, learning, sample.c, sample.E)
+        learning = _descend(net, learning, sample, sample.E)
     return learning._replace(samples_seen=learning.samples_seen + 1)
 
 
+def presynaptic(net: SpikingMLP, sample: SampleState) -> Layers:
+    """Return what layers 0..L-1 teach with: their counts, or the rate times their drive."""
+    if net.presynaptic == "counts":
+        return sample.c
+    number = arithmetic_of(net)
+    s_0 = number.check(sample.phi[0] + sample.c[0].astype(number.dtype), "summed input", 0)
+    rectified_drive = (np.maximum(s_l, 0) for s_l in sample.s[1:-1])
+    return tuple(number.smoothed(s_l) for s_l in (s_0, *rectified_drive))
+
+
 def _descend(
-    net: SpikingMLP, learning: LearningState, c: Sequence[Integers], e: Sequence[Any]
+    net: SpikingMLP, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> LearningState:
     number = arithmetic_of(net)
+    descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
     W: Layers = (None, *learning.weights)
-    descended = (number.descend(W[l], c[l - 1], e[l], l) for l in range(1, net.n_layers + 1))
+    a = presynaptic(net, sample)
+    descended = (descend(W[l], a[l - 1], e[l], l) for l in range(1, net.n_layers + 1))
     return learning._replace(weights=tuple(descended))
 
 
@@ -226,18 +238,18 @@ def run_sample(
         steps.append(sent)
         step_scores[t] = sample.s[-1].astype(np.float64) / (t + 1)
         if sent.e is not None and net.update == "fractional":
-            updates += weights_changed(sample.c, sent.e)
+            updates += weights_changed(net, sample, sent.e)
     if training:
         learning = close_training(net, learning, sample)
         if net.update == "outer":
-            updates = weights_changed(sample.c, sample.E)
+            updates = weights_changed(net, sample, sample.E)
     operations = _operations(net, steps, updates, training)
     return learning, SampleRecord(steps, step_scores, operations)
 
 
-def weights_changed(c: Sequence[Integers], e: Sequence[Any]) -> int:
-    """Return how many weights an update changes: those with a count below and an error above."""
-    pairs = zip(c, e[1:], strict=True)
+def weights_changed(net: SpikingMLP, sample: SampleState, e: Sequence[Any]) -> int:
+    """Return how many weights an update changes: of units that teach, to units with an error."""
+    pairs = zip(presynaptic(net, sample), e[1:], strict=True)
     return sum(int(np.count_nonzero(a)) * int(np.count_nonzero(b)) for a, b in pairs)
 
 

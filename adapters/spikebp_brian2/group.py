@@ -58,6 +58,7 @@ VALUES: Final = frozenset(
     {
         "potential",
         "drive",
+        "teaching",
         "summed_drive",
         "backward_potential",
         "target_potential",

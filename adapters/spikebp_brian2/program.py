@@ -20,6 +20,7 @@ STRUCTURE: Final = (
     "timing",
     "input_coding",
     "update",
+    "presynaptic",
     "arithmetic",
     "backward_init",
     "feedback",

@@ -74,6 +74,12 @@ weights_changed : 1            # changes of weights that start here
 weight_travel : 1              # their magnitudes, summed in this run
 """
 
+#: The same with presynaptic="drive".
+TEACHING_EQUATIONS: Final = """
+teaching : 1                   # the rate times the summed drive: what an error teaches with
+update_rate : 1 (shared, constant)
+"""
+
 #: Of the layers that synapses lead to.
 ERROR_EQUATIONS: Final = """
 drive : 1                      # what has arrived in this step
@@ -110,10 +116,10 @@ received_target : 1            # what has arrived since the last step
 target_potential : 1
 """
 
-SYNAPSES_EQUATIONS: Final = """
-weight : 1
-update_rate : 1 (shared, constant)
-"""
+SYNAPSES_EQUATIONS: Final = "weight : 1\n"
+
+#: With presynaptic="counts".
+RATE_EQUATION: Final = "update_rate : 1 (shared, constant)\n"
 
 
 def layer_equations(net: SpikingMLP, l: int) -> str:
@@ -122,6 +128,8 @@ def layer_equations(net: SpikingMLP, l: int) -> str:
     parts = [SCHEDULE_LINKS, CONSTANTS, SPIKE_EQUATIONS]
     parts.append(INPUT_EQUATIONS if l == 0 else ERROR_EQUATIONS)
     parts.append(OUTPUT_EQUATIONS if l == L else COUNT_EQUATIONS)
+    if l < L and net.presynaptic == "drive":
+        parts.append(TEACHING_EQUATIONS)
     if l == 0 and net.input_coding == "spikes":
         parts.append(GIVEN_SPIKES_EQUATION)
     if 0 < l < L:
@@ -157,8 +165,9 @@ def layer_events(net: SpikingMLP, l: int) -> dict[str, str]:
 
 def synapses_equations(net: SpikingMLP, l: int) -> str:
     """Return the equations of the synapses that lead into layer l."""
+    rate = RATE_EQUATION if net.presynaptic == "counts" else ""
     backward = l > 1 and net.feedback == "random"
-    return SYNAPSES_EQUATIONS + ("backward_weight : 1 (constant)\n" if backward else "")
+    return SYNAPSES_EQUATIONS + rate + ("backward_weight : 1 (constant)\n" if backward else "")
 
 
 def schedule_code(label: str | None, by_label: bool) -> str:
@@ -199,7 +208,7 @@ def input_code(net: SpikingMLP) -> str:
     else:
         fire = f"""
         potential = int(not opens_sample)*potential \
-            + int(is_step)*{_entering(net, "input_scale*(input_value + received_input)")}
+            + int(is_step)*{_on_grid(net, "input_scale*(input_value + received_input)")}
         overflows += outside(potential, value_limit)
         spike_count = int(is_step)*signed_spikes(potential, binary)
         potential -= spike_count"""
@@ -207,6 +216,7 @@ def input_code(net: SpikingMLP) -> str:
         {fire}
         received_input = int(not is_step)*received_input
         {_COUNT}
+        {_teach(net, "(potential + input_count)")}
         {_SENT}
         """
 
@@ -220,7 +230,7 @@ def forward_code(net: SpikingMLP, l: int) -> str:
         drive = 0
         spike_count = int(is_step)*rectified_spikes(potential, binary)
         potential -= spike_count
-        {"" if l == net.n_layers else _COUNT}
+        {"" if l == net.n_layers else _COUNT + _teach(net, "larger(summed_drive, 0)")}
         {_SENT}
         """
 
@@ -229,7 +239,7 @@ def target_code(net: SpikingMLP, value: str | None, by_label: bool) -> str:
     """Return the code of the output that follows its `forward_code`: rule 3."""
     if by_label:
         value = "int(i == label)"
-    entering = _entering(net, "target_value + received_target")
+    entering = _on_grid(net, "target_value + received_target")
     return f"""
         {"" if value is None else f"target_value = {value}"}
         target_potential = int(not opens_sample)*target_potential + int(has_target)*{entering}
@@ -267,12 +277,12 @@ def pathways(net: SpikingMLP, l: int) -> tuple[dict[str, str], dict[str, str]]:
     weight = "weight" if net.feedback == "transpose" else "backward_weight"
     backward = f"backward_potential_pre += {weight}*error_post" if l > 1 else ""
     if net.update == "fractional":
-        return below, {"backward": f"{backward}\n{_update('error_post')}"}
+        return below, {"backward": f"{backward}\n{_update(net, 'error_post')}"}
     above = {"backward": backward} if backward else {}
-    return below, above | {"learn": _update("summed_error_post")}
+    return below, above | {"learn": _update(net, "summed_error_post")}
 
 
-def _entering(net: SpikingMLP, value: str) -> str:
+def _on_grid(net: SpikingMLP, value: str) -> str:
     return f"rounded({value}, units_per_one)" if net.arithmetic == "fixed" else f"({value})"
 
 
@@ -295,9 +305,24 @@ def _sum_errors(net: SpikingMLP) -> str:
     return code
 
 
-def _update(error: str) -> str:
+def _teach(net: SpikingMLP, summed: str) -> str:
+    """Return what a layer teaches with, where it has to be rounded: exactly, or an overflow."""
+    if net.presynaptic == "counts":
+        return ""
     return f"""
-        weight -= update_rate*input_count_pre*{error}
-        weight_travel_pre += abs(update_rate*input_count_pre*{error})
-        weights_changed_pre += int(input_count_pre != 0)
+        scaled_drive = update_rate*{summed}
+        overflows += outside({summed}, value_limit) \
+            + outside(scaled_drive, value_limit/units_per_one)
+        teaching = {_on_grid(net, "scaled_drive")}"""
+
+
+def _update(net: SpikingMLP, error: str) -> str:
+    if net.presynaptic == "drive":
+        teacher, change = "teaching_pre", f"teaching_pre*{error}"
+    else:
+        teacher, change = "input_count_pre", f"update_rate*input_count_pre*{error}"
+    return f"""
+        weight -= {change}
+        weight_travel_pre += abs({change})
+        weights_changed_pre += int({teacher} != 0)
         """

@@ -36,6 +36,7 @@ def constants(net: SpikingMLP) -> dict[Place, float]:
         "count_limit": float(LIMIT),
         "binary": float(net.spikes == "binary"),
         "input_scale": net.input_scale,
+        "update_rate": net.rate,
         "seed_of_draws": float(net.seed),
         "bits_of_draws": 53.0 if bits is None else float(bits),
     }
@@ -45,7 +46,7 @@ def constants(net: SpikingMLP) -> dict[Place, float]:
         for name, value in here.items():
             if rules.has_variable(net, l, name):
                 found[f"layer_{l}", name] = value
-        if l > 0:
+        if l > 0 and net.presynaptic == "counts":
             found[f"synapses_{l}", "update_rate"] = net.rate
     return found
 

@@ -18,6 +18,11 @@ def why_unsupported(
             f"fixed_pt computes with integers, not with arithmetic={net.arithmetic!r}; "
             "use tag='floating_pt'"
         )
+    if hierarchical and net.presynaptic == "drive":
+        return (
+            "the process of a layer receives the spikes of the layer below, not its drive, with "
+            "which presynaptic='drive' teaches; use implementation='leaf'"
+        )
     if hierarchical and whole_samples:
         return "layers exchange spikes at every step, which granularity='sample' does not show"
     return None

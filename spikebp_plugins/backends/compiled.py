@@ -194,6 +194,8 @@ class CompiledBackend(Backend):
             and self.net.input_coding == "values"
             and batch.x.ndim == 2
             and batch.n_steps <= grouped.MOST_STEPS
+            # Inputs with equal spikes have factors of their own where the drive teaches.
+            and (batch.y is None or self.net.presynaptic == "counts")
         )
         for layout in layouts:
             yield Way(layout, constant)

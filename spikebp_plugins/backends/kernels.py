@@ -75,6 +75,10 @@ class Network(NamedTuple):
     narrow: bool  # results beyond `certain` may have wrapped, or been rounded
     binary: bool
     outer: bool
+    smoothed: bool  # errors teach with the drive instead of the counts
+    factor_rate: Any  # what is left to multiply factors with
+    grid: float  # 2^f where floating point holds values on the grid, else 0
+    largest_product: float  # rate times drive stays exact below this
     counts_in: bool  # x holds spike counts
     random_feedback: bool
     zero_backward: bool
@@ -98,6 +102,7 @@ class Sample(NamedTuple):
     potential: Any
     target_potential: Any  # (n_outputs,)
     count: Any
+    factor: Any  # what a unit teaches with; `count` itself, unless that is its drive
     error_sum: Any
     spike: Any
     error: Any
@@ -398,6 +403,8 @@ def fire_input(net, sample, x, totals):
     """Rule 1; return the number of spikes, infinite if the range is not certain."""
     spike = units_of(sample.spike, net, 0)
     sample.drive_bound[0] += largest(x)
+    if net.smoothed and not sample.drive_bound[0] * input_unit(net) < net.certain:
+        return np.inf
     if net.counts_in:
         copy(spike, x)
     else:
@@ -495,41 +502,93 @@ def backward(net, learning, sample, y, totals):
 
 
 @kernel
-def bound_update(net, learning, layer, largest_count, largest_error):
+def bound_update(net, learning, layer, largest_factor, largest_error):
     """Bound the weights after an update; False if their range is not certain."""
-    learning.weight_bound[layer] += net.rate * largest_count * largest_error
+    learning.weight_bound[layer] += net.factor_rate * largest_factor * largest_error
     if not net.random_feedback:
         learning.matrix_bound[layer] = learning.weight_bound[layer]
     return learning.weight_bound[layer] < net.certain
 
 
 @kernel
-def descend_transposed(net, back, count, error, column, n_columns):
+def input_unit(net):
+    """What one in the input is worth, in the units of potentials."""
+    return net.one if net.counts_in else 1
+
+
+def scaled_drive(drive, rate, bits, grid):  # pragma: no cover - replaced by the overload
+    raise NotImplementedError
+
+
+@overload(scaled_drive, inline="always")
+def _overload_scaled_drive(drive, rate, bits, grid):
+    # rint(r * s / 2^f), ties to even, in 64 bits. A shift rounds down; half a unit less one part
+    # makes it round to the nearest, ties downward, and the part is given back to odd numbers.
+    if isinstance(drive, types.Integer):
+
+        def scaled(drive, rate, bits, grid):
+            product = np.int64(rate) * np.int64(drive)
+            is_odd = (product >> bits) & 1
+            return (product + (1 << (bits - 1)) - 1 + is_odd) >> bits
+
+    else:
+
+        def scaled(drive, rate, bits, grid):
+            product = rate * drive
+            if grid > 0:
+                product = np.rint(product * grid) / grid
+            return product
+
+    return scaled
+
+
+@kernel
+def find_factors(net, sample, layer):
+    """With smoothed updates, what a layer teaches with; False if that is not certain."""
+    bound = net.rate * sample.drive_bound[layer]
+    if layer == 0:
+        bound *= input_unit(net)
+    if not (bound < net.largest_product and bound / net.one + net.half < net.certain):
+        return False
+    potential = units_of(sample.potential, net, layer)
+    count = units_of(sample.count, net, layer)
+    factor = units_of(sample.factor, net, layer)
+    for i in range(factor.size):
+        drive = potential[i] + count[i] * net.one
+        if layer > 0 and drive < 0:
+            factor[i] = 0
+        else:
+            factor[i] = scaled_drive(drive, net.rate, net.fraction_bits, net.grid)
+    return True
+
+
+@kernel
+def descend_transposed(net, back, factor, error, column, n_columns):
     """B_l -= rate * outer(e, c), along rows; `column` lists the units with errors."""
-    n_in = count.size
+    n_in = factor.size
     for a in range(n_columns):
         start, e = column[a] * n_in, error[column[a]]
         transposed = back[start : start + n_in]
         for i in range(n_in):
-            transposed[i] -= net.rate * (count[i] * e)
+            transposed[i] -= net.factor_rate * (factor[i] * e)
 
 
 @kernel
 def descend(net, learning, sample, errors, layer):
     """W_l -= rate * outer(c, e), and B_l with it; return how many weights that changes."""
-    count = units_of(sample.count, net, layer - 1)
+    factor = units_of(sample.factor, net, layer - 1)
     error = units_of(errors, net, layer)
     row = units_of(sample.active, net, layer - 1)
     column = units_of(sample.active, net, layer)
-    n_rows, n_columns = list_active(count, row), list_active(error, column)
+    n_rows, n_columns = list_active(factor, row), list_active(error, column)
     n_out = error.size
     weight = weights_of(learning, net, layer)
     for b in range(n_rows):
-        start, c = row[b] * n_out, count[row[b]]
+        start, c = row[b] * n_out, factor[row[b]]
         for a in range(n_columns):
-            weight[start + column[a]] -= net.rate * (c * error[column[a]])
+            weight[start + column[a]] -= net.factor_rate * (c * error[column[a]])
     if layer > 1 and not net.random_feedback:
-        descend_transposed(net, backward_of(learning, net, layer), count, error, column, n_columns)
+        descend_transposed(net, backward_of(learning, net, layer), factor, error, column, n_columns)
     return n_rows * n_columns
 
 
@@ -539,9 +598,11 @@ def learn(net, learning, sample, errors, first, totals):
     for layer in range(first, net.sizes.size):
         if net.outer or sample.n_errors[layer] > 0:
             largest_error = largest(units_of(errors, net, layer))
-            largest_count = largest(units_of(sample.count, net, layer - 1))
+            if net.smoothed and largest_error > 0 and not find_factors(net, sample, layer - 1):
+                return False
+            largest_factor = largest(units_of(sample.factor, net, layer - 1))
             if largest_error > 0 and not bound_update(
-                net, learning, layer, largest_count, largest_error
+                net, learning, layer, largest_factor, largest_error
             ):
                 return False
     for layer in range(first, net.sizes.size):

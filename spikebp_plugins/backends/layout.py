@@ -48,17 +48,20 @@ class Layout:
         backs = [0, 0, 0, *(n_out * n_in for n_out, n_in in net.feedback_shapes)]
         number = self.dtype.type
         # Values on the grid in floating point are exact only while all sums are certain.
-        narrow = self.narrow
+        narrow, grid, product = self.narrow, 0.0, math.inf
         if isinstance(arithmetic, FixedPoint) and self.dtype.kind == "i":
-            bits, limit = arithmetic.fraction_bits, float(LIMIT)
+            bits, limit, product = arithmetic.fraction_bits, float(LIMIT), kernels.WRAP
             one, half, rate = number(2**bits), number(2 ** (bits - 1)), arithmetic.rate_units
         elif isinstance(arithmetic, FixedPoint):
             bits, limit, narrow = 0, arithmetic.limit, True
+            grid = 2.0**arithmetic.fraction_bits
+            product = limit / grid
             one, half = number(1), number(0.5)
             rate = number(math.ldexp(arithmetic.rate_units, -arithmetic.fraction_bits))
         else:
             bits, limit = 0, arithmetic.limit
             one, half, rate = number(1), number(0.5), number(arithmetic.rate)
+        smoothed = net.presynaptic == "drive"
         return kernels.Network(
             sizes=sizes,
             unit=np.concatenate([[0], np.cumsum(sizes)]),
@@ -73,6 +76,10 @@ class Layout:
             narrow=narrow,
             binary=net.spikes == "binary",
             outer=net.update == "outer",
+            smoothed=smoothed,
+            factor_rate=type(rate)(1) if smoothed else rate,
+            grid=grid,
+            largest_product=product,
             counts_in=net.input_coding == "spikes",
             random_feedback=net.feedback == "random",
             zero_backward=net.backward_init == "zero",
@@ -83,10 +90,12 @@ class Layout:
         """Return room for what lasts for a sample."""
         net, units = self.net, sum(self.net.layer_sizes)
         layers = net.n_layers + 1
+        count = self._zeros(units)
         return kernels.Sample(
             potential=self._zeros(units),
             target_potential=self._zeros(net.n_outputs),
-            count=self._zeros(units),
+            count=count,
+            factor=self._zeros(units) if net.presynaptic == "drive" else count,
             error_sum=self._zeros(units),
             spike=self._zeros(units),
             error=self._zeros(units),

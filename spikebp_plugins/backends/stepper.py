@@ -188,7 +188,7 @@ class Stepper:
             net = self.layout.net
             learning, sample = self._learning_state(samples_seen), self._sample_state()
             self._learn(reference.close_training(net, learning, sample))
-            self._totals.updates[0] += reference.weights_changed(sample.c, sample.E)
+            self._totals.updates[0] += reference.weights_changed(net, sample, sample.E)
 
     def _show_by_reference(
         self, x: Array, y: Array | None, samples_seen: int, record: kernels.Record, row: int
@@ -208,7 +208,7 @@ class Stepper:
             self._totals.spikes[l] += _magnitude(k)
             self._totals.errors[l] += 0 if e is None else _magnitude(e)
         if sent.e is not None and net.update == "fractional":
-            self._totals.updates[0] += reference.weights_changed(after.c, sent.e)
+            self._totals.updates[0] += reference.weights_changed(net, after, sent.e)
         if len(record.spikes):
             record.spikes[0, row] = self.sample.spike
             record.errors[0, row] = self.sample.error

@@ -239,8 +239,8 @@ def build_layer_learns(sources):
         if back.size > 0 and not net.random_feedback:
             error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
             n_columns = list_active(error, column)
-            count = units_of(sample.count, net, 0)
-            descend_transposed(net, back, count, error, column, n_columns)
+            factor = units_of(sample.factor, net, 0)
+            descend_transposed(net, back, factor, error, column, n_columns)
         return True
 
     return layer_learns

@@ -64,6 +64,9 @@ InputScale = Annotated[
 Update = Annotated[
     str | None, field_option("update", "Change weights at every step, or once a sample.")
 ]
+Presynaptic = Annotated[
+    str | None, field_option("presynaptic", "Learn from spikes, or from the drive of each unit.")
+]
 Spikes = Annotated[
     str | None, field_option("spikes", "Several spikes of a unit in a step, or one.")
 ]

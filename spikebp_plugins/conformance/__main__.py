@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line, print_table
-from spikebp_plugins.conformance.cases import CASES
+from spikebp_plugins.conformance.cases import CASES, Case
 from spikebp_plugins.conformance.suite import conformance_tests, run_conformance, unsupported_reason
 from spikebp_plugins.conformance.table import Table
 from spikebp_plugins.progress import progress_bar
 
 
-def run_table(backends: Sequence[str]) -> Table:
+def run_table(backends: Sequence[str], cases: Sequence[Case] | None = None) -> Table:
     """Run the suite against some back ends, with a bar on a terminal.
 
     Raises
@@ -25,10 +25,10 @@ def run_table(backends: Sequence[str]) -> Table:
     for name in backends:
         unsupported_reason(name, CASES[0])
     table = Table()
-    total = sum(1 for _ in conformance_tests(*backends))
+    total = sum(1 for _ in conformance_tests(*backends, cases=cases))
     with progress_bar(total, "conformance", "tests") as bar:
         for name in backends:
-            for result in run_conformance(name):
+            for result in run_conformance(name, cases):
                 table.add(result)
                 bar.update()
     return table

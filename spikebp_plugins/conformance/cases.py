@@ -147,6 +147,17 @@ CASES: Final[tuple[Case, ...]] = (
     Case("real targets", _net(9, 8, 3), targets=real_targets),
     Case("targets changing from step to step", _net(9, 8, 3), targets=changing_targets),
     Case("outer update", _net(9, 8, 6, 3, update="outer", learning_rate=0.1)),
+    Case("smoothed updates", _net(9, 8, 6, 3, presynaptic="drive", learning_rate=0.3)),
+    Case(
+        "smoothed outer update, binary spikes",
+        _net(9, 8, 6, 3, presynaptic="drive", update="outer", spikes="binary"),
+        targets=real_targets,
+    ),
+    Case(
+        "smoothed updates, spike counts as input",
+        _net(9, 8, 3, presynaptic="drive", input_coding="spikes"),
+        inputs=spike_counts,
+    ),
     Case("binary spikes", _net(9, 8, 6, 3, spikes="binary"), targets=real_targets),
     Case(
         "binary spikes, outer update, changing input and targets",
@@ -173,6 +184,6 @@ CASES: Final[tuple[Case, ...]] = (
     *(_float_case(arithmetic) for arithmetic in ("float64", "float32")),
     *(
         _float_case("float64", **{name: v})
-        for name, v in (("update", "outer"), ("spikes", "binary"))
+        for name, v in (("update", "outer"), ("spikes", "binary"), ("presynaptic", "drive"))
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -77,17 +77,19 @@ def unsupported_reason(backend: str, case: Case) -> str | None:
     return refused_definition(cls, case.net, check_options(cls, name, options))
 
 
-def conformance_tests(*backends: str) -> Iterator[ConformanceTest]:
-    """Yield every test of the suite for some back ends."""
+def conformance_tests(
+    *backends: str, cases: Sequence[Case] | None = None
+) -> Iterator[ConformanceTest]:
+    """Yield every test of the suite, or of some of its cases, for some back ends."""
     for backend in backends:
-        for case in CASES:
+        for case in CASES if cases is None else cases:
             for check in CHECKS:
                 yield ConformanceTest(backend, check, case)
 
 
-def run_conformance(backend: str) -> Iterator[Result]:
+def run_conformance(backend: str, cases: Sequence[Case] | None = None) -> Iterator[Result]:
     """Run the suite against an installed back end and yield each result."""
-    for test in conformance_tests(backend):
+    for test in conformance_tests(backend, cases=cases):
         try:
             reason = test.run()
         except Exception as error:

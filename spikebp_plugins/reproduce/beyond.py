@@ -39,17 +39,22 @@ class Variant(NamedTuple):
         Epochs after which the rate is halved.
     changes : dict
         Fields of the definition.
+    average : int
+        Of how many last epochs to average the weights.
     """
 
     target: float = 1.0
     halve_after: tuple[int, ...] = ()
     changes: dict[str, Any] = {}  # noqa: RUF012
+    average: int = 0
 
 
 _LATE: Final = (10, 15)
 
 VARIANTS: Final = {
     "as in the paper": Variant(),
+    "weights averaged over the last 10 epochs": Variant(average=10),
+    "smoothed gradients": Variant(changes={"presynaptic": "drive"}),
     "target 2": Variant(target=2.0),
     "target 3": Variant(target=3.0),
     "rate halved": Variant(halve_after=_LATE),
@@ -97,13 +102,17 @@ def _learned(study: Study, variant: Variant) -> list[Learned]:
             EPOCHS,
             target=variant.target,
             halve_after=variant.halve_after,
+            average=variant.average,
         )
         for i in range(SEEDS)
     ]
 
 
 def _row(name: str, networks: list[Learned]) -> dict[str, Any]:
-    errors = [network.test_errors[-1] for network in networks]
+    errors = [
+        network.test_errors[-1] if network.averaged_error is None else network.averaged_error
+        for network in networks
+    ]
     totals = [sum(epoch.total for epoch in network.operations) for network in networks]
     samples = sum(epoch.samples for epoch in networks[0].operations)
     return {

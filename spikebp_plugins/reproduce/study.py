@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.archive import whole_file
-from spikebp_plugins.checkpoint import Checkpoint, load
+from spikebp_plugins.checkpoint import Checkpoint, averaged, load
 from spikebp_plugins.datasets import Dataset, error_percent, shuffled
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.operations import Operations
@@ -67,12 +67,15 @@ class Learned:
         In percent, after the last epoch.
     operations : list of Operations
         Of the training in each epoch; those of a ReLU network are zero.
+    averaged_error : float or None
+        Test error in percent of the mean of the weights after the last epochs, if it was asked for.
     """
 
     checkpoint: Checkpoint
     test_errors: list[float]
     train_error: float
     operations: list[Operations]
+    averaged_error: float | None = None
 
     @property
     def net(self) -> SpikingMLP:
@@ -144,6 +147,7 @@ class Study:
         *,
         target: float = 1.0,
         halve_after: Sequence[int] = (),
+        average: int = 0,
     ) -> Learned:
         """Return a network after some epochs, trained as far as it is not kept already.
 
@@ -159,9 +163,11 @@ class Study:
             What the output of the right class is to send in a step.
         halve_after : sequence of int, default=()
             After these epochs the learning rate is halved.
+        average : int, default=0
+            Of how many last epochs to average the weights.
         """
         epochs = self.epochs(epochs)
-        training = Training(self, net, epochs, kind, target, halve_after)
+        training = Training(self, net, epochs, kind, target, halve_after, average)
         x, y = self.train
         total = epochs * len(x)
         with progress_bar(total, f"{kind} network, {epochs} epochs") as bar:
@@ -186,7 +192,7 @@ class Training:
     ----------
     study : Study
         Data, and the folder for the files.
-    net, epochs, kind, target, halve_after
+    net, epochs, kind, target, halve_after, average
         As for `Study.learned`.
     """
 
@@ -198,6 +204,7 @@ class Training:
         kind: str,
         target: float,
         halve_after: Sequence[int],
+        average: int,
     ) -> None:
         x = study.train[0]
         about: dict[str, Any] = {
@@ -209,6 +216,8 @@ class Training:
             "target": target,
             "halve_after": list(halve_after),
         }
+        if average:
+            about["average"] = average
         key = sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         self._study, self._about, self._name = study, about, key
         self._list = study.folder / f"{key}.json"
@@ -243,13 +252,29 @@ class Training:
                 "test_error": self._error(*self._study.test),
                 "train_error": self._error(*self._study.train) if is_last else None,
                 "operations": learned.to_dict(),
+                "averaged_error": self._averaged_error() if is_last else None,
             }
         )
         self._before = self.learner.operations
         with whole_file(self._list) as file:
             file.write(json.dumps(self._about | {"done": self.done}, indent=1).encode())
-        self._file(done - 1).unlink(missing_ok=True)
+        for epoch in range(1, done):
+            if is_last or epoch not in self._averaged_epochs:
+                self._file(epoch).unlink(missing_ok=True)
         self._halve_rate_if_due()
+
+    @property
+    def _averaged_epochs(self) -> range:
+        epochs: int = self._about["epochs"]
+        return range(max(1, epochs + 1 - self._about.get("average", 0)), epochs + 1)
+
+    def _averaged_error(self) -> float | None:
+        if not self._averaged_epochs:
+            return None
+        mean = averaged([load(self._file(epoch)) for epoch in self._averaged_epochs])
+        learner = LEARNERS[self._about["kind"]](mean)
+        x, y = self._study.test
+        return error_percent(learner.scores(x), y)
 
     def _halve_rate_if_due(self) -> None:
         if len(self.done) in self._about["halve_after"]:
@@ -266,5 +291,6 @@ class Training:
             checkpoint=self.learner.checkpoint(),
             test_errors=[epoch["test_error"] for epoch in self.done],
             train_error=self.done[-1]["train_error"],
+            averaged_error=self.done[-1].get("averaged_error"),
             operations=[Operations(**epoch["operations"]) for epoch in self.done],
         )

@@ -62,9 +62,11 @@ class LiteralNetwork:
             for i in range(sizes[0]):
                 if self.net.input_coding == "spikes":
                     k[0][i] = int(xs[t][i])
+                    s[0][i] += k[0][i] * self.one
                 else:
                     x = scaled_units(xs[t][i], self.net.input_scale, self.bits)
                     k[0][i], phi[0][i] = self.fire(phi[0][i] + x, rectify=False)
+                    s[0][i] += x
                 c[0][i] += k[0][i]
             for l in range(1, L + 1):
                 for j in range(sizes[l]):
@@ -89,16 +91,20 @@ class LiteralNetwork:
                     e[l - 1][i] = 0 if s[l - 1][i] < 0 else fired
             for l in range(1, L + 1):
                 if self.net.update == "fractional":
-                    self.descend(l, c[l - 1], e[l])
+                    self.descend(l, c[l - 1], s[l - 1], e[l])
                 for j in range(sizes[l]):
                     E[l][j] += e[l][j]
             all_e.append(e)
         if ys is not None and self.net.update == "outer":
             for l in range(1, L + 1):
-                self.descend(l, c[l - 1], E[l])
+                self.descend(l, c[l - 1], s[l - 1], E[l])
         return all_k, all_e, all_s
 
-    def descend(self, l, c, e):
+    def descend(self, l, c, s, e):
         for i in range(self.sizes[l - 1]):
+            factor = self.rate * c[i]
+            if self.net.presynaptic == "drive":
+                drive = s[i] if l == 1 else max(s[i], 0)
+                factor = round(Fraction(self.rate * drive, self.one))  # ties to even
             for j in range(self.sizes[l]):
-                self.W[l][i][j] -= self.rate * c[i] * e[j]
+                self.W[l][i][j] -= factor * e[j]

@@ -23,6 +23,7 @@ def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES, size
         "input_coding": draw(st.sampled_from(["values", "values", "spikes"])),
         "input_scale": draw(st.sampled_from([1.0, 1 / 255, 3.7])),
         "update": draw(st.sampled_from(["fractional", "outer"])),
+        "presynaptic": draw(st.sampled_from(["counts", "counts", "drive"])),
         "spikes": draw(st.sampled_from(["graded", "binary"])),
         "fraction_bits": draw(st.sampled_from(grids)),
         "backward_init": draw(st.sampled_from(["carry", "zero", "uniform"])),
@@ -65,6 +66,7 @@ def event_experiments(draw):
             arithmetic=draw(st.sampled_from(["float32", "float64"])),
             event_order=draw(st.sampled_from(["breadth", "depth"])),
             hold_error=draw(st.booleans()),
+            presynaptic="counts",
             spikes="graded",
             fraction_bits=None,
         )

@@ -140,6 +140,34 @@ def test_descending_is_exact(data, bits, rate, n_in, n_out):
 
 
 @PROFILE
+@given(st.sampled_from(BITS), RATES, st.lists(UNITS, min_size=1, max_size=3), UNITS)
+def test_smoothing_rounds_the_exact_product(bits, rate, drives, other):
+    # Halves of a unit are the hard case: a drive that is odd, times a rate of half a spike.
+    cases = (rate, [*drives, other]), (2 ** (bits - 1), [*drives, 1, 3, -1, -3])
+    for factor, shown in cases:
+        smoothed = FixedPoint(bits, factor).smoothed(on_grid(shown, bits))
+        exact = [round(Fraction(factor * units, 2**bits)) for units in shown]  # ties to even
+        assert smoothed.tolist() == exact
+
+
+@PROFILE
+@given(st.sampled_from(BITS), UNITS, UNITS, st.integers(-3, 3))
+def test_descending_by_smoothed_counts_is_exact(bits, weight, smoothed, error):
+    number = FixedPoint(bits, 13)
+    arguments = (
+        on_grid([[weight]], bits),
+        np.array([smoothed], object),
+        np.array([error], np.int64),
+    )
+    assert_exact_or_out_of_range(
+        lambda: number.descend_smoothed(*arguments, 2),
+        [weight - smoothed * error],
+        bits,
+        "weight of layer 2",
+    )
+
+
+@PROFILE
 @given(st.sampled_from(BITS), RATES, st.integers(-(2**27), 2**27), UNITS, UNITS)
 def test_a_change_beyond_the_range_may_end_within_it(bits, rate, count, before, after):
     # The error that takes the weight from `before` to about `after`, the two far apart.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, SpikingMLP, load
+from spikebp_plugins import Simulator, SpikingMLP, averaged, load
 from spikebp_plugins.archive import read_archive, write_archive
 from spikebp_plugins.state import initial_state
 from tests.core.small_nets import (
@@ -485,3 +485,41 @@ def test_another_rate_leaves_all_numbers_on_their_grid():
     assert after.state is before.state
     with pytest.raises(ValueError, match="learning_rate must be above"):
         before.at_rate(1e-7)
+
+
+class TestAveraged:
+    NET = SpikingMLP((2, 3, 2), learning_rate=0.1, fraction_bits=12)
+
+    def checkpoint(self, units):
+        weights = [np.full(shape, units / 2**12) for shape in self.NET.weight_shapes]
+        return Simulator(self.NET, weights=weights).checkpoint()
+
+    @pytest.mark.parametrize(
+        ("units", "mean"), [((1, 2), 2), ((2, 3), 2), ((-1, -2), -2), ((1, 1, 2), 1), ((7,), 7)]
+    )
+    def test_means_are_on_the_grid_with_ties_to_even(self, units, mean):
+        found = averaged([self.checkpoint(unit) for unit in units])
+        assert found.net == self.NET
+        for matrix in found.state.weights:
+            assert (matrix * 2**12 == mean).all()
+
+    def test_all_else_is_that_of_the_last(self):
+        last = Simulator(self.NET)
+        last.train([[1.0, 0.5]] * 3, [0, 1, 1])
+        found = averaged([Simulator(self.NET).checkpoint(), last.checkpoint()])
+        assert found.state.samples_seen == 3
+        for a, b in zip(
+            found.state.backward_potentials,
+            last.checkpoint().state.backward_potentials,
+            strict=True,
+        ):
+            assert (a == b).all()
+
+    def test_what_does_not_fit_together_is_refused(self):
+        with pytest.raises(ValueError, match="checkpoints must be at least one checkpoint"):
+            averaged([])
+        other = Simulator(self.NET.replace(fraction_bits=13)).checkpoint()
+        with pytest.raises(
+            ValueError, match=r"checkpoints must be of one fraction_bits; got \[12,"
+        ):
+            averaged([self.checkpoint(1), other])

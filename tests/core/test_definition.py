@@ -24,6 +24,7 @@ OTHERS = [
     {"arithmetic": "float32", "input_scale": 1 / 255},
     {"arithmetic": "float64", "backward_init": "zero"},
     {"fraction_bits": 22, "backward_init": "uniform", "feedback": "random"},
+    {"presynaptic": "drive", "update": "outer"},
     {"timing": "event", "arithmetic": "float32"},
     {"timing": "event", "arithmetic": "float64", "event_order": "depth", "hold_error": False},
 ]
@@ -167,6 +168,7 @@ def test_the_outermost_seeds_can_draw(seed):
         ("timing", "one of 'immediate', 'event'"),
         ("input_coding", "one of 'values', 'spikes'"),
         ("update", "one of 'fractional', 'outer'"),
+        ("presynaptic", "one of 'counts', 'drive'"),
         ("spikes", "one of 'graded', 'binary'"),
         ("arithmetic", "one of 'fixed', 'float64', 'float32'"),
         ("backward_init", "one of 'carry', 'zero', 'uniform'"),
@@ -418,6 +420,11 @@ def test_a_given_grid_may_be_coarser_than_the_automatic_one():
 @pytest.mark.parametrize("learning_rate", [2.0**41, 1e20, 1e300, 1e308])
 def test_a_rate_out_of_the_range_of_the_grid_is_refused(learning_rate, given):
     assert refused(learning_rate=learning_rate, n_steps=1, **given).startswith("learning_rate must")
+
+
+def test_a_description_has_presynaptic_only_where_it_is_not_counts():
+    assert SpikingMLP(SIZES, presynaptic="counts").to_dict() == SpikingMLP(SIZES).to_dict()
+    assert SpikingMLP(SIZES, presynaptic="drive").to_dict()["presynaptic"] == "drive"
 
 
 def test_replace_changes_the_fields_that_are_named():

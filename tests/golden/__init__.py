@@ -22,6 +22,7 @@ FEATURES = (
     "spike counts as input",
     "targets changing from step to step",
     "outer update",
+    "smoothed updates",
     "binary spikes",
     "backward potentials drawn, binary spikes",
     "random feedback, outer update",

@@ -109,6 +109,8 @@ def test_cython_learns_what_the_reference_learns(experiment):
     "changes",
     [
         {"update": "outer"},
+        {"presynaptic": "drive"},
+        {"presynaptic": "drive", "update": "outer", "spikes": "binary"},
         {"spikes": "binary"},
         {"feedback": "random"},
         {"backward_init": "zero"},

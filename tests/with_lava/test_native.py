@@ -375,6 +375,13 @@ class TestMisuse:
                 "fixed_pt computes with integers",
             ),
             (
+                {"presynaptic": "drive"},
+                {},
+                "floating_pt",
+                "hierarchical",
+                "receives the spikes of the layer below, not its drive",
+            ),
+            (
                 {"arithmetic": "float32", "timing": "event"},
                 {},
                 "floating_pt",
