@@ -8,6 +8,7 @@ from spikebp_plugins.backends import Backend, UnsupportedError, available_backen
 from spikebp_plugins.checkpoint import Checkpoint, averaged, load
 from spikebp_plugins.datasets import Dataset, load_dataset
 from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.events import EVENT_DTYPE, EventEncoder
 from spikebp_plugins.operations import Operations
 from spikebp_plugins.quantization import (
     incremental_dot_product,
@@ -16,17 +17,23 @@ from spikebp_plugins.quantization import (
     spiking_stream_quantization,
     spiking_vector_quantization,
 )
+from spikebp_plugins.recordings import Recordings, load_nmnist, read_aer
 from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.stream import Stream
 from spikebp_plugins.trace import Difference, Trace, compare
 
 __all__ = [
+    "EVENT_DTYPE",
     "Backend",
     "Checkpoint",
     "Dataset",
     "Difference",
+    "EventEncoder",
     "Operations",
+    "Recordings",
     "Simulator",
     "SpikingMLP",
+    "Stream",
     "Trace",
     "UnsupportedError",
     "available_backends",
@@ -36,6 +43,8 @@ __all__ = [
     "incremental_outer_product",
     "load",
     "load_dataset",
+    "load_nmnist",
+    "read_aer",
     "rectified_spiking_quantization",
     "spiking_stream_quantization",
     "spiking_vector_quantization",

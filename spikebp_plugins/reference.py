@@ -231,20 +231,16 @@ def run_sample(
     if training:
         learning = open_training(net, learning)
     steps, step_scores = [], np.empty((n_steps, net.n_outputs))
-    updates = 0
+    work = WorkCounter(net)
     for t in range(n_steps):
         y_t = None if y is None else y[t % len(y)]
         learning, sample, sent = step(net, learning, sample, x[t % len(x)], y_t)
         steps.append(sent)
         step_scores[t] = sample.s[-1].astype(np.float64) / (t + 1)
-        if sent.e is not None and net.update == "fractional":
-            updates += weights_changed(net, sample, sent.e)
+        work.add(sample, sent)
     if training:
         learning = close_training(net, learning, sample)
-        if net.update == "outer":
-            updates = weights_changed(net, sample, sample.E)
-    operations = _operations(net, steps, updates, training)
-    return learning, SampleRecord(steps, step_scores, operations)
+    return learning, SampleRecord(steps, step_scores, work.total(sample, training))
 
 
 def weights_changed(net: SpikingMLP, sample: SampleState, e: Sequence[Any]) -> int:
@@ -253,13 +249,41 @@ def weights_changed(net: SpikingMLP, sample: SampleState, e: Sequence[Any]) -> i
     return sum(int(np.count_nonzero(a)) * int(np.count_nonzero(b)) for a, b in pairs)
 
 
-def _operations(net: SpikingMLP, steps: list[Step], updates: int, training: bool) -> Operations:
-    def total(counts: Any) -> int:
-        return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])
+class WorkCounter:
+    """Counts the synaptic operations of a sample as its steps go by.
 
-    layers = range(net.n_layers + 1)
-    spikes = [sum(total(sent.k[l]) for sent in steps) for l in layers]
-    errors = [0] * len(layers)
-    for l in layers[1:]:
-        errors[l] = sum(total(sent.e[l]) for sent in steps if sent.e is not None)
-    return count_operations(net, spikes, errors, updates, shown=1, trained=int(training))
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    """
+
+    def __init__(self, net: SpikingMLP) -> None:
+        self._net = net
+        self._spikes = [0] * (net.n_layers + 1)
+        self._errors = [0] * (net.n_layers + 1)
+        self._updates = 0
+
+    def add(self, sample: SampleState, sent: Step) -> None:
+        """Count a step: what it sent, and the sample after it."""
+        for l, k in enumerate(sent.k):
+            self._spikes[l] += _magnitude(k)
+        if sent.e is None:
+            return
+        for l, e in enumerate(sent.e[1:], 1):
+            self._errors[l] += _magnitude(e)
+        if self._net.update == "fractional":
+            self._updates += weights_changed(self._net, sample, sent.e)
+
+    def total(self, sample: SampleState, training: bool) -> Operations:
+        """Return the operations of the sample once it has ended."""
+        updates = self._updates
+        if training and self._net.update == "outer":
+            updates = weights_changed(self._net, sample, sample.E)
+        return count_operations(
+            self._net, self._spikes, self._errors, updates, shown=1, trained=int(training)
+        )
+
+
+def _magnitude(counts: Integers) -> int:
+    return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])

@@ -23,9 +23,11 @@ from spikebp_plugins.batch import Batch, check_batch
 from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.events import EventEncoder
 from spikebp_plugins.operations import Operations
 from spikebp_plugins.progress import progress_bar
 from spikebp_plugins.state import LearningState, initial_state
+from spikebp_plugins.stream import Stream
 from spikebp_plugins.trace import Trace
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ class Simulator:
             raise UnsupportedError(f"back end {self.backend!r} cannot run this network: {reason}")
         self._engine: Backend | None = cls(net, state, **options)
         self._final = (state, Operations())
+        self._stream: Stream | None = None
 
     def train(self, x: Any, y: Any, *, record: bool = False, progress: bool | None = None) -> Any:
         """Learn from samples, one at a time and in order.
@@ -148,8 +151,11 @@ class Simulator:
         OverflowError
             If a value leaves the range of the arithmetic. What was learned from the samples
             before (on some back ends: from the blocks before) is kept.
+        RuntimeError
+            If a sample of a stream is open.
         """
         engine = self._open_engine()
+        self._check_no_open_sample()
         if y is None:
             raise wrong_argument("y", "an array of targets", "None")
         batch = check_batch(self.net, x, y)
@@ -192,6 +198,40 @@ class Simulator:
         engine = self._open_engine()
         batch = check_batch(self.net, x, n_steps=n_steps)
         return self._run(engine, batch, record, progress)
+
+    def stream(self, encoder: EventEncoder | None = None, *, n_steps: int | None = None) -> Stream:
+        """Return a stream: input as it comes, step after step, with targets when they are known.
+
+        Parameters
+        ----------
+        encoder : EventEncoder or None, default=None
+            Turns events of a sensor into input.
+        n_steps : int or None, default=None
+            After so many steps a sample closes by itself; None leaves that to the user.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        ValueError
+            If an argument is not allowed.
+        RuntimeError
+            If another stream of this simulator has an open sample.
+        UnsupportedError
+            If the back end shows whole samples only.
+        """
+        engine = self._open_engine()
+        self._check_no_open_sample()
+        self._stream = Stream(self.net, engine.steps(), encoder, n_steps)
+        return self._stream
+
+    def _check_no_open_sample(self) -> None:
+        if self._stream is not None and self._stream.is_open:
+            raise RuntimeError(
+                "a sample of a stream is open: close_sample() or drop_sample() first"
+            )
 
     def _run(self, engine: Backend, batch: Batch, record: bool, progress: bool | None) -> Any:
         show = engine.predict if batch.y is None else engine.train
@@ -245,6 +285,8 @@ class Simulator:
     def close(self) -> None:
         """Release what the back end holds; what was learned stays readable."""
         if self._engine is not None:
+            if self._stream is not None:
+                self._stream.drop_sample()
             self._final = (self._state, self.operations)
             engine, self._engine = self._engine, None
             engine.close()

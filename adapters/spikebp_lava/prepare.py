@@ -10,7 +10,7 @@ import numpy as np
 from spikebp_lava.memory import FLOATING, SharedNetwork
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import kernels, stepwise
-from spikebp_plugins.backends.compiled import announced
+from spikebp_plugins.backends.notice import announced
 from spikebp_plugins.backends.stepper import Moment, Stepper
 from spikebp_plugins.state import initial_state
 

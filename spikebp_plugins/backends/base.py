@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.backends.steps import Steps, why_no_steps
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.errors import one_of, wrong_argument
@@ -175,6 +176,16 @@ class Backend(ABC):
         Progress is shown and Ctrl-C is served between blocks.
         """
         return 100
+
+    def steps(self) -> Steps:
+        """Return what shows single steps, for samples whose end is not known beforehand.
+
+        Raises
+        ------
+        UnsupportedError
+            If the back end shows whole samples only.
+        """
+        raise UnsupportedError(why_no_steps(self))
 
     def close(self) -> None:  # noqa: B027
         """Release what the engine holds; called once."""

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import pairwise
-from threading import Timer
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
 from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
 from spikebp_plugins.backends import event, grouped, kernels
-from spikebp_plugins.backends.base import Backend, IntegerOption, Outcome, Recording, joined
+from spikebp_plugins.backends.base import (
+    Backend,
+    IntegerOption,
+    Outcome,
+    Recording,
+    UnsupportedError,
+    joined,
+)
+from spikebp_plugins.backends.compiled_steps import CompiledSteps
 from spikebp_plugins.backends.layout import NARROW_FRACTION_BITS, Layout
+from spikebp_plugins.backends.notice import announced
 from spikebp_plugins.backends.reference import recording_of
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
@@ -27,9 +32,6 @@ from spikebp_plugins.state import LearningState
 
 #: Multiplications of a dense network after which a block ends: some hundredths of a second.
 BLOCK_WORK: Final = 1_000_000_000
-
-#: A kernel that is cached runs its first block in less.
-SECONDS_BEFORE_NOTICE: Final = 1.0
 
 #: Samples that are worth a thread.
 SAMPLES_PER_THREAD: Final = 32
@@ -153,6 +155,34 @@ class CompiledBackend(Backend):
         if part.error is not None:
             raise part.error
         return joined([outcome for part in parts for outcome in part.outcomes])
+
+    def steps(self) -> CompiledSteps:
+        """Return what shows single steps."""
+        if self.net.timing == "event":
+            raise UnsupportedError("streams run with timing='immediate', not timing='event'")
+        return CompiledSteps(self, self._wide)
+
+    def now_in(self, layout: Layout) -> Now:
+        """Return what has been learned, in the layout that holds any value in range."""
+        now = self._now.within(layout)
+        assert now is not None
+        self._now = now
+        return now
+
+    def take(self, learning: kernels.Learning | None, work: Operations) -> Now:
+        """Go on from what a sample shown step by step has taught, if it had a target."""
+        before = self._now
+        self._now = before._replace(operations=before.operations + work)
+        if learning is not None:
+            self._now = Now(
+                self._wide,
+                self._copy(learning),
+                before.samples_seen + 1,
+                before.operations + work,
+            )
+            if before.layout is self._wide:
+                self._spare = before.learning
+        return self._now
 
     def _predict_part(self, memory: Memory, batch: Batch, record: bool) -> Part:
         outcomes: list[Outcome] = []
@@ -296,34 +326,6 @@ def _show_block(
     else:
         done = kernels.run_block(*common, *arguments)
     return done
-
-
-#: The kernels that this process has called before.
-_called: set[Any] = set()
-
-
-@contextmanager
-def announced(kernel: Any) -> Iterator[None]:
-    """Say that a kernel is being compiled if its first call takes long."""
-    if kernel in _called:
-        yield
-        return
-    timer = Timer(SECONDS_BEFORE_NOTICE, _say_that_it_compiles)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-    _called.add(kernel)
-
-
-def _say_that_it_compiles() -> None:
-    message = "compiling the kernels of this network, once for this machine ..."
-    if sys.stderr.isatty():
-        print(message, file=sys.stderr, flush=True)
-    else:
-        logging.getLogger("spikebp_plugins").info(message)
 
 
 class Memory:

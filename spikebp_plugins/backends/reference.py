@@ -5,11 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from spikebp_plugins.arithmetic import arithmetic_of
 from spikebp_plugins.backends.base import Outcome, Recording, StatefulBackend
+from spikebp_plugins.backends.steps import Array, Steps
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.reference import SampleRecord, run_sample
+from spikebp_plugins.operations import Operations
+from spikebp_plugins.reference import (
+    SampleRecord,
+    WorkCounter,
+    close_training,
+    open_sample,
+    open_training,
+    run_sample,
+    step,
+)
+from spikebp_plugins.state import LearningState
 
 
 class ReferenceBackend(StatefulBackend):
@@ -18,6 +31,14 @@ class ReferenceBackend(StatefulBackend):
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
         return 10
+
+    def take(self, state: LearningState, work: Operations) -> None:
+        """Go on from what a sample shown step by step has come to."""
+        self._so_far = (state, self.operations + work)
+
+    def steps(self) -> ReferenceSteps:
+        """Return what shows single steps."""
+        return ReferenceSteps(self)
 
     def _show(self, batch: Batch, record: bool) -> Outcome:
         x = batch.inputs()
@@ -31,6 +52,49 @@ class ReferenceBackend(StatefulBackend):
             records.append(shown)
         scores = np.stack([shown.step_scores[-1] for shown in records])
         return Outcome(scores, recording_of(self.net, records) if record else None)
+
+
+class ReferenceSteps(Steps):
+    """The step rules, one step at a time.
+
+    Parameters
+    ----------
+    backend : ReferenceBackend
+        Where samples start from, and what receives what they have taught.
+    """
+
+    def __init__(self, backend: ReferenceBackend) -> None:
+        super().__init__(backend.net)
+        self._backend = backend
+        self._learning = backend.state
+        self._sample = open_sample(self.net)
+        self._work = WorkCounter(self.net)
+
+    def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
+        net = self.net
+        if opens:
+            self._learning, self._sample = self._backend.state, open_sample(net)
+            self._work = WorkCounter(net)
+        if restarts:
+            self._learning = open_training(net, self._learning)
+        # As a batch of one sample, of which it is known how values are scaled and rounded.
+        shown = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+        target = None if y is None else arithmetic_of(net).round(y)
+        for _ in range(n_steps):
+            self._learning, self._sample, sent = step(
+                net, self._learning, self._sample, shown, target
+            )
+            self._work.add(self._sample, sent)
+
+    def _close(self) -> None:
+        if self.is_learning:
+            self._learning = close_training(self.net, self._learning, self._sample)
+        work = self._work.total(self._sample, self.is_learning)
+        self._backend.take(self._learning, work)
+
+    def _summed_drive(self) -> NDArray[np.float64]:
+        drive: NDArray[np.float64] = self._sample.s[-1].astype(np.float64)
+        return drive
 
 
 def recording_of(net: SpikingMLP, records: list[SampleRecord]) -> Recording:

@@ -148,7 +148,7 @@ class Stepper:
             later = moment._replace(opens=False, restarts=False)
             done += self._show(x, y, later, record, row + done, n_steps - done)
         if moment.updates and self.layout.network.outer:
-            self._close(samples_seen)
+            self.close(samples_seen)
 
     def _show(
         self,
@@ -182,7 +182,8 @@ class Stepper:
         )
         return shown
 
-    def _close(self, samples_seen: int) -> None:
+    def close(self, samples_seen: int) -> None:
+        """With ``update="outer"``, make the update that is due at the end of a sample."""
         arrays = (self.layout.network, self._learning, self.sample, self._totals)
         if not stepwise.close_sample(*arrays):
             net = self.layout.net

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, compare
-from spikebp_plugins.backends import compiled, event, event_queue, grouped, kernels, stepwise
+from spikebp_plugins.backends import (
+    compiled,
+    event,
+    event_queue,
+    grouped,
+    kernels,
+    notice,
+    stepwise,
+)
 
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
 
@@ -129,13 +137,13 @@ def test_kernels_are_cached_for_all_their_sources():
 
 
 def test_a_long_first_call_says_that_it_compiles(monkeypatch, caplog):
-    monkeypatch.setattr(compiled, "SECONDS_BEFORE_NOTICE", 0.01)
-    monkeypatch.setattr(compiled, "_called", set())
+    monkeypatch.setattr(notice, "SECONDS_BEFORE_NOTICE", 0.01)
+    monkeypatch.setattr(notice, "_called", set())
     with caplog.at_level(logging.INFO, "spikebp_plugins"):
-        with compiled.announced("a kernel"):
+        with notice.announced("a kernel"):
             time.sleep(0.2)
         assert "compiling the kernels" in caplog.text
         caplog.clear()
-        with compiled.announced("a kernel"):
+        with notice.announced("a kernel"):
             time.sleep(0.2)
         assert caplog.text == ""

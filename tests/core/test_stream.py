@@ -1,0 +1,446 @@
+"""Streams: any session equals the reference, and a sample whole or not at all."""
+
+import gc
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, UnsupportedError
+from tests.core.experiment import MAGNITUDES
+from tests.core.small_nets import (
+    ENGINES,
+    assert_all_equal,
+    checkpoint_bytes,
+    lively_simulator,
+    lively_weights,
+    samples,
+    small_net,
+)
+from tests.core.strategies import definitions, inputs, random_weights
+
+ENGINE = pytest.mark.parametrize("engine", ENGINES)
+BACKWARD = pytest.mark.parametrize("backward_init", ["carry", "zero", "uniform"])
+UPDATE = pytest.mark.parametrize("update", ["fractional", "outer"])
+CODING = pytest.mark.parametrize("input_coding", ["values", "spikes"])
+ENCODER = EventEncoder(3, 1, step=10, polarity="signs")
+
+
+def events(*rows):
+    return np.array(list(rows), EVENT_DTYPE)
+
+
+def rows_of(net, x):
+    return np.broadcast_to(x, (net.n_steps, net.n_inputs)) if x.ndim == 1 else x
+
+
+@ENGINE
+@BACKWARD
+@UPDATE
+@CODING
+def test_samples_shown_step_by_step_are_those_of_train(engine, backward_init, update, input_coding):
+    net = small_net(backward_init=backward_init, update=update, input_coding=input_coding)
+    x, y = samples(net, 6)
+    with lively_simulator(net, engine) as whole, lively_simulator(net, engine) as parts:
+        expected = whole.train(x, y)
+        stream = parts.stream()
+        for n in range(len(x)):
+            for row in rows_of(net, x[n]):
+                assert stream.show(row, target=y[n]).shape == (0, 2)
+            assert (stream.scores == expected[n]).all()
+            assert (stream.close_sample() == expected[n]).all()
+        assert checkpoint_bytes(parts) == checkpoint_bytes(whole)
+        assert parts.operations == whole.operations
+
+
+@ENGINE
+@CODING
+def test_samples_that_close_themselves(engine, input_coding):
+    net = small_net(input_coding=input_coding)
+    x, y = samples(net, 5)
+    x = np.array([rows_of(net, sample)[0] for sample in x])
+    with lively_simulator(net, engine) as whole, lively_simulator(net, engine) as parts:
+        shown = x if input_coding == "values" else np.repeat(x[:, np.newaxis], 4, axis=1)
+        expected = whole.train(shown, y)
+        stream = parts.stream(n_steps=4)
+        closed = [stream.show(x[n], target=y[n], n_steps=4) for n in range(len(x))]
+        assert (np.concatenate(closed) == expected).all()
+        assert not stream.is_open
+        assert checkpoint_bytes(parts) == checkpoint_bytes(whole)
+        # Two and a half samples at once: the target holds until it is changed.
+        once = parts.stream(n_steps=4)
+        more = whole.train(np.repeat(shown[:1], 2, axis=0), [1, 1])
+        assert (once.show(x[0], target=1, n_steps=10) == more).all()
+        assert once.steps_shown == 2
+        assert once.target.tolist() == [0, 1]
+
+
+@ENGINE
+def test_without_targets_a_stream_predicts(engine):
+    net = small_net()
+    x, _ = samples(net, 3)
+    with lively_simulator(net, engine) as whole, lively_simulator(net, engine) as parts:
+        before = checkpoint_bytes(parts)
+        stream = parts.stream()
+        for n_steps in (1, 3, 9):
+            scores = whole.predict(x, n_steps=n_steps)
+            for n in range(len(x)):
+                stream.show(x[n], n_steps=n_steps)
+                assert (stream.close_sample() == scores[n]).all()
+        assert checkpoint_bytes(parts) == before
+        assert parts.operations == whole.operations
+
+
+@st.composite
+def sessions(draw):
+    """A definition and what happens in a stream: steps, targets that come and go, ends."""
+    net = draw(definitions(max_depth=4, max_width=8, max_steps=8))
+    random = np.random.RandomState(draw(st.integers(0, 2**31)))
+    magnitude = draw(st.sampled_from((1.0, 1.0, *MAGNITUDES)))
+    row = inputs(net, random, 8, magnitude, False)
+    row = row[:, 0] if net.input_coding == "spikes" else row
+    targets = st.sampled_from(
+        [None, 0, net.n_outputs - 1, random.uniform(-1, 3, net.n_outputs) * magnitude]
+    )
+    step = st.tuples(st.sampled_from([None, *row]), st.integers(1, 4), targets)
+    happenings = draw(
+        st.lists(st.one_of(step, step, st.sampled_from(["close", "drop", "predict"])))
+    )
+    weights = random_weights(net, random, draw(st.sampled_from((0.05, 0.5, 1.5))))
+    return net, weights, happenings, draw(st.sampled_from([None, 1, 3]))
+
+
+def shown(net, weights, happenings, n_steps, backend):
+    """Return everything that a stream says, and what is left."""
+    said = []
+    with Simulator(net, backend, weights) as sim:
+        stream = sim.stream(n_steps=n_steps)
+        for happening in happenings:
+            try:
+                if happening == "close":
+                    said.append(stream.close_sample().tolist())
+                elif happening == "drop":
+                    stream.drop_sample()
+                elif happening == "predict":
+                    timed = net.input_coding == "spikes"
+                    x = np.ones((40, 2, net.n_inputs) if timed else (40, net.n_inputs), np.int64)
+                    said.append(sim.predict(x, n_steps=2).tolist())
+                else:
+                    x, steps, target = happening
+                    said.append(stream.show(x, target=target, n_steps=steps).tolist())
+            except (OverflowError, RuntimeError) as error:
+                said.append(str(error))
+            said.append((stream.scores.tolist(), stream.steps_shown, stream.is_open))
+            said.append((sim.samples_seen, sim.operations))
+        return said, checkpoint_bytes(sim)
+
+
+@settings(deadline=None)
+@given(sessions())
+def test_any_session_equals_the_reference(session):
+    assert shown(*session, "compiled") == shown(*session, "reference")
+
+
+@ENGINE
+@UPDATE
+def test_late_targets_teach_from_then_on(engine, update):
+    net = small_net(update=update, backward_init="uniform")
+    x, _ = samples(net, 1)
+    with lively_simulator(net, engine) as sim:
+        stream = sim.stream()
+        stream.show(x[0], n_steps=3)
+        stream.target = 1
+        stream.show(x[0], n_steps=2)
+        stream.target = None
+        stream.show(x[0])
+        stream.close_sample()
+        late = sim.weights
+        assert sim.samples_seen == 1
+        assert stream.target is None
+    # The same by hand: targets that differ from step to step cannot be absent in `train`.
+    from spikebp_plugins import reference
+    from spikebp_plugins.arithmetic import arithmetic_of
+    from spikebp_plugins.state import initial_state
+
+    number = arithmetic_of(net)
+    learning = initial_state(net, lively_weights(net))
+    sample = reference.open_sample(net)
+    shown = number.round(x[0])
+    for t, target in enumerate([None] * 3 + [np.array([0.0, 1.0])] * 2 + [None]):
+        if t == 3:
+            learning = reference.open_training(net, learning)
+        learning, sample, _ = reference.step(net, learning, sample, shown, target)
+    learning = reference.close_training(net, learning, sample)
+    assert_all_equal(late, list(learning.weights))
+
+
+@ENGINE
+def test_silence_without_a_target_costs_nothing(engine):
+    net = small_net()
+    x, y = samples(net, 1)
+    counted = []
+    for silent in (3, 10**12):
+        with lively_simulator(net, engine) as sim:
+            stream = sim.stream()
+            stream.show(x[0], target=y[0], n_steps=2)
+            drive = stream.scores * 2
+            stream.show(None, target=None, n_steps=silent)
+            assert stream.steps_shown == 2 + silent
+            assert (stream.scores == drive / (2 + silent)).all()
+            stream.close_sample()
+            counted.append((sim.operations, checkpoint_bytes(sim)))
+    assert counted[0] == counted[1]
+
+
+class TestEvents:
+    NET = SpikingMLP((3, 5, 2), n_steps=4, learning_rate=0.5, input_coding="spikes", seed=3)
+    RECORDING = events((0, 0, 3, 1), (1, 0, 9, 0), (1, 0, 10, 1), (2, 0, 31, 1), (2, 0, 31, 1))
+
+    def stream(self, engine="reference", **options):
+        self.sim = Simulator(self.NET, engine, lively_weights(self.NET))
+        return self.sim.stream(ENCODER, **options)
+
+    def trained(self, *recordings, starts=None):
+        sim = Simulator(self.NET, "reference", lively_weights(self.NET))
+        x = [ENCODER.encode(recording, 4) for recording in recordings]
+        return sim.train(np.array(x), [1] * len(x)), sim
+
+    @ENGINE
+    @pytest.mark.parametrize("size", [1, 2, 5])
+    def test_events_may_come_one_by_one_or_together(self, engine, size):
+        expected, sim = self.trained(self.RECORDING, self.RECORDING)
+        stream = self.stream(engine)
+        for n in range(2):
+            for start in range(0, 5, size):
+                part = self.RECORDING[start : start + size]
+                stream.feed(part, target=1, **({"start": 0} if start == 0 else {}))
+            assert (stream.close_sample() == expected[n]).all()
+        assert checkpoint_bytes(self.sim) == checkpoint_bytes(sim)
+        assert self.sim.operations == sim.operations
+
+    @ENGINE
+    def test_samples_end_with_their_time(self, engine):
+        later = self.RECORDING.copy()
+        later["t"] += 40
+        expected, sim = self.trained(self.RECORDING, self.RECORDING)
+        stream = self.stream(engine, n_steps=4)
+        assert stream.feed(self.RECORDING, target=1, start=0).shape == (0, 2)
+        closed = stream.feed(later)
+        assert (closed == expected[:1]).all()
+        assert stream.advance_to(79).shape == (0, 2)
+        assert (stream.advance_to(80) == expected[1:]).all()
+        assert checkpoint_bytes(self.sim) == checkpoint_bytes(sim)
+
+    @ENGINE
+    def test_silent_samples_between_events_are_samples_too(self, engine):
+        silence = events()
+        expected, sim = self.trained(self.RECORDING, silence, silence, self.RECORDING)
+        stream = self.stream(engine, n_steps=4)
+        later = self.RECORDING.copy()
+        later["t"] += 120
+        closed = stream.feed(np.concatenate([self.RECORDING, later]), target=1, start=0)
+        assert (closed == expected[:3]).all()
+        assert (stream.close_sample() == expected[3:]).all()
+        assert checkpoint_bytes(self.sim) == checkpoint_bytes(sim)
+
+    def test_the_clock_starts_with_the_first_event(self):
+        early, late = self.stream(), self.stream()
+        moved = self.RECORDING.copy()
+        moved["t"] += 1_000_000
+        for stream, recording in ((early, self.RECORDING), (late, moved)):
+            stream.feed(events(), target=1)
+            stream.feed(recording)
+        assert early.steps_shown == 2
+        assert (early.close_sample() == late.close_sample()).all()
+
+    def test_the_clock_stops_when_a_sample_is_closed_by_hand(self):
+        stream = self.stream()
+        stream.feed(self.RECORDING, target=1)
+        stream.close_sample()
+        stream.feed(self.RECORDING[:1], target=0)  # earlier than the last
+        with pytest.raises(ValueError, match="start must be None while the clock runs; got 0"):
+            stream.feed(self.RECORDING[1:], start=0)
+
+    @pytest.mark.parametrize(
+        ("wrong", "message"),
+        [
+            ((0, 0, 30, 1), "events must be in the order of time; got t = 30 in event 2, after 31"),
+            ((3, 0, 32, 1), "x of events must be from 0 to 2; got 3 in event 2"),
+            ((0, 1, 32, 1), "y of events must be from 0 to 0; got 1 in event 2"),
+            ((0, 0, 32, 2), "p of events must be 0 or 1; got 2 in event 2"),
+        ],
+    )
+    def test_bad_events_change_nothing(self, wrong, message):
+        stream, good = self.stream(), self.stream()
+        for one in (stream, good):
+            one.feed(self.RECORDING, target=1)
+        with pytest.raises(ValueError, match="must be") as error:
+            stream.feed(events((0, 0, 31, 1), (0, 0, 31, 1), wrong), target=0)
+        assert str(error.value) == message
+        assert stream.target.tolist() == [0, 1]
+        assert (stream.close_sample() == good.close_sample()).all()
+
+    def test_events_need_an_encoder_and_time_a_clock(self):
+        stream = lively_simulator(self.NET).stream()
+        with pytest.raises(RuntimeError, match="events need an encoder"):
+            stream.feed(self.RECORDING)
+        with pytest.raises(RuntimeError, match="the clock of the stream starts with the first"):
+            self.stream().advance_to(5)
+        stream = self.stream()
+        stream.feed(self.RECORDING)
+        with pytest.raises(ValueError, match="time must be at least 31, the last event; got 30"):
+            stream.advance_to(30)
+
+    def test_an_encoder_fits_the_network(self):
+        sim = lively_simulator(self.NET)
+        with pytest.raises(ValueError, match="encoder must be an encoder of 3 inputs, as many as"):
+            sim.stream(EventEncoder(3, 1, step=10))
+        with pytest.raises(ValueError, match="encoder must be an EventEncoder or None; got 'dvs'"):
+            sim.stream("dvs")
+        binary = lively_simulator(self.NET.replace(spikes="binary"))
+        with pytest.raises(ValueError, match="encoder must be None with spikes='binary'"):
+            binary.stream(ENCODER)
+
+
+@ENGINE
+def test_an_overflow_drops_the_sample_and_nothing_else(engine):
+    net = small_net()
+    x, y = samples(net, 3)
+    with lively_simulator(net, engine) as sim, lively_simulator(net, engine) as expected:
+        expected.train(x, y)
+        stream = sim.stream()
+        for n in range(2):
+            stream.show(x[n], target=y[n], n_steps=4)
+            stream.close_sample()
+        stream.show(x[2], target=0, n_steps=3)
+        with pytest.raises(OverflowError, match="layer 0"):
+            stream.show(np.full(3, 2.0**60))
+        assert not stream.is_open
+        assert stream.target is None
+        stream.show(x[2], target=y[2], n_steps=4)
+        stream.close_sample()
+        assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
+        assert sim.operations == expected.operations
+
+
+@ENGINE
+def test_an_interrupt_drops_the_sample_and_nothing_else(engine, monkeypatch):
+    net = small_net()
+    x, y = samples(net, 2)
+    with lively_simulator(net, engine) as sim, lively_simulator(net, engine) as expected:
+        expected.train(x, y)
+        stream = sim.stream()
+        steps = stream._steps
+        stream.show(x[0], target=y[0], n_steps=4)
+        stream.close_sample()
+        stream.show(x[1], target=0, n_steps=2)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(steps), "_summed_drive", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                stream.close_sample()
+        stream.show(x[1], target=y[1], n_steps=4)
+        stream.close_sample()
+        assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
+
+
+def interrupted(*arguments):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ({"x": [1.0, 2.0]}, "x must be of shape (3,); got shape (2,)"),
+        ({"x": [1.0, np.nan, 0.0]}, "x must be finite; got nan at index 1"),
+        ({"x": ["a", "b", "c"]}, "x must be an array of real numbers; got an array of <U1"),
+        ({"x": None, "n_steps": 0}, "n_steps must be an integer of at least 1; got 0"),
+        ({"x": None, "target": 2}, "target must be a label from 0 to 1; got 2"),
+        ({"x": None, "target": -1}, "target must be a label from 0 to 1; got -1"),
+        ({"x": None, "target": [0.0, np.inf]}, "target must be finite; got [0.0, inf]"),
+        (
+            {"x": None, "target": [1.0]},
+            "target must be a label, 2 real numbers, or None; got [1.0]",
+        ),
+        ({"x": None, "target": 1.0}, "target must be a label, 2 real numbers, or None; got 1.0"),
+        ({"x": None, "target": True}, "target must be a label, 2 real numbers, or None; got True"),
+    ],
+    ids=str,
+)
+def test_wrong_arguments_change_nothing(call, message):
+    net = small_net()
+    x, _ = samples(net, 1)
+    stream, good = (lively_simulator(net).stream() for _ in range(2))
+    for one in (stream, good):
+        one.show(x[0], target=1)
+    with pytest.raises(ValueError, match="must be") as error:
+        stream.show(**call)
+    assert str(error.value) == message
+    assert stream.target.tolist() == [0, 1]
+    assert stream.steps_shown == 1
+    assert (stream.close_sample() == good.close_sample()).all()
+
+
+def test_one_sample_is_open_at_a_time():
+    net = small_net()
+    x, y = samples(net, 2)
+    sim = lively_simulator(net)
+    stream = sim.stream()
+    with pytest.raises(RuntimeError, match="no sample is open: show or feed something first"):
+        stream.close_sample()
+    stream.show(x[0], target=1)
+    for call in (lambda: sim.train(x, y), sim.stream):
+        with pytest.raises(RuntimeError, match="a sample of a stream is open"):
+            call()
+    sim.predict(x)
+    stream.drop_sample()
+    sim.train(x, y)
+    stream.show(x[0], target=1)
+    before = sim.samples_seen
+    sim.close()
+    assert sim.samples_seen == before
+    with pytest.raises(RuntimeError, match="closed"):
+        sim.stream()
+
+
+def test_what_shows_whole_samples_has_no_streams():
+    net = SpikingMLP((3, 2), timing="event", arithmetic="float32")
+    with pytest.raises(UnsupportedError, match="streams run with timing='immediate'"):
+        Simulator(net).stream()
+
+
+def test_wrong_lengths_are_refused():
+    with pytest.raises(ValueError, match="n_steps must be an integer of at least 1; got 0"):
+        lively_simulator(small_net()).stream(n_steps=0)
+
+
+def test_scores_are_zero_before_anything_came():
+    assert lively_simulator(small_net()).stream().scores.tolist() == [0, 0]
+
+
+@ENGINE
+def test_memory_does_not_grow(engine):
+    net = small_net(input_coding="spikes")
+    encoder = ENCODER
+    with lively_simulator(net, engine) as sim:
+        stream = sim.stream(encoder, n_steps=4)
+
+        def shown(samples, start):
+            for n in range(samples):
+                t = start + 40 * n
+                stream.feed(events(*((0, 0, t + 10 * i, 1) for i in range(4))), target=n % 2)
+
+        def in_use():
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0]
+
+        shown(100, 0)
+        tracemalloc.start()
+        shown(100, 4000)
+        before = in_use()
+        shown(400, 8000)
+        grown = in_use() - before
+        tracemalloc.stop()
+        assert sim.samples_seen >= 599
+    assert grown < 4000, f"{grown} bytes more after 400 samples"
