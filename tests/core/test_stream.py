@@ -437,10 +437,11 @@ def test_memory_does_not_grow(engine):
 
         shown(100, 0)
         tracemalloc.start()
-        shown(100, 4000)
-        before = in_use()
-        shown(400, 8000)
-        grown = in_use() - before
+        measured = [in_use()]
+        for part in range(1, 8):
+            shown(100, 4000 * part)
+            measured.append(in_use())
         tracemalloc.stop()
-        assert sim.samples_seen >= 599
-    assert grown < 4000, f"{grown} bytes more after 400 samples"
+        assert sim.samples_seen >= 799
+    # Python keeps some small objects for later, now and then more of them; a leak is in all parts.
+    assert min(np.diff(measured)) < 800, f"bytes in use after each 100 samples: {measured}"
