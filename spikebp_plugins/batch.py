@@ -53,6 +53,10 @@ class Batch:
         for start in range(0, len(self), size):
             yield self[start : start + size]
 
+    def rows(self) -> NDArray[Any]:
+        """Return the input as it came, of shape (n_samples, 1 or n_steps, n_inputs)."""
+        return self.x if self.x.ndim == 3 else self.x[:, np.newaxis]
+
     def inputs(self) -> NDArray[Any]:
         """Return what layer 0 receives.
 
@@ -61,7 +65,7 @@ class Batch:
         ndarray of shape (n_samples, 1 or n_steps, n_inputs)
             Values rounded to the grid, or int64 spike counts; one row where all steps are alike.
         """
-        x = self.x if self.x.ndim == 3 else self.x[:, np.newaxis]
+        x = self.rows()
         if self.net.input_coding == "spikes":
             if x.dtype == np.uint64:
                 x = np.minimum(x, np.uint64(LARGEST_COUNT))

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from spikebp_plugins.archive import PathLike
 from spikebp_plugins.backends.base import (
     Backend,
+    Early,
     Outcome,
     Recording,
     UnsupportedError,
     check_options,
     joined,
+    no_early,
     refused_definition,
 )
 from spikebp_plugins.backends.registry import get_backend, parse_backend
@@ -166,6 +168,7 @@ class Simulator:
         x: Any,
         *,
         n_steps: int | None = None,
+        margin: float | None = None,
         record: bool = False,
         progress: bool | None = None,
     ) -> Any:
@@ -177,6 +180,9 @@ class Simulator:
             Input, as for `train`.
         n_steps : int or None, default=None
             Steps for which to show each sample; None takes those of the definition.
+        margin : float or None, default=None
+            Show a sample no further once the largest summed drive of the output leads the second
+            by so many spikes, which saves time and synaptic operations. None shows all steps.
         record : bool, default=False
             Whether to return every spike.
         progress : bool or None, default=None
@@ -184,20 +190,41 @@ class Simulator:
 
         Returns
         -------
-        ndarray of shape (n_samples, n_outputs) or Trace
-            The scores, whose largest says the class (the lowest index wins a tie), or with
-            `record` a trace with ``errors=None``.
+        ndarray of shape (n_samples, n_outputs), Trace or Early
+            The scores, whose largest says the class (the lowest index wins a tie); with `record`
+            a trace with ``errors=None``; with `margin` a named tuple of the scores, the steps
+            shown of each sample (``n_steps``) and what they took (``operations``).
 
         Raises
         ------
         ValueError
             If an argument is not allowed.
+        UnsupportedError
+            If `margin` is given and the back end shows whole samples only.
         OverflowError
             If a value leaves the range of the arithmetic.
         """
         engine = self._open_engine()
         batch = check_batch(self.net, x, n_steps=n_steps)
-        return self._run(engine, batch, record, progress)
+        if margin is None:
+            return self._run(engine, batch, record, progress)
+        self._check_margin(margin, record)
+        with progress_bar(len(batch), "predicting", wanted=progress) as bar:
+            blocks = []
+            for block in batch.blocks(engine.block_size(batch.n_steps)):
+                blocks.append(engine.predict_until(block, float(margin)))
+                bar.update(len(block))
+        blocks = blocks or [no_early(batch)]
+        return Early(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
+
+    def _check_margin(self, margin: Any, record: bool) -> None:
+        is_number = isinstance(margin, (int, float, np.integer, np.floating))
+        if isinstance(margin, bool) or not is_number or not 0 <= margin < np.inf:
+            raise wrong_argument("margin", "a finite number, not negative, or None", repr(margin))
+        if record:
+            raise wrong_argument("record", "False where a margin is given", repr(record))
+        if self.net.n_outputs < 2:
+            raise wrong_argument("margin", "None for a network with one output", repr(margin))
 
     def stream(self, encoder: EventEncoder | None = None, *, n_steps: int | None = None) -> Stream:
         """Return a stream: input as it comes, step after step, with targets when they are known.

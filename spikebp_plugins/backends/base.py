@@ -58,6 +58,30 @@ class Outcome(NamedTuple):
     recording: Recording | None
 
 
+class Early(NamedTuple):
+    """Predictions of samples that were shown until the output was sure.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_samples, n_outputs)
+        Summed drive of the output divided by the steps shown.
+    n_steps : ndarray of shape (n_samples,), int64
+        The steps shown.
+    operations : ndarray of shape (n_samples,), int64
+        The synaptic operations that it took.
+    """
+
+    scores: NDArray[np.float64]
+    n_steps: NDArray[np.int64]
+    operations: NDArray[np.int64]
+
+
+def no_early(batch: Batch) -> Early:
+    """Return room for what the samples of a batch will come to."""
+    n = len(batch)
+    return Early(np.zeros((n, batch.net.n_outputs)), np.zeros(n, np.int64), np.zeros(n, np.int64))
+
+
 def joined(outcomes: list[Outcome]) -> Outcome:
     """Return the outcomes of consecutive blocks, at least one, as one."""
     if len(outcomes) == 1:
@@ -169,6 +193,28 @@ class Backend(ABC):
     @abstractmethod
     def predict(self, batch: Batch, record: bool) -> Outcome:
         """Show samples and learn nothing."""
+
+    def predict_until(self, batch: Batch, margin: float) -> Early:
+        """Show each sample until the output is sure, and learn nothing.
+
+        Raises
+        ------
+        UnsupportedError
+            If the back end shows whole samples only.
+        """
+        steps = self.steps()
+        shown = no_early(batch)
+        for i, rows in enumerate(batch.rows()):
+            before = self.operations.forward
+            for t in range(batch.n_steps):
+                steps.show(rows[t % len(rows)], None)
+                first, second = np.sort(steps.summed_drive)[-1:-3:-1]
+                if first - second >= margin:
+                    break
+            shown.scores[i], shown.n_steps[i] = steps.scores, steps.steps_shown
+            steps.close()
+            shown.operations[i] = self.operations.forward - before
+        return shown
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time.

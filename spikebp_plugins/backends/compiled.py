@@ -9,16 +9,19 @@ from itertools import pairwise
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
 from spikebp_plugins.backends import event, grouped, kernels
 from spikebp_plugins.backends.base import (
     Backend,
+    Early,
     IntegerOption,
     Outcome,
     Recording,
     UnsupportedError,
     joined,
+    no_early,
 )
 from spikebp_plugins.backends.compiled_steps import CompiledSteps
 from spikebp_plugins.backends.layout import NARROW_FRACTION_BITS, Layout
@@ -183,6 +186,49 @@ class CompiledBackend(Backend):
             if before.layout is self._wide:
                 self._spare = before.learning
         return self._now
+
+    def predict_until(self, batch: Batch, margin: float) -> Early:
+        """Show each sample until the output is sure, and learn nothing."""
+        if self.net.timing == "event":
+            raise UnsupportedError("samples stop early with timing='immediate' alone")
+        shown, start = no_early(batch), 0
+        while start < len(batch):
+            done = self._until(batch[start:], margin, [values[start:] for values in shown])
+            start += done
+            if start < len(batch):  # its range is not certain
+                alone = super().predict_until(batch[start : start + 1], margin)
+                for values, value in zip(shown, alone, strict=True):
+                    values[start] = value[0]
+                start += 1
+        return shown
+
+    def _until(self, batch: Batch, margin: float, shown: list[NDArray[Any]]) -> int:
+        """Show samples as far as their range is certain; return how many."""
+        layout, n = self._wide, len(batch)
+        now = self.now_in(layout)
+        scores, n_steps, operations = shown
+        drive = np.empty((n, self.net.n_outputs), layout.dtype)
+        spikes = np.zeros((n, self.net.n_layers + 1), np.int64)
+        with announced(("until", layout.dtype)):
+            done: int = kernels.run_until(
+                layout.network,
+                layout.borrowed(now.learning),
+                self._memories[0].sample(layout),
+                layout.inputs(batch),
+                batch.n_steps,
+                margin * float(layout.network.one),
+                layout.totals(),
+                drive,
+                n_steps,
+                spikes,
+            )
+        scores[:done] = layout.scores(drive[:done], n_steps[:done, np.newaxis])
+        operations[:done] = spikes[:done, :-1] @ np.array(self.net.layer_sizes[1:])
+        work = count_operations(
+            self.net, spikes[:done].sum(0), [0] * spikes.shape[1], 0, shown=done, trained=0
+        )
+        self._now = now._replace(operations=now.operations + work)
+        return done
 
     def _predict_part(self, memory: Memory, batch: Batch, record: bool) -> Part:
         outcomes: list[Outcome] = []

@@ -70,5 +70,7 @@ class CompiledSteps(Steps):
     def _seen(self) -> int:
         return self._start.samples_seen
 
-    def _summed_drive(self) -> NDArray[np.float64]:
+    @property
+    def summed_drive(self) -> NDArray[np.float64]:
+        """The summed drive of the output as reals, of shape (n_outputs,)."""
         return np.asarray(self._layout.decoded(self._stepper.summed_drive), np.float64)

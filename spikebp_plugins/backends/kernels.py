@@ -691,6 +691,49 @@ def build_run_block(sources):
 run_block = build_run_block(SOURCES)
 
 
+@kernel
+def lead(net, sample):
+    """The largest summed drive of the output less the second largest."""
+    last = net.sizes.size - 1
+    potential = units_of(sample.potential, net, last)
+    count = units_of(sample.count, net, last)
+    first = second = -np.inf
+    for j in range(potential.size):
+        drive = float(potential[j] + count[j] * net.one)
+        first, second = max(first, drive), max(second, min(first, drive))
+    return first - second
+
+
+def build_run_until(sources):
+    """Return the kernel that shows samples until the output is sure, cached for these sources."""
+
+    @entry
+    def run_until(net, learning, sample, x, n_steps, margin, totals, drive, shown, spikes):
+        """Show samples until their lead is `margin`; write drive, steps, and spikes of each layer.
+
+        Returns the number of samples done: less than all if the range of the next is not certain.
+        """
+        _ = sources
+        bound_learning(net, learning)
+        for i in range(x.shape[0]):
+            open_sample(net, sample, False)
+            totals.spikes[:] = 0
+            for t in range(n_steps):
+                if not forward(net, learning, sample, x[i, t % x.shape[1]], totals):
+                    return i
+                shown[i] = t + 1
+                if lead(net, sample) >= margin:
+                    break
+            copy(spikes[i], totals.spikes)
+            write_drive(net, sample, drive[i])
+        return x.shape[0]
+
+    return run_until
+
+
+run_until = build_run_until(SOURCES)
+
+
 def build_to_units(sources):
     """Return the kernel that encodes input and targets, cached for these sources."""
 

@@ -233,7 +233,7 @@ class Layout:
         """
         if self.net.input_coding == "spikes":
             return self.counts(batch.inputs())
-        x = batch.x if batch.x.ndim == 3 else batch.x[:, np.newaxis]
+        x = batch.rows()
         if x.dtype == np.uint8 and self.dtype.kind == "i":
             levels = np.arange(256, dtype=np.float64)
             # No index is out of range; with mode="wrap" NumPy does not look for one.

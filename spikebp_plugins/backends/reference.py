@@ -92,7 +92,9 @@ class ReferenceSteps(Steps):
         work = self._work.total(self._sample, self.is_learning)
         self._backend.take(self._learning, work)
 
-    def _summed_drive(self) -> NDArray[np.float64]:
+    @property
+    def summed_drive(self) -> NDArray[np.float64]:
+        """The summed drive of the output as reals, of shape (n_outputs,)."""
         drive: NDArray[np.float64] = self._sample.s[-1].astype(np.float64)
         return drive
 

@@ -97,7 +97,7 @@ class Steps(ABC):
         """The running scores of the open sample, or the scores of the last one; zero before any."""
         if self.steps_shown == 0:
             return np.zeros(self.net.n_outputs)
-        scores: NDArray[np.float64] = self._summed_drive() / self.steps_shown
+        scores: NDArray[np.float64] = self.summed_drive / self.steps_shown
         return scores
 
     @abstractmethod
@@ -108,9 +108,10 @@ class Steps(ABC):
     def _close(self) -> None:
         """Update if that is due at the end, and hand state and operations to the back end."""
 
+    @property
     @abstractmethod
-    def _summed_drive(self) -> NDArray[np.float64]:
-        """Return the summed drive of the output as reals, of shape (n_outputs,)."""
+    def summed_drive(self) -> NDArray[np.float64]:
+        """The summed drive of the output as reals, of shape (n_outputs,)."""
 
 
 def why_no_steps(backend: Backend) -> str:

@@ -1,0 +1,119 @@
+"""Samples that are shown until the output is sure."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins.backends.base import Backend
+from tests.core.experiment import MAGNITUDES
+from tests.core.small_nets import ENGINES, checkpoint_bytes, lively_simulator, samples, small_net
+from tests.core.strategies import experiments
+
+ENGINE = pytest.mark.parametrize("engine", ENGINES)
+MARGINS = (0.0, 0.25, 0.5, 1.0, 1.5, 4.0, 100.0)
+
+
+def stops(trace, margin):
+    """Return after how many steps each sample of a trace is sure."""
+    n_steps = trace.step_scores.shape[1]
+    drive = trace.step_scores * np.arange(1, n_steps + 1)[:, np.newaxis]
+    first, second = np.moveaxis(np.sort(drive, axis=2)[:, :, :-3:-1], 2, 0)
+    sure = first - second >= margin
+    return np.where(sure.any(axis=1), sure.argmax(axis=1) + 1, n_steps)
+
+
+@ENGINE
+@pytest.mark.parametrize("input_coding", ["values", "spikes"])
+@pytest.mark.parametrize("margin", MARGINS)
+def test_a_sample_stops_as_soon_as_it_is_sure(engine, input_coding, margin):
+    net = small_net((3, 8, 6, 4), n_steps=8, input_coding=input_coding)
+    x, _ = samples(net, 40)
+    with lively_simulator(net, engine) as sim, lively_simulator(net, engine) as whole:
+        before = checkpoint_bytes(sim)
+        found = sim.predict(x, margin=margin)
+        trace = whole.predict(x, record=True)
+        expected = stops(trace, margin)
+        assert found.n_steps.tolist() == expected.tolist()
+        operations = []
+        for n, stop in enumerate(expected):
+            assert (found.scores[n] == trace.step_scores[n, stop - 1]).all()
+            sent = [np.abs(k[n, :stop]).sum() for k in trace.spikes[:-1]]
+            operations.append(int(np.dot(sent, net.layer_sizes[1:])))
+        assert found.operations.tolist() == operations
+        assert checkpoint_bytes(sim) == before
+        assert sim.operations.forward == sum(operations)
+        assert sim.operations.samples == 40
+        assert sim.operations.dense == whole.operations.dense
+    if margin == 0:
+        assert (found.n_steps == 1).all()
+    if margin == 1:
+        assert 1 < found.n_steps.mean() < 8  # both ways to end are there
+
+
+@settings(deadline=None)
+@given(experiments(magnitudes=(1.0, *MAGNITUDES)), st.sampled_from(MARGINS))
+def test_back_ends_agree(experiment, margin):
+    if experiment.net.n_outputs < 2:
+        return
+    said = []
+    for backend in ENGINES:
+        with Simulator(experiment.net, backend, experiment.weights) as sim:
+            try:
+                found = sim.predict(experiment.x, margin=margin)
+                said.append([values.tolist() for values in found])
+            except OverflowError as error:
+                said.append(str(error))
+            said.append(sim.operations)
+    assert said[:2] == said[2:]
+
+
+def test_longer_samples_may_stop_later():
+    net = small_net(n_steps=2)
+    x, _ = samples(net, 20)
+    with lively_simulator(net) as sim:
+        assert sim.predict(x, margin=3.0, n_steps=50).n_steps.max() > 2
+        assert sim.predict(x[:0], margin=3.0).scores.shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"margin": -1.0}, "margin must be a finite number, not negative, or None; got -1.0"),
+        ({"margin": np.nan}, "margin must be a finite number, not negative, or None; got nan"),
+        ({"margin": True}, "margin must be a finite number, not negative, or None; got True"),
+        ({"margin": "1"}, "margin must be a finite number, not negative, or None; got '1'"),
+        ({"margin": 1.0, "record": True}, "record must be False where a margin is given; got True"),
+    ],
+)
+def test_wrong_margins_are_refused(changes, message):
+    net = small_net()
+    with pytest.raises(ValueError, match="must be") as error:
+        lively_simulator(net).predict(samples(net, 1)[0], **changes)
+    assert str(error.value) == message
+
+
+def test_one_output_has_no_lead():
+    with pytest.raises(ValueError, match="margin must be None for a network with one output"):
+        lively_simulator(small_net((3, 1))).predict([[1.0, 1.0, 1.0]], margin=1.0)
+
+
+class WholeSamples(Backend):
+    """Shows whole samples."""
+
+    state = operations = predict = train = None
+
+    def __init__(self, net, state):
+        super().__init__(net, state)
+
+
+def test_what_shows_whole_samples_does_not_stop_early(monkeypatch):
+    net = SpikingMLP((3, 2), timing="event", arithmetic="float32")
+    with pytest.raises(UnsupportedError, match="samples stop early with timing='immediate'"):
+        Simulator(net).predict([[1.0, 1.0, 1.0]], margin=1.0)
+    monkeypatch.setattr("spikebp_plugins.simulator.get_backend", lambda _: WholeSamples)
+    sim = Simulator(small_net(), "whole")
+    for call in (lambda: sim.predict([[1.0, 1.0, 1.0]], margin=1.0), sim.stream):
+        with pytest.raises(UnsupportedError, match="WholeSamples shows whole samples: streams run"):
+            call()
