@@ -4,6 +4,8 @@ The algorithm is that of "Deep Spiking Networks" (P. O'Connor and M. Welling, 20
 arXiv:1602.08323).
 """
 
+from typing import TYPE_CHECKING, Any
+
 from spikebp_plugins.backends import Backend, UnsupportedError, available_backends
 from spikebp_plugins.checkpoint import Checkpoint, averaged, load
 from spikebp_plugins.datasets import Dataset, load_dataset
@@ -21,6 +23,10 @@ from spikebp_plugins.recordings import Recordings, load_nmnist, read_aer
 from spikebp_plugins.simulator import Simulator
 from spikebp_plugins.stream import Stream
 from spikebp_plugins.trace import Difference, Trace, compare
+
+if TYPE_CHECKING:
+    from spikebp_plugins.estimators import SpikingMLPClassifier as SpikingMLPClassifier
+    from spikebp_plugins.estimators import SpikingMLPRegressor as SpikingMLPRegressor
 
 __all__ = [
     "EVENT_DTYPE",
@@ -49,3 +55,18 @@ __all__ = [
     "spiking_stream_quantization",
     "spiking_vector_quantization",
 ]
+
+#: Not in ``__all__``, because to load scikit-learn takes a second: only who asks for them waits.
+_ESTIMATORS = ("SpikingMLPClassifier", "SpikingMLPRegressor")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ESTIMATORS:
+        from spikebp_plugins import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ESTIMATORS})

@@ -1,0 +1,225 @@
+"""What classifier and regressor share: the network, and how it is trained."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from spikebp_plugins.checkpoint import Checkpoint
+from spikebp_plugins.datasets import shuffled
+from spikebp_plugins.definition import LARGEST_SEED, SpikingMLP
+from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.estimators.learned import Learned
+from spikebp_plugins.estimators.parameters import (
+    NETWORK_PARAMETERS,
+    check_flag,
+    check_hidden_layers,
+    check_integer,
+    check_real,
+)
+from spikebp_plugins.estimators.validation import validate_data
+
+
+class SpikingEstimator(BaseEstimator, ABC):
+    """A network that is trained as scikit-learn trains.
+
+    Subclasses say what the network is to answer (`_targets`) and how well it does (`_goodness`).
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any,
+        *,
+        learning_rate: float,
+        n_steps: int,
+        max_iter: int,
+        shuffle: bool,
+        random_state: Any,
+        early_stopping: bool,
+        validation_fraction: float,
+        n_iter_no_change: int,
+        tol: float,
+        warm_start: bool,
+        backend: str,
+        intercept: bool,
+        input_scale: float,
+        update: str,
+        presynaptic: str,
+        spikes: str,
+        arithmetic: str,
+        fraction_bits: int | None,
+        backward_init: str,
+        feedback: str,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.learning_rate = learning_rate
+        self.n_steps = n_steps
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.warm_start = warm_start
+        self.backend = backend
+        self.intercept = intercept
+        self.input_scale = input_scale
+        self.update = update
+        self.presynaptic = presynaptic
+        self.spikes = spikes
+        self.arithmetic = arithmetic
+        self.fraction_bits = fraction_bits
+        self.backward_init = backward_init
+        self.feedback = feedback
+
+    @abstractmethod
+    def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
+        """Return what the outputs should be, of shape (n_samples, n_outputs)."""
+
+    @abstractmethod
+    def _goodness(self, scores: NDArray[np.float64], y: NDArray[Any]) -> float:
+        """Return how well scores answer, as `score` measures it."""
+
+    @property
+    def checkpoint_(self) -> Checkpoint:
+        """Definition and learning state, to go on from anywhere."""
+        check_is_fitted(self)
+        return self._learned.checkpoint
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_learned")
+
+    def _check_parameters(self) -> None:
+        for name in ("shuffle", "early_stopping", "warm_start", "intercept"):
+            check_flag(name, getattr(self, name))
+        for name in ("max_iter", "n_iter_no_change"):
+            check_integer(name, getattr(self, name))
+        fraction = self.validation_fraction
+        check_real("validation_fraction", fraction, "between 0 and 1", lambda value: 0 < value < 1)
+        check_real("tol", self.tol, "a finite number of at least 0", lambda value: value >= 0)
+        state = self.random_state
+        if isinstance(state, Integral) and not 0 <= int(state) <= LARGEST_SEED:
+            allowed = f"None, a RandomState or an integer from 0 to {LARGEST_SEED}"
+            raise wrong_argument("random_state", allowed, repr(state))
+        self._definition(1, 1, seed=0)
+
+    def _definition(self, n_inputs: int, n_outputs: int, seed: int) -> SpikingMLP:
+        sizes = (n_inputs, *check_hidden_layers(self.hidden_layer_sizes), n_outputs)
+        fields = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
+        return SpikingMLP(sizes, seed=seed, **fields)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether `fit` trains the network that there is."""
+        return self.warm_start and self.__sklearn_is_fitted__()
+
+    def _start(self, n_outputs: int) -> None:
+        """Make a network in its initial state."""
+        n_inputs = self.n_features_in_ + bool(self.intercept)
+        learned = Learned.nothing(self._definition(n_inputs, n_outputs, self._seed()))
+        learned.open(self.backend)  # what refuses does so before anything is replaced
+        self._learned = learned
+        self.n_iter_ = 0
+        self.loss_curve_: list[float] = []
+        self.validation_scores_: list[float] = []
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(LARGEST_SEED + 1, dtype=np.int64))
+
+    def _resume(self) -> None:
+        """Go on with the network that there is, at the present learning rate."""
+        net = self._learned.net
+        hidden = check_hidden_layers(self.hidden_layer_sizes)
+        if hidden != net.layer_sizes[1:-1]:
+            raise self._changed("hidden_layer_sizes", net.layer_sizes[1:-1], hidden)
+        if bool(self.intercept) != self._has_intercept:
+            raise self._changed("intercept", self._has_intercept, self.intercept)
+        for name in NETWORK_PARAMETERS:
+            before, now = getattr(net, name), getattr(self, name)
+            is_automatic = name == "fraction_bits" and now is None
+            if now != before and name != "learning_rate" and not is_automatic:
+                raise self._changed(name, before, now)
+        if self.learning_rate != net.learning_rate:
+            self._learned = Learned(self._learned.checkpoint.at_rate(self.learning_rate))
+            self._learned.open(self.backend)
+
+    def _changed(self, name: str, before: object, now: object) -> ValueError:
+        return wrong_argument(
+            name, f"what it was when the network was made, {before!r}, to go on", repr(now)
+        )
+
+    @property
+    def _has_intercept(self) -> bool:
+        return bool(self._learned.net.n_inputs > self.n_features_in_)
+
+    def _inputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self._has_intercept:
+            return X
+        # The definition multiplies it with input_scale, like all input.
+        return np.column_stack([X, np.full(len(X), 1 / self._learned.net.input_scale)])
+
+    def _scores(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return self._learned.predict(self.backend, self._inputs(X))
+
+    def _train_once(self, X: NDArray[np.float64], y: NDArray[Any]) -> None:
+        self._learned.train(self.backend, self._inputs(X), self._targets(y))
+        self.n_iter_ += 1
+
+    def _train_epochs(
+        self, X: NDArray[np.float64], y: NDArray[Any], *, goes_on: bool, stratify: Any = None
+    ) -> None:
+        inputs, seed = self._inputs(X), self._learned.net.seed
+        kept_out = None
+        if self.early_stopping:
+            rows, others = train_test_split(
+                np.arange(len(y)),
+                test_size=self.validation_fraction,
+                random_state=seed,
+                stratify=stratify,
+            )
+            kept_out = (inputs[others], y[others])
+            inputs, y = inputs[rows], y[rows]
+        targets = self._targets(y)
+        best, best_score, without_gain = self._learned.checkpoint, -math.inf, 0
+        if kept_out is not None and goes_on:
+            best_score = self._validation_score(*kept_out)
+        for _ in range(self.max_iter):
+            order: Any = slice(None)
+            if self.shuffle:
+                order = shuffled(len(inputs), seed, self.n_iter_)
+            scores = self._learned.train(self.backend, inputs[order], targets[order])
+            self.n_iter_ += 1
+            self.loss_curve_.append(_loss(scores, targets[order]))
+            if kept_out is None:
+                continue
+            score = self._validation_score(*kept_out)
+            self.validation_scores_.append(score)
+            without_gain = without_gain + 1 if score < best_score + self.tol else 0
+            if score > best_score:
+                best, best_score = self._learned.checkpoint, score
+            if without_gain >= self.n_iter_no_change:
+                break
+        if kept_out is not None:
+            self._learned = Learned(best)
+
+    def _validation_score(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> float:
+        return self._goodness(self._learned.predict(self.backend, inputs), y)
+
+
+def _loss(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    errors = np.maximum(scores, 0) - targets
+    return float(np.mean(np.sum(errors**2, axis=1)) / 2)

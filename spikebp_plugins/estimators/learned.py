@@ -1,0 +1,115 @@
+"""What an estimator has learned, and the simulator that it is opened in."""
+
+from __future__ import annotations
+
+import weakref
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.checkpoint import Checkpoint
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.state import initial_state
+
+
+class Learned:
+    """A checkpoint that goes on learning: in a simulator that is opened when first needed.
+
+    The simulator stays open from one call to the next, which makes it cheap to learn from one
+    sample at a time. Copies and pickles hold the checkpoint alone, and go on exactly from there.
+    Threads may share one; they wait for each other.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Where to start from.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.__setstate__(checkpoint)
+
+    @classmethod
+    def nothing(cls, net: SpikingMLP) -> Learned:
+        """Return the state before the first training sample."""
+        return cls(Checkpoint(net, initial_state(net)))
+
+    def __getstate__(self) -> Checkpoint:
+        return self.checkpoint
+
+    def __setstate__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self._simulator: Simulator | None = None
+        self._backend = ""
+        self._close = _nothing_to_close
+        self._lock = Lock()
+
+    @property
+    def net(self) -> SpikingMLP:
+        """The definition."""
+        return self._checkpoint.net
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Definition and learning state."""
+        with self._lock:
+            return self._settled()
+
+    def open(self, backend: str) -> None:
+        """Open a simulator on a back end, unless it is open there."""
+        with self._lock:
+            self._opened(backend)
+
+    def train(self, backend: str, x: Any, y: Any) -> NDArray[np.float64]:
+        """Learn from samples on a back end, and return the scores that they have reached."""
+        with self._lock:
+            scores: NDArray[np.float64] = self._opened(backend).train(x, y, progress=False)
+        return scores
+
+    def predict(self, backend: str, x: Any) -> NDArray[np.float64]:
+        """Return the scores of samples on a back end."""
+        with self._lock:
+            scores: NDArray[np.float64] = self._opened(backend).predict(x, progress=False)
+        return scores
+
+    def _settled(self) -> Checkpoint:
+        if self._simulator is not None:
+            self._checkpoint = self._simulator.checkpoint()
+        return self._checkpoint
+
+    def _opened(self, backend: str) -> Simulator:
+        if self._simulator is None or backend != self._backend:
+            simulator = self._settled().simulate(backend)
+            self._close()
+            self._simulator, self._backend = simulator, backend
+            # Some back ends hold processes, which must not outlive the estimator.
+            self._close = weakref.finalize(self, simulator.close)
+        return self._simulator
+
+
+def _nothing_to_close() -> None:
+    pass
+
+
+def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores as shares of one: what is positive, divided by its sum.
+
+    A row without a positive score has none to share; its softmax takes their place, which keeps
+    the order of the scores and is the closer to equal shares the smaller they are.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_classes)
+        At least one class.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Not negative; rows sum to one.
+    """
+    largest = scores.max(axis=1, keepdims=True)
+    shares = np.where(largest > 0, np.maximum(scores, 0), np.exp(np.minimum(scores - largest, 0)))
+    normalised: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
+    return normalised

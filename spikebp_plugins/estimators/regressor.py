@@ -1,0 +1,360 @@
+"""The network as a regressor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.metrics import r2_score
+
+from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.estimators.base import SpikingEstimator
+from spikebp_plugins.estimators.parameters import check_flag, check_positive
+from spikebp_plugins.estimators.validation import validate_data
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+#: Spikes a step that the automatic scale asks for, as a root mean square. Where a unit sends one
+#: at most, targets of twice the typical size are still in its reach.
+TYPICAL_SPIKES: Final = {"graded": 2.0, "binary": 0.5}
+
+
+class Coding(NamedTuple):
+    """How real targets become spikes that output units are to send, and scores real numbers.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the targets of one sample: ``()`` or ``(n_targets,)``.
+    scale : ndarray of shape (n_targets,)
+        Spikes a step for a target of 1.
+    signed : bool
+        Whether a second set of units stands for negative targets.
+    """
+
+    shape: tuple[int, ...]
+    scale: NDArray[np.float64]
+    signed: bool
+
+    @property
+    def n_outputs(self) -> int:
+        """Output units."""
+        return len(self.scale) * (2 if self.signed else 1)
+
+    def check(self, y: NDArray[np.float64]) -> None:
+        """Refuse targets that have no code."""
+        if y.shape[1:] != self.shape:
+            raise wrong_argument(
+                "y", f"of shape {('n_samples', *self.shape)}, as before", f"shape {y.shape}"
+            )
+        if not self.signed and y.min() < 0:
+            raise wrong_argument("y", "not negative with signed_output=False", y[y < 0][0])
+
+    def encoded(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return spikes a step, of shape (n_samples, n_outputs)."""
+        asked = self.scale * y.reshape(len(y), -1)
+        return np.maximum(np.hstack([asked, -asked]) if self.signed else asked, 0)
+
+    def decoded(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return predictions, of shape (n_samples, *shape)."""
+        answers = np.maximum(scores, 0)
+        if self.signed:
+            positive, negative = np.hsplit(answers, 2)
+            answers = positive - negative
+        return (answers / self.scale).reshape(len(scores), *self.shape)
+
+
+def automatic_scale(y: NDArray[np.float64], typical: float) -> NDArray[np.float64]:
+    """Return for each target the power of two that brings its size closest to a typical one.
+
+    Powers of two, because the last bit of a mean depends on the machine, and what the network is
+    asked for must not; and because they divide out of predictions exactly.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        Targets.
+    typical : float
+        The root mean square to come close to.
+
+    Returns
+    -------
+    ndarray of shape (n_targets,)
+        1 for targets that are all zero.
+    """
+    columns = y.reshape(len(y), -1)
+    largest = np.abs(columns).max(axis=0)
+    all_zero = largest == 0
+    largest[all_zero] = 1
+    # Squares of what lies between 0 and 1 do not overflow.
+    mean_square = np.mean((columns / largest) ** 2, axis=0)
+    mean_square[all_zero] = typical**2
+    size = np.log2(largest) + np.log2(mean_square) / 2
+    exponents = np.rint(np.log2(typical) - size).clip(-1000, 1000)
+    scale: NDArray[np.float64] = np.ldexp(1.0, exponents.astype(int))
+    return scale
+
+
+class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
+    """A spiking network that learns real numbers by backpropagation.
+
+    Output units send no negative spikes: a unit alone can only answer what is not negative. So
+    two units stand for each target, one for its positive and one for its negative part, and the
+    prediction is the difference of their rectified scores. With ``signed_output=False`` there is
+    one unit for each, and a negative target is refused.
+
+    A target of size y is asked for as ``target_scale * y`` spikes a step; the automatic scale is
+    made for `fit`, so give a number to learn from single samples. Scale the features first, with
+    ``StandardScaler`` or to [0, 1]. The estimator adds nothing to the network: the same samples in
+    the same order give the same integers as `spikebp_plugins.Simulator` does, on every back end.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, or int, default=(100,)
+        Units of the hidden layers; an integer is the size of the only one.
+    learning_rate : float, default=0.01
+        Of stochastic gradient descent.
+    target_scale : float or "auto", default="auto"
+        Spikes a step for a target of 1. More of them learn faster and answer finer, fewer are more
+        stable. "auto" takes, for each target, the power of two that brings the root mean square
+        of the first `y` closest to 2 spikes a step (1/2 with ``spikes="binary"``).
+    signed_output : bool, default=True
+        Whether targets may be negative.
+    n_steps : int, default=10
+        Steps for which a sample is shown.
+    max_iter : int, default=100
+        Epochs of `fit`.
+    shuffle : bool, default=True
+        Whether `fit` draws an order anew for each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the weights, the orders, and the validation samples. An integer is the seed of the
+        definition itself.
+    early_stopping : bool, default=False
+        Whether `fit` keeps samples out, ends when their score stops rising, and takes the weights
+        of the epoch where it was best.
+    validation_fraction : float, default=0.1
+        The share of samples that early stopping keeps out.
+    n_iter_no_change : int, default=10
+        Epochs in a row without gain after which early stopping ends.
+    tol : float, default=1e-4
+        A smaller rise of the validation score is no gain.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the network that there is. Of the network's parameters only
+        `learning_rate` may have changed; any back end may take over.
+    backend : str, default="compiled"
+        A back end by name, with its options if any: ``"brian2:numpy"``, ``"lava"``,
+        ``"compiled:n_jobs=1"``.
+    intercept : bool, default=True
+        Whether a constant input of 1 is added behind the features. The network has no bias.
+    input_scale : float, default=1.0
+        Features are multiplied with it.
+    update : {"fractional", "outer"}, default="fractional"
+        Weights change at every step, or once at the end of a sample.
+    presynaptic : {"counts", "drive"}, default="counts"
+        What an error teaches with: spikes sent, or the rectified drive.
+    spikes : {"graded", "binary"}, default="graded"
+        Whether a unit may send several spikes in one step.
+    arithmetic : {"fixed", "float64", "float32"}, default="fixed"
+        Exact fixed point, equal on all back ends, or floating point.
+    fraction_bits : int or None, default=None
+        Fraction bits of fixed point; None chooses.
+    backward_init : {"carry", "zero", "uniform"}, default="carry"
+        Backward potentials at the start of a training sample.
+    feedback : {"transpose", "random"}, default="transpose"
+        Backpropagation, or feedback alignment.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where `X` had names that are all strings.
+    target_scale_ : ndarray of shape (n_targets,)
+        Spikes a step for a target of 1.
+    n_iter_ : int
+        Epochs of `fit` and calls of `partial_fit` that the network has seen.
+    loss_curve_ : list of float
+        After each epoch of `fit`, half the squared error of the rectified scores that samples
+        reached while they were learned, in spikes a step, a mean over samples.
+    validation_scores_ : list of float
+        R² on the validation samples after each epoch; empty without early stopping.
+    checkpoint_ : Checkpoint
+        Definition and learning state, to go on from anywhere.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(-3, 3, 400)[:, np.newaxis]
+    >>> model = SpikingMLPRegressor(random_state=0).fit(X, np.sin(X[:, 0]))
+    >>> bool(model.score(X, np.sin(X[:, 0])) > 0.95)
+    True
+    """
+
+    _coding: Coding
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        *,
+        learning_rate: float = 0.01,
+        target_scale: Any = "auto",
+        signed_output: bool = True,
+        n_steps: int = 10,
+        max_iter: int = 100,
+        shuffle: bool = True,
+        random_state: Any = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        warm_start: bool = False,
+        backend: str = "compiled",
+        intercept: bool = True,
+        input_scale: float = 1.0,
+        update: str = "fractional",
+        presynaptic: str = "counts",
+        spikes: str = "graded",
+        arithmetic: str = "fixed",
+        fraction_bits: int | None = None,
+        backward_init: str = "carry",
+        feedback: str = "transpose",
+    ) -> None:
+        super().__init__(
+            hidden_layer_sizes,
+            learning_rate=learning_rate,
+            n_steps=n_steps,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            warm_start=warm_start,
+            backend=backend,
+            intercept=intercept,
+            input_scale=input_scale,
+            update=update,
+            presynaptic=presynaptic,
+            spikes=spikes,
+            arithmetic=arithmetic,
+            fraction_bits=fraction_bits,
+            backward_init=backward_init,
+            feedback=feedback,
+        )
+        self.target_scale = target_scale
+        self.signed_output = signed_output
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn from samples for `max_iter` epochs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter, `X` or `y` is not allowed; what was learned before stays.
+        OverflowError
+            If a value leaves the range of the arithmetic, as with data that are not scaled. What
+            was learned until then stays.
+        """
+        goes_on = self._goes_on
+        X, y = self._prepared(X, y, first=not goes_on)
+        self._train_epochs(X, y, goes_on=goes_on)
+        return self
+
+    def partial_fit(self, X: Any, y: Any) -> Self:
+        """Learn from each sample once, in the order in which they come.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features; one sample at a time is fine.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If an argument or a parameter is not allowed; what was learned before stays.
+        OverflowError
+            If a value leaves the range of the arithmetic. What was learned until then stays.
+        """
+        X, y = self._prepared(X, y, first=not self.__sklearn_is_fitted__())
+        self._train_once(X, y)
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Return the answer to each sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+            As `y` was.
+        """
+        scores = self._scores(X)
+        return self._coding.decoded(scores)
+
+    def _prepared(self, X: Any, y: Any, *, first: bool) -> Any:
+        """Return checked samples, with a network that is ready to learn from them."""
+        self._check_parameters()
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=first
+        )
+        y = y.astype(np.float64)
+        coding = self._new_coding(y) if first else self._coding
+        coding.check(y)
+        if first:
+            self._start(coding.n_outputs)
+            self._coding, self.target_scale_ = coding, coding.scale
+            return X, y
+        if not self._scales_automatically and np.any(coding.scale != self.target_scale):
+            raise self._changed("target_scale", coding.scale, self.target_scale)
+        if self.signed_output != coding.signed:
+            raise self._changed("signed_output", coding.signed, self.signed_output)
+        self._resume()
+        return X, y
+
+    @property
+    def _scales_automatically(self) -> bool:
+        return isinstance(self.target_scale, str) and self.target_scale == "auto"
+
+    def _new_coding(self, y: NDArray[np.float64]) -> Coding:
+        scale = automatic_scale(y, TYPICAL_SPIKES[self.spikes])
+        if not self._scales_automatically:
+            scale = np.full_like(scale, self.target_scale)
+        return Coding(y.shape[1:], scale, bool(self.signed_output))
+
+    def _check_parameters(self) -> None:
+        if not self._scales_automatically:
+            check_positive("target_scale", self.target_scale, "'auto' or a positive finite number")
+        check_flag("signed_output", self.signed_output)
+        super()._check_parameters()
+
+    def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
+        return self._coding.encoded(y)
+
+    def _goodness(self, scores: NDArray[np.float64], y: NDArray[Any]) -> float:
+        return float(r2_score(y, self._coding.decoded(scores)))
