@@ -1,6 +1,7 @@
 """The estimators of scikit-learn: its conventions, and the same integers as the simulator's."""
 
 import copy
+import doctest
 import pickle
 import re
 import subprocess
@@ -18,7 +19,12 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from spikebp_plugins import Simulator, SpikingMLP, load_dataset
 from spikebp_plugins.datasets import shuffled
-from spikebp_plugins.estimators import SpikingMLPClassifier, SpikingMLPRegressor
+from spikebp_plugins.estimators import (
+    SpikingMLPClassifier,
+    SpikingMLPRegressor,
+    classifier,
+    regressor,
+)
 from spikebp_plugins.estimators.learned import probabilities
 from spikebp_plugins.estimators.regressor import automatic_scale
 from tests.core.test_registry import HEAVY
@@ -434,3 +440,8 @@ def test_the_package_offers_them_without_loading_scikit_learn():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.splitlines(), done.stderr) == (["", "True False"], "")
+
+
+@pytest.mark.parametrize("module", [classifier, regressor])
+def test_the_examples_of_the_documentation_hold(module):
+    assert doctest.testmod(module).failed == 0

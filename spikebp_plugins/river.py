@@ -1,0 +1,255 @@
+"""The network as a classifier of river: one sample at a time, classes and features as they come.
+
+Needs river: ``pip install "spikebp-plugins[river]"``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Mapping
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.checkpoint import Checkpoint
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.estimators.learned import Learned, probabilities
+from spikebp_plugins.estimators.parameters import (
+    NETWORK_PARAMETERS,
+    check_flag,
+    check_hidden_layers,
+    check_integer,
+    check_positive,
+)
+
+try:
+    from river import base
+except ImportError as error:
+    raise ImportError(
+        'the classifier for river needs river: pip install "spikebp-plugins[river]"'
+    ) from error
+
+
+class SpikingMLPClassifier(base.Classifier):
+    """A spiking network that learns to classify from a stream.
+
+    The network has a fixed number of inputs and outputs, which are handed out as names come: new
+    features of a sample take the next inputs, in the order of their ``repr``; a new label takes
+    the next output. A feature that a sample does not have counts as 0, and so does one that is
+    first met in a prediction, which hands out nothing. Learning the same samples in the same
+    order gives the same integers as `spikebp_plugins.Simulator` does, on every back end.
+
+    Scale the features first, with ``river.preprocessing.StandardScaler`` or ``MinMaxScaler``: an
+    input of size x sends x spikes a step.
+
+    Parameters
+    ----------
+    n_features
+        Most features that may appear.
+    n_classes
+        Most labels that may appear.
+    hidden_layer_sizes
+        Units of the hidden layers; an integer is the size of the only one.
+    learning_rate
+        Of stochastic gradient descent.
+    target
+        Spikes that the unit of the right class is to send in a step.
+    n_steps
+        Steps for which a sample is shown.
+    backend
+        A back end by name, with its options if any: "brian2:numpy", "lava".
+    intercept
+        Whether a constant input of 1 is added behind the features. The network has no bias.
+    input_scale
+        Features are multiplied with it.
+    update
+        "fractional" changes weights at every step, "outer" once at the end of a sample.
+    presynaptic
+        What an error teaches with: the "counts" of spikes sent, or the rectified "drive".
+    spikes
+        Whether a unit may send several spikes in one step ("graded") or one ("binary").
+    arithmetic
+        "fixed", exact fixed point and equal on all back ends, or "float64" or "float32".
+    fraction_bits
+        Fraction bits of fixed point; None chooses.
+    backward_init
+        Backward potentials at the start of a training sample: "carry", "zero" or "uniform".
+    feedback
+        "transpose" for backpropagation, "random" for feedback alignment.
+    seed
+        Seed of the definition.
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from spikebp_plugins.river import SpikingMLPClassifier
+    >>> model = preprocessing.StandardScaler() | SpikingMLPClassifier(n_features=9, n_classes=2)
+    >>> accuracy = evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
+    >>> accuracy.get() > 0.85
+    True
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_classes: int,
+        hidden_layer_sizes: Any = (100,),
+        learning_rate: float = 0.02,
+        target: float = 2.0,
+        n_steps: int = 10,
+        backend: str = "compiled",
+        intercept: bool = True,
+        input_scale: float = 1.0,
+        update: str = "fractional",
+        presynaptic: str = "counts",
+        spikes: str = "graded",
+        arithmetic: str = "fixed",
+        fraction_bits: int | None = None,
+        backward_init: str = "carry",
+        feedback: str = "transpose",
+        seed: int = 0,
+    ) -> None:
+        self.n_features = check_integer("n_features", n_features)
+        self.n_classes = check_integer("n_classes", n_classes)
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.learning_rate = learning_rate
+        self.target = check_positive("target", target)
+        self.n_steps = n_steps
+        self.backend = backend
+        self.intercept = check_flag("intercept", intercept)
+        self.input_scale = input_scale
+        self.update = update
+        self.presynaptic = presynaptic
+        self.spikes = spikes
+        self.arithmetic = arithmetic
+        self.fraction_bits = fraction_bits
+        self.backward_init = backward_init
+        self.feedback = feedback
+        self.seed = seed
+        sizes = (n_features + intercept, *check_hidden_layers(hidden_layer_sizes), n_classes)
+        fields = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
+        self._learned = Learned.nothing(SpikingMLP(sizes, seed=seed, **fields))
+        self._inputs: dict[Hashable, int] = {}
+        self._outputs: dict[Hashable, int] = {}
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    @classmethod
+    def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        yield {"n_features": 20, "n_classes": 10}
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Definition and learning state, to go on from anywhere."""
+        return self._learned.checkpoint
+
+    @property
+    def features(self) -> list[Hashable]:
+        """The features met so far, in the order of the inputs."""
+        return list(self._inputs)
+
+    @property
+    def classes(self) -> list[Hashable]:
+        """The labels met so far, in the order of the outputs."""
+        return list(self._outputs)
+
+    def learn_one(self, x: dict[Any, Any], y: Any) -> None:
+        """Learn from one sample.
+
+        Parameters
+        ----------
+        x
+            Real numbers by feature.
+        y
+            The label.
+
+        Raises
+        ------
+        ValueError
+            If a value of `x` is no finite number, or there are more features or labels than the
+            constructor was told; nothing has changed then.
+        OverflowError
+            If a value leaves the range of the arithmetic; nothing has been learned then.
+        """
+        inputs = _with_new("n_features", self.n_features, self._inputs, x)
+        outputs = _with_new("n_classes", self.n_classes, self._outputs, [y])
+        targets = np.zeros((1, self.n_classes))
+        targets[0, outputs[y]] = self.target
+        self._learned.train(self.backend, self._row(x, inputs), targets)
+        self._inputs, self._outputs = inputs, outputs
+
+    def predict_one(self, x: dict[Any, Any], **kwargs: Any) -> Any:
+        """Return the label of the largest score, the first of equal ones.
+
+        Parameters
+        ----------
+        x
+            Real numbers by feature.
+
+        Returns
+        -------
+        The label, or None before any has been met.
+        """
+        if not self._outputs:
+            return None
+        return self.classes[int(self._scores(x).argmax())]
+
+    def predict_proba_one(self, x: dict[Any, Any], **kwargs: Any) -> dict[Any, float]:
+        """Return the positive scores of the labels met so far, as shares of their sum.
+
+        They are not calibrated. Where no score is positive, the softmax of the scores takes their
+        place.
+
+        Parameters
+        ----------
+        x
+            Real numbers by feature.
+
+        Returns
+        -------
+        A share for each label; empty before any has been met.
+        """
+        if not self._outputs:
+            return {}
+        shares = probabilities(self._scores(x))[0].tolist()
+        return dict(zip(self._outputs, shares, strict=True))
+
+    def _scores(self, x: Mapping[Hashable, Any]) -> NDArray[np.float64]:
+        scores = self._learned.predict(self.backend, self._row(x, self._inputs))
+        return scores[:, : len(self._outputs)]
+
+    def _row(
+        self, x: Mapping[Hashable, Any], inputs: Mapping[Hashable, int]
+    ) -> NDArray[np.float64]:
+        row = np.zeros((1, self.n_features + self.intercept))
+        for name, value in x.items():
+            is_number = isinstance(value, (Real, np.bool_)) and math.isfinite(value)
+            if not is_number:
+                raise wrong_argument(f"x[{name!r}]", "a finite real number", repr(value))
+            if name in inputs:
+                row[0, inputs[name]] = value
+        if self.intercept:
+            # The definition multiplies it with input_scale, like all input.
+            row[0, -1] = 1 / self._learned.net.input_scale
+        return row
+
+
+def _with_new(
+    capacity_name: str, capacity: int, places: dict[Hashable, int], names: Any
+) -> dict[Hashable, int]:
+    """Return the places of names, with the next ones for those that have none."""
+    # By repr, because the order of a sample's features is to have no effect.
+    new = sorted((name for name in names if name not in places), key=repr)
+    if not new:
+        return places
+    count = len(places) + len(new)
+    if count > capacity:
+        first_without = new[capacity - len(places)]
+        allowed = f"at least {count}, so that there is room for {first_without!r}"
+        raise wrong_argument(capacity_name, allowed, capacity)
+    return places | {name: place for place, name in enumerate(new, len(places))}

@@ -1,0 +1,169 @@
+"""The classifier for river: its conventions, and the same integers as the simulator's."""
+
+import copy
+import doctest
+import pickle
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.preprocessing import scale
+
+from spikebp_plugins import Simulator, SpikingMLP
+
+pytest.importorskip("river", reason="river is not installed")
+
+from river import checks, datasets, evaluate, metrics, preprocessing  # noqa: E402
+
+import spikebp_plugins.river  # noqa: E402
+from spikebp_plugins.river import SpikingMLPClassifier  # noqa: E402
+
+#: A network that no test waits for.
+TINY = {"n_features": 4, "n_classes": 3, "hidden_layer_sizes": (6,), "seed": 5}
+NAMES = ("length", "width", 3, "area")
+
+
+def checked():
+    return SpikingMLPClassifier(n_features=20, n_classes=10, hidden_layer_sizes=(20,))
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    order = np.random.RandomState(0).permutation(len(y))
+    return scale(X)[order], y[order]
+
+
+def rows(X):
+    return [dict(zip(NAMES, row.tolist(), strict=True)) for row in X]
+
+
+def learned(model, X, y):
+    for x, label in zip(rows(X), y.tolist(), strict=True):
+        model.learn_one(x, label)
+    return model
+
+
+CHECKS = list(checks.yield_checks(checked()))
+
+
+@pytest.mark.parametrize(
+    "check", CHECKS, ids=[f"{i}-{check.__name__}" for i, check in enumerate(CHECKS)]
+)
+def test_river_has_no_objections(check):
+    check(checked())
+
+
+def test_it_learns_what_the_simulator_learns(iris):
+    X, y = iris
+    model = learned(SpikingMLPClassifier(**TINY, target=1.5, n_steps=7), X, y)
+    assert model.features == sorted(NAMES, key=repr)
+    assert model.classes == list(dict.fromkeys(y.tolist()))
+    columns = [NAMES.index(name) for name in model.features]
+    inputs = np.column_stack([X[:, columns], np.ones(len(X))])
+    outputs = np.array([model.classes.index(label) for label in y])
+    net = SpikingMLP((5, 6, 3), n_steps=7, learning_rate=0.02, seed=5)
+    with Simulator(net) as sim:
+        sim.train(inputs, 1.5 * np.eye(3)[outputs])
+        scores = sim.predict(inputs)
+        assert model.checkpoint.net == net
+        assert all(map(np.array_equal, model.checkpoint.state.weights, sim.weights))
+    predicted = [model.predict_one(x) for x in rows(X)]
+    assert predicted == [model.classes[place] for place in scores.argmax(axis=1)]
+    for x, score in zip(rows(X), scores, strict=True):
+        shares = model.predict_proba_one(x)
+        if score.max() > 0:
+            positive = np.maximum(score, 0)
+            assert list(shares.values()) == (positive / positive.sum()).tolist()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_a_copy_goes_on_exactly(iris, copied):
+    X, y = iris
+    model = learned(SpikingMLPClassifier(**TINY), X[:80], y[:80])
+    other = copied(model)
+    ends = [learned(m, X[80:], y[80:]).checkpoint.state for m in (model, other)]
+    assert all(map(np.array_equal, ends[0].weights, ends[1].weights))
+    assert ends[0].samples_seen == 150
+    assert model.clone().checkpoint.state.samples_seen == 0
+
+
+def test_features_and_labels_may_come_later():
+    model = SpikingMLPClassifier(**TINY)
+    assert model.predict_one({"a": 1.0}) is None
+    assert model.predict_proba_one({"a": 1.0}) == {}
+    model.learn_one({"b": 1.0}, "first")
+    model.learn_one({"c": 1.0, "a": True}, "second")
+    assert model.features == ["b", "a", "c"]
+    assert list(model.predict_proba_one({"b": 1})) == ["first", "second"]
+    # What is missing is 0, and so is what has never been learned from.
+    assert model.predict_proba_one({"b": 1}) == model.predict_proba_one(
+        {"a": 0, "b": 1.0, "c": 0.0, "d": 5}
+    )
+    assert model.features == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ({"b": 1.0, "c": float("nan")}, 0, "x['c'] must be a finite real number; got nan"),
+        ({"new": "red"}, 0, "x['new'] must be a finite real number; got 'red'"),
+        ({3: None}, 0, "x[3] must be a finite real number; got None"),
+        (
+            dict.fromkeys("bcdef", 1.0),
+            0,
+            "n_features must be at least 6, so that there is room for 'e'; got 4",
+        ),
+        ({"a": 1.0}, 4, "n_classes must be at least 4, so that there is room for 4; got 3"),
+    ],
+)
+def test_what_is_not_allowed_changes_nothing(x, y, message):
+    model = SpikingMLPClassifier(**TINY)
+    for label in range(3):
+        model.learn_one({"a": 1.0}, label)
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        model.learn_one(x, y)
+    assert pickle.dumps(model) == before
+
+
+def test_a_sample_out_of_range_changes_nothing():
+    model = SpikingMLPClassifier(**TINY)
+    with pytest.raises(OverflowError, match="layer"):
+        model.learn_one({"a": 1e30}, 0)
+    assert (model.features, model.classes) == ([], [])
+    assert model.checkpoint.state.samples_seen == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"n_features": 0}, "n_features must be an integer of at least 1; got 0"),
+        ({"n_classes": 2.0}, "n_classes must be an integer of at least 1; got 2.0"),
+        ({"target": -1}, "target must be a positive finite number; got -1"),
+        ({"hidden_layer_sizes": 0}, "hidden_layer_sizes must be a sequence of positive integers"),
+        ({"intercept": "no"}, "intercept must be True or False; got 'no'"),
+        ({"spikes": "many"}, "spikes must be one of 'graded', 'binary'; got 'many'"),
+    ],
+)
+def test_wrong_parameters_are_refused(wrong, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        SpikingMLPClassifier(**TINY | wrong)
+
+
+def test_a_stream_is_learned():
+    model = preprocessing.StandardScaler() | SpikingMLPClassifier(n_features=9, n_classes=2)
+    accuracy = evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
+    assert accuracy.get() > 0.85
+    assert doctest.testmod(spikebp_plugins.river).failed == 0
+
+
+def test_without_river_the_message_says_what_to_install():
+    code = "import sys; sys.modules['river'] = None; import spikebp_plugins.river"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == (
+        'ImportError: the classifier for river needs river: pip install "spikebp-plugins[river]"'
+    )
