@@ -8,7 +8,8 @@ import pytest
 
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
-from spikebp_plugins import load
+from spikebp_plugins import EVENT_DTYPE, load
+from spikebp_plugins.recordings import write_aer
 from tests.documentation import ROOT
 from tests.scripts import printed_by
 
@@ -61,3 +62,31 @@ def test_compiled_programs_learn(tmp_path):
     assert re.search(r"script: \d+ spikes in layer 1 for 100 images", output)
     assert "script: weights equal to those of the compiled back end: True" in output
     assert not list(tmp_path.iterdir())
+
+
+def test_events_teach_what_they_teach_a_stream(tmp_path):
+    sizes = ("--samples", "8", "--test-samples", "4")
+    output = printed_by(FOLDER / "brian2_events.py", tmp_path, *sizes, "--target", "numpy")
+    assert "12 recordings: 1536 of 1536 events become spikes" in output
+    assert re.search(r"[\d.]+ % of 4 unseen recordings recognized", output)
+    assert "scores equal to those of a stream: True" in output
+    assert "weights equal to those of a stream: True" in output
+    assert not list(tmp_path.iterdir())
+
+
+def test_events_at_the_ends_of_a_dt_keep_their_step(tmp_path):
+    random = np.random.RandomState(0)
+    for digit in range(4):
+        events = np.empty(4000, EVENT_DTYPE)
+        # So few pixels that some fire twice within a dt, and times beyond the last step.
+        events["x"], events["y"] = random.randint(10, size=(2, 4000))
+        events["p"] = random.randint(2, size=4000)
+        events["t"] = 1000 * random.randint(330, size=4000) + random.choice([0, 999], size=4000)
+        (tmp_path / str(digit)).mkdir()
+        write_aer(tmp_path / str(digit) / "1.bin", np.sort(events, order="t"))
+    sizes = ("--folder", ".", "--samples", "3", "--test-samples", "1")
+    output = printed_by(FOLDER / "brian2_events.py", tmp_path, *sizes, "--target", "numpy")
+    kept, shown = re.search(r"4 recordings: (\d+) of (\d+) events become spikes", output).groups()
+    assert int(kept) < int(shown) < 4 * 4000
+    assert "scores equal to those of a stream: True" in output
+    assert "weights equal to those of a stream: True" in output

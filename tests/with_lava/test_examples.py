@@ -43,3 +43,13 @@ def test_layers_are_watched_and_learn_as_in_the_reference(tag, tmp_path):
     assert "weights are the same numbers as those of the reference: True" in output
     assert (tmp_path / "lava_layers.png").stat().st_size > 10_000
     assert [path.name for path in tmp_path.iterdir()] == ["lava_layers.png"]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_events_teach_what_they_teach_a_stream(tag, tmp_path):
+    sizes = ("--samples", "8", "--test-samples", "4")
+    output = printed_by(FOLDER / "lava_events.py", tmp_path, *sizes, "--tag", tag)
+    assert re.search(r"[\d.]+ % of 4 unseen recordings recognized", output)
+    assert "scores equal to those of a stream: True" in output
+    assert "weights equal to those of a stream: True" in output
+    assert not list(tmp_path.iterdir())
