@@ -137,12 +137,16 @@ class EventEncoder:
 
     def count(self, located: Located) -> NDArray[np.int64]:
         """Return the counts of all units for events of one step, of shape (n_inputs,)."""
-        if self.polarity != "signs":
-            return np.bincount(located.unit, minlength=self.n_inputs)
-        up = located.weight > 0
-        brighter, darker = (
-            np.bincount(located.unit[some], minlength=self.n_inputs) for some in (up, ~up)
-        )
+        return self._sums(located.unit, located.weight, self.n_inputs)
+
+    def _sums(
+        self, index: NDArray[np.int64], weight: NDArray[np.int64], size: int
+    ) -> NDArray[np.int64]:
+        """Return the sum of the weights with each index."""
+        if self.polarity != "signs":  # every weight is 1
+            return np.bincount(index, minlength=size)
+        up = weight > 0
+        brighter, darker = (np.bincount(index[some], minlength=size) for some in (up, ~up))
         return brighter - darker
 
     def encode(
@@ -173,10 +177,10 @@ class EventEncoder:
         step = (located.time - start) // self.step
         if n_steps is None:
             n_steps = int(step[-1]) + 1 if len(step) else 0
-        counts = np.zeros((n_steps, self.n_inputs), np.int64)
         shown = step < n_steps
-        np.add.at(counts, (step[shown], located.unit[shown]), located.weight[shown])
-        return counts
+        index = step[shown] * self.n_inputs + located.unit[shown]
+        sums = self._sums(index, located.weight[shown], n_steps * self.n_inputs)
+        return sums.reshape(n_steps, self.n_inputs)
 
     def batches(
         self, recordings: Iterable[tuple[Any, int]], n_steps: int, size: int = 100

@@ -66,18 +66,21 @@ AUTHORS: Final[dict[tuple[tuple[int, ...], str], Errors]] = {
 def run(study: Study) -> Report:
     """Train all networks and run each on both sides."""
     rows: list[dict[str, Any]] = []
-    curves: dict[str, list[float]] = {}
+    curves: dict[str, dict[str, list[float]]] = {}
     for hidden in HIDDEN_LAYERS:
         learned = {}
         for name, (kind, changes) in NETWORKS.items():
             learned[name] = study.learned(study.net(*hidden, **changes), EPOCHS, kind)
-            curves[f"{_words(hidden)}, {name}"] = learned[name].test_errors
+            curves.setdefault(_words(hidden), {})[name] = learned[name].test_errors
         for name, errors in _results(study, hidden, learned):
             rows.append(row(hidden, name, errors, authors=study.is_the_papers))
     epochs = study.epochs(EPOCHS)
 
     def draw(figure: Figure) -> None:
-        plot_learning_curves(figure.subplots(), curves)
+        panels = figure.subplots(1, len(curves), sharey=True)
+        for axes, (sizes, errors) in zip(panels, curves.items(), strict=True):
+            plot_learning_curves(axes, errors)
+            axes.set(title=sizes, ylim=(1, 20) if study.is_the_papers else None)
 
     return Report(
         title=f"{study.data.name}, T = 10, {epochs} epochs, seed {study.seed}",

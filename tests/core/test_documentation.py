@@ -51,3 +51,13 @@ def test_links_between_pages_lead_somewhere():
                 assert anchor[1:] in slugs, f"{page.name}: {target}{anchor}"
             found += 1
     assert found > 20
+
+
+def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in sections("docs/streams.md").values():
+        exec(code, names)
+    assert load("stream.npz").state.samples_seen == 2000
+    assert "y of events must be from 0 to 33; got 99 in event 1" in capsys.readouterr().out
+    assert names["shown"].n_steps.shape == (2,)
