@@ -1,0 +1,21 @@
+"""The examples that need the core alone run, as short as they can."""
+
+import re
+
+from tests.documentation import ROOT
+from tests.scripts import printed_by
+
+FOLDER = ROOT / "examples"
+
+
+def test_a_drifting_stream_is_followed(tmp_path):
+    printed = printed_by(FOLDER / "drifting_stream.py", tmp_path, "--samples", "33")
+    title, *windows = printed.splitlines()
+    assert title.startswith("33 digits")
+    assert title.endswith("classes change at 16")
+    found = [re.match(r" *(\d+) to +(\d+): +([\d.]+) %", line).groups() for line in windows]
+    starts, ends = ([int(row[column]) for row in found] for column in (0, 1))
+    assert starts == [0, *(end + 1 for end in ends[:-1])]
+    assert ends[-1] == 32
+    assert ["change" in line for line in windows].index(True) == starts.index(16)
+    assert list(tmp_path.iterdir()) == []
