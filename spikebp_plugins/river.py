@@ -13,6 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+try:
+    from river import base
+except ImportError as error:
+    raise ImportError(
+        'the classifier for river needs river: pip install "spikebp-plugins[river]"'
+    ) from error
+
 from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.errors import wrong_argument
@@ -24,13 +31,6 @@ from spikebp_plugins.estimators.parameters import (
     check_integer,
     check_positive,
 )
-
-try:
-    from river import base
-except ImportError as error:
-    raise ImportError(
-        'the classifier for river needs river: pip install "spikebp-plugins[river]"'
-    ) from error
 
 
 class SpikingMLPClassifier(base.Classifier):

@@ -28,6 +28,7 @@ from spikebp_plugins.estimators import (
 from spikebp_plugins.estimators.learned import probabilities
 from spikebp_plugins.estimators.regressor import automatic_scale
 from tests.core.test_registry import HEAVY
+from tests.documentation import sections
 
 #: A network that no test waits for.
 TINY = {"hidden_layer_sizes": (6,), "max_iter": 3, "random_state": 5}
@@ -445,3 +446,19 @@ def test_the_package_offers_them_without_loading_scikit_learn():
 @pytest.mark.parametrize("module", [classifier, regressor])
 def test_the_examples_of_the_documentation_hold(module):
     assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("title", ["Classify", "Regress", "Learn from a stream with river"])
+def test_the_code_of_the_guide_runs(title, capsys):
+    if "river" in title:
+        pytest.importorskip("river", reason="river is not installed")
+    code = sections("docs/scikit_learn.md")[title]
+    for whole, short in (
+        ("load_breast_cancer, load_digits):", "):"),
+        ("1000", "60"),
+        ("750", "50"),
+    ):
+        code = code.replace(whole, short)
+    code = code.replace("MLPClassifier(random_state=0)):", "MLPClassifier(tol=9.0)):")
+    exec(code, {})
+    assert re.search(r"\d\.\d|\d %", capsys.readouterr().out)

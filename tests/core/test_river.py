@@ -16,10 +16,10 @@ from spikebp_plugins import Simulator, SpikingMLP
 
 pytest.importorskip("river", reason="river is not installed")
 
-from river import checks, datasets, evaluate, metrics, preprocessing  # noqa: E402
+from river import checks, datasets, evaluate, metrics, preprocessing
 
-import spikebp_plugins.river  # noqa: E402
-from spikebp_plugins.river import SpikingMLPClassifier  # noqa: E402
+import spikebp_plugins.river
+from spikebp_plugins.river import SpikingMLPClassifier
 
 #: A network that no test waits for.
 TINY = {"n_features": 4, "n_classes": 3, "hidden_layer_sizes": (6,), "seed": 5}
