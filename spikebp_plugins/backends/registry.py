@@ -13,7 +13,10 @@ GROUP: Final = "spikebp_plugins.backends"
 
 def available_backends() -> dict[str, EntryPoint]:
     """Return the entry points of all installed back ends by name, without loading any."""
-    return {point.name: point for point in sorted(entry_points(group=GROUP))}
+    # By name: points of the standard library and of its backport, which may come together once a
+    # package has loaded that, do not compare.
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    return {point.name: point for point in points}
 
 
 def get_backend(name: str) -> type[Backend]:

@@ -11,7 +11,9 @@ from tests.documentation import ROOT, sections
 def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(sections("README.md")["Use"], names)
+    code = sections("README.md")
+    for title in ("Use", "From a stream", "In scikit-learn and river"):
+        exec(code[title], names)
     assert load("digits.npz").state.samples_seen == len(names["data"].x_train)
     assert names["trace"].spikes[0].shape == (len(names["data"].x_train), 10, 64)
 
