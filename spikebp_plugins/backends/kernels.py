@@ -428,7 +428,7 @@ def forward(net, learning, sample, x, totals):
 
 
 @kernel
-def output_error(net, sample, y, totals):
+def output_error(net, sample, y):
     """Rule 3; False if the range is not certain."""
     last = net.sizes.size - 1
     sample.target_bound[0] += largest(y)
@@ -470,7 +470,7 @@ def send_no_errors(net, sample, layer):
 @kernel(inline="always")
 def backward(net, learning, sample, y, totals):
     """Rules 3 and 4; False if the range is not certain."""
-    if not output_error(net, sample, y, totals):
+    if not output_error(net, sample, y):
         return False
     last = net.sizes.size - 1
     n_sent = note_errors(net, sample, last, totals)

@@ -173,7 +173,7 @@ def build_output_layer_error(sources):
     def output_layer_error(net, sample, y, totals):
         """Rule 3; False if the range is not certain."""
         _ = sources
-        if not output_error(net, sample, y, totals):
+        if not output_error(net, sample, y):
             return False
         return note_errors(net, sample, 1, totals) < MOST_SPIKES
 

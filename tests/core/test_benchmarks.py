@@ -53,3 +53,25 @@ def test_bits_hold_the_extremes_of_each_variable():
         low, high, half = row["lowest"], row["highest"], 2 ** (row["bits"] - 1)
         assert -half <= low <= high < half
         assert row["bits"] == 1 or not -half <= 2 * low <= 2 * high + 1 < half
+
+
+def test_competitors_predict_and_learn_a_drifting_stream(tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    picture = tmp_path / "drift.png"
+    size = ("--samples", "20", "--layers", "12", "--block", "15")
+    result = run("drift.py", "--drift", "rotated", *size, "--picture", str(picture))
+    names = [row["competitor"] for row in result["rows"]] + result["left_out"]
+    assert names == [
+        "spikebp, targets 1 and 3, He weights",
+        "spikebp, targets 1 and 3",
+        "spikebp, targets 0 and 1",
+        "scikit-learn SGDClassifier",
+        "scikit-learn MLPClassifier",
+        "PyTorch, MLP",
+    ]
+    assert picture.stat().st_size > 0
+    assert result["microseconds_in_whole_blocks"] > 0
+    for row in result["rows"]:
+        assert row["rate"] in result["rates"]
+        assert row["microseconds_per_sample"] > 0
+        assert all(0 <= row[when] <= 1 for when in ("before", "right_after", "at_the_end"))
