@@ -24,6 +24,8 @@ def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | N
     wanted : bool or None, default=None
         True and False decide; None shows a bar on a terminal when the work takes long.
     """
+    if total <= 1 and not wanted:
+        return NoBar()
     return _bar_class()(
         total=total,
         desc=doing,
@@ -32,6 +34,22 @@ def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | N
         delay=0 if wanted else DELAY,
         leave=bool(wanted),
     )
+
+
+class NoBar:
+    """In place of a bar for a single sample, whose making would take longer than the sample."""
+
+    n = 0
+
+    def update(self, n: int = 1) -> None:
+        """Count on."""
+        self.n += n
+
+    def __enter__(self) -> NoBar:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
 
 @cache
