@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from spikebp_plugins.backends import Backend, UnsupportedError, available_backends
 from spikebp_plugins.checkpoint import Checkpoint, averaged, load
+from spikebp_plugins.conversion import from_relu, to_relu, to_torch, with_bias_input
 from spikebp_plugins.datasets import Dataset, load_dataset
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.events import EVENT_DTYPE, EventEncoder
@@ -19,6 +20,7 @@ from spikebp_plugins.quantization import (
     spiking_stream_quantization,
     spiking_vector_quantization,
 )
+from spikebp_plugins.quantized import QuantizedWeights, quantized_weights
 from spikebp_plugins.recordings import Recordings, load_nmnist, read_aer
 from spikebp_plugins.simulator import Simulator
 from spikebp_plugins.stream import Stream
@@ -36,6 +38,7 @@ __all__ = [
     "Difference",
     "EventEncoder",
     "Operations",
+    "QuantizedWeights",
     "Recordings",
     "Simulator",
     "SpikingMLP",
@@ -45,15 +48,20 @@ __all__ = [
     "available_backends",
     "averaged",
     "compare",
+    "from_relu",
     "incremental_dot_product",
     "incremental_outer_product",
     "load",
     "load_dataset",
     "load_nmnist",
+    "quantized_weights",
     "read_aer",
     "rectified_spiking_quantization",
     "spiking_stream_quantization",
     "spiking_vector_quantization",
+    "to_relu",
+    "to_torch",
+    "with_bias_input",
 ]
 
 #: Not in ``__all__``, because to load scikit-learn takes a second: only who asks for them waits.

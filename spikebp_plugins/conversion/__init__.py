@@ -1,0 +1,10 @@
+"""From and to conventional ReLU networks.
+
+A source becomes :class:`Layer` objects (``sources``), whose scale can be chosen for spikes
+(``balance``) and whose biases become weights of units that are always on (``bias``).
+"""
+
+from spikebp_plugins.conversion.bias import with_bias_input
+from spikebp_plugins.conversion.convert import from_relu, to_relu, to_torch
+
+__all__ = ["from_relu", "to_relu", "to_torch", "with_bias_input"]

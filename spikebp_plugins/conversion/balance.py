@@ -1,0 +1,58 @@
+r"""Threshold balancing: the scale of hidden layers, chosen for how often their units fire.
+
+With :math:`\lambda_0 = 1`, :math:`\lambda_L = 1`, and :math:`\lambda_l` the spikes a step that one
+unit of activation of hidden layer l becomes,
+
+.. math::
+
+    \lambda_l = \frac{\text{peak}}{\text{percentile of } a_l(X)}, \qquad
+    W_l \leftarrow W_l \, \lambda_l / \lambda_{l-1}, \qquad b_l \leftarrow b_l \, \lambda_l
+
+A rectified unit computes :math:`\max(0, \lambda s) = \lambda \max(0, s)`, so hidden layers compute
+:math:`\lambda_l a_l`, and the output is what it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.conversion.sources import Array, Layer
+
+
+def balanced(
+    layers: Sequence[Layer], x: NDArray[np.float64], percentile: float, peak: float
+) -> list[Layer]:
+    """Return layers that compute the same, with hidden activations of another scale.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The ReLU network.
+    x : ndarray of shape (n_samples, n_inputs)
+        Its input.
+    percentile : float
+        Which percentile of all activations of a hidden layer, over units and samples,
+    peak : float
+        becomes so many spikes a step. A layer in which that percentile is 0 keeps its scale.
+    """
+    factors = [1.0]
+    a = x
+    for layer in layers[:-1]:
+        a = _rectified(layer, a)
+        reached = float(np.percentile(a, percentile))
+        factors.append(peak / reached if reached > 0 else 1.0)
+    factors.append(1.0)
+    return [
+        Layer(W * (factor / before), None if b is None else b * factor)
+        for (W, b), before, factor in zip(layers, factors[:-1], factors[1:], strict=True)
+    ]
+
+
+def _rectified(layer: Layer, a: Array) -> Array:
+    s: Array = a @ layer.weights
+    if layer.bias is not None:
+        s += layer.bias
+    return np.maximum(s, 0.0, out=s)

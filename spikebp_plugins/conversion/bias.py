@@ -1,0 +1,130 @@
+r"""Biases of a network that has none: weights of units that are always on.
+
+An input that is 1 at every step fires one spike a step. Its weights to layer 1 are :math:`b_1`.
+Where a later layer has a bias too, every hidden layer before it has one unit more, the last one,
+with a weight of 1 from the always-on unit of the layer before and of 0 from all others:
+
+.. math::
+
+    \phi \leftarrow 0 + 1, \qquad k = \mathrm{rectified}(\phi) = 1, \qquad \phi \leftarrow 0
+
+so that it fires exactly one spike at every step, and its weights to the next layer are the bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.conversion.sources import Array, Layer
+from spikebp_plugins.errors import wrong_argument
+
+
+def with_bias_input(x: Any, *, input_scale: float = 1.0) -> NDArray[Any]:
+    r"""Return input with one more unit, which is 1 after it has been scaled.
+
+    .. math:: x' = (x, 1 / \mathrm{input\_scale})
+
+    This is what a network with biases from :func:`from_relu` must be shown.
+
+    Parameters
+    ----------
+    x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+        Input as the ReLU network takes it, before it is scaled.
+    input_scale : float, default=1.0
+        That of the converted network: ``checkpoint.net.input_scale``.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_inputs + 1) or (n_samples, n_steps, n_inputs + 1)
+        Of the type of `x` if that can hold the new values (8-bit pixels with
+        ``input_scale=1/255`` stay 8-bit), otherwise float64.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not allowed.
+
+    Examples
+    --------
+    >>> with_bias_input(np.zeros((1, 2), np.uint8), input_scale=1 / 255)
+    array([[  0,   0, 255]], dtype=uint8)
+    """
+    scale = positive("input_scale", input_scale)
+    try:
+        array: NDArray[Any] = np.asarray(x)
+    except ValueError:
+        raise wrong_argument("x", "an array of real numbers", "a ragged one") from None
+    if array.dtype.kind not in "biuf" or array.ndim not in (2, 3):
+        allowed = "real numbers of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)"
+        raise wrong_argument("x", allowed, f"{array.dtype} of shape {array.shape}")
+    one = 1 / scale
+    # The reciprocal of 1/255 is a whole number, others may miss theirs by a rounding error.
+    if round(one) * scale == 1:
+        one = float(round(one))
+    dtype = np.dtype(np.uint8) if array.dtype.kind == "b" else array.dtype
+    if not _holds(dtype, one):
+        dtype = np.dtype(np.float64)
+    column = np.full((*array.shape[:-1], 1), one).astype(dtype)
+    return np.concatenate([array.astype(dtype, copy=False), column], axis=-1)
+
+
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    if dtype.kind in "iu":
+        return value.is_integer() and value <= np.iinfo(dtype).max
+    with np.errstate(over="ignore"):
+        return float(np.array(value).astype(dtype)) == value
+
+
+def positive(name: str, value: Any) -> float:
+    """Return a positive finite number as a float, or raise the error that says so."""
+    is_real = isinstance(value, (int, float, np.integer, np.floating))
+    if isinstance(value, bool) or not is_real or not 0 < value < np.inf:
+        raise wrong_argument(name, "a positive finite number", repr(value))
+    return float(value)
+
+
+def has_bias_unit(layers: Sequence[Layer]) -> list[bool]:
+    """Return for layers 0..L-1 whether they need a unit that is always on: for a bias above."""
+    return [any(b is not None for _, b in layers[l:]) for l in range(len(layers))]
+
+
+def with_bias_units(layers: Sequence[Layer]) -> list[Array]:
+    """Return weights without biases that compute the same, with units that are always on."""
+    has_unit = [*has_bias_unit(layers), False]
+    weights = []
+    for l, (W, b) in enumerate(layers):
+        n_in, n_out = W.shape
+        extended = np.zeros((n_in + has_unit[l], n_out + has_unit[l + 1]))
+        extended[:n_in, :n_out] = W
+        if b is not None:
+            extended[n_in, :n_out] = b
+        if has_unit[l + 1]:
+            extended[n_in, n_out] = 1
+        weights.append(extended)
+    return weights
+
+
+def without_bias_units(weights: Sequence[Array]) -> list[Layer]:
+    """Return layers with biases that compute the same where the last input is always 1.
+
+    A last unit whose weights have changed, because the network has learned, is an ordinary one:
+    what comes out computes the same in any case.
+    """
+    layers = []
+    is_on = True
+    for l, W in enumerate(weights):
+        rows, b = (W[:-1], W[-1]) if is_on else (W, None)
+        if is_on and l < len(weights) - 1 and _is_bias_unit(W[:, -1]) and W.shape[1] > 1:
+            layers.append(Layer(rows[:, :-1].copy(), W[-1, :-1].copy()))
+        else:
+            layers.append(Layer(rows.copy(), None if b is None else b.copy()))
+            is_on = False
+    return layers
+
+
+def _is_bias_unit(column: Array) -> bool:
+    return bool(column[-1] == 1 and not column[:-1].any())

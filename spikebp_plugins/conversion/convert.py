@@ -1,0 +1,250 @@
+"""The conversions themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from spikebp_plugins.checkpoint import Checkpoint
+from spikebp_plugins.conversion.balance import balanced
+from spikebp_plugins.conversion.bias import (
+    has_bias_unit,
+    positive,
+    with_bias_units,
+    without_bias_units,
+)
+from spikebp_plugins.conversion.sources import Array, Layer, layers_of
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.errors import one_of, wrong_argument
+from spikebp_plugins.state import initial_state
+
+BIASES: Final = ("input", "refuse")
+
+
+def from_relu(
+    source: Any,
+    *,
+    n_steps: int = 10,
+    input_scale: float = 1.0,
+    bias: str = "input",
+    balance: ArrayLike | None = None,
+    percentile: float = 99.9,
+    peak: float = 1.0,
+    **fields: Any,
+) -> Checkpoint:
+    r"""Turn a ReLU network into a spiking one, ready to run and to go on learning.
+
+    The ReLU network is
+
+    .. math::
+
+        a_0 = x \cdot \mathrm{input\_scale}, \qquad s_l = a_{l-1} W_l + b_l, \qquad
+        a_l = \max(0, s_l)
+
+    with scores :math:`s_L`. The spiking network has the same weights, rounded to its grid; its
+    scores approach :math:`s_L` as 1/T. An output activation that leaves the order of the scores
+    as it is (softmax, the logistic function, a last ReLU) is left out.
+
+    **A network with biases has one more input**, the last one, which must be shown a constant 1:
+    ``with_bias_input(x, input_scale=...)`` appends it. Its weights are :math:`b_1`. For the biases
+    of later layers each hidden layer before them has one more unit, the last one, which fires
+    exactly one spike a step.
+
+    Parameters
+    ----------
+    source : list, MLPClassifier, MLPRegressor or torch.nn.Sequential
+        A list of weight matrices of shape (n_in, n_out), or of pairs of such a matrix and a bias
+        of shape (n_out,) or None; a fitted network of scikit-learn with ``activation="relu"`` (or
+        with no hidden layer); or a Sequential of Linear and ReLU, and Flatten and Dropout, which
+        do nothing in evaluation mode. A classifier of scikit-learn for two classes, which has one
+        output z, gets two: -z/2 and z/2.
+    n_steps : int, default=10
+        T of the spiking network.
+    input_scale : float, default=1.0
+        The ReLU network's input is ``x * input_scale``: ``1/255`` for one that has learned pixels
+        in [0, 1] and is to be shown 8-bit ones.
+    bias : {"input", "refuse"}, default="input"
+        What becomes of biases: weights of units that are always on, or, with "refuse", an error
+        if one is not zero.
+    balance : array-like of shape (n_samples, n_inputs) or None, default=None
+        Samples on which to scale hidden layers (threshold balancing): the percentile of a layer's
+        activations becomes `peak` spikes a step, and the next layer's weights undo the factor, so
+        that the scores stay what they are. Without an input for biases, and before `input_scale`.
+        None leaves the scale as it is.
+    percentile : float, default=99.9
+        For `balance`: above 0, and at most 100.
+    peak : float, default=1.0
+        For `balance`: more is more exact, and more work.
+    **fields
+        Fields of the :class:`SpikingMLP`, such as ``learning_rate`` or ``spikes``.
+
+    Returns
+    -------
+    Checkpoint
+        The network, with no training sample seen.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not allowed, or the source computes something that a spiking network
+        cannot; the message names it.
+    OverflowError
+        If a weight is out of the range of the grid.
+
+    Examples
+    --------
+    >>> from spikebp_plugins import from_relu, with_bias_input
+    >>> checkpoint = from_relu([([[1.0], [-1.0]], [0.5])], n_steps=20)
+    >>> with checkpoint.simulate("reference") as sim:
+    ...     sim.predict(with_bias_input([[3.0, 1.0]]))
+    array([[2.5]])
+    """
+    layers = layers_of(source)
+    if bias not in BIASES:
+        raise wrong_argument("bias", one_of(BIASES), repr(bias))
+    if bias == "refuse":
+        layers = _without_biases(layers)
+    if "layer_sizes" in fields:
+        raise wrong_argument("layer_sizes", "left to the source", repr(fields["layer_sizes"]))
+    net = SpikingMLP.from_dict(
+        {
+            "layer_sizes": _layer_sizes(layers),
+            "n_steps": n_steps,
+            "input_scale": input_scale,
+            **fields,
+        }
+    )
+    if balance is not None:
+        x = _balance_input(balance, layers[0].weights.shape[0]) * net.input_scale
+        layers = balanced(layers, x, _percentile(percentile), positive("peak", peak))
+    return Checkpoint(net, initial_state(net, with_bias_units(layers)))
+
+
+def to_relu(source: Any, bias: str | None = None) -> list[Any]:
+    r"""Return the ReLU network that a spiking network approximates.
+
+    .. math::
+
+        a_0 = x \cdot \mathrm{input\_scale}, \qquad s_l = a_{l-1} W_l \,(+\, b_l), \qquad
+        a_l = \max(0, s_l)
+
+    Its scores :math:`s_L` are the limit of the spiking network's for many steps. Nothing is lost.
+
+    Parameters
+    ----------
+    source : Checkpoint or Simulator
+        The spiking network, or anything with a ``checkpoint()``.
+    bias : {"input"} or None, default=None
+        With "input" the last input is taken for a constant 1, as :func:`from_relu` makes it, and
+        its weights become biases; so do those of last units of hidden layers that still fire
+        exactly one spike a step. A unit that learning has changed stays as a unit.
+
+    Returns
+    -------
+    list of ndarray of shape (n_in, n_out), or of tuple
+        :math:`W_1` to :math:`W_L`; with ``bias="input"`` pairs of :math:`W_l` and :math:`b_l` of
+        shape (n_out,), or None where there is none. :func:`from_relu` takes both.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not allowed.
+    """
+    if bias not in (None, "input"):
+        raise wrong_argument("bias", one_of((None, "input")), repr(bias))
+    weights = [np.array(W, np.float64) for W in checkpoint_of(source).state.weights]
+    if bias is None:
+        return weights
+    if len(weights[0]) < 2:
+        raise wrong_argument("bias", "None for a network with one input", repr(bias))
+    return [tuple(layer) for layer in without_bias_units(weights)]
+
+
+def to_torch(source: Any, bias: str | None = None) -> Any:
+    r"""Return the ReLU network that a spiking network approximates as a module of PyTorch.
+
+    Parameters
+    ----------
+    source : Checkpoint or Simulator
+        The spiking network, or anything with a ``checkpoint()``.
+    bias : {"input"} or None, default=None
+        As for :func:`to_relu`.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        Linear and ReLU in turn, without a ReLU at the end, in double precision: no weight is
+        rounded. Its input is ``x * input_scale``.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not allowed.
+    ImportError
+        If PyTorch is not installed.
+    """
+    layers = to_relu(source, bias)
+    pairs = [(W, None) for W in layers] if bias is None else layers
+    torch = import_module("torch")
+    modules: list[Any] = []
+    for W, b in pairs:
+        linear = torch.nn.Linear(*W.shape, bias=b is not None, dtype=torch.float64)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(W.T.copy()))
+            if b is not None:
+                linear.bias.copy_(torch.from_numpy(b))
+        modules += [linear, torch.nn.ReLU()]
+    return torch.nn.Sequential(*modules[:-1])
+
+
+def _without_biases(layers: Sequence[Layer]) -> list[Layer]:
+    for l, (_, b) in enumerate(layers, 1):
+        if b is not None and b.any():
+            raise wrong_argument(
+                "bias",
+                "'input' where a bias is not zero (units of the spiking network have none)",
+                f"'refuse', and {b[b != 0][0]:.6g} in layer {l}",
+            )
+    return [Layer(W, None) for W, _ in layers]
+
+
+def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
+    sizes = [layers[0].weights.shape[0], *(W.shape[1] for W, _ in layers)]
+    extra = [*has_bias_unit(layers), False]
+    return tuple(size + more for size, more in zip(sizes, extra, strict=True))
+
+
+def _balance_input(balance: ArrayLike, n_inputs: int) -> Array:
+    allowed = f"finite real numbers of shape (n_samples, {n_inputs}), at least one sample"
+    try:
+        x: NDArray[Any] = np.asarray(balance)
+    except ValueError:
+        raise wrong_argument("balance", allowed, "a ragged array") from None
+    if x.dtype.kind not in "biuf" or x.ndim != 2 or x.shape[1] != n_inputs or not len(x):
+        raise wrong_argument("balance", allowed, f"{x.dtype} of shape {x.shape}")
+    if not np.isfinite(x).all():
+        raise wrong_argument("balance", allowed, x[~np.isfinite(x)][0])
+    return x.astype(np.float64)
+
+
+def _percentile(value: Any) -> float:
+    number = positive("percentile", value)
+    if number > 100:
+        raise wrong_argument("percentile", "above 0 and at most 100", repr(value))
+    return number
+
+
+def checkpoint_of(source: Any) -> Checkpoint:
+    """Return a checkpoint, or that of whatever has one."""
+    if isinstance(source, Checkpoint):
+        return source
+    found = source.checkpoint() if callable(getattr(source, "checkpoint", None)) else None
+    if not isinstance(found, Checkpoint):
+        raise wrong_argument(
+            "source", "a Checkpoint, or anything with a checkpoint()", type(source).__name__
+        )
+    return found
