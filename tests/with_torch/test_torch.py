@@ -1,0 +1,166 @@
+"""PyTorch: a Sequential of Linear and ReLU is the same network, and other modules are named."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+from torch import nn
+
+from spikebp_plugins import SpikingMLP, from_relu, to_relu, to_torch, with_bias_input
+from tests.core.small_nets import assert_all_equal, lively_simulator
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+def model(bias=True):
+    return nn.Sequential(
+        nn.Linear(4, 6, bias=bias),
+        nn.ReLU(),
+        nn.Linear(6, 5, bias=bias),
+        nn.ReLU(),
+        nn.Linear(5, 3),
+    )
+
+
+def scores_of(module, x):
+    with torch.inference_mode():
+        return module(torch.from_numpy(np.asarray(x))).numpy()
+
+
+def inputs():
+    return np.random.RandomState(0).uniform(-1, 1, (5, 4)).astype(np.float32)
+
+
+def refusal(error, source):
+    with pytest.raises(ValueError, match=error):
+        from_relu(source)
+
+
+def test_a_sequential_is_a_list_of_layers():
+    source = model()
+    layers = [
+        (linear.weight.detach().numpy().T, linear.bias.detach().numpy()) for linear in source[::2]
+    ]
+    assert_all_equal(from_relu(source).state.weights, from_relu(layers).state.weights)
+    assert from_relu(source).net.layer_sizes == (5, 7, 6, 3)
+
+
+def test_with_many_steps_it_is_the_same_network():
+    source, x = model(), inputs()
+    checkpoint = from_relu(source, balance=x)
+    with checkpoint.simulate("reference") as sim:
+        scores = sim.predict(with_bias_input(x), n_steps=2000)
+    assert np.abs(scores - scores_of(source, x)).max() < 0.005
+
+
+def test_what_does_nothing_is_left_out():
+    source = model()
+    longer = nn.Sequential(
+        nn.Flatten(), nn.Sequential(*source[:2], nn.Dropout(0.5)), *source[2:], nn.ReLU()
+    ).eval()
+    assert_all_equal(from_relu(longer).state.weights, from_relu(source).state.weights)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_parameters_may_have_any_precision(dtype):
+    source = model().to(dtype)
+    expected = [linear.weight.detach().double().numpy().T for linear in source[::2]]
+    found = to_relu(from_relu(source, arithmetic="float64"), "input")
+    for (W, _), V in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(W, V)
+
+
+class Derived(nn.Linear):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        (nn.Linear(2, 2), "source must be a list .*; got Linear"),
+        (nn.ModuleList([nn.Linear(2, 2)]), "source must be a list .*; got ModuleList"),
+        (torch.eye(2), "source must be a list .*; got Tensor"),
+        (nn.Sequential(), "source must be a network of at least one layer"),
+        (nn.Sequential(nn.Conv2d(1, 1, 2)), "module 0 of source must be Linear, .*; got Conv2d"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Tanh()), "module 1 of source must be .*; got Tanh"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Softmax(1)), "module 1 of source .*; got Softmax"),
+        (nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU()), "module 1 of source .*; got LeakyReLU"),
+        (nn.Sequential(Derived(2, 2)), "module 0 of source must be .*; got Derived"),
+        (
+            nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))),
+            r"module 0\.1 of source must be .*; got BatchNorm1d",
+        ),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)),
+            "module 1 of source must be a ReLU after",
+        ),
+        (nn.Sequential(nn.ReLU(), nn.Linear(2, 2)), "module 0 of source must be a Linear before"),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.Dropout()),
+            r"Dropout 1 of source must be in evaluation mode: call source\.eval\(\)",
+        ),
+        (nn.Sequential(nn.Flatten(0), nn.Linear(2, 2)), "Flatten 0 of source must be over all"),
+        (
+            nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(2, 2)),
+            "weights of layer 2 must be a matrix of 3 rows",
+        ),
+    ],
+)
+def test_other_modules_are_refused_by_name(source, error):
+    refusal(error, source)
+
+
+def test_a_parameter_that_is_no_number_is_refused():
+    source = model()
+    with torch.no_grad():
+        source[2].bias[1] = float("nan")
+    refusal("bias of layer 2 must be finite real numbers; got nan", source)
+
+
+@pytest.mark.parametrize("bias", [None, "input"])
+def test_a_spiking_network_becomes_a_sequential(bias):
+    checkpoint = from_relu(model(), fraction_bits=40)
+    x = inputs().astype(np.float64)
+    module = to_torch(checkpoint, bias)
+    kinds = [type(part).__name__ for part in module]
+    assert kinds == ["Linear", "ReLU", "Linear", "ReLU", "Linear"]
+    assert [part.bias is None for part in module[::2]] == [bias is None] * 3
+    shown = with_bias_input(x) if bias is None else x
+    np.testing.assert_allclose(scores_of(module, shown), scores_of(model_of(checkpoint), x))
+    again = from_relu(module, fraction_bits=40)
+    assert_all_equal(again.state.weights, checkpoint.state.weights)
+
+
+def model_of(checkpoint):
+    """Return the ReLU network of a checkpoint, by hand."""
+
+    def forward(x):
+        layers = to_relu(checkpoint, "input")
+        for l, (W, b) in enumerate(layers):
+            s = x @ torch.from_numpy(W) + torch.from_numpy(b)
+            x = torch.relu(s) if l < len(layers) - 1 else s
+        return x
+
+    return forward
+
+
+def test_a_network_that_learns_goes_to_pytorch_and_back():
+    with lively_simulator(SpikingMLP((3, 5, 2))) as sim:
+        sim.train([[1.0, 0.5, -0.5]] * 4, [0, 1, 1, 0])
+        module = to_torch(sim)
+        assert all(parameter.requires_grad for parameter in module.parameters())
+        assert_all_equal(from_relu(module).state.weights, sim.checkpoint().state.weights)
+        assert module[0].weight.dtype == torch.float64
+
+
+def test_wrong_arguments_are_refused():
+    sim = lively_simulator(SpikingMLP((3, 5, 2)))
+    with pytest.raises(ValueError, match="bias must be one of None, 'input'; got 'refuse'"):
+        to_torch(sim, "refuse")
+    with pytest.raises(ValueError, match="source must be a Checkpoint, or anything"):
+        to_torch(model())
