@@ -15,7 +15,7 @@ import argparse
 import json
 import tempfile
 import warnings
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import nir
@@ -91,14 +91,7 @@ READERS = {"equations": equations, "norse": norse, "sinabs": sinabs}
 
 
 def installed(reader):
-    return reader == "equations" or _version(reader) is not None
-
-
-def _version(package):
-    try:
-        return version(package)
-    except ImportError:
-        return None
+    return reader == "equations" or find_spec(reader) is not None
 
 
 def measure(data, hidden, n_epochs, steps, threshold, readers):
