@@ -97,7 +97,7 @@ class Checkpoint:
         path : str or path-like
             The file; one that exists is replaced.
         """
-        write_archive(path, _to_arrays(self))
+        write_archive(path, to_arrays(self))
 
 
 def averaged(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
@@ -155,7 +155,7 @@ def load(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
     ValueError
         If the file is no checkpoint, damaged, of a newer format, or of another definition.
     """
-    checkpoint = _from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
+    checkpoint = from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
     if net is not None and checkpoint.net != net:
         changes = ", ".join(
             f"{field.name} is {getattr(checkpoint.net, field.name)!r} there and "
@@ -167,7 +167,8 @@ def load(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
     return checkpoint
 
 
-def _to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
+def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a checkpoint's file, by name and in their order."""
     net, state = checkpoint.net, checkpoint.state
     arithmetic = arithmetic_of(net)
     definition = json.dumps(net.to_dict(), sort_keys=True).encode()
@@ -184,7 +185,15 @@ def _to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
+def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
+    """Return the checkpoint of these arrays.
+
+    Raises
+    ------
+    ValueError
+        If they are no checkpoint's; the message begins with `path`.
+    """
+
     def refuse(reason: object) -> ValueError:
         return ValueError(f"{path} is not a readable checkpoint: {reason}")
 

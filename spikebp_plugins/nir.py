@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.archive import PathLike, whole_file
-from spikebp_plugins.checkpoint import Checkpoint, _from_arrays, _to_arrays
+from spikebp_plugins.checkpoint import Checkpoint, from_arrays, to_arrays
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.errors import wrong_argument
 from spikebp_plugins.state import initial_state
@@ -184,7 +184,7 @@ def _graph(checkpoint: Checkpoint) -> nir.NIRGraph:
             nodes[f"if_{layer}"] = nir.IF(r=one, v_threshold=one.copy(), v_reset=0 * one)
     nodes["output"] = nir.Output(np.array([net.n_outputs]))
     # NumPy's scalars, because nir cannot write arrays without dimensions.
-    arrays = {name: array[()] for name, array in _to_arrays(checkpoint).items()}
+    arrays = {name: array[()] for name, array in to_arrays(checkpoint).items()}
     graph = nir.NIRGraph(nodes, list(pairwise(nodes)), metadata={METADATA_KEY: arrays})
     warnings.warn(_losses(net), ApproximationWarning, stacklevel=3)
     return graph
@@ -252,7 +252,7 @@ def _own(metadata: Any, layers: list[_Layer], net: SpikingMLP | None) -> Checkpo
     if not isinstance(metadata, Mapping):
         raise wrong_argument(f"metadata {METADATA_KEY!r}", "a mapping of arrays", repr(metadata))
     arrays = {name: np.asarray(array) for name, array in metadata.items()}
-    checkpoint = _from_arrays("the metadata of the graph", arrays)
+    checkpoint = from_arrays("the metadata of the graph", arrays)
     if net is not None and net != checkpoint.net:
         raise wrong_argument("net", f"None or {checkpoint.net}, as in the graph", net)
     expected = [_single(weights) for weights in checkpoint.state.weights]

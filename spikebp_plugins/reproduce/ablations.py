@@ -70,6 +70,6 @@ def run(study: Study) -> Report:
     return Report(
         title=study.title(HIDDEN_LAYERS, f", {epochs} epochs, seed {study.seed}"),
         rows=rows,
-        notes=["With backward potentials zeroed at each sample small errors are never sent."],
+        notes=["With backward potentials zeroed, learning begins from some seeds only."],
         draw=draw,
     )
