@@ -2,7 +2,8 @@
 
 All of it stays exact and needs nothing that a back end does not have: targets of several spikes a
 step, a learning rate that is halved from one checkpoint to the next, and the options of the
-definition.
+definition. Where wrong outputs are asked for a spike as well, none of them is driven below zero for
+good: an output with a negative drive has no error, and learns nothing more.
 """
 
 from __future__ import annotations
@@ -41,12 +42,15 @@ class Variant(NamedTuple):
         Fields of the definition.
     average : int
         Of how many last epochs to average the weights.
+    others : float
+        Spikes that all other outputs are to send in a step.
     """
 
     target: float = 1.0
     halve_after: tuple[int, ...] = ()
     changes: dict[str, Any] = {}  # noqa: RUF012
     average: int = 0
+    others: float = 0.0
 
 
 _LATE: Final = (10, 15)
@@ -62,6 +66,9 @@ VARIANTS: Final = {
     "rate halved, target 3": Variant(3.0, _LATE),
     "rate halved, target 3, half the rate": Variant(3.0, _LATE, {"learning_rate": 0.005}),
     "rate halved, target 4, half the rate": Variant(4.0, _LATE, {"learning_rate": 0.005}),
+    "rate halved, targets 1 and 5, half the rate": Variant(
+        5.0, _LATE, {"learning_rate": 0.005}, others=1.0
+    ),
     "rate halved, input 2": Variant(1.0, _LATE, {"input": 2.0, "learning_rate": 0.005}),
     "rate halved, backward potentials drawn": Variant(1.0, _LATE, {"backward_init": "uniform"}),
     "rate halved, outer update": Variant(1.0, _LATE, {"update": "outer"}),
@@ -103,6 +110,7 @@ def _learned(study: Study, variant: Variant) -> list[Learned]:
             target=variant.target,
             halve_after=variant.halve_after,
             average=variant.average,
+            others=variant.others,
         )
         for i in range(SEEDS)
     ]

@@ -146,6 +146,7 @@ class Study:
         kind: str = "spiking",
         *,
         target: float = 1.0,
+        others: float = 0.0,
         halve_after: Sequence[int] = (),
         average: int = 0,
     ) -> Learned:
@@ -161,13 +162,15 @@ class Study:
             The network itself, or a ReLU network with its shape, initial weights and rate.
         target : float, default=1.0
             What the output of the right class is to send in a step.
+        others : float, default=0.0
+            What all other outputs are to send.
         halve_after : sequence of int, default=()
             After these epochs the learning rate is halved.
         average : int, default=0
             Of how many last epochs to average the weights.
         """
         epochs = self.epochs(epochs)
-        training = Training(self, net, epochs, kind, target, halve_after, average)
+        training = Training(self, net, epochs, kind, target, others, halve_after, average)
         x, y = self.train
         total = epochs * len(x)
         with progress_bar(total, f"{kind} network, {epochs} epochs") as bar:
@@ -192,7 +195,7 @@ class Training:
     ----------
     study : Study
         Data, and the folder for the files.
-    net, epochs, kind, target, halve_after, average
+    net, epochs, kind, target, others, halve_after, average
         As for `Study.learned`.
     """
 
@@ -203,6 +206,7 @@ class Training:
         epochs: int,
         kind: str,
         target: float,
+        others: float,
         halve_after: Sequence[int],
         average: int,
     ) -> None:
@@ -216,8 +220,8 @@ class Training:
             "target": target,
             "halve_after": list(halve_after),
         }
-        if average:
-            about["average"] = average
+        # Only where they are used, so that what was kept before there were such things stays known.
+        about |= {name: n for name, n in {"average": average, "others": others}.items() if n}
         key = sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         self._study, self._about, self._name = study, about, key
         self._list = study.folder / f"{key}.json"
@@ -235,7 +239,8 @@ class Training:
 
     def learn(self, x: NDArray[Any], y: NDArray[np.int64]) -> None:
         """Learn from samples in order."""
-        targets = self._about["target"] * np.eye(self._study.data.n_classes)
+        right = np.eye(self._study.data.n_classes, dtype=bool)
+        targets = np.where(right, self._about["target"], self._about.get("others", 0.0))
         self.learner.learn(x, targets[y])
 
     def _file(self, epochs: int) -> Path:

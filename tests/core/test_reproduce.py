@@ -157,13 +157,13 @@ def test_the_last_early_guess_is_the_prediction(quick):
 
 def test_a_halved_rate_is_that_of_another_definition(quick):
     net = quick.net(12, 12, learning_rate=0.1, fraction_bits=20)
-    learned = quick.learned(net, 2, target=2.0, halve_after=(1,))
+    learned = quick.learned(net, 2, target=2.0, others=0.5, halve_after=(1,))
     x, y = quick.data.x_train[:SAMPLES], quick.data.y_train[:SAMPLES]
     checkpoint = Simulator(net).checkpoint()
     for epoch, rate in enumerate((0.1, 0.05)):
         with checkpoint.at_rate(rate).simulate() as sim:
             order = shuffled(SAMPLES, 3, epoch)
-            sim.train(x[order], 2 * np.eye(10)[y[order]])
+            sim.train(x[order], np.where(np.eye(10)[y[order]] == 1, 2.0, 0.5))
             checkpoint = sim.checkpoint()
     assert learned.net == net.replace(learning_rate=0.05, fraction_bits=20)
     assert all(map(np.array_equal, learned.weights, checkpoint.state.weights))
