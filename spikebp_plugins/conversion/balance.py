@@ -9,7 +9,7 @@ unit of activation of hidden layer l becomes,
     W_l \leftarrow W_l \, \lambda_l / \lambda_{l-1}, \qquad b_l \leftarrow b_l \, \lambda_l
 
 A rectified unit computes :math:`\max(0, \lambda s) = \lambda \max(0, s)`, so hidden layers compute
-:math:`\lambda_l a_l`, and the output is what it was.
+:math:`\lambda_l a_l`, and the output is what it was, until it gets a scale of its own.
 """
 
 from __future__ import annotations
@@ -51,8 +51,31 @@ def balanced(
     ]
 
 
+def output_scaled(layers: Sequence[Layer], scale: float) -> list[Layer]:
+    """Return layers whose scores are `scale` times what they were."""
+    W, b = layers[-1]
+    return [*layers[:-1], Layer(W * scale, None if b is None else b * scale)]
+
+
+def winner_scale(layers: Sequence[Layer], x: NDArray[np.float64]) -> float:
+    """Return the scale with which the largest score of a sample is 1, in the median.
+
+    Where that median is not above zero there is no such scale, and 1.0 is returned.
+    """
+    a = x
+    for layer in layers[:-1]:
+        a = _rectified(layer, a)
+    largest = float(np.median(_drive(layers[-1], a).max(axis=1)))
+    return 1 / largest if largest > 0 else 1.0
+
+
 def _rectified(layer: Layer, a: Array) -> Array:
+    s = _drive(layer, a)
+    return np.maximum(s, 0.0, out=s)
+
+
+def _drive(layer: Layer, a: Array) -> Array:
     s: Array = a @ layer.weights
     if layer.bias is not None:
         s += layer.bias
-    return np.maximum(s, 0.0, out=s)
+    return s

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikebp_plugins.checkpoint import Checkpoint
-from spikebp_plugins.conversion.balance import balanced
+from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
 from spikebp_plugins.conversion.bias import (
     has_bias_unit,
     positive,
@@ -34,6 +34,7 @@ def from_relu(
     balance: ArrayLike | None = None,
     percentile: float = 99.9,
     peak: float = 1.0,
+    output_scale: float | str = 1.0,
     **fields: Any,
 ) -> Checkpoint:
     r"""Turn a ReLU network into a spiking one, ready to run and to go on learning.
@@ -79,6 +80,10 @@ def from_relu(
         For `balance`: above 0, and at most 100.
     peak : float, default=1.0
         For `balance`: more is more exact, and more work.
+    output_scale : float or "winner", default=1.0
+        Scores are those of the ReLU network times this. A network that is to go on learning should
+        have scores of the size of its targets: "winner" brings the largest score of a sample to 1,
+        in the median over `balance`.
     **fields
         Fields of the :class:`SpikingMLP`, such as ``learning_rate`` or ``spikes``.
 
@@ -121,6 +126,13 @@ def from_relu(
     if balance is not None:
         x = _balance_input(balance, layers[0].weights.shape[0]) * net.input_scale
         layers = balanced(layers, x, _percentile(percentile), positive("peak", peak))
+        if output_scale == "winner":
+            output_scale = winner_scale(layers, x)
+    elif output_scale == "winner":
+        raise wrong_argument("balance", "samples with output_scale='winner'", "None")
+    if isinstance(output_scale, str):
+        raise wrong_argument("output_scale", "a positive number or 'winner'", repr(output_scale))
+    layers = output_scaled(layers, positive("output_scale", output_scale))
     return Checkpoint(net, initial_state(net, with_bias_units(layers)))
 
 

@@ -11,9 +11,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from spikebp_plugins import (
+    QuantizedWeights,
     Simulator,
     SpikingMLP,
     from_relu,
+    load,
     load_dataset,
     quantized_weights,
     to_relu,
@@ -21,6 +23,8 @@ from spikebp_plugins import (
 )
 from spikebp_plugins.relu import relu_scores
 from tests.core.small_nets import ENGINES, assert_all_equal, checkpoint_bytes, lively_simulator
+from tests.core.test_benchmarks import run
+from tests.documentation import sections
 
 SIZES = (4, 7, 6, 3)
 
@@ -143,6 +147,26 @@ def test_binary_spikes_need_balancing_where_units_would_fire_more_than_once_a_st
 
     assert difference() > 0.3
     assert difference(balance=x, percentile=100) < 0.01
+
+
+def test_scores_may_have_another_scale():
+    layers, x = pairs(), inputs(31)
+    expected = scores_of(layers, x)
+    for balance in (None, x):
+        checkpoint = from_relu(layers, output_scale=0.25, balance=balance, arithmetic="float64")
+        np.testing.assert_allclose(
+            scores_of(to_relu(checkpoint, "input"), x), 0.25 * expected, atol=1e-12
+        )
+    checkpoint = from_relu(layers, output_scale="winner", balance=x, arithmetic="float64")
+    found = scores_of(to_relu(checkpoint, "input"), x)
+    assert np.median(found.max(axis=1)) == pytest.approx(1)
+    np.testing.assert_allclose(found * np.median(expected.max(axis=1)), expected, atol=1e-12)
+
+
+def test_where_no_output_wins_the_scale_stays():
+    layers = [-np.ones((2, 2))]
+    found = from_relu(layers, output_scale="winner", balance=[[1.0, 1.0]])
+    assert_all_equal(found.state.weights, from_relu(layers).state.weights)
 
 
 @pytest.mark.parametrize("backend", ENGINES)
@@ -458,6 +482,9 @@ def test_a_matrix_may_be_a_tuple_of_two_rows():
         ({"n_steps": 0}, "n_steps must be an integer"),
         ({"input_scale": -1}, "input_scale must be a positive finite number"),
         ({"spikes": "many"}, "spikes must be one of"),
+        ({"output_scale": 0}, "output_scale must be a positive finite number; got 0"),
+        ({"output_scale": "loser"}, "output_scale must be a positive number or 'winner'; got"),
+        ({"output_scale": "winner"}, "balance must be samples with output_scale='winner'"),
     ],
 )
 def test_other_arguments_are_refused(fields, error):
@@ -475,3 +502,37 @@ def test_no_other_library_is_loaded_for_a_list():
         "assert not {'torch', 'sklearn'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- the guide and the benchmark -----------------------------------------------------------------
+
+
+def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    code = sections("docs/conversion.md")
+    del code["PyTorch"]  # tested where PyTorch is
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few epochs do not converge
+        for block in code.values():
+            exec(block, names)
+    assert names["spiking_error"] < 10
+    assert abs(names["spiking_error"] - names["relu_error"]) < 1
+    assert load("converted.npz").net.layer_sizes == (65, 51, 51, 10)
+    assert QuantizedWeights.load("hardware.npz").weights[0].dtype == np.int8
+
+
+@pytest.mark.once
+def test_the_benchmark_runs():
+    size = ("--layers", "12", "--epochs", "2", "--steps", "5", "--samples", "3")
+    found = run("conversion.py", "--sources", "scikit-learn", "--backends", "reference", *size)
+    (result,) = found["results"]
+    assert [row["network"] for row in result["rows"]] == [
+        "as it is",
+        "balanced",
+        "binary spikes",
+        "binary spikes, balanced",
+    ]
+    assert all(row["equal"] == {"reference": True} for row in result["rows"])
+    assert {row["bits"] for row in result["bits"]} == {4, 6, 8}
+    assert len(result["learning"]) == 3

@@ -9,6 +9,7 @@ from torch import nn
 
 from spikebp_plugins import SpikingMLP, from_relu, to_relu, to_torch, with_bias_input
 from tests.core.small_nets import assert_all_equal, lively_simulator
+from tests.documentation import sections
 
 
 @pytest.fixture(autouse=True)
@@ -164,3 +165,13 @@ def test_wrong_arguments_are_refused():
         to_torch(sim, "refuse")
     with pytest.raises(ValueError, match="source must be a Checkpoint, or anything"):
         to_torch(model())
+
+
+def test_the_code_of_the_guide_runs():
+    names = {}
+    exec(sections("docs/conversion.md")["PyTorch"], names)
+    assert names["checkpoint"].net.layer_sizes == (65, 51, 10)
+    x = np.random.RandomState(0).uniform(size=(5, 64))
+    np.testing.assert_allclose(
+        scores_of(names["module"], x), scores_of(names["model"].double(), x), atol=1e-3
+    )
