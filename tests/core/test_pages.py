@@ -1,0 +1,72 @@
+"""The pages of the site: their code runs as it stands, and a reader finds them all."""
+
+import re
+
+import pytest
+
+import spikebp_plugins
+from spikebp_plugins import load
+from tests.documentation import ROOT, sections
+from tests.scripts import printed_by
+
+CONFIGURATION = (ROOT / "mkdocs.yml").read_text("utf-8")
+
+
+def test_the_first_five_minutes(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for code in sections("docs/start.md").values():
+        exec(code, names)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[4] in (ROOT / "docs" / "start.md").read_text("utf-8")
+    assert printed[-1] == "None"
+    assert load("first.npz").state.samples_seen == 5 * len(names["data"].x_train)
+
+
+def test_the_back_end_of_the_page_is_found_and_equal(tmp_path, monkeypatch, capsys):
+    code = sections("docs/backends.md")
+    (tmp_path / "toy_backend.py").write_text(code["A complete one"], "utf-8")
+    group, entry = sections("docs/backends.md", "toml")["Make it known"].splitlines()
+    # What an installer writes of them.
+    information = tmp_path / "toy-1.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: toy\nVersion: 1\n", "utf-8")
+    name = re.fullmatch(r'\[project.entry-points."(.+)"\]', group)[1]
+    points = f"[{name}]\n{entry}\n".replace('"', "")
+    (information / "entry_points.txt").write_text(points, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {}
+    exec(code["A complete one"], names)
+    exec(code["Make it known"], names)
+    assert "'toy'" in capsys.readouterr().out
+    assert names["scores"].shape == (4, 2)
+    exec(code["Show that it is right"], names)
+    outcomes = [line.split(maxsplit=2)[1:] for line in capsys.readouterr().out.splitlines()]
+    assert outcomes == 7 * [["passed"]] + 7 * [["unsupported", "it has no random feedback"]]
+    exec(code["In your tests"], names)
+    tests = names["test_conformance"].pytestmark[0].args[1]
+    assert {test.backend for test in tests} == {"toy"}
+
+
+@pytest.mark.once
+def test_the_pictures_of_the_algorithm_are_made(tmp_path):
+    pytest.importorskip("matplotlib")
+    page = (ROOT / "docs" / "algorithm.md").read_text("utf-8")
+    shown = re.findall(r"\]\((algorithm_\w+\.png)\)", page)
+    names = re.findall(r"^python docs/algorithm_pictures.py (\w+)$", page, re.MULTILINE)
+    assert shown == [f"algorithm_{name}.png" for name in names]
+    printed_by(ROOT / "docs" / "algorithm_pictures.py", tmp_path, "--folder", str(tmp_path))
+    assert sorted(shown) == sorted(path.name for path in tmp_path.glob("*.png"))
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = re.search(r"^nav:\n((?: .*\n)+)", CONFIGURATION, re.MULTILINE)[1]
+    named = re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert sorted(named) == sorted(pages | {"examples/index.md"})
+
+
+def test_every_public_name_is_in_the_api():
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    named = set(re.findall(r"^::: spikebp_plugins\.(\w+)$", page, re.MULTILINE))
+    assert set(spikebp_plugins.__all__) <= named
