@@ -13,17 +13,18 @@ settings.register_profile("default", deadline=None)
 settings.register_profile("few", max_examples=25, deadline=None)
 settings.load_profile("default")
 
-#: Fields of one network for each kernel and type of number that the tests need, and whether its
-#: input changes from step to step.
+#: Fields of one network for each kernel and type of number that the tests need, and what it does.
 KERNELS = [
-    ({}, False),
-    ({"fraction_bits": 30}, False),
-    ({}, True),
-    ({"fraction_bits": 30}, True),
-    ({"arithmetic": "float64"}, True),
-    ({"arithmetic": "float32"}, True),
-    ({"arithmetic": "float64", "timing": "event"}, True),
-    ({"arithmetic": "float32", "timing": "event"}, True),
+    ({}, "constant"),
+    ({"fraction_bits": 30}, "constant"),
+    ({}, "changing"),
+    ({"fraction_bits": 30}, "changing"),
+    ({"arithmetic": "float64"}, "changing"),
+    ({"arithmetic": "float32"}, "changing"),
+    ({"arithmetic": "float64", "timing": "event"}, "changing"),
+    ({"arithmetic": "float32", "timing": "event"}, "changing"),
+    ({}, "stream"),
+    ({}, "early"),
 ]
 
 
@@ -36,10 +37,14 @@ def pytest_sessionstart(session):
     if worker is None:
         return
     index, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
-    for fields, changing in KERNELS[index::count]:
+    for fields, doing in KERNELS[index::count]:
         net = SpikingMLP((2, 2, 2), **fields)
-        x = np.zeros((1, net.n_steps, 2) if changing else (1, 2))
-        Simulator(net).predict(x)
+        sim, x = Simulator(net), np.zeros((1, 2))
+        if doing == "stream":
+            sim.stream().show(x[0])
+        else:
+            x = np.zeros((1, net.n_steps, 2)) if doing == "changing" else x
+            sim.predict(x, margin=1.0 if doing == "early" else None)
 
 
 def pytest_collection_finish(session):
