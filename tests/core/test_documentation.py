@@ -3,7 +3,8 @@
 import re
 import shlex
 
-from spikebp_plugins import load
+from spikebp_plugins import SpikingMLP, load
+from spikebp_plugins.conformance import conformance_tests
 from tests.core.test_cli import run
 from tests.documentation import ROOT, sections
 
@@ -63,3 +64,14 @@ def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
     assert load("stream.npz").state.samples_seen == 2000
     assert "y of events must be from 0 to 33; got 99 in event 1" in capsys.readouterr().out
     assert names["shown"].n_steps.shape == (2,)
+
+
+def test_the_code_of_other_pages_runs(capsys):
+    (code,) = sections("docs/drift.md").values()
+    exec(code, {})
+    assert float(capsys.readouterr().out) > 0.5
+    exec(sections("docs/semantics.md")["Event order"], {"SpikingMLP": SpikingMLP})
+    names = {}
+    (code,) = sections("docs/conformance.md").values()
+    exec(code, names)
+    names["test_conformance"](next(conformance_tests("compiled")))
