@@ -37,11 +37,13 @@ def fires_at_the_threshold(potential, binary):
     return k + reached, left - reached
 
 
-def read_too_late(net, W, c, e, B, l):
+def read_too_late(net, W, sample, e, B, l):
     """Return what the errors e meet on their way down if the weights have learned already."""
     if net.update == "outer" or net.feedback == "random":
         return B
-    return arithmetic_of(net).descend(W, c, e, l).T
+    number = arithmetic_of(net)
+    descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
+    return descend(W, reference.presynaptic(net, sample)[l - 1], e, l).T
 
 
 def keeping_potentials(*kept):
@@ -87,7 +89,7 @@ IN_REFERENCE = {
         ("rectified(phi[l], binary)", "fires(phi[l], binary)"), fires=fires_at_the_threshold
     ),
     "weights change before errors have read them": _step(
-        ("e[l], B[l],", "e[l], read_too_late(net, W[l], sample.c[l - 1], e[l], B[l], l),"),
+        ("e[l], B[l],", "e[l], read_too_late(net, W[l], sample, e[l], B[l], l),"),
         read_too_late=read_too_late,
     ),
     "the gate of hidden layers is shut at 0": _step(("s[l - 1] < 0", "s[l - 1] <= 0")),

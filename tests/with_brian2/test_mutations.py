@@ -16,8 +16,8 @@ EDITS = {
     ),
     "weights change before errors have read them": (
         "pathways",
-        "{backward}\\n{_update('error_post')}",
-        "{_update('error_post')}\\n{backward}",
+        "{backward}\\n{_update(net, 'error_post')}",
+        "{_update(net, 'error_post')}\\n{backward}",
     ),
     "the gate of hidden layers is shut at 0": (
         "backward_code",

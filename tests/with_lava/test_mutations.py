@@ -14,12 +14,13 @@ pytest.importorskip("lava", reason="Lava is not installed")
 from spikebp_lava.processes.layers import LayerModel
 from spikebp_plugins.backends import stepwise
 from spikebp_plugins.conformance import CASES
+from spikebp_plugins.conformance.suite import unsupported_reason
 from tests.mutations import assert_found, expected_differences, mutated, spread
 
 pytestmark = pytest.mark.xdist_group("lava")
 
 BACKEND = "lava:tag=fixed_pt,implementation=hierarchical"
-SUPPORTED = [case for case in CASES if case.net.arithmetic == "fixed"]
+SUPPORTED = [case for case in CASES if unsupported_reason(BACKEND, case) is None]
 
 
 class LayerUnits:
