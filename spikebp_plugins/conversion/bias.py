@@ -95,7 +95,7 @@ def has_bias_unit(layers: Sequence[Layer]) -> list[bool]:
 def with_bias_units(layers: Sequence[Layer]) -> list[Array]:
     """Return weights without biases that compute the same, with units that are always on."""
     has_unit = [*has_bias_unit(layers), False]
-    weights = []
+    weights: list[Array] = []
     for l, (W, b) in enumerate(layers):
         n_in, n_out = W.shape
         extended = np.zeros((n_in + has_unit[l], n_out + has_unit[l + 1]))
