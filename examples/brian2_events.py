@@ -11,20 +11,19 @@ Takes a minute or less, longer the first time::
     python examples/brian2_events.py --folder N-MNIST
 """
 
-import argparse
-
 import numpy as np
 from brian2 import EventMonitor, SpikeGeneratorGroup, TimedArray, defaultclock, prefs, run, us
-from event_recordings import equal, in_turn, learned_by_a_stream, recordings_and_network
+from event_recordings import (
+    equal,
+    in_turn,
+    learned_by_a_stream,
+    option_parser,
+    recordings_and_network,
+)
 
 from spikebp_brian2 import SpikingMLPGroup
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--samples", type=int, default=400, help="recordings to learn from")
-parser.add_argument(
-    "--test-samples", type=int, default=100, help="recordings to test on, 1 or more"
-)
-parser.add_argument("--folder", help="N-MNIST: <digit>/*.bin, in Train or not; none: moving bars")
+parser = option_parser(__doc__)
 parser.add_argument("--target", default="auto", help="cython, numpy or auto")
 options = parser.parse_args()
 n_recordings = options.samples + options.test_samples

@@ -3,9 +3,24 @@
 For `brian2_events.py` and `lava_events.py`, which show the same recordings to a simulator.
 """
 
+import argparse
+
 import numpy as np
 
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, load_nmnist
+
+
+def option_parser(description):
+    """Return the parser of what both examples can be told."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=400, help="recordings to learn from")
+    parser.add_argument(
+        "--test-samples", type=int, default=100, help="recordings to test on, 1 or more"
+    )
+    parser.add_argument(
+        "--folder", help="N-MNIST: <digit>/*.bin, in Train or not; none: moving bars"
+    )
+    return parser
 
 
 def recordings_and_network(n_recordings, folder):

@@ -11,22 +11,21 @@ writes no file. Takes half a minute or less::
     python examples/lava_events.py --folder N-MNIST
 """
 
-import argparse
-
 import numpy as np
-from event_recordings import equal, in_turn, learned_by_a_stream, recordings_and_network
+from event_recordings import (
+    equal,
+    in_turn,
+    learned_by_a_stream,
+    option_parser,
+    recordings_and_network,
+)
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava_processes.events import EventCamera
 
 from spikebp_lava import ScoreSink, SpikingMLPProcess
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--samples", type=int, default=400, help="recordings to learn from")
-parser.add_argument(
-    "--test-samples", type=int, default=100, help="recordings to test on, 1 or more"
-)
-parser.add_argument("--folder", help="N-MNIST: <digit>/*.bin, in Train or not; none: moving bars")
+parser = option_parser(__doc__)
 parser.add_argument("--tag", default="fixed_pt", help="fixed_pt or floating_pt")
 options = parser.parse_args()
 n_recordings = options.samples + options.test_samples

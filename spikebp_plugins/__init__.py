@@ -6,7 +6,12 @@ arXiv:1602.08323).
 
 from typing import TYPE_CHECKING, Any
 
-from spikebp_plugins.backends import Backend, UnsupportedError, available_backends
+from spikebp_plugins.backends import (
+    Backend,
+    EarlyPrediction,
+    UnsupportedError,
+    available_backends,
+)
 from spikebp_plugins.checkpoint import Checkpoint, averaged, load
 from spikebp_plugins.conversion import from_relu, to_relu, to_torch, with_bias_input
 from spikebp_plugins.datasets import Dataset, load_dataset
@@ -36,6 +41,7 @@ __all__ = [
     "Checkpoint",
     "Dataset",
     "Difference",
+    "EarlyPrediction",
     "EventEncoder",
     "Operations",
     "QuantizedWeights",

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from spikebp_plugins.archive import PathLike
 from spikebp_plugins.backends.base import (
     Backend,
-    Early,
+    EarlyPrediction,
     Outcome,
     Recording,
     UnsupportedError,
     check_options,
+    empty_prediction,
     joined,
-    no_early,
     refused_definition,
 )
 from spikebp_plugins.backends.registry import get_backend, parse_backend
@@ -190,7 +190,7 @@ class Simulator:
 
         Returns
         -------
-        ndarray of shape (n_samples, n_outputs), Trace or Early
+        ndarray of shape (n_samples, n_outputs), Trace or EarlyPrediction
             The scores, whose largest says the class (the lowest index wins a tie); with `record`
             a trace with ``errors=None``; with `margin` a named tuple of the scores, the steps
             shown of each sample (``n_steps``) and what they took (``operations``).
@@ -214,8 +214,8 @@ class Simulator:
             for block in batch.blocks(engine.block_size(batch.n_steps)):
                 blocks.append(engine.predict_until(block, float(margin)))
                 bar.update(len(block))
-        blocks = blocks or [no_early(batch)]
-        return Early(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
+        blocks = blocks or [empty_prediction(batch)]
+        return EarlyPrediction(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
 
     def _check_margin(self, margin: Any, record: bool) -> None:
         is_number = isinstance(margin, (int, float, np.integer, np.floating))

@@ -1,10 +1,17 @@
 """Back ends: what computes a network, and how one is found by name."""
 
-from spikebp_plugins.backends.base import Backend, Outcome, Recording, UnsupportedError
+from spikebp_plugins.backends.base import (
+    Backend,
+    EarlyPrediction,
+    Outcome,
+    Recording,
+    UnsupportedError,
+)
 from spikebp_plugins.backends.registry import available_backends, get_backend, parse_backend
 
 __all__ = [
     "Backend",
+    "EarlyPrediction",
     "Outcome",
     "Recording",
     "UnsupportedError",

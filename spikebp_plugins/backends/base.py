@@ -58,7 +58,7 @@ class Outcome(NamedTuple):
     recording: Recording | None
 
 
-class Early(NamedTuple):
+class EarlyPrediction(NamedTuple):
     """Predictions of samples that were shown until the output was sure.
 
     Attributes
@@ -76,10 +76,12 @@ class Early(NamedTuple):
     operations: NDArray[np.int64]
 
 
-def no_early(batch: Batch) -> Early:
+def empty_prediction(batch: Batch) -> EarlyPrediction:
     """Return room for what the samples of a batch will come to."""
     n = len(batch)
-    return Early(np.zeros((n, batch.net.n_outputs)), np.zeros(n, np.int64), np.zeros(n, np.int64))
+    return EarlyPrediction(
+        np.zeros((n, batch.net.n_outputs)), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    )
 
 
 def joined(outcomes: list[Outcome]) -> Outcome:
@@ -194,7 +196,7 @@ class Backend(ABC):
     def predict(self, batch: Batch, record: bool) -> Outcome:
         """Show samples and learn nothing."""
 
-    def predict_until(self, batch: Batch, margin: float) -> Early:
+    def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
         """Show each sample until the output is sure, and learn nothing.
 
         Raises
@@ -203,7 +205,7 @@ class Backend(ABC):
             If the back end shows whole samples only.
         """
         steps = self.steps()
-        shown = no_early(batch)
+        shown = empty_prediction(batch)
         for i, rows in enumerate(batch.rows()):
             before = self.operations.forward
             for t in range(batch.n_steps):

@@ -15,13 +15,13 @@ from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
 from spikebp_plugins.backends import event, grouped, kernels
 from spikebp_plugins.backends.base import (
     Backend,
-    Early,
+    EarlyPrediction,
     IntegerOption,
     Outcome,
     Recording,
     UnsupportedError,
+    empty_prediction,
     joined,
-    no_early,
 )
 from spikebp_plugins.backends.compiled_steps import CompiledSteps
 from spikebp_plugins.backends.layout import NARROW_FRACTION_BITS, Layout
@@ -187,11 +187,11 @@ class CompiledBackend(Backend):
                 self._spare = before.learning
         return self._now
 
-    def predict_until(self, batch: Batch, margin: float) -> Early:
+    def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
         """Show each sample until the output is sure, and learn nothing."""
         if self.net.timing == "event":
             raise UnsupportedError("samples stop early with timing='immediate' alone")
-        shown, start = no_early(batch), 0
+        shown, start = empty_prediction(batch), 0
         while start < len(batch):
             done = self._until(batch[start:], margin, [values[start:] for values in shown])
             start += done
