@@ -15,7 +15,7 @@ from spikebp_plugins.errors import ArgumentError, one_of, wrong_argument
 
 #: The allowed values of every field that is a choice.
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "timing": ("immediate", "event"),
+    "timing": ("immediate", "pipelined", "event"),
     "input_coding": ("values", "spikes"),
     "update": ("fractional", "outer"),
     "presynaptic": ("counts", "drive"),
@@ -76,9 +76,11 @@ class SpikingMLP:
     learning_rate : float, default=0.01
         :math:`\eta` of stochastic gradient descent; a step's update is scaled by
         :math:`\eta / T^2`.
-    timing : {"immediate", "event"}, default="immediate"
-        A spike crosses the whole network within its step, or spikes are handled one at a time in
-        the paper's order: a network of its own, in floating point, on the back end ``compiled``.
+    timing : {"immediate", "pipelined", "event"}, default="immediate"
+        A spike crosses the whole network within its step; or it takes one step for each
+        connection, forward and backward, as between the cores of a chip; or spikes are handled one
+        at a time in the paper's order: a network of its own, in floating point, on the back end
+        ``compiled``.
     event_order : {"breadth", "depth"} or None, default=None
         With ``timing="event"``: whether all spikes of a layer are handled before those that they
         cause in the next, or each is followed through all layers at once. None takes "breadth".

@@ -133,23 +133,17 @@ def step(
     OverflowError
         If a value leaves the range of the arithmetic.
     """
-    number = arithmetic_of(net)
-    binary = net.spikes == "binary"
     L = net.n_layers
     W: Layers = (None, *learning.weights)
     phi, s, c = list(sample.phi), list(sample.s), list(sample.c)
-    k = [x] * (L + 1)
+    k: list[Any] = [None] * (L + 1)
 
     # 1. The input fires.
-    if net.input_coding == "values":
-        k[0], phi[0] = signed(number.check(phi[0] + x, "potential", 0), binary)
-    c[0] = check_counts(c[0] + check_counts(k[0], 0), 0)
+    k[0], phi[0], c[0] = fire_input(net, phi[0], c[0], x)
 
     # 2. The wave goes forward.
     for l in range(1, L + 1):
-        s[l] = number.add_spikes(s[l], k[l - 1], W[l], "summed drive", l)
-        phi[l] = number.add_spikes(phi[l], k[l - 1], W[l], "potential", l)
-        k[l], phi[l] = rectified(phi[l], binary)
+        k[l], phi[l], s[l] = forward(net, k[l - 1], W[l], phi[l], s[l], l)
         if l < L:
             c[l] = check_counts(c[l] + k[l], l)
 
@@ -159,25 +153,70 @@ def step(
 
     # 3. The output is compared with the target.
     e: list[Any] = [None] * (L + 1)
-    m, phi_y = signed(number.check(sample.phi_y + y, "target potential", L), binary)
-    e[L] = np.where(s[L] < 0, 0, k[L] - m)
+    e[L], phi_y = output_error(net, k[L], y, sample.phi_y, s[L])
 
     # 4. The errors go backward, through the weights as they stood at the start of the step.
-    B: Layers = (None, None, *(learning.feedback or (w.T for w in learning.weights[1:])))
+    B: Layers = backward_weights(learning)
     psi: list[Any] = [None, *learning.backward_potentials]
-    for l in range(L, 1, -1):
-        psi[l - 1] = number.add_spikes(psi[l - 1], e[l], B[l], "backward potential", l - 1)
-        spent, psi[l - 1] = signed(psi[l - 1], binary)
-        e[l - 1] = np.where(s[l - 1] < 0, 0, spent)
+    for l in range(L - 1, 0, -1):
+        e[l], psi[l] = backward(net, e[l + 1], B[l + 1], psi[l], s[l], l)
 
     # 5. The weights learn, now or at the end of the sample.
     learning = learning._replace(backward_potentials=tuple(psi[1:]))
+    learning, sample = learn(net, learning, sample._replace(phi_y=phi_y), e)
+    return learning, sample, Step(tuple(k), tuple(e))
+
+
+def fire_input(net: SpikingMLP, phi: Reals, c: Integers, x: NDArray[Any]) -> tuple[Any, Any, Any]:
+    """Rule 1: return spikes, potential and counts of the input."""
+    number, k = arithmetic_of(net), x
+    if net.input_coding == "values":
+        k, phi = signed(number.check(phi + x, "potential", 0), net.spikes == "binary")
+    return k, phi, check_counts(c + check_counts(k, 0), 0)
+
+
+def forward(
+    net: SpikingMLP, k_below: Integers, W: Reals, phi: Reals, s: Reals, l: int
+) -> tuple[Any, Any, Any]:
+    """Rule 2: return spikes, potential and summed drive of layer l."""
+    number = arithmetic_of(net)
+    s = number.add_spikes(s, k_below, W, "summed drive", l)
+    phi = number.add_spikes(phi, k_below, W, "potential", l)
+    return *rectified(phi, net.spikes == "binary"), s
+
+
+def output_error(
+    net: SpikingMLP, k: Integers, y: Reals, phi_y: Reals, s: Reals
+) -> tuple[Integers, Any]:
+    """Rule 3: return the errors of the output, and the potential of the target."""
+    number = arithmetic_of(net)
+    phi_y = number.check(phi_y + y, "target potential", net.n_layers)
+    m, phi_y = signed(phi_y, net.spikes == "binary")
+    return np.where(s < 0, 0, k - m), phi_y
+
+
+def backward(
+    net: SpikingMLP, e_above: Integers, B: Reals, psi: Reals, s: Reals, l: int
+) -> tuple[Integers, Any]:
+    """Rule 4: return errors and backward potential of layer l."""
+    psi = arithmetic_of(net).add_spikes(psi, e_above, B, "backward potential", l)
+    spent, psi = signed(psi, net.spikes == "binary")
+    return np.where(s < 0, 0, spent), psi
+
+
+def backward_weights(learning: LearningState) -> Layers:
+    """Return B_2 to B_L: the fixed ones, or the transposed weights."""
+    return (None, None, *(learning.feedback or (w.T for w in learning.weights[1:])))
+
+
+def learn(
+    net: SpikingMLP, learning: LearningState, sample: SampleState, e: Sequence[Any]
+) -> tuple[LearningState, SampleState]:
+    """Rule 5: return the state after the errors of a step."""
     if net.update == "fractional":
-        learning = _descend(net, learning, sample, e)
-    else:
-        E = (None, *(sample.E[l] + e[l] for l in range(1, L + 1)))
-        sample = sample._replace(E=E)
-    return learning, sample._replace(phi_y=phi_y), Step(tuple(k), tuple(e))
+        return _descend(net, learning, sample, e), sample
+    E = (None, *(sample.E[l] + e[l] for l in range(1, net.n_layers + 1)))
+    return learning, sample._replace(E=E)
 
 
 def close_training(net: SpikingMLP, learning: LearningState, sample: SampleState) -> LearningState:

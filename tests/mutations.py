@@ -69,9 +69,9 @@ def keeping_potentials(*kept):
     )
 
 
-def _step(*edits, **names):
+def _rule(name, *edits, **names):
     def put(monkeypatch):
-        monkeypatch.setattr(reference, "step", mutated(reference.step, *edits, **names))
+        monkeypatch.setattr(reference, name, mutated(getattr(reference, name), *edits, **names))
 
     return put
 
@@ -85,15 +85,19 @@ def _sample(*kept):
 
 #: How each fault is put into the reference.
 IN_REFERENCE = {
-    "a threshold that is only reached fires": _step(
-        ("rectified(phi[l], binary)", "fires(phi[l], binary)"), fires=fires_at_the_threshold
+    "a threshold that is only reached fires": _rule(
+        "forward", ("rectified(phi, ", "fires(phi, "), fires=fires_at_the_threshold
     ),
-    "weights change before errors have read them": _step(
-        ("e[l], B[l],", "e[l], read_too_late(net, W[l], sample, e[l], B[l], l),"),
+    "weights change before errors have read them": _rule(
+        "step",
+        (
+            "e[l + 1], B[l + 1],",
+            "e[l + 1], read_too_late(net, W[l + 1], sample, e[l + 1], B[l + 1], l + 1),",
+        ),
         read_too_late=read_too_late,
     ),
-    "the gate of hidden layers is shut at 0": _step(("s[l - 1] < 0", "s[l - 1] <= 0")),
-    "the gate of the output is shut at 0": _step(("s[L] < 0", "s[L] <= 0")),
+    "the gate of hidden layers is shut at 0": _rule("backward", ("s < 0", "s <= 0")),
+    "the gate of the output is shut at 0": _rule("output_error", ("s < 0", "s <= 0")),
     "potentials are not reset": _sample("phi"),
     "potentials and summed drives are not reset": _sample("phi", "s"),
 }

@@ -26,11 +26,10 @@ from spikebp_plugins.backends.base import (
 from spikebp_plugins.backends.compiled_steps import CompiledSteps
 from spikebp_plugins.backends.layout import NARROW_FRACTION_BITS, Layout
 from spikebp_plugins.backends.notice import announced
-from spikebp_plugins.backends.reference import recording_of
+from spikebp_plugins.backends.reference import recording_of, show_sample
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.operations import Operations, count_operations
-from spikebp_plugins.reference import run_sample
 from spikebp_plugins.state import LearningState
 
 #: Multiplications of a dense network after which a block ends: some hundredths of a second.
@@ -336,7 +335,7 @@ class CompiledBackend(Backend):
         """Show one sample whose range no kernel could prove."""
         y = None if batch.y is None else batch.targets()[0]
         before = now.layout.state(now.learning, now.samples_seen)
-        state, shown = run_sample(self.net, before, batch.inputs()[0], y, batch.n_steps)
+        state, shown = show_sample(self.net, before, batch.inputs()[0], y, batch.n_steps)
         after = Now(
             self._wide,
             self._wide.learning(state),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.arithmetic import arithmetic_of
-from spikebp_plugins.backends.base import Outcome, Recording, StatefulBackend
+from spikebp_plugins import pipelined
+from spikebp_plugins.arithmetic import Reals, arithmetic_of
+from spikebp_plugins.backends.base import Outcome, Recording, StatefulBackend, UnsupportedError
 from spikebp_plugins.backends.steps import Array, Steps
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
@@ -24,9 +25,24 @@ from spikebp_plugins.reference import (
 )
 from spikebp_plugins.state import LearningState
 
+#: Why a pipelined network shows no single steps.
+WHOLE_SAMPLES: Final = (
+    "timing='pipelined' shows whole samples: single steps would end before their spikes arrive"
+)
+
+
+def show_sample(
+    net: SpikingMLP, learning: LearningState, x: Array, y: Reals | None, n_steps: int
+) -> tuple[LearningState, SampleRecord]:
+    """Show one sample in the timing of the definition, and learn from it if there is a target."""
+    run = pipelined.run_sample if net.timing == "pipelined" else run_sample
+    return run(net, learning, x, y, n_steps)
+
 
 class ReferenceBackend(StatefulBackend):
     """The executable specification: slow, and right by inspection."""
+
+    timings: ClassVar = ("immediate", "pipelined")
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
@@ -38,6 +54,8 @@ class ReferenceBackend(StatefulBackend):
 
     def steps(self) -> ReferenceSteps:
         """Return what shows single steps."""
+        if self.net.timing == "pipelined":
+            raise UnsupportedError(WHOLE_SAMPLES)
         return ReferenceSteps(self)
 
     def _show(self, batch: Batch, record: bool) -> Outcome:
@@ -46,7 +64,7 @@ class ReferenceBackend(StatefulBackend):
         records = []
         for i in range(len(batch)):
             target = None if y is None else y[i]
-            state, shown = run_sample(self.net, self.state, x[i], target, batch.n_steps)
+            state, shown = show_sample(self.net, self.state, x[i], target, batch.n_steps)
             # One assignment: an interrupt leaves the state of one sample boundary or the next.
             self._so_far = (state, self.operations + shown.operations)
             records.append(shown)

@@ -179,11 +179,47 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case("random feedback", _net(9, 8, 6, 3, feedback="random")),
     Case("random feedback, outer update", _net(9, 8, 6, 3, feedback="random", update="outer")),
+    Case("pipelined timing", _net(9, 8, 6, 3, timing="pipelined")),
+    Case("pipelined timing, 1 layer of weights", _net(9, 3, timing="pipelined")),
+    Case(
+        "pipelined timing, 5 layers of weights, random feedback",
+        _net(9, 8, 7, 6, 5, 3, timing="pipelined", feedback="random"),
+    ),
+    Case(
+        "pipelined timing, binary spikes, changing input and targets",
+        _net(9, 8, 6, 3, timing="pipelined", spikes="binary"),
+        inputs=changing_values,
+        targets=changing_targets,
+    ),
+    Case(
+        "pipelined timing, outer update",
+        _net(9, 8, 6, 3, timing="pipelined", update="outer", learning_rate=0.1),
+    ),
+    Case(
+        "pipelined timing, smoothed updates, spike counts as input",
+        _net(
+            *(9, 8, 6, 3),
+            timing="pipelined",
+            presynaptic="drive",
+            input_coding="spikes",
+            learning_rate=0.05,
+        ),
+        inputs=spike_counts,
+    ),
+    Case(
+        "pipelined timing, backward potentials drawn",
+        _net(9, 8, 6, 3, timing="pipelined", backward_init="uniform", seed=5),
+    ),
     Case("1 fraction bit", _net(9, 8, 3, n_steps=1, learning_rate=0.5, fraction_bits=1)),
     Case("40 fraction bits", _net(9, 8, 6, 3, learning_rate=0.5, fraction_bits=40)),
     *(_float_case(arithmetic) for arithmetic in ("float64", "float32")),
     *(
         _float_case("float64", **{name: v})
-        for name, v in (("update", "outer"), ("spikes", "binary"), ("presynaptic", "drive"))
+        for name, v in (
+            ("update", "outer"),
+            ("spikes", "binary"),
+            ("presynaptic", "drive"),
+            ("timing", "pipelined"),
+        )
     ),
 )

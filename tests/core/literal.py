@@ -48,59 +48,144 @@ class LiteralNetwork:
 
     def show(self, xs, ys):
         """Show one sample; ys None predicts. Return spikes, errors and drives of all steps."""
-        sizes, L = self.sizes, self.L
-        phi = [[0] * n for n in sizes]
-        phi_y = [0] * sizes[L]
-        s = [[0] * n for n in sizes]
-        c = [[0] * n for n in sizes]
-        E = [[0] * n for n in sizes]
+        self.open(ys)
+        show = self.show_pipelined if self.net.timing == "pipelined" else self.show_immediate
+        shown = show(xs, ys)
+        if ys is not None and self.net.update == "outer":
+            for l in range(1, self.L + 1):
+                self.descend(l, self.E[l])
+        return shown
+
+    def open(self, ys):
+        self.phi = self.zeros()
+        self.phi_y = [0] * self.sizes[self.L]
+        self.s = self.zeros()
+        self.c = self.zeros()
+        self.E = self.zeros()
         if ys is not None and self.net.backward_init == "zero":
-            self.psi = [[0] * n for n in sizes]
+            self.psi = self.zeros()
+
+    def zeros(self):
+        return [[0] * n for n in self.sizes]
+
+    def show_immediate(self, xs, ys):
+        L = self.L
         all_k, all_e, all_s = [], [], []
         for t in range(len(xs)):
-            k = [[0] * n for n in sizes]
-            for i in range(sizes[0]):
-                if self.net.input_coding == "spikes":
-                    k[0][i] = int(xs[t][i])
-                    s[0][i] += k[0][i] * self.one
-                else:
-                    x = scaled_units(xs[t][i], self.net.input_scale, self.bits)
-                    k[0][i], phi[0][i] = self.fire(phi[0][i] + x, rectify=False)
-                    s[0][i] += x
-                c[0][i] += k[0][i]
+            k = self.zeros()
+            k[0] = self.fire_input(xs[t])
             for l in range(1, L + 1):
-                for j in range(sizes[l]):
-                    d = sum(k[l - 1][i] * self.W[l][i][j] for i in range(sizes[l - 1]))
-                    s[l][j] += d
-                    k[l][j], phi[l][j] = self.fire(phi[l][j] + d, rectify=True)
-                    c[l][j] += k[l][j]
+                k[l] = self.fire_layer(l, self.forward(l, k[l - 1]))
             all_k.append(k)
-            all_s.append(list(s[L]))
+            all_s.append(list(self.s[L]))
             if ys is None:
                 continue
-            e = [[0] * n for n in sizes]
-            for j in range(sizes[L]):
-                m, phi_y[j] = self.fire(phi_y[j] + to_units(ys[t][j], self.bits), rectify=False)
-                e[L][j] = 0 if s[L][j] < 0 else k[L][j] - m
-            for l in range(L, 1, -1):
-                for i in range(sizes[l - 1]):
-                    for j in range(sizes[l]):
-                        back = self.W[l][i][j] if self.B is None else self.B[l][j][i]
-                        self.psi[l - 1][i] += e[l][j] * back
-                    fired, self.psi[l - 1][i] = self.fire(self.psi[l - 1][i], rectify=False)
-                    e[l - 1][i] = 0 if s[l - 1][i] < 0 else fired
+            e = self.zeros()
+            e[L] = self.output_error(k[L], ys[t])
+            for l in range(L - 1, 0, -1):
+                e[l] = self.fire_errors(l, self.backward(l + 1, e[l + 1]))
             for l in range(1, L + 1):
-                if self.net.update == "fractional":
-                    self.descend(l, c[l - 1], s[l - 1], e[l])
-                for j in range(sizes[l]):
-                    E[l][j] += e[l][j]
+                self.learn(l, e[l])
             all_e.append(e)
-        if ys is not None and self.net.update == "outer":
-            for l in range(1, L + 1):
-                self.descend(l, c[l - 1], s[l - 1], E[l])
         return all_k, all_e, all_s
 
-    def descend(self, l, c, s, e):
+    def show_pipelined(self, xs, ys):
+        # Every connection hands on, in the next step, what it was given in this one, together
+        # with the step of input that it belongs to.
+        L = self.L
+        all_k = [self.zeros() for _ in xs]
+        all_e = [self.zeros() for _ in xs]
+        all_s = [None for _ in xs]
+        up, down = [None] * (L + 1), [None] * (L + 1)
+        waiting = list(range(len(xs)))
+        while waiting or any(up) or any(down):
+            sent, errors = {}, {}
+            if waiting:
+                tau = waiting.pop(0)
+                sent[0] = (tau, self.fire_input(xs[tau]))
+            for l in range(1, L + 1):
+                if up[l]:
+                    tau, drive = up[l]
+                    sent[l] = (tau, self.fire_layer(l, drive))
+            if L in sent:
+                tau, k = sent[L]
+                all_s[tau] = list(self.s[L])
+                if ys is not None:
+                    errors[L] = (tau, self.output_error(k, ys[tau]))
+            for l in range(1, L):
+                if down[l]:
+                    tau, drive = down[l]
+                    errors[l] = (tau, self.fire_errors(l, drive))
+            up, down = [None] * (L + 1), [None] * (L + 1)
+            for l, (tau, k) in sent.items():
+                all_k[tau][l] = k
+                if l < L:
+                    up[l + 1] = (tau, self.forward(l + 1, k))
+            for l, (tau, e) in errors.items():
+                all_e[tau][l] = e
+                if l > 1:
+                    down[l - 1] = (tau, self.backward(l, e))
+            for l, (_, e) in errors.items():
+                self.learn(l, e)
+        return all_k, all_e, all_s
+
+    def fire_input(self, x):
+        k = [0] * self.sizes[0]
+        for i in range(self.sizes[0]):
+            if self.net.input_coding == "spikes":
+                k[i] = int(x[i])
+                self.s[0][i] += k[i] * self.one
+            else:
+                value = scaled_units(x[i], self.net.input_scale, self.bits)
+                k[i], self.phi[0][i] = self.fire(self.phi[0][i] + value, rectify=False)
+                self.s[0][i] += value
+            self.c[0][i] += k[i]
+        return k
+
+    def forward(self, l, k):
+        return [
+            sum(k[i] * self.W[l][i][j] for i in range(self.sizes[l - 1]))
+            for j in range(self.sizes[l])
+        ]
+
+    def fire_layer(self, l, drive):
+        k = [0] * self.sizes[l]
+        for j, d in enumerate(drive):
+            self.s[l][j] += d
+            k[j], self.phi[l][j] = self.fire(self.phi[l][j] + d, rectify=True)
+            self.c[l][j] += k[j]
+        return k
+
+    def output_error(self, k, y):
+        e = [0] * self.sizes[self.L]
+        for j in range(len(e)):
+            target = to_units(y[j], self.bits)
+            m, self.phi_y[j] = self.fire(self.phi_y[j] + target, rectify=False)
+            e[j] = 0 if self.s[self.L][j] < 0 else k[j] - m
+        return e
+
+    def backward(self, l, e):
+        drive = [0] * self.sizes[l - 1]
+        for i in range(self.sizes[l - 1]):
+            for j in range(self.sizes[l]):
+                drive[i] += e[j] * (self.W[l][i][j] if self.B is None else self.B[l][j][i])
+        return drive
+
+    def fire_errors(self, l, drive):
+        e = [0] * self.sizes[l]
+        for i, d in enumerate(drive):
+            fired, self.psi[l][i] = self.fire(self.psi[l][i] + d, rectify=False)
+            e[i] = 0 if self.s[l][i] < 0 else fired
+        return e
+
+    def learn(self, l, e):
+        if self.net.update == "fractional":
+            self.descend(l, e)
+        for j in range(self.sizes[l]):
+            self.E[l][j] += e[j]
+
+    def descend(self, l, e):
+        c, s = self.c[l - 1], self.s[l - 1]
         for i in range(self.sizes[l - 1]):
             factor = self.rate * c[i]
             if self.net.presynaptic == "drive":

@@ -20,6 +20,7 @@ def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES, size
     # A given grid may be too coarse for the rate; None always finds one here.
     grids = [None] + [f for f in (17, 24, 33, 40) if learning_rate / n_steps**2 > 2.0**-f]
     drawn = {
+        "timing": draw(st.sampled_from(["immediate", "immediate", "pipelined"])),
         "input_coding": draw(st.sampled_from(["values", "values", "spikes"])),
         "input_scale": draw(st.sampled_from([1.0, 1 / 255, 3.7])),
         "update": draw(st.sampled_from(["fractional", "outer"])),

@@ -53,7 +53,7 @@ def test_a_sample_stops_as_soon_as_it_is_sure(engine, input_coding, margin):
 
 
 @settings(deadline=None)
-@given(experiments(magnitudes=(1.0, *MAGNITUDES)), st.sampled_from(MARGINS))
+@given(experiments(magnitudes=(1.0, *MAGNITUDES), timing="immediate"), st.sampled_from(MARGINS))
 def test_back_ends_agree(experiment, margin):
     if experiment.net.n_outputs < 2:
         return

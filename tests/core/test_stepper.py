@@ -85,7 +85,7 @@ def _installed():
 
 @pytest.mark.parametrize("numbers", ["int64", "float64"])
 @settings(max_examples=3 * settings.default.max_examples // 2, deadline=None)
-@given(experiment=experiments(magnitudes=MAGNITUDES))
+@given(experiment=experiments(magnitudes=MAGNITUDES, timing="immediate"))
 def test_steps_equal_the_reference(numbers, experiment):
     names = [f"stepwise:numbers={numbers},together={together}" for together in (1, 3)]
     assert_equals_reference(experiment, *names)

@@ -96,7 +96,7 @@ def test_without_targets_a_stream_predicts(engine):
 @st.composite
 def sessions(draw):
     """A definition and what happens in a stream: steps, targets that come and go, ends."""
-    net = draw(definitions(max_depth=4, max_width=8, max_steps=8))
+    net = draw(definitions(max_depth=4, max_width=8, max_steps=8, timing="immediate"))
     random = np.random.RandomState(draw(st.integers(0, 2**31)))
     magnitude = draw(st.sampled_from((1.0, 1.0, *MAGNITUDES)))
     row = inputs(net, random, 8, magnitude, False)
