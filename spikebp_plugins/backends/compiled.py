@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
-from spikebp_plugins.backends import event, grouped, kernels
+from spikebp_plugins.backends import event, grouped, kernels, pipelined
 from spikebp_plugins.backends.base import (
     Backend,
     EarlyPrediction,
@@ -26,7 +26,7 @@ from spikebp_plugins.backends.base import (
 from spikebp_plugins.backends.compiled_steps import CompiledSteps
 from spikebp_plugins.backends.layout import NARROW_FRACTION_BITS, Layout
 from spikebp_plugins.backends.notice import announced
-from spikebp_plugins.backends.reference import recording_of, show_sample
+from spikebp_plugins.backends.reference import WHOLE_SAMPLES, recording_of, show_sample
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.operations import Operations, count_operations
@@ -40,10 +40,23 @@ SAMPLES_PER_THREAD: Final = 32
 
 
 class Way(NamedTuple):
-    """A way to compute a block: the layout of its numbers, and the kernel for constant input."""
+    """A way to compute a block: the layout of its numbers, and one of the `KERNELS`."""
 
     layout: Layout
-    constant: bool
+    kernel: str
+
+
+class Arguments(NamedTuple):
+    """What all kernels for blocks are called with, behind network, learning and memory."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    drawn: NDArray[Any]
+    n_steps: int
+    training: bool
+    totals: kernels.Totals
+    record: kernels.Record
+    drive: NDArray[Any]
 
 
 class Now(NamedTuple):
@@ -80,7 +93,7 @@ class CompiledBackend(Backend):
     results are the same for any number.
     """
 
-    timings: ClassVar = ("immediate", "event")
+    timings: ClassVar = ("immediate", "pipelined", "event")
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
 
     def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
@@ -162,6 +175,8 @@ class CompiledBackend(Backend):
         """Return what shows single steps."""
         if self.net.timing == "event":
             raise UnsupportedError("streams run with timing='immediate', not timing='event'")
+        if self.net.timing == "pipelined":
+            raise UnsupportedError(WHOLE_SAMPLES)
         return CompiledSteps(self, self._wide)
 
     def now_in(self, layout: Layout) -> Now:
@@ -188,7 +203,7 @@ class CompiledBackend(Backend):
 
     def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
         """Show each sample until the output is sure, and learn nothing."""
-        if self.net.timing == "event":
+        if self.net.timing != "immediate":
             raise UnsupportedError("samples stop early with timing='immediate' alone")
         shown, start = empty_prediction(batch), 0
         while start < len(batch):
@@ -264,7 +279,19 @@ class CompiledBackend(Backend):
             self._wide_samples -= len(batch)
         elif self._narrow is not None:
             layouts.insert(0, self._narrow)
-        constant = (
+        if self.net.timing == "event":
+            kernel = "event"
+        elif self.net.timing == "pipelined" and batch.y is not None:
+            kernel = "pipelined"
+        else:
+            kernel = "grouped" if self._can_group(batch) else "stepwise"
+        for layout in layouts:
+            yield Way(layout, kernel)
+        if kernel == "grouped":
+            yield Way(self._wide, "stepwise")
+
+    def _can_group(self, batch: Batch) -> bool:
+        return (
             self.net.arithmetic == "fixed"
             and self.net.input_coding == "values"
             and batch.x.ndim == 2
@@ -272,10 +299,6 @@ class CompiledBackend(Backend):
             # Inputs with equal spikes have factors of their own where the drive teaches.
             and (batch.y is None or self.net.presynaptic == "counts")
         )
-        for layout in layouts:
-            yield Way(layout, constant)
-        if constant:
-            yield Way(self._wide, constant=False)
 
     def _in_fastest_layout(self, batch: Batch) -> Now:
         if self._narrow is None or self._wide_samples > 0:
@@ -292,22 +315,18 @@ class CompiledBackend(Backend):
         totals = layout.totals()
         shown = layout.record(len(batch) if record else 0, batch.n_steps)
         drive = np.empty((len(batch), self.net.n_outputs), layout.dtype)
-        arguments: tuple[Any, ...] = (
-            layout.inputs(batch),
-            layout.targets(batch) if training else np.zeros((1, 1, 1), layout.dtype),
-            layout.drawn(batch, start.samples_seen),
-            batch.n_steps,
-            training,
-            totals,
-            shown,
-            drive,
+        arguments = Arguments(
+            x=layout.inputs(batch),
+            y=layout.targets(batch) if training else np.zeros((1, 1, 1), layout.dtype),
+            drawn=layout.drawn(batch, start.samples_seen),
+            n_steps=batch.n_steps,
+            training=training,
+            totals=totals,
+            record=shown,
+            drive=drive,
         )
-        with announced((self.net.timing, way.constant, layout.dtype)):
-            if self.net.timing == "event":
-                sample = memory.event_sample(layout)
-                done = event.show_block(layout, learning, sample, arguments)
-            else:
-                done = _show_block(way, learning, memory, arguments, batch.n_steps)
+        with announced((way.kernel, layout.dtype)):
+            done = KERNELS[way.kernel](layout, learning, memory, arguments)
         if done < len(batch):
             return self._attempt(way, start, memory, batch[:done], record) if done else None
         trained = done if training else 0
@@ -348,29 +367,14 @@ class CompiledBackend(Backend):
     def _recording(self, layout: Layout, shown: kernels.Record, training: bool) -> Recording:
         starts = np.cumsum(self.net.layer_sizes)[:-1]
         spikes = np.split(shown.spikes.astype(np.int64), starts, axis=2)
-        errors = np.split(shown.errors.astype(np.int64), starts, axis=2)
+        above_input = shown.errors[:, :, starts[0] :].astype(np.int64)
+        errors = np.split(above_input, starts[1:] - starts[0], axis=2)
         steps = np.arange(1, shown.drive.shape[1] + 1)[:, np.newaxis]
         return Recording(
             spikes=spikes,
-            errors=[None, *errors[1:]] if training else None,
+            errors=[None, *errors] if training else None,
             step_scores=layout.scores(shown.drive, steps),
         )
-
-
-def _show_block(
-    way: Way,
-    learning: kernels.Learning,
-    memory: Memory,
-    arguments: tuple[Any, ...],
-    n_steps: int,
-) -> int:
-    common = (way.layout.network, learning, memory.sample(way.layout))
-    if way.constant:
-        groups = memory.groups(way.layout, n_steps)
-        done: int = grouped.run_constant_block(*common, groups, *arguments)
-    else:
-        done = kernels.run_block(*common, *arguments)
-    return done
 
 
 class Memory:
@@ -399,6 +403,48 @@ class Memory:
         if key not in self._groups:
             self._groups[key] = layout.groups(n_steps)
         return self._groups[key]
+
+
+def _show_grouped(
+    layout: Layout, learning: kernels.Learning, memory: Memory, arguments: Arguments
+) -> int:
+    sample, groups = memory.sample(layout), memory.groups(layout, arguments.n_steps)
+    done: int = grouped.run_constant_block(layout.network, learning, sample, groups, *arguments)
+    return done
+
+
+def _show_stepwise(
+    layout: Layout, learning: kernels.Learning, memory: Memory, arguments: Arguments
+) -> int:
+    done: int = kernels.run_block(layout.network, learning, memory.sample(layout), *arguments)
+    return done
+
+
+def _show_pipelined(
+    layout: Layout, learning: kernels.Learning, memory: Memory, arguments: Arguments
+) -> int:
+    sample = memory.sample(layout)
+    x, y, drawn, n_steps, _, *results = arguments
+    done: int = pipelined.run_block(
+        layout.network, learning, sample, x, y, drawn, n_steps, *results
+    )
+    return done
+
+
+def _show_event(
+    layout: Layout, learning: kernels.Learning, memory: Memory, arguments: Arguments
+) -> int:
+    return event.show_block(layout, learning, memory.event_sample(layout), arguments)
+
+
+#: What shows a block: for input that is the same at all steps of a sample, for any input, and for
+#: the two other timings.
+KERNELS: Final = {
+    "grouped": _show_grouped,
+    "stepwise": _show_stepwise,
+    "pipelined": _show_pipelined,
+    "event": _show_event,
+}
 
 
 def _available_cores() -> int:

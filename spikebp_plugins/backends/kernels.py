@@ -50,7 +50,7 @@ def digest_of(*names):
 #: each other across files, and files from a wheel all have one date. A kernel that is cached
 #: between processes is therefore built around a digest of all sources, which becomes a part of
 #: the key under which it is cached.
-SOURCES = digest_of("kernels.py", "grouped.py", "stepwise.py")
+SOURCES = digest_of("kernels.py", "grouped.py", "stepwise.py", "pipelined.py")
 
 #: No 64-bit sum of products may reach this, lest it wrap.
 WRAP = 2.0**61
@@ -100,6 +100,7 @@ class Sample(NamedTuple):
     """What lasts for a sample, each over the units of all layers."""
 
     potential: Any
+    arriving: Any  # drive that is under way for one step, with pipelined timing
     target_potential: Any  # (n_outputs,)
     count: Any
     factor: Any  # what a unit teaches with; `count` itself, unless that is its drive

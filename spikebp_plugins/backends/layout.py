@@ -93,6 +93,7 @@ class Layout:
         count = self._zeros(units)
         return kernels.Sample(
             potential=self._zeros(units),
+            arriving=self._zeros(units),
             target_potential=self._zeros(net.n_outputs),
             count=count,
             factor=self._zeros(units) if net.presynaptic == "drive" else count,

@@ -15,6 +15,7 @@ from spikebp_plugins.backends import (
     event_queue,
     grouped,
     kernels,
+    pipelined,
     notice,
     stepwise,
 )
@@ -37,7 +38,7 @@ def layouts_used(monkeypatch):
     def spy(self, way, *arguments):
         shown = attempt(self, way, *arguments)
         if shown is not None:
-            used.append((str(way.layout.dtype), way.constant))
+            used.append((str(way.layout.dtype), way.kernel))
         return shown
 
     monkeypatch.setattr(compiled.CompiledBackend, "_attempt", spy)
@@ -50,7 +51,7 @@ def test_small_numbers_take_32_bits(monkeypatch):
     with Simulator(NET, weights=weights) as sim:
         sim.train(x, y)
         sim.predict(np.repeat(x[:, np.newaxis], NET.n_steps, axis=1))
-    assert set(used) == {("int32", True), ("int32", False)}
+    assert set(used) == {("int32", "grouped"), ("int32", "stepwise")}
 
 
 def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(monkeypatch):
@@ -84,7 +85,7 @@ def test_values_with_too_many_trains_are_not_grouped(monkeypatch):
     weights, x, _ = experiment(NET, n=4, scale=5000.0)
     with Simulator(NET, weights=weights) as sim, Simulator(NET, "reference", weights) as expected:
         assert compare(sim.predict(x, record=True), expected.predict(x, record=True)) is None
-    assert used == [("int64", False)]
+    assert used == [("int64", "stepwise")]
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2, "3"])
@@ -119,7 +120,7 @@ def test_wrong_n_jobs_are_refused(n_jobs):
 
 
 def test_kernels_are_cached_for_all_their_sources():
-    everyone = (kernels, grouped, stepwise)
+    everyone = (kernels, grouped, stepwise, pipelined)
     for modules, sources in ((everyone, everyone), ((event,), (kernels, event_queue, event))):
         texts = b"".join(Path(module.__file__).read_bytes() for module in sources)
         cached = {
