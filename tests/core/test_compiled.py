@@ -15,8 +15,8 @@ from spikebp_plugins.backends import (
     event_queue,
     grouped,
     kernels,
-    pipelined,
     notice,
+    pipelined,
     stepwise,
 )
 
