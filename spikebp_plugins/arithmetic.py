@@ -1,23 +1,26 @@
 """The numbers a network computes with: a fixed-point grid, or floating point.
 
 Each kind of arithmetic offers the operations that the step rules need, on NumPy arrays of real
-values: rounding what enters, checking the range, adding spikes through weights, and subtracting a
-scaled outer product, or one of factors that were scaled and rounded before. On the grid they are
-exact, whatever the size of the numbers: a sum of doubles is exact while every partial sum stays
-below :math:`2^{53}` grid units, and where that is not certain beforehand the operation is done
-with Python's integers.
+values: rounding what enters, checking the range (or saturating), adding spikes through weights,
+and subtracting a scaled outer product, or one of factors that were scaled and rounded before. On
+the grid they are exact, whatever the size of the numbers: a sum of doubles is exact while every
+partial sum stays below :math:`2^{53}` grid units, and where that is not certain beforehand the
+operation is done with Python's integers.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikebp_plugins.definition import SpikingMLP
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Reals = NDArray[np.floating[Any]]
 Integers = NDArray[np.int64]
@@ -27,8 +30,31 @@ Integers = NDArray[np.int64]
 LIMIT: Final = 2**53
 
 
+class Numbers:
+    """What only numbers of few bits change: weights are numbers like others, counts any number."""
+
+    #: How many spikes a unit can send in one step; None is any number.
+    largest_payload: ClassVar[int | None] = None
+
+    def round(self, values: Any) -> Reals:
+        """Round numbers that enter."""
+        raise NotImplementedError
+
+    def round_weights(self, values: Any) -> Reals:
+        """Round weights that enter."""
+        return self.round(values)
+
+    def at(self, samples_seen: int, t: int) -> Self:
+        """Return the arithmetic of a step of a training sample."""
+        return self
+
+    def trace(self, counts: Integers) -> Integers:
+        """Return what a weight learns with where its unit has sent these counts."""
+        return counts
+
+
 @dataclass(frozen=True)
-class FixedPoint:
+class FixedPoint(Numbers):
     """Multiples of :math:`2^{-f}`, held in doubles.
 
     Parameters
@@ -122,7 +148,7 @@ class FixedPoint:
 
 
 @dataclass(frozen=True)
-class FloatingPoint:
+class FloatingPoint(Numbers):
     r"""Floating-point numbers, rounded by every operation as the processor does.
 
     Parameters
@@ -192,6 +218,13 @@ Arithmetic = FixedPoint | FloatingPoint
 
 def arithmetic_of(net: SpikingMLP) -> Arithmetic:
     """Return the arithmetic that a definition asks for."""
+    if net.arithmetic == "loihi2":
+        from spikebp_plugins.loihi2 import Loihi2
+
+        assert net.fraction_bits is not None
+        assert net.rate_units is not None
+        assert net.weight_exponent is not None
+        return Loihi2(net.fraction_bits, net.rate_units, net.weight_exponent, net.seed)
     if net.fraction_bits is not None and net.rate_units is not None:
         return FixedPoint(net.fraction_bits, net.rate_units)
     return FloatingPoint(np.dtype(net.arithmetic), net.rate)

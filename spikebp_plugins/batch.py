@@ -133,6 +133,11 @@ def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
         if net.spikes == "binary" and array.size and (array.max() > 1 or array.min() < -1):
             outside = array[(array > 1) | (array < -1)][0]
             raise wrong_argument("x", "spike counts -1, 0 or 1 with spikes='binary'", outside)
+        most = arithmetic_of(net).largest_payload
+        if most is not None and array.size and (array.max() > most or array.min() < -most):
+            outside = array[(array > most) | (array < -most)][0]
+            allowed = f"spike counts of at most {most} with arithmetic={net.arithmetic!r}"
+            raise wrong_argument("x", allowed, outside)
     return _check_finite("x", array)
 
 

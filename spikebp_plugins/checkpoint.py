@@ -130,7 +130,7 @@ def averaged(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
             raise wrong_argument("checkpoints", f"of one {name}", repr(sorted(found, key=repr)))
     arithmetic = arithmetic_of(last.net)
     stacked = zip(*(checkpoint.state.weights for checkpoint in checkpoints), strict=True)
-    weights = tuple(arithmetic.round(np.mean(matrices, axis=0)) for matrices in stacked)
+    weights = tuple(arithmetic.round_weights(np.mean(matrices, axis=0)) for matrices in stacked)
     return Checkpoint(last.net, last.state._replace(weights=weights))
 
 
@@ -223,6 +223,9 @@ def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
                 found.append(arithmetic.decode(array))
                 if not np.all(np.abs(found[-1]) < arithmetic.limit):
                     raise refuse(f"{name} must stay below {arithmetic.limit:.6g} in magnitude")
+                is_state = name.startswith("backward_potential_")
+                if not is_state and np.any(arithmetic.round_weights(found[-1]) != found[-1]):
+                    raise refuse(f"{name} must hold weights of the arithmetic")
         return tuple(found)
 
     samples_seen = arrays["samples_seen"]

@@ -20,7 +20,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "update": ("fractional", "outer"),
     "presynaptic": ("counts", "drive"),
     "spikes": ("graded", "binary"),
-    "arithmetic": ("fixed", "float64", "float32"),
+    "arithmetic": ("fixed", "float64", "float32", "loihi2"),
     "backward_init": ("carry", "zero", "uniform"),
     "feedback": ("transpose", "random"),
 }
@@ -35,9 +35,24 @@ EVENT_CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 EVENT_FIELDS: Final[dict[str, object]] = {"event_order": "breadth", "hold_error": True}
 
+#: With ``arithmetic="loihi2"``: what some choices are limited to. A synapse of a chip learns at
+#: every step, from a count of spikes.
+LOIHI2_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "timing": ("immediate", "pipelined"),
+    "update": ("fractional",),
+    "presynaptic": ("counts",),
+}
+#: With it, fraction bits of the states, and the exponent of weights, where they are not given.
+LOIHI2_FRACTION_BITS: Final = 12
+LOIHI2_WEIGHT_EXPONENT: Final = -7
+LARGEST_LOIHI2_FRACTION_BITS: Final = 16
+#: The rate is held in units of the last bit of a weight, with so many fraction bits.
+LOIHI2_RATE_BITS: Final = 16
+LARGEST_LOIHI2_RATE: Final = 2**24
+
 #: Fields that a description leaves out where they have these values, so that the files of networks
 #: that do not use them stay what they were before there were such fields.
-LEFT_OUT: Final[dict[str, object]] = {"presynaptic": "counts"}
+LEFT_OUT: Final[dict[str, object]] = {"presynaptic": "counts", "weight_exponent": None}
 
 #: ``fraction_bits=None`` takes the smallest of these for which the rate is exact enough.
 AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
@@ -99,11 +114,17 @@ class SpikingMLP:
         smoothed gradients).
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
-    arithmetic : {"fixed", "float64", "float32"}, default="fixed"
-        Exact fixed point, equal on all back ends, or floating point.
+    arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
+        Exact fixed point, equal on all back ends; floating point; or the numbers of a chip: weights
+        of 8 bits that learn with stochastic rounding, states of 24 bits that saturate, and
+        messages of at most 127 spikes.
     fraction_bits : int or None, default=None
         f of the grid :math:`2^{-f}` of fixed arithmetic, 1 to 40. None takes the smallest of 12
-        to 40 that holds the rate to within 1 %. The attribute says what came out.
+        to 40 that holds the rate to within 1 %. The attribute says what came out. With
+        ``arithmetic="loihi2"`` that of the states, 1 to 16, by default 12.
+    weight_exponent : int or None, default=None
+        With ``arithmetic="loihi2"``: g, from -f to -1. A weight is an integer from -128 to 127
+        times :math:`2^g`. None takes -7, for weights from -1 to 1.
     backward_init : {"carry", "zero", "uniform"}, default="carry"
         Backward potentials at the start of a training sample: kept from the one before, zero, or
         drawn anew.
@@ -139,6 +160,7 @@ class SpikingMLP:
     spikes: str = "graded"
     arithmetic: str = "fixed"
     fraction_bits: int | None = None
+    weight_exponent: int | None = None
     backward_init: str = "carry"
     feedback: str = "transpose"
     seed: int = 0
@@ -159,7 +181,8 @@ class SpikingMLP:
                 raise wrong_argument(name, one_of(allowed), repr(value))
         for name, value in self._settled_event_fields().items():
             settle(name, value)
-        settle("fraction_bits", self._settled_fraction_bits())
+        for name, value in self._settled_grid().items():
+            settle(name, value)
 
     def _settled_event_fields(self) -> dict[str, object]:
         given = {name: getattr(self, name) for name in EVENT_FIELDS}
@@ -178,6 +201,39 @@ class SpikingMLP:
         if not isinstance(settled["hold_error"], (bool, np.bool_)):
             raise wrong_argument("hold_error", "True or False", repr(settled["hold_error"]))
         return settled | {"hold_error": bool(settled["hold_error"])}
+
+    def _settled_grid(self) -> dict[str, int | None]:
+        if self.arithmetic == "loihi2":
+            return self._settled_loihi2_fields()
+        if self.weight_exponent is not None:
+            allowed = f"None with arithmetic={self.arithmetic!r}"
+            raise wrong_argument("weight_exponent", allowed, repr(self.weight_exponent))
+        return {"fraction_bits": self._settled_fraction_bits()}
+
+    def _settled_loihi2_fields(self) -> dict[str, int | None]:
+        for name, allowed in LOIHI2_CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise wrong_argument(
+                    name, f"{one_of(allowed)} with arithmetic='loihi2'", repr(getattr(self, name))
+                )
+        bits, exponent = self.fraction_bits, self.weight_exponent
+        bits = LOIHI2_FRACTION_BITS if bits is None else bits
+        bits = _integer("fraction_bits", bits, 1, LARGEST_LOIHI2_FRACTION_BITS)
+        exponent = max(LOIHI2_WEIGHT_EXPONENT, -bits) if exponent is None else exponent
+        exponent = _integer("weight_exponent", exponent, -bits, -1)
+        units = _rate_units(self._real_rate, LOIHI2_RATE_BITS - exponent)
+        if not 0 < units < LARGEST_LOIHI2_RATE:
+            smallest, largest = (
+                math.ldexp(r, exponent - LOIHI2_RATE_BITS) * self.n_steps**2
+                for r in (0.5, LARGEST_LOIHI2_RATE - 0.5)
+            )
+            raise wrong_argument(
+                "learning_rate",
+                f"above {smallest:.3g} and below {largest:.3g} with weight_exponent={exponent} "
+                f"and n_steps={self.n_steps}",
+                repr(self.learning_rate),
+            )
+        return {"fraction_bits": bits, "weight_exponent": exponent}
 
     def _settled_fraction_bits(self) -> int | None:
         if self.arithmetic != "fixed":
@@ -249,14 +305,23 @@ class SpikingMLP:
 
     @property
     def rate_units(self) -> int | None:
-        """The integer r with rate = r * 2**-f in fixed arithmetic; None in floating point."""
-        if self.fraction_bits is None:
+        """The integer r with rate = r * 2**-f in fixed arithmetic; None in floating point.
+
+        With ``arithmetic="loihi2"`` rate = r * 2**(g - 16), g being `weight_exponent`.
+        """
+        if self._rate_bits is None:
             return None
-        return _rate_units(self._real_rate, self.fraction_bits)
+        return _rate_units(self._real_rate, self._rate_bits)
+
+    @property
+    def _rate_bits(self) -> int | None:
+        if self.weight_exponent is not None:
+            return LOIHI2_RATE_BITS - self.weight_exponent
+        return self.fraction_bits
 
     @property
     def rate(self) -> float:
-        """The factor of a step's update: r * 2**-f in fixed arithmetic, else eta / T**2.
+        """The factor of a step's update: that of `rate_units` on a grid, else eta / T**2.
 
         With ``timing="event"`` it is computed in single precision, whatever the arithmetic.
         """
@@ -264,9 +329,9 @@ class SpikingMLP:
             T = np.float32(self.n_steps)
             with np.errstate(over="ignore", under="ignore"):
                 return float(np.float32(self.learning_rate) / (T * T))
-        if self.fraction_bits is None:
+        if self._rate_bits is None:
             return self._real_rate
-        return math.ldexp(_rate_units(self._real_rate, self.fraction_bits), -self.fraction_bits)
+        return math.ldexp(_rate_units(self._real_rate, self._rate_bits), -self._rate_bits)
 
     @property
     def effective_learning_rate(self) -> float:
@@ -305,19 +370,24 @@ class SpikingMLP:
         """Return a definition with some fields changed.
 
         ``fraction_bits`` is chosen anew if the present value is the automatic choice, so that a
-        changed rate finds its own grid. Another timing than "event" drops what belongs to it.
+        changed rate finds its own grid. Another timing than "event" drops what belongs to it, and
+        so does another arithmetic than "loihi2".
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if "fraction_bits" not in changes and self._has_automatic_fraction_bits:
             values["fraction_bits"] = None
         if changes.get("timing", "event") != "event":
             values |= dict.fromkeys(EVENT_FIELDS)  # what is given after all is refused
+        if changes.get("arithmetic", "loihi2") != "loihi2":
+            values["weight_exponent"] = None
         return type(self)(**_known_fields(values | changes))
 
     @property
     def _has_automatic_fraction_bits(self) -> bool:
         if self.fraction_bits is None:
             return True
+        if self.arithmetic == "loihi2":
+            return self.fraction_bits == LOIHI2_FRACTION_BITS
         try:
             return self.fraction_bits == _automatic_fraction_bits(self._real_rate)
         except ArgumentError:

@@ -117,7 +117,7 @@ def step(
             if l < L:
                 c[l] = check_counts(c[l] + k[l], l)
 
-    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c))
+    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), t=t)
     if y is None or flight.sent.e is None:
         return learning, sample, Step(tuple(k), None)
 

@@ -8,7 +8,7 @@ layer, so those that start at layer 1 hold None at index 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,8 @@ from spikebp_plugins.state import LearningState, drawn_backward_potentials
 
 #: One entry for each layer; None where the layer has none.
 Layers = tuple[Any, ...]
+
+Quantizer = Callable[[Any, bool], tuple[Integers, Any]]
 
 
 class SampleState(NamedTuple):
@@ -39,6 +41,8 @@ class SampleState(NamedTuple):
         Net input counts: signed spikes of layers 0..L-1 so far.
     E : tuple of ndarray
         Summed errors of layers 1..L.
+    t : int
+        The steps so far.
     """
 
     phi: tuple[Reals, ...]
@@ -46,6 +50,7 @@ class SampleState(NamedTuple):
     s: Layers
     c: tuple[Integers, ...]
     E: Layers
+    t: int = 0
 
 
 class Step(NamedTuple):
@@ -147,7 +152,7 @@ def step(
         if l < L:
             c[l] = check_counts(c[l] + k[l], l)
 
-    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c))
+    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), t=sample.t + 1)
     if y is None:
         return learning, sample, Step(tuple(k), None)
 
@@ -171,7 +176,7 @@ def fire_input(net: SpikingMLP, phi: Reals, c: Integers, x: NDArray[Any]) -> tup
     """Rule 1: return spikes, potential and counts of the input."""
     number, k = arithmetic_of(net), x
     if net.input_coding == "values":
-        k, phi = signed(number.check(phi + x, "potential", 0), net.spikes == "binary")
+        k, phi = fire(net, signed, number.check(phi + x, "potential", 0))
     return k, phi, check_counts(c + check_counts(k, 0), 0)
 
 
@@ -182,7 +187,7 @@ def forward(
     number = arithmetic_of(net)
     s = number.add_spikes(s, k_below, W, "summed drive", l)
     phi = number.add_spikes(phi, k_below, W, "potential", l)
-    return *rectified(phi, net.spikes == "binary"), s
+    return *fire(net, rectified, phi), s
 
 
 def output_error(
@@ -191,8 +196,8 @@ def output_error(
     """Rule 3: return the errors of the output, and the potential of the target."""
     number = arithmetic_of(net)
     phi_y = number.check(phi_y + y, "target potential", net.n_layers)
-    m, phi_y = signed(phi_y, net.spikes == "binary")
-    return np.where(s < 0, 0, k - m), phi_y
+    m, phi_y = fire(net, signed, phi_y)
+    return np.where(s < 0, 0, within_payload(net, k - m)), phi_y
 
 
 def backward(
@@ -200,8 +205,21 @@ def backward(
 ) -> tuple[Integers, Any]:
     """Rule 4: return errors and backward potential of layer l."""
     psi = arithmetic_of(net).add_spikes(psi, e_above, B, "backward potential", l)
-    spent, psi = signed(psi, net.spikes == "binary")
+    spent, psi = fire(net, signed, psi)
     return np.where(s < 0, 0, spent), psi
+
+
+def fire(net: SpikingMLP, quantizer: Quantizer, v: Reals) -> tuple[Integers, Reals]:
+    """Return the spikes of potentials, and what is left: also what a message has no room for."""
+    k, left = quantizer(v, net.spikes == "binary")
+    sent = within_payload(net, k)
+    return sent, left + (k - sent)
+
+
+def within_payload(net: SpikingMLP, k: Integers) -> Integers:
+    """Return counts as a message can hold them."""
+    largest = arithmetic_of(net).largest_payload
+    return k if largest is None else np.clip(k, -largest, largest)
 
 
 def backward_weights(learning: LearningState) -> Layers:
@@ -228,9 +246,9 @@ def close_training(net: SpikingMLP, learning: LearningState, sample: SampleState
 
 def presynaptic(net: SpikingMLP, sample: SampleState) -> Layers:
     """Return what layers 0..L-1 teach with: their counts, or the rate times their drive."""
-    if net.presynaptic == "counts":
-        return sample.c
     number = arithmetic_of(net)
+    if net.presynaptic == "counts":
+        return tuple(number.trace(c_l) for c_l in sample.c)
     s_0 = number.check(sample.phi[0] + sample.c[0].astype(number.dtype), "summed input", 0)
     rectified_drive = (np.maximum(s_l, 0) for s_l in sample.s[1:-1])
     return tuple(number.smoothed(s_l) for s_l in (s_0, *rectified_drive))
@@ -239,7 +257,7 @@ def presynaptic(net: SpikingMLP, sample: SampleState) -> Layers:
 def _descend(
     net: SpikingMLP, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> LearningState:
-    number = arithmetic_of(net)
+    number = arithmetic_of(net).at(learning.samples_seen, sample.t)
     descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
     W: Layers = (None, *learning.weights)
     a = presynaptic(net, sample)

@@ -121,7 +121,7 @@ def _matrices(
             raise wrong_argument(
                 f"{name} of layer {layer}", "finite real numbers", _describe(array)
             )
-        rounded.append(arithmetic.check(arithmetic.round(array), "weight", layer))
+        rounded.append(arithmetic.check(arithmetic.round_weights(array), "weight", layer))
     return tuple(rounded)
 
 

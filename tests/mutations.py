@@ -86,7 +86,9 @@ def _sample(*kept):
 #: How each fault is put into the reference.
 IN_REFERENCE = {
     "a threshold that is only reached fires": _rule(
-        "forward", ("rectified(phi, ", "fires(phi, "), fires=fires_at_the_threshold
+        "forward",
+        ("fire(net, rectified, phi)", "fire(net, fires, phi)"),
+        fires=fires_at_the_threshold,
     ),
     "weights change before errors have read them": _rule(
         "step",

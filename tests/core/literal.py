@@ -23,21 +23,38 @@ class LiteralNetwork:
         self.net = net
         self.bits = net.fraction_bits
         self.one = 2**self.bits
-        self.rate = round(Fraction(net.learning_rate / net.n_steps**2) * 2**self.bits)
+        self.is_chip = net.arithmetic == "loihi2"
+        self.samples_seen = 0
+        rate_bits = 16 - net.weight_exponent if self.is_chip else self.bits
+        self.rate = round(Fraction(net.learning_rate / net.n_steps**2) * 2**rate_bits)
         self.sizes = net.layer_sizes
         self.L = len(self.sizes) - 1
-        self.W = [None] + [[[to_units(v, self.bits) for v in row] for row in w] for w in weights]
+        self.W = [None] + [[[self.weight(v) for v in row] for row in w] for w in weights]
         self.B = None
         if net.feedback == "random":
-            self.B = [None, None] + [
-                [[to_units(v, self.bits) for v in row] for row in b] for b in feedback
-            ]
+            self.B = [None, None] + [[[self.weight(v) for v in row] for row in b] for b in feedback]
         self.psi = [[0] * size for size in self.sizes]
+
+    def weight(self, value):
+        if not self.is_chip:
+            return to_units(value, self.bits)
+        m = to_units(value, -self.net.weight_exponent)
+        return self.shifted(max(-128, min(127, m)))
+
+    def shifted(self, m):
+        return m * 2 ** (self.bits + self.net.weight_exponent)
+
+    def state(self, units):
+        """A chip holds 24 bits."""
+        return max(1 - 2**23, min(2**23 - 1, units)) if self.is_chip else units
+
+    def message(self, k):
+        return max(-127, min(127, k)) if self.is_chip else k
 
     def fire(self, v, *, rectify):
         """While |v| > 1/2 fire one spike of v's sign and subtract it."""
         k = 0
-        most = 1 if self.net.spikes == "binary" else None
+        most = 1 if self.net.spikes == "binary" else 127 if self.is_chip else None
         while 2 * v > self.one or (not rectify and 2 * v < -self.one):
             if most is not None and abs(k) == most:
                 break
@@ -50,7 +67,9 @@ class LiteralNetwork:
         """Show one sample; ys None predicts. Return spikes, errors and drives of all steps."""
         self.open(ys)
         show = self.show_pipelined if self.net.timing == "pipelined" else self.show_immediate
+        self.t = 0
         shown = show(xs, ys)
+        self.samples_seen += ys is not None
         if ys is not None and self.net.update == "outer":
             for l in range(1, self.L + 1):
                 self.descend(l, self.E[l])
@@ -72,6 +91,7 @@ class LiteralNetwork:
         L = self.L
         all_k, all_e, all_s = [], [], []
         for t in range(len(xs)):
+            self.t += 1
             k = self.zeros()
             k[0] = self.fire_input(xs[t])
             for l in range(1, L + 1):
@@ -99,6 +119,7 @@ class LiteralNetwork:
         up, down = [None] * (L + 1), [None] * (L + 1)
         waiting = list(range(len(xs)))
         while waiting or any(up) or any(down):
+            self.t += 1
             sent, errors = {}, {}
             if waiting:
                 tau = waiting.pop(0)
@@ -136,8 +157,9 @@ class LiteralNetwork:
                 k[i] = int(x[i])
                 self.s[0][i] += k[i] * self.one
             else:
-                value = scaled_units(x[i], self.net.input_scale, self.bits)
-                k[i], self.phi[0][i] = self.fire(self.phi[0][i] + value, rectify=False)
+                value = self.state(scaled_units(x[i], self.net.input_scale, self.bits))
+                v = self.state(self.phi[0][i] + value)
+                k[i], self.phi[0][i] = self.fire(v, rectify=False)
                 self.s[0][i] += value
             self.c[0][i] += k[i]
         return k
@@ -151,17 +173,17 @@ class LiteralNetwork:
     def fire_layer(self, l, drive):
         k = [0] * self.sizes[l]
         for j, d in enumerate(drive):
-            self.s[l][j] += d
-            k[j], self.phi[l][j] = self.fire(self.phi[l][j] + d, rectify=True)
+            self.s[l][j] = self.state(self.s[l][j] + d)
+            k[j], self.phi[l][j] = self.fire(self.state(self.phi[l][j] + d), rectify=True)
             self.c[l][j] += k[j]
         return k
 
     def output_error(self, k, y):
         e = [0] * self.sizes[self.L]
         for j in range(len(e)):
-            target = to_units(y[j], self.bits)
-            m, self.phi_y[j] = self.fire(self.phi_y[j] + target, rectify=False)
-            e[j] = 0 if self.s[self.L][j] < 0 else k[j] - m
+            target = self.state(to_units(y[j], self.bits))
+            m, self.phi_y[j] = self.fire(self.state(self.phi_y[j] + target), rectify=False)
+            e[j] = 0 if self.s[self.L][j] < 0 else self.message(k[j] - m)
         return e
 
     def backward(self, l, e):
@@ -174,7 +196,7 @@ class LiteralNetwork:
     def fire_errors(self, l, drive):
         e = [0] * self.sizes[l]
         for i, d in enumerate(drive):
-            fired, self.psi[l][i] = self.fire(self.psi[l][i] + d, rectify=False)
+            fired, self.psi[l][i] = self.fire(self.state(self.psi[l][i] + d), rectify=False)
             e[i] = 0 if self.s[l][i] < 0 else fired
         return e
 
@@ -192,4 +214,25 @@ class LiteralNetwork:
                 drive = s[i] if l == 1 else max(s[i], 0)
                 factor = round(Fraction(self.rate * drive, self.one))  # ties to even
             for j in range(self.sizes[l]):
-                self.W[l][i][j] -= factor * e[j]
+                if self.is_chip:
+                    m = self.W[l][i][j] // self.shifted(1)
+                    product = self.rate * max(-127, min(127, c[i])) * e[j]
+                    m -= (product + self.random_number(l, i, j)) // 2**16
+                    self.W[l][i][j] = self.shifted(max(-128, min(127, m)))
+                else:
+                    self.W[l][i][j] -= factor * e[j]
+
+    def random_number(self, l, i, j):
+        golden = 0x9E3779B97F4A7C15
+        state = 0
+        for v in (self.net.seed, self.samples_seen, self.t, l):
+            state = mix(state + golden * (v + 1))
+        return mix(state + golden * (i * self.sizes[l] + j + 1)) // 2**48
+
+
+def mix(z):
+    """The finalizer of SplitMix64."""
+    z %= 2**64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return z ^ (z >> 31)

@@ -34,6 +34,26 @@ def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES, size
     return SpikingMLP(sizes, n_steps=n_steps, learning_rate=learning_rate, **(drawn | fixed))
 
 
+@st.composite
+def chip_definitions(draw, timing=("immediate", "pipelined"), **limits):
+    """Definitions with the numbers of a chip; many of them with states that saturate."""
+    net = draw(
+        definitions(
+            **limits,
+            rates=(0.05, 0.5),
+            timing=draw(st.sampled_from(timing)),
+            update="fractional",
+            presynaptic="counts",
+            fraction_bits=None,
+        )
+    )
+    bits = draw(st.sampled_from([4, 12, 16]))
+    exponent = draw(st.sampled_from([-8, -3, -1]))
+    return net.replace(
+        arithmetic="loihi2", fraction_bits=bits, weight_exponent=max(exponent, -bits)
+    )
+
+
 def random_weights(net, random, scale):
     return [random.standard_normal(shape) * scale for shape in net.weight_shapes]
 
@@ -41,7 +61,7 @@ def random_weights(net, random, scale):
 @st.composite
 def experiments(draw, magnitudes=(1.0,), scales=(0.05, 0.5, 1.5), **limits):
     """A definition with weights, training samples, targets and test samples."""
-    net = draw(definitions(**limits))
+    net = draw(limits.pop("nets", definitions)(**limits))
     random = np.random.RandomState(draw(st.integers(0, 2**31)))
     weights = random_weights(net, random, draw(st.sampled_from(scales)))
     n = draw(st.integers(1, 4))
@@ -87,7 +107,11 @@ def event_experiments(draw):
 def inputs(net, random, n, magnitude, changing):
     timed = (n, net.n_steps, net.n_inputs)
     if net.input_coding == "spikes":
-        most = 1 if net.spikes == "binary" else max(2, int(min(2 * magnitude, 2**61)))
+        most = max(2, int(min(2 * magnitude, 2**61)))
+        if net.arithmetic == "loihi2":
+            most = min(most, 127)
+        if net.spikes == "binary":
+            most = 1
         return random.randint(-most, most + 1, timed, dtype=np.int64)
     shape = timed if changing else (n, net.n_inputs)
     x = random.uniform(-1.5, 2.5, shape) * magnitude / net.input_scale

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from spikebp_plugins import Simulator
 from spikebp_plugins.conformance import CASES
 from tests.core.literal import LiteralNetwork
-from tests.core.strategies import experiments
+from tests.core.strategies import chip_definitions, experiments
 
 
 def literal_steps(net, sample):
@@ -26,7 +26,8 @@ def assert_follows_rules(net, weights, x, y, x_test, backend):
             k, e, s = literal.show(literal_steps(net, x[n]), literal_steps(net, y[n]))
             assert_sample(net, trace, n, k, e, s)
         for l in range(1, net.n_layers + 1):
-            assert (np.ldexp(trace.weights[l - 1], net.fraction_bits) == literal.W[l]).all()
+            units = np.ldexp(trace.weights[l - 1], net.fraction_bits)
+            assert (units == literal.W[l]).all()
         predicted = sim.predict(x_test, record=True)
         for n in range(len(x_test)):
             k, _, s = literal.show(literal_steps(net, x_test[n]), None)
@@ -70,6 +71,22 @@ def test_reference_follows_the_rules(experiment):
 @given(small_experiments)
 def test_compiled_follows_the_rules(experiment):
     assert_follows_rules(*experiment, backend="compiled")
+
+
+# Large inputs and small grids: states saturate, messages are full, traces stop counting.
+@settings(max_examples=150, deadline=None)
+@given(
+    experiments(
+        magnitudes=(1.0, 30.0, 3000.0),
+        scales=(0.1, 1.0, 20.0),
+        nets=chip_definitions,
+        max_depth=4,
+        max_width=6,
+        max_steps=6,
+    )
+)
+def test_reference_follows_the_rules_of_a_chip(experiment):
+    assert_follows_rules(*experiment, backend="reference")
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.net.arithmetic == "fixed"], ids=str)
