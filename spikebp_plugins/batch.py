@@ -136,8 +136,8 @@ def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
         most = arithmetic_of(net).largest_payload
         if most is not None and array.size and (array.max() > most or array.min() < -most):
             outside = array[(array > most) | (array < -most)][0]
-            allowed = f"spike counts of at most {most} with arithmetic={net.arithmetic!r}"
-            raise wrong_argument("x", allowed, outside)
+            limit = f"spike counts of at most {most} with arithmetic={net.arithmetic!r}"
+            raise wrong_argument("x", limit, outside)
     return _check_finite("x", array)
 
 

@@ -29,6 +29,7 @@ from spikebp_plugins.backends.notice import announced
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES, recording_of, show_sample
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.loihi2 import Loihi2
 from spikebp_plugins.operations import Operations, count_operations
 from spikebp_plugins.state import LearningState
 
@@ -101,7 +102,12 @@ class CompiledBackend(Backend):
         arithmetic = arithmetic_of(net)
         self._wide = Layout(net, arithmetic.storage_dtype)
         self._narrow = None
-        if isinstance(arithmetic, FixedPoint) and arithmetic.fraction_bits <= NARROW_FRACTION_BITS:
+        # A bound that proves that 32 bits hold a state proves nothing of the 24 bits of a chip.
+        if (
+            isinstance(arithmetic, FixedPoint)
+            and not isinstance(arithmetic, Loihi2)
+            and arithmetic.fraction_bits <= NARROW_FRACTION_BITS
+        ):
             self._narrow = Layout(net, np.int32)
         # A block changes a copy, which takes the original's place in one assignment when the
         # block is done: a refused sample, or Ctrl-C at any moment, leaves a sample boundary.
@@ -325,6 +331,8 @@ class CompiledBackend(Backend):
             record=shown,
             drive=drive,
         )
+        if layout.network.chip:
+            memory.sample(layout).moment[0] = start.samples_seen
         with announced((way.kernel, layout.dtype)):
             done = KERNELS[way.kernel](layout, learning, memory, arguments)
         if done < len(batch):
@@ -424,10 +432,8 @@ def _show_pipelined(
     layout: Layout, learning: kernels.Learning, memory: Memory, arguments: Arguments
 ) -> int:
     sample = memory.sample(layout)
-    x, y, drawn, n_steps, _, *results = arguments
-    done: int = pipelined.run_block(
-        layout.network, learning, sample, x, y, drawn, n_steps, *results
-    )
+    *shown, _, totals, record, drive = arguments
+    done: int = pipelined.run_block(layout.network, learning, sample, *shown, totals, record, drive)
     return done
 
 

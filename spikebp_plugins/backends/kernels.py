@@ -52,6 +52,9 @@ def digest_of(*names):
 #: the key under which it is cached.
 SOURCES = digest_of("kernels.py", "grouped.py", "stepwise.py", "pipelined.py")
 
+#: The increment of SplitMix64.
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
 #: No 64-bit sum of products may reach this, lest it wrap.
 WRAP = 2.0**61
 #: More spikes than this from a layer in one step might wrap a block's totals, or take an input
@@ -73,7 +76,8 @@ class Network(NamedTuple):
     limit: float  # no magnitude reaches this
     certain: float  # a bound below this proves it, whatever was rounded in computing the bound
     narrow: bool  # results beyond `certain` may have wrapped, or been rounded
-    binary: bool
+    binary: bool  # a unit sends at most `most` spikes in a step, and the rest waits
+    most: Any
     outer: bool
     smoothed: bool  # errors teach with the drive instead of the counts
     factor_rate: Any  # what is left to multiply factors with
@@ -83,6 +87,14 @@ class Network(NamedTuple):
     random_feedback: bool
     zero_backward: bool
     uniform_backward: bool
+    chip: bool  # the numbers of a chip, for which alone the following are
+    largest_message: Any
+    largest_trace: Any
+    weight_shift: int  # the last bit of a weight, in grid units
+    lowest_weight: int
+    highest_weight: int
+    rate_bits: int
+    seed: Any  # uint64
 
 
 class Learning(NamedTuple):
@@ -112,6 +124,7 @@ class Sample(NamedTuple):
     n_errors: Any  # float64 (L+1,): error spikes of each layer in this step
     drive_bound: Any  # float64 (L+1,); [0] is that of the input
     target_bound: Any  # float64 (1,)
+    moment: Any  # uint64 (2,): training samples seen, and steps of this one
 
 
 class Totals(NamedTuple):
@@ -255,7 +268,8 @@ def fire_signed(potential, spike, net):
     """k = signed(v), v <- v - k."""
     if net.binary:
         for i in range(potential.size):
-            k = min(max(signed_spikes(potential[i], net.half, net.fraction_bits), -1), 1)
+            k = signed_spikes(potential[i], net.half, net.fraction_bits)
+            k = min(max(k, -net.most), net.most)
             spike[i] = k
             potential[i] -= k * net.one
     else:
@@ -270,7 +284,7 @@ def fire_rectified(potential, spike, count, net):
     """k = rectified(v), v <- v - k, c <- c + k."""
     if net.binary:
         for i in range(potential.size):
-            k = min(rectified_spikes(potential[i], net.half, net.fraction_bits), 1)
+            k = min(rectified_spikes(potential[i], net.half, net.fraction_bits), net.most)
             spike[i] = k
             count[i] += k
             potential[i] -= k * net.one
@@ -322,6 +336,7 @@ def open_sample(net, sample, training):
     sample.count[:] = 0
     sample.drive_bound[:] = 0
     sample.target_bound[0] = 0
+    sample.moment[1] = 0
     if training:
         sample.error[:] = 0
         sample.n_errors[:] = 0
@@ -442,6 +457,9 @@ def output_error(net, sample, y):
     spike = units_of(sample.spike, net, last)
     for j in range(y.size):
         error[j] = spike[j] - error[j]
+    if net.chip:
+        for j in range(y.size):
+            error[j] = min(max(error[j], -net.largest_message), net.largest_message)
     gate(net, sample, last)
     return True
 
@@ -505,7 +523,10 @@ def backward(net, learning, sample, y, totals):
 @kernel
 def bound_update(net, learning, layer, largest_factor, largest_error):
     """Bound the weights after an update; False if their range is not certain."""
-    learning.weight_bound[layer] += net.factor_rate * largest_factor * largest_error
+    if net.chip:  # they saturate
+        learning.weight_bound[layer] = float(-net.lowest_weight << net.weight_shift)
+    else:
+        learning.weight_bound[layer] += net.factor_rate * largest_factor * largest_error
     if not net.random_feedback:
         learning.matrix_bound[layer] = learning.weight_bound[layer]
     return learning.weight_bound[layer] < net.certain
@@ -544,6 +565,14 @@ def _overload_scaled_drive(drive, rate, bits, grid):
 
 
 @kernel
+def find_traces(net, sample, layer):
+    """With the numbers of a chip, what a layer teaches with."""
+    count, trace = units_of(sample.count, net, layer), units_of(sample.factor, net, layer)
+    for i in range(trace.size):
+        trace[i] = min(max(count[i], -net.largest_trace), net.largest_trace)
+
+
+@kernel
 def find_factors(net, sample, layer):
     """With smoothed updates, what a layer teaches with; False if that is not certain."""
     bound = net.rate * sample.drive_bound[layer]
@@ -574,6 +603,45 @@ def descend_transposed(net, back, factor, error, column, n_columns):
             transposed[i] -= net.factor_rate * (factor[i] * e)
 
 
+@kernel(inline="always")
+def mixed(z):
+    """The finalizer of SplitMix64."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@kernel(inline="always")
+def absorbed(state, number):
+    """The state of SplitMix64 that a number leads to."""
+    return mixed(state + GOLDEN * (np.uint64(number) + np.uint64(1)))
+
+
+@kernel
+def descend_rounded(net, learning, sample, errors, layer, n_rows, n_columns):
+    """The same with weights of few bits, rounded stochastically; B_l draws what W_l draws."""
+    factor, error = units_of(sample.factor, net, layer - 1), units_of(errors, net, layer)
+    row, column = units_of(sample.active, net, layer - 1), units_of(sample.active, net, layer)
+    weight, back = weights_of(learning, net, layer), backward_of(learning, net, layer)
+    n_in, n_out = factor.size, error.size
+    state = absorbed(absorbed(np.uint64(0), net.seed), sample.moment[0])
+    state = absorbed(absorbed(state, sample.moment[1]), layer)
+    for b in range(n_rows):
+        i = row[b]
+        c = np.int64(net.rate) * np.int64(factor[i])
+        for a in range(n_columns):
+            j = column[a]
+            position = i * n_out + j
+            drawn = mixed(state + GOLDEN * (np.uint64(position) + np.uint64(1)))
+            part = np.int64(drawn >> np.uint64(64 - net.rate_bits))
+            units = np.int64(weight[position]) >> net.weight_shift
+            units -= (c * np.int64(error[j]) + part) >> net.rate_bits
+            units = min(max(units, net.lowest_weight), net.highest_weight)
+            weight[position] = units << net.weight_shift
+            if layer > 1 and not net.random_feedback:
+                back[j * n_in + i] = weight[position]
+
+
 @kernel
 def descend(net, learning, sample, errors, layer):
     """W_l -= rate * outer(c, e), and B_l with it; return how many weights that changes."""
@@ -582,6 +650,9 @@ def descend(net, learning, sample, errors, layer):
     row = units_of(sample.active, net, layer - 1)
     column = units_of(sample.active, net, layer)
     n_rows, n_columns = list_active(factor, row), list_active(error, column)
+    if net.chip:
+        descend_rounded(net, learning, sample, errors, layer, n_rows, n_columns)
+        return n_rows * n_columns
     n_out = error.size
     weight = weights_of(learning, net, layer)
     for b in range(n_rows):
@@ -601,6 +672,8 @@ def learn(net, learning, sample, errors, first, totals):
             largest_error = largest(units_of(errors, net, layer))
             if net.smoothed and largest_error > 0 and not find_factors(net, sample, layer - 1):
                 return False
+            if net.chip:
+                find_traces(net, sample, layer - 1)
             largest_factor = largest(units_of(sample.factor, net, layer - 1))
             if largest_error > 0 and not bound_update(
                 net, learning, layer, largest_factor, largest_error
@@ -615,6 +688,7 @@ def learn(net, learning, sample, errors, first, totals):
 @kernel
 def train_step(net, learning, sample, x, y, totals):
     """One step of a training sample; False if the range is not certain."""
+    sample.moment[1] += np.uint64(1)
     if not (
         forward(net, learning, sample, x, totals) and backward(net, learning, sample, y, totals)
     ):
@@ -683,6 +757,7 @@ def build_run_block(sources):
                 net, learning, sample, x[i], y_i, n_steps, training, totals, record, i
             ):
                 return i
+            sample.moment[0] += np.uint64(training)
             write_drive(net, sample, drive[i])
         return x.shape[0]
 

@@ -8,10 +8,18 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.arithmetic import LIMIT, FixedPoint, arithmetic_of
+from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
 from spikebp_plugins.backends import grouped, kernels
 from spikebp_plugins.batch import Batch
-from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.definition import LOIHI2_RATE_BITS, SpikingMLP
+from spikebp_plugins.loihi2 import (
+    HIGHEST_WEIGHT,
+    LARGEST_PAYLOAD,
+    LARGEST_STATE,
+    LARGEST_TRACE,
+    LOWEST_WEIGHT,
+    Loihi2,
+)
 from spikebp_plugins.state import LearningState, Matrices, drawn_backward_potentials
 
 Array = NDArray[Any]
@@ -50,7 +58,8 @@ class Layout:
         # Values on the grid in floating point are exact only while all sums are certain.
         narrow, grid, product = self.narrow, 0.0, math.inf
         if isinstance(arithmetic, FixedPoint) and self.dtype.kind == "i":
-            bits, limit, product = arithmetic.fraction_bits, float(LIMIT), kernels.WRAP
+            bits, product = arithmetic.fraction_bits, kernels.WRAP
+            limit = math.ldexp(arithmetic.limit, bits)
             one, half, rate = number(2**bits), number(2 ** (bits - 1)), arithmetic.rate_units
         elif isinstance(arithmetic, FixedPoint):
             bits, limit, narrow = 0, arithmetic.limit, True
@@ -74,7 +83,8 @@ class Layout:
             limit=limit,
             certain=NARROW_CERTAIN if self.narrow else limit / 2,
             narrow=narrow,
-            binary=net.spikes == "binary",
+            binary=net.spikes == "binary" or arithmetic.largest_payload is not None,
+            most=number(1 if net.spikes == "binary" else arithmetic.largest_payload or 0),
             outer=net.update == "outer",
             smoothed=smoothed,
             factor_rate=type(rate)(1) if smoothed else rate,
@@ -84,6 +94,14 @@ class Layout:
             random_feedback=net.feedback == "random",
             zero_backward=net.backward_init == "zero",
             uniform_backward=net.backward_init == "uniform",
+            chip=isinstance(arithmetic, Loihi2),
+            largest_message=number(LARGEST_PAYLOAD),
+            largest_trace=number(LARGEST_TRACE),
+            weight_shift=bits + (net.weight_exponent or 0),
+            lowest_weight=LOWEST_WEIGHT,
+            highest_weight=HIGHEST_WEIGHT,
+            rate_bits=LOIHI2_RATE_BITS,
+            seed=np.uint64(net.seed),
         )
 
     def sample(self) -> kernels.Sample:
@@ -96,7 +114,7 @@ class Layout:
             arriving=self._zeros(units),
             target_potential=self._zeros(net.n_outputs),
             count=count,
-            factor=self._zeros(units) if net.presynaptic == "drive" else count,
+            factor=self._zeros(units) if self.has_factors else count,
             error_sum=self._zeros(units),
             spike=self._zeros(units),
             error=self._zeros(units),
@@ -105,7 +123,13 @@ class Layout:
             n_errors=np.zeros(layers),
             drive_bound=np.zeros(layers),
             target_bound=np.zeros(1),
+            moment=np.zeros(2, np.uint64),
         )
+
+    @property
+    def has_factors(self) -> bool:
+        """Whether errors teach with something else than counts."""
+        return self.net.presynaptic == "drive" or isinstance(self.arithmetic, Loihi2)
 
     def _zeros(self, *shape: int) -> Array:
         zeros: Array = np.zeros(shape, self.dtype)
@@ -255,7 +279,9 @@ class Layout:
 
     @property
     def _farthest(self) -> int:
-        # Values out of range are cut to a magnitude that no bound admits.
+        # Values out of range are cut to a magnitude that no bound admits, or saturate.
+        if isinstance(self.arithmetic, Loihi2):
+            return LARGEST_STATE
         return 2**31 - 1 if self.narrow else 2**60
 
     def scores(self, drive: Array, n_steps: Any) -> NDArray[np.float64]:

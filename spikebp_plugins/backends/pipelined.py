@@ -10,6 +10,8 @@ Prediction is that of immediate timing, and done there.
 
 from __future__ import annotations
 
+import numpy as np
+
 from spikebp_plugins.backends.kernels import (
     MOST_SPIKES,
     SOURCES,
@@ -153,6 +155,7 @@ def send_errors(net, learning, sample, y, t, n_steps, totals):
 @kernel
 def train_step(net, learning, sample, x, y, t, n_steps, totals):
     """Step t of a training sample; False if the range is not certain."""
+    sample.moment[1] = t
     if not (
         fire_layers(net, learning, sample, x, t, n_steps, totals)
         and send_errors(net, learning, sample, y, t, n_steps, totals)
@@ -210,6 +213,7 @@ def build_run_block(sources):
                 net, learning, sample, x[i], y[i % y.shape[0]], n_steps, totals, record, i
             ):
                 return i
+            sample.moment[0] += np.uint64(1)
             write_drive(net, sample, drive[i])
         return x.shape[0]
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from spikebp_plugins.conformance import parametrize
 from tests.core.experiment import MAGNITUDES, assert_equals_reference
-from tests.core.strategies import experiments
+from tests.core.strategies import chip_definitions, experiments
 from tests.core.test_cli import install_faulty
 
 #: Thousands in one environment of tox; the others draw hundreds each, of other experiments.
@@ -24,6 +24,14 @@ def test_compiled_equals_reference(experiment):
 @settings(max_examples=EXPERIMENTS // 4, deadline=None)
 @given(experiments(magnitudes=MAGNITUDES, max_depth=5, max_width=40, max_steps=20))
 def test_compiled_equals_reference_in_larger_networks(experiment):
+    assert_equals_reference(experiment, "compiled")
+
+
+@settings(max_examples=EXPERIMENTS // 4, deadline=None)
+@given(
+    experiments(magnitudes=(1.0, 30.0, *MAGNITUDES), scales=(0.1, 1.0, 20.0), nets=chip_definitions)
+)
+def test_compiled_equals_reference_with_the_numbers_of_a_chip(experiment):
     assert_equals_reference(experiment, "compiled")
 
 
