@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
-from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink
-from spikebp_lava.support import why_unsupported
+from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
+from spikebp_lava.support import TIMINGS, why_unsupported
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.backends.backed import BackedByCore
 from spikebp_plugins.backends.base import joined
+from spikebp_plugins.backends.stepper import n_steps_of_sample, recording_of_steps
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.operations import Operations
 from spikebp_plugins.state import LearningState
@@ -45,6 +46,7 @@ class LavaBackend(BackedByCore):
         "granularity": ("step", "sample"),
     }
     main_option: ClassVar = "tag"
+    timings: ClassVar = TIMINGS
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class LavaBackend(BackedByCore):
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
-        return max(1, STEPS_PER_RUN // n_steps)
+        return max(1, STEPS_PER_RUN // n_steps_of_sample(self.net, n_steps))
 
     def close(self) -> None:
         """End the processes of the graph."""
@@ -129,7 +131,7 @@ class Graph:
             x=shared_array((STEPS_PER_RUN, net.n_inputs), np.int64 if integers else np.float64),
             labels=None,
             targets=self._targets,
-            pace=shared_array(3, np.int64),
+            pace=shared_array(5, np.int64),
         )
         source = SampleSource(net, rows=self._rows)
         self._sink = ScoreSink(net, STEPS_PER_RUN)
@@ -144,7 +146,7 @@ class Graph:
 
     def show(self, batch: Batch, record: bool) -> Outcome:
         """Show samples."""
-        size = max(1, STEPS_PER_RUN // batch.n_steps)
+        size = max(1, STEPS_PER_RUN // n_steps_of_sample(self._net, batch.n_steps))
         return joined([self._show_block(block, record) for block in batch.blocks(size)])
 
     def _show_block(self, batch: Batch, record: bool) -> Outcome:
@@ -155,23 +157,27 @@ class Graph:
         if batch.y is not None:
             y = batch.targets()
         self.network.learning = batch.y is not None
+        in_all = n_steps_of_sample(self._net, n_steps)
         shared.switches.steps_per_sample[0] = n_steps
         shared.switches.recording[0] = record
-        constant = x.shape[1] == y.shape[1] == 1 and n_steps <= STEPS_PER_RUN
-        together = n_steps if self._whole_samples and constant else 1
+        constant = x.shape[1] == y.shape[1] == 1 and in_all <= STEPS_PER_RUN
+        together = in_all if self._whole_samples and constant else 1
         shared.switches.steps_per_message[0] = together
-        self._sink.pace[:] = n_steps // together, 0
+        per_sample = in_all // together
+        self._sink.pace[:] = per_sample, 0
+        delay = self._net.n_layers if self._net.timing == "pipelined" else 0
         records = []
-        messages = n_samples * n_steps // together
-        for first in range(0, messages, STEPS_PER_RUN):
-            shown = min(STEPS_PER_RUN, messages - first)
-            # One row for each message of this run, or fewer, each for several.
-            per_sample = n_steps // together
-            self._rows.pace[0] = _fill(self._rows.x, self._entering(x), first, shown, per_sample)
-            self._rows.pace[1] = _fill(self._targets, y, first, shown, per_sample)
-            self._run(shown)
+        messages = range(n_samples * per_sample)
+        for first in messages[::STEPS_PER_RUN]:
+            part = messages[first : first + STEPS_PER_RUN]
+            rows_x = _fill(self._rows.x, self._entering(x), part, per_sample)
+            rows_y = _fill(self._targets, y, part, per_sample, delay)
+            before = shared.switches.steps_before[0] = self._steps_run
+            # Changing rows are those of this run, one a message: their delay is in them.
+            self._rows.pace[:] = per_sample, rows_x, rows_y, 0, before
+            self._run(len(part))
             if record:
-                rows = shown * together
+                rows = len(part) * together
                 records.append([array[0, :rows].copy() for array in shared.record()])
         scores = self._sink.drives[:n_samples] / n_steps
         return Outcome(scores, self._recording(batch, records) if record else None)
@@ -183,23 +189,14 @@ class Graph:
         return np.clip(x, -FARTHEST, FARTHEST) if x.dtype.kind == "f" else x
 
     def _run(self, n_messages: int) -> None:
-        self._rows.pace[2] = self.network.shared.switches.steps_before[0] = self._steps_run
         self.network.run(condition=RunSteps(num_steps=n_messages), run_cfg=self._configuration)
         self._steps_run += n_messages
 
     def _recording(self, batch: Batch, records: list[list[Array]]) -> Recording:
-        shape = (len(batch), batch.n_steps, -1)
-        spikes, errors, drive = (
-            np.concatenate(parts).reshape(shape) for parts in zip(*records, strict=True)
-        )
-        starts = np.cumsum(self._net.layer_sizes)[:-1]
-        steps = np.arange(1, batch.n_steps + 1)[:, np.newaxis]
-        error_parts = np.split(errors.astype(np.int64), starts, axis=2)
-        return Recording(
-            spikes=np.split(spikes.astype(np.int64), starts, axis=2),
-            errors=None if batch.y is None else [None, *error_parts[1:]],
-            step_scores=self.network.shared.layout.scores(drive, steps),
-        )
+        shape = (len(batch), n_steps_of_sample(self._net, batch.n_steps), -1)
+        shown = [np.concatenate(parts).reshape(shape) for parts in zip(*records, strict=True)]
+        layout = self.network.shared.layout
+        return recording_of_steps(layout, shown, batch.n_steps, batch.y is not None)
 
     def operations(self) -> Operations:
         """Return the operations since this was last asked."""
@@ -211,17 +208,16 @@ class Graph:
         self.network.stop()
 
 
-def _fill(rows: Array, values: Array, first: int, shown: int, messages: int) -> int:
-    """Put the rows of a run in place; return for how many messages each is sent.
+def _fill(rows: Array, values: Array, part: range, per_sample: int, delay: int = 0) -> int:
+    """Put the rows of a run in place; return how many there are for a sample.
 
-    `values`, of shape (n_samples, 1 or n_steps, n), are for `messages` messages a sample, of which
-    the run sends those from `first` on, `shown` in all: whole samples, or a part of one.
+    `values`, of shape (n_samples, 1 or n_steps, n), are for `per_sample` messages a sample, of
+    which the run sends a part: whole samples, or a part of one.
     """
     n_samples, n_rows, n = values.shape
     flat = values.reshape(n_samples * n_rows, n)
-    if n_rows > 1:
-        part, repeats = flat[first : first + shown], 1
-    else:
-        part, repeats = flat, min(messages, shown)
-    rows[: len(part)] = part
-    return repeats
+    if n_rows == 1:
+        rows[:n_samples] = flat
+        return 1
+    rows[: len(part)] = flat[[row_of(message, per_sample, n_rows, delay) for message in part]]
+    return per_sample

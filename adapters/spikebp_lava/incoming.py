@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork
-from spikebp_plugins.backends.stepper import Moment, Schedule
+from spikebp_plugins.backends.stepper import ENDLESS, Moment, PipelinedSchedule, Schedule
 from spikebp_plugins.errors import wrong_argument
 
 Array = NDArray[Any]
@@ -40,21 +40,62 @@ class Incoming:
         self._shared, self._model = shared, model
         self._unit = 2.0 ** -(shared.net.fraction_bits or 0) if tag == FIXED else 1.0
         self._schedule = Schedule()
+        self._pipeline = PipelinedSchedule(shared.net.n_layers)
+        self._learning = True
 
     def receive(self) -> Message:
         """Wait for a message at every port that is connected."""
         model, switches = self._model, self._shared.switches
-        x = _finite("spikes_in", model.spikes_in.recv())
-        y = self._target()
-        n_steps = int(switches.steps_per_message[0])
+        x, label, target = model.spikes_in.recv(), None, None
+        if model.label_in.csp_ports:
+            label = int(model.label_in.recv()[0])
+        if model.target_in.csp_ports:
+            if model.label_in.csp_ports:
+                raise ValueError("connect label_in or target_in, not both")
+            target = model.target_in.recv()
+        ends = None
         if model.reset_in.csp_ports:
-            closes = bool(np.any(model.reset_in.recv()))
-        else:
+            ends = bool(np.any(model.reset_in.recv()))
+        n_steps = int(switches.steps_per_message[0])
+        if self._shared.net.timing == "pipelined":
+            return self._in_pipeline(x, label, target, ends, n_steps)
+        if ends is None:
             shown = 0 if self._schedule.is_over else self._schedule.steps_shown
-            closes = shown + n_steps >= switches.steps_per_sample[0]
-        if self._shared.net.input_coding == "spikes":
-            x = self._as_counts(x)
-        return Message(x, y, self._schedule.advance(n_steps, y is not None, closes), n_steps)
+            ends = shown + n_steps >= switches.steps_per_sample[0]
+        y = self._target(label, target)
+        if not switches.learning[0]:
+            y = None
+        moment = self._schedule.advance(n_steps, y is not None, ends)
+        return Message(self._input(x), y, moment, n_steps)
+
+    def _in_pipeline(
+        self, x: Array, label: int | None, target: Array | None, ends: bool | None, n_steps: int
+    ) -> Message:
+        """Look at what has arrived only where a layer is busy with it."""
+        net, switches, pipeline = self._shared.net, self._shared.switches, self._pipeline
+        if pipeline.is_over:
+            # A sample learns or does not.
+            self._learning = bool(switches.learning[0])
+        pipeline.begin()
+        x = self._input(x) if pipeline.takes_input else np.zeros_like(x)
+        if ends is None:
+            n_inputs = int(switches.steps_per_sample[0])
+        elif ends and not pipeline.takes_input:
+            allowed = "0 while a sample that has ended is under way with timing='pipelined'"
+            raise wrong_argument("reset_in", allowed, "another number")
+        else:
+            n_inputs = pipeline.steps_shown + n_steps if ends else ENDLESS
+        y = self._target(label, target) if pipeline.takes_target(n_steps) else None
+        if not self._learning:
+            y = None
+        moment = pipeline.advance(n_steps, y is not None, n_inputs)
+        if y is None and moment.learns:
+            y = np.zeros(net.n_outputs)
+        return Message(x, y, moment, n_steps)
+
+    def _input(self, x: Array) -> Array:
+        x = _finite("spikes_in", x)
+        return self._as_counts(x) if self._shared.net.input_coding == "spikes" else x
 
     def _as_counts(self, x: Array) -> Array:
         counts = x.astype(np.int64)
@@ -66,21 +107,17 @@ class Incoming:
             raise wrong_argument("spikes_in", allowed, counts[np.abs(counts) > 1][0])
         return counts
 
-    def _target(self) -> Array | None:
-        model, net = self._model, self._shared.net
-        y: Array | None = None
-        if model.label_in.csp_ports:
-            label = int(model.label_in.recv()[0])
-            if label >= net.n_outputs:
-                raise ValueError(f"label_in must be below {net.n_outputs}; got {label}")
-            if label >= 0:
-                y = np.zeros(net.n_outputs)
-                y[label] = 1
-        if model.target_in.csp_ports:
-            if model.label_in.csp_ports:
-                raise ValueError("connect label_in or target_in, not both")
-            y = _finite("target_in", model.target_in.recv()) * self._unit
-        return y if self._shared.switches.learning[0] else None
+    def _target(self, label: int | None, target: Array | None) -> Array | None:
+        n_outputs = self._shared.net.n_outputs
+        if target is not None:
+            return _finite("target_in", target) * self._unit
+        if label is None or label < 0:
+            return None
+        if label >= n_outputs:
+            raise ValueError(f"label_in must be below {n_outputs}; got {label}")
+        y = np.zeros(n_outputs)
+        y[label] = 1
+        return y
 
 
 def _finite(port: str, values: Array) -> Array:

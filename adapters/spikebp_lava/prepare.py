@@ -11,7 +11,7 @@ from spikebp_lava.memory import FLOATING, SharedNetwork
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import kernels, stepwise
 from spikebp_plugins.backends.notice import announced
-from spikebp_plugins.backends.stepper import Moment, Stepper
+from spikebp_plugins.backends.stepper import Moment, stepper_of
 from spikebp_plugins.state import initial_state
 
 
@@ -21,9 +21,9 @@ def prepare_steps(net: SpikingMLP, tag: str) -> None:
     bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
     learning = kernels.Learning(*shared.arrays(tag), *bounds)
     totals = kernels.Totals(shared.spikes, shared.errors, shared.updates[:1])
-    stepper = Stepper(shared.layout, learning, totals)
+    stepper = stepper_of(shared.layout, learning, totals)
     moment = Moment(opens=True, closes=True, restarts=True, learns=True, updates=True)
-    with announced(("steps", shared.layout.dtype, net.update)):
+    with announced(("steps", net.timing, shared.layout.dtype, net.update)):
         stepper.show(np.zeros(1, np.int64), np.zeros(1), moment, 0, shared.record(False))
 
 
@@ -35,9 +35,13 @@ def prepare_layers(net: SpikingMLP, tag: str) -> None:
     weight, back, potential = shared.of_layer(tag, 1)
     learning = kernels.Learning(weight, weight[:0], potential, *(np.zeros(2) for _ in range(3)))
     network, drawn = layout.network, layout.drawn_for(0)
-    with announced(("layers", layout.dtype)):
+    with announced(("layers", net.timing, layout.dtype)):
         stepwise.input_layer(network, sample, nothing, True, totals)
-        stepwise.forward_layer(network, learning, sample, nothing, drawn, True, True, totals)
+        if net.timing == "pipelined":
+            stepwise.fire_arrived(network, learning, sample, drawn, True, True, True, totals)
+            stepwise.receive_spikes(network, learning, sample, nothing, totals)
+        else:
+            stepwise.forward_layer(network, learning, sample, nothing, drawn, True, True, totals)
         stepwise.output_layer_error(network, sample, nothing, totals)
         stepwise.hidden_layer_error(network, learning, sample, nothing, totals)
         stepwise.errors_down(network, sample, weight, 0.0, nothing)

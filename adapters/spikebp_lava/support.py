@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from spikebp_lava.memory import FIXED
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends.base import refused_timing
+
+#: The timings of the definitions that process models run.
+TIMINGS: Final = ("immediate", "pipelined")
 
 
 def why_unsupported(
     net: SpikingMLP, tag: str, *, hierarchical: bool, whole_samples: bool
 ) -> str | None:
     """Return why models of a tag cannot run a definition, or None if they can."""
-    if (reason := refused_timing(net)) is not None:
+    if (reason := refused_timing(net, TIMINGS)) is not None:
         return reason
+    if net.arithmetic == "loihi2":
+        return "its weights neither saturate nor round at random, as arithmetic='loihi2' wants"
     if tag == FIXED and net.arithmetic != "fixed":
         return (
             f"fixed_pt computes with integers, not with arithmetic={net.arithmetic!r}; "

@@ -21,6 +21,7 @@ from spikebp_plugins.backends.kernels import (
     descend_transposed,
     entry,
     fire_input,
+    fire_layer,
     fire_signed,
     forward,
     gate,
@@ -37,15 +38,25 @@ from spikebp_plugins.backends.kernels import (
     within,
     write_record,
 )
+from spikebp_plugins.backends.pipelined import (
+    fire_layers,
+    hand_up,
+    is_busy,
+    take_drive,
+)
+from spikebp_plugins.backends.pipelined import train_step as pipelined_train_step
 
 
 class Kept(NamedTuple):
     """What a step changes before it is certain, as it was before the step."""
 
     potential: Any
+    arriving: Any
     target_potential: Any
     count: Any
     backward_potential: Any
+    spike: Any
+    error: Any
     spikes: Any
     errors: Any
 
@@ -54,9 +65,12 @@ class Kept(NamedTuple):
 def keep(kept, learning, sample, totals):
     """Remember the state before a step."""
     copy(kept.potential, sample.potential)
+    copy(kept.arriving, sample.arriving)
     copy(kept.target_potential, sample.target_potential)
     copy(kept.count, sample.count)
     copy(kept.backward_potential, learning.backward_potential)
+    copy(kept.spike, sample.spike)
+    copy(kept.error, sample.error)
     copy(kept.spikes, totals.spikes)
     copy(kept.errors, totals.errors)
 
@@ -65,11 +79,31 @@ def keep(kept, learning, sample, totals):
 def go_back(kept, learning, sample, totals):
     """Return to the state before a step; weights change only in steps that are certain."""
     copy(sample.potential, kept.potential)
+    copy(sample.arriving, kept.arriving)
     copy(sample.target_potential, kept.target_potential)
     copy(sample.count, kept.count)
     copy(learning.backward_potential, kept.backward_potential)
+    copy(sample.spike, kept.spike)
+    copy(sample.error, kept.error)
     copy(totals.spikes, kept.spikes)
     copy(totals.errors, kept.errors)
+
+
+@kernel
+def begin(net, learning, sample, drawn, opens, restarts):
+    """Reset what a sample starts from, where a step opens one or is the first that learns."""
+    if opens:
+        open_sample(net, sample, True)
+        bound_learning(net, learning)
+    if restarts:
+        restart_backward(net, learning, drawn)
+
+
+@kernel
+def clear_errors(sample):
+    """Set the errors of all layers to zero."""
+    sample.error[:] = 0
+    sample.n_errors[:] = 0
 
 
 def build_show_steps(sources):
@@ -99,18 +133,13 @@ def build_show_steps(sources):
         first step that is not certain, and those after it, change nothing.
         """
         _ = sources
-        if opens:
-            open_sample(net, sample, True)
-            bound_learning(net, learning)
-        if restarts:
-            restart_backward(net, learning, drawn)
+        begin(net, learning, sample, drawn, opens, restarts)
         for t in range(n_steps):
             keep(kept, learning, sample, totals)
             if learns:
                 certain = train_step(net, learning, sample, x, y, totals)
             else:
-                sample.error[:] = 0
-                sample.n_errors[:] = 0
+                clear_errors(sample)
                 certain = forward(net, learning, sample, x, totals)
             if not certain:
                 go_back(kept, learning, sample, totals)
@@ -119,6 +148,54 @@ def build_show_steps(sources):
         return n_steps
 
     return show_steps
+
+
+def build_show_pipelined_steps(sources):
+    """Return the kernel that shows some steps of a pipelined sample, cached for these sources."""
+
+    @entry
+    def show_pipelined_steps(
+        net,
+        learning,
+        sample,
+        kept,
+        x,
+        y,
+        drawn,
+        n_steps,
+        opens,
+        restarts,
+        learns,
+        totals,
+        record,
+        row,
+        first,
+        n_inputs,
+    ):
+        """Show steps `first`, `first` + 1, .. of a sample with `n_inputs` steps of input.
+
+        Otherwise as `show_steps`; layers that are idle send nothing, and this is recorded too.
+        """
+        _ = sources
+        begin(net, learning, sample, drawn, opens, restarts)
+        for i in range(n_steps):
+            t = first + i
+            keep(kept, learning, sample, totals)
+            if learns:
+                certain = pipelined_train_step(net, learning, sample, x, y, t, n_inputs, totals)
+            else:
+                clear_errors(sample)
+                certain = fire_layers(net, learning, sample, x, t, n_inputs, totals)
+            if not certain:
+                go_back(kept, learning, sample, totals)
+                return i
+            for layer in range(net.sizes.size):
+                if not is_busy(t, layer, n_inputs):
+                    units_of(sample.spike, net, layer)[:] = 0
+            write_record(net, sample, record, 0, row + i)
+        return n_steps
+
+    return show_pipelined_steps
 
 
 def build_close_sample(sources):
@@ -154,16 +231,40 @@ def build_forward_layer(sources):
     def forward_layer(net, learning, sample, k, drawn, opens, restarts, totals):
         """Rule 2 for the spikes of the layer below; False if the range is not certain."""
         _ = sources
-        if opens:
-            open_sample(net, sample, True)
-            bound_learning(net, learning)
-        if restarts:
-            restart_backward(net, learning, drawn)
-        sample.error[:] = 0
-        sample.n_errors[:] = 0
+        begin(net, learning, sample, drawn, opens, restarts)
+        clear_errors(sample)
         return forward(net, learning, sample, k, totals)
 
     return forward_layer
+
+
+def build_fire_arrived(sources):
+    """Return the kernel of the forward phase of a layer, with pipelined timing."""
+
+    @entry
+    def fire_arrived(net, learning, sample, drawn, opens, restarts, busy, totals):
+        """Rule 2 for what has arrived before this step; False if the range is not certain."""
+        _ = sources
+        begin(net, learning, sample, drawn, opens, restarts)
+        clear_errors(sample)
+        if not busy:
+            units_of(sample.spike, net, 1)[:] = 0
+            return True
+        return take_drive(net, sample, 1) and fire_layer(net, sample, 1, totals) < MOST_SPIKES
+
+    return fire_arrived
+
+
+def build_receive_spikes(sources):
+    """Return the kernel that gives a layer what arrives for the next step."""
+
+    @entry
+    def receive_spikes(net, learning, sample, k, totals):
+        """Count spikes, and send them through the weights; False if the range is not certain."""
+        _ = sources
+        return hand_up(net, learning, sample, 0, fire_input(net, sample, k, totals))
+
+    return receive_spikes
 
 
 def build_output_layer_error(sources):
@@ -247,9 +348,12 @@ def build_layer_learns(sources):
 
 
 show_steps = build_show_steps(SOURCES)
+show_pipelined_steps = build_show_pipelined_steps(SOURCES)
 close_sample = build_close_sample(SOURCES)
 input_layer = build_input_layer(SOURCES)
 forward_layer = build_forward_layer(SOURCES)
+fire_arrived = build_fire_arrived(SOURCES)
+receive_spikes = build_receive_spikes(SOURCES)
 output_layer_error = build_output_layer_error(SOURCES)
 hidden_layer_error = build_hidden_layer_error(SOURCES)
 errors_down = build_errors_down(SOURCES)

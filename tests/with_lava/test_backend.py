@@ -64,7 +64,7 @@ def test_golden_runs_are_repeated(backend, name):
 
 @pytest.mark.parametrize("name", BACKENDS)
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
-@given(experiment=experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6, timing="immediate"))
+@given(experiment=experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
 def test_random_experiments_equal_the_reference(name, experiment):
     assert_equals_reference(experiment, name)
 

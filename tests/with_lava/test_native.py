@@ -386,7 +386,7 @@ class TestMisuse:
                 {},
                 "floating_pt",
                 "leaf",
-                "it knows timing='immediate', not timing='event'",
+                "it knows timing=one of 'immediate', 'pipelined', not timing='event'",
             ),
         ],
     )

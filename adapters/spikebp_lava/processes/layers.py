@@ -1,7 +1,8 @@
 """One Lava process for each layer: what the hierarchical model of the network consists of.
 
 In each step spikes travel from layer 0 to layer L, and errors back to layer 1. A layer holds the
-matrix of the synapses that lead to it.
+matrix of the synapses that lead to it. With pipelined timing spikes and errors travel to the next
+layer alone: there they go through the weights at once, and act in the step after.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
 from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
 from spikebp_plugins.backends import kernels, stepwise
 from spikebp_plugins.backends.layout import Layout
+from spikebp_plugins.pipelined import is_busy
 
 Array = NDArray[Any]
 
 #: What the control port says: whether this step opens its sample, is the first of it that learns,
-#: has a target, ends a sample that has learned; and training samples before this one.
-CONTROL = ("opens", "restarts", "learns", "updates", "samples_seen")
+#: has a target, ends a sample that has learned; its number and the sample's steps of input, with
+#: pipelined timing; and training samples before this one.
+CONTROL = ("opens", "restarts", "learns", "updates", "t", "n_inputs", "samples_seen")
 
 
 class InputLayer(AbstractProcess):  # type: ignore[misc]
@@ -155,7 +158,7 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         super().__init__(proc_params)
         shared: SharedNetwork = proc_params["shared"]
         net = shared.net
-        self._shared = shared
+        self._shared, self._pipelined = shared, net.timing == "pipelined"
         lowest = net.replace(layer_sizes=net.layer_sizes[:2], fraction_bits=net.fraction_bits)
         self._layout = Layout(lowest, number_type(net, self.kind))
         scale = proc_params["input_scale"]
@@ -180,12 +183,16 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         else:
             entering = layout.shown(x, self._scale)
         seen = int(shared.samples[2])
-        control = (moment.opens, moment.restarts, moment.learns, moment.updates, seen)
-        self.control_out.send(np.array(control, np.int64))
-        certain = stepwise.input_layer(
-            layout.network, self._sample, entering, moment.opens, self._totals
-        )
-        _require(certain, "potential of layer 0")
+        control = (moment.opens, moment.restarts, moment.learns, moment.updates)
+        when = (moment.t, moment.n_inputs, seen)
+        self.control_out.send(np.array(control + when, np.int64))
+        if self._pipelined and not is_busy(moment.t, 0, moment.n_inputs):
+            self._spike[:] = 0
+        else:
+            certain = stepwise.input_layer(
+                layout.network, self._sample, entering, moment.opens, self._totals
+            )
+            _require(certain, "potential of layer 0")
         self.spikes_out.send(self._spike.astype(np.int64))
         target = np.zeros(shared.net.n_outputs) if y is None else y
         self.target_out.send(layout.shown(target))
@@ -218,6 +225,7 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self._drawn_part = slice(unit[l - 1], unit[l + 1])
         self._drawn = self._whole.drawn_for(0)[self._drawn_part].copy()
         self._down = np.zeros(layout.net.n_inputs, layout.dtype)
+        self._pipelined = shared.net.timing == "pipelined"
         n = layout.net.n_inputs
         self._spike, self._error = self._sample.spike[n:], self._sample.error[n:]
         self.bind(
@@ -229,26 +237,41 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         )
 
     def run_spk(self) -> None:
-        """Go through the forward, the error and the learning phase of a step."""
+        """Go through the forward, the error and the learning phase of a step.
+
+        With pipelined timing the layer first acts on what it was given in the step before; the
+        spikes that it is given now are counted before it learns, and act in the next step.
+        """
         shared, network, sample, totals = (
             self._shared,
             self._layout.network,
             self._sample,
             self._totals,
         )
-        l = self._l
-        opens, restarts, learns, updates, seen = (int(v) for v in self.control_in.recv())
+        l, L = self._l, shared.net.n_layers
+        opens, restarts, learns, updates, t, n_inputs, seen = (
+            int(v) for v in self.control_in.recv()
+        )
         if restarts:
             self._drawn[:] = self._whole.drawn_for(seen)[self._drawn_part]
-        k = self._layout.counts(self.spikes_in.recv())
-        certain = stepwise.forward_layer(
-            network, self._learning, sample, k, self._drawn, bool(opens), bool(restarts), totals
-        )
+        begins = (self._drawn, bool(opens), bool(restarts))
+        has_errors = bool(learns)
+        if self._pipelined:
+            fires = is_busy(t, l, n_inputs)
+            has_errors = has_errors and is_busy(t, 2 * L - l, n_inputs)
+            certain = stepwise.fire_arrived(network, self._learning, sample, *begins, fires, totals)
+        else:
+            k = self._layout.counts(self.spikes_in.recv())
+            certain = stepwise.forward_layer(network, self._learning, sample, k, *begins, totals)
         _require(certain, f"potential of layer {l}")
         self.spikes_out.send(self._spike.astype(np.int64))
-        self._find_errors(bool(learns))
+        self._find_errors(has_errors)
         if l > 1:
-            self._send_down(bool(learns))
+            self._send_down(has_errors)
+        if self._pipelined:
+            k = self._layout.counts(self.spikes_in.recv())
+            certain = stepwise.receive_spikes(network, self._learning, sample, k, totals)
+            _require(certain, f"potential of layer {l}")
         if learns or updates:
             back = self._back if l > 1 else self._back[:0]
             certain = stepwise.layer_learns(
@@ -278,8 +301,14 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
 class HiddenModel(LayerModel):
     """Errors come from the layer above."""
 
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._under_way = np.zeros(self._layout.net.n_outputs, self._layout.dtype)
+
     def _find_errors(self, learns: bool) -> None:
         arrived = self.errors_in.recv().astype(self._layout.dtype, copy=False)
+        if self._pipelined:
+            arrived, self._under_way = self._under_way, arrived
         if learns:
             certain = stepwise.hidden_layer_error(
                 self._layout.network, self._learning, self._sample, arrived, self._totals

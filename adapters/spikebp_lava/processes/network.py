@@ -25,7 +25,7 @@ from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
 from spikebp_lava.watch import watch
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.backends import kernels
-from spikebp_plugins.backends.stepper import Stepper
+from spikebp_plugins.backends.stepper import n_steps_of_sample, stepper_of
 from spikebp_plugins.errors import one_of, wrong_argument
 from spikebp_plugins.state import LearningState, initial_state
 
@@ -109,7 +109,8 @@ class SpikingMLPProcess(AbstractProcess):  # type: ignore[misc]
         super().__init__(name=name, shared=self.shared, input_scale=input_scale)
         self._takes_whole_samples = granularity == "sample"
         if self._takes_whole_samples:
-            self.shared.switches.steps_per_message[0] = self.net.n_steps
+            in_all = n_steps_of_sample(self.net, self.net.n_steps)
+            self.shared.switches.steps_per_message[0] = in_all
         self.learning = learning
         n_inputs, n_outputs = self.net.n_inputs, self.net.n_outputs
         self.spikes_in = InPort(shape=(n_inputs,))
@@ -222,7 +223,7 @@ class LeafModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         totals = kernels.Totals(shared.spikes, shared.errors, shared.updates[:1])
         self._shared = shared
         learning = kernels.Learning(*shared.arrays(self.kind), *bounds)
-        self._stepper = Stepper(shared.layout, learning, totals, proc_params["input_scale"])
+        self._stepper = stepper_of(shared.layout, learning, totals, proc_params["input_scale"])
         self._incoming = Incoming(shared, self, self.kind)
         self._records = shared.record(False), shared.record(True)
         unit = shared.starts.unit

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.variables import define_model
 from spikebp_plugins import SpikingMLP
+from spikebp_plugins.backends.stepper import n_steps_of_sample
 from spikebp_plugins.batch import check_batch
 from spikebp_plugins.errors import wrong_argument
 
@@ -32,9 +33,9 @@ class Rows(NamedTuple):
         Labels.
     targets : ndarray of shape (n_rows_y, n_outputs) or None
         Real targets.
-    pace : ndarray of shape (3,), int64
-        For how many steps of Lava to send each row of x, and each row of y; and the steps of Lava
-        before the first row.
+    pace : ndarray of shape (5,), int64
+        The messages of a sample; the rows of x and of y that it has; how many messages later than
+        those of x the rows of y are sent; and the steps of Lava before the first message.
     """
 
     x: Array
@@ -43,8 +44,20 @@ class Rows(NamedTuple):
     pace: Array
 
 
+def row_of(message: int, n_messages: int, n_rows: int, delay: int = 0) -> int:
+    """Return the row to send with a message, of samples with `n_messages` and `n_rows` each.
+
+    Before the first row of a sample and after its last one, it is those.
+    """
+    sample, step = divmod(message, n_messages)
+    return sample * n_rows + min(max(step - delay, 0), n_rows - 1)
+
+
 class SampleSource(AbstractProcess):  # type: ignore[misc]
     """Shows samples and targets to a network, one after the other, over and over again.
+
+    With ``timing="pipelined"`` each lasts for as long as it is under way in the network, and
+    targets that change come when the output is busy with their steps.
 
     Parameters
     ----------
@@ -99,15 +112,22 @@ def _rows_of(net: SpikingMLP, x: Any, y: Any, granularity: str) -> Rows:
         raise wrong_argument(
             "x and y", "the same at all steps with granularity='sample'", "3 dimensions"
         )
-    steps = net.n_steps if granularity == "step" else 1
-    pace = np.array([1 if batch.x.ndim == 3 else steps, steps, 0])
+    delay = net.n_layers if net.timing == "pipelined" else 0
+    pace = np.array([n_messages(net, granularity), 1, 1, delay, 0])
+    if batch.x.ndim == 3:
+        pace[1] = net.n_steps
     labels = targets = None
     if batch.y is not None and batch.y.ndim == 1:
         labels = batch.y
     elif batch.y is not None:
         targets = batch.targets().reshape(-1, net.n_outputs)
-        pace[1] = 1 if batch.y.ndim == 3 else steps
+        pace[2] = net.n_steps if batch.y.ndim == 3 else 1
     return Rows(batch.x.reshape(-1, net.n_inputs), labels, targets, pace)
+
+
+def n_messages(net: SpikingMLP, granularity: str) -> int:
+    """Return how many messages a sample takes."""
+    return n_steps_of_sample(net, net.n_steps) if granularity == "step" else 1
 
 
 class ScoreSink(AbstractProcess):  # type: ignore[misc]
@@ -137,7 +157,7 @@ class ScoreSink(AbstractProcess):  # type: ignore[misc]
         drives = shared_array((n_samples, net.n_outputs), np.float64)
         #: Messages of a sample, and samples collected.
         self.pace = shared_array(2, np.int64)
-        self.pace[0] = net.n_steps if granularity == "step" else 1
+        self.pace[0] = n_messages(net, granularity)
         self.drives = drives
         super().__init__(drives=drives, pace=self.pace, fraction_bits=net.fraction_bits)
         self.summed_drive_in = InPort(shape=(net.n_outputs,))
@@ -170,17 +190,19 @@ class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
     def run_spk(self) -> None:
         """Send a row."""
         x, labels, targets, pace = self._rows
-        t = self.time_step - 1 - int(pace[2])
+        per_sample, rows_x, rows_y, delay, before = (int(n) for n in pace)
+        message = self.time_step - 1 - before
+        row_of_y = row_of(message, per_sample, rows_y, delay)
         number = np.int64 if self.kind == FIXED else np.float64
-        self.spikes_out.send(x[t // pace[0] % len(x)].astype(number))
+        self.spikes_out.send(x[row_of(message, per_sample, rows_x) % len(x)].astype(number))
         if self.label_out.csp_ports:
-            label = -1 if labels is None else labels[t // pace[1] % len(labels)]
+            label = -1 if labels is None else labels[row_of_y % len(labels)]
             self.label_out.send(np.array([label], np.int64))
         if self.target_out.csp_ports:
             if targets is None:
                 target = np.zeros(self.target_out._shape)
             else:
-                target = targets[t // pace[1] % len(targets)]
+                target = targets[row_of_y % len(targets)]
             if self.kind == FIXED:
                 target = np.rint(np.ldexp(target, self._fraction_bits))
             self.target_out.send(np.clip(target, -(2.0**60), 2.0**60).astype(number))
