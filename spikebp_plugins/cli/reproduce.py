@@ -12,7 +12,7 @@ from spikebp_plugins.cli.output import check_folder, print_json, print_table
 from spikebp_plugins.errors import one_of, wrong_argument
 
 #: In the order of the help text. Not from `reproduce.EXPERIMENTS`, which is slow to import.
-NAMES = ("mnist", "ablations", "convergence", "early-guess", "spikes", "beyond")
+NAMES = ("mnist", "ablations", "convergence", "early-guess", "spikes", "beyond", "hardware")
 
 
 def reproduce(

@@ -5,7 +5,15 @@ trained by `Study.learned`, which keeps what it has done in a folder after every
 interrupted experiment goes on and two experiments share their networks.
 """
 
-from spikebp_plugins.reproduce import ablations, beyond, convergence, early_guess, mnist, spikes
+from spikebp_plugins.reproduce import (
+    ablations,
+    beyond,
+    convergence,
+    early_guess,
+    hardware,
+    mnist,
+    spikes,
+)
 from spikebp_plugins.reproduce.study import Learned, Report, Study
 
 #: The experiments by the names that the command line takes.
@@ -16,6 +24,7 @@ EXPERIMENTS = {
     "early-guess": early_guess,
     "spikes": spikes,
     "beyond": beyond,
+    "hardware": hardware,
 }
 
 __all__ = ["EXPERIMENTS", "Learned", "Report", "Study"]

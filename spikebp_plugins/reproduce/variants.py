@@ -1,0 +1,125 @@
+"""Ways to train a network, each from several seeds: a table of them, and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from spikebp_plugins.plots import name_rows
+from spikebp_plugins.reproduce.study import Learned, Report, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+EPOCHS: Final = 20
+SEEDS: Final = 3
+
+
+class Variant(NamedTuple):
+    """A way to train.
+
+    Attributes
+    ----------
+    target : float
+        Spikes that the output of the right class is to send in a step.
+    halve_after : tuple of int
+        Epochs after which the rate is halved.
+    changes : dict
+        Fields of the definition.
+    average : int
+        Of how many last epochs to average the weights.
+    others : float
+        Spikes that all other outputs are to send in a step.
+    """
+
+    target: float = 1.0
+    halve_after: tuple[int, ...] = ()
+    changes: dict[str, Any] = {}  # noqa: RUF012
+    average: int = 0
+    others: float = 0.0
+
+
+def compared(
+    study: Study,
+    variants: Mapping[str, Variant],
+    hidden: tuple[int, ...],
+    *,
+    notes: Sequence[str],
+    line: tuple[float, str] | None = None,
+    **fields: Any,
+) -> Report:
+    """Train each variant from several seeds.
+
+    Parameters
+    ----------
+    study : Study
+        Data, and where networks are kept.
+    variants : mapping of str to Variant
+        The ways to train by their names.
+    hidden : tuple of int
+        Sizes of the hidden layers.
+    notes : sequence of str
+        Sentences below the table.
+    line : tuple of float and str, or None, default=None
+        A test error to draw a line at, and what it is.
+    **fields
+        Fields of all definitions.
+    """
+    rows = [
+        _row(name, _learned(study, variant, hidden, fields)) for name, variant in variants.items()
+    ]
+    epochs = study.epochs(EPOCHS)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        for i, row in enumerate(rows):
+            axes.plot(row["each, %"], [i] * len(row["each, %"]), "o", color="C0")
+            axes.plot(row["test error, %"], i, "k|", ms=14)
+        if line is not None:
+            axes.axvline(line[0], color="black", lw=1, ls=":", label=line[1])
+            axes.legend()
+        name_rows(axes, [row["variant"] for row in rows])
+        axes.set_xlabel(f"test error after {epochs} epochs, %")
+
+    return Report(
+        title=study.title(hidden, f", T = 10, {epochs} epochs, {SEEDS} seeds"),
+        rows=rows,
+        notes=notes,
+        draw=draw,
+    )
+
+
+def _learned(
+    study: Study, variant: Variant, hidden: tuple[int, ...], fields: Mapping[str, Any]
+) -> list[Learned]:
+    changes = dict(fields) | variant.changes
+    changes["input_scale"] = study.data.input_scale * changes.pop("input", 1.0)
+    return [
+        study.learned(
+            study.net(*hidden, **changes, seed=study.seed + i),
+            EPOCHS,
+            target=variant.target,
+            halve_after=variant.halve_after,
+            average=variant.average,
+            others=variant.others,
+        )
+        for i in range(SEEDS)
+    ]
+
+
+def _row(name: str, networks: list[Learned]) -> dict[str, Any]:
+    errors = [
+        network.test_errors[-1] if network.averaged_error is None else network.averaged_error
+        for network in networks
+    ]
+    totals = [sum(epoch.total for epoch in network.operations) for network in networks]
+    samples = sum(epoch.samples for epoch in networks[0].operations)
+    return {
+        "variant": name,
+        "test error, %": float(np.mean(errors)),
+        "each, %": errors,
+        "training error, %": float(np.mean([network.train_error for network in networks])),
+        "operations per sample": float(np.mean(totals)) / samples,
+    }
