@@ -7,6 +7,7 @@ import os
 import shutil
 from typing import ClassVar
 
+from spikebp_brian2.delays import TIMINGS
 from spikebp_brian2.program import Program
 from spikebp_brian2.runtime import RuntimeProgram, give_back, take_program
 from spikebp_brian2.standalone import StandaloneProgram
@@ -31,6 +32,7 @@ class Brian2Backend(BackedByCore):
     """
 
     options: ClassVar = {"target": ("cython", "numpy", "cpp_standalone", "auto")}
+    timings: ClassVar = TIMINGS
     main_option: ClassVar = "target"
 
     def __init__(self, net: SpikingMLP, state: LearningState, target: str) -> None:

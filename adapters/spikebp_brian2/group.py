@@ -28,6 +28,7 @@ from brian2.units.fundamentalunits import have_same_dimensions
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
+from spikebp_brian2.delays import TIMINGS, delays_of
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.proof import Seen, check_on_grid, prove_range
 from spikebp_brian2.sources import Source, as_source, deliver
@@ -61,6 +62,7 @@ VALUES: Final = frozenset(
         "teaching",
         "summed_drive",
         "backward_potential",
+        "backward_drive",
         "target_potential",
         "weight",
         "backward_weight",
@@ -170,7 +172,7 @@ class SpikingMLPGroup(BrianObject):
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = net.net if isinstance(net, Checkpoint) else net
-        if (reason := refused_timing(self.net)) is not None:
+        if (reason := refused_timing(self.net, TIMINGS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
         if label is not None and target is not None:
             raise wrong_argument("label", "None where a target is given", repr(label))
@@ -191,6 +193,8 @@ class SpikingMLPGroup(BrianObject):
         self._before_run: list[tuple[Any, NDArray[Any]]] = []
         self._warned = self._checks_itself = False
         self._wave = count(order)
+        self._postponed: list[Any] = []
+        self._delays = delays_of(self.net)
         self._build(given, sample_end)
         self._set(constants(self.net))
         self._set(learned(state))
@@ -208,11 +212,11 @@ class SpikingMLPGroup(BrianObject):
 
     def _build(self, given: dict[str, Source], sample_end: SpikeSource | None) -> None:
         net, L = self.net, self.net.n_layers
-        arrivals = next(self._wave)
+        arrivals, equations = next(self._wave), Equations(rules.schedule_equations(net))
         self.schedule = NeuronGroup(
             1,
-            rules.SCHEDULE_EQUATIONS,
-            dtype=_dtypes(net, Equations(rules.SCHEDULE_EQUATIONS)),
+            equations,
+            dtype=_dtypes(net, equations),
             clock=self.clock,
             namespace=FUNCTIONS | given["label"].namespace,
             name=f"{self.name}_schedule",
@@ -226,7 +230,7 @@ class SpikingMLPGroup(BrianObject):
         self.input_layer.namespace |= given["input"].namespace
         self.output_layer.namespace |= given["target"].namespace
 
-        self._block(self.schedule, rules.schedule_code(given["label"].code, self._by_label))
+        self._block(self.schedule, rules.schedule_code(net, given["label"].code, self._by_label))
         if given["input"].code is not None:
             self._block(self.input_layer, f"input_value = {given['input'].code}")
         self._block(self.input_layer, rules.input_code(net))
@@ -251,6 +255,8 @@ class SpikingMLPGroup(BrianObject):
             for l in range(1, L + 1):
                 self._event(self.layers[l], "learn")
                 self._pathway(l, "learn")
+        for pathway in self._postponed:
+            pathway.order = next(self._wave)
 
         for name, layer in (("input", self.input_layer), ("target", self.output_layer)):
             if given[name].spikes is not None:
@@ -271,7 +277,8 @@ class SpikingMLPGroup(BrianObject):
         )
         for name, equation in equations.items():
             if "linked" in equation.flags:
-                setattr(layer, name, linked_var(self.schedule, name))
+                of_schedule = rules.linked_name(self.net, l, name)
+                setattr(layer, name, linked_var(self.schedule, of_schedule))
         return layer
 
     def _connect(self, l: int) -> Synapses:
@@ -298,7 +305,8 @@ class SpikingMLPGroup(BrianObject):
         return synapses
 
     # All parts run in the slot `thresholds`, in the order in which the wave reaches them. With a
-    # delay of zero a pathway receives and applies spikes in one go, so it fits into one dt.
+    # delay of zero a pathway receives and applies spikes in one go, so it fits into one dt. With
+    # pipelined timing all pathways wait for the end of the wave, and so reach the next step.
 
     def _block(self, group: NeuronGroup, code: str) -> None:
         group.run_regularly(code, when="thresholds", order=next(self._wave))
@@ -311,7 +319,11 @@ class SpikingMLPGroup(BrianObject):
     def _pathway(self, l: int, name: str) -> None:
         if name in rules.pathways(self.net, l)[0] | rules.pathways(self.net, l)[1]:
             pathway = getattr(self.synapses[l - 1], name)
-            pathway.when, pathway.order = "thresholds", next(self._wave)
+            pathway.when = "thresholds"
+            if self.net.timing == "pipelined":
+                self._postponed.append(pathway)
+            else:
+                pathway.order = next(self._wave)
 
     def _deliver(
         self, source: SpikeSource | None, target: NeuronGroup, variable: str, order: int
@@ -352,8 +364,10 @@ class SpikingMLPGroup(BrianObject):
     @property
     def scores(self) -> NDArray[np.float64]:
         """The scores of the present sample, or of the last one, of shape (n_outputs,)."""
-        steps = max(1, int(self.schedule.steps_shown[0]))
-        return np.asarray(self.output_layer.summed_drive[:], np.float64) / steps
+        steps = int(self.schedule.steps_shown[0])
+        if (delay := self._delays.spikes[-1]) > 0:
+            steps = min(steps, int(self.schedule.steps_taken[0]) - delay)
+        return np.asarray(self.output_layer.summed_drive[:], np.float64) / max(1, steps)
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state, to go on from on any back end.

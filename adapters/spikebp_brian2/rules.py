@@ -11,6 +11,9 @@ synapses L..1        rules 4 and 5: errors go backward, weights learn
 layers L-1..1        rule 4: backward potentials fire, in turn with the synapses
 ===================  ===========================================================================
 
+With ``timing="pipelined"`` synapses come after all layers, forward and then backward, so that what
+they carry is for the next step.
+
 The names are those of the page spelled out: potential (phi), spike_count (k), drive (d),
 summed_drive (s), input_count (c), backward_potential (psi), error (e), summed_error (E).
 """
@@ -19,6 +22,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from spikebp_brian2.delays import delays_of
 from spikebp_plugins import SpikingMLP
 
 #: One neuron that says when steps, samples and learning happen.
@@ -42,9 +46,16 @@ samples_seen : 1               # closed samples that have learned
 training_sample : 1            # samples_seen before the present sample closes
 """
 
+#: The same with timing="pipelined", where a sample goes on for some steps after its input.
+PIPELINE_EQUATIONS: Final = """
+steps_taken : integer          # steps of the present sample so far; steps_shown: of its input
+input_over : boolean           # whether the input of the present sample is over
+"""
+
 #: Variables of the schedule that layers read.
 SCHEDULE_LINKS: Final = """
 is_step : boolean (linked)
+is_busy : boolean (linked)     # whether this dt is a step in which the layer fires
 opens_sample : boolean (linked)
 closes_sample : boolean (linked)
 has_target : boolean (linked)
@@ -82,7 +93,7 @@ update_rate : 1 (shared, constant)
 
 #: Of the layers that synapses lead to.
 ERROR_EQUATIONS: Final = """
-drive : 1                      # what has arrived in this step
+drive : 1                      # what has arrived for this step
 summed_drive : 1               # the drive of the present sample
 error : 1                      # signed error spikes in this dt
 errors_sent : 1                # their magnitudes, summed since the start
@@ -100,6 +111,7 @@ GIVEN_SPIKES_EQUATION: Final = "not_counts : 1                 # inputs that wer
 
 BACKWARD_EQUATIONS: Final = """
 backward_potential : 1
+backward_drive : 1             # what has arrived for this step
 """
 
 UNIFORM_EQUATIONS: Final = """
@@ -120,6 +132,27 @@ SYNAPSES_EQUATIONS: Final = "weight : 1\n"
 
 #: With presynaptic="counts".
 RATE_EQUATION: Final = "update_rate : 1 (shared, constant)\n"
+
+
+def schedule_equations(net: SpikingMLP) -> str:
+    """Return the equations of the schedule."""
+    if net.timing == "immediate":
+        return SCHEDULE_EQUATIONS
+    L = net.n_layers
+    names = [f"is_busy_{l}" for l in range(L + 1)]  # whether layer l fires in this dt
+    names += [f"has_target_{l}" for l in range(1, L)]  # whether it has errors of a target
+    names += [f"had_target_{l}" for l in range(2, L + 1)]  # whether it had in the last step
+    return (
+        SCHEDULE_EQUATIONS + PIPELINE_EQUATIONS + "".join(f"{name} : boolean\n" for name in names)
+    )
+
+
+def linked_name(net: SpikingMLP, l: int, name: str) -> str:
+    """Return the variable of the schedule that a linked variable of layer l is."""
+    if net.timing == "immediate":
+        return "is_step" if name == "is_busy" else name
+    is_delayed = name == "is_busy" or (name == "has_target" and 0 < l < net.n_layers)
+    return f"{name}_{l}" if is_delayed else name
 
 
 def layer_equations(net: SpikingMLP, l: int) -> str:
@@ -170,7 +203,7 @@ def synapses_equations(net: SpikingMLP, l: int) -> str:
     return SYNAPSES_EQUATIONS + rate + ("backward_weight : 1 (constant)\n" if backward else "")
 
 
-def schedule_code(label: str | None, by_label: bool) -> str:
+def schedule_code(net: SpikingMLP, label: str | None, by_label: bool) -> str:
     """Return the code of the schedule.
 
     `label` is an expression for the label, or None where it is a variable; `by_label` says whether
@@ -179,19 +212,32 @@ def schedule_code(label: str | None, by_label: bool) -> str:
     A variable is never set to another and one of the two changed in place afterwards: NumPy code
     would change both.
     """
+    shows = answers = "is_step"
+    begin = windows = targets = ""
+    over = "steps_shown >= steps_per_sample or received_ends > 0"
+    if net.timing == "pipelined":
+        shows, answers = "is_busy_0", f"is_busy_{net.n_layers}"
+        begin = """
+        steps_taken = int(not opens_sample)*steps_taken + int(is_step)
+        is_busy_0 = is_step and (opens_sample or not input_over)"""
+        windows, targets = _windows(net, over), _targets_under_way(net)
+        over = f"steps_taken - steps_shown >= {delays_of(net).duration(0)}"
     return f"""
         dts_waited += 1
         is_step = dts_waited >= dts_per_step
         dts_waited = int(not is_step)*dts_waited
         opens_sample = is_step and sample_over
-        steps_shown = int(not opens_sample)*steps_shown + int(is_step)
+        {begin}
+        steps_shown = int(not opens_sample)*steps_shown + int({shows})
+        {windows}
         {"" if label is None else f"label = {label}"}
-        has_target = is_step and learning{" and label >= 0" if by_label else ""}
+        has_target = {answers} and learning{" and label >= 0" if by_label else ""}
+        {targets}
         in_training = in_training and not opens_sample
         opens_training = has_target and not in_training
         in_training = in_training or has_target
-        closes_sample = is_step and (steps_shown >= steps_per_sample or received_ends > 0)
-        received_ends = int(not closes_sample)*received_ends
+        closes_sample = is_step and ({over})
+        received_ends = int(not is_step)*received_ends
         sample_over = closes_sample or (sample_over and not is_step)
         samples_shown += int(closes_sample)
         samples_seen += int(closes_sample and in_training)
@@ -199,18 +245,43 @@ def schedule_code(label: str | None, by_label: bool) -> str:
         """
 
 
+def _windows(net: SpikingMLP, over: str) -> str:
+    """Return what says when layers fire: each for as many steps as the input was shown."""
+    lines = [f"input_over = (is_busy_0 and ({over})) or (input_over and not is_busy_0)"]
+    for l, delay in enumerate(delays_of(net).spikes[1:], 1):
+        since = f"steps_taken - {delay}"
+        lines.append(f"is_busy_{l} = is_step and {since} > 0 and {since} <= steps_shown")
+    return _lines(lines)
+
+
+def _targets_under_way(net: SpikingMLP) -> str:
+    """Return what tells each hidden layer whether the layer above had a target in the last step.
+
+    Not a window of steps like the others, because a target may be missing in any step.
+    """
+    L = net.n_layers
+    has = {l: f"has_target_{l}" for l in range(1, L)} | {L: "has_target"}
+    now = [f"{has[l]} = is_step and not opens_sample and had_target_{l + 1}" for l in range(1, L)]
+    had = [f"had_target_{l} = {has[l]} or (had_target_{l} and not is_step)" for l in has if l > 1]
+    return _lines([*now, *had])
+
+
+def _lines(lines: list[str]) -> str:
+    return "\n        ".join(lines)
+
+
 def input_code(net: SpikingMLP) -> str:
     """Return the code of layer 0: rule 1."""
     if net.input_coding == "spikes":
         fire = """
-        spike_count = int(is_step)*(input_value + received_input)
+        spike_count = int(is_busy)*(input_value + received_input)
         not_counts += int(spike_count != rounded(spike_count, 1) or binary*abs(spike_count) > 1)"""
     else:
         fire = f"""
         potential = int(not opens_sample)*potential \
-            + int(is_step)*{_on_grid(net, "input_scale*(input_value + received_input)")}
+            + int(is_busy)*{_on_grid(net, "input_scale*(input_value + received_input)")}
         overflows += outside(potential, value_limit)
-        spike_count = int(is_step)*signed_spikes(potential, binary)
+        spike_count = int(is_busy)*signed_spikes(potential, binary)
         potential -= spike_count"""
     return f"""
         {fire}
@@ -224,11 +295,12 @@ def input_code(net: SpikingMLP) -> str:
 def forward_code(net: SpikingMLP, l: int) -> str:
     """Return the code of layer l >= 1 once the spikes have arrived: rule 2."""
     return f"""
-        summed_drive = int(not opens_sample)*summed_drive + drive
-        potential = int(not opens_sample)*potential + drive
+        arrived = int(is_busy)*drive
+        summed_drive = int(not opens_sample)*summed_drive + arrived
+        potential = int(not opens_sample)*potential + arrived
         overflows += outside(summed_drive, value_limit) + outside(potential, value_limit)
-        drive = 0
-        spike_count = int(is_step)*rectified_spikes(potential, binary)
+        drive = int(not is_step)*drive
+        spike_count = int(is_busy)*rectified_spikes(potential, binary)
         potential -= spike_count
         {"" if l == net.n_layers else _COUNT + _teach(net, "larger(summed_drive, 0)")}
         {_SENT}
@@ -263,7 +335,9 @@ def restart_code(net: SpikingMLP) -> str:
 def backward_code(net: SpikingMLP) -> str:
     """Return the code of hidden layers once the errors have arrived: rule 4."""
     return f"""
+        backward_potential += int(has_target)*backward_drive
         overflows += outside(backward_potential, value_limit)
+        backward_drive = int(not is_step)*backward_drive
         spent = int(has_target)*signed_spikes(backward_potential, binary)
         backward_potential -= spent
         error = int(summed_drive >= 0)*spent
@@ -275,7 +349,7 @@ def pathways(net: SpikingMLP, l: int) -> tuple[dict[str, str], dict[str, str]]:
     """Return the code of the synapses into layer l, on events below and on events above them."""
     below = {"forward": "drive_post += weight*spike_count_pre"}
     weight = "weight" if net.feedback == "transpose" else "backward_weight"
-    backward = f"backward_potential_pre += {weight}*error_post" if l > 1 else ""
+    backward = f"backward_drive_pre += {weight}*error_post" if l > 1 else ""
     if net.update == "fractional":
         return below, {"backward": f"{backward}\n{_update(net, 'error_post')}"}
     above = {"backward": backward} if backward else {}

@@ -10,6 +10,7 @@ from brian2 import Clock, Network, NetworkOperation, ms
 from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
+from spikebp_brian2.delays import belonging, delays_of
 from spikebp_brian2.group import SpikingMLPGroup
 from spikebp_brian2.program import Program, Shown, real_targets, structure_of
 from spikebp_brian2.variables import Place, Read, constants, learned, read_operations, read_state
@@ -78,7 +79,7 @@ class RuntimeProgram(Program):
         # What leaves the range may overflow a double on the way; the proof finds it.
         with self._borrowed(), np.errstate(over="ignore", invalid="ignore"):
             try:
-                network.run(len(batch) * batch.n_steps * ms, namespace={})
+                network.run(self._presentation.duration * ms, namespace={})
             except OverflowError:
                 self._network = network
                 raise
@@ -91,7 +92,7 @@ class RuntimeProgram(Program):
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to show in one run."""
-        return max(1, STEPS_PER_RUN[self._target] // n_steps)
+        return max(1, STEPS_PER_RUN[self._target] // delays_of(self._net).duration(n_steps))
 
     def _array(self, place: Place) -> NDArray[Any]:
         part, name = place
@@ -116,6 +117,7 @@ class Presentation:
     """
 
     def __init__(self, net: SpikingMLP, array: Read) -> None:
+        self._delays = delays_of(net)
         layers = [f"layer_{l}" for l in range(net.n_layers + 1)]
         self._input = array((layers[0], "input_value"))
         self._target = array((layers[-1], "target_value"))
@@ -128,7 +130,9 @@ class Presentation:
         self._batch = batch
         self._targets = real_targets(batch)
         self._step = 0
-        steps = (len(batch), batch.n_steps)
+        self._steps_per_sample = self._delays.duration(batch.n_steps)
+        self.duration = len(batch) * self._steps_per_sample
+        steps = (len(batch), self._steps_per_sample)
         self._drives = np.empty((*steps, len(self._drive)) if record else (0, 0, 0))
         self._last_drives = np.empty((len(batch), len(self._drive)))
         recorded = [*self._spikes, *self._errors] if record else []
@@ -136,22 +140,22 @@ class Presentation:
 
     def deal_out(self) -> None:
         """Put input and target of the coming step in place."""
-        sample, step = divmod(self._step, self._batch.n_steps)
-        x = self._batch.x[sample]
-        if step == 0 or x.ndim == 2:
+        sample, step = divmod(self._step, self._steps_per_sample)
+        x, answered = self._batch.x[sample], step - self._delays.spikes[-1]
+        if step == 0 or (x.ndim == 2 and step < self._batch.n_steps):
             self._input[:] = x if x.ndim == 1 else x[step]
-        if self._batch.y is not None:
+        if self._batch.y is not None and 0 <= answered < self._batch.n_steps:
             y = self._targets[sample]
-            self._target[:] = y[step % len(y)]
+            self._target[:] = y[answered % len(y)]
 
     def take_note(self) -> None:
         """Take down what the step has led to."""
-        sample, step = divmod(self._step, self._batch.n_steps)
+        sample, step = divmod(self._step, self._steps_per_sample)
         for array, record in self._records:
             record[sample, step] = array
         if len(self._drives):
             self._drives[sample, step] = self._drive
-        if step == self._batch.n_steps - 1:
+        if step == self._steps_per_sample - 1:
             self._last_drives[sample] = self._drive
         self._step += 1
 
@@ -162,8 +166,12 @@ class Presentation:
         if not self._records:
             return Outcome(scores, None)
         records: list[NDArray[Any]] = [record for _, record in self._records]
-        spikes, errors = records[: len(self._spikes)], records[len(self._spikes) :]
-        step_scores = self._drives / np.arange(1, n_steps + 1)[:, np.newaxis]
+        of_spikes, of_errors = self._delays
+        delays = (*of_spikes, *of_errors[1:])
+        belong = [belonging(*each, n_steps) for each in zip(records, delays, strict=True)]
+        spikes, errors = belong[: len(self._spikes)], belong[len(self._spikes) :]
+        drives = belonging(self._drives, of_spikes[-1], n_steps)
+        step_scores = drives / np.arange(1, n_steps + 1)[:, np.newaxis]
         learned = self._batch.y is not None
         return Outcome(scores, Recording(spikes, [None, *errors] if learned else None, step_scores))
 

@@ -1,9 +1,10 @@
 // Samples for a compiled program, read from a file when it starts.
 //
-// A file holds five 64-bit integers (bytes per value, samples, rows per sample, units, steps per
-// sample), then for values of one byte a table of 256 doubles, then the values: doubles, or bytes
-// that stand for an entry of the table. A sample with one row shows it at every step, and after
-// the last sample comes the first. How many samples have been shown is printed now and then.
+// A file holds seven 64-bit integers (bytes per value, samples, rows per sample, units, steps for
+// which a sample is shown, steps before that, all steps that it takes), then for values of one
+// byte a table of 256 doubles, then the values: doubles, or bytes that stand for an entry of the
+// table. A sample with one row shows it at every step, while none is shown the last row stays,
+// and after the last sample comes the first. How many have been shown is printed now and then.
 #ifndef SPIKEBP_SAMPLES_H
 #define SPIKEBP_SAMPLES_H
 
@@ -27,9 +28,10 @@ class SpikebpSamples {
             std::cerr << "cannot read the samples named by " << variable << std::endl;
             std::exit(2);
         }
+        row.resize(header[3]);
     }
 
-    int64_t n_steps() const { return header[1] * header[4]; }
+    int64_t n_steps() const { return header[1] * header[6]; }
 
     double value(int64_t timestep, int unit) {
         if (timestep != present)
@@ -40,22 +42,21 @@ class SpikebpSamples {
   private:
     static const int64_t SAMPLES_PER_REPORT = 500;
     const bool reports;
-    int64_t header[5];
+    int64_t header[7];
     double table[256];
     std::vector<char> data;
     int64_t present = -1;    // the time step of the row that is shown
     std::vector<double> row;
 
     void present_row(int64_t timestep) {
-        int64_t rows = header[2], units = header[3], n_steps = header[4];
-        int64_t sample = timestep / n_steps % header[1], step = timestep % n_steps;
+        int64_t rows = header[2], units = header[3], n_steps = header[4], duration = header[6];
+        int64_t sample = timestep / duration % header[1], step = timestep % duration - header[5];
         present = timestep;
         if (reports && step == 0 && sample % SAMPLES_PER_REPORT == 0)
             std::cout << sample << std::endl;
-        if (rows == 1 && step > 0)
+        if (step < 0 || step >= n_steps || (rows == 1 && step > 0))
             return;
         size_t first = (sample * rows + (rows == 1 ? 0 : step)) * units;
-        row.resize(units);
         for (int64_t unit = 0; unit < units; unit++)
             row[unit] = header[0] == 1
                 ? table[static_cast<unsigned char>(data[first + unit])]

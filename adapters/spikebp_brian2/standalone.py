@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_brian2.build import GROUP, MANIFEST, RECORDING_VARIABLE, STEP, built_program
+from spikebp_brian2.delays import belonging, delays_of
 from spikebp_brian2.program import Program, Shown, real_targets
 from spikebp_brian2.proof import prove_range
 from spikebp_brian2.variables import (
@@ -91,9 +92,14 @@ class StandaloneProgram(Program):
                 value = path
             values.append(f"{GROUP}_{part}.{name}={value}")
         environment = dict(os.environ)
-        for variable, array in (("INPUTS", inputs(batch)), ("TARGETS", real_targets(batch))):
+        delays = delays_of(batch.net)
+        duration = delays.duration(batch.n_steps)
+        for variable, array, delay in (
+            ("INPUTS", inputs(batch), 0),
+            ("TARGETS", real_targets(batch), delays.spikes[-1]),
+        ):
             path = folder / variable
-            write_samples(path, array, batch.n_steps)
+            write_samples(path, array, batch.n_steps, delay, duration)
             environment[f"SPIKEBP_{variable}"] = str(path)
         environment.pop(RECORDING_VARIABLE, None)
         if record:
@@ -129,7 +135,8 @@ class StandaloneProgram(Program):
         return np.fromfile(folder / entry["file"], np.dtype(entry["dtype"]))
 
     def _outcome(self, folder: Path, batch: Batch, record: bool) -> Outcome:
-        net, n_steps = batch.net, batch.n_steps
+        net, n_steps, delays = batch.net, batch.n_steps, delays_of(batch.net)
+        duration = delays.duration(n_steps)
 
         def drives(monitor: str) -> NDArray[np.float64]:
             values = self._results(folder, "monitors", f"{monitor}.summed_drive")
@@ -139,22 +146,23 @@ class StandaloneProgram(Program):
         if not record:
             return Outcome(scores, None)
 
-        def counts(kind: str, variable: str, l: int) -> NDArray[np.int64]:
-            found = np.zeros((len(batch) * n_steps, net.layer_sizes[l]), np.int64)
+        def counts(kind: str, variable: str, l: int, delay: int) -> NDArray[np.int64]:
+            found = np.zeros((len(batch) * duration, net.layer_sizes[l]), np.int64)
             monitor = f"{kind}_{l}"
             t, i, value = (
                 self._results(folder, "monitors", f"{monitor}.{name}")
                 for name in ("t", "i", variable)
             )
             found[np.rint(t / STEP).astype(np.int64), i] = value
-            return found.reshape(len(batch), n_steps, -1)
+            return belonging(found.reshape(len(batch), duration, -1), delay, n_steps)
 
-        layers = range(net.n_layers + 1)
-        errors = [None, *(counts("errors", "error", l) for l in layers[1:])]
+        spikes = [counts("spikes", "spike_count", *each) for each in enumerate(delays.spikes)]
+        errors = [counts("errors", "error", *each) for each in enumerate(delays.errors[1:], 1)]
+        shown = belonging(drives("drive"), delays.spikes[-1], n_steps)
         recording = Recording(
-            spikes=[counts("spikes", "spike_count", l) for l in layers],
-            errors=None if batch.y is None else errors,
-            step_scores=drives("drive") / np.arange(1, n_steps + 1)[:, np.newaxis],
+            spikes=spikes,
+            errors=None if batch.y is None else [None, *errors],
+            step_scores=shown / np.arange(1, n_steps + 1)[:, np.newaxis],
         )
         return Outcome(scores, recording)
 
@@ -165,7 +173,9 @@ def inputs(batch: Batch) -> NDArray[Any]:
     return x if x.dtype.itemsize == 1 else np.asarray(x, np.float64)
 
 
-def write_samples(path: Path, samples: NDArray[Any], n_steps: int) -> None:
+def write_samples(
+    path: Path, samples: NDArray[Any], n_steps: int, delay: int, duration: int
+) -> None:
     """Write samples as ``samples.h`` reads them.
 
     Parameters
@@ -176,9 +186,14 @@ def write_samples(path: Path, samples: NDArray[Any], n_steps: int) -> None:
         Doubles, or integers of 8 bits.
     n_steps : int
         Steps for which each is shown.
+    delay : int
+        Steps before each is shown.
+    duration : int
+        Steps that each takes, those in which it is not shown too.
     """
     with path.open("wb") as file:
-        np.array([samples.dtype.itemsize, *samples.shape, n_steps], np.int64).tofile(file)
+        header = [samples.dtype.itemsize, *samples.shape, n_steps, delay, duration]
+        np.array(header, np.int64).tofile(file)
         if samples.dtype.itemsize == 1:
             EVERY_BYTE.view(samples.dtype).astype(np.float64).tofile(file)
         np.ascontiguousarray(samples).tofile(file)

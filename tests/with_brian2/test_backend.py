@@ -83,7 +83,7 @@ def test_golden_runs_are_repeated(name):
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-@given(experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6, timing="immediate"))
+@given(experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
 def test_numpy_equals_reference_on_random_experiments(experiment):
     assert_equals_reference(experiment, "brian2:numpy")
 

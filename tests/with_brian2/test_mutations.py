@@ -27,8 +27,8 @@ EDITS = {
     "the gate of the output is shut at 0": ("target_code", "summed_drive >= 0", "summed_drive > 0"),
     "potentials are not reset": (
         "forward_code",
-        "potential = int(not opens_sample)*potential + drive",
-        "potential = potential + drive",
+        "potential = int(not opens_sample)*potential + arrived",
+        "potential = potential + arrived",
     ),
 }
 

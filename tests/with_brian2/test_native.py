@@ -542,5 +542,5 @@ def test_a_network_without_input_or_target_runs_and_learns_nothing(experiment):
 
 def test_event_timing_is_refused():
     net = NET.replace(timing="event", arithmetic="float32")
-    with pytest.raises(UnsupportedError, match="it knows timing='immediate', not timing='event'"):
+    with pytest.raises(UnsupportedError, match="'immediate', 'pipelined', not timing='event'"):
         SpikingMLPGroup(net)
