@@ -44,7 +44,7 @@ LOIHI2_CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 #: With it, fraction bits of the states, and the exponent of weights, where they are not given.
 LOIHI2_FRACTION_BITS: Final = 12
-LOIHI2_WEIGHT_EXPONENT: Final = -7
+LOIHI2_WEIGHT_EXPONENT: Final = -9
 LARGEST_LOIHI2_FRACTION_BITS: Final = 16
 #: The rate is held in units of the last bit of a weight, with so many fraction bits.
 LOIHI2_RATE_BITS: Final = 16
@@ -124,7 +124,7 @@ class SpikingMLP:
         ``arithmetic="loihi2"`` that of the states, 1 to 16, by default 12.
     weight_exponent : int or None, default=None
         With ``arithmetic="loihi2"``: g, from -f to -1. A weight is an integer from -128 to 127
-        times :math:`2^g`. None takes -7, for weights from -1 to 1.
+        times :math:`2^g`. None takes -9, for weights from -1/4 to 1/4.
     backward_init : {"carry", "zero", "uniform"}, default="carry"
         Backward potentials at the start of a training sample: kept from the one before, zero, or
         drawn anew.

@@ -16,6 +16,7 @@ from spikebp_plugins.arithmetic import Reals, check_counts
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.reference import (
     Layers,
+    MakeStep,
     SampleRecord,
     SampleState,
     Step,
@@ -146,11 +147,17 @@ def nothing(net: SpikingMLP) -> tuple[Layers, Layers]:
 
 
 def run_sample(
-    net: SpikingMLP, learning: LearningState, x: NDArray[Any], y: Reals | None, n_steps: int
+    net: SpikingMLP,
+    learning: LearningState,
+    x: NDArray[Any],
+    y: Reals | None,
+    n_steps: int,
+    make_step: MakeStep = step,
 ) -> tuple[LearningState, SampleRecord]:
     """Show one sample, and learn from it if there is a target; as in ``reference.run_sample``.
 
-    The record has a layer's spikes and errors under the step of input that they belong to.
+    The record has a layer's spikes and errors under the step of input that they belong to. An
+    engine that does something else in a step can put its own in the place of `step`.
     """
     training, L = y is not None, net.n_layers
     sample = open_sample(net)
@@ -164,7 +171,7 @@ def run_sample(
     for t in range(1, n_steps_of_sample(net, n_steps) + 1):
         before, of_output = learning, max(t - L, 1)
         y_t = None if y is None else y[(of_output - 1) % len(y)]
-        learning, sample, now = step(
+        learning, sample, now = make_step(
             net, learning, sample, flight, t, n_steps, x[(t - 1) % len(x)], y_t
         )
         flight = Flight(now, before)

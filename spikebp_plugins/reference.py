@@ -60,6 +60,10 @@ class Step(NamedTuple):
     e: Layers | None
 
 
+#: A function like `step`.
+MakeStep = Callable[..., tuple[LearningState, SampleState, Step]]
+
+
 class SampleRecord(NamedTuple):
     """What one sample showed.
 
@@ -266,7 +270,12 @@ def _descend(
 
 
 def run_sample(
-    net: SpikingMLP, learning: LearningState, x: NDArray[Any], y: Reals | None, n_steps: int
+    net: SpikingMLP,
+    learning: LearningState,
+    x: NDArray[Any],
+    y: Reals | None,
+    n_steps: int,
+    make_step: MakeStep = step,
 ) -> tuple[LearningState, SampleRecord]:
     """Show one sample, and learn from it if there is a target.
 
@@ -282,6 +291,8 @@ def run_sample(
         Target on the grid; None predicts, which leaves `learning` as it is.
     n_steps : int
         The steps to show.
+    make_step : callable, default=step
+        What makes a step: `step`, or something that does so and more.
     """
     training = y is not None
     sample = open_sample(net)
@@ -291,7 +302,7 @@ def run_sample(
     work = WorkCounter(net)
     for t in range(n_steps):
         y_t = None if y is None else y[t % len(y)]
-        learning, sample, sent = step(net, learning, sample, x[t % len(x)], y_t)
+        learning, sample, sent = make_step(net, learning, sample, x[t % len(x)], y_t)
         steps.append(sent)
         step_scores[t] = sample.s[-1].astype(np.float64) / (t + 1)
         work.add(sample, sent)

@@ -21,6 +21,10 @@ from spikebp_plugins.state import LearningState
 DEFAULT_TIMING: Final = "immediate"
 
 
+#: Kinds of arithmetic that every back end has, if not with every option.
+PLAIN_ARITHMETICS: Final = ("fixed", "float64", "float32")
+
+
 class UnsupportedError(NotImplementedError):
     """A back end cannot run a definition; the message says why."""
 
@@ -157,6 +161,9 @@ class Backend(ABC):
     #: The timings of the definitions that it runs. A back end has to know of any other to offer it.
     timings: ClassVar[tuple[str, ...]] = (DEFAULT_TIMING,)
 
+    #: The kinds of arithmetic of the definitions that it runs, likewise.
+    arithmetics: ClassVar[tuple[str, ...]] = PLAIN_ARITHMETICS
+
     #: The option that a bare word after the colon of "name:word" stands for.
     main_option: ClassVar[str | None] = None
 
@@ -169,7 +176,8 @@ class Backend(ABC):
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
         """Return why this back end cannot run a definition, or None if it can.
 
-        Definitions of another timing than those in `timings` do not come here.
+        Definitions of another timing than those in `timings`, or of another arithmetic than those
+        in `arithmetics`, do not come here.
         """
         return None
 
@@ -277,18 +285,25 @@ def _report_nothing(shown: int) -> None:
     pass
 
 
-def refused_timing(net: SpikingMLP, timings: tuple[str, ...] = (DEFAULT_TIMING,)) -> str | None:
-    """Return why a definition cannot run where only some timings are known, or None if it can."""
-    if net.timing in timings:
-        return None
-    return f"it knows timing={one_of(timings)}, not timing={net.timing!r}"
+def refused_timing(
+    net: SpikingMLP,
+    timings: tuple[str, ...] = (DEFAULT_TIMING,),
+    arithmetics: tuple[str, ...] = PLAIN_ARITHMETICS,
+) -> str | None:
+    """Return why a definition cannot run where only some kinds are known, or None if it can."""
+    for name, known in (("timing", timings), ("arithmetic", arithmetics)):
+        asked = getattr(net, name)
+        if asked not in known:
+            return f"it knows {name}={one_of(known)}, not {name}={asked!r}"
+    return None
 
 
 def refused_definition(
     cls: type[Backend], net: SpikingMLP, options: Mapping[str, Any]
 ) -> str | None:
     """Return why a back end cannot run a definition, or None if it can."""
-    return refused_timing(net, cls.timings) or cls.unsupported(net, **options)
+    refusal = refused_timing(net, cls.timings, cls.arithmetics)
+    return refusal or cls.unsupported(net, **options)
 
 
 def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
 from spikebp_plugins.backends import event, grouped, kernels, pipelined
 from spikebp_plugins.backends.base import (
+    PLAIN_ARITHMETICS,
     Backend,
     EarlyPrediction,
     IntegerOption,
@@ -38,6 +39,13 @@ BLOCK_WORK: Final = 1_000_000_000
 
 #: Samples that are worth a thread.
 SAMPLES_PER_THREAD: Final = 32
+
+
+#: Why the numbers of a chip have no single steps here.
+SATURATING_STEPS: Final = (
+    "with arithmetic='loihi2' single steps run on backend='reference': kernels hold no potential "
+    "that has saturated"
+)
 
 
 class Way(NamedTuple):
@@ -95,6 +103,7 @@ class CompiledBackend(Backend):
     """
 
     timings: ClassVar = ("immediate", "pipelined", "event")
+    arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
 
     def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
@@ -183,6 +192,8 @@ class CompiledBackend(Backend):
             raise UnsupportedError("streams run with timing='immediate', not timing='event'")
         if self.net.timing == "pipelined":
             raise UnsupportedError(WHOLE_SAMPLES)
+        if self.net.arithmetic == "loihi2":
+            raise UnsupportedError(SATURATING_STEPS)
         return CompiledSteps(self, self._wide)
 
     def now_in(self, layout: Layout) -> Now:
@@ -211,6 +222,8 @@ class CompiledBackend(Backend):
         """Show each sample until the output is sure, and learn nothing."""
         if self.net.timing != "immediate":
             raise UnsupportedError("samples stop early with timing='immediate' alone")
+        if self.net.arithmetic == "loihi2":
+            raise UnsupportedError(SATURATING_STEPS)
         shown, start = empty_prediction(batch), 0
         while start < len(batch):
             done = self._until(batch[start:], margin, [values[start:] for values in shown])

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from spikebp_plugins import pipelined
 from spikebp_plugins.arithmetic import Reals, arithmetic_of
-from spikebp_plugins.backends.base import Outcome, Recording, StatefulBackend, UnsupportedError
+from spikebp_plugins.backends.base import (
+    PLAIN_ARITHMETICS,
+    Outcome,
+    Recording,
+    StatefulBackend,
+    UnsupportedError,
+)
 from spikebp_plugins.backends.steps import Array, Steps
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
@@ -43,6 +49,7 @@ class ReferenceBackend(StatefulBackend):
     """The executable specification: slow, and right by inspection."""
 
     timings: ClassVar = ("immediate", "pipelined")
+    arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""

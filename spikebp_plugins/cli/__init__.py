@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from spikebp_plugins.cli import backends, compare, demo, predict, reproduce, train
+from spikebp_plugins.cli import backends, compare, demo, hardware, predict, reproduce, train
 from spikebp_plugins.cli.options import ARGUMENTS
 from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line
 
@@ -51,6 +51,7 @@ app.command()(compare.compare)
 app.command()(backends.backends)
 app.command()(demo.demo)
 app.command()(reproduce.reproduce)
+app.command("hardware-report")(hardware.hardware_report)
 
 
 def _print_version(wanted: bool) -> None:

@@ -72,11 +72,19 @@ Spikes = Annotated[
 ]
 Arithmetic = Annotated[
     str | None,
-    field_option("arithmetic", "Fixed point, equal on all back ends, or floating point."),
+    field_option(
+        "arithmetic", "Fixed point, equal on all back ends; floating point; or a chip's numbers."
+    ),
 ]
 FractionBits = Annotated[
     int | None,
     field_option("fraction_bits", "Bits after the point, 1 to 40.", shown="from the rate"),
+]
+WeightExponent = Annotated[
+    int | None,
+    field_option(
+        "weight_exponent", "With --arithmetic loihi2: of the last bit of weights.", shown="-9"
+    ),
 ]
 BackwardInit = Annotated[
     str | None, field_option("backward_init", "Backward potentials at the start of a sample.")
@@ -134,4 +142,16 @@ def check_takes_images(net: SpikingMLP) -> None:
         raise ValueError(
             f"input_coding={net.input_coding!r} needs spikes as input, but the pixels of image "
             "data sets are values"
+        )
+
+
+def check_fits(net: SpikingMLP, data: Dataset) -> None:
+    """Raise ValueError if a trained network is not one for the images of a data set."""
+    check_takes_images(net)
+    n_inputs = data.x_test.shape[1]
+    if (net.n_inputs, net.n_outputs) != (n_inputs, data.n_classes):
+        raise wrong_argument(
+            "dataset",
+            f"one with {net.n_inputs} inputs and {net.n_outputs} classes, as the checkpoint has",
+            f"{data.name!r} with {n_inputs} and {data.n_classes}",
         )

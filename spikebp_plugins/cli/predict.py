@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from spikebp_plugins.archive import write_archive
-from spikebp_plugins.checkpoint import Checkpoint, load
+from spikebp_plugins.checkpoint import load
 from spikebp_plugins.cli.options import (
     BackendName,
     DatasetName,
     Folder,
     Json,
-    check_takes_images,
+    check_fits,
     load_images,
 )
 from spikebp_plugins.cli.output import (
@@ -27,7 +27,7 @@ from spikebp_plugins.cli.output import (
     print_table,
     ratio,
 )
-from spikebp_plugins.datasets import Dataset, error_percent
+from spikebp_plugins.datasets import error_percent
 from spikebp_plugins.errors import one_of, wrong_argument
 
 SPLITS = ("test", "train")
@@ -61,7 +61,7 @@ def predict(
     check_folder(output)
     trained = load(checkpoint)
     data = load_images(dataset, folder, trained.net)
-    _check_fits(trained, data)
+    check_fits(trained.net, data)
     x, y = (data.x_test, data.y_test) if split == "test" else (data.x_train, data.y_train)
     with trained.simulate(backend) as sim:
         sim.predict(x[:1], n_steps=n_steps)  # compiles, before the clock starts
@@ -88,15 +88,3 @@ def predict(
         ("synaptic / dense", ratio(operations, dense)),
     ]
     print_table(f"{dataset} ({split}) on {backend}", ("", ""), rows)
-
-
-def _check_fits(checkpoint: Checkpoint, data: Dataset) -> None:
-    net = checkpoint.net
-    check_takes_images(net)
-    n_inputs = data.x_test.shape[1]
-    if (net.n_inputs, net.n_outputs) != (n_inputs, data.n_classes):
-        raise wrong_argument(
-            "dataset",
-            f"one with {net.n_inputs} inputs and {net.n_outputs} classes, as the checkpoint has",
-            f"{data.name!r} with {n_inputs} and {data.n_classes}",
-        )

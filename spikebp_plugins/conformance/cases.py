@@ -39,6 +39,11 @@ def changing_values(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any
     return random.uniform(-2.0, 3.0, (n, net.n_steps, net.n_inputs))
 
 
+def large_values(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
+    """Values of many spikes a step."""
+    return random.uniform(-60.0, 90.0, (n, net.n_inputs))
+
+
 def pixels(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
     """8-bit pixels."""
     return random.randint(0, 256, (n, net.n_inputs)).astype(np.uint8)
@@ -132,6 +137,11 @@ def _float_case(arithmetic: str, **changes: Any) -> Case:
     return Case(name, net, inputs=sixteenths, weight_bits=6)
 
 
+def _chip(*layer_sizes: int, **changes: Any) -> SpikingMLP:
+    fields = {"arithmetic": "loihi2", "weight_exponent": -6} | changes
+    return _net(*layer_sizes, **fields)
+
+
 CASES: Final[tuple[Case, ...]] = (
     *(
         Case(f"{words} of weights", _net(*(9, 8, 7, 6, 5, 4)[:depth], 3, seed=depth))
@@ -209,6 +219,22 @@ CASES: Final[tuple[Case, ...]] = (
     Case(
         "pipelined timing, backward potentials drawn",
         _net(9, 8, 6, 3, timing="pipelined", backward_init="uniform", seed=5),
+    ),
+    Case("numbers of a chip", _chip(9, 8, 6, 3)),
+    Case(
+        "numbers of a chip, pipelined timing, random feedback",
+        _chip(9, 8, 7, 6, 3, timing="pipelined", feedback="random"),
+    ),
+    Case(
+        "numbers of a chip, binary spikes, backward potentials drawn",
+        _chip(9, 8, 6, 3, spikes="binary", backward_init="uniform", seed=5),
+        targets=real_targets,
+    ),
+    Case(
+        "numbers of a chip, saturating",
+        _chip(9, 8, 6, 3, timing="pipelined", fraction_bits=16, weight_exponent=-2),
+        inputs=large_values,
+        weight_scale=12.0,
     ),
     Case("1 fraction bit", _net(9, 8, 3, n_steps=1, learning_rate=0.5, fraction_bits=1)),
     Case("40 fraction bits", _net(9, 8, 6, 3, learning_rate=0.5, fraction_bits=40)),

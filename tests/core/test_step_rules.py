@@ -89,7 +89,7 @@ def test_reference_follows_the_rules_of_a_chip(experiment):
     assert_follows_rules(*experiment, backend="reference")
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.net.arithmetic == "fixed"], ids=str)
+@pytest.mark.parametrize("case", [c for c in CASES if c.net.fraction_bits is not None], ids=str)
 def test_conformance_cases_follow_the_rules(case):
     data = case.data()
     assert_follows_rules(case.net, case.weights(), data.x, data.y, data.x_test, "reference")
