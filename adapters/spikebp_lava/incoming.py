@@ -74,14 +74,16 @@ class Incoming:
         """Look at what has arrived only where a layer is busy with it."""
         net, switches, pipeline = self._shared.net, self._shared.switches, self._pipeline
         if pipeline.is_over:
-            # A sample learns or does not.
+            # Whether a sample learns does not change while it is under way.
             self._learning = bool(switches.learning[0])
         pipeline.begin()
         x = self._input(x) if pipeline.takes_input else np.zeros_like(x)
         if ends is None:
             n_inputs = int(switches.steps_per_sample[0])
         elif ends and not pipeline.takes_input:
-            allowed = "0 while a sample that has ended is under way with timing='pipelined'"
+            allowed = (
+                "0 from the end of a sample's input to the next sample with timing='pipelined'"
+            )
             raise wrong_argument("reset_in", allowed, "another number")
         else:
             n_inputs = pipeline.steps_shown + n_steps if ends else ENDLESS

@@ -13,7 +13,7 @@ TIMINGS: Final = ("immediate", "pipelined")
 
 
 def why_unsupported(
-    net: SpikingMLP, tag: str, *, hierarchical: bool, whole_samples: bool
+    net: SpikingMLP, tag: str, *, hierarchical: bool, whole_samples: bool, resets: bool = False
 ) -> str | None:
     """Return why models of a tag cannot run a definition, or None if they can."""
     if (reason := refused_timing(net, TIMINGS)) is not None:
@@ -32,4 +32,9 @@ def why_unsupported(
         )
     if hierarchical and whole_samples:
         return "layers exchange spikes at every step, which granularity='sample' does not show"
+    if net.timing == "pipelined" and whole_samples and resets:
+        return (
+            "with timing='pipelined' and granularity='sample' a message has the way through the "
+            "network in it, so a sample is one message, and reset_in is to be left unconnected"
+        )
     return None

@@ -108,13 +108,18 @@ def test_one_graph_serves_all_calls(name):
     assert not children()
 
 
+@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
 @pytest.mark.parametrize("name", BACKENDS)
-def test_samples_may_be_longer_than_a_run(name, monkeypatch):
+def test_samples_may_be_longer_than_a_run(name, timing, monkeypatch):
     monkeypatch.setattr(backend, "STEPS_PER_RUN", 5)
-    samples = Samples()
-    changing = np.random.RandomState(1).uniform(-1, 2, (3, NET.n_steps, 9))
-    for x in (samples.x, changing):
-        assert_equals_reference(Experiment(NET, samples.weights, x, samples.y[: len(x)], x), name)
+    net = NET.replace(timing=timing)
+    weights, random = Samples().weights, np.random.RandomState(1)
+    x, y = random.uniform(-1, 2, (3, NET.n_steps, 9)), random.uniform(-1, 2, (3, NET.n_steps, 3))
+    for experiment in (
+        Experiment(net, weights, x[:, 0], y[:, 0], x[:, 0]),
+        Experiment(net, weights, x, y, x),
+    ):
+        assert_equals_reference(experiment, name)
 
 
 def test_what_cannot_be_proved_is_computed_by_the_core(monkeypatch):

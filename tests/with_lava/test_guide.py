@@ -16,6 +16,7 @@ PRINTED = {
     "The two implementations": ["True"],
     "Input, labels, targets": ["20"],
     "Where a sample ends, and scores": ["3"],
+    "Pipelined timing": ["0.885", "True"],
     "With other processes": ["[24. 46.]"],
     "Runs that cannot hang": ["index 150 is out of bounds for axis 0 with size 150", "10"],
 }

@@ -12,10 +12,18 @@ import pytest
 pytest.importorskip("lava", reason="Lava is not installed")
 
 from spikebp_lava.processes.layers import LayerModel
+from spikebp_plugins import pipelined
 from spikebp_plugins.backends import stepwise
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.conformance.suite import unsupported_reason
-from tests.mutations import assert_found, expected_differences, mutated, spread
+from tests.mutations import (
+    IN_REFERENCE,
+    PLACES,
+    assert_found,
+    expected_differences,
+    mutated,
+    spread,
+)
 
 pytestmark = pytest.mark.xdist_group("lava")
 
@@ -107,3 +115,42 @@ def test_weights_that_change_before_errors_have_read_them_are_found(monkeypatch)
     edit = (phases.replace("\n    ", "\n")[4:], swapped)
     monkeypatch.setattr(LayerModel, "run_spk", mutated(LayerModel.run_spk, edit))
     assert_found(BACKEND, fault, spread(expected_differences(fault, SUPPORTED), 4))
+
+
+def learning_before_spikes_arrive(monkeypatch):
+    """Put into the reference: spikes of a step are counted, and go through weights, too late."""
+    step = mutated(
+        pipelined.step,
+        ("(None, *flight.learning.weights)", "(None, *learning.weights)"),
+        ("    phi, s, c = list(", "    counted = sample.c\n    phi, s, c = list("),
+        (
+            "learning, sample = learn(net, learning, sample._replace(phi_y=phi_y), e)",
+            "\n    ".join(
+                [
+                    "sample = sample._replace(phi_y=phi_y)",
+                    "learning, taught = learn(net, learning, sample._replace(c=counted), e)",
+                    "sample = sample._replace(E=taught.E)",
+                ]
+            ),
+        ),
+    )
+    monkeypatch.setattr(pipelined, "run_sample", mutated(pipelined.run_sample, step=step))
+
+
+def test_a_layer_that_learns_before_spikes_arrive_is_found(monkeypatch):
+    fault = "weights learn before they are given the spikes of their step"
+    monkeypatch.setitem(IN_REFERENCE, fault, learning_before_spikes_arrive)
+    monkeypatch.setitem(PLACES, fault, (("spikes", "errors", "step_scores"), "any", 0))
+    expected = spread(expected_differences(fault, SUPPORTED), 4)
+    source = inspect.getsource(LayerModel.run_spk)
+    begin = source.index("        if self._pipelined:\n            k = ")
+    middle, end = (
+        source.index("        if learns or up"),
+        source.index("        shared.spikes[l] ="),
+    )
+    phases = [
+        part.replace("\n    ", "\n")[4:] for part in (source[begin:middle], source[middle:end])
+    ]
+    edit = ("".join(phases), "".join(reversed(phases)))
+    monkeypatch.setattr(LayerModel, "run_spk", mutated(LayerModel.run_spk, edit))
+    assert_found(BACKEND, fault, expected)

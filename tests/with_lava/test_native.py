@@ -382,6 +382,13 @@ class TestMisuse:
                 "receives the spikes of the layer below, not its drive",
             ),
             (
+                {"arithmetic": "loihi2"},
+                {},
+                "floating_pt",
+                "leaf",
+                "its weights neither saturate nor round at random",
+            ),
+            (
                 {"arithmetic": "float32", "timing": "event"},
                 {},
                 "floating_pt",

@@ -39,7 +39,10 @@ class SpikingMLPProcess(AbstractProcess):  # type: ignore[misc]
 
     In every step of Lava the network receives one message at each connected port and makes one
     step of docs/semantics.md: the wave crosses all layers, forward and backward, within the step.
-    There is no counterpart on a chip for that.
+    There is no counterpart on a chip for that. With ``timing="pipelined"`` in the definition spikes
+    and errors take a step from layer to layer: a sample of T steps of input takes T + 2 L - 1 steps
+    of Lava with L layers of weights, targets are looked at L steps after their input, and
+    `learning` holds for whole samples.
 
     Parameters
     ----------
@@ -66,8 +69,8 @@ class SpikingMLPProcess(AbstractProcess):  # type: ignore[misc]
     target_in : InPort of shape (n_outputs,)
         Instead of a label: real targets, in fixed_pt in grid units.
     reset_in : InPort of shape (1,)
-        Nothing but 0 says that this step is the last of its sample. Not connected, a sample ends
-        after ``net.n_steps`` steps.
+        Nothing but 0 says that this step is the last of its sample, with ``timing="pipelined"`` of
+        its input. Not connected, that is the case after ``net.n_steps`` steps.
     spikes_out : OutPort of shape (n_outputs,)
         The spike counts of the output in this step.
     summed_drive_out : OutPort of shape (n_outputs,)
@@ -164,6 +167,7 @@ class SpikingMLPProcess(AbstractProcess):  # type: ignore[misc]
             ours[0].kind,
             hierarchical=not any(model.implements_process is type(self) for model in ours),
             whole_samples=self._takes_whole_samples,
+            resets=bool(self.reset_in.in_connections),
         )
         if reason is not None:
             raise UnsupportedError(f"SpikingMLPProcess cannot run this network: {reason}")
