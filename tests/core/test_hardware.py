@@ -1,0 +1,244 @@
+"""The report of what a network needs of a chip, and the numbers of a chip where they differ."""
+
+import json
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
+from spikebp_plugins.backends.compiled import CompiledBackend
+from spikebp_plugins.checkpoint import from_arrays, to_arrays
+from spikebp_plugins.hardware import bits_of, by_quantity, hardware_report
+from spikebp_plugins.loihi2 import draw_key, draws_of
+from tests.core.small_nets import lively_weights, samples, small_net
+from tests.core.test_cli import folder, run, run_json
+
+__all__ = ["folder"]
+
+CHIP = {"arithmetic": "loihi2", "weight_exponent": -6}
+
+
+def trained(net, n=30):
+    x, y = samples(net, n)
+    with Simulator(net, "reference", lively_weights(net)) as sim:
+        sim.train(x, y)
+        return sim.checkpoint(), x, y
+
+
+def seen(report, quantity, layer):
+    (width,) = (w for w in by_quantity(report.widths)[quantity] if w.layer == layer)
+    return width
+
+
+@pytest.mark.parametrize(
+    ("values", "bits"),
+    [((0, 0), 1), ((-1, 0), 1), ((0, 1), 2), ((-2, 1), 2), ((-128, 127), 8), ((0, 128), 9)],
+)
+def test_bits_are_those_of_the_smallest_signed_integer(values, bits):
+    assert bits_of(*values) == bits
+    low, high = values
+    assert -(2 ** (bits - 1)) <= low
+    assert high < 2 ** (bits - 1)
+
+
+@pytest.mark.parametrize("fields", [{}, {"timing": "pipelined"}, {"spikes": "binary"}, CHIP])
+def test_extremes_are_those_of_a_recorded_run(fields):
+    net = small_net(**fields)
+    checkpoint, x, y = trained(net)
+    report = hardware_report(checkpoint, x, y)
+    with checkpoint.simulate("reference") as sim:
+        trace = sim.train(x, y, record=True)
+        operations = sim.operations
+    for l in range(net.n_layers + 1):
+        spikes = seen(report, "spikes in a step", l)
+        assert (spikes.lowest, spikes.highest) == (
+            min(0, trace.spikes[l].min()),
+            max(0, trace.spikes[l].max()),
+        )
+        if l < net.n_layers:
+            counts = trace.spikes[l].cumsum(axis=1)
+            assert seen(report, "spikes in a sample", l).highest == counts.max()
+        if l > 0:
+            assert seen(report, "errors in a step", l).highest == max(0, trace.errors[l].max())
+    drive = trace.step_scores * np.arange(1, net.n_steps + 1)[:, np.newaxis]
+    units = np.rint(np.ldexp(drive, net.fraction_bits))
+    assert seen(report, "summed drive", net.n_layers).highest == max(0, units.max())
+    assert report.operations == operations
+    assert report.steps_per_sample == net.n_steps + (
+        2 * net.n_layers - 1 if net.timing == "pipelined" else 0
+    )
+    assert report.neurons == 14
+    assert report.synapses == 15 + 2 * 20 + 2 * 8
+
+
+def test_prediction_alone_has_no_errors_and_leaves_weights_as_they_are():
+    checkpoint, x, _ = trained(small_net())
+    report = hardware_report(checkpoint, x)
+    assert "errors in a step" not in by_quantity(report.widths)
+    units = np.ldexp(checkpoint.state.weights[0], checkpoint.net.fraction_bits)
+    assert seen(report, "weight", 1).highest == max(0, units.max())
+    assert report.operations.update == 0
+
+
+@pytest.mark.parametrize("largest", [0.9, 1.0, 127 / 128, 127 / 64, 0.01])
+def test_the_weight_exponent_is_the_smallest_that_reaches_all_weights(largest):
+    net = small_net((1, 1))
+    with Simulator(net, "reference", [[[largest]]]) as sim:
+        report = hardware_report(sim.checkpoint(), [[0.0]])
+        weight = sim.weights[0].item()
+    assert weight <= 127 * 2.0**report.weight_exponent
+    assert weight > 127 * 2.0 ** (report.weight_exponent - 1)
+
+
+def test_saturating_values_are_counted():
+    net = small_net((2, 1), **CHIP)
+    with Simulator(net, "reference", [[[1.9], [0.0]]]) as sim:
+        report = hardware_report(sim.checkpoint(), [[3000.0, 0.0]])
+    # The first input holds what it can, fires 127 spikes a step, and is at its limit ever after.
+    assert seen(report, "spikes in a step", 0).saturating == 0.5
+    assert seen(report, "spikes in a sample", 0).saturating == 0.5
+    assert seen(report, "weight", 1).saturating == 0.0
+    assert seen(report, "drive of a step", 1).saturating == 0.0
+
+
+def test_only_networks_of_integers_have_a_report():
+    checkpoint, x, _ = trained(small_net(arithmetic="float64"))
+    with pytest.raises(ValueError, match="arithmetic='fixed' or 'loihi2', whose numbers are int"):
+        hardware_report(checkpoint, x)
+
+
+def test_a_report_needs_a_sample():
+    checkpoint, x, _ = trained(small_net())
+    with pytest.raises(ValueError, match="x must be at least one sample"):
+        hardware_report(checkpoint, x[:0])
+
+
+def test_the_command(folder):
+    options = ("--layers", "12", "--steps", "5", "--timing", "pipelined", "--arithmetic", "loihi2")
+    run("train", *options, "--weight-exponent", "-7", "--epochs", "1", "--save", "net.npz")
+    assert load("net.npz").net.weight_exponent == -7
+    report = run_json("hardware-report", "net.npz", "--samples", "20")
+    assert report["definition"] == load("net.npz").net.to_dict()
+    assert report["operations"]["samples"] == 20
+    shown = run("hardware-report", "net.npz", "--samples", "20").stdout
+    assert "8-bit weights with weight_exponent=-7" in shown
+    assert "Simulated" in shown
+    for width in report["widths"]:
+        assert width["quantity"] in shown
+    quiet = run_json("hardware-report", "net.npz", "--samples", "20", "--no-learn")
+    assert quiet["operations"]["update"] == 0
+    assert json.dumps(quiet)
+
+
+def test_the_command_refuses_no_samples(folder):
+    run("train", "--layers", "", "--epochs", "0", "--save", "net.npz")
+    message = "error: samples must be at least 1; got 0"
+    assert run("hardware-report", "net.npz", "--samples", 0, exit_code=2).stderr.startswith(message)
+
+
+def test_weights_are_integers_of_8_bits():
+    checkpoint, _, _ = trained(small_net(**CHIP))
+    for weights in checkpoint.state.weights:
+        units = np.ldexp(weights, 6)
+        assert_array_equal(units, np.rint(units))
+        assert units.min() >= -128
+        assert units.max() <= 127
+        assert len(np.unique(units)) > 4
+
+
+def test_weights_that_enter_are_rounded_and_saturate():
+    net = small_net((1, 5), arithmetic="loihi2", weight_exponent=-2, fraction_bits=4)
+    with Simulator(net, weights=[[[0.125, 0.375, -99.0, 99.0, 0.3]]]) as sim:
+        assert_array_equal(sim.weights[0], [[0.0, 0.5, -32.0, 31.75, 0.25]])
+
+
+def test_the_numbers_that_round_are_uniform_and_differ_from_place_to_place():
+    draws = draws_of(draw_key(0, 0, 1, 1), (500, 400))
+    assert draws.min() >= 0
+    assert draws.max() < 2**16
+    # The mean of 200,000 uniform numbers has a standard deviation of 42.
+    assert abs(draws.mean() - 2**15) < 5 * 42
+    assert np.bincount(draws.ravel() >> 12, minlength=16).min() > 11_500
+    for other in [(1, 0, 1, 1), (0, 1, 1, 1), (0, 0, 2, 1), (0, 0, 1, 2)]:
+        assert (draws_of(draw_key(*other), (500, 400)) == draws).mean() < 1e-3
+
+
+def test_a_rate_far_below_the_last_bit_still_teaches_on_average():
+    net = small_net((1, 1), n_steps=1, learning_rate=2.0**-12, **CHIP)
+    assert net.rate_units == 2 ** (16 + 6 - 12)
+    # Every sample has one spike and one error of -1: 1/64 of the last bit, upward.
+    with Simulator(net, "compiled", [[[0.0]]]) as sim:
+        sim.train(np.ones((64 * 20, 1)), np.ones((64 * 20, 1)))
+        steps = np.ldexp(sim.weights[0].item(), 6)
+    assert 5 < steps < 40
+
+
+def test_the_definition_says_what_a_chip_has_not():
+    for fields, message in (
+        ({"update": "outer"}, "update must be 'fractional' with arithmetic='loihi2'; got 'outer'"),
+        ({"presynaptic": "drive"}, "presynaptic must be 'counts' with arithmetic='loihi2'"),
+        ({"timing": "event"}, "arithmetic must be one of 'float64', 'float32' with timing='event'"),
+        ({"fraction_bits": 17}, "fraction_bits must be an integer from 1 to 16; got 17"),
+        ({"weight_exponent": 0}, "weight_exponent must be an integer from -12 to -1; got 0"),
+        ({"learning_rate": 1e-9}, "learning_rate must be above"),
+        ({"learning_rate": 1e6}, "learning_rate must be above"),
+    ):
+        with pytest.raises(ValueError, match="must be") as refusal:
+            SpikingMLP((2, 2), arithmetic="loihi2", **fields)
+        assert str(refusal.value).startswith(message)
+    with pytest.raises(ValueError, match="weight_exponent must be None with arithmetic='fixed'"):
+        SpikingMLP((2, 2), weight_exponent=-7)
+
+
+def test_a_definition_changes_into_the_numbers_of_a_chip_and_back():
+    net = SpikingMLP((3, 2), learning_rate=0.02)
+    chip = net.replace(arithmetic="loihi2")
+    assert (chip.fraction_bits, chip.weight_exponent) == (12, -9)
+    assert chip.replace(arithmetic="fixed") == net
+    assert SpikingMLP.from_dict(chip.to_dict()) == chip
+    assert "weight_exponent" not in net.to_dict()
+
+
+def test_a_message_of_more_than_127_spikes_is_refused_as_input():
+    net = small_net((1, 1), input_coding="spikes", **CHIP)
+    x = np.full((1, net.n_steps, 1), 128)
+    with pytest.raises(ValueError, match="x must be spike counts of at most 127 with arithmetic="):
+        Simulator(net).train(x, [0])
+
+
+def test_a_checkpoint_with_other_weights_than_8_bits_is_refused():
+    arrays = to_arrays(trained(small_net(**CHIP))[0])
+    arrays["weights_1"] = arrays["weights_1"] + 1
+    with pytest.raises(ValueError, match="weights_1 must hold weights of the arithmetic"):
+        from_arrays("file", arrays)
+
+
+def test_where_nothing_saturates_no_sample_needs_the_reference(monkeypatch):
+    def refuse(*arguments):
+        raise AssertionError("a sample was left to the reference")
+
+    monkeypatch.setattr(CompiledBackend, "_by_reference", refuse)
+    net = small_net((10, 8, 4), **CHIP)
+    x, y = samples(net, 50)
+    with Simulator(net, weights=lively_weights(net)) as sim:
+        sim.train(x, y)
+
+
+def test_streams_of_a_chip_run_in_the_reference_and_learn_the_same():
+    net = small_net(**CHIP)
+    x, y = samples(net, 5)
+    with Simulator(net, "reference", lively_weights(net)) as sim:
+        stream = sim.stream()
+        for values, label in zip(x, y, strict=True):
+            stream.show(values, target=label, n_steps=net.n_steps)
+            stream.close_sample()
+        streamed = sim.weights
+    with Simulator(net, "compiled", lively_weights(net)) as sim:
+        sim.train(x, y)
+        for one, other in zip(sim.weights, streamed, strict=True):
+            assert_array_equal(one, other)
+        with pytest.raises(UnsupportedError, match="single steps run on backend='reference'"):
+            sim.stream()
+        with pytest.raises(UnsupportedError, match="single steps run on backend='reference'"):
+            sim.predict(x, margin=1.0)
