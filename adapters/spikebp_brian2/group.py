@@ -77,7 +77,9 @@ class SpikingMLPGroup(BrianObject):
     A container that goes into a `Network` like any group, and that ``run()`` finds. Its parts are
     a NeuronGroup for each layer, a Synapses for each pair of layers, and a NeuronGroup of one
     neuron, the schedule. A step is one dt or several; within it the whole wave runs forward and
-    backward in the order of docs/semantics.md, in slot ``thresholds``.
+    backward in the order of docs/semantics.md, in slot ``thresholds``. With
+    ``timing="pipelined"`` the wave takes a step from layer to layer instead, and a sample
+    ``2*net.n_layers - 1`` steps more than its input.
 
     Parameters
     ----------
@@ -95,12 +97,13 @@ class SpikingMLPGroup(BrianObject):
         are multiplied by the definition's ``input_scale``.
     label : str, one-dimensional TimedArray, number or None, default=None
         The class of the sample; below 0 it is not known, and nothing is learned. None leaves
-        ``schedule.label`` to be set; it starts at -1.
+        ``schedule.label`` to be set; it starts at -1. Like a target it counts in the step in which
+        the output compares: with pipelined timing ``net.n_layers`` steps after the input.
     target : as `input`, of n_outputs units, default=None
         A target instead of a label.
     sample_end : group that spikes or None, default=None
-        A spike of any of its units makes the step in which it arrives the last of its sample.
-        None ends a sample after ``net.n_steps`` steps.
+        A spike of any of its units makes the step in which it arrives the last of its sample (with
+        pipelined timing, of the sample's input). None does so after ``net.n_steps`` steps.
     step : Quantity or None, default=None
         The duration of a step, a whole number of dt; None takes one dt. What arrives during a
         step is delivered at its last dt.
@@ -130,6 +133,8 @@ class SpikingMLPGroup(BrianObject):
     ------
     ValueError
         If an argument is not allowed.
+    UnsupportedError
+        If the timing or the arithmetic of the definition is not one of those here.
     OverflowError
         If a weight is out of range; after a run, if a number in it was, or may have been. The
         network is then as it was before that run. In cpp_standalone it is raised by `checkpoint`.

@@ -46,11 +46,17 @@ samples_seen : 1               # closed samples that have learned
 training_sample : 1            # samples_seen before the present sample closes
 """
 
-#: The same with timing="pipelined", where a sample goes on for some steps after its input.
+#: Further ones with timing="pipelined", where a sample goes on for some steps after its input, and
+#: where steps_per_sample and steps_shown are steps of the input.
 PIPELINE_EQUATIONS: Final = """
-steps_taken : integer          # steps of the present sample so far; steps_shown: of its input
+steps_taken : integer          # steps of the present sample so far
 input_over : boolean           # whether the input of the present sample is over
 """
+
+#: And of each layer l.
+IS_BUSY_EQUATION: Final = "is_busy_{l} : boolean          # whether it fires in this dt\n"
+HAS_TARGET_EQUATION: Final = "has_target_{l} : boolean       # whether it has errors of a target\n"
+HAD_TARGET_EQUATION: Final = "had_target_{l} : boolean       # the same of the last step\n"
 
 #: Variables of the schedule that layers read.
 SCHEDULE_LINKS: Final = """
@@ -139,12 +145,11 @@ def schedule_equations(net: SpikingMLP) -> str:
     if net.timing == "immediate":
         return SCHEDULE_EQUATIONS
     L = net.n_layers
-    names = [f"is_busy_{l}" for l in range(L + 1)]  # whether layer l fires in this dt
-    names += [f"has_target_{l}" for l in range(1, L)]  # whether it has errors of a target
-    names += [f"had_target_{l}" for l in range(2, L + 1)]  # whether it had in the last step
-    return (
-        SCHEDULE_EQUATIONS + PIPELINE_EQUATIONS + "".join(f"{name} : boolean\n" for name in names)
-    )
+    parts = [SCHEDULE_EQUATIONS, PIPELINE_EQUATIONS]
+    parts += [IS_BUSY_EQUATION.format(l=l) for l in range(L + 1)]
+    parts += [HAS_TARGET_EQUATION.format(l=l) for l in range(1, L)]
+    parts += [HAD_TARGET_EQUATION.format(l=l) for l in range(2, L + 1)]
+    return "".join(parts)
 
 
 def linked_name(net: SpikingMLP, l: int, name: str) -> str:

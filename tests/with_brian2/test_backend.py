@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 
 from spikebp_brian2 import backend, runtime
 from spikebp_brian2.program import STRUCTURE, structure_of
-from spikebp_plugins import Simulator, SpikingMLP, compare, load_dataset
+from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, compare, load_dataset
 from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
@@ -39,9 +39,11 @@ TARGETS = [
 #: Compiling takes 20 s (cpp_standalone) to 60 s (cython) for each structure of a network, so the
 #: compiled targets are tested on all cases of these structures. SPIKEBP_WHOLE_SUITE takes all.
 REPRESENTATIVES = {
-    "cython": ("8-bit pixels", "backward potentials drawn, binary spikes"),
+    "cython": ("8-bit pixels", "backward potentials drawn, binary spikes", "pipelined timing"),
     "cpp_standalone": (
         "8-bit pixels",
+        "pipelined timing",
+        "pipelined timing, 5 layers of weights, random feedback",
         "spike counts as input",
         "random feedback, outer update",
         "backward potentials drawn, binary spikes",
@@ -262,6 +264,28 @@ def test_what_cannot_be_proved_is_computed_by_the_core(target):
         assert sim.operations == ref.operations
         for found, expected in zip(sim.weights, ref.weights, strict=True):
             assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+def test_errors_are_summed_exactly_beside_a_large_backward_potential(timing):
+    # In doubles the potential plus the first of two errors is not a multiple of a unit any more,
+    # and their sum is: so the errors have to be added up before they are added to it.
+    net = SpikingMLP((1, 1, 2), n_steps=1, spikes="binary", learning_rate=0.5, timing=timing)
+    unit = 2.0**-net.fraction_bits
+    potential = np.array([2.0**53 * unit - 0.75 - 3 * unit])
+    with Simulator(net, "reference", [np.array([[1.0]]), np.array([[1.0, 0.25]])]) as sim:
+        state = sim.checkpoint().state._replace(backward_potentials=(potential,))
+    ends = []
+    for name in ("reference", "brian2:numpy"):
+        with Checkpoint(net, state).simulate(name) as sim:
+            trace = sim.train(np.array([[1.0]]), np.array([1]), record=True)
+            assert trace.errors[2].tolist() == [[[1, -1]]]
+            ends.append(sim.checkpoint().state)
+    for found, expected in zip(
+        ends[1].backward_potentials, ends[0].backward_potentials, strict=True
+    ):
+        assert np.array_equal(found, expected)
+        assert found > 2.0**52 * unit
 
 
 class TestTargets:

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.once
 PRINTED = {
     "A first script": "0.88",
     "Where a sample ends": "3",
+    "Pipelined timing": "100",
     "cpp_standalone": "2000",
 }
 
