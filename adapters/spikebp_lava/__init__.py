@@ -1,7 +1,8 @@
 """The network as Lava processes, and a back end made of them.
 
 `SpikingMLPProcess` goes into a graph of yours, with `SampleSource` and `ScoreSink` where you need
-them; ``Simulator(net, backend="lava")`` needs no graph.
+them; ``Simulator(net, backend="lava")`` needs no graph. `StandardMLP` makes a graph of Lava's own
+synapses, and `EngineMLP` says what that computes in fixed_pt.
 """
 
 import multiprocessing as _multiprocessing
@@ -24,7 +25,9 @@ except ImportError as error:
         "pip install 'spikebp-plugins[lava]'"
     ) from error
 
+from spikebp_lava.engine_mlp import EngineMLP
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import SampleSource, ScoreSink
+from spikebp_lava.standard import StandardMLP
 
-__all__ = ["SampleSource", "ScoreSink", "SpikingMLPProcess"]
+__all__ = ["EngineMLP", "SampleSource", "ScoreSink", "SpikingMLPProcess", "StandardMLP"]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
+from spikebp_lava.standard_graph import StandardGraph, why_no_standard_graph
 from spikebp_lava.support import TIMINGS, why_unsupported
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
@@ -35,14 +36,15 @@ class LavaBackend(BackedByCore):
     """The network as a process of a Lava graph, between a source and a sink.
 
     The option `tag` is "fixed_pt" (the default) or "floating_pt"; `implementation` is "leaf" (the
-    default), one process for the whole network, or "hierarchical", one for each layer. With
+    default), one process for the whole network, "hierarchical", one for each layer, or
+    "standard", synapses of Lava's own between one process for each layer. With
     `granularity` "step" (the default) every spike crosses the ports; with "sample" one step of
     Lava carries a whole sample, where the input is the same at all of its steps.
     """
 
     options: ClassVar = {
         "tag": (FIXED, FLOATING),
-        "implementation": ("leaf", "hierarchical"),
+        "implementation": ("leaf", "hierarchical", "standard"),
         "granularity": ("step", "sample"),
     }
     main_option: ClassVar = "tag"
@@ -58,11 +60,13 @@ class LavaBackend(BackedByCore):
     ) -> None:
         super().__init__(net, state)
         self._options = (tag, implementation, granularity)
-        self._graph: Graph | None = None
+        self._graph: Graph | StandardGraph | None = None
 
     @classmethod
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:
         """Return why these options cannot run a definition, or None if they can."""
+        if options["implementation"] == "standard":
+            return why_no_standard_graph(net, options["tag"], options["granularity"])
         return why_unsupported(
             net,
             options["tag"],
@@ -84,7 +88,7 @@ class LavaBackend(BackedByCore):
         # One graph for the life of the simulator; another only if an error has ended it.
         graph, self._graph = self._graph, None
         if graph is None:
-            graph = Graph(self.net, state, *self._options)
+            graph = self._new_graph(state)
         try:
             outcome = graph.show(batch, record)
         except BaseException:
@@ -94,6 +98,12 @@ class LavaBackend(BackedByCore):
         after = graph.network.shared.read() if batch.y is not None else state
         self._so_far = (after, operations + graph.operations())
         return outcome
+
+    def _new_graph(self, state: LearningState) -> Graph | StandardGraph:
+        tag, implementation, granularity = self._options
+        if implementation == "standard":
+            return StandardGraph(self.net, state, tag)
+        return Graph(self.net, state, tag, implementation, granularity)
 
 
 class Graph:

@@ -1,0 +1,92 @@
+"""What the record of a run tells: the work that it took, and that all its sums were exact.
+
+Synapses of Lava's own count no operations and look after no range. Both follow from the spikes and
+errors that they were given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.arithmetic import arithmetic_of
+from spikebp_plugins.operations import Operations, count_operations
+from spikebp_plugins.state import LearningState
+
+Array = NDArray[Any]
+
+
+class Flow(NamedTuple):
+    """What the layers of a pipelined network sent, step of Lava after step.
+
+    Attributes
+    ----------
+    spikes : list of ndarray of shape (n_samples, n_steps, n_units), int64
+        Of layers 0..L.
+    errors : list of ndarray of shape (n_samples, n_steps, n_units), int64
+        Of layers 1..L, with zeros for layer 0.
+    """
+
+    spikes: list[Array]
+    errors: list[Array]
+
+    @classmethod
+    def of(cls, net: SpikingMLP, spikes: Array, errors: Array) -> Flow:
+        """Return the flow of arrays in which all layers lie side by side."""
+        starts = np.cumsum(net.layer_sizes)[:-1]
+        layers = (np.split(values.astype(np.int64), starts, axis=2) for values in (spikes, errors))
+        return cls(*layers)
+
+    def teaching(self, net: SpikingMLP, l: int) -> tuple[Array, Array]:
+        """Return the counts and errors of each step in which the weights of layer l learn."""
+        counts, errors = self.spikes[l - 1], self.errors[l]
+        if net.update == "outer":
+            return counts.sum(axis=1, keepdims=True), errors.sum(axis=1, keepdims=True)
+        return np.cumsum(counts, axis=1), errors
+
+
+def operations_of(net: SpikingMLP, flow: Flow, trained: bool) -> Operations:
+    """Return the synaptic operations of some samples."""
+    updates = 0
+    for l in range(1, net.n_layers + 1):
+        counts, errors = flow.teaching(net, l)
+        updates += int(np.sum(np.count_nonzero(counts, axis=2) * np.count_nonzero(errors, axis=2)))
+    shown = len(flow.spikes[0])
+    return count_operations(
+        net,
+        [int(np.abs(k).sum()) for k in flow.spikes],
+        [int(np.abs(e).sum()) for e in flow.errors],
+        updates,
+        shown=shown,
+        trained=shown * trained,
+    )
+
+
+def require_certain(net: SpikingMLP, before: LearningState, flow: Flow, payload: int) -> None:
+    """Raise OverflowError unless every sum that synapses have made was exact.
+
+    Up to the first sum that may not have been, the record is right; so it shows that sum.
+    """
+    limit = arithmetic_of(net).limit
+    feedback: Sequence[Any] = (None, None, *before.feedback)
+    for l in range(1, net.n_layers + 1):
+        counts, errors = flow.teaching(net, l)
+        changes = _largest(counts) * _largest(errors)
+        weight = float(np.abs(before.weights[l - 1]).max()) + net.rate * float(changes.sum())
+        up = payload * weight * _most(flow.spikes[l - 1])
+        down = float(np.abs(feedback[l]).max()) if net.feedback == "random" and l > 1 else weight
+        if not max(weight, up, payload * down * _most(flow.errors[l])) < limit / 2:
+            raise OverflowError(f"sums of layer {l} may leave the range in which all are exact")
+
+
+def _largest(values: Array) -> Array:
+    largest: Array = np.abs(values.astype(np.float64)).max(axis=2)
+    return largest
+
+
+def _most(values: Array) -> float:
+    return float(np.abs(values.astype(np.float64)).sum(axis=2).max(initial=0.0))

@@ -1,0 +1,127 @@
+r"""The learning engine that Lava simulates under the tag fixed_pt, in NumPy.
+
+It is no network of the definition: its random numbers, its rate and the range of its weights are
+others than those of ``arithmetic="loihi2"``. It is an engine in software and was not compared with
+a chip. With W the integers that synapses hold, of shape (n_out, n_in):
+
+- A message of payload p brings :math:`W p`, and adds p/2 to the trace x of its synapses, which
+  ends at 127.
+- In each step every weight of every matrix meets *one* random number z, the same for all:
+  :math:`W \leftarrow \lfloor W - 2^s x y / 256 + z \rfloor`, with y the third factor, an
+  even number from -126 to 126; W ends at -256 and at 255.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.errors import wrong_argument
+
+Array = NDArray[Any]
+
+#: A trace is an integer of 7 bits.
+LARGEST_TRACE: Final = 127
+
+#: The largest even third factor of 7 bits and a sign.
+LARGEST_FACTOR: Final = 126
+
+#: A weight is an integer of 8 bits and a sign, and is learned with so many bits behind the point.
+LOWEST_WEIGHT: Final = -256
+HIGHEST_WEIGHT: Final = 255
+BITS_BEHIND: Final = 7
+
+#: What the rule multiplies with, so that an even third factor loses nothing in the engine's shift.
+MANTISSA: Final = 4
+SHIFT: Final = 3
+
+#: The largest change of a weight in one step, in units of its last bit behind the point.
+LARGEST_CHANGE: Final = 2**15
+
+#: Lava's seed of the random numbers that round, which no option changes.
+SEED: Final = 2
+
+#: Bits of the rate that are kept; more would leave no room for the error in the third factor.
+RATE_BITS: Final = 4
+
+#: The largest exponent of a rule, counted from the smallest.
+LARGEST_EXPONENT: Final = 15
+
+
+class EngineRate(NamedTuple):
+    r"""A rate of :math:`m 2^s` in 128ths of the last bit of a weight, with m of at most 4 bits.
+
+    Attributes
+    ----------
+    mantissa : int
+        m, which the third factor carries.
+    exponent : int
+        s, which the rule carries.
+    """
+
+    mantissa: int
+    exponent: int
+
+    @classmethod
+    def of(cls, net: SpikingMLP) -> EngineRate:
+        """Return the one nearest to the rate of a definition.
+
+        Raises
+        ------
+        ValueError
+            If the rate is too small or too large for the engine.
+        """
+        assert net.weight_exponent is not None
+        wanted = net.rate * 2.0 ** (BITS_BEHIND - net.weight_exponent)
+        exponent = max(0, int(np.frexp(wanted)[1]) - RATE_BITS)
+        mantissa = round(wanted / 2.0**exponent)
+        while mantissa and mantissa % 2 == 0:
+            mantissa, exponent = mantissa // 2, exponent + 1
+        if not mantissa or exponent > LARGEST_EXPONENT:
+            smallest = 2.0 ** (net.weight_exponent - BITS_BEHIND - 1) * net.n_steps**2
+            largest = smallest * 2.0 ** (LARGEST_EXPONENT + RATE_BITS)
+            allowed = f"from {smallest:.3g} to {largest:.3g} for Lava's engine in fixed_pt"
+            raise wrong_argument("learning_rate", allowed, repr(net.learning_rate))
+        return cls(mantissa, exponent)
+
+    @property
+    def factor(self) -> int:
+        """The third factor of an error of one spike."""
+        return 2 * self.mantissa
+
+    @property
+    def rule(self) -> str:
+        """The learning rule, as Lava reads it."""
+        return f"-{MANTISSA} * 2^{self.exponent - BITS_BEHIND} * u0 * x1 * y1"
+
+    def learning_rate(self, net: SpikingMLP) -> float:
+        """Return the learning rate that it amounts to."""
+        assert net.weight_exponent is not None
+        units = self.mantissa * 2.0 ** (self.exponent + net.weight_exponent - BITS_BEHIND)
+        return units * net.n_steps**2
+
+
+def learned(weights: Array, trace: Array, factor: Array, exponent: int, draw: float) -> Array:
+    """Return weights after the engine's learning phase.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_out, n_in), int64
+        Weights before.
+    trace : ndarray of shape (n_in,), int64
+        What their inputs have counted.
+    factor : ndarray of shape (n_out,), int64
+        The third factor.
+    exponent : int
+        That of the rate.
+    draw : float
+        The random number of this step, from 0 to 1.
+    """
+    change = (-MANTISSA * np.outer(factor, trace) >> SHIFT) << exponent
+    change = np.clip(change, -LARGEST_CHANGE - 1, LARGEST_CHANGE - 1)
+    sums = np.clip((weights << BITS_BEHIND) + change, -LARGEST_CHANGE - 1, LARGEST_CHANGE - 1)
+    part = (sums & (2**BITS_BEHIND - 1)) / 2**BITS_BEHIND
+    return np.clip((sums >> BITS_BEHIND) + (draw < part), LOWEST_WEIGHT, HIGHEST_WEIGHT)

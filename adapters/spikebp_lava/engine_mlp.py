@@ -1,0 +1,89 @@
+"""The network that standard synapses make up under fixed_pt, in NumPy: what their graph equals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_lava.engine import LARGEST_TRACE, SEED, EngineRate, learned
+from spikebp_lava.messages import FixedMessages
+from spikebp_plugins import Checkpoint, Trace
+from spikebp_plugins.backends.reference import recording_of
+from spikebp_plugins.batch import Batch, check_batch
+from spikebp_plugins.pipelined import Flight, run_sample, step
+from spikebp_plugins.reference import SampleState, Step
+from spikebp_plugins.state import LearningState
+
+Array = NDArray[Any]
+
+
+class EngineMLP:
+    """The steps of ``timing="pipelined"``, whose weights Lava's learning engine learns.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        A definition of ``arithmetic="loihi2"``, and where to start from.
+
+    Attributes
+    ----------
+    net : SpikingMLP
+        The definition.
+    rate : EngineRate
+        The rate as the engine has it.
+    state : LearningState
+        What has been learned so far.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.net, self.state = checkpoint.net, checkpoint.state
+        self.rate = EngineRate.of(self.net)
+        self._messages = FixedMessages(self.net, self.rate)
+        self._random = np.random.default_rng(SEED)
+        # The engine draws one before its first step, of which it makes nothing.
+        self._random.random()
+
+    def train(self, x: Any, y: Any) -> Trace:
+        """Learn from samples, and return what was sent."""
+        return self._show(check_batch(self.net, x, y))
+
+    def predict(self, x: Any) -> Trace:
+        """Show samples, and return what was sent."""
+        return self._show(check_batch(self.net, x))
+
+    def _show(self, batch: Batch) -> Trace:
+        x, y = batch.inputs(), None if batch.y is None else batch.targets()
+        records = []
+        for i in range(len(batch)):
+            target = None if y is None else y[i]
+            self.state, shown = run_sample(
+                self.net, self.state, x[i], target, batch.n_steps, self._step
+            )
+            records.append(shown)
+        scores = np.stack([shown.step_scores[-1] for shown in records])
+        weights = [matrix.copy() for matrix in self.state.weights]
+        return Trace(*recording_of(self.net, records), scores, weights)
+
+    def _step(
+        self, net: Any, learning: LearningState, sample: SampleState, flight: Flight, *now: Any
+    ) -> tuple[LearningState, SampleState, Step]:
+        """Make a step of the definition, with the engine's weights for those that it learns."""
+        after, sample, sent = step(net, learning, sample, flight, *now)
+        self._messages.spikes(sent.k[0], 0)
+        # A number for every step, whether it learns or not.
+        draw = self._random.random()
+        if sent.e is None:
+            return after, sample, sent
+        weights = tuple(
+            self._learned(W, sample.c[l], sent.e[l + 1], draw)
+            for l, W in enumerate(learning.weights)
+        )
+        return after._replace(weights=weights), sample, sent
+
+    def _learned(self, weights: Array, counts: Array, errors: Array, draw: float) -> Array:
+        messages = self._messages
+        trace, factors = np.minimum(counts, LARGEST_TRACE), messages.factors(errors)
+        held = messages.held(weights).T
+        return messages.weights(learned(held, trace, factors, self.rate.exponent, draw)).T

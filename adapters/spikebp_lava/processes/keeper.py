@@ -1,0 +1,147 @@
+"""The keeper of the standard graph: what is done to its synapses between their steps.
+
+On a chip this is the work of the processor beside the neuron cores, in the management phase after
+learning: the synapses' own engine neither forgets a trace at once nor copies a matrix.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyRefPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import RefPort
+from lava.magma.core.process.process import AbstractProcess
+from numpy.typing import NDArray
+
+from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.messages import Messages
+from spikebp_lava.processes.neurons import Clock
+from spikebp_lava.variables import define_model
+from spikebp_lava.watch import Participant, watch
+
+Array = NDArray[Any]
+
+
+class Keeper(AbstractProcess):  # type: ignore[misc]
+    """Empties traces at the end of each sample, copies weights, and shows them to the user.
+
+    Parameters
+    ----------
+    shared : SharedNetwork
+        The network, whose weights it keeps up to date.
+    messages : Messages
+        What the weights are that synapses hold.
+    copies : bool
+        Whether the matrices that errors travel through are copies that it makes.
+    participant : Participant
+        What looks after the state of the graph.
+
+    Attributes
+    ----------
+    trace_l, weight_l : RefPort
+        Of the synapses that lead to layer l = 1..L: what counts their input, and their matrix.
+    back_trace_l, back_weight_l : RefPort
+        Of those that lead down from layer l = 2..L.
+    """
+
+    def __new__(cls, shared: SharedNetwork, *_: Any) -> Any:
+        """Make a process of the class for the depth of the network, which has as many ports."""
+        return object.__new__(keeper_of_depth(shared.net.n_layers))
+
+    def __init__(
+        self, shared: SharedNetwork, messages: Messages, copies: bool, participant: Participant
+    ) -> None:
+        super().__init__(shared=shared, messages=messages, copies=copies)
+        self._participant = participant
+        net = shared.net
+        for l, (n_below, n) in enumerate(net.weight_shapes, 1):
+            setattr(self, f"trace_{l}", RefPort(shape=(n_below,)))
+            setattr(self, f"weight_{l}", RefPort(shape=(n, n_below)))
+            if l > 1:
+                setattr(self, f"back_trace_{l}", RefPort(shape=(n,)))
+                setattr(self, f"back_weight_{l}", RefPort(shape=(n_below, n)))
+
+    # Lava assigns the runtime here before it starts any process.
+    @property
+    def _runtime(self) -> Any:
+        return self.__dict__.get("_own_runtime")
+
+    @_runtime.setter
+    def _runtime(self, runtime: Any) -> None:
+        self.__dict__["_own_runtime"] = runtime
+        if runtime is not None:
+            watch(runtime, self._participant)
+
+
+class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
+    """Works in the management phase, when all synapses have learned."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._shared: SharedNetwork = proc_params["shared"]
+        self._messages: Messages = proc_params["messages"]
+        self._copies: bool = proc_params["copies"]
+        self._clock = Clock(self._shared)
+
+    def run_spk(self) -> None:
+        """Count the step."""
+        self._clock.tick()
+
+    def post_guard(self) -> bool:
+        """Return whether there is something to do in this step."""
+        return self._clock.closes or self._is_to_copy
+
+    @property
+    def _is_to_copy(self) -> bool:
+        changes = self._clock.closes or self._shared.net.update == "fractional"
+        return self._copies and self._clock.learns and changes
+
+    def run_post_mgmt(self) -> None:
+        """Copy, and at the end of a sample empty traces and show weights."""
+        L = self._shared.net.n_layers
+        if self._is_to_copy:
+            for l in range(2, L + 1):
+                self._write(f"back_weight_{l}", getattr(self, f"weight_{l}").read().T)
+        if not self._clock.closes:
+            return
+        for l in range(1, L + 1):
+            self._empty(f"trace_{l}")
+            if l > 1:
+                self._empty(f"back_trace_{l}")
+        if self._clock.learns:
+            for l in range(1, L + 1):
+                weights = getattr(self, f"weight_{l}").read()
+                self._shared.matrix(l, FLOATING)[...] = self._messages.weights(weights).T
+        self._shared.samples += (1, self._clock.learns, self._clock.learns)
+
+    def _empty(self, port: str) -> None:
+        self._write(port, np.zeros(getattr(self, port)._shape))
+
+    def _write(self, name: str, values: Array) -> None:
+        port = getattr(self, name)
+        port.write(values)
+        # Otherwise the synapses might begin their next step before they have heard of it.
+        port.wait()
+
+
+def keeper_of_depth(n_layers: int) -> type[Keeper]:
+    """Return the class of keepers with so many ports, made with its models when first asked."""
+    name = f"Keeper{n_layers}"
+    if name not in globals():
+        process = globals()[name] = type(name, (Keeper,), {"__module__": __name__})
+        for kind, traces, weights in ((FLOATING, float, float), (FIXED, np.int64, np.int32)):
+            ports: dict[str, LavaPyType] = {}
+            for l in range(1, n_layers + 1):
+                for prefix in ("", "back_") if l > 1 else ("",):
+                    ports[f"{prefix}trace_{l}"] = LavaPyType(PyRefPort.VEC_DENSE, traces)
+                    ports[f"{prefix}weight_{l}"] = LavaPyType(PyRefPort.VEC_DENSE, weights)
+            define_model(
+                globals(), f"{name}_{kind}", KeeperModel, process, kind, kind=kind, **ports
+            )
+    found: type[Keeper] = globals()[name]
+    return found

@@ -1,0 +1,387 @@
+"""The neurons of the standard graph: one process for each layer, between synapses of Lava's own.
+
+They follow the rules of the reference, with what arrives for the products of spikes and weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+from numpy.typing import NDArray
+
+from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.messages import Messages
+from spikebp_lava.variables import define_model
+from spikebp_plugins.arithmetic import arithmetic_of
+from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.pipelined import is_busy, n_steps_of_sample
+from spikebp_plugins.reference import backward, fire_input, forward, output_error
+from spikebp_plugins.state import drawn_backward_potentials
+
+Array = NDArray[Any]
+
+#: A spike that brings the drive of a whole step, with which the rules add what has arrived.
+ONE: Final = np.ones(1, np.int64)
+
+
+class Neurons(AbstractProcess):  # type: ignore[misc]
+    """A layer without its synapses.
+
+    Parameters
+    ----------
+    shared : SharedNetwork
+        The network, whose switches say how long samples last and whether to learn.
+    messages : Messages
+        What crosses the ports.
+    layer : int
+        Which layer.
+
+    Attributes
+    ----------
+    spikes_out : OutPort of shape (n_units,)
+        Twice the spikes of this step.
+    spike_count : Var of shape (n_units,)
+        The spikes of the last step.
+    potential : Var of shape (n_units,)
+        What they have left, as real numbers.
+    """
+
+    _runtime = None  # Lava looks for it even where an argument has been refused
+
+    def __init__(self, shared: SharedNetwork, messages: Messages, layer: int, **more: Any) -> None:
+        super().__init__(shared=shared, messages=messages, layer=layer, **more)
+        n = shared.net.layer_sizes[layer]
+        self.spikes_out = OutPort(shape=(n,))
+        self.spike_count = Var(shape=(n,))
+        self.potential = Var(shape=(n,))
+
+
+class InputNeurons(Neurons):
+    """Layer 0, which turns values into spikes, or passes on spikes that come.
+
+    Attributes
+    ----------
+    spikes_in : InPort of shape (n_inputs,)
+        Values, which are multiplied with ``net.input_scale``; signed spike counts with
+        ``input_coding="spikes"``.
+    """
+
+    def __init__(
+        self, shared: SharedNetwork, messages: Messages, input_scale: float | None = None
+    ) -> None:
+        super().__init__(shared, messages, 0, input_scale=input_scale)
+        self.spikes_in = InPort(shape=(shared.net.n_inputs,))
+
+
+class LearningNeurons(Neurons):
+    """A layer that has errors.
+
+    Attributes
+    ----------
+    drive_in : InPort of shape (n_units,)
+        What the spikes of the layer below bring through the synapses.
+    errors_out : OutPort of shape (n_units,)
+        Twice the errors of this step, for the synapses that lead down.
+    factor_out : OutPort of shape (n_units,)
+        The errors that teach in this step, as the third factor of the synapses that lead here.
+    count_out : OutPort of shape (n_units,)
+        The input counts that teach in this step, as the third factor of learning synapses that
+        lead down to here.
+    error : Var of shape (n_units,)
+        The errors of the last step.
+    summed_drive : Var of shape (n_units,)
+        The drive of the sample so far.
+    """
+
+    def __init__(self, shared: SharedNetwork, messages: Messages, layer: int) -> None:
+        super().__init__(shared, messages, layer)
+        n = shared.net.layer_sizes[layer]
+        self.drive_in = InPort(shape=(n,))
+        self.errors_out = OutPort(shape=(n,))
+        self.factor_out = OutPort(shape=(n,))
+        self.error = Var(shape=(n,))
+        self.summed_drive = Var(shape=(n,))
+
+
+class HiddenNeurons(LearningNeurons):
+    """A layer that receives its errors from the layer above, of shape (n_units,)."""
+
+    def __init__(self, shared: SharedNetwork, messages: Messages, layer: int) -> None:
+        super().__init__(shared, messages, layer)
+        n = shared.net.layer_sizes[layer]
+        self.errors_in = InPort(shape=(n,))
+        self.count_out = OutPort(shape=(n,))
+        self.backward_potential = Var(shape=(n,))
+
+
+class OutputNeurons(LearningNeurons):
+    """Layer L, which compares its spikes with a target.
+
+    Attributes
+    ----------
+    label_in : InPort of shape (1,)
+        The class.
+    target_in : InPort of shape (n_outputs,)
+        Instead of a label: real targets, in fixed_pt in grid units.
+    summed_drive_out : OutPort of shape (n_outputs,)
+        The drive of the sample so far, in fixed_pt in grid units.
+    """
+
+    def __init__(self, shared: SharedNetwork, messages: Messages) -> None:
+        super().__init__(shared, messages, shared.net.n_layers)
+        n = shared.net.n_outputs
+        self.label_in = InPort(shape=(1,))
+        self.target_in = InPort(shape=(n,))
+        self.summed_drive_out = OutPort(shape=(n,))
+
+
+class Clock:
+    """Says which step of a pipelined sample it is, and what the sample is for.
+
+    Parameters
+    ----------
+    shared : SharedNetwork
+        Whose switches are read when a sample begins.
+    """
+
+    def __init__(self, shared: SharedNetwork) -> None:
+        self._shared = shared
+        self._n_steps = self._last = self._t = 0
+        #: Whether this sample learns.
+        self.learns = False
+
+    def tick(self) -> None:
+        """Go on by one step of Lava."""
+        if self._t == self._last:
+            switches = self._shared.switches
+            self._t, self._n_steps = 0, int(switches.steps_per_sample[0])
+            self._last = n_steps_of_sample(self._shared.net, self._n_steps)
+            self.learns = bool(switches.learning[0])
+        self._t += 1
+
+    @property
+    def opens(self) -> bool:
+        """Whether this step is the first of its sample."""
+        return self._t == 1
+
+    @property
+    def closes(self) -> bool:
+        """Whether this step is the last of its sample."""
+        return self._t == self._last
+
+    def is_busy(self, delay: int) -> bool:
+        """Return whether what is `delay` steps behind the input is under way."""
+        return is_busy(self._t, delay, self._n_steps)
+
+
+class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
+    """What all layers have."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._shared: SharedNetwork = proc_params["shared"]
+        self._net = self._shared.net
+        self._messages: Messages = proc_params["messages"]
+        self._l: int = proc_params["layer"]
+        self._n = self._net.layer_sizes[self._l]
+        self._clock = Clock(self._shared)
+        starts = np.cumsum([0, *self._net.layer_sizes])
+        self._units = slice(starts[self._l], starts[self._l + 1])
+        self._record = self._shared.record(tag=FLOATING)
+
+    def run_spk(self) -> None:
+        """Make one step."""
+        self._clock.tick()
+        if self._clock.opens:
+            self._open()
+        self._step()
+        if self._shared.switches.recording[0]:
+            self._record_step(self._shared.row(self.time_step))
+
+    def _open(self) -> None:
+        """Begin a sample, with nothing left of the one before."""
+        self._phi, self._c = np.zeros(self._n), np.zeros(self._n, np.int64)
+
+    def _step(self) -> None:
+        raise NotImplementedError
+
+    def _send(self, k: Array) -> None:
+        self.spikes_out.send(self._messages.spikes(k, self._l))
+        self.spike_count, self.potential = k, self._phi
+
+    def _record_step(self, row: int) -> None:
+        self._record.spikes[0, row, self._units] = self.spike_count
+
+
+class InputModel(NeuronsModel):
+    """Rule 1."""
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        scale = proc_params["input_scale"]
+        self._scale = self._net.input_scale if scale is None else scale
+
+    def _step(self) -> None:
+        x, k = self.spikes_in.recv(), np.zeros(self._n, np.int64)
+        if self._clock.is_busy(0):
+            if self._net.input_coding == "values":
+                x = arithmetic_of(self._net).round(x * self._scale)
+            else:
+                x = x.astype(np.int64)
+            k, self._phi, self._c = fire_input(self._net, self._phi, self._c, x)
+        self._send(k)
+
+
+class LearningModel(NeuronsModel):
+    """Rule 2, and the part of errors in rule 5."""
+
+    def _open(self) -> None:
+        super()._open()
+        self._s, self._E = np.zeros(self._n), np.zeros(self._n, np.int64)
+
+    def _step(self) -> None:
+        sums, k = self.drive_in.recv(), np.zeros(self._n, np.int64)
+        if self._clock.is_busy(self._l):
+            drive = self._messages.drive(sums, self._l)[np.newaxis]
+            k, self._phi, self._s = forward(self._net, ONE, drive, self._phi, self._s, self._l)
+            self._c = self._c + k
+        self._send(k)
+        e = self._errors(k)
+        self._E = self._E + e
+        self.errors_out.send(self._messages.errors(e))
+        self.factor_out.send(self._messages.factors(self._teaching(e, self._E)))
+        self.error, self.summed_drive = e, self._s
+
+    def _errors(self, k: Array) -> Array:
+        raise NotImplementedError
+
+    def _teaching(self, now: Array, of_sample: Array) -> Array:
+        """Return what teaches in this step: what there is at each, or all of it at the last."""
+        if self._net.update == "fractional":
+            return now
+        return of_sample if self._clock.closes else np.zeros_like(of_sample)
+
+    def _record_step(self, row: int) -> None:
+        super()._record_step(row)
+        self._record.errors[0, row, self._units] = self.error
+
+
+class HiddenModel(LearningModel):
+    """Rule 4 too."""
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._kept = self._shared.of_layer(FLOATING, self._l)[2][-self._n :]
+
+    def _open(self) -> None:
+        super()._open()
+        if self._clock.learns:
+            self._psi = self._opening_potentials()
+
+    def _opening_potentials(self) -> Array:
+        if self._net.backward_init == "carry":
+            return self._kept.copy()
+        if self._net.backward_init == "zero":
+            return np.zeros(self._n)
+        return drawn_backward_potentials(self._net, int(self._shared.samples[2]))[self._l - 1]
+
+    def _errors(self, k: Array) -> Array:
+        sums, e, clock = self.errors_in.recv(), np.zeros(self._n, np.int64), self._clock
+        if clock.learns and clock.is_busy(2 * self._net.n_layers - self._l):
+            drive = self._messages.drive(sums, self._l)[np.newaxis]
+            e, self._psi = backward(self._net, ONE, drive, self._psi, self._s, self._l)
+            self.backward_potential = self._psi
+        self.count_out.send(self._messages.factors(self._teaching(self._c, self._c)))
+        if clock.learns and clock.closes:
+            self._kept[:] = self._psi
+        return e
+
+
+class OutputModel(LearningModel):
+    """Rule 3 too."""
+
+    def _open(self) -> None:
+        super()._open()
+        self._phi_y = np.zeros(self._n)
+
+    def _errors(self, k: Array) -> Array:
+        y, e = self._target(), np.zeros(self._n, np.int64)
+        self.summed_drive_out.send(self._messages.units(self._s))
+        if self._clock.learns and self._clock.is_busy(self._l):
+            e, self._phi_y = output_error(self._net, k, y, self._phi_y, self._s)
+        return e
+
+    def _target(self) -> Array:
+        y = self._messages.values(self.target_in.recv())
+        if self.label_in.csp_ports:
+            label, y = int(self.label_in.recv()[0]), np.zeros(self._n)
+            if self._clock.learns and not 0 <= label < self._n:
+                allowed = f"0 to {self._n - 1} in a sample that learns"
+                raise wrong_argument("label_in", allowed, label)
+            y[label % self._n] = 1
+        return y
+
+    def _record_step(self, row: int) -> None:
+        super()._record_step(row)
+        self._record.drive[0, row] = self._s
+
+
+for _kind, _number, _message in ((FLOATING, float, float), (FIXED, np.int64, np.int32)):
+    _in, _sums_in, _labels_in = (
+        LavaPyType(PyInPort.VEC_DENSE, number) for number in (_number, _message, np.int64)
+    )
+    _out, _messages_out = (LavaPyType(PyOutPort.VEC_DENSE, n) for n in (_number, _message))
+    _values = LavaPyType(np.ndarray, float)
+    _of_all = {
+        "kind": _kind,
+        "spikes_out": _messages_out,
+        "spike_count": _values,
+        "potential": _values,
+    }
+    _of_learning = _of_all | {
+        "drive_in": _sums_in,
+        "errors_out": _messages_out,
+        "factor_out": _messages_out,
+        "error": _values,
+        "summed_drive": _values,
+    }
+    define_model(
+        globals(),
+        f"InputNeurons_{_kind}",
+        InputModel,
+        InputNeurons,
+        _kind,
+        spikes_in=_in,
+        **_of_all,
+    )
+    define_model(
+        globals(),
+        f"HiddenNeurons_{_kind}",
+        HiddenModel,
+        HiddenNeurons,
+        _kind,
+        errors_in=_sums_in,
+        count_out=_messages_out,
+        backward_potential=_values,
+        **_of_learning,
+    )
+    define_model(
+        globals(),
+        f"OutputNeurons_{_kind}",
+        OutputModel,
+        OutputNeurons,
+        _kind,
+        label_in=_labels_in,
+        target_in=_in,
+        summed_drive_out=_out,
+        **_of_learning,
+    )

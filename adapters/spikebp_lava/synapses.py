@@ -1,0 +1,91 @@
+"""Synapses of Lava's own, set up so that they follow the rules of the network."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from lava.magma.core.learning.constants import GradedSpikeCfg
+from lava.magma.core.learning.learning_rule import Loihi3FLearningRule
+from lava.proc.dense.process import Dense, LearningDense
+from lava.utils.weightutils import SignMode
+from numpy.typing import NDArray
+
+from spikebp_lava.engine import EngineRate
+from spikebp_lava.memory import FIXED
+from spikebp_lava.messages import FixedMessages, FloatingMessages, Messages
+from spikebp_plugins import SpikingMLP
+
+Array = NDArray[Any]
+
+#: The time constant of a trace that does not decay. For Lava 0 would be none at all.
+NEVER: Final = 2**62
+
+#: For Dense anything above 0 says that spikes have a payload.
+GRADED: Final = 8
+
+#: With fewer, weights that have been learned would lose their last bit where they enter.
+WEIGHT_BITS: Final = 9
+
+
+class Synapses:
+    """Makes synapses for the process models of a tag; their matrices are of shape (n_out, n_in).
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    tag : str
+        The tag.
+
+    Attributes
+    ----------
+    messages : Messages
+        What crosses their ports.
+    """
+
+    def __init__(self, net: SpikingMLP, tag: str) -> None:
+        self._outer = net.update == "outer"
+        self._options: dict[str, Any] = {"num_message_bits": GRADED}
+        if tag == FIXED:
+            rate = EngineRate.of(net)
+            self.messages: Messages = FixedMessages(net, rate)
+            self._rule = rate.rule
+            self._options |= {"sign_mode": SignMode.MIXED, "num_weight_bits": WEIGHT_BITS}
+        else:
+            self.messages = FloatingMessages(net)
+            self._rule = "-1 * u0 * x1 * y1"
+
+    def that_learn(self, weights: Array, name: str) -> LearningDense:
+        """Return synapses that count spikes, and learn when the third factor is an error."""
+        return self._learning(weights, name, self._rule, GradedSpikeCfg.ADD_WITH_SATURATION)
+
+    def that_learn_transposed(self, weights: Array, name: str) -> LearningDense:
+        """Return synapses that pass errors on, and learn with counts as the third factor."""
+        if self._outer:
+            # The trace sums errors up, as the other one sums spikes.
+            return self.that_learn(weights, name)
+        # The trace is the error of this step alone. Without one it is old, and x0 is 0.
+        rule = self._rule.replace("u0", "x0")
+        return self._learning(weights, name, rule, GradedSpikeCfg.OVERWRITE)
+
+    def that_stay(self, weights: Array, name: str) -> Dense:
+        """Return synapses that learn nothing."""
+        return Dense(weights=self._held(weights), name=name, **self._options)
+
+    def _learning(
+        self, weights: Array, name: str, dw: str, traces: GradedSpikeCfg
+    ) -> LearningDense:
+        rule = Loihi3FLearningRule(dw=dw, x1_tau=NEVER, x2_tau=NEVER, t_epoch=1, rng_seed=0)
+        # Lava sets them to 65535, with which a third factor would lose its last bits.
+        rule.y1_tau = rule.y2_tau = rule.y3_tau = NEVER
+        return LearningDense(
+            weights=self._held(weights),
+            learning_rule=rule,
+            graded_spike_cfg=traces,
+            name=name,
+            **self._options,
+        )
+
+    def _held(self, weights: Array) -> Array:
+        return np.array(self.messages.held(weights))
