@@ -18,8 +18,6 @@ def why_unsupported(
     """Return why models of a tag cannot run a definition, or None if they can."""
     if (reason := refused_timing(net, TIMINGS)) is not None:
         return reason
-    if net.arithmetic == "loihi2":
-        return "its weights neither saturate nor round at random, as arithmetic='loihi2' wants"
     if tag == FIXED and net.arithmetic != "fixed":
         return (
             f"fixed_pt computes with integers, not with arithmetic={net.arithmetic!r}; "

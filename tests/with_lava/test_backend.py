@@ -66,6 +66,8 @@ def test_golden_runs_are_repeated(backend, name):
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(experiment=experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
 def test_random_experiments_equal_the_reference(name, experiment):
+    if "hierarchical" in name:  # a layer knows the spikes of the layer below, not its drive
+        experiment = experiment._replace(net=experiment.net.replace(presynaptic="counts"))
     assert_equals_reference(experiment, name)
 
 

@@ -386,7 +386,7 @@ class TestMisuse:
                 {},
                 "floating_pt",
                 "leaf",
-                "its weights neither saturate nor round at random",
+                "not arithmetic='loihi2'",
             ),
             (
                 {"arithmetic": "float32", "timing": "event"},
