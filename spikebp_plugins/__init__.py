@@ -17,6 +17,7 @@ from spikebp_plugins.conversion import from_relu, to_relu, to_torch, with_bias_i
 from spikebp_plugins.datasets import Dataset, load_dataset
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.events import EVENT_DTYPE, EventEncoder
+from spikebp_plugins.hardware import HardwareReport, hardware_report
 from spikebp_plugins.operations import Operations
 from spikebp_plugins.quantization import (
     incremental_dot_product,
@@ -43,6 +44,7 @@ __all__ = [
     "Difference",
     "EarlyPrediction",
     "EventEncoder",
+    "HardwareReport",
     "Operations",
     "QuantizedWeights",
     "Recordings",
@@ -55,6 +57,7 @@ __all__ = [
     "averaged",
     "compare",
     "from_relu",
+    "hardware_report",
     "incremental_dot_product",
     "incremental_outer_product",
     "load",

@@ -192,6 +192,14 @@ def test_options_of_event_timing_reach_the_definition():
     assert run_json(*command)["definition"] == net.to_dict()
 
 
+def test_options_of_a_chip_reach_the_definition():
+    choices = {"timing": "pipelined", "arithmetic": "loihi2", "weight_exponent": -7}
+    options = [o for name, v in choices.items() for o in (f"--{name.replace('_', '-')}", v)]
+    net = SpikingMLP((64, 10), input_scale=1 / 16, **choices)
+    report = run_json("train", "--layers", "", "--epochs", "0", *options)
+    assert report["definition"] == net.to_dict()
+
+
 def test_options_left_out_are_the_defaults_of_the_definition():
     report = run_json("train", "--epochs", "0")
     assert report["definition"] == SpikingMLP((64, 200, 200, 10), input_scale=1 / 16).to_dict()

@@ -21,6 +21,7 @@ from spikebp_brian2 import SpikingMLPGroup
 from spikebp_lava import SampleSource, SpikingMLPProcess
 from spikebp_plugins import Simulator
 from spikebp_plugins.conformance import CASES
+from spikebp_plugins.pipelined import n_steps_of_sample
 
 pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
 
@@ -30,7 +31,8 @@ SAMPLES_OF_A_LEG = 10
 DEFINITIONS = {
     case.feature: case
     for case in CASES
-    if case.feature in ("8-bit pixels", "backward potentials drawn, binary spikes")
+    if case.feature
+    in ("8-bit pixels", "backward potentials drawn, binary spikes", "pipelined timing")
 }
 
 BACKENDS = (
@@ -46,6 +48,10 @@ BACKENDS = (
 )
 
 
+def steps_of_sample(net):
+    return n_steps_of_sample(net, net.n_steps) if net.timing == "pipelined" else net.n_steps
+
+
 def by_simulator(backend):
     def leg(checkpoint, x, y):
         with checkpoint.simulate(backend) as sim:
@@ -57,7 +63,7 @@ def by_simulator(backend):
 
 def by_brian2_script(checkpoint, x, y):
     brian2.prefs.codegen.target = "numpy"
-    sample = checkpoint.net.n_steps * brian2.defaultclock.dt
+    sample = steps_of_sample(checkpoint.net) * brian2.defaultclock.dt
     pixels, digits = (brian2.TimedArray(values, dt=sample) for values in (x, y))
     mlp = SpikingMLPGroup(checkpoint, input=pixels, label=digits)
     brian2.Network(mlp).run(len(x) * sample)
@@ -69,7 +75,7 @@ def by_lava_graph(checkpoint, x, y):
     source = SampleSource(checkpoint.net, x, y)
     source.spikes_out.connect(mlp.spikes_in)
     source.label_out.connect(mlp.label_in)
-    steps = RunSteps(num_steps=len(x) * checkpoint.net.n_steps)
+    steps = RunSteps(num_steps=len(x) * steps_of_sample(checkpoint.net))
     mlp.run(condition=steps, run_cfg=Loihi1SimCfg(select_tag="fixed_pt"))
     mlp.stop()
     return mlp.checkpoint()
