@@ -19,7 +19,15 @@ def test_golden_runs_are_repeated(name, backend):
 def test_golden_runs_use_every_rule():
     nets = [case.net for case in golden.CASES_KEPT.values()]
     assert len(nets) == len(golden.FEATURES)
-    for field in ("input_coding", "update", "spikes", "arithmetic", "backward_init", "feedback"):
+    for field in (
+        "timing",
+        "input_coding",
+        "update",
+        "spikes",
+        "arithmetic",
+        "backward_init",
+        "feedback",
+    ):
         used = {getattr(net, field) for net in nets}
         assert used >= {getattr(case.net, field) for case in CASES} - {"zero"}
 

@@ -26,11 +26,19 @@ FEATURES = (
     "binary spikes",
     "backward potentials drawn, binary spikes",
     "random feedback, outer update",
+    "pipelined timing",
+    "pipelined timing, binary spikes, changing input and targets",
+    "numbers of a chip, pipelined timing, random feedback",
     "40 fraction bits",
     "float64 arithmetic",
     "float32 arithmetic",
 )
 CASES_KEPT = {str(case).replace(",", ""): case for case in CASES if case.feature in FEATURES}
+
+
+def names_of(*arithmetics):
+    """Return the names of the cases with some kinds of arithmetic."""
+    return [name for name, case in CASES_KEPT.items() if case.net.arithmetic in arithmetics]
 
 
 class Golden(NamedTuple):

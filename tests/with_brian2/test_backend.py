@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from spikebp_brian2 import backend, runtime
 from spikebp_brian2.program import STRUCTURE, structure_of
 from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, compare, load_dataset
+from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
 from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
@@ -75,7 +76,7 @@ def test_conformance(conformance_test):
     assert conformance_test.run() is None
 
 
-@pytest.mark.parametrize("name", golden.CASES_KEPT)
+@pytest.mark.parametrize("name", golden.names_of(*PLAIN_ARITHMETICS))
 def test_golden_runs_are_repeated(name):
     golden.assert_repeated(name, "brian2:numpy")
 

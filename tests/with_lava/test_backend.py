@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from spikebp_lava import backend
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, compare, load_dataset
 from spikebp_plugins.backends import backed
+from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
 from spikebp_plugins.conformance import conformance_tests
 from tests import golden
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
@@ -53,9 +54,9 @@ def test_conformance(conformance_test):
 @pytest.mark.parametrize(
     ("backend", "name"),
     [
-        *(("lava:floating_pt", name) for name in golden.CASES_KEPT),
+        *(("lava:floating_pt", name) for name in golden.names_of(*PLAIN_ARITHMETICS)),
         # fixed_pt computes with integers alone.
-        *(("lava:fixed_pt", name) for name in golden.CASES_KEPT if not name.startswith("float")),
+        *(("lava:fixed_pt", name) for name in golden.names_of("fixed")),
     ],
 )
 def test_golden_runs_are_repeated(backend, name):
