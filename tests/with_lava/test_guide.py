@@ -1,10 +1,10 @@
-"""Every piece of code of docs/lava.md and of the README's part on Lava runs as it stands."""
+"""Every piece of code of docs/lava.md, docs/hardware.md and the README's part on Lava runs."""
 
 import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
-from tests.documentation import sections
+from tests.documentation import ROOT, sections
 from tests.scripts import printed_by
 
 pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
@@ -41,3 +41,34 @@ def test_code_runs_as_it_stands(title, code, tmp_path):
 
 def test_what_the_guide_prints_belongs_to_sections_that_it_has():
     assert PRINTED.keys() <= GUIDE.keys()
+
+
+HARDWARE = sections("docs/hardware.md")
+GRAPH = HARDWARE["A graph of standard parts"].partition("mlp = StandardMLP(")[0]
+#: What the page on hardware says that a section prints: these words, line by line.
+HARDWARE_PRINTED = {
+    "A graph of standard parts": ["True", "True"],
+    "Which copy of the weights counts": [
+        "learn ['LearningDense', 'LearningDense']",
+        "copy ['Dense', 'Dense']",
+    ],
+    "As a back end": ["True"],
+    "In fixed_pt: Lava's learning engine": [
+        "True",
+        "True",
+        "EngineRate(mantissa=1, exponent=6) 0.09765625",
+    ],
+    "Process models of your own": ["True"],
+    "Comparing a recording": ["None", "spikes differ at sample 2, step 4, layer 1, unit 7"],
+}
+
+
+@pytest.mark.parametrize(("title", "code"), HARDWARE.items(), ids=HARDWARE)
+def test_code_of_the_page_on_hardware_prints_what_it_says(title, code, tmp_path):
+    script = tmp_path / "script.py"
+    whole = title == "A graph of standard parts"
+    script.write_text(code if whole else GRAPH + code, encoding="utf-8")
+    printed = printed_by(script, tmp_path).splitlines()
+    assert [line.partition(": ")[0] for line in printed] == HARDWARE_PRINTED[title]
+    page = (ROOT / "docs" / "hardware.md").read_text("utf-8")
+    assert all(line in page for line in HARDWARE_PRINTED[title])

@@ -9,12 +9,18 @@ import pytest
 pytest.importorskip("lava", reason="Lava is not installed")
 
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lava.magma.core.learning.learning_rule import Loihi3FLearningRule
+from lava.magma.core.learning.learning_rule_applier import LearningRuleApplierBitApprox
+from lava.magma.core.model.py.connection import LearningConnectionModelBitApproximate
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.dense.process import Dense, LearningDense
 from lava.proc.io.source import RingBuffer as Sender
+from lava.utils.weightutils import SignMode, clip_weights
 
-from spikebp_lava import EngineMLP, SampleSource, ScoreSink, StandardMLP, standard_graph
+from spikebp_lava import EngineMLP, SampleSource, ScoreSink, StandardMLP, engine, standard_graph
+from spikebp_lava.engine import EngineRate
 from spikebp_lava.processes import neurons
 from spikebp_lava.processes.keeper import KeeperModel
 from spikebp_plugins import (
@@ -177,6 +183,8 @@ FIXED_NETS = {
     "potentials zeroed": CHIP.replace(backward_init="zero"),
     "other exponents": CHIP.replace(weight_exponent=-5, fraction_bits=9),
     "a small rate": CHIP.replace(learning_rate=0.01),
+    "traces that are full": CHIP.replace(learning_rate=0.002, input_scale=10.0),
+    "messages that are full": CHIP.replace(learning_rate=0.002, input_scale=40.0),
 }
 
 
@@ -237,8 +245,35 @@ def test_in_fixed_pt_it_is_the_network_of_the_engines_model(net, make_line):
     assert_same_state(Checkpoint(net, line.mlp.shared.read()), model.state)
     assert all(k.any() for k in trained.spikes)
     assert all(e.any() for e in trained.errors[1:])
-    # Not the first sample alone teaches.
-    assert sum(trained.errors[-1].any(axis=(1, 2))) > 3
+    if net.input_scale == CHIP.input_scale:  # not the first sample alone teaches
+        assert sum(trained.errors[-1].any(axis=(1, 2))) > 3
+    else:
+        assert trained.spikes[0].sum(axis=1).max() > engine.LARGEST_TRACE
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    exponent=st.integers(0, engine.LARGEST_EXPONENT),
+    draw=st.floats(0, 1, exclude_max=True),
+)
+def test_the_model_learns_as_lavas_own_functions_do(seed, exponent, draw):
+    """Of the whole range of weights, traces and third factors."""
+    random = np.random.RandomState(seed)
+    weights = random.randint(engine.LOWEST_WEIGHT, engine.HIGHEST_WEIGHT + 1, (7, 9))
+    trace = random.randint(0, engine.LARGEST_TRACE + 1, 9)
+    largest = engine.LARGEST_FACTOR // 2
+    factor = 2 * random.randint(-largest, largest + 1, 7)
+    rule = Loihi3FLearningRule(dw=EngineRate(1, exponent).rule, rng_seed=0)
+    shift = engine.BITS_BEHIND
+    sums = LearningRuleApplierBitApprox(rule.dw).apply(
+        weights << shift, shape=weights.shape, u=1, x1_u=trace[np.newaxis], y1_u=factor[:, None]
+    )
+    rounded = LearningConnectionModelBitApproximate._stochastic_round_synaptic_variable(
+        "weights", sums, draw
+    )
+    expected = clip_weights(rounded >> shift, SignMode.MIXED, 8)
+    assert np.array_equal(engine.learned(weights, trace, factor, exponent, draw), expected)
 
 
 @pytest.mark.parametrize("update", ["fractional", "outer"])

@@ -54,7 +54,7 @@ class Keeper(AbstractProcess):  # type: ignore[misc]
     def __init__(
         self, shared: SharedNetwork, messages: Messages, copies: bool, participant: Participant
     ) -> None:
-        super().__init__(shared=shared, messages=messages, copies=copies)
+        super().__init__(name="keeper", shared=shared, messages=messages, copies=copies)
         self._participant = participant
         net = shared.net
         for l, (n_below, n) in enumerate(net.weight_shapes, 1):

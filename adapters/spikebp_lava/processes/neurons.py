@@ -56,7 +56,8 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
     _runtime = None  # Lava looks for it even where an argument has been refused
 
     def __init__(self, shared: SharedNetwork, messages: Messages, layer: int, **more: Any) -> None:
-        super().__init__(shared=shared, messages=messages, layer=layer, **more)
+        name = f"layer_{layer}"
+        super().__init__(name=name, shared=shared, messages=messages, layer=layer, **more)
         n = shared.net.layer_sizes[layer]
         self.spikes_out = OutPort(shape=(n,))
         self.spike_count = Var(shape=(n,))
