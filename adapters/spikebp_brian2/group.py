@@ -42,7 +42,7 @@ from spikebp_brian2.variables import (
 )
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.arithmetic import arithmetic_of
-from spikebp_plugins.backends.base import refused_timing
+from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.errors import wrong_argument
 from spikebp_plugins.state import LearningState, initial_state
 
@@ -177,7 +177,7 @@ class SpikingMLPGroup(BrianObject):
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = net.net if isinstance(net, Checkpoint) else net
-        if (reason := refused_timing(self.net, TIMINGS)) is not None:
+        if (reason := refused_kind(self.net, TIMINGS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
         if label is not None and target is not None:
             raise wrong_argument("label", "None where a target is given", repr(label))

@@ -285,7 +285,7 @@ def _report_nothing(shown: int) -> None:
     pass
 
 
-def refused_timing(
+def refused_kind(
     net: SpikingMLP,
     timings: tuple[str, ...] = (DEFAULT_TIMING,),
     arithmetics: tuple[str, ...] = PLAIN_ARITHMETICS,
@@ -302,7 +302,7 @@ def refused_definition(
     cls: type[Backend], net: SpikingMLP, options: Mapping[str, Any]
 ) -> str | None:
     """Return why a back end cannot run a definition, or None if it can."""
-    refusal = refused_timing(net, cls.timings, cls.arithmetics)
+    refusal = refused_kind(net, cls.timings, cls.arithmetics)
     return refusal or cls.unsupported(net, **options)
 
 

@@ -91,7 +91,7 @@ class Groups(NamedTuple):
 def count_after(net, value, t):
     """C_t after t steps of a constant value: it follows t * value to within half a spike."""
     count = signed_spikes(t * value, np.int64(net.half), net.fraction_bits)
-    return min(max(count, -t), t) if net.binary else count
+    return min(max(count, -t), t) if net.limited else count
 
 
 @kernel

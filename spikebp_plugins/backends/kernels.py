@@ -76,7 +76,7 @@ class Network(NamedTuple):
     limit: float  # no magnitude reaches this
     certain: float  # a bound below this proves it, whatever was rounded in computing the bound
     narrow: bool  # results beyond `certain` may have wrapped, or been rounded
-    binary: bool  # a unit sends at most `most` spikes in a step, and the rest waits
+    limited: bool  # a unit sends at most `most` spikes in a step, and the rest waits
     most: Any
     outer: bool
     smoothed: bool  # errors teach with the drive instead of the counts
@@ -266,7 +266,7 @@ def add_rows(total, matrix, counts, active, n_active):
 @kernel
 def fire_signed(potential, spike, net):
     """k = signed(v), v <- v - k."""
-    if net.binary:
+    if net.limited:
         for i in range(potential.size):
             k = signed_spikes(potential[i], net.half, net.fraction_bits)
             k = min(max(k, -net.most), net.most)
@@ -282,7 +282,7 @@ def fire_signed(potential, spike, net):
 @kernel
 def fire_rectified(potential, spike, count, net):
     """k = rectified(v), v <- v - k, c <- c + k."""
-    if net.binary:
+    if net.limited:
         for i in range(potential.size):
             k = min(rectified_spikes(potential[i], net.half, net.fraction_bits), net.most)
             spike[i] = k
@@ -513,7 +513,7 @@ def backward(net, learning, sample, y, totals):
         if not within(net, learning.backward_bound[layer - 1], potential):
             return False
         fire_signed(potential, units_of(sample.error, net, layer - 1), net)
-        if not net.binary:
+        if not net.limited:
             learning.backward_bound[layer - 1] = net.half
         gate(net, sample, layer - 1)
         n_sent = note_errors(net, sample, layer - 1, totals)

@@ -83,7 +83,7 @@ class Layout:
             limit=limit,
             certain=NARROW_CERTAIN if self.narrow else limit / 2,
             narrow=narrow,
-            binary=net.spikes == "binary" or arithmetic.largest_payload is not None,
+            limited=net.spikes == "binary" or arithmetic.largest_payload is not None,
             most=number(1 if net.spikes == "binary" else arithmetic.largest_payload or 0),
             outer=net.update == "outer",
             smoothed=smoothed,

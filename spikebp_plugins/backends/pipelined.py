@@ -126,7 +126,7 @@ def fire_errors(net, learning, sample, layer):
         return
     potential = units_of(learning.backward_potential, net, layer)
     fire_signed(potential, units_of(sample.error, net, layer), net)
-    if not net.binary:
+    if not net.limited:
         learning.backward_bound[layer] = net.half
     gate(net, sample, layer)
 

@@ -295,7 +295,7 @@ def build_hidden_layer_error(sources):
         if not within(net, learning.backward_bound[1], potential):
             return False
         fire_signed(potential, units_of(sample.error, net, 1), net)
-        if not net.binary:
+        if not net.limited:
             learning.backward_bound[1] = net.half
         gate(net, sample, 1)
         return note_errors(net, sample, 1, totals) < MOST_SPIKES

@@ -13,7 +13,7 @@ from spikebp_plugins.reproduce.variants import Variant, compared
 HIDDEN_LAYERS: Final = (200, 200)
 
 #: Fixed random feedback needs a smaller rate: with the paper's, outputs fall silent for good.
-SMALLER_RATE: Final = 0.002
+SMALLER_RATE: Final = 0.001
 
 _PIPELINED: Final[dict[str, Any]] = {"timing": "pipelined"}
 _RANDOM: Final[dict[str, Any]] = {"feedback": "random", "learning_rate": SMALLER_RATE}
@@ -31,6 +31,9 @@ VARIANTS: Final = {
     "pipelined, 8-bit weights up to 1/2": Variant(changes=_chip(-8)),
     "immediate, random feedback": Variant(changes=_RANDOM),
     "pipelined, random feedback": Variant(changes=_PIPELINED | _RANDOM),
+    "pipelined, random feedback, targets 1 and 3": Variant(
+        3.0, changes=_PIPELINED | _RANDOM, others=1.0
+    ),
     "pipelined, random feedback, 8-bit weights up to 1/8": Variant(changes=_chip(-10) | _RANDOM),
 }
 

@@ -9,7 +9,7 @@ from numba import njit
 
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
 from spikebp_plugins.backends import event, event_queue
-from spikebp_plugins.backends.base import refused_timing
+from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.backends.event import backward_spikes
 from tests.core.literal_event import JavaQueue, LiteralEventNetwork
 from tests.core.small_nets import assert_all_equal, checkpoint_bytes
@@ -305,5 +305,5 @@ def test_other_back_ends_refuse_event_timing(monkeypatch):
     monkeypatch.setattr("spikebp_plugins.simulator.get_backend", lambda _: Pretender)
     with pytest.raises(UnsupportedError, match=reason):
         Simulator(net, "pretender")
-    assert refused_timing(net) == reason
-    assert refused_timing(net.replace(timing="immediate")) is None
+    assert refused_kind(net) == reason
+    assert refused_kind(net.replace(timing="immediate")) is None
