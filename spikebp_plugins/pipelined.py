@@ -152,13 +152,14 @@ def run_sample(
     x: NDArray[Any],
     y: Reals | None,
     n_steps: int,
-    make_step: MakeStep = step,
+    make_step: MakeStep | None = None,
 ) -> tuple[LearningState, SampleRecord]:
     """Show one sample, and learn from it if there is a target; as in ``reference.run_sample``.
 
     The record has a layer's spikes and errors under the step of input that they belong to. An
     engine that does something else in a step can put its own in the place of `step`.
     """
+    make_step = make_step or step
     training, L = y is not None, net.n_layers
     sample = open_sample(net)
     if training:

@@ -275,7 +275,7 @@ def run_sample(
     x: NDArray[Any],
     y: Reals | None,
     n_steps: int,
-    make_step: MakeStep = step,
+    make_step: MakeStep | None = None,
 ) -> tuple[LearningState, SampleRecord]:
     """Show one sample, and learn from it if there is a target.
 
@@ -291,9 +291,10 @@ def run_sample(
         Target on the grid; None predicts, which leaves `learning` as it is.
     n_steps : int
         The steps to show.
-    make_step : callable, default=step
-        What makes a step: `step`, or something that does so and more.
+    make_step : callable or None, default=None
+        What makes a step: something that does so and more than `step`, which None takes.
     """
+    make_step = make_step or step
     training = y is not None
     sample = open_sample(net)
     if training:
