@@ -4,7 +4,10 @@ import pytest
 
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
-from spikebp_brian2 import rules, runtime
+from spikebp_brian2 import SpikingMLPGroup, rules, runtime
+from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
+from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
+from spikebp_plugins.conformance.checks import training_equals_reference
 from tests.mutations import assert_found, expected_differences, mutated, spread
 
 #: The function of the rules that each fault changes, and how.
@@ -35,8 +38,54 @@ EDITS = {
 
 @pytest.mark.parametrize("fault", EDITS)
 def test_a_fault_is_found_where_it_is(fault, monkeypatch):
-    expected = expected_differences(fault)
+    expected = expected_differences(
+        fault, [case for case in CASES if case.net.arithmetic in PLAIN_ARITHMETICS]
+    )
     name, *edit = EDITS[fault]
     monkeypatch.setattr(runtime, "_idle", {})  # no sound program is taken, and no faulty one left
     monkeypatch.setattr(rules, name, mutated(getattr(rules, name), edit))
     assert_found("brian2:numpy", fault, spread(expected, 6))
+
+
+#: Faults of pipelined timing: where each is put, and what differs first.
+PIPELINE_EDITS = {
+    "connections learn before they are given spikes": (
+        SpikingMLPGroup,
+        "_build",
+        ("for pathway in self._postponed:", "for pathway in reversed(self._postponed):"),
+        "spikes",
+    ),
+    "layers go on after the last step of input": (
+        rules,
+        "_windows",
+        ("{since} <= steps_shown", "{since} <= steps_shown + 1"),
+        "errors",
+    ),
+    "the last errors do not arrive": (
+        rules,
+        "schedule_code",
+        ("duration(0)}", "duration(0) - 1}"),
+        "errors",
+    ),
+    "hidden layers do not wait for a target": (
+        rules,
+        "linked_name",
+        ('or (name == "has_target" and 0 < l < net.n_layers)', ""),
+        "errors",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", PIPELINE_EDITS)
+def test_a_fault_of_pipelined_timing_is_found(fault, monkeypatch):
+    owner, name, edit, quantity = PIPELINE_EDITS[fault]
+    monkeypatch.setattr(runtime, "_idle", {})
+    monkeypatch.setattr(owner, name, mutated(getattr(owner, name), edit))
+    found = set()
+    for case in CASES:
+        if case.net.timing == "pipelined" and case.net.arithmetic in PLAIN_ARITHMETICS:
+            try:
+                ConformanceTest("brian2:numpy", training_equals_reference, case).run()
+            except TracesDifferError as failure:
+                found.add(failure.difference.quantity)
+    assert quantity in found, found

@@ -540,7 +540,19 @@ def test_a_network_without_input_or_target_runs_and_learns_nothing(experiment):
     assert mlp.operations.samples == 2
 
 
-def test_event_timing_is_refused():
-    net = NET.replace(timing="event", arithmetic="float32")
-    with pytest.raises(UnsupportedError, match="'immediate', 'pipelined', not timing='event'"):
-        SpikingMLPGroup(net)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"timing": "event", "arithmetic": "float32"},
+            "timing=one of 'immediate', 'pipelined', not timing='event'",
+        ),
+        ({"arithmetic": "loihi2"}, "'float64', 'float32', not arithmetic='loihi2'"),
+    ],
+    ids=str,
+)
+def test_what_it_does_not_know_is_refused(changes, message):
+    with pytest.raises(
+        UnsupportedError, match=f"SpikingMLPGroup cannot run .* it knows .*{message}"
+    ):
+        SpikingMLPGroup(NET.replace(**changes))
