@@ -36,7 +36,7 @@ class LayerUnits:
 
     def __init__(self, network, sample):
         n_below = network.sizes[0]
-        self.one, self.half, self.binary = network.one, network.half, network.binary
+        self.one, self.half, self.limited = network.one, network.half, network.limited
         for name in ("potential", "spike", "error"):
             setattr(self, name, getattr(sample, name)[n_below:])
         self.count = sample.count[n_below:]
@@ -58,7 +58,7 @@ def after(kernel, fault):
 
 
 def fire_at_the_threshold(units):
-    reached = (units.potential == units.half) & ((units.spike == 0) | (not units.binary))
+    reached = (units.potential == units.half) & ((units.spike == 0) | (not units.limited))
     units.spike += reached
     units.count += reached
     units.potential -= reached * units.one
