@@ -34,7 +34,9 @@ VARIANTS: Final = {
     "pipelined, random feedback, targets 1 and 3": Variant(
         3.0, changes=_PIPELINED | _RANDOM, others=1.0
     ),
-    "pipelined, random feedback, 8-bit weights up to 1/8": Variant(changes=_chip(-10) | _RANDOM),
+    "pipelined, random feedback, targets 1 and 3, 8-bit weights up to 1/8": Variant(
+        3.0, changes=_chip(-10) | _RANDOM, others=1.0
+    ),
 }
 
 
