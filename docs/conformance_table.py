@@ -33,6 +33,7 @@ OTHER_FORMS = (
     "lava:tag=floating_pt,implementation=hierarchical",
     "lava:tag=fixed_pt,granularity=sample",
     "lava:tag=floating_pt,granularity=sample",
+    "lava:tag=floating_pt,implementation=standard",
 )
 
 #: What may be installed, and decides what a column shows.

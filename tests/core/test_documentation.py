@@ -13,9 +13,10 @@ def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     code = sections("README.md")
-    for title in ("Use", "From a stream", "In scikit-learn and river"):
+    for title in ("Use", "From a stream", "In scikit-learn and river", "Towards a chip"):
         exec(code[title], names)
     assert load("digits.npz").state.samples_seen == len(names["data"].x_train)
+    assert load("chip.npz").net == names["chip"]
     assert names["trace"].spikes[0].shape == (len(names["data"].x_train), 10, 64)
 
 
