@@ -63,6 +63,7 @@ def compare(
             "learning_rate", "Rate of gradient descent.", "--rate", shown=str(LEARNING_RATE)
         ),
     ] = LEARNING_RATE,
+    timing: options.Timing = None,
     update: options.Update = None,
     presynaptic: options.Presynaptic = None,
     spikes: options.Spikes = None,
@@ -88,6 +89,7 @@ def compare(
     given: dict[str, Any] = {
         "n_steps": n_steps,
         "learning_rate": learning_rate,
+        "timing": timing,
         "update": update,
         "presynaptic": presynaptic,
         "spikes": spikes,
@@ -116,7 +118,7 @@ def compare(
         )
     if output is not None:
         _draw(output, compared.comparison, as_json)
-    if not compared.comparison.equal and net.arithmetic == "fixed":
+    if not compared.comparison.equal and net.fraction_bits is not None:
         raise typer.Exit(1)
 
 

@@ -621,6 +621,15 @@ def install_faulty(monkeypatch):
 COMPARE = ("compare", "--samples", "5", "--layers", "6", "--steps", "3")
 
 
+def test_timing_and_numbers_of_a_chip_are_compared():
+    options = ("--backends", "reference,compiled", "--timing", "pipelined")
+    report = run_json(*COMPARE, *options, "--arithmetic", "loihi2", "--weight-exponent", "-7")
+    assert report["definition"]["timing"] == "pipelined"
+    assert report["definition"]["arithmetic"] == "loihi2"
+    assert report["definition"]["weight_exponent"] == -7
+    assert report["equal"] is True
+
+
 def test_compare_trains_on_each_back_end():
     result = run_json(*COMPARE, "--backends", "reference,compiled:n_jobs=1,compiled")
     assert result["equal"]
