@@ -15,6 +15,7 @@ from measuring import data_for_benchmark, hidden_sizes, network
 
 from spikebp_plugins.backends.layout import Layout
 from spikebp_plugins.backends.stepper import Schedule, Stepper
+from spikebp_plugins.hardware import bits_of
 from spikebp_plugins.progress import progress_bar
 from spikebp_plugins.state import initial_state
 
@@ -33,14 +34,15 @@ class Extremes:
 
     def rows(self):
         return [
-            {"variable": name, "layer": l, "lowest": low, "highest": high, "bits": bits(low, high)}
+            {
+                "variable": name,
+                "layer": l,
+                "lowest": low,
+                "highest": high,
+                "bits": bits_of(low, high),
+            }
             for (name, l), (low, high) in self.of.items()
         ]
-
-
-def bits(low, high):
-    """Return the width of the smallest signed integer that holds both."""
-    return 1 + max((-1 - low).bit_length() if low < 0 else 0, max(high, 0).bit_length())
 
 
 def learn(net, x, y, epochs):
