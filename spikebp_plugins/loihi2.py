@@ -116,7 +116,7 @@ def mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 def draw_key(*parts: int) -> NDArray[np.uint64]:
     """Return the state of SplitMix64 that belongs to seed, samples seen, step and layer."""
-    key = np.zeros((), np.uint64)
+    key: NDArray[np.uint64] = np.zeros((), np.uint64)
     for part in parts:
         with np.errstate(over="ignore"):
             key = mixed(key + _GOLDEN * np.uint64(part + 1))

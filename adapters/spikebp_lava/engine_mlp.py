@@ -63,7 +63,7 @@ class EngineMLP:
             )
             records.append(shown)
         scores = np.stack([shown.step_scores[-1] for shown in records])
-        weights = [matrix.copy() for matrix in self.state.weights]
+        weights = [np.array(matrix, np.float64) for matrix in self.state.weights]
         return Trace(*recording_of(self.net, records), scores, weights)
 
     def _step(
