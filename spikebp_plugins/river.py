@@ -72,7 +72,7 @@ class SpikingMLPClassifier(base.Classifier):
     spikes
         Whether a unit may send several spikes in one step ("graded") or one ("binary").
     arithmetic
-        "fixed", exact fixed point and equal on all back ends, or "float64" or "float32".
+        "fixed", exact fixed point and equal on all back ends, "float64", "float32" or "loihi2".
     fraction_bits
         Fraction bits of fixed point; None chooses.
     backward_init

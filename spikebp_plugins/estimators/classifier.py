@@ -71,8 +71,8 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         What an error teaches with: spikes sent, or the rectified drive.
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
-    arithmetic : {"fixed", "float64", "float32"}, default="fixed"
-        Exact fixed point, equal on all back ends, or floating point.
+    arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
+        Exact fixed point, equal on all back ends; floating point; or the numbers of a chip.
     fraction_bits : int or None, default=None
         Fraction bits of fixed point; None chooses.
     backward_init : {"carry", "zero", "uniform"}, default="carry"
