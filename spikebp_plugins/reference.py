@@ -217,7 +217,7 @@ def fire(net: SpikingMLP, quantizer: Quantizer, v: Reals) -> tuple[Integers, Rea
     """Return the spikes of potentials, and what is left: also what a message has no room for."""
     k, left = quantizer(v, net.spikes == "binary")
     sent = within_payload(net, k)
-    return sent, left + (k - sent)
+    return sent, left + (k - sent).astype(left.dtype)
 
 
 def within_payload(net: SpikingMLP, k: Integers) -> Integers:

@@ -17,6 +17,7 @@ from spikebp_plugins.reproduce import (
     convergence,
     mnist,
     study,
+    variants,
 )
 from spikebp_plugins.reproduce.learners import SpikingLearner
 from tests.core.test_cli import run, run_json
@@ -202,7 +203,7 @@ def test_beyond_trains_from_several_seeds(monkeypatch):
     assert [row["variant"] for row in rows] == list(chosen)
     for row in rows:
         assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
-        assert len(row["each, %"]) == beyond.SEEDS
+        assert len(row["each, %"]) == variants.SEEDS
         assert row["operations per sample"] > 0
 
 

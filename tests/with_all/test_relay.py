@@ -95,7 +95,9 @@ def saved(checkpoint, folder):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_relay_in_any_order_ends_in_the_same_bytes(name, seed, tmp_path):
     case, random = DEFINITIONS[name], np.random.RandomState(seed)
-    net = case.net.replace(input_scale=1 / 255, learning_rate=0.1)
+    # With a higher rate pipelined outputs may fall silent, and a leg teach nothing.
+    rate = 0.02 if case.net.timing == "pipelined" else 0.1
+    net = case.net.replace(input_scale=1 / 255, learning_rate=rate)
     legs = legs_for(net)
     x = random.randint(0, 256, (len(legs), SAMPLES_OF_A_LEG, net.n_inputs)).astype(np.uint8)
     y = random.randint(0, net.n_outputs, x.shape[:2])
