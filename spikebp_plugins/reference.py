@@ -217,6 +217,8 @@ def fire(net: SpikingMLP, quantizer: Quantizer, v: Reals) -> tuple[Integers, Rea
     """Return the spikes of potentials, and what is left: also what a message has no room for."""
     k, left = quantizer(v, net.spikes == "binary")
     sent = within_payload(net, k)
+    if sent is k:
+        return k, left
     return sent, left + (k - sent).astype(left.dtype)
 
 

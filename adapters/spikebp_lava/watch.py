@@ -71,6 +71,25 @@ def watch(runtime: Any, participant: Participant) -> None:
         watching.participants.append(participant)
 
 
+class Watched:
+    """A process whose graph is watched: a base class before Lava's own."""
+
+    #: Who looks after the state, if not the process itself.
+    _participant: Any = None
+
+    # Lava assigns the runtime here before it starts any process.
+    @property
+    def _runtime(self) -> Any:
+        return self.__dict__.get("_own_runtime")
+
+    @_runtime.setter
+    def _runtime(self, runtime: Any) -> None:
+        self.__dict__["_own_runtime"] = runtime
+        if runtime is not None:
+            participant: Any = self if self._participant is None else self._participant
+            watch(runtime, participant)
+
+
 class Watch:
     """Stands between a runtime and its callers.
 

@@ -686,6 +686,16 @@ def learn(net, learning, sample, errors, first, totals):
 
 
 @kernel
+def learn_or_sum(net, learning, sample, totals):
+    """Rule 5 of a step, or the sum of errors until the sample ends; False if not certain."""
+    if net.outer:
+        for i in range(sample.error.size):
+            sample.error_sum[i] += sample.error[i]
+        return True
+    return learn(net, learning, sample, sample.error, 1, totals)
+
+
+@kernel
 def train_step(net, learning, sample, x, y, totals):
     """One step of a training sample; False if the range is not certain."""
     sample.moment[1] += np.uint64(1)
@@ -693,11 +703,7 @@ def train_step(net, learning, sample, x, y, totals):
         forward(net, learning, sample, x, totals) and backward(net, learning, sample, y, totals)
     ):
         return False
-    if net.outer:
-        for i in range(sample.error.size):
-            sample.error_sum[i] += sample.error[i]
-        return True
-    return learn(net, learning, sample, sample.error, 1, totals)
+    return learn_or_sum(net, learning, sample, totals)
 
 
 @kernel

@@ -28,6 +28,7 @@ from spikebp_plugins.backends.kernels import (
     gate,
     kernel,
     learn,
+    learn_or_sum,
     note_errors,
     open_sample,
     output_error,
@@ -161,11 +162,7 @@ def train_step(net, learning, sample, x, y, t, n_steps, totals):
         and send_errors(net, learning, sample, y, t, n_steps, totals)
     ):
         return False
-    if net.outer:
-        for i in range(sample.error.size):
-            sample.error_sum[i] += sample.error[i]
-        return True
-    return learn(net, learning, sample, sample.error, 1, totals)
+    return learn_or_sum(net, learning, sample, totals)
 
 
 @kernel

@@ -20,12 +20,12 @@ from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
 from spikebp_lava.processes.neurons import Clock
 from spikebp_lava.variables import define_model
-from spikebp_lava.watch import Participant, watch
+from spikebp_lava.watch import Participant, Watched
 
 Array = NDArray[Any]
 
 
-class Keeper(AbstractProcess):  # type: ignore[misc]
+class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
     """Empties traces at the end of each sample, copies weights, and shows them to the user.
 
     Parameters
@@ -63,17 +63,6 @@ class Keeper(AbstractProcess):  # type: ignore[misc]
             if l > 1:
                 setattr(self, f"back_trace_{l}", RefPort(shape=(n,)))
                 setattr(self, f"back_weight_{l}", RefPort(shape=(n_below, n)))
-
-    # Lava assigns the runtime here before it starts any process.
-    @property
-    def _runtime(self) -> Any:
-        return self.__dict__.get("_own_runtime")
-
-    @_runtime.setter
-    def _runtime(self, runtime: Any) -> None:
-        self.__dict__["_own_runtime"] = runtime
-        if runtime is not None:
-            watch(runtime, self._participant)
 
 
 class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]

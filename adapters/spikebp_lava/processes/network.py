@@ -22,7 +22,7 @@ from spikebp_lava.prepare import prepare_layers, prepare_steps
 from spikebp_lava.processes.layers import HiddenLayer, InputLayer, LayerModel, OutputLayer
 from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
-from spikebp_lava.watch import watch
+from spikebp_lava.watch import Watched
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.backends import kernels
 from spikebp_plugins.backends.stepper import n_steps_of_sample, stepper_of
@@ -34,7 +34,7 @@ Array = NDArray[Any]
 GRANULARITIES: Final = ("step", "sample")
 
 
-class SpikingMLPProcess(AbstractProcess):  # type: ignore[misc]
+class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
     r"""A spiking network that learns by backpropagation, as one Lava process.
 
     In every step of Lava the network receives one message at each connected port and makes one
@@ -185,17 +185,6 @@ class SpikingMLPProcess(AbstractProcess):  # type: ignore[misc]
         """Return to the state before the run; called when one has failed."""
         for array, before in self._kept:
             array[...] = before
-
-    # Lava assigns the runtime here before it starts any process.
-    @property
-    def _runtime(self) -> Any:
-        return self.__dict__.get("_own_runtime")
-
-    @_runtime.setter
-    def _runtime(self, runtime: Any) -> None:
-        self.__dict__["_own_runtime"] = runtime
-        if runtime is not None:
-            watch(runtime, self)
 
 
 def _definition(net: Any) -> SpikingMLP:
