@@ -79,7 +79,7 @@ class FixedPoint(Numbers):
     def round(self, values: Any) -> Reals:
         """Round to the nearest multiple of the grid, ties to even."""
         with np.errstate(over="ignore"):
-            units = np.rint(np.ldexp(np.asarray(values, np.float64), self.fraction_bits))
+            units = np.rint(np.asarray(values, np.float64) * 2.0**self.fraction_bits)
         return self._from_units(units)
 
     def check(self, values: Reals, quantity: str, layer: int) -> Reals:
@@ -143,7 +143,7 @@ class FixedPoint(Numbers):
         return self.encode(values).astype(object)
 
     def _from_units(self, units: NDArray[Any]) -> Reals:
-        values: Reals = np.ldexp(units.astype(np.float64), -self.fraction_bits)
+        values: Reals = units.astype(np.float64) * 2.0**-self.fraction_bits
         return values
 
 

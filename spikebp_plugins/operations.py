@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
@@ -43,14 +44,10 @@ class Operations:
     errors: int = 0
 
     def __add__(self, other: Operations) -> Operations:
-        return Operations(
-            *(getattr(self, f.name) + getattr(other, f.name) for f in fields(Operations))
-        )
+        return Operations(*map(operator.add, _counts(self), _counts(other)))
 
     def __sub__(self, other: Operations) -> Operations:
-        return Operations(
-            *(getattr(self, f.name) - getattr(other, f.name) for f in fields(Operations))
-        )
+        return Operations(*map(operator.sub, _counts(self), _counts(other)))
 
     @property
     def total(self) -> int:
@@ -60,6 +57,9 @@ class Operations:
     def to_dict(self) -> dict[str, int]:
         """Return the fields as a dictionary."""
         return asdict(self)
+
+
+_counts = operator.attrgetter(*(field.name for field in fields(Operations)))
 
 
 def count_operations(
@@ -87,7 +87,7 @@ def count_operations(
         Samples shown at all, and those of them that were training samples.
     """
     sizes, L = net.layer_sizes, net.n_layers
-    dense_pass = sum(n_in * n_out for n_in, n_out in net.weight_shapes)
+    dense_pass = sum(map(operator.mul, sizes, sizes[1:]))
     return Operations(
         forward=sum(int(spikes[l - 1]) * sizes[l] for l in range(1, L + 1)),
         backward=sum(int(errors[l]) * sizes[l - 1] for l in range(2, L + 1)),
