@@ -28,6 +28,15 @@ from spikebp_plugins.backends.compiled_steps import CompiledSteps
 from spikebp_plugins.backends.layout import NARROW_FRACTION_BITS, Layout
 from spikebp_plugins.backends.notice import announced
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES, recording_of, show_sample
+from spikebp_plugins.backends.trains import (
+    MOST_STEPS,
+    Groups,
+    Sorting,
+    Trains,
+    make_groups,
+    sort_block,
+)
+from spikebp_plugins.backends.vectors import LANES
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import SpikingMLP
 from spikebp_plugins.loihi2 import Loihi2
@@ -35,7 +44,7 @@ from spikebp_plugins.operations import Operations, count_operations
 from spikebp_plugins.state import LearningState
 
 #: Multiplications of a dense network after which a block ends: some hundredths of a second.
-BLOCK_WORK: Final = 1_000_000_000
+BLOCK_WORK: Final = 4_000_000_000
 
 #: Samples that are worth a thread.
 SAMPLES_PER_THREAD: Final = 32
@@ -56,9 +65,8 @@ class Way(NamedTuple):
 
 
 class Arguments(NamedTuple):
-    """What all kernels for blocks are called with, behind network, learning and memory."""
+    """What all kernels for blocks are called with, behind network, learning, memory and input."""
 
-    x: NDArray[Any]
     y: NDArray[Any]
     drawn: NDArray[Any]
     n_steps: int
@@ -109,7 +117,9 @@ class CompiledBackend(Backend):
     def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)
         arithmetic = arithmetic_of(net)
-        self._wide = Layout(net, arithmetic.storage_dtype)
+        # Only constant input is shown by vectors; the numbers of a chip draw by place in a matrix.
+        lanes = LANES if net.arithmetic == "fixed" and net.timing != "event" else 1
+        self._wide = Layout(net, arithmetic.storage_dtype, lanes)
         self._narrow = None
         # A bound that proves that 32 bits hold a state proves nothing of the 24 bits of a chip.
         if (
@@ -117,7 +127,7 @@ class CompiledBackend(Backend):
             and not isinstance(arithmetic, Loihi2)
             and arithmetic.fraction_bits <= NARROW_FRACTION_BITS
         ):
-            self._narrow = Layout(net, np.int32)
+            self._narrow = Layout(net, np.int32, lanes)
         # A block changes a copy, which takes the original's place in one assignment when the
         # block is done: a refused sample, or Ctrl-C at any moment, leaves a sample boundary.
         self._now = Now(self._wide, self._wide.learning(state), state.samples_seen, Operations())
@@ -164,7 +174,7 @@ class CompiledBackend(Backend):
     def predict(self, batch: Batch, record: bool) -> Outcome:
         """Show samples and learn nothing, in several threads."""
         n_threads = min(len(self._memories), max(1, len(batch) // SAMPLES_PER_THREAD))
-        bounds = np.linspace(0, len(batch), n_threads + 1).astype(int)
+        bounds = [len(batch) * part // n_threads for part in range(n_threads + 1)]
         batches = [batch[start:stop] for start, stop in pairwise(bounds)]
         self._now = self._in_fastest_layout(batch)
 
@@ -210,7 +220,7 @@ class CompiledBackend(Backend):
         if learning is not None:
             self._now = Now(
                 self._wide,
-                self._copy(learning),
+                self._copy(self._wide, learning),
                 before.samples_seen + 1,
                 before.operations + work,
             )
@@ -314,7 +324,7 @@ class CompiledBackend(Backend):
             self.net.arithmetic == "fixed"
             and self.net.input_coding == "values"
             and batch.x.ndim == 2
-            and batch.n_steps <= grouped.MOST_STEPS
+            and batch.n_steps <= MOST_STEPS
             # Inputs with equal spikes have factors of their own where the drive teaches.
             and (batch.y is None or self.net.presynaptic == "counts")
         )
@@ -330,12 +340,13 @@ class CompiledBackend(Backend):
         """Show the samples before the first that the kernel refuses; None if that is the first."""
         training = batch.y is not None
         layout = way.layout
-        learning = self._copy(start.learning) if training else layout.borrowed(start.learning)
+        learning = (
+            self._copy(layout, start.learning) if training else layout.borrowed(start.learning)
+        )
         totals = layout.totals()
         shown = layout.record(len(batch) if record else 0, batch.n_steps)
         drive = np.empty((len(batch), self.net.n_outputs), layout.dtype)
         arguments = Arguments(
-            x=layout.inputs(batch),
             y=layout.targets(batch) if training else np.zeros((1, 1, 1), layout.dtype),
             drawn=layout.drawn(batch, start.samples_seen),
             n_steps=batch.n_steps,
@@ -346,8 +357,8 @@ class CompiledBackend(Backend):
         )
         if layout.network.chip:
             memory.sample(layout).moment[0] = start.samples_seen
-        with announced((way.kernel, layout.dtype)):
-            done = KERNELS[way.kernel](layout, learning, memory, arguments)
+        with announced((way.kernel, layout.dtype, batch.x.dtype == np.uint8)):
+            done = KERNELS[way.kernel](layout, learning, memory, batch, arguments)
         if done < len(batch):
             return self._attempt(way, start, memory, batch[:done], record) if done else None
         trained = done if training else 0
@@ -362,11 +373,11 @@ class CompiledBackend(Backend):
         scores = layout.scores(drive, batch.n_steps)
         return Outcome(scores, self._recording(layout, shown, training) if record else None), now
 
-    def _copy(self, learning: kernels.Learning) -> kernels.Learning:
+    def _copy(self, layout: Layout, learning: kernels.Learning) -> kernels.Learning:
         spare = self._spare
         # They are the same after an interrupt that came while they changed places.
         if spare is None or spare is learning or spare.weight.dtype != learning.weight.dtype:
-            return kernels.Learning(*(values.copy() for values in learning))
+            return layout.copied(learning)
         for source, target in zip(learning, spare, strict=True):
             target[...] = source
         return spare
@@ -386,16 +397,26 @@ class CompiledBackend(Backend):
         return Outcome(shown.step_scores[-1:], recording), after
 
     def _recording(self, layout: Layout, shown: kernels.Record, training: bool) -> Recording:
-        starts = np.cumsum(self.net.layer_sizes)[:-1]
-        spikes = np.split(shown.spikes.astype(np.int64), starts, axis=2)
-        above_input = shown.errors[:, :, starts[0] :].astype(np.int64)
-        errors = np.split(above_input, starts[1:] - starts[0], axis=2)
+        def layers(values: NDArray[Any], first: int) -> list[NDArray[np.int64]]:
+            return [
+                layout.of_layer(values, l).astype(np.int64)
+                for l in range(first, self.net.n_layers + 1)
+            ]
+
         steps = np.arange(1, shown.drive.shape[1] + 1)[:, np.newaxis]
         return Recording(
-            spikes=spikes,
-            errors=[None, *errors] if training else None,
+            spikes=layers(shown.spikes, 0),
+            errors=[None, *layers(shown.errors, 1)] if training else None,
             step_scores=layout.scores(shown.drive, steps),
         )
+
+
+class Grouped(NamedTuple):
+    """Room for the kernels for constant input."""
+
+    trains: Trains
+    sorting: Sorting
+    workspace: grouped.Workspace
 
 
 class Memory:
@@ -403,7 +424,8 @@ class Memory:
 
     def __init__(self) -> None:
         self._samples: dict[bool, kernels.Sample] = {}
-        self._groups: dict[tuple[bool, int], grouped.Groups] = {}
+        self._grouped: dict[tuple[bool, int], Grouped] = {}
+        self._groups: Groups | None = None
         self._event_sample: event.Sample | None = None
 
     def sample(self, layout: Layout) -> kernels.Sample:
@@ -418,42 +440,74 @@ class Memory:
             self._event_sample = event.make_sample(layout)
         return self._event_sample
 
-    def groups(self, layout: Layout, n_steps: int) -> grouped.Groups:
-        """Return room for the kernel for constant input."""
+    def grouped(self, layout: Layout, n_steps: int) -> Grouped:
+        """Return room for the kernels for constant input."""
         key = (layout.narrow, n_steps)
-        if key not in self._groups:
-            self._groups[key] = layout.groups(n_steps)
-        return self._groups[key]
+        if key not in self._grouped:
+            self._grouped[key] = Grouped(
+                layout.trains(n_steps), layout.sorting(), layout.workspace(n_steps)
+            )
+        return self._grouped[key]
+
+    def groups(self, batch: Batch) -> Groups:
+        """Return room for the sorted input of a batch."""
+        if self._groups is None or len(self._groups.member) < batch.x.size:
+            self._groups = make_groups(*batch.x.shape)
+        return self._groups
 
 
 def _show_grouped(
-    layout: Layout, learning: kernels.Learning, memory: Memory, arguments: Arguments
+    layout: Layout,
+    learning: kernels.Learning,
+    memory: Memory,
+    batch: Batch,
+    arguments: Arguments,
 ) -> int:
-    sample, groups = memory.sample(layout), memory.groups(layout, arguments.n_steps)
-    done: int = grouped.run_constant_block(layout.network, learning, sample, groups, *arguments)
+    net, room, groups = layout.network, memory.grouped(layout, batch.n_steps), memory.groups(batch)
+    levels, x = layout.constant_inputs(batch)
+    n: int = sort_block(net, room.trains, room.sorting, levels, x, batch.n_steps, groups)
+    sorted_groups = groups._replace(first_unit=groups.first_unit[: n + 1])
+    rooms = memory.sample(layout), room.trains, room.workspace
+    done: int = grouped.run_constant_block(net, learning, *rooms, sorted_groups, *arguments)
     return done
 
 
 def _show_stepwise(
-    layout: Layout, learning: kernels.Learning, memory: Memory, arguments: Arguments
+    layout: Layout,
+    learning: kernels.Learning,
+    memory: Memory,
+    batch: Batch,
+    arguments: Arguments,
 ) -> int:
-    done: int = kernels.run_block(layout.network, learning, memory.sample(layout), *arguments)
+    sample, x = memory.sample(layout), layout.inputs(batch)
+    done: int = kernels.run_block(layout.network, learning, sample, x, *arguments)
     return done
 
 
 def _show_pipelined(
-    layout: Layout, learning: kernels.Learning, memory: Memory, arguments: Arguments
+    layout: Layout,
+    learning: kernels.Learning,
+    memory: Memory,
+    batch: Batch,
+    arguments: Arguments,
 ) -> int:
-    sample = memory.sample(layout)
+    sample, x = memory.sample(layout), layout.inputs(batch)
     *shown, _, totals, record, drive = arguments
-    done: int = pipelined.run_block(layout.network, learning, sample, *shown, totals, record, drive)
+    done: int = pipelined.run_block(
+        layout.network, learning, sample, x, *shown, totals, record, drive
+    )
     return done
 
 
 def _show_event(
-    layout: Layout, learning: kernels.Learning, memory: Memory, arguments: Arguments
+    layout: Layout,
+    learning: kernels.Learning,
+    memory: Memory,
+    batch: Batch,
+    arguments: Arguments,
 ) -> int:
-    return event.show_block(layout, learning, memory.event_sample(layout), arguments)
+    x = layout.inputs(batch)
+    return event.show_block(layout, learning, memory.event_sample(layout), (x, *arguments))
 
 
 #: What shows a block: for input that is the same at all steps of a sample, for any input, and for

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends import kernels
 from spikebp_plugins.backends.layout import Layout
 from spikebp_plugins.backends.notice import announced
 from spikebp_plugins.backends.stepper import Moment, Stepper
@@ -33,7 +32,7 @@ class CompiledSteps(Steps):
         super().__init__(backend.net)
         self._backend, self._layout = backend, layout
         self._start = backend.now_in(layout)
-        self._learning = kernels.Learning(*(array.copy() for array in self._start.learning))
+        self._learning = layout.copied(self._start.learning)
         self._totals = layout.totals()
         self._stepper = Stepper(layout, self._learning, self._totals)
         self._nowhere = layout.record(0, 1)

@@ -53,7 +53,7 @@ from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.definition import SpikingMLP
 
 #: As in `kernels`, for the files that these kernels come from.
-SOURCES: Final = digest_of("kernels.py", "event_queue.py", "event.py")
+SOURCES: Final = digest_of("kernels.py", "vectors.py", "event_queue.py", "event.py")
 
 
 class Order(NamedTuple):

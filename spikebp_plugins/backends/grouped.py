@@ -1,460 +1,443 @@
-"""Input that is the same at all steps: units with equal spike trains are added up once.
+"""Samples whose input is the same at all steps, by vectors that stay in registers.
 
-The spike train of an input unit then depends on its value alone, not on the network, so all T
-steps of the first layer can be prepared when the sample opens:
+The spike trains of the input do not depend on the network, so the first layer's summed drive in
+all T steps can be prepared when the sample opens, whatever is learned in between:
 
-- Units with equal trains form a group g. Each row of W_1 that is needed is read once, into the
-  sum G_g of its group, and the drive of step t is d_t = sum over g of k_t(g) G_g. An image has
-  hundreds of active pixels and a few dozen trains.
-- Let C_t be a train's count after step t. It grows with the unit's value at every t, so two trains
-  that differ at all differ in their label, sum over t of C_t: a small integer to group by.
+- Units with equal trains form a group g (see `trains`), whose rows of W_1 are summed to G_g. With
+  C_t(g) the count of its train after step t, the summed drive is S_t = sum over g of C_t(g) G_g.
+- Groups are sorted, so counts rise by small jumps from group to group. By parts,
+  S_t = sum over g of (C_t(g) - C_t(g - 1)) P_g, with P_g the sum of all rows from group g on:
+  after step t of an input of up to 1 there are at most t terms. Each row of W_1 is read once.
 - Rule 5 changes W_1 within the sample by W_1 -= rate * outer(c_0(t'), e_1(t')). Rows are written
-  once, when the sample closes. Until then the drive of a later step t lacks
-  -rate * (k_t . c_0(t')) e_1(t'), with the scalar product taken over groups.
+  once, when the sample closes. Until then the summed drive of a later step t lacks
+  -rate * ((C_t - C_t') . C_t') e_1(t'), with the scalar product taken over groups.
 
-On the grid a sum does not depend on the order of its terms, so all this changes no result.
+Prediction sends nothing back, so each layer is done for all steps before the next, some columns at
+a time: their sums and potentials stay in registers, and the weights in the first-level cache.
+
+On the grid a sum does not depend on the order of its terms, and what wraps on the way is right in
+the end if the sum is in range. So all this changes no result. Layouts for these kernels have rows
+of whole vectors.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from spikebp_plugins.backends.kernels import (
     MOST_SPIKES,
     SOURCES,
-    add_rows,
+    TOO_MANY,
     backward,
-    bound_learning,
+    bound_again,
     bound_update,
     copy,
-    drive_within,
     entry,
-    fire_layer,
-    fire_rectified,
-    forward_layers,
     kernel,
     largest,
     learn,
     list_active,
-    magnitude,
     open_sample,
     restart_backward,
-    signed_spikes,
     units_of,
     weights_of,
     write_drive,
     write_record,
 )
+from spikebp_plugins.backends.trains import count_at, follow_trains, groups_of, size_of
+from spikebp_plugins.backends.vectors import (
+    LANES,
+    larger,
+    load,
+    smaller,
+    store,
+    zeros,
+)
 
-#: Trains with labels beyond this are left to the general kernel.
-MOST_LABEL: Final = 2**15
-#: So is input shown for longer: with more steps than this hardly any two trains are equal.
-MOST_STEPS: Final = 64
 
+class Workspace(NamedTuple):
+    """What the kernels keep beside `Learning` and `Sample`; rows are those of whole vectors."""
 
-class Groups(NamedTuple):
-    """What the kernel keeps beside `Learning` and `Sample`."""
-
-    # For the whole run: the trains of labels.
-    known: Any  # bool (2 * MOST_LABEL + 1,)
-    train: Any  # int32 (2 * MOST_LABEL + 1, T): C_t
-    # For a sample: its active units, sorted by group.
-    group_of: Any  # int64 (2 * MOST_LABEL + 1,): the group of a label plus one, 0 for none
-    label: Any  # int64 (n_0,): the label of each group
-    count: Any  # int64 (n_0, T + 1): C_t of each group behind a first column of zeros
-    sent: Any  # float64 (T,): the spikes of all groups in each step
-    start: Any  # int64 (n_0 + 1,): where the members of each group start
-    unit: Any  # int64 (n_0 + 1,): units before they are sorted
-    value: Any  # int64 (n_0,): their values, labels and groups
-    unit_label: Any  # int64 (n_0,)
-    unit_group: Any  # int64 (n_0,)
-    member: Any  # int64 (n_0,): units sorted by group
-    sums: Any  # (n_0 * n_1,): G_g
-    spike: Any  # (n_0,): k_t(g)
-    active: Any  # int64 (n_0,)
-    drive: Any  # (2, T, widest): of layer 1 in [1]; prediction takes turns between layers
-    train_spike: Any  # (T, widest): the spikes of a layer in all steps, in prediction
-    now: Any  # int64 (widest + 1,): the units that fire in one of them
+    sums: Any  # (n_0 * width of layer 1,): P_g
+    drive: Any  # (T, widest): S_t of a layer
+    spike: Any  # (2, T, widest): the spikes of a layer in all steps; layers take turns
+    active: Any  # int64 (2, T, widest): the units that fire in each
+    n_active: Any  # int64 (2, T)
     # The errors of layer 1 so far, and where they will be written.
-    product: Any  # int64 (T,)
+    product: Any  # int64 (T rounded up to whole vectors,)
     n_past: Any  # int64 (1,)
     past_step: Any  # int64 (T * n_1,)
     past_unit: Any  # int64 (T * n_1,)
     past_error: Any  # (T * n_1,)
-    change: Any  # (n_1,)
-    column: Any  # int64 (n_1,)
+    past_place: Any  # int64 (T * n_1,)
+    column: Any  # int64 (n_1,): the units that they belong to
+    change: Any  # (n_1,): what these learn
+    place: Any  # int64 (n_1,): where a unit stands in `column`, counted from 1
+    row: Any  # (n_1,): `change` at its place in a row, where most of a row changes
 
 
-@kernel
-def count_after(net, value, t):
-    """C_t after t steps of a constant value: it follows t * value to within half a spike."""
-    count = signed_spikes(t * value, np.int64(net.half), net.fraction_bits)
-    return min(max(count, -t), t) if net.limited else count
+def by_columns(build):
+    """Return a kernel that does all columns of a layer by kernels for some.
 
+    `build(lanes)` returns the kernel for as many columns as there are lanes, the first of which
+    is its first argument.
+    """
+    most, five, three, two, one = (build(n * LANES) for n in (8, 5, 3, 2, 1))
 
-@kernel
-def label_values(net, groups, n_units, n_steps):
-    """Write the labels of the values; False if one is out of range."""
-    value, label = groups.value[:n_units], groups.unit_label[:n_units]
-    if not largest(value) * n_steps < net.certain:
-        return False
-    label[:] = 0
-    for t in range(1, n_steps + 1):
-        for a in range(n_units):
-            label[a] += count_after(net, value[a], t)
-    return largest(label) <= MOST_LABEL
+    @kernel
+    def do_all(width, arguments):
+        j = 0
+        while j + 8 * LANES <= width:
+            most(j, *arguments)
+            j += 8 * LANES
+        if j + 5 * LANES <= width:
+            five(j, *arguments)
+            j += 5 * LANES
+        if j + 3 * LANES <= width:
+            three(j, *arguments)
+            j += 3 * LANES
+        if j + 2 * LANES <= width:
+            two(j, *arguments)
+            j += 2 * LANES
+        if j < width:
+            one(j, *arguments)
 
-
-@kernel
-def know_train(net, groups, place, value):
-    """Write down the train of a label that is met for the first time."""
-    if not groups.known[place]:
-        groups.known[place] = True
-        for t in range(groups.train.shape[1]):
-            groups.train[place, t] = count_after(net, value, t + 1)
-
-
-@kernel
-def group_units(net, groups, x):
-    """Sort the units that fire by their trains; return the number of groups, or -1."""
-    n_units = 0
-    for i in range(x.size):
-        groups.unit[n_units] = i
-        n_units += x[i] != 0
-    for a in range(n_units):
-        groups.value[a] = x[groups.unit[a]]
-    n_steps = groups.train.shape[1]
-    if not label_values(net, groups, n_units, n_steps):
-        return -1
-    n_groups = 0
-    n_kept = 0
-    for a in range(n_units):
-        label = groups.unit_label[a]
-        if label == 0:
-            continue
-        place = label + MOST_LABEL
-        group = groups.group_of[place] - 1
-        if group < 0:
-            group = n_groups
-            n_groups += 1
-            groups.group_of[place] = n_groups
-            groups.label[group] = label
-            groups.start[group] = 0
-            know_train(net, groups, place, groups.value[a])
-        groups.start[group] += 1
-        groups.unit[n_kept] = groups.unit[a]
-        groups.unit_group[n_kept] = group
-        n_kept += 1
-    for group in range(n_groups):
-        place = groups.label[group] + MOST_LABEL
-        groups.group_of[place] = 0
-        for t in range(n_steps):
-            groups.count[group, t + 1] = groups.train[place, t]
-    # From the sizes of the groups to where each ends, then filled from the end.
-    end = 0
-    for group in range(n_groups):
-        end += groups.start[group]
-        groups.start[group] = end
-    groups.start[n_groups] = end
-    for a in range(n_kept - 1, -1, -1):
-        group = groups.unit_group[a]
-        groups.start[group] -= 1
-        groups.member[groups.start[group]] = groups.unit[a]
-    return n_groups
-
-
-@kernel
-def count_at(groups, group, t):
-    """C_t of a group, 0 before the first step."""
-    return groups.count[group, t + 1]
-
-
-@kernel
-def spikes_at(groups, group, t):
-    """k_t of a group."""
-    return groups.count[group, t + 1] - groups.count[group, t]
-
-
-@kernel
-def size_of(groups, group):
-    """The number of units in a group."""
-    return groups.start[group + 1] - groups.start[group]
-
-
-@kernel
-def sum_rows(total, matrix, units):
-    """Total = the sum of some rows."""
-    n_out = total.size
-    a = units.size % 4
-    if a == 0:
-        total[:] = 0
-    else:
-        copy(total, matrix[units[0] * n_out : (units[0] + 1) * n_out])
-    for b in range(1, a):
-        row = matrix[units[b] * n_out : (units[b] + 1) * n_out]
-        for j in range(n_out):
-            total[j] += row[j]
-    while a < units.size:  # four rows at a time load and store the total once
-        row0 = matrix[units[a] * n_out : (units[a] + 1) * n_out]
-        row1 = matrix[units[a + 1] * n_out : (units[a + 1] + 1) * n_out]
-        row2 = matrix[units[a + 2] * n_out : (units[a + 2] + 1) * n_out]
-        row3 = matrix[units[a + 3] * n_out : (units[a + 3] + 1) * n_out]
-        for j in range(n_out):
-            total[j] += row0[j] + row1[j] + row2[j] + row3[j]
-        a += 4
-
-
-@kernel
-def prepare(net, learning, groups, n_groups, n_steps):
-    """The drive of layer 1 at all steps, from the weights as the sample finds them."""
-    n_out = net.sizes[1]
-    matrix = weights_of(learning, net, 1)
-    for g in range(n_groups):
-        members = groups.member[groups.start[g] : groups.start[g + 1]]
-        sum_rows(groups.sums[g * n_out : (g + 1) * n_out], matrix, members)
-    for t in range(n_steps):
-        n_active = 0
-        sent = 0.0
-        for g in range(n_groups):
-            k = spikes_at(groups, g, t)
-            groups.spike[g] = k
-            groups.active[n_active] = g
-            n_active += k != 0
-            sent += float(size_of(groups, g)) * abs(float(k))
-        groups.sent[t] = sent
-        drive = groups.drive[1, t, :n_out]
-        drive[:] = 0
-        add_rows(drive, groups.sums, groups.spike, groups.active, n_active)
+    return do_all
 
 
 @kernel(inline="always")
-def first_layer(net, learning, sample, groups, t, totals):
-    """Rules 1 and 2 for layers 0 and 1; return the spikes of layer 1, or -1 if not certain."""
-    n_sent = groups.sent[t]
-    if not n_sent < MOST_SPIKES:
-        return -1.0
-    totals.spikes[0] += np.int64(n_sent)
-    sample.drive_bound[1] += n_sent * learning.weight_bound[1]
-    potential = units_of(sample.potential, net, 1)
-    for j in range(potential.size):
-        potential[j] += groups.drive[1, t, j]
-    if sample.drive_bound[1] >= net.certain or not drive_within(net, sample, 1):
-        return -1.0
-    return fire_layer(net, sample, 1, totals)
+def rectified(net, potential):
+    """The spikes of potentials, before the threshold is subtracted."""
+    k = larger((potential + (net.half - 1)) >> net.fraction_bits, 0)
+    return smaller(k, net.most) if net.limited else k
 
 
 @kernel
-def scalar_products(groups, n_groups, t, n_steps):
-    """Write k_later . c_0(t), over all units, for each later step."""
-    product = groups.product[t + 1 : n_steps]
-    product[:] = 0
-    for g in range(n_groups):
-        counted = size_of(groups, g) * count_at(groups, g, t)
-        if counted != 0:
-            later = groups.count[g, t + 1 :]
-            for i in range(product.size):
-                product[i] += counted * (later[i + 1] - later[i])
+def n_spikes(counts):
+    """How many spikes there are, none counted beyond what is too many."""
+    total = np.int64(0)
+    for j in range(counts.size):
+        total += min(np.int64(counts[j]), TOO_MANY)
+    return float(total)
+
+
+def build_prepare(lanes):
+    """Return the kernel for so many columns of layer 1."""
+
+    @kernel
+    def prepare(j, matrix, width, trains, groups, sums, drive):
+        """S_t of layer 1 in all steps."""
+        total = zeros(matrix, lanes)
+        for group in range(groups.label.size - 2, -1, -1):
+            for m in range(groups.start[group], groups.start[group + 1]):
+                row = np.int64(groups.member[np.uintp(m)])
+                total += load(matrix, row * width + j, lanes)
+            store(sums, group * width + j, total)
+        for t in range(trains.n_jumps.size):
+            total = zeros(matrix, lanes)
+            for m in range(trains.n_jumps[t]):
+                start = trains.jump_group[t, m] * width + j
+                total += trains.jump[t, m] * load(sums, start, lanes)
+            store(drive[t], j, total)
+
+    return prepare
+
+
+def build_fire_next(lanes):
+    """Return the kernel for so many units of a layer above the first."""
+
+    @kernel
+    def fire_next(j, net, matrix, width, below, potential, count, spike):
+        """Rule 2, from the spikes of the layer below."""
+        spike_below, active, n_active = below
+        left = load(potential, j, lanes)
+        for a in range(n_active):
+            i = active[a]
+            left += spike_below[np.uintp(i)] * load(matrix, i * width + j, lanes)
+        k = rectified(net, left)
+        store(potential, j, left - (k << net.fraction_bits))
+        store(count, j, load(count, j, lanes) + k)
+        store(spike, j, k)
+
+    return fire_next
+
+
+def build_show_next(lanes):
+    """Return the kernel for so many units of a layer above the first."""
+
+    @kernel
+    def show_next(j, net, matrix, width, below, drive, spike, count):
+        """Rule 2 in all steps, from the spikes of the layer below."""
+        spike_below, active, n_active = below
+        total = fired = zeros(matrix, lanes)
+        for t in range(n_active.size):
+            for a in range(n_active[t]):
+                i = active[t, a]
+                total += spike_below[t, i] * load(matrix, i * width + j, lanes)
+            k = rectified(net, total - fired)
+            fired += k << net.fraction_bits
+            store(drive[t], j, total)
+            store(spike[t], j, k)
+        store(count, j, fired >> net.fraction_bits)
+
+    return show_next
+
+
+prepare = by_columns(build_prepare)
+fire_next = by_columns(build_fire_next)
+show_next = by_columns(build_show_next)
+
+
+@kernel
+def fire_first(net, drive, potential, count, spike):
+    """Rule 2 for layer 1, from its summed drive."""
+    for j in range(0, count.size, LANES):
+        c = load(count, j, LANES)
+        left = load(drive, j, LANES) - (c << net.fraction_bits)
+        k = rectified(net, left)
+        store(potential, j, left - (k << net.fraction_bits))
+        store(count, j, c + k)
+        store(spike, j, k)
 
 
 @kernel(inline="always")
-def learn_first(net, learning, sample, groups, n_groups, errors, t, n_steps, totals):
-    """Rule 5 for layer 1, noted for later; False if the range is not certain."""
-    if not net.outer and sample.n_errors[1] == 0:
-        return True
-    error = units_of(errors, net, 1)
-    largest_error = largest(error)
-    if largest_error == 0:
-        return True
-    largest_count = 0.0
-    rows = 0
-    for g in range(n_groups):
-        count = abs(float(count_at(groups, g, t)))
-        largest_count = max(largest_count, count)
-        if count > 0:
-            rows += size_of(groups, g)
-    if not bound_update(net, learning, 1, largest_count, largest_error):
-        return False
-    first = n_past = groups.n_past[0]
-    for j in range(error.size):
-        if error[j] != 0:
-            groups.past_step[n_past] = t
-            groups.past_unit[n_past] = j
-            groups.past_error[n_past] = error[j]
-            n_past += 1
-    groups.n_past[0] = n_past
-    totals.updates[0] += rows * (n_past - first)
-    if t + 1 < n_steps:
-        scalar_products(groups, n_groups, t, n_steps)
-    for later in range(t + 1, n_steps):
-        change = net.rate * groups.product[later]
-        for a in range(first, n_past):
-            groups.drive[1, later, groups.past_unit[a]] -= change * groups.past_error[a]
-    return True
-
-
-@kernel
-def write_first(net, learning, groups, n_groups):
-    """Write what layer 1 has learned: one row of changes for each group."""
-    n_past = groups.n_past[0]
-    if n_past == 0:
-        return
-    # The columns that change at all, most often few.
-    n_out = net.sizes[1]
-    groups.change[:] = 0
-    n_columns = 0
-    for a in range(n_past):
-        j = groups.past_unit[a]
-        if groups.change[j] == 0:
-            groups.change[j] = 1
-            groups.column[n_columns] = j
-            n_columns += 1
-    matrix = weights_of(learning, net, 1)
-    for g in range(n_groups):
-        groups.change[:] = 0
-        for a in range(n_past):
-            count = count_at(groups, g, groups.past_step[a])
-            groups.change[groups.past_unit[a]] += net.rate * count * groups.past_error[a]
-        for m in range(groups.start[g], groups.start[g + 1]):
-            row = matrix[groups.member[m] * n_out : (groups.member[m] + 1) * n_out]
-            if n_columns * 4 < n_out:
-                for a in range(n_columns):
-                    row[groups.column[a]] -= groups.change[groups.column[a]]
-            else:
-                for j in range(n_out):
-                    row[j] -= groups.change[j]
-
-
-@kernel
-def fire_steps(net, sample, layer, drive, spike, n_steps):
-    """Threshold a layer in all steps."""
-    potential = units_of(sample.potential, net, layer)
-    count = units_of(sample.count, net, layer)
-    for t in range(n_steps):
-        for j in range(potential.size):
-            potential[j] += drive[t, j]
-        fire_rectified(potential, spike[t, : potential.size], count, net)
-
-
-@kernel
-def send_steps(net, learning, sample, groups, layer, drive, n_steps, totals):
-    """Send a layer's spikes of all steps to the next; False if the range is not certain."""
-    n_units = net.sizes[layer]
-    count = units_of(sample.count, net, layer)
-    # Most units stay silent in all steps: only the others are looked at in each.
-    active = units_of(sample.active, net, layer)
-    n_active = list_active(count, active)
-    n_sent = magnitude(count, active, n_active)
+def send(net, learning, sample, layer, n_sent, totals):
+    """Count the spikes that a layer has sent; False if what they cause may leave the range."""
     if not n_sent < MOST_SPIKES:
         return False
     totals.spikes[layer] += np.int64(n_sent)
-    if layer == net.sizes.size - 1:
-        return True
-    sample.drive_bound[layer + 1] += n_sent * learning.weight_bound[layer + 1]
-    for t in range(n_steps):
-        spike = groups.train_spike[t, :n_units]
-        n_now = 0
-        for a in range(n_active):
-            groups.now[n_now] = active[a]
-            n_now += spike[active[a]] != 0
-        total = drive[t, : net.sizes[layer + 1]]
-        total[:] = 0
-        add_rows(total, weights_of(learning, net, layer + 1), spike, groups.now, n_now)
-    return sample.drive_bound[layer + 1] < net.certain
-
-
-@kernel
-def record_layer(net, record, index, layer, drive, spike, n_steps):
-    """Note the spikes of a layer, and the summed drive of the output, if they are asked for."""
-    if record.spikes.shape[0] == 0:
-        return
-    n_units = net.sizes[layer]
-    for t in range(n_steps):
-        copy(units_of(record.spikes[index, t], net, layer), spike[t, :n_units])
-    if layer == net.sizes.size - 1:
-        for t in range(n_steps):
-            for j in range(n_units):
-                before = record.drive[index, t - 1, j] if t > 0 else 0
-                record.drive[index, t, j] = before + drive[t, j]
-
-
-@kernel
-def predict_sample(net, learning, sample, groups, x, n_steps, totals, record, index):
-    """Show one sample layer by layer: nothing comes back; False if the range is not certain."""
-    n_groups = group_units(net, groups, x)
-    if n_groups < 0:
-        return False
-    prepare(net, learning, groups, n_groups, n_steps)
-    if record.spikes.shape[0] > 0:
-        for t in range(n_steps):
-            spread_spikes(net, sample, groups, n_groups, t)
-            copy(units_of(record.spikes[index, t], net, 0), units_of(sample.spike, net, 0))
-    for t in range(n_steps):
-        if not groups.sent[t] < MOST_SPIKES:
-            return False
-        totals.spikes[0] += np.int64(groups.sent[t])
-        sample.drive_bound[1] += groups.sent[t] * learning.weight_bound[1]
-    if not sample.drive_bound[1] < net.certain:
-        return False
-    spike = groups.train_spike
-    for layer in range(1, net.sizes.size):
-        drive, above = groups.drive[layer % 2], groups.drive[(layer + 1) % 2]
-        fire_steps(net, sample, layer, drive, spike, n_steps)
-        record_layer(net, record, index, layer, drive, spike, n_steps)
-        if not send_steps(net, learning, sample, groups, layer, above, n_steps, totals):
-            return False
+    if layer + 1 < net.sizes.size:
+        sample.drive_bound[layer + 1] += n_sent * learning.weight_bound[layer + 1]
+        return sample.drive_bound[layer + 1] < net.certain
     return True
 
 
 @kernel
-def spread_spikes(net, sample, groups, n_groups, t):
-    """Write the spikes of layer 0 out for each unit, for a record."""
-    spike = units_of(sample.spike, net, 0)
+def record_layer(net, record, index, layer, workspace, n_steps):
+    """Note the spikes of a layer, and the summed drive of the output, if they are asked for."""
+    if record.spikes.shape[0] == 0:
+        return
+    n_units = net.unit[layer + 1] - net.unit[layer]
+    for t in range(n_steps):
+        copy(units_of(record.spikes[index, t], net, layer), workspace.spike[layer % 2, t, :n_units])
+        if layer == net.sizes.size - 1:
+            copy(record.drive[index, t], workspace.drive[t, : record.drive.shape[2]])
+
+
+@kernel
+def record_input(net, record, index, trains, groups, t):
+    """Note the spikes of layer 0."""
+    spike = units_of(record.spikes[index, t], net, 0)
     spike[:] = 0
-    for g in range(n_groups):
-        k = spikes_at(groups, g, t)
-        for m in range(groups.start[g], groups.start[g + 1]):
+    for group in range(groups.label.size - 1):
+        k = count_at(trains, groups, group, t + 1) - count_at(trains, groups, group, t)
+        for m in range(groups.start[group], groups.start[group + 1]):
             spike[groups.member[m]] = k
 
 
 @kernel(inline="always")
-def train_sample(net, learning, sample, groups, x, y, n_steps, totals, record, index):
-    """Show one sample and learn from it; False if the range is not certain."""
-    n_groups = group_units(net, groups, x)
-    if n_groups < 0:
-        return False
-    prepare(net, learning, groups, n_groups, n_steps)
-    groups.n_past[0] = 0
+def steps_of(workspace, layer):
+    """Spikes of a layer in all steps, the units that fire in each, and how many these are."""
+    here = layer % 2
+    return workspace.spike[here], workspace.active[here], workspace.n_active[here]
+
+
+@kernel
+def predict_sample(
+    net, learning, sample, trains, workspace, groups, n_steps, totals, record, index
+):
+    """Show one sample layer by layer: nothing comes back; False if the range is not certain."""
+    follow_trains(trains, groups, n_steps)
+    n_sent = 0.0
     for t in range(n_steps):
-        n_sent = first_layer(net, learning, sample, groups, t, totals)
-        if n_sent < 0 or not forward_layers(net, learning, sample, 1, n_sent, totals):
+        n_sent += float(trains.sent[t])
+        if record.spikes.shape[0] > 0:
+            record_input(net, record, index, trains, groups, t)
+    for layer in range(1, net.sizes.size):
+        if not send(net, learning, sample, layer - 1, n_sent, totals):
             return False
-        if not backward(net, learning, sample, y[t % y.shape[0]], totals):
+        potential = units_of(sample.potential, net, layer)
+        count = units_of(sample.count, net, layer)
+        matrix, width, drive = weights_of(learning, net, layer), count.size, workspace.drive
+        spike, active, n_active = steps_of(workspace, layer)
+        if layer == 1:
+            prepare(width, (matrix, width, trains, groups, workspace.sums, drive))
+            for t in range(n_steps):
+                fire_first(net, drive[t], potential, count, spike[t])
+        else:
+            below = steps_of(workspace, layer - 1)
+            show_next(width, (net, matrix, width, below, drive, spike, count))
+        n_sent = n_spikes(count)
+        if layer + 1 < net.sizes.size:
+            for t in range(n_steps):
+                n_active[t], _ = list_active(spike[t, :width], active[t])
+        record_layer(net, record, index, layer, workspace, n_steps)
+    # The summed drive of the output, as the kernels for steps leave it.
+    for j in range(count.size):
+        count[j] = 0
+        potential[j] = drive[n_steps - 1, j]
+    return send(net, learning, sample, net.sizes.size - 1, n_sent, totals)
+
+
+@kernel(inline="always")
+def forward(net, learning, sample, trains, workspace, t, totals):
+    """Rules 1 and 2; False if the range is not certain."""
+    n_sent = float(trains.sent[t])
+    for layer in range(1, net.sizes.size):
+        if not send(net, learning, sample, layer - 1, n_sent, totals):
+            return False
+        potential = units_of(sample.potential, net, layer)
+        count = units_of(sample.count, net, layer)
+        spike, active = units_of(sample.spike, net, layer), units_of(sample.active, net, layer)
+        if layer == 1:
+            fire_first(net, workspace.drive[t], potential, count, spike)
+        else:
+            matrix, width = weights_of(learning, net, layer), count.size
+            below = (
+                units_of(sample.spike, net, layer - 1),
+                units_of(sample.active, net, layer - 1),
+                sample.n_active[layer - 1],
+            )
+            fire_next(width, (net, matrix, width, below, potential, count, spike))
+        sample.n_active[layer], n_sent = list_active(spike, active)
+    return send(net, learning, sample, net.sizes.size - 1, n_sent, totals)
+
+
+@kernel
+def scalar_products(trains, workspace, groups, t, n_steps):
+    """Write (C_later - C_t) . C_t, over all units, for each step."""
+    for first in range(0, n_steps, LANES):
+        total = zeros(workspace.product, LANES)
+        for group in range(groups.label.size - 1):
+            now = count_at(trains, groups, group, t + 1)
+            counted = size_of(groups, group) * now
+            total += counted * (load(trains.count[groups.label[group]], first + 1, LANES) - now)
+        store(workspace.product, first, total)
+
+
+@kernel(inline="always")
+def learn_first(net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals):
+    """Rule 5 for layer 1, noted for later; False if the range is not certain."""
+    if not net.outer and sample.n_errors[1] == 0:
+        return True
+    error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
+    n_columns, _ = list_active(error, column)
+    if n_columns == 0:
+        return True
+    largest_count = 0
+    n_rows = 0
+    for group in range(groups.label.size - 1):
+        count = abs(count_at(trains, groups, group, t + 1))
+        largest_count = max(largest_count, count)
+        if count > 0:
+            n_rows += size_of(groups, group)
+    if not bound_update(net, learning, 1, float(largest_count), largest(error)):
+        return False
+    first = workspace.n_past[0]
+    n_past = first + n_columns
+    for a in range(n_columns):
+        workspace.past_step[first + a] = t
+        workspace.past_unit[first + a] = column[a]
+        workspace.past_error[first + a] = error[column[a]]
+    workspace.n_past[0] = n_past
+    totals.updates[0] += n_rows * n_columns
+    if t + 1 < n_steps:
+        scalar_products(trains, workspace, groups, t, n_steps)
+    for later in range(t + 1, n_steps):
+        change = net.rate * workspace.product[later]
+        for a in range(first, n_past):
+            workspace.drive[later, workspace.past_unit[a]] -= change * workspace.past_error[a]
+    return True
+
+
+@kernel
+def write_first(net, learning, trains, workspace, groups):
+    """Write what layer 1 has learned: one row of changes for each group."""
+    n_past = workspace.n_past[0]
+    change, column, place = workspace.change, workspace.column, workspace.place
+    # The columns that change at all, most often few, and where each error belongs among them.
+    n_columns = 0
+    for a in range(n_past):
+        j = workspace.past_unit[a]
+        if place[j] == 0:
+            column[n_columns] = j
+            n_columns += 1
+            place[j] = n_columns
+        workspace.past_place[a] = place[j] - 1
+    matrix, width = weights_of(learning, net, 1), net.unit[2] - net.unit[1]
+    in_row = n_columns * 4 >= width
+    for group in range(groups.label.size - 1):
+        change[:n_columns] = 0
+        count = trains.count[groups.label[group]]
+        for a in range(n_past):
+            c = count[np.uintp(workspace.past_step[a] + 1)]
+            change[np.uintp(workspace.past_place[a])] += net.rate * c * workspace.past_error[a]
+        if in_row:
+            for a in range(n_columns):
+                workspace.row[np.uintp(column[a])] = change[a]
+        for m in range(groups.start[group], groups.start[group + 1]):
+            start = np.int64(groups.member[np.uintp(m)]) * width
+            if in_row:
+                for j in range(0, width, LANES):
+                    learned = load(workspace.row, j, LANES)
+                    store(matrix, start + j, load(matrix, start + j, LANES) - learned)
+            else:
+                for a in range(n_columns):
+                    matrix[np.uintp(start + column[a])] -= change[a]
+    for a in range(n_columns):
+        place[column[a]] = 0
+        workspace.row[column[a]] = 0
+
+
+@kernel(inline="always")
+def train_sample(
+    net, learning, sample, trains, workspace, groups, y, n_steps, totals, record, index
+):
+    """Show one sample and learn from it; False if the range is not certain."""
+    follow_trains(trains, groups, n_steps)
+    matrix, width = weights_of(learning, net, 1), net.unit[2] - net.unit[1]
+    prepare(width, (matrix, width, trains, groups, workspace.sums, workspace.drive))
+    workspace.n_past[0] = 0
+    for t in range(n_steps):
+        if not (
+            forward(net, learning, sample, trains, workspace, t, totals)
+            and backward(net, learning, sample, y[t % y.shape[0]], totals)
+        ):
             return False
         if net.outer:
             for i in range(net.unit[1], sample.error.size):
                 sample.error_sum[i] += sample.error[i]
         elif not learn_all(
-            net, learning, sample, groups, n_groups, sample.error, t, n_steps, totals
+            net, learning, sample, trains, workspace, groups, sample.error, t, n_steps, totals
         ):
             return False
         if record.spikes.shape[0] > 0:
-            spread_spikes(net, sample, groups, n_groups, t)
             write_record(net, sample, record, index, t)
+            record_input(net, record, index, trains, groups, t)
     if net.outer and not learn_all(
-        net, learning, sample, groups, n_groups, sample.error_sum, n_steps - 1, n_steps, totals
+        net,
+        learning,
+        sample,
+        trains,
+        workspace,
+        groups,
+        sample.error_sum,
+        n_steps - 1,
+        n_steps,
+        totals,
     ):
         return False
-    write_first(net, learning, groups, n_groups)
+    write_first(net, learning, trains, workspace, groups)
     return True
 
 
 @kernel(inline="always")
-def learn_all(net, learning, sample, groups, n_groups, errors, t, n_steps, totals):
+def learn_all(net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals):
     """Rule 5 for all layers; False if the range is not certain."""
     return learn_first(
-        net, learning, sample, groups, n_groups, errors, t, n_steps, totals
+        net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals
     ) and learn(net, learning, sample, errors, 2, totals)
 
 
@@ -463,27 +446,50 @@ def build_run_constant_block(sources):
 
     @entry
     def run_constant_block(
-        net, learning, sample, groups, x, y, drawn, n_steps, training, totals, record, drive
+        net,
+        learning,
+        sample,
+        trains,
+        workspace,
+        block,
+        y,
+        drawn,
+        n_steps,
+        training,
+        totals,
+        record,
+        drive,
     ):
         """Do what `kernels.run_block` does, for input of one row a sample."""
         _ = sources
-        bound_learning(net, learning)
-        for i in range(x.shape[0]):
+        n_samples = block.first_unit.size - 1
+        for i in range(n_samples):
+            bound_again(net, learning, i)
+            groups = groups_of(block, i)
             open_sample(net, sample, training)
             if training:
                 restart_backward(net, learning, drawn[i % drawn.shape[0]])
-                y_i = y[i % y.shape[0]]
                 certain = train_sample(
-                    net, learning, sample, groups, x[i, 0], y_i, n_steps, totals, record, i
+                    net,
+                    learning,
+                    sample,
+                    trains,
+                    workspace,
+                    groups,
+                    y[i % y.shape[0]],
+                    n_steps,
+                    totals,
+                    record,
+                    i,
                 )
             else:
                 certain = predict_sample(
-                    net, learning, sample, groups, x[i, 0], n_steps, totals, record, i
+                    net, learning, sample, trains, workspace, groups, n_steps, totals, record, i
                 )
             if not certain:
                 return i
             write_drive(net, sample, drive[i])
-        return x.shape[0]
+        return n_samples
 
     return run_constant_block
 

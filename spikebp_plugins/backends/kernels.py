@@ -28,13 +28,17 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from spikebp_plugins.backends.vectors import LANES, WORD, load, lowest, nonzero
+
 #: Kernels allocate nothing, and hold slices only while the arrays are held by their caller. Numba
 #: would still count references to every slice, with atomic operations that take more time than
 #: the arithmetic; its own sorting and string routines turn that off in the same way.
 #: What returns a slice is inlined, since a return would count again.
 #: Only other kernels call them: without the wrappers for calls from Python, of which Numba would
 #: make two for each, they compile in three quarters of the time.
-kernel: Any = partial(njit, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+kernel: Any = partial(
+    njit, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
+)
 
 #: A kernel that Python calls, cached between processes.
 entry: Any = partial(njit, _nrt=False, cache=True, nogil=True)
@@ -50,7 +54,9 @@ def digest_of(*names):
 #: each other across files, and files from a wheel all have one date. A kernel that is cached
 #: between processes is therefore built around a digest of all sources, which becomes a part of
 #: the key under which it is cached.
-SOURCES = digest_of("kernels.py", "grouped.py", "stepwise.py", "pipelined.py")
+SOURCES = digest_of(
+    "kernels.py", "vectors.py", "trains.py", "grouped.py", "stepwise.py", "pipelined.py"
+)
 
 #: The increment of SplitMix64.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -60,6 +66,9 @@ WRAP = 2.0**61
 #: More spikes than this from a layer in one step might wrap a block's totals, or take an input
 #: count beyond what a double holds within any feasible number of steps.
 MOST_SPIKES = 2.0**30
+TOO_MANY = np.int64(MOST_SPIKES)
+#: Samples after which bounds are measured again, which reads all weights.
+SAMPLES_PER_BOUND = 250
 
 
 class Network(NamedTuple):
@@ -217,23 +226,38 @@ def largest(values):
     return max(-float(low), float(high))
 
 
-@kernel
-def magnitude(counts, active, n_active):
-    """The number of spikes that the active units sent."""
-    total = 0.0
-    for a in range(n_active):
-        total += abs(float(counts[active[a]]))
-    return total
+@kernel(inline="always")
+def list_lanes(values, j, lanes, active, n_active, total):
+    """Append the indices of some values that are not zero; return the number and the sum."""
+    found = nonzero(load(values, j, lanes))
+    while found != 0:
+        i = j + lowest(found)
+        active[np.uintp(n_active)] = i
+        n_active += 1
+        total += min(abs(np.int64(values[np.uintp(i)])), TOO_MANY)
+        found &= found - 1
+    return n_active, total
 
 
 @kernel
 def list_active(counts, active):
-    """Write the indices of nonzero counts; return how many."""
-    n = 0
-    for i in range(counts.size):
-        active[n] = i
-        n += counts[i] != 0
-    return n
+    """Write the indices of nonzero counts; return how many, and the sum of their magnitudes.
+
+    None counts for more than is too many in any case, so that the sum cannot wrap.
+    """
+    n_active, j, total = 0, 0, np.int64(0)
+    while j + WORD <= counts.size:
+        n_active, total = list_lanes(counts, j, WORD, active, n_active, total)
+        j += WORD
+    while j + LANES <= counts.size:
+        n_active, total = list_lanes(counts, j, LANES, active, n_active, total)
+        j += LANES
+    for i in range(j, counts.size):
+        if counts[i] != 0:
+            active[n_active] = i
+            n_active += 1
+            total += min(abs(np.int64(counts[i])), TOO_MANY)
+    return n_active, float(total)
 
 
 @kernel
@@ -368,6 +392,13 @@ def bound_learning(net, learning):
         learning.backward_bound[layer] = largest(psi)
 
 
+@kernel
+def bound_again(net, learning, i):
+    """Measure the magnitudes before sample i of a block, now and then: bounds only grow."""
+    if i % SAMPLES_PER_BOUND == 0:
+        bound_learning(net, learning)
+
+
 @kernel(inline="always")
 def fire_layer(net, sample, layer, totals):
     """Threshold a layer and list the units that fire; return the number of spikes."""
@@ -382,9 +413,7 @@ def note_spikes(net, sample, layer, totals):
     """List the units of a layer that sent spikes; return the number of spikes."""
     spike = units_of(sample.spike, net, layer)
     active = units_of(sample.active, net, layer)
-    n_active = list_active(spike, active)
-    sample.n_active[layer] = n_active
-    n_sent = magnitude(spike, active, n_active)
+    sample.n_active[layer], n_sent = list_active(spike, active)
     if n_sent < MOST_SPIKES:
         totals.spikes[layer] += np.int64(n_sent)
     return n_sent
@@ -422,7 +451,7 @@ def fire_input(net, sample, x, totals):
     if net.smoothed and not sample.drive_bound[0] * input_unit(net) < net.certain:
         return np.inf
     if net.counts_in:
-        copy(spike, x)
+        copy(spike[: x.size], x)
     else:
         potential = units_of(sample.potential, net, 0)
         for i in range(x.size):
@@ -469,9 +498,7 @@ def note_errors(net, sample, layer, totals):
     """List the units of a layer that sent errors; return the number of error spikes."""
     error = units_of(sample.error, net, layer)
     active = units_of(sample.active, net, layer)
-    n_active = list_active(error, active)
-    sample.n_active[layer] = n_active
-    n_sent = magnitude(error, active, n_active)
+    sample.n_active[layer], n_sent = list_active(error, active)
     if n_sent < MOST_SPIKES:
         totals.errors[layer] += np.int64(n_sent)
     sample.n_errors[layer] = n_sent
@@ -649,16 +676,18 @@ def descend(net, learning, sample, errors, layer):
     error = units_of(errors, net, layer)
     row = units_of(sample.active, net, layer - 1)
     column = units_of(sample.active, net, layer)
-    n_rows, n_columns = list_active(factor, row), list_active(error, column)
+    n_rows, _ = list_active(factor, row)
+    n_columns, _ = list_active(error, column)
     if net.chip:
         descend_rounded(net, learning, sample, errors, layer, n_rows, n_columns)
         return n_rows * n_columns
     n_out = error.size
     weight = weights_of(learning, net, layer)
-    for b in range(n_rows):
-        start, c = row[b] * n_out, factor[row[b]]
-        for a in range(n_columns):
-            weight[start + column[a]] -= net.factor_rate * (c * error[column[a]])
+    for a in range(n_columns):
+        j, e = column[a], error[column[a]]
+        for b in range(n_rows):
+            i = np.uintp(row[b])
+            weight[np.uintp(row[b] * n_out + j)] -= net.factor_rate * (factor[i] * e)
     if layer > 1 and not net.random_feedback:
         descend_transposed(net, backward_of(learning, net, layer), factor, error, column, n_columns)
     return n_rows * n_columns
@@ -712,7 +741,7 @@ def write_drive(net, sample, drive):
     last = net.sizes.size - 1
     potential = units_of(sample.potential, net, last)
     count = units_of(sample.count, net, last)
-    for j in range(potential.size):
+    for j in range(drive.size):
         drive[j] = potential[j] + count[j] * net.one
 
 
@@ -753,8 +782,8 @@ def build_run_block(sources):
         certain, in which case `learning`, `totals` and `record` are to be discarded.
         """
         _ = sources
-        bound_learning(net, learning)
         for i in range(x.shape[0]):
+            bound_again(net, learning, i)
             open_sample(net, sample, training)
             if training:
                 restart_backward(net, learning, drawn[i % drawn.shape[0]])
@@ -780,7 +809,7 @@ def lead(net, sample):
     potential = units_of(sample.potential, net, last)
     count = units_of(sample.count, net, last)
     first = second = -np.inf
-    for j in range(potential.size):
+    for j in range(net.sizes[last]):
         drive = float(potential[j] + count[j] * net.one)
         first, second = max(first, drive), max(second, min(first, drive))
     return first - second

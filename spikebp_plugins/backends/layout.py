@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
 from spikebp_plugins.backends import grouped, kernels
+from spikebp_plugins.backends.trains import MOST_LABEL, Sorting, Trains
+from spikebp_plugins.backends.vectors import LANES
 from spikebp_plugins.batch import Batch
 from spikebp_plugins.definition import LOIHI2_RATE_BITS, SpikingMLP
 from spikebp_plugins.loihi2 import (
@@ -28,6 +31,13 @@ Array = NDArray[Any]
 NARROW_CERTAIN: Final = 2.0**31 - 2.0**24
 #: With more fraction bits than this, 32 bits hold too little.
 NARROW_FRACTION_BITS: Final = 22
+#: Bytes.
+CACHE_LINE: Final = 64
+
+
+def whole_vectors(n: int, lanes: int = LANES) -> int:
+    """Return how many numbers the vectors have that hold n."""
+    return -(-n // lanes) * lanes
 
 
 class Layout:
@@ -40,10 +50,20 @@ class Layout:
     dtype : dtype
         For fixed arithmetic int64 or int32, which hold grid units, or float64, which holds the
         values; else the type of the arithmetic.
+    lanes : int, default=1
+        Units of a layer, and columns of a matrix, are followed by zeros up to a multiple of this.
+        Kernels compute with the zeros as with units that never fire.
+
+    Attributes
+    ----------
+    widths : list of int
+        Units of each layer, with those zeros.
     """
 
-    def __init__(self, net: SpikingMLP, dtype: Any) -> None:
+    def __init__(self, net: SpikingMLP, dtype: Any, lanes: int = 1) -> None:
         self.net = net
+        self.lanes = lanes
+        self.widths = [whole_vectors(n, lanes) for n in net.layer_sizes]
         self.arithmetic = arithmetic_of(net)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.narrow = self.dtype == np.int32
@@ -52,8 +72,9 @@ class Layout:
     def _network(self) -> kernels.Network:
         net, arithmetic = self.net, self.arithmetic
         sizes = np.array(net.layer_sizes)
-        edges = [0, 0, *(n_in * n_out for n_in, n_out in net.weight_shapes)]
-        backs = [0, 0, 0, *(n_out * n_in for n_out, n_in in net.feedback_shapes)]
+        rows, widths = net.layer_sizes, self.widths
+        edges = [0, 0, *(n * width for n, width in zip(rows, widths[1:], strict=False))]
+        backs = [0, 0, 0, *(n * width for n, width in zip(rows[2:], widths[1:], strict=False))]
         number = self.dtype.type
         # Values on the grid in floating point are exact only while all sums are certain.
         narrow, grid, product = self.narrow, 0.0, math.inf
@@ -73,7 +94,7 @@ class Layout:
         smoothed = net.presynaptic == "drive"
         return kernels.Network(
             sizes=sizes,
-            unit=np.concatenate([[0], np.cumsum(sizes)]),
+            unit=np.concatenate([[0], np.cumsum(widths)]),
             edge=np.cumsum(edges),
             back=np.cumsum(backs),
             fraction_bits=bits,
@@ -106,7 +127,7 @@ class Layout:
 
     def sample(self) -> kernels.Sample:
         """Return room for what lasts for a sample."""
-        net, units = self.net, sum(self.net.layer_sizes)
+        net, units = self.net, sum(self.widths)
         layers = net.n_layers + 1
         count = self._zeros(units)
         return kernels.Sample(
@@ -132,44 +153,71 @@ class Layout:
         return self.net.presynaptic == "drive" or isinstance(self.arithmetic, Loihi2)
 
     def _zeros(self, *shape: int) -> Array:
-        zeros: Array = np.zeros(shape, self.dtype)
+        # Vectors are read faster that do not cross lines of the cache.
+        size = math.prod(shape) * self.dtype.itemsize
+        room = np.zeros(size + CACHE_LINE, np.uint8)
+        start = -room.ctypes.data % CACHE_LINE
+        zeros: Array = room[start : start + size].view(self.dtype).reshape(shape)
         return zeros
 
-    def groups(self, n_steps: int) -> grouped.Groups:
+    def trains(self, n_steps: int) -> Trains:
+        """Return room for the spike trains of constant input."""
+        n_0, labels = self.net.layer_sizes[0], 2 * MOST_LABEL + 1
+        return Trains(
+            known=np.zeros(labels, np.bool_),
+            count=np.zeros((labels, whole_vectors(n_steps) + LANES), np.int64),
+            n_jumps=np.zeros(n_steps, np.int64),
+            jump_group=np.zeros((n_steps, n_0), np.int64),
+            jump=np.zeros((n_steps, n_0), np.int64),
+            sent=np.zeros(n_steps, np.int64),
+        )
+
+    def sorting(self) -> Sorting:
+        """Return the working memory of what sorts constant input."""
+        n_0 = whole_vectors(self.net.layer_sizes[0])
+        return Sorting(
+            place=np.zeros(whole_vectors(2 * MOST_LABEL + 1) + LANES, np.int64),
+            rank=np.zeros(n_0, np.int64),
+            unit=np.zeros(n_0, np.int64),
+            value=self._zeros(n_0),
+            label=self._zeros(n_0),
+            at=np.zeros(n_0, np.int64),
+            level_label=self._zeros(256),
+        )
+
+    def constant_inputs(self, batch: Batch) -> tuple[Array, Array]:
+        """Return what the levels of 8-bit input stand for, and the input, one row a sample.
+
+        Where it has no levels, it is in the numbers of the kernels.
+        """
+        if batch.x.dtype == np.uint8:
+            return self._levels, np.ascontiguousarray(batch.x)
+        return self._zeros(0), self.shown(batch.x, self.net.input_scale)
+
+    def workspace(self, n_steps: int) -> grouped.Workspace:
         """Return the working memory of the kernel for constant input."""
-        n_0, n_1 = self.net.layer_sizes[:2]
-        widest = max(self.net.layer_sizes[1:])
-        labels = 2 * grouped.MOST_LABEL + 1
+        n_0, width = self.net.layer_sizes[0], self.widths[1]
+        widest = max(self.widths[1:])
 
         def indices(*shape: int) -> NDArray[np.int64]:
             return np.zeros(shape, np.int64)
 
-        return grouped.Groups(
-            known=np.zeros(labels, np.bool_),
-            train=np.zeros((labels, n_steps), np.int32),
-            group_of=indices(labels),
-            label=indices(n_0),
-            count=indices(n_0, n_steps + 1),
-            sent=np.zeros(n_steps),
-            start=indices(n_0 + 1),
-            unit=indices(n_0 + 1),
-            value=indices(n_0),
-            unit_label=indices(n_0),
-            unit_group=indices(n_0),
-            member=indices(n_0),
-            sums=self._zeros(n_0 * n_1),
-            spike=self._zeros(n_0),
-            active=indices(n_0 + 1),
-            drive=self._zeros(2, n_steps, widest),
-            train_spike=self._zeros(n_steps, widest),
-            now=indices(widest + 1),
-            product=indices(n_steps),
+        return grouped.Workspace(
+            sums=self._zeros(n_0 * width),
+            drive=self._zeros(n_steps, widest),
+            spike=self._zeros(2, n_steps, widest),
+            active=indices(2, n_steps, widest),
+            n_active=indices(2, n_steps),
+            product=indices(whole_vectors(n_steps)),
             n_past=indices(1),
-            past_step=indices(n_steps * n_1),
-            past_unit=indices(n_steps * n_1),
-            past_error=self._zeros(n_steps * n_1),
-            change=self._zeros(n_1),
-            column=indices(n_1),
+            past_step=indices(n_steps * width),
+            past_unit=indices(n_steps * width),
+            past_error=self._zeros(n_steps * width),
+            past_place=indices(n_steps * width),
+            column=indices(width),
+            change=self._zeros(width),
+            place=indices(width),
+            row=self._zeros(width),
         )
 
     def learning(self, state: LearningState) -> kernels.Learning:
@@ -185,8 +233,12 @@ class Layout:
         )
 
     def _flat(self, arrays: Matrices) -> Array:
-        parts = [self.encoded(array).ravel() for array in arrays]
-        flat: Array = np.concatenate([np.empty(0, np.int8), *parts]).astype(self.dtype)
+        shapes = [(*a.shape[:-1], whole_vectors(a.shape[-1], self.lanes)) for a in arrays]
+        flat, start = self._zeros(sum(math.prod(shape) for shape in shapes)), 0
+        for array, shape in zip(arrays, shapes, strict=True):
+            stop = start + math.prod(shape)
+            flat[start:stop].reshape(shape)[..., : array.shape[-1]] = self.encoded(array)
+            start = stop
         return flat
 
     def borrowed(self, learning: kernels.Learning) -> kernels.Learning:
@@ -201,31 +253,44 @@ class Layout:
         largest = max(float(np.abs(values).max(initial=0)) for values in fields)
         if self.narrow and not largest < self.network.certain:
             return None
-        return kernels.Learning(
-            *(values.astype(self.dtype) for values in fields),
-            *(bound.copy() for bound in learning[len(fields) :]),
+        return self.copied(learning)
+
+    def copied(self, learning: kernels.Learning) -> kernels.Learning:
+        """Return a copy of a learning state, in the type of this layout."""
+        copy = kernels.Learning(
+            *(self._zeros(values.size) for values in learning[:3]),
+            *(np.zeros_like(bound) for bound in learning[3:]),
         )
+        for target, source in zip(copy, learning, strict=True):
+            target[...] = source
+        return copy
 
     def state(self, learning: kernels.Learning, samples_seen: int) -> LearningState:
         """Return what the kernels have learned in the form that all back ends share."""
-        net = self.net
+        net, network = self.net, self.network
         feedback_shapes = net.feedback_shapes if net.feedback == "random" else ()
 
         def cut(flat: Array, starts: NDArray[np.int64], shapes: Any, first: int) -> Matrices:
             return tuple(
-                self.decoded(flat[starts[l] : starts[l + 1]].reshape(shape))
-                for l, shape in enumerate(shapes, first)
+                self.decoded(flat[starts[l] : starts[l + 1]].reshape(n_rows, -1)[:, :n_columns])
+                for l, (n_rows, n_columns) in enumerate(shapes, first)
             )
 
-        network = self.network
         return LearningState(
             weights=cut(learning.weight, network.edge, net.weight_shapes, 1),
-            backward_potentials=cut(
-                learning.backward_potential, network.unit, net.layer_sizes[1:-1], 1
+            backward_potentials=tuple(
+                self.decoded(self.of_layer(learning.backward_potential, l))
+                for l in range(1, net.n_layers)
             ),
             feedback=cut(learning.backward, network.back, feedback_shapes, 2),
             samples_seen=samples_seen,
         )
+
+    def of_layer(self, values: Array, l: int) -> Array:
+        """Return the part of an array over all units, along its last axis, that is layer l."""
+        start = self.network.unit[l]
+        part: Array = values[..., start : start + self.net.layer_sizes[l]]
+        return part
 
     def encoded(self, values: Array) -> Array:
         """Return values on the grid in the numbers of the kernels."""
@@ -258,17 +323,15 @@ class Layout:
         """
         if self.net.input_coding == "spikes":
             return self.counts(batch.inputs())
-        x = batch.rows()
-        if x.dtype == np.uint8 and self.dtype.kind == "i":
-            levels = np.arange(256, dtype=np.float64)
-            # No index is out of range; with mode="wrap" NumPy does not look for one.
-            units = self._units(levels, self.net.input_scale).take(x, mode="wrap")
-            return np.ascontiguousarray(units)
-        return self.shown(x, self.net.input_scale)
+        return self.shown(batch.rows(), self.net.input_scale)
 
     def targets(self, batch: Batch) -> Array:
         """Return the targets of a batch in the numbers of the kernels."""
         return self.shown(batch.targets())
+
+    @cached_property
+    def _levels(self) -> Array:
+        return self._units(np.arange(256), self.net.input_scale)
 
     def _units(self, values: Array, scale: float) -> Array:
         reals = np.ascontiguousarray(values, np.float64)
@@ -294,16 +357,20 @@ class Layout:
     def drawn(self, batch: Batch, samples_seen: int) -> Array:
         """Return drawn backward potentials, one row a sample; one row of zeros if none are."""
         if batch.y is None or self.net.backward_init != "uniform":
-            return self._zeros(1, sum(self.net.layer_sizes))
+            return self._nothing_drawn
         return np.stack([self.drawn_for(samples_seen + i) for i in range(len(batch))])
+
+    @cached_property
+    def _nothing_drawn(self) -> Array:
+        return self._zeros(1, sum(self.widths))
 
     def drawn_for(self, samples_seen: int) -> Array:
         """Return the backward potentials drawn for one sample, those of all layers in a row."""
         net = self.net
-        row = self._zeros(sum(net.layer_sizes))
-        if net.backward_init == "uniform" and net.n_layers > 1:
-            values = np.concatenate(drawn_backward_potentials(net, samples_seen))
-            row[net.layer_sizes[0] : -net.layer_sizes[-1]] = self.encoded(values)
+        row = self._zeros(sum(self.widths))
+        if net.backward_init == "uniform":
+            for l, values in enumerate(drawn_backward_potentials(net, samples_seen), 1):
+                self.of_layer(row, l)[:] = self.encoded(values)
         return row
 
     def totals(self) -> kernels.Totals:
@@ -313,6 +380,6 @@ class Layout:
 
     def record(self, n_samples: int, n_steps: int) -> kernels.Record:
         """Return room for what a block shows."""
-        units = sum(self.net.layer_sizes)
+        units = sum(self.widths)
         sizes = (units, units, self.net.n_outputs)
         return kernels.Record(*(np.empty((n_samples, n_steps, n), self.dtype) for n in sizes))

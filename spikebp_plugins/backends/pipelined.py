@@ -18,7 +18,7 @@ from spikebp_plugins.backends.kernels import (
     WRAP,
     add_rows,
     backward_of,
-    bound_learning,
+    bound_again,
     copy,
     drive_within,
     entry,
@@ -202,8 +202,8 @@ def build_run_block(sources):
     def run_block(net, learning, sample, x, y, drawn, n_steps, totals, record, drive):
         """Learn from samples in order; otherwise as ``kernels.run_block``."""
         _ = sources
-        bound_learning(net, learning)
         for i in range(x.shape[0]):
+            bound_again(net, learning, i)
             open_sample(net, sample, True)
             restart_backward(net, learning, drawn[i % drawn.shape[0]])
             if not run_sample(

@@ -195,9 +195,9 @@ class Stepper:
         )
         self._drawn = layout.drawn_for(0)
         output = layout.net.n_layers
-        self._output_potential = self._of_layer(self.sample.potential, output)
+        self._output_potential = self.layout.of_layer(self.sample.potential, output)
         #: Spikes of each output since the sample opened; a view.
-        self.output_counts = self._of_layer(self.sample.count, output)
+        self.output_counts = self.layout.of_layer(self.sample.count, output)
 
     def show(
         self,
@@ -337,19 +337,15 @@ class Stepper:
         drive: Array = self._output_potential + self.output_counts * self.layout.network.one
         return drive
 
-    def _of_layer(self, values: Array, l: int) -> Array:
-        unit = self.layout.network.unit
-        return values[unit[l] : unit[l + 1]]
-
     def _learning_state(self, samples_seen: int) -> LearningState:
         return self.layout.state(self._learning, samples_seen)
 
     def _sample_state(self) -> reference.SampleState:
         layout, sample = self.layout, self.sample
         layers = range(layout.net.n_layers + 1)
-        phi = [layout.decoded(self._of_layer(sample.potential, l)) for l in layers]
-        counts = [self._of_layer(sample.count, l).astype(np.int64) for l in layers]
-        sums = [self._of_layer(sample.error_sum, l).astype(np.int64) for l in layers]
+        phi = [layout.decoded(self.layout.of_layer(sample.potential, l)) for l in layers]
+        counts = [self.layout.of_layer(sample.count, l).astype(np.int64) for l in layers]
+        sums = [self.layout.of_layer(sample.error_sum, l).astype(np.int64) for l in layers]
         return reference.SampleState(
             phi=tuple(phi),
             phi_y=layout.decoded(sample.target_potential),
@@ -369,15 +365,15 @@ class Stepper:
     def _take(self, after: reference.SampleState, sent: reference.Step) -> None:
         layout, sample = self.layout, self.sample
         for l, phi in enumerate(after.phi):
-            self._of_layer(sample.potential, l)[:] = layout.encoded(phi)
-            self._of_layer(sample.spike, l)[:] = sent.k[l]
+            self.layout.of_layer(sample.potential, l)[:] = layout.encoded(phi)
+            self.layout.of_layer(sample.spike, l)[:] = sent.k[l]
             if l < len(after.c):
-                self._of_layer(sample.count, l)[:] = after.c[l]
+                self.layout.of_layer(sample.count, l)[:] = after.c[l]
             else:
-                self._of_layer(sample.count, l)[:] = after.s[l] - phi
+                self.layout.of_layer(sample.count, l)[:] = after.s[l] - phi
             if l > 0:
-                self._of_layer(sample.error, l)[:] = 0 if sent.e is None else sent.e[l]
-                self._of_layer(sample.error_sum, l)[:] = after.E[l]
+                self.layout.of_layer(sample.error, l)[:] = 0 if sent.e is None else sent.e[l]
+                self.layout.of_layer(sample.error_sum, l)[:] = after.E[l]
         sample.target_potential[:] = layout.encoded(after.phi_y)
 
 
@@ -435,7 +431,7 @@ class PipelinedStepper(Stepper):
         net, sample = self.layout.net, self._sample_state()
         learning, L = self._learning_state(samples_seen), net.n_layers
         k, e = (
-            [self._of_layer(values, l).astype(np.int64) for l in range(L + 1)]
+            [self.layout.of_layer(values, l).astype(np.int64) for l in range(L + 1)]
             for values in (self.sample.spike, self.sample.error)
         )
         before, _ = reference.learn(net, learning, sample, [-errors for errors in e])
@@ -482,12 +478,12 @@ def recording_of_steps(
     training : bool
         Whether errors are wanted.
     """
-    net, unit = layout.net, layout.network.unit
+    net = layout.net
     L, is_pipelined = net.n_layers, net.timing == "pipelined"
 
     def of_layer(values: Array, l: int, delay: int) -> Array:
         begin = delay if is_pipelined else 0
-        return values[:, begin : begin + n_steps, unit[l] : unit[l + 1]].astype(np.int64)
+        return layout.of_layer(values[:, begin : begin + n_steps], l).astype(np.int64)
 
     spikes, errors, drive = record
     first = L if is_pipelined else 0

@@ -339,7 +339,7 @@ def build_layer_learns(sources):
             return False
         if back.size > 0 and not net.random_feedback:
             error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
-            n_columns = list_active(error, column)
+            n_columns, _ = list_active(error, column)
             factor = units_of(sample.factor, net, 0)
             descend_transposed(net, back, factor, error, column, n_columns)
         return True

@@ -18,6 +18,8 @@ from spikebp_plugins.backends import (
     notice,
     pipelined,
     stepwise,
+    trains,
+    vectors,
 )
 
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
@@ -88,6 +90,26 @@ def test_values_with_too_many_trains_are_not_grouped(monkeypatch):
     assert used == [("int64", "stepwise")]
 
 
+@pytest.mark.parametrize("sizes", [(5, 1), (20, 16, 4), (37, 130, 4), (16, 33, 257, 300, 17, 3)])
+@pytest.mark.parametrize("n_steps", [1, 10, 17])
+@pytest.mark.parametrize("levels", [False, True])
+def test_layers_of_any_width_equal_the_reference(sizes, n_steps, levels):
+    # Widths and steps that fill vectors, and such that do not.
+    net = SpikingMLP(sizes, seed=2, n_steps=n_steps, learning_rate=0.01)
+    random = np.random.default_rng(0)
+    weights = [random.standard_normal(s) * 1.6 / s[0] ** 0.5 for s in net.weight_shapes]
+    x = random.uniform(-0.5, 1.2, (10, sizes[0])) * (random.random((10, sizes[0])) < 0.7)
+    if levels:
+        net, x = net.replace(input_scale=1 / 200), random.integers(0, 256, x.shape, np.uint8)
+    y = random.integers(0, sizes[-1], 10)
+    with Simulator(net, weights=weights) as sim, Simulator(net, "reference", weights) as expected:
+        trace, wanted = (s.train(x, y, record=True) for s in (sim, expected))
+        assert any(errors.any() for errors in wanted.errors[1:])
+        assert compare(trace, wanted) is None
+        assert compare(sim.predict(x, record=True), expected.predict(x, record=True)) is None
+        assert sim.operations == expected.operations
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2, "3"])
 @pytest.mark.parametrize("n_steps", [None, 65])
 def test_prediction_is_the_same_for_any_number_of_threads(n_jobs, n_steps):
@@ -120,8 +142,10 @@ def test_wrong_n_jobs_are_refused(n_jobs):
 
 
 def test_kernels_are_cached_for_all_their_sources():
-    everyone = (kernels, grouped, stepwise, pipelined)
-    for modules, sources in ((everyone, everyone), ((event,), (kernels, event_queue, event))):
+    everyone = (kernels, trains, grouped, stepwise, pipelined)
+    of_steps = (kernels, vectors, trains, grouped, stepwise, pipelined)
+    of_events = (kernels, vectors, event_queue, event)
+    for modules, sources in ((everyone, of_steps), ((event,), of_events)):
         texts = b"".join(Path(module.__file__).read_bytes() for module in sources)
         cached = {
             kernel
