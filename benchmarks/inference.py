@@ -70,7 +70,7 @@ def main():
     parser.add_argument("--layers", action="append", help="hidden layer sizes")
     parser.add_argument("--steps", type=int, action="append")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--block", type=int, default=1000, help="samples in a block")
+    parser.add_argument("--block", type=int, default=2000, help="samples in a block")
     parser.add_argument("--without", default="", help="rivals to leave out, comma-separated")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
