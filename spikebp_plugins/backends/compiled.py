@@ -43,8 +43,9 @@ from spikebp_plugins.loihi2 import Loihi2
 from spikebp_plugins.operations import Operations, count_operations
 from spikebp_plugins.state import LearningState
 
-#: Multiplications of a dense network after which a block ends: some hundredths of a second.
-BLOCK_WORK: Final = 4_000_000_000
+#: Multiplications of a dense network after which a block ends: some hundredths of a second. In
+#: event order a spike at a time takes ten times as long.
+BLOCK_WORK: Final = {"immediate": 4_000_000_000, "pipelined": 4_000_000_000, "event": 400_000_000}
 
 #: Samples that are worth a thread.
 SAMPLES_PER_THREAD: Final = 32
@@ -156,7 +157,7 @@ class CompiledBackend(Backend):
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
         dense = sum(n_in * n_out for n_in, n_out in self.net.weight_shapes)
-        return max(1, BLOCK_WORK // (n_steps * dense))
+        return max(1, BLOCK_WORK[self.net.timing] // (n_steps * dense))
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""

@@ -73,6 +73,21 @@ def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(monkeypatch):
     assert dtypes[-1] == "int32"
 
 
+@pytest.mark.parametrize("kernel", ["grouped", "stepwise", "pipelined"])
+def test_a_long_block_needs_no_more_bits_than_short_ones(monkeypatch, kernel):
+    # Bounds on weights grow with every update, so they are measured again within a block.
+    used = layouts_used(monkeypatch)
+    timing = "pipelined" if kernel == "pipelined" else "immediate"
+    net = NET.replace(fraction_bits=20, timing=timing)
+    weights, x, _ = experiment(net, n=3000)
+    y = np.random.default_rng(5).uniform(1, 3, (len(x), net.n_outputs))  # never reached
+    if kernel == "stepwise":
+        x = np.repeat(x[:, np.newaxis], net.n_steps, axis=1)
+    with Simulator(net, weights=weights) as sim:
+        sim.train(x, y)
+    assert used == [("int32", kernel)]
+
+
 def test_many_fraction_bits_take_64_bits(monkeypatch):
     used = layouts_used(monkeypatch)
     net = NET.replace(fraction_bits=40)
