@@ -75,12 +75,13 @@ def learning_curve(data, hidden, n_steps, samples, points, without):
 
     order = epoch_orders(len(data.x_train), 1)[0][:samples]
     curves = {}
-    for (name, competitor), first in zip(everyone().items(), everyone().values(), strict=True):
+    warm = everyone()
+    for name, competitor in everyone().items():
         scale = 1 if name == "own" else np.float32(data.input_scale)
         x = competitor.prepare(data.x_train[order] * scale)
         x_test = competitor.prepare(data.x_test * scale)
-        first.train(x[:1], data.y_train[order][:1])  # what is compiled is compiled now
-        first.predict(x_test[:1])
+        warm[name].train(x[:1], data.y_train[order][:1])  # what is compiled is compiled now
+        warm[name].predict(x_test[:1])
         seconds, curve = 0.0, []
         for part in np.array_split(np.arange(len(order)), points):
             part = slice(part[0], part[-1] + 1)

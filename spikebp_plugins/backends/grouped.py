@@ -82,7 +82,8 @@ def by_columns(build):
     """Return a kernel that does all columns of a layer by kernels for some.
 
     `build(lanes)` returns the kernel for as many columns as there are lanes, the first of which
-    is its first argument.
+    is its first argument. With these five numbers of vectors at most two kernels do what the
+    widest leaves over.
     """
     most, five, three, two, one = (build(n * LANES) for n in (8, 5, 3, 2, 1))
 

@@ -31,7 +31,7 @@ Array = NDArray[Any]
 NARROW_CERTAIN: Final = 2.0**31 - 2.0**24
 #: With more fraction bits than this, 32 bits hold too little.
 NARROW_FRACTION_BITS: Final = 22
-#: Bytes.
+#: Bytes of a line of the cache.
 CACHE_LINE: Final = 64
 
 
@@ -153,7 +153,7 @@ class Layout:
         return self.net.presynaptic == "drive" or isinstance(self.arithmetic, Loihi2)
 
     def _zeros(self, *shape: int) -> Array:
-        # Vectors are read faster that do not cross lines of the cache.
+        # Vectors that do not cross lines of the cache are read faster.
         size = math.prod(shape) * self.dtype.itemsize
         room = np.zeros(size + CACHE_LINE, np.uint8)
         start = -room.ctypes.data % CACHE_LINE
@@ -323,7 +323,11 @@ class Layout:
         """
         if self.net.input_coding == "spikes":
             return self.counts(batch.inputs())
-        return self.shown(batch.rows(), self.net.input_scale)
+        x = batch.rows()
+        if x.dtype == np.uint8 and self.dtype.kind == "i":
+            # No index is out of range; with mode="wrap" NumPy does not look for one.
+            return np.ascontiguousarray(self._levels.take(x, mode="wrap"))
+        return self.shown(x, self.net.input_scale)
 
     def targets(self, batch: Batch) -> Array:
         """Return the targets of a batch in the numbers of the kernels."""
@@ -331,6 +335,7 @@ class Layout:
 
     @cached_property
     def _levels(self) -> Array:
+        """What the levels of 8-bit input stand for."""
         return self._units(np.arange(256), self.net.input_scale)
 
     def _units(self, values: Array, scale: float) -> Array:

@@ -45,13 +45,13 @@ class Trains(NamedTuple):
 
 
 class Sorting(NamedTuple):
-    """Working memory, in whole vectors."""
+    """What is kept while the units of a sample are sorted, in whole vectors."""
 
     place: Any  # int64 (labels,): the units of a label, then where the first one goes; else 0
     rank: Any  # int64 (n_0,): how many units of the same label come before
     unit: Any  # int64 (n_0,): the active units of a sample
     value: Any  # (n_0,): their values
-    label: Any  # (n_0,)
+    label: Any  # (n_0,): their labels
     at: Any  # int64 (n_0,): labels counted from -MOST_LABEL
     level_label: Any  # (256,): those of 8-bit input
 
