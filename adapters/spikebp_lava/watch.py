@@ -6,6 +6,9 @@ processes while it waits: when one has failed or was killed, when Ctrl-C is pres
 script ends without `stop()`, all are ended, and the error of the first is raised with its
 traceback. Processes of the operating system end with their parent in any case, and so does
 memory that has a name.
+
+Lava's channels can also lose a message's wake-up, after which everyone waits although nobody has
+failed. The processes of a watched runtime get ports that lose none.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ import signal
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from queue import Empty
 from typing import Any, Final, Protocol
 
+from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.core.run_conditions import RunContinuous
 from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 
@@ -124,7 +128,7 @@ class Watch:
         try:
             for participant in self.participants:
                 participant.prepare(models)
-            with _children_end_with_us():
+            with _children_end_with_us(), no_wake_up_is_lost():
                 self._initialize(*arguments)
         except BaseException:
             self._failure = "it could not be started"
@@ -291,6 +295,50 @@ def _error_of(actor: Any) -> tuple[Exception, str] | None:
     except (EOFError, OSError):
         return None
     return error
+
+
+#: Held while Lava's ports are others than its own.
+_replacing: Final = threading.Lock()
+
+
+@contextmanager
+def no_wake_up_is_lost() -> Iterator[None]:
+    """Have ports that are started meanwhile, also in processes forked meanwhile, wake who waits.
+
+    A port has a thread that takes down what has arrived, and wakes a selector that waits for it.
+    Lava's looks whether something was there already *before* it takes the new message down, and
+    wakes nobody if so. A selector that has taken the older message in between, and looked again,
+    waits for ever. It also reads the observer twice, and ends with a TypeError when a selector
+    has gone in between; nothing arrives from then on. Here a message is taken down first, and
+    whoever observes the port then is woken. One who comes later looks before waiting.
+    """
+    with _replacing:
+        before = CspRecvPort._req_callback, CspSendPort._ack_callback
+        CspRecvPort._req_callback, CspSendPort._ack_callback = _take_down, _take_back
+        try:
+            yield
+        finally:
+            CspRecvPort._req_callback, CspSendPort._ack_callback = before
+
+
+def _take_down(port: Any, messages: Any) -> None:
+    """Take down each message that has been sent to a port."""
+    _wake_for_each(port, messages, lambda: port._queue.put_nowait(0))
+
+
+def _take_back(port: Any, acknowledgements: Any) -> None:
+    """Take back the room of each message of a port that has been received."""
+    _wake_for_each(port, acknowledgements, lambda: port._semaphore.release())
+
+
+def _wake_for_each(port: Any, arrivals: Any, take: Callable[[], None]) -> None:
+    # What shares the semaphore may be gone when a graph ends.
+    with suppress(EOFError):
+        while arrivals.acquire() and not port._done:
+            take()
+            observer = port.observer
+            if observer is not None:
+                observer()
 
 
 #: The process whose children are to end with it, while it starts them.

@@ -1,0 +1,131 @@
+"""Channels of a watched graph lose no wake-up, in the interleavings in which Lava's own do."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava", reason="Lava is not installed")
+
+from lava.magma.compiler.channels.pypychannel import CspSelector, PyPyChannel
+
+from spikebp_lava.watch import no_wake_up_is_lost
+
+#: Long enough for a thread to go on, and short beside the time that a lost one waits: for ever.
+SOON = 5.0
+
+
+class Ports:
+    """A channel between threads, whose receiving end is used as Lava's processes use theirs."""
+
+    def __init__(self):
+        memory = SimpleNamespace(
+            create_shared_memory=lambda size: SimpleNamespace(buf=memoryview(bytearray(size)))
+        )
+        channel = PyPyChannel(SimpleNamespace(smm=memory), "a", "b", (1,), np.int64, 4)
+        self.source, self.sink = channel.src_port, channel.dst_port
+        self.selector = CspSelector()
+
+    def start(self):
+        self.source.start()
+        self.sink.start()
+
+    def send(self, value):
+        self.source.send(np.array([value]))
+
+    def select(self):
+        return self.selector.select((self.sink, lambda: int(self.sink.recv()[0])))
+
+    def join(self):
+        self.source.join()
+        self.sink.join()
+
+
+@pytest.fixture
+def ports():
+    made = Ports()
+    yield made
+    made.join()
+
+
+def selected_twice(ports):
+    """Send two messages, and select both, while the second arrives as the first is taken.
+
+    The thread of the receiving port is held, if it asks whether a message is there already, until
+    the selector has taken the first message and waits for the second.
+    """
+    found, waits = [], threading.Event()
+    ask, is_taken = ports.sink.probe, threading.Event()
+
+    def probe():
+        answer = ask()
+        if threading.current_thread() is ports.sink.thread and answer:
+            is_taken.wait(SOON)
+            waits.wait(SOON)
+        return answer
+
+    def select():
+        found.append(ports.select())
+        is_taken.set()
+        found.append(ports.select())
+
+    wait = ports.selector._cv.wait
+
+    def wait_and_say_so(*arguments):
+        waits.set()
+        return wait(*arguments)
+
+    ports.sink.probe, ports.selector._cv.wait = probe, wait_and_say_so
+    ports.send(1)
+    while not ask():
+        time.sleep(0.001)
+    ports.send(2)
+    selecting = threading.Thread(target=select, daemon=True)
+    selecting.start()
+    selecting.join(SOON)
+    if selecting.is_alive():  # it was lost: let the thread end
+        ports.selector._changed()
+        selecting.join(SOON)
+        return found[:1]
+    return found
+
+
+def test_a_message_that_comes_while_an_older_one_is_taken_wakes_its_receiver(ports):
+    with no_wake_up_is_lost():
+        ports.start()
+    assert selected_twice(ports) == [1, 2]
+
+
+def test_it_is_lost_by_channels_of_lava_alone(ports):
+    ports.start()
+    assert selected_twice(ports) == [1]
+
+
+def test_a_selector_that_goes_while_a_message_comes_does_not_end_the_port(ports):
+    class Fleeting:
+        """A port's observer that has gone when it is looked at again."""
+
+        def __get__(self, port, cls):
+            gone, port.looked_at = getattr(port, "looked_at", False), True
+            return None if gone else (lambda: None)
+
+        def __set__(self, port, observer):
+            pass
+
+    ports.sink.__class__ = type("Port", (type(ports.sink),), {"observer": Fleeting()})
+    with no_wake_up_is_lost():
+        ports.start()
+    ports.send(1)
+    ports.send(2)
+    assert [int(ports.sink.recv()[0]) for _ in range(2)] == [1, 2]
+
+
+def test_lava_is_left_as_it_was():
+    from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
+
+    before = CspRecvPort._req_callback, CspSendPort._ack_callback
+    with no_wake_up_is_lost():
+        assert CspRecvPort._req_callback is not before[0]
+    assert (CspRecvPort._req_callback, CspSendPort._ack_callback) == before
