@@ -20,14 +20,17 @@ from brian2 import (
     ms,
     second,
 )
+from brian2.codegen.runtime.cython_rt import CythonCodeObject
 from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
 from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
 from brian2.equations.equations import FLOAT
+from brian2.groups.group import CodeRunner
 from brian2.units.fundamentalunits import have_same_dimensions
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
+from spikebp_brian2.cython_module import SharedModule
 from spikebp_brian2.delays import TIMINGS, delays_of
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.proof import Seen, check_on_grid, prove_range
@@ -268,6 +271,13 @@ class SpikingMLPGroup(BrianObject):
                 self._deliver(given[name].spikes, layer, f"received_{name}", arrivals)
         if sample_end is not None:
             self._deliver(sample_end, self.schedule, "received_ends", arrivals)
+        # What the user adds to the parts later is compiled as Brian2 does it.
+        self._runners = [
+            runner
+            for part in self.contained_objects
+            for runner in part.contained_objects
+            if isinstance(runner, CodeRunner)
+        ]
 
     def _layer(self, l: int) -> NeuronGroup:
         equations = Equations(rules.layer_equations(self.net, l))
@@ -403,6 +413,7 @@ class SpikingMLPGroup(BrianObject):
             check_on_grid(self.net, read_state(self.net, self._read))
             self._begin_proof()
             self._before_run = [(array, array.copy()) for array in self.changing_arrays()]
+            self._compile_together()
         else:
             # The generated program has to know the pathways of contained synapses.
             contained = [part for part in self.contained_objects if isinstance(part, Synapses)]
@@ -453,6 +464,12 @@ class SpikingMLPGroup(BrianObject):
             for variable in ("units_per_one", "value_limit")
         )
         return f"{{ const double units = {units}, limit = {limit}; {''.join(checks)} }}"
+
+    def _compile_together(self) -> None:
+        uses_cython = self._device.code_object_class() is CythonCodeObject
+        chosen = SharedModule().code_object_class if uses_cython else None
+        for runner in self._runners:
+            runner.codeobj_class = chosen
 
     def _begin_proof(self) -> None:
         for layer in self.layers:

@@ -1,0 +1,191 @@
+"""The code of a group's parts for Brian2's target `cython`: one module for all of it.
+
+Brian2 compiles a module for each code object, and the names of its objects are part of the source:
+some thirty modules for a network of three layers, a minute or more, and all of them again under
+another name. Here the code objects of a group wait for each other. What they compute is written
+without the names, what is written twice is compiled once, and the rest is one module. So any
+network of the same kind finds it in Brian2's cache, whatever its name, its sizes and its depth.
+
+Code that uses functions of the user's (a TimedArray, say) gets a module of its own, since such
+functions may share a name without being the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from operator import methodcaller
+from typing import Any, ClassVar, Final
+
+from brian2.codegen.runtime.cython_rt import CythonCodeObject
+from brian2.codegen.runtime.cython_rt.extension_manager import cython_extension_manager
+from brian2.core.functions import Function
+from brian2.core.variables import ArrayVariable
+from brian2.utils.stringtools import deindent
+
+from spikebp_brian2.functions import FUNCTIONS
+from spikebp_plugins.backends.notice import announced
+
+#: How Brian2's templates divide a source.
+SUPPORT: Final = "# support code"
+TEMPLATE_SUPPORT: Final = "# template-specific support code"
+MAIN: Final = "def main(_namespace):"
+
+#: What a pathway calls of itself before a run and in each step. Brian2 compiles two modules for it.
+CALLS: Final = {"before_run": methodcaller("initialise_queue"), "run": methodcaller("push_spikes")}
+
+#: Takes the namespace of a code object.
+Main = Callable[[dict[str, Any]], Any]
+
+
+class Block:
+    """A block of a code object, compiled with those of the others when one of them first runs.
+
+    Parameters
+    ----------
+    module : SharedModule
+        What compiles it.
+    source : str
+        The source of a Cython module with a function `main`.
+    is_ours : bool
+        Whether it uses no functions but those of the step rules.
+    """
+
+    def __init__(self, module: SharedModule, source: str, is_ours: bool) -> None:
+        self._module = module
+        self.source, self.is_ours = source, is_ours
+        #: Brian2 calls it with the namespace; the compiled function takes this one's place.
+        self.main: Main = self._compile_and_run
+
+    def _compile_and_run(self, namespace: dict[str, Any]) -> Any:
+        self._module.compile()
+        return self.main(namespace)
+
+
+class Call:
+    """A block that calls a method of the code object's owner."""
+
+    def __init__(self, method: Callable[[Any], Any]) -> None:
+        self._method = method
+
+    def main(self, namespace: dict[str, Any]) -> Any:
+        """Call it."""
+        return self._method(namespace["_owner"])
+
+
+class SharedModule:
+    """Compiles the blocks of all code objects of its class.
+
+    Attributes
+    ----------
+    code_object_class : type
+        The class of code objects that wait for each other.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Block, dict[str, Any]]] = []
+        self.code_object_class = type(
+            "GroupCodeObject", (NamelessCodeObject,), {"module": self, "__module__": __name__}
+        )
+
+    def block(self, source: str, is_ours: bool, arguments: dict[str, Any]) -> Block:
+        """Return a block that waits to be compiled with the arguments of a compiler."""
+        block = Block(self, source, is_ours)
+        self._waiting.append((block, arguments))
+        return block
+
+    def compile(self) -> None:
+        """Compile all blocks that wait, or find them in Brian2's cache."""
+        waiting, self._waiting = self._waiting, []
+        together = {}
+        with announced((__name__, "compile")):
+            for block, arguments in waiting:
+                if block.is_ours:
+                    together[block.source] = arguments
+                else:
+                    block.main = _compiled(block.source, arguments).main
+            if not together:
+                return
+            sources = sorted(together)
+            module = _compiled(_merged(sources), together[sources[0]])
+            for block, _ in waiting:
+                if block.is_ours:
+                    block.main = getattr(module, f"main_{sources.index(block.source)}")
+
+
+class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
+    """A code object whose source does not depend on the names of its objects."""
+
+    module: ClassVar[SharedModule]
+    namespace: dict[str, Any]
+    nonconstant_values: list[tuple[str, Callable[[], Any]]]
+
+    def variables_to_namespace(self) -> None:
+        """Collect what the code uses, under names that stand for arrays of any objects."""
+        super().variables_to_namespace()
+        arrays = [v for _, v in sorted(self.variables.items()) if isinstance(v, ArrayVariable)]
+        names: dict[str, str] = {}
+        for variable in arrays:
+            names.setdefault(self.device.get_array_name(variable), f"_array_{len(names)}")
+        # The longest first, since a name may begin with another. It stands after a prefix too.
+        found = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+        pattern = re.compile(rf"(?:{found})\b") if found else re.compile(r"(?!)")
+
+        def renamed(text: str) -> str:
+            return pattern.sub(lambda match: names[match[0]], text)
+
+        self._renamed = renamed
+        self.namespace = {renamed(name): value for name, value in self.namespace.items()}
+        self.nonconstant_values = [(renamed(name), get) for name, get in self.nonconstant_values]
+
+    def compile_block(self, block: str) -> Block | Call | None:
+        """Return a block that will be compiled with the others."""
+        code = getattr(self.code, block, "").strip()
+        if not code or "EMPTY_CODE_BLOCK" in code:
+            return None
+        if self.template_name == "synapses_push_spikes":
+            return Call(CALLS[block])
+        arguments = {
+            "define_macros": self.define_macros,
+            "libraries": self.libraries,
+            "extra_compile_args": self.extra_compile_args,
+            "extra_link_args": self.extra_link_args,
+            "include_dirs": self.include_dirs,
+            "library_dirs": self.library_dirs,
+            "runtime_library_dirs": self.runtime_library_dirs,
+            "compiler": self.compiler,
+            "sources": self.sources,
+            "owner_name": f"{self.owner.name}_{self.template_name}",
+        }
+        source = self._renamed(deindent(code))
+        return self.module.block(source, self._is_ours(source), arguments)
+
+    def _is_ours(self, source: str) -> bool:
+        functions = [v for v in self.variables.values() if isinstance(v, Function)]
+        foreign = [f for f in functions if f not in FUNCTIONS.values()]
+        return (
+            all(f.implementations[self].get_code(self.owner) is None for f in foreign)
+            and [source.count(mark) for mark in (SUPPORT, MAIN)] == [1, 1]
+            and not source.partition(MAIN)[0].partition(TEMPLATE_SUPPORT)[2].strip()
+        )
+
+
+def _merged(sources: list[str]) -> str:
+    """Return one source of functions ``main_0``, ``main_1``, ... in place of many of a `main`."""
+    head = sources[0].partition(SUPPORT)[0]
+    support = [
+        deindent(function.implementations[CythonCodeObject].get_code(None))
+        for function in FUNCTIONS.values()
+    ]
+    functions = [
+        f"def main_{number}(_namespace):{source.partition(MAIN)[2]}"
+        for number, source in enumerate(sources)
+    ]
+    return "\n".join([head, *support, *functions])
+
+
+def _compiled(source: str, arguments: dict[str, Any]) -> Any:
+    module = cython_extension_manager.create_extension(source, **arguments)
+    if module is None:
+        raise RuntimeError("Cython could not compile the step rules; it has printed why")
+    return module
