@@ -1,5 +1,6 @@
 """Fixtures for the tests with Brian2."""
 
+import os
 import sys
 
 import pytest
@@ -24,6 +25,8 @@ def fresh_brian2():
         yield
         return
     brian2.prefs.codegen.target = "numpy"
+    # Without a number, make starts a compiler for each source at once.
+    brian2.prefs.devices.cpp_standalone.extra_make_args_unix = [f"-j{os.cpu_count()}"]
     yield
     brian2.device.reinit()
     brian2.set_device("runtime")
