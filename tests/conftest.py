@@ -6,11 +6,8 @@ import numpy as np
 from hypothesis import settings
 
 from spikebp_plugins import Simulator, SpikingMLP
+from tests import profiles  # noqa: F401 (registers them)
 
-# How long an example takes says more about what else runs on a machine than about the code.
-settings.register_profile("default", deadline=None)
-# For environments that repeat what another one does at length: --hypothesis-profile few.
-settings.register_profile("few", max_examples=25, deadline=None)
 settings.load_profile("default")
 
 #: Fields of one network for each kernel and type of number that the tests need, and what it does.

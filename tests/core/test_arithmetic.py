@@ -15,9 +15,10 @@ from spikebp_plugins.arithmetic import (
     arithmetic_of,
     check_counts,
 )
+from tests.profiles import examples
 
 BITS = (1, 17, 40)
-PROFILE = settings(max_examples=200, deadline=None)
+PROFILE = settings(max_examples=examples(200))
 
 #: Numbers of grid units: small ones, ones near the limit, and anything between.
 UNITS = st.one_of(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.errors import ArgumentError
+from tests.profiles import examples
 
 SIZES = (3, 5, 4, 2)
 
@@ -362,7 +363,7 @@ def test_the_grid_is_the_coarsest_that_holds_the_rate(learning_rate, n_steps):
     assert_automatic_choice(learning_rate, n_steps)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(st.floats(1e-12, 1e3), st.integers(1, 300))
 def test_the_grid_of_any_rate(learning_rate, n_steps):
     assert_automatic_choice(learning_rate, n_steps)

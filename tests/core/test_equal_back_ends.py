@@ -10,24 +10,25 @@ from spikebp_plugins.conformance import parametrize
 from tests.core.experiment import MAGNITUDES, assert_equals_reference
 from tests.core.strategies import chip_definitions, experiments
 from tests.core.test_cli import install_faulty
+from tests.profiles import examples
 
 #: Thousands in one environment of tox; the others draw hundreds each, of other experiments.
-EXPERIMENTS = 20 * settings.default.max_examples
+EXPERIMENTS = examples(2000)
 
 
-@settings(max_examples=EXPERIMENTS, deadline=None)
+@settings(max_examples=EXPERIMENTS)
 @given(experiments(magnitudes=MAGNITUDES))
 def test_compiled_equals_reference(experiment):
     assert_equals_reference(experiment, "compiled")
 
 
-@settings(max_examples=EXPERIMENTS // 4, deadline=None)
+@settings(max_examples=EXPERIMENTS // 4)
 @given(experiments(magnitudes=MAGNITUDES, max_depth=5, max_width=40, max_steps=20))
 def test_compiled_equals_reference_in_larger_networks(experiment):
     assert_equals_reference(experiment, "compiled")
 
 
-@settings(max_examples=EXPERIMENTS // 4, deadline=None)
+@settings(max_examples=EXPERIMENTS // 4)
 @given(
     experiments(magnitudes=(1.0, 30.0, *MAGNITUDES), scales=(0.1, 1.0, 20.0), nets=chip_definitions)
 )
@@ -35,7 +36,7 @@ def test_compiled_equals_reference_with_the_numbers_of_a_chip(experiment):
     assert_equals_reference(experiment, "compiled")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 @given(experiments(magnitudes=MAGNITUDES))
 def test_the_script_of_an_experiment_repeats_it(experiment):
     printed = io.StringIO()

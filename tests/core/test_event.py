@@ -15,6 +15,7 @@ from tests.core.literal_event import JavaQueue, LiteralEventNetwork
 from tests.core.small_nets import assert_all_equal, checkpoint_bytes
 from tests.core.strategies import event_experiments
 from tests.core.test_registry import Pretender
+from tests.profiles import examples
 
 EVENT = {"timing": "event", "arithmetic": "float32"}
 ORDERS = [
@@ -86,7 +87,7 @@ def assert_follows_the_order(net, weights, x, y, x_test):
         assert work.samples == len(x) + len(lengths) * len(x_test)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(event_experiments())
 def test_the_engine_follows_the_order(experiment):
     assert_follows_the_order(*experiment)

@@ -19,10 +19,11 @@ from spikebp_plugins.quantization import (
     spiking_stream_quantization,
     spiking_vector_quantization,
 )
+from tests.profiles import examples
 
 HALF = Fraction(1, 2)
 LIMIT = 2.0**53
-PROFILE = settings(max_examples=100, deadline=None)
+PROFILE = settings(max_examples=examples(100))
 
 
 def dyadic(shape, denominator=2**10, largest=4):

@@ -8,6 +8,7 @@ from spikebp_plugins import Simulator
 from spikebp_plugins.conformance import CASES
 from tests.core.literal import LiteralNetwork
 from tests.core.strategies import chip_definitions, experiments
+from tests.profiles import examples
 
 
 def literal_steps(net, sample):
@@ -61,20 +62,20 @@ small_experiments = experiments(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(small_experiments)
 def test_reference_follows_the_rules(experiment):
     assert_follows_rules(*experiment, backend="reference")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(small_experiments)
 def test_compiled_follows_the_rules(experiment):
     assert_follows_rules(*experiment, backend="compiled")
 
 
 # Large inputs and small grids: states saturate, messages are full, traces stop counting.
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     experiments(
         magnitudes=(1.0, 30.0, 3000.0),

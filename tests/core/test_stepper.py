@@ -22,6 +22,7 @@ from spikebp_plugins.backends.stepper import (
 from spikebp_plugins.operations import count_operations
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
+from tests.profiles import examples
 
 
 class StepwiseBackend(StatefulBackend):
@@ -87,7 +88,7 @@ def _installed():
 
 
 @pytest.mark.parametrize("numbers", ["int64", "float64"])
-@settings(max_examples=3 * settings.default.max_examples // 2, deadline=None)
+@settings(max_examples=examples(150))
 @given(experiment=experiments(magnitudes=MAGNITUDES))
 def test_steps_equal_the_reference(numbers, experiment):
     names = [f"stepwise:numbers={numbers},together={together}" for together in (1, 3)]

@@ -11,8 +11,6 @@ pytest.importorskip("lava", reason="Lava is not installed")
 
 from spikebp_plugins import comparison
 
-pytestmark = pytest.mark.xdist_group("lava")
-
 
 def test_the_demo_goes_on_on_every_back_end(tmp_path):
     program = "from spikebp_plugins.cli import main; main()"

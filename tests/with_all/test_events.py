@@ -10,8 +10,6 @@ from spikebp_plugins import EventEncoder, Simulator, SpikingMLP, load_nmnist
 from tests.documentation import ROOT
 from tests.scripts import printed_by
 
-pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
-
 N_STEPS = 10
 ENCODER = EventEncoder(34, 34, step=32_000)
 NET = SpikingMLP((ENCODER.n_inputs, 200, 10), n_steps=N_STEPS, input_coding="spikes")

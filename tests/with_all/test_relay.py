@@ -23,8 +23,6 @@ from spikebp_plugins import Simulator
 from spikebp_plugins.backends.stepper import n_steps_of_sample
 from spikebp_plugins.conformance import CASES
 
-pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
-
 SAMPLES_OF_A_LEG = 10
 
 #: Cases of the conformance suite, whose programs the tests of Brian2 have compiled.

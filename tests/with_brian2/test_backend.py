@@ -27,6 +27,7 @@ from tests import golden
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
 from tests.interrupts import interrupts_get_through
+from tests.profiles import examples
 from tests.with_brian2.experiment import NET
 
 HAS_COMPILER = shutil.which("g++") is not None and shutil.which("make") is not None
@@ -83,8 +84,7 @@ def test_golden_runs_are_repeated(name):
 
 
 @settings(
-    max_examples=settings.default.max_examples // 4,
-    deadline=None,
+    max_examples=examples(25),
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
@@ -101,7 +101,7 @@ def test_compiled_targets_equal_reference_on_random_experiments(target, feature)
     net = next(case.net for case in CASES if case.feature == feature)
     kept = {name: getattr(net, name) for name in STRUCTURE if name != "layer_sizes"}
 
-    @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(20), suppress_health_check=list(HealthCheck))
     @given(experiments(magnitudes=MAGNITUDES, sizes=net.layer_sizes, **kept))
     def search(experiment):
         assert_equals_reference(experiment, f"brian2:{target}")

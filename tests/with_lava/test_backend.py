@@ -20,10 +20,9 @@ from spikebp_plugins.conformance import conformance_tests
 from tests import golden
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
+from tests.profiles import examples
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import NET, Samples
-
-pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
 
 BACKENDS = [
     "lava:tag=fixed_pt",
@@ -64,7 +63,7 @@ def test_golden_runs_are_repeated(backend, name):
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(3), suppress_health_check=list(HealthCheck))
 @given(experiment=experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
 def test_random_experiments_equal_the_reference(name, experiment):
     if "hierarchical" in name:  # a layer knows the spikes of the layer below, not its drive

@@ -6,8 +6,6 @@ pytest.importorskip("lava", reason="Lava is not installed")
 
 from tests.core.test_benchmarks import run
 
-pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
-
 FORMS = ["leaf, a message a step", "leaf, a message a sample", "a process a layer"]
 
 

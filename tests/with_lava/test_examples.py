@@ -11,8 +11,6 @@ from tests.documentation import ROOT
 from tests.scripts import printed_by
 from tests.with_lava.graphs import TAGS
 
-pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
-
 FOLDER = ROOT / "examples"
 
 

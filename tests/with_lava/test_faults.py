@@ -38,8 +38,6 @@ from tests.with_lava.graphs import (
     configuration,
 )
 
-pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
-
 #: Steps that take minutes.
 FOR_LONG = 1_000_000
 

@@ -7,8 +7,6 @@ pytest.importorskip("lava", reason="Lava is not installed")
 from tests.documentation import ROOT, sections
 from tests.scripts import printed_by
 
-pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
-
 #: What the guide says that a section prints.
 PRINTED = {
     "A first script": ["0.88"],

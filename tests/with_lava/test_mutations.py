@@ -25,8 +25,6 @@ from tests.mutations import (
     spread,
 )
 
-pytestmark = pytest.mark.xdist_group("lava")
-
 BACKEND = "lava:tag=fixed_pt,implementation=hierarchical"
 SUPPORTED = [case for case in CASES if unsupported_reason(BACKEND, case) is None]
 

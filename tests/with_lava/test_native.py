@@ -36,8 +36,6 @@ from tests.with_lava.graphs import (
     configuration,
 )
 
-pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
-
 #: What differs between tags and between implementations, where all four would be too slow.
 BOTH = list(zip(TAGS, IMPLEMENTATIONS, strict=True))
 

@@ -25,8 +25,6 @@ from tests.with_lava.graphs import (
     configuration,
 )
 
-pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
-
 PIPELINED = NET.replace(timing="pipelined")
 L, T = PIPELINED.n_layers, PIPELINED.n_steps
 #: The steps of a sample, and of all of them.

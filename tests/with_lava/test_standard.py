@@ -41,9 +41,8 @@ from spikebp_plugins.reference import backward
 from spikebp_plugins.state import initial_state
 from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.strategies import experiments
+from tests.profiles import examples
 from tests.with_lava.graphs import assert_same_state
-
-pytestmark = pytest.mark.xdist_group("lava")  # each test looks for shared memory that is left
 
 BACKEND = "lava:tag=floating_pt,implementation=standard"
 SUPPORTED = [case for case in CASES if unsupported_reason(BACKEND, case) is None]
@@ -75,7 +74,7 @@ def test_the_suite_has_what_such_a_graph_is_made_of():
         assert {getattr(case.net, name) for case in SUPPORTED} >= values
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(6), suppress_health_check=list(HealthCheck))
 @given(
     experiment=experiments(
         magnitudes=(0.1, 1.0, 10.0, 2.0**41),
@@ -251,7 +250,7 @@ def test_in_fixed_pt_it_is_the_network_of_the_engines_model(net, make_line):
         assert trained.spikes[0].sum(axis=1).max() > engine.LARGEST_TRACE
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(
     seed=st.integers(0, 2**32 - 1),
     exponent=st.integers(0, engine.LARGEST_EXPONENT),
