@@ -3,10 +3,14 @@
 import re
 import shlex
 
+import pytest
+
 from spikebp_plugins import SpikingMLP, load
 from spikebp_plugins.conformance import conformance_tests
 from tests.core.test_cli import run
 from tests.documentation import ROOT, sections
+
+pytestmark = pytest.mark.once
 
 
 def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):

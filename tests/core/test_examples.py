@@ -2,8 +2,12 @@
 
 import re
 
+import pytest
+
 from tests.documentation import ROOT
 from tests.scripts import printed_by
+
+pytestmark = pytest.mark.once
 
 FOLDER = ROOT / "examples"
 

@@ -9,6 +9,8 @@ from spikebp_plugins import load
 from tests.documentation import ROOT, sections
 from tests.scripts import printed_by
 
+pytestmark = pytest.mark.once
+
 CONFIGURATION = (ROOT / "mkdocs.yml").read_text("utf-8")
 
 
@@ -48,7 +50,6 @@ def test_the_back_end_of_the_page_is_found_and_equal(tmp_path, monkeypatch, caps
     assert {test.backend for test in tests} == {"toy"}
 
 
-@pytest.mark.once
 def test_the_pictures_of_the_algorithm_are_made(tmp_path):
     pytest.importorskip("matplotlib")
     page = (ROOT / "docs" / "algorithm.md").read_text("utf-8")
