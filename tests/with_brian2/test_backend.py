@@ -93,6 +93,7 @@ def test_numpy_equals_reference_on_random_experiments(experiment):
 
 
 @pytest.mark.once
+@pytest.mark.thorough
 @needs_compiler
 @pytest.mark.parametrize("target", ["cython", "cpp_standalone"])
 @pytest.mark.parametrize("feature", REPRESENTATIVES["cython"])
