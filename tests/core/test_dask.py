@@ -15,9 +15,13 @@ from tests.scripts import printed_by
 
 # Both run in processes of their own: on Python 3.10 Dask loads a package that changes what the
 # standard library says of installed ones, for the whole process.
-pytestmark = pytest.mark.skipif(
-    find_spec("distributed") is None, reason="Dask's distributed is not installed"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        find_spec("distributed") is None, reason="Dask's distributed is not installed"
+    ),
+    # Its dashboard has one port.
+    pytest.mark.xdist_group("dask"),
+]
 
 ON_A_CLUSTER = """
 import numpy as np
