@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
+from lava.magma.compiler import compiler_graphs
 from lava.magma.core.decorator import implements, requires
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyRefPort
@@ -265,6 +266,17 @@ def test_weights_are_read_and_written_between_runs(samples, tag, implementation)
         sim.train(samples.x, samples.y)
         assert_same_state(line.mlp.checkpoint(), sim.checkpoint().state)
     assert not np.array_equal(after.weights[1], new)
+
+
+def test_lava_finds_the_models_without_executing_files(monkeypatch):
+    def refuse(name, path):
+        raise AssertionError(f"{path} is executed")
+
+    monkeypatch.setattr(compiler_graphs.import_utils, "spec_from_file_location", refuse)
+    line = Line(Samples())
+    for process in (line.mlp, line.source, line.sink):
+        found = compiler_graphs.ProcGroupDiGraphs._find_proc_models(process)
+        assert {model.implements_process for model in found} == {type(process)}
 
 
 def test_it_can_run_until_it_is_paused(samples):
