@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from spikebp_plugins import comparison
+from spikebp_plugins.cli.ahead import making_ready
 from spikebp_plugins.cli.compare import compare_on_images
 from spikebp_plugins.cli.options import BackendName, Json, load_images
 from spikebp_plugins.cli.output import (
@@ -82,6 +83,7 @@ def demo(
     draws a picture of learning curves and spikes.
     """
     check_folder(output)
+    typer.echo("learning small digits ...", err=as_json)
     data = load_images("digits", None)
     net = SpikingMLP(
         (data.x_train.shape[1], *HIDDEN_LAYERS, data.n_classes),
@@ -89,14 +91,18 @@ def demo(
         input_scale=data.input_scale,
         seed=seed,
     )
-    with Simulator(net, backend) as sim:
-        lesson = _learn(sim, data, epochs, as_json)
-        learned = sim.checkpoint()
-    report = {"backend": backend, "dataset": data.name, "epochs": epochs, **_report(net, lesson)}
-    if not as_json:
-        _print_report(report)
-    _draw(output, lesson, int(data.y_test[0]), as_json)
     names = comparison.all_backends() if every else comparison.quick_backends()
+    with making_ready([name for name in names if name not in ("reference", backend)]) as others:
+        with Simulator(net, backend) as sim:
+            lesson = _learn(sim, data, epochs, as_json)
+            learned = sim.checkpoint()
+        report = {"backend": backend, "dataset": data.name, "epochs": epochs}
+        report |= _report(net, lesson)
+        if not as_json:
+            _print_report(report)
+        _draw(output, lesson, int(data.y_test[0]), as_json)
+        typer.echo(f"going on on {', '.join(names)} ...", err=as_json)
+        others.wait()
     compared = compare_on_images(learned, names, data, SAMPLES_COMPARED)
     if as_json:
         print_json(report | {"comparison": compared.to_dict()})

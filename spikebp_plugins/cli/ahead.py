@@ -1,0 +1,61 @@
+"""Back ends made ready ahead, in a process beside a command that needs them later.
+
+As a program, ``python -m spikebp_plugins.cli.ahead NAME ...``, it trains the smallest network on
+each back end. What is imported for the first time, or compiled, is then in the caches.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import numpy as np
+
+from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.simulator import Simulator
+
+
+@contextmanager
+def making_ready(backends: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Make back ends ready for networks with default options, beside the block.
+
+    Parameters
+    ----------
+    backends : sequence of str
+        Their names.
+
+    Yields
+    ------
+    subprocess.Popen
+        The process that does it. What it cannot make ready says why when it is used.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__, *backends],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def main(backends: Sequence[str]) -> None:
+    """Train the smallest network on back ends."""
+    # A picture is drawn before they are compared.
+    with suppress(ImportError):
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure
+        import matplotlib.font_manager  # noqa: F401 (makes a list of fonts, the first time)
+    net = SpikingMLP((2, 2, 2, 2))
+    for name in backends:
+        with Simulator(net, name) as sim:
+            sim.train(np.ones((1, 2)), np.zeros(1, int), record=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
