@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.thorough]
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 COMPILED_RIVALS = "pytorch,scikitlearn,numbadense,numbadensedouble,numbasparse"

@@ -351,7 +351,7 @@ def test_sigint_in_a_process_of_its_own(folder):
         assert process.stdout.readline().startswith("epoch 1/3")
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors.startswith("interrupted: net.npz holds the network after ")
     assert errors.count("\n") == 1

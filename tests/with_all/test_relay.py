@@ -90,7 +90,9 @@ def saved(checkpoint, folder):
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="compiled targets of Brian2 need g++")
 @pytest.mark.parametrize("name", DEFINITIONS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(n, marks=pytest.mark.thorough) for n in (1, 2))]
+)
 def test_a_relay_in_any_order_ends_in_the_same_bytes(name, seed, tmp_path):
     case, random = DEFINITIONS[name], np.random.RandomState(seed)
     # With a higher rate pipelined outputs may fall silent, and a leg teach nothing.

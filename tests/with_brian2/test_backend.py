@@ -38,8 +38,8 @@ TARGETS = [
     pytest.param("cpp_standalone", marks=needs_compiler),
 ]
 
-#: Compiling takes 20 s (cpp_standalone) to 60 s (cython) for each structure of a network, so the
-#: compiled targets are tested on all cases of these structures. SPIKEBP_WHOLE_SUITE takes all.
+#: Compiling takes some ten seconds for each structure of a network, so the compiled targets are
+#: tested on all cases of these structures. SPIKEBP_WHOLE_SUITE takes all.
 REPRESENTATIVES = {
     "cython": ("8-bit pixels", "backward potentials drawn, binary spikes", "pipelined timing"),
     "cpp_standalone": (
@@ -67,6 +67,8 @@ def suite(target):
             marks = [group] if target == "numpy" else [group, needs_compiler]
             if test.case.feature != "8-bit pixels":
                 marks.append(pytest.mark.once)
+            if target == "cpp_standalone" and test.case.feature not in REPRESENTATIVES["cython"]:
+                marks.append(pytest.mark.thorough)
             yield pytest.param(test, id=str(test), marks=marks)
 
 
@@ -132,6 +134,7 @@ def test_digits_are_learned_as_by_the_reference(target):
 
 
 @pytest.mark.once
+@pytest.mark.thorough
 @pytest.mark.parametrize("target", TARGETS)
 def test_mnist_is_learned_as_by_the_reference(target):
     if "SPIKEBP_DATA" not in os.environ:

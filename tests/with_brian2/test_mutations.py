@@ -10,6 +10,8 @@ from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferErro
 from spikebp_plugins.conformance.checks import training_equals_reference
 from tests.mutations import assert_found, expected_differences, mutated, spread
 
+pytestmark = pytest.mark.thorough
+
 #: The function of the rules that each fault changes, and how.
 EDITS = {
     "a threshold that is only reached fires": (

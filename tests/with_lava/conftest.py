@@ -16,7 +16,7 @@ def nothing_remains():
     # What other tests have started in this process, a pool of workers say, is none of these.
     before, others = segments(), set(children())
     yield
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     left = segments() - before
     while time.monotonic() < deadline and (set(children()) - others or left):
         time.sleep(0.05)

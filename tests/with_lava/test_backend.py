@@ -83,6 +83,7 @@ def test_digits_are_learned_as_by_the_reference(name):
         assert sim.operations == ref.operations
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", BACKENDS)
 def test_mnist_is_learned_as_by_the_reference(name):
     if "SPIKEBP_DATA" not in os.environ:

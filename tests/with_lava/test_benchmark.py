@@ -6,6 +6,8 @@ pytest.importorskip("lava", reason="Lava is not installed")
 
 from tests.core.test_benchmarks import run
 
+pytestmark = pytest.mark.thorough
+
 FORMS = ["leaf, a message a step", "leaf, a message a sample", "a process a layer"]
 
 

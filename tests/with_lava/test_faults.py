@@ -41,6 +41,9 @@ from tests.with_lava.graphs import (
 #: Steps that take minutes.
 FOR_LONG = 1_000_000
 
+#: Seconds within which a fault ends everything, on a busy machine too; what hangs takes for ever.
+SOON = 30
+
 
 class Faulty(AbstractProcess):
     """A source that fails at one step."""
@@ -86,7 +89,7 @@ def test_a_model_that_raises_ends_the_run_with_its_traceback(samples, implementa
             mlp.run(condition=RunSteps(num_steps=1000))
         assert 'raise ZeroDivisionError("nothing' in str(raised.value.__cause__)
 
-    assert seconds_of(run_on) < 2
+    assert seconds_of(run_on) < SOON
     assert_same_state(mlp.checkpoint(), before.state)
     assert mlp.operations == shown
     with pytest.raises(RuntimeError, match=r"has ended .*ZeroDivisionError.*make it anew"):
@@ -123,7 +126,7 @@ def test_a_killed_process_ends_the_run(samples, implementation):
     threading.Timer(0.5, kill).start()
     with pytest.raises(RuntimeError, match="killed by signal 9 in the middle of a run"):
         line.run(FOR_LONG)
-    assert time.monotonic() - killed[0] < 2
+    assert time.monotonic() - killed[0] < SOON
     assert_same_state(line.mlp.checkpoint(), state)
 
 
@@ -149,7 +152,7 @@ def test_an_interrupt_ends_the_run(samples, interrupt_soon):
     interrupted = interrupt_soon()
     with pytest.raises(KeyboardInterrupt):
         line.run(FOR_LONG)
-    assert time.monotonic() - interrupted < 2
+    assert time.monotonic() - interrupted < SOON
     assert_same_state(line.mlp.checkpoint(), state)
 
 
@@ -218,7 +221,7 @@ def test_a_script_ends(end, code, message):
         if code is None:
             time.sleep(0.5)
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=SOON)
     assert message in errors
     assert errors.count("Traceback") <= 1
     assert code is None or process.returncode == code
@@ -234,8 +237,8 @@ def test_nothing_outlives_a_killed_script():
 
 
 def assert_all_end(leader):
-    """Assert that a session is over within two seconds; the fixture looks for its memory."""
-    deadline = time.monotonic() + 2
+    """Assert that a session is soon over; the fixture looks for its memory."""
+    deadline = time.monotonic() + SOON
     while time.monotonic() < deadline and in_session(leader):
         time.sleep(0.05)
     assert not in_session(leader)

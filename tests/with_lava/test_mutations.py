@@ -25,6 +25,8 @@ from tests.mutations import (
     spread,
 )
 
+pytestmark = pytest.mark.thorough
+
 BACKEND = "lava:tag=fixed_pt,implementation=hierarchical"
 SUPPORTED = [case for case in CASES if unsupported_reason(BACKEND, case) is None]
 
