@@ -10,26 +10,32 @@ from typing import NamedTuple
 import pytest
 
 
+#: Processes that tests of other modules have left running for later ones, a pool of workers say.
+_of_others = set()
+
+
 @pytest.fixture(autouse=True)
 def nothing_remains():
     """Every test ends its processes and leaves no segment of shared memory."""
-    # What other tests have started in this process, a pool of workers say, is none of these.
-    before, others = segments(), set(children())
+    _of_others.clear()
+    _of_others.update(children())
+    before = segments()
     yield
     deadline = time.monotonic() + 30
     left = segments() - before
-    while time.monotonic() < deadline and (set(children()) - others or left):
+    while time.monotonic() < deadline and (children() or left):
         time.sleep(0.05)
         # Other tests may run beside this one: what they use comes and goes, what was left stays.
         left &= segments()
-    assert set(children()) <= others
+    assert not children()
     assert not left
 
 
 def children():
-    """The processes that this one has started and that run, the tracker of memory apart."""
+    """The processes that a test has started and that run, the tracker of memory apart."""
     tracker = multiprocessing.resource_tracker._resource_tracker._pid
-    return [p.pid for p in running() if p.parent == os.getpid() and p.pid != tracker]
+    started = {p.pid for p in running() if p.parent == os.getpid()}
+    return sorted(started - _of_others - {tracker})
 
 
 class Process(NamedTuple):
