@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import pytest
 
-
 #: Processes that tests of other modules have left running for later ones, a pool of workers say.
 _of_others = set()
 
