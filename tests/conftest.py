@@ -20,6 +20,9 @@ KERNELS = [
     ({"arithmetic": "float32"}, "changing"),
     ({"arithmetic": "float64", "timing": "event"}, "changing"),
     ({"arithmetic": "float32", "timing": "event"}, "changing"),
+    ({"timing": "pipelined"}, "constant"),
+    ({"timing": "pipelined", "fraction_bits": 30}, "constant"),
+    ({"timing": "pipelined", "arithmetic": "float64"}, "constant"),
     ({}, "stream"),
     ({}, "early"),
 ]

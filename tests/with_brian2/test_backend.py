@@ -23,7 +23,7 @@ from spikebp_brian2.program import STRUCTURE, structure_of
 from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, compare, load_dataset
 from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
 from spikebp_plugins.conformance import CASES, conformance_tests
-from tests import golden
+from tests import golden, shares
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
 from tests.interrupts import interrupts_get_through
@@ -64,7 +64,9 @@ def suite(target):
         structure = structure_of(test.case.net)
         if structure in structures or "SPIKEBP_WHOLE_SUITE" in os.environ:
             group = pytest.mark.xdist_group(f"{target}-{structure}")
-            marks = [group] if target == "numpy" else [group, needs_compiler]
+            marks = [group, *shares.marks(test)]
+            if target != "numpy":
+                marks.append(needs_compiler)
             if test.case.feature != "8-bit pixels":
                 marks.append(pytest.mark.once)
             if target == "cpp_standalone" and test.case.feature not in REPRESENTATIVES["cython"]:

@@ -49,6 +49,7 @@ def test_a_spiking_source_teaches_on_line(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(
     shutil.which("g++") is None or shutil.which("make") is None,
     reason="cpp_standalone needs g++ and make",

@@ -374,6 +374,7 @@ def test_cython_learns_what_the_reference_learns(experiment):
     experiment.assert_learned_by(mlp)
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(
     shutil.which("g++") is None or shutil.which("make") is None,
     reason="cpp_standalone needs g++ and make",

@@ -57,6 +57,7 @@ def test_a_script_with_monitors_learns_what_the_reference_learns(experiment, tmp
 
 
 @pytest.mark.once
+@pytest.mark.thorough
 def test_one_program_serves_many_runs(experiment, tmp_path):
     set_device("cpp_standalone", build_on_run=False)
     mlp = SpikingMLPGroup(NET, experiment.weights, step=3 * DT, **shown(experiment, 3 * DT))
@@ -96,6 +97,7 @@ def test_one_program_serves_many_runs(experiment, tmp_path):
 
 
 @pytest.mark.once
+@pytest.mark.thorough
 def test_values_off_the_grid_are_found_before_the_run(experiment, tmp_path, capfd):
     set_device("cpp_standalone", directory=str(tmp_path / "program"))
     mlp = SpikingMLPGroup(NET, experiment.weights, name="mine", **shown(experiment))

@@ -17,7 +17,7 @@ from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, compare, lo
 from spikebp_plugins.backends import backed
 from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
 from spikebp_plugins.conformance import conformance_tests
-from tests import golden
+from tests import golden, shares
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
 from tests.profiles import examples
@@ -42,7 +42,8 @@ def suite():
     for index, name in enumerate(BACKENDS):
         tests = list(conformance_tests(name))
         chosen = tests if WHOLE else tests[index :: len(BACKENDS)]
-        yield from (pytest.param(test, id=str(test)) for test in chosen)
+        for test in chosen:
+            yield pytest.param(test, id=str(test), marks=shares.marks(test))
 
 
 @pytest.mark.parametrize("conformance_test", list(suite()))

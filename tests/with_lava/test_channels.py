@@ -56,12 +56,14 @@ def selected_twice(ports):
     The thread of the receiving port is held, if it asks whether a message is there already, until
     the selector has taken the first message and waits for the second.
     """
-    found, waits = [], threading.Event()
-    ask, is_taken = ports.sink.probe, threading.Event()
+    found = []
+    asked, is_taken, waits = (threading.Event() for _ in range(3))
+    ask = ports.sink.probe
 
     def probe():
         answer = ask()
         if threading.current_thread() is ports.sink.thread and answer:
+            asked.set()
             is_taken.wait(SOON)
             waits.wait(SOON)
         return answer
@@ -82,6 +84,8 @@ def selected_twice(ports):
     while not ask():
         time.sleep(0.001)
     ports.send(2)
+    while not asked.is_set() and ports.sink._queue.qsize() < 2:
+        time.sleep(0.001)
     selecting = threading.Thread(target=select, daemon=True)
     selecting.start()
     selecting.join(SOON)
