@@ -14,7 +14,6 @@ import os
 import platform
 import shutil
 import tempfile
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +24,7 @@ import pooch
 from brian2 import Clock, EventMonitor, Function, Network, SpikeMonitor, StateMonitor, ms
 from brian2.codegen.cpp_prefs import get_compiler_and_args
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from brian2.utils.filelock import FileLock
 
 from spikebp_brian2.group import SpikingMLPGroup
 from spikebp_brian2.program import structure_of
@@ -80,14 +80,17 @@ def built_program(net: SpikingMLP) -> Path:
     if (folder / MANIFEST).exists():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
-    try:
-        _build(net, workshop)
-        # Another process may have been faster; its program is the same.
-        with suppress(OSError):
+    # Another process that wants the same program waits for it.
+    with FileLock(str(folder.with_suffix(".lock"))):
+        if (folder / MANIFEST).exists():
+            return folder
+        workshop = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
+        try:
+            _build(net, workshop)
+            shutil.rmtree(folder, ignore_errors=True)  # one that was never complete
             workshop.rename(folder)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        finally:
+            shutil.rmtree(workshop, ignore_errors=True)
     return folder
 
 

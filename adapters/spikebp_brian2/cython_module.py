@@ -1,10 +1,11 @@
-"""The code of a group's parts for Brian2's target `cython`: one module for all of it.
+"""The code of a group's parts for Brian2's target `cython`: one module for all of it, or two.
 
 Brian2 compiles a module for each code object, and the names of its objects are part of the source:
 some thirty modules for a network of three layers, a minute or more, and all of them again under
 another name. Here the code objects of a group wait for each other. What they compute is written
-without the names, what is written twice is compiled once, and the rest is one module. So any
-network of the same kind finds it in Brian2's cache, whatever its name, its sizes and its depth.
+without names, what is written twice is compiled once, and what needs the same declarations is in
+one module. So any network of the same kind finds it in Brian2's cache, whatever its name, its sizes
+and its depth.
 
 Code that uses functions of the user's (a TimedArray, say) gets a module of its own, since such
 functions may share a name without being the same.
@@ -47,13 +48,13 @@ class Block:
         What compiles it.
     source : str
         The source of a Cython module with a function `main`.
-    is_ours : bool
-        Whether it uses no functions but those of the step rules.
+    declarations : str or None
+        What its template declares for it; None if it has to be compiled alone.
     """
 
-    def __init__(self, module: SharedModule, source: str, is_ours: bool) -> None:
+    def __init__(self, module: SharedModule, source: str, declarations: str | None) -> None:
         self._module = module
-        self.source, self.is_ours = source, is_ours
+        self.source, self.declarations = source, declarations
         #: Brian2 calls it with the namespace; the compiled function takes this one's place.
         self.main: Main = self._compile_and_run
 
@@ -88,29 +89,31 @@ class SharedModule:
             "GroupCodeObject", (NamelessCodeObject,), {"module": self, "__module__": __name__}
         )
 
-    def block(self, source: str, is_ours: bool, arguments: dict[str, Any]) -> Block:
+    def block(self, source: str, declarations: str | None, arguments: dict[str, Any]) -> Block:
         """Return a block that waits to be compiled with the arguments of a compiler."""
-        block = Block(self, source, is_ours)
+        block = Block(self, source, declarations)
         self._waiting.append((block, arguments))
         return block
 
     def compile(self) -> None:
         """Compile all blocks that wait, or find them in Brian2's cache."""
         waiting, self._waiting = self._waiting, []
-        together = {}
+        together: dict[str, dict[str, dict[str, Any]]] = {}
         with announced((__name__, "compile")):
             for block, arguments in waiting:
-                if block.is_ours:
-                    together[block.source] = arguments
-                else:
+                if block.declarations is None:
                     block.main = _compiled(block.source, arguments).main
-            if not together:
-                return
-            sources = sorted(together)
-            module = _compiled(_merged(sources), together[sources[0]])
-            for block, _ in waiting:
-                if block.is_ours:
-                    block.main = getattr(module, f"main_{sources.index(block.source)}")
+                else:
+                    together.setdefault(block.declarations, {})[block.source] = arguments
+            compiled = {}
+            for declarations, found in together.items():
+                sources = sorted(found)
+                module = _compiled(_merged(declarations, sources), found[sources[0]])
+                for number, source in enumerate(sources):
+                    compiled[source] = getattr(module, f"main_{number}")
+        for block, _ in waiting:
+            if block.declarations is not None:
+                block.main = compiled[block.source]
 
 
 class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
@@ -127,9 +130,12 @@ class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
         names: dict[str, str] = {}
         for variable in arrays:
             names.setdefault(self.device.get_array_name(variable), f"_array_{len(names)}")
-        # The longest first, since a name may begin with another. It stands after a prefix too.
+        # The longest first, since a name may begin with another. It stands after a prefix too, and
+        # in newer releases before a suffix.
         found = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
-        pattern = re.compile(rf"(?:{found})\b") if found else re.compile(r"(?!)")
+        pattern = (
+            re.compile(rf"(?:{found})(?=_capsule\b|_ptr\b|\b)") if found else re.compile(r"(?!)")
+        )
 
         def renamed(text: str) -> str:
             return pattern.sub(lambda match: names[match[0]], text)
@@ -158,19 +164,19 @@ class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
             "owner_name": f"{self.owner.name}_{self.template_name}",
         }
         source = self._renamed(deindent(code))
-        return self.module.block(source, self._is_ours(source), arguments)
+        return self.module.block(source, self._declarations(source), arguments)
 
-    def _is_ours(self, source: str) -> bool:
+    def _declarations(self, source: str) -> str | None:
         functions = [v for v in self.variables.values() if isinstance(v, Function)]
         foreign = [f for f in functions if f not in FUNCTIONS.values()]
-        return (
-            all(f.implementations[self].get_code(self.owner) is None for f in foreign)
-            and [source.count(mark) for mark in (SUPPORT, MAIN)] == [1, 1]
-            and not source.partition(MAIN)[0].partition(TEMPLATE_SUPPORT)[2].strip()
-        )
+        if any(f.implementations[self].get_code(self.owner) is not None for f in foreign):
+            return None
+        if [source.count(mark) for mark in (SUPPORT, MAIN)] != [1, 1]:
+            return None
+        return source.partition(MAIN)[0].partition(TEMPLATE_SUPPORT)[2].strip()
 
 
-def _merged(sources: list[str]) -> str:
+def _merged(declarations: str, sources: list[str]) -> str:
     """Return one source of functions ``main_0``, ``main_1``, ... in place of many of a `main`."""
     head = sources[0].partition(SUPPORT)[0]
     support = [
@@ -181,7 +187,7 @@ def _merged(sources: list[str]) -> str:
         f"def main_{number}(_namespace):{source.partition(MAIN)[2]}"
         for number, source in enumerate(sources)
     ]
-    return "\n".join([head, *support, *functions])
+    return "\n".join([head, *support, declarations, *functions])
 
 
 def _compiled(source: str, arguments: dict[str, Any]) -> Any:

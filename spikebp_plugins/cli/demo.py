@@ -83,7 +83,6 @@ def demo(
     draws a picture of learning curves and spikes.
     """
     check_folder(output)
-    typer.echo("learning small digits ...", err=as_json)
     data = load_images("digits", None)
     net = SpikingMLP(
         (data.x_train.shape[1], *HIDDEN_LAYERS, data.n_classes),
@@ -91,6 +90,7 @@ def demo(
         input_scale=data.input_scale,
         seed=seed,
     )
+    typer.echo("learning small digits ...", err=as_json)
     names = comparison.all_backends() if every else comparison.quick_backends()
     with making_ready([name for name in names if name not in ("reference", backend)]) as others:
         with Simulator(net, backend) as sim:
