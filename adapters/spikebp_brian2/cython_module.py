@@ -97,7 +97,7 @@ class SharedModule:
 
     def compile(self) -> None:
         """Compile all blocks that wait, or find them in Brian2's cache."""
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting
         together: dict[str, dict[str, dict[str, Any]]] = {}
         with announced((__name__, "compile")):
             for block, arguments in waiting:
@@ -114,6 +114,8 @@ class SharedModule:
         for block, _ in waiting:
             if block.declarations is not None:
                 block.main = compiled[block.source]
+        # Not before: after an interrupt the next call compiles, instead of waiting for nothing.
+        self._waiting = []
 
 
 class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]

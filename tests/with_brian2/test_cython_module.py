@@ -1,6 +1,7 @@
 """One Cython module or two serve all of a group, and groups of any name, size and depth."""
 
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from brian2 import (
 )
 from brian2.codegen.runtime.cython_rt.extension_manager import cython_extension_manager
 
-from spikebp_brian2 import SpikingMLPGroup
+from spikebp_brian2 import SpikingMLPGroup, cython_module
 from spikebp_plugins import SpikingMLP
 from tests.with_brian2.experiment import NET, Experiment
 from tests.with_brian2.test_native import DT, N_SAMPLES, SAMPLE, shown
@@ -140,3 +141,13 @@ def test_a_step_of_several_dt_with_a_clock_of_its_own(modules):
     mlp = SpikingMLPGroup(net, input=patterns, label=0, step=0.2 * ms)
     Network(mlp).run(2 * ms)
     assert mlp.checkpoint().state.samples_seen == 2
+
+
+def test_what_was_interrupted_is_compiled_by_the_next_call(modules, monkeypatch):
+    shared, arguments = cython_module.SharedModule(), {}
+    block = shared.block("a source", None, arguments)
+    compiled = Mock(side_effect=[KeyboardInterrupt, Mock(main=Mock(return_value="done"))])
+    monkeypatch.setattr(cython_module, "_compiled", compiled)
+    with pytest.raises(KeyboardInterrupt):
+        block.main({})
+    assert block.main({}) == "done"
