@@ -297,8 +297,8 @@ def _error_of(actor: Any) -> tuple[Exception, str] | None:
     return error
 
 
-#: Held while Lava's ports are others than its own.
-_replacing: Final = threading.Lock()
+#: Held while Lava's ports are others than its own; a process that is forked meanwhile holds it too.
+_replacing: Final = threading.RLock()
 
 
 @contextmanager
