@@ -1,50 +1,31 @@
 """What makes a session of tests short."""
 
 import gc
+import subprocess
+import sys
+from pathlib import Path
 
-import numpy as np
 from hypothesis import settings
 
-from spikebp_plugins import Simulator, SpikingMLP
 from tests import profiles  # noqa: F401 (registers them)
 
 settings.load_profile("default")
 
-#: Fields of one network for each kernel and type of number that the tests need, and what it does.
-KERNELS = [
-    ({}, "constant"),
-    ({"fraction_bits": 30}, "constant"),
-    ({}, "changing"),
-    ({"fraction_bits": 30}, "changing"),
-    ({"arithmetic": "float64"}, "changing"),
-    ({"arithmetic": "float32"}, "changing"),
-    ({"arithmetic": "float64", "timing": "event"}, "changing"),
-    ({"arithmetic": "float32", "timing": "event"}, "changing"),
-    ({"timing": "pipelined"}, "constant"),
-    ({"timing": "pipelined", "fraction_bits": 30}, "constant"),
-    ({"timing": "pipelined", "arithmetic": "float64"}, "constant"),
-    ({}, "stream"),
-    ({}, "early"),
-]
-
 
 def pytest_sessionstart(session):
-    """Compile the kernels once for all test processes.
-
-    Each of several test processes compiles its share, and finds the others' in the cache.
-    """
-    worker = getattr(session.config, "workerinput", None)
-    if worker is None:
+    """Compile the kernels before there are test processes, which then find them in the cache."""
+    count = session.config.getoption("numprocesses", None)
+    if not count:
         return
-    index, count = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
-    for fields, doing in KERNELS[index::count]:
-        net = SpikingMLP((2, 2, 2), **fields)
-        sim, x = Simulator(net), np.zeros((1, 2))
-        if doing == "stream":
-            sim.stream().show(x[0])
-        else:
-            x = np.zeros((1, net.n_steps, 2)) if doing == "changing" else x
-            sim.predict(x, margin=1.0 if doing == "early" else None)
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    reporter.write_line("compiling the kernels, where they are not in the cache ...")
+    script = Path(__file__).with_name("kernels.py")
+    shares = [
+        subprocess.Popen([sys.executable, str(script), str(index), str(count)])
+        for index in range(count)
+    ]
+    for share in shares:
+        assert share.wait() == 0
 
 
 def pytest_collection_finish(session):

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from spikebp_plugins.backends.compilation import entry, kernel
 from spikebp_plugins.backends.event_queue import (
     BACKWARD,
     DRIVE,
@@ -38,22 +39,20 @@ from spikebp_plugins.backends.event_queue import (
 )
 from spikebp_plugins.backends.kernels import (
     Learning,
-    backward_of,
     copy,
     digest_of,
-    entry,
-    kernel,
     restart_backward,
-    units_of,
-    weights_of,
 )
 from spikebp_plugins.backends.layout import Layout
+from spikebp_plugins.backends.slices import backward_of, units_of, weights_of
 from spikebp_plugins.batch import check_batch
 from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.definition import SpikingMLP
 
 #: As in `kernels`, for the files that these kernels come from.
-SOURCES: Final = digest_of("kernels.py", "vectors.py", "event_queue.py", "event.py")
+SOURCES: Final = digest_of(
+    "compilation.py", "slices.py", "kernels.py", "vectors.py", "event_queue.py", "event.py"
+)
 
 
 class Order(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from spikebp_plugins.backends.kernels import kernel
+from spikebp_plugins.backends.compilation import kernel
 
 #: No layer may fire this many spikes in one step. Memory for them costs nothing until it is used.
 MOST_FIRED: Final = 2**20

@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from spikebp_plugins.backends.compilation import entry, kernel
 from spikebp_plugins.backends.kernels import (
     MOST_SPIKES,
     SOURCES,
@@ -34,18 +35,15 @@ from spikebp_plugins.backends.kernels import (
     bound_again,
     bound_update,
     copy,
-    entry,
-    kernel,
     largest,
     learn,
     list_active,
     open_sample,
     restart_backward,
-    units_of,
-    weights_of,
     write_drive,
     write_record,
 )
+from spikebp_plugins.backends.slices import units_of, weights_of
 from spikebp_plugins.backends.trains import count_at, follow_trains, groups_of, size_of
 from spikebp_plugins.backends.vectors import (
     LANES,
@@ -108,7 +106,7 @@ def by_columns(build):
     return do_all
 
 
-@kernel(inline="always")
+@kernel
 def rectified(net, potential):
     """The spikes of potentials, before the threshold is subtracted."""
     k = larger((potential + (net.half - 1)) >> net.fraction_bits, 0)
@@ -203,7 +201,7 @@ def fire_first(net, drive, potential, count, spike):
         store(spike, j, k)
 
 
-@kernel(inline="always")
+@kernel
 def send(net, learning, sample, layer, n_sent, totals):
     """Count the spikes that a layer has sent; False if what they cause may leave the range."""
     if not n_sent < MOST_SPIKES:
@@ -282,7 +280,7 @@ def predict_sample(
     return send(net, learning, sample, net.sizes.size - 1, n_sent, totals)
 
 
-@kernel(inline="always")
+@kernel
 def forward(net, learning, sample, trains, workspace, t, totals):
     """Rules 1 and 2; False if the range is not certain."""
     n_sent = float(trains.sent[t])
@@ -318,7 +316,7 @@ def scalar_products(trains, workspace, groups, t, n_steps):
         store(workspace.product, first, total)
 
 
-@kernel(inline="always")
+@kernel
 def learn_first(net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals):
     """Rule 5 for layer 1, noted for later; False if the range is not certain."""
     if not net.outer and sample.n_errors[1] == 0:
@@ -392,7 +390,7 @@ def write_first(net, learning, trains, workspace, groups):
         workspace.row[column[a]] = 0
 
 
-@kernel(inline="always")
+@kernel
 def train_sample(
     net, learning, sample, trains, workspace, groups, y, n_steps, totals, record, index
 ):
@@ -434,7 +432,7 @@ def train_sample(
     return True
 
 
-@kernel(inline="always")
+@kernel
 def learn_all(net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals):
     """Rule 5 for all layers; False if the range is not certain."""
     return learn_first(

@@ -19,29 +19,17 @@ with its OverflowError.
 
 from __future__ import annotations
 
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numba.extending import overload
 
+from spikebp_plugins.backends.compilation import entry, kernel
+from spikebp_plugins.backends.slices import backward_of, units_of, weights_of
 from spikebp_plugins.backends.vectors import LANES, WORD, load, lowest, nonzero
-
-#: Kernels allocate nothing, and hold slices only while the arrays are held by their caller. Numba
-#: would still count references to every slice, with atomic operations that take more time than
-#: the arithmetic; its own sorting and string routines turn that off in the same way.
-#: What returns a slice is inlined, since a return would count again.
-#: Only other kernels call them: without the wrappers for calls from Python, of which Numba would
-#: make two for each, they compile in three quarters of the time.
-kernel: Any = partial(
-    njit, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True
-)
-
-#: A kernel that Python calls, cached between processes.
-entry: Any = partial(njit, _nrt=False, cache=True, nogil=True)
 
 
 def digest_of(*names):
@@ -55,7 +43,14 @@ def digest_of(*names):
 #: between processes is therefore built around a digest of all sources, which becomes a part of
 #: the key under which it is cached.
 SOURCES = digest_of(
-    "kernels.py", "vectors.py", "trains.py", "grouped.py", "stepwise.py", "pipelined.py"
+    "compilation.py",
+    "slices.py",
+    "kernels.py",
+    "vectors.py",
+    "trains.py",
+    "grouped.py",
+    "stepwise.py",
+    "pipelined.py",
 )
 
 #: The increment of SplitMix64.
@@ -189,24 +184,6 @@ def _overload_rectified_spikes(potential, half, bits):
     return lambda potential, half, bits: max(np.ceil(potential - half), 0)
 
 
-@kernel(inline="always")
-def units_of(array, net, layer):
-    """The part of a flat array that belongs to a layer."""
-    return array[net.unit[layer] : net.unit[layer + 1]]
-
-
-@kernel(inline="always")
-def weights_of(learning, net, layer):
-    """W_l as a flat array."""
-    return learning.weight[net.edge[layer] : net.edge[layer + 1]]
-
-
-@kernel(inline="always")
-def backward_of(learning, net, layer):
-    """B_l as a flat array."""
-    return learning.backward[net.back[layer] : net.back[layer + 1]]
-
-
 @kernel
 def copy(target, source):
     """Target = source, which a slice assignment would do through a temporary array."""
@@ -226,7 +203,7 @@ def largest(values):
     return max(-float(low), float(high))
 
 
-@kernel(inline="always")
+@kernel
 def list_lanes(values, j, lanes, active, n_active, total):
     """Append the indices of some values that are not zero; return the number and the sum."""
     found = nonzero(load(values, j, lanes))
@@ -399,7 +376,7 @@ def bound_again(net, learning, i):
         bound_learning(net, learning)
 
 
-@kernel(inline="always")
+@kernel
 def fire_layer(net, sample, layer, totals):
     """Threshold a layer and list the units that fire; return the number of spikes."""
     spike = units_of(sample.spike, net, layer)
@@ -408,7 +385,7 @@ def fire_layer(net, sample, layer, totals):
     return note_spikes(net, sample, layer, totals)
 
 
-@kernel(inline="always")
+@kernel
 def note_spikes(net, sample, layer, totals):
     """List the units of a layer that sent spikes; return the number of spikes."""
     spike = units_of(sample.spike, net, layer)
@@ -419,7 +396,7 @@ def note_spikes(net, sample, layer, totals):
     return n_sent
 
 
-@kernel(inline="always")
+@kernel
 def forward_layers(net, learning, sample, layer, n_sent, totals):
     """Rule 2 from a layer that has sent `n_sent` spikes upward; False if not certain."""
     last = net.sizes.size - 1
@@ -443,7 +420,7 @@ def forward_layers(net, learning, sample, layer, n_sent, totals):
     return n_sent < MOST_SPIKES
 
 
-@kernel(inline="always")
+@kernel
 def fire_input(net, sample, x, totals):
     """Rule 1; return the number of spikes, infinite if the range is not certain."""
     spike = units_of(sample.spike, net, 0)
@@ -493,7 +470,7 @@ def output_error(net, sample, y):
     return True
 
 
-@kernel(inline="always")
+@kernel
 def note_errors(net, sample, layer, totals):
     """List the units of a layer that sent errors; return the number of error spikes."""
     error = units_of(sample.error, net, layer)
@@ -513,7 +490,7 @@ def send_no_errors(net, sample, layer):
         sample.n_errors[layer] = 0
 
 
-@kernel(inline="always")
+@kernel
 def backward(net, learning, sample, y, totals):
     """Rules 3 and 4; False if the range is not certain."""
     if not output_error(net, sample, y):
@@ -630,7 +607,7 @@ def descend_transposed(net, back, factor, error, column, n_columns):
             transposed[i] -= net.factor_rate * (factor[i] * e)
 
 
-@kernel(inline="always")
+@kernel
 def mixed(z):
     """The finalizer of SplitMix64."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -638,7 +615,7 @@ def mixed(z):
     return z ^ (z >> np.uint64(31))
 
 
-@kernel(inline="always")
+@kernel
 def absorbed(state, number):
     """The state of SplitMix64 that a number leads to."""
     return mixed(state + GOLDEN * (np.uint64(number) + np.uint64(1)))
@@ -693,7 +670,7 @@ def descend(net, learning, sample, errors, layer):
     return n_rows * n_columns
 
 
-@kernel(inline="always")
+@kernel
 def learn(net, learning, sample, errors, first, totals):
     """Rule 5 for layers from `first` on; False, with no weight changed, if it is not certain."""
     for layer in range(first, net.sizes.size):

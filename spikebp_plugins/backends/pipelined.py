@@ -12,21 +12,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from spikebp_plugins.backends.compilation import entry, kernel
 from spikebp_plugins.backends.kernels import (
     MOST_SPIKES,
     SOURCES,
     WRAP,
     add_rows,
-    backward_of,
     bound_again,
     copy,
     drive_within,
-    entry,
     fire_input,
     fire_layer,
     fire_signed,
     gate,
-    kernel,
     learn,
     learn_or_sum,
     note_errors,
@@ -34,20 +32,19 @@ from spikebp_plugins.backends.kernels import (
     output_error,
     restart_backward,
     send_no_errors,
-    units_of,
-    weights_of,
     within,
     write_drive,
 )
+from spikebp_plugins.backends.slices import backward_of, units_of, weights_of
 
 
-@kernel(inline="always")
+@kernel
 def is_busy(t, delay, n_steps):
     """Whether what reaches a layer `delay` steps after the input is under way in step t."""
     return 1 <= t - delay <= n_steps
 
 
-@kernel(inline="always")
+@kernel
 def take_drive(net, sample, layer):
     """Add what has arrived to the potential; False if the range is not certain."""
     potential = units_of(sample.potential, net, layer)
@@ -57,7 +54,7 @@ def take_drive(net, sample, layer):
     return drive_within(net, sample, layer)
 
 
-@kernel(inline="always")
+@kernel
 def hand_up(net, learning, sample, layer, n_sent):
     """Put the spikes of a layer on their way to the next; False if the range is not certain."""
     arriving = units_of(sample.arriving, net, layer + 1)
@@ -77,7 +74,7 @@ def hand_up(net, learning, sample, layer, n_sent):
     return True
 
 
-@kernel(inline="always")
+@kernel
 def fire_layers(net, learning, sample, x, t, n_steps, totals):
     """Rules 1 and 2 of a step; False if the range is not certain."""
     last = net.sizes.size - 1
@@ -98,7 +95,7 @@ def fire_layers(net, learning, sample, x, t, n_steps, totals):
     return True
 
 
-@kernel(inline="always")
+@kernel
 def hand_down(net, learning, sample, layer, n_sent):
     """Give the errors of a layer to the one below; False if the range is not certain."""
     gain = n_sent * learning.matrix_bound[layer]
@@ -118,7 +115,7 @@ def hand_down(net, learning, sample, layer, n_sent):
     return True
 
 
-@kernel(inline="always")
+@kernel
 def fire_errors(net, learning, sample, layer):
     """Rule 4 of a layer, for the errors that it was given in the step before."""
     if learning.backward_bound[layer] <= net.half:
@@ -132,7 +129,7 @@ def fire_errors(net, learning, sample, layer):
     gate(net, sample, layer)
 
 
-@kernel(inline="always")
+@kernel
 def send_errors(net, learning, sample, y, t, n_steps, totals):
     """Rules 3 and 4 of a step; False if the range is not certain."""
     last = net.sizes.size - 1

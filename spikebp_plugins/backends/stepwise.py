@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from spikebp_plugins.backends.compilation import entry, kernel
 from spikebp_plugins.backends.kernels import (
     MOST_SPIKES,
     SOURCES,
@@ -19,13 +20,11 @@ from spikebp_plugins.backends.kernels import (
     bound_learning,
     copy,
     descend_transposed,
-    entry,
     fire_input,
     fire_layer,
     fire_signed,
     forward,
     gate,
-    kernel,
     largest,
     learn,
     list_active,
@@ -34,7 +33,6 @@ from spikebp_plugins.backends.kernels import (
     output_error,
     restart_backward,
     train_step,
-    units_of,
     within,
     write_record,
 )
@@ -45,6 +43,7 @@ from spikebp_plugins.backends.pipelined import (
     take_drive,
 )
 from spikebp_plugins.backends.pipelined import train_step as pipelined_train_step
+from spikebp_plugins.backends.slices import units_of
 
 
 class Kept(NamedTuple):

@@ -16,10 +16,9 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from spikebp_plugins.backends.compilation import entry, kernel
 from spikebp_plugins.backends.kernels import (
     SOURCES,
-    entry,
-    kernel,
     largest,
     list_active,
     signed_spikes,
@@ -221,13 +220,13 @@ def groups_of(groups, i):
     )
 
 
-@kernel(inline="always")
+@kernel
 def size_of(groups, group):
     """The number of units in a group."""
     return np.int64(groups.start[group + 1]) - np.int64(groups.start[group])
 
 
-@kernel(inline="always")
+@kernel
 def count_at(trains, groups, group, t):
     """C_t of a group; t counts from 1."""
     return trains.count[groups.label[group], t]

@@ -10,6 +10,7 @@ import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, compare
 from spikebp_plugins.backends import (
+    compilation,
     compiled,
     event,
     event_queue,
@@ -17,6 +18,7 @@ from spikebp_plugins.backends import (
     kernels,
     notice,
     pipelined,
+    slices,
     stepwise,
     trains,
     vectors,
@@ -158,8 +160,9 @@ def test_wrong_n_jobs_are_refused(n_jobs):
 
 def test_kernels_are_cached_for_all_their_sources():
     everyone = (kernels, trains, grouped, stepwise, pipelined)
-    of_steps = (kernels, vectors, trains, grouped, stepwise, pipelined)
-    of_events = (kernels, vectors, event_queue, event)
+    parts = (compilation, slices, kernels, vectors)
+    of_steps = (*parts, trains, grouped, stepwise, pipelined)
+    of_events = (*parts, event_queue, event)
     for modules, sources in ((everyone, of_steps), ((event,), of_events)):
         texts = b"".join(Path(module.__file__).read_bytes() for module in sources)
         cached = {

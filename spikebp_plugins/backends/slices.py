@@ -1,0 +1,61 @@
+"""The parts of flat arrays that belong to a layer.
+
+Numba's own slices look whether an end is negative or outside of the array, in hundreds of
+instructions; kernels take hundreds of slices, whose ends are right. And what is compiled without
+counting references cannot return a slice, so that the code around each would have to be copied
+into its callers before types are known, at many times the cost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
+
+
+def slices_between(bounds: str, field: str | None = None) -> Any:
+    """Return the function of (array, net, layer) for the part between ``net.<bounds>[layer]``s.
+
+    With `field`, its first argument is a tuple that has the array under this name.
+    """
+
+    @intrinsic
+    def of_layer(typing_context, holder, net, layer):
+        array = holder if field is None else holder.types[holder.fields.index(field)]
+        at = net.fields.index(bounds)
+
+        def generate(context, builder, signature, arguments):
+            held, definition, index = arguments
+            if field is not None:
+                held = builder.extract_value(held, holder.fields.index(field))
+            whole = context.make_array(array)(context, builder, held)
+            ends = context.make_array(net.types[at])
+            place = ends(context, builder, builder.extract_value(definition, at)).data
+            place = builder.gep(place, [index])
+            start = builder.load(place)
+            stop = builder.load(builder.gep(place, [ir.Constant(index.type, 1)]))
+            part = context.make_array(array)(context, builder)
+            populate_array(
+                part,
+                data=builder.gep(whole.data, [start]),
+                shape=[builder.sub(stop, start)],
+                strides=[whole.itemsize],
+                itemsize=whole.itemsize,
+                meminfo=None,
+            )
+            return part._getvalue()
+
+        return array(holder, net, types.intp), generate
+
+    return of_layer
+
+
+#: ``units_of(array, net, layer)``: the units of a layer.
+units_of = slices_between("unit")
+#: ``weights_of(learning, net, layer)``: W_l as a flat array.
+weights_of = slices_between("edge", "weight")
+#: ``backward_of(learning, net, layer)``: B_l as a flat array.
+backward_of = slices_between("back", "backward")

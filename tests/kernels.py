@@ -1,0 +1,55 @@
+"""Compiles the kernels that many tests use; run as a script, for what stands at `index::count`.
+
+In a process of its own: Numba and LLVM keep more than a gigabyte of what they have compiled, and
+each process that Lava forks from a test's copies the table of its pages.
+"""
+
+import sys
+
+import numpy as np
+
+from spikebp_plugins import Simulator, SpikingMLP
+
+#: Fields of one network for each kernel and type of number, and what it does. Those that take long
+#: come first, and neighbours, which different processes compile, take about as long.
+KERNELS = [
+    ({}, "constant"),
+    ({"fraction_bits": 30}, "constant"),
+    ({"timing": "pipelined"}, "constant"),
+    ({"timing": "pipelined", "fraction_bits": 30}, "constant"),
+    ({"arithmetic": "float64", "timing": "event"}, "changing"),
+    ({"arithmetic": "float32", "timing": "event"}, "changing"),
+    ({"arithmetic": "float64", "timing": "pipelined"}, "constant"),
+    ({"arithmetic": "float32", "timing": "pipelined"}, "constant"),
+    ({}, "stream"),
+    ({"arithmetic": "float64"}, "stream"),
+    ({}, "changing"),
+    ({"fraction_bits": 30}, "changing"),
+    ({"arithmetic": "float64"}, "changing"),
+    ({"arithmetic": "float32"}, "changing"),
+    ({}, "pixels"),
+    ({}, "early"),
+]
+
+
+def compile_kernel(fields, doing):
+    """Have a kernel compiled, or found in the cache."""
+    net = SpikingMLP((2, 2, 2), **fields)
+    sim, x, y = Simulator(net), np.zeros((1, 2)), np.zeros((1, 2))
+    match doing:
+        case "constant":
+            sim.train(x, y)
+        case "changing":
+            sim.train(np.zeros((1, net.n_steps, 2)), y)
+        case "pixels":
+            sim.train(x.astype(np.uint8), y)
+        case "stream":
+            sim.stream().show(x[0])
+        case "early":
+            sim.predict(x, margin=1.0)
+
+
+if __name__ == "__main__":
+    index, count = map(int, sys.argv[1:])
+    for kernel in KERNELS[index::count]:
+        compile_kernel(*kernel)
