@@ -28,6 +28,21 @@ def pytest_sessionstart(session):
         assert share.wait() == 0
 
 
+def pytest_collection_modifyitems(items):
+    """Put Lava first, which forks from test processes while they are small, and the core last.
+
+    Whatever is imported and compiled in them stays in memory, and a fork copies the table of its
+    pages. The tests of the core are short, so that at the end no process waits long for the other.
+    """
+    order = ("with_lava", "with_all", "with_brian2")
+
+    def place(item):
+        folder = item.path.parent.name
+        return order.index(folder) if folder in order else len(order)
+
+    items.sort(key=place)
+
+
 def pytest_collection_finish(session):
     """Take what has been imported out of the sight of the collector.
 

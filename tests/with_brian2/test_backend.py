@@ -123,7 +123,14 @@ def test_layers_of_one_unit_draw_backward_potentials():
         assert_equals_reference(experiment, "brian2:numpy")
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    "target",
+    [
+        "numpy",
+        pytest.param("cython", marks=needs_compiler),
+        pytest.param("cpp_standalone", marks=[needs_compiler, pytest.mark.thorough]),
+    ],
+)
 def test_digits_are_learned_as_by_the_reference(target):
     data = load_dataset("digits", raw=True)
     net = SpikingMLP((64, 50, 40, 10), learning_rate=0.05, input_scale=data.input_scale)

@@ -79,6 +79,7 @@ def scaling_by(factor):
 
 
 @pytest.mark.once
+@pytest.mark.thorough
 def test_functions_of_one_name_stay_what_they_are(modules):
     groups = []
     for name, factor in (("doubling", 2.0), ("halving", 0.5)):
@@ -92,6 +93,7 @@ def test_functions_of_one_name_stay_what_they_are(modules):
 
 
 @pytest.mark.once
+@pytest.mark.thorough
 def test_two_groups_in_one_network_learn_each_its_own(modules):
     experiments = [Experiment(NET, seed=1), Experiment(NET.replace(update="outer"), seed=2)]
     groups = [SpikingMLPGroup(e.net, e.weights, **shown(e)) for e in experiments]
@@ -101,6 +103,7 @@ def test_two_groups_in_one_network_learn_each_its_own(modules):
 
 
 @pytest.mark.once
+@pytest.mark.thorough
 def test_what_the_user_adds_to_the_parts_is_compiled_by_brian2(modules, experiment):
     mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
     mlp.layers[1].run_regularly("spikes_sent += 0")

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.thorough
 def test_a_script_with_monitors_learns_what_the_reference_learns(experiment, tmp_path):
     set_device("cpp_standalone", directory=str(tmp_path / "program"))
     mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))

@@ -185,10 +185,12 @@ def test_the_back_end_goes_on_after_an_interrupt(samples, implementation, interr
             assert_same_state(sim.checkpoint(), expected.checkpoint().state)
 
 
-# The source tree, where it runs, comes last, lest it hide the wheel that tox has installed.
+# It runs in the source tree, which must not hide the wheel that tox has installed.
 SCRIPT = """
 import os, sys
-sys.path.append(sys.path.pop(0))
+tree = sys.path.pop(0)
+import spikebp_lava, spikebp_plugins
+sys.path.insert(0, tree)
 from tests.with_lava.graphs import *
 line = Line(Samples())
 line.run(N_STEPS, configuration("floating_pt", "leaf"))

@@ -39,6 +39,7 @@ from spikebp_plugins.conformance.checks import CHECKS, training_equals_reference
 from spikebp_plugins.conformance.suite import unsupported_reason
 from spikebp_plugins.reference import backward
 from spikebp_plugins.state import initial_state
+from tests import shares
 from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.strategies import experiments
 from tests.profiles import examples
@@ -57,7 +58,10 @@ SUITE = [
 ]
 
 
-@pytest.mark.parametrize("conformance_test", SUITE, ids=str)
+@pytest.mark.parametrize(
+    "conformance_test",
+    [pytest.param(test, id=str(test), marks=shares.marks(test)) for test in SUITE],
+)
 def test_conformance(conformance_test):
     assert conformance_test.run() is None
 
@@ -89,7 +93,9 @@ def test_random_experiments_equal_the_reference(experiment):
     assert_equals_reference(experiment, BACKEND)
 
 
-@pytest.mark.parametrize("feedback", ["transpose", "random"])
+@pytest.mark.parametrize(
+    "feedback", ["transpose", pytest.param("random", marks=pytest.mark.thorough)]
+)
 def test_digits_are_learned_as_by_the_reference(feedback):
     data = load_dataset("digits", raw=True)
     net = SpikingMLP(
@@ -109,6 +115,7 @@ def test_digits_are_learned_as_by_the_reference(feedback):
         assert sim.operations == ref.operations
 
 
+@pytest.mark.thorough
 def test_mnist_is_learned_as_by_the_reference():
     if "SPIKEBP_DATA" not in os.environ:
         pytest.skip("SPIKEBP_DATA names no folder with MNIST")
