@@ -5,6 +5,7 @@ each process that Lava forks from a test's copies the table of its pages.
 """
 
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -27,6 +28,10 @@ KERNELS = [
     ({"fraction_bits": 30}, "changing"),
     ({"arithmetic": "float64"}, "changing"),
     ({"arithmetic": "float32"}, "changing"),
+    ({}, "graph"),
+    ({"timing": "pipelined"}, "graph"),
+    ({"update": "outer"}, "graph"),
+    ({"arithmetic": "float32"}, "stream"),
     ({}, "pixels"),
     ({}, "early"),
 ]
@@ -47,6 +52,12 @@ def compile_kernel(fields, doing):
             sim.stream().show(x[0])
         case "early":
             sim.predict(x, margin=1.0)
+        case "graph" if find_spec("lava"):
+            from spikebp_lava.prepare import prepare_layers, prepare_steps
+
+            for tag in ("fixed_pt", "floating_pt"):
+                prepare_steps(net, tag)
+                prepare_layers(net, tag)
 
 
 if __name__ == "__main__":

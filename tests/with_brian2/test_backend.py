@@ -52,6 +52,9 @@ REPRESENTATIVES = {
     ),
 }
 
+#: Those whose programs a short run has compiled; cython takes all of its own.
+SHORT = ("8-bit pixels", "pipelined timing")
+
 
 def suite(target):
     """The conformance tests of a target, those of one structure together."""
@@ -69,7 +72,7 @@ def suite(target):
                 marks.append(needs_compiler)
             if test.case.feature != "8-bit pixels":
                 marks.append(pytest.mark.once)
-            if target == "cpp_standalone" and test.case.feature not in REPRESENTATIVES["cython"]:
+            if target == "cpp_standalone" and test.case.feature not in SHORT:
                 marks.append(pytest.mark.thorough)
             yield pytest.param(test, id=str(test), marks=marks)
 
