@@ -9,6 +9,7 @@ and is optimized once.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,8 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.cpu import _dynfunc  # type: ignore[attr-defined]
 from numba.core.typed_passes import NativeLowering
+
+from spikebp_plugins.backends.kernel_cache import KernelCache
 
 
 class PartLibrary(JITCodeLibrary):
@@ -91,5 +94,11 @@ kernel: Any = partial(
     pipeline_class=PartCompiler,
 )
 
-#: A kernel that Python calls, cached between processes.
-entry: Any = partial(njit, _nrt=False, cache=True, nogil=True)
+
+def entry(function: Any) -> Any:
+    """Return a kernel that Python calls, kept between processes where there is a place for it."""
+    compiled: Any = partial(njit, _nrt=False, nogil=True)
+    dispatcher = compiled(function)
+    with suppress(OSError):  # without a place it is compiled for this process alone
+        dispatcher._cache = KernelCache(function)
+    return dispatcher

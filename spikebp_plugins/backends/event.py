@@ -12,7 +12,7 @@ in prediction.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,6 @@ from spikebp_plugins.backends.event_queue import (
 from spikebp_plugins.backends.kernels import (
     Learning,
     copy,
-    digest_of,
     restart_backward,
 )
 from spikebp_plugins.backends.layout import Layout
@@ -48,11 +47,6 @@ from spikebp_plugins.backends.slices import backward_of, units_of, weights_of
 from spikebp_plugins.batch import check_batch
 from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.definition import SpikingMLP
-
-#: As in `kernels`, for the files that these kernels come from.
-SOURCES: Final = digest_of(
-    "compilation.py", "slices.py", "kernels.py", "vectors.py", "event_queue.py", "event.py"
-)
 
 
 class Order(NamedTuple):
@@ -539,46 +533,37 @@ def run_sample(net, order, learning, sample, x, y, n_steps, training, totals, re
     return True
 
 
-def build_run_block(sources):
-    """Return the kernel that shows a block of samples, cached for these sources."""
+@entry
+def run_block(
+    net,
+    order,
+    learning,
+    sample,
+    launched,
+    x,
+    y,
+    drawn,
+    n_steps,
+    training,
+    totals,
+    record,
+    drive,
+):
+    """Show samples in order and write each one's summed output drive.
 
-    @entry
-    def run_block(
-        net,
-        order,
-        learning,
-        sample,
-        launched,
-        x,
-        y,
-        drawn,
-        n_steps,
-        training,
-        totals,
-        record,
-        drive,
-    ):
-        """Show samples in order and write each one's summed output drive.
-
-        Returns the number of samples done: less than all if the next is out of range, in which
-        case `sample.fault` says why, and `learning`, `totals` and `record` are to be discarded.
-        """
-        _ = sources
-        for i in range(x.shape[0]):
-            if training:
-                restart_backward(net, learning, drawn[i % drawn.shape[0]])
-            y_i = y[i % y.shape[0]]
-            if not run_sample(
-                net, order, learning, sample, x[i], y_i, n_steps, training, totals, record, i
-            ):
-                return i
-            copy(drive[i], units_of(sample.drive, net, net.sizes.size - 1))
-            if launched.net.shape[0] > 0:
-                copy(launched.net[i], sample.net_error)
-                copy(launched.gross[i], sample.gross_error)
-        return x.shape[0]
-
-    return run_block
-
-
-run_block = build_run_block(SOURCES)
+    Returns the number of samples done: less than all if the next is out of range, in which
+    case `sample.fault` says why, and `learning`, `totals` and `record` are to be discarded.
+    """
+    for i in range(x.shape[0]):
+        if training:
+            restart_backward(net, learning, drawn[i % drawn.shape[0]])
+        y_i = y[i % y.shape[0]]
+        if not run_sample(
+            net, order, learning, sample, x[i], y_i, n_steps, training, totals, record, i
+        ):
+            return i
+        copy(drive[i], units_of(sample.drive, net, net.sizes.size - 1))
+        if launched.net.shape[0] > 0:
+            copy(launched.net[i], sample.net_error)
+            copy(launched.gross[i], sample.gross_error)
+    return x.shape[0]

@@ -29,7 +29,6 @@ import numpy as np
 from spikebp_plugins.backends.compilation import entry, kernel
 from spikebp_plugins.backends.kernels import (
     MOST_SPIKES,
-    SOURCES,
     TOO_MANY,
     backward,
     bound_again,
@@ -440,57 +439,48 @@ def learn_all(net, learning, sample, trains, workspace, groups, errors, t, n_ste
     ) and learn(net, learning, sample, errors, 2, totals)
 
 
-def build_run_constant_block(sources):
-    """Return the kernel that shows a block of samples, cached for these sources."""
-
-    @entry
-    def run_constant_block(
-        net,
-        learning,
-        sample,
-        trains,
-        workspace,
-        block,
-        y,
-        drawn,
-        n_steps,
-        training,
-        totals,
-        record,
-        drive,
-    ):
-        """Do what `kernels.run_block` does, for input of one row a sample."""
-        _ = sources
-        n_samples = block.first_unit.size - 1
-        for i in range(n_samples):
-            bound_again(net, learning, i)
-            groups = groups_of(block, i)
-            open_sample(net, sample, training)
-            if training:
-                restart_backward(net, learning, drawn[i % drawn.shape[0]])
-                certain = train_sample(
-                    net,
-                    learning,
-                    sample,
-                    trains,
-                    workspace,
-                    groups,
-                    y[i % y.shape[0]],
-                    n_steps,
-                    totals,
-                    record,
-                    i,
-                )
-            else:
-                certain = predict_sample(
-                    net, learning, sample, trains, workspace, groups, n_steps, totals, record, i
-                )
-            if not certain:
-                return i
-            write_drive(net, sample, drive[i])
-        return n_samples
-
-    return run_constant_block
-
-
-run_constant_block = build_run_constant_block(SOURCES)
+@entry
+def run_constant_block(
+    net,
+    learning,
+    sample,
+    trains,
+    workspace,
+    block,
+    y,
+    drawn,
+    n_steps,
+    training,
+    totals,
+    record,
+    drive,
+):
+    """Do what `kernels.run_block` does, for input of one row a sample."""
+    n_samples = block.first_unit.size - 1
+    for i in range(n_samples):
+        bound_again(net, learning, i)
+        groups = groups_of(block, i)
+        open_sample(net, sample, training)
+        if training:
+            restart_backward(net, learning, drawn[i % drawn.shape[0]])
+            certain = train_sample(
+                net,
+                learning,
+                sample,
+                trains,
+                workspace,
+                groups,
+                y[i % y.shape[0]],
+                n_steps,
+                totals,
+                record,
+                i,
+            )
+        else:
+            certain = predict_sample(
+                net, learning, sample, trains, workspace, groups, n_steps, totals, record, i
+            )
+        if not certain:
+            return i
+        write_drive(net, sample, drive[i])
+    return n_samples

@@ -19,8 +19,6 @@ with its OverflowError.
 
 from __future__ import annotations
 
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,28 +28,6 @@ from numba.extending import overload
 from spikebp_plugins.backends.compilation import entry, kernel
 from spikebp_plugins.backends.slices import backward_of, units_of, weights_of
 from spikebp_plugins.backends.vectors import LANES, WORD, load, lowest, nonzero
-
-
-def digest_of(*names):
-    """Return a digest of files beside this one."""
-    sources = (Path(__file__).with_name(name).read_bytes() for name in names)
-    return sha256(b"".join(sources)).hexdigest()
-
-
-#: Numba finds a cached kernel stale by the date and size of its own file alone, but kernels call
-#: each other across files, and files from a wheel all have one date. A kernel that is cached
-#: between processes is therefore built around a digest of all sources, which becomes a part of
-#: the key under which it is cached.
-SOURCES = digest_of(
-    "compilation.py",
-    "slices.py",
-    "kernels.py",
-    "vectors.py",
-    "trains.py",
-    "grouped.py",
-    "stepwise.py",
-    "pipelined.py",
-)
 
 #: The increment of SplitMix64.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -748,35 +724,24 @@ def run_sample(net, learning, sample, x, y, n_steps, training, totals, record, i
     return True
 
 
-def build_run_block(sources):
-    """Return the kernel that shows a block of samples, cached for these sources."""
+@entry
+def run_block(net, learning, sample, x, y, drawn, n_steps, training, totals, record, drive):
+    """Show samples in order and write each one's summed output drive.
 
-    @entry
-    def run_block(net, learning, sample, x, y, drawn, n_steps, training, totals, record, drive):
-        """Show samples in order and write each one's summed output drive.
-
-        Returns the number of samples done: less than all if the range of the next is not
-        certain, in which case `learning`, `totals` and `record` are to be discarded.
-        """
-        _ = sources
-        for i in range(x.shape[0]):
-            bound_again(net, learning, i)
-            open_sample(net, sample, training)
-            if training:
-                restart_backward(net, learning, drawn[i % drawn.shape[0]])
-            y_i = y[i % y.shape[0]]
-            if not run_sample(
-                net, learning, sample, x[i], y_i, n_steps, training, totals, record, i
-            ):
-                return i
-            sample.moment[0] += np.uint64(training)
-            write_drive(net, sample, drive[i])
-        return x.shape[0]
-
-    return run_block
-
-
-run_block = build_run_block(SOURCES)
+    Returns the number of samples done: less than all if the range of the next is not
+    certain, in which case `learning`, `totals` and `record` are to be discarded.
+    """
+    for i in range(x.shape[0]):
+        bound_again(net, learning, i)
+        open_sample(net, sample, training)
+        if training:
+            restart_backward(net, learning, drawn[i % drawn.shape[0]])
+        y_i = y[i % y.shape[0]]
+        if not run_sample(net, learning, sample, x[i], y_i, n_steps, training, totals, record, i):
+            return i
+        sample.moment[0] += np.uint64(training)
+        write_drive(net, sample, drive[i])
+    return x.shape[0]
 
 
 @kernel
@@ -792,48 +757,30 @@ def lead(net, sample):
     return first - second
 
 
-def build_run_until(sources):
-    """Return the kernel that shows samples until the output is sure, cached for these sources."""
+@entry
+def run_until(net, learning, sample, x, n_steps, margin, totals, drive, shown, spikes):
+    """Show samples until their lead is `margin`; write drive, steps, and spikes of each layer.
 
-    @entry
-    def run_until(net, learning, sample, x, n_steps, margin, totals, drive, shown, spikes):
-        """Show samples until their lead is `margin`; write drive, steps, and spikes of each layer.
-
-        Returns the number of samples done: less than all if the range of the next is not certain.
-        """
-        _ = sources
-        bound_learning(net, learning)
-        for i in range(x.shape[0]):
-            open_sample(net, sample, False)
-            totals.spikes[:] = 0
-            for t in range(n_steps):
-                if not forward(net, learning, sample, x[i, t % x.shape[1]], totals):
-                    return i
-                shown[i] = t + 1
-                if lead(net, sample) >= margin:
-                    break
-            copy(spikes[i], totals.spikes)
-            write_drive(net, sample, drive[i])
-        return x.shape[0]
-
-    return run_until
+    Returns the number of samples done: less than all if the range of the next is not certain.
+    """
+    bound_learning(net, learning)
+    for i in range(x.shape[0]):
+        open_sample(net, sample, False)
+        totals.spikes[:] = 0
+        for t in range(n_steps):
+            if not forward(net, learning, sample, x[i, t % x.shape[1]], totals):
+                return i
+            shown[i] = t + 1
+            if lead(net, sample) >= margin:
+                break
+        copy(spikes[i], totals.spikes)
+        write_drive(net, sample, drive[i])
+    return x.shape[0]
 
 
-run_until = build_run_until(SOURCES)
-
-
-def build_to_units(sources):
-    """Return the kernel that encodes input and targets, cached for these sources."""
-
-    @entry
-    def to_units(values, scale, one, farthest, units):
-        """Units = rint(v * scale * 2^f), cut to a magnitude that `units` can hold."""
-        _ = sources
-        for i in range(values.size):
-            v = np.rint((values[i] * scale) * one)
-            units[i] = np.int64(min(max(v, -float(farthest)), float(farthest)))
-
-    return to_units
-
-
-to_units = build_to_units(SOURCES)
+@entry
+def to_units(values, scale, one, farthest, units):
+    """Units = rint(v * scale * 2^f), cut to a magnitude that `units` can hold."""
+    for i in range(values.size):
+        v = np.rint((values[i] * scale) * one)
+        units[i] = np.int64(min(max(v, -float(farthest)), float(farthest)))

@@ -15,7 +15,6 @@ import numpy as np
 from spikebp_plugins.backends.compilation import entry, kernel
 from spikebp_plugins.backends.kernels import (
     MOST_SPIKES,
-    SOURCES,
     WRAP,
     add_rows,
     bound_again,
@@ -192,26 +191,17 @@ def run_sample(net, learning, sample, x, y, n_steps, totals, record, index):
     return not net.outer or learn(net, learning, sample, sample.error_sum, 1, totals)
 
 
-def build_run_block(sources):
-    """Return the kernel that trains on a block of samples, cached for these sources."""
-
-    @entry
-    def run_block(net, learning, sample, x, y, drawn, n_steps, totals, record, drive):
-        """Learn from samples in order; otherwise as ``kernels.run_block``."""
-        _ = sources
-        for i in range(x.shape[0]):
-            bound_again(net, learning, i)
-            open_sample(net, sample, True)
-            restart_backward(net, learning, drawn[i % drawn.shape[0]])
-            if not run_sample(
-                net, learning, sample, x[i], y[i % y.shape[0]], n_steps, totals, record, i
-            ):
-                return i
-            sample.moment[0] += np.uint64(1)
-            write_drive(net, sample, drive[i])
-        return x.shape[0]
-
-    return run_block
-
-
-run_block = build_run_block(SOURCES)
+@entry
+def run_block(net, learning, sample, x, y, drawn, n_steps, totals, record, drive):
+    """Learn from samples in order; otherwise as ``kernels.run_block``."""
+    for i in range(x.shape[0]):
+        bound_again(net, learning, i)
+        open_sample(net, sample, True)
+        restart_backward(net, learning, drawn[i % drawn.shape[0]])
+        if not run_sample(
+            net, learning, sample, x[i], y[i % y.shape[0]], n_steps, totals, record, i
+        ):
+            return i
+        sample.moment[0] += np.uint64(1)
+        write_drive(net, sample, drive[i])
+    return x.shape[0]

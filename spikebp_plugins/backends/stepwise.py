@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from spikebp_plugins.backends.compilation import entry, kernel
 from spikebp_plugins.backends.kernels import (
     MOST_SPIKES,
-    SOURCES,
     WRAP,
     add_rows,
     bound_learning,
@@ -105,255 +104,176 @@ def clear_errors(sample):
     sample.n_errors[:] = 0
 
 
-def build_show_steps(sources):
-    """Return the kernel that shows some steps of a sample, cached for these sources."""
+@entry
+def show_steps(
+    net,
+    learning,
+    sample,
+    kept,
+    x,
+    y,
+    drawn,
+    n_steps,
+    opens,
+    restarts,
+    learns,
+    totals,
+    record,
+    row,
+):
+    """Show the same input and target for some steps; return how many were certain.
 
-    @entry
-    def show_steps(
-        net,
-        learning,
-        sample,
-        kept,
-        x,
-        y,
-        drawn,
-        n_steps,
-        opens,
-        restarts,
-        learns,
-        totals,
-        record,
-        row,
-    ):
-        """Show the same input and target for some steps; return how many were certain.
-
-        `opens` and `restarts` say whether the first of them opens a sample, and whether it is the
-        first that learns in its sample. Step t is written to row `row` + t of the record. The
-        first step that is not certain, and those after it, change nothing.
-        """
-        _ = sources
-        begin(net, learning, sample, drawn, opens, restarts)
-        for t in range(n_steps):
-            keep(kept, learning, sample, totals)
-            if learns:
-                certain = train_step(net, learning, sample, x, y, totals)
-            else:
-                clear_errors(sample)
-                certain = forward(net, learning, sample, x, totals)
-            if not certain:
-                go_back(kept, learning, sample, totals)
-                return t
-            write_record(net, sample, record, 0, row + t)
-        return n_steps
-
-    return show_steps
+    `opens` and `restarts` say whether the first of them opens a sample, and whether it is the
+    first that learns in its sample. Step t is written to row `row` + t of the record. The
+    first step that is not certain, and those after it, change nothing.
+    """
+    begin(net, learning, sample, drawn, opens, restarts)
+    for t in range(n_steps):
+        keep(kept, learning, sample, totals)
+        if learns:
+            certain = train_step(net, learning, sample, x, y, totals)
+        else:
+            clear_errors(sample)
+            certain = forward(net, learning, sample, x, totals)
+        if not certain:
+            go_back(kept, learning, sample, totals)
+            return t
+        write_record(net, sample, record, 0, row + t)
+    return n_steps
 
 
-def build_show_pipelined_steps(sources):
-    """Return the kernel that shows some steps of a pipelined sample, cached for these sources."""
+@entry
+def show_pipelined_steps(
+    net,
+    learning,
+    sample,
+    kept,
+    x,
+    y,
+    drawn,
+    n_steps,
+    opens,
+    restarts,
+    learns,
+    totals,
+    record,
+    row,
+    first,
+    n_inputs,
+):
+    """Show steps `first`, `first` + 1, .. of a sample with `n_inputs` steps of input.
 
-    @entry
-    def show_pipelined_steps(
-        net,
-        learning,
-        sample,
-        kept,
-        x,
-        y,
-        drawn,
-        n_steps,
-        opens,
-        restarts,
-        learns,
-        totals,
-        record,
-        row,
-        first,
-        n_inputs,
-    ):
-        """Show steps `first`, `first` + 1, .. of a sample with `n_inputs` steps of input.
-
-        Otherwise as `show_steps`; layers that are idle send nothing, and this is recorded too.
-        """
-        _ = sources
-        begin(net, learning, sample, drawn, opens, restarts)
-        for i in range(n_steps):
-            t = first + i
-            keep(kept, learning, sample, totals)
-            if learns:
-                certain = pipelined_train_step(net, learning, sample, x, y, t, n_inputs, totals)
-            else:
-                clear_errors(sample)
-                certain = fire_layers(net, learning, sample, x, t, n_inputs, totals)
-            if not certain:
-                go_back(kept, learning, sample, totals)
-                return i
-            for layer in range(net.sizes.size):
-                if not is_busy(t, layer, n_inputs):
-                    units_of(sample.spike, net, layer)[:] = 0
-            write_record(net, sample, record, 0, row + i)
-        return n_steps
-
-    return show_pipelined_steps
+    Otherwise as `show_steps`; layers that are idle send nothing, and this is recorded too.
+    """
+    begin(net, learning, sample, drawn, opens, restarts)
+    for i in range(n_steps):
+        t = first + i
+        keep(kept, learning, sample, totals)
+        if learns:
+            certain = pipelined_train_step(net, learning, sample, x, y, t, n_inputs, totals)
+        else:
+            clear_errors(sample)
+            certain = fire_layers(net, learning, sample, x, t, n_inputs, totals)
+        if not certain:
+            go_back(kept, learning, sample, totals)
+            return i
+        for layer in range(net.sizes.size):
+            if not is_busy(t, layer, n_inputs):
+                units_of(sample.spike, net, layer)[:] = 0
+        write_record(net, sample, record, 0, row + i)
+    return n_steps
 
 
-def build_close_sample(sources):
-    """Return the kernel that makes the update at the end of a sample."""
-
-    @entry
-    def close_sample(net, learning, sample, totals):
-        """With update="outer", rule 5; False, with nothing changed, if it is not certain."""
-        _ = sources
-        return learn(net, learning, sample, sample.error_sum, 1, totals)
-
-    return close_sample
+@entry
+def close_sample(net, learning, sample, totals):
+    """With update="outer", rule 5; False, with nothing changed, if it is not certain."""
+    return learn(net, learning, sample, sample.error_sum, 1, totals)
 
 
-def build_input_layer(sources):
-    """Return the kernel of layer 0."""
-
-    @entry
-    def input_layer(net, sample, x, opens, totals):
-        """Rule 1; False if the range is not certain."""
-        _ = sources
-        if opens:
-            open_sample(net, sample, False)
-        return fire_input(net, sample, x, totals) < MOST_SPIKES
-
-    return input_layer
+@entry
+def input_layer(net, sample, x, opens, totals):
+    """Rule 1; False if the range is not certain."""
+    if opens:
+        open_sample(net, sample, False)
+    return fire_input(net, sample, x, totals) < MOST_SPIKES
 
 
-def build_forward_layer(sources):
-    """Return the kernel of the forward phase of a layer."""
-
-    @entry
-    def forward_layer(net, learning, sample, k, drawn, opens, restarts, totals):
-        """Rule 2 for the spikes of the layer below; False if the range is not certain."""
-        _ = sources
-        begin(net, learning, sample, drawn, opens, restarts)
-        clear_errors(sample)
-        return forward(net, learning, sample, k, totals)
-
-    return forward_layer
+@entry
+def forward_layer(net, learning, sample, k, drawn, opens, restarts, totals):
+    """Rule 2 for the spikes of the layer below; False if the range is not certain."""
+    begin(net, learning, sample, drawn, opens, restarts)
+    clear_errors(sample)
+    return forward(net, learning, sample, k, totals)
 
 
-def build_fire_arrived(sources):
-    """Return the kernel of the forward phase of a layer, with pipelined timing."""
+@entry
+def fire_arrived(net, learning, sample, drawn, opens, restarts, busy, totals):
+    """Rule 2 for what has arrived before this step; False if the range is not certain."""
+    begin(net, learning, sample, drawn, opens, restarts)
+    clear_errors(sample)
+    if not busy:
+        units_of(sample.spike, net, 1)[:] = 0
+        return True
+    return take_drive(net, sample, 1) and fire_layer(net, sample, 1, totals) < MOST_SPIKES
 
-    @entry
-    def fire_arrived(net, learning, sample, drawn, opens, restarts, busy, totals):
-        """Rule 2 for what has arrived before this step; False if the range is not certain."""
-        _ = sources
-        begin(net, learning, sample, drawn, opens, restarts)
-        clear_errors(sample)
-        if not busy:
-            units_of(sample.spike, net, 1)[:] = 0
+
+@entry
+def receive_spikes(net, learning, sample, k, totals):
+    """Count spikes, and send them through the weights; False if the range is not certain."""
+    return hand_up(net, learning, sample, 0, fire_input(net, sample, k, totals))
+
+
+@entry
+def output_layer_error(net, sample, y, totals):
+    """Rule 3; False if the range is not certain."""
+    if not output_error(net, sample, y):
+        return False
+    return note_errors(net, sample, 1, totals) < MOST_SPIKES
+
+
+@entry
+def hidden_layer_error(net, learning, sample, arrived, totals):
+    """Rule 4 for what has arrived from above; False if the range is not certain."""
+    potential = units_of(learning.backward_potential, net, 1)
+    learning.backward_bound[1] += largest(arrived)
+    for i in range(arrived.size):
+        potential[i] += arrived[i]
+    if not within(net, learning.backward_bound[1], potential):
+        return False
+    fire_signed(potential, units_of(sample.error, net, 1), net)
+    if not net.limited:
+        learning.backward_bound[1] = net.half
+    gate(net, sample, 1)
+    return note_errors(net, sample, 1, totals) < MOST_SPIKES
+
+
+@entry
+def errors_down(net, sample, back, matrix_bound, total):
+    """Total = e B, after an error phase; False if the range is not certain."""
+    total[:] = 0
+    gain = sample.n_errors[1] * matrix_bound
+    if not gain < (net.certain if net.narrow else WRAP):
+        return False
+    active = units_of(sample.active, net, 1)
+    add_rows(total, back, units_of(sample.error, net, 1), active, sample.n_active[1])
+    return True
+
+
+@entry
+def layer_learns(net, learning, sample, back, closes, totals):
+    """Rule 5, and the same for the transposed copy; False if the range is not certain."""
+    errors = sample.error
+    if net.outer:
+        for i in range(errors.size):
+            sample.error_sum[i] += errors[i]
+        if not closes:
             return True
-        return take_drive(net, sample, 1) and fire_layer(net, sample, 1, totals) < MOST_SPIKES
-
-    return fire_arrived
-
-
-def build_receive_spikes(sources):
-    """Return the kernel that gives a layer what arrives for the next step."""
-
-    @entry
-    def receive_spikes(net, learning, sample, k, totals):
-        """Count spikes, and send them through the weights; False if the range is not certain."""
-        _ = sources
-        return hand_up(net, learning, sample, 0, fire_input(net, sample, k, totals))
-
-    return receive_spikes
-
-
-def build_output_layer_error(sources):
-    """Return the kernel of the error phase of the output."""
-
-    @entry
-    def output_layer_error(net, sample, y, totals):
-        """Rule 3; False if the range is not certain."""
-        _ = sources
-        if not output_error(net, sample, y):
-            return False
-        return note_errors(net, sample, 1, totals) < MOST_SPIKES
-
-    return output_layer_error
-
-
-def build_hidden_layer_error(sources):
-    """Return the kernel of the error phase of a hidden layer."""
-
-    @entry
-    def hidden_layer_error(net, learning, sample, arrived, totals):
-        """Rule 4 for what has arrived from above; False if the range is not certain."""
-        _ = sources
-        potential = units_of(learning.backward_potential, net, 1)
-        learning.backward_bound[1] += largest(arrived)
-        for i in range(arrived.size):
-            potential[i] += arrived[i]
-        if not within(net, learning.backward_bound[1], potential):
-            return False
-        fire_signed(potential, units_of(sample.error, net, 1), net)
-        if not net.limited:
-            learning.backward_bound[1] = net.half
-        gate(net, sample, 1)
-        return note_errors(net, sample, 1, totals) < MOST_SPIKES
-
-    return hidden_layer_error
-
-
-def build_errors_down(sources):
-    """Return the kernel that carries the errors of a layer to the one below."""
-
-    @entry
-    def errors_down(net, sample, back, matrix_bound, total):
-        """Total = e B, after an error phase; False if the range is not certain."""
-        _ = sources
-        total[:] = 0
-        gain = sample.n_errors[1] * matrix_bound
-        if not gain < (net.certain if net.narrow else WRAP):
-            return False
-        active = units_of(sample.active, net, 1)
-        add_rows(total, back, units_of(sample.error, net, 1), active, sample.n_active[1])
-        return True
-
-    return errors_down
-
-
-def build_layer_learns(sources):
-    """Return the kernel of the learning phase of a layer."""
-
-    @entry
-    def layer_learns(net, learning, sample, back, closes, totals):
-        """Rule 5, and the same for the transposed copy; False if the range is not certain."""
-        _ = sources
-        errors = sample.error
-        if net.outer:
-            for i in range(errors.size):
-                sample.error_sum[i] += errors[i]
-            if not closes:
-                return True
-            errors = sample.error_sum
-        if not learn(net, learning, sample, errors, 1, totals):
-            return False
-        if back.size > 0 and not net.random_feedback:
-            error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
-            n_columns, _ = list_active(error, column)
-            factor = units_of(sample.factor, net, 0)
-            descend_transposed(net, back, factor, error, column, n_columns)
-        return True
-
-    return layer_learns
-
-
-show_steps = build_show_steps(SOURCES)
-show_pipelined_steps = build_show_pipelined_steps(SOURCES)
-close_sample = build_close_sample(SOURCES)
-input_layer = build_input_layer(SOURCES)
-forward_layer = build_forward_layer(SOURCES)
-fire_arrived = build_fire_arrived(SOURCES)
-receive_spikes = build_receive_spikes(SOURCES)
-output_layer_error = build_output_layer_error(SOURCES)
-hidden_layer_error = build_hidden_layer_error(SOURCES)
-errors_down = build_errors_down(SOURCES)
-layer_learns = build_layer_learns(SOURCES)
+        errors = sample.error_sum
+    if not learn(net, learning, sample, errors, 1, totals):
+        return False
+    if back.size > 0 and not net.random_feedback:
+        error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
+        n_columns, _ = list_active(error, column)
+        factor = units_of(sample.factor, net, 0)
+        descend_transposed(net, back, factor, error, column, n_columns)
+    return True

@@ -18,7 +18,6 @@ from numba.extending import overload
 
 from spikebp_plugins.backends.compilation import entry, kernel
 from spikebp_plugins.backends.kernels import (
-    SOURCES,
     largest,
     list_active,
     signed_spikes,
@@ -169,41 +168,32 @@ def sort_units(sorting, n_units, member, start, label):
     return n_groups, end
 
 
-def build_sort_block(sources):
-    """Return the kernel that sorts the units of a block of samples, cached for these sources."""
+@entry
+def sort_block(net, trains, sorting, levels, x, n_steps, groups):
+    """Sort the units of samples; return how many were sorted before one is out of range.
 
-    @entry
-    def sort_block(net, trains, sorting, levels, x, n_steps, groups):
-        """Sort the units of samples; return how many were sorted before one is out of range.
-
-        `levels` are the values of 8-bit input, or none.
-        """
-        _ = sources
-        if not label_values(net, levels, sorting.level_label, levels.size, n_steps):
-            return 0
-        know_trains(net, trains, levels, sorting.level_label, levels.size, n_steps)
-        first_unit = first_group = 0
-        for i in range(x.shape[0]):
-            groups.first_unit[i], groups.first_group[i] = first_unit, first_group
-            n_units, _ = list_active(x[i], sorting.unit)
-            if not find_labels(net, trains, sorting, x[i], n_units, n_steps):
-                return i
-            n_groups, n_firing = sort_units(
-                sorting,
-                n_units,
-                groups.member[first_unit:],
-                groups.start[first_group:],
-                groups.label[first_group:],
-            )
-            first_unit += n_firing
-            first_group += n_groups + 1
-        groups.first_unit[x.shape[0]], groups.first_group[x.shape[0]] = first_unit, first_group
-        return x.shape[0]
-
-    return sort_block
-
-
-sort_block = build_sort_block(SOURCES)
+    `levels` are the values of 8-bit input, or none.
+    """
+    if not label_values(net, levels, sorting.level_label, levels.size, n_steps):
+        return 0
+    know_trains(net, trains, levels, sorting.level_label, levels.size, n_steps)
+    first_unit = first_group = 0
+    for i in range(x.shape[0]):
+        groups.first_unit[i], groups.first_group[i] = first_unit, first_group
+        n_units, _ = list_active(x[i], sorting.unit)
+        if not find_labels(net, trains, sorting, x[i], n_units, n_steps):
+            return i
+        n_groups, n_firing = sort_units(
+            sorting,
+            n_units,
+            groups.member[first_unit:],
+            groups.start[first_group:],
+            groups.label[first_group:],
+        )
+        first_unit += n_firing
+        first_group += n_groups + 1
+    groups.first_unit[x.shape[0]], groups.first_group[x.shape[0]] = first_unit, first_group
+    return x.shape[0]
 
 
 @kernel(inline="always")

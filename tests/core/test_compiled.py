@@ -1,28 +1,30 @@
 """What is special to the compiled back end: widths of integers, threads, cached kernels."""
 
 import logging
+import os
+import shutil
+import subprocess
+import sys
 import time
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core.caching import IndexDataCacheFile
 
 from spikebp_plugins import Simulator, SpikingMLP, compare
 from spikebp_plugins.backends import (
-    compilation,
     compiled,
     event,
-    event_queue,
     grouped,
+    kernel_cache,
     kernels,
     notice,
     pipelined,
-    slices,
     stepwise,
     trains,
-    vectors,
 )
+from spikebp_plugins.backends.kernel_cache import KernelFile
 
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
 
@@ -158,25 +160,69 @@ def test_wrong_n_jobs_are_refused(n_jobs):
         Simulator(NET, n_jobs=n_jobs)
 
 
-def test_kernels_are_cached_for_all_their_sources():
-    everyone = (kernels, trains, grouped, stepwise, pipelined)
-    parts = (compilation, slices, kernels, vectors)
-    of_steps = (*parts, trains, grouped, stepwise, pipelined)
-    of_events = (*parts, event_queue, event)
-    for modules, sources in ((everyone, of_steps), ((event,), of_events)):
-        texts = b"".join(Path(module.__file__).read_bytes() for module in sources)
-        cached = {
-            kernel
-            for module in modules
-            for kernel in vars(module).values()
-            if getattr(kernel, "targetoptions", {}).get("nogil")
-        }
-        assert cached
-        for kernel in cached:
-            digests = [cell.cell_contents for cell in kernel.py_func.__closure__]
-            assert digests == [sha256(texts).hexdigest()]
-        for module in modules:
-            assert any(kernel.py_func.__module__ == module.__name__ for kernel in cached)
+def test_kernels_are_kept_for_all_their_sources(monkeypatch, tmp_path):
+    modules = (kernels, trains, grouped, stepwise, pipelined, event)
+    entries = [
+        kernel
+        for module in modules
+        for kernel in vars(module).values()
+        if getattr(kernel, "targetoptions", {}).get("nogil")
+    ]
+    assert {kernel.py_func.__module__ for kernel in entries} == {m.__name__ for m in modules}
+    assert {kernel.stats.cache_path for kernel in entries} == {str(kernel_cache.kernel_folder())}
+
+    # A change in any file leads to another folder.
+    folder = Path(kernel_cache.__file__).parent
+    folders = set()
+    for changed in (None, "slices.py", "event_queue.py", "vectors.py"):
+        copy = tmp_path / str(changed)
+        shutil.copytree(folder, copy)
+        if changed:
+            copy.joinpath(changed).write_text("# changed")
+        monkeypatch.setattr(kernel_cache, "__file__", str(copy / "kernel_cache.py"))
+        folders.add(kernel_cache.kernel_folder.__wrapped__())
+    assert len(folders) == 4
+    assert kernel_cache.kernel_folder() in folders
+
+
+def saved_at_once(kind, folder):
+    """What is found when two processes save, each after the other has looked at the index."""
+    folder.mkdir()
+    first, second = (kind(str(folder), "kernel", None) for _ in range(2))
+    second._load_index = dict if kind is IndexDataCacheFile else second._load_index
+    save_data = first._save_data
+
+    def after_the_other(name, data):
+        second.save("64 bits", "code for 64 bits")
+        save_data(name, data)
+
+    first._save_data = after_the_other
+    first.save("32 bits", "code for 32 bits")
+    return [kind(str(folder), "kernel", None).load(key) for key in ("32 bits", "64 bits")]
+
+
+def test_kernels_saved_at_once_are_not_mixed_up(tmp_path):
+    assert saved_at_once(IndexDataCacheFile, tmp_path / "numba") == [None, "code for 32 bits"]
+    assert saved_at_once(KernelFile, tmp_path / "ours") == ["code for 32 bits", "code for 64 bits"]
+
+
+def test_kernels_need_no_place_to_be_kept(tmp_path):
+    """Where nothing can be written, each process compiles them anew."""
+    (tmp_path / "file").touch()
+    code = (
+        "from spikebp_plugins import Simulator, SpikingMLP\n"
+        "from spikebp_plugins.backends import kernels\n"
+        "print(kernels.to_units.stats.cache_path, Simulator(SpikingMLP((2, 2))).weights[0].shape)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "None (2, 2)\n", done.stderr
 
 
 def test_a_long_first_call_says_that_it_compiles(monkeypatch, caplog):
