@@ -32,7 +32,6 @@ class PartLibrary(JITCodeLibrary):
     def finalize(self):
         """Take in the functions that this one calls, and leave it at that."""
         for library in dict.fromkeys(self._linking_libraries):
-            self._reload_init.update(library._reload_init)
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         self._finalized = True
 
