@@ -95,8 +95,11 @@ kernel: Any = partial(
 
 
 def entry(function: Any) -> Any:
-    """Return a kernel that Python calls, kept between processes where there is a place for it."""
-    compiled: Any = partial(njit, _nrt=False, nogil=True)
+    """Return a kernel that Python calls, kept between processes where there is a place for it.
+
+    It has no wrapper for calls from C, which would take a tenth of the time to compile.
+    """
+    compiled: Any = partial(njit, _nrt=False, nogil=True, no_cfunc_wrapper=True)
     dispatcher = compiled(function)
     with suppress(OSError):  # without a place it is compiled for this process alone
         dispatcher._cache = KernelCache(function)
