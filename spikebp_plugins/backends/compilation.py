@@ -81,7 +81,8 @@ class PartCompiler(Compiler):
 #: Kernels allocate nothing, and hold slices only while the arrays are held by their caller. Numba
 #: would still count references to every slice, with atomic operations that take more time than
 #: the arithmetic; its own sorting and string routines turn that off in the same way.
-#: Without that count a kernel may not return a slice.
+#: Without that count a kernel may not return a slice, unless ``inline="always"`` copies it into its
+#: callers before types are known, which takes long.
 #: Only other kernels call them, and inline them by force: a call with some forty arrays would push
 #: hundreds of numbers.
 kernel: Any = partial(

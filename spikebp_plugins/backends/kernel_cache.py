@@ -29,13 +29,22 @@ from numba.core.caching import (
 
 @cache
 def kernel_folder() -> Path:
-    """Return the folder of what is compiled from the present sources of kernels."""
+    """Return the folder of what is compiled from the present sources of kernels.
+
+    Raises
+    ------
+    OSError
+        If there are no sources to name it for, as in a zip archive.
+    """
     made_of = [numba.__version__, llvmlite.__version__, np.__version__, platform.python_version()]
-    texts = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    digest = sha256("\n".join(made_of).encode() + b"".join(texts)).hexdigest()
+    digest = sha256(repr(made_of).encode())
+    # This file is one of them, and must be there.
+    for path in sorted({Path(__file__), *Path(__file__).parent.glob("*.py")}):
+        text = path.read_bytes()
+        digest.update(f"{path.name} {len(text)}\n".encode() + text)
     named: str = config.CACHE_DIR  # type: ignore[attr-defined]
     place = named or platformdirs.user_cache_dir("spikebp-plugins")
-    return Path(place) / "kernels" / digest[:32]
+    return Path(place) / "kernels" / digest.hexdigest()[:32]
 
 
 class KernelLocator(_CacheLocator):

@@ -17,9 +17,18 @@ from numba.np.arrayobj import populate_array
 
 
 def slices_between(bounds: str, field: str | None = None) -> Any:
-    """Return the function of (array, net, layer) for the part between ``net.<bounds>[layer]``s.
+    """Return the function of kernels that slices an array by layer.
 
-    With `field`, its first argument is a tuple that has the array under this name.
+    ``slice(array, net, layer)`` is ``array[net.<bounds>[layer] : net.<bounds>[layer + 1]]``.
+
+    Parameters
+    ----------
+    bounds : str
+        The field of the named tuple `net` with the bounds, an array of integers of 64 bits of
+        shape (n_layers + 2,).
+    field : str, optional
+        The field that has the array, of shape (bounds[-1],), where the first argument is a named
+        tuple.
     """
 
     @intrinsic

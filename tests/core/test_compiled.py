@@ -182,6 +182,9 @@ def test_kernels_are_kept_for_all_their_sources(monkeypatch, tmp_path):
         monkeypatch.setattr(kernel_cache, "__file__", str(copy / "kernel_cache.py"))
         folders.add(kernel_cache.kernel_folder.__wrapped__())
     assert len(folders) == 4
+    monkeypatch.setattr(kernel_cache, "__file__", str(tmp_path / "archive.zip" / "kernel_cache.py"))
+    with pytest.raises(OSError, match="archive"):  # no sources to be named for
+        kernel_cache.kernel_folder.__wrapped__()
     assert kernel_cache.kernel_folder() in folders
 
 
