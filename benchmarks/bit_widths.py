@@ -13,11 +13,11 @@ import json
 import numpy as np
 from measuring import data_for_benchmark, hidden_sizes, network
 
-from spikebp_plugins.backends.layout import Layout
-from spikebp_plugins.backends.stepper import Schedule, Stepper
-from spikebp_plugins.hardware import bits_of
-from spikebp_plugins.progress import progress_bar
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.common.progress import progress_bar
+from spikebp_plugins.compiled.layout import Layout
+from spikebp_plugins.compiled.stepper import Schedule, Stepper
+from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.simulation.hardware_report import bits_of
 
 
 class Extremes:

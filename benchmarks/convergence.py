@@ -13,7 +13,7 @@ import json
 import numpy as np
 
 from spikebp_plugins import Simulator, SpikingMLP, load_dataset
-from spikebp_plugins.relu import relu_scores
+from spikebp_plugins.conversion.relu import relu_scores
 
 STEPS = (10, 30, 100, 300, 1000, 3000)
 

@@ -26,8 +26,8 @@ from measuring import data_for_benchmark, hidden_sizes
 from rivals import one_thread
 
 from spikebp_plugins import compare, from_relu, quantized_weights, with_bias_input
-from spikebp_plugins.datasets import error_percent
-from spikebp_plugins.relu import relu_scores
+from spikebp_plugins.conversion.relu import relu_scores
+from spikebp_plugins.data.images import error_percent
 
 SOURCES = ("scikit-learn", "pytorch")
 BACKENDS = "reference,brian2:numpy,lava"

@@ -20,7 +20,7 @@ from measuring import (
     summary,
 )
 
-from spikebp_plugins.datasets import error_percent, shuffled
+from spikebp_plugins.data.images import error_percent, shuffled
 
 NETWORKS = {
     "event, breadth": {"timing": "event", "arithmetic": "float32"},

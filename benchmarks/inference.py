@@ -25,7 +25,7 @@ from online_training import epoch_orders
 from rivals import one_thread, rivals
 
 from spikebp_plugins import Simulator
-from spikebp_plugins.datasets import error_percent
+from spikebp_plugins.data.images import error_percent
 
 
 def measure(data, hidden, n_steps, repeats, block, without):

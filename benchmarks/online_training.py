@@ -25,7 +25,7 @@ from measuring import (
 )
 from rivals import one_thread, rivals
 
-from spikebp_plugins.datasets import error_percent, shuffled
+from spikebp_plugins.data.images import error_percent, shuffled
 
 WIDTHS = (100, 200, 400, 800, 1600)
 

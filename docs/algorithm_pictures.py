@@ -27,9 +27,9 @@ from spikebp_plugins import (
     rectified_spiking_quantization,
     spiking_stream_quantization,
 )
-from spikebp_plugins.datasets import error_percent, shuffled
-from spikebp_plugins.plots import COLORS, plot_raster, save_picture
-from spikebp_plugins.relu import relu_scores
+from spikebp_plugins.conversion.relu import relu_scores
+from spikebp_plugins.data.images import error_percent, shuffled
+from spikebp_plugins.simulation.plots import COLORS, plot_raster, save_picture
 
 DOCS = Path(__file__).parent
 

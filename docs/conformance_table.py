@@ -19,10 +19,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from spikebp_plugins.comparison import all_backends
 from spikebp_plugins.conformance import CASES, Case, Table
 from spikebp_plugins.conformance.__main__ import run_table
 from spikebp_plugins.conformance.checks import CHECKS
+from spikebp_plugins.simulation.comparison import all_backends
 
 ROOT = Path(__file__).parents[1]
 KEPT = ROOT / "docs" / "conformance.json"

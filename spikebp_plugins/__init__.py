@@ -12,25 +12,25 @@ from spikebp_plugins.backends import (
     UnsupportedError,
     available_backends,
 )
-from spikebp_plugins.checkpoint import Checkpoint, averaged, load
 from spikebp_plugins.conversion import from_relu, to_relu, to_torch, with_bias_input
-from spikebp_plugins.datasets import Dataset, load_dataset
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.events import EVENT_DTYPE, EventEncoder
-from spikebp_plugins.hardware import HardwareReport, hardware_report
-from spikebp_plugins.operations import Operations
-from spikebp_plugins.quantization import (
+from spikebp_plugins.conversion.quantized import QuantizedWeights, quantized_weights
+from spikebp_plugins.data.aer import Recordings, load_nmnist, read_aer
+from spikebp_plugins.data.events import EVENT_DTYPE, EventEncoder
+from spikebp_plugins.data.images import Dataset, load_dataset
+from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.rules.quantization import (
     incremental_dot_product,
     incremental_outer_product,
     rectified_spiking_quantization,
     spiking_stream_quantization,
     spiking_vector_quantization,
 )
-from spikebp_plugins.quantized import QuantizedWeights, quantized_weights
-from spikebp_plugins.recordings import Recordings, load_nmnist, read_aer
-from spikebp_plugins.simulator import Simulator
-from spikebp_plugins.stream import Stream
-from spikebp_plugins.trace import Difference, Trace, compare
+from spikebp_plugins.simulation.hardware_report import HardwareReport, hardware_report
+from spikebp_plugins.simulation.simulator import Simulator
+from spikebp_plugins.simulation.stream import Stream
+from spikebp_plugins.simulation.trace import Difference, Trace, compare
 
 if TYPE_CHECKING:
     from spikebp_plugins.estimators import SpikingMLPClassifier as SpikingMLPClassifier

@@ -32,11 +32,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.archive import PathLike, whole_file
-from spikebp_plugins.checkpoint import Checkpoint, from_arrays, to_arrays
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.errors import wrong_argument
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.common.archive import PathLike, whole_file
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.state import initial_state
 
 try:
     import nir

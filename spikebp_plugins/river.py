@@ -20,9 +20,7 @@ except ImportError as error:
         'the classifier for river needs river: pip install "spikebp-plugins[river]"'
     ) from error
 
-from spikebp_plugins.checkpoint import Checkpoint
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.estimators.learned import Learned, probabilities
 from spikebp_plugins.estimators.parameters import (
     NETWORK_PARAMETERS,
@@ -31,6 +29,8 @@ from spikebp_plugins.estimators.parameters import (
     check_integer,
     check_positive,
 )
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
 
 
 class SpikingMLPClassifier(base.Classifier):

@@ -11,12 +11,13 @@ import textwrap
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, compare, reference
-from spikebp_plugins.arithmetic import arithmetic_of
+from spikebp_plugins import Simulator, compare
 from spikebp_plugins.backends import reference as reference_backend
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.checks import training_equals_reference
-from spikebp_plugins.quantization import rectified
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.rules import step as reference
+from spikebp_plugins.rules.quantization import rectified
 
 
 def mutated(function, *edits, **names):

@@ -12,10 +12,10 @@ from spikebp_brian2.program import Program
 from spikebp_brian2.runtime import RuntimeProgram, give_back, take_program
 from spikebp_brian2.standalone import StandaloneProgram
 from spikebp_plugins.backends import Outcome
-from spikebp_plugins.backends.backed import BackedByCore
-from spikebp_plugins.batch import Batch
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.compiled.fallback import BackedByCore
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
 
 logger = logging.getLogger(__name__)
 

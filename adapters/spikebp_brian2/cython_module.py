@@ -25,7 +25,7 @@ from brian2.core.variables import ArrayVariable
 from brian2.utils.stringtools import deindent
 
 from spikebp_brian2.functions import FUNCTIONS
-from spikebp_plugins.backends.notice import announced
+from spikebp_plugins.compiled.notice import announced
 
 #: How Brian2's templates divide a source.
 SUPPORT: Final = "# support code"

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from brian2 import Function
 
-from spikebp_plugins.quantization import crossings
+from spikebp_plugins.rules.quantization import crossings
 
 #: The quantizers of "Quantizers" in docs/semantics.md. Not ceil(|v| - 1/2), which is rounded where
 #: |v| is large.

@@ -44,10 +44,10 @@ from spikebp_brian2.variables import (
     read_state,
 )
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
-from spikebp_plugins.arithmetic import arithmetic_of
 from spikebp_plugins.backends.base import refused_kind
-from spikebp_plugins.errors import wrong_argument
-from spikebp_plugins.state import LearningState, initial_state
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.state import LearningState, initial_state
 
 logger = get_logger(__name__)
 

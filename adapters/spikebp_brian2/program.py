@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from spikebp_plugins import Operations, SpikingMLP
 from spikebp_plugins.backends import Outcome
-from spikebp_plugins.batch import Batch
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
 
 #: Fields of a definition that change the generated code. All others are values of variables.
 STRUCTURE: Final = (

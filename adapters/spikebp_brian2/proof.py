@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.arithmetic import FixedPoint, arithmetic_of
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
+from spikebp_plugins.network.state import LearningState
 
 
 class Seen(NamedTuple):

@@ -17,8 +17,8 @@ from spikebp_brian2.variables import Place, Read, constants, learned, read_opera
 from spikebp_brian2.world import borrowed
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
-from spikebp_plugins.batch import Batch
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
 
 #: Steps in one run: a few seconds, beside which getting ready (0.2 s) is little.
 STEPS_PER_RUN: Final = {"numpy": 5_000, "cython": 20_000}

@@ -9,7 +9,7 @@ from brian2 import NeuronGroup, Synapses, TimedArray, ms
 from brian2.core.spikesource import SpikeSource
 from numpy.typing import NDArray
 
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
 
 
 class Source(NamedTuple):

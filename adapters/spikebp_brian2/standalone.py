@@ -28,8 +28,8 @@ from spikebp_brian2.variables import (
 )
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
-from spikebp_plugins.batch import Batch
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
 
 EVERY_BYTE: Final = np.arange(256, dtype=np.uint8)
 

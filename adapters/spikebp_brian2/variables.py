@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from spikebp_brian2 import rules
 from spikebp_brian2.proof import Seen
 from spikebp_plugins import Operations, SpikingMLP
-from spikebp_plugins.arithmetic import LIMIT, arithmetic_of
-from spikebp_plugins.operations import count_operations
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
+from spikebp_plugins.network.operations import count_operations
+from spikebp_plugins.network.state import LearningState
 
 #: Part and name of a variable.
 Place = tuple[str, str]

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.arithmetic import arithmetic_of
-from spikebp_plugins.operations import Operations, count_operations
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 

@@ -16,12 +16,12 @@ from spikebp_lava.standard_graph import StandardGraph, why_no_standard_graph
 from spikebp_lava.support import TIMINGS, why_unsupported
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
-from spikebp_plugins.backends.backed import BackedByCore
 from spikebp_plugins.backends.base import joined
-from spikebp_plugins.backends.stepper import n_steps_of_sample, recording_of_steps
-from spikebp_plugins.batch import Batch
-from spikebp_plugins.operations import Operations
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.compiled.fallback import BackedByCore
+from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 

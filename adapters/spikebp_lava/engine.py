@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
 
 Array = NDArray[Any]
 

@@ -11,10 +11,10 @@ from spikebp_lava.engine import LARGEST_TRACE, SEED, EngineRate, learned
 from spikebp_lava.messages import FixedMessages
 from spikebp_plugins import Checkpoint, Trace
 from spikebp_plugins.backends.reference import recording_of
-from spikebp_plugins.batch import Batch, check_batch
-from spikebp_plugins.pipelined import Flight, run_sample, step
-from spikebp_plugins.reference import SampleState, Step
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.network.samples import Batch, check_batch
+from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules.pipelined import Flight, run_sample, step
+from spikebp_plugins.rules.step import SampleState, Step
 
 Array = NDArray[Any]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork
-from spikebp_plugins.backends.stepper import ENDLESS, Moment, PipelinedSchedule, Schedule
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.compiled.stepper import ENDLESS, Moment, PipelinedSchedule, Schedule
 
 Array = NDArray[Any]
 

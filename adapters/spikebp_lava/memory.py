@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.arithmetic import arithmetic_of
-from spikebp_plugins.backends import kernels
-from spikebp_plugins.backends.layout import Layout
-from spikebp_plugins.errors import wrong_argument
-from spikebp_plugins.operations import Operations, count_operations
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.compiled.kernels import rules as kernels
+from spikebp_plugins.compiled.layout import Layout
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 

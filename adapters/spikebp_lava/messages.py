@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from spikebp_lava.engine import LARGEST_FACTOR, EngineRate
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.arithmetic import arithmetic_of
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.arithmetic import arithmetic_of
 
 Array = NDArray[Any]
 

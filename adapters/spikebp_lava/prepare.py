@@ -9,10 +9,11 @@ import numpy as np
 
 from spikebp_lava.memory import FLOATING, SharedNetwork
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.backends import kernels, stepwise
-from spikebp_plugins.backends.notice import announced
-from spikebp_plugins.backends.stepper import Moment, stepper_of
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.compiled.kernels import rules as kernels
+from spikebp_plugins.compiled.kernels import steps as stepwise
+from spikebp_plugins.compiled.notice import announced
+from spikebp_plugins.compiled.stepper import Moment, stepper_of
+from spikebp_plugins.network.state import initial_state
 
 
 def prepare_steps(net: SpikingMLP, tag: str) -> None:

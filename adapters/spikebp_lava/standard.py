@@ -19,9 +19,9 @@ from spikebp_lava.processes.neurons import (
 )
 from spikebp_lava.synapses import Synapses
 from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError
-from spikebp_plugins.arithmetic import arithmetic_of
-from spikebp_plugins.errors import one_of, wrong_argument
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.state import initial_state
 
 #: How the transposed matrices follow: they learn the same, or are copied after each learning.
 FOLLOWING: Final = ("learn", "copy")

@@ -17,10 +17,10 @@ from spikebp_lava.standard import StandardMLP, why_not_of_standard_parts
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.backends.base import joined
-from spikebp_plugins.backends.stepper import n_steps_of_sample, recording_of_steps
-from spikebp_plugins.batch import Batch
-from spikebp_plugins.operations import Operations
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 

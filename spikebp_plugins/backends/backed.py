@@ -1,32 +1,5 @@
-"""Back ends of simulators, which leave to the core what their numbers may not hold."""
+"""A former place of what is in `compiled.fallback`; it goes with version 0.2."""
 
-from __future__ import annotations
+from spikebp_plugins.compiled.fallback import BackedByCore
 
-from abc import abstractmethod
-
-from spikebp_plugins.backends.base import Outcome, StatefulBackend
-from spikebp_plugins.backends.compiled import CompiledBackend
-from spikebp_plugins.batch import Batch
-
-
-class BackedByCore(StatefulBackend):
-    """A back end of a simulator whose numbers hold less than those of the core.
-
-    Subclasses define `_show_exactly`. A block for which they raise `OverflowError` is computed
-    anew by `CompiledBackend`, which either has the room or the error to raise.
-    """
-
-    def _show(self, batch: Batch, record: bool) -> Outcome:
-        try:
-            return self._show_exactly(batch, record)
-        except OverflowError:
-            state, operations = self._so_far
-            core = CompiledBackend(self.net, state, n_jobs=1)
-            try:
-                return (core.predict if batch.y is None else core.train)(batch, record)
-            finally:
-                self._so_far = (core.state, operations + core.operations)
-
-    @abstractmethod
-    def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples, or raise OverflowError with nothing changed."""
+__all__ = ["BackedByCore"]

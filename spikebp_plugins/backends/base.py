@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.steps import Steps, why_no_steps
-from spikebp_plugins.batch import Batch
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.errors import one_of, wrong_argument
-from spikebp_plugins.operations import Operations
-from spikebp_plugins.state import LearningState
+from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
 
 #: The timing that every back end has.
 DEFAULT_TIMING: Final = "immediate"

@@ -7,8 +7,6 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins import pipelined
-from spikebp_plugins.arithmetic import Reals, arithmetic_of
 from spikebp_plugins.backends.base import (
     PLAIN_ARITHMETICS,
     Outcome,
@@ -17,10 +15,13 @@ from spikebp_plugins.backends.base import (
     UnsupportedError,
 )
 from spikebp_plugins.backends.steps import Array, Steps
-from spikebp_plugins.batch import Batch
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.operations import Operations
-from spikebp_plugins.reference import (
+from spikebp_plugins.network.arithmetic import Reals, arithmetic_of
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules import pipelined
+from spikebp_plugins.rules.step import (
     SampleRecord,
     WorkCounter,
     close_training,
@@ -29,7 +30,6 @@ from spikebp_plugins.reference import (
     run_sample,
     step,
 )
-from spikebp_plugins.state import LearningState
 
 #: Why a pipelined network shows no single steps.
 WHOLE_SAMPLES: Final = (

@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from spikebp_plugins.backends.base import Backend
-from spikebp_plugins.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import one_of, wrong_argument
 
 GROUP: Final = "spikebp_plugins.backends"
 

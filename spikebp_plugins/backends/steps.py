@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.network.definition import SpikingMLP
 
 if TYPE_CHECKING:
     from spikebp_plugins.backends.base import Backend

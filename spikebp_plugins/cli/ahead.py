@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.simulation.simulator import Simulator
 
 
 @contextmanager

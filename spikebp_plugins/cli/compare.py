@@ -8,8 +8,6 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from spikebp_plugins import comparison, trace
-from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import (
     check_folder,
@@ -18,12 +16,14 @@ from spikebp_plugins.cli.output import (
     print_json,
     print_table,
 )
-from spikebp_plugins.comparison import Comparison
-from spikebp_plugins.datasets import Dataset, error_percent
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.errors import wrong_argument
-from spikebp_plugins.state import initial_state
-from spikebp_plugins.trace import Difference, Trace
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.data.images import Dataset, error_percent
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.simulation import comparison, trace
+from spikebp_plugins.simulation.comparison import Comparison
+from spikebp_plugins.simulation.trace import Difference, Trace
 
 #: So high that few samples teach the network to spike in all layers.
 LEARNING_RATE: Final = 0.1
@@ -205,7 +205,7 @@ def _as_json(difference: Difference | None) -> dict[str, Any] | None:
 
 
 def _draw(path: Path, compared: Comparison, as_json: bool) -> None:
-    from spikebp_plugins.plots import save_comparison_picture
+    from spikebp_plugins.simulation.plots import save_comparison_picture
 
     runs = compared.runs
     differences = [a.first_difference for a in compared.agreements if a.phase == "training"]

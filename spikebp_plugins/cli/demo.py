@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, NamedTuple
 import numpy as np
 import typer
 
-from spikebp_plugins import comparison
 from spikebp_plugins.cli.ahead import making_ready
 from spikebp_plugins.cli.compare import compare_on_images
 from spikebp_plugins.cli.options import BackendName, Json, load_images
@@ -23,11 +22,12 @@ from spikebp_plugins.cli.output import (
     print_table,
     ratio,
 )
-from spikebp_plugins.datasets import Dataset, error_percent, shuffled
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.relu import relu_scores, train_relu
-from spikebp_plugins.simulator import Simulator
-from spikebp_plugins.trace import Trace
+from spikebp_plugins.conversion.relu import relu_scores, train_relu
+from spikebp_plugins.data.images import Dataset, error_percent, shuffled
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.simulation import comparison
+from spikebp_plugins.simulation.simulator import Simulator
+from spikebp_plugins.simulation.trace import Trace
 
 # Two hidden layers, so that errors travel backward as spikes, and a rate at which both learn well.
 HIDDEN_LAYERS: Final = (100, 100)
@@ -180,7 +180,7 @@ def _print_report(report: Mapping[str, Any]) -> None:
 
 
 def _draw(path: Path, lesson: Lesson, label: int, as_json: bool) -> None:
-    from spikebp_plugins.plots import save_learning_picture
+    from spikebp_plugins.simulation.plots import save_learning_picture
 
     answer = int(np.argmax(lesson.trace.scores[0]))
     title = f"Spikes for a test image of a {label}, taken for a {answer}"

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from spikebp_plugins.checkpoint import load
 from spikebp_plugins.cli.options import DatasetName, Folder, Json, check_fits, load_images
 from spikebp_plugins.cli.output import count, print_json, print_table
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.checkpoint import load
 
 
 def hardware_report(
@@ -27,7 +27,12 @@ def hardware_report(
 
     Simulated: the network is shown samples in the reference, and every variable is looked at.
     """
-    from spikebp_plugins.hardware import CHIP_NEURONS, CHIP_SYNAPSES, by_quantity, hardware_report
+    from spikebp_plugins.simulation.hardware_report import (
+        CHIP_NEURONS,
+        CHIP_SYNAPSES,
+        by_quantity,
+        hardware_report,
+    )
 
     if samples < 1:
         raise wrong_argument("samples", "at least 1", samples)

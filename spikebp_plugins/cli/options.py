@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from spikebp_plugins.datasets import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
-from spikebp_plugins.definition import CHOICES, EVENT_CHOICES, EVENT_FIELDS, SpikingMLP
-from spikebp_plugins.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.data.images import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
+from spikebp_plugins.network.definition import CHOICES, EVENT_CHOICES, EVENT_FIELDS, SpikingMLP
 
 #: Where a context keeps the arguments that the program was called with.
 ARGUMENTS: Final = "spikebp_plugins.arguments"

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import typer
 
-from spikebp_plugins.operations import Operations
-from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.simulation.simulator import Simulator
 
 #: What the package raises when a request cannot be met. Anything else is a bug, whose traceback
 #: is shown.

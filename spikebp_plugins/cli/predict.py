@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from spikebp_plugins.archive import write_archive
-from spikebp_plugins.checkpoint import load
 from spikebp_plugins.cli.options import (
     BackendName,
     DatasetName,
@@ -27,8 +25,10 @@ from spikebp_plugins.cli.output import (
     print_table,
     ratio,
 )
-from spikebp_plugins.datasets import error_percent
-from spikebp_plugins.errors import one_of, wrong_argument
+from spikebp_plugins.common.archive import write_archive
+from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.data.images import error_percent
+from spikebp_plugins.network.checkpoint import load
 
 SPLITS = ("test", "train")
 

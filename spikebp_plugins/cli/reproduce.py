@@ -9,7 +9,7 @@ import typer
 
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import check_folder, print_json, print_table
-from spikebp_plugins.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import one_of, wrong_argument
 
 #: In the order of the help text. Not from `reproduce.EXPERIMENTS`, which is slow to import.
 NAMES = ("mnist", "ablations", "convergence", "early-guess", "spikes", "beyond", "hardware")
@@ -58,7 +58,7 @@ def reproduce(
         if quick:
             typer.echo("This was --quick; the authors' figures are those of the whole experiment.")
     if output is not None:
-        from spikebp_plugins.plots import save_picture
+        from spikebp_plugins.simulation.plots import save_picture
 
         save_picture(output, report.draw, report.title)
         typer.echo(f"picture: {output}", err=as_json)

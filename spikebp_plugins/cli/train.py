@@ -14,7 +14,6 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from spikebp_plugins.checkpoint import Checkpoint, load
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import (
     Effort,
@@ -27,10 +26,11 @@ from spikebp_plugins.cli.output import (
     print_table,
     ratio,
 )
-from spikebp_plugins.datasets import Dataset, error_percent, shuffled
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.simulator import Simulator
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.data.images import Dataset, error_percent, shuffled
+from spikebp_plugins.network.checkpoint import Checkpoint, load
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.simulation.simulator import Simulator
 
 INTERRUPTED: Final = Path("spikebp-interrupted.npz")
 

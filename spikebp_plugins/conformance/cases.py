@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import RandomState
 from numpy.typing import NDArray
 
-from spikebp_plugins.definition import SpikingMLP
+from spikebp_plugins.network.definition import SpikingMLP
 
 #: Samples to train on and samples to predict.
 N_TRAIN: Final = 8

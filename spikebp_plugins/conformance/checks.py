@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from spikebp_plugins.backends.registry import parse_backend
-from spikebp_plugins.checkpoint import Checkpoint
 from spikebp_plugins.conformance.cases import N_TRAIN, Case
-from spikebp_plugins.simulator import Simulator
-from spikebp_plugins.trace import Difference, Trace, compare
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.simulation.simulator import Simulator
+from spikebp_plugins.simulation.trace import Difference, Trace, compare
 
 REFERENCE: Final = "reference"
 

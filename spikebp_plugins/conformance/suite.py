@@ -10,7 +10,7 @@ from spikebp_plugins.backends.base import UnsupportedError, check_options, refus
 from spikebp_plugins.backends.registry import get_backend, parse_backend
 from spikebp_plugins.conformance.cases import CASES, Case
 from spikebp_plugins.conformance.checks import CHECKS
-from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.simulation.simulator import Simulator
 
 
 class Result(NamedTuple):

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.sources import Array, Layer
-from spikebp_plugins.errors import wrong_argument
 
 
 def with_bias_input(x: Any, *, input_scale: float = 1.0) -> NDArray[Any]:

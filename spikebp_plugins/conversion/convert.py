@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikebp_plugins.checkpoint import Checkpoint
+from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
 from spikebp_plugins.conversion.bias import (
     has_bias_unit,
@@ -18,9 +18,9 @@ from spikebp_plugins.conversion.bias import (
     without_bias_units,
 )
 from spikebp_plugins.conversion.sources import Array, Layer, layers_of
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.errors import one_of, wrong_argument
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.state import initial_state
 
 BIASES: Final = ("input", "refuse")
 

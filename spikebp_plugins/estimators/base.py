@@ -14,10 +14,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from spikebp_plugins.checkpoint import Checkpoint
-from spikebp_plugins.datasets import shuffled
-from spikebp_plugins.definition import LARGEST_SEED, SpikingMLP
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.learned import Learned
 from spikebp_plugins.estimators.parameters import (
     NETWORK_PARAMETERS,
@@ -27,6 +25,8 @@ from spikebp_plugins.estimators.parameters import (
     check_real,
 )
 from spikebp_plugins.estimators.validation import validate_data
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import LARGEST_SEED, SpikingMLP
 
 
 class SpikingEstimator(BaseEstimator, ABC):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.estimators.base import SpikingEstimator
 from spikebp_plugins.estimators.learned import probabilities
 from spikebp_plugins.estimators.parameters import check_positive

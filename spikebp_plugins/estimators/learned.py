@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.checkpoint import Checkpoint
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.simulator import Simulator
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.simulation.simulator import Simulator
 
 
 class Learned:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
 
 #: The parameters that are fields of the definition.
 NETWORK_PARAMETERS: Final = (

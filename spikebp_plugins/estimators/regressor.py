@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.estimators.base import SpikingEstimator
 from spikebp_plugins.estimators.parameters import check_flag, check_positive
 from spikebp_plugins.estimators.validation import validate_data

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from spikebp_plugins.plots import name_rows
 from spikebp_plugins.reproduce.study import Report, Study
+from spikebp_plugins.simulation.plots import name_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

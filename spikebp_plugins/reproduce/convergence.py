@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from spikebp_plugins.datasets import error_percent
-from spikebp_plugins.relu import relu_scores
+from spikebp_plugins.conversion.relu import relu_scores
+from spikebp_plugins.data.images import error_percent
 from spikebp_plugins.reproduce.study import Learned, Report, Study
 
 if TYPE_CHECKING:

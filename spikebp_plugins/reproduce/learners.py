@@ -7,12 +7,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.checkpoint import Checkpoint
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.operations import Operations
-from spikebp_plugins.relu import relu_scores, train_relu
-from spikebp_plugins.simulator import Simulator
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.conversion.relu import relu_scores, train_relu
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.simulation.simulator import Simulator
 
 Array = NDArray[Any]
 

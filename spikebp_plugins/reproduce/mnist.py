@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from spikebp_plugins.datasets import error_percent
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.plots import plot_learning_curves
-from spikebp_plugins.relu import relu_scores
+from spikebp_plugins.conversion.relu import relu_scores
+from spikebp_plugins.data.images import error_percent
+from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.reproduce.study import Learned, Report, Study
-from spikebp_plugins.simulator import Simulator
+from spikebp_plugins.simulation.plots import plot_learning_curves
+from spikebp_plugins.simulation.simulator import Simulator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.archive import whole_file
-from spikebp_plugins.checkpoint import Checkpoint, averaged, load
-from spikebp_plugins.datasets import Dataset, error_percent, shuffled
-from spikebp_plugins.definition import SpikingMLP
-from spikebp_plugins.operations import Operations
-from spikebp_plugins.progress import progress_bar
+from spikebp_plugins.common.archive import whole_file
+from spikebp_plugins.common.progress import progress_bar
+from spikebp_plugins.data.images import Dataset, error_percent, shuffled
+from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.reproduce.learners import LEARNERS
 
 if TYPE_CHECKING:

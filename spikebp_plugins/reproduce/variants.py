@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from spikebp_plugins.plots import name_rows
 from spikebp_plugins.reproduce.study import Learned, Report, Study
+from spikebp_plugins.simulation.plots import name_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

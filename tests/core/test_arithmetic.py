@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.arithmetic import (
+from spikebp_plugins.network.arithmetic import (
     LIMIT,
     FixedPoint,
     FloatingPoint,

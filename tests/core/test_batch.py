@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Operations
-from spikebp_plugins.batch import ROWS_PER_CHECK, check_batch
-from spikebp_plugins.errors import ArgumentError
+from spikebp_plugins.common.errors import ArgumentError
+from spikebp_plugins.network.samples import ROWS_PER_CHECK, check_batch
 from tests.core.small_nets import (
     ENGINES,
     assert_all_equal,

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, averaged, load
-from spikebp_plugins.archive import read_archive, write_archive
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.common.archive import read_archive, write_archive
+from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
     ENGINES,
     assert_all_equal,

@@ -15,21 +15,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from spikebp_plugins import (
-    Simulator,
-    SpikingMLP,
-    UnsupportedError,
-    comparison,
-    datasets,
-    load,
-    load_dataset,
-)
-from spikebp_plugins.backends.compiled import CompiledBackend
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load, load_dataset
 from spikebp_plugins.cli import app
 from spikebp_plugins.cli.compare import split_backends
-from spikebp_plugins.datasets import IDX_FILES
-from spikebp_plugins.plots import plot_raster
-from spikebp_plugins.trace import Trace
+from spikebp_plugins.compiled.backend import CompiledBackend
+from spikebp_plugins.data import images as datasets
+from spikebp_plugins.data.images import IDX_FILES
+from spikebp_plugins.simulation import comparison
+from spikebp_plugins.simulation.plots import plot_raster
+from spikebp_plugins.simulation.trace import Trace
 
 SMALL = ("--layers", "12", "--rate", "0.05", "--steps", "5", "--samples", "50", "--epochs", "3")
 
@@ -613,8 +607,11 @@ class FaultyBackend(CompiledBackend):
 def install_faulty(monkeypatch):
     point = EntryPoint("faulty", f"{__name__}:FaultyBackend", "spikebp_plugins.backends")
     built_in = [
-        EntryPoint(name, f"spikebp_plugins.backends.{name}:{cls}", "spikebp_plugins.backends")
-        for name, cls in (("reference", "ReferenceBackend"), ("compiled", "CompiledBackend"))
+        EntryPoint(name, f"spikebp_plugins.{place}", "spikebp_plugins.backends")
+        for name, place in (
+            ("reference", "backends.reference:ReferenceBackend"),
+            ("compiled", "compiled.backend:CompiledBackend"),
+        )
     ]
     install(monkeypatch, point, *built_in)
 

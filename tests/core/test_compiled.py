@@ -13,18 +13,14 @@ import pytest
 from numba.core.caching import IndexDataCacheFile
 
 from spikebp_plugins import Simulator, SpikingMLP, compare
-from spikebp_plugins.backends import (
-    compiled,
-    event,
-    grouped,
-    kernel_cache,
-    kernels,
-    notice,
-    pipelined,
-    stepwise,
-    trains,
-)
-from spikebp_plugins.backends.kernel_cache import KernelFile
+from spikebp_plugins.compiled import backend as compiled
+from spikebp_plugins.compiled import notice
+from spikebp_plugins.compiled.kernels import cache as kernel_cache
+from spikebp_plugins.compiled.kernels import constant as grouped
+from spikebp_plugins.compiled.kernels import event, pipelined, trains
+from spikebp_plugins.compiled.kernels import rules as kernels
+from spikebp_plugins.compiled.kernels import steps as stepwise
+from spikebp_plugins.compiled.kernels.cache import KernelFile
 
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
 
@@ -179,10 +175,10 @@ def test_kernels_are_kept_for_all_their_sources(monkeypatch, tmp_path):
         shutil.copytree(folder, copy)
         if changed:
             copy.joinpath(changed).write_text("# changed")
-        monkeypatch.setattr(kernel_cache, "__file__", str(copy / "kernel_cache.py"))
+        monkeypatch.setattr(kernel_cache, "__file__", str(copy / "cache.py"))
         folders.add(kernel_cache.kernel_folder.__wrapped__())
     assert len(folders) == 4
-    monkeypatch.setattr(kernel_cache, "__file__", str(tmp_path / "archive.zip" / "kernel_cache.py"))
+    monkeypatch.setattr(kernel_cache, "__file__", str(tmp_path / "archive.zip" / "cache.py"))
     with pytest.raises(OSError, match="archive"):  # no sources to be named for
         kernel_cache.kernel_folder.__wrapped__()
     assert kernel_cache.kernel_folder() in folders
@@ -214,7 +210,7 @@ def test_kernels_need_no_place_to_be_kept(tmp_path):
     (tmp_path / "file").touch()
     code = (
         "from spikebp_plugins import Simulator, SpikingMLP\n"
-        "from spikebp_plugins.backends import kernels\n"
+        "from spikebp_plugins.compiled.kernels import rules as kernels\n"
         "print(kernels.to_units.stats.cache_path, Simulator(SpikingMLP((2, 2))).weights[0].shape)"
     )
     done = subprocess.run(

@@ -6,12 +6,12 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from spikebp_plugins import comparison
-from spikebp_plugins.backends.compiled import CompiledBackend
+from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.conformance import CASES, Table
 from spikebp_plugins.conformance.__main__ import main
 from spikebp_plugins.conformance.checks import CHECKS
 from spikebp_plugins.conformance.suite import unsupported_reason
+from spikebp_plugins.simulation import comparison
 from tests.core.test_cli import install, install_faulty
 from tests.documentation import ROOT
 

@@ -21,7 +21,7 @@ from spikebp_plugins import (
     to_relu,
     with_bias_input,
 )
-from spikebp_plugins.relu import relu_scores
+from spikebp_plugins.conversion.relu import relu_scores
 from tests.core.small_nets import ENGINES, assert_all_equal, checkpoint_bytes, lively_simulator
 from tests.core.test_benchmarks import run
 from tests.documentation import sections

@@ -13,9 +13,9 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from spikebp_plugins import datasets
-from spikebp_plugins.datasets import DATASET_NAMES, IDX_FILES, SOURCES, Source, load_dataset
-from spikebp_plugins.idx import read_idx
+from spikebp_plugins.data import images as datasets
+from spikebp_plugins.data.idx import read_idx
+from spikebp_plugins.data.images import DATASET_NAMES, IDX_FILES, SOURCES, Source, load_dataset
 
 # Read before `environment` hides it from the tests of small files.
 DATA_FOLDER = os.environ.get("SPIKEBP_DATA")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.errors import ArgumentError
+from spikebp_plugins.common.errors import ArgumentError
 from tests.profiles import examples
 
 SIZES = (3, 5, 4, 2)

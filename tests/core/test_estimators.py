@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from spikebp_plugins import Simulator, SpikingMLP, load_dataset
-from spikebp_plugins.datasets import shuffled
+from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators import (
     SpikingMLPClassifier,
     SpikingMLPRegressor,

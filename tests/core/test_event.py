@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from numba import njit
 
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
-from spikebp_plugins.backends import event, event_queue
 from spikebp_plugins.backends.base import refused_kind
-from spikebp_plugins.backends.event import backward_spikes
+from spikebp_plugins.compiled.kernels import event, event_queue
+from spikebp_plugins.compiled.kernels.event import backward_spikes
 from tests.core.literal_event import JavaQueue, LiteralEventNetwork
 from tests.core.small_nets import assert_all_equal, checkpoint_bytes
 from tests.core.strategies import event_experiments
@@ -303,7 +303,7 @@ def test_other_back_ends_refuse_event_timing(monkeypatch):
     with pytest.raises(UnsupportedError, match="back end 'reference' cannot run this network: it"):
         Simulator(net, "reference")
     # One that has never heard of it does not even get to see the definition.
-    monkeypatch.setattr("spikebp_plugins.simulator.get_backend", lambda _: Pretender)
+    monkeypatch.setattr("spikebp_plugins.simulation.simulator.get_backend", lambda _: Pretender)
     with pytest.raises(UnsupportedError, match=reason):
         Simulator(net, "pretender")
     assert refused_kind(net) == reason

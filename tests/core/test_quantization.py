@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from spikebp_plugins.errors import ArgumentError
-from spikebp_plugins.quantization import (
+from spikebp_plugins.common.errors import ArgumentError
+from spikebp_plugins.rules.quantization import (
     incremental_dot_product,
     incremental_outer_product,
     rectified,

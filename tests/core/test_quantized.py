@@ -11,7 +11,7 @@ from spikebp_plugins import (
     quantized_weights,
     with_bias_input,
 )
-from spikebp_plugins.archive import read_archive, write_archive
+from spikebp_plugins.common.archive import read_archive, write_archive
 from tests.core.small_nets import assert_all_equal, lively_simulator, samples, small_net
 
 BITS = pytest.mark.parametrize("bits", [2, 3, 4, 8, 9, 16, 17, 32])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikebp_plugins import EVENT_DTYPE, Recordings, load_nmnist, read_aer
-from spikebp_plugins.recordings import write_aer
+from spikebp_plugins.data.aer import write_aer
 
 
 def events(*rows):

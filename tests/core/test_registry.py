@@ -9,9 +9,9 @@ import pytest
 
 from spikebp_plugins import Backend, Simulator, SpikingMLP, UnsupportedError, available_backends
 from spikebp_plugins.backends import get_backend, parse_backend
-from spikebp_plugins.backends.compiled import CompiledBackend
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.backends.registry import GROUP
+from spikebp_plugins.compiled.backend import CompiledBackend
 
 NET = SpikingMLP((3, 2))
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from spikebp_plugins.relu import relu_scores, train_relu
+from spikebp_plugins.conversion.relu import relu_scores, train_relu
 
 
 def weights(*sizes, seed=0):

@@ -7,8 +7,8 @@ import pytest
 
 from spikebp_plugins import Simulator, load_dataset
 from spikebp_plugins.cli.reproduce import NAMES
-from spikebp_plugins.datasets import error_percent, shuffled
-from spikebp_plugins.relu import train_relu
+from spikebp_plugins.conversion.relu import train_relu
+from spikebp_plugins.data.images import error_percent, shuffled
 from spikebp_plugins.reproduce import (
     EXPERIMENTS,
     Study,

@@ -505,7 +505,7 @@ def test_large_numbers_within_the_range_are_exact(backend):
 
 @pytest.mark.parametrize("progress", [None, False])
 def test_nothing_is_written_where_there_is_no_terminal(capfd, monkeypatch, progress):
-    monkeypatch.setattr("spikebp_plugins.progress.DELAY", 0.0)
+    monkeypatch.setattr("spikebp_plugins.common.progress.DELAY", 0.0)
     sim = lively_simulator(NET)
     sim.train(X, Y, progress=progress)
     sim.predict(X, progress=progress)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.state import drawn_backward_potentials, initial_state
+from spikebp_plugins.network.state import drawn_backward_potentials, initial_state
 from tests.core.small_nets import assert_all_equal, lively_weights, small_net
 
 #: One step and a rate of 1, so that any grid holds the rate.

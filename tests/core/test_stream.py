@@ -160,9 +160,9 @@ def test_late_targets_teach_from_then_on(engine, update):
         assert sim.samples_seen == 1
         assert stream.target is None
     # The same by hand: targets that differ from step to step cannot be absent in `train`.
-    from spikebp_plugins import reference
-    from spikebp_plugins.arithmetic import arithmetic_of
-    from spikebp_plugins.state import initial_state
+    from spikebp_plugins.network.arithmetic import arithmetic_of
+    from spikebp_plugins.network.state import initial_state
+    from spikebp_plugins.rules import step as reference
 
     number = arithmetic_of(net)
     learning = initial_state(net, lively_weights(net))

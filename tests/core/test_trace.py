@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Difference, Simulator, Trace, compare
-from spikebp_plugins.archive import read_archive, write_archive
+from spikebp_plugins.common.archive import read_archive, write_archive
 from tests.core.small_nets import (
     assert_all_equal,
     checkpoint_bytes,

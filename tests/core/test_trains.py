@@ -5,16 +5,16 @@ import pytest
 from numba import njit
 
 from spikebp_plugins import Simulator, SpikingMLP
-from spikebp_plugins.backends.layout import Layout
-from spikebp_plugins.backends.trains import (
+from spikebp_plugins.compiled.kernels.trains import (
     MOST_LABEL,
     follow_trains,
     groups_of,
     make_groups,
     sort_block,
 )
-from spikebp_plugins.backends.vectors import LANES
-from spikebp_plugins.batch import check_batch
+from spikebp_plugins.compiled.kernels.vectors import LANES
+from spikebp_plugins.compiled.layout import Layout
+from spikebp_plugins.network.samples import check_batch
 
 
 @njit(_nrt=False)

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from numba import njit
 
-from spikebp_plugins.backends.vectors import larger, load, lowest, nonzero, smaller, store, zeros
+from spikebp_plugins.compiled.kernels.vectors import (
+    larger,
+    load,
+    lowest,
+    nonzero,
+    smaller,
+    store,
+    zeros,
+)
 
 LANES = 16
 NARROW, WIDE = 48, 128  # of one part or several

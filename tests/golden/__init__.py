@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spikebp_plugins import Simulator, Trace, compare, load
-from spikebp_plugins.archive import read_archive, write_archive
-from spikebp_plugins.checkpoint import Checkpoint
+from spikebp_plugins.common.archive import read_archive, write_archive
 from spikebp_plugins.conformance import CASES
+from spikebp_plugins.network.checkpoint import Checkpoint
 
 FOLDER = Path(__file__).parent
 

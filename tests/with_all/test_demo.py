@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 pytest.importorskip("lava", reason="Lava is not installed")
 
-from spikebp_plugins import comparison
+from spikebp_plugins.simulation import comparison
 
 
 def test_the_demo_goes_on_on_every_back_end(tmp_path):

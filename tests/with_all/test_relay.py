@@ -20,7 +20,7 @@ from lava.magma.core.run_configs import Loihi1SimCfg
 from spikebp_brian2 import SpikingMLPGroup
 from spikebp_lava import SampleSource, SpikingMLPProcess
 from spikebp_plugins import Simulator
-from spikebp_plugins.backends.stepper import n_steps_of_sample
+from spikebp_plugins.compiled.stepper import n_steps_of_sample
 from spikebp_plugins.conformance import CASES
 
 SAMPLES_OF_A_LEG = 10

@@ -11,8 +11,8 @@ pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from spikebp_brian2 import functions
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.quantization import rectified, signed
-from spikebp_plugins.state import drawn_backward_potentials
+from spikebp_plugins.network.state import drawn_backward_potentials
+from spikebp_plugins.rules.quantization import rectified, signed
 
 
 def values():

@@ -283,9 +283,9 @@ class TestTargets:
     def test_a_late_target_skips_the_rules_of_learning_until_it_comes(
         self, update, backward_init, spikes
     ):
-        from spikebp_plugins import reference
-        from spikebp_plugins.arithmetic import arithmetic_of
-        from spikebp_plugins.state import initial_state
+        from spikebp_plugins.network.arithmetic import arithmetic_of
+        from spikebp_plugins.network.state import initial_state
+        from spikebp_plugins.rules import step as reference
 
         net = NET.replace(update=update, backward_init=backward_init, spikes=spikes, seed=2)
         experiment = Experiment(net)
@@ -338,9 +338,9 @@ def test_an_event_of_the_users_ends_a_sample(experiment):
     scores = EventMonitor(mlp.output_layer, "sample_end", variables=["summed_drive"])
     Network(source, mlp, scores).run(sum(lengths) * DT)
 
-    from spikebp_plugins import reference
-    from spikebp_plugins.arithmetic import arithmetic_of
-    from spikebp_plugins.state import initial_state
+    from spikebp_plugins.network.arithmetic import arithmetic_of
+    from spikebp_plugins.network.state import initial_state
+    from spikebp_plugins.rules import step as reference
 
     number, net = arithmetic_of(mlp.net), mlp.net
     learning = initial_state(net, experiment.weights)

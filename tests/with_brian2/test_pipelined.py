@@ -20,9 +20,11 @@ from brian2 import (
 )
 
 from spikebp_brian2 import SpikingMLPGroup
-from spikebp_plugins import Simulator, SpikingMLP, pipelined, reference
-from spikebp_plugins.arithmetic import arithmetic_of
-from spikebp_plugins.state import initial_state
+from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.rules import pipelined
+from spikebp_plugins.rules import step as reference
 from tests.with_brian2.experiment import N_SAMPLES, NET, Experiment
 from tests.with_brian2.test_native import DT, counted
 

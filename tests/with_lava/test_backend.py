@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 
 from spikebp_lava import backend
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, compare, load_dataset
-from spikebp_plugins.backends import backed
 from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
+from spikebp_plugins.compiled import fallback as backed
 from spikebp_plugins.conformance import conformance_tests
 from tests import golden, shares
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference

@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("lava", reason="Lava is not installed")
 
 from spikebp_lava.processes.layers import LayerModel
-from spikebp_plugins import pipelined
-from spikebp_plugins.backends import stepwise
+from spikebp_plugins.compiled.kernels import steps as stepwise
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.conformance.suite import unsupported_reason
+from spikebp_plugins.rules import pipelined
 from tests.mutations import (
     IN_REFERENCE,
     PLACES,

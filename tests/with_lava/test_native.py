@@ -151,8 +151,8 @@ def test_labels_may_come_late_or_never(samples, tag, implementation):
 
 def by_steps(samples, labels, lengths):
     """Learn by the reference's own steps, with a label (or -1) for each step."""
-    from spikebp_plugins.reference import close_training, open_sample, open_training, step
-    from spikebp_plugins.state import initial_state
+    from spikebp_plugins.network.state import initial_state
+    from spikebp_plugins.rules.step import close_training, open_sample, open_training, step
 
     state = initial_state(NET, samples.weights)
     for i, n_steps in enumerate(lengths):

@@ -12,8 +12,8 @@ from lava.proc.monitor.process import Monitor
 
 from spikebp_lava import SampleSource, SpikingMLPProcess
 from spikebp_plugins import Simulator, UnsupportedError
-from spikebp_plugins.pipelined import n_steps_of_sample, run_sample
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.rules.pipelined import n_steps_of_sample, run_sample
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
     N_SAMPLES,

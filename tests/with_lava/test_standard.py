@@ -32,13 +32,13 @@ from spikebp_plugins import (
     compare,
     load_dataset,
 )
-from spikebp_plugins.backends import backed
-from spikebp_plugins.backends.stepper import n_steps_of_sample, recording_of_steps
+from spikebp_plugins.compiled import fallback as backed
+from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.checks import CHECKS, training_equals_reference
 from spikebp_plugins.conformance.suite import unsupported_reason
-from spikebp_plugins.reference import backward
-from spikebp_plugins.state import initial_state
+from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.rules.step import backward
 from tests import shares
 from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.strategies import experiments

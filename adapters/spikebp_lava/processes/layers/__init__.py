@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from spikebp_lava.incoming import Incoming
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
 from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
-from spikebp_plugins.backends import kernels, stepwise
-from spikebp_plugins.backends.layout import Layout
-from spikebp_plugins.pipelined import is_busy
+from spikebp_plugins.compiled.kernels import rules as kernels
+from spikebp_plugins.compiled.kernels import steps as stepwise
+from spikebp_plugins.compiled.layout import Layout
+from spikebp_plugins.rules.pipelined import is_busy
 
 Array = NDArray[Any]
 

@@ -24,10 +24,10 @@ from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
 from spikebp_lava.watch import Watched
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
-from spikebp_plugins.backends import kernels
-from spikebp_plugins.backends.stepper import n_steps_of_sample, stepper_of
-from spikebp_plugins.errors import one_of, wrong_argument
-from spikebp_plugins.state import LearningState, initial_state
+from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.compiled.kernels import rules as kernels
+from spikebp_plugins.compiled.stepper import n_steps_of_sample, stepper_of
+from spikebp_plugins.network.state import LearningState, initial_state
 
 Array = NDArray[Any]
 

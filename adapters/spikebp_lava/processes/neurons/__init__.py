@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
 from spikebp_lava.variables import define_model
-from spikebp_plugins.arithmetic import arithmetic_of
-from spikebp_plugins.errors import wrong_argument
-from spikebp_plugins.pipelined import is_busy, n_steps_of_sample
-from spikebp_plugins.reference import backward, fire_input, forward, output_error
-from spikebp_plugins.state import drawn_backward_potentials
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.state import drawn_backward_potentials
+from spikebp_plugins.rules.pipelined import is_busy, n_steps_of_sample
+from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
 
 Array = NDArray[Any]
 

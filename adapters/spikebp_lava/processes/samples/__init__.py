@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.variables import define_model
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.backends.stepper import n_steps_of_sample
-from spikebp_plugins.batch import check_batch
-from spikebp_plugins.errors import wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.compiled.stepper import n_steps_of_sample
+from spikebp_plugins.network.samples import check_batch
 
 Array = NDArray[Any]
 

@@ -1,0 +1,1 @@
+"""The ground: errors and checks of arguments, files, progress."""

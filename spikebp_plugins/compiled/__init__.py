@@ -1,0 +1,1 @@
+"""The back end `compiled`: the step rules compiled by Numba."""

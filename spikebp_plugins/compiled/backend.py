@@ -1,0 +1,530 @@
+"""The back end `compiled`: the step rules compiled by Numba, the default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, ClassVar, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.backends.base import (
+    PLAIN_ARITHMETICS,
+    Backend,
+    EarlyPrediction,
+    IntegerOption,
+    Outcome,
+    Recording,
+    UnsupportedError,
+    empty_prediction,
+    joined,
+)
+from spikebp_plugins.backends.reference import WHOLE_SAMPLES, recording_of, show_sample
+from spikebp_plugins.compiled.kernels import constant as grouped
+from spikebp_plugins.compiled.kernels import event, pipelined
+from spikebp_plugins.compiled.kernels import rules as kernels
+from spikebp_plugins.compiled.kernels.trains import (
+    MOST_STEPS,
+    Groups,
+    Sorting,
+    Trains,
+    make_groups,
+    sort_block,
+)
+from spikebp_plugins.compiled.kernels.vectors import LANES
+from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout
+from spikebp_plugins.compiled.notice import announced
+from spikebp_plugins.compiled.single_steps import CompiledSteps
+from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.loihi2 import Loihi2
+from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
+
+#: Multiplications of a dense network after which a block ends: some hundredths of a second. In
+#: event order a spike at a time takes ten times as long.
+BLOCK_WORK: Final = {"immediate": 4_000_000_000, "pipelined": 4_000_000_000, "event": 400_000_000}
+
+#: Samples that are worth a thread.
+SAMPLES_PER_THREAD: Final = 32
+
+
+#: Why the numbers of a chip have no single steps here.
+SATURATING_STEPS: Final = (
+    "with arithmetic='loihi2' single steps run on backend='reference': kernels hold no potential "
+    "that has saturated"
+)
+
+
+class Way(NamedTuple):
+    """A way to compute a block: the layout of its numbers, and one of the `KERNELS`."""
+
+    layout: Layout
+    kernel: str
+
+
+class Arguments(NamedTuple):
+    """What all kernels for blocks are called with, behind network, learning, memory and input."""
+
+    y: NDArray[Any]
+    drawn: NDArray[Any]
+    n_steps: int
+    training: bool
+    totals: kernels.Totals
+    record: kernels.Record
+    drive: NDArray[Any]
+
+
+class Now(NamedTuple):
+    """All that changes from sample to sample, at a sample boundary."""
+
+    layout: Layout
+    learning: kernels.Learning
+    samples_seen: int
+    operations: Operations
+
+    def within(self, layout: Layout) -> Now | None:
+        """Return the same in another layout, or None where it does not fit."""
+        if layout is self.layout:
+            return self
+        learning = layout.converted(self.learning)
+        return None if learning is None else self._replace(layout=layout, learning=learning)
+
+
+class Part(NamedTuple):
+    """What a thread has predicted, and why it stopped, if it did."""
+
+    outcomes: list[Outcome]
+    operations: Operations
+    error: OverflowError | None
+
+
+class CompiledBackend(Backend):
+    """The default back end: the step rules compiled, in time that follows the spikes.
+
+    Fixed arithmetic is done in 32-bit integers where the data at hand prove that nothing can
+    wrap, in 64-bit integers otherwise, and by the reference where a result comes near the limit.
+
+    The option `n_jobs` is the number of threads that predict, by default one for each core;
+    results are the same for any number.
+    """
+
+    timings: ClassVar = ("immediate", "pipelined", "event")
+    arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
+    options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
+
+    def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
+        super().__init__(net, state)
+        arithmetic = arithmetic_of(net)
+        # Only constant input is shown by vectors; the numbers of a chip draw by place in a matrix.
+        lanes = LANES if net.arithmetic == "fixed" and net.timing != "event" else 1
+        self._wide = Layout(net, arithmetic.storage_dtype, lanes)
+        self._narrow = None
+        # A bound that proves that 32 bits hold a state proves nothing of the 24 bits of a chip.
+        if (
+            isinstance(arithmetic, FixedPoint)
+            and not isinstance(arithmetic, Loihi2)
+            and arithmetic.fraction_bits <= NARROW_FRACTION_BITS
+        ):
+            self._narrow = Layout(net, np.int32, lanes)
+        # A block changes a copy, which takes the original's place in one assignment when the
+        # block is done: a refused sample, or Ctrl-C at any moment, leaves a sample boundary.
+        self._now = Now(self._wide, self._wide.learning(state), state.samples_seen, Operations())
+        self._spare: kernels.Learning | None = None
+        self._memories = [Memory() for _ in range(n_jobs or _available_cores())]
+        # After a block that 32 bits could not hold: how many samples to do in 64 bits at once.
+        self._patience = 1
+        self._wide_samples = 0
+
+    @property
+    def state(self) -> LearningState:
+        """What has been learned so far."""
+        now = self._now
+        return now.layout.state(now.learning, now.samples_seen)
+
+    @property
+    def samples_seen(self) -> int:
+        """Training samples so far."""
+        return self._now.samples_seen
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
+        return self._now.operations
+
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to hand over at a time."""
+        dense = sum(n_in * n_out for n_in, n_out in self.net.weight_shapes)
+        return max(1, BLOCK_WORK[self.net.timing] // (n_steps * dense))
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+        outcomes, start = [], 0
+        while start < len(batch):
+            before = self._now
+            outcome, now = self._show_some(before, self._memories[0], batch[start:], record)
+            if now.layout is before.layout:
+                self._spare = before.learning
+            self._now = now
+            outcomes.append(outcome)
+            start += len(outcome.scores)
+        return joined(outcomes)
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing, in several threads."""
+        n_threads = min(len(self._memories), max(1, len(batch) // SAMPLES_PER_THREAD))
+        bounds = [len(batch) * part // n_threads for part in range(n_threads + 1)]
+        batches = [batch[start:stop] for start, stop in pairwise(bounds)]
+        self._now = self._in_fastest_layout(batch)
+
+        def show(index: int) -> Part:
+            return self._predict_part(self._memories[index], batches[index], record)
+
+        if n_threads == 1:
+            parts = [show(0)]
+        else:
+            with ThreadPoolExecutor(n_threads) as pool:
+                parts = list(pool.map(show, range(n_threads)))
+        operations = self._now.operations
+        for part in parts:
+            operations += part.operations
+            if part.error is not None:
+                break
+        self._now = self._now._replace(operations=operations)
+        if part.error is not None:
+            raise part.error
+        return joined([outcome for part in parts for outcome in part.outcomes])
+
+    def steps(self) -> CompiledSteps:
+        """Return what shows single steps."""
+        if self.net.timing == "event":
+            raise UnsupportedError("streams run with timing='immediate', not timing='event'")
+        if self.net.timing == "pipelined":
+            raise UnsupportedError(WHOLE_SAMPLES)
+        if self.net.arithmetic == "loihi2":
+            raise UnsupportedError(SATURATING_STEPS)
+        return CompiledSteps(self, self._wide)
+
+    def now_in(self, layout: Layout) -> Now:
+        """Return what has been learned, in the layout that holds any value in range."""
+        now = self._now.within(layout)
+        assert now is not None
+        self._now = now
+        return now
+
+    def take(self, learning: kernels.Learning | None, work: Operations) -> Now:
+        """Go on from what a sample shown step by step has taught, if it had a target."""
+        before = self._now
+        self._now = before._replace(operations=before.operations + work)
+        if learning is not None:
+            self._now = Now(
+                self._wide,
+                self._copy(self._wide, learning),
+                before.samples_seen + 1,
+                before.operations + work,
+            )
+            if before.layout is self._wide:
+                self._spare = before.learning
+        return self._now
+
+    def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
+        """Show each sample until the output is sure, and learn nothing."""
+        if self.net.timing != "immediate":
+            raise UnsupportedError("samples stop early with timing='immediate' alone")
+        if self.net.arithmetic == "loihi2":
+            raise UnsupportedError(SATURATING_STEPS)
+        shown, start = empty_prediction(batch), 0
+        while start < len(batch):
+            done = self._until(batch[start:], margin, [values[start:] for values in shown])
+            start += done
+            if start < len(batch):  # its range is not certain
+                alone = super().predict_until(batch[start : start + 1], margin)
+                for values, value in zip(shown, alone, strict=True):
+                    values[start] = value[0]
+                start += 1
+        return shown
+
+    def _until(self, batch: Batch, margin: float, shown: list[NDArray[Any]]) -> int:
+        """Show samples as far as their range is certain; return how many."""
+        layout, n = self._wide, len(batch)
+        now = self.now_in(layout)
+        scores, n_steps, operations = shown
+        drive = np.empty((n, self.net.n_outputs), layout.dtype)
+        spikes = np.zeros((n, self.net.n_layers + 1), np.int64)
+        with announced(("until", layout.dtype)):
+            done: int = kernels.run_until(
+                layout.network,
+                layout.borrowed(now.learning),
+                self._memories[0].sample(layout),
+                layout.inputs(batch),
+                batch.n_steps,
+                margin * float(layout.network.one),
+                layout.totals(),
+                drive,
+                n_steps,
+                spikes,
+            )
+        scores[:done] = layout.scores(drive[:done], n_steps[:done, np.newaxis])
+        operations[:done] = spikes[:done, :-1] @ np.array(self.net.layer_sizes[1:])
+        work = count_operations(
+            self.net, spikes[:done].sum(0), [0] * spikes.shape[1], 0, shown=done, trained=0
+        )
+        self._now = now._replace(operations=now.operations + work)
+        return done
+
+    def _predict_part(self, memory: Memory, batch: Batch, record: bool) -> Part:
+        outcomes: list[Outcome] = []
+        start, now = 0, self._now
+        while start < len(batch):
+            try:
+                outcome, now = self._show_some(now, memory, batch[start:], record)
+            except OverflowError as error:
+                return Part(outcomes, now.operations - self._now.operations, error)
+            outcomes.append(outcome)
+            start += len(outcome.scores)
+        return Part(outcomes, now.operations - self._now.operations, None)
+
+    def _show_some(
+        self, now: Now, memory: Memory, batch: Batch, record: bool
+    ) -> tuple[Outcome, Now]:
+        """Show as many samples as one way can prove to be in range, at least one."""
+        for way in self._ways(batch):
+            start = now.within(way.layout)
+            if start is not None:
+                shown = self._attempt(way, start, memory, batch, record)
+                if shown is not None:
+                    return shown
+            if way.layout is self._narrow:
+                self._wide_samples, self._patience = self._patience, 2 * self._patience
+        if self.net.timing == "event":
+            raise event.overflow(self._wide, memory.event_sample(self._wide))
+        return self._by_reference(now, batch[:1], record)
+
+    def _ways(self, batch: Batch) -> Iterator[Way]:
+        """Yield the ways to compute a batch, the fastest first."""
+        layouts = [self._wide]
+        if self._wide_samples > 0:
+            self._wide_samples -= len(batch)
+        elif self._narrow is not None:
+            layouts.insert(0, self._narrow)
+        if self.net.timing == "event":
+            kernel = "event"
+        elif self.net.timing == "pipelined" and batch.y is not None:
+            kernel = "pipelined"
+        else:
+            kernel = "grouped" if self._can_group(batch) else "stepwise"
+        for layout in layouts:
+            yield Way(layout, kernel)
+        if kernel == "grouped":
+            yield Way(self._wide, "stepwise")
+
+    def _can_group(self, batch: Batch) -> bool:
+        return (
+            self.net.arithmetic == "fixed"
+            and self.net.input_coding == "values"
+            and batch.x.ndim == 2
+            and batch.n_steps <= MOST_STEPS
+            # Inputs with equal spikes have factors of their own where the drive teaches.
+            and (batch.y is None or self.net.presynaptic == "counts")
+        )
+
+    def _in_fastest_layout(self, batch: Batch) -> Now:
+        if self._narrow is None or self._wide_samples > 0:
+            return self._now
+        return self._now.within(self._narrow) or self._now
+
+    def _attempt(
+        self, way: Way, start: Now, memory: Memory, batch: Batch, record: bool
+    ) -> tuple[Outcome, Now] | None:
+        """Show the samples before the first that the kernel refuses; None if that is the first."""
+        training = batch.y is not None
+        layout = way.layout
+        learning = (
+            self._copy(layout, start.learning) if training else layout.borrowed(start.learning)
+        )
+        totals = layout.totals()
+        shown = layout.record(len(batch) if record else 0, batch.n_steps)
+        drive = np.empty((len(batch), self.net.n_outputs), layout.dtype)
+        arguments = Arguments(
+            y=layout.targets(batch) if training else np.zeros((1, 1, 1), layout.dtype),
+            drawn=layout.drawn(batch, start.samples_seen),
+            n_steps=batch.n_steps,
+            training=training,
+            totals=totals,
+            record=shown,
+            drive=drive,
+        )
+        if layout.network.chip:
+            memory.sample(layout).moment[0] = start.samples_seen
+        with announced((way.kernel, layout.dtype, batch.x.dtype == np.uint8)):
+            done = KERNELS[way.kernel](layout, learning, memory, batch, arguments)
+        if done < len(batch):
+            return self._attempt(way, start, memory, batch[:done], record) if done else None
+        trained = done if training else 0
+        counts = (totals.spikes, totals.errors, totals.updates[0])
+        operations = count_operations(self.net, *counts, shown=done, trained=trained)
+        now = Now(
+            layout,
+            learning if training else start.learning,
+            start.samples_seen + trained,
+            start.operations + operations,
+        )
+        scores = layout.scores(drive, batch.n_steps)
+        return Outcome(scores, self._recording(layout, shown, training) if record else None), now
+
+    def _copy(self, layout: Layout, learning: kernels.Learning) -> kernels.Learning:
+        spare = self._spare
+        # They are the same after an interrupt that came while they changed places.
+        if spare is None or spare is learning or spare.weight.dtype != learning.weight.dtype:
+            return layout.copied(learning)
+        for source, target in zip(learning, spare, strict=True):
+            target[...] = source
+        return spare
+
+    def _by_reference(self, now: Now, batch: Batch, record: bool) -> tuple[Outcome, Now]:
+        """Show one sample whose range no kernel could prove."""
+        y = None if batch.y is None else batch.targets()[0]
+        before = now.layout.state(now.learning, now.samples_seen)
+        state, shown = show_sample(self.net, before, batch.inputs()[0], y, batch.n_steps)
+        after = Now(
+            self._wide,
+            self._wide.learning(state),
+            state.samples_seen,
+            now.operations + shown.operations,
+        )
+        recording = recording_of(self.net, [shown]) if record else None
+        return Outcome(shown.step_scores[-1:], recording), after
+
+    def _recording(self, layout: Layout, shown: kernels.Record, training: bool) -> Recording:
+        def layers(values: NDArray[Any], first: int) -> list[NDArray[np.int64]]:
+            return [
+                layout.of_layer(values, l).astype(np.int64)
+                for l in range(first, self.net.n_layers + 1)
+            ]
+
+        steps = np.arange(1, shown.drive.shape[1] + 1)[:, np.newaxis]
+        return Recording(
+            spikes=layers(shown.spikes, 0),
+            errors=[None, *layers(shown.errors, 1)] if training else None,
+            step_scores=layout.scores(shown.drive, steps),
+        )
+
+
+class Grouped(NamedTuple):
+    """Room for the kernels for constant input."""
+
+    trains: Trains
+    sorting: Sorting
+    workspace: grouped.Workspace
+
+
+class Memory:
+    """The working memory of one thread, made when it is first needed."""
+
+    def __init__(self) -> None:
+        self._samples: dict[bool, kernels.Sample] = {}
+        self._grouped: dict[tuple[bool, int], Grouped] = {}
+        self._groups: Groups | None = None
+        self._event_sample: event.Sample | None = None
+
+    def sample(self, layout: Layout) -> kernels.Sample:
+        """Return room for what lasts for a sample."""
+        if layout.narrow not in self._samples:
+            self._samples[layout.narrow] = layout.sample()
+        return self._samples[layout.narrow]
+
+    def event_sample(self, layout: Layout) -> event.Sample:
+        """Return the same for event timing, which has one layout."""
+        if self._event_sample is None:
+            self._event_sample = event.make_sample(layout)
+        return self._event_sample
+
+    def grouped(self, layout: Layout, n_steps: int) -> Grouped:
+        """Return room for the kernels for constant input."""
+        key = (layout.narrow, n_steps)
+        if key not in self._grouped:
+            self._grouped[key] = Grouped(
+                layout.trains(n_steps), layout.sorting(), layout.workspace(n_steps)
+            )
+        return self._grouped[key]
+
+    def groups(self, batch: Batch) -> Groups:
+        """Return room for the sorted input of a batch."""
+        if self._groups is None or len(self._groups.member) < batch.x.size:
+            self._groups = make_groups(*batch.x.shape)
+        return self._groups
+
+
+def _show_grouped(
+    layout: Layout,
+    learning: kernels.Learning,
+    memory: Memory,
+    batch: Batch,
+    arguments: Arguments,
+) -> int:
+    net, room, groups = layout.network, memory.grouped(layout, batch.n_steps), memory.groups(batch)
+    levels, x = layout.constant_inputs(batch)
+    n: int = sort_block(net, room.trains, room.sorting, levels, x, batch.n_steps, groups)
+    sorted_groups = groups._replace(first_unit=groups.first_unit[: n + 1])
+    rooms = memory.sample(layout), room.trains, room.workspace
+    done: int = grouped.run_constant_block(net, learning, *rooms, sorted_groups, *arguments)
+    return done
+
+
+def _show_stepwise(
+    layout: Layout,
+    learning: kernels.Learning,
+    memory: Memory,
+    batch: Batch,
+    arguments: Arguments,
+) -> int:
+    sample, x = memory.sample(layout), layout.inputs(batch)
+    done: int = kernels.run_block(layout.network, learning, sample, x, *arguments)
+    return done
+
+
+def _show_pipelined(
+    layout: Layout,
+    learning: kernels.Learning,
+    memory: Memory,
+    batch: Batch,
+    arguments: Arguments,
+) -> int:
+    sample, x = memory.sample(layout), layout.inputs(batch)
+    *shown, _, totals, record, drive = arguments
+    done: int = pipelined.run_block(
+        layout.network, learning, sample, x, *shown, totals, record, drive
+    )
+    return done
+
+
+def _show_event(
+    layout: Layout,
+    learning: kernels.Learning,
+    memory: Memory,
+    batch: Batch,
+    arguments: Arguments,
+) -> int:
+    x = layout.inputs(batch)
+    return event.show_block(layout, learning, memory.event_sample(layout), (x, *arguments))
+
+
+#: What shows a block: for input that is the same at all steps of a sample, for any input, and for
+#: the two other timings.
+KERNELS: Final = {
+    "grouped": _show_grouped,
+    "stepwise": _show_stepwise,
+    "pipelined": _show_pipelined,
+    "event": _show_event,
+}
+
+
+def _available_cores() -> int:
+    # What this process may use, which a container or a batch system may have limited.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,486 @@
+"""Samples whose input is the same at all steps, by vectors that stay in registers.
+
+The spike trains of the input do not depend on the network, so the first layer's summed drive in
+all T steps can be prepared when the sample opens, whatever is learned in between:
+
+- Units with equal trains form a group g (see `trains`), whose rows of W_1 are summed to G_g. With
+  C_t(g) the count of its train after step t, the summed drive is S_t = sum over g of C_t(g) G_g.
+- Groups are sorted, so counts rise by small jumps from group to group. By parts,
+  S_t = sum over g of (C_t(g) - C_t(g - 1)) P_g, with P_g the sum of all rows from group g on:
+  after step t of an input of up to 1 there are at most t terms. Each row of W_1 is read once.
+- Rule 5 changes W_1 within the sample by W_1 -= rate * outer(c_0(t'), e_1(t')). Rows are written
+  once, when the sample closes. Until then the summed drive of a later step t lacks
+  -rate * ((C_t - C_t') . C_t') e_1(t'), with the scalar product taken over groups.
+
+Prediction sends nothing back, so each layer is done for all steps before the next, some columns at
+a time: their sums and potentials stay in registers, and the weights in the first-level cache.
+
+On the grid a sum does not depend on the order of its terms, and what wraps on the way is right in
+the end if the sum is in range. So all this changes no result. Layouts for these kernels have rows
+of whole vectors.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spikebp_plugins.compiled.kernels.build import entry, kernel
+from spikebp_plugins.compiled.kernels.rules import (
+    MOST_SPIKES,
+    TOO_MANY,
+    backward,
+    bound_again,
+    bound_update,
+    copy,
+    largest,
+    learn,
+    list_active,
+    open_sample,
+    restart_backward,
+    write_drive,
+    write_record,
+)
+from spikebp_plugins.compiled.kernels.slices import units_of, weights_of
+from spikebp_plugins.compiled.kernels.trains import count_at, follow_trains, groups_of, size_of
+from spikebp_plugins.compiled.kernels.vectors import (
+    LANES,
+    larger,
+    load,
+    smaller,
+    store,
+    zeros,
+)
+
+
+class Workspace(NamedTuple):
+    """What the kernels keep beside `Learning` and `Sample`; rows are those of whole vectors."""
+
+    sums: Any  # (n_0 * width of layer 1,): P_g
+    drive: Any  # (T, widest): S_t of a layer
+    spike: Any  # (2, T, widest): the spikes of a layer in all steps; layers take turns
+    active: Any  # int64 (2, T, widest): the units that fire in each
+    n_active: Any  # int64 (2, T)
+    # The errors of layer 1 so far, and where they will be written.
+    product: Any  # int64 (T rounded up to whole vectors,)
+    n_past: Any  # int64 (1,)
+    past_step: Any  # int64 (T * n_1,)
+    past_unit: Any  # int64 (T * n_1,)
+    past_error: Any  # (T * n_1,)
+    past_place: Any  # int64 (T * n_1,)
+    column: Any  # int64 (n_1,): the units that they belong to
+    change: Any  # (n_1,): what these learn
+    place: Any  # int64 (n_1,): where a unit stands in `column`, counted from 1
+    row: Any  # (n_1,): `change` at its place in a row, where most of a row changes
+
+
+def by_columns(build):
+    """Return a kernel that does all columns of a layer by kernels for some.
+
+    `build(lanes)` returns the kernel for as many columns as there are lanes, the first of which
+    is its first argument. With these five numbers of vectors at most two kernels do what the
+    widest leaves over.
+    """
+    most, five, three, two, one = (build(n * LANES) for n in (8, 5, 3, 2, 1))
+
+    @kernel
+    def do_all(width, arguments):
+        j = 0
+        while j + 8 * LANES <= width:
+            most(j, *arguments)
+            j += 8 * LANES
+        if j + 5 * LANES <= width:
+            five(j, *arguments)
+            j += 5 * LANES
+        if j + 3 * LANES <= width:
+            three(j, *arguments)
+            j += 3 * LANES
+        if j + 2 * LANES <= width:
+            two(j, *arguments)
+            j += 2 * LANES
+        if j < width:
+            one(j, *arguments)
+
+    return do_all
+
+
+@kernel
+def rectified(net, potential):
+    """The spikes of potentials, before the threshold is subtracted."""
+    k = larger((potential + (net.half - 1)) >> net.fraction_bits, 0)
+    return smaller(k, net.most) if net.limited else k
+
+
+@kernel
+def n_spikes(counts):
+    """How many spikes there are, none counted beyond what is too many."""
+    total = np.int64(0)
+    for j in range(counts.size):
+        total += min(np.int64(counts[j]), TOO_MANY)
+    return float(total)
+
+
+def build_prepare(lanes):
+    """Return the kernel for so many columns of layer 1."""
+
+    @kernel
+    def prepare(j, matrix, width, trains, groups, sums, drive):
+        """S_t of layer 1 in all steps."""
+        total = zeros(matrix, lanes)
+        for group in range(groups.label.size - 2, -1, -1):
+            for m in range(groups.start[group], groups.start[group + 1]):
+                row = np.int64(groups.member[np.uintp(m)])
+                total += load(matrix, row * width + j, lanes)
+            store(sums, group * width + j, total)
+        for t in range(trains.n_jumps.size):
+            total = zeros(matrix, lanes)
+            for m in range(trains.n_jumps[t]):
+                start = trains.jump_group[t, m] * width + j
+                total += trains.jump[t, m] * load(sums, start, lanes)
+            store(drive[t], j, total)
+
+    return prepare
+
+
+def build_fire_next(lanes):
+    """Return the kernel for so many units of a layer above the first."""
+
+    @kernel
+    def fire_next(j, net, matrix, width, below, potential, count, spike):
+        """Rule 2, from the spikes of the layer below."""
+        spike_below, active, n_active = below
+        left = load(potential, j, lanes)
+        for a in range(n_active):
+            i = active[a]
+            left += spike_below[np.uintp(i)] * load(matrix, i * width + j, lanes)
+        k = rectified(net, left)
+        store(potential, j, left - (k << net.fraction_bits))
+        store(count, j, load(count, j, lanes) + k)
+        store(spike, j, k)
+
+    return fire_next
+
+
+def build_show_next(lanes):
+    """Return the kernel for so many units of a layer above the first."""
+
+    @kernel
+    def show_next(j, net, matrix, width, below, drive, spike, count):
+        """Rule 2 in all steps, from the spikes of the layer below."""
+        spike_below, active, n_active = below
+        total = fired = zeros(matrix, lanes)
+        for t in range(n_active.size):
+            for a in range(n_active[t]):
+                i = active[t, a]
+                total += spike_below[t, i] * load(matrix, i * width + j, lanes)
+            k = rectified(net, total - fired)
+            fired += k << net.fraction_bits
+            store(drive[t], j, total)
+            store(spike[t], j, k)
+        store(count, j, fired >> net.fraction_bits)
+
+    return show_next
+
+
+prepare = by_columns(build_prepare)
+fire_next = by_columns(build_fire_next)
+show_next = by_columns(build_show_next)
+
+
+@kernel
+def fire_first(net, drive, potential, count, spike):
+    """Rule 2 for layer 1, from its summed drive."""
+    for j in range(0, count.size, LANES):
+        c = load(count, j, LANES)
+        left = load(drive, j, LANES) - (c << net.fraction_bits)
+        k = rectified(net, left)
+        store(potential, j, left - (k << net.fraction_bits))
+        store(count, j, c + k)
+        store(spike, j, k)
+
+
+@kernel
+def send(net, learning, sample, layer, n_sent, totals):
+    """Count the spikes that a layer has sent; False if what they cause may leave the range."""
+    if not n_sent < MOST_SPIKES:
+        return False
+    totals.spikes[layer] += np.int64(n_sent)
+    if layer + 1 < net.sizes.size:
+        sample.drive_bound[layer + 1] += n_sent * learning.weight_bound[layer + 1]
+        return sample.drive_bound[layer + 1] < net.certain
+    return True
+
+
+@kernel
+def record_layer(net, record, index, layer, workspace, n_steps):
+    """Note the spikes of a layer, and the summed drive of the output, if they are asked for."""
+    if record.spikes.shape[0] == 0:
+        return
+    n_units = net.unit[layer + 1] - net.unit[layer]
+    for t in range(n_steps):
+        copy(units_of(record.spikes[index, t], net, layer), workspace.spike[layer % 2, t, :n_units])
+        if layer == net.sizes.size - 1:
+            copy(record.drive[index, t], workspace.drive[t, : record.drive.shape[2]])
+
+
+@kernel
+def record_input(net, record, index, trains, groups, t):
+    """Note the spikes of layer 0."""
+    spike = units_of(record.spikes[index, t], net, 0)
+    spike[:] = 0
+    for group in range(groups.label.size - 1):
+        k = count_at(trains, groups, group, t + 1) - count_at(trains, groups, group, t)
+        for m in range(groups.start[group], groups.start[group + 1]):
+            spike[groups.member[m]] = k
+
+
+@kernel(inline="always")
+def steps_of(workspace, layer):
+    """Spikes of a layer in all steps, the units that fire in each, and how many these are."""
+    here = layer % 2
+    return workspace.spike[here], workspace.active[here], workspace.n_active[here]
+
+
+@kernel
+def predict_sample(
+    net, learning, sample, trains, workspace, groups, n_steps, totals, record, index
+):
+    """Show one sample layer by layer: nothing comes back; False if the range is not certain."""
+    follow_trains(trains, groups, n_steps)
+    n_sent = 0.0
+    for t in range(n_steps):
+        n_sent += float(trains.sent[t])
+        if record.spikes.shape[0] > 0:
+            record_input(net, record, index, trains, groups, t)
+    for layer in range(1, net.sizes.size):
+        if not send(net, learning, sample, layer - 1, n_sent, totals):
+            return False
+        potential = units_of(sample.potential, net, layer)
+        count = units_of(sample.count, net, layer)
+        matrix, width, drive = weights_of(learning, net, layer), count.size, workspace.drive
+        spike, active, n_active = steps_of(workspace, layer)
+        if layer == 1:
+            prepare(width, (matrix, width, trains, groups, workspace.sums, drive))
+            for t in range(n_steps):
+                fire_first(net, drive[t], potential, count, spike[t])
+        else:
+            below = steps_of(workspace, layer - 1)
+            show_next(width, (net, matrix, width, below, drive, spike, count))
+        n_sent = n_spikes(count)
+        if layer + 1 < net.sizes.size:
+            for t in range(n_steps):
+                n_active[t], _ = list_active(spike[t, :width], active[t])
+        record_layer(net, record, index, layer, workspace, n_steps)
+    # The summed drive of the output, as the kernels for steps leave it.
+    for j in range(count.size):
+        count[j] = 0
+        potential[j] = drive[n_steps - 1, j]
+    return send(net, learning, sample, net.sizes.size - 1, n_sent, totals)
+
+
+@kernel
+def forward(net, learning, sample, trains, workspace, t, totals):
+    """Rules 1 and 2; False if the range is not certain."""
+    n_sent = float(trains.sent[t])
+    for layer in range(1, net.sizes.size):
+        if not send(net, learning, sample, layer - 1, n_sent, totals):
+            return False
+        potential = units_of(sample.potential, net, layer)
+        count = units_of(sample.count, net, layer)
+        spike, active = units_of(sample.spike, net, layer), units_of(sample.active, net, layer)
+        if layer == 1:
+            fire_first(net, workspace.drive[t], potential, count, spike)
+        else:
+            matrix, width = weights_of(learning, net, layer), count.size
+            below = (
+                units_of(sample.spike, net, layer - 1),
+                units_of(sample.active, net, layer - 1),
+                sample.n_active[layer - 1],
+            )
+            fire_next(width, (net, matrix, width, below, potential, count, spike))
+        sample.n_active[layer], n_sent = list_active(spike, active)
+    return send(net, learning, sample, net.sizes.size - 1, n_sent, totals)
+
+
+@kernel
+def scalar_products(trains, workspace, groups, t, n_steps):
+    """Write (C_later - C_t) . C_t, over all units, for each step."""
+    for first in range(0, n_steps, LANES):
+        total = zeros(workspace.product, LANES)
+        for group in range(groups.label.size - 1):
+            now = count_at(trains, groups, group, t + 1)
+            counted = size_of(groups, group) * now
+            total += counted * (load(trains.count[groups.label[group]], first + 1, LANES) - now)
+        store(workspace.product, first, total)
+
+
+@kernel
+def learn_first(net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals):
+    """Rule 5 for layer 1, noted for later; False if the range is not certain."""
+    if not net.outer and sample.n_errors[1] == 0:
+        return True
+    error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
+    n_columns, _ = list_active(error, column)
+    if n_columns == 0:
+        return True
+    largest_count = 0
+    n_rows = 0
+    for group in range(groups.label.size - 1):
+        count = abs(count_at(trains, groups, group, t + 1))
+        largest_count = max(largest_count, count)
+        if count > 0:
+            n_rows += size_of(groups, group)
+    if not bound_update(net, learning, 1, float(largest_count), largest(error)):
+        return False
+    first = workspace.n_past[0]
+    n_past = first + n_columns
+    for a in range(n_columns):
+        workspace.past_step[first + a] = t
+        workspace.past_unit[first + a] = column[a]
+        workspace.past_error[first + a] = error[column[a]]
+    workspace.n_past[0] = n_past
+    totals.updates[0] += n_rows * n_columns
+    if t + 1 < n_steps:
+        scalar_products(trains, workspace, groups, t, n_steps)
+    for later in range(t + 1, n_steps):
+        change = net.rate * workspace.product[later]
+        for a in range(first, n_past):
+            workspace.drive[later, workspace.past_unit[a]] -= change * workspace.past_error[a]
+    return True
+
+
+@kernel
+def write_first(net, learning, trains, workspace, groups):
+    """Write what layer 1 has learned: one row of changes for each group."""
+    n_past = workspace.n_past[0]
+    change, column, place = workspace.change, workspace.column, workspace.place
+    # The columns that change at all, most often few, and where each error belongs among them.
+    n_columns = 0
+    for a in range(n_past):
+        j = workspace.past_unit[a]
+        if place[j] == 0:
+            column[n_columns] = j
+            n_columns += 1
+            place[j] = n_columns
+        workspace.past_place[a] = place[j] - 1
+    matrix, width = weights_of(learning, net, 1), net.unit[2] - net.unit[1]
+    in_row = n_columns * 4 >= width
+    for group in range(groups.label.size - 1):
+        change[:n_columns] = 0
+        count = trains.count[groups.label[group]]
+        for a in range(n_past):
+            c = count[np.uintp(workspace.past_step[a] + 1)]
+            change[np.uintp(workspace.past_place[a])] += net.rate * c * workspace.past_error[a]
+        if in_row:
+            for a in range(n_columns):
+                workspace.row[np.uintp(column[a])] = change[a]
+        for m in range(groups.start[group], groups.start[group + 1]):
+            start = np.int64(groups.member[np.uintp(m)]) * width
+            if in_row:
+                for j in range(0, width, LANES):
+                    learned = load(workspace.row, j, LANES)
+                    store(matrix, start + j, load(matrix, start + j, LANES) - learned)
+            else:
+                for a in range(n_columns):
+                    matrix[np.uintp(start + column[a])] -= change[a]
+    for a in range(n_columns):
+        place[column[a]] = 0
+        workspace.row[column[a]] = 0
+
+
+@kernel
+def train_sample(
+    net, learning, sample, trains, workspace, groups, y, n_steps, totals, record, index
+):
+    """Show one sample and learn from it; False if the range is not certain."""
+    follow_trains(trains, groups, n_steps)
+    matrix, width = weights_of(learning, net, 1), net.unit[2] - net.unit[1]
+    prepare(width, (matrix, width, trains, groups, workspace.sums, workspace.drive))
+    workspace.n_past[0] = 0
+    for t in range(n_steps):
+        if not (
+            forward(net, learning, sample, trains, workspace, t, totals)
+            and backward(net, learning, sample, y[t % y.shape[0]], totals)
+        ):
+            return False
+        if net.outer:
+            for i in range(net.unit[1], sample.error.size):
+                sample.error_sum[i] += sample.error[i]
+        elif not learn_all(
+            net, learning, sample, trains, workspace, groups, sample.error, t, n_steps, totals
+        ):
+            return False
+        if record.spikes.shape[0] > 0:
+            write_record(net, sample, record, index, t)
+            record_input(net, record, index, trains, groups, t)
+    if net.outer and not learn_all(
+        net,
+        learning,
+        sample,
+        trains,
+        workspace,
+        groups,
+        sample.error_sum,
+        n_steps - 1,
+        n_steps,
+        totals,
+    ):
+        return False
+    write_first(net, learning, trains, workspace, groups)
+    return True
+
+
+@kernel
+def learn_all(net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals):
+    """Rule 5 for all layers; False if the range is not certain."""
+    return learn_first(
+        net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals
+    ) and learn(net, learning, sample, errors, 2, totals)
+
+
+@entry
+def run_constant_block(
+    net,
+    learning,
+    sample,
+    trains,
+    workspace,
+    block,
+    y,
+    drawn,
+    n_steps,
+    training,
+    totals,
+    record,
+    drive,
+):
+    """Do what `kernels.run_block` does, for input of one row a sample."""
+    n_samples = block.first_unit.size - 1
+    for i in range(n_samples):
+        bound_again(net, learning, i)
+        groups = groups_of(block, i)
+        open_sample(net, sample, training)
+        if training:
+            restart_backward(net, learning, drawn[i % drawn.shape[0]])
+            certain = train_sample(
+                net,
+                learning,
+                sample,
+                trains,
+                workspace,
+                groups,
+                y[i % y.shape[0]],
+                n_steps,
+                totals,
+                record,
+                i,
+            )
+        else:
+            certain = predict_sample(
+                net, learning, sample, trains, workspace, groups, n_steps, totals, record, i
+            )
+        if not certain:
+            return i
+        write_drive(net, sample, drive[i])
+    return n_samples

@@ -1,0 +1,569 @@
+"""Event timing compiled by Numba: the rules of "Event order" in docs/semantics.md.
+
+Arrays are those of the step rules (`kernels`): variables of all layers in one flat array, W_l
+flat, and its transpose B_l kept beside it, so that columns too are read along memory. Sums are in
+floating point and in a fixed order, so nothing here may be reordered, and no loop needs to be:
+each runs over units whose sums are independent, and vectors do what single numbers would.
+
+While errors are held, the weights do not change in the forward pass, and the two orders send the
+same spikes in the same order within each layer: only `forward_by_layers` is needed then. So it is
+in prediction.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spikebp_plugins.compiled.kernels.build import entry, kernel
+from spikebp_plugins.compiled.kernels.event_queue import (
+    BACKWARD,
+    DRIVE,
+    FAULTS,
+    HALF,
+    LARGEST_POTENTIAL,
+    MOST_FIRED,
+    POTENTIAL,
+    SPIKES,
+    TARGET,
+    WEIGHT,
+    Queues,
+    fire_rectified,
+    fire_signed,
+    let_go,
+    make_queues,
+    next_spike,
+    note_fault,
+    unit_of,
+)
+from spikebp_plugins.compiled.kernels.rules import (
+    Learning,
+    copy,
+    restart_backward,
+)
+from spikebp_plugins.compiled.kernels.slices import backward_of, units_of, weights_of
+from spikebp_plugins.compiled.layout import Layout
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.samples import check_batch
+
+
+class Order(NamedTuple):
+    """In which order spikes are handled."""
+
+    depth: bool  # each is followed through all layers at once
+    hold: bool  # errors wait for the end of the step
+
+
+class Sample(NamedTuple):
+    """What lasts for a sample, each over the units of all layers."""
+
+    potential: Any
+    target_potential: Any  # (n_outputs,), of the negative target
+    drive: Any
+    count: Any
+    error_sum: Any
+    held: Any  # int64 (n_outputs,): output spikes less target spikes of this step
+    current: Any  # int32 (L+1,): the spike of each layer that is being followed
+    spike: Any  # int64: net spikes in this step
+    error: Any  # int64: net error spikes in this step, after the gate
+    net_error: Any  # int64: net error spikes of the sample, before the gate
+    gross_error: Any  # int64: the same, each spike counted
+    forward: Queues
+    backward: Queues
+    fault: Any  # float64 (3,), shared by the queues
+
+
+class Launched(NamedTuple):
+    """Where to write the error spikes of each sample before the gate; no rows for nowhere."""
+
+    net: Any  # int64 (n_samples, sum n_l)
+    gross: Any  # int64 (n_samples, sum n_l)
+
+
+def make_sample(layout: Layout) -> Sample:
+    """Return room for what lasts for a sample."""
+    net, units = layout.net, sum(layout.net.layer_sizes)
+    fault = np.zeros(3)
+
+    def reals(size: int) -> Any:
+        return np.zeros(size, layout.dtype)
+
+    def integers(size: int) -> Any:
+        return np.zeros(size, np.int64)
+
+    return Sample(
+        potential=reals(units),
+        target_potential=reals(net.n_outputs),
+        drive=reals(units),
+        count=reals(units),
+        error_sum=reals(units),
+        held=integers(net.n_outputs),
+        current=np.zeros(net.n_layers + 1, np.int32),
+        spike=integers(units),
+        error=integers(units),
+        net_error=integers(units),
+        gross_error=integers(units),
+        forward=make_queues(net.n_layers, fault),
+        backward=make_queues(net.n_layers, fault),
+        fault=fault,
+    )
+
+
+def show_block(
+    layout: Layout,
+    learning: Learning,
+    sample: Sample,
+    arguments: tuple[Any, ...],
+    launched: Launched | None = None,
+) -> int:
+    """Show samples as `run_block` does; `arguments` are those from `x` on."""
+    net = layout.net
+    order = Order(depth=net.event_order == "depth", hold=bool(net.hold_error))
+    room = make_launched(net, 0) if launched is None else launched
+    done: int = run_block(layout.network, order, learning, sample, room, *arguments)
+    return done
+
+
+def make_launched(net: SpikingMLP, n_samples: int) -> Launched:
+    """Return room for the error spikes of some samples."""
+    shape = (n_samples, sum(net.layer_sizes))
+    return Launched(net=np.zeros(shape, np.int64), gross=np.zeros(shape, np.int64))
+
+
+def backward_spikes(start: Checkpoint, x: Any, y: Any) -> Launched:
+    """Return the backward spikes of training samples before the gate.
+
+    Parameters
+    ----------
+    start : Checkpoint
+        Where training starts from; it stays as it is.
+    x, y : array-like
+        Samples and targets, as for `Simulator.train`.
+
+    Returns
+    -------
+    Launched of two ndarray of shape (n_samples, n_1 + .. + n_L), int64
+        Net spikes, and spikes of either sign counted; those of layer L are the output's errors.
+    """
+    layout = Layout(start.net, start.net.arithmetic)
+    batch = check_batch(start.net, x, y)
+    sample, launched = make_sample(layout), make_launched(start.net, len(batch))
+    arguments = (
+        layout.inputs(batch),
+        layout.targets(batch),
+        layout.drawn(batch, start.state.samples_seen),
+        batch.n_steps,
+        True,
+        layout.totals(),
+        layout.record(0, batch.n_steps),
+        np.empty((len(batch), start.net.n_outputs), layout.dtype),
+    )
+    if show_block(layout, layout.learning(start.state), sample, arguments, launched) < len(batch):
+        raise overflow(layout, sample)
+    return Launched(*(spikes[:, start.net.n_inputs :] for spikes in launched))
+
+
+def overflow(layout: Layout, sample: Sample) -> OverflowError:
+    """Return the error for the sample that a kernel has refused."""
+    quantity, layer, value = int(sample.fault[0]), int(sample.fault[1]), float(sample.fault[2])
+    if quantity == SPIKES:
+        return OverflowError(
+            f"{FAULTS[quantity]} of layer {layer} must be fewer than {MOST_FIRED} with "
+            "timing='event'; there were more"
+        )
+    limit = layout.arithmetic.limit if quantity in (DRIVE, WEIGHT) else LARGEST_POTENTIAL
+    return OverflowError(
+        f"{FAULTS[quantity]} of layer {layer} must stay below {limit:.6g} in magnitude; "
+        f"it reached {abs(value):.6g}"
+    )
+
+
+@kernel
+def add(total, values, sign):
+    """Total += sign * values."""
+    if sign > 0:
+        for j in range(total.size):
+            total[j] += values[j]
+    else:
+        for j in range(total.size):
+            total[j] -= values[j]
+
+
+@kernel
+def count_above(potential):
+    """How many potentials are above the threshold: a loop without branches, for vectors."""
+    n = 0
+    for j in range(potential.size):
+        n += 1 if np.float32(potential[j]) > HALF else 0
+    return n
+
+
+@kernel(inline="always")  # some 8 per cent faster than as a part
+def drive_layer(net, learning, sample, layer, spike):
+    """Hand a spike of the layer below to a layer, which fires; False if out of range.
+
+    Summed drive and potential are two sums of the same rows in the same order.
+    """
+    n_out, unit = net.sizes[layer], unit_of(spike)
+    start = net.edge[layer] + unit * n_out
+    row = learning.weight[start : start + n_out]
+    sign = 1 if spike >= 0 else -1
+    add(units_of(sample.drive, net, layer), row, sign)
+    potential = units_of(sample.potential, net, layer)
+    add(potential, row, sign)
+    return count_above(potential) == 0 or fire_rectified(potential, sample.forward, layer)
+
+
+@kernel
+def note_sent(net, sample, layer, spike, totals):
+    """Count a spike of a layer."""
+    unit = net.unit[layer] + unit_of(spike)
+    sample.spike[unit] += 1 if spike >= 0 else -1
+    totals.spikes[layer] += 1
+
+
+@kernel
+def count_input(net, sample, layer, spike):
+    """Add a spike of a layer to its input count, c."""
+    if spike >= 0:
+        sample.count[net.unit[layer] + spike] += net.one
+    else:
+        sample.count[net.unit[layer] + ~spike] -= net.one
+
+
+@kernel
+def forward_by_layers(net, learning, sample, totals):
+    """Handle all spikes of a layer before those of the next; return those of the output, or -1.
+
+    The input's are in its queue; the output's are left in `sample.forward.left`.
+    """
+    queues = sample.forward
+    n_sent = let_go(queues, 0, 0)
+    for layer in range(net.sizes.size):
+        sent = queues.left[layer % 2]
+        for a in range(n_sent):
+            note_sent(net, sample, layer, sent[a], totals)
+        if layer == net.sizes.size - 1:
+            break
+        for a in range(n_sent):
+            count_input(net, sample, layer, sent[a])
+        n_above = 0
+        for a in range(n_sent):
+            if not drive_layer(net, learning, sample, layer + 1, sent[a]):
+                return -1
+            if queues.size[layer + 1] > 0:
+                n_above = let_go(queues, layer + 1, n_above)
+        n_sent = n_above
+    return n_sent
+
+
+@kernel
+def forward_by_spikes(net, learning, sample, totals):
+    """Follow each spike to the output and back at once; False if out of range.
+
+    The input's are in its queue. A spike joins the input count when all that it has caused is
+    over.
+    """
+    queues, last = sample.forward, net.sizes.size - 1
+    layer = 0
+    while True:
+        if queues.size[layer] == 0:
+            if layer == 0:
+                return True
+            layer -= 1
+            count_input(net, sample, layer, sample.current[layer])
+            continue
+        spike = next_spike(queues, layer)
+        note_sent(net, sample, layer, spike, totals)
+        if layer == last:
+            if not backward_by_spikes(net, learning, sample, spike, totals):
+                return False
+        else:
+            sample.current[layer] = spike
+            layer += 1
+            if not drive_layer(net, learning, sample, layer, spike):
+                return False
+
+
+@kernel
+def passes(net, sample, layer, spike, totals):
+    """Count an error spike, and say whether the gate lets it through."""
+    unit, sign = net.unit[layer] + unit_of(spike), 1 if spike >= 0 else -1
+    sample.net_error[unit] += sign
+    sample.gross_error[unit] += 1
+    if sample.drive[unit] < 0:
+        return False
+    sample.error[unit] += sign
+    totals.errors[layer] += 1
+    return True
+
+
+@kernel(inline="always")  # the same
+def send_back(net, learning, sample, layer, spike):
+    """Hand an error spike to the layer below, which fires; False if out of range."""
+    n_in, unit = net.sizes[layer - 1], unit_of(spike)
+    start = net.back[layer] + unit * n_in
+    column = learning.backward[start : start + n_in]
+    potential = units_of(learning.backward_potential, net, layer - 1)
+    add(potential, column, 1 if spike >= 0 else -1)
+    return fire_signed(potential, sample.backward, layer - 1, BACKWARD)
+
+
+@kernel
+def learn(net, learning, sample, layer, spike, totals):
+    """Change the weights into a unit by one error spike; False if out of range."""
+    unit = unit_of(spike)
+    if net.outer:
+        sample.error_sum[net.unit[layer] + unit] += net.one if spike >= 0 else -net.one
+        return True
+    factor = net.rate if spike >= 0 else -net.rate
+    return descend(net, learning, sample, layer, unit, factor, totals)
+
+
+@kernel
+def descend(net, learning, sample, layer, unit, factor, totals):
+    """W_l[:, unit] -= max(c, 0) * factor, and B_l with it; False if out of range."""
+    count = units_of(sample.count, net, layer - 1)
+    weight = weights_of(learning, net, layer)
+    n_out = net.sizes[layer]
+    for i in range(count.size):
+        if count[i] > 0:
+            weight[i * n_out + unit] -= count[i] * factor
+            totals.updates[0] += 1
+            if not abs(weight[i * n_out + unit]) < net.limit:
+                return note_fault(sample.fault, WEIGHT, layer, weight[i * n_out + unit])
+    if layer > 1 and not net.random_feedback:
+        start = unit * count.size
+        transposed = backward_of(learning, net, layer)[start : start + count.size]
+        for i in range(count.size):
+            if count[i] > 0:
+                transposed[i] -= count[i] * factor
+    return True
+
+
+@kernel
+def backward_by_layers(net, learning, sample, n_sent, totals):
+    """Send error spikes of the output back, all of a layer at a time; False if out of range.
+
+    There are `n_sent`, in `sample.backward.left`. Columns are read before they change: what is
+    sent down waits in the queue below until all weights of the layer have learned.
+    """
+    queues = sample.backward
+    for layer in range(net.sizes.size - 1, 0, -1):
+        sent, n_passed = queues.left[layer % 2], 0
+        for a in range(n_sent):
+            if passes(net, sample, layer, sent[a], totals):
+                sent[n_passed] = sent[a]
+                n_passed += 1
+        n_sent = 0
+        if layer > 1:
+            for a in range(n_passed):
+                if not send_back(net, learning, sample, layer, sent[a]):
+                    return False
+                n_sent = let_go(queues, layer - 1, n_sent)
+        for a in range(n_passed):
+            if not learn(net, learning, sample, layer, sent[a], totals):
+                return False
+    return True
+
+
+@kernel
+def backward_by_spikes(net, learning, sample, spike, totals):
+    """Follow an error spike of the output to the first layer; False if out of range.
+
+    Weights learn before their column is read.
+    """
+    queues, last = sample.backward, net.sizes.size - 1
+    layer = last
+    while True:
+        if passes(net, sample, layer, spike, totals):
+            if not learn(net, learning, sample, layer, spike, totals):
+                return False
+            if layer > 1:
+                if not send_back(net, learning, sample, layer, spike):
+                    return False
+                layer -= 1
+        while layer < last and queues.size[layer] == 0:
+            layer += 1
+        if layer == last:
+            return True
+        spike = next_spike(queues, layer)
+
+
+@kernel
+def launch(net, order, learning, sample, n_sent, totals):
+    """Send error spikes back that are in `sample.backward.left`; False if out of range."""
+    if not order.depth:
+        return backward_by_layers(net, learning, sample, n_sent, totals)
+    sent = sample.backward.left[(net.sizes.size - 1) % 2]
+    for a in range(n_sent):  # noqa: SIM110 - Numba compiles no all()
+        if not backward_by_spikes(net, learning, sample, sent[a], totals):
+            return False
+    return True
+
+
+@kernel
+def hold(sample, queues, layer, n_sent):
+    """Keep spikes that have left the queue of a layer for the end of the step."""
+    sent = queues.left[layer % 2]
+    for a in range(n_sent):
+        sample.held[unit_of(sent[a])] += 1 if sent[a] >= 0 else -1
+
+
+@kernel
+def launch_held(net, order, learning, sample, totals):
+    """Send back what was held, one spike at a time; False if out of range."""
+    sent = sample.backward.left[(net.sizes.size - 1) % 2]
+    for j in range(sample.held.size):
+        spike = j if sample.held[j] > 0 else ~j
+        for _ in range(abs(sample.held[j])):
+            sent[0] = spike
+            if not launch(net, order, learning, sample, 1, totals):
+                return False
+        sample.held[j] = 0
+    return True
+
+
+@kernel
+def forward(net, order, learning, sample, x, training, totals):
+    """Show the input of a step, and handle what it causes; False if out of range."""
+    queues, last = sample.forward, net.sizes.size - 1
+    potential = units_of(sample.potential, net, 0)
+    add(potential, x, 1)
+    if not fire_signed(potential, queues, 0, POTENTIAL):
+        return False
+    if training and order.depth and not order.hold:
+        return forward_by_spikes(net, learning, sample, totals)
+    n_sent = forward_by_layers(net, learning, sample, totals)
+    if n_sent < 0 or not training:
+        return n_sent >= 0
+    if order.hold:
+        hold(sample, queues, last, n_sent)
+        return True
+    copy(sample.backward.left[last % 2][:n_sent], queues.left[last % 2])
+    return backward_by_layers(net, learning, sample, n_sent, totals)
+
+
+@kernel
+def compare(net, order, learning, sample, y, totals):
+    """Let the negative target fire, and send errors back; False if out of range."""
+    queues, last = sample.backward, net.sizes.size - 1
+    add(sample.target_potential, y, -1)
+    if not fire_signed(sample.target_potential, queues, last, TARGET):
+        return False
+    n_sent = let_go(queues, last, 0)
+    if not order.hold:
+        return launch(net, order, learning, sample, n_sent, totals)
+    hold(sample, queues, last, n_sent)
+    return launch_held(net, order, learning, sample, totals)
+
+
+@kernel
+def within(net, sample):
+    """Whether potentials and summed drive are in range at the end of a step."""
+    for layer in range(1, net.sizes.size):
+        potential = units_of(sample.potential, net, layer)
+        drive = units_of(sample.drive, net, layer)
+        for j in range(potential.size):
+            if not abs(potential[j]) < LARGEST_POTENTIAL:
+                return note_fault(sample.fault, POTENTIAL, layer, potential[j])
+            if not abs(drive[j]) < net.limit:
+                return note_fault(sample.fault, DRIVE, layer, drive[j])
+    return True
+
+
+@kernel
+def open_sample(sample):
+    """Reset what lasts for a sample."""
+    sample.potential[:] = 0
+    sample.target_potential[:] = 0
+    sample.drive[:] = 0
+    sample.count[:] = 0
+    sample.error_sum[:] = 0
+    sample.held[:] = 0
+    sample.net_error[:] = 0
+    sample.gross_error[:] = 0
+    sample.forward.size[:] = 0
+    sample.backward.size[:] = 0
+
+
+@kernel
+def close_training(net, learning, sample, totals):
+    """With update="outer", change the weights by the summed errors; False if out of range."""
+    for layer in range(1, net.sizes.size):
+        error = units_of(sample.error_sum, net, layer)
+        for j in range(error.size):
+            if error[j] != 0:
+                factor = error[j] * net.rate
+                if not descend(net, learning, sample, layer, j, factor, totals):
+                    return False
+    return True
+
+
+@kernel
+def write_record(net, sample, record, index, t):
+    """Note the spikes and errors of a step, if they are asked for."""
+    if record.spikes.shape[0] > 0:
+        copy(record.spikes[index, t], sample.spike)
+        copy(record.errors[index, t], sample.error)
+        copy(record.drive[index, t], units_of(sample.drive, net, net.sizes.size - 1))
+
+
+@kernel
+def run_sample(net, order, learning, sample, x, y, n_steps, training, totals, record, index):
+    """Show one sample; False if something is out of range."""
+    open_sample(sample)
+    for t in range(n_steps):
+        sample.spike[:] = 0
+        sample.error[:] = 0
+        sample.forward.fired[:] = 0
+        sample.backward.fired[:] = 0
+        x_t, y_t = x[t % x.shape[0]], y[t % y.shape[0]]
+        if not forward(net, order, learning, sample, x_t, training, totals):
+            return False
+        if training and not compare(net, order, learning, sample, y_t, totals):
+            return False
+        if not within(net, sample):
+            return False
+        write_record(net, sample, record, index, t)
+    if training and net.outer:
+        return close_training(net, learning, sample, totals)
+    return True
+
+
+@entry
+def run_block(
+    net,
+    order,
+    learning,
+    sample,
+    launched,
+    x,
+    y,
+    drawn,
+    n_steps,
+    training,
+    totals,
+    record,
+    drive,
+):
+    """Show samples in order and write each one's summed output drive.
+
+    Returns the number of samples done: less than all if the next is out of range, in which
+    case `sample.fault` says why, and `learning`, `totals` and `record` are to be discarded.
+    """
+    for i in range(x.shape[0]):
+        if training:
+            restart_backward(net, learning, drawn[i % drawn.shape[0]])
+        y_i = y[i % y.shape[0]]
+        if not run_sample(
+            net, order, learning, sample, x[i], y_i, n_steps, training, totals, record, i
+        ):
+            return i
+        copy(drive[i], units_of(sample.drive, net, net.sizes.size - 1))
+        if launched.net.shape[0] > 0:
+            copy(launched.net[i], sample.net_error)
+            copy(launched.gross[i], sample.gross_error)
+    return x.shape[0]

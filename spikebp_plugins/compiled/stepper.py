@@ -1,0 +1,504 @@
+"""The network step by step, in arrays that the caller holds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.backends.base import Recording
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.compiled.kernels import rules as kernels
+from spikebp_plugins.compiled.kernels import steps as stepwise
+from spikebp_plugins.compiled.layout import Layout
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules import pipelined
+from spikebp_plugins.rules import step as reference
+
+Array = NDArray[Any]
+
+#: The steps of input of a sample while nobody has said where it ends.
+ENDLESS: Final = sys.maxsize
+
+
+class Moment(NamedTuple):
+    """What a step, or the first of some, is to its sample.
+
+    Attributes
+    ----------
+    opens : bool
+        Whether it is the first.
+    closes : bool
+        Whether it is the last.
+    restarts : bool
+        Whether it is the first that learns.
+    learns : bool
+        Whether it has a target.
+    updates : bool
+        Whether it is the last of a sample that has learned.
+    t : int, default=1
+        With pipelined timing: its number in the sample, from 1.
+    n_inputs : int, default=1
+        With pipelined timing: the steps of input that the sample has.
+    """
+
+    opens: bool
+    closes: bool
+    restarts: bool
+    learns: bool
+    updates: bool
+    t: int = 1
+    n_inputs: int = 1
+
+    def after(self, n_steps: int) -> Moment:
+        """Return the moment some steps later, in the same message."""
+        if n_steps == 0:
+            return self
+        return self._replace(opens=False, restarts=False, t=self.t + n_steps)
+
+
+class Schedule:
+    """Says what each step is to its sample; samples may have any length."""
+
+    def __init__(self) -> None:
+        #: Steps of the present sample, or of the last one.
+        self.steps_shown = 0
+        #: Whether the next step opens a sample.
+        self.is_over = True
+        self._in_training = False
+
+    def advance(self, n_steps: int, learns: bool, closes: bool) -> Moment:
+        """Go on by some steps with the same input and target, the last of which may close."""
+        opens = self.is_over
+        if opens:
+            self.steps_shown, self._in_training = 0, False
+        restarts = learns and not self._in_training
+        self._in_training |= learns
+        self.steps_shown += n_steps
+        self.is_over = closes
+        return Moment(opens, closes, restarts, learns, closes and self._in_training)
+
+
+class PipelinedSchedule:
+    """Says what each step is to its sample with pipelined timing.
+
+    A sample learns or does not: what its first step at the output is, all of them are.
+
+    Parameters
+    ----------
+    n_layers : int
+        L, the layers with weights.
+    """
+
+    def __init__(self, n_layers: int) -> None:
+        self._L = n_layers
+        #: Steps of the present sample so far, or of the last one.
+        self.steps_shown = 0
+        #: Whether the next step opens a sample.
+        self.is_over = True
+        self._n_inputs = ENDLESS
+        self._in_training = False
+
+    def begin(self) -> None:
+        """Open a sample if the one before is over."""
+        if self.is_over:
+            self.is_over, self.steps_shown, self._n_inputs = False, 0, ENDLESS
+            self._in_training = False
+
+    @property
+    def takes_input(self) -> bool:
+        """Whether layer 0 is busy in the next step."""
+        return self.steps_shown < self._n_inputs
+
+    def takes_target(self, n_steps: int) -> bool:
+        """Whether the output is busy in some of the next steps."""
+        t = self.steps_shown - self._L
+        return t + n_steps > 0 and t < self._n_inputs
+
+    def advance(self, n_steps: int, learns: bool, n_inputs: int) -> Moment:
+        """Go on by some steps with the same input and target.
+
+        Parameters
+        ----------
+        n_steps : int
+            The steps.
+        learns : bool
+            Whether there is a target, if the output takes one.
+        n_inputs : int
+            The steps of input of the sample, `ENDLESS` if that is not known yet.
+        """
+        self.begin()
+        first, L = self.steps_shown + 1, self._L
+        if self._n_inputs == ENDLESS:
+            self._n_inputs = n_inputs
+        reaches_output = first <= L + 1 < first + n_steps
+        if reaches_output:
+            self._in_training = learns
+        elif self.takes_target(n_steps) and learns != self._in_training:
+            allowed = "known at all steps of a sample or at none with timing='pipelined'"
+            change = "goes" if self._in_training else "comes"
+            raise wrong_argument("a label", allowed, f"one that {change} at step {first}")
+        self.steps_shown += n_steps
+        self.is_over = first + n_steps > self._n_inputs + 2 * L - 1
+        return Moment(
+            opens=first == 1,
+            closes=self.is_over,
+            restarts=reaches_output and learns,
+            learns=self._in_training,
+            updates=self.is_over and self._in_training,
+            t=first,
+            n_inputs=self._n_inputs,
+        )
+
+
+class Stepper:
+    """A network that is shown one step after the other.
+
+    What no kernel can prove to be in range is computed by the reference, as in the back end
+    `compiled`.
+
+    Parameters
+    ----------
+    layout : Layout
+        How the definition lies in memory.
+    learning : kernels.Learning
+        What it learns, changed in place.
+    totals : kernels.Totals
+        Spikes, errors and changed weights, counted up.
+    input_scale : float or None, default=None
+        What input is multiplied with; None takes that of the definition.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        learning: kernels.Learning,
+        totals: kernels.Totals,
+        input_scale: float | None = None,
+    ) -> None:
+        self.layout = layout
+        self._scale = layout.net.input_scale if input_scale is None else input_scale
+        self.sample = layout.sample()
+        self._learning, self._totals = learning, totals
+        self._kept = stepwise.Kept(
+            potential=self.sample.potential.copy(),
+            arriving=self.sample.arriving.copy(),
+            target_potential=self.sample.target_potential.copy(),
+            count=self.sample.count.copy(),
+            backward_potential=learning.backward_potential.copy(),
+            spike=self.sample.spike.copy(),
+            error=self.sample.error.copy(),
+            spikes=totals.spikes.copy(),
+            errors=totals.errors.copy(),
+        )
+        self._drawn = layout.drawn_for(0)
+        output = layout.net.n_layers
+        self._output_potential = self.layout.of_layer(self.sample.potential, output)
+        #: Spikes of each output since the sample opened; a view.
+        self.output_counts = self.layout.of_layer(self.sample.count, output)
+
+    def show(
+        self,
+        x: Array,
+        y: Array | None,
+        moment: Moment,
+        samples_seen: int,
+        record: kernels.Record,
+        row: int = 0,
+        n_steps: int = 1,
+    ) -> None:
+        """Show an input, and a target to learn from, for some steps.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_inputs,)
+            Input: real values, or int64 spike counts with ``input_coding="spikes"``.
+        y : ndarray of shape (n_outputs,) or None
+            Real target; None learns nothing.
+        moment : Moment
+            What the steps are to their sample.
+        samples_seen : int
+            Training samples before this one.
+        record : kernels.Record
+            Of one sample, where spikes and errors are written; of none, for nowhere.
+        row : int, default=0
+            The row of the record for the first step.
+        n_steps : int, default=1
+            The steps.
+
+        Raises
+        ------
+        OverflowError
+            If a value leaves the range of the arithmetic. Weights, backward potentials and totals
+            are then those of the step before; for those before the sample, keep a copy.
+        """
+        if moment.restarts:
+            self._drawn = self.layout.drawn_for(samples_seen)
+        done = self._show(x, y, moment, record, row, n_steps)
+        while done < n_steps:
+            self._show_by_reference(x, y, moment.after(done), samples_seen, record, row + done)
+            done += 1
+            done += self._show(x, y, moment.after(done), record, row + done, n_steps - done)
+        if moment.updates and self.layout.network.outer:
+            self.close(samples_seen)
+
+    def _show(
+        self,
+        x: Array,
+        y: Array | None,
+        moment: Moment,
+        record: kernels.Record,
+        row: int,
+        n_steps: int,
+    ) -> int:
+        shown: int = stepwise.show_steps(*self._arguments(x, y, moment, record, row, n_steps))
+        return shown
+
+    def _arguments(
+        self,
+        x: Array,
+        y: Array | None,
+        moment: Moment,
+        record: kernels.Record,
+        row: int,
+        n_steps: int,
+    ) -> tuple[Any, ...]:
+        """Return what the kernel for steps is called with."""
+        layout = self.layout
+        if layout.net.input_coding == "spikes":
+            entering = layout.counts(x)
+        else:
+            entering = layout.shown(x, self._scale)
+        return (
+            layout.network,
+            self._learning,
+            self.sample,
+            self._kept,
+            entering,
+            self.sample.target_potential if y is None else layout.shown(y),
+            self._drawn,
+            n_steps,
+            moment.opens,
+            moment.restarts,
+            y is not None,
+            self._totals,
+            record,
+            row,
+        )
+
+    def close(self, samples_seen: int) -> None:
+        """With ``update="outer"``, make the update that is due at the end of a sample."""
+        arrays = (self.layout.network, self._learning, self.sample, self._totals)
+        if not stepwise.close_sample(*arrays):
+            net = self.layout.net
+            learning, sample = self._learning_state(samples_seen), self._sample_state()
+            self._learn(reference.close_training(net, learning, sample))
+            self._totals.updates[0] += reference.weights_changed(net, sample, sample.E)
+
+    def _show_by_reference(
+        self,
+        x: Array,
+        y: Array | None,
+        moment: Moment,
+        samples_seen: int,
+        record: kernels.Record,
+        row: int,
+    ) -> None:
+        layout, net = self.layout, self.layout.net
+        if net.input_coding == "values":
+            with np.errstate(over="ignore"):
+                x = layout.arithmetic.round(x.astype(np.float64) * self._scale)
+        target = None if y is None else layout.arithmetic.round(y)
+        learning, after, sent = self._step(x, target, moment, samples_seen)
+        self._learn(learning)
+        self._take(after, sent)
+        for l, (k, e) in enumerate(zip(sent.k, sent.e or [None] * len(sent.k), strict=True)):
+            self._totals.spikes[l] += _magnitude(k)
+            self._totals.errors[l] += 0 if e is None else _magnitude(e)
+        if sent.e is not None and net.update == "fractional":
+            self._totals.updates[0] += reference.weights_changed(net, after, sent.e)
+        if len(record.spikes):
+            record.spikes[0, row] = self.sample.spike
+            record.errors[0, row] = self.sample.error
+            record.drive[0, row] = self.summed_drive
+
+    def _step(
+        self, x: Array, target: Array | None, moment: Moment, samples_seen: int
+    ) -> tuple[LearningState, reference.SampleState, reference.Step]:
+        """Advance by a step of the reference."""
+        learning = self._learning_state(samples_seen)
+        return reference.step(self.layout.net, learning, self._sample_state(), x, target)
+
+    @property
+    def summed_drive(self) -> Array:
+        """The summed drive of the output in the numbers of the layout."""
+        drive: Array = self._output_potential + self.output_counts * self.layout.network.one
+        return drive
+
+    def _learning_state(self, samples_seen: int) -> LearningState:
+        return self.layout.state(self._learning, samples_seen)
+
+    def _sample_state(self) -> reference.SampleState:
+        layout, sample = self.layout, self.sample
+        layers = range(layout.net.n_layers + 1)
+        phi = [layout.decoded(self.layout.of_layer(sample.potential, l)) for l in layers]
+        counts = [self.layout.of_layer(sample.count, l).astype(np.int64) for l in layers]
+        sums = [self.layout.of_layer(sample.error_sum, l).astype(np.int64) for l in layers]
+        return reference.SampleState(
+            phi=tuple(phi),
+            phi_y=layout.decoded(sample.target_potential),
+            s=(None, *(phi[l] + counts[l].astype(phi[l].dtype) for l in layers[1:])),
+            c=tuple(counts[:-1]),
+            E=(None, *sums[1:]),
+        )
+
+    def _learn(self, state: LearningState) -> None:
+        learned = self.layout.learning(state)
+        for array, values in zip(self._learning, learned, strict=True):
+            array[...] = values
+        # Nothing is certain any more until the next sample measures the bounds.
+        for bound in self._learning[-3:]:
+            bound[...] = np.inf
+
+    def _take(self, after: reference.SampleState, sent: reference.Step) -> None:
+        layout, sample = self.layout, self.sample
+        for l, phi in enumerate(after.phi):
+            self.layout.of_layer(sample.potential, l)[:] = layout.encoded(phi)
+            self.layout.of_layer(sample.spike, l)[:] = sent.k[l]
+            if l < len(after.c):
+                self.layout.of_layer(sample.count, l)[:] = after.c[l]
+            else:
+                self.layout.of_layer(sample.count, l)[:] = after.s[l] - phi
+            if l > 0:
+                self.layout.of_layer(sample.error, l)[:] = 0 if sent.e is None else sent.e[l]
+                self.layout.of_layer(sample.error_sum, l)[:] = after.E[l]
+        sample.target_potential[:] = layout.encoded(after.phi_y)
+
+
+class PipelinedStepper(Stepper):
+    """The same with pipelined timing; between two steps, something is under way.
+
+    From the first step that is not certain, the reference computes the rest of its sample.
+    """
+
+    _by_reference: tuple[LearningState, reference.SampleState, pipelined.Flight] | None = None
+
+    def _show(
+        self,
+        x: Array,
+        y: Array | None,
+        moment: Moment,
+        record: kernels.Record,
+        row: int,
+        n_steps: int,
+    ) -> int:
+        if moment.opens:
+            self._by_reference = None
+        if self._by_reference is not None:
+            return 0
+        arguments = self._arguments(x, y, moment, record, row, n_steps)
+        shown: int = stepwise.show_pipelined_steps(*arguments, moment.t, moment.n_inputs)
+        return shown
+
+    def _step(
+        self, x: Array, target: Array | None, moment: Moment, samples_seen: int
+    ) -> tuple[LearningState, reference.SampleState, reference.Step]:
+        net = self.layout.net
+        if self._by_reference is None:
+            learning, sample, flight = self._what_is_known(samples_seen)
+        else:
+            learning, sample, flight = self._by_reference
+            if moment.restarts:
+                learning = reference.open_training(net, learning)
+        now = (moment.t, moment.n_inputs, x, target)
+        after, sample, sent = pipelined.step(net, learning, sample, flight, *now)
+        _, no_errors = pipelined.nothing(net)
+        under_way = sent._replace(e=sent.e or no_errors)
+        self._by_reference = (after, sample, pipelined.Flight(under_way, learning))
+        return after, sample, sent
+
+    def _what_is_known(
+        self, samples_seen: int
+    ) -> tuple[LearningState, reference.SampleState, pipelined.Flight]:
+        """Return the state as the reference has it.
+
+        The kernel has sent spikes and errors through the weights already, and added errors to the
+        potentials that they are under way to. So weights go back to before the last step's
+        learning, and those potentials to before its errors.
+        """
+        net, sample = self.layout.net, self._sample_state()
+        learning, L = self._learning_state(samples_seen), net.n_layers
+        k, e = (
+            [self.layout.of_layer(values, l).astype(np.int64) for l in range(L + 1)]
+            for values in (self.sample.spike, self.sample.error)
+        )
+        before, _ = reference.learn(net, learning, sample, [-errors for errors in e])
+        B = reference.backward_weights(before)
+        add = self.layout.arithmetic.add_spikes
+        psi = [
+            add(psi_l, -e[l + 1], B[l + 1], "backward potential", l)
+            for l, psi_l in enumerate(learning.backward_potentials, 1)
+        ]
+        learning = learning._replace(backward_potentials=tuple(psi))
+        sent = reference.Step(tuple(k), (None, *e[1:]))
+        return learning, sample, pipelined.Flight(sent, before)
+
+
+def stepper_of(
+    layout: Layout,
+    learning: kernels.Learning,
+    totals: kernels.Totals,
+    input_scale: float | None = None,
+) -> Stepper:
+    """Return a stepper for the timing of the definition."""
+    kind = PipelinedStepper if layout.net.timing == "pipelined" else Stepper
+    return kind(layout, learning, totals, input_scale)
+
+
+def n_steps_of_sample(net: SpikingMLP, n_steps: int) -> int:
+    """Return how many steps a sample takes that is shown for some."""
+    return pipelined.n_steps_of_sample(net, n_steps) if net.timing == "pipelined" else n_steps
+
+
+def recording_of_steps(
+    layout: Layout, record: Sequence[Array], n_steps: int, training: bool
+) -> Recording:
+    """Return the spikes and errors of samples, each under the step that it belongs to.
+
+    Parameters
+    ----------
+    layout : Layout
+        How the definition lies in memory.
+    record : sequence of ndarray
+        The arrays of a `kernels.Record`, of the shape (n_samples, steps of a sample, n).
+    n_steps : int
+        The steps for which samples were shown.
+    training : bool
+        Whether errors are wanted.
+    """
+    net = layout.net
+    L, is_pipelined = net.n_layers, net.timing == "pipelined"
+
+    def of_layer(values: Array, l: int, delay: int) -> Array:
+        begin = delay if is_pipelined else 0
+        return layout.of_layer(values[:, begin : begin + n_steps], l).astype(np.int64)
+
+    spikes, errors, drive = record
+    first = L if is_pipelined else 0
+    return Recording(
+        spikes=[of_layer(spikes, l, l) for l in range(L + 1)],
+        errors=[None, *(of_layer(errors, l, 2 * L - l) for l in range(1, L + 1))]
+        if training
+        else None,
+        step_scores=layout.scores(
+            drive[:, first : first + n_steps], np.arange(1, n_steps + 1)[:, np.newaxis]
+        ),
+    )
+
+
+def _magnitude(counts: Array) -> int:
+    return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])

@@ -1,0 +1,276 @@
+r"""Weights of few bits, for hardware: integers, and a power of two for each layer or unit.
+
+.. math::
+
+    W_l \approx 2^{e_l} Q_l, \qquad
+    Q_l = \mathrm{rint}(2^{-e_l} W_l), \qquad -2^{b-1} \le Q_l \le 2^{b-1} - 1
+
+with ties to even. Potentials counted in units of :math:`2^{e_l}` need the integers alone: with the
+threshold :math:`\theta_l = 2^{-e_l - 1}` (half a spike), a step of layer l is
+
+.. math::
+
+    v \leftarrow v + k_{l-1} Q_l; \qquad
+    \text{while } v > \theta_l: \text{ fire, } v \leftarrow v - 2 \theta_l
+
+Files are uncompressed npz archives of little-endian arrays, in this order:
+
+===================  ===========================================================================
+``format_version``   int64, 1
+``definition``       uint8, ``SpikingMLP.to_dict()`` as UTF-8 JSON with sorted keys
+``bits``             int64, b
+``weights_l``        l = 1..L, :math:`Q_l`, int8, int16 or int32, shape (n_{l-1}, n_l)
+``exponents_l``      l = 1..L, :math:`e_l`, int64, shape () or (n_l,)
+``thresholds_l``     l = 1..L, :math:`\theta_l`, float64, for who reads the file without this code
+===================  ===========================================================================
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.archive import PathLike, read_archive, write_archive
+from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.conversion.convert import checkpoint_of
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.state import initial_state
+
+FORMAT_VERSION: Final = 1
+BITS: Final = range(2, 33)
+SHARED_BY: Final = ("layer", "unit")
+
+#: Of floating-point weights that are all smaller, nothing has to be left: 2**-126 is the smallest
+#: normal number of single precision.
+SMALLEST_EXPONENT: Final = -126
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.signedinteger[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedWeights:
+    r"""Weights as integers of a few bits.
+
+    Attributes
+    ----------
+    net : SpikingMLP
+        The definition of the network.
+    bits : int
+        b, the sign included.
+    weights : tuple of ndarray of shape (n_in, n_out)
+        The integers :math:`Q_1` to :math:`Q_L`, int8, int16 or int32.
+    exponents : tuple of ndarray of shape () or (n_out,)
+        :math:`e_1` to :math:`e_L`: one for a layer, or one for each of its units.
+    """
+
+    net: SpikingMLP
+    bits: int
+    weights: tuple[Integers, ...]
+    exponents: tuple[NDArray[np.int64], ...]
+
+    @property
+    def thresholds(self) -> tuple[Array, ...]:
+        r""":math:`\theta_l = 2^{-e_l - 1}`, in the units of :math:`Q_l`; a spike costs twice that.
+
+        Whole numbers where :math:`e_l < 0`. Potentials above fire, those equal do not.
+        """
+        return tuple(np.asarray(np.ldexp(0.5, -e)) for e in self.exponents)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the network with these weights, to see what it does: 2**e_l times Q_l.
+
+        It is as one that has seen no training sample.
+        """
+        pairs = zip(self.weights, self.exponents, strict=True)
+        weights = [np.ldexp(Q.astype(np.float64), e) for Q, e in pairs]
+        return Checkpoint(self.net, initial_state(self.net, weights))
+
+    def save(self, path: PathLike) -> None:
+        """Write all to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that exists is replaced.
+        """
+        definition = json.dumps(self.net.to_dict(), sort_keys=True).encode()
+        arrays: dict[str, NDArray[Any]] = {
+            "format_version": np.array(FORMAT_VERSION, np.int64),
+            "definition": np.frombuffer(definition, np.uint8),
+            "bits": np.array(self.bits, np.int64),
+        }
+        for name in ("weights", "exponents", "thresholds"):
+            arrays |= {f"{name}_{l}": array for l, array in enumerate(getattr(self, name), 1)}
+        write_archive(path, arrays)
+
+    @classmethod
+    def load(cls, path: PathLike) -> QuantizedWeights:
+        """Read what :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged, holds something else, or is of a newer format.
+        """
+        name = os.fspath(path)
+        arrays = read_archive(path, "file of quantized weights")
+        try:
+            return cls._from_arrays(arrays)
+        except (KeyError, ValueError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            message = f"{name} is not a readable file of quantized weights: {reason}"
+            raise ValueError(message) from error
+
+    @classmethod
+    def _from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> QuantizedWeights:
+        version = int(_scalar("format_version", arrays))
+        if version != FORMAT_VERSION:
+            raise wrong_argument("format_version", str(FORMAT_VERSION), version)
+        bits = _bits(int(_scalar("bits", arrays)))
+        net = SpikingMLP.from_dict(json.loads(arrays["definition"].tobytes()))
+        weights, exponents = [], []
+        for l, shape in enumerate(net.weight_shapes, 1):
+            Q, e = arrays[f"weights_{l}"], arrays[f"exponents_{l}"]
+            if Q.shape != shape or Q.dtype != _dtype(bits):
+                allowed = f"{_dtype(bits)} of shape {shape}"
+                raise wrong_argument(f"weights_{l}", allowed, f"{Q.dtype} of shape {Q.shape}")
+            if e.shape not in ((), shape[1:]) or e.dtype != np.int64:
+                allowed = f"int64 of shape () or {shape[1:]}"
+                raise wrong_argument(f"exponents_{l}", allowed, f"{e.dtype} of shape {e.shape}")
+            if not np.all((lowest(bits) <= Q) & (highest(bits) >= Q)):
+                raise wrong_argument(f"weights_{l}", f"integers of {bits} bits", "larger ones")
+            weights.append(Q)
+            exponents.append(e)
+        found = cls(net, bits, tuple(weights), tuple(exponents))
+        for l, threshold in enumerate(found.thresholds, 1):
+            if not np.array_equal(arrays[f"thresholds_{l}"], threshold):
+                raise wrong_argument(f"thresholds_{l}", "2**(-exponents - 1)", "something else")
+        return found
+
+
+def quantized_weights(
+    source: Any, bits: int = 8, *, shared_by: str = "layer", clip: bool = False
+) -> QuantizedWeights:
+    r"""Return a network's weights as integers of a few bits.
+
+    .. math::
+
+        W_l \approx 2^{e_l} Q_l, \qquad
+        Q_l = \mathrm{rint}(2^{-e_l} W_l), \qquad -2^{b-1} \le Q_l \le 2^{b-1} - 1
+
+    :math:`e_l` is the smallest with which all weights fit, and at least :math:`-f` on a grid of f
+    fraction bits, where weights have no finer parts. So :math:`2^{e_l} Q_l` is on the grid. Where
+    all weights are zero it is -1.
+
+    Parameters
+    ----------
+    source : Checkpoint or Simulator
+        The network, or anything with a ``checkpoint()``.
+    bits : int, default=8
+        b, the sign included: 2 to 32.
+    shared_by : {"layer", "unit"}, default="layer"
+        Whether all units of a layer share an exponent (and a threshold), or each has its own.
+    clip : bool, default=False
+        Take the exponent with the least squared error, even if larger weights are then clipped to
+        the ends of the range. That also clips the weights of 1 by which units that are always on
+        (:func:`from_relu`) keep on, unless each unit has its own exponent.
+
+    Returns
+    -------
+    QuantizedWeights
+
+    Raises
+    ------
+    ValueError
+        If an argument is not allowed.
+    """
+    checkpoint = checkpoint_of(source)
+    b = _bits(bits)
+    if shared_by not in SHARED_BY:
+        raise wrong_argument("shared_by", one_of(SHARED_BY), repr(shared_by))
+    if not isinstance(clip, (bool, np.bool_)):
+        raise wrong_argument("clip", "True or False", repr(clip))
+    grid = checkpoint.net.fraction_bits
+    floor = SMALLEST_EXPONENT if grid is None else -grid
+    weights, exponents = [], []
+    for matrix in checkpoint.state.weights:
+        W = matrix.astype(np.float64)
+        groups = [W] if shared_by == "layer" else list(W.T)
+        found = np.array([_exponent(group, b, floor, clip) for group in groups], np.int64)
+        e = found[0] if shared_by == "layer" else found
+        exponents.append(np.asarray(e, np.int64))
+        weights.append(_integers(W, e, b).astype(_dtype(b)))
+    return QuantizedWeights(checkpoint.net, b, tuple(weights), tuple(exponents))
+
+
+def lowest(bits: int) -> int:
+    """Return the smallest integer of so many bits."""
+    return -(1 << bits - 1)
+
+
+def highest(bits: int) -> int:
+    """Return the largest integer of so many bits."""
+    return (1 << bits - 1) - 1
+
+
+def _exponent(W: Array, bits: int, floor: int, clip: bool) -> int:
+    """Return the exponent for weights that share one."""
+    if not W.any():
+        return -1
+    # With 2**(k - 1) <= |W| < 2**k the largest is at least 2**(bits - 1) for e = k - bits: a start
+    # that is not too large.
+    e = max(floor, int(np.frexp(np.abs(W).max())[1]) - bits)
+    while not _fits(W, e, bits):
+        e += 1
+    if not clip:
+        return e
+    # With half of the range of the integers as the step everything is clipped but one bit.
+    candidates = range(e, max(floor, e - bits) - 1, -1)
+    return min(candidates, key=lambda e: _squared_error(W, e, bits))
+
+
+def _fits(W: Array, e: int, bits: int) -> bool:
+    scaled = np.rint(np.ldexp(W, -e))
+    return bool(scaled.min() >= lowest(bits) and scaled.max() <= highest(bits))
+
+
+def _integers(W: Array, e: Any, bits: int) -> Array:
+    integers: Array = np.clip(np.rint(np.ldexp(W, -e)), lowest(bits), highest(bits))
+    return integers
+
+
+def _squared_error(W: Array, e: int, bits: int) -> float:
+    return float(np.sum((W - np.ldexp(_integers(W, e, bits), e)) ** 2))
+
+
+def _dtype(bits: int) -> np.dtype[Any]:
+    return np.dtype(np.int8 if bits <= 8 else np.int16 if bits <= 16 else np.int32)
+
+
+def _bits(value: Any) -> int:
+    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not is_integer or value not in BITS:
+        raise wrong_argument("bits", f"an integer from {BITS[0]} to {BITS[-1]}", repr(value))
+    return int(value)
+
+
+def _scalar(name: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    array = arrays[name]
+    if array.shape != () or array.dtype.kind != "i":
+        raise wrong_argument(name, "an integer", f"{array.dtype} of shape {array.shape}")
+    return array

@@ -1,0 +1,1 @@
+"""Where samples come from: images, recordings of events, and the encoder of events."""

@@ -1,0 +1,183 @@
+"""Recordings of event cameras in AER files of five bytes an event, as N-MNIST has them.
+
+The bytes of an event: x; y; then, from the highest bit down, one bit of polarity and 23 bits of
+time in microseconds. A y of 240 is no pixel: it says that the counter of time has run over, and
+adds 2^13 microseconds to all events that follow (Orchard, Jayawant, Cohen and Thakor, "Converting
+static image datasets to spiking neuromorphic datasets using saccades", Frontiers in Neuroscience
+9:437, 2015, and its code for reading the files).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.archive import PathLike
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.data.events import EVENT_DTYPE
+from spikebp_plugins.data.images import FOLDER_VARIABLE
+
+BYTES_PER_EVENT: Final = 5
+OVERFLOW_ROW: Final = 240
+OVERFLOW_TIME: Final = 2**13
+
+#: Columns and rows of the sensor of N-MNIST.
+NMNIST_SENSOR: Final = (34, 34)
+
+
+def read_aer(path: PathLike) -> NDArray[Any]:
+    """Read a recording.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file of five bytes an event.
+
+    Returns
+    -------
+    ndarray of shape (n_events,)
+        Events with the fields x, y, t, p; see ``events.EVENT_DTYPE``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file ends within an event.
+    """
+    data = np.fromfile(path, np.uint8)
+    whole, rest = divmod(len(data), BYTES_PER_EVENT)
+    if rest:
+        raise ValueError(
+            f"{os.fspath(path)} is truncated: event {whole} has {rest} of {BYTES_PER_EVENT} bytes"
+        )
+    x, y, high, middle, low = data.reshape(whole, BYTES_PER_EVENT).astype(np.int64).T
+    is_overflow = y == OVERFLOW_ROW
+    events = np.empty(whole, EVENT_DTYPE)
+    events["x"], events["y"], events["p"] = x, y, high >> 7
+    counter = (high & 127) << 16 | middle << 8 | low
+    events["t"] = counter + OVERFLOW_TIME * np.cumsum(is_overflow)
+    pixels: NDArray[Any] = events[~is_overflow]
+    return pixels
+
+
+def write_aer(path: PathLike, events: Any) -> None:
+    """Write a recording that `read_aer` reads.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    events : structured array of shape (n_events,)
+        Events with x and y from 0 to 255, no y of 240, t from 0 to 2^23 - 1, and p 0 or 1.
+
+    Raises
+    ------
+    ValueError
+        If a value has no room in the file.
+    """
+    rows = np.empty((len(events), BYTES_PER_EVENT), np.uint8)
+    for name, highest in (("x", 255), ("y", 255), ("t", 2**23 - 1), ("p", 1)):
+        values = np.asarray(events[name]).astype(np.int64)
+        bad = (values < 0) | (values > highest)
+        if name == "y":
+            bad |= values == OVERFLOW_ROW
+        if bad.any():
+            n = int(np.flatnonzero(bad)[0])
+            allowed = f"from 0 to {highest}" + (", but not 240" if name == "y" else "")
+            raise wrong_argument(f"{name} of events", allowed, f"{values[n]} in event {n}")
+    time = np.asarray(events["t"]).astype(np.int64)
+    rows[:, 0], rows[:, 1] = events["x"], events["y"]
+    rows[:, 2] = np.asarray(events["p"]).astype(np.int64) << 7 | time >> 16
+    rows[:, 3], rows[:, 4] = time >> 8 & 255, time & 255
+    Path(path).write_bytes(rows.tobytes())
+
+
+class Recordings(Sequence[tuple[NDArray[Any], int]]):
+    """Labelled recordings that are read when they are asked for.
+
+    Parameters
+    ----------
+    files : sequence of path-like
+        A file for each recording.
+    labels : array-like of shape (n_recordings,)
+        Their classes.
+    """
+
+    def __init__(self, files: Sequence[PathLike], labels: Any) -> None:
+        self.files = [Path(file) for file in files]
+        self.labels = np.asarray(labels, np.int64)
+        if self.labels.shape != (len(self.files),):
+            allowed = f"one label for each of {len(self.files)} files"
+            raise wrong_argument("labels", allowed, f"shape {self.labels.shape}")
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[NDArray[Any], int]: ...
+    @overload
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> Recordings: ...
+    def __getitem__(self, index: Any) -> Any:
+        """Return the events and the label of one, or some recordings as such."""
+        if isinstance(index, (int, np.integer)):
+            return read_aer(self.files[index]), int(self.labels[index])
+        chosen = np.arange(len(self))[index]
+        return Recordings([self.files[i] for i in chosen], self.labels[chosen])
+
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], int]]:
+        return (self[i] for i in range(len(self)))
+
+    def shuffled(self, seed: int) -> Recordings:
+        """Return the same recordings in an order drawn from ``RandomState(seed)``."""
+        return self[np.random.RandomState(seed).permutation(len(self))]
+
+    def __repr__(self) -> str:
+        return f"Recordings({len(self)} recordings of {len(np.unique(self.labels))} classes)"
+
+
+def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> Recordings:
+    """Find the recordings of N-MNIST, or of any data set in folders of the same form.
+
+    Parameters
+    ----------
+    folder : str or path-like, default=None
+        A folder with `part`/<digit>/*.bin, or with <digit>/*.bin. None takes the first folder in
+        ``$SPIKEBP_DATA`` whose name begins with "nmnist".
+    part : str, default="Train"
+        "Train" or "Test".
+
+    Returns
+    -------
+    Recordings
+        In the order of digits, and of file names for each.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there are no recordings there.
+    """
+    root = _nmnist_folder() if folder is None else Path(folder)
+    parts = [path for path in (root / part, root) if path.is_dir()]
+    for place in parts:
+        digits = sorted(path for path in place.iterdir() if path.is_dir() and path.name.isdigit())
+        files = [(file, int(path.name)) for path in digits for file in sorted(path.glob("*.bin"))]
+        if files:
+            return Recordings([file for file, _ in files], [label for _, label in files])
+    raise FileNotFoundError(f"no recordings {part}/<digit>/*.bin or <digit>/*.bin in {root}")
+
+
+def _nmnist_folder() -> Path:
+    place = os.environ.get(FOLDER_VARIABLE)
+    found = sorted(Path(place).glob("nmnist*")) if place else []
+    if not found:
+        raise FileNotFoundError(
+            "N-MNIST is not downloaded by itself: give the folder of its recordings, or set "
+            f"{FOLDER_VARIABLE} to a folder that holds one named nmnist"
+        )
+    return found[0]

@@ -1,0 +1,230 @@
+r"""Events of a sensor, and how they become the input of a network.
+
+An event (x, y, t, p) says that the pixel in column x of row y grew brighter (p = 1) or darker
+(p = 0) at time t. Time is cut into steps of equal length, and the input of step k is what happened
+in it:
+
+.. math::
+
+    k_0^{(k)}[i] = \sum_{\text{events of unit } i} w, \qquad
+    t_0 + k \Delta \le t < t_0 + (k + 1) \Delta
+
+With ``polarity="planes"`` a pixel has two units, (p · height + y) · width + x, and every event
+counts 1; with ``"signs"`` it has one, y · width + x, and an event counts 1 or -1; with
+``"ignored"`` it has one, and every event counts 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.errors import one_of, wrong_argument
+
+#: How events come: a structured array with these fields, t in microseconds, as the AER tools and
+#: tonic have it. Other integer types are fine, and for p Booleans too.
+EVENT_DTYPE: Final = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "i1")])
+
+POLARITIES: Final = ("planes", "signs", "ignored")
+
+
+class Located(NamedTuple):
+    """Checked events: the unit of each, what it counts, and its time.
+
+    Attributes
+    ----------
+    unit : ndarray of shape (n_events,), int64
+        Input unit.
+    weight : ndarray of shape (n_events,), int64
+        1, or -1 for a negative event with ``polarity="signs"``.
+    time : ndarray of shape (n_events,), int64
+        Microseconds.
+    """
+
+    unit: NDArray[np.int64]
+    weight: NDArray[np.int64]
+    time: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class EventEncoder:
+    """Turns events into spike counts per step.
+
+    Parameters
+    ----------
+    width, height : int
+        Columns and rows of the sensor.
+    step : int
+        Length of a step in microseconds.
+    polarity : {"planes", "signs", "ignored"}, default="planes"
+        Two units for each pixel, one with signed counts, or one that counts all events alike.
+
+    Raises
+    ------
+    ValueError
+        If an argument has a value that is not allowed.
+
+    Examples
+    --------
+    >>> encoder = EventEncoder(34, 34, step=30_000)
+    >>> encoder.n_inputs
+    2312
+    >>> events = np.array([(3, 1, 10, 1), (3, 1, 40_000, 0)], EVENT_DTYPE)
+    >>> counts = encoder.encode(events, n_steps=2)
+    >>> [np.flatnonzero(step).tolist() for step in counts]
+    [[1193], [37]]
+    """
+
+    width: int
+    height: int
+    step: int
+    polarity: str = "planes"
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height", "step"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise wrong_argument(name, "an integer of at least 1", repr(value))
+        if self.polarity not in POLARITIES:
+            raise wrong_argument("polarity", one_of(POLARITIES), repr(self.polarity))
+
+    @property
+    def n_inputs(self) -> int:
+        """Units that the events of this sensor need."""
+        return self.width * self.height * (2 if self.polarity == "planes" else 1)
+
+    def locate(self, events: Any, after: int | None = None) -> Located:
+        """Check events, and say which unit each belongs to.
+
+        Parameters
+        ----------
+        events : structured array of shape (n_events,)
+            Events in the order of time; see `EVENT_DTYPE`.
+        after : int or None, default=None
+            A time that no event may precede.
+
+        Raises
+        ------
+        ValueError
+            If this is no array of events, time runs backwards, an address lies outside the sensor
+            or a polarity is neither 0 nor 1. The message names the first event that is wrong.
+        """
+        array = np.asarray(events)
+        names = array.dtype.names or ()
+        if array.ndim != 1 or not {"x", "y", "t", "p"} <= set(names):
+            allowed = "a one-dimensional structured array with fields x, y, t, p"
+            raise wrong_argument("events", allowed, f"{array.dtype} of shape {array.shape}")
+        x, y, time, p = (_integers(array, name) for name in ("x", "y", "t", "p"))
+        before = np.concatenate([time[:1] if after is None else [after], time])[: len(time)]
+        for name, values, highest in (("x", x, self.width - 1), ("y", y, self.height - 1)):
+            _check(name, values, (values >= 0) & (values <= highest), f"from 0 to {highest}")
+        _check("p", p, (p == 0) | (p == 1), "0 or 1")
+        early = np.flatnonzero(time < before)
+        if early.size:
+            n = int(early[0])
+            raise wrong_argument(
+                "events", "in the order of time", f"t = {time[n]} in event {n}, after {before[n]}"
+            )
+        pixel = y * self.width + x
+        if self.polarity == "planes":
+            pixel = p * (self.width * self.height) + pixel
+        weight = 2 * p - 1 if self.polarity == "signs" else np.ones_like(p)
+        return Located(pixel, weight, time)
+
+    def count(self, located: Located) -> NDArray[np.int64]:
+        """Return the counts of all units for events of one step, of shape (n_inputs,)."""
+        return self._sums(located.unit, located.weight, self.n_inputs)
+
+    def _sums(
+        self, index: NDArray[np.int64], weight: NDArray[np.int64], size: int
+    ) -> NDArray[np.int64]:
+        """Return the sum of the weights with each index."""
+        if self.polarity != "signs":  # every weight is 1
+            return np.bincount(index, minlength=size)
+        up = weight > 0
+        brighter, darker = (np.bincount(index[some], minlength=size) for some in (up, ~up))
+        return brighter - darker
+
+    def encode(
+        self, events: Any, n_steps: int | None = None, *, start: int = 0
+    ) -> NDArray[np.int64]:
+        """Return the spike counts of one recording.
+
+        Parameters
+        ----------
+        events : structured array of shape (n_events,)
+            Events in the order of time.
+        n_steps : int or None, default=None
+            Steps to return; later events are left out. None takes as many as the events need.
+        start : int, default=0
+            The time in microseconds at which the first step begins.
+
+        Returns
+        -------
+        ndarray of shape (n_steps, n_inputs)
+            Signed spike counts, the input of a network with ``input_coding="spikes"``.
+
+        Raises
+        ------
+        ValueError
+            As for `locate`.
+        """
+        located = self.locate(events, start)
+        step = (located.time - start) // self.step
+        if n_steps is None:
+            n_steps = int(step[-1]) + 1 if len(step) else 0
+        shown = step < n_steps
+        index = step[shown] * self.n_inputs + located.unit[shown]
+        sums = self._sums(index, located.weight[shown], n_steps * self.n_inputs)
+        return sums.reshape(n_steps, self.n_inputs)
+
+    def batches(
+        self, recordings: Iterable[tuple[Any, int]], n_steps: int, size: int = 100
+    ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+        """Encode recordings some at a time, so that no more than these are in memory.
+
+        Parameters
+        ----------
+        recordings : iterable of (events, label)
+            For example `Recordings`, a part of them, or a data set of tonic.
+        n_steps : int
+            Steps for each.
+        size : int, default=100
+            Recordings in a batch.
+
+        Yields
+        ------
+        x : ndarray of shape (n_samples, n_steps, n_inputs), int32
+            What ``Simulator.train`` takes with ``input_coding="spikes"``.
+        y : ndarray of shape (n_samples,)
+            Labels.
+        """
+        if size < 1:
+            raise wrong_argument("size", "an integer of at least 1", repr(size))
+        counts: list[NDArray[np.int32]] = []
+        labels: list[int] = []
+        for events, label in recordings:
+            counts.append(self.encode(events, n_steps).astype(np.int32))
+            labels.append(label)
+            if len(counts) == size:
+                yield np.stack(counts), np.array(labels, np.int64)
+                counts, labels = [], []
+        if counts:
+            yield np.stack(counts), np.array(labels, np.int64)
+
+
+def _integers(events: NDArray[Any], name: str) -> NDArray[np.int64]:
+    values = events[name]
+    if values.dtype.kind not in "iub":
+        raise wrong_argument(f"field {name} of events", "integers", f"an array of {values.dtype}")
+    return values.astype(np.int64)
+
+
+def _check(name: str, values: NDArray[np.int64], good: NDArray[np.bool_], allowed: str) -> None:
+    if not good.all():
+        n = int(np.flatnonzero(~good)[0])
+        raise wrong_argument(f"{name} of events", allowed, f"{values[n]} in event {n}")

@@ -1,0 +1,1 @@
+"""What a network is: its definition, its numbers, and what it has learned."""

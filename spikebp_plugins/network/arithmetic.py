@@ -1,0 +1,250 @@
+"""The numbers a network computes with: a fixed-point grid, or floating point.
+
+Each kind of arithmetic offers the operations that the step rules need, on NumPy arrays of real
+values: rounding what enters, checking the range (or saturating), adding spikes through weights,
+and subtracting a scaled outer product, or one of factors that were scaled and rounded before. On
+the grid they are exact, whatever the size of the numbers: a sum of doubles is exact while every
+partial sum stays below :math:`2^{53}` grid units, and where that is not certain beforehand the
+operation is done with Python's integers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from spikebp_plugins.network.definition import SpikingMLP
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Reals = NDArray[np.floating[Any]]
+Integers = NDArray[np.int64]
+
+#: Magnitudes of values (in grid units) and of spike counts stay below this ("Range" in
+#: docs/semantics.md).
+LIMIT: Final = 2**53
+
+
+class Numbers:
+    """What only numbers of few bits change: weights are numbers like others, counts any number."""
+
+    #: How many spikes a unit can send in one step; None is any number.
+    largest_payload: ClassVar[int | None] = None
+
+    def round(self, values: Any) -> Reals:
+        """Round numbers that enter."""
+        raise NotImplementedError
+
+    def round_weights(self, values: Any) -> Reals:
+        """Round weights that enter."""
+        return self.round(values)
+
+    def at(self, samples_seen: int, t: int) -> Self:
+        """Return the arithmetic of a step of a training sample."""
+        return self
+
+    def trace(self, counts: Integers) -> Integers:
+        """Return what a weight learns with where its unit has sent these counts."""
+        return counts
+
+
+@dataclass(frozen=True)
+class FixedPoint(Numbers):
+    """Multiples of :math:`2^{-f}`, held in doubles.
+
+    Parameters
+    ----------
+    fraction_bits : int
+        f.
+    rate_units : int
+        r, the rate in grid units.
+    """
+
+    fraction_bits: int
+    rate_units: int
+
+    dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float64)
+    storage_dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int64)
+
+    @property
+    def limit(self) -> float:
+        """The magnitude that no value reaches."""
+        return math.ldexp(1.0, 53 - self.fraction_bits)
+
+    def round(self, values: Any) -> Reals:
+        """Round to the nearest multiple of the grid, ties to even."""
+        with np.errstate(over="ignore"):
+            units = np.rint(np.asarray(values, np.float64) * 2.0**self.fraction_bits)
+        return self._from_units(units)
+
+    def check(self, values: Reals, quantity: str, layer: int) -> Reals:
+        """Return `values`, or raise OverflowError if one has left the range."""
+        return _checked(values, self.limit, quantity, layer)
+
+    def add_spikes(
+        self, values: Reals, spikes: Integers, weights: Reals, quantity: str, layer: int
+    ) -> Reals:
+        """Return ``values + spikes @ weights``."""
+        active = np.flatnonzero(spikes)
+        counts, rows = spikes[active], weights[active]
+        n_spikes = np.abs(counts.astype(np.float64)).sum()
+        if n_spikes * _largest(rows) < self.limit / 2:
+            total: Reals = values + counts.astype(np.float64) @ rows
+        else:
+            # Beyond the limit a double is no longer exact, but still beyond the limit.
+            total = self._from_units(
+                self._to_python(values) + counts.astype(object) @ self._to_python(rows)
+            )
+        return self.check(total, quantity, layer)
+
+    def descend(self, weights: Reals, counts: Integers, errors: Integers, layer: int) -> Reals:
+        """Return ``weights - rate * outer(counts, errors)``."""
+        return self._descend(weights, self.rate_units, counts, errors, layer)
+
+    def smoothed(self, drive: Reals) -> NDArray[Any]:
+        """Return ``rate * drive`` in grid units, rounded to whole ones, ties to even."""
+        bits, one = self.fraction_bits, 2**self.fraction_bits
+        product = self.rate_units * self._to_python(drive)
+        is_odd = (product >> bits) & 1
+        rounded: NDArray[Any] = (product + (one // 2 - 1) + is_odd) >> bits
+        return rounded
+
+    def descend_smoothed(
+        self, weights: Reals, smoothed: NDArray[Any], errors: Integers, layer: int
+    ) -> Reals:
+        """Return ``weights - outer(smoothed, errors)`` for what :meth:`smoothed` returned."""
+        return self._descend(weights, 1, smoothed, errors, layer)
+
+    def _descend(
+        self, weights: Reals, rate_units: int, factors: NDArray[Any], errors: Integers, layer: int
+    ) -> Reals:
+        if _largest(factors) * _largest(errors) * rate_units < LIMIT / 2:
+            rate = math.ldexp(rate_units, -self.fraction_bits)
+            changed = weights - rate * np.outer(factors.astype(np.float64), errors)
+        else:
+            change = rate_units * np.outer(factors.astype(object), errors.astype(object))
+            changed = self._from_units(self._to_python(weights) - change)
+        return self.check(changed, "weight", layer)
+
+    def encode(self, values: Reals) -> Integers:
+        """Return values on the grid as integers, for a file or another back end."""
+        return np.ldexp(values, self.fraction_bits).astype(np.int64)
+
+    def decode(self, units: Integers) -> Reals:
+        """Return the values that :meth:`encode` turned into integers."""
+        return self._from_units(units)
+
+    def _to_python(self, values: Reals) -> NDArray[np.object_]:
+        return self.encode(values).astype(object)
+
+    def _from_units(self, units: NDArray[Any]) -> Reals:
+        values: Reals = units.astype(np.float64) * 2.0**-self.fraction_bits
+        return values
+
+
+@dataclass(frozen=True)
+class FloatingPoint(Numbers):
+    r"""Floating-point numbers, rounded by every operation as the processor does.
+
+    Parameters
+    ----------
+    dtype : dtype
+        float64 or float32.
+    rate : float
+        The rate :math:`\eta / T^2`.
+    """
+
+    dtype: np.dtype[np.floating[Any]]
+    rate: float
+
+    @property
+    def limit(self) -> float:
+        """The magnitude that no value reaches: up to it halves and whole spikes are exact."""
+        return 2.0**52 if self.dtype == np.float64 else 2.0**23
+
+    @property
+    def storage_dtype(self) -> DTypeLike:
+        """The type of values in a file."""
+        return self.dtype
+
+    def round(self, values: Any) -> Reals:
+        """Convert to the type of the arithmetic."""
+        with np.errstate(over="ignore"):
+            return np.asarray(values).astype(self.dtype)
+
+    def check(self, values: Reals, quantity: str, layer: int) -> Reals:
+        """Return `values`, or raise OverflowError if one has left the range."""
+        return _checked(values, self.limit, quantity, layer)
+
+    def add_spikes(
+        self, values: Reals, spikes: Integers, weights: Reals, quantity: str, layer: int
+    ) -> Reals:
+        """Return ``values + spikes @ weights``."""
+        active = np.flatnonzero(spikes)
+        total = values + spikes[active].astype(self.dtype) @ weights[active]
+        return self.check(total, quantity, layer)
+
+    def descend(self, weights: Reals, counts: Integers, errors: Integers, layer: int) -> Reals:
+        """Return ``weights - rate * outer(counts, errors)``."""
+        product = np.outer(counts.astype(self.dtype), errors.astype(self.dtype))
+        return self.check(weights - self.dtype.type(self.rate) * product, "weight", layer)
+
+    def smoothed(self, drive: Reals) -> Reals:
+        """Return ``rate * drive``."""
+        return self.dtype.type(self.rate) * drive
+
+    def descend_smoothed(
+        self, weights: Reals, smoothed: Reals, errors: Integers, layer: int
+    ) -> Reals:
+        """Return ``weights - outer(smoothed, errors)``."""
+        return self.check(weights - np.outer(smoothed, errors.astype(self.dtype)), "weight", layer)
+
+    def encode(self, values: Reals) -> Reals:
+        """Return values as they are stored in a file."""
+        return values.astype(self.dtype)
+
+    def decode(self, stored: Reals) -> Reals:
+        """Return the values that :meth:`encode` stored."""
+        return stored.astype(self.dtype)
+
+
+Arithmetic = FixedPoint | FloatingPoint
+
+
+def arithmetic_of(net: SpikingMLP) -> Arithmetic:
+    """Return the arithmetic that a definition asks for."""
+    if net.arithmetic == "loihi2":
+        from spikebp_plugins.network.loihi2 import Loihi2
+
+        assert net.fraction_bits is not None
+        assert net.rate_units is not None
+        assert net.weight_exponent is not None
+        return Loihi2(net.fraction_bits, net.rate_units, net.weight_exponent, net.seed)
+    if net.fraction_bits is not None and net.rate_units is not None:
+        return FixedPoint(net.fraction_bits, net.rate_units)
+    return FloatingPoint(np.dtype(net.arithmetic), net.rate)
+
+
+def check_counts(counts: Integers, layer: int) -> Integers:
+    """Return spike counts, or raise OverflowError if a double could not hold one exactly."""
+    _checked(counts.astype(np.float64), float(LIMIT), "spike count", layer)
+    return counts
+
+
+def _checked(values: Reals, limit: float, quantity: str, layer: int) -> Reals:
+    magnitude = np.abs(values)
+    if not np.all(magnitude < limit):
+        raise OverflowError(
+            f"{quantity} of layer {layer} must stay below {limit:.6g} in magnitude; "
+            f"it reached {magnitude.max():.6g}"
+        )
+    return values
+
+
+def _largest(values: NDArray[Any]) -> float:
+    return float(np.abs(values).max(initial=0))

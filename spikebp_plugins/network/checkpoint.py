@@ -1,0 +1,250 @@
+"""Checkpoints: a network's definition and what it has learned, as one small file.
+
+Format version 1 is an uncompressed npz of little-endian arrays, in this order:
+
+=======================  =======================================================================
+``format_version``       int64, 1
+``definition``           uint8, ``SpikingMLP.to_dict()`` as UTF-8 JSON with sorted keys
+``samples_seen``         int64, training samples so far
+``weights_l``            l = 1..L, shape (n_{l-1}, n_l)
+``backward_potential_l`` l = 1..L-1, shape (n_l,)
+``feedback_l``           l = 2..L, shape (n_l, n_{l-1}), only with ``feedback="random"``
+=======================  =======================================================================
+
+Matrices and potentials are int64 numbers of grid units in fixed arithmetic, and of the type of
+the arithmetic otherwise. Nothing depends on time, machine or back end: equal states give equal
+bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.archive import PathLike, read_archive, write_archive
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.state import LearningState, Matrices
+
+if TYPE_CHECKING:
+    from spikebp_plugins.simulation.simulator import Simulator
+
+FORMAT_VERSION: Final = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A network and what it has learned, ready to go on on any back end.
+
+    Attributes
+    ----------
+    net : SpikingMLP
+        The definition.
+    state : LearningState
+        Weights, backward potentials, feedback weights and samples seen.
+    """
+
+    net: SpikingMLP
+    state: LearningState
+
+    def simulate(self, backend: str = "compiled", **options: Any) -> Simulator:
+        """Return a simulator that goes on exactly where this checkpoint was made.
+
+        Parameters
+        ----------
+        backend : str, default="compiled"
+            Name of the back end.
+        **options
+            Options of the back end.
+        """
+        from spikebp_plugins.simulation.simulator import Simulator
+
+        return Simulator.from_checkpoint(self, backend, **options)
+
+    def at_rate(self, learning_rate: float) -> Checkpoint:
+        """Return a checkpoint that goes on from here with another learning rate.
+
+        The grid stays what it is, so that no number changes: choose ``fraction_bits`` so that it
+        holds the smallest rate to come.
+
+        Parameters
+        ----------
+        learning_rate : float
+            The rate from here on.
+
+        Raises
+        ------
+        ValueError
+            If the rate rounds to zero on the grid.
+        """
+        bits = self.net.fraction_bits
+        return Checkpoint(
+            self.net.replace(learning_rate=learning_rate, fraction_bits=bits), self.state
+        )
+
+    def save(self, path: PathLike) -> None:
+        """Write the checkpoint, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that exists is replaced.
+        """
+        write_archive(path, to_arrays(self))
+
+
+def averaged(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
+    r"""Return the last of some checkpoints with the mean of all their weights.
+
+    On the grid, :math:`W = \mathrm{rint}(\tfrac{1}{n} \sum_i W^{(i)})` in grid units, ties to even.
+    The mean over the last epochs of a training often errs less than any one of them.
+
+    Parameters
+    ----------
+    checkpoints : sequence of Checkpoint
+        At least one; all with the same layer sizes, arithmetic and fraction bits.
+
+    Returns
+    -------
+    Checkpoint
+        Everything but the weights is that of the last one.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or they do not fit together.
+    """
+    if not checkpoints:
+        raise wrong_argument("checkpoints", "at least one checkpoint", repr(checkpoints))
+    last = checkpoints[-1]
+    for name in ("layer_sizes", "arithmetic", "fraction_bits"):
+        found = {getattr(checkpoint.net, name) for checkpoint in checkpoints}
+        if len(found) > 1:
+            raise wrong_argument("checkpoints", f"of one {name}", repr(sorted(found, key=repr)))
+    arithmetic = arithmetic_of(last.net)
+    stacked = zip(*(checkpoint.state.weights for checkpoint in checkpoints), strict=True)
+    weights = tuple(arithmetic.round_weights(np.mean(matrices, axis=0)) for matrices in stacked)
+    return Checkpoint(last.net, last.state._replace(weights=weights))
+
+
+def load(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
+    """Read a checkpoint.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file written by ``Simulator.save`` or ``Checkpoint.save``.
+    net : SpikingMLP or None, default=None
+        The definition that the checkpoint must have.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no checkpoint, damaged, of a newer format, or of another definition.
+    """
+    checkpoint = from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
+    if net is not None and checkpoint.net != net:
+        changes = ", ".join(
+            f"{field.name} is {getattr(checkpoint.net, field.name)!r} there and "
+            f"{getattr(net, field.name)!r} here"
+            for field in fields(net)
+            if getattr(checkpoint.net, field.name) != getattr(net, field.name)
+        )
+        raise ValueError(f"{os.fspath(path)} is a checkpoint of another definition: {changes}")
+    return checkpoint
+
+
+def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a checkpoint's file, by name and in their order."""
+    net, state = checkpoint.net, checkpoint.state
+    arithmetic = arithmetic_of(net)
+    definition = json.dumps(net.to_dict(), sort_keys=True).encode()
+    arrays: dict[str, NDArray[Any]] = {
+        "format_version": np.array(FORMAT_VERSION, np.int64),
+        "definition": np.frombuffer(definition, np.uint8),
+        "samples_seen": np.array(state.samples_seen, np.int64),
+    }
+    groups = (state.weights, state.backward_potentials, state.feedback)
+    for (name, _), array in zip(
+        _expected(net), (array for group in groups for array in group), strict=True
+    ):
+        arrays[name] = arithmetic.encode(array)
+    return arrays
+
+
+def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
+    """Return the checkpoint of these arrays.
+
+    Raises
+    ------
+    ValueError
+        If they are no checkpoint's; the message begins with `path`.
+    """
+
+    def refuse(reason: object) -> ValueError:
+        return ValueError(f"{path} is not a readable checkpoint: {reason}")
+
+    if not {"format_version", "definition", "samples_seen"} <= arrays.keys():
+        raise refuse("it holds no definition of a network")
+    version = arrays["format_version"]
+    if version.shape != () or version.dtype.kind != "i" or version < 1:
+        raise refuse("format_version must be a positive integer")
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"{path} has checkpoint format {version}, newer than the {FORMAT_VERSION} that this "
+            "version of spikebp-plugins reads"
+        )
+    try:
+        net = SpikingMLP.from_dict(json.loads(arrays["definition"].tobytes()))
+    except ValueError as error:
+        raise refuse(error) from error
+    arithmetic = arithmetic_of(net)
+
+    def stored(prefix: str) -> Matrices:
+        found = []
+        for name, shape in _expected(net):
+            if name.startswith(prefix):
+                array = arrays.get(name)
+                if array is None or array.shape != shape or array.dtype != arithmetic.storage_dtype:
+                    raise refuse(f"{name} must be {arithmetic.storage_dtype} of shape {shape}")
+                found.append(arithmetic.decode(array))
+                if not np.all(np.abs(found[-1]) < arithmetic.limit):
+                    raise refuse(f"{name} must stay below {arithmetic.limit:.6g} in magnitude")
+                is_state = name.startswith("backward_potential_")
+                if not is_state and np.any(arithmetic.round_weights(found[-1]) != found[-1]):
+                    raise refuse(f"{name} must hold weights of the arithmetic")
+        return tuple(found)
+
+    samples_seen = arrays["samples_seen"]
+    if samples_seen.shape != () or samples_seen.dtype.kind != "i" or samples_seen < 0:
+        raise refuse("samples_seen must be a number that is not negative")
+    state = LearningState(
+        weights=stored("weights_"),
+        backward_potentials=stored("backward_potential_"),
+        feedback=stored("feedback_"),
+        samples_seen=int(samples_seen),
+    )
+    return Checkpoint(net, state)
+
+
+def _expected(net: SpikingMLP) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for layer, shape in enumerate(net.weight_shapes, 1):
+        yield f"weights_{layer}", shape
+    for layer, size in enumerate(net.layer_sizes[1:-1], 1):
+        yield f"backward_potential_{layer}", (size,)
+    if net.feedback == "random":
+        for layer, feedback_shape in enumerate(net.feedback_shapes, 2):
+            yield f"feedback_{layer}", feedback_shape

@@ -1,0 +1,494 @@
+"""The definition of a network: everything that changes a number, and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, fields
+from numbers import Integral, Real
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.errors import ArgumentError, one_of, wrong_argument
+
+#: The allowed values of every field that is a choice.
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "timing": ("immediate", "pipelined", "event"),
+    "input_coding": ("values", "spikes"),
+    "update": ("fractional", "outer"),
+    "presynaptic": ("counts", "drive"),
+    "spikes": ("graded", "binary"),
+    "arithmetic": ("fixed", "float64", "float32", "loihi2"),
+    "backward_init": ("carry", "zero", "uniform"),
+    "feedback": ("transpose", "random"),
+}
+
+#: With ``timing="event"``: what some choices are limited to, and the fields that no other timing
+#: has, with what they are where they are not given.
+EVENT_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "arithmetic": ("float64", "float32"),
+    "spikes": ("graded",),
+    "presynaptic": ("counts",),
+    "event_order": ("breadth", "depth"),
+}
+EVENT_FIELDS: Final[dict[str, object]] = {"event_order": "breadth", "hold_error": True}
+
+#: With ``arithmetic="loihi2"``: what some choices are limited to. A synapse of a chip learns at
+#: every step, from a count of spikes.
+LOIHI2_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "timing": ("immediate", "pipelined"),
+    "update": ("fractional",),
+    "presynaptic": ("counts",),
+}
+#: With it, fraction bits of the states, and the exponent of weights, where they are not given.
+LOIHI2_FRACTION_BITS: Final = 12
+LOIHI2_WEIGHT_EXPONENT: Final = -9
+LARGEST_LOIHI2_FRACTION_BITS: Final = 16
+#: The rate is held in units of the last bit of a weight, with so many fraction bits.
+LOIHI2_RATE_BITS: Final = 16
+LARGEST_LOIHI2_RATE: Final = 2**24
+
+#: Fields that a description leaves out where they have these values, so that the files of networks
+#: that do not use them stay what they were before there were such fields.
+LEFT_OUT: Final[dict[str, object]] = {"presynaptic": "counts", "weight_exponent": None}
+
+#: ``fraction_bits=None`` takes the smallest of these for which the rate is exact enough.
+AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
+RATE_TOLERANCE: Final = 0.01
+
+#: The smallest and the largest normal number of each floating-point type. Not from np.finfo, which
+#: warns once any library has switched off subnormal numbers, as code compiled for speed does.
+NORMAL_NUMBERS: Final = {
+    "float64": (2.0**-1022, (2 - 2.0**-52) * 2.0**1023),
+    "float32": (2.0**-126, (2 - 2.0**-23) * 2.0**127),
+}
+
+#: Counts over a sample stay exact for any number of steps that can be run.
+LARGEST_N_STEPS: Final = 2**31 - 1
+
+#: RandomState takes 32 bits, and random feedback draws from ``seed + 1``.
+LARGEST_SEED: Final = 2**32 - 2
+
+
+@dataclass(frozen=True, repr=False)
+class SpikingMLP:
+    r"""A multi-layer perceptron of spiking units that learns by backpropagation.
+
+    Layers 0..L are joined by weights :math:`W_l` of shape :math:`(n_{l-1}, n_l)` without bias. A
+    sample is shown for T steps; ``docs/semantics.md`` states what happens in each.
+
+    The definition holds every number that decides a result, and is the same on every back end.
+    It is immutable, hashable, and compares by value.
+
+    Parameters
+    ----------
+    layer_sizes : sequence of int
+        Units in layers 0 (the input) to L (the output); at least two layers.
+    n_steps : int, default=10
+        T, the steps for which a sample is shown.
+    learning_rate : float, default=0.01
+        :math:`\eta` of stochastic gradient descent; a step's update is scaled by
+        :math:`\eta / T^2`.
+    timing : {"immediate", "pipelined", "event"}, default="immediate"
+        A spike crosses the whole network within its step; or it takes one step for each
+        connection, forward and backward, as between the cores of a chip; or spikes are handled one
+        at a time in the paper's order: a network of its own, in floating point, on the back end
+        ``compiled``.
+    event_order : {"breadth", "depth"} or None, default=None
+        With ``timing="event"``: whether all spikes of a layer are handled before those that they
+        cause in the next, or each is followed through all layers at once. None takes "breadth".
+    hold_error : bool or None, default=None
+        With ``timing="event"``: whether errors wait for the end of the step, where spikes of
+        output and target cancel, or each is sent back when it arises. None takes True.
+    input_coding : {"values", "spikes"}, default="values"
+        Whether `x` holds values that layer 0 quantizes, or the signed spike counts of layer 0.
+    input_scale : float, default=1.0
+        Layer 0 quantizes ``x * input_scale``: ``1/255`` for 8-bit pixels.
+    update : {"fractional", "outer"}, default="fractional"
+        Weights change at every step, or once at the end of a sample.
+    presynaptic : {"counts", "drive"}, default="counts"
+        What an error teaches with: the spikes that a unit has sent in this sample, or its summed
+        drive, rectified above the input, as if it could send parts of a spike (the paper's
+        smoothed gradients).
+    spikes : {"graded", "binary"}, default="graded"
+        Whether a unit may send several spikes in one step.
+    arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
+        Exact fixed point, equal on all back ends; floating point; or the numbers of a chip: weights
+        of 8 bits that learn with stochastic rounding, states of 24 bits that saturate, and
+        messages of at most 127 spikes.
+    fraction_bits : int or None, default=None
+        f of the grid :math:`2^{-f}` of fixed arithmetic, 1 to 40. None takes the smallest of 12
+        to 40 that holds the rate to within 1 %. The attribute says what came out. With
+        ``arithmetic="loihi2"`` that of the states, 1 to 16, by default 12.
+    weight_exponent : int or None, default=None
+        With ``arithmetic="loihi2"``: g, from -f to -1. A weight is an integer from -128 to 127
+        times :math:`2^g`. None takes -9, for weights from -1/4 to 1/4.
+    backward_init : {"carry", "zero", "uniform"}, default="carry"
+        Backward potentials at the start of a training sample: kept from the one before, zero, or
+        drawn anew.
+    feedback : {"transpose", "random"}, default="transpose"
+        Errors travel through the transposed weights (backpropagation) or through fixed random
+        ones (feedback alignment).
+    seed : int, default=0
+        Seed of the initial weights, of random feedback and of drawn backward potentials.
+
+    Raises
+    ------
+    ValueError
+        If a field has a value that is not allowed, or the rate rounds to zero on the grid.
+
+    Examples
+    --------
+    >>> net = SpikingMLP((784, 300, 300, 10))
+    >>> net.fraction_bits, net.effective_learning_rate
+    (17, 0.009918212890625)
+    """
+
+    layer_sizes: tuple[int, ...]
+    _: KW_ONLY
+    n_steps: int = 10
+    learning_rate: float = 0.01
+    timing: str = "immediate"
+    event_order: str | None = None
+    hold_error: bool | None = None
+    input_coding: str = "values"
+    input_scale: float = 1.0
+    update: str = "fractional"
+    presynaptic: str = "counts"
+    spikes: str = "graded"
+    arithmetic: str = "fixed"
+    fraction_bits: int | None = None
+    weight_exponent: int | None = None
+    backward_init: str = "carry"
+    feedback: str = "transpose"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        # Frozen, so each field is replaced by its plain Python form in this one place.
+        def settle(name: str, value: object) -> None:
+            object.__setattr__(self, name, value)
+
+        settle("layer_sizes", _layer_sizes(self.layer_sizes))
+        settle("n_steps", _integer("n_steps", self.n_steps, 1, LARGEST_N_STEPS))
+        settle("learning_rate", _positive("learning_rate", self.learning_rate))
+        settle("input_scale", _positive("input_scale", self.input_scale))
+        settle("seed", _integer("seed", self.seed, 0, LARGEST_SEED))
+        for name, allowed in CHOICES.items():
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in allowed:
+                raise wrong_argument(name, one_of(allowed), repr(value))
+        for name, value in self._settled_event_fields().items():
+            settle(name, value)
+        for name, value in self._settled_grid().items():
+            settle(name, value)
+
+    def _settled_event_fields(self) -> dict[str, object]:
+        given = {name: getattr(self, name) for name in EVENT_FIELDS}
+        if self.timing != "event":
+            for name, value in given.items():
+                if value is not None:
+                    raise wrong_argument(name, f"None with timing={self.timing!r}", repr(value))
+            return given
+        settled = {
+            name: EVENT_FIELDS[name] if value is None else value for name, value in given.items()
+        }
+        for name, allowed in EVENT_CHOICES.items():
+            value = settled.get(name, getattr(self, name))
+            if not isinstance(value, str) or value not in allowed:
+                raise wrong_argument(name, f"{one_of(allowed)} with timing='event'", repr(value))
+        if not isinstance(settled["hold_error"], (bool, np.bool_)):
+            raise wrong_argument("hold_error", "True or False", repr(settled["hold_error"]))
+        return settled | {"hold_error": bool(settled["hold_error"])}
+
+    def _settled_grid(self) -> dict[str, int | None]:
+        if self.arithmetic == "loihi2":
+            return self._settled_loihi2_fields()
+        if self.weight_exponent is not None:
+            allowed = f"None with arithmetic={self.arithmetic!r}"
+            raise wrong_argument("weight_exponent", allowed, repr(self.weight_exponent))
+        return {"fraction_bits": self._settled_fraction_bits()}
+
+    def _settled_loihi2_fields(self) -> dict[str, int | None]:
+        for name, allowed in LOIHI2_CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise wrong_argument(
+                    name, f"{one_of(allowed)} with arithmetic='loihi2'", repr(getattr(self, name))
+                )
+        bits, exponent = self.fraction_bits, self.weight_exponent
+        bits = LOIHI2_FRACTION_BITS if bits is None else bits
+        bits = _integer("fraction_bits", bits, 1, LARGEST_LOIHI2_FRACTION_BITS)
+        exponent = max(LOIHI2_WEIGHT_EXPONENT, -bits) if exponent is None else exponent
+        exponent = _integer("weight_exponent", exponent, -bits, -1)
+        units = _rate_units(self._real_rate, LOIHI2_RATE_BITS - exponent)
+        if not 0 < units < LARGEST_LOIHI2_RATE:
+            smallest, largest = (
+                math.ldexp(r, exponent - LOIHI2_RATE_BITS) * self.n_steps**2
+                for r in (0.5, LARGEST_LOIHI2_RATE - 0.5)
+            )
+            raise wrong_argument(
+                "learning_rate",
+                f"above {smallest:.3g} and below {largest:.3g} with weight_exponent={exponent} "
+                f"and n_steps={self.n_steps}",
+                repr(self.learning_rate),
+            )
+        return {"fraction_bits": bits, "weight_exponent": exponent}
+
+    def _settled_fraction_bits(self) -> int | None:
+        if self.arithmetic != "fixed":
+            if self.fraction_bits is not None:
+                allowed = f"None with arithmetic={self.arithmetic!r}"
+                raise wrong_argument("fraction_bits", allowed, repr(self.fraction_bits))
+            self._check_rate_is_a_number()
+            return None
+        rate = self._real_rate
+        if self.fraction_bits is None:
+            self._check_rate_below_limit(AUTOMATIC_FRACTION_BITS[0])
+            return _automatic_fraction_bits(rate)
+        bits = _integer("fraction_bits", self.fraction_bits, 1, 40)
+        self._check_rate_below_limit(bits)
+        if _rate_units(rate, bits) == 0:
+            smallest = 0.5 * 2.0**-bits * self.n_steps**2
+            raise wrong_argument(
+                "learning_rate",
+                f"above {smallest:.3g} with fraction_bits={bits} and n_steps={self.n_steps} "
+                "(smaller ones round to zero on the grid)",
+                repr(self.learning_rate),
+            )
+        return bits
+
+    def _check_rate_is_a_number(self) -> None:
+        # The rate of event timing is in single precision in any arithmetic.
+        kind = "float32" if self.timing == "event" else self.arithmetic
+        smallest, largest = NORMAL_NUMBERS[kind]
+        if not smallest <= self.rate <= largest:
+            allowed = f"such that learning_rate / n_steps**2 is a {kind} above zero"
+            raise wrong_argument("learning_rate", allowed, repr(self.learning_rate))
+
+    def _check_rate_below_limit(self, bits: int) -> None:
+        # Like any other number on the grid the rate stays below 2**53 grid units.
+        if self._real_rate >= 2.0 ** (53 - bits):
+            allowed = (
+                f"below {2.0 ** (53 - bits) * self.n_steps**2:.3g} with n_steps={self.n_steps}"
+            )
+            raise wrong_argument("learning_rate", allowed, repr(self.learning_rate))
+
+    @property
+    def _real_rate(self) -> float:
+        return self.learning_rate / self.n_steps**2
+
+    @property
+    def n_layers(self) -> int:
+        """L, the number of layers with weights."""
+        return len(self.layer_sizes) - 1
+
+    @property
+    def n_inputs(self) -> int:
+        """Units of layer 0."""
+        return self.layer_sizes[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Units of layer L."""
+        return self.layer_sizes[-1]
+
+    @property
+    def weight_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shapes of :math:`W_1` to :math:`W_L`."""
+        return tuple(zip(self.layer_sizes[:-1], self.layer_sizes[1:], strict=True))
+
+    @property
+    def feedback_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Shapes of the backward weights :math:`B_2` to :math:`B_L`, that is (n_l, n_{l-1})."""
+        return tuple((n_out, n_in) for n_in, n_out in self.weight_shapes[1:])
+
+    @property
+    def rate_units(self) -> int | None:
+        """The integer r with rate = r * 2**-f in fixed arithmetic; None in floating point.
+
+        With ``arithmetic="loihi2"`` rate = r * 2**(g - 16), g being `weight_exponent`.
+        """
+        if self._rate_bits is None:
+            return None
+        return _rate_units(self._real_rate, self._rate_bits)
+
+    @property
+    def _rate_bits(self) -> int | None:
+        if self.weight_exponent is not None:
+            return LOIHI2_RATE_BITS - self.weight_exponent
+        return self.fraction_bits
+
+    @property
+    def rate(self) -> float:
+        """The factor of a step's update: that of `rate_units` on a grid, else eta / T**2.
+
+        With ``timing="event"`` it is computed in single precision, whatever the arithmetic.
+        """
+        if self.timing == "event":
+            T = np.float32(self.n_steps)
+            with np.errstate(over="ignore", under="ignore"):
+                return float(np.float32(self.learning_rate) / (T * T))
+        if self._rate_bits is None:
+            return self._real_rate
+        return math.ldexp(_rate_units(self._real_rate, self._rate_bits), -self._rate_bits)
+
+    @property
+    def effective_learning_rate(self) -> float:
+        """The learning rate that :attr:`rate` amounts to, rate * T**2."""
+        if self.fraction_bits is None and self.timing != "event":
+            return self.learning_rate
+        return self.rate * self.n_steps**2
+
+    def init_weights(self) -> list[NDArray[np.float64]]:
+        """Draw the initial weights.
+
+        Returns
+        -------
+        list of ndarray of shape (n_in, n_out)
+            :math:`W_1` to :math:`W_L`, from ``RandomState(seed)`` in turn, standard normal times
+            0.01, not yet rounded to the grid.
+        """
+        random = np.random.RandomState(self.seed)
+        return [random.standard_normal(shape) * 0.01 for shape in self.weight_shapes]
+
+    def init_feedback(self) -> list[NDArray[np.float64]]:
+        r"""Draw the fixed backward weights of ``feedback="random"``.
+
+        Returns
+        -------
+        list of ndarray of shape (n_out, n_in)
+            :math:`B_2` to :math:`B_L`, from ``RandomState(seed + 1)`` in turn, standard normal
+            divided by :math:`\sqrt{n_l}`, not yet rounded to the grid.
+        """
+        random = np.random.RandomState(self.seed + 1)
+        return [
+            random.standard_normal(shape) / math.sqrt(shape[0]) for shape in self.feedback_shapes
+        ]
+
+    def replace(self, **changes: Any) -> SpikingMLP:
+        """Return a definition with some fields changed.
+
+        ``fraction_bits`` is chosen anew if the present value is the automatic choice, so that a
+        changed rate finds its own grid. Another timing than "event" drops what belongs to it, and
+        so does another arithmetic than "loihi2".
+        """
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if "fraction_bits" not in changes and self._has_automatic_fraction_bits:
+            values["fraction_bits"] = None
+        if changes.get("timing", "event") != "event":
+            values |= dict.fromkeys(EVENT_FIELDS)  # what is given after all is refused
+        if changes.get("arithmetic", "loihi2") != "loihi2":
+            values["weight_exponent"] = None
+        return type(self)(**_known_fields(values | changes))
+
+    @property
+    def _has_automatic_fraction_bits(self) -> bool:
+        if self.fraction_bits is None:
+            return True
+        if self.arithmetic == "loihi2":
+            return self.fraction_bits == LOIHI2_FRACTION_BITS
+        try:
+            return self.fraction_bits == _automatic_fraction_bits(self._real_rate)
+        except ArgumentError:
+            return False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain Python values that JSON can hold.
+
+        Fields that the timing does not have are left out, and so is `presynaptic` where it is
+        "counts".
+        """
+        absent = dict(LEFT_OUT)
+        if self.timing != "event":
+            absent |= dict.fromkeys(EVENT_FIELDS)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {
+            name: value
+            for name, value in values.items()
+            if name not in absent or value != absent[name]
+        }
+        return values | {"layer_sizes": list(self.layer_sizes)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> SpikingMLP:
+        """Return the definition that :meth:`to_dict` described.
+
+        Raises
+        ------
+        ValueError
+            If a field is unknown, missing or wrong.
+        """
+        if not isinstance(values, Mapping) or "layer_sizes" not in values:
+            raise wrong_argument("values", "a mapping with 'layer_sizes'", repr(values))
+        return cls(**_known_fields(values))
+
+    def __repr__(self) -> str:
+        # The sizes, the three numbers that everyone asks for, and whatever is not the default.
+        always = ("n_steps", "learning_rate", "fraction_bits")
+        parts = [repr(self.layer_sizes)]
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if field.name in always or value != field.default:
+                parts.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _known_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    names = [field.name for field in fields(SpikingMLP)]
+    for name in values:
+        if name not in names:
+            raise wrong_argument("a field of SpikingMLP", one_of(names), repr(name))
+    return dict(values)
+
+
+def _layer_sizes(value: Any) -> tuple[int, ...]:
+    allowed = "a sequence of at least two positive integers"
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
+        raise wrong_argument("layer_sizes", allowed, repr(value))
+    try:
+        sizes = tuple(value)
+    except TypeError:
+        raise wrong_argument("layer_sizes", allowed, repr(value)) from None
+    if len(sizes) < 2 or not all(_is_integer(size) and size >= 1 for size in sizes):
+        raise wrong_argument("layer_sizes", allowed, repr(value))
+    return tuple(int(size) for size in sizes)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+
+
+def _integer(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
+    if not _is_integer(value) or value < lowest or (highest is not None and value > highest):
+        bounds = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        raise wrong_argument(name, f"an integer {bounds}", repr(value))
+    return int(value)
+
+
+def _positive(name: str, value: Any) -> float:
+    is_real = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+    try:
+        number = float(value) if is_real else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number) or number <= 0:
+        raise wrong_argument(name, "a positive finite number", repr(value))
+    return number
+
+
+def _rate_units(rate: float, bits: int) -> int:
+    return round(math.ldexp(rate, bits))
+
+
+def _automatic_fraction_bits(rate: float) -> int:
+    for bits in AUTOMATIC_FRACTION_BITS:
+        rounded = math.ldexp(_rate_units(rate, bits), -bits)
+        if abs(rounded - rate) <= RATE_TOLERANCE * rate:
+            return bits
+    raise wrong_argument(
+        "learning_rate",
+        "large enough for learning_rate / n_steps**2 to be within 1 % of a multiple of 2**-40 "
+        "(give fraction_bits to accept a coarser rate)",
+        f"learning_rate / n_steps**2 = {rate!r}",
+    )

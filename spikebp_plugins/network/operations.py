@@ -1,0 +1,99 @@
+"""Counting what a network did: spikes, and the additions of weights that they cost."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+from spikebp_plugins.network.definition import SpikingMLP
+
+
+@dataclass(frozen=True)
+class Operations:
+    r"""Synaptic operations: additions of one weight for one spike.
+
+    A graded count of k spikes is k operations for each weight it meets (NeuroBench's effective
+    accumulates).
+
+    Attributes
+    ----------
+    forward : int
+        :math:`\sum |k_{l-1}| n_l`.
+    backward : int
+        :math:`\sum |e_l| n_{l-1}` for :math:`l \ge 2`.
+    update : int
+        :math:`\sum \mathrm{nnz}(c_{l-1}) \mathrm{nnz}(e_l)`, at every step or once a sample.
+    dense : int
+        What a ReLU network does with the same samples: :math:`\sum n_{l-1} n_l` for a forward
+        pass, and twice that more for backward pass and update.
+    samples : int
+        Samples shown, in training and prediction.
+    spikes : int
+        Spikes of all layers, the input's included.
+    errors : int
+        Error spikes of layers 1 to L after the gate.
+    """
+
+    forward: int = 0
+    backward: int = 0
+    update: int = 0
+    dense: int = 0
+    samples: int = 0
+    spikes: int = 0
+    errors: int = 0
+
+    def __add__(self, other: Operations) -> Operations:
+        return Operations(*map(operator.add, _counts(self), _counts(other)))
+
+    def __sub__(self, other: Operations) -> Operations:
+        return Operations(*map(operator.sub, _counts(self), _counts(other)))
+
+    @property
+    def total(self) -> int:
+        """Forward, backward and update operations together."""
+        return self.forward + self.backward + self.update
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the fields as a dictionary."""
+        return asdict(self)
+
+
+_counts = operator.attrgetter(*(field.name for field in fields(Operations)))
+
+
+def count_operations(
+    net: SpikingMLP,
+    spikes: Sequence[int],
+    errors: Sequence[int],
+    update: int,
+    *,
+    shown: int,
+    trained: int,
+) -> Operations:
+    r"""Return the operations of some samples from the totals of their spikes.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    spikes : sequence of int of length L + 1
+        :math:`\sum |k_l|` for l = 0..L.
+    errors : sequence of int of length L + 1
+        :math:`\sum |e_l|` for l = 0..L; layer 0 has none.
+    update : int
+        Weights changed, once for every step (or sample) that changed them.
+    shown, trained : int
+        Samples shown at all, and those of them that were training samples.
+    """
+    sizes, L = net.layer_sizes, net.n_layers
+    dense_pass = sum(map(operator.mul, sizes, sizes[1:]))
+    return Operations(
+        forward=sum(int(spikes[l - 1]) * sizes[l] for l in range(1, L + 1)),
+        backward=sum(int(errors[l]) * sizes[l - 1] for l in range(2, L + 1)),
+        update=int(update),
+        dense=dense_pass * (shown + 2 * trained),
+        samples=shown,
+        spikes=sum(int(count) for count in spikes),
+        errors=sum(int(count) for count in errors),
+    )

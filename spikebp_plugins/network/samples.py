@@ -1,0 +1,189 @@
+"""Samples and targets as a user gives them: checked once, converted block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.arithmetic import Reals, arithmetic_of
+from spikebp_plugins.network.definition import SpikingMLP
+
+#: Rows that are looked at together when checking large inputs for NaN.
+ROWS_PER_CHECK: Final = 4096
+
+#: Spike counts beyond this are out of range in any case; see ``arithmetic.LIMIT``.
+LARGEST_COUNT: Final = 2**62
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Checked samples, with or without targets.
+
+    Attributes
+    ----------
+    net : SpikingMLP
+        The definition that they were checked against.
+    x : ndarray of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+        Input in the type in which it came: 8-bit pixels stay 8-bit.
+    y : ndarray of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_steps, n_outputs)
+        Labels or real targets; None for prediction.
+    n_steps : int
+        The steps for which each sample is shown.
+    """
+
+    net: SpikingMLP
+    x: NDArray[Any]
+    y: NDArray[Any] | None
+    n_steps: int
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: slice) -> Batch:
+        y = None if self.y is None else self.y[index]
+        return Batch(self.net, self.x[index], y, self.n_steps)
+
+    def blocks(self, size: int) -> Iterator[Batch]:
+        """Yield the samples in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
+
+    def rows(self) -> NDArray[Any]:
+        """Return the input as it came, of shape (n_samples, 1 or n_steps, n_inputs)."""
+        return self.x if self.x.ndim == 3 else self.x[:, np.newaxis]
+
+    def inputs(self) -> NDArray[Any]:
+        """Return what layer 0 receives.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 1 or n_steps, n_inputs)
+            Values rounded to the grid, or int64 spike counts; one row where all steps are alike.
+        """
+        x = self.rows()
+        if self.net.input_coding == "spikes":
+            if x.dtype == np.uint64:
+                x = np.minimum(x, np.uint64(LARGEST_COUNT))
+            # -2**63 has no magnitude in 64 bits.
+            return np.maximum(x.astype(np.int64), -LARGEST_COUNT)
+        with np.errstate(over="ignore"):
+            scaled = x.astype(np.float64) * self.net.input_scale
+        return arithmetic_of(self.net).round(scaled)
+
+    def targets(self) -> Reals:
+        """Return what the output should be.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 1 or n_steps, n_outputs)
+            Targets rounded to the grid; one row where all steps are alike.
+        """
+        y = self.y
+        assert y is not None
+        if y.ndim == 1:
+            y = np.eye(self.net.n_outputs)[y]
+        return arithmetic_of(self.net).round(y if y.ndim == 3 else y[:, np.newaxis])
+
+
+def check_batch(net: SpikingMLP, x: Any, y: Any = None, n_steps: int | None = None) -> Batch:
+    """Check samples and targets against a definition.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+        Input.
+    y : array-like or None, default=None
+        Targets: integer labels of shape (n_samples,), or reals of shape (n_samples, n_outputs) or
+        (n_samples, n_steps, n_outputs).
+    n_steps : int or None, default=None
+        Steps to show; None takes those of the definition.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a type or a value is not allowed.
+    """
+    steps = net.n_steps if n_steps is None else n_steps
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise wrong_argument("n_steps", "an integer of at least 1", repr(n_steps))
+    inputs = _check_inputs(net, x, int(steps))
+    targets = None if y is None else _check_targets(net, y, len(inputs), int(steps))
+    return Batch(net, inputs, targets, int(steps))
+
+
+def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
+    array = _real_array("x", x)
+    timed = (n_steps, net.n_inputs)
+    allowed = [timed] if net.input_coding == "spikes" else [(net.n_inputs,), timed]
+    if array.ndim == 0 or array.shape[1:] not in allowed:
+        shapes = " or ".join(_shape(("n_samples", *shape)) for shape in allowed)
+        raise wrong_argument("x", f"of shape {shapes}", f"shape {array.shape}")
+    if net.input_coding == "spikes":
+        if array.dtype.kind not in "iu":
+            raise wrong_argument(
+                "x", "integers with input_coding='spikes'", f"an array of {array.dtype}"
+            )
+        if net.spikes == "binary" and array.size and (array.max() > 1 or array.min() < -1):
+            outside = array[(array > 1) | (array < -1)][0]
+            raise wrong_argument("x", "spike counts -1, 0 or 1 with spikes='binary'", outside)
+        most = arithmetic_of(net).largest_payload
+        if most is not None and array.size and (array.max() > most or array.min() < -most):
+            outside = array[(array > most) | (array < -most)][0]
+            limit = f"spike counts of at most {most} with arithmetic={net.arithmetic!r}"
+            raise wrong_argument("x", limit, outside)
+    return _check_finite("x", array)
+
+
+def _check_targets(net: SpikingMLP, y: Any, n_samples: int, n_steps: int) -> NDArray[Any]:
+    array = _real_array("y", y)
+    n_outputs = net.n_outputs
+    allowed = [(n_samples,), (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]
+    if array.shape not in allowed:
+        shapes = " or ".join(_shape(shape) for shape in allowed)
+        raise wrong_argument("y", f"of shape {shapes}", f"shape {array.shape}")
+    if array.ndim > 1:
+        return _check_finite("y", array)
+    if array.dtype.kind not in "iu" and array.size:
+        raise wrong_argument(
+            "y", "integers where it is one-dimensional (labels)", f"an array of {array.dtype}"
+        )
+    if array.size and (array.min() < 0 or array.max() >= n_outputs):
+        outside = array[(array < 0) | (array >= n_outputs)][0]
+        raise wrong_argument("y", f"labels from 0 to {n_outputs - 1}", outside)
+    return array.astype(np.int64)
+
+
+def _real_array(name: str, values: Any) -> NDArray[Any]:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise wrong_argument(name, "an array of real numbers", f"a ragged one ({error})") from None
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8)
+    if array.dtype.kind not in "iuf":
+        raise wrong_argument(name, "an array of real numbers", f"an array of {array.dtype}")
+    return array
+
+
+def _check_finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "f":
+        for start in range(0, len(array), ROWS_PER_CHECK):
+            rows = array[start : start + ROWS_PER_CHECK]
+            finite = np.isfinite(rows)
+            if not finite.all():
+                place = [int(i) for i in np.argwhere(~finite)[0]]
+                place[0] += start
+                value = array[tuple(place)]
+                raise wrong_argument(name, "finite", f"{value} at index {tuple(place)}")
+    return array
+
+
+def _shape(sizes: tuple[Any, ...]) -> str:
+    return f"({', '.join(str(size) for size in sizes)}{',' if len(sizes) == 1 else ''})"

@@ -1,0 +1,1 @@
+"""What a network computes: the specification that every back end follows."""

@@ -1,0 +1,360 @@
+"""The step rules in plain NumPy: the executable specification of every back end.
+
+Each function takes a state and returns the next one; nothing is changed in place. The names are
+those of ``docs/semantics.md``: L layers with weights W, feedback B, potentials phi, spikes k,
+drive s, input counts c, backward potentials psi, errors e and their sums E. Tuples are indexed by
+layer, so those that start at layer 1 hold None at index 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.network.arithmetic import Integers, Reals, arithmetic_of, check_counts
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
+from spikebp_plugins.rules.quantization import rectified, signed
+
+#: One entry for each layer; None where the layer has none.
+Layers = tuple[Any, ...]
+
+Quantizer = Callable[[Any, bool], tuple[Integers, Any]]
+
+
+class SampleState(NamedTuple):
+    """The state that lasts for one sample, each attribute a tuple indexed by layer.
+
+    Attributes
+    ----------
+    phi : tuple of ndarray
+        Potentials of layers 0..L.
+    phi_y : ndarray of shape (n_outputs,)
+        Potential of the target.
+    s : tuple of ndarray
+        Summed drive of layers 1..L.
+    c : tuple of ndarray
+        Net input counts: signed spikes of layers 0..L-1 so far.
+    E : tuple of ndarray
+        Summed errors of layers 1..L.
+    t : int
+        The steps so far.
+    """
+
+    phi: tuple[Reals, ...]
+    phi_y: Reals
+    s: Layers
+    c: tuple[Integers, ...]
+    E: Layers
+    t: int = 0
+
+
+class Step(NamedTuple):
+    """What one step sent: spikes k of layers 0..L, and errors e of layers 1..L or None."""
+
+    k: tuple[Integers, ...]
+    e: Layers | None
+
+
+#: A function like `step`.
+MakeStep = Callable[..., tuple[LearningState, SampleState, Step]]
+
+
+class SampleRecord(NamedTuple):
+    """What one sample showed.
+
+    Attributes
+    ----------
+    steps : list of Step
+        Spikes and errors of each step.
+    step_scores : ndarray of shape (n_steps, n_outputs)
+        The running scores after each step.
+    operations : Operations
+        The synaptic operations it took.
+    """
+
+    steps: list[Step]
+    step_scores: NDArray[np.float64]
+    operations: Operations
+
+
+def open_sample(net: SpikingMLP) -> SampleState:
+    """Return the state at the start of a sample: everything zero."""
+    dtype = arithmetic_of(net).dtype
+    sizes = net.layer_sizes
+    zeros = [np.zeros(size, dtype) for size in sizes]
+    counts = [np.zeros(size, np.int64) for size in sizes]
+    return SampleState(
+        phi=tuple(zeros),
+        phi_y=zeros[-1],
+        s=(None, *zeros[1:]),
+        c=tuple(counts[:-1]),
+        E=(None, *counts[1:]),
+    )
+
+
+def open_training(net: SpikingMLP, learning: LearningState) -> LearningState:
+    """Return the state with the backward potentials that a training sample starts from."""
+    if net.backward_init == "carry":
+        return learning
+    if net.backward_init == "zero":
+        psi = tuple(np.zeros_like(psi_l) for psi_l in learning.backward_potentials)
+    else:
+        psi = drawn_backward_potentials(net, learning.samples_seen)
+    return learning._replace(backward_potentials=psi)
+
+
+def step(
+    net: SpikingMLP,
+    learning: LearningState,
+    sample: SampleState,
+    x: NDArray[Any],
+    y: Reals | None,
+) -> tuple[LearningState, SampleState, Step]:
+    """Advance a sample by one step.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    learning : LearningState
+        Weights and backward potentials.
+    sample : SampleState
+        The sample so far.
+    x : ndarray of shape (n_inputs,)
+        Values on the grid, or signed spike counts with ``input_coding="spikes"``.
+    y : ndarray of shape (n_outputs,) or None
+        Target on the grid; None learns nothing in this step.
+
+    Returns
+    -------
+    learning, sample : LearningState, SampleState
+        Both after the step.
+    sent : Step
+        The spikes and errors of the step.
+
+    Raises
+    ------
+    OverflowError
+        If a value leaves the range of the arithmetic.
+    """
+    L = net.n_layers
+    W: Layers = (None, *learning.weights)
+    phi, s, c = list(sample.phi), list(sample.s), list(sample.c)
+    k: list[Any] = [None] * (L + 1)
+
+    # 1. The input fires.
+    k[0], phi[0], c[0] = fire_input(net, phi[0], c[0], x)
+
+    # 2. The wave goes forward.
+    for l in range(1, L + 1):
+        k[l], phi[l], s[l] = forward(net, k[l - 1], W[l], phi[l], s[l], l)
+        if l < L:
+            c[l] = check_counts(c[l] + k[l], l)
+
+    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), t=sample.t + 1)
+    if y is None:
+        return learning, sample, Step(tuple(k), None)
+
+    # 3. The output is compared with the target.
+    e: list[Any] = [None] * (L + 1)
+    e[L], phi_y = output_error(net, k[L], y, sample.phi_y, s[L])
+
+    # 4. The errors go backward, through the weights as they stood at the start of the step.
+    B: Layers = backward_weights(learning)
+    psi: list[Any] = [None, *learning.backward_potentials]
+    for l in range(L - 1, 0, -1):
+        e[l], psi[l] = backward(net, e[l + 1], B[l + 1], psi[l], s[l], l)
+
+    # 5. The weights learn, now or at the end of the sample.
+    learning = learning._replace(backward_potentials=tuple(psi[1:]))
+    learning, sample = learn(net, learning, sample._replace(phi_y=phi_y), e)
+    return learning, sample, Step(tuple(k), tuple(e))
+
+
+def fire_input(net: SpikingMLP, phi: Reals, c: Integers, x: NDArray[Any]) -> tuple[Any, Any, Any]:
+    """Rule 1: return spikes, potential and counts of the input."""
+    number, k = arithmetic_of(net), x
+    if net.input_coding == "values":
+        k, phi = fire(net, signed, number.check(phi + x, "potential", 0))
+    return k, phi, check_counts(c + check_counts(k, 0), 0)
+
+
+def forward(
+    net: SpikingMLP, k_below: Integers, W: Reals, phi: Reals, s: Reals, l: int
+) -> tuple[Any, Any, Any]:
+    """Rule 2: return spikes, potential and summed drive of layer l."""
+    number = arithmetic_of(net)
+    s = number.add_spikes(s, k_below, W, "summed drive", l)
+    phi = number.add_spikes(phi, k_below, W, "potential", l)
+    return *fire(net, rectified, phi), s
+
+
+def output_error(
+    net: SpikingMLP, k: Integers, y: Reals, phi_y: Reals, s: Reals
+) -> tuple[Integers, Any]:
+    """Rule 3: return the errors of the output, and the potential of the target."""
+    number = arithmetic_of(net)
+    phi_y = number.check(phi_y + y, "target potential", net.n_layers)
+    m, phi_y = fire(net, signed, phi_y)
+    return np.where(s < 0, 0, within_payload(net, k - m)), phi_y
+
+
+def backward(
+    net: SpikingMLP, e_above: Integers, B: Reals, psi: Reals, s: Reals, l: int
+) -> tuple[Integers, Any]:
+    """Rule 4: return errors and backward potential of layer l."""
+    psi = arithmetic_of(net).add_spikes(psi, e_above, B, "backward potential", l)
+    spent, psi = fire(net, signed, psi)
+    return np.where(s < 0, 0, spent), psi
+
+
+def fire(net: SpikingMLP, quantizer: Quantizer, v: Reals) -> tuple[Integers, Reals]:
+    """Return the spikes of potentials, and what is left: also what a message has no room for."""
+    k, left = quantizer(v, net.spikes == "binary")
+    sent = within_payload(net, k)
+    if sent is k:
+        return k, left
+    return sent, left + (k - sent).astype(left.dtype)
+
+
+def within_payload(net: SpikingMLP, k: Integers) -> Integers:
+    """Return counts as a message can hold them."""
+    largest = arithmetic_of(net).largest_payload
+    return k if largest is None else np.clip(k, -largest, largest)
+
+
+def backward_weights(learning: LearningState) -> Layers:
+    """Return B_2 to B_L: the fixed ones, or the transposed weights."""
+    return (None, None, *(learning.feedback or (w.T for w in learning.weights[1:])))
+
+
+def learn(
+    net: SpikingMLP, learning: LearningState, sample: SampleState, e: Sequence[Any]
+) -> tuple[LearningState, SampleState]:
+    """Rule 5: return the state after the errors of a step."""
+    if net.update == "fractional":
+        return _descend(net, learning, sample, e), sample
+    E = (None, *(sample.E[l] + e[l] for l in range(1, net.n_layers + 1)))
+    return learning, sample._replace(E=E)
+
+
+def close_training(net: SpikingMLP, learning: LearningState, sample: SampleState) -> LearningState:
+    """Return the state after a training sample: the outer update, and one more sample seen."""
+    if net.update == "outer":
+        learning = _descend(net, learning, sample, sample.E)
+    return learning._replace(samples_seen=learning.samples_seen + 1)
+
+
+def presynaptic(net: SpikingMLP, sample: SampleState) -> Layers:
+    """Return what layers 0..L-1 teach with: their counts, or the rate times their drive."""
+    number = arithmetic_of(net)
+    if net.presynaptic == "counts":
+        return tuple(number.trace(c_l) for c_l in sample.c)
+    s_0 = number.check(sample.phi[0] + sample.c[0].astype(number.dtype), "summed input", 0)
+    rectified_drive = (np.maximum(s_l, 0) for s_l in sample.s[1:-1])
+    return tuple(number.smoothed(s_l) for s_l in (s_0, *rectified_drive))
+
+
+def _descend(
+    net: SpikingMLP, learning: LearningState, sample: SampleState, e: Sequence[Any]
+) -> LearningState:
+    number = arithmetic_of(net).at(learning.samples_seen, sample.t)
+    descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
+    W: Layers = (None, *learning.weights)
+    a = presynaptic(net, sample)
+    descended = (descend(W[l], a[l - 1], e[l], l) for l in range(1, net.n_layers + 1))
+    return learning._replace(weights=tuple(descended))
+
+
+def run_sample(
+    net: SpikingMLP,
+    learning: LearningState,
+    x: NDArray[Any],
+    y: Reals | None,
+    n_steps: int,
+    make_step: MakeStep | None = None,
+) -> tuple[LearningState, SampleRecord]:
+    """Show one sample, and learn from it if there is a target.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    learning : LearningState
+        Weights and backward potentials.
+    x : ndarray of shape (1, n_inputs) or (n_steps, n_inputs)
+        Input on the grid (or spike counts), the same at all steps or one row a step.
+    y : ndarray of shape (1, n_outputs) or (n_steps, n_outputs), or None
+        Target on the grid; None predicts, which leaves `learning` as it is.
+    n_steps : int
+        The steps to show.
+    make_step : callable or None, default=None
+        What makes a step: something that does so and more than `step`, which None takes.
+    """
+    make_step = make_step or step
+    training = y is not None
+    sample = open_sample(net)
+    if training:
+        learning = open_training(net, learning)
+    steps, step_scores = [], np.empty((n_steps, net.n_outputs))
+    work = WorkCounter(net)
+    for t in range(n_steps):
+        y_t = None if y is None else y[t % len(y)]
+        learning, sample, sent = make_step(net, learning, sample, x[t % len(x)], y_t)
+        steps.append(sent)
+        step_scores[t] = sample.s[-1].astype(np.float64) / (t + 1)
+        work.add(sample, sent)
+    if training:
+        learning = close_training(net, learning, sample)
+    return learning, SampleRecord(steps, step_scores, work.total(sample, training))
+
+
+def weights_changed(net: SpikingMLP, sample: SampleState, e: Sequence[Any]) -> int:
+    """Return how many weights an update changes: of units that teach, to units with an error."""
+    pairs = zip(presynaptic(net, sample), e[1:], strict=True)
+    return sum(int(np.count_nonzero(a)) * int(np.count_nonzero(b)) for a, b in pairs)
+
+
+class WorkCounter:
+    """Counts the synaptic operations of a sample as its steps go by.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    """
+
+    def __init__(self, net: SpikingMLP) -> None:
+        self._net = net
+        self._spikes = [0] * (net.n_layers + 1)
+        self._errors = [0] * (net.n_layers + 1)
+        self._updates = 0
+
+    def add(self, sample: SampleState, sent: Step) -> None:
+        """Count a step: what it sent, and the sample after it."""
+        for l, k in enumerate(sent.k):
+            self._spikes[l] += _magnitude(k)
+        if sent.e is None:
+            return
+        for l, e in enumerate(sent.e[1:], 1):
+            self._errors[l] += _magnitude(e)
+        if self._net.update == "fractional":
+            self._updates += weights_changed(self._net, sample, sent.e)
+
+    def total(self, sample: SampleState, training: bool) -> Operations:
+        """Return the operations of the sample once it has ended."""
+        updates = self._updates
+        if training and self._net.update == "outer":
+            updates = weights_changed(self._net, sample, sample.E)
+        return count_operations(
+            self._net, self._spikes, self._errors, updates, shown=1, trained=int(training)
+        )
+
+
+def _magnitude(counts: Integers) -> int:
+    return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])

@@ -1,0 +1,298 @@
+"""What a network would need of a neuromorphic chip, measured while it runs in the reference.
+
+Everything here is simulated. The widths are those of ``arithmetic="loihi2"``; the size of a chip
+is what Intel's public papers say of Loihi 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.progress import progress_bar
+from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.loihi2 import (
+    HIGHEST_WEIGHT,
+    LARGEST_PAYLOAD,
+    LARGEST_STATE,
+    LARGEST_TRACE,
+    LOWEST_WEIGHT,
+    Loihi2,
+)
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import check_batch
+from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules import pipelined
+from spikebp_plugins.rules import step as reference
+from spikebp_plugins.rules.step import SampleState, Step
+
+#: Neurons and synapses of one Loihi 2 chip, of 128 cores.
+CHIP_NEURONS: Final = 1_048_576
+CHIP_SYNAPSES: Final = 120_000_000
+
+
+@dataclass(frozen=True)
+class Width:
+    """What one quantity of one layer came to.
+
+    Attributes
+    ----------
+    quantity : str
+        What it is.
+    layer : int
+        The layer; for weights, that which they lead to.
+    lowest, highest : int
+        The extremes, in grid units for states, in last bits for weights, or as counts.
+    bits : int
+        Of the smallest signed integer that holds both.
+    chip_bits : int
+        Of the signed integer in which a chip holds it.
+    saturating : float or None
+        The part of all values that were at the chip's extremes or beyond, and None for weights of
+        another arithmetic, which a chip would have to round first.
+    """
+
+    quantity: str
+    layer: int
+    lowest: int
+    highest: int
+    bits: int
+    chip_bits: int
+    saturating: float | None
+
+
+@dataclass(frozen=True)
+class HardwareReport:
+    """What a network needed in a run over some samples.
+
+    Attributes
+    ----------
+    net : SpikingMLP
+        The definition.
+    widths : tuple of Width
+        Each quantity of each layer.
+    weight_exponent : int
+        The smallest exponent with which 8 bits reach all weights.
+    neurons, synapses : int
+        Of the whole network; synapses with the copies that carry errors back.
+    steps_per_sample : int
+        Time steps that a training sample takes.
+    operations : Operations
+        Spikes and synaptic operations of the run.
+    """
+
+    net: SpikingMLP
+    widths: tuple[Width, ...]
+    weight_exponent: int
+    neurons: int
+    synapses: int
+    steps_per_sample: int
+    operations: Operations
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain Python values that JSON can hold."""
+        return {
+            "definition": self.net.to_dict(),
+            "widths": [asdict(width) for width in self.widths],
+            "weight_exponent": self.weight_exponent,
+            "neurons": {"needed": self.neurons, "chip": CHIP_NEURONS},
+            "synapses": {"needed": self.synapses, "chip": CHIP_SYNAPSES},
+            "steps_per_sample": self.steps_per_sample,
+            "operations": self.operations.to_dict(),
+        }
+
+
+def hardware_report(
+    checkpoint: Checkpoint, x: Any, y: Any = None, *, progress: bool | None = None
+) -> HardwareReport:
+    """Show samples to a network, and report what it would need of a chip.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        A network, which is not changed.
+    x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+        Input.
+    y : array-like or None, default=None
+        Targets to learn from, as for ``Simulator.train``; None predicts.
+    progress : bool or None, default=None
+        Whether to show a progress bar; None does on a terminal.
+
+    Returns
+    -------
+    HardwareReport
+
+    Raises
+    ------
+    ValueError
+        If the network's numbers are no integers, or x or y does not fit.
+    """
+    net = checkpoint.net
+    number = arithmetic_of(net)
+    if not isinstance(number, FixedPoint):
+        allowed = "a network with arithmetic='fixed' or 'loihi2', whose numbers are integers"
+        raise wrong_argument("checkpoint", allowed, f"arithmetic={net.arithmetic!r}")
+    batch = check_batch(net, x, y)
+    if not len(batch):
+        raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
+    inputs, targets = batch.inputs(), None if y is None else batch.targets()
+    extremes = Extremes(net, number)
+    learning, operations = checkpoint.state, Operations()
+    timing = pipelined if net.timing == "pipelined" else reference
+    make_step = partial(watched_step, timing.step, extremes.see)
+    with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
+        for i in range(len(batch)):
+            target = None if targets is None else targets[i]
+            learning, shown = timing.run_sample(
+                net, learning, inputs[i], target, net.n_steps, make_step
+            )
+            extremes.see_weights(learning)
+            operations += shown.operations
+            bar.update(1)
+    delays = 2 * net.n_layers - 1 if net.timing == "pipelined" else 0
+    forward = sum(n_in * n_out for n_in, n_out in net.weight_shapes)
+    return HardwareReport(
+        net=net,
+        widths=extremes.widths(),
+        weight_exponent=extremes.weight_exponent(),
+        neurons=sum(net.layer_sizes),
+        synapses=forward + sum(n_out * n_in for n_out, n_in in net.feedback_shapes),
+        steps_per_sample=net.n_steps + delays,
+        operations=operations,
+    )
+
+
+def watched_step(
+    step: Callable[..., tuple[LearningState, SampleState, Step]],
+    see: Callable[[SampleState, LearningState, SampleState, Step], None],
+    net: SpikingMLP,
+    learning: LearningState,
+    sample: SampleState,
+    *arguments: Any,
+) -> tuple[LearningState, SampleState, Step]:
+    """Make a step, and hand over what it came to with the sample before it."""
+    after = step(net, learning, sample, *arguments)
+    see(sample, *after)
+    return after
+
+
+class Seen:
+    """The extremes of one quantity in one layer, and how often it was at a chip's.
+
+    Parameters
+    ----------
+    low, high : int
+        The extremes of a chip.
+    """
+
+    def __init__(self, low: int, high: int) -> None:
+        self.chip = low, high
+        self.lowest = self.highest = 0
+        self.n = self.n_saturating = 0
+
+    def see(self, values: NDArray[Any]) -> None:
+        """Take note of some integers."""
+        low, high = self.chip
+        self.lowest = min(self.lowest, int(values.min()))
+        self.highest = max(self.highest, int(values.max()))
+        self.n += values.size
+        self.n_saturating += int(np.count_nonzero((values <= low) | (values >= high)))
+
+
+class Extremes:
+    """The extremes of all quantities of a network.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    number : FixedPoint
+        Its arithmetic.
+    """
+
+    def __init__(self, net: SpikingMLP, number: FixedPoint) -> None:
+        self._net, self._number = net, number
+        self._of: dict[tuple[str, int], Seen] = {}
+        self._largest_weight = 0.0
+
+    def see(
+        self, before: SampleState, learning: LearningState, after: SampleState, sent: Step
+    ) -> None:
+        """Take note of a step."""
+        units, L = self._number.encode, self._net.n_layers
+        for l in range(L + 1):
+            self._state("potential when it fires", l, units(after.phi[l] + sent.k[l]))
+            self._count("spikes in a step", l, sent.k[l], LARGEST_PAYLOAD)
+            if l > 0:
+                self._state("drive of a step", l, units(after.s[l] - before.s[l]))
+                self._state("summed drive", l, units(after.s[l]))
+            if l < L:
+                self._count("spikes in a sample", l, after.c[l], LARGEST_TRACE)
+        if sent.e is None:
+            return
+        self._state("target potential", L, units(after.phi_y))
+        for l in range(1, L + 1):
+            self._count("errors in a step", l, sent.e[l], LARGEST_PAYLOAD)
+        for l, psi in enumerate(learning.backward_potentials, 1):
+            self._state("backward potential when it fires", l, units(psi + sent.e[l]))
+
+    def see_weights(self, learning: LearningState) -> None:
+        """Take note of the weights after a sample."""
+        number = self._number
+        units = number.weight_units if isinstance(number, Loihi2) else number.encode
+        for l, weights in enumerate(learning.weights, 1):
+            self._note("weight", l, units(weights), LOWEST_WEIGHT, HIGHEST_WEIGHT)
+            self._largest_weight = max(self._largest_weight, float(np.abs(weights).max()))
+
+    def _state(self, quantity: str, layer: int, units: NDArray[Any]) -> None:
+        self._note(quantity, layer, units, -LARGEST_STATE, LARGEST_STATE)
+
+    def _count(self, quantity: str, layer: int, counts: NDArray[Any], largest: int) -> None:
+        self._note(quantity, layer, counts, -largest, largest)
+
+    def _note(self, quantity: str, layer: int, values: NDArray[Any], low: int, high: int) -> None:
+        self._of.setdefault((quantity, layer), Seen(low, high)).see(values)
+
+    def widths(self) -> tuple[Width, ...]:
+        """Return what has been seen."""
+        is_chips = isinstance(self._number, Loihi2)
+        return tuple(
+            Width(
+                quantity=quantity,
+                layer=layer,
+                lowest=seen.lowest,
+                highest=seen.highest,
+                bits=bits_of(seen.lowest, seen.highest),
+                chip_bits=bits_of(*seen.chip),
+                saturating=(
+                    seen.n_saturating / seen.n if is_chips or quantity != "weight" else None
+                ),
+            )
+            for (quantity, layer), seen in self._of.items()
+        )
+
+    def weight_exponent(self) -> int:
+        """Return the smallest exponent with which 8 bits reach the weights seen."""
+        mantissa, exponent = np.frexp(self._largest_weight / HIGHEST_WEIGHT)
+        return int(exponent) - int(mantissa == 0.5)
+
+
+def bits_of(*values: int) -> int:
+    """Return the bits of the smallest signed integer that holds all of these."""
+    return 1 + max((-1 - v if v < 0 else v).bit_length() for v in values)
+
+
+def by_quantity(widths: Sequence[Width]) -> dict[str, list[Width]]:
+    """Return widths by their quantity, each in the order of layers."""
+    quantities: dict[str, list[Width]] = {}
+    for width in widths:
+        quantities.setdefault(width.quantity, []).append(width)
+    return quantities

@@ -1,0 +1,231 @@
+"""Pictures of what a network learned and of the spikes it sent; they need matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.archive import PathLike
+from spikebp_plugins.simulation.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, FigureBase
+
+#: The colours of Okabe and Ito, which people with any colour vision can tell apart.
+COLORS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINE_STYLES: Final = ("-", "--", ":", "-.")
+
+#: Area of the marker of one spike, in square points; that of k spikes is k times as large.
+SPIKE_AREA: Final = 8.0
+
+#: Layers up to this size have a tick for every unit.
+MOST_UNIT_TICKS: Final = 10
+
+MOST_STEP_TICKS: Final = 10
+
+
+def save_learning_picture(
+    path: PathLike, errors: Mapping[str, Sequence[float]], trace: Trace, title: str
+) -> None:
+    """Draw learning curves beside the spikes of one sample.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, whose ending says the format.
+    errors : mapping of str to sequence of float
+        Test errors in percent after each epoch, by the name of the network.
+    trace : Trace
+        A recorded prediction; its first sample is shown.
+    title : str
+        What the sample is.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If matplotlib does not know the format.
+    """
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subfigures(1, 2)
+        plot_learning_curves(left.subplots(), errors)
+        plot_raster(right, trace)
+        right.axes[0].set_title(title)
+
+    save_picture(path, draw, size=(11, 6.5))
+
+
+def save_comparison_picture(
+    path: PathLike, traces: Mapping[str, Trace], sample: int, title: str
+) -> None:
+    """Draw the spikes of one sample on several back ends beside each other.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, whose ending says the format.
+    traces : mapping of str to Trace
+        What each back end recorded.
+    sample : int
+        Which sample.
+    title : str
+        What it is.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If matplotlib does not know the format.
+    """
+
+    def draw(figure: Figure) -> None:
+        parts = figure.subfigures(1, len(traces), squeeze=False)[0]
+        for part, (name, trace) in zip(parts, traces.items(), strict=True):
+            plot_raster(part, trace, sample)
+            part.axes[0].set_title(name)
+
+    save_picture(path, draw, title, size=(4 * len(traces), 6.5))
+
+
+def save_picture(
+    path: PathLike,
+    draw: Callable[[Figure], None],
+    title: str | None = None,
+    size: tuple[float, float] = (8.0, 6.0),
+) -> None:
+    """Draw with a function.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, whose ending says the format.
+    draw : callable
+        Draws on the figure that it is given.
+    title : str or None, default=None
+        What the picture shows.
+    size : tuple of float, default=(8.0, 6.0)
+        Width and height in inches.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib is not installed.
+    ValueError
+        If matplotlib does not know the format.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(
+            'pictures need matplotlib: pip install "spikebp-plugins[plot]"'
+        ) from error
+    figure = Figure(figsize=size, layout="constrained")
+    if title is not None:
+        figure.suptitle(title)
+    draw(figure)
+    figure.savefig(path, dpi=150)
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Give each row of a horizontal plot a name, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+
+
+def plot_learning_curves(axes: Axes, errors: Mapping[str, Sequence[float]]) -> None:
+    """Draw test errors in percent after each epoch, one curve for each network."""
+    for i, (name, values) in enumerate(errors.items()):
+        axes.plot(
+            np.arange(1, len(values) + 1),
+            values,
+            color=COLORS[i % len(COLORS)],
+            linestyle=LINE_STYLES[i % len(LINE_STYLES)],
+            marker=".",
+            label=f"{name}: {values[-1]:.1f} % at the end",
+        )
+    # From 90 % at the start to 2 % at the end: only a logarithmic axis shows both.
+    axes.set_yscale("log")
+    ticks = (1, 2, 5, 10, 20, 50, 100)
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
+    axes.locator_params(axis="x", integer=True)
+    axes.set(xlabel="epoch", ylabel="test error (%)", title="Learning")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def plot_raster(figure: FigureBase, trace: Trace, sample: int = 0) -> None:
+    """Draw the spikes of all layers over the steps of a sample, the output on top.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure or SubFigure
+        Where to draw.
+    trace : Trace
+        Recorded spikes.
+    sample : int, default=0
+        Which sample.
+
+    Notes
+    -----
+    A unit that sends several spikes in one step has a marker of as many times the area; that of
+    negative spikes is hollow.
+    """
+    layers = [counts[sample] for counts in trace.spikes]
+    rows = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[::-1, 0]
+    for l, (axes, counts) in enumerate(zip(rows, layers, strict=True)):
+        _plot_spikes(axes, counts, COLORS[l % len(COLORS)])
+        axes.set_ylabel(f"{_layer_name(l, len(layers))} unit")
+    n_steps = len(layers[0])
+    stride = -(-n_steps // MOST_STEP_TICKS)
+    rows[0].set(xlim=(0.5, n_steps + 0.5), xlabel="step")
+    rows[0].set_xticks(np.arange(stride, n_steps + 1, stride))
+    figure.align_ylabels(rows)
+    _add_size_legend(figure, rows[0], max(int(np.abs(counts).max()) for counts in layers))
+
+
+def _plot_spikes(axes: Axes, counts: NDArray[np.int64], color: str) -> None:
+    for sign, face in ((1, color), (-1, "none")):
+        step, unit = np.nonzero(counts * sign > 0)
+        axes.scatter(
+            step + 1,
+            unit,
+            s=SPIKE_AREA * np.abs(counts[step, unit]),
+            facecolors=face,
+            edgecolors=color,
+            linewidths=0.5,
+        )
+    n_units = counts.shape[1]
+    margin = 0.5 + 0.02 * n_units
+    axes.set_ylim(-margin, n_units - 1 + margin)
+    if n_units <= MOST_UNIT_TICKS:
+        axes.set_yticks(np.arange(n_units))
+        axes.tick_params(axis="y", labelsize=7)
+        axes.grid(axis="y", alpha=0.3)
+
+
+def _layer_name(layer: int, n_layers: int) -> str:
+    if layer == 0:
+        return "input"
+    return "output" if layer == n_layers - 1 else f"hidden {layer}"
+
+
+def _add_size_legend(figure: FigureBase, axes: Axes, largest: int) -> None:
+    shown = sorted({1, -(-largest // 2), largest} - {0})
+    handles: list[Any] = [
+        axes.scatter([], [], s=SPIKE_AREA * k, color="0.4", label=str(k)) for k in shown
+    ]
+    figure.legend(
+        handles=handles,
+        title="spikes of a unit in one step",
+        ncols=len(handles),
+        loc="outside lower center",
+        frameon=False,
+    )

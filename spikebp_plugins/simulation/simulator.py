@@ -1,0 +1,359 @@
+"""The simulator: what a user holds while a network learns."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.backends.base import (
+    Backend,
+    EarlyPrediction,
+    Outcome,
+    Recording,
+    UnsupportedError,
+    check_options,
+    empty_prediction,
+    joined,
+    refused_definition,
+)
+from spikebp_plugins.backends.registry import get_backend, parse_backend
+from spikebp_plugins.common.archive import PathLike
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.progress import progress_bar
+from spikebp_plugins.data.events import EventEncoder
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import Batch, check_batch
+from spikebp_plugins.network.state import LearningState, initial_state
+from spikebp_plugins.simulation.stream import Stream
+from spikebp_plugins.simulation.trace import Trace
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Simulator:
+    """A network that learns on one back end.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    backend : str, default="compiled"
+        Name of an installed back end, with options behind a colon if any: ``"brian2:numpy"``.
+    weights : sequence of array-like of shape (n_in, n_out) or None, default=None
+        Initial weights, rounded to the grid; None takes ``net.init_weights()``.
+    feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
+        Backward weights :math:`B_2` to :math:`B_L` for a definition with ``feedback="random"``,
+        rounded to the grid; None takes ``net.init_feedback()``.
+    **options
+        Options of the back end.
+
+    Raises
+    ------
+    ValueError
+        If an argument has a value that is not allowed.
+    OverflowError
+        If a weight is out of the range of the grid.
+    UnsupportedError
+        If the back end cannot run the definition; the message says why.
+    ImportError
+        If the back end needs a package that is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> net = SpikingMLP((4, 8, 2), seed=1)
+    >>> with Simulator(net, backend="reference") as sim:
+    ...     scores = sim.train(np.eye(4), [0, 1, 0, 1])
+    >>> scores.shape
+    (4, 2)
+    """
+
+    def __init__(
+        self,
+        net: SpikingMLP,
+        backend: str = "compiled",
+        weights: Any = None,
+        *,
+        feedback: Any = None,
+        **options: Any,
+    ) -> None:
+        if not isinstance(net, SpikingMLP):
+            raise wrong_argument("net", "a SpikingMLP", repr(net))
+        self._start(net, initial_state(net, weights, feedback), backend, options)
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, backend: str = "compiled", **options: Any
+    ) -> Self:
+        """Return a simulator that goes on exactly where a checkpoint was made.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint
+            Definition and learning state.
+        backend : str, default="compiled"
+            Name of an installed back end.
+        **options
+            Options of the back end.
+
+        Raises
+        ------
+        ValueError, UnsupportedError, ImportError
+            As for a new simulator.
+        """
+        simulator = cls.__new__(cls)
+        simulator._start(checkpoint.net, checkpoint.state, backend, options)
+        return simulator
+
+    def _start(
+        self, net: SpikingMLP, state: LearningState, backend: str, options: dict[str, Any]
+    ) -> None:
+        self.net = net
+        self.backend, parsed = parse_backend(backend)
+        cls = get_backend(self.backend)
+        options = check_options(cls, self.backend, parsed | options)
+        reason = refused_definition(cls, net, options)
+        if reason is not None:
+            raise UnsupportedError(f"back end {self.backend!r} cannot run this network: {reason}")
+        self._engine: Backend | None = cls(net, state, **options)
+        self._final = (state, Operations())
+        self._stream: Stream | None = None
+
+    def train(self, x: Any, y: Any, *, record: bool = False, progress: bool | None = None) -> Any:
+        """Learn from samples, one at a time and in order.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+            Input, constant or changing from step to step. With ``input_coding="spikes"`` integers
+            of the second shape.
+        y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
+                (n_samples, n_steps, n_outputs)
+            Integer labels, which stand for one-hot targets, or real targets.
+        record : bool, default=False
+            Whether to return every spike and error.
+        progress : bool or None, default=None
+            Whether to show a progress bar; None shows one for long work on a terminal.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs) or Trace
+            The scores that each sample reached while it was learned, or with `record` a trace.
+
+        Raises
+        ------
+        ValueError
+            If `x` or `y` is not allowed; nothing has changed then.
+        OverflowError
+            If a value leaves the range of the arithmetic. What was learned from the samples
+            before (on some back ends: from the blocks before) is kept.
+        RuntimeError
+            If a sample of a stream is open.
+        """
+        engine = self._open_engine()
+        self._check_no_open_sample()
+        if y is None:
+            raise wrong_argument("y", "an array of targets", "None")
+        batch = check_batch(self.net, x, y)
+        return self._run(engine, batch, record, progress)
+
+    def predict(
+        self,
+        x: Any,
+        *,
+        n_steps: int | None = None,
+        margin: float | None = None,
+        record: bool = False,
+        progress: bool | None = None,
+    ) -> Any:
+        """Show samples without learning.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+            Input, as for `train`.
+        n_steps : int or None, default=None
+            Steps for which to show each sample; None takes those of the definition.
+        margin : float or None, default=None
+            Show a sample no further once the largest summed drive of the output leads the second
+            by so many spikes, which saves time and synaptic operations. None shows all steps.
+        record : bool, default=False
+            Whether to return every spike.
+        progress : bool or None, default=None
+            Whether to show a progress bar; None shows one for long work on a terminal.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs), Trace or EarlyPrediction
+            The scores, whose largest says the class (the lowest index wins a tie); with `record`
+            a trace with ``errors=None``; with `margin` a named tuple of the scores, the steps
+            shown of each sample (``n_steps``) and what they took (``operations``).
+
+        Raises
+        ------
+        ValueError
+            If an argument is not allowed.
+        UnsupportedError
+            If `margin` is given and the back end shows whole samples only.
+        OverflowError
+            If a value leaves the range of the arithmetic.
+        """
+        engine = self._open_engine()
+        batch = check_batch(self.net, x, n_steps=n_steps)
+        if margin is None:
+            return self._run(engine, batch, record, progress)
+        self._check_margin(margin, record)
+        with progress_bar(len(batch), "predicting", wanted=progress) as bar:
+            blocks = []
+            for block in batch.blocks(engine.block_size(batch.n_steps)):
+                blocks.append(engine.predict_until(block, float(margin)))
+                bar.update(len(block))
+        blocks = blocks or [empty_prediction(batch)]
+        return EarlyPrediction(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
+
+    def _check_margin(self, margin: Any, record: bool) -> None:
+        is_number = isinstance(margin, (int, float, np.integer, np.floating))
+        if isinstance(margin, bool) or not is_number or not 0 <= margin < np.inf:
+            raise wrong_argument("margin", "a finite number, not negative, or None", repr(margin))
+        if record:
+            raise wrong_argument("record", "False where a margin is given", repr(record))
+        if self.net.n_outputs < 2:
+            raise wrong_argument("margin", "None for a network with one output", repr(margin))
+
+    def stream(self, encoder: EventEncoder | None = None, *, n_steps: int | None = None) -> Stream:
+        """Return a stream: input as it comes, step after step, with targets when they are known.
+
+        Parameters
+        ----------
+        encoder : EventEncoder or None, default=None
+            Turns events of a sensor into input.
+        n_steps : int or None, default=None
+            After so many steps a sample closes by itself; None leaves that to the user.
+
+        Returns
+        -------
+        Stream
+
+        Raises
+        ------
+        ValueError
+            If an argument is not allowed.
+        RuntimeError
+            If another stream of this simulator has an open sample.
+        UnsupportedError
+            If the back end shows whole samples only.
+        """
+        engine = self._open_engine()
+        self._check_no_open_sample()
+        self._stream = Stream(self.net, engine.steps(), encoder, n_steps)
+        return self._stream
+
+    def _check_no_open_sample(self) -> None:
+        if self._stream is not None and self._stream.is_open:
+            raise RuntimeError(
+                "a sample of a stream is open: close_sample() or drop_sample() first"
+            )
+
+    def _run(self, engine: Backend, batch: Batch, record: bool, progress: bool | None) -> Any:
+        show = engine.predict if batch.y is None else engine.train
+        outcomes: list[Outcome] = []
+        doing = "predicting" if batch.y is None else "training"
+        with progress_bar(len(batch), doing, wanted=progress) as bar:
+            done = 0
+
+            def report(shown: int) -> None:
+                bar.update(done + shown - bar.n)
+
+            engine.report = report
+            for block in batch.blocks(engine.block_size(batch.n_steps)):
+                outcomes.append(show(block, record))
+                report(len(block))
+                done += len(block)
+        scores, recording = joined(outcomes) if outcomes else _of_no_samples(batch)
+        if not record or recording is None:
+            return scores
+        return Trace(*recording, scores, self.weights)
+
+    @property
+    def weights(self) -> list[NDArray[np.float64]]:
+        """Copies of the weights :math:`W_1` to :math:`W_L`, each of shape (n_in, n_out)."""
+        return [np.array(matrix, np.float64) for matrix in self._state.weights]
+
+    @property
+    def samples_seen(self) -> int:
+        """Training samples so far, those before a checkpoint included."""
+        return self._final[0].samples_seen if self._engine is None else self._engine.samples_seen
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown by this simulator."""
+        return self._final[1] if self._engine is None else self._engine.operations
+
+    def checkpoint(self) -> Checkpoint:
+        """Return definition and learning state, to go on from anywhere."""
+        return Checkpoint(self.net, self._state.copy())
+
+    def save(self, path: PathLike) -> None:
+        """Write a checkpoint, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that exists is replaced.
+        """
+        self.checkpoint().save(path)
+
+    def close(self) -> None:
+        """Release what the back end holds; what was learned stays readable."""
+        if self._engine is not None:
+            if self._stream is not None:
+                self._stream.drop_sample()
+            self._final = (self._state, self.operations)
+            engine, self._engine = self._engine, None
+            engine.close()
+
+    @property
+    def _state(self) -> LearningState:
+        return self._final[0] if self._engine is None else self._engine.state
+
+    def _open_engine(self) -> Backend:
+        if self._engine is None:
+            raise RuntimeError(
+                "this simulator is closed; go on with simulator.checkpoint().simulate()"
+            )
+        return self._engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.net!r}, backend={self.backend!r})"
+
+
+def _of_no_samples(batch: Batch) -> Outcome:
+    """Return what a back end would return for samples of which there are none."""
+    sizes = batch.net.layer_sizes
+
+    def empty(n_units: int, dtype: type = np.int64) -> NDArray[Any]:
+        return np.empty((0, batch.n_steps, n_units), dtype)
+
+    recording = Recording(
+        spikes=[empty(n) for n in sizes],
+        errors=None if batch.y is None else [None, *(empty(n) for n in sizes[1:])],
+        step_scores=empty(sizes[-1], np.float64),
+    )
+    return Outcome(np.empty((0, sizes[-1])), recording)

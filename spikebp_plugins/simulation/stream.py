@@ -1,0 +1,364 @@
+"""Learning from a stream: input as it comes, targets when they are known, no end in sight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.data.events import EventEncoder, Located
+from spikebp_plugins.network.samples import check_batch
+
+if TYPE_CHECKING:
+    from spikebp_plugins.backends.steps import Steps
+    from spikebp_plugins.network.definition import SpikingMLP
+
+#: That a target is to stay what it is.
+UNCHANGED: Final = object()
+
+
+class Stream:
+    """A network that is shown step after step; made by ``Simulator.stream``.
+
+    Steps belong to samples, which end after `n_steps` steps or when they are closed by hand. The
+    learning rate and the grid stay those of the definition, whatever the length. What a sample
+    teaches becomes the simulator's when it is closed: an error or an interrupt in a sample drops
+    this sample and nothing else. The memory that a stream needs does not grow.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    steps : Steps
+        The steps of a back end.
+    encoder : EventEncoder or None
+        Turns events into input, for `feed`.
+    n_steps : int or None
+        After so many steps a sample closes by itself; None leaves that to `close_sample`.
+    """
+
+    def __init__(
+        self, net: SpikingMLP, steps: Steps, encoder: EventEncoder | None, n_steps: int | None
+    ) -> None:
+        if encoder is not None and not isinstance(encoder, EventEncoder):
+            raise wrong_argument("encoder", "an EventEncoder or None", repr(encoder))
+        if encoder is not None and encoder.n_inputs != net.n_inputs:
+            allowed = f"an encoder of {net.n_inputs} inputs, as many as the network has"
+            raise wrong_argument("encoder", allowed, f"one of {encoder.n_inputs}")
+        if encoder is not None and (net.spikes, net.input_coding) == ("binary", "spikes"):
+            allowed = "None with spikes='binary' and input_coding='spikes'"
+            got = "an encoder, of whose events several may fall into one step"
+            raise wrong_argument("encoder", allowed, got)
+        if n_steps is not None:
+            _check_steps(n_steps)
+        self.net = net
+        self._steps, self._encoder, self._n_steps = steps, encoder, n_steps
+        self._target: NDArray[np.float64] | None = None
+        self._clock: EventClock | None = None
+
+    @property
+    def target(self) -> NDArray[np.float64] | None:
+        """What the output is to learn in the steps to come, or None: nothing is learned.
+
+        Set it to a label, to real values of shape (n_outputs,), or to None, at any moment. It
+        holds until it is changed, or a sample is closed by hand.
+        """
+        return None if self._target is None else self._target.copy()
+
+    @target.setter
+    def target(self, target: Any) -> None:
+        self._target = self._checked_target(target)
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The running scores, of shape (n_outputs,): of the open sample, or of the last one."""
+        return self._steps.scores
+
+    @property
+    def steps_shown(self) -> int:
+        """Steps of the open sample, or of the last one."""
+        return self._steps.steps_shown
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a sample has begun and is not closed."""
+        return self._steps.is_open
+
+    def show(self, x: Any, *, target: Any = UNCHANGED, n_steps: int = 1) -> NDArray[np.float64]:
+        """Show an input for one step or several.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_inputs,) or None
+            Real values, or integer spike counts with ``input_coding="spikes"``; None is silence.
+        target : int, array-like of shape (n_outputs,) or None, optional
+            Sets `target` first.
+        n_steps : int, default=1
+            The steps.
+
+        Returns
+        -------
+        ndarray of shape (n_closed, n_outputs)
+            The scores of the samples that have closed themselves.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not allowed; nothing has changed then.
+        OverflowError
+            If a value leaves the range of the arithmetic; the open sample is dropped then.
+        """
+        _check_steps(n_steps)
+        given = None if x is None else self._checked_input(x)
+        self._take_target(target)
+        with self._whole_or_dropped():
+            return self._collected(self._show(given, n_steps))
+
+    def feed(
+        self, events: Any, *, target: Any = UNCHANGED, start: int | None = None
+    ) -> NDArray[np.float64]:
+        """Take events as they come, in the order of time, one or many.
+
+        A step is shown once an event, or `advance_to`, lies beyond it. Steps without events are
+        silent. When a sample is closed by hand, the clock stops: the next events may have any time,
+        and begin the first step of the next sample.
+
+        Parameters
+        ----------
+        events : structured array of shape (n_events,)
+            Events with the fields x, y, t, p; see ``events.EVENT_DTYPE``.
+        target : int, array-like of shape (n_outputs,) or None, optional
+            Sets `target` first, for the step that is not over yet and those that follow.
+        start : int or None, default=None
+            When the clock is to start, in microseconds; None starts it with the first event. Not
+            while it runs.
+
+        Returns
+        -------
+        ndarray of shape (n_closed, n_outputs)
+            The scores of the samples that have closed themselves.
+
+        Raises
+        ------
+        ValueError
+            If an event or an argument is not allowed; the message names the event, and nothing
+            has changed then.
+        OverflowError
+            If a value leaves the range of the arithmetic. The open sample and the events that
+            follow in this call are dropped then.
+        """
+        encoder = self._needed_encoder()
+        clock = self._clock
+        if clock is not None and start is not None:
+            raise wrong_argument("start", "None while the clock runs", repr(start))
+        located = encoder.locate(events, start if clock is None else clock.now)
+        self._take_target(target)
+        if clock is None:
+            if start is None and not len(located.time):
+                return self._collected([])
+            clock = EventClock(encoder, int(located.time[0]) if start is None else int(start))
+            self._clock = clock
+        closed: list[NDArray[np.float64]] = []
+        with self._whole_or_dropped():
+            for silent, counts in clock.steps_over(located):
+                closed += self._show_steps(silent, counts)
+        return self._collected(closed)
+
+    def advance_to(self, time: int) -> NDArray[np.float64]:
+        """Show the steps that are over at a time, though no event has come since.
+
+        Parameters
+        ----------
+        time : int
+            Microseconds, on the clock of the events.
+
+        Returns
+        -------
+        ndarray of shape (n_closed, n_outputs)
+            The scores of the samples that have closed themselves.
+
+        Raises
+        ------
+        ValueError
+            If the time lies before the last event.
+        RuntimeError
+            If no event has started the clock.
+        """
+        self._needed_encoder()
+        if self._clock is None:
+            raise RuntimeError("the clock of the stream starts with the first events: feed some")
+        if time < self._clock.now:
+            raise wrong_argument("time", f"at least {self._clock.now}, the last event", repr(time))
+        with self._whole_or_dropped():
+            return self._collected(self._show_steps(*self._clock.advance(int(time))))
+
+    def close_sample(self) -> NDArray[np.float64]:
+        """End the open sample: what it has taught is the simulator's from now on.
+
+        A step that has begun with events is shown first. The clock stops and the target is
+        forgotten.
+
+        Returns
+        -------
+        ndarray of shape (n_outputs,)
+            Its scores: the summed drive of the output divided by the steps shown.
+
+        Raises
+        ------
+        RuntimeError
+            If no sample is open.
+        OverflowError
+            If a value leaves the range of the arithmetic; the sample is dropped then.
+        """
+        pending = None if self._clock is None else self._clock.pending
+        if pending is None and not self._steps.is_open:
+            raise RuntimeError("no sample is open: show or feed something first")
+        with self._whole_or_dropped():
+            # That step may be the last of a sample that closes itself.
+            closed = [] if pending is None else self._show(pending, 1)
+            scores = closed[-1] if closed else self._close()
+        self._clock = self._target = None
+        return scores
+
+    def drop_sample(self) -> None:
+        """End the open sample as if it had not been: nothing is learned from it."""
+        self._steps.drop()
+        self._clock = self._target = None
+
+    def _show_steps(
+        self, silent: int, counts: NDArray[np.int64] | None
+    ) -> list[NDArray[np.float64]]:
+        closed = [] if counts is None else self._show(counts, 1)
+        return closed + (self._show(None, silent) if silent else [])
+
+    def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[NDArray[np.float64]]:
+        """Show steps, and close the samples that end with them."""
+        closed = []
+        while n_steps:
+            shown = self._steps.steps_shown if self._steps.is_open else 0
+            now = n_steps if self._n_steps is None else min(n_steps, self._n_steps - shown)
+            self._steps.show(x, self._target, now)
+            n_steps -= now
+            if self._steps.steps_shown == self._n_steps:
+                closed.append(self._close())
+        return closed
+
+    def _close(self) -> NDArray[np.float64]:
+        scores = self._steps.scores
+        self._steps.close()
+        return scores
+
+    @contextmanager
+    def _whole_or_dropped(self) -> Iterator[None]:
+        """Drop the open sample if not all of what follows is shown to it."""
+        try:
+            yield
+        except BaseException:
+            self.drop_sample()
+            raise
+
+    def _collected(self, closed: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.array(closed, np.float64).reshape(len(closed), self.net.n_outputs)
+
+    def _needed_encoder(self) -> EventEncoder:
+        if self._encoder is None:
+            raise RuntimeError("events need an encoder: sim.stream(EventEncoder(...))")
+        return self._encoder
+
+    def _checked_input(self, x: Any) -> NDArray[Any]:
+        array = np.asarray(x)
+        if array.shape != (self.net.n_inputs,):
+            raise wrong_argument("x", f"of shape ({self.net.n_inputs},)", f"shape {array.shape}")
+        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
+            unit = int(np.flatnonzero(~np.isfinite(array))[0])
+            raise wrong_argument("x", "finite", f"{array[unit]} at index {unit}")
+        given = check_batch(self.net, array[np.newaxis, np.newaxis], n_steps=1)
+        return np.asarray(given.x[0, 0])
+
+    def _take_target(self, target: Any) -> None:
+        if target is not UNCHANGED:
+            self._target = self._checked_target(target)
+
+    def _checked_target(self, target: Any) -> NDArray[np.float64] | None:
+        if target is None:
+            return None
+        n_outputs = self.net.n_outputs
+        array = np.asarray(target)
+        if array.dtype.kind in "iu" and array.ndim == 0:
+            if not 0 <= array < n_outputs:
+                raise wrong_argument("target", f"a label from 0 to {n_outputs - 1}", repr(target))
+            return np.asarray(np.eye(n_outputs)[int(array)])
+        if array.shape != (n_outputs,) or array.dtype.kind not in "iuf":
+            allowed = f"a label, {n_outputs} real numbers, or None"
+            raise wrong_argument("target", allowed, repr(target))
+        if not np.all(np.isfinite(array)):
+            raise wrong_argument("target", "finite", repr(target))
+        return array.astype(np.float64)
+
+
+class Passed(NamedTuple):
+    """Steps that are over: one with events, unless there were none, and silent ones after it.
+
+    Attributes
+    ----------
+    silent : int
+        How many had no events.
+    counts : ndarray of shape (n_inputs,) or None
+        The input of the one before these.
+    """
+
+    silent: int
+    counts: NDArray[np.int64] | None
+
+
+class EventClock:
+    """Cuts the time of events into steps.
+
+    Parameters
+    ----------
+    encoder : EventEncoder
+        How long a step is, and what events count.
+    start : int
+        When the first step begins, in microseconds.
+    """
+
+    def __init__(self, encoder: EventEncoder, start: int) -> None:
+        self.now = start
+        self._encoder, self._start = encoder, start
+        self._step = 0  # the step that `now` lies in
+        #: What has happened in the step that is not over; None is nothing.
+        self.pending: NDArray[np.int64] | None = None
+
+    def steps_over(self, located: Located) -> Iterator[Passed]:
+        """Take events, and yield the steps that are over because of them."""
+        steps = (located.time - self._start) // self._encoder.step
+        cuts = np.flatnonzero(np.diff(steps)) + 1
+        bounds = [0, *cuts.tolist(), len(steps)]
+        for first, last in pairwise(bounds) if len(steps) else ():
+            if steps[first] > self._step:
+                yield self._pass(int(steps[first]))
+            counts = self._encoder.count(Located(*(values[first:last] for values in located)))
+            self.pending = counts if self.pending is None else self.pending + counts
+            self.now = int(located.time[last - 1])
+
+    def advance(self, time: int) -> Passed:
+        """Return the same for a time that is reached without events."""
+        self.now = time
+        step = (time - self._start) // self._encoder.step
+        return self._pass(step) if step > self._step else Passed(0, None)
+
+    def _pass(self, step: int) -> Passed:
+        silent = step - self._step
+        counts, self.pending = self.pending, None
+        self._step = step
+        return Passed(silent if counts is None else silent - 1, counts)
+
+
+def _check_steps(n_steps: Any) -> None:
+    if isinstance(n_steps, bool) or not isinstance(n_steps, (int, np.integer)) or n_steps < 1:
+        raise wrong_argument("n_steps", "an integer of at least 1", repr(n_steps))

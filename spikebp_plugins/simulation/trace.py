@@ -1,0 +1,224 @@
+"""Traces: every spike and error of a run, and where two runs first differ."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.archive import PathLike, read_archive, write_archive
+
+FORMAT_VERSION: Final = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """All that a network showed for some samples.
+
+    Attributes
+    ----------
+    spikes : list of ndarray of shape (n_samples, n_steps, n_units), int64
+        Signed spike counts of layers 0..L.
+    errors : list of ndarray of shape (n_samples, n_steps, n_units), int64, or None
+        Error spikes of layers 1..L after the gate, with None at index 0; None as a whole when
+        nothing was learned.
+    step_scores : ndarray of shape (n_samples, n_steps, n_outputs)
+        The running scores after each step.
+    scores : ndarray of shape (n_samples, n_outputs)
+        The scores of each sample.
+    weights : list of ndarray of shape (n_in, n_out)
+        The weights at the end.
+    """
+
+    spikes: list[NDArray[np.int64]]
+    errors: list[Any] | None
+    step_scores: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    weights: list[NDArray[np.float64]]
+
+    def save(self, path: PathLike) -> None:
+        """Write the trace to an npz file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that exists is replaced.
+        """
+        arrays: dict[str, NDArray[Any]] = {
+            "trace_version": np.array(FORMAT_VERSION, np.int64),
+            "step_scores": self.step_scores,
+            "scores": self.scores,
+        }
+        arrays |= {f"spikes_{layer}": counts for layer, counts in enumerate(self.spikes)}
+        if self.errors is not None:
+            arrays |= {f"errors_{l}": counts for l, counts in enumerate(self.errors) if l}
+        arrays |= {f"weights_{layer}": matrix for layer, matrix in enumerate(self.weights, 1)}
+        write_archive(path, arrays)
+
+    @classmethod
+    def load(cls, path: PathLike) -> Trace:
+        """Read a trace.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is no trace, damaged, or of a newer format.
+        """
+        arrays = read_archive(path, "trace")
+        if not {"trace_version", "step_scores", "scores", "spikes_0"} <= arrays.keys():
+            raise ValueError(f"{os.fspath(path)} is not a readable trace: it holds no spikes")
+        version = arrays["trace_version"]
+        if version.shape != () or version.dtype.kind != "i" or version < 1:
+            raise ValueError(
+                f"{os.fspath(path)} is not a readable trace: trace_version must be a positive "
+                "integer"
+            )
+        if version > FORMAT_VERSION:
+            raise ValueError(
+                f"{os.fspath(path)} has trace format {version}, newer than the {FORMAT_VERSION} "
+                "that this version of spikebp-plugins reads"
+            )
+
+        def numbered(prefix: str, first: int) -> list[Any]:
+            found: list[Any] = []
+            while (name := f"{prefix}_{first + len(found)}") in arrays:
+                found.append(arrays[name])
+            return found
+
+        errors = numbered("errors", 1)
+        return cls(
+            spikes=numbered("spikes", 0),
+            errors=[None, *errors] if errors else None,
+            step_scores=arrays["step_scores"],
+            scores=arrays["scores"],
+            weights=numbered("weights", 1),
+        )
+
+
+class Difference(NamedTuple):
+    """The first place where two traces differ.
+
+    Attributes
+    ----------
+    quantity : str
+        "spikes", "errors", "step_scores", "scores" or "weights".
+    sample, step : int or None
+        When; None for what belongs to no single sample or step.
+    layer : int
+        The layer; scores are those of layer L, and the weights of layer l lead into it.
+    unit : int or tuple of int
+        The unit, or the two units that a weight joins.
+    first, second : int or float
+        Both values.
+    """
+
+    quantity: str
+    sample: int | None
+    step: int | None
+    layer: int
+    unit: int | tuple[int, ...]
+    first: float
+    second: float
+
+    def __str__(self) -> str:
+        place = [f"{name} {getattr(self, name)}" for name in ("sample", "step", "layer", "unit")]
+        where = ", ".join(part for part in place if not part.endswith("None"))
+        return f"{self.quantity} differ at {where}: {self.first!r} and {self.second!r}"
+
+
+def compare(a: Trace, b: Trace) -> Difference | None:
+    """Find the first difference between two traces.
+
+    Parameters
+    ----------
+    a, b : Trace
+        Traces of the same samples shown to networks of the same shape.
+
+    Returns
+    -------
+    Difference or None
+        The first in the order of the step rules: by sample, then step; within a step the spikes of
+        layers 0..L, then the errors of layers L..1, then the scores; after all steps the scores
+        and the weights. None if everything is equal.
+
+    Raises
+    ------
+    ValueError
+        If the traces are of other shapes, or only one of them has errors.
+    """
+    if (a.errors is None) != (b.errors is None):
+        which = "second" if a.errors is not None else "first"
+        raise ValueError(
+            f"both traces must be of training or of prediction; the {which} has no errors"
+        )
+    timed = list(_timed_quantities(a, b))
+    differing = [
+        (*_first_difference(x, y)[:2], order)
+        for order, (_, _, x, y) in enumerate(timed)
+        if np.any(x != y)
+    ]
+    if differing:
+        # Each quantity's own first difference is its earliest; the earliest of those, and in one
+        # step the one that the rules compute first, is the cause.
+        sample, step, order = min(differing)
+        quantity, layer, x, y = timed[order]
+        unit = int(np.argmax(x[sample, step] != y[sample, step]))
+        return Difference(
+            quantity,
+            sample,
+            step,
+            layer,
+            unit,
+            x[sample, step, unit].item(),
+            y[sample, step, unit].item(),
+        )
+    return _compare_ends(a, b)
+
+
+def _timed_quantities(a: Trace, b: Trace) -> Iterator[tuple[str, int, NDArray[Any], NDArray[Any]]]:
+    for layer, x, y in _paired("spikes", a.spikes, b.spikes, first_layer=0):
+        yield "spikes", layer, x, y
+    if a.errors is not None and b.errors is not None:
+        pairs = list(_paired("errors", a.errors[1:], b.errors[1:], first_layer=1))
+        for layer, x, y in reversed(pairs):
+            yield "errors", layer, x, y
+    last = len(a.spikes) - 1
+    for layer, x, y in _paired("step_scores", [a.step_scores], [b.step_scores], last):
+        yield "step_scores", layer, x, y
+
+
+def _compare_ends(a: Trace, b: Trace) -> Difference | None:
+    last = len(a.spikes) - 1
+    for layer, x, y in _paired("scores", [a.scores], [b.scores], last):
+        if np.any(x != y):
+            sample, unit = _first_difference(x, y)
+            place = (sample, None, layer, unit)
+            return Difference("scores", *place, x[sample, unit].item(), y[sample, unit].item())
+    for layer, x, y in _paired("weights", a.weights, b.weights, first_layer=1):
+        if np.any(x != y):
+            pair = _first_difference(x, y)
+            return Difference("weights", None, None, layer, pair, x[pair].item(), y[pair].item())
+    return None
+
+
+def _first_difference(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(x != y)), x.shape))
+
+
+def _paired(
+    quantity: str, a: Sequence[NDArray[Any]], b: Sequence[NDArray[Any]], first_layer: int
+) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
+    shapes_a, shapes_b = [x.shape for x in a], [y.shape for y in b]
+    if shapes_a != shapes_b:
+        raise ValueError(
+            f"both traces must show the same samples, steps and layers; "
+            f"{quantity} have shapes {shapes_a} and {shapes_b}"
+        )
+    for layer, (x, y) in enumerate(zip(a, b, strict=True), first_layer):
+        yield layer, x, y
