@@ -13,9 +13,10 @@ import json
 import numpy as np
 from measuring import data_for_benchmark, hidden_sizes, network
 
+from spikebp_lava.schedule import Schedule
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.compiled.layout import Layout
-from spikebp_plugins.compiled.stepper import Schedule, Stepper
+from spikebp_plugins.compiled.stepper import Stepper
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.hardware_report import bits_of
 

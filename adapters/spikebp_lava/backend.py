@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
-from spikebp_lava.standard_graph import StandardGraph, why_no_standard_graph
+from spikebp_lava.standard.graph import StandardGraph, why_no_standard_graph
 from spikebp_lava.support import TIMINGS, why_unsupported
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
-from spikebp_plugins.backends.base import joined
+from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.compiled.fallback import BackedByCore
 from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps
 from spikebp_plugins.network.operations import Operations

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork
+from spikebp_lava.schedule import ENDLESS, PipelinedSchedule, Schedule
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.compiled.stepper import ENDLESS, Moment, PipelinedSchedule, Schedule
+from spikebp_plugins.compiled.stepper import Moment
 
 Array = NDArray[Any]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.compiled.kernels import rules as kernels
+from spikebp_plugins.compiled.kernels.arrays import Learning, Record
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.operations import Operations, count_operations
@@ -167,19 +167,19 @@ class SharedNetwork:
         weights[l - 1] = arithmetic.round(real)
         self.write(state._replace(weights=tuple(weights)))
 
-    def record(self, wanted: bool = True, tag: str | None = None) -> kernels.Record:
+    def record(self, wanted: bool = True, tag: str | None = None) -> Record:
         """Return where to record, or a record of no samples."""
         dtype = number_type(self.net, tag or self.tag)
         places = self._record if wanted else self._empty
         views = [
             place.view(dtype).reshape(-1)[: place.size].reshape(place.shape) for place in places
         ]
-        return kernels.Record(*views)
+        return Record(*views)
 
     def read(self) -> LearningState:
         """Return a copy of what has been learned."""
         bounds = [np.zeros(0)] * 3
-        learning = kernels.Learning(*self.arrays(self.tag), *bounds)
+        learning = Learning(*self.arrays(self.tag), *bounds)
         return self.layout.state(learning, int(self.samples[2])).copy()
 
     def write(self, state: LearningState) -> None:

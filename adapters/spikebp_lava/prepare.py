@@ -9,8 +9,7 @@ import numpy as np
 
 from spikebp_lava.memory import FLOATING, SharedNetwork
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.compiled.kernels import rules as kernels
-from spikebp_plugins.compiled.kernels import steps as stepwise
+from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.stepper import Moment, stepper_of
 from spikebp_plugins.network.state import initial_state
@@ -20,8 +19,8 @@ def prepare_steps(net: SpikingMLP, tag: str) -> None:
     """Have the kernels ready that show whole steps."""
     shared = _smallest(net, tag)
     bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
-    learning = kernels.Learning(*shared.arrays(tag), *bounds)
-    totals = kernels.Totals(shared.spikes, shared.errors, shared.updates[:1])
+    learning = arrays.Learning(*shared.arrays(tag), *bounds)
+    totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1])
     stepper = stepper_of(shared.layout, learning, totals)
     moment = Moment(opens=True, closes=True, restarts=True, learns=True, updates=True)
     with announced(("steps", net.timing, shared.layout.dtype, net.update)):
@@ -34,19 +33,19 @@ def prepare_layers(net: SpikingMLP, tag: str) -> None:
     layout = shared.layout
     sample, totals, nothing = layout.sample(), layout.totals(), np.zeros(1, layout.dtype)
     weight, back, potential = shared.of_layer(tag, 1)
-    learning = kernels.Learning(weight, weight[:0], potential, *(np.zeros(2) for _ in range(3)))
+    learning = arrays.Learning(weight, weight[:0], potential, *(np.zeros(2) for _ in range(3)))
     network, drawn = layout.network, layout.drawn_for(0)
     with announced(("layers", net.timing, layout.dtype)):
-        stepwise.input_layer(network, sample, nothing, True, totals)
+        layers.input_layer(network, sample, nothing, True, totals)
         if net.timing == "pipelined":
-            stepwise.fire_arrived(network, learning, sample, drawn, True, True, True, totals)
-            stepwise.receive_spikes(network, learning, sample, nothing, totals)
+            layers.fire_arrived(network, learning, sample, drawn, True, True, True, totals)
+            layers.receive_spikes(network, learning, sample, nothing, totals)
         else:
-            stepwise.forward_layer(network, learning, sample, nothing, drawn, True, True, totals)
-        stepwise.output_layer_error(network, sample, nothing, totals)
-        stepwise.hidden_layer_error(network, learning, sample, nothing, totals)
-        stepwise.errors_down(network, sample, weight, 0.0, nothing)
-        stepwise.layer_learns(network, learning, sample, back, True, totals)
+            layers.forward_layer(network, learning, sample, nothing, drawn, True, True, totals)
+        layers.output_layer_error(network, sample, nothing, totals)
+        layers.hidden_layer_error(network, learning, sample, nothing, totals)
+        layers.errors_down(network, sample, weight, 0.0, nothing)
+        layers.layer_learns(network, learning, sample, back, True, totals)
 
 
 def _smallest(net: SpikingMLP, tag: str) -> SharedNetwork:

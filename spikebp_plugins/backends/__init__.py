@@ -1,12 +1,7 @@
 """Back ends: what computes a network, and how one is found by name."""
 
-from spikebp_plugins.backends.base import (
-    Backend,
-    EarlyPrediction,
-    Outcome,
-    Recording,
-    UnsupportedError,
-)
+from spikebp_plugins.backends.base import Backend, UnsupportedError
+from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, Recording
 from spikebp_plugins.backends.registry import available_backends, get_backend, parse_backend
 
 __all__ = [

@@ -5,21 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.steps import Steps, why_no_steps
+from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, empty_prediction
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
+Array = NDArray[Any]
+
 #: The timing that every back end has.
 DEFAULT_TIMING: Final = "immediate"
-
 
 #: Kinds of arithmetic that every back end has, if not with every option.
 PLAIN_ARITHMETICS: Final = ("fixed", "float64", "float32")
@@ -27,89 +28,6 @@ PLAIN_ARITHMETICS: Final = ("fixed", "float64", "float32")
 
 class UnsupportedError(NotImplementedError):
     """A back end cannot run a definition; the message says why."""
-
-
-class Recording(NamedTuple):
-    """Spikes and errors of some samples, as a `Trace` holds them.
-
-    Attributes
-    ----------
-    spikes : list of ndarray of shape (n_samples, n_steps, n_units), int64
-        Of layers 0..L.
-    errors : list of ndarray of shape (n_samples, n_steps, n_units), int64, or None
-        Of layers 1..L after the gate, with None at index 0; None for prediction.
-    step_scores : ndarray of shape (n_samples, n_steps, n_outputs)
-        The running scores after each step.
-    """
-
-    spikes: list[NDArray[np.int64]]
-    errors: list[Any] | None
-    step_scores: NDArray[np.float64]
-
-
-class Outcome(NamedTuple):
-    """What a back end returns for a block of samples.
-
-    Attributes
-    ----------
-    scores : ndarray of shape (n_samples, n_outputs)
-        The scores of each sample.
-    recording : Recording or None
-        Spikes and errors, if they were asked for.
-    """
-
-    scores: NDArray[np.float64]
-    recording: Recording | None
-
-
-class EarlyPrediction(NamedTuple):
-    """Predictions of samples that were shown until the output was sure.
-
-    Attributes
-    ----------
-    scores : ndarray of shape (n_samples, n_outputs)
-        Summed drive of the output divided by the steps shown.
-    n_steps : ndarray of shape (n_samples,), int64
-        The steps shown.
-    operations : ndarray of shape (n_samples,), int64
-        The synaptic operations that it took.
-    """
-
-    scores: NDArray[np.float64]
-    n_steps: NDArray[np.int64]
-    operations: NDArray[np.int64]
-
-
-def empty_prediction(batch: Batch) -> EarlyPrediction:
-    """Return room for what the samples of a batch will come to."""
-    n = len(batch)
-    return EarlyPrediction(
-        np.zeros((n, batch.net.n_outputs)), np.zeros(n, np.int64), np.zeros(n, np.int64)
-    )
-
-
-def joined(outcomes: list[Outcome]) -> Outcome:
-    """Return the outcomes of consecutive blocks, at least one, as one."""
-    if len(outcomes) == 1:
-        return outcomes[0]
-    scores = np.concatenate([outcome.scores for outcome in outcomes])
-    recordings = [outcome.recording for outcome in outcomes if outcome.recording is not None]
-    if not recordings:
-        return Outcome(scores, None)
-
-    def layers(parts: list[list[Any]]) -> list[Any]:
-        columns = zip(*parts, strict=True)
-        return [None if column[0] is None else np.concatenate(column) for column in columns]
-
-    errors = [recording.errors for recording in recordings if recording.errors is not None]
-    return Outcome(
-        scores,
-        Recording(
-            spikes=layers([recording.spikes for recording in recordings]),
-            errors=layers(errors) if errors else None,
-            step_scores=np.concatenate([recording.step_scores for recording in recordings]),
-        ),
-    )
 
 
 @dataclass(frozen=True)
@@ -298,36 +216,107 @@ def refused_kind(
     return None
 
 
-def refused_definition(
-    cls: type[Backend], net: SpikingMLP, options: Mapping[str, Any]
-) -> str | None:
-    """Return why a back end cannot run a definition, or None if it can."""
-    refusal = refused_kind(net, cls.timings, cls.arithmetics)
-    return refusal or cls.unsupported(net, **options)
+class Steps(ABC):
+    """The steps of one sample after the other on a back end.
 
+    What a sample teaches reaches the back end when it is closed: until then, and after an error
+    in one of its steps, the learning state there is that before the sample.
 
-def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a back end, the defaults included.
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
 
-    Raises
-    ------
-    ValueError
-        If an option is unknown or has a value that is not allowed.
+    Attributes
+    ----------
+    steps_shown : int
+        Steps of the sample that is open, or of the last one.
+    is_open : bool
+        Whether a sample is open.
+    is_learning : bool
+        Whether the open sample has had a target.
     """
-    settled: dict[str, Any] = {}
-    for option, value in options.items():
-        if option not in cls.options:
-            allowed = one_of(cls.options) if cls.options else "left out: there are none"
-            raise wrong_argument(f"an option of back end {name!r}", allowed, repr(option))
-        rule, full_name = cls.options[option], f"{option} of back end {name!r}"
-        if isinstance(rule, IntegerOption):
-            settled[option] = rule.parse(full_name, value)
-        elif value in rule:
-            settled[option] = value
-        else:
-            raise wrong_argument(full_name, one_of(rule), repr(value))
-    defaults = {
-        option: None if isinstance(rule, IntegerOption) else rule[0]
-        for option, rule in cls.options.items()
-    }
-    return defaults | settled
+
+    def __init__(self, net: SpikingMLP) -> None:
+        self.net = net
+        self.steps_shown = 0
+        self.is_open = self.is_learning = False
+
+    def show(self, x: Array | None, y: Array | None, n_steps: int = 1) -> None:
+        """Show an input for some steps, and a target to learn from.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_inputs,) or None
+            Real values, or integer spike counts with ``input_coding="spikes"``; None is silence.
+        y : ndarray of shape (n_outputs,) or None
+            Real target; None learns nothing in these steps.
+        n_steps : int, default=1
+            The steps.
+
+        Raises
+        ------
+        OverflowError
+            If a value leaves the range of the arithmetic. The sample is dropped then.
+        """
+        # In silence nothing fires, since graded spikes leave no potential above the threshold.
+        waits = self.is_open and x is None and y is None and self.net.spikes == "graded"
+        if not waits:
+            if x is None:
+                x = np.zeros(self.net.n_inputs, np.int64)
+            opens, restarts = not self.is_open, y is not None and not self.is_learning
+            try:
+                self._show(x, y, n_steps, opens, restarts)
+            except BaseException:
+                self.drop()
+                raise
+            if opens:
+                self.steps_shown = 0
+            self.is_open, self.is_learning = True, self.is_learning or y is not None
+        self.steps_shown += n_steps
+
+    def close(self) -> None:
+        """End the open sample, and hand what it has taught to the back end.
+
+        Raises
+        ------
+        OverflowError
+            If an update at the end leaves the range of the arithmetic. The sample is dropped then.
+        """
+        try:
+            self._close()
+        finally:
+            self.drop()
+
+    def drop(self) -> None:
+        """End the open sample as if it had not been."""
+        self.is_open = self.is_learning = False
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The running scores of the open sample, or the scores of the last one; zero before any."""
+        if self.steps_shown == 0:
+            return np.zeros(self.net.n_outputs)
+        scores: NDArray[np.float64] = self.summed_drive / self.steps_shown
+        return scores
+
+    @abstractmethod
+    def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
+        """Show some steps; `opens`, `restarts`: the first of the sample, of it that learns."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Update if that is due at the end, and hand state and operations to the back end."""
+
+    @property
+    @abstractmethod
+    def summed_drive(self) -> NDArray[np.float64]:
+        """The summed drive of the output as reals, of shape (n_outputs,)."""
+
+
+def why_no_steps(backend: Backend) -> str:
+    """Return why a back end does not show single steps."""
+    return (
+        f"{type(backend).__name__} shows whole samples: streams run on the back ends 'compiled' "
+        "and 'reference', and inside a simulator as its own objects (docs/streams.md)"
+    )

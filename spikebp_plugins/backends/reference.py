@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import (
     PLAIN_ARITHMETICS,
-    Outcome,
-    Recording,
     StatefulBackend,
+    Steps,
     UnsupportedError,
 )
-from spikebp_plugins.backends.steps import Array, Steps
+from spikebp_plugins.backends.outcome import Outcome, recording_of
 from spikebp_plugins.network.arithmetic import Reals, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations
@@ -30,6 +29,8 @@ from spikebp_plugins.rules.step import (
     run_sample,
     step,
 )
+
+Array = NDArray[Any]
 
 #: Why a pipelined network shows no single steps.
 WHOLE_SAMPLES: Final = (
@@ -122,17 +123,3 @@ class ReferenceSteps(Steps):
         """The summed drive of the output as reals, of shape (n_outputs,)."""
         drive: NDArray[np.float64] = self._sample.s[-1].astype(np.float64)
         return drive
-
-
-def recording_of(net: SpikingMLP, records: list[SampleRecord]) -> Recording:
-    """Return the records of samples, stacked into the arrays of a trace."""
-    layers = range(net.n_layers + 1)
-    steps = [shown.steps for shown in records]
-    spikes = [np.array([[sent.k[l] for sent in sample] for sample in steps]) for l in layers]
-    errors: list[Any] | None = None
-    if steps[0][0].e is not None:
-        errors = [None]
-        errors += [
-            np.array([[sent.e[l] for sent in s if sent.e] for s in steps]) for l in layers[1:]
-        ]
-    return Recording(spikes, errors, np.stack([shown.step_scores for shown in records]))

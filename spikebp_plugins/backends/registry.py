@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
+from typing import Any, Final
 
-from spikebp_plugins.backends.base import Backend
+from spikebp_plugins.backends.base import Backend, IntegerOption, refused_kind
 from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.network.definition import SpikingMLP
 
 GROUP: Final = "spikebp_plugins.backends"
 
@@ -86,3 +88,38 @@ def parse_backend(text: str) -> tuple[str, dict[str, str]]:
             option = main
         options[option] = value
     return name, options
+
+
+def refused_definition(
+    cls: type[Backend], net: SpikingMLP, options: Mapping[str, Any]
+) -> str | None:
+    """Return why a back end cannot run a definition, or None if it can."""
+    refusal = refused_kind(net, cls.timings, cls.arithmetics)
+    return refusal or cls.unsupported(net, **options)
+
+
+def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a back end, the defaults included.
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown or has a value that is not allowed.
+    """
+    settled: dict[str, Any] = {}
+    for option, value in options.items():
+        if option not in cls.options:
+            allowed = one_of(cls.options) if cls.options else "left out: there are none"
+            raise wrong_argument(f"an option of back end {name!r}", allowed, repr(option))
+        rule, full_name = cls.options[option], f"{option} of back end {name!r}"
+        if isinstance(rule, IntegerOption):
+            settled[option] = rule.parse(full_name, value)
+        elif value in rule:
+            settled[option] = value
+        else:
+            raise wrong_argument(full_name, one_of(rule), repr(value))
+    defaults = {
+        option: None if isinstance(rule, IntegerOption) else rule[0]
+        for option, rule in cls.options.items()
+    }
+    return defaults | settled

@@ -14,33 +14,36 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.base import (
     PLAIN_ARITHMETICS,
     Backend,
-    EarlyPrediction,
     IntegerOption,
+    UnsupportedError,
+)
+from spikebp_plugins.backends.outcome import (
+    EarlyPrediction,
     Outcome,
     Recording,
-    UnsupportedError,
     empty_prediction,
     joined,
+    recording_of,
 )
-from spikebp_plugins.backends.reference import WHOLE_SAMPLES, recording_of, show_sample
-from spikebp_plugins.compiled.kernels import constant as grouped
-from spikebp_plugins.compiled.kernels import event, pipelined
-from spikebp_plugins.compiled.kernels import rules as kernels
+from spikebp_plugins.backends.reference import WHOLE_SAMPLES, show_sample
+from spikebp_plugins.compiled import event_order
+from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event, pipelined
 from spikebp_plugins.compiled.kernels.trains import (
     MOST_STEPS,
     Groups,
     Sorting,
     Trains,
     make_groups,
+    make_sorting,
+    make_trains,
     sort_block,
 )
 from spikebp_plugins.compiled.kernels.vectors import LANES
-from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout
+from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now
 from spikebp_plugins.compiled.notice import announced
-from spikebp_plugins.compiled.single_steps import CompiledSteps
-from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
+from spikebp_plugins.compiled.stepper import CompiledSteps
+from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.network.loihi2 import Loihi2
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -74,25 +77,9 @@ class Arguments(NamedTuple):
     drawn: NDArray[Any]
     n_steps: int
     training: bool
-    totals: kernels.Totals
-    record: kernels.Record
+    totals: arrays.Totals
+    record: arrays.Record
     drive: NDArray[Any]
-
-
-class Now(NamedTuple):
-    """All that changes from sample to sample, at a sample boundary."""
-
-    layout: Layout
-    learning: kernels.Learning
-    samples_seen: int
-    operations: Operations
-
-    def within(self, layout: Layout) -> Now | None:
-        """Return the same in another layout, or None where it does not fit."""
-        if layout is self.layout:
-            return self
-        learning = layout.converted(self.learning)
-        return None if learning is None else self._replace(layout=layout, learning=learning)
 
 
 class Part(NamedTuple):
@@ -134,7 +121,7 @@ class CompiledBackend(Backend):
         # A block changes a copy, which takes the original's place in one assignment when the
         # block is done: a refused sample, or Ctrl-C at any moment, leaves a sample boundary.
         self._now = Now(self._wide, self._wide.learning(state), state.samples_seen, Operations())
-        self._spare: kernels.Learning | None = None
+        self._spare: arrays.Learning | None = None
         self._memories = [Memory() for _ in range(n_jobs or _available_cores())]
         # After a block that 32 bits could not hold: how many samples to do in 64 bits at once.
         self._patience = 1
@@ -207,7 +194,7 @@ class CompiledBackend(Backend):
             raise UnsupportedError(WHOLE_SAMPLES)
         if self.net.arithmetic == "loihi2":
             raise UnsupportedError(SATURATING_STEPS)
-        return CompiledSteps(self, self._wide)
+        return CompiledSteps(self._wide, self.now_in, self.take)
 
     def now_in(self, layout: Layout) -> Now:
         """Return what has been learned, in the layout that holds any value in range."""
@@ -216,7 +203,7 @@ class CompiledBackend(Backend):
         self._now = now
         return now
 
-    def take(self, learning: kernels.Learning | None, work: Operations) -> Now:
+    def take(self, learning: arrays.Learning | None, work: Operations) -> Now:
         """Go on from what a sample shown step by step has taught, if it had a target."""
         before = self._now
         self._now = before._replace(operations=before.operations + work)
@@ -256,7 +243,7 @@ class CompiledBackend(Backend):
         drive = np.empty((n, self.net.n_outputs), layout.dtype)
         spikes = np.zeros((n, self.net.n_layers + 1), np.int64)
         with announced(("until", layout.dtype)):
-            done: int = kernels.run_until(
+            done: int = blocks.run_until(
                 layout.network,
                 layout.borrowed(now.learning),
                 self._memories[0].sample(layout),
@@ -301,7 +288,7 @@ class CompiledBackend(Backend):
             if way.layout is self._narrow:
                 self._wide_samples, self._patience = self._patience, 2 * self._patience
         if self.net.timing == "event":
-            raise event.overflow(self._wide, memory.event_sample(self._wide))
+            raise event_order.overflow(self._wide, memory.event_sample(self._wide))
         return self._by_reference(now, batch[:1], record)
 
     def _ways(self, batch: Batch) -> Iterator[Way]:
@@ -316,13 +303,13 @@ class CompiledBackend(Backend):
         elif self.net.timing == "pipelined" and batch.y is not None:
             kernel = "pipelined"
         else:
-            kernel = "grouped" if self._can_group(batch) else "stepwise"
+            kernel = "constant" if self._is_constant(batch) else "changing"
         for layout in layouts:
             yield Way(layout, kernel)
-        if kernel == "grouped":
-            yield Way(self._wide, "stepwise")
+        if kernel == "constant":
+            yield Way(self._wide, "changing")
 
-    def _can_group(self, batch: Batch) -> bool:
+    def _is_constant(self, batch: Batch) -> bool:
         return (
             self.net.arithmetic == "fixed"
             and self.net.input_coding == "values"
@@ -376,7 +363,7 @@ class CompiledBackend(Backend):
         scores = layout.scores(drive, batch.n_steps)
         return Outcome(scores, self._recording(layout, shown, training) if record else None), now
 
-    def _copy(self, layout: Layout, learning: kernels.Learning) -> kernels.Learning:
+    def _copy(self, layout: Layout, learning: arrays.Learning) -> arrays.Learning:
         spare = self._spare
         # They are the same after an interrupt that came while they changed places.
         if spare is None or spare is learning or spare.weight.dtype != learning.weight.dtype:
@@ -399,7 +386,7 @@ class CompiledBackend(Backend):
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording), after
 
-    def _recording(self, layout: Layout, shown: kernels.Record, training: bool) -> Recording:
+    def _recording(self, layout: Layout, shown: arrays.Record, training: bool) -> Recording:
         def layers(values: NDArray[Any], first: int) -> list[NDArray[np.int64]]:
             return [
                 layout.of_layer(values, l).astype(np.int64)
@@ -414,24 +401,24 @@ class CompiledBackend(Backend):
         )
 
 
-class Grouped(NamedTuple):
+class ConstantRoom(NamedTuple):
     """Room for the kernels for constant input."""
 
     trains: Trains
     sorting: Sorting
-    workspace: grouped.Workspace
+    workspace: constant.Workspace
 
 
 class Memory:
     """The working memory of one thread, made when it is first needed."""
 
     def __init__(self) -> None:
-        self._samples: dict[bool, kernels.Sample] = {}
-        self._grouped: dict[tuple[bool, int], Grouped] = {}
+        self._samples: dict[bool, arrays.Sample] = {}
+        self._constant: dict[tuple[bool, int], ConstantRoom] = {}
         self._groups: Groups | None = None
         self._event_sample: event.Sample | None = None
 
-    def sample(self, layout: Layout) -> kernels.Sample:
+    def sample(self, layout: Layout) -> arrays.Sample:
         """Return room for what lasts for a sample."""
         if layout.narrow not in self._samples:
             self._samples[layout.narrow] = layout.sample()
@@ -440,17 +427,20 @@ class Memory:
     def event_sample(self, layout: Layout) -> event.Sample:
         """Return the same for event timing, which has one layout."""
         if self._event_sample is None:
-            self._event_sample = event.make_sample(layout)
+            self._event_sample = event_order.make_sample(layout)
         return self._event_sample
 
-    def grouped(self, layout: Layout, n_steps: int) -> Grouped:
+    def constant(self, layout: Layout, n_steps: int) -> ConstantRoom:
         """Return room for the kernels for constant input."""
         key = (layout.narrow, n_steps)
-        if key not in self._grouped:
-            self._grouped[key] = Grouped(
-                layout.trains(n_steps), layout.sorting(), layout.workspace(n_steps)
+        if key not in self._constant:
+            n_inputs, zeros = layout.net.n_inputs, layout.zeros
+            self._constant[key] = ConstantRoom(
+                make_trains(n_inputs, n_steps),
+                make_sorting(zeros, n_inputs),
+                constant.make_workspace(zeros, n_inputs, layout.widths[1:], n_steps),
             )
-        return self._grouped[key]
+        return self._constant[key]
 
     def groups(self, batch: Batch) -> Groups:
         """Return room for the sorted input of a batch."""
@@ -459,37 +449,37 @@ class Memory:
         return self._groups
 
 
-def _show_grouped(
+def _show_constant(
     layout: Layout,
-    learning: kernels.Learning,
+    learning: arrays.Learning,
     memory: Memory,
     batch: Batch,
     arguments: Arguments,
 ) -> int:
-    net, room, groups = layout.network, memory.grouped(layout, batch.n_steps), memory.groups(batch)
+    net, room, groups = layout.network, memory.constant(layout, batch.n_steps), memory.groups(batch)
     levels, x = layout.constant_inputs(batch)
     n: int = sort_block(net, room.trains, room.sorting, levels, x, batch.n_steps, groups)
     sorted_groups = groups._replace(first_unit=groups.first_unit[: n + 1])
     rooms = memory.sample(layout), room.trains, room.workspace
-    done: int = grouped.run_constant_block(net, learning, *rooms, sorted_groups, *arguments)
+    done: int = constant.run_constant_block(net, learning, *rooms, sorted_groups, *arguments)
     return done
 
 
-def _show_stepwise(
+def _show_changing(
     layout: Layout,
-    learning: kernels.Learning,
+    learning: arrays.Learning,
     memory: Memory,
     batch: Batch,
     arguments: Arguments,
 ) -> int:
     sample, x = memory.sample(layout), layout.inputs(batch)
-    done: int = kernels.run_block(layout.network, learning, sample, x, *arguments)
+    done: int = blocks.run_block(layout.network, learning, sample, x, *arguments)
     return done
 
 
 def _show_pipelined(
     layout: Layout,
-    learning: kernels.Learning,
+    learning: arrays.Learning,
     memory: Memory,
     batch: Batch,
     arguments: Arguments,
@@ -504,20 +494,20 @@ def _show_pipelined(
 
 def _show_event(
     layout: Layout,
-    learning: kernels.Learning,
+    learning: arrays.Learning,
     memory: Memory,
     batch: Batch,
     arguments: Arguments,
 ) -> int:
     x = layout.inputs(batch)
-    return event.show_block(layout, learning, memory.event_sample(layout), (x, *arguments))
+    return event_order.show_block(layout, learning, memory.event_sample(layout), (x, *arguments))
 
 
 #: What shows a block: for input that is the same at all steps of a sample, for any input, and for
 #: the two other timings.
 KERNELS: Final = {
-    "grouped": _show_grouped,
-    "stepwise": _show_stepwise,
+    "constant": _show_constant,
+    "changing": _show_changing,
     "pipelined": _show_pipelined,
     "event": _show_event,
 }

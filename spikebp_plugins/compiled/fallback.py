@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from spikebp_plugins.backends.base import Outcome, StatefulBackend
+from spikebp_plugins.backends.base import StatefulBackend
+from spikebp_plugins.backends.outcome import Outcome
 from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.network.samples import Batch
 

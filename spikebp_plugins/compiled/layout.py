@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.compiled.kernels import constant as grouped
-from spikebp_plugins.compiled.kernels import rules as kernels
-from spikebp_plugins.compiled.kernels.trains import MOST_LABEL, Sorting, Trains
-from spikebp_plugins.compiled.kernels.vectors import LANES
-from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
-from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
-from spikebp_plugins.network.loihi2 import (
+from spikebp_plugins.compiled.kernels import arrays, blocks
+from spikebp_plugins.compiled.kernels.vectors import whole_vectors
+from spikebp_plugins.network.arithmetic import (
     HIGHEST_WEIGHT,
     LARGEST_PAYLOAD,
     LARGEST_STATE,
     LARGEST_TRACE,
     LOWEST_WEIGHT,
+    FixedPoint,
     Loihi2,
+    arithmetic_of,
 )
+from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
+from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState, Matrices, drawn_backward_potentials
 
@@ -34,11 +34,6 @@ NARROW_CERTAIN: Final = 2.0**31 - 2.0**24
 NARROW_FRACTION_BITS: Final = 22
 #: Bytes of a line of the cache.
 CACHE_LINE: Final = 64
-
-
-def whole_vectors(n: int, lanes: int = LANES) -> int:
-    """Return how many numbers the vectors have that hold n."""
-    return -(-n // lanes) * lanes
 
 
 class Layout:
@@ -70,7 +65,7 @@ class Layout:
         self.narrow = self.dtype == np.int32
         self.network = self._network()
 
-    def _network(self) -> kernels.Network:
+    def _network(self) -> arrays.Network:
         net, arithmetic = self.net, self.arithmetic
         sizes = np.array(net.layer_sizes)
         rows, widths = net.layer_sizes, self.widths
@@ -80,7 +75,7 @@ class Layout:
         # Values on the grid in floating point are exact only while all sums are certain.
         narrow, grid, product = self.narrow, 0.0, math.inf
         if isinstance(arithmetic, FixedPoint) and self.dtype.kind == "i":
-            bits, product = arithmetic.fraction_bits, kernels.WRAP
+            bits, product = arithmetic.fraction_bits, arrays.WRAP
             limit = math.ldexp(arithmetic.limit, bits)
             one, half, rate = number(2**bits), number(2 ** (bits - 1)), arithmetic.rate_units
         elif isinstance(arithmetic, FixedPoint):
@@ -93,7 +88,7 @@ class Layout:
             bits, limit = 0, arithmetic.limit
             one, half, rate = number(1), number(0.5), number(arithmetic.rate)
         smoothed = net.presynaptic == "drive"
-        return kernels.Network(
+        return arrays.Network(
             sizes=sizes,
             unit=np.concatenate([[0], np.cumsum(widths)]),
             edge=np.cumsum(edges),
@@ -126,20 +121,20 @@ class Layout:
             seed=np.uint64(net.seed),
         )
 
-    def sample(self) -> kernels.Sample:
+    def sample(self) -> arrays.Sample:
         """Return room for what lasts for a sample."""
         net, units = self.net, sum(self.widths)
         layers = net.n_layers + 1
-        count = self._zeros(units)
-        return kernels.Sample(
-            potential=self._zeros(units),
-            arriving=self._zeros(units),
-            target_potential=self._zeros(net.n_outputs),
+        count = self.zeros(units)
+        return arrays.Sample(
+            potential=self.zeros(units),
+            arriving=self.zeros(units),
+            target_potential=self.zeros(net.n_outputs),
             count=count,
-            factor=self._zeros(units) if self.has_factors else count,
-            error_sum=self._zeros(units),
-            spike=self._zeros(units),
-            error=self._zeros(units),
+            factor=self.zeros(units) if self.has_factors else count,
+            error_sum=self.zeros(units),
+            spike=self.zeros(units),
+            error=self.zeros(units),
             active=np.zeros(units, np.int64),
             n_active=np.zeros(layers, np.int64),
             n_errors=np.zeros(layers),
@@ -153,38 +148,14 @@ class Layout:
         """Whether errors teach with something else than counts."""
         return self.net.presynaptic == "drive" or isinstance(self.arithmetic, Loihi2)
 
-    def _zeros(self, *shape: int) -> Array:
+    def zeros(self, *shape: int) -> Array:
+        """Return zeros of the type of the layout."""
         # Vectors that do not cross lines of the cache are read faster.
         size = math.prod(shape) * self.dtype.itemsize
         room = np.zeros(size + CACHE_LINE, np.uint8)
         start = -room.ctypes.data % CACHE_LINE
         zeros: Array = room[start : start + size].view(self.dtype).reshape(shape)
         return zeros
-
-    def trains(self, n_steps: int) -> Trains:
-        """Return room for the spike trains of constant input."""
-        n_0, labels = self.net.layer_sizes[0], 2 * MOST_LABEL + 1
-        return Trains(
-            known=np.zeros(labels, np.bool_),
-            count=np.zeros((labels, whole_vectors(n_steps) + LANES), np.int64),
-            n_jumps=np.zeros(n_steps, np.int64),
-            jump_group=np.zeros((n_steps, n_0), np.int64),
-            jump=np.zeros((n_steps, n_0), np.int64),
-            sent=np.zeros(n_steps, np.int64),
-        )
-
-    def sorting(self) -> Sorting:
-        """Return the working memory of what sorts constant input."""
-        n_0 = whole_vectors(self.net.layer_sizes[0])
-        return Sorting(
-            place=np.zeros(whole_vectors(2 * MOST_LABEL + 1) + LANES, np.int64),
-            rank=np.zeros(n_0, np.int64),
-            unit=np.zeros(n_0, np.int64),
-            value=self._zeros(n_0),
-            label=self._zeros(n_0),
-            at=np.zeros(n_0, np.int64),
-            level_label=self._zeros(256),
-        )
 
     def constant_inputs(self, batch: Batch) -> tuple[Array, Array]:
         """Return what the levels of 8-bit input stand for, and the input, one row a sample.
@@ -193,40 +164,14 @@ class Layout:
         """
         if batch.x.dtype == np.uint8:
             return self._levels, np.ascontiguousarray(batch.x)
-        return self._zeros(0), self.shown(batch.x, self.net.input_scale)
+        return self.zeros(0), self.shown(batch.x, self.net.input_scale)
 
-    def workspace(self, n_steps: int) -> grouped.Workspace:
-        """Return the working memory of the kernel for constant input."""
-        n_0, width = self.net.layer_sizes[0], self.widths[1]
-        widest = max(self.widths[1:])
-
-        def indices(*shape: int) -> NDArray[np.int64]:
-            return np.zeros(shape, np.int64)
-
-        return grouped.Workspace(
-            sums=self._zeros(n_0 * width),
-            drive=self._zeros(n_steps, widest),
-            spike=self._zeros(2, n_steps, widest),
-            active=indices(2, n_steps, widest),
-            n_active=indices(2, n_steps),
-            product=indices(whole_vectors(n_steps)),
-            n_past=indices(1),
-            past_step=indices(n_steps * width),
-            past_unit=indices(n_steps * width),
-            past_error=self._zeros(n_steps * width),
-            past_place=indices(n_steps * width),
-            column=indices(width),
-            change=self._zeros(width),
-            place=indices(width),
-            row=self._zeros(width),
-        )
-
-    def learning(self, state: LearningState) -> kernels.Learning:
+    def learning(self, state: LearningState) -> arrays.Learning:
         """Return a learning state in the form of the kernels."""
         back = state.feedback or tuple(w.T for w in state.weights[1:])
         ends = [np.zeros(n, self.arithmetic.dtype) for n in (self.net.n_inputs, self.net.n_outputs)]
         bounds = [np.zeros(self.net.n_layers + 1) for _ in range(3)]
-        return kernels.Learning(
+        return arrays.Learning(
             self._flat(state.weights),
             self._flat(back),
             self._flat((ends[0], *state.backward_potentials, ends[1])),
@@ -235,20 +180,20 @@ class Layout:
 
     def _flat(self, arrays: Matrices) -> Array:
         shapes = [(*a.shape[:-1], whole_vectors(a.shape[-1], self.lanes)) for a in arrays]
-        flat, start = self._zeros(sum(math.prod(shape) for shape in shapes)), 0
+        flat, start = self.zeros(sum(math.prod(shape) for shape in shapes)), 0
         for array, shape in zip(arrays, shapes, strict=True):
             stop = start + math.prod(shape)
             flat[start:stop].reshape(shape)[..., : array.shape[-1]] = self.encoded(array)
             start = stop
         return flat
 
-    def borrowed(self, learning: kernels.Learning) -> kernels.Learning:
+    def borrowed(self, learning: arrays.Learning) -> arrays.Learning:
         """Return a learning state to read only, with bounds of its own for each thread."""
         *values, _, _, _ = learning
         bounds = [np.zeros(self.net.n_layers + 1) for _ in range(3)]
-        return kernels.Learning(*values, *bounds)
+        return arrays.Learning(*values, *bounds)
 
-    def converted(self, learning: kernels.Learning) -> kernels.Learning | None:
+    def converted(self, learning: arrays.Learning) -> arrays.Learning | None:
         """Return a learning state of another type in this one, or None where it does not fit."""
         fields = (learning.weight, learning.backward, learning.backward_potential)
         largest = max(float(np.abs(values).max(initial=0)) for values in fields)
@@ -256,17 +201,17 @@ class Layout:
             return None
         return self.copied(learning)
 
-    def copied(self, learning: kernels.Learning) -> kernels.Learning:
+    def copied(self, learning: arrays.Learning) -> arrays.Learning:
         """Return a copy of a learning state, in the type of this layout."""
-        copy = kernels.Learning(
-            *(self._zeros(values.size) for values in learning[:3]),
+        copy = arrays.Learning(
+            *(self.zeros(values.size) for values in learning[:3]),
             *(np.zeros_like(bound) for bound in learning[3:]),
         )
         for target, source in zip(copy, learning, strict=True):
             target[...] = source
         return copy
 
-    def state(self, learning: kernels.Learning, samples_seen: int) -> LearningState:
+    def state(self, learning: arrays.Learning, samples_seen: int) -> LearningState:
         """Return what the kernels have learned in the form that all back ends share."""
         net, network = self.net, self.network
         feedback_shapes = net.feedback_shapes if net.feedback == "random" else ()
@@ -343,7 +288,7 @@ class Layout:
         reals = np.ascontiguousarray(values, np.float64)
         units = np.empty(reals.shape, self.dtype)
         one = 2.0**self.network.fraction_bits
-        kernels.to_units(reals.ravel(), scale, one, self._farthest, units.ravel())
+        blocks.to_units(reals.ravel(), scale, one, self._farthest, units.ravel())
         return units
 
     @property
@@ -368,24 +313,40 @@ class Layout:
 
     @cached_property
     def _nothing_drawn(self) -> Array:
-        return self._zeros(1, sum(self.widths))
+        return self.zeros(1, sum(self.widths))
 
     def drawn_for(self, samples_seen: int) -> Array:
         """Return the backward potentials drawn for one sample, those of all layers in a row."""
         net = self.net
-        row = self._zeros(sum(self.widths))
+        row = self.zeros(sum(self.widths))
         if net.backward_init == "uniform":
             for l, values in enumerate(drawn_backward_potentials(net, samples_seen), 1):
                 self.of_layer(row, l)[:] = self.encoded(values)
         return row
 
-    def totals(self) -> kernels.Totals:
+    def totals(self) -> arrays.Totals:
         """Return counters at zero."""
         layers = self.net.n_layers + 1
-        return kernels.Totals(*(np.zeros(size, np.int64) for size in (layers, layers, 1)))
+        return arrays.Totals(*(np.zeros(size, np.int64) for size in (layers, layers, 1)))
 
-    def record(self, n_samples: int, n_steps: int) -> kernels.Record:
+    def record(self, n_samples: int, n_steps: int) -> arrays.Record:
         """Return room for what a block shows."""
         units = sum(self.widths)
         sizes = (units, units, self.net.n_outputs)
-        return kernels.Record(*(np.empty((n_samples, n_steps, n), self.dtype) for n in sizes))
+        return arrays.Record(*(np.empty((n_samples, n_steps, n), self.dtype) for n in sizes))
+
+
+class Now(NamedTuple):
+    """All that changes from sample to sample, at a sample boundary."""
+
+    layout: Layout
+    learning: arrays.Learning
+    samples_seen: int
+    operations: Operations
+
+    def within(self, layout: Layout) -> Now | None:
+        """Return the same in another layout, or None where it does not fit."""
+        if layout is self.layout:
+            return self
+        learning = layout.converted(self.learning)
+        return None if learning is None else self._replace(layout=layout, learning=learning)

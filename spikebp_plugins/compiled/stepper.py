@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import Recording
-from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.compiled.kernels import rules as kernels
-from spikebp_plugins.compiled.kernels import steps as stepwise
-from spikebp_plugins.compiled.layout import Layout
+from spikebp_plugins.backends.base import Steps
+from spikebp_plugins.backends.outcome import Recording
+from spikebp_plugins.compiled.kernels import arrays, steps
+from spikebp_plugins.compiled.kernels.arrays import Learning
+from spikebp_plugins.compiled.layout import Layout, Now
+from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules import pipelined
 from spikebp_plugins.rules import step as reference
 
 Array = NDArray[Any]
-
-#: The steps of input of a sample while nobody has said where it ends.
-ENDLESS: Final = sys.maxsize
 
 
 class Moment(NamedTuple):
@@ -61,100 +59,6 @@ class Moment(NamedTuple):
         return self._replace(opens=False, restarts=False, t=self.t + n_steps)
 
 
-class Schedule:
-    """Says what each step is to its sample; samples may have any length."""
-
-    def __init__(self) -> None:
-        #: Steps of the present sample, or of the last one.
-        self.steps_shown = 0
-        #: Whether the next step opens a sample.
-        self.is_over = True
-        self._in_training = False
-
-    def advance(self, n_steps: int, learns: bool, closes: bool) -> Moment:
-        """Go on by some steps with the same input and target, the last of which may close."""
-        opens = self.is_over
-        if opens:
-            self.steps_shown, self._in_training = 0, False
-        restarts = learns and not self._in_training
-        self._in_training |= learns
-        self.steps_shown += n_steps
-        self.is_over = closes
-        return Moment(opens, closes, restarts, learns, closes and self._in_training)
-
-
-class PipelinedSchedule:
-    """Says what each step is to its sample with pipelined timing.
-
-    A sample learns or does not: what its first step at the output is, all of them are.
-
-    Parameters
-    ----------
-    n_layers : int
-        L, the layers with weights.
-    """
-
-    def __init__(self, n_layers: int) -> None:
-        self._L = n_layers
-        #: Steps of the present sample so far, or of the last one.
-        self.steps_shown = 0
-        #: Whether the next step opens a sample.
-        self.is_over = True
-        self._n_inputs = ENDLESS
-        self._in_training = False
-
-    def begin(self) -> None:
-        """Open a sample if the one before is over."""
-        if self.is_over:
-            self.is_over, self.steps_shown, self._n_inputs = False, 0, ENDLESS
-            self._in_training = False
-
-    @property
-    def takes_input(self) -> bool:
-        """Whether layer 0 is busy in the next step."""
-        return self.steps_shown < self._n_inputs
-
-    def takes_target(self, n_steps: int) -> bool:
-        """Whether the output is busy in some of the next steps."""
-        t = self.steps_shown - self._L
-        return t + n_steps > 0 and t < self._n_inputs
-
-    def advance(self, n_steps: int, learns: bool, n_inputs: int) -> Moment:
-        """Go on by some steps with the same input and target.
-
-        Parameters
-        ----------
-        n_steps : int
-            The steps.
-        learns : bool
-            Whether there is a target, if the output takes one.
-        n_inputs : int
-            The steps of input of the sample, `ENDLESS` if that is not known yet.
-        """
-        self.begin()
-        first, L = self.steps_shown + 1, self._L
-        if self._n_inputs == ENDLESS:
-            self._n_inputs = n_inputs
-        reaches_output = first <= L + 1 < first + n_steps
-        if reaches_output:
-            self._in_training = learns
-        elif self.takes_target(n_steps) and learns != self._in_training:
-            allowed = "known at all steps of a sample or at none with timing='pipelined'"
-            change = "goes" if self._in_training else "comes"
-            raise wrong_argument("a label", allowed, f"one that {change} at step {first}")
-        self.steps_shown += n_steps
-        self.is_over = first + n_steps > self._n_inputs + 2 * L - 1
-        return Moment(
-            opens=first == 1,
-            closes=self.is_over,
-            restarts=reaches_output and learns,
-            learns=self._in_training,
-            updates=self.is_over and self._in_training,
-            t=first,
-            n_inputs=self._n_inputs,
-        )
-
-
 class Stepper:
     """A network that is shown one step after the other.
 
@@ -165,9 +69,9 @@ class Stepper:
     ----------
     layout : Layout
         How the definition lies in memory.
-    learning : kernels.Learning
+    learning : arrays.Learning
         What it learns, changed in place.
-    totals : kernels.Totals
+    totals : arrays.Totals
         Spikes, errors and changed weights, counted up.
     input_scale : float or None, default=None
         What input is multiplied with; None takes that of the definition.
@@ -176,15 +80,15 @@ class Stepper:
     def __init__(
         self,
         layout: Layout,
-        learning: kernels.Learning,
-        totals: kernels.Totals,
+        learning: arrays.Learning,
+        totals: arrays.Totals,
         input_scale: float | None = None,
     ) -> None:
         self.layout = layout
         self._scale = layout.net.input_scale if input_scale is None else input_scale
         self.sample = layout.sample()
         self._learning, self._totals = learning, totals
-        self._kept = stepwise.Kept(
+        self._kept = steps.Kept(
             potential=self.sample.potential.copy(),
             arriving=self.sample.arriving.copy(),
             target_potential=self.sample.target_potential.copy(),
@@ -207,7 +111,7 @@ class Stepper:
         y: Array | None,
         moment: Moment,
         samples_seen: int,
-        record: kernels.Record,
+        record: arrays.Record,
         row: int = 0,
         n_steps: int = 1,
     ) -> None:
@@ -223,7 +127,7 @@ class Stepper:
             What the steps are to their sample.
         samples_seen : int
             Training samples before this one.
-        record : kernels.Record
+        record : arrays.Record
             Of one sample, where spikes and errors are written; of none, for nowhere.
         row : int, default=0
             The row of the record for the first step.
@@ -251,11 +155,11 @@ class Stepper:
         x: Array,
         y: Array | None,
         moment: Moment,
-        record: kernels.Record,
+        record: arrays.Record,
         row: int,
         n_steps: int,
     ) -> int:
-        shown: int = stepwise.show_steps(*self._arguments(x, y, moment, record, row, n_steps))
+        shown: int = steps.show_steps(*self._arguments(x, y, moment, record, row, n_steps))
         return shown
 
     def _arguments(
@@ -263,7 +167,7 @@ class Stepper:
         x: Array,
         y: Array | None,
         moment: Moment,
-        record: kernels.Record,
+        record: arrays.Record,
         row: int,
         n_steps: int,
     ) -> tuple[Any, ...]:
@@ -293,7 +197,7 @@ class Stepper:
     def close(self, samples_seen: int) -> None:
         """With ``update="outer"``, make the update that is due at the end of a sample."""
         arrays = (self.layout.network, self._learning, self.sample, self._totals)
-        if not stepwise.close_sample(*arrays):
+        if not steps.close_sample(*arrays):
             net = self.layout.net
             learning, sample = self._learning_state(samples_seen), self._sample_state()
             self._learn(reference.close_training(net, learning, sample))
@@ -305,7 +209,7 @@ class Stepper:
         y: Array | None,
         moment: Moment,
         samples_seen: int,
-        record: kernels.Record,
+        record: arrays.Record,
         row: int,
     ) -> None:
         layout, net = self.layout, self.layout.net
@@ -392,7 +296,7 @@ class PipelinedStepper(Stepper):
         x: Array,
         y: Array | None,
         moment: Moment,
-        record: kernels.Record,
+        record: arrays.Record,
         row: int,
         n_steps: int,
     ) -> int:
@@ -401,7 +305,7 @@ class PipelinedStepper(Stepper):
         if self._by_reference is not None:
             return 0
         arguments = self._arguments(x, y, moment, record, row, n_steps)
-        shown: int = stepwise.show_pipelined_steps(*arguments, moment.t, moment.n_inputs)
+        shown: int = steps.show_pipelined_steps(*arguments, moment.t, moment.n_inputs)
         return shown
 
     def _step(
@@ -450,8 +354,8 @@ class PipelinedStepper(Stepper):
 
 def stepper_of(
     layout: Layout,
-    learning: kernels.Learning,
-    totals: kernels.Totals,
+    learning: arrays.Learning,
+    totals: arrays.Totals,
     input_scale: float | None = None,
 ) -> Stepper:
     """Return a stepper for the timing of the definition."""
@@ -474,7 +378,7 @@ def recording_of_steps(
     layout : Layout
         How the definition lies in memory.
     record : sequence of ndarray
-        The arrays of a `kernels.Record`, of the shape (n_samples, steps of a sample, n).
+        The arrays of a `arrays.Record`, of the shape (n_samples, steps of a sample, n).
     n_steps : int
         The steps for which samples were shown.
     training : bool
@@ -502,3 +406,69 @@ def recording_of_steps(
 
 def _magnitude(counts: Array) -> int:
     return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])
+
+
+class CompiledSteps(Steps):
+    """The kernels for single steps, on a copy of what the back end has learned.
+
+    Parameters
+    ----------
+    layout : Layout
+        How the definition lies in memory: in numbers that hold any value in range.
+    now_in : callable
+        Returns what has been learned, in a layout.
+    take : callable
+        Receives what a sample has taught, if anything, and its operations; returns what has been
+        learned by then.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        now_in: Callable[[Layout], Now],
+        take: Callable[[Learning | None, Operations], Now],
+    ) -> None:
+        super().__init__(layout.net)
+        self._layout, self._now_in, self._take = layout, now_in, take
+        self._start = now_in(layout)
+        self._learning = layout.copied(self._start.learning)
+        self._totals = layout.totals()
+        self._stepper = Stepper(layout, self._learning, self._totals)
+        self._nowhere = layout.record(0, 1)
+        self._is_stale = False
+
+    def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
+        if opens:
+            self._begin()
+        moment = Moment(opens, False, restarts, y is not None, False)
+        with announced(("steps", self._layout.dtype, self.net.update)):
+            self._stepper.show(x, y, moment, self._seen, self._nowhere, n_steps=n_steps)
+
+    def _begin(self) -> None:
+        """Return to what the back end has learned, unless this is that already."""
+        for counter in self._totals:
+            counter[...] = 0
+        now = self._now_in(self._layout)
+        if self._is_stale or now.learning is not self._start.learning:
+            for target, source in zip(self._learning, now.learning, strict=True):
+                target[...] = source
+        self._start = now
+        self._is_stale = True  # until the sample is closed
+
+    def _close(self) -> None:
+        if self.is_learning and self.net.update == "outer":
+            self._stepper.close(self._seen)
+        totals, trained = self._totals, int(self.is_learning)
+        counts = (totals.spikes, totals.errors, totals.updates[0])
+        work = count_operations(self.net, *counts, shown=1, trained=trained)
+        self._start = self._take(self._learning if trained else None, work)
+        self._is_stale = False
+
+    @property
+    def _seen(self) -> int:
+        return self._start.samples_seen
+
+    @property
+    def summed_drive(self) -> NDArray[np.float64]:
+        """The summed drive of the output as reals, of shape (n_outputs,)."""
+        return np.asarray(self._layout.decoded(self._stepper.summed_drive), np.float64)

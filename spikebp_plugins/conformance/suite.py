@@ -6,8 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from spikebp_plugins.backends.base import UnsupportedError, check_options, refused_definition
-from spikebp_plugins.backends.registry import get_backend, parse_backend
+from spikebp_plugins.backends.base import UnsupportedError
+from spikebp_plugins.backends.registry import (
+    check_options,
+    get_backend,
+    parse_backend,
+    refused_definition,
+)
 from spikebp_plugins.conformance.cases import CASES, Case
 from spikebp_plugins.conformance.checks import CHECKS
 from spikebp_plugins.simulation.simulator import Simulator

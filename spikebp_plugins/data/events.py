@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -228,3 +229,61 @@ def _check(name: str, values: NDArray[np.int64], good: NDArray[np.bool_], allowe
     if not good.all():
         n = int(np.flatnonzero(~good)[0])
         raise wrong_argument(f"{name} of events", allowed, f"{values[n]} in event {n}")
+
+
+class Passed(NamedTuple):
+    """Steps that are over: one with events, unless there were none, and silent ones after it.
+
+    Attributes
+    ----------
+    silent : int
+        How many had no events.
+    counts : ndarray of shape (n_inputs,) or None
+        The input of the one before these.
+    """
+
+    silent: int
+    counts: NDArray[np.int64] | None
+
+
+class EventClock:
+    """Cuts the time of events into steps.
+
+    Parameters
+    ----------
+    encoder : EventEncoder
+        How long a step is, and what events count.
+    start : int
+        When the first step begins, in microseconds.
+    """
+
+    def __init__(self, encoder: EventEncoder, start: int) -> None:
+        self.now = start
+        self._encoder, self._start = encoder, start
+        self._step = 0  # the step that `now` lies in
+        #: What has happened in the step that is not over; None is nothing.
+        self.pending: NDArray[np.int64] | None = None
+
+    def steps_over(self, located: Located) -> Iterator[Passed]:
+        """Take events, and yield the steps that are over because of them."""
+        steps = (located.time - self._start) // self._encoder.step
+        cuts = np.flatnonzero(np.diff(steps)) + 1
+        bounds = [0, *cuts.tolist(), len(steps)]
+        for first, last in pairwise(bounds) if len(steps) else ():
+            if steps[first] > self._step:
+                yield self._pass(int(steps[first]))
+            counts = self._encoder.count(Located(*(values[first:last] for values in located)))
+            self.pending = counts if self.pending is None else self.pending + counts
+            self.now = int(located.time[last - 1])
+
+    def advance(self, time: int) -> Passed:
+        """Return the same for a time that is reached without events."""
+        self.now = time
+        step = (time - self._start) // self._encoder.step
+        return self._pass(step) if step > self._step else Passed(0, None)
+
+    def _pass(self, step: int) -> Passed:
+        silent = step - self._step
+        counts, self.pending = self.pending, None
+        self._step = step
+        return Passed(silent if counts is None else silent - 1, counts)

@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.progress import progress_bar
-from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
-from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.network.loihi2 import (
+from spikebp_plugins.network.arithmetic import (
     HIGHEST_WEIGHT,
     LARGEST_PAYLOAD,
     LARGEST_STATE,
     LARGEST_TRACE,
     LOWEST_WEIGHT,
+    FixedPoint,
     Loihi2,
+    arithmetic_of,
 )
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import LearningState

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import (
-    Backend,
+from spikebp_plugins.backends.base import Backend, UnsupportedError
+from spikebp_plugins.backends.outcome import (
     EarlyPrediction,
     Outcome,
     Recording,
-    UnsupportedError,
-    check_options,
     empty_prediction,
     joined,
+)
+from spikebp_plugins.backends.registry import (
+    check_options,
+    get_backend,
+    parse_backend,
     refused_definition,
 )
-from spikebp_plugins.backends.registry import get_backend, parse_backend
 from spikebp_plugins.common.archive import PathLike
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.progress import progress_bar

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.data.events import EventEncoder, Located
+from spikebp_plugins.data.events import EventClock, EventEncoder
 from spikebp_plugins.network.samples import check_batch
 
 if TYPE_CHECKING:
-    from spikebp_plugins.backends.steps import Steps
+    from spikebp_plugins.backends.base import Steps
     from spikebp_plugins.network.definition import SpikingMLP
 
 #: That a target is to stay what it is.
@@ -299,64 +298,6 @@ class Stream:
         if not np.all(np.isfinite(array)):
             raise wrong_argument("target", "finite", repr(target))
         return array.astype(np.float64)
-
-
-class Passed(NamedTuple):
-    """Steps that are over: one with events, unless there were none, and silent ones after it.
-
-    Attributes
-    ----------
-    silent : int
-        How many had no events.
-    counts : ndarray of shape (n_inputs,) or None
-        The input of the one before these.
-    """
-
-    silent: int
-    counts: NDArray[np.int64] | None
-
-
-class EventClock:
-    """Cuts the time of events into steps.
-
-    Parameters
-    ----------
-    encoder : EventEncoder
-        How long a step is, and what events count.
-    start : int
-        When the first step begins, in microseconds.
-    """
-
-    def __init__(self, encoder: EventEncoder, start: int) -> None:
-        self.now = start
-        self._encoder, self._start = encoder, start
-        self._step = 0  # the step that `now` lies in
-        #: What has happened in the step that is not over; None is nothing.
-        self.pending: NDArray[np.int64] | None = None
-
-    def steps_over(self, located: Located) -> Iterator[Passed]:
-        """Take events, and yield the steps that are over because of them."""
-        steps = (located.time - self._start) // self._encoder.step
-        cuts = np.flatnonzero(np.diff(steps)) + 1
-        bounds = [0, *cuts.tolist(), len(steps)]
-        for first, last in pairwise(bounds) if len(steps) else ():
-            if steps[first] > self._step:
-                yield self._pass(int(steps[first]))
-            counts = self._encoder.count(Located(*(values[first:last] for values in located)))
-            self.pending = counts if self.pending is None else self.pending + counts
-            self.now = int(located.time[last - 1])
-
-    def advance(self, time: int) -> Passed:
-        """Return the same for a time that is reached without events."""
-        self.now = time
-        step = (time - self._start) // self._encoder.step
-        return self._pass(step) if step > self._step else Passed(0, None)
-
-    def _pass(self, step: int) -> Passed:
-        silent = step - self._step
-        counts, self.pending = self.pending, None
-        self._step = step
-        return Passed(silent if counts is None else silent - 1, counts)
 
 
 def _check_steps(n_steps: Any) -> None:

@@ -15,11 +15,16 @@ from numba.core.caching import IndexDataCacheFile
 from spikebp_plugins import Simulator, SpikingMLP, compare
 from spikebp_plugins.compiled import backend as compiled
 from spikebp_plugins.compiled import notice
+from spikebp_plugins.compiled.kernels import (
+    blocks,
+    constant,
+    event,
+    layers,
+    pipelined,
+    steps,
+    trains,
+)
 from spikebp_plugins.compiled.kernels import cache as kernel_cache
-from spikebp_plugins.compiled.kernels import constant as grouped
-from spikebp_plugins.compiled.kernels import event, pipelined, trains
-from spikebp_plugins.compiled.kernels import rules as kernels
-from spikebp_plugins.compiled.kernels import steps as stepwise
 from spikebp_plugins.compiled.kernels.cache import KernelFile
 
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
@@ -53,7 +58,7 @@ def test_small_numbers_take_32_bits(monkeypatch):
     with Simulator(NET, weights=weights) as sim:
         sim.train(x, y)
         sim.predict(np.repeat(x[:, np.newaxis], NET.n_steps, axis=1))
-    assert set(used) == {("int32", "grouped"), ("int32", "stepwise")}
+    assert set(used) == {("int32", "constant"), ("int32", "changing")}
 
 
 def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(monkeypatch):
@@ -73,7 +78,7 @@ def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(monkeypatch):
     assert dtypes[-1] == "int32"
 
 
-@pytest.mark.parametrize("kernel", ["grouped", "stepwise", "pipelined"])
+@pytest.mark.parametrize("kernel", ["constant", "changing", "pipelined"])
 def test_a_long_block_needs_no_more_bits_than_short_ones(monkeypatch, kernel):
     # Bounds on weights grow with every update, so they are measured again within a block.
     used = layouts_used(monkeypatch)
@@ -81,7 +86,7 @@ def test_a_long_block_needs_no_more_bits_than_short_ones(monkeypatch, kernel):
     net = NET.replace(fraction_bits=20, timing=timing)
     weights, x, _ = experiment(net, n=3000)
     y = np.random.default_rng(5).uniform(1, 3, (len(x), net.n_outputs))  # never reached
-    if kernel == "stepwise":
+    if kernel == "changing":
         x = np.repeat(x[:, np.newaxis], net.n_steps, axis=1)
     with Simulator(net, weights=weights) as sim:
         sim.train(x, y)
@@ -102,7 +107,7 @@ def test_values_with_too_many_trains_are_not_grouped(monkeypatch):
     weights, x, _ = experiment(NET, n=4, scale=5000.0)
     with Simulator(NET, weights=weights) as sim, Simulator(NET, "reference", weights) as expected:
         assert compare(sim.predict(x, record=True), expected.predict(x, record=True)) is None
-    assert used == [("int64", "stepwise")]
+    assert used == [("int64", "changing")]
 
 
 @pytest.mark.parametrize("sizes", [(5, 1), (20, 16, 4), (37, 130, 4), (16, 33, 257, 300, 17, 3)])
@@ -157,7 +162,7 @@ def test_wrong_n_jobs_are_refused(n_jobs):
 
 
 def test_kernels_are_kept_for_all_their_sources(monkeypatch, tmp_path):
-    modules = (kernels, trains, grouped, stepwise, pipelined, event)
+    modules = (blocks, constant, event, layers, pipelined, steps, trains)
     entries = [
         kernel
         for module in modules
@@ -210,8 +215,8 @@ def test_kernels_need_no_place_to_be_kept(tmp_path):
     (tmp_path / "file").touch()
     code = (
         "from spikebp_plugins import Simulator, SpikingMLP\n"
-        "from spikebp_plugins.compiled.kernels import rules as kernels\n"
-        "print(kernels.to_units.stats.cache_path, Simulator(SpikingMLP((2, 2))).weights[0].shape)"
+        "from spikebp_plugins.compiled.kernels import blocks\n"
+        "print(blocks.to_units.stats.cache_path, Simulator(SpikingMLP((2, 2))).weights[0].shape)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

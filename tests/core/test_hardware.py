@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
 from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.network.checkpoint import from_arrays, to_arrays
-from spikebp_plugins.network.loihi2 import draw_key, draws_of
+from spikebp_plugins.network.draws import draw_key, draws_of
 from spikebp_plugins.simulation.hardware_report import bits_of, by_quantity, hardware_report
 from tests.core.small_nets import lively_weights, samples, small_net
 from tests.core.test_cli import folder, run, run_json

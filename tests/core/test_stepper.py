@@ -7,18 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from spikebp_lava.schedule import PipelinedSchedule, Schedule
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Outcome, registry
-from spikebp_plugins.backends.base import IntegerOption, StatefulBackend, joined
+from spikebp_plugins.backends.base import IntegerOption, StatefulBackend
+from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.compiled.layout import Layout
-from spikebp_plugins.compiled.stepper import (
-    PipelinedSchedule,
-    Schedule,
-    n_steps_of_sample,
-    recording_of_steps,
-    stepper_of,
-)
+from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps, stepper_of
 from spikebp_plugins.network.operations import count_operations
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments

@@ -10,6 +10,8 @@ from spikebp_plugins.compiled.kernels.trains import (
     follow_trains,
     groups_of,
     make_groups,
+    make_sorting,
+    make_trains,
     sort_block,
 )
 from spikebp_plugins.compiled.kernels.vectors import LANES
@@ -25,9 +27,17 @@ def follow(trains, block, i, n_steps):
 def sort(net, x, dtype=np.int32):
     """Return the layout's trains and the sorted groups of all samples, and how many were sorted."""
     layout, batch = Layout(net, dtype, LANES), check_batch(net, x)
-    trains, groups = layout.trains(net.n_steps), make_groups(*batch.x.shape)
+    trains, groups = make_trains(net.n_inputs, net.n_steps), make_groups(*batch.x.shape)
     levels, values = layout.constant_inputs(batch)
-    n = sort_block(layout.network, trains, layout.sorting(), levels, values, net.n_steps, groups)
+    n = sort_block(
+        layout.network,
+        trains,
+        make_sorting(layout.zeros, net.n_inputs),
+        levels,
+        values,
+        net.n_steps,
+        groups,
+    )
     return trains, groups, n
 
 

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("lava", reason="Lava is not installed")
 
 from spikebp_lava.processes.layers import LayerModel
-from spikebp_plugins.compiled.kernels import steps as stepwise
+from spikebp_plugins.compiled.kernels import layers
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.conformance.suite import unsupported_reason
 from spikebp_plugins.rules import pipelined
@@ -32,7 +32,7 @@ SUPPORTED = [case for case in CASES if unsupported_reason(BACKEND, case) is None
 
 
 class LayerUnits:
-    """What a kernel of `stepwise` was given, seen for the layer's own units."""
+    """What a kernel of `layers` was given, seen for the layer's own units."""
 
     def __init__(self, network, sample):
         n_below = network.sizes[0]
@@ -101,7 +101,7 @@ KERNELS = {
 @pytest.mark.parametrize("fault", KERNELS)
 def test_a_fault_is_found_where_it_is(fault, monkeypatch):
     name, changed = KERNELS[fault]
-    monkeypatch.setattr(stepwise, name, changed(getattr(stepwise, name)))
+    monkeypatch.setattr(layers, name, changed(getattr(layers, name)))
     assert_found(BACKEND, fault, spread(expected_differences(fault, SUPPORTED), 4))
 
 

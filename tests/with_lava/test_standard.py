@@ -19,10 +19,12 @@ from lava.proc.dense.process import Dense, LearningDense
 from lava.proc.io.source import RingBuffer as Sender
 from lava.utils.weightutils import SignMode, clip_weights
 
-from spikebp_lava import EngineMLP, SampleSource, ScoreSink, StandardMLP, engine, standard_graph
-from spikebp_lava.engine import EngineRate
+from spikebp_lava import EngineMLP, SampleSource, ScoreSink, StandardMLP
 from spikebp_lava.processes import neurons
 from spikebp_lava.processes.keeper import KeeperModel
+from spikebp_lava.standard import engine
+from spikebp_lava.standard import graph as standard_graph
+from spikebp_lava.standard.engine import EngineRate
 from spikebp_plugins import (
     Checkpoint,
     Simulator,
@@ -349,7 +351,7 @@ class TestFaults:
         assert difference.sample is None or difference.sample > 0
 
     def test_traces_that_decay(self, monkeypatch):
-        from spikebp_lava import synapses
+        from spikebp_lava.standard import synapses
 
         monkeypatch.setattr(synapses, "NEVER", 2**16 - 1)
         assert self.found().quantity in ("weights", "spikes", "errors", "step_scores")
@@ -363,7 +365,7 @@ class TestFaults:
         assert difference.layer in (1, 2)
 
     def test_numbers_that_are_not_the_engines(self, monkeypatch, make_line):
-        from spikebp_lava import engine_mlp
+        from spikebp_lava.standard import engine_mlp
 
         monkeypatch.setattr(engine_mlp, "SEED", 3)
         line = make_line(CHIP, tag="fixed_pt")

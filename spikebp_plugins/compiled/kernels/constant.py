@@ -22,25 +22,28 @@ of whole vectors.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from spikebp_plugins.compiled.kernels.build import entry, kernel
-from spikebp_plugins.compiled.kernels.rules import (
+from spikebp_plugins.compiled.kernels.arrays import (
     MOST_SPIKES,
     TOO_MANY,
-    backward,
-    bound_again,
-    bound_update,
     copy,
     largest,
-    learn,
     list_active,
-    open_sample,
-    restart_backward,
     write_drive,
     write_record,
+)
+from spikebp_plugins.compiled.kernels.blocks import bound_again
+from spikebp_plugins.compiled.kernels.build import entry, kernel
+from spikebp_plugins.compiled.kernels.rules import (
+    backward,
+    bound_update,
+    learn,
+    open_sample,
+    restart_backward,
 )
 from spikebp_plugins.compiled.kernels.slices import units_of, weights_of
 from spikebp_plugins.compiled.kernels.trains import count_at, follow_trains, groups_of, size_of
@@ -50,6 +53,7 @@ from spikebp_plugins.compiled.kernels.vectors import (
     load,
     smaller,
     store,
+    whole_vectors,
     zeros,
 )
 
@@ -73,6 +77,37 @@ class Workspace(NamedTuple):
     change: Any  # (n_1,): what these learn
     place: Any  # int64 (n_1,): where a unit stands in `column`, counted from 1
     row: Any  # (n_1,): `change` at its place in a row, where most of a row changes
+
+
+def make_workspace(
+    values: Callable[..., Any], n_inputs: int, widths: Sequence[int], n_steps: int
+) -> Workspace:
+    """Return the working memory.
+
+    `values` makes arrays of values, and `widths` are the units of layers 1..L in whole vectors.
+    """
+    width, widest = widths[0], max(widths)
+
+    def indices(*shape: int) -> Any:
+        return np.zeros(shape, np.int64)
+
+    return Workspace(
+        sums=values(n_inputs * width),
+        drive=values(n_steps, widest),
+        spike=values(2, n_steps, widest),
+        active=indices(2, n_steps, widest),
+        n_active=indices(2, n_steps),
+        product=indices(whole_vectors(n_steps)),
+        n_past=indices(1),
+        past_step=indices(n_steps * width),
+        past_unit=indices(n_steps * width),
+        past_error=values(n_steps * width),
+        past_place=indices(n_steps * width),
+        column=indices(width),
+        change=values(width),
+        place=indices(width),
+        row=values(width),
+    )
 
 
 def by_columns(build):

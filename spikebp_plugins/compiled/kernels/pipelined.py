@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from spikebp_plugins.compiled.kernels.arrays import MOST_SPIKES, WRAP, copy, write_drive
+from spikebp_plugins.compiled.kernels.blocks import bound_again
 from spikebp_plugins.compiled.kernels.build import entry, kernel
 from spikebp_plugins.compiled.kernels.rules import (
-    MOST_SPIKES,
-    WRAP,
     add_rows,
-    bound_again,
-    copy,
     drive_within,
     fire_input,
     fire_layer,
@@ -32,7 +30,6 @@ from spikebp_plugins.compiled.kernels.rules import (
     restart_backward,
     send_no_errors,
     within,
-    write_drive,
 )
 from spikebp_plugins.compiled.kernels.slices import backward_of, units_of, weights_of
 

@@ -19,108 +19,21 @@ with its OverflowError.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 from numba import types
 from numba.extending import overload
 
-from spikebp_plugins.compiled.kernels.build import entry, kernel
+from spikebp_plugins.compiled.kernels.arrays import (
+    MOST_SPIKES,
+    WRAP,
+    copy,
+    input_unit,
+    largest,
+    list_active,
+)
+from spikebp_plugins.compiled.kernels.build import kernel
+from spikebp_plugins.compiled.kernels.chip import descend_rounded, find_traces
 from spikebp_plugins.compiled.kernels.slices import backward_of, units_of, weights_of
-from spikebp_plugins.compiled.kernels.vectors import LANES, WORD, load, lowest, nonzero
-
-#: The increment of SplitMix64.
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-#: No 64-bit sum of products may reach this, lest it wrap.
-WRAP = 2.0**61
-#: More spikes than this from a layer in one step might wrap a block's totals, or take an input
-#: count beyond what a double holds within any feasible number of steps.
-MOST_SPIKES = 2.0**30
-TOO_MANY = np.int64(MOST_SPIKES)
-#: Samples after which bounds are measured again, which reads all weights.
-SAMPLES_PER_BOUND = 250
-
-
-class Network(NamedTuple):
-    """The definition in the form that the kernels read."""
-
-    sizes: Any  # int64 (L+1,)
-    unit: Any  # int64 (L+2,): where the units of each layer start
-    edge: Any  # int64 (L+2,): where W_l starts
-    back: Any  # int64 (L+2,): where B_l starts
-    fraction_bits: int
-    one: Any  # what a spike is worth
-    half: Any  # the threshold
-    rate: Any
-    limit: float  # no magnitude reaches this
-    certain: float  # a bound below this proves it, whatever was rounded in computing the bound
-    narrow: bool  # results beyond `certain` may have wrapped, or been rounded
-    limited: bool  # a unit sends at most `most` spikes in a step, and the rest waits
-    most: Any
-    outer: bool
-    smoothed: bool  # errors teach with the drive instead of the counts
-    factor_rate: Any  # what is left to multiply factors with
-    grid: float  # 2^f where floating point holds values on the grid, else 0
-    largest_product: float  # rate times drive stays exact below this
-    counts_in: bool  # x holds spike counts
-    random_feedback: bool
-    zero_backward: bool
-    uniform_backward: bool
-    chip: bool  # the numbers of a chip, for which alone the following are
-    largest_message: Any
-    largest_trace: Any
-    weight_shift: int  # the last bit of a weight, in grid units
-    lowest_weight: int
-    highest_weight: int
-    rate_bits: int
-    seed: Any  # uint64
-
-
-class Learning(NamedTuple):
-    """What outlives a sample, and bounds on its magnitudes."""
-
-    weight: Any  # (sum n_{l-1} n_l,)
-    backward: Any  # (sum n_l n_{l-1} for l >= 2,)
-    backward_potential: Any  # (sum n_l,)
-    weight_bound: Any  # float64 (L+1,)
-    matrix_bound: Any  # float64 (L+1,), of B_l
-    backward_bound: Any  # float64 (L+1,), of psi_l
-
-
-class Sample(NamedTuple):
-    """What lasts for a sample, each over the units of all layers."""
-
-    potential: Any
-    arriving: Any  # drive that is under way for one step, with pipelined timing
-    target_potential: Any  # (n_outputs,)
-    count: Any
-    factor: Any  # what a unit teaches with; `count` itself, unless that is its drive
-    error_sum: Any
-    spike: Any
-    error: Any
-    active: Any  # int64: the units of a layer that sent something
-    n_active: Any  # int64 (L+1,)
-    n_errors: Any  # float64 (L+1,): error spikes of each layer in this step
-    drive_bound: Any  # float64 (L+1,); [0] is that of the input
-    target_bound: Any  # float64 (1,)
-    moment: Any  # uint64 (2,): training samples seen, and steps of this one
-
-
-class Totals(NamedTuple):
-    """Counts over a block: spikes and errors of each layer, and weights changed."""
-
-    spikes: Any  # int64 (L+1,)
-    errors: Any  # int64 (L+1,)
-    updates: Any  # int64 (1,)
-
-
-class Record(NamedTuple):
-    """Where to write what a block showed; arrays of no rows record nothing."""
-
-    spikes: Any  # (n_samples, n_steps, sum n_l)
-    errors: Any  # (n_samples, n_steps, sum n_l)
-    drive: Any  # (n_samples, n_steps, n_outputs)
 
 
 def _integer_type(potential):
@@ -158,59 +71,6 @@ def _overload_rectified_spikes(potential, half, bits):
             own(potential + half - 1) >> own(bits & mask), own(0)
         )
     return lambda potential, half, bits: max(np.ceil(potential - half), 0)
-
-
-@kernel
-def copy(target, source):
-    """Target = source, which a slice assignment would do through a temporary array."""
-    for i in range(target.size):
-        target[i] = source[i]
-
-
-@kernel
-def largest(values):
-    """The largest magnitude."""
-    if values.size == 0:
-        return 0.0
-    low = high = values[0]
-    for i in range(values.size):
-        low = min(low, values[i])
-        high = max(high, values[i])
-    return max(-float(low), float(high))
-
-
-@kernel
-def list_lanes(values, j, lanes, active, n_active, total):
-    """Append the indices of some values that are not zero; return the number and the sum."""
-    found = nonzero(load(values, j, lanes))
-    while found != 0:
-        i = j + lowest(found)
-        active[np.uintp(n_active)] = i
-        n_active += 1
-        total += min(abs(np.int64(values[np.uintp(i)])), TOO_MANY)
-        found &= found - 1
-    return n_active, total
-
-
-@kernel
-def list_active(counts, active):
-    """Write the indices of nonzero counts; return how many, and the sum of their magnitudes.
-
-    None counts for more than is too many in any case, so that the sum cannot wrap.
-    """
-    n_active, j, total = 0, 0, np.int64(0)
-    while j + WORD <= counts.size:
-        n_active, total = list_lanes(counts, j, WORD, active, n_active, total)
-        j += WORD
-    while j + LANES <= counts.size:
-        n_active, total = list_lanes(counts, j, LANES, active, n_active, total)
-        j += LANES
-    for i in range(j, counts.size):
-        if counts[i] != 0:
-            active[n_active] = i
-            n_active += 1
-            total += min(abs(np.int64(counts[i])), TOO_MANY)
-    return n_active, float(total)
 
 
 @kernel
@@ -343,13 +203,6 @@ def bound_learning(net, learning):
                 learning.matrix_bound[layer] = largest(backward_of(learning, net, layer))
         psi = units_of(learning.backward_potential, net, layer)
         learning.backward_bound[layer] = largest(psi)
-
-
-@kernel
-def bound_again(net, learning, i):
-    """Measure the magnitudes before sample i of a block, now and then: bounds only grow."""
-    if i % SAMPLES_PER_BOUND == 0:
-        bound_learning(net, learning)
 
 
 @kernel
@@ -512,12 +365,6 @@ def bound_update(net, learning, layer, largest_factor, largest_error):
     return learning.weight_bound[layer] < net.certain
 
 
-@kernel
-def input_unit(net):
-    """What one in the input is worth, in the units of potentials."""
-    return net.one if net.counts_in else 1
-
-
 def scaled_drive(drive, rate, bits, grid):  # pragma: no cover - replaced by the overload
     raise NotImplementedError
 
@@ -542,14 +389,6 @@ def _overload_scaled_drive(drive, rate, bits, grid):
             return product
 
     return scaled
-
-
-@kernel
-def find_traces(net, sample, layer):
-    """With the numbers of a chip, what a layer teaches with."""
-    count, trace = units_of(sample.count, net, layer), units_of(sample.factor, net, layer)
-    for i in range(trace.size):
-        trace[i] = min(max(count[i], -net.largest_trace), net.largest_trace)
 
 
 @kernel
@@ -581,45 +420,6 @@ def descend_transposed(net, back, factor, error, column, n_columns):
         transposed = back[start : start + n_in]
         for i in range(n_in):
             transposed[i] -= net.factor_rate * (factor[i] * e)
-
-
-@kernel
-def mixed(z):
-    """The finalizer of SplitMix64."""
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@kernel
-def absorbed(state, number):
-    """The state of SplitMix64 that a number leads to."""
-    return mixed(state + GOLDEN * (np.uint64(number) + np.uint64(1)))
-
-
-@kernel
-def descend_rounded(net, learning, sample, errors, layer, n_rows, n_columns):
-    """The same with weights of few bits, rounded stochastically; B_l draws what W_l draws."""
-    factor, error = units_of(sample.factor, net, layer - 1), units_of(errors, net, layer)
-    row, column = units_of(sample.active, net, layer - 1), units_of(sample.active, net, layer)
-    weight, back = weights_of(learning, net, layer), backward_of(learning, net, layer)
-    n_in, n_out = factor.size, error.size
-    state = absorbed(absorbed(np.uint64(0), net.seed), sample.moment[0])
-    state = absorbed(absorbed(state, sample.moment[1]), layer)
-    for b in range(n_rows):
-        i = row[b]
-        c = np.int64(net.rate) * np.int64(factor[i])
-        for a in range(n_columns):
-            j = column[a]
-            position = i * n_out + j
-            drawn = mixed(state + GOLDEN * (np.uint64(position) + np.uint64(1)))
-            part = np.int64(drawn >> np.uint64(64 - net.rate_bits))
-            units = np.int64(weight[position]) >> net.weight_shift
-            units -= (c * np.int64(error[j]) + part) >> net.rate_bits
-            units = min(max(units, net.lowest_weight), net.highest_weight)
-            weight[position] = units << net.weight_shift
-            if layer > 1 and not net.random_feedback:
-                back[j * n_in + i] = weight[position]
 
 
 @kernel
@@ -686,101 +486,3 @@ def train_step(net, learning, sample, x, y, totals):
     ):
         return False
     return learn_or_sum(net, learning, sample, totals)
-
-
-@kernel
-def write_drive(net, sample, drive):
-    """The summed drive of the output, s = phi + c."""
-    last = net.sizes.size - 1
-    potential = units_of(sample.potential, net, last)
-    count = units_of(sample.count, net, last)
-    for j in range(drive.size):
-        drive[j] = potential[j] + count[j] * net.one
-
-
-@kernel
-def write_record(net, sample, record, index, t):
-    """Note the spikes and errors of a step, if they are asked for."""
-    if record.spikes.shape[0] > 0:
-        copy(record.spikes[index, t], sample.spike)
-        copy(record.errors[index, t], sample.error)
-        write_drive(net, sample, record.drive[index, t])
-
-
-@kernel
-def run_sample(net, learning, sample, x, y, n_steps, training, totals, record, index):
-    """Show one sample; False if the range is not certain."""
-    for t in range(n_steps):
-        x_t = x[t % x.shape[0]]
-        if training:
-            certain = train_step(net, learning, sample, x_t, y[t % y.shape[0]], totals)
-        else:
-            certain = forward(net, learning, sample, x_t, totals)
-        if not certain:
-            return False
-        write_record(net, sample, record, index, t)
-    if training and net.outer:
-        return learn(net, learning, sample, sample.error_sum, 1, totals)
-    return True
-
-
-@entry
-def run_block(net, learning, sample, x, y, drawn, n_steps, training, totals, record, drive):
-    """Show samples in order and write each one's summed output drive.
-
-    Returns the number of samples done: less than all if the range of the next is not
-    certain, in which case `learning`, `totals` and `record` are to be discarded.
-    """
-    for i in range(x.shape[0]):
-        bound_again(net, learning, i)
-        open_sample(net, sample, training)
-        if training:
-            restart_backward(net, learning, drawn[i % drawn.shape[0]])
-        y_i = y[i % y.shape[0]]
-        if not run_sample(net, learning, sample, x[i], y_i, n_steps, training, totals, record, i):
-            return i
-        sample.moment[0] += np.uint64(training)
-        write_drive(net, sample, drive[i])
-    return x.shape[0]
-
-
-@kernel
-def lead(net, sample):
-    """The largest summed drive of the output less the second largest."""
-    last = net.sizes.size - 1
-    potential = units_of(sample.potential, net, last)
-    count = units_of(sample.count, net, last)
-    first = second = -np.inf
-    for j in range(net.sizes[last]):
-        drive = float(potential[j] + count[j] * net.one)
-        first, second = max(first, drive), max(second, min(first, drive))
-    return first - second
-
-
-@entry
-def run_until(net, learning, sample, x, n_steps, margin, totals, drive, shown, spikes):
-    """Show samples until their lead is `margin`; write drive, steps, and spikes of each layer.
-
-    Returns the number of samples done: less than all if the range of the next is not certain.
-    """
-    bound_learning(net, learning)
-    for i in range(x.shape[0]):
-        open_sample(net, sample, False)
-        totals.spikes[:] = 0
-        for t in range(n_steps):
-            if not forward(net, learning, sample, x[i, t % x.shape[1]], totals):
-                return i
-            shown[i] = t + 1
-            if lead(net, sample) >= margin:
-                break
-        copy(spikes[i], totals.spikes)
-        write_drive(net, sample, drive[i])
-    return x.shape[0]
-
-
-@entry
-def to_units(values, scale, one, farthest, units):
-    """Units = rint(v * scale * 2^f), cut to a magnitude that `units` can hold."""
-    for i in range(values.size):
-        v = np.rint((values[i] * scale) * one)
-        units[i] = np.int64(min(max(v, -float(farthest)), float(farthest)))

@@ -10,18 +10,16 @@ This is done for a block of samples before the network sees them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numba import types
 from numba.extending import overload
 
+from spikebp_plugins.compiled.kernels.arrays import largest, list_active
 from spikebp_plugins.compiled.kernels.build import entry, kernel
-from spikebp_plugins.compiled.kernels.rules import (
-    largest,
-    list_active,
-    signed_spikes,
-)
+from spikebp_plugins.compiled.kernels.rules import signed_spikes
 from spikebp_plugins.compiled.kernels.vectors import (
     LANES,
     larger,
@@ -30,6 +28,7 @@ from spikebp_plugins.compiled.kernels.vectors import (
     nonzero,
     smaller,
     store,
+    whole_vectors,
 )
 
 #: Trains with labels beyond this are left to the general kernel.
@@ -70,6 +69,33 @@ class Groups(NamedTuple):
     member: Any  # int32: units
     start: Any  # int32: where each group begins, counted from the sample; at last, where all end
     label: Any  # int32: that of each group, counted from -MOST_LABEL, ascending; at last, 0
+
+
+def make_trains(n_units: int, n_steps: int) -> Trains:
+    """Return room for the spike trains of constant input."""
+    labels = 2 * MOST_LABEL + 1
+    return Trains(
+        known=np.zeros(labels, np.bool_),
+        count=np.zeros((labels, whole_vectors(n_steps) + LANES), np.int64),
+        n_jumps=np.zeros(n_steps, np.int64),
+        jump_group=np.zeros((n_steps, n_units), np.int64),
+        jump=np.zeros((n_steps, n_units), np.int64),
+        sent=np.zeros(n_steps, np.int64),
+    )
+
+
+def make_sorting(zeros: Callable[..., Any], n_units: int) -> Sorting:
+    """Return the working memory of what sorts constant input; `zeros` makes arrays of values."""
+    n = whole_vectors(n_units)
+    return Sorting(
+        place=np.zeros(whole_vectors(2 * MOST_LABEL + 1) + LANES, np.int64),
+        rank=np.zeros(n, np.int64),
+        unit=np.zeros(n, np.int64),
+        value=zeros(n),
+        label=zeros(n),
+        at=np.zeros(n, np.int64),
+        level_label=zeros(256),
+    )
 
 
 def make_groups(n_samples: int, n_units: int) -> Groups:

@@ -28,6 +28,12 @@ LANES: Final = 16
 #: The most lanes that :func:`nonzero` takes.
 WORD: Final = 64
 
+
+def whole_vectors(n: int, lanes: int = LANES) -> int:
+    """Return how many numbers the vectors have that hold n."""
+    return -(-n // lanes) * lanes
+
+
 #: Makes an operation of a function that returns its signature and what writes its instructions.
 operation: Any = intrinsic(prefer_literal=True)
 

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from spikebp_lava.incoming import Incoming
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
 from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
-from spikebp_plugins.compiled.kernels import rules as kernels
-from spikebp_plugins.compiled.kernels import steps as stepwise
+from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.rules.pipelined import is_busy
 
@@ -190,7 +189,7 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         if self._pipelined and not is_busy(moment.t, 0, moment.n_inputs):
             self._spike[:] = 0
         else:
-            certain = stepwise.input_layer(
+            certain = layers.input_layer(
                 layout.network, self._sample, entering, moment.opens, self._totals
             )
             _require(certain, "potential of layer 0")
@@ -215,7 +214,7 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         layout = _pair(shared, l, self.kind)
         weight, back, potential = shared.of_layer(self.kind, l)
         bounds = [np.zeros(2) for _ in range(3)]
-        self._learning = kernels.Learning(weight, weight[:0], potential, *bounds)
+        self._learning = arrays.Learning(weight, weight[:0], potential, *bounds)
         self._back = back
         self._back_bound = float(np.abs(back).max(initial=0))
         self._shared, self._layout, self._l = shared, layout, l
@@ -260,10 +259,10 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         if self._pipelined:
             fires = is_busy(t, l, n_inputs)
             has_errors = has_errors and is_busy(t, 2 * L - l, n_inputs)
-            certain = stepwise.fire_arrived(network, self._learning, sample, *begins, fires, totals)
+            certain = layers.fire_arrived(network, self._learning, sample, *begins, fires, totals)
         else:
             k = self._layout.counts(self.spikes_in.recv())
-            certain = stepwise.forward_layer(network, self._learning, sample, k, *begins, totals)
+            certain = layers.forward_layer(network, self._learning, sample, k, *begins, totals)
         _require(certain, f"potential of layer {l}")
         self.spikes_out.send(self._spike.astype(np.int64))
         self._find_errors(has_errors)
@@ -271,11 +270,11 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
             self._send_down(has_errors)
         if self._pipelined:
             k = self._layout.counts(self.spikes_in.recv())
-            certain = stepwise.receive_spikes(network, self._learning, sample, k, totals)
+            certain = layers.receive_spikes(network, self._learning, sample, k, totals)
             _require(certain, f"potential of layer {l}")
         if learns or updates:
             back = self._back if l > 1 else self._back[:0]
-            certain = stepwise.layer_learns(
+            certain = layers.layer_learns(
                 network, self._learning, sample, back, bool(updates), totals
             )
             _require(certain, f"weight of layer {l}")
@@ -292,7 +291,7 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         if learns:
             random = self._shared.net.feedback == "random"
             bound = self._back_bound if random else self._learning.weight_bound[1]
-            certain = stepwise.errors_down(
+            certain = layers.errors_down(
                 self._layout.network, self._sample, self._back, bound, self._down
             )
             _require(certain, f"backward potential of layer {self._l - 1}")
@@ -311,7 +310,7 @@ class HiddenModel(LayerModel):
         if self._pipelined:
             arrived, self._under_way = self._under_way, arrived
         if learns:
-            certain = stepwise.hidden_layer_error(
+            certain = layers.hidden_layer_error(
                 self._layout.network, self._learning, self._sample, arrived, self._totals
             )
             _require(certain, f"backward potential of layer {self._l}")
@@ -323,9 +322,7 @@ class OutputModel(LayerModel):
     def _find_errors(self, learns: bool) -> None:
         y = self.target_in.recv().astype(self._layout.dtype, copy=False)
         if learns:
-            certain = stepwise.output_layer_error(
-                self._layout.network, self._sample, y, self._totals
-            )
+            certain = layers.output_layer_error(self._layout.network, self._sample, y, self._totals)
             _require(certain, f"target potential of layer {self._l}")
         n = self._layout.net.n_inputs
         counts = self._sample.count[n:] * self._layout.network.one

@@ -25,7 +25,7 @@ from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
 from spikebp_lava.watch import Watched
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.common.errors import one_of, wrong_argument
-from spikebp_plugins.compiled.kernels import rules as kernels
+from spikebp_plugins.compiled.kernels import arrays
 from spikebp_plugins.compiled.stepper import n_steps_of_sample, stepper_of
 from spikebp_plugins.network.state import LearningState, initial_state
 
@@ -213,9 +213,9 @@ class LeafModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         net = shared.net
         shared.adopt(self.kind, range(1, net.n_layers + 1))
         bounds = [np.zeros(net.n_layers + 1) for _ in range(3)]
-        totals = kernels.Totals(shared.spikes, shared.errors, shared.updates[:1])
+        totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1])
         self._shared = shared
-        learning = kernels.Learning(*shared.arrays(self.kind), *bounds)
+        learning = arrays.Learning(*shared.arrays(self.kind), *bounds)
         self._stepper = stepper_of(shared.layout, learning, totals, proc_params["input_scale"])
         self._incoming = Incoming(shared, self, self.kind)
         self._records = shared.record(False), shared.record(True)

@@ -17,12 +17,12 @@ from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
-from spikebp_lava.messages import Messages
+from spikebp_lava.schedule import Clock
+from spikebp_lava.standard.messages import Messages
 from spikebp_lava.variables import define_model
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.state import drawn_backward_potentials
-from spikebp_plugins.rules.pipelined import is_busy, n_steps_of_sample
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
 
 Array = NDArray[Any]
@@ -141,45 +141,6 @@ class OutputNeurons(LearningNeurons):
         self.label_in = InPort(shape=(1,))
         self.target_in = InPort(shape=(n,))
         self.summed_drive_out = OutPort(shape=(n,))
-
-
-class Clock:
-    """Says which step of a pipelined sample it is, and what the sample is for.
-
-    Parameters
-    ----------
-    shared : SharedNetwork
-        Whose switches are read when a sample begins.
-    """
-
-    def __init__(self, shared: SharedNetwork) -> None:
-        self._shared = shared
-        self._n_steps = self._last = self._t = 0
-        #: Whether this sample learns.
-        self.learns = False
-
-    def tick(self) -> None:
-        """Go on by one step of Lava."""
-        if self._t == self._last:
-            switches = self._shared.switches
-            self._t, self._n_steps = 0, int(switches.steps_per_sample[0])
-            self._last = n_steps_of_sample(self._shared.net, self._n_steps)
-            self.learns = bool(switches.learning[0])
-        self._t += 1
-
-    @property
-    def opens(self) -> bool:
-        """Whether this step is the first of its sample."""
-        return self._t == 1
-
-    @property
-    def closes(self) -> bool:
-        """Whether this step is the last of its sample."""
-        return self._t == self._last
-
-    def is_busy(self, delay: int) -> bool:
-        """Return whether what is `delay` steps behind the input is under way."""
-        return is_busy(self._t, delay, self._n_steps)
 
 
 class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]

@@ -17,7 +17,7 @@ from spikebp_lava.processes.neurons import (
     NeuronsModel,
     OutputNeurons,
 )
-from spikebp_lava.synapses import Synapses
+from spikebp_lava.standard.synapses import Synapses
 from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of

@@ -1,0 +1,147 @@
+"""Which step of which sample each step of Lava is."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from spikebp_lava.memory import SharedNetwork
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.compiled.stepper import Moment
+from spikebp_plugins.rules.pipelined import is_busy, n_steps_of_sample
+
+#: The steps of input of a sample while nobody has said where it ends.
+ENDLESS: Final = sys.maxsize
+
+
+class Schedule:
+    """Says what each step is to its sample; samples may have any length."""
+
+    def __init__(self) -> None:
+        #: Steps of the present sample, or of the last one.
+        self.steps_shown = 0
+        #: Whether the next step opens a sample.
+        self.is_over = True
+        self._in_training = False
+
+    def advance(self, n_steps: int, learns: bool, closes: bool) -> Moment:
+        """Go on by some steps with the same input and target, the last of which may close."""
+        opens = self.is_over
+        if opens:
+            self.steps_shown, self._in_training = 0, False
+        restarts = learns and not self._in_training
+        self._in_training |= learns
+        self.steps_shown += n_steps
+        self.is_over = closes
+        return Moment(opens, closes, restarts, learns, closes and self._in_training)
+
+
+class PipelinedSchedule:
+    """Says what each step is to its sample with pipelined timing.
+
+    A sample learns or does not: what its first step at the output is, all of them are.
+
+    Parameters
+    ----------
+    n_layers : int
+        L, the layers with weights.
+    """
+
+    def __init__(self, n_layers: int) -> None:
+        self._L = n_layers
+        #: Steps of the present sample so far, or of the last one.
+        self.steps_shown = 0
+        #: Whether the next step opens a sample.
+        self.is_over = True
+        self._n_inputs = ENDLESS
+        self._in_training = False
+
+    def begin(self) -> None:
+        """Open a sample if the one before is over."""
+        if self.is_over:
+            self.is_over, self.steps_shown, self._n_inputs = False, 0, ENDLESS
+            self._in_training = False
+
+    @property
+    def takes_input(self) -> bool:
+        """Whether layer 0 is busy in the next step."""
+        return self.steps_shown < self._n_inputs
+
+    def takes_target(self, n_steps: int) -> bool:
+        """Whether the output is busy in some of the next steps."""
+        t = self.steps_shown - self._L
+        return t + n_steps > 0 and t < self._n_inputs
+
+    def advance(self, n_steps: int, learns: bool, n_inputs: int) -> Moment:
+        """Go on by some steps with the same input and target.
+
+        Parameters
+        ----------
+        n_steps : int
+            The steps.
+        learns : bool
+            Whether there is a target, if the output takes one.
+        n_inputs : int
+            The steps of input of the sample, `ENDLESS` if that is not known yet.
+        """
+        self.begin()
+        first, L = self.steps_shown + 1, self._L
+        if self._n_inputs == ENDLESS:
+            self._n_inputs = n_inputs
+        reaches_output = first <= L + 1 < first + n_steps
+        if reaches_output:
+            self._in_training = learns
+        elif self.takes_target(n_steps) and learns != self._in_training:
+            allowed = "known at all steps of a sample or at none with timing='pipelined'"
+            change = "goes" if self._in_training else "comes"
+            raise wrong_argument("a label", allowed, f"one that {change} at step {first}")
+        self.steps_shown += n_steps
+        self.is_over = first + n_steps > self._n_inputs + 2 * L - 1
+        return Moment(
+            opens=first == 1,
+            closes=self.is_over,
+            restarts=reaches_output and learns,
+            learns=self._in_training,
+            updates=self.is_over and self._in_training,
+            t=first,
+            n_inputs=self._n_inputs,
+        )
+
+
+class Clock:
+    """Says which step of a pipelined sample it is, and what the sample is for.
+
+    Parameters
+    ----------
+    shared : SharedNetwork
+        Whose switches are read when a sample begins.
+    """
+
+    def __init__(self, shared: SharedNetwork) -> None:
+        self._shared = shared
+        self._n_steps = self._last = self._t = 0
+        #: Whether this sample learns.
+        self.learns = False
+
+    def tick(self) -> None:
+        """Go on by one step of Lava."""
+        if self._t == self._last:
+            switches = self._shared.switches
+            self._t, self._n_steps = 0, int(switches.steps_per_sample[0])
+            self._last = n_steps_of_sample(self._shared.net, self._n_steps)
+            self.learns = bool(switches.learning[0])
+        self._t += 1
+
+    @property
+    def opens(self) -> bool:
+        """Whether this step is the first of its sample."""
+        return self._t == 1
+
+    @property
+    def closes(self) -> bool:
+        """Whether this step is the last of its sample."""
+        return self._t == self._last
+
+    def is_busy(self, delay: int) -> bool:
+        """Return whether what is `delay` steps behind the input is under way."""
+        return is_busy(self._t, delay, self._n_steps)

@@ -1,0 +1,109 @@
+"""What back ends hand out: scores, and spikes and errors if they were asked for."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.rules.step import SampleRecord
+
+
+class Recording(NamedTuple):
+    """Spikes and errors of some samples, as a `Trace` holds them.
+
+    Attributes
+    ----------
+    spikes : list of ndarray of shape (n_samples, n_steps, n_units), int64
+        Of layers 0..L.
+    errors : list of ndarray of shape (n_samples, n_steps, n_units), int64, or None
+        Of layers 1..L after the gate, with None at index 0; None for prediction.
+    step_scores : ndarray of shape (n_samples, n_steps, n_outputs)
+        The running scores after each step.
+    """
+
+    spikes: list[NDArray[np.int64]]
+    errors: list[Any] | None
+    step_scores: NDArray[np.float64]
+
+
+class Outcome(NamedTuple):
+    """What a back end returns for a block of samples.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_samples, n_outputs)
+        The scores of each sample.
+    recording : Recording or None
+        Spikes and errors, if they were asked for.
+    """
+
+    scores: NDArray[np.float64]
+    recording: Recording | None
+
+
+class EarlyPrediction(NamedTuple):
+    """Predictions of samples that were shown until the output was sure.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_samples, n_outputs)
+        Summed drive of the output divided by the steps shown.
+    n_steps : ndarray of shape (n_samples,), int64
+        The steps shown.
+    operations : ndarray of shape (n_samples,), int64
+        The synaptic operations that it took.
+    """
+
+    scores: NDArray[np.float64]
+    n_steps: NDArray[np.int64]
+    operations: NDArray[np.int64]
+
+
+def empty_prediction(batch: Batch) -> EarlyPrediction:
+    """Return room for what the samples of a batch will come to."""
+    n = len(batch)
+    return EarlyPrediction(
+        np.zeros((n, batch.net.n_outputs)), np.zeros(n, np.int64), np.zeros(n, np.int64)
+    )
+
+
+def joined(outcomes: list[Outcome]) -> Outcome:
+    """Return the outcomes of consecutive blocks, at least one, as one."""
+    if len(outcomes) == 1:
+        return outcomes[0]
+    scores = np.concatenate([outcome.scores for outcome in outcomes])
+    recordings = [outcome.recording for outcome in outcomes if outcome.recording is not None]
+    if not recordings:
+        return Outcome(scores, None)
+
+    def layers(parts: list[list[Any]]) -> list[Any]:
+        columns = zip(*parts, strict=True)
+        return [None if column[0] is None else np.concatenate(column) for column in columns]
+
+    errors = [recording.errors for recording in recordings if recording.errors is not None]
+    return Outcome(
+        scores,
+        Recording(
+            spikes=layers([recording.spikes for recording in recordings]),
+            errors=layers(errors) if errors else None,
+            step_scores=np.concatenate([recording.step_scores for recording in recordings]),
+        ),
+    )
+
+
+def recording_of(net: SpikingMLP, records: list[SampleRecord]) -> Recording:
+    """Return the records of samples, stacked into the arrays of a trace."""
+    layers = range(net.n_layers + 1)
+    steps = [shown.steps for shown in records]
+    spikes = [np.array([[sent.k[l] for sent in sample] for sample in steps]) for l in layers]
+    errors: list[Any] | None = None
+    if steps[0][0].e is not None:
+        errors = [None]
+        errors += [
+            np.array([[sent.e[l] for sent in s if sent.e] for s in steps]) for l in layers[1:]
+        ]
+    return Recording(spikes, errors, np.stack([shown.step_scores for shown in records]))

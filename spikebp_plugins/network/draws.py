@@ -1,0 +1,38 @@
+"""Random numbers for stochastic rounding, each numbered by the weight and the step it is for."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.network.definition import LOIHI2_RATE_BITS
+
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the finalizer of SplitMix64 of 64-bit numbers."""
+    with np.errstate(over="ignore"):
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+def draw_key(*parts: int) -> NDArray[np.uint64]:
+    """Return the state of SplitMix64 that belongs to seed, samples seen, step and layer."""
+    key: NDArray[np.uint64] = np.zeros((), np.uint64)
+    for part in parts:
+        with np.errstate(over="ignore"):
+            key = mixed(key + _GOLDEN * np.uint64(part + 1))
+    return key
+
+
+def draws_of(key: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return a random number of 16 bits for each weight, in their order."""
+    position = np.arange(1, math.prod(shape) + 1, dtype=np.uint64).reshape(shape)
+    with np.errstate(over="ignore"):
+        drawn = mixed(key + _GOLDEN * position) >> np.uint64(64 - LOIHI2_RATE_BITS)
+    return drawn.astype(np.int64)
