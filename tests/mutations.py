@@ -16,6 +16,7 @@ from spikebp_plugins.backends import reference as reference_backend
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.checks import training_equals_reference
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.rules import sample
 from spikebp_plugins.rules import step as reference
 from spikebp_plugins.rules.quantization import rectified
 
@@ -39,12 +40,12 @@ def fires_at_the_threshold(potential, binary):
 
 
 def read_too_late(net, W, sample, e, B, l):
-    """Return what the errors e meet on their way down if the weights have learned already."""
+    """Return what the errors of layer l meet on their way if the weights have learned already."""
     if net.update == "outer" or net.feedback == "random":
-        return B
+        return B[l]
     number = arithmetic_of(net)
     descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
-    return descend(W, reference.presynaptic(net, sample)[l - 1], e, l).T
+    return descend(W[l], reference.presynaptic(net, sample)[l - 1], e[l], l).T
 
 
 def keeping_potentials(*kept):
@@ -52,14 +53,14 @@ def keeping_potentials(*kept):
     left = {}
 
     def opened(net):
-        sample = reference.open_sample(net)
-        return sample._replace(**{name: (getattr(sample, name)[0], *left[name]) for name in left})
+        state = reference.open_sample(net)
+        return state._replace(**{name: (getattr(state, name)[0], *left[name]) for name in left})
 
-    def remember(sample):
-        left.update(dict.fromkeys(kept, sample.phi[1:]))
+    def remember(state):
+        left.update(dict.fromkeys(kept, state.phi[1:]))
 
     return mutated(
-        reference.run_sample,
+        sample.run_sample,
         ("open_sample(net)", "opened(net)"),
         (
             "    if training:\n        learning = close",
@@ -72,7 +73,8 @@ def keeping_potentials(*kept):
 
 def _rule(name, *edits, **names):
     def put(monkeypatch):
-        monkeypatch.setattr(reference, name, mutated(getattr(reference, name), *edits, **names))
+        owner = sample if name == "step" else reference  # of what `run_sample` calls
+        monkeypatch.setattr(owner, name, mutated(getattr(reference, name), *edits, **names))
 
     return put
 
@@ -94,8 +96,8 @@ IN_REFERENCE = {
     "weights change before errors have read them": _rule(
         "step",
         (
-            "e[l + 1], B[l + 1],",
-            "e[l + 1], read_too_late(net, W[l + 1], sample, e[l + 1], B[l + 1], l + 1),",
+            "B[lag][l + 1], psi",
+            "read_too_late(net, W[lag], sample, sent_e[lag], B[lag], l + 1), psi",
         ),
         read_too_late=read_too_late,
     ),

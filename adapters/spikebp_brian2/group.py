@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
-from spikebp_brian2.delays import TIMINGS, delays_of
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.proof import Seen, check_on_grid, prove_range
 from spikebp_brian2.sources import Source, as_source, deliver
@@ -47,6 +46,7 @@ from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.state import LearningState, initial_state
 
 logger = get_logger(__name__)
@@ -180,7 +180,7 @@ class SpikingMLPGroup(BrianObject):
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = net.net if isinstance(net, Checkpoint) else net
-        if (reason := refused_kind(self.net, TIMINGS)) is not None:
+        if (reason := refused_kind(self.net, STEP_TIMINGS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
         if label is not None and target is not None:
             raise wrong_argument("label", "None where a target is given", repr(label))
@@ -335,7 +335,7 @@ class SpikingMLPGroup(BrianObject):
         if name in rules.pathways(self.net, l)[0] | rules.pathways(self.net, l)[1]:
             pathway = getattr(self.synapses[l - 1], name)
             pathway.when = "thresholds"
-            if self.net.timing == "pipelined":
+            if not self._delays.are_zero:
                 self._postponed.append(pathway)
             else:
                 pathway.order = next(self._wave)

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from spikebp_brian2.delays import delays_of
 from spikebp_plugins import SpikingMLP
+from spikebp_plugins.network.delays import delays_of
 
 #: One neuron that says when steps, samples and learning happen.
 SCHEDULE_EQUATIONS: Final = """
@@ -142,7 +142,7 @@ RATE_EQUATION: Final = "update_rate : 1 (shared, constant)\n"
 
 def schedule_equations(net: SpikingMLP) -> str:
     """Return the equations of the schedule."""
-    if net.timing == "immediate":
+    if delays_of(net).are_zero:
         return SCHEDULE_EQUATIONS
     L = net.n_layers
     parts = [SCHEDULE_EQUATIONS, PIPELINE_EQUATIONS]
@@ -154,7 +154,7 @@ def schedule_equations(net: SpikingMLP) -> str:
 
 def linked_name(net: SpikingMLP, l: int, name: str) -> str:
     """Return the variable of the schedule that a linked variable of layer l is."""
-    if net.timing == "immediate":
+    if delays_of(net).are_zero:
         return "is_step" if name == "is_busy" else name
     is_delayed = name == "is_busy" or (name == "has_target" and 0 < l < net.n_layers)
     return f"{name}_{l}" if is_delayed else name
@@ -220,7 +220,7 @@ def schedule_code(net: SpikingMLP, label: str | None, by_label: bool) -> str:
     shows = answers = "is_step"
     begin = windows = targets = ""
     over = "steps_shown >= steps_per_sample or received_ends > 0"
-    if net.timing == "pipelined":
+    if not delays_of(net).are_zero:
         shows, answers = "is_busy_0", f"is_busy_{net.n_layers}"
         begin = """
         steps_taken = int(not opens_sample)*steps_taken + int(is_step)

@@ -10,13 +10,13 @@ from brian2 import Clock, Network, NetworkOperation, ms
 from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
-from spikebp_brian2.delays import belonging, delays_of
 from spikebp_brian2.group import SpikingMLPGroup
 from spikebp_brian2.program import Program, Shown, real_targets, structure_of
 from spikebp_brian2.variables import Place, Read, constants, learned, read_operations, read_state
 from spikebp_brian2.world import borrowed
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
+from spikebp_plugins.network.delays import delays_of, of_input_steps
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -168,9 +168,9 @@ class Presentation:
         records: list[NDArray[Any]] = [record for _, record in self._records]
         of_spikes, of_errors = self._delays
         delays = (*of_spikes, *of_errors[1:])
-        belong = [belonging(*each, n_steps) for each in zip(records, delays, strict=True)]
+        belong = [of_input_steps(*each, n_steps) for each in zip(records, delays, strict=True)]
         spikes, errors = belong[: len(self._spikes)], belong[len(self._spikes) :]
-        drives = belonging(self._drives, of_spikes[-1], n_steps)
+        drives = of_input_steps(self._drives, of_spikes[-1], n_steps)
         step_scores = drives / np.arange(1, n_steps + 1)[:, np.newaxis]
         learned = self._batch.y is not None
         return Outcome(scores, Recording(spikes, [None, *errors] if learned else None, step_scores))

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_brian2.build import GROUP, MANIFEST, RECORDING_VARIABLE, STEP, built_program
-from spikebp_brian2.delays import belonging, delays_of
 from spikebp_brian2.program import Program, Shown, real_targets
 from spikebp_brian2.proof import prove_range
 from spikebp_brian2.variables import (
@@ -28,6 +27,7 @@ from spikebp_brian2.variables import (
 )
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
+from spikebp_plugins.network.delays import delays_of, of_input_steps
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -154,11 +154,11 @@ class StandaloneProgram(Program):
                 for name in ("t", "i", variable)
             )
             found[np.rint(t / STEP).astype(np.int64), i] = value
-            return belonging(found.reshape(len(batch), duration, -1), delay, n_steps)
+            return of_input_steps(found.reshape(len(batch), duration, -1), delay, n_steps)
 
         spikes = [counts("spikes", "spike_count", *each) for each in enumerate(delays.spikes)]
         errors = [counts("errors", "error", *each) for each in enumerate(delays.errors[1:], 1)]
-        shown = belonging(drives("drive"), delays.spikes[-1], n_steps)
+        shown = of_input_steps(drives("drive"), delays.spikes[-1], n_steps)
         recording = Recording(
             spikes=spikes,
             errors=None if batch.y is None else [None, *errors],

@@ -13,12 +13,13 @@ from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.standard.graph import StandardGraph, why_no_standard_graph
-from spikebp_lava.support import TIMINGS, why_unsupported
+from spikebp_lava.support import why_unsupported
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.compiled.fallback import BackedByCore
-from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps
+from spikebp_plugins.compiled.stepper import recording_of_steps
+from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of, steps_of_sample
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -48,7 +49,7 @@ class LavaBackend(BackedByCore):
         "granularity": ("step", "sample"),
     }
     main_option: ClassVar = "tag"
-    timings: ClassVar = TIMINGS
+    timings: ClassVar = STEP_TIMINGS
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class LavaBackend(BackedByCore):
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
-        return max(1, STEPS_PER_RUN // n_steps_of_sample(self.net, n_steps))
+        return max(1, STEPS_PER_RUN // steps_of_sample(self.net, n_steps))
 
     def close(self) -> None:
         """End the processes of the graph."""
@@ -156,7 +157,7 @@ class Graph:
 
     def show(self, batch: Batch, record: bool) -> Outcome:
         """Show samples."""
-        size = max(1, STEPS_PER_RUN // n_steps_of_sample(self._net, batch.n_steps))
+        size = max(1, STEPS_PER_RUN // steps_of_sample(self._net, batch.n_steps))
         return joined([self._show_block(block, record) for block in batch.blocks(size)])
 
     def _show_block(self, batch: Batch, record: bool) -> Outcome:
@@ -167,7 +168,7 @@ class Graph:
         if batch.y is not None:
             y = batch.targets()
         self.network.learning = batch.y is not None
-        in_all = n_steps_of_sample(self._net, n_steps)
+        in_all = steps_of_sample(self._net, n_steps)
         shared.switches.steps_per_sample[0] = n_steps
         shared.switches.recording[0] = record
         constant = x.shape[1] == y.shape[1] == 1 and in_all <= STEPS_PER_RUN
@@ -175,7 +176,7 @@ class Graph:
         shared.switches.steps_per_message[0] = together
         per_sample = in_all // together
         self._sink.pace[:] = per_sample, 0
-        delay = self._net.n_layers if self._net.timing == "pipelined" else 0
+        delay = delays_of(self._net).spikes[-1]
         records = []
         messages = range(n_samples * per_sample)
         for first in messages[::STEPS_PER_RUN]:
@@ -203,7 +204,7 @@ class Graph:
         self._steps_run += n_messages
 
     def _recording(self, batch: Batch, records: list[list[Array]]) -> Recording:
-        shape = (len(batch), n_steps_of_sample(self._net, batch.n_steps), -1)
+        shape = (len(batch), steps_of_sample(self._net, batch.n_steps), -1)
         shown = [np.concatenate(parts).reshape(shape) for parts in zip(*records, strict=True)]
         layout = self.network.shared.layout
         return recording_of_steps(layout, shown, batch.n_steps, batch.y is not None)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork
-from spikebp_lava.schedule import ENDLESS, PipelinedSchedule, Schedule
+from spikebp_lava.schedule import PipelinedSchedule, Schedule
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.compiled.stepper import Moment
+from spikebp_plugins.network.delays import ENDLESS, delays_of
 
 Array = NDArray[Any]
 
@@ -41,7 +42,7 @@ class Incoming:
         self._shared, self._model = shared, model
         self._unit = 2.0 ** -(shared.net.fraction_bits or 0) if tag == FIXED else 1.0
         self._schedule = Schedule()
-        self._pipeline = PipelinedSchedule(shared.net.n_layers)
+        self._pipeline = PipelinedSchedule(delays_of(shared.net))
         self._learning = True
 
     def receive(self) -> Message:
@@ -58,7 +59,7 @@ class Incoming:
         if model.reset_in.csp_ports:
             ends = bool(np.any(model.reset_in.recv()))
         n_steps = int(switches.steps_per_message[0])
-        if self._shared.net.timing == "pipelined":
+        if not delays_of(self._shared.net).are_zero:
             return self._in_pipeline(x, label, target, ends, n_steps)
         if ends is None:
             shown = 0 if self._schedule.is_over else self._schedule.steps_shown

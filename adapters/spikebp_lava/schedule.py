@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Final
-
 from spikebp_lava.memory import SharedNetwork
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.compiled.stepper import Moment
-from spikebp_plugins.rules.pipelined import is_busy, n_steps_of_sample
-
-#: The steps of input of a sample while nobody has said where it ends.
-ENDLESS: Final = sys.maxsize
+from spikebp_plugins.network.delays import ENDLESS, Delays, is_busy, steps_of_sample
 
 
 class Schedule:
@@ -43,12 +37,13 @@ class PipelinedSchedule:
 
     Parameters
     ----------
-    n_layers : int
-        L, the layers with weights.
+    delays : Delays
+        The delays of the timing.
     """
 
-    def __init__(self, n_layers: int) -> None:
-        self._L = n_layers
+    def __init__(self, delays: Delays) -> None:
+        self._delays = delays
+        self._of_output = delays.spikes[-1]
         #: Steps of the present sample so far, or of the last one.
         self.steps_shown = 0
         #: Whether the next step opens a sample.
@@ -69,7 +64,7 @@ class PipelinedSchedule:
 
     def takes_target(self, n_steps: int) -> bool:
         """Whether the output is busy in some of the next steps."""
-        t = self.steps_shown - self._L
+        t = self.steps_shown - self._of_output
         return t + n_steps > 0 and t < self._n_inputs
 
     def advance(self, n_steps: int, learns: bool, n_inputs: int) -> Moment:
@@ -85,10 +80,10 @@ class PipelinedSchedule:
             The steps of input of the sample, `ENDLESS` if that is not known yet.
         """
         self.begin()
-        first, L = self.steps_shown + 1, self._L
+        first = self.steps_shown + 1
         if self._n_inputs == ENDLESS:
             self._n_inputs = n_inputs
-        reaches_output = first <= L + 1 < first + n_steps
+        reaches_output = first <= self._of_output + 1 < first + n_steps
         if reaches_output:
             self._in_training = learns
         elif self.takes_target(n_steps) and learns != self._in_training:
@@ -96,7 +91,7 @@ class PipelinedSchedule:
             change = "goes" if self._in_training else "comes"
             raise wrong_argument("a label", allowed, f"one that {change} at step {first}")
         self.steps_shown += n_steps
-        self.is_over = first + n_steps > self._n_inputs + 2 * L - 1
+        self.is_over = first + n_steps > self._delays.duration(self._n_inputs)
         return Moment(
             opens=first == 1,
             closes=self.is_over,
@@ -128,7 +123,7 @@ class Clock:
         if self._t == self._last:
             switches = self._shared.switches
             self._t, self._n_steps = 0, int(switches.steps_per_sample[0])
-            self._last = n_steps_of_sample(self._shared.net, self._n_steps)
+            self._last = steps_of_sample(self._shared.net, self._n_steps)
             self.learns = bool(switches.learning[0])
         self._t += 1
 

@@ -25,7 +25,7 @@ from spikebp_plugins.backends.outcome import (
     joined,
     recording_of,
 )
-from spikebp_plugins.backends.reference import WHOLE_SAMPLES, show_sample
+from spikebp_plugins.backends.reference import WHOLE_SAMPLES
 from spikebp_plugins.compiled import event_order
 from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event, pipelined
 from spikebp_plugins.compiled.kernels.trains import (
@@ -47,6 +47,7 @@ from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules.sample import run_sample
 
 #: Multiplications of a dense network after which a block ends: some hundredths of a second. In
 #: event order a spike at a time takes ten times as long.
@@ -376,7 +377,7 @@ class CompiledBackend(Backend):
         """Show one sample whose range no kernel could prove."""
         y = None if batch.y is None else batch.targets()[0]
         before = now.layout.state(now.learning, now.samples_seen)
-        state, shown = show_sample(self.net, before, batch.inputs()[0], y, batch.n_steps)
+        state, shown = run_sample(self.net, before, batch.inputs()[0], y, batch.n_steps)
         after = Now(
             self._wide,
             self._wide.learning(state),

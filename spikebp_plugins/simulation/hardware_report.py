@@ -28,12 +28,12 @@ from spikebp_plugins.network.arithmetic import (
 )
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import LearningState
-from spikebp_plugins.rules import pipelined
-from spikebp_plugins.rules import step as reference
-from spikebp_plugins.rules.step import SampleState, Step
+from spikebp_plugins.rules.sample import run_sample
+from spikebp_plugins.rules.step import SampleState, Step, step
 
 #: Neurons and synapses of one Loihi 2 chip, of 128 cores.
 CHIP_NEURONS: Final = 1_048_576
@@ -147,18 +147,14 @@ def hardware_report(
     inputs, targets = batch.inputs(), None if y is None else batch.targets()
     extremes = Extremes(net, number)
     learning, operations = checkpoint.state, Operations()
-    timing = pipelined if net.timing == "pipelined" else reference
-    make_step = partial(watched_step, timing.step, extremes.see)
+    make_step = partial(watched_step, extremes.see)
     with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
         for i in range(len(batch)):
             target = None if targets is None else targets[i]
-            learning, shown = timing.run_sample(
-                net, learning, inputs[i], target, net.n_steps, make_step
-            )
+            learning, shown = run_sample(net, learning, inputs[i], target, net.n_steps, make_step)
             extremes.see_weights(learning)
             operations += shown.operations
             bar.update(1)
-    delays = 2 * net.n_layers - 1 if net.timing == "pipelined" else 0
     forward = sum(n_in * n_out for n_in, n_out in net.weight_shapes)
     return HardwareReport(
         net=net,
@@ -166,13 +162,12 @@ def hardware_report(
         weight_exponent=extremes.weight_exponent(),
         neurons=sum(net.layer_sizes),
         synapses=forward + sum(n_out * n_in for n_out, n_in in net.feedback_shapes),
-        steps_per_sample=net.n_steps + delays,
+        steps_per_sample=steps_of_sample(net, net.n_steps),
         operations=operations,
     )
 
 
 def watched_step(
-    step: Callable[..., tuple[LearningState, SampleState, Step]],
     see: Callable[[SampleState, LearningState, SampleState, Step], None],
     net: SpikingMLP,
     learning: LearningState,

@@ -340,14 +340,14 @@ def test_an_event_of_the_users_ends_a_sample(experiment):
 
     from spikebp_plugins.network.arithmetic import arithmetic_of
     from spikebp_plugins.network.state import initial_state
-    from spikebp_plugins.rules import step as reference
+    from spikebp_plugins.rules.sample import run_sample
 
     number, net = arithmetic_of(mlp.net), mlp.net
     learning = initial_state(net, experiment.weights)
     drives = []
     for i, length in enumerate(lengths):
         rows = (number.round(experiment.x[i])[np.newaxis], number.round(np.eye(3)[[y[ends[i]]]]))
-        learning, record = reference.run_sample(net, learning, *rows, length)
+        learning, record = run_sample(net, learning, *rows, length)
         drives.append(record.step_scores[-1] * length)
     assert np.allclose(np.asarray(scores.summed_drive).reshape(4, -1), drives, rtol=1e-12)
     state = mlp.checkpoint().state

@@ -23,8 +23,8 @@ from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Simulator, SpikingMLP
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.state import initial_state
-from spikebp_plugins.rules import pipelined
 from spikebp_plugins.rules import step as reference
+from spikebp_plugins.rules.sample import run_sample
 from tests.with_brian2.experiment import N_SAMPLES, NET, Experiment
 from tests.with_brian2.test_native import DT, counted
 
@@ -131,7 +131,7 @@ class Literal:
         training, sample = known.any(), reference.open_sample(net)
         if training:
             self.learning = reference.open_training(net, self.learning)
-        k, e = pipelined.nothing(net)
+        k, e = reference.silence(net)
         before = self.learning
         for t in range(STEPS):
             W = (None, *before.weights)
@@ -146,7 +146,7 @@ class Literal:
 
     def _fire(self, sample, k, e, t, x, y, known, W, B):
         net = self.net
-        new_k, new_e = (list(layers) for layers in pipelined.nothing(net))
+        new_k, new_e = (list(layers) for layers in reference.silence(net))
         phi, s, c, phi_y = list(sample.phi), list(sample.s), list(sample.c), sample.phi_y
         psi = [None, *self.learning.backward_potentials]
         if t < T:
@@ -286,7 +286,7 @@ def test_an_event_of_the_users_ends_the_input_of_a_sample(experiment, update):
     scores = []
     for x, y, length in zip(experiment.x, experiment.y, lengths, strict=False):
         rows = number.round(x)[np.newaxis], number.round(np.eye(3)[[y]])
-        learning, record = pipelined.run_sample(net, learning, *rows, length)
+        learning, record = run_sample(net, learning, *rows, length)
         scores.append(record.step_scores[-1])
     found = np.asarray(closed.summed_drive).reshape(4, -1) / np.array(lengths)[:, np.newaxis]
     assert np.array_equal(found, scores)

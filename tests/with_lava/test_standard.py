@@ -35,10 +35,11 @@ from spikebp_plugins import (
     load_dataset,
 )
 from spikebp_plugins.compiled import fallback as backed
-from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps
+from spikebp_plugins.compiled.stepper import recording_of_steps
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.checks import CHECKS, training_equals_reference
 from spikebp_plugins.conformance.suite import unsupported_reason
+from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.rules.step import backward
 from tests import shares
@@ -205,7 +206,7 @@ class Line:
         self.net, self.start = net, Checkpoint(net, initial_state(net, weights))
         self.x = random.randint(0, 8, (n_samples, net.n_inputs))
         self.y = random.randint(0, net.n_outputs, n_samples)
-        self.period = n_steps_of_sample(net, net.n_steps)
+        self.period = steps_of_sample(net, net.n_steps)
         n_rows = n_samples * self.period
         self.mlp = StandardMLP(self.start, n_rows=n_rows, **options)
         self.mlp.shared.switches.recording[0] = True

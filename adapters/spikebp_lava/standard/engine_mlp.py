@@ -13,8 +13,8 @@ from spikebp_plugins import Checkpoint, Trace
 from spikebp_plugins.backends.outcome import recording_of
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState
-from spikebp_plugins.rules.pipelined import Flight, run_sample, step
-from spikebp_plugins.rules.step import SampleState, Step
+from spikebp_plugins.rules.sample import run_sample
+from spikebp_plugins.rules.step import SampleState, Step, step
 
 Array = NDArray[Any]
 
@@ -67,10 +67,10 @@ class EngineMLP:
         return Trace(*recording_of(self.net, records), scores, weights)
 
     def _step(
-        self, net: Any, learning: LearningState, sample: SampleState, flight: Flight, *now: Any
+        self, net: Any, learning: LearningState, sample: SampleState, *now: Any
     ) -> tuple[LearningState, SampleState, Step]:
         """Make a step of the definition, with the engine's weights for those that it learns."""
-        after, sample, sent = step(net, learning, sample, flight, *now)
+        after, sample, sent = step(net, learning, sample, *now)
         self._messages.spikes(sent.k[0], 0)
         # A number for every step, whether it learns or not.
         draw = self._random.random()

@@ -17,7 +17,8 @@ from spikebp_lava.standard.mlp import StandardMLP, why_not_of_standard_parts
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.backends.outcome import joined
-from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps
+from spikebp_plugins.compiled.stepper import recording_of_steps
+from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -77,7 +78,7 @@ class StandardGraph:
 
     def show(self, batch: Batch, record: bool) -> Outcome:
         """Show samples."""
-        size = max(1, STEPS_PER_RUN // n_steps_of_sample(self._net, batch.n_steps))
+        size = max(1, STEPS_PER_RUN // steps_of_sample(self._net, batch.n_steps))
         return joined([self._show_block(block, record) for block in batch.blocks(size)])
 
     def _show_block(self, batch: Batch, record: bool) -> Outcome:
@@ -95,8 +96,8 @@ class StandardGraph:
 
     def _run(self, batch: Batch) -> list[Array]:
         """Run the graph, and return spikes, errors and drive by sample and step of Lava."""
-        T, L = batch.n_steps, self._net.n_layers
-        period = n_steps_of_sample(self._net, T)
+        T, of_output = batch.n_steps, delays_of(self._net).spikes[-1]
+        period = steps_of_sample(self._net, T)
         x = batch.inputs()
         if x.dtype.kind == "f":
             x = np.clip(x, -FARTHEST, FARTHEST)
@@ -108,7 +109,7 @@ class StandardGraph:
             n = len(steps)
             # What a layer that is idle is shown does not matter.
             self._x[:n] = x[sample, np.clip(t, 0, T - 1) % x.shape[1]]
-            self._y[:n] = y[sample, np.clip(t - L, 0, T - 1) % y.shape[1]]
+            self._y[:n] = y[sample, np.clip(t - of_output, 0, T - 1) % y.shape[1]]
             self._pace[4] = shared.switches.steps_before[0] = self._steps_run
             self.network.run(RunSteps(num_steps=n), self._configuration)
             self._steps_run += n

@@ -24,7 +24,7 @@ from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
 from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.layout import Layout
-from spikebp_plugins.rules.pipelined import is_busy
+from spikebp_plugins.network.delays import delays_of, is_busy
 
 Array = NDArray[Any]
 
@@ -158,7 +158,7 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         super().__init__(proc_params)
         shared: SharedNetwork = proc_params["shared"]
         net = shared.net
-        self._shared, self._pipelined = shared, net.timing == "pipelined"
+        self._shared, self._delay = shared, delays_of(net).spikes[0]
         lowest = net.replace(layer_sizes=net.layer_sizes[:2], fraction_bits=net.fraction_bits)
         self._layout = Layout(lowest, number_type(net, self.kind))
         scale = proc_params["input_scale"]
@@ -186,7 +186,7 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         control = (moment.opens, moment.restarts, moment.learns, moment.updates)
         when = (moment.t, moment.n_inputs, seen)
         self.control_out.send(np.array(control + when, np.int64))
-        if self._pipelined and not is_busy(moment.t, 0, moment.n_inputs):
+        if not is_busy(moment.t, self._delay, moment.n_inputs):
             self._spike[:] = 0
         else:
             certain = layers.input_layer(
@@ -225,7 +225,8 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self._drawn_part = slice(unit[l - 1], unit[l + 1])
         self._drawn = self._whole.drawn_for(0)[self._drawn_part].copy()
         self._down = np.zeros(layout.net.n_inputs, layout.dtype)
-        self._pipelined = shared.net.timing == "pipelined"
+        self._delays = delays_of(shared.net)
+        self._pipelined = not self._delays.are_zero
         n = layout.net.n_inputs
         self._spike, self._error = self._sample.spike[n:], self._sample.error[n:]
         self.bind(
@@ -248,7 +249,7 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
             self._sample,
             self._totals,
         )
-        l, L = self._l, shared.net.n_layers
+        l = self._l
         opens, restarts, learns, updates, t, n_inputs, seen = (
             int(v) for v in self.control_in.recv()
         )
@@ -257,8 +258,8 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         begins = (self._drawn, bool(opens), bool(restarts))
         has_errors = bool(learns)
         if self._pipelined:
-            fires = is_busy(t, l, n_inputs)
-            has_errors = has_errors and is_busy(t, 2 * L - l, n_inputs)
+            fires = is_busy(t, self._delays.spikes[l], n_inputs)
+            has_errors = has_errors and is_busy(t, self._delays.errors[l], n_inputs)
             certain = layers.fire_arrived(network, self._learning, sample, *begins, fires, totals)
         else:
             k = self._layout.counts(self.spikes_in.recv())

@@ -26,7 +26,8 @@ from spikebp_lava.watch import Watched
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.compiled.kernels import arrays
-from spikebp_plugins.compiled.stepper import n_steps_of_sample, stepper_of
+from spikebp_plugins.compiled.stepper import Stepper
+from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import LearningState, initial_state
 
 Array = NDArray[Any]
@@ -112,7 +113,7 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
         super().__init__(name=name, shared=self.shared, input_scale=input_scale)
         self._takes_whole_samples = granularity == "sample"
         if self._takes_whole_samples:
-            in_all = n_steps_of_sample(self.net, self.net.n_steps)
+            in_all = steps_of_sample(self.net, self.net.n_steps)
             self.shared.switches.steps_per_message[0] = in_all
         self.learning = learning
         n_inputs, n_outputs = self.net.n_inputs, self.net.n_outputs
@@ -216,7 +217,7 @@ class LeafModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1])
         self._shared = shared
         learning = arrays.Learning(*shared.arrays(self.kind), *bounds)
-        self._stepper = stepper_of(shared.layout, learning, totals, proc_params["input_scale"])
+        self._stepper = Stepper(shared.layout, learning, totals, proc_params["input_scale"])
         self._incoming = Incoming(shared, self, self.kind)
         self._records = shared.record(False), shared.record(True)
         unit = shared.starts.unit

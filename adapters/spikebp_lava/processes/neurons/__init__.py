@@ -22,6 +22,7 @@ from spikebp_lava.standard.messages import Messages
 from spikebp_lava.variables import define_model
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.state import drawn_backward_potentials
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
 
@@ -152,6 +153,7 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
         super().__init__(proc_params)
         self._shared: SharedNetwork = proc_params["shared"]
         self._net = self._shared.net
+        self._delays = delays_of(self._net)
         self._messages: Messages = proc_params["messages"]
         self._l: int = proc_params["layer"]
         self._n = self._net.layer_sizes[self._l]
@@ -194,7 +196,7 @@ class InputModel(NeuronsModel):
 
     def _step(self) -> None:
         x, k = self.spikes_in.recv(), np.zeros(self._n, np.int64)
-        if self._clock.is_busy(0):
+        if self._clock.is_busy(self._delays.spikes[0]):
             if self._net.input_coding == "values":
                 x = arithmetic_of(self._net).round(x * self._scale)
             else:
@@ -212,7 +214,7 @@ class LearningModel(NeuronsModel):
 
     def _step(self) -> None:
         sums, k = self.drive_in.recv(), np.zeros(self._n, np.int64)
-        if self._clock.is_busy(self._l):
+        if self._clock.is_busy(self._delays.spikes[self._l]):
             drive = self._messages.drive(sums, self._l)[np.newaxis]
             k, self._phi, self._s = forward(self._net, ONE, drive, self._phi, self._s, self._l)
             self._c = self._c + k
@@ -258,7 +260,7 @@ class HiddenModel(LearningModel):
 
     def _errors(self, k: Array) -> Array:
         sums, e, clock = self.errors_in.recv(), np.zeros(self._n, np.int64), self._clock
-        if clock.learns and clock.is_busy(2 * self._net.n_layers - self._l):
+        if clock.learns and clock.is_busy(self._delays.errors[self._l]):
             drive = self._messages.drive(sums, self._l)[np.newaxis]
             e, self._psi = backward(self._net, ONE, drive, self._psi, self._s, self._l)
             self.backward_potential = self._psi
@@ -278,7 +280,7 @@ class OutputModel(LearningModel):
     def _errors(self, k: Array) -> Array:
         y, e = self._target(), np.zeros(self._n, np.int64)
         self.summed_drive_out.send(self._messages.units(self._s))
-        if self._clock.learns and self._clock.is_busy(self._l):
+        if self._clock.learns and self._clock.is_busy(self._delays.errors[self._l]):
             e, self._phi_y = output_error(self._net, k, y, self._phi_y, self._s)
         return e
 

@@ -16,7 +16,7 @@ from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.variables import define_model
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.compiled.stepper import n_steps_of_sample
+from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.samples import check_batch
 
 Array = NDArray[Any]
@@ -112,8 +112,7 @@ def _rows_of(net: SpikingMLP, x: Any, y: Any, granularity: str) -> Rows:
         raise wrong_argument(
             "x and y", "the same at all steps with granularity='sample'", "3 dimensions"
         )
-    delay = net.n_layers if net.timing == "pipelined" else 0
-    pace = np.array([n_messages(net, granularity), 1, 1, delay, 0])
+    pace = np.array([n_messages(net, granularity), 1, 1, delays_of(net).spikes[-1], 0])
     if batch.x.ndim == 3:
         pace[1] = net.n_steps
     labels = targets = None
@@ -127,7 +126,7 @@ def _rows_of(net: SpikingMLP, x: Any, y: Any, granularity: str) -> Rows:
 
 def n_messages(net: SpikingMLP, granularity: str) -> int:
     """Return how many messages a sample takes."""
-    return n_steps_of_sample(net, net.n_steps) if granularity == "step" else 1
+    return steps_of_sample(net, net.n_steps) if granularity == "step" else 1
 
 
 class ScoreSink(AbstractProcess):  # type: ignore[misc]
