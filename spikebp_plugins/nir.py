@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.archive import PathLike, whole_file
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
+from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
 
@@ -176,6 +177,7 @@ def load_nir(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
 
 def _graph(checkpoint: Checkpoint) -> nir.NIRGraph:
     net = checkpoint.net
+    require_dense("checkpoint", net.connections)
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.n_inputs]))}
     for layer, weights in enumerate(checkpoint.state.weights, 1):
         nodes[f"linear_{layer}"] = nir.Linear(np.ascontiguousarray(_single(weights).T))

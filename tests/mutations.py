@@ -45,7 +45,10 @@ def read_too_late(net, W, sample, e, B, l):
         return B[l]
     number = arithmetic_of(net)
     descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
-    return descend(W[l], reference.presynaptic(net, sample)[l - 1], e[l], l).T
+    learned = descend(
+        W[l], net.connections[l - 1], reference.presynaptic(net, sample)[l - 1], e[l], l
+    )
+    return learned.T
 
 
 def keeping_potentials(*kept):
@@ -96,8 +99,8 @@ IN_REFERENCE = {
     "weights change before errors have read them": _rule(
         "step",
         (
-            "B[lag][l + 1], psi",
-            "read_too_late(net, W[lag], sample, sent_e[lag], B[lag], l + 1), psi",
+            "B[lag][l + 1])\n",
+            "read_too_late(net, W[lag], sample, sent_e[lag], B[lag], l + 1))\n",
         ),
         read_too_late=read_too_late,
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Final
 
@@ -46,6 +46,7 @@ from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import Connection, Dense
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.state import LearningState, initial_state
 
@@ -72,6 +73,10 @@ VALUES: Final = frozenset(
         "update_rate",
     }
 )
+
+
+#: What makes the synapses of each kind of connection, in the order of its weights.
+KINDS: Final[dict[type[Connection], Callable[[Synapses], None]]] = {Dense: Synapses.connect}
 
 
 class SpikingMLPGroup(BrianObject):
@@ -180,7 +185,7 @@ class SpikingMLPGroup(BrianObject):
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = net.net if isinstance(net, Checkpoint) else net
-        if (reason := refused_kind(self.net, STEP_TIMINGS)) is not None:
+        if (reason := refused_kind(self.net, STEP_TIMINGS, connections=KINDS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
         if label is not None and target is not None:
             raise wrong_argument("label", "None where a target is given", repr(label))
@@ -315,7 +320,7 @@ class SpikingMLPGroup(BrianObject):
         if isinstance(self._device, RuntimeDevice):
             # Connecting all to all is quick in NumPy; Cython would compile for it.
             synapses.codeobj_class = NumpyCodeObject
-        synapses.connect()
+        KINDS[type(self.net.connections[l - 1])](synapses)
         synapses.codeobj_class = None
         return synapses
 

@@ -35,6 +35,7 @@ class ReferenceBackend(StatefulBackend):
 
     timings: ClassVar = STEP_TIMINGS
     arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
+    connections: ClassVar = None
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""

@@ -94,7 +94,7 @@ def refused_definition(
     cls: type[Backend], net: SpikingMLP, options: Mapping[str, Any]
 ) -> str | None:
     """Return why a back end cannot run a definition, or None if it can."""
-    refusal = refused_kind(net, cls.timings, cls.arithmetics)
+    refusal = refused_kind(net, cls.timings, cls.arithmetics, cls.connections)
     return refusal or cls.unsupported(net, **options)
 
 

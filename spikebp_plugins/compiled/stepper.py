@@ -286,11 +286,13 @@ class Stepper:
             for values in (self.sample.spike, self.sample.error)
         )
         before, _ = learn(net, learning, sample, [-errors for errors in e])
-        B = backward_weights(before)
-        add = self.layout.arithmetic.add_spikes
+        B = backward_weights(net, before)
+        add = self.layout.arithmetic.add_arriving
         psi = [
-            add(psi_l, -e[l + 1], B[l + 1], "backward potential", l)
-            for l, psi_l in enumerate(learning.backward_potentials, 1)
+            add(psi_l, connection.backward(-e[l + 1], B[l + 1]), "backward potential", l)
+            for l, (connection, psi_l) in enumerate(
+                zip(net.connections[1:], learning.backward_potentials, strict=True), 1
+            )
         ]
         learning = learning._replace(backward_potentials=tuple(psi))
         return learning, sample._replace(sent=Step(tuple(k), (None, *e[1:])), before=before)

@@ -19,6 +19,7 @@ from spikebp_plugins.conversion.bias import (
 )
 from spikebp_plugins.conversion.sources import Array, Layer, layers_of
 from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
 
@@ -252,11 +253,12 @@ def _percentile(value: Any) -> float:
 
 def checkpoint_of(source: Any) -> Checkpoint:
     """Return a checkpoint, or that of whatever has one."""
-    if isinstance(source, Checkpoint):
-        return source
-    found = source.checkpoint() if callable(getattr(source, "checkpoint", None)) else None
+    found = source
+    if callable(getattr(source, "checkpoint", None)):
+        found = source.checkpoint()
     if not isinstance(found, Checkpoint):
         raise wrong_argument(
             "source", "a Checkpoint, or anything with a checkpoint()", type(source).__name__
         )
+    require_dense("source", found.net.connections)
     return found

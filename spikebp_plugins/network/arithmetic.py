@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spikebp_plugins.network.connections import Arriving, Connection
 from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
 from spikebp_plugins.network.draws import draw_key, draws_of
 
@@ -102,25 +103,24 @@ class FixedPoint(Numbers):
         """Return `values`, or raise OverflowError if one has left the range."""
         return _checked(values, self.limit, quantity, layer)
 
-    def add_spikes(
-        self, values: Reals, spikes: Integers, weights: Reals, quantity: str, layer: int
-    ) -> Reals:
-        """Return ``values + spikes @ weights``."""
-        active = np.flatnonzero(spikes)
-        counts, rows = spikes[active], weights[active]
+    def add_arriving(self, values: Reals, arriving: Arriving, quantity: str, layer: int) -> Reals:
+        """Return ``values + counts @ weights`` for what arrives."""
+        counts, weights = arriving
         n_spikes = np.abs(counts.astype(np.float64)).sum()
-        if n_spikes * _largest(rows) < self.limit / 2:
-            total: Reals = values + counts.astype(np.float64) @ rows
+        if n_spikes * _largest(weights) < self.limit / 2:
+            total: Reals = values + counts.astype(np.float64) @ weights
         else:
             # Beyond the limit a double is no longer exact, but still beyond the limit.
             total = self._from_units(
-                self._to_python(values) + counts.astype(object) @ self._to_python(rows)
+                self._to_python(values) + counts.astype(object) @ self._to_python(weights)
             )
         return self.check(total, quantity, layer)
 
-    def descend(self, weights: Reals, counts: Integers, errors: Integers, layer: int) -> Reals:
-        """Return ``weights - rate * outer(counts, errors)``."""
-        return self._descend(weights, self.rate_units, counts, errors, layer)
+    def descend(
+        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
+    ) -> Reals:
+        """Return ``weights - rate * outer(counts, errors)``, summed for each weight."""
+        return self._descend(weights, connection, self.rate_units, counts, errors, layer)
 
     def smoothed(self, drive: Reals) -> NDArray[Any]:
         """Return ``rate * drive`` in grid units, rounded to whole ones, ties to even."""
@@ -131,19 +131,31 @@ class FixedPoint(Numbers):
         return rounded
 
     def descend_smoothed(
-        self, weights: Reals, smoothed: NDArray[Any], errors: Integers, layer: int
+        self,
+        weights: Reals,
+        connection: Connection,
+        smoothed: NDArray[Any],
+        errors: Integers,
+        layer: int,
     ) -> Reals:
         """Return ``weights - outer(smoothed, errors)`` for what :meth:`smoothed` returned."""
-        return self._descend(weights, 1, smoothed, errors, layer)
+        return self._descend(weights, connection, 1, smoothed, errors, layer)
 
     def _descend(
-        self, weights: Reals, rate_units: int, factors: NDArray[Any], errors: Integers, layer: int
+        self,
+        weights: Reals,
+        connection: Connection,
+        rate_units: int,
+        factors: NDArray[Any],
+        errors: Integers,
+        layer: int,
     ) -> Reals:
-        if _largest(factors) * _largest(errors) * rate_units < LIMIT / 2:
+        largest = _largest(factors) * _largest(errors) * rate_units * connection.most_uses
+        if largest < LIMIT / 2:
             rate = math.ldexp(rate_units, -self.fraction_bits)
-            changed = weights - rate * np.outer(factors.astype(np.float64), errors)
+            changed = weights - rate * connection.outer(factors.astype(np.float64), errors)
         else:
-            change = rate_units * np.outer(factors.astype(object), errors.astype(object))
+            change = rate_units * connection.outer(factors.astype(object), errors.astype(object))
             changed = self._from_units(self._to_python(weights) - change)
         return self.check(changed, "weight", layer)
 
@@ -197,17 +209,16 @@ class FloatingPoint(Numbers):
         """Return `values`, or raise OverflowError if one has left the range."""
         return _checked(values, self.limit, quantity, layer)
 
-    def add_spikes(
-        self, values: Reals, spikes: Integers, weights: Reals, quantity: str, layer: int
-    ) -> Reals:
-        """Return ``values + spikes @ weights``."""
-        active = np.flatnonzero(spikes)
-        total = values + spikes[active].astype(self.dtype) @ weights[active]
+    def add_arriving(self, values: Reals, arriving: Arriving, quantity: str, layer: int) -> Reals:
+        """Return ``values + counts @ weights`` for what arrives."""
+        total = values + arriving.counts.astype(self.dtype) @ arriving.weights
         return self.check(total, quantity, layer)
 
-    def descend(self, weights: Reals, counts: Integers, errors: Integers, layer: int) -> Reals:
+    def descend(
+        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
+    ) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``."""
-        product = np.outer(counts.astype(self.dtype), errors.astype(self.dtype))
+        product = connection.outer(counts.astype(self.dtype), errors.astype(self.dtype))
         return self.check(weights - self.dtype.type(self.rate) * product, "weight", layer)
 
     def smoothed(self, drive: Reals) -> Reals:
@@ -215,10 +226,16 @@ class FloatingPoint(Numbers):
         return self.dtype.type(self.rate) * drive
 
     def descend_smoothed(
-        self, weights: Reals, smoothed: Reals, errors: Integers, layer: int
+        self,
+        weights: Reals,
+        connection: Connection,
+        smoothed: Reals,
+        errors: Integers,
+        layer: int,
     ) -> Reals:
         """Return ``weights - outer(smoothed, errors)``."""
-        return self.check(weights - np.outer(smoothed, errors.astype(self.dtype)), "weight", layer)
+        product = connection.outer(smoothed, errors.astype(self.dtype))
+        return self.check(weights - product, "weight", layer)
 
     def encode(self, values: Reals) -> Reals:
         """Return values as they are stored in a file."""
@@ -296,9 +313,11 @@ class Loihi2(FixedPoint):
         """Return what a synapse has counted of these spikes."""
         return np.clip(counts, -LARGEST_TRACE, LARGEST_TRACE)
 
-    def descend(self, weights: Reals, counts: Integers, errors: Integers, layer: int) -> Reals:
+    def descend(
+        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
+    ) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``, rounded stochastically."""
-        product = self.rate_units * np.outer(counts, errors)
+        product = self.rate_units * connection.outer(counts, errors)
         draws = draws_of(draw_key(self.seed, *self.moment, layer), product.shape)
         units = self.weight_units(weights) - ((product + draws) >> LOIHI2_RATE_BITS)
         return self.weights_from(np.clip(units, LOWEST_WEIGHT, HIGHEST_WEIGHT))

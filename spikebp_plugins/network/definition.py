@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import ArgumentError, one_of, wrong_argument
+from spikebp_plugins.network.connections import Connection, Dense
 
 #: The allowed values of every field that is a choice.
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
@@ -294,14 +295,19 @@ class SpikingMLP:
         return self.layer_sizes[-1]
 
     @property
-    def weight_shapes(self) -> tuple[tuple[int, int], ...]:
-        """Shapes of :math:`W_1` to :math:`W_L`."""
-        return tuple(zip(self.layer_sizes[:-1], self.layer_sizes[1:], strict=True))
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections that lead to layers 1 to L."""
+        return tuple(map(Dense, self.layer_sizes[:-1], self.layer_sizes[1:]))
 
     @property
-    def feedback_shapes(self) -> tuple[tuple[int, int], ...]:
+    def weight_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of :math:`W_1` to :math:`W_L`."""
+        return tuple(connection.weight_shape for connection in self.connections)
+
+    @property
+    def feedback_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the backward weights :math:`B_2` to :math:`B_L`, that is (n_l, n_{l-1})."""
-        return tuple((n_out, n_in) for n_in, n_out in self.weight_shapes[1:])
+        return tuple(connection.feedback_shape for connection in self.connections[1:])
 
     @property
     def rate_units(self) -> int | None:
@@ -363,7 +369,8 @@ class SpikingMLP:
         """
         random = np.random.RandomState(self.seed + 1)
         return [
-            random.standard_normal(shape) / math.sqrt(shape[0]) for shape in self.feedback_shapes
+            random.standard_normal(connection.feedback_shape) / math.sqrt(connection.fan_out)
+            for connection in self.connections[1:]
         ]
 
     def replace(self, **changes: Any) -> SpikingMLP:

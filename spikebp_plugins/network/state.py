@@ -105,7 +105,7 @@ def _matrices(
     arithmetic: Arithmetic,
     name: str,
     given: Any,
-    shapes: tuple[tuple[int, int], ...],
+    shapes: tuple[tuple[int, ...], ...],
     first_layer: int,
 ) -> Matrices:
     try:

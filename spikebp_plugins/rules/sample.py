@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.network.arithmetic import Integers, Reals
+from spikebp_plugins.network.arithmetic import Reals
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import Delays, delays_of, is_busy
 from spikebp_plugins.network.operations import Operations, count_operations
@@ -104,9 +104,9 @@ def _belonging_to(delays: Delays, sent: list[Step], tau: int) -> Step:
 
 
 def weights_changed(net: SpikingMLP, sample: SampleState, e: Sequence[Any]) -> int:
-    """Return how many weights an update changes: of units that teach, to units with an error."""
-    pairs = zip(presynaptic(net, sample), e[1:], strict=True)
-    return sum(int(np.count_nonzero(a)) * int(np.count_nonzero(b)) for a, b in pairs)
+    """Return how many synapses an update changes: of units that teach, to units with an error."""
+    ends = zip(net.connections, presynaptic(net, sample), e[1:], strict=True)
+    return sum(connection.synapses_with(a_l, e_l) for connection, a_l, e_l in ends)
 
 
 class WorkCounter:
@@ -120,18 +120,18 @@ class WorkCounter:
 
     def __init__(self, net: SpikingMLP) -> None:
         self._net = net
-        self._spikes = [0] * (net.n_layers + 1)
-        self._errors = [0] * (net.n_layers + 1)
+        self._spikes: list[Any] = [0] * (net.n_layers + 1)
+        self._errors: list[Any] = [0] * (net.n_layers + 1)
         self._updates = 0
 
     def add(self, sample: SampleState, sent: Step) -> None:
         """Count a step: what it sent, and the sample after it."""
         for l, k in enumerate(sent.k):
-            self._spikes[l] += _magnitude(k)
+            self._spikes[l] += np.abs(k).astype(object)
         if sent.e is None:
             return
         for l, e in enumerate(sent.e[1:], 1):
-            self._errors[l] += _magnitude(e)
+            self._errors[l] += np.abs(e).astype(object)
         if self._net.update == "fractional":
             self._updates += weights_changed(self._net, sample, sent.e)
 
@@ -143,7 +143,3 @@ class WorkCounter:
         return count_operations(
             self._net, self._spikes, self._errors, updates, shown=1, trained=int(training)
         )
-
-
-def _magnitude(counts: Integers) -> int:
-    return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])

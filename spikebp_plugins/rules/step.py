@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.arithmetic import Integers, Reals, arithmetic_of, check_counts
+from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
@@ -147,7 +148,8 @@ def step(
     sent_k, sent_e = (k, sample.sent.k), (e, sample.sent.e or ())
     through = (learning, sample.before or learning)
     W: list[Layers] = [(None, *state.weights) for state in through]
-    B: list[Layers] = [backward_weights(state) for state in through]
+    B: list[Layers] = [backward_weights(net, state) for state in through]
+    connections = net.connections
 
     # 1. The input fires.
     if is_busy(t, delays.spikes[0], n_steps):
@@ -157,7 +159,8 @@ def step(
     for l in range(1, L + 1):
         if is_busy(t, delays.spikes[l], n_steps):
             lag = delays.forward_lags[l]
-            k[l], phi[l], s[l] = forward(net, sent_k[lag][l - 1], W[lag][l], phi[l], s[l], l)
+            arriving = connections[l - 1].forward(sent_k[lag][l - 1], W[lag][l])
+            k[l], phi[l], s[l] = forward(net, arriving, phi[l], s[l], l)
             if l < L:
                 c[l] = check_counts(c[l] + k[l], l)
 
@@ -175,7 +178,8 @@ def step(
     for l in range(L - 1, 0, -1):
         if is_busy(t, delays.errors[l], n_steps):
             lag = delays.backward_lags[l]
-            e[l], psi[l] = backward(net, sent_e[lag][l + 1], B[lag][l + 1], psi[l], s[l], l)
+            arriving = connections[l].backward(sent_e[lag][l + 1], B[lag][l + 1])
+            e[l], psi[l] = backward(net, arriving, psi[l], s[l], l)
 
     # 5. The weights learn, now or at the end of the sample.
     sent = Step(tuple(k), tuple(e))
@@ -193,12 +197,12 @@ def fire_input(net: SpikingMLP, phi: Reals, c: Integers, x: NDArray[Any]) -> tup
 
 
 def forward(
-    net: SpikingMLP, k_below: Integers, W: Reals, phi: Reals, s: Reals, l: int
+    net: SpikingMLP, arriving: Arriving, phi: Reals, s: Reals, l: int
 ) -> tuple[Any, Any, Any]:
     """Rule 2: return spikes, potential and summed drive of layer l."""
     number = arithmetic_of(net)
-    s = number.add_spikes(s, k_below, W, "summed drive", l)
-    phi = number.add_spikes(phi, k_below, W, "potential", l)
+    s = number.add_arriving(s, arriving, "summed drive", l)
+    phi = number.add_arriving(phi, arriving, "potential", l)
     return *fire(net, rectified, phi), s
 
 
@@ -213,10 +217,10 @@ def output_error(
 
 
 def backward(
-    net: SpikingMLP, e_above: Integers, B: Reals, psi: Reals, s: Reals, l: int
+    net: SpikingMLP, arriving: Arriving, psi: Reals, s: Reals, l: int
 ) -> tuple[Integers, Any]:
     """Rule 4: return errors and backward potential of layer l."""
-    psi = arithmetic_of(net).add_spikes(psi, e_above, B, "backward potential", l)
+    psi = arithmetic_of(net).add_arriving(psi, arriving, "backward potential", l)
     spent, psi = fire(net, signed, psi)
     return np.where(s < 0, 0, spent), psi
 
@@ -236,9 +240,10 @@ def within_payload(net: SpikingMLP, k: Integers) -> Integers:
     return k if largest is None else np.clip(k, -largest, largest)
 
 
-def backward_weights(learning: LearningState) -> Layers:
-    """Return B_2 to B_L: the fixed ones, or the transposed weights."""
-    return (None, None, *(learning.feedback or (w.T for w in learning.weights[1:])))
+def backward_weights(net: SpikingMLP, learning: LearningState) -> Layers:
+    """Return B_2 to B_L: the fixed ones, or those that the weights are."""
+    pairs = zip(net.connections[1:], learning.weights[1:], strict=True)
+    return (None, None, *(learning.feedback or (c.backward_weights(W) for c, W in pairs)))
 
 
 def learn(
@@ -275,5 +280,8 @@ def _descend(
     descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
     W: Layers = (None, *learning.weights)
     a = presynaptic(net, sample)
-    descended = (descend(W[l], a[l - 1], e[l], l) for l in range(1, net.n_layers + 1))
+    descended = (
+        descend(W[l], connection, a[l - 1], e[l], l)
+        for l, connection in enumerate(net.connections, 1)
+    )
     return learning._replace(weights=tuple(descended))

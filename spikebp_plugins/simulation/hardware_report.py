@@ -155,13 +155,13 @@ def hardware_report(
             extremes.see_weights(learning)
             operations += shown.operations
             bar.update(1)
-    forward = sum(n_in * n_out for n_in, n_out in net.weight_shapes)
+    forward, *others = (connection.n_synapses for connection in net.connections)
     return HardwareReport(
         net=net,
         widths=extremes.widths(),
         weight_exponent=extremes.weight_exponent(),
         neurons=sum(net.layer_sizes),
-        synapses=forward + sum(n_out * n_in for n_out, n_in in net.feedback_shapes),
+        synapses=forward + 2 * sum(others),
         steps_per_sample=steps_of_sample(net, net.n_steps),
         operations=operations,
     )

@@ -135,7 +135,7 @@ class Literal:
         before = self.learning
         for t in range(STEPS):
             W = (None, *before.weights)
-            B = reference.backward_weights(before)
+            B = reference.backward_weights(net, before)
             before = self.learning
             sample, k, e, psi = self._fire(sample, k, e, t, x, y, known, W, B)
             self.learning = self.learning._replace(backward_potentials=psi)
@@ -153,7 +153,8 @@ class Literal:
             new_k[0], phi[0], c[0] = reference.fire_input(net, phi[0], c[0], x)
         for l in range(1, L + 1):
             if 0 <= t - l < T:
-                new_k[l], phi[l], s[l] = reference.forward(net, k[l - 1], W[l], phi[l], s[l], l)
+                arriving = net.connections[l - 1].forward(k[l - 1], W[l])
+                new_k[l], phi[l], s[l] = reference.forward(net, arriving, phi[l], s[l], l)
                 if l < L:
                     c[l] = c[l] + new_k[l]
         if 0 <= t - L < T and known[t - L]:
@@ -161,7 +162,8 @@ class Literal:
         for l in range(1, L):
             step = t - (2 * L - l)
             if 0 <= step < T and known[step]:
-                new_e[l], psi[l] = reference.backward(net, e[l + 1], B[l + 1], psi[l], s[l], l)
+                arriving = net.connections[l].backward(e[l + 1], B[l + 1])
+                new_e[l], psi[l] = reference.backward(net, arriving, psi[l], s[l], l)
         sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), phi_y=phi_y)
         return sample, new_k, new_e, tuple(psi[1:])
 

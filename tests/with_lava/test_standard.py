@@ -337,8 +337,8 @@ class TestFaults:
         return failure.value.difference
 
     def test_a_gate_that_is_always_open(self, monkeypatch):
-        def open_gate(net, e_above, B, psi, s, l):
-            return backward(net, e_above, B, psi, np.zeros_like(s), l)
+        def open_gate(net, arriving, psi, s, l):
+            return backward(net, arriving, psi, np.zeros_like(s), l)
 
         monkeypatch.setattr(neurons, "backward", open_gate)
         difference = self.found()

@@ -17,10 +17,11 @@ from spikebp_lava.processes.neurons import (
     NeuronsModel,
     OutputNeurons,
 )
-from spikebp_lava.standard.synapses import Synapses
+from spikebp_lava.standard.synapses import KINDS, Synapses
 from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import Connection, refused_connections
 from spikebp_plugins.network.state import initial_state
 
 #: How the transposed matrices follow: they learn the same, or are copied after each learning.
@@ -32,6 +33,8 @@ LARGEST_FIXED_LAYER: Final = 2**31 // (256 * 254)
 
 def why_not_of_standard_parts(net: SpikingMLP, tag: str) -> str | None:
     """Return why synapses of Lava's own cannot make up a network, or None if they can."""
+    if (reason := refused_connections(net.connections, KINDS)) is not None:
+        return reason
     if net.timing != "pipelined":
         return (
             "a spike takes a step through synapses of Lava's own: they know timing='pipelined', "
@@ -134,11 +137,14 @@ class StandardMLP:
     def _layers(self) -> range:
         return range(1, self.net.n_layers + 1)
 
+    def _connection(self, l: int) -> Connection:
+        return self.net.connections[l - 1]
+
     def _lead_up(self, l: int) -> Dense:
         """Return the synapses of W_l, connected."""
         below, above = self.neurons[l - 1 : l + 1]
         weights = self.shared.matrix(l, FLOATING).T
-        synapses = self._synapses.that_learn(weights, f"forward_{l}")
+        synapses = self._synapses.that_learn(self._connection(l), weights, f"forward_{l}")
         below.out_ports.spikes_out.connect(synapses.s_in)
         synapses.a_out.connect(above.in_ports.drive_in)
         above.out_ports.factor_out.connect(synapses.s_in_y1)
@@ -157,15 +163,18 @@ class StandardMLP:
     def _fixed_feedback(self, l: int) -> Dense | None:
         if self.net.feedback == "transpose":
             return None
-        return self._synapses.that_stay(self.shared.read().feedback[l - 2].T, f"backward_{l}")
+        weights = self.shared.read().feedback[l - 2].T
+        return self._synapses.that_stay(self._connection(l), weights, f"backward_{l}")
 
     def _transpose(self, l: int) -> Dense:
         weights = self.shared.matrix(l, FLOATING)
         if self._following == "copy":
-            copy = self._synapses.that_stay(weights, f"backward_{l}")
+            copy = self._synapses.that_stay(self._connection(l), weights, f"backward_{l}")
             self._keep(f"back_weight_{l}", copy.weights)
             return copy
-        synapses = self._synapses.that_learn_transposed(weights, f"backward_{l}")
+        synapses = self._synapses.that_learn_transposed(
+            self._connection(l), weights, f"backward_{l}"
+        )
         self.neurons[l - 1].out_ports.count_out.connect(synapses.s_in_y1)
         self._keep(f"back_trace_{l}", synapses.x1)
         return synapses

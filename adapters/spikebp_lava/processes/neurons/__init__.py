@@ -22,6 +22,7 @@ from spikebp_lava.standard.messages import Messages
 from spikebp_lava.variables import define_model
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.state import drawn_backward_potentials
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
@@ -215,8 +216,8 @@ class LearningModel(NeuronsModel):
     def _step(self) -> None:
         sums, k = self.drive_in.recv(), np.zeros(self._n, np.int64)
         if self._clock.is_busy(self._delays.spikes[self._l]):
-            drive = self._messages.drive(sums, self._l)[np.newaxis]
-            k, self._phi, self._s = forward(self._net, ONE, drive, self._phi, self._s, self._l)
+            drive = Arriving(ONE, self._messages.drive(sums, self._l)[np.newaxis])
+            k, self._phi, self._s = forward(self._net, drive, self._phi, self._s, self._l)
             self._c = self._c + k
         self._send(k)
         e = self._errors(k)
@@ -261,8 +262,8 @@ class HiddenModel(LearningModel):
     def _errors(self, k: Array) -> Array:
         sums, e, clock = self.errors_in.recv(), np.zeros(self._n, np.int64), self._clock
         if clock.learns and clock.is_busy(self._delays.errors[self._l]):
-            drive = self._messages.drive(sums, self._l)[np.newaxis]
-            e, self._psi = backward(self._net, ONE, drive, self._psi, self._s, self._l)
+            drive = Arriving(ONE, self._messages.drive(sums, self._l)[np.newaxis])
+            e, self._psi = backward(self._net, drive, self._psi, self._s, self._l)
             self.backward_potential = self._psi
         self.count_out.send(self._messages.factors(self._teaching(self._c, self._c)))
         if clock.learns and clock.closes:
