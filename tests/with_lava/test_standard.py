@@ -19,12 +19,11 @@ from lava.proc.dense.process import Dense, LearningDense
 from lava.proc.io.source import RingBuffer as Sender
 from lava.utils.weightutils import SignMode, clip_weights
 
-from spikebp_lava import EngineMLP, SampleSource, ScoreSink, StandardMLP
+from spikebp_lava import EngineMLP, SampleSource, ScoreSink, StandardMLP, engine
+from spikebp_lava.engine import EngineRate
 from spikebp_lava.processes import neurons
 from spikebp_lava.processes.keeper import KeeperModel
-from spikebp_lava.standard import engine
 from spikebp_lava.standard import graph as standard_graph
-from spikebp_lava.standard.engine import EngineRate
 from spikebp_plugins import (
     Checkpoint,
     Simulator,

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_lava.standard.engine import LARGEST_TRACE, SEED, EngineRate, learned
-from spikebp_lava.standard.messages import FixedMessages
+from spikebp_lava.engine import LARGEST_TRACE, SEED, EngineRate, learned
+from spikebp_lava.messages import FixedMessages
 from spikebp_plugins import Checkpoint, Trace
 from spikebp_plugins.backends.outcome import recording_of
 from spikebp_plugins.network.samples import Batch, check_batch

@@ -10,9 +10,9 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, shared_array
+from spikebp_lava.messages import PAYLOAD
 from spikebp_lava.processes.samples import Rows, SampleSource
 from spikebp_lava.standard.accounts import Flow, operations_of, require_certain
-from spikebp_lava.standard.messages import PAYLOAD
 from spikebp_lava.standard.mlp import StandardMLP, why_not_of_standard_parts
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome

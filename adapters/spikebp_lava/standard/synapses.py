@@ -11,9 +11,9 @@ from lava.proc.dense.process import Dense, LearningDense
 from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
 
+from spikebp_lava.engine import EngineRate
 from spikebp_lava.memory import FIXED
-from spikebp_lava.standard.engine import EngineRate
-from spikebp_lava.standard.messages import FixedMessages, FloatingMessages, Messages
+from spikebp_lava.messages import FixedMessages, FloatingMessages, Messages
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.network import connections
 from spikebp_plugins.network.connections import Connection

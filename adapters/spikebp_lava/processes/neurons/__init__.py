@@ -17,8 +17,8 @@ from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
-from spikebp_lava.standard.messages import Messages
 from spikebp_lava.variables import define_model
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of

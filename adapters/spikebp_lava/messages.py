@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_lava.standard.engine import LARGEST_FACTOR, EngineRate
+from spikebp_lava.engine import LARGEST_FACTOR, EngineRate
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
