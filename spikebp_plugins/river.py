@@ -20,15 +20,9 @@ except ImportError as error:
         'the classifier for river needs river: pip install "spikebp-plugins[river]"'
     ) from error
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import boolean, integer, positive, wrong_argument
 from spikebp_plugins.estimators.learned import Learned, probabilities
-from spikebp_plugins.estimators.parameters import (
-    NETWORK_PARAMETERS,
-    check_flag,
-    check_hidden_layers,
-    check_integer,
-    check_positive,
-)
+from spikebp_plugins.estimators.parameters import NETWORK_PARAMETERS, check_hidden_layers
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import SpikingMLP
 
@@ -112,14 +106,14 @@ class SpikingMLPClassifier(base.Classifier):
         feedback: str = "transpose",
         seed: int = 0,
     ) -> None:
-        self.n_features = check_integer("n_features", n_features)
-        self.n_classes = check_integer("n_classes", n_classes)
+        self.n_features = integer("n_features", n_features, 1)
+        self.n_classes = integer("n_classes", n_classes, 1)
         self.hidden_layer_sizes = hidden_layer_sizes
         self.learning_rate = learning_rate
-        self.target = check_positive("target", target)
+        self.target = positive("target", target)
         self.n_steps = n_steps
         self.backend = backend
-        self.intercept = check_flag("intercept", intercept)
+        self.intercept = boolean("intercept", intercept)
         self.input_scale = input_scale
         self.update = update
         self.presynaptic = presynaptic
@@ -129,7 +123,8 @@ class SpikingMLPClassifier(base.Classifier):
         self.backward_init = backward_init
         self.feedback = feedback
         self.seed = seed
-        sizes = (n_features + intercept, *check_hidden_layers(hidden_layer_sizes), n_classes)
+        hidden = check_hidden_layers(hidden_layer_sizes)
+        sizes = (self.n_features + self.intercept, *hidden, self.n_classes)
         fields = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
         self._learned = Learned.nothing(SpikingMLP(sizes, seed=seed, **fields))
         self._inputs: dict[Hashable, int] = {}

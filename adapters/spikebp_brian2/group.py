@@ -44,7 +44,7 @@ from spikebp_brian2.variables import (
 )
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.backends.base import refused_kind
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, Dense
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
@@ -191,6 +191,7 @@ class SpikingMLPGroup(BrianObject):
             raise wrong_argument("label", "None where a target is given", repr(label))
         if not (sample_end is None or isinstance(sample_end, SpikeSource)):
             raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
+        order = integer("order", order)
         given = {
             "input": as_source("input", input, self.net.n_inputs),
             "label": as_source("label", label, 1, shared=True),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork
 from spikebp_lava.schedule import PipelinedSchedule, Schedule
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import finite, wrong_argument
 from spikebp_plugins.compiled.stepper import Moment
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 
@@ -98,7 +98,7 @@ class Incoming:
         return Message(x, y, moment, n_steps)
 
     def _input(self, x: Array) -> Array:
-        x = _finite("spikes_in", x)
+        x = finite("spikes_in", x)
         return self._as_counts(x) if self._shared.net.input_coding == "spikes" else x
 
     def _as_counts(self, x: Array) -> Array:
@@ -114,7 +114,7 @@ class Incoming:
     def _target(self, label: int | None, target: Array | None) -> Array | None:
         n_outputs = self._shared.net.n_outputs
         if target is not None:
-            return _finite("target_in", target) * self._unit
+            return finite("target_in", target) * self._unit
         if label is None or label < 0:
             return None
         if label >= n_outputs:
@@ -122,9 +122,3 @@ class Incoming:
         y = np.zeros(n_outputs)
         y[label] = 1
         return y
-
-
-def _finite(port: str, values: Array) -> Array:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise wrong_argument(port, "finite", values[~np.isfinite(values)][0])
-    return values

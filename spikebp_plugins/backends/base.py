@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, empty_prediction
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import integer, one_of
 from spikebp_plugins.network.connections import Connection, Dense, refused_connections
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations
@@ -48,13 +48,9 @@ class IntegerOption:
 
     def parse(self, name: str, value: Any) -> int | None:
         """Return the integer that was given, also as text from a command line."""
-        text = str(value)
-        is_integer = not isinstance(value, bool) and text.isascii() and text.isdigit()
-        if value is None:
-            return None
-        if not is_integer or int(text) < self.lowest:
-            raise wrong_argument(name, str(self), repr(value))
-        return int(text)
+        is_text = isinstance(value, str) and value.isascii() and value.isdigit()
+        number = int(value) if is_text else value
+        return None if number is None else integer(name, number, self.lowest)
 
 
 class Backend(ABC):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
 from spikebp_plugins.network.definition import CHOICES, EVENT_CHOICES, EVENT_FIELDS, SpikingMLP
 
@@ -130,8 +130,7 @@ def load_images(name: str, folder: Path | None, net: SpikingMLP | None = None) -
     Pixels stay 8-bit, except for a network with ``input_scale=1.0``: that is what
     `load_dataset` gives with pixels from 0 to 1.
     """
-    if name not in DATASET_NAMES:
-        raise wrong_argument("dataset", one_of(DATASET_NAMES), repr(name))
+    name = choice("dataset", name, DATASET_NAMES)
     is_made_for_unit_pixels = net is not None and net.input_scale == 1.0
     return load_dataset(name, folder=folder, raw=not is_made_for_unit_pixels)
 

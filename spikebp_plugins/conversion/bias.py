@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, positive, wrong_argument
 from spikebp_plugins.conversion.sources import Array, Layer
 
 
@@ -54,13 +54,10 @@ def with_bias_input(x: Any, *, input_scale: float = 1.0) -> NDArray[Any]:
     array([[  0,   0, 255]], dtype=uint8)
     """
     scale = positive("input_scale", input_scale)
-    try:
-        array: NDArray[Any] = np.asarray(x)
-    except ValueError:
-        raise wrong_argument("x", "an array of real numbers", "a ragged one") from None
-    if array.dtype.kind not in "biuf" or array.ndim not in (2, 3):
-        allowed = "real numbers of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)"
-        raise wrong_argument("x", allowed, f"{array.dtype} of shape {array.shape}")
+    allowed = "real numbers of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)"
+    array = array_of("x", x, REALS_AND_BOOLEANS, allowed)
+    if array.ndim not in (2, 3):
+        raise wrong_argument("x", allowed, f"shape {array.shape}")
     one = 1 / scale
     # The reciprocal of 1/255 is a whole number, others may miss theirs by a rounding error.
     if round(one) * scale == 1:
@@ -77,14 +74,6 @@ def _holds(dtype: np.dtype[Any], value: float) -> bool:
         return value.is_integer() and value <= np.iinfo(dtype).max
     with np.errstate(over="ignore"):
         return float(np.array(value).astype(dtype)) == value
-
-
-def positive(name: str, value: Any) -> float:
-    """Return a positive finite number as a float, or raise the error that says so."""
-    is_real = isinstance(value, (int, float, np.integer, np.floating))
-    if isinstance(value, bool) or not is_real or not 0 < value < np.inf:
-        raise wrong_argument(name, "a positive finite number", repr(value))
-    return float(value)
 
 
 def has_bias_unit(layers: Sequence[Layer]) -> list[bool]:

@@ -7,16 +7,19 @@ from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from spikebp_plugins.common.errors import one_of, wrong_argument
-from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
-from spikebp_plugins.conversion.bias import (
-    has_bias_unit,
+from spikebp_plugins.common.errors import (
+    REALS_AND_BOOLEANS,
+    array_of,
+    choice,
+    finite,
     positive,
-    with_bias_units,
-    without_bias_units,
+    real,
+    wrong_argument,
 )
+from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
+from spikebp_plugins.conversion.bias import has_bias_unit, with_bias_units, without_bias_units
 from spikebp_plugins.conversion.sources import Array, Layer, layers_of
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import require_dense
@@ -110,9 +113,7 @@ def from_relu(
     array([[2.5]])
     """
     layers = layers_of(source)
-    if bias not in BIASES:
-        raise wrong_argument("bias", one_of(BIASES), repr(bias))
-    if bias == "refuse":
+    if choice("bias", bias, BIASES) == "refuse":
         layers = _without_biases(layers)
     if "layer_sizes" in fields:
         raise wrong_argument("layer_sizes", "left to the source", repr(fields["layer_sizes"]))
@@ -126,14 +127,15 @@ def from_relu(
     )
     if balance is not None:
         x = _balance_input(balance, layers[0].weights.shape[0]) * net.input_scale
-        layers = balanced(layers, x, _percentile(percentile), positive("peak", peak))
+        allowed = "above 0 and at most 100"
+        share = real("percentile", percentile, allowed, lambda number: 0 < number <= 100)
+        layers = balanced(layers, x, share, positive("peak", peak))
         if output_scale == "winner":
             output_scale = winner_scale(layers, x)
     elif output_scale == "winner":
         raise wrong_argument("balance", "samples with output_scale='winner'", "None")
-    if isinstance(output_scale, str):
-        raise wrong_argument("output_scale", "a positive number or 'winner'", repr(output_scale))
-    layers = output_scaled(layers, positive("output_scale", output_scale))
+    scale = positive("output_scale", output_scale, "'winner' or a positive finite number")
+    layers = output_scaled(layers, scale)
     return Checkpoint(net, initial_state(net, with_bias_units(layers)))
 
 
@@ -167,8 +169,7 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
     ValueError
         If an argument is not allowed.
     """
-    if bias not in (None, "input"):
-        raise wrong_argument("bias", one_of((None, "input")), repr(bias))
+    bias = choice("bias", bias, (None, "input"))
     weights = [np.array(W, np.float64) for W in checkpoint_of(source).state.weights]
     if bias is None:
         return weights
@@ -233,22 +234,10 @@ def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
 
 def _balance_input(balance: ArrayLike, n_inputs: int) -> Array:
     allowed = f"finite real numbers of shape (n_samples, {n_inputs}), at least one sample"
-    try:
-        x: NDArray[Any] = np.asarray(balance)
-    except ValueError:
-        raise wrong_argument("balance", allowed, "a ragged array") from None
-    if x.dtype.kind not in "biuf" or x.ndim != 2 or x.shape[1] != n_inputs or not len(x):
-        raise wrong_argument("balance", allowed, f"{x.dtype} of shape {x.shape}")
-    if not np.isfinite(x).all():
-        raise wrong_argument("balance", allowed, x[~np.isfinite(x)][0])
-    return x.astype(np.float64)
-
-
-def _percentile(value: Any) -> float:
-    number = positive("percentile", value)
-    if number > 100:
-        raise wrong_argument("percentile", "above 0 and at most 100", repr(value))
-    return number
+    x = array_of("balance", balance, REALS_AND_BOOLEANS, allowed)
+    if x.ndim != 2 or x.shape[1] != n_inputs or not len(x):
+        raise wrong_argument("balance", allowed, f"shape {x.shape}")
+    return finite("balance", x, allowed).astype(np.float64)
 
 
 def checkpoint_of(source: Any) -> Checkpoint:

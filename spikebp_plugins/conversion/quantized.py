@@ -37,14 +37,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import PathLike, read_archive, write_archive
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import boolean, choice, integer, wrong_argument
 from spikebp_plugins.conversion.convert import checkpoint_of
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
 
 FORMAT_VERSION: Final = 1
-BITS: Final = range(2, 33)
+BITS: Final = (2, 32)
 SHARED_BY: Final = ("layer", "unit")
 
 #: Of floating-point weights that are all smaller, nothing has to be left: 2**-126 is the smallest
@@ -141,7 +141,7 @@ class QuantizedWeights:
         version = int(_scalar("format_version", arrays))
         if version != FORMAT_VERSION:
             raise wrong_argument("format_version", str(FORMAT_VERSION), version)
-        bits = _bits(int(_scalar("bits", arrays)))
+        bits = integer("bits", int(_scalar("bits", arrays)), *BITS)
         net = SpikingMLP.from_dict(json.loads(arrays["definition"].tobytes()))
         weights, exponents = [], []
         for l, shape in enumerate(net.weight_shapes, 1):
@@ -200,11 +200,9 @@ def quantized_weights(
         If an argument is not allowed.
     """
     checkpoint = checkpoint_of(source)
-    b = _bits(bits)
-    if shared_by not in SHARED_BY:
-        raise wrong_argument("shared_by", one_of(SHARED_BY), repr(shared_by))
-    if not isinstance(clip, (bool, np.bool_)):
-        raise wrong_argument("clip", "True or False", repr(clip))
+    b = integer("bits", bits, *BITS)
+    shared_by = choice("shared_by", shared_by, SHARED_BY)
+    clip = boolean("clip", clip)
     grid = checkpoint.net.fraction_bits
     floor = SMALLEST_EXPONENT if grid is None else -grid
     weights, exponents = [], []
@@ -260,13 +258,6 @@ def _squared_error(W: Array, e: int, bits: int) -> float:
 
 def _dtype(bits: int) -> np.dtype[Any]:
     return np.dtype(np.int8 if bits <= 8 else np.int16 if bits <= 16 else np.int32)
-
-
-def _bits(value: Any) -> int:
-    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_integer or value not in BITS:
-        raise wrong_argument("bits", f"an integer from {BITS[0]} to {BITS[-1]}", repr(value))
-    return int(value)
 
 
 def _scalar(name: str, arrays: Mapping[str, NDArray[Any]]) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import PathLike
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.data.events import EVENT_DTYPE
 from spikebp_plugins.data.images import FOLDER_VARIABLE
 
@@ -135,6 +135,7 @@ class Recordings(Sequence[tuple[NDArray[Any], int]]):
 
     def shuffled(self, seed: int) -> Recordings:
         """Return the same recordings in an order drawn from ``RandomState(seed)``."""
+        seed = integer("seed", seed, 0, 2**32 - 1)
         return self[np.random.RandomState(seed).permutation(len(self))]
 
     def __repr__(self) -> str:

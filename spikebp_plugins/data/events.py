@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice, integer, wrong_argument
 
 #: How events come: a structured array with these fields, t in microseconds, as the AER tools and
 #: tonic have it. Other integer types are fine, and for p Booleans too.
@@ -87,11 +87,9 @@ class EventEncoder:
 
     def __post_init__(self) -> None:
         for name in ("width", "height", "step"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise wrong_argument(name, "an integer of at least 1", repr(value))
-        if self.polarity not in POLARITIES:
-            raise wrong_argument("polarity", one_of(POLARITIES), repr(self.polarity))
+            # Frozen, so each field is replaced by its plain Python form in this one place.
+            object.__setattr__(self, name, integer(name, getattr(self, name), 1))
+        object.__setattr__(self, "polarity", choice("polarity", self.polarity, POLARITIES))
 
     @property
     def n_inputs(self) -> int:
@@ -114,6 +112,7 @@ class EventEncoder:
             If this is no array of events, time runs backwards, an address lies outside the sensor
             or a polarity is neither 0 nor 1. The message names the first event that is wrong.
         """
+        after = None if after is None else integer("after", after)
         array = np.asarray(events)
         names = array.dtype.names or ()
         if array.ndim != 1 or not {"x", "y", "t", "p"} <= set(names):
@@ -174,6 +173,8 @@ class EventEncoder:
         ValueError
             As for `locate`.
         """
+        start = integer("start", start)
+        n_steps = None if n_steps is None else integer("n_steps", n_steps, 0)
         located = self.locate(events, start)
         step = (located.time - start) // self.step
         if n_steps is None:
@@ -204,8 +205,7 @@ class EventEncoder:
         y : ndarray of shape (n_samples,)
             Labels.
         """
-        if size < 1:
-            raise wrong_argument("size", "an integer of at least 1", repr(size))
+        size = integer("size", size, 1)
         counts: list[NDArray[np.int32]] = []
         labels: list[int] = []
         for events, label in recordings:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice
 from spikebp_plugins.data.idx import read_idx
 
 DATASET_NAMES: Final = ("digits", "mnist", "fashion-mnist")
@@ -153,8 +153,7 @@ def load_dataset(
     >>> data.x_train.shape, data.x_train.dtype, data.input_scale
     ((1437, 64), dtype('uint8'), 0.0625)
     """
-    if name not in DATASET_NAMES:
-        raise wrong_argument("name", one_of(DATASET_NAMES), repr(name))
+    name = choice("name", name, DATASET_NAMES)
     data = _digits() if name == "digits" else _from_idx(name, _idx_paths(name, folder, download))
     return data if raw else _scaled(data)
 

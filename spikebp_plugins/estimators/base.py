@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +13,24 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import boolean, integer, is_integer, real, wrong_argument
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.learned import Learned
-from spikebp_plugins.estimators.parameters import (
-    NETWORK_PARAMETERS,
-    check_flag,
-    check_hidden_layers,
-    check_integer,
-    check_real,
-)
+from spikebp_plugins.estimators.parameters import NETWORK_PARAMETERS, check_hidden_layers
 from spikebp_plugins.estimators.validation import validate_data
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import LARGEST_SEED, SpikingMLP
+
+
+class Course(NamedTuple):
+    """The parameters of `fit`, as plain Python: scikit-learn wants them left as they were given."""
+
+    max_iter: int
+    shuffle: bool
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
 
 
 class SpikingEstimator(BaseEstimator, ABC):
@@ -34,6 +38,8 @@ class SpikingEstimator(BaseEstimator, ABC):
 
     Subclasses say what the network is to answer (`_targets`) and how well it does (`_goodness`).
     """
+
+    _course: Course
 
     def __init__(
         self,
@@ -100,18 +106,22 @@ class SpikingEstimator(BaseEstimator, ABC):
         return hasattr(self, "_learned")
 
     def _check_parameters(self) -> None:
-        for name in ("shuffle", "early_stopping", "warm_start", "intercept"):
-            check_flag(name, getattr(self, name))
-        for name in ("max_iter", "n_iter_no_change"):
-            check_integer(name, getattr(self, name))
-        fraction = self.validation_fraction
-        check_real("validation_fraction", fraction, "between 0 and 1", lambda value: 0 < value < 1)
-        check_real("tol", self.tol, "a finite number of at least 0", lambda value: value >= 0)
-        state = self.random_state
-        if isinstance(state, Integral) and not 0 <= int(state) <= LARGEST_SEED:
+        between, fraction = "between 0 and 1", self.validation_fraction
+        course = Course(
+            max_iter=integer("max_iter", self.max_iter, 1),
+            shuffle=boolean("shuffle", self.shuffle),
+            early_stopping=boolean("early_stopping", self.early_stopping),
+            validation_fraction=real("validation_fraction", fraction, between, lambda x: 0 < x < 1),
+            n_iter_no_change=integer("n_iter_no_change", self.n_iter_no_change, 1),
+            tol=real("tol", self.tol, "a finite number of at least 0", lambda x: x >= 0),
+        )
+        for name in ("warm_start", "intercept"):
+            boolean(name, getattr(self, name))
+        if not (self.random_state is None or isinstance(self.random_state, np.random.RandomState)):
             allowed = f"None, a RandomState or an integer from 0 to {LARGEST_SEED}"
-            raise wrong_argument("random_state", allowed, repr(state))
+            integer("random_state", self.random_state, 0, LARGEST_SEED, allowed=allowed)
         self._definition(1, 1, seed=0)
+        self._course = course
 
     def _definition(self, n_inputs: int, n_outputs: int, seed: int) -> SpikingMLP:
         sizes = (n_inputs, *check_hidden_layers(self.hidden_layer_sizes), n_outputs)
@@ -134,7 +144,7 @@ class SpikingEstimator(BaseEstimator, ABC):
         self.validation_scores_: list[float] = []
 
     def _seed(self) -> int:
-        if isinstance(self.random_state, Integral):
+        if is_integer(self.random_state):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(LARGEST_SEED + 1, dtype=np.int64))
 
@@ -182,12 +192,12 @@ class SpikingEstimator(BaseEstimator, ABC):
     def _train_epochs(
         self, X: NDArray[np.float64], y: NDArray[Any], *, goes_on: bool, stratify: Any = None
     ) -> None:
-        inputs, seed = self._inputs(X), self._learned.net.seed
+        inputs, seed, course = self._inputs(X), self._learned.net.seed, self._course
         kept_out = None
-        if self.early_stopping:
+        if course.early_stopping:
             rows, others = train_test_split(
                 np.arange(len(y)),
-                test_size=self.validation_fraction,
+                test_size=course.validation_fraction,
                 random_state=seed,
                 stratify=stratify,
             )
@@ -197,9 +207,9 @@ class SpikingEstimator(BaseEstimator, ABC):
         best, best_score, without_gain = self._learned.checkpoint, -math.inf, 0
         if kept_out is not None and goes_on:
             best_score = self._validation_score(*kept_out)
-        for _ in range(self.max_iter):
+        for _ in range(course.max_iter):
             order: Any = slice(None)
-            if self.shuffle:
+            if course.shuffle:
                 order = shuffled(len(inputs), seed, self.n_iter_)
             scores = self._learned.train(self.backend, inputs[order], targets[order])
             self.n_iter_ += 1
@@ -208,10 +218,10 @@ class SpikingEstimator(BaseEstimator, ABC):
                 continue
             score = self._validation_score(*kept_out)
             self.validation_scores_.append(score)
-            without_gain = without_gain + 1 if score < best_score + self.tol else 0
+            without_gain = without_gain + 1 if score < best_score + course.tol else 0
             if score > best_score:
                 best, best_score = self._learned.checkpoint, score
-            if without_gain >= self.n_iter_no_change:
+            if without_gain >= course.n_iter_no_change:
                 break
         if kept_out is not None:
             self._learned = Learned(best)

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import positive, wrong_argument
 from spikebp_plugins.estimators.base import SpikingEstimator
 from spikebp_plugins.estimators.learned import probabilities
-from spikebp_plugins.estimators.parameters import check_positive
 from spikebp_plugins.estimators.validation import validate_data
 
 if TYPE_CHECKING:
@@ -283,7 +282,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         return known
 
     def _check_parameters(self) -> None:
-        check_positive("target", self.target)
+        self._target = positive("target", self.target)
         super()._check_parameters()
 
     def _labels(self, y: NDArray[Any]) -> NDArray[np.int64]:
@@ -291,7 +290,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
 
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
         targets = np.zeros((len(y), len(self.classes_)))
-        targets[np.arange(len(y)), y] = self.target
+        targets[np.arange(len(y)), y] = self._target
         return targets
 
     def _goodness(self, scores: NDArray[np.float64], y: NDArray[Any]) -> float:

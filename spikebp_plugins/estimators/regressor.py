@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import boolean, positive, wrong_argument
 from spikebp_plugins.estimators.base import SpikingEstimator
-from spikebp_plugins.estimators.parameters import check_flag, check_positive
 from spikebp_plugins.estimators.validation import validate_data
 
 if TYPE_CHECKING:
@@ -330,27 +329,24 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
             self._start(coding.n_outputs)
             self._coding, self.target_scale_ = coding, coding.scale
             return X, y
-        if not self._scales_automatically and np.any(coding.scale != self.target_scale):
+        if self._scale is not None and np.any(coding.scale != self._scale):
             raise self._changed("target_scale", coding.scale, self.target_scale)
         if self.signed_output != coding.signed:
             raise self._changed("signed_output", coding.signed, self.signed_output)
         self._resume()
         return X, y
 
-    @property
-    def _scales_automatically(self) -> bool:
-        return isinstance(self.target_scale, str) and self.target_scale == "auto"
-
     def _new_coding(self, y: NDArray[np.float64]) -> Coding:
         scale = automatic_scale(y, TYPICAL_SPIKES[self.spikes])
-        if not self._scales_automatically:
-            scale = np.full_like(scale, self.target_scale)
+        if self._scale is not None:
+            scale = np.full_like(scale, self._scale)
         return Coding(y.shape[1:], scale, bool(self.signed_output))
 
     def _check_parameters(self) -> None:
-        if not self._scales_automatically:
-            check_positive("target_scale", self.target_scale, "'auto' or a positive finite number")
-        check_flag("signed_output", self.signed_output)
+        scale, allowed = self.target_scale, "'auto' or a positive finite number"
+        is_automatic = isinstance(scale, str) and scale == "auto"
+        self._scale = None if is_automatic else positive("target_scale", scale, allowed)
+        boolean("signed_output", self.signed_output)
         super()._check_parameters()
 
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:

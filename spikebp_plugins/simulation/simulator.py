@@ -23,7 +23,7 @@ from spikebp_plugins.backends.registry import (
     refused_definition,
 )
 from spikebp_plugins.common.archive import PathLike
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.events import EventEncoder
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -210,23 +210,23 @@ class Simulator:
         batch = check_batch(self.net, x, n_steps=n_steps)
         if margin is None:
             return self._run(engine, batch, record, progress)
-        self._check_margin(margin, record)
+        margin = self._checked_margin(margin, record)
         with progress_bar(len(batch), "predicting", wanted=progress) as bar:
             blocks = []
             for block in batch.blocks(engine.block_size(batch.n_steps)):
-                blocks.append(engine.predict_until(block, float(margin)))
+                blocks.append(engine.predict_until(block, margin))
                 bar.update(len(block))
         blocks = blocks or [empty_prediction(batch)]
         return EarlyPrediction(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
 
-    def _check_margin(self, margin: Any, record: bool) -> None:
-        is_number = isinstance(margin, (int, float, np.integer, np.floating))
-        if isinstance(margin, bool) or not is_number or not 0 <= margin < np.inf:
-            raise wrong_argument("margin", "a finite number, not negative, or None", repr(margin))
+    def _checked_margin(self, margin: Any, record: bool) -> float:
+        allowed = "a finite number, not negative, or None"
+        lead = real("margin", margin, allowed, lambda number: number >= 0)
         if record:
             raise wrong_argument("record", "False where a margin is given", repr(record))
         if self.net.n_outputs < 2:
             raise wrong_argument("margin", "None for a network with one output", repr(margin))
+        return lead
 
     def stream(self, encoder: EventEncoder | None = None, *, n_steps: int | None = None) -> Stream:
         """Return a stream: input as it comes, step after step, with targets when they are known.

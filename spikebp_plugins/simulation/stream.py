@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.data.events import EventClock, EventEncoder
 from spikebp_plugins.network.samples import check_batch
 
@@ -53,10 +53,9 @@ class Stream:
             allowed = "None with spikes='binary' and input_coding='spikes'"
             got = "an encoder, of whose events several may fall into one step"
             raise wrong_argument("encoder", allowed, got)
-        if n_steps is not None:
-            _check_steps(n_steps)
         self.net = net
-        self._steps, self._encoder, self._n_steps = steps, encoder, n_steps
+        self._n_steps = None if n_steps is None else integer("n_steps", n_steps, 1)
+        self._steps, self._encoder = steps, encoder
         self._target: NDArray[np.float64] | None = None
         self._clock: EventClock | None = None
 
@@ -112,7 +111,7 @@ class Stream:
         OverflowError
             If a value leaves the range of the arithmetic; the open sample is dropped then.
         """
-        _check_steps(n_steps)
+        n_steps = integer("n_steps", n_steps, 1)
         given = None if x is None else self._checked_input(x)
         self._take_target(target)
         with self._whole_or_dropped():
@@ -155,12 +154,13 @@ class Stream:
         clock = self._clock
         if clock is not None and start is not None:
             raise wrong_argument("start", "None while the clock runs", repr(start))
+        start = None if start is None else integer("start", start)
         located = encoder.locate(events, start if clock is None else clock.now)
         self._take_target(target)
         if clock is None:
             if start is None and not len(located.time):
                 return self._collected([])
-            clock = EventClock(encoder, int(located.time[0]) if start is None else int(start))
+            clock = EventClock(encoder, int(located.time[0]) if start is None else start)
             self._clock = clock
         closed: list[NDArray[np.float64]] = []
         with self._whole_or_dropped():
@@ -191,10 +191,10 @@ class Stream:
         self._needed_encoder()
         if self._clock is None:
             raise RuntimeError("the clock of the stream starts with the first events: feed some")
-        if time < self._clock.now:
-            raise wrong_argument("time", f"at least {self._clock.now}, the last event", repr(time))
+        allowed = f"an integer of at least {self._clock.now}, the last event"
+        time = integer("time", time, self._clock.now, allowed=allowed)
         with self._whole_or_dropped():
-            return self._collected(self._show_steps(*self._clock.advance(int(time))))
+            return self._collected(self._show_steps(*self._clock.advance(time)))
 
     def close_sample(self) -> NDArray[np.float64]:
         """End the open sample: what it has taught is the simulator's from now on.
@@ -298,8 +298,3 @@ class Stream:
         if not np.all(np.isfinite(array)):
             raise wrong_argument("target", "finite", repr(target))
         return array.astype(np.float64)
-
-
-def _check_steps(n_steps: Any) -> None:
-    if isinstance(n_steps, bool) or not isinstance(n_steps, (int, np.integer)) or n_steps < 1:
-        raise wrong_argument("n_steps", "an integer of at least 1", repr(n_steps))

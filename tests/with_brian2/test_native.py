@@ -435,12 +435,22 @@ class TestMisuse:
             ({"step": 0 * ms}, "step must be a whole number of dt"),
             ({"step": 3}, "step must be a whole number of dt, which is 100. us; got 3"),
             ({"step": -1 * ms}, "step must be a whole number of dt"),
+            ({"order": True}, "order must be an integer; got True"),
+            ({"order": 1.5}, r"order must be an integer; got 1\.5"),
+            ({"order": "3"}, "order must be an integer; got '3'"),
         ],
         ids=str,
     )
     def test_wrong_arguments_are_refused(self, arguments, message):
         with pytest.raises(ValueError, match=message):
             SpikingMLPGroup(**({"net": NET} | arguments))
+
+    @pytest.mark.parametrize("order", [np.int64(3), np.int16(3), 0, -1], ids=repr)
+    def test_the_order_is_any_integer(self, order):
+        parts = SpikingMLPGroup(NET, order=order).schedule.contained_objects
+        orders = [part.order for part in parts if part.when == "thresholds"]
+        assert orders == [order + 1]
+        assert type(orders[0]) is int
 
     def test_a_source_of_the_wrong_size_is_refused(self):
         source = SpikeGeneratorGroup(5, [], [] * ms)

@@ -19,7 +19,7 @@ from spikebp_lava.processes.neurons import (
 )
 from spikebp_lava.standard.synapses import KINDS, Synapses
 from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, refused_connections
 from spikebp_plugins.network.state import initial_state
@@ -112,8 +112,7 @@ class StandardMLP:
         input_scale: float | None = None,
     ) -> None:
         checkpoint = net if isinstance(net, Checkpoint) else _untaught(net)
-        if tag not in (FLOATING, FIXED):
-            raise wrong_argument("tag", one_of((FLOATING, FIXED)), repr(tag))
+        tag = choice("tag", tag, (FLOATING, FIXED))
         reason = why_not_of_standard_parts(checkpoint.net, tag)
         if reason is not None:
             raise UnsupportedError(f"StandardMLP cannot run this network: {reason}")
@@ -252,8 +251,8 @@ class StandardMLP:
 
 def _settled_following(net: SpikingMLP, tag: str, following: str | None) -> str | None:
     allowed = FOLLOWING if tag == FLOATING else FOLLOWING[1:]
-    if following is not None and following not in allowed:
-        raise wrong_argument("following", f"{one_of(allowed)} with tag={tag!r}", repr(following))
+    if following is not None:
+        following = choice("following", following, allowed, f"with tag={tag!r}")
     if net.feedback == "random":
         return None
     return following or allowed[0]

@@ -24,7 +24,7 @@ from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
 from spikebp_lava.watch import Watched
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.compiled.kernels import arrays
 from spikebp_plugins.compiled.stepper import Stepper
 from spikebp_plugins.network.delays import steps_of_sample
@@ -107,8 +107,7 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = _definition(net)
-        if granularity not in GRANULARITIES:
-            raise wrong_argument("granularity", one_of(GRANULARITIES), repr(granularity))
+        granularity = choice("granularity", granularity, GRANULARITIES)
         self.shared = SharedNetwork(self.net, state, n_rows)
         super().__init__(name=name, shared=self.shared, input_scale=input_scale)
         self._takes_whole_samples = granularity == "sample"

@@ -13,9 +13,10 @@ from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
+from spikebp_lava.processes.network import GRANULARITIES
 from spikebp_lava.variables import define_model
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import choice, integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.samples import check_batch
 
@@ -126,7 +127,8 @@ def _rows_of(net: SpikingMLP, x: Any, y: Any, granularity: str) -> Rows:
 
 def n_messages(net: SpikingMLP, granularity: str) -> int:
     """Return how many messages a sample takes."""
-    return steps_of_sample(net, net.n_steps) if granularity == "step" else 1
+    is_stepwise = choice("granularity", granularity, GRANULARITIES) == "step"
+    return steps_of_sample(net, net.n_steps) if is_stepwise else 1
 
 
 class ScoreSink(AbstractProcess):  # type: ignore[misc]
@@ -150,8 +152,7 @@ class ScoreSink(AbstractProcess):  # type: ignore[misc]
     _runtime = None  # Lava looks for it even where an argument has been refused
 
     def __init__(self, net: SpikingMLP, n_samples: int, *, granularity: str = "step") -> None:
-        if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1:
-            raise wrong_argument("n_samples", "an integer of at least 1", repr(n_samples))
+        n_samples = integer("n_samples", n_samples, 1)
         self.net = net
         drives = shared_array((n_samples, net.n_outputs), np.float64)
         #: Messages of a sample, and samples collected.
