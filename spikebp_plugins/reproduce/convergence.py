@@ -74,7 +74,7 @@ def run(study: Study) -> Report:
 
 
 def distance(network: Learned, other: Learned) -> float:
-    """Return the distance between the weights, divided by that which `other` has learned."""
+    """Return how far the weights are from those of `other`, relative to what `other` learned."""
     start = other.net.init_weights()
     apart = sum(_square(a - b) for a, b in zip(network.weights, other.weights, strict=True))
     learned = sum(_square(b - c) for b, c in zip(other.weights, start, strict=True))
