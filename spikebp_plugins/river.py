@@ -74,7 +74,7 @@ class SpikingMLPClassifier(base.Classifier):
     arithmetic
         "fixed", exact fixed point and equal on all back ends, "float64", "float32" or "loihi2".
     fraction_bits
-        Fraction bits of fixed point; None takes enough for the rate of an update.
+        Fraction bits of fixed point; None takes as many as `learning_rate` needs.
     backward_init
         Backward potentials at the start of a training sample: "carry", "zero" or "uniform".
     feedback
