@@ -1,4 +1,4 @@
-"""What parameters of estimators may be: checked when they are used, as scikit-learn has it."""
+"""Checks of the parameters of estimators, made when these are used, as scikit-learn does it."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ NETWORK_PARAMETERS: Final = (
 
 
 def check_flag(name: str, value: object) -> bool:
-    """Return a parameter that is True or False."""
+    """Return a parameter, which must be True or False."""
     if not isinstance(value, (bool, np.bool_)):
         raise wrong_argument(name, "True or False", repr(value))
     return bool(value)
 
 
 def check_integer(name: str, value: Any, lowest: int = 1) -> int:
-    """Return a parameter that is an integer of at least `lowest`."""
+    """Return a parameter, which must be an integer of at least `lowest`."""
     if not _is_integer(value) or value < lowest:
         raise wrong_argument(name, f"an integer of at least {lowest}", repr(value))
     return int(value)
 
 
 def check_real(name: str, value: Any, allowed: str, holds: Callable[[float], bool]) -> float:
-    """Return a parameter that is a finite number for which a condition holds."""
+    """Return a parameter, which must be a finite number for which `holds` is true."""
     is_real = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
     if not is_real or not math.isfinite(value) or not holds(float(value)):
         raise wrong_argument(name, allowed, repr(value))
@@ -49,7 +49,7 @@ def check_real(name: str, value: Any, allowed: str, holds: Callable[[float], boo
 
 
 def check_positive(name: str, value: Any, allowed: str = "a positive finite number") -> float:
-    """Return a parameter that is a finite number above zero."""
+    """Return a parameter, which must be a finite number above zero."""
     return check_real(name, value, allowed, lambda number: number > 0)
 
 
