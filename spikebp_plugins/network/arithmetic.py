@@ -61,7 +61,7 @@ class Numbers:
         return self.round(values)
 
     def at(self, samples_seen: int, t: int) -> Self:
-        """Return the arithmetic of step `t` of a training sample: it differs in random numbers."""
+        """Return the arithmetic for step `t` of a training sample, with its random numbers."""
         return self
 
     def trace(self, counts: Integers) -> Integers:
