@@ -89,7 +89,7 @@ def save_nir(path: PathLike, checkpoint: Checkpoint) -> None:
     Parameters
     ----------
     path : str or path-like
-        The file; one that exists is replaced.
+        The file; an existing file is replaced.
     checkpoint : Checkpoint
         The network.
 

@@ -100,7 +100,7 @@ class QuantizedWeights:
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; an existing file is replaced.
         """
         definition = json.dumps(self.net.to_dict(), sort_keys=True).encode()
         arrays: dict[str, NDArray[Any]] = {
@@ -220,12 +220,12 @@ def quantized_weights(
 
 
 def lowest(bits: int) -> int:
-    """Return the smallest integer of so many bits."""
+    """Return the smallest signed integer of `bits` bits."""
     return -(1 << bits - 1)
 
 
 def highest(bits: int) -> int:
-    """Return the largest integer of so many bits."""
+    """Return the largest signed integer of `bits` bits."""
     return (1 << bits - 1) - 1
 
 

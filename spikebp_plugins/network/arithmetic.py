@@ -30,19 +30,19 @@ Integers = NDArray[np.int64]
 #: docs/semantics.md).
 LIMIT: Final = 2**53
 
-#: On a chip, states (potentials and summed drives) are signed integers of so many bits.
+#: Bits of a state (potential or summed drive) on a chip, which is a signed integer.
 STATE_BITS: Final = 24
 LARGEST_STATE: Final = 2 ** (STATE_BITS - 1) - 1
 
-#: On a chip, weights are signed integers of so many bits.
+#: Bits of a weight on a chip, which is a signed integer.
 WEIGHT_BITS: Final = 8
 LOWEST_WEIGHT: Final = -(2 ** (WEIGHT_BITS - 1))
 HIGHEST_WEIGHT: Final = 2 ** (WEIGHT_BITS - 1) - 1
 
-#: A message on a chip holds at most so many spikes or errors of one sign.
+#: The most spikes or errors of one sign that a message on a chip holds.
 LARGEST_PAYLOAD: Final = 127
 
-#: The spike count with which a synapse on a chip learns has at most this magnitude.
+#: The largest magnitude of the spike count with which a synapse on a chip learns.
 LARGEST_TRACE: Final = 127
 
 
@@ -264,7 +264,7 @@ class Loihi2(FixedPoint):
         return math.ldexp(1.0, STATE_BITS - 1 - self.fraction_bits)
 
     def at(self, samples_seen: int, t: int) -> Loihi2:
-        """Return the arithmetic of a step, which has random numbers of its own."""
+        """Return the arithmetic for step `t` of a training sample, with its random numbers."""
         return replace(self, moment=(samples_seen, t))
 
     def round(self, values: Any) -> Reals:

@@ -95,7 +95,7 @@ class Checkpoint:
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; an existing file is replaced.
         """
         write_archive(path, to_arrays(self))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EPOCHS: Final = 20
 HIDDEN_LAYERS: Final = (200, 200)
 
-#: A sample stops as soon as its largest summed drive exceeds the second by so many spikes.
+#: A sample stops as soon as its largest summed drive leads the second by this, in spikes.
 MARGINS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 #: Samples whose spikes are recorded at a time.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Samples between two updates of the progress bar.
 BLOCK: Final = 2_000
 
-#: What `quick` leaves of an experiment: so many training images, and at most so many epochs.
+#: The number of training images with `quick`, and the largest number of epochs.
 QUICK_SAMPLES: Final = 10_000
 QUICK_EPOCHS: Final = 2
 
@@ -68,7 +68,8 @@ class Learned:
     operations : list of Operations
         Spikes and operations of the training in each epoch; those of a ReLU network are zero.
     averaged_error : float or None
-        Test error in percent with the mean of the last epochs' weights; None if none was asked for.
+        Test error in percent with the mean of the weights of the last epochs; None if no mean is
+        taken.
     """
 
     checkpoint: Checkpoint

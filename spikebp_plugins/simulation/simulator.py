@@ -184,7 +184,7 @@ class Simulator:
             Steps for which to show each sample; None takes those of the definition.
         margin : float or None, default=None
             Stop a sample once the largest summed drive of the output exceeds the second by at
-            least so many spikes, which saves time and synaptic operations. None shows all steps.
+            least this many spikes, which saves time and synaptic operations. None shows all steps.
         record : bool, default=False
             Whether to return every spike.
         progress : bool or None, default=None
@@ -307,7 +307,7 @@ class Simulator:
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; an existing file is replaced.
         """
         self.checkpoint().save(path)
 

@@ -46,7 +46,7 @@ class Trace:
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; an existing file is replaced.
         """
         arrays: dict[str, NDArray[Any]] = {
             "trace_version": np.array(FORMAT_VERSION, np.int64),
