@@ -30,10 +30,10 @@ from spikebp_plugins.network.definition import SpikingMLP
 class SpikingMLPClassifier(base.Classifier):
     """A spiking network that learns to classify from a stream.
 
-    The network has a fixed number of inputs and outputs, which are handed out as names come: new
-    features of a sample take the next inputs, in the order of their ``repr``; a new label takes
-    the next output. A feature that a sample does not have counts as 0, and so does one that is
-    first met in a prediction, which hands out nothing. Learning the same samples in the same
+    The network has a fixed number of inputs and outputs. Learning assigns them to names as these
+    come: new features of a sample take the next inputs, in the order of their ``repr``; a new label
+    takes the next output. A feature that a sample does not have counts as 0. Prediction assigns no
+    inputs: a feature that has no input yet counts as 0 there. Learning the same samples in the same
     order gives the same integers as `spikebp_plugins.Simulator` does, on every back end.
 
     Scale the features first, with ``river.preprocessing.StandardScaler`` or ``MinMaxScaler``: an
@@ -42,13 +42,13 @@ class SpikingMLPClassifier(base.Classifier):
     Parameters
     ----------
     n_features
-        Most features that may appear.
+        Number of inputs: the most different features that may appear.
     n_classes
-        Most labels that may appear.
+        Number of outputs: the most different labels that may appear.
     hidden_layer_sizes
         Units of the hidden layers; an integer is the size of the only one.
     learning_rate
-        Of stochastic gradient descent.
+        Learning rate of stochastic gradient descent.
     target
         Spikes that the unit of the right class is to send in a step.
     n_steps
@@ -58,17 +58,17 @@ class SpikingMLPClassifier(base.Classifier):
     intercept
         Whether a constant input of 1 is added behind the features. The network has no bias.
     input_scale
-        Features are multiplied with it.
+        The factor by which features are multiplied.
     update
         "fractional" changes weights at every step, "outer" once at the end of a sample.
     presynaptic
-        What an error teaches with: the "counts" of spikes sent, or the rectified "drive".
+        What an update multiplies errors by: the "counts" of spikes sent, or the rectified "drive".
     spikes
         Whether a unit may send several spikes in one step ("graded") or one ("binary").
     arithmetic
         "fixed", exact fixed point and equal on all back ends, "float64", "float32" or "loihi2".
     fraction_bits
-        Fraction bits of fixed point; None chooses.
+        Fraction bits of fixed point; None takes as many as `learning_rate` needs.
     backward_init
         Backward potentials at the start of a training sample: "carry", "zero" or "uniform".
     feedback
@@ -140,7 +140,7 @@ class SpikingMLPClassifier(base.Classifier):
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """Definition and learning state, to go on from anywhere."""
+        """Definition and learning state, from which any back end can go on."""
         return self._learned.checkpoint
 
     @property
@@ -229,7 +229,7 @@ class SpikingMLPClassifier(base.Classifier):
             if name in inputs:
                 row[0, inputs[name]] = value
         if self.intercept:
-            # The definition multiplies it with input_scale, like all input.
+            # The network multiplies all of its input by input_scale: the product is to be 1.
             row[0, -1] = 1 / self._learned.net.input_scale
         return row
 
@@ -237,8 +237,8 @@ class SpikingMLPClassifier(base.Classifier):
 def _with_new(
     capacity_name: str, capacity: int, places: dict[Hashable, int], names: Any
 ) -> dict[Hashable, int]:
-    """Return the places of names, with the next ones for those that have none."""
-    # By repr, because the order of a sample's features is to have no effect.
+    """Return the places of all names; new names get the next free places."""
+    # Sorted by repr, so that the order of a sample's features has no effect.
     new = sorted((name for name in names if name not in places), key=repr)
     if not new:
         return places

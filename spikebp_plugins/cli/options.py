@@ -12,7 +12,7 @@ from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
 from spikebp_plugins.network.definition import CHOICES, EVENT_CHOICES, EVENT_FIELDS, SpikingMLP
 
-#: Where a context keeps the arguments that the program was called with.
+#: The key under which a context's `meta` holds the arguments that the program was called with.
 ARGUMENTS: Final = "spikebp_plugins.arguments"
 
 HIDDEN_LAYERS: Final = (200, 200)
@@ -21,7 +21,7 @@ DEFAULTS: Final = {field.name: field.default for field in fields(SpikingMLP)} | 
 
 
 def field_option(name: str, text: str, *spellings: str, shown: str | None = None) -> Any:
-    """Return the option for a field of the definition; None says that it was not given."""
+    """Return the option for a field of the definition; its value is None if it is not given."""
     allowed = CHOICES.get(name) or EVENT_CHOICES.get(name)
     spelling = name.replace("_", "-")
     is_flag = isinstance(DEFAULTS[name], bool)
@@ -116,7 +116,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 
 
 def hidden_sizes(text: str) -> tuple[int, ...]:
-    """Return the sizes of hidden layers that an option says."""
+    """Return the sizes of hidden layers from the text of an option."""
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
     if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
         allowed = "sizes of hidden layers, positive integers separated by commas"
@@ -125,10 +125,10 @@ def hidden_sizes(text: str) -> tuple[int, ...]:
 
 
 def load_images(name: str, folder: Path | None, net: SpikingMLP | None = None) -> Dataset:
-    """Return a data set in the form that a network was made for.
+    """Return a data set with pixels in the range that a network was made for.
 
-    Pixels stay 8-bit, except for a network with ``input_scale=1.0``: that is what
-    `load_dataset` gives with pixels from 0 to 1.
+    Pixels stay 8-bit, except for a network with ``input_scale=1.0``, which was made for pixels
+    from 0 to 1.
     """
     name = choice("dataset", name, DATASET_NAMES)
     is_made_for_unit_pixels = net is not None and net.input_scale == 1.0

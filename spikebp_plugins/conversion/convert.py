@@ -1,4 +1,4 @@
-"""The conversions themselves."""
+"""Conversion of ReLU networks to spiking ones, and back."""
 
 from __future__ import annotations
 
@@ -78,16 +78,16 @@ def from_relu(
     balance : array-like of shape (n_samples, n_inputs) or None, default=None
         Samples on which to scale hidden layers (threshold balancing): the percentile of a layer's
         activations becomes `peak` spikes a step, and the next layer's weights undo the factor, so
-        that the scores stay what they are. Without an input for biases, and before `input_scale`.
-        None leaves the scale as it is.
+        that the scores stay what they are. The samples have no input for biases, and are not yet
+        multiplied by `input_scale`. None leaves the scale as it is.
     percentile : float, default=99.9
         For `balance`: above 0, and at most 100.
     peak : float, default=1.0
-        For `balance`: more is more exact, and more work.
+        For `balance`, in spikes a step: a larger one is more exact, and costs more operations.
     output_scale : float or "winner", default=1.0
-        Scores are those of the ReLU network times this. A network that is to go on learning should
-        have scores of the size of its targets: "winner" brings the largest score of a sample to 1,
-        in the median over `balance`.
+        The factor from the scores of the ReLU network to those of the spiking one. A network that
+        is to go on learning should have scores of the size of its targets: "winner" brings the
+        median over `balance` of a sample's largest score to 1.
     **fields
         Fields of the :class:`SpikingMLP`, such as ``learning_rate`` or ``spikes``.
 
@@ -147,7 +147,8 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
         a_0 = x \cdot \mathrm{input\_scale}, \qquad s_l = a_{l-1} W_l \,(+\, b_l), \qquad
         a_l = \max(0, s_l)
 
-    Its scores :math:`s_L` are the limit of the spiking network's for many steps. Nothing is lost.
+    Its scores :math:`s_L` are the limit of the spiking network's scores for many steps. No weight
+    is rounded.
 
     Parameters
     ----------
@@ -155,8 +156,8 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
         The spiking network, or anything with a ``checkpoint()``.
     bias : {"input"} or None, default=None
         With "input" the last input is taken for a constant 1, as :func:`from_relu` makes it, and
-        its weights become biases; so do those of last units of hidden layers that still fire
-        exactly one spike a step. A unit that learning has changed stays as a unit.
+        its weights become biases. So do the weights of the last unit of a hidden layer, if it
+        still fires exactly one spike a step; if learning has changed it, it stays a unit.
 
     Returns
     -------
@@ -241,7 +242,7 @@ def _balance_input(balance: ArrayLike, n_inputs: int) -> Array:
 
 
 def checkpoint_of(source: Any) -> Checkpoint:
-    """Return a checkpoint, or that of whatever has one."""
+    """Return `source` if it is a checkpoint, otherwise ``source.checkpoint()``."""
     found = source
     if callable(getattr(source, "checkpoint", None)):
         found = source.checkpoint()

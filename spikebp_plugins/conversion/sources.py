@@ -1,4 +1,4 @@
-"""What a ReLU network may come as, brought to one form: a list of affine layers."""
+"""Reads a ReLU network from any of its forms into one: a list of affine layers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def layers_of(source: Any) -> list[Layer]:
     ValueError
         If it is none of these, or computes something else than a ReLU network.
     """
-    # Whoever has an object of a library has loaded it: none is loaded here just to ask.
+    # The library of an object is loaded already. Names are compared, so that no other is loaded.
     libraries = {cls.__module__.partition(".")[0] for cls in type(source).__mro__}
     if isinstance(source, (list, tuple)):
         layers = [_given_layer(entry, l) for l, entry in enumerate(source, 1)]
@@ -133,7 +133,7 @@ def _of_scikit_learn(model: Any) -> list[Layer]:
 
 def _of_torch(model: Any) -> list[Layer]:
     nn = import_module("torch.nn")
-    # A class derived from one of these may compute anything: only they themselves are known.
+    # A class derived from a module may compute anything: only the module's own class is accepted.
     if type(model) is not nn.Sequential:
         raise wrong_argument("source", ALLOWED, type(model).__name__)
     layers: list[Layer] = []

@@ -34,9 +34,9 @@ class Course(NamedTuple):
 
 
 class SpikingEstimator(BaseEstimator, ABC):
-    """A network that is trained as scikit-learn trains.
+    """The base of both estimators: a network that is trained as scikit-learn trains.
 
-    Subclasses say what the network is to answer (`_targets`) and how well it does (`_goodness`).
+    Subclasses give the targets of the output (`_targets`) and rate its scores (`_goodness`).
     """
 
     _course: Course
@@ -90,15 +90,15 @@ class SpikingEstimator(BaseEstimator, ABC):
 
     @abstractmethod
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
-        """Return what the outputs should be, of shape (n_samples, n_outputs)."""
+        """Return the targets of the output, of shape (n_samples, n_outputs)."""
 
     @abstractmethod
     def _goodness(self, scores: NDArray[np.float64], y: NDArray[Any]) -> float:
-        """Return how well scores answer, as `score` measures it."""
+        """Return how good the network's scores are: the accuracy or the R² that `score` gives."""
 
     @property
     def checkpoint_(self) -> Checkpoint:
-        """Definition and learning state, to go on from anywhere."""
+        """Definition and learning state, from which any back end can go on."""
         check_is_fitted(self)
         return self._learned.checkpoint
 
@@ -130,14 +130,14 @@ class SpikingEstimator(BaseEstimator, ABC):
 
     @property
     def _goes_on(self) -> bool:
-        """Whether `fit` trains the network that there is."""
+        """Whether `fit` goes on with the network of an earlier call."""
         return self.warm_start and self.__sklearn_is_fitted__()
 
     def _start(self, n_outputs: int) -> None:
         """Make a network in its initial state."""
         n_inputs = self.n_features_in_ + bool(self.intercept)
         learned = Learned.nothing(self._definition(n_inputs, n_outputs, self._seed()))
-        learned.open(self.backend)  # what refuses does so before anything is replaced
+        learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
         self.n_iter_ = 0
         self.loss_curve_: list[float] = []
@@ -149,7 +149,7 @@ class SpikingEstimator(BaseEstimator, ABC):
         return int(check_random_state(self.random_state).randint(LARGEST_SEED + 1, dtype=np.int64))
 
     def _resume(self) -> None:
-        """Go on with the network that there is, at the present learning rate."""
+        """Make the network of earlier calls go on, at the present learning rate."""
         net = self._learned.net
         hidden = check_hidden_layers(self.hidden_layer_sizes)
         if hidden != net.layer_sizes[1:-1]:
@@ -177,7 +177,7 @@ class SpikingEstimator(BaseEstimator, ABC):
     def _inputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self._has_intercept:
             return X
-        # The definition multiplies it with input_scale, like all input.
+        # The network multiplies all of its input by input_scale: the product is to be 1.
         return np.column_stack([X, np.full(len(X), 1 / self._learned.net.input_scale)])
 
     def _scores(self, X: Any) -> NDArray[np.float64]:

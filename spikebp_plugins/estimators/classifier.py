@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     """A spiking network that learns to classify by backpropagation.
 
-    One output unit stands for each class: the right one is asked for `target` spikes in every
-    step, the others for none. The estimator adds nothing to the network: samples learned in the
-    same order give the same integers as `spikebp_plugins.Simulator` does, on every back end.
+    One output unit stands for each class. The target of the right unit is `target` spikes in every
+    step, that of the others is none. The estimator adds nothing to the network: samples learned in
+    the same order give the same integers as `spikebp_plugins.Simulator` does, on every back end.
 
     Scale the features first, with ``StandardScaler`` or to [0, 1]: an input of size x sends x
     spikes a step.
@@ -33,7 +33,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     hidden_layer_sizes : sequence of int, or int, default=(100,)
         Units of the hidden layers; an integer is the size of the only one.
     learning_rate : float, default=0.02
-        Of stochastic gradient descent.
+        Learning rate of stochastic gradient descent.
     target : float, default=2.0
         Spikes that the unit of the right class is to send in a step.
     n_steps : int, default=10
@@ -43,37 +43,37 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     shuffle : bool, default=True
         Whether `fit` draws an order anew for each epoch.
     random_state : int, RandomState instance or None, default=None
-        Seeds the weights, the orders, and the validation samples. An integer is the seed of the
-        definition itself.
+        Seeds the initial weights, the orders of samples and the choice of validation samples. An
+        integer is the seed of the definition itself.
     early_stopping : bool, default=False
-        Whether `fit` keeps samples out, ends when their score stops rising, and takes the weights
-        of the epoch where it was best.
+        Whether `fit` keeps validation samples out of training, ends when their score stops rising,
+        and takes the weights of the epoch with the best score.
     validation_fraction : float, default=0.1
-        The share of samples that early stopping keeps out, each class in its proportion.
+        The share of samples that are validation samples, each class in its proportion.
     n_iter_no_change : int, default=10
         Epochs in a row without gain after which early stopping ends.
     tol : float, default=1e-4
         A smaller rise of the validation score is no gain.
     warm_start : bool, default=False
-        Whether `fit` goes on with the network that there is. Of the network's parameters only
-        `learning_rate` may have changed; any back end may take over.
+        Whether `fit` goes on with the network of an earlier call. Of the network's parameters
+        only `learning_rate` and `backend` may have changed.
     backend : str, default="compiled"
         A back end by name, with its options if any: ``"brian2:numpy"``, ``"lava"``,
         ``"compiled:n_jobs=1"``.
     intercept : bool, default=True
         Whether a constant input of 1 is added behind the features. The network has no bias.
     input_scale : float, default=1.0
-        Features are multiplied with it: ``1/255`` for 8-bit pixels.
+        The factor by which features are multiplied: ``1/255`` for 8-bit pixels.
     update : {"fractional", "outer"}, default="fractional"
         Weights change at every step, or once at the end of a sample.
     presynaptic : {"counts", "drive"}, default="counts"
-        What an error teaches with: spikes sent, or the rectified drive.
+        What an update multiplies errors by: counts of spikes sent, or the rectified drive.
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
     arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
         Exact fixed point, equal on all back ends; floating point; or the numbers of a chip.
     fraction_bits : int or None, default=None
-        Fraction bits of fixed point; None chooses.
+        Fraction bits of fixed point; None takes as many as `learning_rate` needs.
     backward_init : {"carry", "zero", "uniform"}, default="carry"
         Backward potentials at the start of a training sample.
     feedback : {"transpose", "random"}, default="transpose"
@@ -86,16 +86,16 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where `X` had names that are all strings.
+        Names of the features, if `X` had names that are all strings.
     n_iter_ : int
         Epochs of `fit` and calls of `partial_fit` that the network has seen.
     loss_curve_ : list of float
-        After each epoch of `fit`, half the squared error of the rectified scores that samples
-        reached while they were learned, a mean over samples.
+        For each epoch of `fit`, half the squared error of the rectified scores that a sample
+        reached while it was learned, as a mean over samples.
     validation_scores_ : list of float
         The accuracy on the validation samples after each epoch; empty without early stopping.
     checkpoint_ : Checkpoint
-        Definition and learning state, to go on from anywhere.
+        Definition and learning state, from which any back end can go on.
 
     Examples
     --------
@@ -234,7 +234,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the class of each sample: that of the largest score, the first of equal ones.
+        """Return the class of each sample: that of the largest score (in a tie, the first one).
 
         Parameters
         ----------

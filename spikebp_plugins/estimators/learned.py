@@ -1,4 +1,4 @@
-"""What an estimator has learned, and the simulator that it is opened in."""
+"""What an estimator has learned, and the simulator in which it goes on learning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Learned:
 
     The simulator stays open from one call to the next, which makes it cheap to learn from one
     sample at a time. Copies and pickles hold the checkpoint alone, and go on exactly from there.
-    Threads may share one; they wait for each other.
+    Threads may share an object; their calls wait for each other.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ class Learned:
             return self._settled()
 
     def open(self, backend: str) -> None:
-        """Open a simulator on a back end, unless it is open there."""
+        """Open a simulator on a back end, unless one is open there."""
         with self._lock:
             self._opened(backend)
 
     def train(self, backend: str, x: Any, y: Any) -> NDArray[np.float64]:
-        """Learn from samples on a back end, and return the scores that they have reached."""
+        """Learn from samples on a back end, and return the scores that each of them reached."""
         with self._lock:
             scores: NDArray[np.float64] = self._opened(backend).train(x, y, progress=False)
         return scores
@@ -94,10 +94,10 @@ def _nothing_to_close() -> None:
 
 
 def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return scores as shares of one: what is positive, divided by its sum.
+    """Return shares that sum to one: the positive scores of a row, divided by their sum.
 
-    A row without a positive score has none to share; its softmax takes their place, which keeps
-    the order of the scores and is the closer to equal shares the smaller they are.
+    A row without a positive score gets the softmax of its scores instead. It keeps their order,
+    and gives nearly equal shares to scores near zero.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What parameters of estimators may be: checked when they are used, as scikit-learn has it."""
+"""Checks of the parameters of estimators, made when these are used, as scikit-learn does it."""
 
 from __future__ import annotations
 

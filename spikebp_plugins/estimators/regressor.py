@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-#: Spikes a step that the automatic scale asks for, as a root mean square. Where a unit sends one
-#: at most, targets of twice the typical size are still in its reach.
+#: The root mean square of targets, in spikes a step, that the automatic scale is to reach. A unit
+#: with binary spikes sends one a step at most: it still reaches targets of twice that size.
 TYPICAL_SPIKES: Final = {"graded": 2.0, "binary": 0.5}
 
 
 class Coding(NamedTuple):
-    """How real targets become spikes that output units are to send, and scores real numbers.
+    """How real targets become targets in spikes a step, and scores become real predictions.
 
     Attributes
     ----------
     shape : tuple of int
-        Of the targets of one sample: ``()`` or ``(n_targets,)``.
+        Shape of the targets of one sample: ``()`` or ``(n_targets,)``.
     scale : ndarray of shape (n_targets,)
         Spikes a step for a target of 1.
     signed : bool
@@ -41,11 +41,11 @@ class Coding(NamedTuple):
 
     @property
     def n_outputs(self) -> int:
-        """Output units."""
+        """Number of output units."""
         return len(self.scale) * (2 if self.signed else 1)
 
     def check(self, y: NDArray[np.float64]) -> None:
-        """Refuse targets that have no code."""
+        """Raise ValueError for targets that have another shape or a sign without units."""
         if y.shape[1:] != self.shape:
             raise wrong_argument(
                 "y", f"of shape {('n_samples', *self.shape)}, as before", f"shape {y.shape}"
@@ -54,7 +54,7 @@ class Coding(NamedTuple):
             raise wrong_argument("y", "not negative with signed_output=False", y[y < 0][0])
 
     def encoded(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return spikes a step, of shape (n_samples, n_outputs)."""
+        """Return targets in spikes a step, of shape (n_samples, n_outputs)."""
         asked = self.scale * y.reshape(len(y), -1)
         return np.maximum(np.hstack([asked, -asked]) if self.signed else asked, 0)
 
@@ -68,28 +68,28 @@ class Coding(NamedTuple):
 
 
 def automatic_scale(y: NDArray[np.float64], typical: float) -> NDArray[np.float64]:
-    """Return for each target the power of two that brings its size closest to a typical one.
+    """Return the power of two that brings each target's root mean square closest to `typical`.
 
-    Powers of two, because the last bit of a mean depends on the machine, and what the network is
-    asked for must not; and because they divide out of predictions exactly.
+    A scale is a power of two for two reasons: the last bit of a mean depends on the machine, but
+    the targets of the network must not; and predictions can be divided by it exactly.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,) or (n_samples, n_targets)
         Targets.
     typical : float
-        The root mean square to come close to.
+        The root mean square to come close to, in spikes a step.
 
     Returns
     -------
     ndarray of shape (n_targets,)
-        1 for targets that are all zero.
+        The scales; 1 for a target that is zero in all samples.
     """
     columns = y.reshape(len(y), -1)
     largest = np.abs(columns).max(axis=0)
     all_zero = largest == 0
     largest[all_zero] = 1
-    # Squares of what lies between 0 and 1 do not overflow.
+    # Targets are divided by their largest magnitude first, so that no square overflows.
     mean_square = np.mean((columns / largest) ** 2, axis=0)
     mean_square[all_zero] = typical**2
     size = np.log2(largest) + np.log2(mean_square) / 2
@@ -101,26 +101,28 @@ def automatic_scale(y: NDArray[np.float64], typical: float) -> NDArray[np.float6
 class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     """A spiking network that learns real numbers by backpropagation.
 
-    Output units send no negative spikes: a unit alone can only answer what is not negative. So
+    Output units send no negative spikes, so one unit cannot predict negative numbers. Therefore
     two units stand for each target, one for its positive and one for its negative part, and the
-    prediction is the difference of their rectified scores. With ``signed_output=False`` there is
-    one unit for each, and a negative target is refused.
+    prediction is the difference of their rectified scores. With ``signed_output=False`` one unit
+    stands for each target, and a negative target is refused.
 
-    A target of size y is asked for as ``target_scale * y`` spikes a step; the automatic scale is
-    made for `fit`, so give a number to learn from single samples. Scale the features first, with
-    ``StandardScaler`` or to [0, 1]. The estimator adds nothing to the network: the same samples in
-    the same order give the same integers as `spikebp_plugins.Simulator` does, on every back end.
+    The network's target for y is ``target_scale * y`` spikes a step. The automatic scale needs the
+    many samples of `fit`; to learn from single samples, give a number. Scale the features first,
+    with ``StandardScaler`` or to [0, 1]. The estimator adds nothing to the network: the same
+    samples in the same order give the same integers as `spikebp_plugins.Simulator` does, on every
+    back end.
 
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, or int, default=(100,)
         Units of the hidden layers; an integer is the size of the only one.
     learning_rate : float, default=0.01
-        Of stochastic gradient descent.
+        Learning rate of stochastic gradient descent.
     target_scale : float or "auto", default="auto"
-        Spikes a step for a target of 1. More of them learn faster and answer finer, fewer are more
-        stable. "auto" takes, for each target, the power of two that brings the root mean square
-        of the first `y` closest to 2 spikes a step (1/2 with ``spikes="binary"``).
+        Spikes a step for a target of 1. With more spikes learning is faster and predictions are
+        finer; with fewer, learning is more stable. "auto" takes, for each target, the power of two
+        that brings the root mean square of the first `y` closest to 2 spikes a step (1/2 with
+        ``spikes="binary"``).
     signed_output : bool, default=True
         Whether targets may be negative.
     n_steps : int, default=10
@@ -130,37 +132,37 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     shuffle : bool, default=True
         Whether `fit` draws an order anew for each epoch.
     random_state : int, RandomState instance or None, default=None
-        Seeds the weights, the orders, and the validation samples. An integer is the seed of the
-        definition itself.
+        Seeds the initial weights, the orders of samples and the choice of validation samples. An
+        integer is the seed of the definition itself.
     early_stopping : bool, default=False
-        Whether `fit` keeps samples out, ends when their score stops rising, and takes the weights
-        of the epoch where it was best.
+        Whether `fit` keeps validation samples out of training, ends when their score stops rising,
+        and takes the weights of the epoch with the best score.
     validation_fraction : float, default=0.1
-        The share of samples that early stopping keeps out.
+        The share of samples that are validation samples.
     n_iter_no_change : int, default=10
         Epochs in a row without gain after which early stopping ends.
     tol : float, default=1e-4
         A smaller rise of the validation score is no gain.
     warm_start : bool, default=False
-        Whether `fit` goes on with the network that there is. Of the network's parameters only
-        `learning_rate` may have changed; any back end may take over.
+        Whether `fit` goes on with the network of an earlier call. Of the network's parameters
+        only `learning_rate` and `backend` may have changed.
     backend : str, default="compiled"
         A back end by name, with its options if any: ``"brian2:numpy"``, ``"lava"``,
         ``"compiled:n_jobs=1"``.
     intercept : bool, default=True
         Whether a constant input of 1 is added behind the features. The network has no bias.
     input_scale : float, default=1.0
-        Features are multiplied with it.
+        The factor by which features are multiplied.
     update : {"fractional", "outer"}, default="fractional"
         Weights change at every step, or once at the end of a sample.
     presynaptic : {"counts", "drive"}, default="counts"
-        What an error teaches with: spikes sent, or the rectified drive.
+        What an update multiplies errors by: counts of spikes sent, or the rectified drive.
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
     arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
         Exact fixed point, equal on all back ends; floating point; or the numbers of a chip.
     fraction_bits : int or None, default=None
-        Fraction bits of fixed point; None chooses.
+        Fraction bits of fixed point; None takes as many as `learning_rate` needs.
     backward_init : {"carry", "zero", "uniform"}, default="carry"
         Backward potentials at the start of a training sample.
     feedback : {"transpose", "random"}, default="transpose"
@@ -171,18 +173,18 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where `X` had names that are all strings.
+        Names of the features, if `X` had names that are all strings.
     target_scale_ : ndarray of shape (n_targets,)
         Spikes a step for a target of 1.
     n_iter_ : int
         Epochs of `fit` and calls of `partial_fit` that the network has seen.
     loss_curve_ : list of float
-        After each epoch of `fit`, half the squared error of the rectified scores that samples
-        reached while they were learned, in spikes a step, a mean over samples.
+        For each epoch of `fit`, half the squared error of the rectified scores that a sample
+        reached while it was learned, in spikes a step, as a mean over samples.
     validation_scores_ : list of float
         R² on the validation samples after each epoch; empty without early stopping.
     checkpoint_ : Checkpoint
-        Definition and learning state, to go on from anywhere.
+        Definition and learning state, from which any back end can go on.
 
     Examples
     --------
@@ -301,7 +303,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return the answer to each sample.
+        """Return the prediction for each sample.
 
         Parameters
         ----------
@@ -311,13 +313,13 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            As `y` was.
+            Predicted targets, in the units and the shape of `y`.
         """
         scores = self._scores(X)
         return self._coding.decoded(scores)
 
     def _prepared(self, X: Any, y: Any, *, first: bool) -> Any:
-        """Return checked samples, with a network that is ready to learn from them."""
+        """Check samples, make the network ready to learn from them, and return them."""
         self._check_parameters()
         X, y = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=first

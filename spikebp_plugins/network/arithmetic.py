@@ -1,11 +1,11 @@
 """The numbers a network computes with: a fixed-point grid, floating point, or those of a chip.
 
 Each kind of arithmetic offers the operations that the step rules need, on NumPy arrays of real
-values: rounding what enters, checking the range (or saturating), adding spikes through weights,
-and subtracting a scaled outer product, or one of factors that were scaled and rounded before. On
-the grid they are exact, whatever the size of the numbers: a sum of doubles is exact while every
-partial sum stays below :math:`2^{53}` grid units, and where that is not certain beforehand the
-operation is done with Python's integers.
+values: rounding values that enter, checking the range (or saturating), adding weights for spikes,
+and updating weights by an outer product, which is scaled by the rate or has a factor that was
+scaled and rounded before. On the grid these operations are exact, whatever the size of the numbers:
+a sum of doubles is exact while every partial sum stays below :math:`2^{53}` grid units, and where
+that is not certain beforehand the operation is done with Python's integers.
 """
 
 from __future__ import annotations
@@ -31,42 +31,42 @@ Integers = NDArray[np.int64]
 #: docs/semantics.md).
 LIMIT: Final = 2**53
 
-#: States (potentials and summed drives) are signed integers of so many bits.
+#: Bits of a state (potential or summed drive) on a chip, which is a signed integer.
 STATE_BITS: Final = 24
 LARGEST_STATE: Final = 2 ** (STATE_BITS - 1) - 1
 
-#: Weights are signed integers of so many bits.
+#: Bits of a weight on a chip, which is a signed integer.
 WEIGHT_BITS: Final = 8
 LOWEST_WEIGHT: Final = -(2 ** (WEIGHT_BITS - 1))
 HIGHEST_WEIGHT: Final = 2 ** (WEIGHT_BITS - 1) - 1
 
-#: A message holds at most so many spikes or errors of one sign.
+#: The most spikes or errors of one sign that a message on a chip holds.
 LARGEST_PAYLOAD: Final = 127
 
-#: The trace with which a synapse learns counts no further than this.
+#: The largest magnitude of the spike count with which a synapse on a chip learns.
 LARGEST_TRACE: Final = 127
 
 
 class Numbers:
-    """What only numbers of few bits change: weights are numbers like others, counts any number."""
+    """The base of all arithmetics: weights are rounded like other values, and counts unlimited."""
 
     #: How many spikes a unit can send in one step; None is any number.
     largest_payload: ClassVar[int | None] = None
 
     def round(self, values: Any) -> Reals:
-        """Round numbers that enter."""
+        """Round input and targets to numbers of the arithmetic."""
         raise NotImplementedError
 
     def round_weights(self, values: Any) -> Reals:
-        """Round weights that enter."""
+        """Round weights to numbers of the arithmetic."""
         return self.round(values)
 
     def at(self, samples_seen: int, t: int) -> Self:
-        """Return the arithmetic of a step of a training sample."""
+        """Return the arithmetic for step `t` of a training sample, with its random numbers."""
         return self
 
     def trace(self, counts: Integers) -> Integers:
-        """Return what a weight learns with where its unit has sent these counts."""
+        """Return spike counts as weight updates use them."""
         return counts
 
 
@@ -110,7 +110,7 @@ class FixedPoint(Numbers):
         if n_spikes * _largest(weights) < self.limit / 2:
             total: Reals = values + counts.astype(np.float64) @ weights
         else:
-            # Beyond the limit a double is no longer exact, but still beyond the limit.
+            # A sum beyond the limit is rounded to a double, but stays beyond it and is found.
             total = self._from_units(
                 self._to_python(values) + counts.astype(object) @ self._to_python(weights)
             )
@@ -250,9 +250,9 @@ class FloatingPoint(Numbers):
 class Loihi2(FixedPoint):
     r"""States of 24 bits that saturate, on the grid :math:`2^{-f}`, and weights of 8 bits.
 
-    A model of what a chip of the kind of Loihi 2 holds and computes, exact and the same on every
-    back end that has it; "Arithmetic of a chip" in ``docs/semantics.md`` has the rules. It is a
-    model and was not run on a chip.
+    A model of the numbers of a chip of the kind of Loihi 2; it was not run on a chip. Results are
+    equal on every back end that has this arithmetic. "Numbers of a chip" in ``docs/semantics.md``
+    has the rules.
 
     Parameters
     ----------
@@ -265,8 +265,8 @@ class Loihi2(FixedPoint):
     seed : int
         Seed of stochastic rounding.
     moment : tuple of int, default=(0, 0)
-        Training samples seen, and the step of the sample: what a random number depends on, besides
-        the weight that it is for.
+        Training samples seen, and the step of the sample. A random number depends on both, besides
+        the seed and the weight that it is for.
     """
 
     weight_exponent: int
@@ -281,7 +281,7 @@ class Loihi2(FixedPoint):
         return math.ldexp(1.0, STATE_BITS - 1 - self.fraction_bits)
 
     def at(self, samples_seen: int, t: int) -> Loihi2:
-        """Return the arithmetic of a step, which has random numbers of its own."""
+        """Return the arithmetic for step `t` of a training sample, with its random numbers."""
         return replace(self, moment=(samples_seen, t))
 
     def round(self, values: Any) -> Reals:
@@ -304,13 +304,13 @@ class Loihi2(FixedPoint):
         return np.ldexp(weights, -self.weight_exponent).astype(np.int64)
 
     def check(self, values: Reals, quantity: str, layer: int) -> Reals:
-        """Return `values`, each the nearest that 24 bits hold."""
+        """Return `values`, saturated to the states that 24 bits hold."""
         largest = math.ldexp(LARGEST_STATE, -self.fraction_bits)
         saturated: Reals = np.clip(values, -largest, largest)
         return saturated
 
     def trace(self, counts: Integers) -> Integers:
-        """Return what a synapse has counted of these spikes."""
+        """Return spike counts, limited to what the trace of a synapse holds."""
         return np.clip(counts, -LARGEST_TRACE, LARGEST_TRACE)
 
     def descend(

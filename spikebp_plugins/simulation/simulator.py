@@ -1,4 +1,4 @@
-"""The simulator: what a user holds while a network learns."""
+"""The simulator, which trains a network on a back end and predicts with it."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ class Simulator:
         ValueError
             If `x` or `y` is not allowed; nothing has changed then.
         OverflowError
-            If a value leaves the range of the arithmetic. What was learned from the samples
-            before (on some back ends: from the blocks before) is kept.
+            If a value leaves the range of the arithmetic. What was learned from earlier samples
+            (on some back ends: from earlier blocks of samples) is kept.
         RuntimeError
             If a sample of a stream is open.
         """
@@ -183,8 +183,8 @@ class Simulator:
         n_steps : int or None, default=None
             Steps for which to show each sample; None takes those of the definition.
         margin : float or None, default=None
-            Show a sample no further once the largest summed drive of the output leads the second
-            by so many spikes, which saves time and synaptic operations. None shows all steps.
+            Stop a sample once the largest summed drive of the output exceeds the second by at
+            least this many spikes, which saves time and synaptic operations. None shows all steps.
         record : bool, default=False
             Whether to return every spike.
         progress : bool or None, default=None
@@ -193,9 +193,9 @@ class Simulator:
         Returns
         -------
         ndarray of shape (n_samples, n_outputs), Trace or EarlyPrediction
-            The scores, whose largest says the class (the lowest index wins a tie); with `record`
-            a trace with ``errors=None``; with `margin` a named tuple of the scores, the steps
-            shown of each sample (``n_steps``) and what they took (``operations``).
+            The scores; the index of the largest is the class (the lowest index wins a tie). With
+            `record` a trace with ``errors=None``; with `margin` a named tuple of the scores, the
+            steps shown (``n_steps``) and the synaptic operations (``operations``) of each sample.
 
         Raises
         ------
@@ -229,14 +229,14 @@ class Simulator:
         return lead
 
     def stream(self, encoder: EventEncoder | None = None, *, n_steps: int | None = None) -> Stream:
-        """Return a stream: input as it comes, step after step, with targets when they are known.
+        """Return a stream, which is shown input step by step, with or without a target.
 
         Parameters
         ----------
         encoder : EventEncoder or None, default=None
             Turns events of a sensor into input.
         n_steps : int or None, default=None
-            After so many steps a sample closes by itself; None leaves that to the user.
+            A sample closes by itself after this many steps; with None the user closes it.
 
         Returns
         -------
@@ -289,7 +289,7 @@ class Simulator:
 
     @property
     def samples_seen(self) -> int:
-        """Training samples so far, those before a checkpoint included."""
+        """Training samples so far, including those before a checkpoint that was loaded."""
         return self._final[0].samples_seen if self._engine is None else self._engine.samples_seen
 
     @property
@@ -298,7 +298,7 @@ class Simulator:
         return self._final[1] if self._engine is None else self._engine.operations
 
     def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state, to go on from anywhere."""
+        """Return definition and learning state, from which any back end can go on."""
         return Checkpoint(self.net, self._state.copy())
 
     def save(self, path: PathLike) -> None:
@@ -307,12 +307,12 @@ class Simulator:
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; an existing file is replaced.
         """
         self.checkpoint().save(path)
 
     def close(self) -> None:
-        """Release what the back end holds; what was learned stays readable."""
+        """Release the resources of the back end; weights and checkpoint can still be read."""
         if self._engine is not None:
             if self._stream is not None:
                 self._stream.drop_sample()
@@ -347,7 +347,7 @@ class Simulator:
 
 
 def _of_no_samples(batch: Batch) -> Outcome:
-    """Return what a back end would return for samples of which there are none."""
+    """Return the outcome of a batch without samples: empty arrays of the usual shapes."""
     sizes = batch.net.layer_sizes
 
     def empty(n_units: int, dtype: type = np.int64) -> NDArray[Any]:
