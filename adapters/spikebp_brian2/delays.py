@@ -12,26 +12,26 @@ TIMINGS: Final = ("immediate", "pipelined")
 
 
 class Delays(NamedTuple):
-    """The steps between a step of input and what a layer sends for it.
+    """How many steps after a step of input each layer sends the spikes and errors of that step.
 
     Attributes
     ----------
     spikes : tuple of int
-        Of layers 0..L.
+        Delays of the spikes of layers 0..L.
     errors : tuple of int
-        Of layers 0..L; layer 0, which sends none, has that of layer 1.
+        Delays of the errors of layers 0..L; layer 0 sends no errors and has the delay of layer 1.
     """
 
     spikes: tuple[int, ...]
     errors: tuple[int, ...]
 
     def duration(self, n_steps: int) -> int:
-        """Return the steps that a sample takes: until its last errors have reached layer 1."""
+        """Return how many steps a sample takes until its last errors have reached layer 1."""
         return n_steps + self.errors[1]
 
 
 def delays_of(net: SpikingMLP) -> Delays:
-    """Return the delays of a definition: none at all with ``timing="immediate"``."""
+    """Return the delays of a definition, which are all zero with ``timing="immediate"``."""
     layers = range(net.n_layers + 1)
     if net.timing == "immediate":
         return Delays(tuple(0 for l in layers), tuple(0 for l in layers))
@@ -39,5 +39,5 @@ def delays_of(net: SpikingMLP) -> Delays:
 
 
 def belonging(record: NDArray[Any], delay: int, n_steps: int) -> NDArray[Any]:
-    """Return the part of a record of shape (n_samples, duration, n_units) that lasts n_steps."""
+    """Return `n_steps` steps after `delay`, of a record of shape (n_samples, duration, n_units)."""
     return record[:, delay : delay + n_steps]
