@@ -1,4 +1,4 @@
-"""What the process models cannot run."""
+"""The definitions that the process models cannot run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from spikebp_lava.memory import FIXED
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends.base import refused_kind
 
-#: The timings of the definitions that process models run.
+#: The timings that the process models run.
 TIMINGS: Final = ("immediate", "pipelined")
 
 
