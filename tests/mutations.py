@@ -1,7 +1,7 @@
-"""Deliberate faults: put into a back end, each must be found by the suite, and where it is.
+"""Deliberate faults: the suite must find each in a faulty back end, and name its place.
 
-The place is not written down by hand: the same fault is put into the reference, and the first
-number in which this differs from the sound reference is the one that the suite must name for the
+The place is not written down by hand: the same fault is put into the reference. The first number in
+which the faulty reference differs from the sound one is the number that the suite must name for the
 faulty back end, with both values.
 """
 
@@ -33,14 +33,14 @@ def mutated(function, *edits, **names):
 
 
 def fires_at_the_threshold(potential, binary):
-    """Rectified, but a potential of exactly 1/2 fires."""
+    """The rectified quantizer, except that a potential of exactly 1/2 fires."""
     k, left = rectified(potential, binary)
     reached = (left == 0.5) & ((k == 0) | (not binary))
     return k + reached, left - reached
 
 
 def read_too_late(net, W, sample, e, B, l):
-    """Return what the errors of layer l meet on their way if the weights have learned already."""
+    """Return the weights that the errors e meet on their way down if learning comes first."""
     if net.update == "outer" or net.feedback == "random":
         return B[l]
     number = arithmetic_of(net)
@@ -52,7 +52,7 @@ def read_too_late(net, W, sample, e, B, l):
 
 
 def keeping_potentials(*kept):
-    """Return the reference's `run_sample` with no reset of some sums of layers 1 to L."""
+    """Return the reference's `run_sample` without the reset of the sums `kept` of layers 1 to L."""
     left = {}
 
     def opened(net):
@@ -110,7 +110,7 @@ IN_REFERENCE = {
     "potentials and summed drives are not reset": _sample("phi", "s"),
 }
 
-#: What must differ first, in which layers, and from which sample on.
+#: For each fault, what must differ first, in which layers, and from which sample on.
 PLACES = {
     "a threshold that is only reached fires": (("spikes",), "any", 0),
     "weights change before errors have read them": (("errors",), "hidden", 0),
@@ -149,7 +149,7 @@ def expected_differences(fault, cases=CASES):
 
 
 def assert_found(backend, fault, expected):
-    """Assert that the suite finds a fault in a back end, in the place where it is."""
+    """Assert that the suite finds a fault in a back end, and names its place."""
     quantities, layers, first_sample = PLACES[fault]
     assert expected, f"no case of the suite shows it when {fault}"
     for case, difference in expected:
@@ -162,5 +162,5 @@ def assert_found(backend, fault, expected):
 
 
 def spread(items, n):
-    """Return at most n of some items, from the first to the last."""
+    """Return at most n of some items, evenly spaced from the first to the last."""
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, n).astype(int))]

@@ -1,4 +1,4 @@
-"""Scripts that tests run as a user would."""
+"""Running scripts in tests as a user would."""
 
 import importlib.util
 import os

@@ -168,7 +168,7 @@ class StandaloneProgram(Program):
 
 
 def inputs(batch: Batch) -> NDArray[Any]:
-    """Return samples of shape (n_samples, 1 or n_steps, n_inputs); 8-bit ones stay 8-bit."""
+    """Return input of shape (n_samples, 1 or n_steps, n_inputs); 8-bit input stays 8-bit."""
     x = batch.x if batch.x.ndim == 3 else batch.x[:, np.newaxis]
     return x if x.dtype.itemsize == 1 else np.asarray(x, np.float64)
 
@@ -185,11 +185,11 @@ def write_samples(
     samples : ndarray of shape (n_samples, n_rows, n_units)
         Doubles, or integers of 8 bits.
     n_steps : int
-        Steps for which each is shown.
+        How many steps each sample is shown for.
     delay : int
-        Steps before each is shown.
+        How many steps of each sample come before it is shown.
     duration : int
-        Steps that each takes, those in which it is not shown too.
+        How many steps each sample takes, including those in which it is not shown.
     """
     with path.open("wb") as file:
         header = [samples.dtype.itemsize, *samples.shape, n_steps, delay, duration]

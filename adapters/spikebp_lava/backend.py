@@ -26,10 +26,10 @@ from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
-#: Magnitudes beyond it are far out of range.
+#: Input is clipped to this magnitude, which is far out of range.
 FARTHEST: Final = 2.0**60
 
-#: Steps of the network for which there is room in shared memory, and which one run may show.
+#: How many steps of the network fit into shared memory, and so into one run.
 STEPS_PER_RUN: Final = 2_000
 
 
@@ -86,7 +86,7 @@ class LavaBackend(BackedByCore):
 
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
         state, operations = self._so_far
-        # One graph for the life of the simulator; another only if an error has ended it.
+        # One graph serves the simulator for life; a new one is made only after an error.
         graph, self._graph = self._graph, None
         if graph is None:
             graph = self._new_graph(state)
@@ -108,14 +108,14 @@ class LavaBackend(BackedByCore):
 
 
 class Graph:
-    """A source, the network and a sink, with room for a run in shared memory.
+    """A graph of a source, the network and a sink, with room for one run in shared memory.
 
     Parameters
     ----------
     net : SpikingMLP
         The definition.
     state : LearningState
-        Where to start from.
+        The learning state to start from.
     tag, implementation, granularity : str
         The options of the back end.
     """
@@ -129,7 +129,7 @@ class Graph:
         granularity: str,
     ) -> None:
         self._net, self._tag, self._whole_samples = net, tag, granularity == "sample"
-        # Values cross the ports on the grid: as they are, or in fixed_pt in grid units.
+        # Values cross the ports as real numbers on the grid, in fixed_pt as grid units.
         self._in_units = tag == FIXED and net.input_coding == "values"
         self.network = SpikingMLPProcess(
             Checkpoint(net, state),
@@ -161,7 +161,7 @@ class Graph:
         return joined([self._show_block(block, record) for block in batch.blocks(size)])
 
     def _show_block(self, batch: Batch, record: bool) -> Outcome:
-        """Show as many samples as there is room for, or one of any length."""
+        """Show as many samples as fit into one run, or one sample of any length."""
         n_samples, n_steps, shared = len(batch), batch.n_steps, self.network.shared
         x = batch.inputs()
         y: Array = np.zeros((n_samples, 1, self._net.n_outputs))
@@ -184,7 +184,7 @@ class Graph:
             rows_x = _fill(self._rows.x, self._entering(x), part, per_sample)
             rows_y = _fill(self._targets, y, part, per_sample, delay)
             before = shared.switches.steps_before[0] = self._steps_run
-            # Changing rows are those of this run, one a message: their delay is in them.
+            # The delay is 0 here: where rows change, `_fill` has delayed the rows of the messages.
             self._rows.pace[:] = per_sample, rows_x, rows_y, 0, before
             self._run(len(part))
             if record:
@@ -194,7 +194,7 @@ class Graph:
         return Outcome(scores, self._recording(batch, records) if record else None)
 
     def _entering(self, x: Array) -> Array:
-        """Return input on the grid as it crosses the ports."""
+        """Return input on the grid, of any shape, in the numbers that cross the ports."""
         if self._in_units:
             x = np.ldexp(x, self._net.fraction_bits or 0)
         return np.clip(x, -FARTHEST, FARTHEST) if x.dtype.kind == "f" else x
@@ -210,7 +210,7 @@ class Graph:
         return recording_of_steps(layout, shown, batch.n_steps, batch.y is not None)
 
     def operations(self) -> Operations:
-        """Return the operations since this was last asked."""
+        """Return the operations since the last call."""
         before, self._counted = self._counted, self.network.operations
         return self._counted - before
 
@@ -220,10 +220,10 @@ class Graph:
 
 
 def _fill(rows: Array, values: Array, part: range, per_sample: int, delay: int = 0) -> int:
-    """Put the rows of a run in place; return how many there are for a sample.
+    """Write the rows that a run sends; return how many rows a sample has.
 
-    `values`, of shape (n_samples, 1 or n_steps, n), are for `per_sample` messages a sample, of
-    which the run sends a part: whole samples, or a part of one.
+    `values` has the shape (n_samples, 1 or n_steps, n). A sample takes `per_sample` messages, and
+    the run sends the messages in `part`: whole samples, or a part of one sample.
     """
     n_samples, n_rows, n = values.shape
     flat = values.reshape(n_samples * n_rows, n)

@@ -1,4 +1,4 @@
-"""What arrives at the ports of a network in one step of Lava."""
+"""The messages that arrive at the ports of a network in one step of Lava."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 
 class Message(NamedTuple):
-    """Input and target of some steps, in real values, and what the steps are to their sample."""
+    """Input and target of some steps, as real numbers, and the place of the steps in a sample."""
 
     x: Array
     y: Array | None
@@ -33,9 +33,9 @@ class Incoming:
     shared : SharedNetwork
         The network.
     model : PyLoihiProcessModel
-        The model, which has ports spikes_in, label_in, target_in and reset_in.
+        The model, with the ports spikes_in, label_in, target_in and reset_in.
     tag : str
-        Its tag.
+        The tag of the model.
     """
 
     def __init__(self, shared: SharedNetwork, model: Any, tag: str) -> None:
@@ -73,10 +73,10 @@ class Incoming:
     def _in_pipeline(
         self, x: Array, label: int | None, target: Array | None, ends: bool | None, n_steps: int
     ) -> Message:
-        """Look at what has arrived only where a layer is busy with it."""
+        """Look at input, target and reset only in steps in which a layer is busy with them."""
         net, switches, pipeline = self._shared.net, self._shared.switches, self._pipeline
         if pipeline.is_over:
-            # Whether a sample learns does not change while it is under way.
+            # Read between samples alone, so that all steps of a sample learn, or none does.
             self._learning = bool(switches.learning[0])
         pipeline.begin()
         x = self._input(x) if pipeline.takes_input else np.zeros_like(x)

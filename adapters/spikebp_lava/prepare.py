@@ -1,6 +1,6 @@
 """Compiling kernels, or finding them in the cache, before Lava forks its processes.
 
-Otherwise each process of a graph would do so for itself, and in silence.
+Otherwise each process of a graph would compile them for itself, without saying so.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from spikebp_plugins.network.state import initial_state
 
 
 def prepare_steps(net: SpikingMLP, tag: str) -> None:
-    """Have the kernels ready that show whole steps."""
+    """Compile the kernels that compute whole steps."""
     shared = _smallest(net, tag)
     bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
     learning = arrays.Learning(*shared.arrays(tag), *bounds)
@@ -29,7 +29,7 @@ def prepare_steps(net: SpikingMLP, tag: str) -> None:
 
 
 def prepare_layers(net: SpikingMLP, tag: str) -> None:
-    """Have the kernels ready that compute single layers."""
+    """Compile the kernels that compute single layers."""
     shared = _smallest(net, tag)
     layout = shared.layout
     sample, totals, nothing = layout.sample(), layout.totals(), np.zeros(1, layout.dtype)

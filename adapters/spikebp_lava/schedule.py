@@ -1,4 +1,4 @@
-"""Which step of which sample each step of Lava is."""
+"""The place of each step of Lava in its sample."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from spikebp_plugins.network.delays import ENDLESS, Delays, is_busy, steps_of_sa
 
 
 class Schedule:
-    """Says what each step is to its sample; samples may have any length."""
+    """Tells the place of each step in its sample; samples may have any length."""
 
     def __init__(self) -> None:
-        #: Steps of the present sample, or of the last one.
+        #: Steps shown of the present sample or, between samples, of the last one.
         self.steps_shown = 0
         #: Whether the next step opens a sample.
         self.is_over = True
         self._in_training = False
 
     def advance(self, n_steps: int, learns: bool, closes: bool) -> Moment:
-        """Go on by some steps with the same input and target, the last of which may close."""
+        """Advance by steps of equal input and target; `closes` says that the sample ends then."""
         opens = self.is_over
         if opens:
             self.steps_shown, self._in_training = 0, False
@@ -31,9 +31,9 @@ class Schedule:
 
 
 class PipelinedSchedule:
-    """Says what each step is to its sample with pipelined timing.
+    """Tells the place of each step in its sample with pipelined timing.
 
-    A sample learns or does not: what its first step at the output is, all of them are.
+    All steps of a sample learn, or none does: its first step at the output decides.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class PipelinedSchedule:
     def __init__(self, delays: Delays) -> None:
         self._delays = delays
         self._of_output = delays.spikes[-1]
-        #: Steps of the present sample so far, or of the last one.
+        #: Steps taken by the present sample or, between samples, by the last one.
         self.steps_shown = 0
         #: Whether the next step opens a sample.
         self.is_over = True
@@ -63,7 +63,7 @@ class PipelinedSchedule:
         return self.steps_shown < self._n_inputs
 
     def takes_target(self, n_steps: int) -> bool:
-        """Whether the output is busy in some of the next steps."""
+        """Whether the output is busy in some of the next `n_steps` steps."""
         t = self.steps_shown - self._of_output
         return t + n_steps > 0 and t < self._n_inputs
 
@@ -73,11 +73,11 @@ class PipelinedSchedule:
         Parameters
         ----------
         n_steps : int
-            The steps.
+            How many steps.
         learns : bool
-            Whether there is a target, if the output takes one.
+            Whether there is a target; not looked at while the output is idle.
         n_inputs : int
-            The steps of input of the sample, `ENDLESS` if that is not known yet.
+            How many steps of input the sample has; `ENDLESS` if that is not known yet.
         """
         self.begin()
         first = self.steps_shown + 1
@@ -104,12 +104,12 @@ class PipelinedSchedule:
 
 
 class Clock:
-    """Says which step of a pipelined sample it is, and what the sample is for.
+    """Counts the steps of a pipelined sample, and knows whether the sample learns.
 
     Parameters
     ----------
     shared : SharedNetwork
-        Whose switches are read when a sample begins.
+        The network, whose switches are read when a sample begins.
     """
 
     def __init__(self, shared: SharedNetwork) -> None:
@@ -138,5 +138,5 @@ class Clock:
         return self._t == self._last
 
     def is_busy(self, delay: int) -> bool:
-        """Return whether what is `delay` steps behind the input is under way."""
+        """Return whether a layer that is `delay` steps behind the input is busy in this step."""
         return is_busy(self._t, delay, self._n_steps)

@@ -1,4 +1,4 @@
-"""What the process models cannot run."""
+"""The definitions that the process models cannot run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The network that standard synapses make up under fixed_pt, in NumPy: what their graph equals."""
+"""A NumPy model of standard synapses under fixed_pt, whose numbers equal those of their graph."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Array = NDArray[Any]
 
 
 class EngineMLP:
-    """The steps of ``timing="pipelined"``, whose weights Lava's learning engine learns.
+    """The pipelined network, whose weights learn by the rule of Lava's learning engine.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-        A definition of ``arithmetic="loihi2"``, and where to start from.
+        A definition with ``arithmetic="loihi2"``, and the learning state to start from.
 
     Attributes
     ----------
     net : SpikingMLP
         The definition.
     rate : EngineRate
-        The rate as the engine has it.
+        The rate as the engine represents it.
     state : LearningState
         What has been learned so far.
     """
@@ -42,15 +42,15 @@ class EngineMLP:
         self.rate = EngineRate.of(self.net)
         self._messages = FixedMessages(self.net, self.rate)
         self._random = np.random.default_rng(SEED)
-        # The engine draws one before its first step, of which it makes nothing.
+        # The engine draws one number before its first step, and does not use it.
         self._random.random()
 
     def train(self, x: Any, y: Any) -> Trace:
-        """Learn from samples, and return what was sent."""
+        """Learn from samples, and return their trace."""
         return self._show(check_batch(self.net, x, y))
 
     def predict(self, x: Any) -> Trace:
-        """Show samples, and return what was sent."""
+        """Show samples, and return their trace."""
         return self._show(check_batch(self.net, x))
 
     def _show(self, batch: Batch) -> Trace:
@@ -69,10 +69,10 @@ class EngineMLP:
     def _step(
         self, net: Any, learning: LearningState, sample: SampleState, *now: Any
     ) -> tuple[LearningState, SampleState, Step]:
-        """Make a step of the definition, with the engine's weights for those that it learns."""
+        """Make a step of the definition, but let the engine's rule learn the weights."""
         after, sample, sent = step(net, learning, sample, *now)
         self._messages.spikes(sent.k[0], 0)
-        # A number for every step, whether it learns or not.
+        # The engine draws a number in every step, whether the step learns or not.
         draw = self._random.random()
         if sent.e is None:
             return after, sample, sent

@@ -20,13 +20,13 @@ from spikebp_plugins.network.connections import Connection
 
 Array = NDArray[Any]
 
-#: The time constant of a trace that does not decay. For Lava 0 would be none at all.
+#: The time constant of a trace that never decays. In Lava a constant of 0 does not mean that.
 NEVER: Final = 2**62
 
-#: For Dense anything above 0 says that spikes have a payload.
+#: The value of `num_message_bits`; to Dense any value above 0 means spikes with a payload.
 GRADED: Final = 8
 
-#: With fewer, weights that have been learned would lose their last bit where they enter.
+#: With fewer bits, Lava would drop the last bit of learned weights that enter a new graph.
 WEIGHT_BITS: Final = 9
 
 
@@ -56,7 +56,7 @@ class Synapses:
     Attributes
     ----------
     messages : Messages
-        What crosses their ports.
+        The messages between these synapses and neurons.
     """
 
     def __init__(self, net: SpikingMLP, tag: str) -> None:
@@ -79,14 +79,15 @@ class Synapses:
     def that_learn_transposed(self, connection: Connection, weights: Array, name: str) -> Any:
         """Return synapses that pass errors on, and learn with counts as the third factor."""
         if self._outer:
-            # The trace sums errors up, as the other one sums spikes.
+            # Here the trace sums errors, as the trace of the forward synapses sums spikes.
             return self.that_learn(connection, weights, name)
-        # The trace is the error of this step alone. Without one it is old, and x0 is 0.
+        # The trace is the error of this step alone. In a step without an error the trace keeps an
+        # older error, but x0 is 0, so that nothing is learned.
         rule = self._rule.replace("u0", "x0")
         return self._learning(connection, weights, name, rule, GradedSpikeCfg.OVERWRITE)
 
     def that_stay(self, connection: Connection, weights: Array, name: str) -> Any:
-        """Return synapses that learn nothing."""
+        """Return synapses that do not learn."""
         process = KINDS[type(connection)].that_stay
         return process(weights=self._held(weights), name=name, **self._options)
 
@@ -94,7 +95,7 @@ class Synapses:
         self, connection: Connection, weights: Array, name: str, dw: str, traces: GradedSpikeCfg
     ) -> Any:
         rule = Loihi3FLearningRule(dw=dw, x1_tau=NEVER, x2_tau=NEVER, t_epoch=1, rng_seed=0)
-        # Lava sets them to 65535, with which a third factor would lose its last bits.
+        # Lava sets these constants to 65535, with which a third factor would lose its last bits.
         rule.y1_tau = rule.y2_tau = rule.y3_tau = NEVER
         return KINDS[type(connection)].that_learn(
             weights=self._held(weights),

@@ -1,8 +1,8 @@
-"""One Lava process for each layer: what the hierarchical model of the network consists of.
+"""One Lava process for each layer: the parts of the hierarchical model of the network.
 
 In each step spikes travel from layer 0 to layer L, and errors back to layer 1. A layer holds the
-matrix of the synapses that lead to it. With pipelined timing spikes and errors travel to the next
-layer alone: there they go through the weights at once, and act in the step after.
+matrix of the synapses that lead to it. With pipelined timing spikes and errors travel no further
+than to the next layer in a step: there they go through the weights at once, and act one step later.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from spikebp_plugins.network.delays import delays_of, is_busy
 
 Array = NDArray[Any]
 
-#: What the control port says: whether this step opens its sample, is the first of it that learns,
-#: has a target, ends a sample that has learned; its number and the sample's steps of input, with
-#: pipelined timing; and training samples before this one.
+#: The numbers that the control port carries: whether this step is the first of its sample, is the
+#: first with a target, has a target, and ends a sample that has learned; with pipelined timing, the
+#: number of this step and how many steps of input the sample has; and the training samples before.
 CONTROL = ("opens", "restarts", "learns", "updates", "t", "n_inputs", "samples_seen")
 
 
 class InputLayer(AbstractProcess):  # type: ignore[misc]
-    """Layer 0: receives samples and targets, and tells the layers above what the step is.
+    """Layer 0: receives samples and targets, and tells the layers above the place of the step.
 
     Parameters
     ----------
     shared : SharedNetwork
         The network.
     input_scale : float or None
-        What input is multiplied with; None takes that of the definition.
+        The factor that multiplies input; None takes ``net.input_scale``.
     """
 
     def __init__(self, shared: SharedNetwork, input_scale: float | None) -> None:
@@ -68,7 +68,7 @@ class Layer(AbstractProcess):  # type: ignore[misc]
     shared : SharedNetwork
         The network.
     l : int
-        Which layer.
+        The index of the layer.
     """
 
     def __init__(self, shared: SharedNetwork, l: int) -> None:
@@ -103,7 +103,7 @@ class OutputLayer(Layer):
 
 
 def _pair(shared: SharedNetwork, l: int, kind: str) -> Layout:
-    """Return the layout of a network of two layers, l - 1 and l."""
+    """Return the layout of the network that consists of layers l - 1 and l alone."""
     net = shared.net
     pair = net.replace(
         layer_sizes=net.layer_sizes[l - 1 : l + 1],
@@ -119,16 +119,16 @@ def _require(certain: bool, what: str) -> None:
 
 
 class LayerRecord:
-    """Where a layer records its spikes and errors, while that is wanted.
+    """Records the spikes and errors of a layer, while recording is switched on.
 
     Parameters
     ----------
     shared : SharedNetwork
         The network.
     l : int
-        Which layer.
+        The index of the layer.
     kind : str
-        The tag of its model.
+        The tag of the layer's process model.
     """
 
     def __init__(self, shared: SharedNetwork, l: int, kind: str) -> None:
@@ -136,7 +136,7 @@ class LayerRecord:
         self._units = slice(*np.cumsum([0, *shared.net.layer_sizes])[l : l + 2])
 
     def write(self, time_step: int, spikes: Array, errors: Array | None = None) -> None:
-        """Record the spikes and errors of a step."""
+        """Record the spikes and errors of a step, of shape (n_units,)."""
         if self._shared.switches.recording[0]:
             row = self._shared.row(time_step)
             self._record.spikes[0, row, self._units] = spikes
@@ -144,7 +144,7 @@ class LayerRecord:
                 self._record.errors[0, row, self._units] = errors
 
     def write_drive(self, time_step: int, drive: Array) -> None:
-        """Record the summed drive of the output."""
+        """Record the summed drive of the output, of shape (n_outputs,)."""
         if self._shared.switches.recording[0]:
             self._record.drive[0, self._shared.row(time_step)] = drive
 
@@ -240,8 +240,8 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
     def run_spk(self) -> None:
         """Go through the forward, the error and the learning phase of a step.
 
-        With pipelined timing the layer first acts on what it was given in the step before; the
-        spikes that it is given now are counted before it learns, and act in the next step.
+        With pipelined timing the layer first acts on the spikes that arrived one step ago. The
+        spikes that arrive now are counted before the layer learns, and act in the next step.
         """
         shared, network, sample, totals = (
             self._shared,
