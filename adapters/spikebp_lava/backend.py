@@ -189,7 +189,7 @@ class Graph:
             self._run(len(part))
             if record:
                 rows = len(part) * together
-                records.append([array[0, :rows].copy() for array in shared.record()])
+                records.append([array[0, :rows].copy() for array in shared.record().arrays])
         scores = self._sink.drives[:n_samples] / n_steps
         return Outcome(scores, self._recording(batch, records) if record else None)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.compiled.kernels.arrays import Learning, Record
+from spikebp_plugins.compiled.kernels.arrays import BlockRecord, Learning
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.operations import Operations, count_operations
@@ -81,7 +81,7 @@ class SharedNetwork:
         self.starts = layout.network
         learning = layout.learning(state)
         # Eight bytes for each number of any type, so that grid units can replace values in place.
-        self._places = [shared_array(array.size, np.int64) for array in learning[:3]]
+        self._places = [shared_array(array.size, np.int64) for array in learning.arrays[:3]]
         self._tags_are_fixed = shared_array(net.n_layers + 1, np.bool_)
         layers = net.n_layers + 1
         self.spikes, self.errors, self.updates = (shared_array(layers, np.int64) for _ in range(3))
@@ -167,14 +167,14 @@ class SharedNetwork:
         weights[l - 1] = arithmetic.round(real)
         self.write(state._replace(weights=tuple(weights)))
 
-    def record(self, wanted: bool = True, tag: str | None = None) -> Record:
+    def record(self, wanted: bool = True, tag: str | None = None) -> BlockRecord:
         """Return the record to write into; a record of no samples if none is wanted."""
         dtype = number_type(self.net, tag or self.tag)
         places = self._record if wanted else self._empty
         views = [
             place.view(dtype).reshape(-1)[: place.size].reshape(place.shape) for place in places
         ]
-        return Record(*views)
+        return BlockRecord(*views)
 
     def read(self) -> LearningState:
         """Return a copy of what has been learned."""
@@ -185,7 +185,7 @@ class SharedNetwork:
     def write(self, state: LearningState) -> None:
         """Replace the learning state by another."""
         learning = self.layout.learning(state)
-        for place, values in zip(self.arrays(self.tag), learning[:3], strict=True):
+        for place, values in zip(self.arrays(self.tag), learning.arrays[:3], strict=True):
             place[:] = values
         self.samples[2] = state.samples_seen
 

@@ -12,7 +12,6 @@ from spikebp_plugins import SpikingMLP
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.stepper import Moment, Stepper
-from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.state import initial_state
 
 
@@ -24,7 +23,7 @@ def prepare_steps(net: SpikingMLP, tag: str) -> None:
     totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1])
     stepper = Stepper(shared.layout, learning, totals)
     moment = Moment(opens=True, closes=True, restarts=True, learns=True, updates=True)
-    with announced(("steps", net.timing, shared.layout.dtype, net.update)):
+    with announced(("steps", shared.layout.dtype, net.update)):
         stepper.show(np.zeros(1, np.int64), np.zeros(1), moment, 0, shared.record(False))
 
 
@@ -32,21 +31,19 @@ def prepare_layers(net: SpikingMLP, tag: str) -> None:
     """Compile the kernels that compute single layers."""
     shared = _smallest(net, tag)
     layout = shared.layout
-    sample, totals, nothing = layout.sample(), layout.totals(), np.zeros(1, layout.dtype)
+    nothing = np.zeros(1, layout.dtype)
     weight, back, potential = shared.of_layer(tag, 1)
     learning = arrays.Learning(weight, weight[:0], potential, *(np.zeros(2) for _ in range(3)))
-    network, drawn = layout.network, layout.drawn_for(0)
-    with announced(("layers", net.timing, layout.dtype)):
-        layers.input_layer(network, sample, nothing, True, totals)
-        if not delays_of(net).are_zero:
-            layers.fire_arrived(network, learning, sample, drawn, True, True, True, totals)
-            layers.receive_spikes(network, learning, sample, nothing, totals)
-        else:
-            layers.forward_layer(network, learning, sample, nothing, drawn, True, True, totals)
-        layers.output_layer_error(network, sample, nothing, totals)
-        layers.hidden_layer_error(network, learning, sample, nothing, totals)
-        layers.errors_down(network, sample, weight, 0.0, nothing)
-        layers.layer_learns(network, learning, sample, back, True, totals)
+    run = layout.run(learning)
+    with announced(("layers", layout.dtype)):
+        layers.input_layer(run, nothing, True)
+        layers.begin_step(run, layout.drawn_for(0), True, True)
+        layers.receive_spikes(run, nothing)
+        layers.fire_arrived(run, True)
+        layers.output_layer_error(run, nothing)
+        layers.hidden_layer_error(run, nothing)
+        layers.errors_down(run, weight, 0.0, nothing)
+        layers.layer_learns(run, back, True)
 
 
 def _smallest(net: SpikingMLP, tag: str) -> SharedNetwork:

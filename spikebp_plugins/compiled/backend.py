@@ -27,7 +27,7 @@ from spikebp_plugins.backends.outcome import (
 )
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES
 from spikebp_plugins.compiled import event_order
-from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event, pipelined
+from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event
 from spikebp_plugins.compiled.kernels.trains import (
     MOST_STEPS,
     Groups,
@@ -39,7 +39,7 @@ from spikebp_plugins.compiled.kernels.trains import (
     sort_block,
 )
 from spikebp_plugins.compiled.kernels.vectors import LANES
-from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now
+from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now, overwrite
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.stepper import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
@@ -72,18 +72,6 @@ class Way(NamedTuple):
     kernel: str
 
 
-class Arguments(NamedTuple):
-    """What all kernels for blocks are called with, behind network, learning, memory and input."""
-
-    y: NDArray[Any]
-    drawn: NDArray[Any]
-    n_steps: int
-    training: bool
-    totals: arrays.Totals
-    record: arrays.Record
-    drive: NDArray[Any]
-
-
 class Part(NamedTuple):
     """What a thread has predicted, and why it stopped, if it did."""
 
@@ -113,6 +101,7 @@ class CompiledBackend(Backend):
         # Only constant input is shown by vectors; the numbers of a chip draw by place in a matrix.
         lanes = LANES if net.arithmetic == "fixed" and net.timing != "event" else 1
         self._wide = Layout(net, arithmetic.storage_dtype, lanes)
+        self._is_delayed = self._wide.undelayed is not self._wide.network
         self._narrow = None
         # A bound that proves that 32 bits hold a state proves nothing of the 24 bits of a chip.
         if (
@@ -245,19 +234,24 @@ class CompiledBackend(Backend):
         scores, n_steps, operations = shown
         drive = np.empty((n, self.net.n_outputs), layout.dtype)
         spikes = np.zeros((n, self.net.n_layers + 1), np.int64)
+        block = arrays.Block(
+            x=layout.inputs(batch),
+            y=np.zeros((1, 1, 1), layout.dtype),
+            drawn=layout.drawn(batch, 0),
+            drive=drive,
+            n_steps=batch.n_steps,
+            training=False,
+        )
+        run = arrays.Run(
+            net=layout.network,
+            learning=layout.borrowed(now.learning),
+            sample=self._memories[0].sample(layout),
+            totals=layout.totals(),
+            record=layout.record(0, batch.n_steps),
+        )
+        lead = margin * float(layout.network.one)
         with announced(("until", layout.dtype)):
-            done: int = blocks.run_until(
-                layout.network,
-                layout.borrowed(now.learning),
-                self._memories[0].sample(layout),
-                layout.inputs(batch),
-                batch.n_steps,
-                margin * float(layout.network.one),
-                layout.totals(),
-                drive,
-                n_steps,
-                spikes,
-            )
+            done: int = blocks.run_until(run, block, lead, n_steps, spikes)
         scores[:done] = layout.scores(drive[:done], n_steps[:done, np.newaxis])
         no_errors = [0] * spikes.shape[1]
         work = Operations()
@@ -305,8 +299,6 @@ class CompiledBackend(Backend):
             layouts.insert(0, self._narrow)
         if self.net.timing == "event":
             kernel = "event"
-        elif self.net.timing == "pipelined" and batch.y is not None:
-            kernel = "pipelined"
         else:
             kernel = "constant" if self._is_constant(batch) else "changing"
         for layout in layouts:
@@ -321,7 +313,7 @@ class CompiledBackend(Backend):
             and batch.x.ndim == 2
             and batch.n_steps <= MOST_STEPS
             # Inputs with equal spikes have factors of their own where the drive teaches.
-            and (batch.y is None or self.net.presynaptic == "counts")
+            and (batch.y is None or (self.net.presynaptic == "counts" and not self._is_delayed))
         )
 
     def _in_fastest_layout(self, batch: Batch) -> Now:
@@ -341,19 +333,23 @@ class CompiledBackend(Backend):
         totals = layout.totals()
         shown = layout.record(len(batch) if record else 0, batch.n_steps)
         drive = np.empty((len(batch), self.net.n_outputs), layout.dtype)
-        arguments = Arguments(
-            y=layout.targets(batch) if training else np.zeros((1, 1, 1), layout.dtype),
-            drawn=layout.drawn(batch, start.samples_seen),
-            n_steps=batch.n_steps,
-            training=training,
-            totals=totals,
-            record=shown,
-            drive=drive,
-        )
+        run = {
+            "net": layout.network if training else layout.undelayed,
+            "learning": learning,
+            "totals": totals,
+            "record": shown,
+        }
+        block = {
+            "y": layout.targets(batch) if training else np.zeros((1, 1, 1), layout.dtype),
+            "drawn": layout.drawn(batch, start.samples_seen),
+            "drive": drive,
+            "n_steps": batch.n_steps,
+            "training": training,
+        }
         if layout.network.chip:
             memory.sample(layout).moment[0] = start.samples_seen
         with announced((way.kernel, layout.dtype, batch.x.dtype == np.uint8)):
-            done = KERNELS[way.kernel](layout, learning, memory, batch, arguments)
+            done = KERNELS[way.kernel](layout, memory, batch, run, block)
         if done < len(batch):
             return self._attempt(way, start, memory, batch[:done], record) if done else None
         trained = done if training else 0
@@ -373,8 +369,7 @@ class CompiledBackend(Backend):
         # They are the same after an interrupt that came while they changed places.
         if spare is None or spare is learning or spare.weight.dtype != learning.weight.dtype:
             return layout.copied(learning)
-        for source, target in zip(learning, spare, strict=True):
-            target[...] = source
+        overwrite(spare, learning)
         return spare
 
     def _by_reference(self, now: Now, batch: Batch, record: bool) -> tuple[Outcome, Now]:
@@ -391,7 +386,7 @@ class CompiledBackend(Backend):
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording), after
 
-    def _recording(self, layout: Layout, shown: arrays.Record, training: bool) -> Recording:
+    def _recording(self, layout: Layout, shown: arrays.BlockRecord, training: bool) -> Recording:
         def layers(values: NDArray[Any], first: int) -> list[NDArray[np.int64]]:
             return [
                 layout.of_layer(values, l).astype(np.int64)
@@ -421,7 +416,7 @@ class Memory:
         self._samples: dict[bool, arrays.Sample] = {}
         self._constant: dict[tuple[bool, int], ConstantRoom] = {}
         self._groups: Groups | None = None
-        self._event_sample: event.Sample | None = None
+        self._event_sample: event.EventSample | None = None
 
     def sample(self, layout: Layout) -> arrays.Sample:
         """Return room for what lasts for a sample."""
@@ -429,7 +424,7 @@ class Memory:
             self._samples[layout.narrow] = layout.sample()
         return self._samples[layout.narrow]
 
-    def event_sample(self, layout: Layout) -> event.Sample:
+    def event_sample(self, layout: Layout) -> event.EventSample:
         """Return the same for event timing, which has one layout."""
         if self._event_sample is None:
             self._event_sample = event_order.make_sample(layout)
@@ -455,67 +450,39 @@ class Memory:
 
 
 def _show_constant(
-    layout: Layout,
-    learning: arrays.Learning,
-    memory: Memory,
-    batch: Batch,
-    arguments: Arguments,
+    layout: Layout, memory: Memory, batch: Batch, run: dict[str, Any], block: dict[str, Any]
 ) -> int:
-    net, room, groups = layout.network, memory.constant(layout, batch.n_steps), memory.groups(batch)
+    room, groups = memory.constant(layout, batch.n_steps), memory.groups(batch)
     levels, x = layout.constant_inputs(batch)
-    n: int = sort_block(net, room.trains, room.sorting, levels, x, batch.n_steps, groups)
-    sorted_groups = groups._replace(first_unit=groups.first_unit[: n + 1])
-    rooms = memory.sample(layout), room.trains, room.workspace
-    done: int = constant.run_constant_block(net, learning, *rooms, sorted_groups, *arguments)
+    rooms = layout.network, room.trains, room.sorting
+    n_sorted: int = sort_block(*rooms, levels, x, batch.n_steps, groups)
+    block["drive"] = block["drive"][:n_sorted]
+    whole = constant.ConstantRun(
+        sample=memory.sample(layout), trains=room.trains, workspace=room.workspace, **run
+    )
+    done: int = constant.run_constant_block(whole, constant.ConstantBlock(groups=groups, **block))
     return done
 
 
 def _show_changing(
-    layout: Layout,
-    learning: arrays.Learning,
-    memory: Memory,
-    batch: Batch,
-    arguments: Arguments,
+    layout: Layout, memory: Memory, batch: Batch, run: dict[str, Any], block: dict[str, Any]
 ) -> int:
-    sample, x = memory.sample(layout), layout.inputs(batch)
-    done: int = blocks.run_block(layout.network, learning, sample, x, *arguments)
-    return done
-
-
-def _show_pipelined(
-    layout: Layout,
-    learning: arrays.Learning,
-    memory: Memory,
-    batch: Batch,
-    arguments: Arguments,
-) -> int:
-    sample, x = memory.sample(layout), layout.inputs(batch)
-    *shown, _, totals, record, drive = arguments
-    done: int = pipelined.run_block(
-        layout.network, learning, sample, x, *shown, totals, record, drive
-    )
+    whole = arrays.Run(sample=memory.sample(layout), **run)
+    done: int = blocks.run_block(whole, arrays.Block(x=layout.inputs(batch), **block))
     return done
 
 
 def _show_event(
-    layout: Layout,
-    learning: arrays.Learning,
-    memory: Memory,
-    batch: Batch,
-    arguments: Arguments,
+    layout: Layout, memory: Memory, batch: Batch, run: dict[str, Any], block: dict[str, Any]
 ) -> int:
-    x = layout.inputs(batch)
-    return event_order.show_block(layout, learning, memory.event_sample(layout), (x, *arguments))
+    whole = event_order.make_run(layout, memory.event_sample(layout), run)
+    done: int = event.run_event_block(whole, arrays.Block(x=layout.inputs(batch), **block))
+    return done
 
 
 #: What shows a block: for input that is the same at all steps of a sample, for any input, and for
-#: the two other timings.
-KERNELS: Final = {
-    "constant": _show_constant,
-    "changing": _show_changing,
-    "pipelined": _show_pipelined,
-    "event": _show_event,
-}
+#: event timing. `run` and `block` are the fields of a `Run` and of a `Block` that all have.
+KERNELS: Final = {"constant": _show_constant, "changing": _show_changing, "event": _show_event}
 
 
 def _available_cores() -> int:

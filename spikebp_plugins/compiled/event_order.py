@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from spikebp_plugins.compiled.kernels.arrays import Learning
-from spikebp_plugins.compiled.kernels.event import Launched, Sample, run_block
+from spikebp_plugins.compiled.kernels.event import EventRun, EventSample
 from spikebp_plugins.compiled.kernels.event_queue import (
     DRIVE,
     FAULTS,
@@ -18,19 +17,9 @@ from spikebp_plugins.compiled.kernels.event_queue import (
     make_queues,
 )
 from spikebp_plugins.compiled.layout import Layout
-from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.network.samples import check_batch
 
 
-class Order(NamedTuple):
-    """In which order spikes are handled."""
-
-    depth: bool  # each is followed through all layers at once
-    hold: bool  # errors wait for the end of the step
-
-
-def make_sample(layout: Layout) -> Sample:
+def make_sample(layout: Layout) -> EventSample:
     """Return room for what lasts for a sample."""
     net, units = layout.net, sum(layout.net.layer_sizes)
     fault = np.zeros(3)
@@ -41,7 +30,7 @@ def make_sample(layout: Layout) -> Sample:
     def integers(size: int) -> Any:
         return np.zeros(size, np.int64)
 
-    return Sample(
+    return EventSample(
         potential=reals(units),
         target_potential=reals(net.n_outputs),
         drive=reals(units),
@@ -59,61 +48,14 @@ def make_sample(layout: Layout) -> Sample:
     )
 
 
-def show_block(
-    layout: Layout,
-    learning: Learning,
-    sample: Sample,
-    arguments: tuple[Any, ...],
-    launched: Launched | None = None,
-) -> int:
-    """Show samples as `run_block` does; `arguments` are those from `x` on."""
+def make_run(layout: Layout, sample: EventSample, run: dict[str, Any]) -> EventRun:
+    """Return a run; `run` are its fields that are those of any run."""
     net = layout.net
-    order = Order(depth=net.event_order == "depth", hold=bool(net.hold_error))
-    room = make_launched(net, 0) if launched is None else launched
-    done: int = run_block(layout.network, order, learning, sample, room, *arguments)
-    return done
+    order = {"depth": net.event_order == "depth", "hold": bool(net.hold_error)}
+    return EventRun(sample=sample, **order, **run)  # type: ignore[arg-type]
 
 
-def make_launched(net: SpikingMLP, n_samples: int) -> Launched:
-    """Return room for the error spikes of some samples."""
-    shape = (n_samples, sum(net.layer_sizes))
-    return Launched(net=np.zeros(shape, np.int64), gross=np.zeros(shape, np.int64))
-
-
-def backward_spikes(start: Checkpoint, x: Any, y: Any) -> Launched:
-    """Return the backward spikes of training samples before the gate.
-
-    Parameters
-    ----------
-    start : Checkpoint
-        Where training starts from; it stays as it is.
-    x, y : array-like
-        Samples and targets, as for `Simulator.train`.
-
-    Returns
-    -------
-    Launched of two ndarray of shape (n_samples, n_1 + .. + n_L), int64
-        Net spikes, and spikes of either sign counted; those of layer L are the output's errors.
-    """
-    layout = Layout(start.net, start.net.arithmetic)
-    batch = check_batch(start.net, x, y)
-    sample, launched = make_sample(layout), make_launched(start.net, len(batch))
-    arguments = (
-        layout.inputs(batch),
-        layout.targets(batch),
-        layout.drawn(batch, start.state.samples_seen),
-        batch.n_steps,
-        True,
-        layout.totals(),
-        layout.record(0, batch.n_steps),
-        np.empty((len(batch), start.net.n_outputs), layout.dtype),
-    )
-    if show_block(layout, layout.learning(start.state), sample, arguments, launched) < len(batch):
-        raise overflow(layout, sample)
-    return Launched(*(spikes[:, start.net.n_inputs :] for spikes in launched))
-
-
-def overflow(layout: Layout, sample: Sample) -> OverflowError:
+def overflow(layout: Layout, sample: EventSample) -> OverflowError:
     """Return the error for the sample that a kernel has refused."""
     quantity, layer, value = int(sample.fault[0]), int(sample.fault[1]), float(sample.fault[2])
     if quantity == SPIKES:

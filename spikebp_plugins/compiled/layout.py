@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.compiled.kernels import arrays, blocks
+from spikebp_plugins.compiled.kernels.structs import Struct
 from spikebp_plugins.compiled.kernels.vectors import whole_vectors
 from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import (
@@ -23,6 +24,7 @@ from spikebp_plugins.network.arithmetic import (
     arithmetic_of,
 )
 from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
+from spikebp_plugins.network.delays import STEP_TIMINGS, TABLES, Delays, delays_of
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
@@ -65,10 +67,14 @@ class Layout:
         self.arithmetic = arithmetic_of(net)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.narrow = self.dtype == np.int32
-        self.network = self._network()
+        no_delays = TABLES["immediate"](net.n_layers)
+        delays = delays_of(net) if net.timing in STEP_TIMINGS else no_delays
+        self.network = self._network(delays)
+        #: The same network for prediction, where nothing comes back and delays change no result.
+        self.undelayed = self.network if delays == no_delays else self._network(no_delays)
 
-    def _network(self) -> arrays.Network:
-        net, arithmetic = self.net, self.arithmetic
+    def _network(self, delays: Delays) -> arrays.Network:
+        net, arithmetic, L = self.net, self.arithmetic, self.net.n_layers
         edges = [0, 0, *(synapses.n_weights for synapses in self._synapses)]
         backs = [0, 0, 0, *(synapses.n_backward for synapses in self._synapses[1:])]
         number = self.dtype.type
@@ -93,6 +99,11 @@ class Layout:
             unit=np.concatenate([[0], np.cumsum(self.widths)]),
             edge=np.cumsum(edges),
             back=np.cumsum(backs),
+            spike_delay=np.array(delays.spikes),
+            error_delay=np.array(delays.errors),
+            forward_lag=np.array(delays.forward_lags),
+            spike_order=_order(range(L + 1), delays.forward_lags),
+            error_order=_order(range(L, 0, -1), delays.backward_lags),
             fraction_bits=bits,
             one=one,
             half=half,
@@ -197,14 +208,12 @@ class Layout:
 
     def borrowed(self, learning: arrays.Learning) -> arrays.Learning:
         """Return a learning state to read only, with bounds of its own for each thread."""
-        *values, _, _, _ = learning
         bounds = [np.zeros(self.net.n_layers + 1) for _ in range(3)]
-        return arrays.Learning(*values, *bounds)
+        return arrays.Learning(*learning.arrays[:3], *bounds)
 
     def converted(self, learning: arrays.Learning) -> arrays.Learning | None:
         """Return a learning state of another type in this one, or None where it does not fit."""
-        fields = (learning.weight, learning.backward, learning.backward_potential)
-        largest = max(float(np.abs(values).max(initial=0)) for values in fields)
+        largest = max(float(np.abs(values).max(initial=0)) for values in learning.arrays[:3])
         if self.narrow and not largest < self.network.certain:
             return None
         return self.copied(learning)
@@ -212,11 +221,10 @@ class Layout:
     def copied(self, learning: arrays.Learning) -> arrays.Learning:
         """Return a copy of a learning state, in the type of this layout."""
         copy = arrays.Learning(
-            *(self.zeros(values.size) for values in learning[:3]),
-            *(np.zeros_like(bound) for bound in learning[3:]),
+            *(self.zeros(values.size) for values in learning.arrays[:3]),
+            *(np.zeros_like(bound) for bound in learning.arrays[3:]),
         )
-        for target, source in zip(copy, learning, strict=True):
-            target[...] = source
+        overwrite(copy, learning)
         return copy
 
     def state(self, learning: arrays.Learning, samples_seen: int) -> LearningState:
@@ -325,16 +333,38 @@ class Layout:
                 self.of_layer(row, l)[:] = self.encoded(values)
         return row
 
+    def run(self, learning: arrays.Learning) -> arrays.Run:
+        """Return a run with rooms of its own, which records nothing."""
+        rooms = self.sample(), self.totals(), self.record(0, 1)
+        return arrays.Run(self.network, learning, *rooms)
+
     def totals(self) -> arrays.Totals:
         """Return counters at zero."""
         layers = self.net.n_layers + 1
         return arrays.Totals(*(np.zeros(size, np.int64) for size in (layers, layers, 1)))
 
-    def record(self, n_samples: int, n_steps: int) -> arrays.Record:
+    def record(self, n_samples: int, n_steps: int) -> arrays.BlockRecord:
         """Return room for what a block shows."""
         units = sum(self.widths)
         sizes = (units, units, self.net.n_outputs)
-        return arrays.Record(*(np.empty((n_samples, n_steps, n), self.dtype) for n in sizes))
+        return arrays.BlockRecord(*(np.empty((n_samples, n_steps, n), self.dtype) for n in sizes))
+
+
+def _order(layers: range, lags: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return layers in an order in which they can act, each after what reaches it in the same step.
+
+    A layer that is reached with a lag of 1 acts before what reaches it is sent.
+    """
+    order: list[int] = []
+    for l in layers:
+        order.insert(0 if lags[l] else len(order), l)
+    return np.array(order)
+
+
+def overwrite(target: Struct, source: Struct) -> None:
+    """Write the arrays of one struct into those of another."""
+    for values, others in zip(target.arrays, source.arrays, strict=True):
+        values[...] = others
 
 
 class Now(NamedTuple):

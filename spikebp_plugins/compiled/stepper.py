@@ -12,7 +12,7 @@ from spikebp_plugins.backends.base import Steps
 from spikebp_plugins.backends.outcome import Recording
 from spikebp_plugins.compiled.kernels import arrays, steps
 from spikebp_plugins.compiled.kernels.arrays import Learning
-from spikebp_plugins.compiled.layout import Layout, Now
+from spikebp_plugins.compiled.layout import Layout, Now, overwrite
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.network.delays import ENDLESS, delays_of, of_input_steps
 from spikebp_plugins.network.operations import Operations, count_operations
@@ -108,6 +108,7 @@ class Stepper:
             spikes=totals.spikes.copy(),
             errors=totals.errors.copy(),
         )
+        self._run = self._run_with(layout.record(0, 1))
         self._drawn = layout.drawn_for(0)
         self._delays = delays_of(layout.net)
         self._by_reference: tuple[LearningState, SampleState] | None = None
@@ -122,7 +123,7 @@ class Stepper:
         y: Array | None,
         moment: Moment,
         samples_seen: int,
-        record: arrays.Record,
+        record: arrays.BlockRecord,
         row: int = 0,
         n_steps: int = 1,
     ) -> None:
@@ -138,7 +139,7 @@ class Stepper:
             What the steps are to their sample.
         samples_seen : int
             Training samples before this one.
-        record : arrays.Record
+        record : arrays.BlockRecord
             Of one sample, where spikes and errors are written; of none, for nowhere.
         row : int, default=0
             The row of the record for the first step.
@@ -166,7 +167,7 @@ class Stepper:
         x: Array,
         y: Array | None,
         moment: Moment,
-        record: arrays.Record,
+        record: arrays.BlockRecord,
         row: int,
         n_steps: int,
     ) -> int:
@@ -174,49 +175,33 @@ class Stepper:
             self._by_reference = None
         if self._by_reference is not None:
             return 0
-        arguments = self._arguments(x, y, moment, record, row, n_steps)
-        if self._delays.are_zero:
-            shown: int = steps.show_steps(*arguments)
-        else:
-            shown = steps.show_pipelined_steps(*arguments, moment.t, moment.n_inputs)
-        return shown
-
-    def _arguments(
-        self,
-        x: Array,
-        y: Array | None,
-        moment: Moment,
-        record: arrays.Record,
-        row: int,
-        n_steps: int,
-    ) -> tuple[Any, ...]:
-        """Return what the kernel for steps is called with."""
         layout = self.layout
         if layout.net.input_coding == "spikes":
             entering = layout.counts(x)
         else:
             entering = layout.shown(x, self._scale)
-        return (
-            layout.network,
-            self._learning,
-            self.sample,
-            self._kept,
-            entering,
-            self.sample.target_potential if y is None else layout.shown(y),
-            self._drawn,
-            n_steps,
-            moment.opens,
-            moment.restarts,
-            y is not None,
-            self._totals,
-            record,
-            row,
+        target = self.sample.target_potential if y is None else layout.shown(y)
+        kernel_moment = moment._replace(learns=y is not None)
+        if record is not self._run.record:
+            self._run = self._run_with(record)
+        shown: int = steps.show_steps(
+            self._run, entering, target, self._drawn, kernel_moment, n_steps, row
+        )
+        return shown
+
+    def _run_with(self, record: arrays.BlockRecord) -> steps.StepRun:
+        return steps.StepRun(
+            net=self.layout.network,
+            learning=self._learning,
+            sample=self.sample,
+            totals=self._totals,
+            record=record,
+            kept=self._kept,
         )
 
     def close(self, samples_seen: int) -> None:
         """With ``update="outer"``, make the update that is due at the end of a sample."""
-        arrays = (self.layout.network, self._learning, self.sample, self._totals)
-        if not steps.close_sample(*arrays):
+        if not steps.close_sample(self._run):
             net = self.layout.net
             learning, sample = self._learning_state(samples_seen), self._sample_state()
             self._learn(close_training(net, learning, sample))
@@ -228,7 +213,7 @@ class Stepper:
         y: Array | None,
         moment: Moment,
         samples_seen: int,
-        record: arrays.Record,
+        record: arrays.BlockRecord,
         row: int,
     ) -> None:
         layout, net = self.layout, self.layout.net
@@ -322,11 +307,9 @@ class Stepper:
         )
 
     def _learn(self, state: LearningState) -> None:
-        learned = self.layout.learning(state)
-        for array, values in zip(self._learning, learned, strict=True):
-            array[...] = values
+        overwrite(self._learning, self.layout.learning(state))
         # Nothing is certain any more until the next sample measures the bounds.
-        for bound in self._learning[-3:]:
+        for bound in self._learning.arrays[-3:]:
             bound[...] = np.inf
 
     def _take(self, after: SampleState, sent: Step) -> None:
@@ -354,7 +337,7 @@ def recording_of_steps(
     layout : Layout
         How the definition lies in memory.
     record : sequence of ndarray
-        The arrays of a `arrays.Record`, of the shape (n_samples, steps of a sample, n).
+        The arrays of a `BlockRecord`, of the shape (n_samples, steps of a sample, n).
     n_steps : int
         The steps for which samples were shown.
     training : bool
@@ -418,12 +401,11 @@ class CompiledSteps(Steps):
 
     def _begin(self) -> None:
         """Return to what the back end has learned, unless this is that already."""
-        for counter in self._totals:
+        for counter in self._totals.arrays:
             counter[...] = 0
         now = self._now_in(self._layout)
         if self._is_stale or now.learning is not self._start.learning:
-            for target, source in zip(self._learning, now.learning, strict=True):
-                target[...] = source
+            overwrite(self._learning, now.learning)
         self._start = now
         self._is_stale = True  # until the sample is closed
 

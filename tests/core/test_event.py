@@ -9,9 +9,8 @@ from numba import njit
 
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
 from spikebp_plugins.backends.base import refused_kind
-from spikebp_plugins.compiled import event_order
-from spikebp_plugins.compiled.event_order import backward_spikes
-from spikebp_plugins.compiled.kernels import event_queue
+from spikebp_plugins.compiled.kernels import event, event_queue
+from tests.core.backward_spikes import backward_spikes
 from tests.core.literal_event import JavaQueue, LiteralEventNetwork
 from tests.core.small_nets import assert_all_equal, checkpoint_bytes
 from tests.core.strategies import event_experiments
@@ -273,13 +272,13 @@ def test_an_interrupt_leaves_a_sample_boundary(monkeypatch):
     with Simulator(net, weights=weights) as sim:
         sim.train(x[:5], y[:5])
         before = checkpoint_bytes(sim)
-        run_block = event_order.run_block
+        run_block = event.run_event_block
 
         def interrupted(*arguments):
             run_block(*arguments)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(event_order, "run_block", interrupted)
+        monkeypatch.setattr(event, "run_event_block", interrupted)
         with pytest.raises(KeyboardInterrupt):
             sim.train(x[5:], y[5:])
         assert checkpoint_bytes(sim) == before

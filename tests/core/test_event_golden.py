@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP
-from spikebp_plugins.compiled.event_order import backward_spikes
+from tests.core.backward_spikes import backward_spikes
 from tests.core.literal_event import LiteralEventNetwork
 
 FOLDER = Path(__file__).parents[1] / "oracle"

@@ -71,7 +71,7 @@ class StepwiseBackend(StatefulBackend):
         if trained:
             state = layout.state(learning, state.samples_seen + 1)
         self._so_far = (state, operations)
-        recording = recording_of_steps(layout, record, sample.n_steps, y is not None)
+        recording = recording_of_steps(layout, record.arrays, sample.n_steps, y is not None)
         return Outcome(layout.scores(stepper.summed_drive, sample.n_steps)[np.newaxis], recording)
 
 

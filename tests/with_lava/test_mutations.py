@@ -51,7 +51,7 @@ def after(kernel, fault):
     def faulty(*arguments):
         certain = kernel(*arguments)
         given = dict(zip(names, arguments, strict=True))
-        fault(LayerUnits(given["net"], given["sample"]))
+        fault(LayerUnits(given["run"].net, given["run"].sample))
         return certain
 
     return faulty
@@ -69,21 +69,21 @@ def shut_at_zero(units):
 
 
 def without_reset(kernel):
-    """Return the forward kernel as if potentials lasted longer than their sample."""
+    """Return the kernel that begins a step as if potentials lasted longer than their sample."""
 
-    def faulty(network, learning, sample, k, drawn, opens, restarts, totals):
+    def faulty(run, drawn, opens, restarts):
         if opens:
-            sample.count[:] = 0
-            sample.target_potential[:] = 0
-            sample.error_sum[:] = 0
-        return kernel(network, learning, sample, k, drawn, False, restarts, totals)
+            run.sample.count[:] = 0
+            run.sample.target_potential[:] = 0
+            run.sample.error_sum[:] = 0
+        return kernel(run, drawn, False, restarts)
 
     return faulty
 
 
 KERNELS = {
     "a threshold that is only reached fires": (
-        "forward_layer",
+        "fire_arrived",
         lambda kernel: after(kernel, fire_at_the_threshold),
     ),
     "the gate of hidden layers is shut at 0": (
@@ -94,7 +94,7 @@ KERNELS = {
         "output_layer_error",
         lambda kernel: after(kernel, shut_at_zero),
     ),
-    "potentials and summed drives are not reset": ("forward_layer", without_reset),
+    "potentials and summed drives are not reset": ("begin_step", without_reset),
 }
 
 
@@ -143,7 +143,7 @@ def test_a_layer_that_learns_before_spikes_arrive_is_found(monkeypatch):
     monkeypatch.setitem(PLACES, fault, (("spikes", "errors", "step_scores"), "any", 0))
     expected = spread(expected_differences(fault, SUPPORTED), 4)
     source = inspect.getsource(LayerModel.run_spk)
-    begin = source.index("        if self._pipelined:\n            k = ")
+    begin = source.index("        if self._pipelined:\n            self._receive")
     middle, end = (
         source.index("        if learns or up"),
         source.index("        shared.spikes[l] ="),

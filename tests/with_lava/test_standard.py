@@ -222,7 +222,7 @@ class Line:
         mlp.run(RunSteps(num_steps=n_rows), Loihi2SimCfg(select_tag=mlp.tag))
         mlp.shared.switches.steps_before[0] += n_rows
         shape = (len(self.x), self.period, -1)
-        rows = [rows[0].reshape(shape) for rows in mlp.shared.record()]
+        rows = [rows[0].reshape(shape) for rows in mlp.shared.record().arrays]
         recording = recording_of_steps(mlp.shared.layout, rows, self.net.n_steps, training)
         return Trace(*recording, self.sink.scores.copy(), mlp.weights)
 

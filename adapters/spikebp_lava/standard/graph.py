@@ -113,7 +113,7 @@ class StandardGraph:
             self._pace[4] = shared.switches.steps_before[0] = self._steps_run
             self.network.run(RunSteps(num_steps=n), self._configuration)
             self._steps_run += n
-            parts.append([rows[0, :n].copy() for rows in shared.record()])
+            parts.append([rows[0, :n].copy() for rows in shared.record().arrays])
         shape = (len(batch), period, -1)
         return [np.concatenate(rows).reshape(shape) for rows in zip(*parts, strict=True)]
 

@@ -1,13 +1,15 @@
-"""The arrays that kernels share, and what reads and writes them."""
+"""The structs that kernels share, and what reads and writes their arrays."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from spikebp_plugins.compiled.kernels.build import kernel
 from spikebp_plugins.compiled.kernels.slices import units_of
+from spikebp_plugins.compiled.kernels.structs import Struct
 from spikebp_plugins.compiled.kernels.vectors import LANES, WORD, load, lowest, nonzero
 
 #: No 64-bit sum of products may reach this, lest it wrap.
@@ -18,19 +20,25 @@ MOST_SPIKES = 2.0**30
 TOO_MANY = np.int64(MOST_SPIKES)
 
 
-class Network(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Network(Struct):
     """The definition in the form that the kernels read."""
 
     sizes: Any  # int64 (L+1,)
     unit: Any  # int64 (L+2,): where the units of each layer start
     edge: Any  # int64 (L+2,): where W_l starts
     back: Any  # int64 (L+2,): where B_l starts
+    spike_delay: Any  # int64 (L+1,): steps from the input to the spikes of each layer
+    error_delay: Any  # int64 (L+1,): steps from the input to the errors of each layer
+    forward_lag: Any  # int64 (L+1,): steps, 0 or 1, that spikes take to each layer
+    spike_order: Any  # int64 (L+1,): layers in the order in which they send spikes in a step
+    error_order: Any  # int64 (L,): layers in the order in which they send errors in a step
     fraction_bits: int
     one: Any  # what a spike is worth
     half: Any  # the threshold
     rate: Any
     limit: float  # no magnitude reaches this
-    certain: float  # a bound below this proves it, whatever was rounded in computing the bound
+    certain: float  # a bound below this proves a value, whatever was rounded in computing the bound
     narrow: bool  # results beyond `certain` may have wrapped, or been rounded
     limited: bool  # a unit sends at most `most` spikes in a step, and the rest waits
     most: Any
@@ -53,7 +61,8 @@ class Network(NamedTuple):
     seed: Any  # uint64
 
 
-class Learning(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Learning(Struct):
     """What outlives a sample, and bounds on its magnitudes."""
 
     weight: Any  # (sum n_{l-1} n_l,)
@@ -64,11 +73,12 @@ class Learning(NamedTuple):
     backward_bound: Any  # float64 (L+1,), of psi_l
 
 
-class Sample(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Sample(Struct):
     """What lasts for a sample, each over the units of all layers."""
 
     potential: Any
-    arriving: Any  # drive that is under way for one step, with pipelined timing
+    arriving: Any  # drive that is under way, where spikes take a step to the next layer
     target_potential: Any  # (n_outputs,)
     count: Any
     factor: Any  # what a unit teaches with; `count` itself, unless that is its drive
@@ -80,10 +90,11 @@ class Sample(NamedTuple):
     n_errors: Any  # float64 (L+1,): error spikes of each layer in this step
     drive_bound: Any  # float64 (L+1,); [0] is that of the input
     target_bound: Any  # float64 (1,)
-    moment: Any  # uint64 (2,): training samples seen, and steps of this one
+    moment: Any  # uint64 (2,): training samples seen, and the step of this one
 
 
-class Totals(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Totals(Struct):
     """Counts over a block: spikes and errors of each layer, and weights changed."""
 
     spikes: Any  # int64 (L+1,)
@@ -91,12 +102,39 @@ class Totals(NamedTuple):
     updates: Any  # int64 (1,)
 
 
-class Record(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class BlockRecord(Struct):
     """Where to write what a block showed; arrays of no rows record nothing."""
 
     spikes: Any  # (n_samples, n_steps, sum n_l)
     errors: Any  # (n_samples, n_steps, sum n_l)
     drive: Any  # (n_samples, n_steps, n_outputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Run(Struct):
+    """All that a kernel reads and writes, but for the samples."""
+
+    net: Network
+    learning: Learning
+    sample: Sample
+    totals: Totals
+    record: BlockRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Block(Struct):
+    """Samples to show in order, and where the summed drive of each one's output is written.
+
+    Targets and drawn potentials of fewer samples are taken in turn.
+    """
+
+    x: Any  # (n_samples, 1 or n_steps, n_inputs)
+    y: Any  # (n, 1 or n_steps, n_outputs)
+    drawn: Any  # (n, sum n_l): the backward potentials that training samples start from
+    drive: Any  # (n_samples, n_outputs)
+    n_steps: int
+    training: bool
 
 
 @kernel
@@ -135,7 +173,7 @@ def list_lanes(values, j, lanes, active, n_active, total):
 def list_active(counts, active):
     """Write the indices of nonzero counts; return how many, and the sum of their magnitudes.
 
-    None counts for more than is too many in any case, so that the sum cannot wrap.
+    Each count is capped at TOO_MANY, so that the sum cannot wrap.
     """
     n_active, j, total = 0, 0, np.int64(0)
     while j + WORD <= counts.size:
@@ -159,8 +197,15 @@ def input_unit(net):
 
 
 @kernel
-def write_drive(net, sample, drive):
+def is_busy(t, delay, n_steps):
+    """Whether a layer with a delay has something to send in step t of `n_steps` of input."""
+    return 1 <= t - delay <= n_steps
+
+
+@kernel
+def write_drive(run, drive):
     """The summed drive of the output, s = phi + c."""
+    net, sample = run.net, run.sample
     last = net.sizes.size - 1
     potential = units_of(sample.potential, net, last)
     count = units_of(sample.count, net, last)
@@ -169,9 +214,29 @@ def write_drive(net, sample, drive):
 
 
 @kernel
-def write_record(net, sample, record, index, t):
-    """Note the spikes and errors of a step, if they are asked for."""
+def write_row(run, index, row):
+    """Note what all layers have sent in this step, if it is asked for."""
+    record = run.record
     if record.spikes.shape[0] > 0:
-        copy(record.spikes[index, t], sample.spike)
-        copy(record.errors[index, t], sample.error)
-        write_drive(net, sample, record.drive[index, t])
+        copy(record.spikes[index, row], run.sample.spike)
+        copy(record.errors[index, row], run.sample.error)
+        write_drive(run, record.drive[index, row])
+
+
+@kernel
+def write_record(run, index, t, n_steps):
+    """Note what layers have sent in step t, each under the step of input that it belongs to."""
+    net, sample, record = run.net, run.sample, run.record
+    if record.spikes.shape[0] == 0:
+        return
+    for layer in range(net.sizes.size):
+        row = t - net.spike_delay[layer]
+        if 1 <= row <= n_steps:
+            spikes = units_of(record.spikes[index, row - 1], net, layer)
+            copy(spikes, units_of(sample.spike, net, layer))
+            if layer == net.sizes.size - 1:
+                write_drive(run, record.drive[index, row - 1])
+        row = t - net.error_delay[layer]
+        if 1 <= row <= n_steps:
+            errors = units_of(record.errors[index, row - 1], net, layer)
+            copy(errors, units_of(sample.error, net, layer))

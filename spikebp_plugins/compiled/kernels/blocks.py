@@ -8,10 +8,10 @@ from spikebp_plugins.compiled.kernels.arrays import copy, write_drive, write_rec
 from spikebp_plugins.compiled.kernels.build import entry, kernel
 from spikebp_plugins.compiled.kernels.rules import (
     bound_learning,
-    forward,
     learn,
     open_sample,
     restart_backward,
+    send_spikes,
     train_step,
 )
 from spikebp_plugins.compiled.kernels.slices import units_of
@@ -21,52 +21,67 @@ SAMPLES_PER_BOUND = 250
 
 
 @kernel
-def bound_again(net, learning, i):
-    """Measure the magnitudes before sample i of a block, now and then: bounds only grow."""
-    if i % SAMPLES_PER_BOUND == 0:
-        bound_learning(net, learning)
+def show_block(run, block, begin, show, write):
+    """Show samples in order, by functions for what each family of kernels does in its own way.
+
+    ``begin(run, i, training)`` gets ready for sample i, ``show(run, block, i)`` shows it, and
+    ``write(run, drive)`` writes the summed drive of the output. Returns the number of samples done:
+    less than all if `show` returned False, in which case what the block has changed is to be
+    discarded.
+    """
+    training = block.training
+    for i in range(block.drive.shape[0]):
+        begin(run, i, training)
+        if training:
+            restart_backward(run, block.drawn[i % block.drawn.shape[0]])
+        if not show(run, block, i):
+            return i
+        write(run, block.drive[i])
+    return block.drive.shape[0]
 
 
 @kernel
-def run_sample(net, learning, sample, x, y, n_steps, training, totals, record, index):
-    """Show one sample; False if the range is not certain."""
-    for t in range(n_steps):
-        x_t = x[t % x.shape[0]]
-        if training:
-            certain = train_step(net, learning, sample, x_t, y[t % y.shape[0]], totals)
-        else:
-            certain = forward(net, learning, sample, x_t, totals)
-        if not certain:
+def begin_sample(run, i, training):
+    """Reset what lasts for a sample; now and then, measure what is bounded: bounds only grow."""
+    if i % SAMPLES_PER_BOUND == 0:
+        bound_learning(run)
+    open_sample(run, training)
+
+
+@kernel
+def show_sample(run, block, i):
+    """Show sample i of a block; False if the range is not certain."""
+    net, sample, n_steps = run.net, run.sample, block.n_steps
+    x, y = block.x[i], block.y[i % block.y.shape[0]]
+    if not block.training:
+        for t in range(1, n_steps + 1):
+            if not send_spikes(run, x[(t - 1) % x.shape[0]], t, n_steps):
+                return False
+            write_record(run, i, t, n_steps)
+        return True
+    last = net.sizes.size - 1
+    for t in range(1, n_steps + net.error_delay[1] + 1):
+        of_output = max(t - net.spike_delay[last], 1)
+        x_t, y_t = x[(t - 1) % x.shape[0]], y[(of_output - 1) % y.shape[0]]
+        if not train_step(run, x_t, y_t, t, n_steps):
             return False
-        write_record(net, sample, record, index, t)
-    if training and net.outer:
-        return learn(net, learning, sample, sample.error_sum, 1, totals)
+        write_record(run, i, t, n_steps)
+    if net.outer and not learn(run, sample.error_sum, 1):
+        return False
+    sample.moment[0] += np.uint64(1)
     return True
 
 
 @entry
-def run_block(net, learning, sample, x, y, drawn, n_steps, training, totals, record, drive):
-    """Show samples in order and write each one's summed output drive.
-
-    Returns the number of samples done: less than all if the range of the next is not
-    certain, in which case `learning`, `totals` and `record` are to be discarded.
-    """
-    for i in range(x.shape[0]):
-        bound_again(net, learning, i)
-        open_sample(net, sample, training)
-        if training:
-            restart_backward(net, learning, drawn[i % drawn.shape[0]])
-        y_i = y[i % y.shape[0]]
-        if not run_sample(net, learning, sample, x[i], y_i, n_steps, training, totals, record, i):
-            return i
-        sample.moment[0] += np.uint64(training)
-        write_drive(net, sample, drive[i])
-    return x.shape[0]
+def run_block(run, block):
+    """Show samples in order, and learn from each if they are for training."""
+    return show_block(run, block, begin_sample, show_sample, write_drive)
 
 
 @kernel
-def lead(net, sample):
+def lead(run):
     """The largest summed drive of the output less the second largest."""
+    net, sample = run.net, run.sample
     last = net.sizes.size - 1
     potential = units_of(sample.potential, net, last)
     count = units_of(sample.count, net, last)
@@ -78,24 +93,25 @@ def lead(net, sample):
 
 
 @entry
-def run_until(net, learning, sample, x, n_steps, margin, totals, drive, shown, spikes):
-    """Show samples until their lead is `margin`; write drive, steps, and spikes of each layer.
+def run_until(run, block, margin, shown, spikes):
+    """Show samples until their lead is `margin`; write steps, and spikes of each layer.
 
     Returns the number of samples done: less than all if the range of the next is not certain.
     """
-    bound_learning(net, learning)
-    for i in range(x.shape[0]):
-        open_sample(net, sample, False)
-        totals.spikes[:] = 0
-        for t in range(n_steps):
-            if not forward(net, learning, sample, x[i, t % x.shape[1]], totals):
+    bound_learning(run)
+    for i in range(block.drive.shape[0]):
+        open_sample(run, False)
+        run.totals.spikes[:] = 0
+        x = block.x[i]
+        for t in range(1, block.n_steps + 1):
+            if not send_spikes(run, x[(t - 1) % x.shape[0]], t, block.n_steps):
                 return i
-            shown[i] = t + 1
-            if lead(net, sample) >= margin:
+            shown[i] = t
+            if lead(run) >= margin:
                 break
-        copy(spikes[i], totals.spikes)
-        write_drive(net, sample, drive[i])
-    return x.shape[0]
+        copy(spikes[i], run.totals.spikes)
+        write_drive(run, block.drive[i])
+    return block.drive.shape[0]
 
 
 @entry

@@ -12,8 +12,9 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
-def find_traces(net, sample, layer):
+def find_traces(run, layer):
     """With the numbers of a chip, what a layer teaches with."""
+    net, sample = run.net, run.sample
     count, trace = units_of(sample.count, net, layer), units_of(sample.factor, net, layer)
     for i in range(trace.size):
         trace[i] = min(max(count[i], -net.largest_trace), net.largest_trace)
@@ -34,8 +35,9 @@ def absorbed(state, number):
 
 
 @kernel
-def descend_rounded(net, learning, sample, errors, layer, n_rows, n_columns):
-    """The same with weights of few bits, rounded stochastically; B_l draws what W_l draws."""
+def descend_rounded(run, errors, layer, n_rows, n_columns):
+    """W_l -= rate * outer(c, e), rounded stochastically; B_l draws what W_l draws."""
+    net, sample, learning = run.net, run.sample, run.learning
     factor, error = units_of(sample.factor, net, layer - 1), units_of(errors, net, layer)
     row, column = units_of(sample.active, net, layer - 1), units_of(sample.active, net, layer)
     weight, back = weights_of(learning, net, layer), backward_of(learning, net, layer)

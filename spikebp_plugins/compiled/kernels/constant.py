@@ -23,30 +23,34 @@ of whole vectors.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from spikebp_plugins.compiled.kernels.arrays import (
     MOST_SPIKES,
     TOO_MANY,
+    Run,
     copy,
     largest,
     list_active,
     write_drive,
-    write_record,
+    write_row,
 )
-from spikebp_plugins.compiled.kernels.blocks import bound_again
+from spikebp_plugins.compiled.kernels.blocks import begin_sample, show_block
 from spikebp_plugins.compiled.kernels.build import entry, kernel
-from spikebp_plugins.compiled.kernels.rules import (
-    backward,
-    bound_update,
-    learn,
-    open_sample,
-    restart_backward,
-)
+from spikebp_plugins.compiled.kernels.rules import bound_update, learn, send_errors
 from spikebp_plugins.compiled.kernels.slices import units_of, weights_of
-from spikebp_plugins.compiled.kernels.trains import count_at, follow_trains, groups_of, size_of
+from spikebp_plugins.compiled.kernels.structs import Struct
+from spikebp_plugins.compiled.kernels.trains import (
+    Groups,
+    Trains,
+    count_at,
+    follow_trains,
+    groups_of,
+    size_of,
+)
 from spikebp_plugins.compiled.kernels.vectors import (
     LANES,
     larger,
@@ -58,7 +62,8 @@ from spikebp_plugins.compiled.kernels.vectors import (
 )
 
 
-class Workspace(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Workspace(Struct):
     """What the kernels keep beside `Learning` and `Sample`; rows are those of whole vectors."""
 
     sums: Any  # (n_0 * width of layer 1,): P_g
@@ -77,6 +82,26 @@ class Workspace(NamedTuple):
     change: Any  # (n_1,): what these learn
     place: Any  # int64 (n_1,): where a unit stands in `column`, counted from 1
     row: Any  # (n_1,): `change` at its place in a row, where most of a row changes
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantRun(Run):
+    """A run with the rooms for constant input."""
+
+    trains: Trains
+    workspace: Workspace
+
+
+@dataclass(frozen=True, eq=False)
+class ConstantBlock(Struct):
+    """Samples of constant input, sorted; otherwise as `Block`."""
+
+    groups: Groups
+    y: Any
+    drawn: Any
+    drive: Any
+    n_steps: int
+    training: bool
 
 
 def make_workspace(
@@ -236,20 +261,22 @@ def fire_first(net, drive, potential, count, spike):
 
 
 @kernel
-def send(net, learning, sample, layer, n_sent, totals):
+def send(run, layer, n_sent):
     """Count the spikes that a layer has sent; False if what they cause may leave the range."""
+    net, sample = run.net, run.sample
     if not n_sent < MOST_SPIKES:
         return False
-    totals.spikes[layer] += np.int64(n_sent)
+    run.totals.spikes[layer] += np.int64(n_sent)
     if layer + 1 < net.sizes.size:
-        sample.drive_bound[layer + 1] += n_sent * learning.weight_bound[layer + 1]
+        sample.drive_bound[layer + 1] += n_sent * run.learning.weight_bound[layer + 1]
         return sample.drive_bound[layer + 1] < net.certain
     return True
 
 
 @kernel
-def record_layer(net, record, index, layer, workspace, n_steps):
+def record_layer(run, index, layer, n_steps):
     """Note the spikes of a layer, and the summed drive of the output, if they are asked for."""
+    net, record, workspace = run.net, run.record, run.workspace
     if record.spikes.shape[0] == 0:
         return
     n_units = net.unit[layer + 1] - net.unit[layer]
@@ -260,12 +287,12 @@ def record_layer(net, record, index, layer, workspace, n_steps):
 
 
 @kernel
-def record_input(net, record, index, trains, groups, t):
+def record_input(run, groups, index, t):
     """Note the spikes of layer 0."""
-    spike = units_of(record.spikes[index, t], net, 0)
+    spike = units_of(run.record.spikes[index, t], run.net, 0)
     spike[:] = 0
     for group in range(groups.label.size - 1):
-        k = count_at(trains, groups, group, t + 1) - count_at(trains, groups, group, t)
+        k = count_at(run.trains, groups, group, t + 1) - count_at(run.trains, groups, group, t)
         for m in range(groups.start[group], groups.start[group + 1]):
             spike[groups.member[m]] = k
 
@@ -278,18 +305,18 @@ def steps_of(workspace, layer):
 
 
 @kernel
-def predict_sample(
-    net, learning, sample, trains, workspace, groups, n_steps, totals, record, index
-):
+def predict_sample(run, groups, index, n_steps):
     """Show one sample layer by layer: nothing comes back; False if the range is not certain."""
+    net, learning, sample = run.net, run.learning, run.sample
+    trains, workspace = run.trains, run.workspace
     follow_trains(trains, groups, n_steps)
     n_sent = 0.0
     for t in range(n_steps):
         n_sent += float(trains.sent[t])
-        if record.spikes.shape[0] > 0:
-            record_input(net, record, index, trains, groups, t)
+        if run.record.spikes.shape[0] > 0:
+            record_input(run, groups, index, t)
     for layer in range(1, net.sizes.size):
-        if not send(net, learning, sample, layer - 1, n_sent, totals):
+        if not send(run, layer - 1, n_sent):
             return False
         potential = units_of(sample.potential, net, layer)
         count = units_of(sample.count, net, layer)
@@ -306,26 +333,27 @@ def predict_sample(
         if layer + 1 < net.sizes.size:
             for t in range(n_steps):
                 n_active[t], _ = list_active(spike[t, :width], active[t])
-        record_layer(net, record, index, layer, workspace, n_steps)
+        record_layer(run, index, layer, n_steps)
     # The summed drive of the output, as the kernels for steps leave it.
     for j in range(count.size):
         count[j] = 0
         potential[j] = drive[n_steps - 1, j]
-    return send(net, learning, sample, net.sizes.size - 1, n_sent, totals)
+    return send(run, net.sizes.size - 1, n_sent)
 
 
 @kernel
-def forward(net, learning, sample, trains, workspace, t, totals):
+def forward(run, t):
     """Rules 1 and 2; False if the range is not certain."""
-    n_sent = float(trains.sent[t])
+    net, learning, sample = run.net, run.learning, run.sample
+    n_sent = float(run.trains.sent[t])
     for layer in range(1, net.sizes.size):
-        if not send(net, learning, sample, layer - 1, n_sent, totals):
+        if not send(run, layer - 1, n_sent):
             return False
         potential = units_of(sample.potential, net, layer)
         count = units_of(sample.count, net, layer)
         spike, active = units_of(sample.spike, net, layer), units_of(sample.active, net, layer)
         if layer == 1:
-            fire_first(net, workspace.drive[t], potential, count, spike)
+            fire_first(net, run.workspace.drive[t], potential, count, spike)
         else:
             matrix, width = weights_of(learning, net, layer), count.size
             below = (
@@ -335,24 +363,26 @@ def forward(net, learning, sample, trains, workspace, t, totals):
             )
             fire_next(width, (net, matrix, width, below, potential, count, spike))
         sample.n_active[layer], n_sent = list_active(spike, active)
-    return send(net, learning, sample, net.sizes.size - 1, n_sent, totals)
+    return send(run, net.sizes.size - 1, n_sent)
 
 
 @kernel
-def scalar_products(trains, workspace, groups, t, n_steps):
+def scalar_products(run, groups, t, n_steps):
     """Write (C_later - C_t) . C_t, over all units, for each step."""
+    trains, product = run.trains, run.workspace.product
     for first in range(0, n_steps, LANES):
-        total = zeros(workspace.product, LANES)
+        total = zeros(product, LANES)
         for group in range(groups.label.size - 1):
             now = count_at(trains, groups, group, t + 1)
             counted = size_of(groups, group) * now
             total += counted * (load(trains.count[groups.label[group]], first + 1, LANES) - now)
-        store(workspace.product, first, total)
+        store(product, first, total)
 
 
 @kernel
-def learn_first(net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals):
+def learn_first(run, groups, errors, t, n_steps):
     """Rule 5 for layer 1, noted for later; False if the range is not certain."""
+    net, sample, workspace = run.net, run.sample, run.workspace
     if not net.outer and sample.n_errors[1] == 0:
         return True
     error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
@@ -362,11 +392,11 @@ def learn_first(net, learning, sample, trains, workspace, groups, errors, t, n_s
     largest_count = 0
     n_rows = 0
     for group in range(groups.label.size - 1):
-        count = abs(count_at(trains, groups, group, t + 1))
+        count = abs(count_at(run.trains, groups, group, t + 1))
         largest_count = max(largest_count, count)
         if count > 0:
             n_rows += size_of(groups, group)
-    if not bound_update(net, learning, 1, float(largest_count), largest(error)):
+    if not bound_update(run, 1, float(largest_count), largest(error)):
         return False
     first = workspace.n_past[0]
     n_past = first + n_columns
@@ -375,9 +405,9 @@ def learn_first(net, learning, sample, trains, workspace, groups, errors, t, n_s
         workspace.past_unit[first + a] = column[a]
         workspace.past_error[first + a] = error[column[a]]
     workspace.n_past[0] = n_past
-    totals.updates[0] += n_rows * n_columns
+    run.totals.updates[0] += n_rows * n_columns
     if t + 1 < n_steps:
-        scalar_products(trains, workspace, groups, t, n_steps)
+        scalar_products(run, groups, t, n_steps)
     for later in range(t + 1, n_steps):
         change = net.rate * workspace.product[later]
         for a in range(first, n_past):
@@ -386,8 +416,9 @@ def learn_first(net, learning, sample, trains, workspace, groups, errors, t, n_s
 
 
 @kernel
-def write_first(net, learning, trains, workspace, groups):
+def write_first(run, groups):
     """Write what layer 1 has learned: one row of changes for each group."""
+    net, trains, workspace = run.net, run.trains, run.workspace
     n_past = workspace.n_past[0]
     change, column, place = workspace.change, workspace.column, workspace.place
     # The columns that change at all, most often few, and where each error belongs among them.
@@ -399,7 +430,7 @@ def write_first(net, learning, trains, workspace, groups):
             n_columns += 1
             place[j] = n_columns
         workspace.past_place[a] = place[j] - 1
-    matrix, width = weights_of(learning, net, 1), net.unit[2] - net.unit[1]
+    matrix, width = weights_of(run.learning, net, 1), net.unit[2] - net.unit[1]
     in_row = n_columns * 4 >= width
     for group in range(groups.label.size - 1):
         change[:n_columns] = 0
@@ -425,97 +456,46 @@ def write_first(net, learning, trains, workspace, groups):
 
 
 @kernel
-def train_sample(
-    net, learning, sample, trains, workspace, groups, y, n_steps, totals, record, index
-):
+def learn_all(run, groups, errors, t, n_steps):
+    """Rule 5 for all layers; False if the range is not certain."""
+    return learn_first(run, groups, errors, t, n_steps) and learn(run, errors, 2)
+
+
+@kernel
+def train_sample(run, groups, y, index, n_steps):
     """Show one sample and learn from it; False if the range is not certain."""
-    follow_trains(trains, groups, n_steps)
-    matrix, width = weights_of(learning, net, 1), net.unit[2] - net.unit[1]
-    prepare(width, (matrix, width, trains, groups, workspace.sums, workspace.drive))
+    net, sample, workspace = run.net, run.sample, run.workspace
+    follow_trains(run.trains, groups, n_steps)
+    matrix, width = weights_of(run.learning, net, 1), net.unit[2] - net.unit[1]
+    prepare(width, (matrix, width, run.trains, groups, workspace.sums, workspace.drive))
     workspace.n_past[0] = 0
     for t in range(n_steps):
-        if not (
-            forward(net, learning, sample, trains, workspace, t, totals)
-            and backward(net, learning, sample, y[t % y.shape[0]], totals)
-        ):
+        if not (forward(run, t) and send_errors(run, y[t % y.shape[0]], t + 1, n_steps)):
             return False
         if net.outer:
             for i in range(net.unit[1], sample.error.size):
                 sample.error_sum[i] += sample.error[i]
-        elif not learn_all(
-            net, learning, sample, trains, workspace, groups, sample.error, t, n_steps, totals
-        ):
+        elif not learn_all(run, groups, sample.error, t, n_steps):
             return False
-        if record.spikes.shape[0] > 0:
-            write_record(net, sample, record, index, t)
-            record_input(net, record, index, trains, groups, t)
-    if net.outer and not learn_all(
-        net,
-        learning,
-        sample,
-        trains,
-        workspace,
-        groups,
-        sample.error_sum,
-        n_steps - 1,
-        n_steps,
-        totals,
-    ):
+        if run.record.spikes.shape[0] > 0:
+            write_row(run, index, t)
+            record_input(run, groups, index, t)
+    if net.outer and not learn_all(run, groups, sample.error_sum, n_steps - 1, n_steps):
         return False
-    write_first(net, learning, trains, workspace, groups)
+    write_first(run, groups)
     return True
 
 
 @kernel
-def learn_all(net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals):
-    """Rule 5 for all layers; False if the range is not certain."""
-    return learn_first(
-        net, learning, sample, trains, workspace, groups, errors, t, n_steps, totals
-    ) and learn(net, learning, sample, errors, 2, totals)
+def show_constant_sample(run, block, i):
+    """Show sample i of a block; False if the range is not certain."""
+    groups = groups_of(block.groups, i)
+    if block.training:
+        return train_sample(run, groups, block.y[i % block.y.shape[0]], i, block.n_steps)
+    return predict_sample(run, groups, i, block.n_steps)
 
 
 @entry
-def run_constant_block(
-    net,
-    learning,
-    sample,
-    trains,
-    workspace,
-    block,
-    y,
-    drawn,
-    n_steps,
-    training,
-    totals,
-    record,
-    drive,
-):
-    """Do what `kernels.run_block` does, for input of one row a sample."""
-    n_samples = block.first_unit.size - 1
-    for i in range(n_samples):
-        bound_again(net, learning, i)
-        groups = groups_of(block, i)
-        open_sample(net, sample, training)
-        if training:
-            restart_backward(net, learning, drawn[i % drawn.shape[0]])
-            certain = train_sample(
-                net,
-                learning,
-                sample,
-                trains,
-                workspace,
-                groups,
-                y[i % y.shape[0]],
-                n_steps,
-                totals,
-                record,
-                i,
-            )
-        else:
-            certain = predict_sample(
-                net, learning, sample, trains, workspace, groups, n_steps, totals, record, i
-            )
-        if not certain:
-            return i
-        write_drive(net, sample, drive[i])
-    return n_samples
+def run_constant_block(run, block):
+    """Show samples of constant input in order, and learn from each if they are for training."""
+    return show_block(run, block, begin_sample, show_constant_sample, write_drive)

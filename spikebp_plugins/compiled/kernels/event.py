@@ -12,11 +12,13 @@ in prediction.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from spikebp_plugins.compiled.kernels.arrays import copy
+from spikebp_plugins.compiled.kernels.arrays import Run, copy
+from spikebp_plugins.compiled.kernels.blocks import show_block
 from spikebp_plugins.compiled.kernels.build import entry, kernel
 from spikebp_plugins.compiled.kernels.event_queue import (
     BACKWARD,
@@ -34,11 +36,12 @@ from spikebp_plugins.compiled.kernels.event_queue import (
     note_fault,
     unit_of,
 )
-from spikebp_plugins.compiled.kernels.rules import restart_backward
 from spikebp_plugins.compiled.kernels.slices import backward_of, units_of, weights_of
+from spikebp_plugins.compiled.kernels.structs import Struct
 
 
-class Sample(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class EventSample(Struct):
     """What lasts for a sample, each over the units of all layers."""
 
     potential: Any
@@ -57,11 +60,12 @@ class Sample(NamedTuple):
     fault: Any  # float64 (3,), shared by the queues
 
 
-class Launched(NamedTuple):
-    """Where to write the error spikes of each sample before the gate; no rows for nowhere."""
+@dataclass(frozen=True, eq=False)
+class EventRun(Run):
+    """A run with the order in which spikes are handled."""
 
-    net: Any  # int64 (n_samples, sum n_l)
-    gross: Any  # int64 (n_samples, sum n_l)
+    depth: bool  # each is followed through all layers at once
+    hold: bool  # errors wait for the end of the step
 
 
 @kernel
@@ -85,11 +89,12 @@ def count_above(potential):
 
 
 @kernel(inline="always")  # some 8 per cent faster than as a part
-def drive_layer(net, learning, sample, layer, spike):
+def drive_layer(run, layer, spike):
     """Hand a spike of the layer below to a layer, which fires; False if out of range.
 
     Summed drive and potential are two sums of the same rows in the same order.
     """
+    net, learning, sample = run.net, run.learning, run.sample
     n_out, unit = net.sizes[layer], unit_of(spike)
     start = net.edge[layer] + unit * n_out
     row = learning.weight[start : start + n_out]
@@ -101,16 +106,18 @@ def drive_layer(net, learning, sample, layer, spike):
 
 
 @kernel
-def note_sent(net, sample, layer, spike, totals):
+def note_sent(run, layer, spike):
     """Count a spike of a layer."""
+    net, sample = run.net, run.sample
     unit = net.unit[layer] + unit_of(spike)
     sample.spike[unit] += 1 if spike >= 0 else -1
-    totals.spikes[layer] += 1
+    run.totals.spikes[layer] += 1
 
 
 @kernel
-def count_input(net, sample, layer, spike):
+def count_input(run, layer, spike):
     """Add a spike of a layer to its input count, c."""
+    net, sample = run.net, run.sample
     if spike >= 0:
         sample.count[net.unit[layer] + spike] += net.one
     else:
@@ -118,24 +125,25 @@ def count_input(net, sample, layer, spike):
 
 
 @kernel
-def forward_by_layers(net, learning, sample, totals):
+def forward_by_layers(run):
     """Handle all spikes of a layer before those of the next; return those of the output, or -1.
 
     The input's are in its queue; the output's are left in `sample.forward.left`.
     """
+    net, sample = run.net, run.sample
     queues = sample.forward
     n_sent = let_go(queues, 0, 0)
     for layer in range(net.sizes.size):
         sent = queues.left[layer % 2]
         for a in range(n_sent):
-            note_sent(net, sample, layer, sent[a], totals)
+            note_sent(run, layer, sent[a])
         if layer == net.sizes.size - 1:
             break
         for a in range(n_sent):
-            count_input(net, sample, layer, sent[a])
+            count_input(run, layer, sent[a])
         n_above = 0
         for a in range(n_sent):
-            if not drive_layer(net, learning, sample, layer + 1, sent[a]):
+            if not drive_layer(run, layer + 1, sent[a]):
                 return -1
             if queues.size[layer + 1] > 0:
                 n_above = let_go(queues, layer + 1, n_above)
@@ -144,12 +152,13 @@ def forward_by_layers(net, learning, sample, totals):
 
 
 @kernel
-def forward_by_spikes(net, learning, sample, totals):
+def forward_by_spikes(run):
     """Follow each spike to the output and back at once; False if out of range.
 
     The input's are in its queue. A spike joins the input count when all that it has caused is
     over.
     """
+    net, sample = run.net, run.sample
     queues, last = sample.forward, net.sizes.size - 1
     layer = 0
     while True:
@@ -157,36 +166,38 @@ def forward_by_spikes(net, learning, sample, totals):
             if layer == 0:
                 return True
             layer -= 1
-            count_input(net, sample, layer, sample.current[layer])
+            count_input(run, layer, sample.current[layer])
             continue
         spike = next_spike(queues, layer)
-        note_sent(net, sample, layer, spike, totals)
+        note_sent(run, layer, spike)
         if layer == last:
-            if not backward_by_spikes(net, learning, sample, spike, totals):
+            if not backward_by_spikes(run, spike):
                 return False
         else:
             sample.current[layer] = spike
             layer += 1
-            if not drive_layer(net, learning, sample, layer, spike):
+            if not drive_layer(run, layer, spike):
                 return False
 
 
 @kernel
-def passes(net, sample, layer, spike, totals):
+def passes(run, layer, spike):
     """Count an error spike, and say whether the gate lets it through."""
+    net, sample = run.net, run.sample
     unit, sign = net.unit[layer] + unit_of(spike), 1 if spike >= 0 else -1
     sample.net_error[unit] += sign
     sample.gross_error[unit] += 1
     if sample.drive[unit] < 0:
         return False
     sample.error[unit] += sign
-    totals.errors[layer] += 1
+    run.totals.errors[layer] += 1
     return True
 
 
 @kernel(inline="always")  # the same
-def send_back(net, learning, sample, layer, spike):
+def send_back(run, layer, spike):
     """Hand an error spike to the layer below, which fires; False if out of range."""
+    net, learning, sample = run.net, run.learning, run.sample
     n_in, unit = net.sizes[layer - 1], unit_of(spike)
     start = net.back[layer] + unit * n_in
     column = learning.backward[start : start + n_in]
@@ -196,26 +207,28 @@ def send_back(net, learning, sample, layer, spike):
 
 
 @kernel
-def learn(net, learning, sample, layer, spike, totals):
+def learn(run, layer, spike):
     """Change the weights into a unit by one error spike; False if out of range."""
+    net, sample = run.net, run.sample
     unit = unit_of(spike)
     if net.outer:
         sample.error_sum[net.unit[layer] + unit] += net.one if spike >= 0 else -net.one
         return True
     factor = net.rate if spike >= 0 else -net.rate
-    return descend(net, learning, sample, layer, unit, factor, totals)
+    return descend(run, layer, unit, factor)
 
 
 @kernel
-def descend(net, learning, sample, layer, unit, factor, totals):
+def descend(run, layer, unit, factor):
     """W_l[:, unit] -= max(c, 0) * factor, and B_l with it; False if out of range."""
+    net, learning, sample = run.net, run.learning, run.sample
     count = units_of(sample.count, net, layer - 1)
     weight = weights_of(learning, net, layer)
     n_out = net.sizes[layer]
     for i in range(count.size):
         if count[i] > 0:
             weight[i * n_out + unit] -= count[i] * factor
-            totals.updates[0] += 1
+            run.totals.updates[0] += 1
             if not abs(weight[i * n_out + unit]) < net.limit:
                 return note_fault(sample.fault, WEIGHT, layer, weight[i * n_out + unit])
     if layer > 1 and not net.random_feedback:
@@ -228,45 +241,47 @@ def descend(net, learning, sample, layer, unit, factor, totals):
 
 
 @kernel
-def backward_by_layers(net, learning, sample, n_sent, totals):
+def backward_by_layers(run, n_sent):
     """Send error spikes of the output back, all of a layer at a time; False if out of range.
 
     There are `n_sent`, in `sample.backward.left`. Columns are read before they change: what is
     sent down waits in the queue below until all weights of the layer have learned.
     """
+    net, sample = run.net, run.sample
     queues = sample.backward
     for layer in range(net.sizes.size - 1, 0, -1):
         sent, n_passed = queues.left[layer % 2], 0
         for a in range(n_sent):
-            if passes(net, sample, layer, sent[a], totals):
+            if passes(run, layer, sent[a]):
                 sent[n_passed] = sent[a]
                 n_passed += 1
         n_sent = 0
         if layer > 1:
             for a in range(n_passed):
-                if not send_back(net, learning, sample, layer, sent[a]):
+                if not send_back(run, layer, sent[a]):
                     return False
                 n_sent = let_go(queues, layer - 1, n_sent)
         for a in range(n_passed):
-            if not learn(net, learning, sample, layer, sent[a], totals):
+            if not learn(run, layer, sent[a]):
                 return False
     return True
 
 
 @kernel
-def backward_by_spikes(net, learning, sample, spike, totals):
+def backward_by_spikes(run, spike):
     """Follow an error spike of the output to the first layer; False if out of range.
 
     Weights learn before their column is read.
     """
+    net, sample = run.net, run.sample
     queues, last = sample.backward, net.sizes.size - 1
     layer = last
     while True:
-        if passes(net, sample, layer, spike, totals):
-            if not learn(net, learning, sample, layer, spike, totals):
+        if passes(run, layer, spike):
+            if not learn(run, layer, spike):
                 return False
             if layer > 1:
-                if not send_back(net, learning, sample, layer, spike):
+                if not send_back(run, layer, spike):
                     return False
                 layer -= 1
         while layer < last and queues.size[layer] == 0:
@@ -277,13 +292,14 @@ def backward_by_spikes(net, learning, sample, spike, totals):
 
 
 @kernel
-def launch(net, order, learning, sample, n_sent, totals):
+def launch(run, n_sent):
     """Send error spikes back that are in `sample.backward.left`; False if out of range."""
-    if not order.depth:
-        return backward_by_layers(net, learning, sample, n_sent, totals)
+    net, sample = run.net, run.sample
+    if not run.depth:
+        return backward_by_layers(run, n_sent)
     sent = sample.backward.left[(net.sizes.size - 1) % 2]
     for a in range(n_sent):  # noqa: SIM110 - Numba compiles no all()
-        if not backward_by_spikes(net, learning, sample, sent[a], totals):
+        if not backward_by_spikes(run, sent[a]):
             return False
     return True
 
@@ -297,56 +313,60 @@ def hold(sample, queues, layer, n_sent):
 
 
 @kernel
-def launch_held(net, order, learning, sample, totals):
+def launch_held(run):
     """Send back what was held, one spike at a time; False if out of range."""
+    net, sample = run.net, run.sample
     sent = sample.backward.left[(net.sizes.size - 1) % 2]
     for j in range(sample.held.size):
         spike = j if sample.held[j] > 0 else ~j
         for _ in range(abs(sample.held[j])):
             sent[0] = spike
-            if not launch(net, order, learning, sample, 1, totals):
+            if not launch(run, 1):
                 return False
         sample.held[j] = 0
     return True
 
 
 @kernel
-def forward(net, order, learning, sample, x, training, totals):
+def forward(run, x, training):
     """Show the input of a step, and handle what it causes; False if out of range."""
+    net, sample = run.net, run.sample
     queues, last = sample.forward, net.sizes.size - 1
     potential = units_of(sample.potential, net, 0)
     add(potential, x, 1)
     if not fire_signed(potential, queues, 0, POTENTIAL):
         return False
-    if training and order.depth and not order.hold:
-        return forward_by_spikes(net, learning, sample, totals)
-    n_sent = forward_by_layers(net, learning, sample, totals)
+    if training and run.depth and not run.hold:
+        return forward_by_spikes(run)
+    n_sent = forward_by_layers(run)
     if n_sent < 0 or not training:
         return n_sent >= 0
-    if order.hold:
+    if run.hold:
         hold(sample, queues, last, n_sent)
         return True
     copy(sample.backward.left[last % 2][:n_sent], queues.left[last % 2])
-    return backward_by_layers(net, learning, sample, n_sent, totals)
+    return backward_by_layers(run, n_sent)
 
 
 @kernel
-def compare(net, order, learning, sample, y, totals):
+def compare(run, y):
     """Let the negative target fire, and send errors back; False if out of range."""
+    net, sample = run.net, run.sample
     queues, last = sample.backward, net.sizes.size - 1
     add(sample.target_potential, y, -1)
     if not fire_signed(sample.target_potential, queues, last, TARGET):
         return False
     n_sent = let_go(queues, last, 0)
-    if not order.hold:
-        return launch(net, order, learning, sample, n_sent, totals)
+    if not run.hold:
+        return launch(run, n_sent)
     hold(sample, queues, last, n_sent)
-    return launch_held(net, order, learning, sample, totals)
+    return launch_held(run)
 
 
 @kernel
-def within(net, sample):
+def within(run):
     """Whether potentials and summed drive are in range at the end of a step."""
+    net, sample = run.net, run.sample
     for layer in range(1, net.sizes.size):
         potential = units_of(sample.potential, net, layer)
         drive = units_of(sample.drive, net, layer)
@@ -374,21 +394,23 @@ def open_sample(sample):
 
 
 @kernel
-def close_training(net, learning, sample, totals):
+def close_training(run):
     """With update="outer", change the weights by the summed errors; False if out of range."""
+    net, sample = run.net, run.sample
     for layer in range(1, net.sizes.size):
         error = units_of(sample.error_sum, net, layer)
         for j in range(error.size):
             if error[j] != 0:
                 factor = error[j] * net.rate
-                if not descend(net, learning, sample, layer, j, factor, totals):
+                if not descend(run, layer, j, factor):
                     return False
     return True
 
 
 @kernel
-def write_record(net, sample, record, index, t):
+def write_record(run, index, t):
     """Note the spikes and errors of a step, if they are asked for."""
+    net, sample, record = run.net, run.sample, run.record
     if record.spikes.shape[0] > 0:
         copy(record.spikes[index, t], sample.spike)
         copy(record.errors[index, t], sample.error)
@@ -396,58 +418,37 @@ def write_record(net, sample, record, index, t):
 
 
 @kernel
-def run_sample(net, order, learning, sample, x, y, n_steps, training, totals, record, index):
-    """Show one sample; False if something is out of range."""
-    open_sample(sample)
-    for t in range(n_steps):
+def begin_sample(run, i, training):
+    """Reset what lasts for a sample."""
+    open_sample(run.sample)
+
+
+@kernel
+def show_sample(run, block, i):
+    """Show sample i of a block; False if something is out of range."""
+    sample, x, y = run.sample, block.x[i], block.y[i % block.y.shape[0]]
+    for t in range(block.n_steps):
         sample.spike[:] = 0
         sample.error[:] = 0
         sample.forward.fired[:] = 0
         sample.backward.fired[:] = 0
-        x_t, y_t = x[t % x.shape[0]], y[t % y.shape[0]]
-        if not forward(net, order, learning, sample, x_t, training, totals):
+        if not forward(run, x[t % x.shape[0]], block.training):
             return False
-        if training and not compare(net, order, learning, sample, y_t, totals):
+        if block.training and not compare(run, y[t % y.shape[0]]):
             return False
-        if not within(net, sample):
+        if not within(run):
             return False
-        write_record(net, sample, record, index, t)
-    if training and net.outer:
-        return close_training(net, learning, sample, totals)
-    return True
+        write_record(run, i, t)
+    return not (block.training and run.net.outer) or close_training(run)
+
+
+@kernel
+def write_summed_drive(run, drive):
+    """Write the summed drive of the output."""
+    copy(drive, units_of(run.sample.drive, run.net, run.net.sizes.size - 1))
 
 
 @entry
-def run_block(
-    net,
-    order,
-    learning,
-    sample,
-    launched,
-    x,
-    y,
-    drawn,
-    n_steps,
-    training,
-    totals,
-    record,
-    drive,
-):
-    """Show samples in order and write each one's summed output drive.
-
-    Returns the number of samples done: less than all if the next is out of range, in which
-    case `sample.fault` says why, and `learning`, `totals` and `record` are to be discarded.
-    """
-    for i in range(x.shape[0]):
-        if training:
-            restart_backward(net, learning, drawn[i % drawn.shape[0]])
-        y_i = y[i % y.shape[0]]
-        if not run_sample(
-            net, order, learning, sample, x[i], y_i, n_steps, training, totals, record, i
-        ):
-            return i
-        copy(drive[i], units_of(sample.drive, net, net.sizes.size - 1))
-        if launched.net.shape[0] > 0:
-            copy(launched.net[i], sample.net_error)
-            copy(launched.gross[i], sample.gross_error)
-    return x.shape[0]
+def run_event_block(run, block):
+    """Show samples in order; where the next is out of range, `run.sample.fault` says why."""
+    return show_block(run, block, begin_sample, show_sample, write_summed_drive)

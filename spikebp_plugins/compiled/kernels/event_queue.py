@@ -8,11 +8,13 @@ is, so each comparison below is strict exactly where Java's is.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 
 from spikebp_plugins.compiled.kernels.build import kernel
+from spikebp_plugins.compiled.kernels.structs import Struct
 
 #: No layer may fire this many spikes in one step. Memory for them costs nothing until it is used.
 MOST_FIRED: Final = 2**20
@@ -35,7 +37,8 @@ HALF: Final = np.float32(0.5)
 ONE: Final = np.float32(1)
 
 
-class Queues(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Queues(Struct):
     """One queue for each layer, and room for the spikes that have left two of them."""
 
     key: Any  # float32 (L+1, MOST_FIRED)

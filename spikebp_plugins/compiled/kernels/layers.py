@@ -1,22 +1,25 @@
-"""Kernels that compute one layer of a step, for who has each layer in a process of its own."""
+"""Kernels that compute one layer of a step, for who has each layer in a process of its own.
+
+A layer alone is the upper half of a network of two: that of the layer below, whose spikes arrive,
+and its own. Index 1 is therefore the layer itself in all of its arrays.
+"""
 
 from __future__ import annotations
 
 from spikebp_plugins.compiled.kernels.arrays import MOST_SPIKES, WRAP, largest, list_active
 from spikebp_plugins.compiled.kernels.build import entry
-from spikebp_plugins.compiled.kernels.pipelined import hand_up, take_drive
 from spikebp_plugins.compiled.kernels.rules import (
     add_rows,
     descend_transposed,
+    fire_errors,
     fire_input,
     fire_layer,
-    fire_signed,
-    forward,
-    gate,
+    hand_up,
     learn,
     note_errors,
     open_sample,
     output_error,
+    take_drive,
     within,
 )
 from spikebp_plugins.compiled.kernels.slices import units_of
@@ -24,65 +27,59 @@ from spikebp_plugins.compiled.kernels.steps import begin, clear_errors
 
 
 @entry
-def input_layer(net, sample, x, opens, totals):
+def input_layer(run, x, opens):
     """Rule 1; False if the range is not certain."""
     if opens:
-        open_sample(net, sample, False)
-    return fire_input(net, sample, x, totals) < MOST_SPIKES
+        open_sample(run, False)
+    return fire_input(run, x) < MOST_SPIKES
 
 
 @entry
-def forward_layer(net, learning, sample, k, drawn, opens, restarts, totals):
-    """Rule 2 for the spikes of the layer below; False if the range is not certain."""
-    begin(net, learning, sample, drawn, opens, restarts)
-    clear_errors(sample)
-    return forward(net, learning, sample, k, totals)
+def begin_step(run, drawn, opens, restarts):
+    """Get ready for a step, which may be the first of its sample, or of those that learn."""
+    begin(run, drawn, opens, restarts)
+    clear_errors(run.sample)
 
 
 @entry
-def fire_arrived(net, learning, sample, drawn, opens, restarts, busy, totals):
-    """Rule 2 for what has arrived before this step; False if the range is not certain."""
-    begin(net, learning, sample, drawn, opens, restarts)
-    clear_errors(sample)
-    if not busy:
-        units_of(sample.spike, net, 1)[:] = 0
-        return True
-    return take_drive(net, sample, 1) and fire_layer(net, sample, 1, totals) < MOST_SPIKES
-
-
-@entry
-def receive_spikes(net, learning, sample, k, totals):
+def receive_spikes(run, k):
     """Count spikes, and send them through the weights; False if the range is not certain."""
-    return hand_up(net, learning, sample, 0, fire_input(net, sample, k, totals))
+    return hand_up(run, 0, fire_input(run, k))
 
 
 @entry
-def output_layer_error(net, sample, y, totals):
+def fire_arrived(run, busy):
+    """Rule 2 for what has arrived; False if the range is not certain."""
+    if not busy:
+        units_of(run.sample.spike, run.net, 1)[:] = 0
+        return True
+    return take_drive(run, 1) and fire_layer(run, 1) < MOST_SPIKES
+
+
+@entry
+def output_layer_error(run, y):
     """Rule 3; False if the range is not certain."""
-    if not output_error(net, sample, y):
-        return False
-    return note_errors(net, sample, 1, totals) < MOST_SPIKES
+    return output_error(run, y) and note_errors(run, 1) < MOST_SPIKES
 
 
 @entry
-def hidden_layer_error(net, learning, sample, arrived, totals):
+def hidden_layer_error(run, arrived):
     """Rule 4 for what has arrived from above; False if the range is not certain."""
+    net, learning = run.net, run.learning
     potential = units_of(learning.backward_potential, net, 1)
     learning.backward_bound[1] += largest(arrived)
     for i in range(arrived.size):
         potential[i] += arrived[i]
     if not within(net, learning.backward_bound[1], potential):
         return False
-    fire_signed(potential, units_of(sample.error, net, 1), net)
-    if not net.limited:
-        learning.backward_bound[1] = net.half
-    gate(net, sample, 1)
-    return note_errors(net, sample, 1, totals) < MOST_SPIKES
+    fire_errors(run, 1)
+    return note_errors(run, 1) < MOST_SPIKES
 
 
 @entry
-def errors_down(net, sample, back, matrix_bound, total):
+def errors_down(run, back, matrix_bound, total):
     """Total = e B, after an error phase; False if the range is not certain."""
+    net, sample = run.net, run.sample
     total[:] = 0
     gain = sample.n_errors[1] * matrix_bound
     if not gain < (net.certain if net.narrow else WRAP):
@@ -93,8 +90,9 @@ def errors_down(net, sample, back, matrix_bound, total):
 
 
 @entry
-def layer_learns(net, learning, sample, back, closes, totals):
+def layer_learns(run, back, closes):
     """Rule 5, and the same for the transposed copy; False if the range is not certain."""
+    net, sample = run.net, run.sample
     errors = sample.error
     if net.outer:
         for i in range(errors.size):
@@ -102,7 +100,7 @@ def layer_learns(net, learning, sample, back, closes, totals):
         if not closes:
             return True
         errors = sample.error_sum
-    if not learn(net, learning, sample, errors, 1, totals):
+    if not learn(run, errors, 1):
         return False
     if back.size > 0 and not net.random_feedback:
         error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)

@@ -9,6 +9,10 @@ Summed drive is not stored: what a unit has fired was subtracted from its potent
 s = phi + c. The backward matrices B_l are stored even where they are the transposes of the
 weights, and updated along with them, so that both directions read along rows.
 
+When a layer acts in a step is said by the delays of the timing, for all timings alike. Layers send
+spikes and errors in an order in which what takes no time arrives before its layer acts, and what
+takes a step arrives after it has acted. Weights learn after all that.
+
 Range: integers would wrap without notice. Before each sum of products its magnitude is bounded by
 (spikes sent) x (largest weight). Where that proves too little, 64-bit and floating-point results
 are looked at one by one; 32-bit ones, which may have wrapped, are not trusted. A sample that
@@ -28,6 +32,7 @@ from spikebp_plugins.compiled.kernels.arrays import (
     WRAP,
     copy,
     input_unit,
+    is_busy,
     largest,
     list_active,
 )
@@ -103,44 +108,49 @@ def add_rows(total, matrix, counts, active, n_active):
 @kernel
 def fire_signed(potential, spike, net):
     """k = signed(v), v <- v - k."""
+    one, half, bits = net.one, net.half, net.fraction_bits
     if net.limited:
+        most = net.most
         for i in range(potential.size):
-            k = signed_spikes(potential[i], net.half, net.fraction_bits)
-            k = min(max(k, -net.most), net.most)
+            k = min(max(signed_spikes(potential[i], half, bits), -most), most)
             spike[i] = k
-            potential[i] -= k * net.one
+            potential[i] -= k * one
     else:
         for i in range(potential.size):
-            k = signed_spikes(potential[i], net.half, net.fraction_bits)
+            k = signed_spikes(potential[i], half, bits)
             spike[i] = k
-            potential[i] -= k * net.one
+            potential[i] -= k * one
 
 
 @kernel
 def fire_rectified(potential, spike, count, net):
     """k = rectified(v), v <- v - k, c <- c + k."""
+    one, half, bits = net.one, net.half, net.fraction_bits
     if net.limited:
+        most = net.most
         for i in range(potential.size):
-            k = min(rectified_spikes(potential[i], net.half, net.fraction_bits), net.most)
+            k = min(rectified_spikes(potential[i], half, bits), most)
             spike[i] = k
             count[i] += k
-            potential[i] -= k * net.one
+            potential[i] -= k * one
     else:
         for i in range(potential.size):
-            k = rectified_spikes(potential[i], net.half, net.fraction_bits)
+            k = rectified_spikes(potential[i], half, bits)
             spike[i] = k
             count[i] += k
-            potential[i] -= k * net.one
+            potential[i] -= k * one
 
 
 @kernel
-def gate(net, sample, layer):
+def gate(run, layer):
     """e = 0 where s = phi + c is below 0."""
+    net, sample = run.net, run.sample
     error = units_of(sample.error, net, layer)
     potential = units_of(sample.potential, net, layer)
     count = units_of(sample.count, net, layer)
+    one = net.one
     for i in range(error.size):
-        if potential[i] + count[i] * net.one < 0:
+        if potential[i] + count[i] * one < 0:
             error[i] = 0
 
 
@@ -151,23 +161,9 @@ def within(net, bound, values):
 
 
 @kernel
-def drive_within(net, sample, layer):
-    """Whether potential and summed drive of a layer are in range."""
-    if sample.drive_bound[layer] < net.certain:
-        return True
-    potential = units_of(sample.potential, net, layer)
-    count = units_of(sample.count, net, layer)
-    if net.narrow or not largest(potential) < net.limit:
-        return False
-    for j in range(potential.size):
-        if not abs(float(potential[j] + count[j] * net.one)) < net.limit:
-            return False
-    return True
-
-
-@kernel
-def open_sample(net, sample, training):
+def open_sample(run, training):
     """Reset what lasts for a sample."""
+    sample = run.sample
     sample.potential[:] = 0
     sample.target_potential[:] = 0
     sample.count[:] = 0
@@ -177,13 +173,14 @@ def open_sample(net, sample, training):
     if training:
         sample.error[:] = 0
         sample.n_errors[:] = 0
-        if net.outer:
+        if run.net.outer:
             sample.error_sum[:] = 0
 
 
 @kernel
-def restart_backward(net, learning, drawn):
+def restart_backward(run, drawn):
     """Set the backward potentials that a training sample starts from."""
+    net, learning = run.net, run.learning
     if net.zero_backward:
         learning.backward_potential[:] = 0
         learning.backward_bound[:] = 0
@@ -193,8 +190,9 @@ def restart_backward(net, learning, drawn):
 
 
 @kernel
-def bound_learning(net, learning):
+def bound_learning(run):
     """Measure the magnitudes that `Learning` bounds."""
+    net, learning = run.net, run.learning
     for layer in range(1, net.sizes.size):
         learning.weight_bound[layer] = largest(weights_of(learning, net, layer))
         if layer > 1:
@@ -206,52 +204,30 @@ def bound_learning(net, learning):
 
 
 @kernel
-def fire_layer(net, sample, layer, totals):
-    """Threshold a layer and list the units that fire; return the number of spikes."""
-    spike = units_of(sample.spike, net, layer)
-    count = units_of(sample.count, net, layer)
-    fire_rectified(units_of(sample.potential, net, layer), spike, count, net)
-    return note_spikes(net, sample, layer, totals)
-
-
-@kernel
-def note_spikes(net, sample, layer, totals):
+def note_spikes(run, layer):
     """List the units of a layer that sent spikes; return the number of spikes."""
+    net, sample = run.net, run.sample
     spike = units_of(sample.spike, net, layer)
-    active = units_of(sample.active, net, layer)
-    sample.n_active[layer], n_sent = list_active(spike, active)
+    sample.n_active[layer], n_sent = list_active(spike, units_of(sample.active, net, layer))
     if n_sent < MOST_SPIKES:
-        totals.spikes[layer] += np.int64(n_sent)
+        run.totals.spikes[layer] += np.int64(n_sent)
     return n_sent
 
 
 @kernel
-def forward_layers(net, learning, sample, layer, n_sent, totals):
-    """Rule 2 from a layer that has sent `n_sent` spikes upward; False if not certain."""
-    last = net.sizes.size - 1
-    while layer < last:
-        gain = n_sent * learning.weight_bound[layer + 1]
-        if not (n_sent < MOST_SPIKES and gain < WRAP):
-            return False
-        if n_sent > 0:
-            sample.drive_bound[layer + 1] += gain
-            add_rows(
-                units_of(sample.potential, net, layer + 1),
-                weights_of(learning, net, layer + 1),
-                units_of(sample.spike, net, layer),
-                units_of(sample.active, net, layer),
-                sample.n_active[layer],
-            )
-            if not drive_within(net, sample, layer + 1):
-                return False
-        layer += 1
-        n_sent = fire_layer(net, sample, layer, totals)
-    return n_sent < MOST_SPIKES
+def fire_layer(run, layer):
+    """Threshold a layer and list the units that fire; return the number of spikes."""
+    net, sample = run.net, run.sample
+    spike = units_of(sample.spike, net, layer)
+    count = units_of(sample.count, net, layer)
+    fire_rectified(units_of(sample.potential, net, layer), spike, count, net)
+    return note_spikes(run, layer)
 
 
 @kernel
-def fire_input(net, sample, x, totals):
+def fire_input(run, x):
     """Rule 1; return the number of spikes, infinite if the range is not certain."""
+    net, sample = run.net, run.sample
     spike = units_of(sample.spike, net, 0)
     sample.drive_bound[0] += largest(x)
     if net.smoothed and not sample.drive_bound[0] * input_unit(net) < net.certain:
@@ -268,19 +244,79 @@ def fire_input(net, sample, x, totals):
     count = units_of(sample.count, net, 0)
     for i in range(x.size):
         count[i] += spike[i]
-    return note_spikes(net, sample, 0, totals)
+    return note_spikes(run, 0)
 
 
 @kernel
-def forward(net, learning, sample, x, totals):
-    """Rules 1 and 2; False if the range is not certain."""
-    n_sent = fire_input(net, sample, x, totals)
-    return forward_layers(net, learning, sample, 0, n_sent, totals)
+def take_drive(run, layer):
+    """Add the drive that was under way; False if potential or summed drive may leave the range."""
+    net, sample = run.net, run.sample
+    potential = units_of(sample.potential, net, layer)
+    if net.forward_lag[layer] > 0:
+        arriving = units_of(sample.arriving, net, layer)
+        for j in range(potential.size):
+            potential[j] += arriving[j]
+    if sample.drive_bound[layer] < net.certain:
+        return True
+    if net.narrow or not largest(potential) < net.limit:
+        return False
+    count = units_of(sample.count, net, layer)
+    for j in range(potential.size):
+        if not abs(float(potential[j] + count[j] * net.one)) < net.limit:
+            return False
+    return True
 
 
 @kernel
-def output_error(net, sample, y):
+def hand_up(run, layer, n_sent):
+    """Send the spikes of a layer to the next; False if the range is not certain."""
+    net, sample, learning, above = run.net, run.sample, run.learning, layer + 1
+    gain = n_sent * learning.weight_bound[above]
+    if not (n_sent < MOST_SPIKES and gain < WRAP):
+        return False
+    drive = units_of(sample.potential, net, above)
+    if net.forward_lag[above] > 0:
+        drive = units_of(sample.arriving, net, above)
+        drive[:] = 0
+    if n_sent > 0:
+        sample.drive_bound[above] += gain
+        add_rows(
+            drive,
+            weights_of(learning, net, above),
+            units_of(sample.spike, net, layer),
+            units_of(sample.active, net, layer),
+            sample.n_active[layer],
+        )
+    return True
+
+
+@kernel
+def send_spikes(run, x, t, n_steps):
+    """Rules 1 and 2 of step t; False if the range is not certain."""
+    net = run.net
+    last = net.sizes.size - 1
+    for place in range(last + 1):
+        layer = net.spike_order[place]
+        if not is_busy(t, net.spike_delay[layer], n_steps):
+            continue
+        if layer == 0:
+            n_sent = fire_input(run, x)
+        else:
+            if not take_drive(run, layer):
+                return False
+            n_sent = fire_layer(run, layer)
+        if layer == last:
+            if not n_sent < MOST_SPIKES:
+                return False
+        elif not hand_up(run, layer, n_sent):
+            return False
+    return True
+
+
+@kernel
+def output_error(run, y):
     """Rule 3; False if the range is not certain."""
+    net, sample = run.net, run.sample
     last = net.sizes.size - 1
     sample.target_bound[0] += largest(y)
     for j in range(y.size):
@@ -295,67 +331,92 @@ def output_error(net, sample, y):
     if net.chip:
         for j in range(y.size):
             error[j] = min(max(error[j], -net.largest_message), net.largest_message)
-    gate(net, sample, last)
+    gate(run, last)
     return True
 
 
 @kernel
-def note_errors(net, sample, layer, totals):
+def note_errors(run, layer):
     """List the units of a layer that sent errors; return the number of error spikes."""
+    net, sample = run.net, run.sample
     error = units_of(sample.error, net, layer)
-    active = units_of(sample.active, net, layer)
-    sample.n_active[layer], n_sent = list_active(error, active)
+    sample.n_active[layer], n_sent = list_active(error, units_of(sample.active, net, layer))
     if n_sent < MOST_SPIKES:
-        totals.errors[layer] += np.int64(n_sent)
+        run.totals.errors[layer] += np.int64(n_sent)
     sample.n_errors[layer] = n_sent
     return n_sent
 
 
 @kernel
-def send_no_errors(net, sample, layer):
+def send_no_errors(run, layer):
     """e = 0 for a layer."""
+    sample = run.sample
     if sample.n_errors[layer] > 0:
-        units_of(sample.error, net, layer)[:] = 0
+        units_of(sample.error, run.net, layer)[:] = 0
         sample.n_errors[layer] = 0
 
 
 @kernel
-def backward(net, learning, sample, y, totals):
-    """Rules 3 and 4; False if the range is not certain."""
-    if not output_error(net, sample, y):
-        return False
-    last = net.sizes.size - 1
-    n_sent = note_errors(net, sample, last, totals)
-    for layer in range(last, 1, -1):
-        gain = n_sent * learning.matrix_bound[layer]
-        if not (n_sent < MOST_SPIKES and gain < WRAP):
-            return False
-        if n_sent == 0 and learning.backward_bound[layer - 1] <= net.half:
-            # Nothing has come, and nothing was left above the threshold.
-            send_no_errors(net, sample, layer - 1)
-            continue
-        potential = units_of(learning.backward_potential, net, layer - 1)
-        learning.backward_bound[layer - 1] += gain
-        add_rows(
-            potential,
-            backward_of(learning, net, layer),
-            units_of(sample.error, net, layer),
-            units_of(sample.active, net, layer),
-            sample.n_active[layer],
-        )
-        if not within(net, learning.backward_bound[layer - 1], potential):
-            return False
-        fire_signed(potential, units_of(sample.error, net, layer - 1), net)
-        if not net.limited:
-            learning.backward_bound[layer - 1] = net.half
-        gate(net, sample, layer - 1)
-        n_sent = note_errors(net, sample, layer - 1, totals)
-    return n_sent < MOST_SPIKES
+def fire_errors(run, layer):
+    """Rule 4 of a layer, from its backward potentials."""
+    net, learning = run.net, run.learning
+    potential = units_of(learning.backward_potential, net, layer)
+    fire_signed(potential, units_of(run.sample.error, net, layer), net)
+    if not net.limited:
+        learning.backward_bound[layer] = net.half
+    gate(run, layer)
 
 
 @kernel
-def bound_update(net, learning, layer, largest_factor, largest_error):
+def hand_down(run, layer, n_sent):
+    """Send the errors of a layer to the one below; False if the range is not certain."""
+    net, sample, learning, below = run.net, run.sample, run.learning, layer - 1
+    gain = n_sent * learning.matrix_bound[layer]
+    if not (n_sent < MOST_SPIKES and gain < WRAP):
+        return False
+    if n_sent == 0:
+        return True
+    learning.backward_bound[below] += gain
+    potential = units_of(learning.backward_potential, net, below)
+    add_rows(
+        potential,
+        backward_of(learning, net, layer),
+        units_of(sample.error, net, layer),
+        units_of(sample.active, net, layer),
+        sample.n_active[layer],
+    )
+    return within(net, learning.backward_bound[below], potential)
+
+
+@kernel
+def send_errors(run, y, t, n_steps):
+    """Rules 3 and 4 of step t; False if the range is not certain."""
+    net = run.net
+    last = net.sizes.size - 1
+    for place in range(last):
+        layer = net.error_order[place]
+        is_idle = not is_busy(t, net.error_delay[layer], n_steps)
+        # Or nothing has come, and nothing was left above the threshold.
+        if is_idle or (layer < last and run.learning.backward_bound[layer] <= net.half):
+            send_no_errors(run, layer)
+            continue
+        if layer < last:
+            fire_errors(run, layer)
+        elif not output_error(run, y):
+            return False
+        n_sent = note_errors(run, layer)
+        if layer == 1:
+            if not n_sent < MOST_SPIKES:
+                return False
+        elif not hand_down(run, layer, n_sent):
+            return False
+    return True
+
+
+@kernel
+def bound_update(run, layer, largest_factor, largest_error):
     """Bound the weights after an update; False if their range is not certain."""
+    net, learning = run.net, run.learning
     if net.chip:  # they saturate
         learning.weight_bound[layer] = float(-net.lowest_weight << net.weight_shift)
     else:
@@ -392,8 +453,9 @@ def _overload_scaled_drive(drive, rate, bits, grid):
 
 
 @kernel
-def find_factors(net, sample, layer):
+def find_factors(run, layer):
     """With smoothed updates, what a layer teaches with; False if that is not certain."""
+    net, sample = run.net, run.sample
     bound = net.rate * sample.drive_bound[layer]
     if layer == 0:
         bound *= input_unit(net)
@@ -414,17 +476,18 @@ def find_factors(net, sample, layer):
 @kernel
 def descend_transposed(net, back, factor, error, column, n_columns):
     """B_l -= rate * outer(e, c), along rows; `column` lists the units with errors."""
-    n_in = factor.size
+    n_in, rate = factor.size, net.factor_rate
     for a in range(n_columns):
         start, e = column[a] * n_in, error[column[a]]
         transposed = back[start : start + n_in]
         for i in range(n_in):
-            transposed[i] -= net.factor_rate * (factor[i] * e)
+            transposed[i] -= rate * (factor[i] * e)
 
 
 @kernel
-def descend(net, learning, sample, errors, layer):
+def descend(run, errors, layer):
     """W_l -= rate * outer(c, e), and B_l with it; return how many weights that changes."""
+    net, sample, learning = run.net, run.sample, run.learning
     factor = units_of(sample.factor, net, layer - 1)
     error = units_of(errors, net, layer)
     row = units_of(sample.active, net, layer - 1)
@@ -432,57 +495,49 @@ def descend(net, learning, sample, errors, layer):
     n_rows, _ = list_active(factor, row)
     n_columns, _ = list_active(error, column)
     if net.chip:
-        descend_rounded(net, learning, sample, errors, layer, n_rows, n_columns)
+        descend_rounded(run, errors, layer, n_rows, n_columns)
         return n_rows * n_columns
-    n_out = error.size
+    n_out, rate = error.size, net.factor_rate
     weight = weights_of(learning, net, layer)
     for a in range(n_columns):
         j, e = column[a], error[column[a]]
         for b in range(n_rows):
             i = np.uintp(row[b])
-            weight[np.uintp(row[b] * n_out + j)] -= net.factor_rate * (factor[i] * e)
+            weight[np.uintp(row[b] * n_out + j)] -= rate * (factor[i] * e)
     if layer > 1 and not net.random_feedback:
         descend_transposed(net, backward_of(learning, net, layer), factor, error, column, n_columns)
     return n_rows * n_columns
 
 
 @kernel
-def learn(net, learning, sample, errors, first, totals):
+def learn(run, errors, first):
     """Rule 5 for layers from `first` on; False, with no weight changed, if it is not certain."""
+    net, sample = run.net, run.sample
     for layer in range(first, net.sizes.size):
         if net.outer or sample.n_errors[layer] > 0:
             largest_error = largest(units_of(errors, net, layer))
-            if net.smoothed and largest_error > 0 and not find_factors(net, sample, layer - 1):
+            if net.smoothed and largest_error > 0 and not find_factors(run, layer - 1):
                 return False
             if net.chip:
-                find_traces(net, sample, layer - 1)
+                find_traces(run, layer - 1)
             largest_factor = largest(units_of(sample.factor, net, layer - 1))
-            if largest_error > 0 and not bound_update(
-                net, learning, layer, largest_factor, largest_error
-            ):
+            if largest_error > 0 and not bound_update(run, layer, largest_factor, largest_error):
                 return False
     for layer in range(first, net.sizes.size):
         if net.outer or sample.n_errors[layer] > 0:
-            totals.updates[0] += descend(net, learning, sample, errors, layer)
+            run.totals.updates[0] += descend(run, errors, layer)
     return True
 
 
 @kernel
-def learn_or_sum(net, learning, sample, totals):
-    """Rule 5 of a step, or the sum of errors until the sample ends; False if not certain."""
-    if net.outer:
-        for i in range(sample.error.size):
-            sample.error_sum[i] += sample.error[i]
-        return True
-    return learn(net, learning, sample, sample.error, 1, totals)
-
-
-@kernel
-def train_step(net, learning, sample, x, y, totals):
-    """One step of a training sample; False if the range is not certain."""
-    sample.moment[1] += np.uint64(1)
-    if not (
-        forward(net, learning, sample, x, totals) and backward(net, learning, sample, y, totals)
-    ):
+def train_step(run, x, y, t, n_steps):
+    """Step t of a training sample; False if the range is not certain."""
+    sample = run.sample
+    sample.moment[1] = t
+    if not (send_spikes(run, x, t, n_steps) and send_errors(run, y, t, n_steps)):
         return False
-    return learn_or_sum(net, learning, sample, totals)
+    if not run.net.outer:
+        return learn(run, sample.error, 1)
+    for i in range(sample.error.size):
+        sample.error_sum[i] += sample.error[i]
+    return True

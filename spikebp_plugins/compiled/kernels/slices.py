@@ -15,6 +15,8 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from spikebp_plugins.compiled.kernels.structs import read_field
+
 
 def slices_between(bounds: str, field: str | None = None) -> Any:
     """Return a function for kernels that slices a flat array by layer.
@@ -24,26 +26,25 @@ def slices_between(bounds: str, field: str | None = None) -> Any:
     Parameters
     ----------
     bounds : str
-        The field of the named tuple `net` with the bounds, an array of integers of 64 bits of
-        shape (n_layers + 2,).
+        The field of the struct `net` with the bounds, an array of integers of 64 bits of shape
+        (n_layers + 2,).
     field : str, optional
-        The field that has the array, of shape (bounds[-1],), if the first argument is a named
-        tuple; None if it is the array itself.
+        The field that has the array, of shape (bounds[-1],), if the first argument is a struct;
+        None if it is the array itself.
     """
 
     @intrinsic
     def of_layer(typing_context, holder, net, layer):
-        array = holder if field is None else holder.types[holder.fields.index(field)]
-        at = net.fields.index(bounds)
+        array = holder if field is None else holder.fields[field]
 
         def generate(context, builder, signature, arguments):
             held, definition, index = arguments
             if field is not None:
-                held = builder.extract_value(held, holder.fields.index(field))
+                held = read_field(context, builder, holder, held, field)
             whole = context.make_array(array)(context, builder, held)
-            ends = context.make_array(net.types[at])
-            place = ends(context, builder, builder.extract_value(definition, at)).data
-            place = builder.gep(place, [index])
+            ends = context.make_array(net.fields[bounds])
+            place = ends(context, builder, read_field(context, builder, net, definition, bounds))
+            place = builder.gep(place.data, [index])
             start = builder.load(place)
             stop = builder.load(builder.gep(place, [ir.Constant(index.type, 1)]))
             part = context.make_array(array)(context, builder)

@@ -1,32 +1,26 @@
-"""Kernels that advance a network by single steps, or by one layer of a step.
-
-For those who do not know beforehand how long a sample lasts, or who compute each layer in a
-process of its own. They consist of the same parts as the kernels for blocks.
-
-A layer alone is the upper half of a network of two: that of the layer below, whose spikes arrive,
-and its own. Index 1 is therefore the layer itself in all of its arrays.
-"""
+"""Kernels that advance a network by single steps, for samples whose end is not known beforehand."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from spikebp_plugins.compiled.kernels.arrays import copy, write_record
+from spikebp_plugins.compiled.kernels.arrays import Run, copy, is_busy, write_row
 from spikebp_plugins.compiled.kernels.build import entry, kernel
-from spikebp_plugins.compiled.kernels.pipelined import fire_layers, is_busy
-from spikebp_plugins.compiled.kernels.pipelined import train_step as pipelined_train_step
 from spikebp_plugins.compiled.kernels.rules import (
     bound_learning,
-    forward,
     learn,
     open_sample,
     restart_backward,
+    send_spikes,
     train_step,
 )
 from spikebp_plugins.compiled.kernels.slices import units_of
+from spikebp_plugins.compiled.kernels.structs import Struct
 
 
-class Kept(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Kept(Struct):
     """What a step changes before it is certain, as it was before the step."""
 
     potential: Any
@@ -40,9 +34,17 @@ class Kept(NamedTuple):
     errors: Any
 
 
+@dataclass(frozen=True, eq=False)
+class StepRun(Run):
+    """A run that can go back by a step."""
+
+    kept: Kept
+
+
 @kernel
-def keep(kept, learning, sample, totals):
+def keep(run):
     """Remember the state before a step."""
+    kept, learning, sample, totals = run.kept, run.learning, run.sample, run.totals
     copy(kept.potential, sample.potential)
     copy(kept.arriving, sample.arriving)
     copy(kept.target_potential, sample.target_potential)
@@ -55,8 +57,9 @@ def keep(kept, learning, sample, totals):
 
 
 @kernel
-def go_back(kept, learning, sample, totals):
+def go_back(run):
     """Return to the state before a step; weights change only in steps that are certain."""
+    kept, learning, sample, totals = run.kept, run.learning, run.sample, run.totals
     copy(sample.potential, kept.potential)
     copy(sample.arriving, kept.arriving)
     copy(sample.target_potential, kept.target_potential)
@@ -69,13 +72,13 @@ def go_back(kept, learning, sample, totals):
 
 
 @kernel
-def begin(net, learning, sample, drawn, opens, restarts):
-    """Reset what a sample starts from, where a step opens one or is the first that learns."""
+def begin(run, drawn, opens, restarts):
+    """Reset what a sample starts from: `opens` it, or `restarts` what it learns with."""
     if opens:
-        open_sample(net, sample, True)
-        bound_learning(net, learning)
+        open_sample(run, True)
+        bound_learning(run)
     if restarts:
-        restart_backward(net, learning, drawn)
+        restart_backward(run, drawn)
 
 
 @kernel
@@ -86,86 +89,34 @@ def clear_errors(sample):
 
 
 @entry
-def show_steps(
-    net,
-    learning,
-    sample,
-    kept,
-    x,
-    y,
-    drawn,
-    n_steps,
-    opens,
-    restarts,
-    learns,
-    totals,
-    record,
-    row,
-):
+def show_steps(run, x, y, drawn, moment, n_steps, row):
     """Show the same input and target for some steps; return how many were certain.
 
-    `opens` and `restarts` say whether the first of them opens a sample, and whether it is the
-    first that learns in its sample. Step t is written to row `row` + t of the record. The
+    `moment` is the place of the first of these steps in its sample, and step t after it is written
+    to row `row` + t of the record. Layers that are idle send nothing, and this is recorded too. The
     first step that is not certain, and those after it, change nothing.
     """
-    begin(net, learning, sample, drawn, opens, restarts)
-    for t in range(n_steps):
-        keep(kept, learning, sample, totals)
-        if learns:
-            certain = train_step(net, learning, sample, x, y, totals)
-        else:
-            clear_errors(sample)
-            certain = forward(net, learning, sample, x, totals)
-        if not certain:
-            go_back(kept, learning, sample, totals)
-            return t
-        write_record(net, sample, record, 0, row + t)
-    return n_steps
-
-
-@entry
-def show_pipelined_steps(
-    net,
-    learning,
-    sample,
-    kept,
-    x,
-    y,
-    drawn,
-    n_steps,
-    opens,
-    restarts,
-    learns,
-    totals,
-    record,
-    row,
-    first,
-    n_inputs,
-):
-    """Show steps `first`, `first` + 1, .. of a sample with `n_inputs` steps of input.
-
-    Otherwise as `show_steps`; layers that are idle send nothing, and this is recorded too.
-    """
-    begin(net, learning, sample, drawn, opens, restarts)
+    net, sample = run.net, run.sample
+    begin(run, drawn, moment.opens, moment.restarts)
     for i in range(n_steps):
-        t = first + i
-        keep(kept, learning, sample, totals)
-        if learns:
-            certain = pipelined_train_step(net, learning, sample, x, y, t, n_inputs, totals)
+        t = moment.t + i
+        keep(run)
+        if moment.learns:
+            certain = train_step(run, x, y, t, moment.n_inputs)
         else:
             clear_errors(sample)
-            certain = fire_layers(net, learning, sample, x, t, n_inputs, totals)
+            certain = send_spikes(run, x, t, moment.n_inputs)
         if not certain:
-            go_back(kept, learning, sample, totals)
+            go_back(run)
             return i
         for layer in range(net.sizes.size):
-            if not is_busy(t, layer, n_inputs):
+            if not is_busy(t, net.spike_delay[layer], moment.n_inputs):
                 units_of(sample.spike, net, layer)[:] = 0
-        write_record(net, sample, record, 0, row + i)
+        write_row(run, 0, row + i)
     return n_steps
 
 
 @entry
-def close_sample(net, learning, sample, totals):
+def close_sample(run):
     """With update="outer", rule 5; False, with nothing changed, if it is not certain."""
-    return learn(net, learning, sample, sample.error_sum, 1, totals)
+    return learn(run, run.sample.error_sum, 1)

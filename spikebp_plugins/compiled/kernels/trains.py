@@ -12,6 +12,7 @@ A block of samples is sorted before the network sees it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from numba.extending import overload
 from spikebp_plugins.compiled.kernels.arrays import largest, list_active
 from spikebp_plugins.compiled.kernels.build import entry, kernel
 from spikebp_plugins.compiled.kernels.rules import signed_spikes
+from spikebp_plugins.compiled.kernels.structs import Struct
 from spikebp_plugins.compiled.kernels.vectors import (
     LANES,
     larger,
@@ -38,7 +40,8 @@ MOST_LABEL: Final = 2**15
 MOST_STEPS: Final = 64
 
 
-class Trains(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Trains(Struct):
     """The trains that were met so far; a label has the index label + `MOST_LABEL`."""
 
     known: Any  # bool (labels,)
@@ -50,7 +53,8 @@ class Trains(NamedTuple):
     sent: Any  # int64 (T,): the spikes of all units in each step
 
 
-class Sorting(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Sorting(Struct):
     """The memory for sorting the units of a sample; lengths are rounded up to whole vectors."""
 
     place: Any  # int64 (labels,): number of units of a label, then the place of the first; else 0
@@ -62,7 +66,8 @@ class Sorting(NamedTuple):
     level_label: Any  # (256,): labels of all levels of 8-bit input
 
 
-class Groups(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Groups(Struct):
     """The active units of samples, sorted by group; one sample follows the other."""
 
     first_unit: Any  # int64 (n_samples + 1,): where in `member` a sample begins
@@ -70,6 +75,14 @@ class Groups(NamedTuple):
     member: Any  # int32: units
     start: Any  # int32: where each group begins in its sample; then, where its last group ends
     label: Any  # int32: label + MOST_LABEL of each group of a sample, ascending; then 0
+
+
+class SampleGroups(NamedTuple):
+    """The groups of one sample: slices of `Groups`."""
+
+    member: Any
+    start: Any
+    label: Any
 
 
 def make_trains(n_units: int, n_steps: int) -> Trains:
@@ -236,9 +249,7 @@ def groups_of(groups, i):
     """The groups of one sample."""
     units = groups.first_unit[i : i + 2]
     places = groups.first_group[i : i + 2]
-    return Groups(
-        units,
-        places,
+    return SampleGroups(
         groups.member[units[0] : units[1]],
         groups.start[places[0] : places[1]],
         groups.label[places[0] : places[1]],

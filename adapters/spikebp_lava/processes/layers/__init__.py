@@ -163,15 +163,17 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self._layout = Layout(lowest, number_type(net, self.kind))
         scale = proc_params["input_scale"]
         self._scale = net.input_scale if scale is None else scale
-        self._sample, self._totals = self._layout.sample(), self._layout.totals()
+        nothing = self._layout.zeros(0)  # this layer learns nothing
+        learning = arrays.Learning(nothing, nothing, nothing, *(np.zeros(2) for _ in range(3)))
+        self._run = self._layout.run(learning)
         self._incoming = Incoming(shared, self, self.kind)
-        n = net.n_inputs
-        self._spike = self._sample.spike[:n]
+        n, sample = net.n_inputs, self._run.sample
+        self._spike = sample.spike[:n]
         self._record = LayerRecord(shared, 0, self.kind)
         self.bind(
             spike_count=self._spike,
-            potential=self._sample.potential[:n],
-            input_count=self._sample.count[:n],
+            potential=sample.potential[:n],
+            input_count=sample.count[:n],
         )
 
     def run_spk(self) -> None:
@@ -189,14 +191,12 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         if not is_busy(moment.t, self._delay, moment.n_inputs):
             self._spike[:] = 0
         else:
-            certain = layers.input_layer(
-                layout.network, self._sample, entering, moment.opens, self._totals
-            )
+            certain = layers.input_layer(self._run, entering, moment.opens)
             _require(certain, "potential of layer 0")
         self.spikes_out.send(self._spike.astype(np.int64))
         target = np.zeros(shared.net.n_outputs) if y is None else y
         self.target_out.send(layout.shown(target))
-        shared.spikes[0] = self._totals.spikes[0]
+        shared.spikes[0] = self._run.totals.spikes[0]
         shared.samples += (moment.closes, moment.updates, moment.updates)
         self._record.write(self.time_step, self._spike)
 
@@ -214,26 +214,25 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         layout = _pair(shared, l, self.kind)
         weight, back, potential = shared.of_layer(self.kind, l)
         bounds = [np.zeros(2) for _ in range(3)]
-        self._learning = arrays.Learning(weight, weight[:0], potential, *bounds)
+        self._run = layout.run(arrays.Learning(weight, weight[:0], potential, *bounds))
         self._back = back
         self._back_bound = float(np.abs(back).max(initial=0))
         self._shared, self._layout, self._l = shared, layout, l
         self._record = LayerRecord(shared, l, self.kind)
         self._whole = Layout(shared.net, number_type(shared.net, self.kind))
-        self._sample, self._totals = layout.sample(), layout.totals()
         unit = self._whole.network.unit
         self._drawn_part = slice(unit[l - 1], unit[l + 1])
         self._drawn = self._whole.drawn_for(0)[self._drawn_part].copy()
         self._down = np.zeros(layout.net.n_inputs, layout.dtype)
         self._delays = delays_of(shared.net)
         self._pipelined = not self._delays.are_zero
-        n = layout.net.n_inputs
-        self._spike, self._error = self._sample.spike[n:], self._sample.error[n:]
+        n, sample = layout.net.n_inputs, self._run.sample
+        self._spike, self._error = sample.spike[n:], sample.error[n:]
         self.bind(
             weight=shared.matrix(l, self.kind),
             spike_count=self._spike,
-            potential=self._sample.potential[n:],
-            input_count=self._sample.count[n:],
+            potential=sample.potential[n:],
+            input_count=sample.count[n:],
             error=self._error,
         )
 
@@ -243,46 +242,35 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         With pipelined timing the layer first acts on the spikes that arrived one step ago. The
         spikes that arrive now are counted before the layer learns, and act in the next step.
         """
-        shared, network, sample, totals = (
-            self._shared,
-            self._layout.network,
-            self._sample,
-            self._totals,
-        )
-        l = self._l
+        shared, run, l = self._shared, self._run, self._l
         opens, restarts, learns, updates, t, n_inputs, seen = (
             int(v) for v in self.control_in.recv()
         )
         if restarts:
             self._drawn[:] = self._whole.drawn_for(seen)[self._drawn_part]
-        begins = (self._drawn, bool(opens), bool(restarts))
-        has_errors = bool(learns)
-        if self._pipelined:
-            fires = is_busy(t, self._delays.spikes[l], n_inputs)
-            has_errors = has_errors and is_busy(t, self._delays.errors[l], n_inputs)
-            certain = layers.fire_arrived(network, self._learning, sample, *begins, fires, totals)
-        else:
-            k = self._layout.counts(self.spikes_in.recv())
-            certain = layers.forward_layer(network, self._learning, sample, k, *begins, totals)
-        _require(certain, f"potential of layer {l}")
+        layers.begin_step(run, self._drawn, bool(opens), bool(restarts))
+        if not self._pipelined:
+            self._receive_spikes()
+        fires = is_busy(t, self._delays.spikes[l], n_inputs)
+        has_errors = bool(learns) and is_busy(t, self._delays.errors[l], n_inputs)
+        _require(layers.fire_arrived(run, fires), f"potential of layer {l}")
         self.spikes_out.send(self._spike.astype(np.int64))
         self._find_errors(has_errors)
         if l > 1:
             self._send_down(has_errors)
         if self._pipelined:
-            k = self._layout.counts(self.spikes_in.recv())
-            certain = layers.receive_spikes(network, self._learning, sample, k, totals)
-            _require(certain, f"potential of layer {l}")
+            self._receive_spikes()
         if learns or updates:
             back = self._back if l > 1 else self._back[:0]
-            certain = layers.layer_learns(
-                network, self._learning, sample, back, bool(updates), totals
-            )
-            _require(certain, f"weight of layer {l}")
-        shared.spikes[l] = totals.spikes[1]
-        shared.errors[l] = totals.errors[1]
-        shared.updates[l] = totals.updates[0]
+            _require(layers.layer_learns(run, back, bool(updates)), f"weight of layer {l}")
+        shared.spikes[l] = run.totals.spikes[1]
+        shared.errors[l] = run.totals.errors[1]
+        shared.updates[l] = run.totals.updates[0]
         self._record.write(self.time_step, self._spike, self._error)
+
+    def _receive_spikes(self) -> None:
+        k = self._layout.counts(self.spikes_in.recv())
+        _require(layers.receive_spikes(self._run, k), f"potential of layer {self._l}")
 
     def _find_errors(self, learns: bool) -> None:
         raise NotImplementedError
@@ -291,10 +279,8 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self._down[:] = 0
         if learns:
             random = self._shared.net.feedback == "random"
-            bound = self._back_bound if random else self._learning.weight_bound[1]
-            certain = layers.errors_down(
-                self._layout.network, self._sample, self._back, bound, self._down
-            )
+            bound = self._back_bound if random else self._run.learning.weight_bound[1]
+            certain = layers.errors_down(self._run, self._back, bound, self._down)
             _require(certain, f"backward potential of layer {self._l - 1}")
         self.errors_out.send(self._down)
 
@@ -311,9 +297,7 @@ class HiddenModel(LayerModel):
         if self._pipelined:
             arrived, self._under_way = self._under_way, arrived
         if learns:
-            certain = layers.hidden_layer_error(
-                self._layout.network, self._learning, self._sample, arrived, self._totals
-            )
+            certain = layers.hidden_layer_error(self._run, arrived)
             _require(certain, f"backward potential of layer {self._l}")
 
 
@@ -323,11 +307,11 @@ class OutputModel(LayerModel):
     def _find_errors(self, learns: bool) -> None:
         y = self.target_in.recv().astype(self._layout.dtype, copy=False)
         if learns:
-            certain = layers.output_layer_error(self._layout.network, self._sample, y, self._totals)
+            certain = layers.output_layer_error(self._run, y)
             _require(certain, f"target potential of layer {self._l}")
         n = self._layout.net.n_inputs
-        counts = self._sample.count[n:] * self._layout.network.one
-        drive = self._sample.potential[n:] + counts
+        sample = self._run.sample
+        drive = sample.potential[n:] + sample.count[n:] * self._layout.network.one
         self.summed_drive_out.send(drive)
         self._record.write_drive(self.time_step, drive)
 

@@ -1,0 +1,164 @@
+"""Structs: what kernels read through one pointer.
+
+A kernel needs some fifty arrays and numbers. Handed over one by one they cost more time in each
+call than a small network does, and make every function that passes them on long to compile. A
+`Struct` writes down once where its arrays lie. Python hands over its address, and a kernel reads
+the fields that it uses; a field may be another struct.
+
+Numba's own ``structref`` counts references, which kernels do not: they hold nothing longer than
+their caller does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from hashlib import sha256
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.imputils import lower_getattr_generic
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.extending import NativeValue, models, register_model, unbox
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
+from numpy.typing import NDArray
+
+_WORD: Final = ir.IntType(64)
+
+
+class StructType(types.Type):
+    """The type of structs of one class whose fields have the same types.
+
+    Parameters
+    ----------
+    name : str
+        The name of the class.
+    fields : tuple of (str, Type)
+        The name and the type of each field.
+    """
+
+    def __init__(self, name: str, fields: tuple[tuple[str, Any], ...]) -> None:
+        self.fields = dict(fields)
+        self.places, words = {}, 0
+        for field, kind in fields:
+            self.places[field] = words
+            words += 1 + kind.ndim if isinstance(kind, types.Array) else 1
+        # The name goes into that of every function with an argument of this type.
+        super().__init__(f"{name}_{sha256(repr(fields).encode()).hexdigest()[:12]}")
+
+
+#: The types met so far, by class and by what each field holds.
+_types: dict[Any, StructType] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Struct:
+    """The base of structs; subclasses are dataclasses of arrays, numbers and structs.
+
+    Arrays are contiguous, in the order of C. A struct keeps them alive, and never changes: what is
+    in its arrays may.
+    """
+
+    #: Where it is written down.
+    address: ClassVar[int]
+    _numba_type_: ClassVar[StructType]
+
+    def __post_init__(self) -> None:
+        words: list[int] = []
+        kinds: list[Any] = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                assert value.flags.c_contiguous, field.name
+                words += (value.__array_interface__["data"][0], *value.shape)
+                kinds.append((value.dtype, value.ndim))
+            elif isinstance(value, Struct):
+                words.append(value.address)
+                kinds.append(value._numba_type_)
+            else:
+                number = np.asarray(value)
+                words.append(
+                    int.from_bytes(number.tobytes().ljust(8, b"\0"), "little", signed=True)
+                )
+                kinds.append((number.dtype, None))
+        room = np.array(words, np.int64)
+        key = (type(self), *kinds)
+        if key not in _types:
+            named = zip((field.name for field in fields(self)), map(_type_of, kinds), strict=True)
+            _types[key] = StructType(type(self).__name__, tuple(named))
+        # Frozen, so what a dataclass does not know of is set in this way.
+        for name, value in (("room", room), ("address", room.__array_interface__["data"][0])):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_numba_type_", _types[key])
+
+    @property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """The fields that are arrays, in their order."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return tuple(value for value in values if isinstance(value, np.ndarray))
+
+
+def _type_of(kind: Any) -> Any:
+    if isinstance(kind, StructType):
+        return kind
+    dtype, ndim = kind
+    return from_dtype(dtype) if ndim is None else types.Array(from_dtype(dtype), ndim, "C")
+
+
+@register_model(StructType)
+class StructModel(models.OpaqueModel):
+    """A struct is a pointer to words of 64 bits: of an array, where it begins and its shape."""
+
+
+@unbox(StructType)
+def unbox_struct(kind, struct, c):
+    """Take the address of a struct."""
+    number = c.pyapi.object_getattr_string(struct, "address")
+    address = c.pyapi.long_as_voidptr(number)
+    c.pyapi.decref(number)
+    return NativeValue(address)
+
+
+@infer_getattr
+class StructAttributes(AttributeTemplate):
+    """The types of the fields of structs."""
+
+    key = StructType
+
+    def generic_resolve(self, struct, name):  # type: ignore[override]
+        """Return the type of a field."""
+        return struct.fields.get(name)
+
+
+@lower_getattr_generic(StructType)
+def read_field(context, builder, struct, pointer, name):
+    """Return a field of a struct."""
+    kind, first = struct.fields[name], struct.places[name]
+    place = builder.bitcast(pointer, _WORD.as_pointer())
+
+    def word(index):
+        read = builder.load(builder.gep(place, [ir.Constant(_WORD, first + index)]))
+        # A struct does not change while a kernel runs, whatever is written through its arrays: a
+        # loop reads a field once.
+        read.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return read
+
+    value = context.get_value_type(kind)
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder)
+        itemsize = ir.Constant(_WORD, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+        shape, strides = [word(1 + axis) for axis in range(kind.ndim)], [itemsize]
+        for length in reversed(shape[1:]):
+            strides.insert(0, builder.mul(strides[0], length))
+        data = builder.inttoptr(word(0), array.data.type)
+        populate_array(array, data, shape, strides, itemsize, meminfo=None)
+        return array._getvalue()
+    if isinstance(kind, StructType):
+        return builder.inttoptr(word(0), value)
+    if isinstance(kind, types.Boolean):
+        return builder.icmp_unsigned("!=", word(0), ir.Constant(_WORD, 0))
+    bits = ir.IntType(kind.bitwidth)
+    number = word(0) if bits == _WORD else builder.trunc(word(0), bits)
+    return builder.bitcast(number, value)
