@@ -1,29 +1,97 @@
-"""What parameters of estimators may be: checked when they are used, as scikit-learn has it."""
+"""The parameters that all estimators share, and what parameters may be.
+
+They are checked when they are used, as scikit-learn has it.
+"""
 
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from inspect import cleandoc
 from numbers import Integral, Real
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.estimators.docstrings import with_parameters
+from spikebp_plugins.network.definition import SpikingMLP
+
+C = TypeVar("C", bound="type[NetworkParameters]")
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class NetworkParameters:
+    """What an estimator is told of its network.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Of stochastic gradient descent.
+    n_steps : int, default=10
+        Steps for which a sample is shown.
+    backend : str, default="compiled"
+        A back end by name, with its options if any: ``"brian2:numpy"``, ``"lava"``,
+        ``"compiled:n_jobs=1"``.
+    intercept : bool, default=True
+        Whether a constant input of 1 is added behind the features. The network has no bias.
+    input_scale : float, default=1.0
+        Features are multiplied with it: ``1/255`` for 8-bit pixels.
+    update : {"fractional", "outer"}, default="fractional"
+        Weights change at every step, or once at the end of a sample.
+    presynaptic : {"counts", "drive"}, default="counts"
+        What an error teaches with: spikes sent, or the rectified drive.
+    spikes : {"graded", "binary"}, default="graded"
+        Whether a unit may send several spikes in one step.
+    arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
+        Exact fixed point, equal on all back ends; floating point; or the numbers of a chip.
+    fraction_bits : int or None, default=None
+        Fraction bits of fixed point; None chooses.
+    backward_init : {"carry", "zero", "uniform"}, default="carry"
+        Backward potentials at the start of a training sample.
+    feedback : {"transpose", "random"}, default="transpose"
+        Backpropagation, or feedback alignment.
+    """
+
+    learning_rate: float = 0.02
+    n_steps: int = 10
+    backend: str = "compiled"
+    intercept: bool = True
+    input_scale: float = 1.0
+    update: str = "fractional"
+    presynaptic: str = "counts"
+    spikes: str = "graded"
+    arithmetic: str = "fixed"
+    fraction_bits: int | None = None
+    backward_init: str = "carry"
+    feedback: str = "transpose"
+
+    def __dask_tokenize__(self) -> bytes:
+        # Of a dataclass Dask would take the fields alone, which say nothing of what was learned.
+        return pickle.dumps(self)
+
+    def _definition(
+        self, n_inputs: int, hidden_layers: Sequence[int], n_outputs: int, seed: int
+    ) -> SpikingMLP:
+        values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
+        return SpikingMLP((n_inputs, *hidden_layers, n_outputs), seed=seed, **values)
+
 
 #: The parameters that are fields of the definition.
-NETWORK_PARAMETERS: Final = (
-    "n_steps",
-    "learning_rate",
-    "input_scale",
-    "update",
-    "presynaptic",
-    "spikes",
-    "arithmetic",
-    "fraction_bits",
-    "backward_init",
-    "feedback",
+NETWORK_PARAMETERS: Final = tuple(
+    field.name
+    for field in fields(NetworkParameters)
+    if field.name in {field.name for field in fields(SpikingMLP)}
 )
+
+
+def with_shared_parameters(cls: C) -> C:
+    """Add to the docstring of an estimator the parameters that it has from its bases."""
+    bases = [base for base in cls.__mro__[1:] if issubclass(base, NetworkParameters)]
+    cls.__doc__ = with_parameters(*(cleandoc(c.__doc__ or "") for c in (cls, *bases)))
+    return cls
 
 
 def check_flag(name: str, value: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
 from numbers import Integral
 from typing import Any
 
@@ -19,6 +20,7 @@ from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.learned import Learned
 from spikebp_plugins.estimators.parameters import (
     NETWORK_PARAMETERS,
+    NetworkParameters,
     check_flag,
     check_hidden_layers,
     check_integer,
@@ -26,61 +28,50 @@ from spikebp_plugins.estimators.parameters import (
 )
 from spikebp_plugins.estimators.validation import validate_data
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import LARGEST_SEED, SpikingMLP
+from spikebp_plugins.network.definition import LARGEST_SEED
 
 
-class SpikingEstimator(BaseEstimator, ABC):
+@dataclass(eq=False, repr=False)
+class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     """A network that is trained as scikit-learn trains.
 
     Subclasses say what the network is to answer (`_targets`) and how well it does (`_goodness`).
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, or int, default=(100,)
+        Units of the hidden layers; an integer is the size of the only one.
+    max_iter : int, default=100
+        Epochs of `fit`.
+    shuffle : bool, default=True
+        Whether `fit` draws an order anew for each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the weights, the orders, and the validation samples. An integer is the seed of the
+        definition itself.
+    early_stopping : bool, default=False
+        Whether `fit` keeps samples out, ends when their score stops rising, and takes the weights
+        of the epoch where it was best.
+    validation_fraction : float, default=0.1
+        The share of samples that early stopping keeps out; of classes, each in its proportion.
+    n_iter_no_change : int, default=10
+        Epochs in a row without gain after which early stopping ends.
+    tol : float, default=1e-4
+        A smaller rise of the validation score is no gain.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the network that there is. Of the network's parameters only
+        `learning_rate` may have changed; any back end may take over.
     """
 
-    def __init__(
-        self,
-        hidden_layer_sizes: Any,
-        *,
-        learning_rate: float,
-        n_steps: int,
-        max_iter: int,
-        shuffle: bool,
-        random_state: Any,
-        early_stopping: bool,
-        validation_fraction: float,
-        n_iter_no_change: int,
-        tol: float,
-        warm_start: bool,
-        backend: str,
-        intercept: bool,
-        input_scale: float,
-        update: str,
-        presynaptic: str,
-        spikes: str,
-        arithmetic: str,
-        fraction_bits: int | None,
-        backward_init: str,
-        feedback: str,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.learning_rate = learning_rate
-        self.n_steps = n_steps
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.backend = backend
-        self.intercept = intercept
-        self.input_scale = input_scale
-        self.update = update
-        self.presynaptic = presynaptic
-        self.spikes = spikes
-        self.arithmetic = arithmetic
-        self.fraction_bits = fraction_bits
-        self.backward_init = backward_init
-        self.feedback = feedback
+    hidden_layer_sizes: Any = (100,)
+    _: KW_ONLY
+    max_iter: int = 100
+    shuffle: bool = True
+    random_state: Any = None
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    warm_start: bool = False
 
     @abstractmethod
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
@@ -111,12 +102,7 @@ class SpikingEstimator(BaseEstimator, ABC):
         if isinstance(state, Integral) and not 0 <= int(state) <= LARGEST_SEED:
             allowed = f"None, a RandomState or an integer from 0 to {LARGEST_SEED}"
             raise wrong_argument("random_state", allowed, repr(state))
-        self._definition(1, 1, seed=0)
-
-    def _definition(self, n_inputs: int, n_outputs: int, seed: int) -> SpikingMLP:
-        sizes = (n_inputs, *check_hidden_layers(self.hidden_layer_sizes), n_outputs)
-        fields = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
-        return SpikingMLP(sizes, seed=seed, **fields)
+        self._definition(1, check_hidden_layers(self.hidden_layer_sizes), 1, seed=0)
 
     @property
     def _goes_on(self) -> bool:
@@ -126,7 +112,8 @@ class SpikingEstimator(BaseEstimator, ABC):
     def _start(self, n_outputs: int) -> None:
         """Make a network in its initial state."""
         n_inputs = self.n_features_in_ + bool(self.intercept)
-        learned = Learned.nothing(self._definition(n_inputs, n_outputs, self._seed()))
+        hidden = check_hidden_layers(self.hidden_layer_sizes)
+        learned = Learned.nothing(self._definition(n_inputs, hidden, n_outputs, self._seed()))
         learned.open(self.backend)  # what refuses does so before anything is replaced
         self._learned = learned
         self.n_iter_ = 0
