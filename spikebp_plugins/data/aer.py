@@ -66,38 +66,6 @@ def read_aer(path: PathLike) -> NDArray[Any]:
     return pixels
 
 
-def write_aer(path: PathLike, events: Any) -> None:
-    """Write a recording that `read_aer` reads.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    events : structured array of shape (n_events,)
-        Events with x and y from 0 to 255, no y of 240, t from 0 to 2^23 - 1, and p 0 or 1.
-
-    Raises
-    ------
-    ValueError
-        If a value has no room in the file.
-    """
-    rows = np.empty((len(events), BYTES_PER_EVENT), np.uint8)
-    for name, highest in (("x", 255), ("y", 255), ("t", 2**23 - 1), ("p", 1)):
-        values = np.asarray(events[name]).astype(np.int64)
-        bad = (values < 0) | (values > highest)
-        if name == "y":
-            bad |= values == OVERFLOW_ROW
-        if bad.any():
-            n = int(np.flatnonzero(bad)[0])
-            allowed = f"from 0 to {highest}" + (", but not 240" if name == "y" else "")
-            raise wrong_argument(f"{name} of events", allowed, f"{values[n]} in event {n}")
-    time = np.asarray(events["t"]).astype(np.int64)
-    rows[:, 0], rows[:, 1] = events["x"], events["y"]
-    rows[:, 2] = np.asarray(events["p"]).astype(np.int64) << 7 | time >> 16
-    rows[:, 3], rows[:, 4] = time >> 8 & 255, time & 255
-    Path(path).write_bytes(rows.tobytes())
-
-
 class Recordings(Sequence[tuple[NDArray[Any], int]]):
     """Labelled recordings that are read when they are asked for.
 

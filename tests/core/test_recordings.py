@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikebp_plugins import EVENT_DTYPE, Recordings, load_nmnist, read_aer
-from spikebp_plugins.data.aer import write_aer
+from tests.aer import write_aer
 
 
 def events(*rows):
@@ -59,22 +59,6 @@ def test_a_truncated_file_names_the_event(tmp_path, size):
         read_aer(file)
     rest = f"event {size // 5} has {size % 5} of 5 bytes"
     assert str(error.value) == f"{file} is truncated: {rest}"
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ((256, 0, 0, 0), "x of events must be from 0 to 255; got 256 in event 1"),
-        ((0, 240, 0, 0), "y of events must be from 0 to 255, but not 240; got 240 in event 1"),
-        ((0, 0, 2**23, 0), "t of events must be from 0 to 8388607; got 8388608 in event 1"),
-        ((0, 0, 0, 2), "p of events must be from 0 to 1; got 2 in event 1"),
-    ],
-)
-def test_what_has_no_room_is_not_written(tmp_path, row, message):
-    with pytest.raises(ValueError, match="must be") as error:
-        write_aer(tmp_path / "file.bin", events((0, 0, 0, 0), row))
-    assert str(error.value) == message
-    assert not (tmp_path / "file.bin").exists()
 
 
 @pytest.fixture
