@@ -66,7 +66,7 @@ def read_aer(path: PathLike) -> NDArray[Any]:
     return pixels
 
 
-class Recordings(Sequence[tuple[NDArray[Any], int]]):
+class EventRecordings(Sequence[tuple[NDArray[Any], int]]):
     """Labelled recordings that are read when they are asked for.
 
     Parameters
@@ -90,26 +90,30 @@ class Recordings(Sequence[tuple[NDArray[Any], int]]):
     @overload
     def __getitem__(self, index: int) -> tuple[NDArray[Any], int]: ...
     @overload
-    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> Recordings: ...
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> EventRecordings: ...
     def __getitem__(self, index: Any) -> Any:
         """Return the events and the label of one, or some recordings as such."""
         if isinstance(index, (int, np.integer)):
             return read_aer(self.files[index]), int(self.labels[index])
         chosen = np.arange(len(self))[index]
-        return Recordings([self.files[i] for i in chosen], self.labels[chosen])
+        return EventRecordings([self.files[i] for i in chosen], self.labels[chosen])
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], int]]:
         return (self[i] for i in range(len(self)))
 
-    def shuffled(self, seed: int) -> Recordings:
+    def shuffled(self, seed: int) -> EventRecordings:
         """Return the same recordings in an order drawn from ``RandomState(seed)``."""
         return self[np.random.RandomState(seed).permutation(len(self))]
 
     def __repr__(self) -> str:
-        return f"Recordings({len(self)} recordings of {len(np.unique(self.labels))} classes)"
+        return f"EventRecordings({len(self)} recordings of {len(np.unique(self.labels))} classes)"
 
 
-def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> Recordings:
+Recordings = EventRecordings
+"""An alias: the old name of `EventRecordings`."""
+
+
+def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> EventRecordings:
     """Find the recordings of N-MNIST, or of any data set in folders of the same form.
 
     Parameters
@@ -122,7 +126,7 @@ def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> Recordin
 
     Returns
     -------
-    Recordings
+    EventRecordings
         In the order of digits, and of file names for each.
 
     Raises
@@ -136,7 +140,7 @@ def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> Recordin
         digits = sorted(path for path in place.iterdir() if path.is_dir() and path.name.isdigit())
         files = [(file, int(path.name)) for path in digits for file in sorted(path.glob("*.bin"))]
         if files:
-            return Recordings([file for file, _ in files], [label for _, label in files])
+            return EventRecordings([file for file, _ in files], [label for _, label in files])
     raise FileNotFoundError(f"no recordings {part}/<digit>/*.bin or <digit>/*.bin in {root}")
 
 

@@ -191,7 +191,7 @@ class EventEncoder:
         Parameters
         ----------
         recordings : iterable of (events, label)
-            For example `Recordings`, a part of them, or a data set of tonic.
+            For example `EventRecordings`, a part of them, or a data set of tonic.
         n_steps : int
             Steps for each.
         size : int, default=100

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikebp_plugins import EVENT_DTYPE, Recordings, load_nmnist, read_aer
+import spikebp_plugins
+from spikebp_plugins import EVENT_DTYPE, EventRecordings, load_nmnist, read_aer
 from tests.aer import write_aer
 
 
@@ -81,10 +82,11 @@ def test_recordings_are_read_when_they_are_asked_for(folder):
     assert [(len(read), label) for read, label in found] == [(1, label) for label in found.labels]
     found.files[5].unlink()
     part = found[1:4]
-    assert isinstance(part, Recordings)
+    assert isinstance(part, EventRecordings)
+    assert spikebp_plugins.Recordings is EventRecordings
     assert part.labels.tolist() == [0, 0, 3]
     assert found[[0, 4]].labels.tolist() == [0, 3]
-    assert repr(part) == "Recordings(3 recordings of 2 classes)"
+    assert repr(part) == "EventRecordings(3 recordings of 2 classes)"
 
 
 def test_shuffling_is_that_of_the_seed(folder):
@@ -116,4 +118,4 @@ def test_a_folder_without_recordings_is_refused(tmp_path, monkeypatch):
 
 def test_each_file_has_a_label(tmp_path):
     with pytest.raises(ValueError, match=r"labels must be one label for each of 2 files; got"):
-        Recordings([tmp_path / "a", tmp_path / "b"], [1])
+        EventRecordings([tmp_path / "a", tmp_path / "b"], [1])
