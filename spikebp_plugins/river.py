@@ -22,7 +22,8 @@ except ImportError as error:
     ) from error
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.estimators.learned import Learned, probabilities
+from spikebp_plugins.estimators.classifier import probabilities
+from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.parameters import (
     NetworkParameters,
     check_flag,
@@ -86,7 +87,7 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
         hidden = check_hidden_layers(self.hidden_layer_sizes)
         n_inputs = self.n_features + self.intercept
         net = self._definition(n_inputs, hidden, self.n_classes, self.seed)
-        self._learned = Learned.nothing(net)
+        self._learned = LazySimulator.untrained(net)
         self._inputs: dict[Hashable, int] = {}
         self._outputs: dict[Hashable, int] = {}
 

@@ -12,7 +12,6 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
-from spikebp_plugins.estimators.learned import probabilities
 from spikebp_plugins.estimators.parameters import check_positive, with_shared_parameters
 from spikebp_plugins.estimators.validation import validate_data
 
@@ -211,3 +210,25 @@ def _positions(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
     if np.any(is_unknown):
         raise wrong_argument("y", f"labels among the classes {classes}", repr(y[is_unknown][0]))
     return places
+
+
+def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return scores as shares of one: what is positive, divided by its sum.
+
+    A row without a positive score has none to share; its softmax takes their place, which keeps
+    the order of the scores and is the closer to equal shares the smaller they are.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_classes)
+        At least one class.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Not negative; rows sum to one.
+    """
+    largest = scores.max(axis=1, keepdims=True)
+    shares = np.where(largest > 0, np.maximum(scores, 0), np.exp(np.minimum(scores - largest, 0)))
+    normalised: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
+    return normalised

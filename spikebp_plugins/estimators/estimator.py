@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.data.images import shuffled
-from spikebp_plugins.estimators.learned import Learned
+from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.parameters import (
     NETWORK_PARAMETERS,
     NetworkParameters,
@@ -113,7 +113,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """Make a network in its initial state."""
         n_inputs = self.n_features_in_ + bool(self.intercept)
         hidden = check_hidden_layers(self.hidden_layer_sizes)
-        learned = Learned.nothing(self._definition(n_inputs, hidden, n_outputs, self._seed()))
+        net = self._definition(n_inputs, hidden, n_outputs, self._seed())
+        learned = LazySimulator.untrained(net)
         learned.open(self.backend)  # what refuses does so before anything is replaced
         self._learned = learned
         self.n_iter_ = 0
@@ -139,7 +140,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             if now != before and name != "learning_rate" and not is_automatic:
                 raise self._changed(name, before, now)
         if self.learning_rate != net.learning_rate:
-            self._learned = Learned(self._learned.checkpoint.at_rate(self.learning_rate))
+            self._learned = LazySimulator(self._learned.checkpoint.at_rate(self.learning_rate))
             self._learned.open(self.backend)
 
     def _changed(self, name: str, before: object, now: object) -> ValueError:
@@ -201,7 +202,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             if without_gain >= self.n_iter_no_change:
                 break
         if kept_out is not None:
-            self._learned = Learned(best)
+            self._learned = LazySimulator(best)
 
     def _validation_score(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> float:
         return self._goodness(self._learned.predict(self.backend, inputs), y)
