@@ -47,7 +47,7 @@ class Extremes:
 
 
 def learn(net, x, y, epochs):
-    """Learn, and return the extremes."""
+    """Learn, and return the extremes of all variables."""
     layout, targets = Layout(net, "int64"), np.eye(net.n_outputs)[y]
     learning, totals = layout.learning(initial_state(net)), layout.totals()
     stepper, schedule, extremes = Stepper(layout, learning, totals), Schedule(), Extremes()

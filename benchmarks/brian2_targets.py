@@ -1,8 +1,8 @@
 """Learning in Brian2, on each of its targets, beside a network written by hand that only predicts.
 
-Both have the same layers and trained weights and are shown the same samples, in alternating blocks
-of one process. The rival is what one would write in Brian2 without learning: a NeuronGroup a
-layer, a Synapses a pair of layers, the same quantizers::
+Both networks have the same layers and trained weights and are shown the same samples, in
+alternating blocks of one process. The rival is what one would write in Brian2 without learning: a
+NeuronGroup for each layer, a Synapses for each pair of layers, and the same quantizers::
 
     python benchmarks/brian2_targets.py
     python benchmarks/brian2_targets.py --targets cpp_standalone --samples 10000
@@ -24,7 +24,7 @@ from measuring import data_for_benchmark, hidden_sizes, network
 
 from spikebp_plugins import Simulator
 
-#: Samples in a block, and blocks.
+#: For each target, how many samples a block has, and how many blocks there are.
 BLOCKS = {"numpy": (200, 4), "cython": (400, 4), "cpp_standalone": (4000, 3)}
 
 

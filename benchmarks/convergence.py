@@ -1,8 +1,8 @@
 """How the spiking network becomes the ReLU network as the number of steps T grows.
 
-Trains a network on digits, then shows the test images for more and more steps with fixed weights
-and compares the scores with the last layer of a ReLU network that has the same weights, before
-its rectification. Prints the table of docs/paper.md::
+Trains a network on digits, then shows the test images for more and more steps with fixed weights.
+The scores are compared with the drive of the last layer of a ReLU network that has the same
+weights. Prints the table of docs/paper.md::
 
     python benchmarks/convergence.py
 """

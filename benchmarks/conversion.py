@@ -1,15 +1,15 @@
-"""ReLU networks of scikit-learn and PyTorch, run with spikes: what it costs, and what is equal.
+"""ReLU networks of scikit-learn and PyTorch, run with spikes: costs, and equality of back ends.
 
 Each network is trained on MNIST, converted (as it is, and with balanced layers; with graded spikes
-and with binary ones) and shown all test images on the compiled back end; on the first of them every
-spike and score is held against other back ends with ``==``. Then its weights get 8, 6 and 4 bits,
-and last it learns for one more epoch, with spikes::
+and with binary ones) and shown all test images on the compiled back end. On the first test images
+every spike and score is compared with other back ends by ``==``. Then the weights are quantized to
+8, 6 and 4 bits, and last the network learns for one more epoch, with spikes::
 
     python benchmarks/conversion.py
     python benchmarks/conversion.py --sources scikit-learn --steps 10 --samples 20 --json
 
-PyTorch and Lava need not be installed in one environment: what was trained is kept in a folder, and
-found there again::
+PyTorch and Lava need not be installed in one environment: trained networks are kept in a folder
+and taken from there::
 
     python benchmarks/conversion.py --networks kept --train-only   # where PyTorch is
     python benchmarks/conversion.py --networks kept                # where Lava is
@@ -46,12 +46,12 @@ VARIANTS = {
 
 
 def scikit_learn(x, y, hidden, epochs, x_test):
-    """Return a network, its layers, and the classes that it finds."""
+    """Return a network, its layers, and its classes of the test images."""
     from sklearn.neural_network import MLPClassifier
 
     model = MLPClassifier(hidden, batch_size=BATCH, max_iter=epochs, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it stops after the epochs, not when it has converged
+        warnings.simplefilter("ignore")  # training stops after the epochs, not at convergence
         model.fit(x, y)
     return model, list(zip(model.coefs_, model.intercepts_, strict=True)), model.predict(x_test)
 
@@ -84,7 +84,7 @@ def pytorch(x, y, hidden, epochs, x_test):
 
 
 def trained(source, data, hidden, epochs, folder):
-    """Return layers and classes of the test images, trained now or kept; None if neither can be."""
+    """Return layers and classes of the test images, kept or trained now; None if not installed."""
     sizes = "-".join(map(str, (data.x_train.shape[1], *hidden)))
     path = folder / f"{source}-{data.name}-{sizes}-{epochs}.npz"
     if path.exists():
@@ -97,7 +97,7 @@ def trained(source, data, hidden, epochs, folder):
         model, layers, classes = train(x, data.y_train, hidden, epochs, x_test)
     except ImportError:
         return None
-    # What is kept is what the object itself is converted to.
+    # The kept layers must be converted to the same weights as the trained object itself.
     pairs = zip(from_relu(model).state.weights, from_relu(layers).state.weights, strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
     arrays = {f"W{l}": W for l, (W, _) in enumerate(layers)}
@@ -161,7 +161,7 @@ def of_few_bits(layers, data, n_steps, x):
 
 
 def learning_on(layers, data, n_steps, x):
-    """Return test errors before and after one epoch with spikes, and that of what it is as ReLU."""
+    """Return test errors before and after one epoch with spikes, and after it as a ReLU network."""
     order = np.random.RandomState(0).permutation(len(data.x_train))
     shown = with_bias_input(data.x_train, input_scale=data.input_scale)[order]
     rows = []

@@ -2,9 +2,9 @@
 
 Half way through a stream of single images something changes: their pixels are permuted, they are
 rotated by 90 degrees, or the classes are renamed. Each image is first predicted, then learned, so
-that accuracy is always that on images never seen before (prequential). Each competitor takes the
-rate of a grid with which it predicts best in the first quarter of another stream, of the next
-seed; then all take turns on blocks of samples. One thread::
+that accuracy is measured on images never seen before (prequential). Each competitor takes the rate
+from a grid with which it predicts best in the first quarter of another stream, with the next seed;
+then all take turns on blocks of samples. One thread::
 
     python benchmarks/drift.py
     python benchmarks/drift.py --drift labels --samples 2000 --json
@@ -25,7 +25,7 @@ from spikebp_plugins import Simulator
 
 DRIFTS = ("permuted", "rotated", "labels")
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1)
-RECOVERED = 0.05  # how far below its accuracy before the drift a competitor has recovered
+RECOVERED = 0.05  # a competitor has recovered at its accuracy before the drift minus this
 
 
 # --- the stream --------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ class Competitor:
         self.scale, self.classes = np.float32(data.input_scale), np.arange(data.n_classes)
 
     def prepare(self, x):
-        """Bring input into the form that the competitor likes best, outside the clock."""
+        """Bring input into the form in which the competitor is fastest; this is not timed."""
         return x * self.scale
 
     def predict_then_learn(self, x, y):
@@ -110,7 +110,7 @@ class SpikingForStreams(SpikingRaised):
     name = "spikebp, targets 1 and 3, He weights"
 
     def initial_weights(self):
-        deviation = 0.01  # that of the definition
+        deviation = 0.01  # of the definition's initial weights
         return [w / deviation * np.sqrt(2 / len(w)) for w in self.net.init_weights()]
 
 
@@ -128,7 +128,7 @@ class LinearSGD(Competitor):
         )
 
     def predict(self, x):
-        # Before the first sample scikit-learn refuses, and one class is as good as another.
+        # scikit-learn refuses to predict before the first sample, so the first class is predicted.
         return self.model.predict(x)[0] if hasattr(self.model, "classes_") else self.classes[0]
 
     def learn(self, x, y):
@@ -198,7 +198,7 @@ COMPETITORS = (
 def tuned(cls, data, hidden, n_steps, seed, other_stream):
     """Return a competitor with the rate that predicts another stream best; the lowest of equals.
 
-    What is compiled or set up at a first call is so from then on.
+    This also makes the first calls, which compile and set up, before time is measured.
     """
     x, y = other_stream
 
@@ -210,13 +210,13 @@ def tuned(cls, data, hidden, n_steps, seed, other_stream):
 
 
 def moving_accuracy(right, window):
-    """Return accuracy over the last `window` samples, from the first moment with so many."""
+    """Return accuracy over the last `window` samples, from sample number `window` on."""
     sums = np.cumsum(np.concatenate([[0], right]))
     return (sums[window:] - sums[:-window]) / window
 
 
 def samples_to_recover(right, before, window):
-    """Return after how many samples the moving accuracy is nearly that before, or None."""
+    """Return after how many samples moving accuracy is within RECOVERED of `before`, or None."""
     recovered = np.flatnonzero(moving_accuracy(right, window) >= before - RECOVERED)
     return int(recovered[0]) + window if len(recovered) else None
 
@@ -233,7 +233,7 @@ def accuracies(right, samples, window):
 
 
 def measure(data, hidden, n_steps, samples, drift, seed, block):
-    """Return the table with what it was measured on, and the moving accuracy by competitor."""
+    """Return the table with the conditions of its measurement, and each moving accuracy."""
     x, y = drifting_stream(data, samples, drift, seed)
     other = drifting_stream(data, samples, drift, seed + 1)
     other = [part[: samples // 2] for part in other]
@@ -246,7 +246,7 @@ def measure(data, hidden, n_steps, samples, drift, seed, block):
     inputs = {name: competitor.prepare(x) for name, competitor in competitors.items()}
     right = {name: np.empty(len(y), bool) for name in competitors}
 
-    # How much of its time the network itself takes shows where calls are for many samples.
+    # Calls for whole blocks of samples show how much time the network itself takes.
     own = SpikingForStreams.name
     whole_blocks = SpikingForStreams(data, hidden, n_steps, competitors[own].rate, seed)
 

@@ -2,10 +2,10 @@
 
 Recordings of N-MNIST, or of moving dots where SPIKEBP_DATA has none, follow each other in time
 until there are a million events. They are fed in parts of some hundred events to a stream whose
-samples close after 10 steps of 32 ms, with learning on in every step. In alternating blocks, the
-rival gets the same recordings beforehand as whole arrays of counts, and calls `train`; a second one
-is scikit-learn's MLPClassifier with the same hidden layer, which learns from summed counts, one
-recording at a time. One thread::
+samples close after 10 steps of 32 ms, with learning on in every step. Two rivals take turns with
+the stream, block by block. The first calls `train` with the same recordings, encoded beforehand as
+whole arrays of counts; the second is scikit-learn's MLPClassifier with the same hidden layer, which
+learns from summed counts, one recording at a time. One thread::
 
     python benchmarks/event_stream.py
     python benchmarks/event_stream.py --events 200000 --part 50 --json
@@ -46,7 +46,7 @@ def moving_dots(seed):
 
 
 def recordings():
-    """Return recordings without end, and where they are from."""
+    """Return recordings without end, and the name of their source."""
     try:
         found = load_nmnist()
     except FileNotFoundError:

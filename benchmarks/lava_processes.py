@@ -2,8 +2,8 @@
 
 The back end and the empty graph take turns, block by block, in one process. Each row of the table
 is one form of the network: the leaf, with a message for each step or for each sample, and one
-process for each layer. Then all weights are read and written, and as many numbers are read as Lava
-reads its own variables, by a message for each::
+process for each layer. Then all weights are read and written, and as many numbers are read from a
+variable of Lava's own, which takes a message for each number::
 
     python benchmarks/lava_processes.py
     python benchmarks/lava_processes.py --same 5000   # are weights those of the compiled back end?
@@ -34,7 +34,7 @@ CONFIGURATION = Loihi2SimCfg(select_tag="fixed_pt")
 
 
 def empty_line(net):
-    """Source, network, sink."""
+    """Return the source of an empty graph of source, network and sink."""
     source = Relay(("out_1", net.n_inputs), ("out_2", net.n_outputs))
     line = Relay(("in_1", net.n_inputs), ("in_2", net.n_outputs), ("out_1", net.n_outputs))
     sink = Relay(("in_1", net.n_outputs))
@@ -45,7 +45,7 @@ def empty_line(net):
 
 
 def empty_layers(net):
-    """Source, a process a layer, sink, with the messages of the hierarchical model."""
+    """Return the source of an empty graph with processes and messages of the hierarchical form."""
     sizes, n_outputs, last = net.layer_sizes, net.n_outputs, net.n_layers
     source = Relay(("out_1", sizes[0]), ("out_2", n_outputs))
     sink = Relay(("in_1", n_outputs))
@@ -107,7 +107,7 @@ def measure(net, x, y, form, n_blocks):
 
 
 def measure_variables(net):
-    """Return milliseconds for all weights, and for as many numbers of a plain variable."""
+    """Return milliseconds to read and write all weights, and to read as many plain numbers."""
     mlp = SpikingMLPProcess(net)
     matrices = [getattr(mlp, f"weight_{l}") for l in range(1, net.n_layers + 1)]
     plain = Relay(("out_1", net.n_inputs), n_values=sum(np.prod(net.weight_shapes, axis=1)))

@@ -27,7 +27,7 @@ class Spiking:
 
 
 def data_for_benchmark():
-    """MNIST where SPIKEBP_DATA has it, digits otherwise, pixels in 8 bits."""
+    """Return MNIST where SPIKEBP_DATA has it, digits otherwise, with pixels of 8 bits."""
     root = os.environ.get("SPIKEBP_DATA")
     has_mnist = root is not None and (Path(root) / "mnist").is_dir()
     return load_dataset("mnist" if has_mnist else "digits", raw=True)

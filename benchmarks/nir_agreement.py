@@ -1,7 +1,7 @@
 """How often a network and its graph of NIR, read and run by other tools, name the same class.
 
-A network learns digits at T = 10. Its graph goes through a file and is shown the test images for T
-steps: as they are, and as the spikes of the network's layer 0::
+A network learns digits at T = 10. Its graph is written to a file, read again, and shown the test
+images for T steps: as pixel values, and as the spikes of the network's layer 0::
 
     python benchmarks/nir_agreement.py
     python benchmarks/nir_agreement.py --readers norse --steps 10 --json
@@ -65,7 +65,7 @@ def sinabs(graph, shown):
     import sinabs.nir
     import torch
 
-    # It does not know Linear.
+    # Sinabs does not know Linear.
     nodes = {
         name: nir.Affine(node.weight, np.zeros(len(node.weight), np.float32))
         if isinstance(node, nir.Linear)
@@ -79,7 +79,7 @@ def sinabs(graph, shown):
 
 
 def with_threshold(graph, threshold):
-    """Return a graph whose spikes cost 1 as before, at another threshold."""
+    """Return a graph with another threshold, whose spikes still cost 1."""
     for node in graph.nodes.values():
         if isinstance(node, nir.IF):
             node.v_threshold = np.full_like(node.v_threshold, threshold)
@@ -120,7 +120,7 @@ def compared(data, trace, graph, readers):
     for reader in readers:
         for coding, shown in (("values", values), ("spikes", spikes)):
             with warnings.catch_warnings():
-                # Of what other tools use of one another.
+                # The readers' dependencies warn of one another.
                 warnings.simplefilter("ignore")
                 found = READERS[reader](graph, shown).argmax(axis=1)
             yield {

@@ -1,9 +1,10 @@
 """N-MNIST: accuracy and training time of the spiking network and of a perceptron, in one process.
 
-Both learn from the same recordings and are tested on the same others: the spiking network, as in
-``examples/nmnist_events.py``, from spike counts of ten steps, scikit-learn's MLPClassifier with as
-many hidden units, its defaults otherwise, from the counts summed over time. Each seed is another
-split, order and initialization. One thread; recordings are encoded beforehand::
+Both learn from the same recordings and are tested on the same other recordings. The spiking network
+learns from spike counts of ten steps, as in ``examples/nmnist_events.py``. scikit-learn's
+MLPClassifier has as many hidden units, defaults otherwise, and learns from the counts summed over
+time. Each seed is another split, order and initialization. One thread; recordings are encoded
+beforehand::
 
     SPIKEBP_DATA=... python benchmarks/nmnist.py
     python benchmarks/nmnist.py --folder nmnist --seeds 3 --epochs 40 --json

@@ -80,7 +80,7 @@ def learning_curve(data, hidden, n_steps, samples, points, without):
         scale = 1 if name == "own" else np.float32(data.input_scale)
         x = competitor.prepare(data.x_train[order] * scale)
         x_test = competitor.prepare(data.x_test * scale)
-        warm[name].train(x[:1], data.y_train[order][:1])  # what is compiled is compiled now
+        warm[name].train(x[:1], data.y_train[order][:1])  # compilation is not timed
         warm[name].predict(x_test[:1])
         seconds, curve = 0.0, []
         for part in np.array_split(np.arange(len(order)), points):

@@ -2,10 +2,10 @@
 
 All are multi-layer perceptrons of rectified units without bias, trained by plain gradient descent
 on half the squared error, one sample at a time, from the same initial weights, in one thread. Only
-scikit-learn's differs: `MLPClassifier` has biases and the logistic loss, and no way to do without.
+scikit-learn's network differs: `MLPClassifier` always has biases and the logistic loss.
 
 Each rival has ``train(x, y)`` and ``predict(x)`` over the samples of a block, in single precision
-unless its name says double: half the bytes are half the time where matrices fill the cache.
+unless its name says double: half the bytes take half the time where matrices fill the cache.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 
 class Rival:
-    """A network of given layer sizes with a name for the table."""
+    """A network with given initial weights, and with a name for the table."""
 
     name = ""
     dtype = np.float32
@@ -25,7 +25,7 @@ class Rival:
         self.one_hot = np.eye(weights[-1].shape[1], dtype=self.dtype)
 
     def prepare(self, x):
-        """Bring input into the form that the rival likes best, outside the clock."""
+        """Bring input into the form in which the rival is fastest; this is not timed."""
         return np.ascontiguousarray(x, self.dtype)
 
 
@@ -102,7 +102,7 @@ class ScikitLearn(Rival):
 
 @njit(fastmath=True, cache=True)
 def dense_drive(a, W, skip):
-    """S = a W, by the matrix library, or row by row where rows of zero input are skipped."""
+    """S = a W, by the matrix library or, with `skip`, row by row without rows of zero input."""
     if not skip:
         return a @ W
     s = np.zeros(W.shape[1], W.dtype)

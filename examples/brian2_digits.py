@@ -40,7 +40,7 @@ pixels = TimedArray(concatenate([x_train, x_test]), dt=sample)
 digits = TimedArray(concatenate([y_train, y_test]), dt=sample)
 mlp = SpikingMLPGroup(net, input=pixels, label=digits, step=step)
 
-# A unit can fire several spikes in one step, which is one event: so record how many.
+# A unit can fire several spikes in one step, which is one event; spike_count says how many.
 hidden = SpikeMonitor(mlp.layers[1], variables=["spike_count"])
 output = SpikeMonitor(mlp.output_layer, variables=["spike_count"])
 ends = EventMonitor(mlp.output_layer, "sample_end", variables=["summed_drive"])
@@ -55,7 +55,7 @@ run((len(x_test) - 5) * sample, report="text")
 hidden.active = output.active = True
 run(5 * sample)
 
-# Every output unit has the event, so each sample has left a row of ten.
+# Every output unit has the event sample_end, so each sample has left a row of ten.
 scores = array(ends.summed_drive).reshape(len(x_test), net.n_outputs) / net.n_steps
 accuracy = 100 * mean(scores.argmax(axis=1) == y_test)
 print(f"Brian2: {accuracy:.1f} % of {len(x_test)} unseen digits after {len(x_train)} learned")

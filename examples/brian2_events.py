@@ -31,7 +31,7 @@ n_recordings = options.samples + options.test_samples
 recordings, encoder, net = recordings_and_network(n_recordings, options.folder)
 events, labels = in_turn(recordings, net.n_steps * encoder.step)
 known = labels.copy()
-known[-options.test_samples :] = -1  # below 0: nobody says
+known[-options.test_samples :] = -1  # below 0: no label is given
 
 # A unit of a SpikeGeneratorGroup fires once in a dt at most. Of several events the first is kept,
 # here and for the stream: with a dt of 1 ms that leaves out 0.1 % of the events of N-MNIST.
@@ -40,8 +40,8 @@ units, dts = encoder.locate(events).unit, events["t"] // dt
 kept = np.sort(np.unique(dts * encoder.n_inputs + units, return_index=True)[1])
 print(f"{len(labels)} recordings: {len(kept)} of {len(events)} events become spikes")
 
-# Spikes are given in whole dt, found in integers: from times in between Brian2, which adds a
-# thousandth of dt before it cuts them, would put some into the dt that follows.
+# Times of spikes are whole dt, computed in integers. Brian2 adds a thousandth of dt before it cuts
+# times to dt, and so would move some times between two dt into the later one.
 prefs.codegen.target = options.target
 defaultclock.dt = dt * us
 step = encoder.step // dt * defaultclock.dt
@@ -52,7 +52,7 @@ ends = EventMonitor(mlp.output_layer, "sample_end", variables=["summed_drive"])
 
 run(len(labels) * net.n_steps * step, report="text")
 
-# Every output unit has the event, so each recording has left a row of all outputs.
+# Every output unit has the event sample_end, so each recording has left a row of all outputs.
 scores = np.array(ends.summed_drive).reshape(len(labels), net.n_outputs) / net.n_steps
 right = (scores.argmax(axis=1) == labels)[-options.test_samples :]
 print(f"{100 * np.mean(right):.1f} % of {len(right)} unseen recordings recognized")

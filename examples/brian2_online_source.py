@@ -34,8 +34,8 @@ choice = np.random.RandomState(1)
 directions, shifts = choice.randint(4, size=n_bars), choice.uniform(-2, 2, size=n_bars)
 bars = [abs(places[k] - shift) < 1 for k, shift in zip(directions, shifts, strict=True)]
 
-# input_coding="spikes": what a unit of the retina has fired in a step is what layer 0 fires. With
-# "values" it would be quantized first, and input_scale could make a spike count for less.
+# input_coding="spikes": layer 0 fires the spikes that the retina has fired in a step. With "values"
+# they would be multiplied by input_scale and quantized first.
 net = SpikingMLP((64, 80, 4), n_steps=10, learning_rate=0.1, input_coding="spikes")
 step = 10 * ms
 bar_lasts = net.n_steps * step
@@ -48,10 +48,10 @@ mlp = SpikingMLPGroup(net, input=retina, step=step)
 @network_operation(dt=bar_lasts)
 def teacher(t):
     k = round(t / bar_lasts)
-    mlp.schedule.label = directions[k] if k % 2 == 0 else -1  # below 0: nobody says
+    mlp.schedule.label = directions[k] if k % 2 == 0 else -1  # below 0: no label is given
 
 
-# One event of an output unit can be several spikes, so spike_count says how much arrives.
+# One event of an output unit can be several spikes; spike_count says how many.
 readout = NeuronGroup(4, "dv/dt = -v/(50*ms) : 1", threshold="v > 1", reset="v = 0", method="exact")
 to_readout = Synapses(mlp.output_layer, readout, on_pre="v_post += 0.3*spike_count_pre")
 to_readout.connect(j="i")

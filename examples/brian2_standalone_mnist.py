@@ -1,8 +1,8 @@
 """MNIST learned by compiled programs: Brian2's cpp_standalone.
 
 First the back end: a program is generated and compiled for the structure of a network, and then
-trains, tests and trains again, with other samples each time. It is kept in the user's cache
-folder, so that the next start of this script has it at once. Then a script of one's own: the
+trains, tests and trains again, with other samples each time. The program is kept in the user's
+cache folder, so that later starts of this script have it at once. Then a script of one's own: the
 network as a group beside a monitor, built by ``device.build`` in a temporary folder. Prints times
 and errors; writes no other file. Compiling takes 20 to 30 seconds, twice, and an epoch of MNIST
 half a minute; for a quick look::
@@ -52,7 +52,7 @@ def in_a_script(net, x, y):
         begin = perf_counter()
         device.build(directory=folder)
         print(f"script: built and run in {perf_counter() - begin:.1f} s")
-        # Results are read from the folder, so before it is gone.
+        # Results are read from the folder, so they are read before the folder is removed.
         checkpoint = mlp.checkpoint()
         spikes = int(np.sum(hidden.spike_count))
     print(f"script: {spikes} spikes in layer 1 for {len(x)} images")

@@ -1,6 +1,6 @@
 """Recordings of an event camera, one after the other, and what a stream learns from them.
 
-For `brian2_events.py` and `lava_events.py`, which show the same recordings to a simulator.
+`brian2_events.py` and `lava_events.py` use this module, and show the recordings to a simulator.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, lo
 
 
 def option_parser(description):
-    """Return the parser of what both examples can be told."""
+    """Return the parser of the options that both examples have."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--samples", type=int, default=400, help="recordings to learn from")
     parser.add_argument(
@@ -24,7 +24,7 @@ def option_parser(description):
 
 
 def recordings_and_network(n_recordings, folder):
-    """Return recordings of N-MNIST, or of moving bars without a folder, and what learns them."""
+    """Return recordings (N-MNIST, or moving bars without a folder), their encoder and a network."""
     if folder is None:
         random = np.random.RandomState(1)
         encoder = EventEncoder(16, 16, step=10_000)
@@ -42,7 +42,7 @@ def recordings_and_network(n_recordings, folder):
 
 
 def moving_bar(direction, random):
-    """Return what 16 x 16 pixels see of a bar that moves for 96 ms."""
+    """Return the events of 16 x 16 pixels that see a bar move for 96 ms."""
     row, column = np.divmod(np.arange(64), 8)
     left, top = random.randint(6), random.randint(9)
     # The front of the bar brightens each pixel, its back, three columns behind, darkens it.
@@ -56,7 +56,7 @@ def moving_bar(direction, random):
 
 
 def in_turn(recordings, length):
-    """Return the events of recordings, each for `length` microseconds, and their labels."""
+    """Return the events of recordings in one row, `length` microseconds each, and their labels."""
     parts, labels = [], []
     for events, label in recordings:
         part = events[events["t"] < length]

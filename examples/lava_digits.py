@@ -1,9 +1,9 @@
 """Handwritten digits learned in a plain Lava graph.
 
-A camera shows digits of 8 x 8 pixels, of 10 steps each, to the network, whose answers go to a
-judge. The network learns from the first of them, is tested on unseen ones with learning switched
-off, and then goes on learning in the compiled back end, from a checkpoint, which it also writes:
-``lava_digits.npz``. Camera and judge are processes of this example's own, in the folder
+A camera shows digits of 8 x 8 pixels to the network for 10 steps each, and the network's answers go
+to a judge. The network learns from the first of them, is tested on unseen ones with learning
+switched off, and then goes on learning in the compiled back end, from a checkpoint, which is also
+written: ``lava_digits.npz``. Camera and judge are processes of this example's own, in the folder
 ``lava_processes``. Takes half a minute or less::
 
     python examples/lava_digits.py

@@ -33,7 +33,7 @@ n_recordings = options.samples + options.test_samples
 recordings, encoder, net = recordings_and_network(n_recordings, options.folder)
 events, labels = in_turn(recordings, net.n_steps * encoder.step)
 known = labels.copy()
-known[-options.test_samples :] = -1  # below 0: nobody says
+known[-options.test_samples :] = -1  # below 0: no label is given
 
 camera = EventCamera(encoder, events, known, net.n_steps)
 mlp = SpikingMLPProcess(net)

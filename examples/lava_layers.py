@@ -48,7 +48,7 @@ source.spikes_out.connect(mlp.spikes_in)
 source.label_out.connect(mlp.label_in)
 mlp.summed_drive_out.connect(sink.summed_drive_in)
 
-# A monitor has room for so many steps, and raises IndexError beyond them.
+# A monitor has room for n_steps steps, and raises IndexError beyond them.
 spikes, weights = Monitor(), Monitor()
 spikes.probe(mlp.spike_count_1, n_steps)
 weights.probe(mlp.weight_1, n_steps)

@@ -1,8 +1,8 @@
 """Digits of an event camera, learned from their events and then read from a stream.
 
 The recordings of N-MNIST are 0.3 s of events from a sensor of 34 x 34 pixels, which sees a digit
-while it makes three small jumps. Events become spike counts of ten steps of 32 ms, on and off
-events in planes of their own; the output of the right digit is asked for ten spikes a step. After
+while the sensor makes three small jumps. Events become spike counts of ten steps of 32 ms, on and
+off events in planes of their own; the target of the right digit is ten spikes in each step. After
 training, unseen recordings come as a stream, event by event, and most are recognized before they
 end. Takes a minute, where N-MNIST is on this machine (the folder ``Train`` of its archive)::
 

@@ -6,16 +6,16 @@ integrate-and-fire units have
 .. math::
     \dot{v} = r I, \qquad v > v_{threshold}: \text{fire, } v \leftarrow v_{reset},
 
-and start at 0. A unit of this network fires above 1/2 and subtracts 1. That is a unit which fires
-above 1, subtracts 1 and starts at 1/2: :math:`k = \lceil v - 1/2 \rceil`, so that the graph has
-``v_threshold = 1`` and ``v_reset = 0``. Then a spike costs 1 for readers that reset and for readers
-that subtract the threshold, and the half spike at the start is what no reader sees. With
-``v_threshold = 1/2`` and ``v_reset = -1/2`` nothing would be lost in continuous time, but readers
-that subtract the threshold, or know no other reset than 0, would let units fire twice as often.
+and start at 0. A unit of this network fires above 1/2 and subtracts 1. It sends the same spikes as
+a unit that fires above 1, subtracts 1 and starts at 1/2: :math:`k = \lceil v - 1/2 \rceil`. So the
+graph has ``v_threshold = 1`` and ``v_reset = 0``. Then a spike costs 1 for tools that reset and for
+tools that subtract the threshold, and only the start at 1/2 is lost. With ``v_threshold = 1/2`` and
+``v_reset = -1/2`` nothing would be lost in continuous time, but in tools that subtract the
+threshold, or know no other reset than 0, units would fire twice as often.
 
-All that NIR has no words for is in the metadata of the graph, as the arrays of a checkpoint, so
-that :func:`from_nir` gives back the very same network. ``docs/nir.md`` says what other tools make
-of a graph.
+What NIR cannot express is in the metadata of the graph, as the arrays of a checkpoint, so that
+:func:`from_nir` gives back exactly the same network. ``docs/nir.md`` says what other tools make of
+a graph.
 
 Needs nir: ``pip install "spikebp-plugins[nir]"``.
 """
@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.archive import PathLike, whole_file
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
+from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
 
@@ -48,21 +49,21 @@ except ImportError as error:
 #: The entry of a graph's metadata that holds the checkpoint.
 METADATA_KEY: Final = "spikebp_plugins"
 
-#: What a graph may be made of, and how.
+#: The nodes that a graph may have, and their order.
 KINDS: Final = (nir.Input, nir.Linear, nir.Affine, nir.IF, nir.Output)
 ALLOWED: Final = "a chain of Input, Linear (or Affine without bias), IF, .., Linear, Output"
 
 
 class ApproximationWarning(UserWarning):
-    """A network and a graph of NIR do not say the same."""
+    """A network and a graph of NIR do not describe exactly the same computation."""
 
 
 def to_nir(checkpoint: Checkpoint) -> nir.NIRGraph:
     """Return a network as a graph of NIR.
 
     The input of the graph is what enters the first weights: the signed spike counts of layer 0,
-    or ``x * input_scale`` as it is. Summed over the steps and divided by their number, the output
-    is what `predict` calls scores.
+    or ``x * input_scale`` not turned into spikes. The output, summed over the steps and divided by
+    their number, is the scores of `predict`.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def to_nir(checkpoint: Checkpoint) -> nir.NIRGraph:
     Warns
     -----
     ApproximationWarning
-        Always: about what other tools will not see.
+        Always: it says what other tools will not read from the graph.
     """
     return _graph(checkpoint)
 
@@ -89,7 +90,7 @@ def save_nir(path: PathLike, checkpoint: Checkpoint) -> None:
     Parameters
     ----------
     path : str or path-like
-        The file; one that exists is replaced.
+        The file; an existing file is replaced.
     checkpoint : Checkpoint
         The network.
 
@@ -101,7 +102,7 @@ def save_nir(path: PathLike, checkpoint: Checkpoint) -> None:
     Warns
     -----
     ApproximationWarning
-        Always: about what other tools will not see.
+        Always: it says what other tools will not read from the graph.
     """
     buffer = io.BytesIO()
     nir.write(buffer, _graph(checkpoint))
@@ -114,16 +115,16 @@ def from_nir(graph: nir.NIRGraph | PathLike, net: SpikingMLP | None = None) -> C
 
     A graph from :func:`to_nir` gives back the network that it was made of, exactly. One from
     another tool gives a network that has yet to learn. Its units are those of the graph, scaled so
-    that a spike costs 1: with weights W before units of resistance r, the new ones are
+    that a spike costs 1: from weights W before units of resistance r, the new weights are
     :math:`W r / (v_{threshold} - v_{reset})`, rounded to the grid.
 
     Parameters
     ----------
     graph : nir.NIRGraph, str or path-like
-        The graph, or a file of one.
+        The graph, or the file that holds it.
     net : SpikingMLP or None, default=None
-        The definition that a graph from :func:`to_nir` must have. To one from another tool it
-        gives all but the weights; None takes ``SpikingMLP(layer_sizes)``.
+        For a graph from :func:`to_nir`, the definition that it must have. For a graph from another
+        tool, the definition of the network; None takes ``SpikingMLP(layer_sizes)``.
 
     Returns
     -------
@@ -142,7 +143,7 @@ def from_nir(graph: nir.NIRGraph | PathLike, net: SpikingMLP | None = None) -> C
     Warns
     -----
     ApproximationWarning
-        If the graph is from another tool and has units that fire: these are not quite the same.
+        If the graph is from another tool and has IF nodes: the network's units fire otherwise.
     """
     return _checkpoint(graph, net)
 
@@ -176,6 +177,7 @@ def load_nir(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
 
 def _graph(checkpoint: Checkpoint) -> nir.NIRGraph:
     net = checkpoint.net
+    require_dense("checkpoint", net.connections)
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.n_inputs]))}
     for layer, weights in enumerate(checkpoint.state.weights, 1):
         nodes[f"linear_{layer}"] = nir.Linear(np.ascontiguousarray(_single(weights).T))
@@ -236,7 +238,7 @@ def _read(path: PathLike) -> nir.NIRGraph:
         # Types are checked afterwards, with messages that say what a network needs.
         return nir.read(data, type_check=False)
     except Exception as error:
-        # Damage in the right place makes h5py and nir raise almost anything.
+        # A damaged file can make h5py and nir raise almost any type of error.
         raise ValueError(f"{os.fspath(path)} is not a readable graph of NIR: {error}") from error
 
 

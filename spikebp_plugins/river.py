@@ -21,15 +21,12 @@ except ImportError as error:
         'the classifier for river needs river: pip install "spikebp-plugins[river]"'
     ) from error
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import boolean, integer, positive, wrong_argument
 from spikebp_plugins.estimators.classifier import probabilities
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.parameters import (
     NetworkParameters,
-    check_flag,
     check_hidden_layers,
-    check_integer,
-    check_positive,
     with_shared_parameters,
 )
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -40,10 +37,10 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 class SpikingMLPClassifier(base.Classifier, NetworkParameters):
     """A spiking network that learns to classify from a stream.
 
-    The network has a fixed number of inputs and outputs, which are handed out as names come: new
-    features of a sample take the next inputs, in the order of their ``repr``; a new label takes
-    the next output. A feature that a sample does not have counts as 0, and so does one that is
-    first met in a prediction, which hands out nothing. Learning the same samples in the same
+    The network has a fixed number of inputs and outputs. Learning assigns them to names as these
+    come: new features of a sample take the next inputs, in the order of their ``repr``; a new label
+    takes the next output. A feature that a sample does not have counts as 0. Prediction assigns no
+    inputs: a feature that has no input yet counts as 0 there. Learning the same samples in the same
     order gives the same integers as `spikebp_plugins.Simulator` does, on every back end.
 
     Scale the features first, with ``river.preprocessing.StandardScaler`` or ``MinMaxScaler``: an
@@ -52,9 +49,9 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
     Parameters
     ----------
     n_features : int
-        Most features that may appear.
+        Number of inputs: the most different features that may appear.
     n_classes : int
-        Most labels that may appear.
+        Number of outputs: the most different labels that may appear.
     hidden_layer_sizes : sequence of int, or int, default=(100,)
         Units of the hidden layers; an integer is the size of the only one.
     target : float, default=2.0
@@ -80,10 +77,10 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self.n_features = check_integer("n_features", self.n_features)
-        self.n_classes = check_integer("n_classes", self.n_classes)
-        self.target = check_positive("target", self.target)
-        self.intercept = check_flag("intercept", self.intercept)
+        self.n_features = integer("n_features", self.n_features, 1)
+        self.n_classes = integer("n_classes", self.n_classes, 1)
+        self.target = positive("target", self.target)
+        self.intercept = boolean("intercept", self.intercept)
         hidden = check_hidden_layers(self.hidden_layer_sizes)
         n_inputs = self.n_features + self.intercept
         net = self._definition(n_inputs, hidden, self.n_classes, self.seed)
@@ -101,7 +98,7 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """Definition and learning state, to go on from anywhere."""
+        """Definition and learning state, from which any back end can go on."""
         return self._learned.checkpoint
 
     @property
@@ -190,7 +187,7 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
             if name in inputs:
                 row[0, inputs[name]] = value
         if self.intercept:
-            # The definition multiplies it with input_scale, like all input.
+            # The network multiplies all of its input by input_scale: the product is to be 1.
             row[0, -1] = 1 / self._learned.net.input_scale
         return row
 
@@ -198,8 +195,8 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
 def _with_new(
     capacity_name: str, capacity: int, places: dict[Hashable, int], names: Any
 ) -> dict[Hashable, int]:
-    """Return the places of names, with the next ones for those that have none."""
-    # By repr, because the order of a sample's features is to have no effect.
+    """Return the places of all names; new names get the next free places."""
+    # Sorted by repr, so that the order of a sample's features has no effect.
     new = sorted((name for name in names if name not in places), key=repr)
     if not new:
         return places

@@ -1,4 +1,4 @@
-"""What makes a session of tests short."""
+"""Hooks that make a session of tests short."""
 
 import gc
 import subprocess
@@ -14,7 +14,7 @@ settings.load_profile("default")
 
 
 def pytest_sessionstart(session):
-    """Compile the kernels before there are test processes, which then find them in the cache."""
+    """Compile the kernels before test processes start, so that these find them in the cache."""
     count = session.config.getoption("numprocesses", None)
     if not count:
         return
@@ -33,8 +33,9 @@ def pytest_sessionstart(session):
 def pytest_collection_modifyitems(items):
     """Put Lava first, which forks from test processes while they are small, and the core last.
 
-    Whatever is imported and compiled in them stays in memory, and a fork copies the table of its
-    pages. The tests of the core are short, so that at the end no process waits long for the other.
+    Whatever a test process imports and compiles stays in memory, and a fork copies the page table
+    of that memory. The tests of the core are short, so that at the end no process waits long for
+    another.
     """
     order = ("with_lava", "with_all", "with_brian2")
 
@@ -46,10 +47,10 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """Take what has been imported out of the sight of the collector.
+    """Hide all imported objects from the garbage collector.
 
-    Brian2 collects garbage before each run, and Lava forks processes that would copy the pages
-    in which objects are looked at: both take long where a session has imported everything.
+    Brian2 collects garbage before each run, and in the processes that Lava forks a collection
+    copies the pages of all objects: both take long where a session has imported everything.
     """
     gc.collect()
     gc.freeze()

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def interrupts_get_through():
-    """Call nothing at collections of garbage: an interrupt that arrives there is lost.
+    """Let no function run at garbage collections, since it would lose an interrupt.
 
-    Hypothesis measures their time, by a function that stays when its tests are over.
+    Hypothesis times garbage collections with a function that stays after its tests.
     """
     callbacks = gc.callbacks[:]
     gc.callbacks.clear()

@@ -1,7 +1,7 @@
-"""Compiles the kernels that many tests use; run as a script, for what stands at `index::count`.
+"""Compiles the kernels that many tests use; the script compiles the share `index::count` of them.
 
-In a process of its own: Numba and LLVM keep more than a gigabyte of what they have compiled, and
-each process that Lava forks from a test's copies the table of its pages.
+It runs in processes of its own: Numba and LLVM keep more than a gigabyte of memory for the compiled
+code, and each process that Lava forks from a test process copies the page table of that memory.
 """
 
 import sys
@@ -11,8 +11,8 @@ import numpy as np
 
 from spikebp_plugins import Simulator, SpikingMLP
 
-#: Fields of one network for each kernel and type of number, and what it does. Those that take long
-#: come first, and neighbours, which different processes compile, take about as long.
+#: For each kernel and number type, the fields of a network, and what the network does. Kernels that
+#: take long come first; neighbours take equally long, and are compiled by different processes.
 KERNELS = [
     ({}, "constant"),
     ({"fraction_bits": 30}, "constant"),

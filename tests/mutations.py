@@ -1,7 +1,7 @@
-"""Deliberate faults: put into a back end, each must be found by the suite, and where it is.
+"""Deliberate faults: the suite must find each in a faulty back end, and name its place.
 
-The place is not written down by hand: the same fault is put into the reference, and the first
-number in which this differs from the sound reference is the one that the suite must name for the
+The place is not written down by hand: the same fault is put into the reference. The first number in
+which the faulty reference differs from the sound one is the number that the suite must name for the
 faulty back end, with both values.
 """
 
@@ -16,6 +16,7 @@ from spikebp_plugins.backends import reference as reference_backend
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.checks import training_equals_reference
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.rules import sample
 from spikebp_plugins.rules import step as reference
 from spikebp_plugins.rules.quantization import rectified
 
@@ -32,34 +33,37 @@ def mutated(function, *edits, **names):
 
 
 def fires_at_the_threshold(potential, binary):
-    """Rectified, but a potential of exactly 1/2 fires."""
+    """The rectified quantizer, except that a potential of exactly 1/2 fires."""
     k, left = rectified(potential, binary)
     reached = (left == 0.5) & ((k == 0) | (not binary))
     return k + reached, left - reached
 
 
 def read_too_late(net, W, sample, e, B, l):
-    """Return what the errors e meet on their way down if the weights have learned already."""
+    """Return the weights that the errors e meet on their way down if learning comes first."""
     if net.update == "outer" or net.feedback == "random":
-        return B
+        return B[l]
     number = arithmetic_of(net)
     descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
-    return descend(W, reference.presynaptic(net, sample)[l - 1], e, l).T
+    learned = descend(
+        W[l], net.connections[l - 1], reference.presynaptic(net, sample)[l - 1], e[l], l
+    )
+    return learned.T
 
 
 def keeping_potentials(*kept):
-    """Return the reference's `run_sample` with no reset of some sums of layers 1 to L."""
+    """Return the reference's `run_sample` without the reset of the sums `kept` of layers 1 to L."""
     left = {}
 
     def opened(net):
-        sample = reference.open_sample(net)
-        return sample._replace(**{name: (getattr(sample, name)[0], *left[name]) for name in left})
+        state = reference.open_sample(net)
+        return state._replace(**{name: (getattr(state, name)[0], *left[name]) for name in left})
 
-    def remember(sample):
-        left.update(dict.fromkeys(kept, sample.phi[1:]))
+    def remember(state):
+        left.update(dict.fromkeys(kept, state.phi[1:]))
 
     return mutated(
-        reference.run_sample,
+        sample.run_sample,
         ("open_sample(net)", "opened(net)"),
         (
             "    if training:\n        learning = close",
@@ -72,7 +76,8 @@ def keeping_potentials(*kept):
 
 def _rule(name, *edits, **names):
     def put(monkeypatch):
-        monkeypatch.setattr(reference, name, mutated(getattr(reference, name), *edits, **names))
+        owner = sample if name == "step" else reference  # of what `run_sample` calls
+        monkeypatch.setattr(owner, name, mutated(getattr(reference, name), *edits, **names))
 
     return put
 
@@ -94,8 +99,8 @@ IN_REFERENCE = {
     "weights change before errors have read them": _rule(
         "step",
         (
-            "e[l + 1], B[l + 1],",
-            "e[l + 1], read_too_late(net, W[l + 1], sample, e[l + 1], B[l + 1], l + 1),",
+            "B[lag][l + 1])\n",
+            "read_too_late(net, W[lag], sample, sent_e[lag], B[lag], l + 1))\n",
         ),
         read_too_late=read_too_late,
     ),
@@ -105,7 +110,7 @@ IN_REFERENCE = {
     "potentials and summed drives are not reset": _sample("phi", "s"),
 }
 
-#: What must differ first, in which layers, and from which sample on.
+#: For each fault, what must differ first, in which layers, and from which sample on.
 PLACES = {
     "a threshold that is only reached fires": (("spikes",), "any", 0),
     "weights change before errors have read them": (("errors",), "hidden", 0),
@@ -144,7 +149,7 @@ def expected_differences(fault, cases=CASES):
 
 
 def assert_found(backend, fault, expected):
-    """Assert that the suite finds a fault in a back end, in the place where it is."""
+    """Assert that the suite finds a fault in a back end, and names its place."""
     quantities, layers, first_sample = PLACES[fault]
     assert expected, f"no case of the suite shows it when {fault}"
     for case, difference in expected:
@@ -157,5 +162,5 @@ def assert_found(backend, fault, expected):
 
 
 def spread(items, n):
-    """Return at most n of some items, from the first to the last."""
+    """Return at most n of some items, evenly spaced from the first to the last."""
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, n).astype(int))]

@@ -1,10 +1,10 @@
-"""How many random examples a test draws: all it needs, or few where another run draws them."""
+"""How many random examples a test draws: all that it needs, or few if another run draws them."""
 
 from hypothesis import settings
 
-# How long an example takes says more about what else runs on a machine than about the code.
+# No deadline: how long an example takes depends more on the load of the machine than on the code.
 settings.register_profile("default", max_examples=100, deadline=None)
-#: What --hypothesis-profile takes where the same tests run at length elsewhere.
+#: For --hypothesis-profile, where another run draws all examples of the same tests.
 settings.register_profile("few", max_examples=25, deadline=None)
 
 

@@ -1,5 +1,6 @@
-"""Scripts that tests run as a user would."""
+"""Running scripts in tests as a user would."""
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -21,3 +22,11 @@ def printed_by(script, folder, *arguments):
     # Lava warns of files beside a process that it cannot execute.
     assert not re.search("Traceback|Warning", result.stderr), result.stderr
     return result.stdout
+
+
+def loaded(script):
+    """Return a script as a module."""
+    spec = importlib.util.spec_from_file_location(script.stem, script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,4 +1,4 @@
-"""Which conformance tests a short run does, of back ends that take long for each."""
+"""Which conformance tests a short run includes, for back ends that are slow."""
 
 import pytest
 
@@ -7,6 +7,6 @@ from spikebp_plugins.conformance.checks import CHECKS
 
 
 def marks(test):
-    """Return the marks of a conformance test: a short run does training and, in turn, one more."""
+    """Return the marks of a test: a short run does training and one further check of each case."""
     turn = CASES.index(test.case) % len(CHECKS)
     return [] if test.check in (CHECKS[0], CHECKS[turn]) else [pytest.mark.thorough]

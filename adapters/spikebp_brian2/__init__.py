@@ -1,7 +1,7 @@
 """The network as native Brian2 objects, and a back end made of them.
 
 `SpikingMLPGroup` goes into a script of yours; ``Simulator(net, backend="brian2")`` needs no script.
-The variables of the objects are those of :mod:`spikebp_brian2.rules`.
+:mod:`spikebp_brian2.rules` states the meaning of each variable of these objects.
 """
 
 try:

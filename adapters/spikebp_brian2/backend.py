@@ -7,13 +7,13 @@ import os
 import shutil
 from typing import ClassVar
 
-from spikebp_brian2.delays import TIMINGS
 from spikebp_brian2.program import Program
 from spikebp_brian2.runtime import RuntimeProgram, give_back, take_program
 from spikebp_brian2.standalone import StandaloneProgram
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.compiled.fallback import BackedByCore
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.delays import STEP_TIMINGS
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -26,13 +26,13 @@ class Brian2Backend(BackedByCore):
     The option `target` is "cython" (the default), "numpy", "cpp_standalone", or "auto", which is
     "cython" where there is a C++ compiler and "numpy" otherwise.
 
-    Brian2 computes with doubles. A block of samples for which it cannot be proved that every
-    partial sum was exact is computed anew by the core, which has wider numbers and, if something
-    did leave its range, the error to raise.
+    Brian2 computes with doubles. Where it cannot be proved that every partial sum of a block of
+    samples was exact, the core computes the block anew with wider numbers, and raises the error if
+    a value did leave its range.
     """
 
     options: ClassVar = {"target": ("cython", "numpy", "cpp_standalone", "auto")}
-    timings: ClassVar = TIMINGS
+    timings: ClassVar = STEP_TIMINGS
     main_option: ClassVar = "target"
 
     def __init__(self, net: SpikingMLP, state: LearningState, target: str) -> None:
@@ -49,7 +49,7 @@ class Brian2Backend(BackedByCore):
         return self._program.block_size(n_steps)
 
     def close(self) -> None:
-        """Leave what was prepared to the next network of this structure."""
+        """Keep the prepared program for the next network of the same structure."""
         if isinstance(self._program, RuntimeProgram):
             give_back(self._program, self.net, self._target)
 
@@ -69,7 +69,7 @@ def settled_target(target: str) -> str:
     Raises
     ------
     RuntimeError
-        If a target needs a C++ compiler and there is none.
+        If the target needs a compiler, or ``make``, that is not on the PATH.
     """
     missing = missing_tool(target)
     if target == "auto":

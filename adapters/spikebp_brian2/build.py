@@ -1,4 +1,4 @@
-"""Building the program of `cpp_standalone`: once for a network's structure, kept for later.
+"""Building the program of `cpp_standalone`: once for each structure of a network, and kept.
 
 Everything that a definition or a call can change without changing the generated code is an
 argument of the program: weights and backward potentials, all numbers of the definition, how many
@@ -39,8 +39,8 @@ STEP: Final = 1e-3
 
 MANIFEST: Final = "manifest.json"
 
-#: What most sources begin with, compiled once for all of them: most of them are so short that
-#: reading these takes four times as long as the rest.
+#: The headers that most sources include, compiled once for all sources. Most sources are so short
+#: that the compiler would spend four times as long on these headers as on the rest.
 COMMON_HEADER: Final = """\
 #ifndef SPIKEBP_COMMON
 #define SPIKEBP_COMMON
@@ -63,31 +63,31 @@ $(OBJS): CXXFLAGS += -include common.h
 $(OBJS): common.h.gch
 """
 
-#: Set by the environment for the program: recording, and where the samples are.
+#: The environment variable that makes the program record spikes, errors and drives.
 RECORDING_VARIABLE: Final = "SPIKEBP_RECORDING"
 
 
 def built_program(net: SpikingMLP) -> Path:
-    """Return the folder of the program for a definition, built if need be.
+    """Return the folder of the program for a definition; build the program if need be.
 
     Raises
     ------
     RuntimeError
-        If it cannot be compiled.
+        If the program cannot be compiled.
     """
     cache = Path(pooch.os_cache("spikebp-plugins")) / "brian2"
     folder = cache / _key(net)
     if (folder / MANIFEST).exists():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    # Another process that wants the same program waits for it.
+    # Another process that needs the same program waits here until it is built.
     with FileLock(str(folder.with_suffix(".lock"))):
         if (folder / MANIFEST).exists():
             return folder
         workshop = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
         try:
             _build(net, workshop)
-            shutil.rmtree(folder, ignore_errors=True)  # one that was never complete
+            shutil.rmtree(folder, ignore_errors=True)  # a folder that was never completed
             workshop.rename(folder)
         finally:
             shutil.rmtree(workshop, ignore_errors=True)
@@ -101,7 +101,7 @@ def _key(net: SpikingMLP) -> str:
         *(source.read_text(encoding="utf-8") for source in sources),
         brian2.__version__,
         repr(get_compiler_and_args()),
-        # Compilers are told to use all that this machine's processor can do.
+        # A program is compiled for the processor of its machine, and may not run on others.
         platform.node(),
         platform.machine(),
     ]
@@ -197,7 +197,7 @@ def _monitors(group: SpikingMLPGroup) -> tuple[EventMonitor, dict[str, Any]]:
 
 
 def _let_arguments_decide(device: CPPStandaloneDevice, recorders: list[str]) -> None:
-    """Make the program run for as long as its samples take, and record only if it is told to."""
+    """Make the program run for as long as its samples take, and record only if told to."""
     duration = f"(spikebp_inputs().n_steps() * {STEP})"
     optional = tuple(f"_run_{GROUP}_{name}_codeobject)" for name in recorders)
     for function, arguments in device.main_queue:
@@ -210,7 +210,7 @@ def _let_arguments_decide(device: CPPStandaloneDevice, recorders: list[str]) -> 
 
 
 def _files(device: CPPStandaloneDevice, owners: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return, for every variable, the file that holds its results, and their type."""
+    """Return, for every variable, the name and the number type of the file with its results."""
     return {
         f"{key}.{name}": {
             "file": device.get_array_filename(variable),

@@ -1,11 +1,11 @@
-"""The code of a group's parts for Brian2's target `cython`: one module for all of it, or two.
+"""Compiling the code of a group's parts for Brian2's target `cython`, in one or two modules.
 
-Brian2 compiles a module for each code object, and the names of its objects are part of the source:
-some thirty modules for a network of three layers, a minute or more, and all of them again under
-another name. Here the code objects of a group wait for each other. What they compute is written
-without names, what is written twice is compiled once, and what needs the same declarations is in
-one module. So any network of the same kind finds it in Brian2's cache, whatever its name, its sizes
-and its depth.
+Brian2 compiles a module for each code object, and the names of its objects are part of the source.
+A network of three layers takes some thirty modules and a minute or more, and a network of another
+name takes all of that again. Here the code objects of a group are compiled together: names of
+objects are replaced by numbered ones, equal sources are compiled once, and sources that need the
+same declarations share a module. So any network of the same kind finds its modules in Brian2's
+cache, whatever its name, its sizes and its depth.
 
 Code that uses functions of the user's (a TimedArray, say) gets a module of its own, since such
 functions may share a name without being the same.
@@ -27,35 +27,36 @@ from brian2.utils.stringtools import deindent
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_plugins.compiled.notice import announced
 
-#: How Brian2's templates divide a source.
+#: The lines at which Brian2's templates divide a source into parts.
 SUPPORT: Final = "# support code"
 TEMPLATE_SUPPORT: Final = "# template-specific support code"
 MAIN: Final = "def main(_namespace):"
 
-#: What a pathway calls of itself before a run and in each step. Brian2 compiles two modules for it.
+#: The methods that a pathway calls before a run and in each step, by block. Brian2 would compile
+#: two modules for these calls.
 CALLS: Final = {"before_run": methodcaller("initialise_queue"), "run": methodcaller("push_spikes")}
 
-#: Takes the namespace of a code object.
+#: A function that takes the namespace of a code object.
 Main = Callable[[dict[str, Any]], Any]
 
 
 class Block:
-    """A block of a code object, compiled with those of the others when one of them first runs.
+    """A block of a code object; all blocks are compiled together when the first of them runs.
 
     Parameters
     ----------
     module : SharedModule
-        What compiles it.
+        The module that compiles the block.
     source : str
         The source of a Cython module with a function `main`.
     declarations : str or None
-        What its template declares for it; None if it has to be compiled alone.
+        The declarations of its template; None if the block has to be compiled alone.
     """
 
     def __init__(self, module: SharedModule, source: str, declarations: str | None) -> None:
         self._module = module
         self.source, self.declarations = source, declarations
-        #: Brian2 calls it with the namespace; the compiled function takes this one's place.
+        #: Called by Brian2 with the namespace; replaced by the compiled function.
         self.main: Main = self._compile_and_run
 
     def _compile_and_run(self, namespace: dict[str, Any]) -> Any:
@@ -70,7 +71,7 @@ class Call:
         self._method = method
 
     def main(self, namespace: dict[str, Any]) -> Any:
-        """Call it."""
+        """Call the method."""
         return self._method(namespace["_owner"])
 
 
@@ -80,7 +81,7 @@ class SharedModule:
     Attributes
     ----------
     code_object_class : type
-        The class of code objects that wait for each other.
+        The class of the code objects that are compiled together.
     """
 
     def __init__(self) -> None:
@@ -90,13 +91,13 @@ class SharedModule:
         )
 
     def block(self, source: str, declarations: str | None, arguments: dict[str, Any]) -> Block:
-        """Return a block that waits to be compiled with the arguments of a compiler."""
+        """Return a block to be compiled later, with `arguments` for the compiler."""
         block = Block(self, source, declarations)
         self._waiting.append((block, arguments))
         return block
 
     def compile(self) -> None:
-        """Compile all blocks that wait, or find them in Brian2's cache."""
+        """Compile all waiting blocks, or find them in Brian2's cache."""
         waiting = self._waiting
         together: dict[str, dict[str, dict[str, Any]]] = {}
         with announced((__name__, "compile")):
@@ -114,7 +115,7 @@ class SharedModule:
         for block, _ in waiting:
             if block.declarations is not None:
                 block.main = compiled[block.source]
-        # Not before: after an interrupt the next call compiles, instead of waiting for nothing.
+        # Cleared last: if an interrupt ends a compilation, the next call compiles all blocks again.
         self._waiting = []
 
 
@@ -126,14 +127,14 @@ class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
     nonconstant_values: list[tuple[str, Callable[[], Any]]]
 
     def variables_to_namespace(self) -> None:
-        """Collect what the code uses, under names that stand for arrays of any objects."""
+        """Collect the variables of the code, with array names that do not depend on the objects."""
         super().variables_to_namespace()
         arrays = [v for _, v in sorted(self.variables.items()) if isinstance(v, ArrayVariable)]
         names: dict[str, str] = {}
         for variable in arrays:
             names.setdefault(self.device.get_array_name(variable), f"_array_{len(names)}")
-        # The longest first, since a name may begin with another. It stands after a prefix too, and
-        # in newer releases before a suffix.
+        # Longest names first, since a name may begin with another. In the code a name may have a
+        # prefix and, in newer releases of Brian2, a suffix.
         found = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
         pattern = (
             re.compile(rf"(?:{found})(?=_capsule\b|_ptr\b|\b)") if found else re.compile(r"(?!)")
@@ -179,7 +180,7 @@ class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
 
 
 def _merged(declarations: str, sources: list[str]) -> str:
-    """Return one source of functions ``main_0``, ``main_1``, ... in place of many of a `main`."""
+    """Merge sources with a `main` each into one with functions ``main_0``, ``main_1``, ..."""
     head = sources[0].partition(SUPPORT)[0]
     support = [
         deindent(function.implementations[CythonCodeObject].get_code(None))

@@ -14,8 +14,8 @@ from brian2 import Function
 
 from spikebp_plugins.rules.quantization import crossings
 
-#: The quantizers of "Quantizers" in docs/semantics.md. Not ceil(|v| - 1/2), which is rounded where
-#: |v| is large.
+#: The quantizers of "Quantizers" in docs/semantics.md. They do without ceil(|v| - 1/2), because the
+#: difference is rounded where |v| is large.
 QUANTIZERS_C: Final = """
 #ifndef SPIKEBP_QUANTIZERS
 #define SPIKEBP_QUANTIZERS
@@ -34,7 +34,7 @@ static inline double spikebp_rectified(double v, double binary) {
 #endif
 """
 
-#: Whether a magnitude is out of range; true also for NaN.
+#: 1.0 unless |v| is below the limit, so that NaN counts as out of range too.
 OUTSIDE_C: Final = """
 static inline double spikebp_outside(double v, double limit) {
     return fabs(v) < limit ? 0.0 : 1.0;
@@ -54,7 +54,7 @@ static inline double spikebp_rounded(double v, double units) {
 """
 
 #: Philox4x64-10 with the counter and key of "Random numbers" in docs/semantics.md. NumPy's
-#: generator counts up before it draws, and hands out four numbers for each count.
+#: generator increments its counter before it draws, and draws four numbers for each counter.
 DRAWN_C: Final = """
 #include <stdint.h>
 static inline uint64_t spikebp_multiply(uint64_t a, uint64_t b, uint64_t *high) {
@@ -90,7 +90,7 @@ def _rectified(v: Any, binary: Any) -> Any:
 
 
 def _crossings(v: Any, binary: Any) -> Any:
-    # What is infinite is out of range in any case, and `outside` says so.
+    # No warning for an infinite value: `outside` finds that it is out of range.
     with np.errstate(invalid="ignore"):
         return crossings(np.abs(v), bool(binary))
 
@@ -106,7 +106,7 @@ def _rounded(v: Any, units: Any) -> Any:
 
 def _drawn(seed: Any, samples_seen: Any, unit: Any, bits: Any) -> Any:
     units = np.atleast_1d(unit).astype(np.int64)
-    if not units.size:  # no unit asks, and then the other arguments may be empty too
+    if not units.size:  # without a unit the other arguments may be empty too
         return np.empty(0)
     seed, seen, f = (int(np.ravel(value)[0]) for value in (seed, samples_seen, bits))
     generator = np.random.Philox(key=seed, counter=[0, 0, seen, 0])
@@ -120,14 +120,14 @@ def _function(python: Callable[..., Any], c_name: str, c_code: str, n_arguments:
     function.implementations.add_implementation("numpy", python)
     function.implementations.add_implementation("cpp", c_code, name=c_name)
     arguments = ", ".join(["double"] * n_arguments)
-    # The same C, verbatim, as what Cython calls.
+    # Cython calls the same C code, which it includes verbatim.
     verbatim = f'cdef extern from *:\n    """\n    #include <math.h>{c_code}"""\n'
     declared = f"    double {c_name}({arguments}) noexcept nogil\n"
     function.implementations.add_implementation("cython", verbatim + declared, name=c_name)
     return function
 
 
-#: What a layer's namespace holds.
+#: The functions in the namespaces of layers, synapses and schedule, by the names used there.
 FUNCTIONS: Final[dict[str, Function]] = {
     "signed_spikes": _function(_signed, "spikebp_signed", QUANTIZERS_C, 2),
     "rectified_spikes": _function(_rectified, "spikebp_rectified", QUANTIZERS_C, 2),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Any, Final
 
@@ -31,7 +31,6 @@ from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
-from spikebp_brian2.delays import TIMINGS, delays_of
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.proof import Seen, check_on_grid, prove_range
 from spikebp_brian2.sources import Source, as_source, deliver
@@ -45,8 +44,10 @@ from spikebp_brian2.variables import (
 )
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.backends.base import refused_kind
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import Connection, Dense
+from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.state import LearningState, initial_state
 
 logger = get_logger(__name__)
@@ -54,7 +55,7 @@ logger = get_logger(__name__)
 #: Samples after which a layer that has never fired is worth a warning.
 SILENT_SAMPLES: Final = 100
 
-#: Steps of a sample that only an event ends.
+#: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
 
 #: Variables in the number type of the definition; all other real ones are doubles.
@@ -74,15 +75,19 @@ VALUES: Final = frozenset(
 )
 
 
+#: What makes the synapses of each kind of connection, in the order of its weights.
+KINDS: Final[dict[type[Connection], Callable[[Synapses], None]]] = {Dense: Synapses.connect}
+
+
 class SpikingMLPGroup(BrianObject):
     r"""A spiking network that learns by backpropagation, made of Brian2 objects.
 
     A container that goes into a `Network` like any group, and that ``run()`` finds. Its parts are
     a NeuronGroup for each layer, a Synapses for each pair of layers, and a NeuronGroup of one
-    neuron, the schedule. A step is one dt or several; within it the whole wave runs forward and
+    neuron, the schedule. A step is one dt or several; within a step the whole wave runs forward and
     backward in the order of docs/semantics.md, in slot ``thresholds``. With
-    ``timing="pipelined"`` the wave takes a step from layer to layer instead, and a sample
-    ``2*net.n_layers - 1`` steps more than its input.
+    ``timing="pipelined"`` the wave takes a step from layer to layer instead, and a sample lasts
+    ``2*net.n_layers - 1`` steps longer than its input.
 
     Parameters
     ----------
@@ -95,52 +100,53 @@ class SpikingMLPGroup(BrianObject):
     input : str, TimedArray, group that spikes, array-like or None, default=None
         What layer 0 receives: an expression (with ``t`` and ``i``, and names of the script), a
         TimedArray of shape (n, n_inputs), a group of n_inputs units each spike of which counts 1,
-        or constant values. None leaves ``input_layer.input_value`` to be set, and
-        ``input_layer.received_input`` to synapses of the user. Values and spikes add up, and all
-        are multiplied by the definition's ``input_scale``.
+        or constant values. With None the user sets ``input_layer.input_value``. Synapses of the
+        user may add to ``input_layer.received_input``. Values and spikes add up; with
+        ``input_coding="values"`` the sum is multiplied by ``net.input_scale``.
     label : str, one-dimensional TimedArray, number or None, default=None
-        The class of the sample; below 0 it is not known, and nothing is learned. None leaves
-        ``schedule.label`` to be set; it starts at -1. Like a target it counts in the step in which
-        the output compares: with pipelined timing ``net.n_layers`` steps after the input.
+        The class of the sample; below 0 it is not known, and nothing is learned. With None the
+        user sets ``schedule.label``, which starts at -1. A label, like a target, is read when
+        the output fires: with pipelined timing ``net.n_layers`` steps after the input.
     target : as `input`, of n_outputs units, default=None
-        A target instead of a label.
+        Real targets instead of a label.
     sample_end : group that spikes or None, default=None
         A spike of any of its units makes the step in which it arrives the last of its sample (with
-        pipelined timing, of the sample's input). None does so after ``net.n_steps`` steps.
+        pipelined timing, of the sample's input). With None, step ``net.n_steps`` is the last.
     step : Quantity or None, default=None
-        The duration of a step, a whole number of dt; None takes one dt. What arrives during a
-        step is delivered at its last dt.
+        The duration of a step, a whole number of dt; None takes one dt. Spikes that arrive during
+        a step act at its last dt.
     learning : bool, default=True
-        Whether to learn; can be changed at any time (`learning`).
+        Whether to learn; the attribute `learning` can be set between runs.
     order : int, default=1
-        Where the wave begins in slot ``thresholds``. Spikes that a source finds before, as groups
-        do by default (order 0), count in the same dt, all others in the next.
+        Where the wave begins in slot ``thresholds``. Spikes that a source fires before that, as
+        groups do by default (order 0), count in the same dt, all others in the next.
     clock : Clock or None, default=None
         The clock; None takes the default clock.
     name : str, default="spikingmlp*"
-        The name, and the beginning of those of its parts.
+        The name of the group, with which the names of its parts begin.
 
     Attributes
     ----------
     layers : list of NeuronGroup
         Layers 0..L. Events are ``spike`` and, from layer 1 on, ``error``; the output also has
-        ``sample_end``. The variables are listed with their meaning by ``help(spikebp_brian2)``.
+        ``sample_end``. :mod:`spikebp_brian2.rules` states the meaning of each variable.
     synapses : list of Synapses
-        Those into layers 1..L, with variable ``weight``; index 0 leads into layer 1.
+        Synapses into layers 1..L, with variable ``weight``; index 0 leads into layer 1.
     schedule : NeuronGroup
         One neuron that counts steps and samples.
     parts : dict of str to NeuronGroup or Synapses
-        All of them: "schedule", "layer_0", ..., "synapses_1", ...
+        All parts by name: "schedule", "layer_0", ..., "synapses_1", ...
 
     Raises
     ------
     ValueError
         If an argument is not allowed.
     UnsupportedError
-        If the timing or the arithmetic of the definition is not one of those here.
+        If the timing or the arithmetic of the definition is not supported here.
     OverflowError
-        If a weight is out of range; after a run, if a number in it was, or may have been. The
-        network is then as it was before that run. In cpp_standalone it is raised by `checkpoint`.
+        If a weight is out of range. A run raises it at its end if a number was out of range, or
+        may have been; the network is then as it was before that run. In cpp_standalone `checkpoint`
+        raises it.
 
     Notes
     -----
@@ -180,12 +186,13 @@ class SpikingMLPGroup(BrianObject):
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = net.net if isinstance(net, Checkpoint) else net
-        if (reason := refused_kind(self.net, TIMINGS)) is not None:
+        if (reason := refused_kind(self.net, STEP_TIMINGS, connections=KINDS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
         if label is not None and target is not None:
             raise wrong_argument("label", "None where a target is given", repr(label))
         if not (sample_end is None or isinstance(sample_end, SpikeSource)):
             raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
+        order = integer("order", order)
         given = {
             "input": as_source("input", input, self.net.n_inputs),
             "label": as_source("label", label, 1, shared=True),
@@ -271,7 +278,7 @@ class SpikingMLPGroup(BrianObject):
                 self._deliver(given[name].spikes, layer, f"received_{name}", arrivals)
         if sample_end is not None:
             self._deliver(sample_end, self.schedule, "received_ends", arrivals)
-        # What the user adds to the parts later is compiled as Brian2 does it.
+        # Not among these: what the user adds to the parts later, which Brian2 compiles as usual.
         self._runners = [
             runner
             for part in self.contained_objects
@@ -315,13 +322,13 @@ class SpikingMLPGroup(BrianObject):
         if isinstance(self._device, RuntimeDevice):
             # Connecting all to all is quick in NumPy; Cython would compile for it.
             synapses.codeobj_class = NumpyCodeObject
-        synapses.connect()
+        KINDS[type(self.net.connections[l - 1])](synapses)
         synapses.codeobj_class = None
         return synapses
 
     # All parts run in the slot `thresholds`, in the order in which the wave reaches them. With a
-    # delay of zero a pathway receives and applies spikes in one go, so it fits into one dt. With
-    # pipelined timing all pathways wait for the end of the wave, and so reach the next step.
+    # delay of zero a pathway receives and applies spikes in the same dt. With pipelined timing all
+    # pathways run after the last layer, so that what they carry acts in the next step.
 
     def _block(self, group: NeuronGroup, code: str) -> None:
         group.run_regularly(code, when="thresholds", order=next(self._wave))
@@ -335,7 +342,7 @@ class SpikingMLPGroup(BrianObject):
         if name in rules.pathways(self.net, l)[0] | rules.pathways(self.net, l)[1]:
             pathway = getattr(self.synapses[l - 1], name)
             pathway.when = "thresholds"
-            if self.net.timing == "pipelined":
+            if not self._delays.are_zero:
                 self._postponed.append(pathway)
             else:
                 pathway.order = next(self._wave)
@@ -402,7 +409,7 @@ class SpikingMLPGroup(BrianObject):
 
     @property
     def operations(self) -> Operations:
-        """Synaptic operations of all samples that have been closed since the start."""
+        """Synaptic operations of all samples that have ended since the start."""
         return read_operations(self.net, self._read, self._seen_at_start)
 
     def before_run(self, run_namespace: Any) -> None:
@@ -440,7 +447,7 @@ class SpikingMLPGroup(BrianObject):
         self._warn_of_silence()
 
     def _check_in_program(self) -> str:
-        """Return C++ that does what `check_on_grid` does, where only the program has values."""
+        """Return C++ that checks weights as `check_on_grid` does: only the program has them."""
 
         def name_of(owner: Any, variable: str) -> str:
             name: str = self._device.get_array_name(owner.variables[variable], False)
@@ -533,7 +540,7 @@ def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
 
 
 def _dtypes(net: SpikingMLP, equations: Equations) -> dict[str, Any]:
-    # Whatever `prefs.core.default_float_dtype` says.
+    # Set explicitly, so that `prefs.core.default_float_dtype` has no effect.
     dtype = arithmetic_of(net).dtype
     return {
         name: dtype if name in VALUES else np.dtype(np.float64)

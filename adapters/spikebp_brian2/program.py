@@ -1,4 +1,4 @@
-"""What runs blocks of samples for the back end: the same for all of Brian2's targets."""
+"""The interface of what runs blocks of samples for the back end, on any of Brian2's targets."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ STRUCTURE: Final = (
 
 
 def structure_of(net: SpikingMLP) -> tuple[Any, ...]:
-    """Return what two definitions have in common if one program serves both."""
+    """Return the structure of a definition: one program serves all definitions of one structure."""
     return tuple(getattr(net, name) for name in STRUCTURE)
 
 
 class BlockResult(NamedTuple):
-    """What a block of samples led to.
+    """The results of a block of samples.
 
     Attributes
     ----------
     state : LearningState
-        What has been learned now.
+        What has been learned when the block is over.
     outcome : Outcome
         Scores, and spikes and errors if asked for.
     operations : Operations
-        The synaptic operations it took.
+        The synaptic operations of the block.
     """
 
     state: LearningState
@@ -51,24 +51,24 @@ class BlockResult(NamedTuple):
 
 
 class Program(ABC):
-    """A network made of Brian2 objects, ready to show samples to any network of its structure."""
+    """A network of Brian2 objects that can run any definition of its structure."""
 
     @abstractmethod
     def show(
         self, state: LearningState, batch: Batch, record: bool, report: Callable[[int], None]
     ) -> BlockResult:
-        """Show samples to the network of their definition, and learn from those with targets.
+        """Show samples to the network that `batch.net` defines, and learn if there are targets.
 
         Parameters
         ----------
         state : LearningState
-            What to start from.
+            The learning state to start from.
         batch : Batch
             The samples.
         record : bool
             Whether to return every spike and error.
         report : callable
-            Takes the number of samples shown so far, now and then.
+            Called now and then with the number of samples shown so far.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class Program(ABC):
 
 
 def real_targets(batch: Batch) -> NDArray[Any]:
-    """Return targets as reals, of shape (n_samples, 1 or n_steps, n_outputs); zeros for none."""
+    """Return real targets of shape (n_samples, 1 or n_steps, n_outputs); one row of 0 for none."""
     if batch.y is None:
         return np.zeros((1, 1, batch.net.n_outputs))
     return np.asarray(batch.targets(), np.float64)

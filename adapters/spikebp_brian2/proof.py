@@ -1,10 +1,10 @@
 r"""Proving that a run was exact.
 
 Brian2 computes with doubles, which hold every multiple of :math:`2^{-f}` below the limit
-:math:`2^{53-f}`. Potentials, drives and counts are checked at every step. For what lies between
-two checks, the partial sums over synapses, and for the weights a bound is found once the run is
-over, from the largest spike counts K and errors E of each unit and from the weights' travel V, the
-sum of the magnitudes of all changes of the weights of a unit:
+:math:`2^{53-f}`. Potentials, drives and counts are checked at every step. Weights, and the
+partial sums over synapses that form between two checks, are bounded once the run is over. The
+bounds follow from the largest spike count K and error E of each unit in a step and from its weight
+travel V, the sum of the magnitudes of all changes of the weights that start from the unit:
 
 .. math::
 
@@ -12,7 +12,7 @@ sum of the magnitudes of all changes of the weights of a unit:
     \Big|\sum_i k_i W_{ij}\Big| \le \sum_i K_i M_{ij}, \qquad
     \Big|\sum_j e_j W_{ij}\Big| \le \sum_j E_j M_{ij}
 
-If all of them stay below the limit no sum, in whatever order, was ever rounded.
+If all bounds stay below the limit, no sum was rounded, in whatever order its terms were added.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from spikebp_plugins.network.state import LearningState
 
 
 class Seen(NamedTuple):
-    """What a layer has seen in a run, by unit; zeros where it does not have the variable.
+    """What the units of a layer saw in a run; zeros for a variable that the layer does not have.
 
     Attributes
     ----------
-    overflows : ndarray
-        How many checks have failed.
-    not_counts : ndarray
-        How many inputs were no spike counts where they had to be.
-    most_spikes, most_errors : ndarray
-        The largest magnitudes of spikes and errors in one step.
-    weight_travel : ndarray
-        The sum of all changes of the weights that start here.
+    overflows : ndarray of shape (n_units,)
+        How many checks of the range have failed.
+    not_counts : ndarray of shape (n_units,)
+        How many inputs were not spike counts, with ``input_coding="spikes"``.
+    most_spikes, most_errors : ndarray of shape (n_units,)
+        The largest magnitudes of spike counts and error counts in one step.
+    weight_travel : ndarray of shape (n_units,)
+        The sum of the magnitudes of all changes of the weights that start from the unit.
     """
 
     overflows: NDArray[Any]
@@ -64,9 +64,9 @@ def prove_range(net: SpikingMLP, state: LearningState, seen: list[Seen]) -> None
     Raises
     ------
     OverflowError
-        If one did, or may have; the message names the layer.
+        If a value left the range, or may have; the message names the layer.
     ValueError
-        If input spikes were no spike counts.
+        If an input was not a spike count, with ``input_coding="spikes"``.
     """
     arithmetic = arithmetic_of(net)
     if np.any(seen[0].not_counts):
@@ -96,14 +96,14 @@ def prove_range(net: SpikingMLP, state: LearningState, seen: list[Seen]) -> None
 
 
 def check_on_grid(net: SpikingMLP, state: LearningState) -> None:
-    """Check values that a user may have written straight into arrays.
+    """Check the weights and backward potentials, which a user may have overwritten.
 
     Raises
     ------
     ValueError
-        If one is off the grid.
+        If a value is off the grid.
     OverflowError
-        If one is out of range.
+        If a value is out of range.
     """
     arithmetic = arithmetic_of(net)
     groups = (

@@ -1,6 +1,6 @@
 """The step rules of docs/semantics.md as Brian2 equations and code.
 
-Every string here is what a user finds in the objects. A step runs in this order:
+A user finds these strings in the Brian2 objects. A step runs in this order:
 
 ===================  ===========================================================================
 schedule             whether this dt is a step, of which sample, and whether it has a target
@@ -8,13 +8,13 @@ layer 0              rule 1: the input fires
 layers 1..L          rule 2: the wave goes forward
 layer L              rule 3: the output is compared with the target
 synapses L..1        rules 4 and 5: errors go backward, weights learn
-layers L-1..1        rule 4: backward potentials fire, in turn with the synapses
+layers L-1..1        rule 4: backward potentials fire, each layer after the synapses above it
 ===================  ===========================================================================
 
-With ``timing="pipelined"`` synapses come after all layers, forward and then backward, so that what
-they carry is for the next step.
+With ``timing="pipelined"`` all synapses run after all layers, first forward and then backward, so
+that what they carry acts in the next step.
 
-The names are those of the page spelled out: potential (phi), spike_count (k), drive (d),
+The names spell out the symbols of that page: potential (phi), spike_count (k), drive (d),
 summed_drive (s), input_count (c), backward_potential (psi), error (e), summed_error (E).
 """
 
@@ -22,41 +22,41 @@ from __future__ import annotations
 
 from typing import Final
 
-from spikebp_brian2.delays import delays_of
 from spikebp_plugins import SpikingMLP
+from spikebp_plugins.network.delays import delays_of
 
 #: One neuron that says when steps, samples and learning happen.
 SCHEDULE_EQUATIONS: Final = """
-dts_per_step : integer         # a step takes so many dt
-steps_per_sample : integer     # a sample takes so many steps
+dts_per_step : integer         # how many dt a step takes
+steps_per_sample : integer     # how many steps a sample takes
 dts_waited : integer           # dt since the last step
 is_step : boolean              # whether this dt is a step
 steps_shown : integer          # steps of the present sample so far
 sample_over : boolean          # whether the next step opens a sample
 opens_sample : boolean         # whether this step is the first of its sample
 closes_sample : boolean        # whether this step is the last of its sample
-received_ends : 1              # events that end the sample
+received_ends : 1              # events received that end the sample
 learning : boolean             # the user's switch
 label : 1                      # the class of the sample; below 0 it is not known
-has_target : boolean           # whether this step learns
-in_training : boolean          # whether the present sample has learned
-opens_training : boolean       # whether this step is the first of its sample that learns
-samples_shown : 1              # closed samples
-samples_seen : 1               # closed samples that have learned
-training_sample : 1            # samples_seen before the present sample closes
+has_target : boolean           # whether this step has a target to learn from
+in_training : boolean          # whether the present sample has had a target
+opens_training : boolean       # whether this step is the first of its sample with a target
+samples_shown : 1              # ended samples
+samples_seen : 1               # ended samples that had a target
+training_sample : 1            # samples_seen without the present sample
 """
 
-#: Further ones with timing="pipelined", where a sample goes on for some steps after its input, and
-#: where steps_per_sample and steps_shown are steps of the input.
+#: Further variables of the schedule with timing="pipelined". A sample then lasts some steps longer
+#: than its input, and steps_per_sample and steps_shown count the steps of the input alone.
 PIPELINE_EQUATIONS: Final = """
-steps_taken : integer          # steps of the present sample so far
+steps_taken : integer          # all steps of the present sample so far
 input_over : boolean           # whether the input of the present sample is over
 """
 
-#: And of each layer l.
-IS_BUSY_EQUATION: Final = "is_busy_{l} : boolean          # whether it fires in this dt\n"
-HAS_TARGET_EQUATION: Final = "has_target_{l} : boolean       # whether it has errors of a target\n"
-HAD_TARGET_EQUATION: Final = "had_target_{l} : boolean       # the same of the last step\n"
+#: Further variables of the schedule for each layer l with timing="pipelined".
+IS_BUSY_EQUATION: Final = "is_busy_{l} : boolean          # whether layer {l} fires in this dt\n"
+HAS_TARGET_EQUATION: Final = "has_target_{l} : boolean       # whether errors reach layer {l}\n"
+HAD_TARGET_EQUATION: Final = "had_target_{l} : boolean       # layer {l} had a target a step ago\n"
 
 #: Variables of the schedule that layers read.
 SCHEDULE_LINKS: Final = """
@@ -67,52 +67,52 @@ closes_sample : boolean (linked)
 has_target : boolean (linked)
 """
 
-#: The numbers of a definition. Variables, so that one compiled program serves all of them.
+#: The numbers of a definition: variables, so that one compiled program serves many definitions.
 CONSTANTS: Final = """
 units_per_one : 1 (shared, constant)    # grid units in 1
-value_limit : 1 (shared, constant)      # the magnitude that no value reaches
-count_limit : 1 (shared, constant)      # the magnitude that no count reaches
+value_limit : 1 (shared, constant)      # magnitude that no value may reach
+count_limit : 1 (shared, constant)      # magnitude that no count may reach
 binary : 1 (shared, constant)           # whether a unit sends at most one spike a step
 """
 
-#: Of every layer.
+#: Variables of every layer.
 SPIKE_EQUATIONS: Final = """
 potential : 1
 spike_count : 1                # signed spikes in this dt
-spikes_sent : 1                # their magnitudes, summed since the start
-most_spikes : 1                # the largest of them in this run
-overflows : 1                  # values that have left the range
+spikes_sent : 1                # magnitudes of spike_count, summed since the start
+most_spikes : 1                # largest magnitude of spike_count in this run
+overflows : 1                  # how many values have left the range
 """
 
-#: Of the layers that synapses start from.
+#: Variables of the layers that synapses start from.
 COUNT_EQUATIONS: Final = """
 input_count : 1                # net spikes of the present sample
-weights_changed : 1            # changes of weights that start here
-weight_travel : 1              # their magnitudes, summed in this run
+weights_changed : 1            # number of changes of the weights that start here
+weight_travel : 1              # magnitudes of these changes, summed in this run
 """
 
-#: The same with presynaptic="drive".
+#: Further variables of these layers with presynaptic="drive".
 TEACHING_EQUATIONS: Final = """
-teaching : 1                   # the rate times the summed drive: what an error teaches with
+teaching : 1                   # rate times summed drive: how much a weight changes per error
 update_rate : 1 (shared, constant)
 """
 
-#: Of the layers that synapses lead to.
+#: Variables of the layers that synapses lead to.
 ERROR_EQUATIONS: Final = """
 drive : 1                      # what has arrived for this step
-summed_drive : 1               # the drive of the present sample
+summed_drive : 1               # drive summed over the present sample
 error : 1                      # signed error spikes in this dt
-errors_sent : 1                # their magnitudes, summed since the start
-most_errors : 1                # the largest of them in this run
+errors_sent : 1                # magnitudes of error, summed since the start
+most_errors : 1                # largest magnitude of error in this run
 """
 
 INPUT_EQUATIONS: Final = """
-input_value : 1                # what every step shows
+input_value : 1                # input of every step
 received_input : 1             # what has arrived since the last step
 input_scale : 1 (shared, constant)
 """
 
-#: With input_coding="spikes".
+#: Further variable of layer 0 with input_coding="spikes".
 GIVEN_SPIKES_EQUATION: Final = "not_counts : 1                 # inputs that were no spike counts\n"
 
 BACKWARD_EQUATIONS: Final = """
@@ -122,27 +122,27 @@ backward_drive : 1             # what has arrived for this step
 
 UNIFORM_EQUATIONS: Final = """
 training_sample : 1 (linked)
-drawn_before : 1 (shared, constant)     # units of the layers below
+drawn_before : 1 (shared, constant)     # how many hidden units the layers below have
 seed_of_draws : 1 (shared, constant)
 bits_of_draws : 1 (shared, constant)
 """
 
 OUTPUT_EQUATIONS: Final = """
 label : 1 (linked)
-target_value : 1               # what every step shows
+target_value : 1               # target of every step
 received_target : 1            # what has arrived since the last step
 target_potential : 1
 """
 
 SYNAPSES_EQUATIONS: Final = "weight : 1\n"
 
-#: With presynaptic="counts".
+#: Further variable of synapses with presynaptic="counts".
 RATE_EQUATION: Final = "update_rate : 1 (shared, constant)\n"
 
 
 def schedule_equations(net: SpikingMLP) -> str:
     """Return the equations of the schedule."""
-    if net.timing == "immediate":
+    if delays_of(net).are_zero:
         return SCHEDULE_EQUATIONS
     L = net.n_layers
     parts = [SCHEDULE_EQUATIONS, PIPELINE_EQUATIONS]
@@ -153,8 +153,8 @@ def schedule_equations(net: SpikingMLP) -> str:
 
 
 def linked_name(net: SpikingMLP, l: int, name: str) -> str:
-    """Return the variable of the schedule that a linked variable of layer l is."""
-    if net.timing == "immediate":
+    """Return which variable of the schedule the linked variable `name` of layer l stands for."""
+    if delays_of(net).are_zero:
         return "is_step" if name == "is_busy" else name
     is_delayed = name == "is_busy" or (name == "has_target" and 0 < l < net.n_layers)
     return f"{name}_{l}" if is_delayed else name
@@ -183,7 +183,7 @@ def layer_equations(net: SpikingMLP, l: int) -> str:
 
 
 def has_variable(net: SpikingMLP, l: int, name: str) -> bool:
-    """Return whether layer l has a variable."""
+    """Return whether layer l has the variable `name`."""
     return f"\n{name} : " in layer_equations(net, l)
 
 
@@ -211,16 +211,16 @@ def synapses_equations(net: SpikingMLP, l: int) -> str:
 def schedule_code(net: SpikingMLP, label: str | None, by_label: bool) -> str:
     """Return the code of the schedule.
 
-    `label` is an expression for the label, or None where it is a variable; `by_label` says whether
-    targets are labels.
+    `label` is an expression for the label, or None if the user sets the variable `label`;
+    `by_label` says whether targets are labels.
 
-    A variable is never set to another and one of the two changed in place afterwards: NumPy code
+    The code never sets one variable to another and then changes one of the two in place: NumPy code
     would change both.
     """
     shows = answers = "is_step"
     begin = windows = targets = ""
     over = "steps_shown >= steps_per_sample or received_ends > 0"
-    if net.timing == "pipelined":
+    if not delays_of(net).are_zero:
         shows, answers = "is_busy_0", f"is_busy_{net.n_layers}"
         begin = """
         steps_taken = int(not opens_sample)*steps_taken + int(is_step)
@@ -251,7 +251,7 @@ def schedule_code(net: SpikingMLP, label: str | None, by_label: bool) -> str:
 
 
 def _windows(net: SpikingMLP, over: str) -> str:
-    """Return what says when layers fire: each for as many steps as the input was shown."""
+    """Return the code that says when each layer fires: for as many steps as the input was shown."""
     lines = [f"input_over = (is_busy_0 and ({over})) or (input_over and not is_busy_0)"]
     for l, delay in enumerate(delays_of(net).spikes[1:], 1):
         since = f"steps_taken - {delay}"
@@ -260,9 +260,10 @@ def _windows(net: SpikingMLP, over: str) -> str:
 
 
 def _targets_under_way(net: SpikingMLP) -> str:
-    """Return what tells each hidden layer whether the layer above had a target in the last step.
+    """Return the code that tells each hidden layer whether errors of a target arrive.
 
-    Not a window of steps like the others, because a target may be missing in any step.
+    Errors arrive if the layer above had a target in the last step. A window of steps, as in
+    `_windows`, would not do, because any step may lack a target.
     """
     L = net.n_layers
     has = {l: f"has_target_{l}" for l in range(1, L)} | {L: "has_target"}
@@ -330,7 +331,7 @@ def target_code(net: SpikingMLP, value: str | None, by_label: bool) -> str:
 
 
 def restart_code(net: SpikingMLP) -> str:
-    """Return what sets backward potentials before the first step of a sample that learns."""
+    """Return the code that sets backward potentials before the first step with a target."""
     if net.backward_init == "zero":
         return "backward_potential = 0"
     draw = "seed_of_draws, training_sample, drawn_before + i, bits_of_draws"
@@ -351,7 +352,7 @@ def backward_code(net: SpikingMLP) -> str:
 
 
 def pathways(net: SpikingMLP, l: int) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the code of the synapses into layer l, on events below and on events above them."""
+    """Return the code of the synapses into layer l: on events of layer l - 1, and of layer l."""
     below = {"forward": "drive_post += weight*spike_count_pre"}
     weight = "weight" if net.feedback == "transpose" else "backward_weight"
     backward = f"backward_drive_pre += {weight}*error_post" if l > 1 else ""
@@ -385,7 +386,11 @@ def _sum_errors(net: SpikingMLP) -> str:
 
 
 def _teach(net: SpikingMLP, summed: str) -> str:
-    """Return what a layer teaches with, where it has to be rounded: exactly, or an overflow."""
+    """Return the code that sets `teaching`; none with ``presynaptic="counts"``.
+
+    The product of rate and drive must be exact before it is rounded to the grid; otherwise it
+    counts as an overflow.
+    """
     if net.presynaptic == "counts":
         return ""
     return f"""

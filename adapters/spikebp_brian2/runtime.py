@@ -10,26 +10,26 @@ from brian2 import Clock, Network, NetworkOperation, ms
 from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
-from spikebp_brian2.delays import belonging, delays_of
 from spikebp_brian2.group import SpikingMLPGroup
 from spikebp_brian2.program import BlockResult, Program, real_targets, structure_of
 from spikebp_brian2.variables import Place, Read, constants, learned, read_operations, read_state
 from spikebp_brian2.world import borrowed
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
+from spikebp_plugins.network.delays import delays_of, of_input_steps
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
-#: Steps in one run: a few seconds, beside which getting ready (0.2 s) is little.
+#: Steps in one run, by target: they take a few seconds, much longer than preparing a run (0.2 s).
 STEPS_PER_RUN: Final = {"numpy": 5_000, "cython": 20_000}
 
 
-#: Programs that are kept for the next network of their structure.
+#: How many programs are kept for later networks of the same structure.
 IDLE_PROGRAMS: Final = 4
 
 
 class RuntimeProgram(Program):
-    """The objects in a network of their own, with Python functions that deal out samples.
+    """The Brian2 objects in a network of their own, with Python functions that present samples.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class RuntimeProgram(Program):
 
     def __init__(self, net: SpikingMLP, target: str) -> None:
         self._net, self._target = net, target
-        # Made for the first run: Brian2 warns of objects that were never in one.
+        # Made at the first run, since Brian2 warns of objects that were never part of a run.
         self._network: Network | None = None
 
     def _prepared(self) -> Network:
@@ -63,7 +63,7 @@ class RuntimeProgram(Program):
         self, state: LearningState, batch: Batch, record: bool, report: Callable[[int], None]
     ) -> BlockResult:
         """Show samples, and learn from those with targets."""
-        # A run that was interrupted in the middle of a step leaves nothing to go on from.
+        # If a run is interrupted in the middle of a step, its network is not used again.
         network, self._network = self._network or self._prepared(), None
         self._group.net = batch.net
         for array in self._group.changing_arrays():
@@ -76,7 +76,7 @@ class RuntimeProgram(Program):
         for place, values in (constants(batch.net) | learned(state) | start).items():
             self._array(place)[:] = values
         self._presentation.begin(batch, record)
-        # What leaves the range may overflow a double on the way; the proof finds it.
+        # A value that leaves the range may overflow a double; the proof after the run finds that.
         with self._borrowed(), np.errstate(over="ignore", invalid="ignore"):
             try:
                 network.run(self._presentation.duration * ms, namespace={})
@@ -106,14 +106,14 @@ class RuntimeProgram(Program):
 
 
 class Presentation:
-    """Deals out the samples of a block step by step, and takes down what comes of them.
+    """Presents the samples of a block step by step, and records the results.
 
     Parameters
     ----------
     net : SpikingMLP
         The definition.
     array : callable
-        Returns the array of a variable.
+        Takes part and name of a variable, and returns its array.
     """
 
     def __init__(self, net: SpikingMLP, array: Read) -> None:
@@ -139,7 +139,7 @@ class Presentation:
         self._records = [(array, np.empty((*steps, len(array)), np.int64)) for array in recorded]
 
     def deal_out(self) -> None:
-        """Put input and target of the coming step in place."""
+        """Set the input and the target of the coming step."""
         sample, step = divmod(self._step, self._steps_per_sample)
         x, answered = self._batch.x[sample], step - self._delays.spikes[-1]
         if step == 0 or (x.ndim == 2 and step < self._batch.n_steps):
@@ -149,7 +149,7 @@ class Presentation:
             self._target[:] = y[answered % len(y)]
 
     def take_note(self) -> None:
-        """Take down what the step has led to."""
+        """Record the results of the step."""
         sample, step = divmod(self._step, self._steps_per_sample)
         for array, record in self._records:
             record[sample, step] = array
@@ -168,9 +168,9 @@ class Presentation:
         records: list[NDArray[Any]] = [record for _, record in self._records]
         of_spikes, of_errors = self._delays
         delays = (*of_spikes, *of_errors[1:])
-        belong = [belonging(*each, n_steps) for each in zip(records, delays, strict=True)]
+        belong = [of_input_steps(*each, n_steps) for each in zip(records, delays, strict=True)]
         spikes, errors = belong[: len(self._spikes)], belong[len(self._spikes) :]
-        drives = belonging(self._drives, of_spikes[-1], n_steps)
+        drives = of_input_steps(self._drives, of_spikes[-1], n_steps)
         step_scores = drives / np.arange(1, n_steps + 1)[:, np.newaxis]
         learned = self._batch.y is not None
         return Outcome(scores, Recording(spikes, [None, *errors] if learned else None, step_scores))

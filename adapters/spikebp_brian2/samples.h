@@ -3,8 +3,9 @@
 // A file holds seven 64-bit integers (bytes per value, samples, rows per sample, units, steps for
 // which a sample is shown, steps before that, all steps that it takes), then for values of one
 // byte a table of 256 doubles, then the values: doubles, or bytes that stand for an entry of the
-// table. A sample with one row shows it at every step, while none is shown the last row stays,
-// and after the last sample comes the first. How many have been shown is printed now and then.
+// table. A sample with one row shows this row at every step. In steps in which no sample is shown
+// the last row stays. After the last sample the first one follows. The number of samples shown so
+// far is printed now and then.
 #ifndef SPIKEBP_SAMPLES_H
 #define SPIKEBP_SAMPLES_H
 

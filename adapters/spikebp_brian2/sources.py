@@ -1,4 +1,4 @@
-"""How input, targets and labels arrive: as values, expressions, or spikes of another group."""
+"""The forms of input, targets and labels: values, expressions, or spikes of another group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spikebp_plugins.common.errors import wrong_argument
 
 
 class Source(NamedTuple):
-    """Where values come from.
+    """Where input, targets or labels come from: at most one of code, values and spikes.
 
     Attributes
     ----------
@@ -22,9 +22,9 @@ class Source(NamedTuple):
     values : ndarray or None
         Values that stay until the user sets others.
     spikes : SpikeSource or None
-        A group whose spikes count.
+        A group, each spike of which counts 1.
     namespace : dict
-        What the expression refers to.
+        The objects that the expression refers to, by name.
     """
 
     code: str | None = None
@@ -34,7 +34,7 @@ class Source(NamedTuple):
 
 
 def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> Source:
-    """Return what an argument stands for.
+    """Return the source that an argument stands for.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
     given : None, str, TimedArray, SpikeSource or array-like
         What the user gave.
     n_units : int
-        The units that receive it.
+        How many units receive the values.
     shared : bool, default=False
         Whether a TimedArray has one value for each time instead of one for each unit.
 
     Raises
     ------
     ValueError
-        If it is none of these, or of the wrong size.
+        If the argument is none of these, or of the wrong size.
     """
     if given is None:
         return Source()
@@ -91,9 +91,9 @@ def _timed(name: str, array: TimedArray, n_units: int, shared: bool) -> Source:
 def deliver(name: str, source: SpikeSource, target: NeuronGroup, variable: str, order: int) -> Any:
     """Return synapses that add 1 to a variable of `target` for each spike of `source`.
 
-    Unit i of the source reaches unit i of the target, or all of them its only unit. Spikes that
-    the source finds before `order` of slot ``thresholds``, as groups do by default, arrive in the
-    same dt; others arrive in the next.
+    Unit i of the source reaches unit i of the target; if the sizes differ, all units of the source
+    reach unit 0. Spikes that the source fires before `order` of slot ``thresholds``, as groups do
+    by default, arrive in the same dt; others arrive in the next.
     """
     synapses = Synapses(
         source, target, on_pre=f"{variable}_post += 1", delay=0 * ms, clock=source.clock, name=name

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_brian2.build import GROUP, MANIFEST, RECORDING_VARIABLE, STEP, built_program
-from spikebp_brian2.delays import belonging, delays_of
 from spikebp_brian2.program import BlockResult, Program, real_targets
 from spikebp_brian2.proof import prove_range
 from spikebp_brian2.variables import (
@@ -28,6 +27,7 @@ from spikebp_brian2.variables import (
 )
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
+from spikebp_plugins.network.delays import delays_of, of_input_steps
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -154,11 +154,11 @@ class StandaloneProgram(Program):
                 for name in ("t", "i", variable)
             )
             found[np.rint(t / STEP).astype(np.int64), i] = value
-            return belonging(found.reshape(len(batch), duration, -1), delay, n_steps)
+            return of_input_steps(found.reshape(len(batch), duration, -1), delay, n_steps)
 
         spikes = [counts("spikes", "spike_count", *each) for each in enumerate(delays.spikes)]
         errors = [counts("errors", "error", *each) for each in enumerate(delays.errors[1:], 1)]
-        shown = belonging(drives("drive"), delays.spikes[-1], n_steps)
+        shown = of_input_steps(drives("drive"), delays.spikes[-1], n_steps)
         recording = Recording(
             spikes=spikes,
             errors=None if batch.y is None else [None, *errors],
@@ -168,7 +168,7 @@ class StandaloneProgram(Program):
 
 
 def inputs(batch: Batch) -> NDArray[Any]:
-    """Return samples of shape (n_samples, 1 or n_steps, n_inputs); 8-bit ones stay 8-bit."""
+    """Return input of shape (n_samples, 1 or n_steps, n_inputs); 8-bit input stays 8-bit."""
     x = batch.x if batch.x.ndim == 3 else batch.x[:, np.newaxis]
     return x if x.dtype.itemsize == 1 else np.asarray(x, np.float64)
 
@@ -185,11 +185,11 @@ def write_samples(
     samples : ndarray of shape (n_samples, n_rows, n_units)
         Doubles, or integers of 8 bits.
     n_steps : int
-        Steps for which each is shown.
+        How many steps each sample is shown for.
     delay : int
-        Steps before each is shown.
+        How many steps of each sample come before it is shown.
     duration : int
-        Steps that each takes, those in which it is not shown too.
+        How many steps each sample takes, including those in which it is not shown.
     """
     with path.open("wb") as file:
         header = [samples.dtype.itemsize, *samples.shape, n_steps, delay, duration]

@@ -1,8 +1,8 @@
-"""What the variables of the parts hold: the definition's numbers, what was learned, what was seen.
+"""Values of the parts' variables: numbers of the definition, learning state, records of a run.
 
 A variable is named by its part ("schedule", "layer_0", "synapses_1" for the synapses into layer 1)
-and its own name, as in :mod:`spikebp_brian2.rules`, so that all this serves a running simulation
-and a compiled program alike.
+and its own name, as in :mod:`spikebp_brian2.rules`, so that the functions here serve a running
+simulation and a compiled program alike.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Read = Callable[[Place], NDArray[Any]]
 
 
 def constants(net: SpikingMLP) -> dict[Place, float]:
-    """Return the numbers of a definition."""
+    """Return the numbers of a definition, by variable."""
     bits = net.fraction_bits
     of_layers = {
         "units_per_one": 1.0 if bits is None else 2.0**bits,
@@ -52,7 +52,7 @@ def constants(net: SpikingMLP) -> dict[Place, float]:
 
 
 def learned(state: LearningState) -> dict[Place, NDArray[Any]]:
-    """Return the values that hold what has been learned."""
+    """Return the values of a learning state, by variable."""
     found: dict[Place, NDArray[Any]] = {
         ("schedule", "samples_seen"): np.array([state.samples_seen], np.float64)
     }
@@ -66,7 +66,7 @@ def learned(state: LearningState) -> dict[Place, NDArray[Any]]:
 
 
 def read_state(net: SpikingMLP, read: Read) -> LearningState:
-    """Return what has been learned."""
+    """Return the learning state that the variables hold."""
     dtype = arithmetic_of(net).dtype
 
     def matrix(l: int, name: str) -> NDArray[Any]:
@@ -86,7 +86,7 @@ def read_state(net: SpikingMLP, read: Read) -> LearningState:
 
 
 def read_operations(net: SpikingMLP, read: Read, seen_before: int) -> Operations:
-    """Return the synaptic operations counted since `seen_before` samples had been learned."""
+    """Return the synaptic operations counted since `samples_seen` was `seen_before`."""
 
     def total(l: int, name: str) -> int:
         return int(np.sum(read((f"layer_{l}", name))))

@@ -2,13 +2,13 @@
 
 `SpikingMLPProcess` goes into a graph of yours, with `SampleSource` and `ScoreSink` where you need
 them; ``Simulator(net, backend="lava")`` needs no graph. `StandardMLP` makes a graph of Lava's own
-synapses, and `EngineMLP` says what that computes in fixed_pt.
+synapses, and `EngineMLP` models in NumPy what this graph computes in fixed_pt.
 """
 
 import multiprocessing as _multiprocessing
 
-# Lava chooses the start method that is the default here, and fails where one is set already, if
-# only because something has made a lock: a progress bar, say.
+# Lava sets the start method "fork", the default here, and fails if a method is set already. Making
+# a lock, of a progress bar for example, sets the default; so it is unset here.
 if _multiprocessing.get_start_method(allow_none=True) == "fork":
     _multiprocessing.set_start_method(None, force=True)
 

@@ -13,22 +13,23 @@ from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.standard.graph import StandardGraph, why_no_standard_graph
-from spikebp_lava.support import TIMINGS, why_unsupported
+from spikebp_lava.support import why_unsupported
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.compiled.fallback import BackedByCore
-from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps
+from spikebp_plugins.compiled.stepper import recording_of_steps
+from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of, steps_of_sample
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
-#: Magnitudes beyond it are far out of range.
+#: Input is clipped to this magnitude, which is far out of range.
 FARTHEST: Final = 2.0**60
 
-#: Steps of the network for which there is room in shared memory, and which one run may show.
+#: How many steps of the network fit into shared memory, and so into one run.
 STEPS_PER_RUN: Final = 2_000
 
 
@@ -48,7 +49,7 @@ class LavaBackend(BackedByCore):
         "granularity": ("step", "sample"),
     }
     main_option: ClassVar = "tag"
-    timings: ClassVar = TIMINGS
+    timings: ClassVar = STEP_TIMINGS
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class LavaBackend(BackedByCore):
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
-        return max(1, STEPS_PER_RUN // n_steps_of_sample(self.net, n_steps))
+        return max(1, STEPS_PER_RUN // steps_of_sample(self.net, n_steps))
 
     def close(self) -> None:
         """End the processes of the graph."""
@@ -85,7 +86,7 @@ class LavaBackend(BackedByCore):
 
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
         state, operations = self._so_far
-        # One graph for the life of the simulator; another only if an error has ended it.
+        # One graph serves the simulator for life; a new one is made only after an error.
         graph, self._graph = self._graph, None
         if graph is None:
             graph = self._new_graph(state)
@@ -107,14 +108,14 @@ class LavaBackend(BackedByCore):
 
 
 class Graph:
-    """A source, the network and a sink, with room for a run in shared memory.
+    """A graph of a source, the network and a sink, with room for one run in shared memory.
 
     Parameters
     ----------
     net : SpikingMLP
         The definition.
     state : LearningState
-        Where to start from.
+        The learning state to start from.
     tag, implementation, granularity : str
         The options of the back end.
     """
@@ -128,7 +129,7 @@ class Graph:
         granularity: str,
     ) -> None:
         self._net, self._tag, self._whole_samples = net, tag, granularity == "sample"
-        # Values cross the ports on the grid: as they are, or in fixed_pt in grid units.
+        # Values cross the ports as real numbers on the grid, in fixed_pt as grid units.
         self._in_units = tag == FIXED and net.input_coding == "values"
         self.network = SpikingMLPProcess(
             Checkpoint(net, state),
@@ -156,18 +157,18 @@ class Graph:
 
     def show(self, batch: Batch, record: bool) -> Outcome:
         """Show samples."""
-        size = max(1, STEPS_PER_RUN // n_steps_of_sample(self._net, batch.n_steps))
+        size = max(1, STEPS_PER_RUN // steps_of_sample(self._net, batch.n_steps))
         return joined([self._show_block(block, record) for block in batch.blocks(size)])
 
     def _show_block(self, batch: Batch, record: bool) -> Outcome:
-        """Show as many samples as there is room for, or one of any length."""
+        """Show as many samples as fit into one run, or one sample of any length."""
         n_samples, n_steps, shared = len(batch), batch.n_steps, self.network.shared
         x = batch.inputs()
         y: Array = np.zeros((n_samples, 1, self._net.n_outputs))
         if batch.y is not None:
             y = batch.targets()
         self.network.learning = batch.y is not None
-        in_all = n_steps_of_sample(self._net, n_steps)
+        in_all = steps_of_sample(self._net, n_steps)
         shared.switches.steps_per_sample[0] = n_steps
         shared.switches.recording[0] = record
         constant = x.shape[1] == y.shape[1] == 1 and in_all <= STEPS_PER_RUN
@@ -175,7 +176,7 @@ class Graph:
         shared.switches.steps_per_message[0] = together
         per_sample = in_all // together
         self._sink.pace[:] = per_sample, 0
-        delay = self._net.n_layers if self._net.timing == "pipelined" else 0
+        delay = delays_of(self._net).spikes[-1]
         records = []
         messages = range(n_samples * per_sample)
         for first in messages[::STEPS_PER_RUN]:
@@ -183,7 +184,7 @@ class Graph:
             rows_x = _fill(self._rows.x, self._entering(x), part, per_sample)
             rows_y = _fill(self._targets, y, part, per_sample, delay)
             before = shared.switches.steps_before[0] = self._steps_run
-            # Changing rows are those of this run, one a message: their delay is in them.
+            # The delay is 0 here: where rows change, `_fill` has delayed the rows of the messages.
             self._rows.pace[:] = per_sample, rows_x, rows_y, 0, before
             self._run(len(part))
             if record:
@@ -193,7 +194,7 @@ class Graph:
         return Outcome(scores, self._recording(batch, records) if record else None)
 
     def _entering(self, x: Array) -> Array:
-        """Return input on the grid as it crosses the ports."""
+        """Return input on the grid, of any shape, in the numbers that cross the ports."""
         if self._in_units:
             x = np.ldexp(x, self._net.fraction_bits or 0)
         return np.clip(x, -FARTHEST, FARTHEST) if x.dtype.kind == "f" else x
@@ -203,13 +204,13 @@ class Graph:
         self._steps_run += n_messages
 
     def _recording(self, batch: Batch, records: list[list[Array]]) -> Recording:
-        shape = (len(batch), n_steps_of_sample(self._net, batch.n_steps), -1)
+        shape = (len(batch), steps_of_sample(self._net, batch.n_steps), -1)
         shown = [np.concatenate(parts).reshape(shape) for parts in zip(*records, strict=True)]
         layout = self.network.shared.layout
         return recording_of_steps(layout, shown, batch.n_steps, batch.y is not None)
 
     def operations(self) -> Operations:
-        """Return the operations since this was last asked."""
+        """Return the operations since the last call."""
         before, self._counted = self._counted, self.network.operations
         return self._counted - before
 
@@ -219,10 +220,10 @@ class Graph:
 
 
 def _fill(rows: Array, values: Array, part: range, per_sample: int, delay: int = 0) -> int:
-    """Put the rows of a run in place; return how many there are for a sample.
+    """Write the rows that a run sends; return how many rows a sample has.
 
-    `values`, of shape (n_samples, 1 or n_steps, n), are for `per_sample` messages a sample, of
-    which the run sends a part: whole samples, or a part of one.
+    `values` has the shape (n_samples, 1 or n_steps, n). A sample takes `per_sample` messages, and
+    the run sends the messages in `part`: whole samples, or a part of one sample.
     """
     n_samples, n_rows, n = values.shape
     flat = values.reshape(n_samples * n_rows, n)

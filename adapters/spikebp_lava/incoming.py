@@ -1,4 +1,4 @@
-"""What arrives at the ports of a network in one step of Lava."""
+"""The messages that arrive at the ports of a network in one step of Lava."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork
-from spikebp_lava.schedule import ENDLESS, PipelinedSchedule, Schedule
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_lava.schedule import PipelinedSchedule, Schedule
+from spikebp_plugins.common.errors import finite, wrong_argument
 from spikebp_plugins.compiled.stepper import Moment
+from spikebp_plugins.network.delays import ENDLESS, delays_of
 
 Array = NDArray[Any]
 
 
 class Message(NamedTuple):
-    """Input and target of some steps, in real values, and what the steps are to their sample."""
+    """Input and target of some steps, as real numbers, and the place of the steps in a sample."""
 
     x: Array
     y: Array | None
@@ -32,16 +33,16 @@ class Incoming:
     shared : SharedNetwork
         The network.
     model : PyLoihiProcessModel
-        The model, which has ports spikes_in, label_in, target_in and reset_in.
+        The model, with the ports spikes_in, label_in, target_in and reset_in.
     tag : str
-        Its tag.
+        The tag of the model.
     """
 
     def __init__(self, shared: SharedNetwork, model: Any, tag: str) -> None:
         self._shared, self._model = shared, model
         self._unit = 2.0 ** -(shared.net.fraction_bits or 0) if tag == FIXED else 1.0
         self._schedule = Schedule()
-        self._pipeline = PipelinedSchedule(shared.net.n_layers)
+        self._pipeline = PipelinedSchedule(delays_of(shared.net))
         self._learning = True
 
     def receive(self) -> Message:
@@ -58,7 +59,7 @@ class Incoming:
         if model.reset_in.csp_ports:
             ends = bool(np.any(model.reset_in.recv()))
         n_steps = int(switches.steps_per_message[0])
-        if self._shared.net.timing == "pipelined":
+        if not delays_of(self._shared.net).are_zero:
             return self._in_pipeline(x, label, target, ends, n_steps)
         if ends is None:
             shown = 0 if self._schedule.is_over else self._schedule.steps_shown
@@ -72,10 +73,10 @@ class Incoming:
     def _in_pipeline(
         self, x: Array, label: int | None, target: Array | None, ends: bool | None, n_steps: int
     ) -> Message:
-        """Look at what has arrived only where a layer is busy with it."""
+        """Look at input, target and reset only in steps in which a layer is busy with them."""
         net, switches, pipeline = self._shared.net, self._shared.switches, self._pipeline
         if pipeline.is_over:
-            # Whether a sample learns does not change while it is under way.
+            # Read between samples alone, so that all steps of a sample learn, or none does.
             self._learning = bool(switches.learning[0])
         pipeline.begin()
         x = self._input(x) if pipeline.takes_input else np.zeros_like(x)
@@ -97,7 +98,7 @@ class Incoming:
         return Message(x, y, moment, n_steps)
 
     def _input(self, x: Array) -> Array:
-        x = _finite("spikes_in", x)
+        x = finite("spikes_in", x)
         return self._as_counts(x) if self._shared.net.input_coding == "spikes" else x
 
     def _as_counts(self, x: Array) -> Array:
@@ -113,7 +114,7 @@ class Incoming:
     def _target(self, label: int | None, target: Array | None) -> Array | None:
         n_outputs = self._shared.net.n_outputs
         if target is not None:
-            return _finite("target_in", target) * self._unit
+            return finite("target_in", target) * self._unit
         if label is None or label < 0:
             return None
         if label >= n_outputs:
@@ -121,9 +122,3 @@ class Incoming:
         y = np.zeros(n_outputs)
         y[label] = 1
         return y
-
-
-def _finite(port: str, values: Array) -> Array:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise wrong_argument(port, "finite", values[~np.isfinite(values)][0])
-    return values

@@ -1,8 +1,8 @@
 """What a network has learned, in memory that the user's process shares with Lava's.
 
 Lava runs every process of a graph as a process of the operating system, forked from the user's.
-Anonymous memory that was mapped before the fork is the same in all of them, has no name and leaves
-nothing behind. It is read and written in microseconds, where a message of Lava's to a variable
+All of them share anonymous memory that was mapped before the fork; it has no name and leaves
+nothing behind. Reading or writing it takes microseconds, where a message of Lava's to a variable
 carries one number.
 """
 
@@ -24,7 +24,7 @@ from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
-#: The tags of process models: doubles that hold values, or integers that hold grid units.
+#: The tags of process models: with doubles that hold values, or integers that hold grid units.
 FLOATING: Final = "floating_pt"
 FIXED: Final = "fixed_pt"
 
@@ -38,12 +38,12 @@ def shared_array(shape: Any, dtype: Any) -> Array:
 
 
 def number_type(net: SpikingMLP, tag: str) -> np.dtype[Any]:
-    """Return the type of the numbers in process models of a tag."""
+    """Return the number type of process models of a tag."""
     return np.dtype(np.int64) if tag == FIXED else arithmetic_of(net).dtype
 
 
 class Switches(NamedTuple):
-    """What may change between runs, each an array of one int64."""
+    """Settings that may change between runs, each an array of one int64."""
 
     learning: Array  # whether targets are learned from
     steps_per_sample: Array
@@ -55,24 +55,24 @@ class Switches(NamedTuple):
 class SharedNetwork:
     """Learning state, counters and switches of one network.
 
-    The arrays hold real values until process models of the tag fixed_pt, when they are built,
-    put grid units in their place.
+    The arrays hold real values until process models of the tag fixed_pt are built, which convert
+    them to grid units.
 
     Parameters
     ----------
     net : SpikingMLP
         The definition.
     state : LearningState
-        Where to start from.
+        The learning state to start from.
     n_rows : int, default=0
-        Steps for which there is room to record.
+        How many steps there is room to record.
 
     Attributes
     ----------
     spikes, errors, updates : ndarray of shape (L + 1,), int64
-        What has been counted since the start, by layer.
+        Spikes, error spikes and changed weights since the start, by layer.
     samples : ndarray of shape (3,), int64
-        Samples shown, those of them that learned, and training samples so far.
+        Samples shown, those of them that learned, and all training samples so far.
     """
 
     def __init__(self, net: SpikingMLP, state: LearningState, n_rows: int = 0) -> None:
@@ -80,7 +80,7 @@ class SharedNetwork:
         layout = Layout(net, number_type(net, FLOATING))
         self.starts = layout.network
         learning = layout.learning(state)
-        # Eight bytes a number, whatever it is, so that units can take the place of values.
+        # Eight bytes for each number of any type, so that grid units can replace values in place.
         self._places = [shared_array(array.size, np.int64) for array in learning[:3]]
         self._tags_are_fixed = shared_array(net.n_layers + 1, np.bool_)
         layers = net.n_layers + 1
@@ -99,12 +99,12 @@ class SharedNetwork:
         self.write(state)
 
     def arrays(self, tag: str) -> list[Array]:
-        """Return weights, backward weights and backward potentials as flat arrays of a tag."""
+        """Return weights, backward weights and backward potentials, flat, as numbers of a tag."""
         dtype = number_type(self.net, tag)
         return [place.view(dtype)[: place.size] for place in self._places]
 
     def of_layer(self, tag: str, l: int) -> list[Array]:
-        """Return the same for layer l >= 1: its matrices, and the backward potentials below too."""
+        """Return W_l, B_l and the backward potentials of layers l - 1 and l; flat, for l >= 1."""
         weight, backward, potential = self.arrays(tag)
         edge, back, unit = self.starts.edge, self.starts.back, self.starts.unit
         return [
@@ -114,7 +114,7 @@ class SharedNetwork:
         ]
 
     def adopt(self, tag: str, layers: range) -> None:
-        """Put the numbers of a tag in the place of those of some layers, once for each layer."""
+        """Convert the arrays of some layers to the numbers of a tag, once for each layer."""
         if tag != FIXED:
             return
         arithmetic = arithmetic_of(self.net)
@@ -134,20 +134,20 @@ class SharedNetwork:
 
     @property
     def layout(self) -> Layout:
-        """How the numbers lie that the arrays hold now."""
+        """The layout of the numbers that the arrays hold now."""
         return Layout(self.net, number_type(self.net, self.tag))
 
     def matrix(self, l: int, tag: str | None = None) -> Array:
-        """Return W_l as the numbers of a tag; of the present one by default."""
+        """Return W_l, of shape (n_in, n_out), in the numbers of a tag; None is the present tag."""
         return self.of_layer(tag or self.tag, l)[0].reshape(self.net.weight_shapes[l - 1])
 
     def set_matrix(self, l: int, values: Array) -> None:
-        """Put another W_l in place, given in the numbers of the present tag.
+        """Replace W_l by `values`, given in the numbers of the present tag.
 
         Raises
         ------
         ValueError
-            If the shape is another, or a weight is not on the grid.
+            If the shape is not that of W_l, or a weight is not on the grid.
         OverflowError
             If a weight is out of range.
         """
@@ -168,7 +168,7 @@ class SharedNetwork:
         self.write(state._replace(weights=tuple(weights)))
 
     def record(self, wanted: bool = True, tag: str | None = None) -> Record:
-        """Return where to record, or a record of no samples."""
+        """Return the record to write into; a record of no samples if none is wanted."""
         dtype = number_type(self.net, tag or self.tag)
         places = self._record if wanted else self._empty
         views = [
@@ -183,25 +183,25 @@ class SharedNetwork:
         return self.layout.state(learning, int(self.samples[2])).copy()
 
     def write(self, state: LearningState) -> None:
-        """Put another learning state in place."""
+        """Replace the learning state by another."""
         learning = self.layout.learning(state)
         for place, values in zip(self.arrays(self.tag), learning[:3], strict=True):
             place[:] = values
         self.samples[2] = state.samples_seen
 
     def kept(self) -> list[tuple[Array, Array]]:
-        """Return everything that a run changes, with copies of how it is now."""
+        """Return all arrays that a run changes, each with a copy of its present values."""
         changing = (*self._places, self.spikes, self.errors, self.updates, self.samples)
         return [(array, array.copy()) for array in changing]
 
     def row(self, time_step: int) -> int:
-        """Return the row of the record for the first step of a step of Lava."""
+        """Return the row of the record for the first step that a step of Lava makes."""
         switches = self.switches
         return int((time_step - 1 - switches.steps_before[0]) * switches.steps_per_message[0])
 
     @property
     def operations(self) -> Operations:
-        """Synaptic operations of all samples that have been closed since the start."""
+        """Synaptic operations of all samples that have ended since the start."""
         shown, trained, _ = (int(n) for n in self.samples)
         updates = int(self.updates.sum())
         spikes, errors = self.spikes.tolist(), self.errors.tolist()

@@ -1,6 +1,6 @@
 """Compiling kernels, or finding them in the cache, before Lava forks its processes.
 
-Otherwise each process of a graph would do so for itself, and in silence.
+Otherwise each process of a graph would compile them for itself, without saying so.
 """
 
 from __future__ import annotations
@@ -11,24 +11,25 @@ from spikebp_lava.memory import FLOATING, SharedNetwork
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.notice import announced
-from spikebp_plugins.compiled.stepper import Moment, stepper_of
+from spikebp_plugins.compiled.stepper import Moment, Stepper
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.state import initial_state
 
 
 def prepare_steps(net: SpikingMLP, tag: str) -> None:
-    """Have the kernels ready that show whole steps."""
+    """Compile the kernels that compute whole steps."""
     shared = _smallest(net, tag)
     bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
     learning = arrays.Learning(*shared.arrays(tag), *bounds)
     totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1])
-    stepper = stepper_of(shared.layout, learning, totals)
+    stepper = Stepper(shared.layout, learning, totals)
     moment = Moment(opens=True, closes=True, restarts=True, learns=True, updates=True)
     with announced(("steps", net.timing, shared.layout.dtype, net.update)):
         stepper.show(np.zeros(1, np.int64), np.zeros(1), moment, 0, shared.record(False))
 
 
 def prepare_layers(net: SpikingMLP, tag: str) -> None:
-    """Have the kernels ready that compute single layers."""
+    """Compile the kernels that compute single layers."""
     shared = _smallest(net, tag)
     layout = shared.layout
     sample, totals, nothing = layout.sample(), layout.totals(), np.zeros(1, layout.dtype)
@@ -37,7 +38,7 @@ def prepare_layers(net: SpikingMLP, tag: str) -> None:
     network, drawn = layout.network, layout.drawn_for(0)
     with announced(("layers", net.timing, layout.dtype)):
         layers.input_layer(network, sample, nothing, True, totals)
-        if net.timing == "pipelined":
+        if not delays_of(net).are_zero:
             layers.fire_arrived(network, learning, sample, drawn, True, True, True, totals)
             layers.receive_spikes(network, learning, sample, nothing, totals)
         else:

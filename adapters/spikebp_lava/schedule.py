@@ -1,31 +1,25 @@
-"""Which step of which sample each step of Lava is."""
+"""The place of each step of Lava in its sample."""
 
 from __future__ import annotations
-
-import sys
-from typing import Final
 
 from spikebp_lava.memory import SharedNetwork
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.compiled.stepper import Moment
-from spikebp_plugins.rules.pipelined import is_busy, n_steps_of_sample
-
-#: The steps of input of a sample while nobody has said where it ends.
-ENDLESS: Final = sys.maxsize
+from spikebp_plugins.network.delays import ENDLESS, Delays, is_busy, steps_of_sample
 
 
 class Schedule:
-    """Says what each step is to its sample; samples may have any length."""
+    """Tells the place of each step in its sample; samples may have any length."""
 
     def __init__(self) -> None:
-        #: Steps of the present sample, or of the last one.
+        #: Steps shown of the present sample or, between samples, of the last one.
         self.steps_shown = 0
         #: Whether the next step opens a sample.
         self.is_over = True
         self._in_training = False
 
     def advance(self, n_steps: int, learns: bool, closes: bool) -> Moment:
-        """Go on by some steps with the same input and target, the last of which may close."""
+        """Advance by steps of equal input and target; `closes` says that the sample ends then."""
         opens = self.is_over
         if opens:
             self.steps_shown, self._in_training = 0, False
@@ -37,19 +31,20 @@ class Schedule:
 
 
 class PipelinedSchedule:
-    """Says what each step is to its sample with pipelined timing.
+    """Tells the place of each step in its sample with pipelined timing.
 
-    A sample learns or does not: what its first step at the output is, all of them are.
+    All steps of a sample learn, or none does: its first step at the output decides.
 
     Parameters
     ----------
-    n_layers : int
-        L, the layers with weights.
+    delays : Delays
+        The delays of the timing.
     """
 
-    def __init__(self, n_layers: int) -> None:
-        self._L = n_layers
-        #: Steps of the present sample so far, or of the last one.
+    def __init__(self, delays: Delays) -> None:
+        self._delays = delays
+        self._of_output = delays.spikes[-1]
+        #: Steps taken by the present sample or, between samples, by the last one.
         self.steps_shown = 0
         #: Whether the next step opens a sample.
         self.is_over = True
@@ -68,8 +63,8 @@ class PipelinedSchedule:
         return self.steps_shown < self._n_inputs
 
     def takes_target(self, n_steps: int) -> bool:
-        """Whether the output is busy in some of the next steps."""
-        t = self.steps_shown - self._L
+        """Whether the output is busy in some of the next `n_steps` steps."""
+        t = self.steps_shown - self._of_output
         return t + n_steps > 0 and t < self._n_inputs
 
     def advance(self, n_steps: int, learns: bool, n_inputs: int) -> Moment:
@@ -78,17 +73,17 @@ class PipelinedSchedule:
         Parameters
         ----------
         n_steps : int
-            The steps.
+            How many steps.
         learns : bool
-            Whether there is a target, if the output takes one.
+            Whether there is a target; not looked at while the output is idle.
         n_inputs : int
-            The steps of input of the sample, `ENDLESS` if that is not known yet.
+            How many steps of input the sample has; `ENDLESS` if that is not known yet.
         """
         self.begin()
-        first, L = self.steps_shown + 1, self._L
+        first = self.steps_shown + 1
         if self._n_inputs == ENDLESS:
             self._n_inputs = n_inputs
-        reaches_output = first <= L + 1 < first + n_steps
+        reaches_output = first <= self._of_output + 1 < first + n_steps
         if reaches_output:
             self._in_training = learns
         elif self.takes_target(n_steps) and learns != self._in_training:
@@ -96,7 +91,7 @@ class PipelinedSchedule:
             change = "goes" if self._in_training else "comes"
             raise wrong_argument("a label", allowed, f"one that {change} at step {first}")
         self.steps_shown += n_steps
-        self.is_over = first + n_steps > self._n_inputs + 2 * L - 1
+        self.is_over = first + n_steps > self._delays.duration(self._n_inputs)
         return Moment(
             opens=first == 1,
             closes=self.is_over,
@@ -109,12 +104,12 @@ class PipelinedSchedule:
 
 
 class Clock:
-    """Says which step of a pipelined sample it is, and what the sample is for.
+    """Counts the steps of a pipelined sample, and knows whether the sample learns.
 
     Parameters
     ----------
     shared : SharedNetwork
-        Whose switches are read when a sample begins.
+        The network, whose switches are read when a sample begins.
     """
 
     def __init__(self, shared: SharedNetwork) -> None:
@@ -128,7 +123,7 @@ class Clock:
         if self._t == self._last:
             switches = self._shared.switches
             self._t, self._n_steps = 0, int(switches.steps_per_sample[0])
-            self._last = n_steps_of_sample(self._shared.net, self._n_steps)
+            self._last = steps_of_sample(self._shared.net, self._n_steps)
             self.learns = bool(switches.learning[0])
         self._t += 1
 
@@ -143,5 +138,5 @@ class Clock:
         return self._t == self._last
 
     def is_busy(self, delay: int) -> bool:
-        """Return whether what is `delay` steps behind the input is under way."""
+        """Return whether a layer that is `delay` steps behind the input is busy in this step."""
         return is_busy(self._t, delay, self._n_steps)

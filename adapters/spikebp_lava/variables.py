@@ -23,7 +23,7 @@ class SharedVar(Var):  # type: ignore[misc]
     read : callable
         Returns the values, as the process models of the graph hold them.
     write : callable or None, default=None
-        Puts others in their place, after checking them.
+        Checks new values, and writes them.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SharedVar(Var):  # type: ignore[misc]
         return values if idx is None else values[idx]
 
     def set(self, value: Any, idx: Any = None) -> None:
-        """Put other values in place."""
+        """Write other values."""
         if self._write is None:
             raise RuntimeError(f"variable {self.name!r} can only be read")
         values = np.asarray(value)
@@ -52,12 +52,12 @@ class SharedVar(Var):  # type: ignore[misc]
 class InSharedMemory:
     """A process model some of whose variables lie in shared memory, or in arrays of its own.
 
-    Lava gives a model copies of the initial values; arrays that have been bound before stay. What
-    a RefPort writes later would get lost in the same way, and is refused.
+    Lava assigns copies of the initial values to the variables of a model; bound variables ignore
+    that. A RefPort would write by assignment too: it gets an error, instead of being ignored.
     """
 
     def bind(self, **arrays: Array) -> None:
-        """Let variables be these arrays."""
+        """Bind variables to these arrays."""
         for name, array in arrays.items():
             setattr(self, name, array)
         self.__dict__.setdefault("_bound", set()).update(arrays)
@@ -85,7 +85,7 @@ def define_model(
     *tags: str,
     **members: Any,
 ) -> None:
-    """Add a process model to a module, where Lava looks for it.
+    """Add a process model to the module in which Lava looks for it.
 
     Parameters
     ----------
@@ -94,13 +94,13 @@ def define_model(
     name : str
         The name of the model.
     base : type
-        What it does.
+        The class that says what the model does.
     process : type
-        The class of processes that it implements.
+        The class of the processes that the model implements.
     *tags : str
-        Its tags.
+        The tags of the model.
     **members
-        Types of its variables and ports, and other members.
+        Types of the model's variables and ports, and other members.
     """
     inherited = {"__module__": namespace["__name__"], "__doc__": base.__doc__}
     model = type(name, (base,), inherited | members)

@@ -3,12 +3,12 @@
 Written for lava-nc 0.10, the last release. There, an exception in one process leaves all others
 waiting for ever, and the script with them; `stop()` waits too. A watched runtime looks after its
 processes while it waits: when one has failed or was killed, when Ctrl-C is pressed, or when the
-script ends without `stop()`, all are ended, and the error of the first is raised with its
-traceback. Processes of the operating system end with their parent in any case, and so does
-memory that has a name.
+script ends without `stop()`, it ends all of them, and raises the error of the first process that
+has one, with its traceback. If the script itself is killed, its processes end too, and no named
+shared memory remains.
 
-Lava's channels can also lose a message's wake-up, after which everyone waits although nobody has
-failed. The processes of a watched runtime get ports that lose none.
+Lava's channels can also lose the wake-up for a message, after which all processes wait although
+none has failed. The processes of a watched runtime get ports that lose no wake-up.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 #: Seconds between two looks at the processes.
 INTERVAL: Final = 0.1
 
-#: Seconds that an exception may take on its way from a process that has ended.
+#: Seconds to wait for the exception of a process that has ended.
 PATIENCE: Final = 1.0
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -42,7 +42,7 @@ class Participant(Protocol):
     """A process with state that must not be lost."""
 
     def prepare(self, models: list[type]) -> None:
-        """Get ready for a graph of these process models, or refuse it, before it is started."""
+        """Prepare a graph of these process models before it is started, or refuse it."""
 
     def begin_run(self) -> None:
         """Remember the state before a run."""
@@ -52,21 +52,21 @@ class Participant(Protocol):
 
 
 class RemoteTracebackError(Exception):
-    """Where in a process of Lava's an error came from."""
+    """The traceback of an error in a process of Lava's."""
 
     def __str__(self) -> str:
         return f"\n{self.args[0]}"
 
 
 def watch(runtime: Any, participant: Participant) -> None:
-    """Make a runtime watch its processes, and look after the state of one of them.
+    """Make a runtime watch its processes, and restore the state of one of them after a failure.
 
     Parameters
     ----------
     runtime : lava.magma.runtime.runtime.Runtime
-        One that has not been initialized yet.
+        A runtime that has not been initialized yet.
     participant : Participant
-        A process of its graph.
+        The process of the graph whose state is restored.
     """
     if not hasattr(runtime, "_spikebp_watch"):
         runtime._spikebp_watch = Watch(runtime)
@@ -78,7 +78,7 @@ def watch(runtime: Any, participant: Participant) -> None:
 class Watched:
     """A process whose graph is watched: a base class before Lava's own."""
 
-    #: Who looks after the state, if not the process itself.
+    #: The participant whose state is kept, if it is not the process itself.
     _participant: Any = None
 
     # Lava assigns the runtime here before it starts any process.
@@ -95,12 +95,12 @@ class Watched:
 
 
 class Watch:
-    """Stands between a runtime and its callers.
+    """Stands between a runtime and its callers, by replacing methods of the runtime.
 
     Parameters
     ----------
     runtime : lava.magma.runtime.runtime.Runtime
-        The runtime, whose methods are replaced in this one object.
+        The runtime; methods are replaced in this one object, not in its class.
     """
 
     def __init__(self, runtime: Any) -> None:
@@ -190,7 +190,7 @@ class Watch:
             _watched.discard(self._runtime)
 
     def _wait_for_services(self) -> list[Any]:
-        """Return the first messages of the runtime services, all of them unless one says more."""
+        """Return the message of each runtime service, up to the first that is not DONE."""
         messages = []
         for port in self._runtime.service_to_runtime:
             while True:
@@ -218,7 +218,7 @@ class Watch:
             self._raise()
 
     def _raise(self) -> None:
-        """End everything, and raise the error of the first process that has one."""
+        """End all processes, and raise the error of the first process that has one."""
         error, traceback = self._first_error()
         self._fail(f"{type(error).__name__} in one of its processes")
         if traceback is None:
@@ -254,7 +254,7 @@ class Watch:
                 participant.undo_run()
 
     def _end(self) -> None:
-        """End all processes, whatever they wait for, and free what Lava holds."""
+        """End all processes, whatever they wait for, and free the memory that Lava holds."""
         runtime = self._runtime
         runtime._is_running = runtime._is_started = False
         for actor in self._actors:
@@ -297,20 +297,20 @@ def _error_of(actor: Any) -> tuple[Exception, str] | None:
     return error
 
 
-#: Held while Lava's ports are others than its own; a process that is forked meanwhile holds it too.
+#: Held while methods of Lava's ports are replaced; a process forked meanwhile holds it too.
 _replacing: Final = threading.RLock()
 
 
 @contextmanager
 def no_wake_up_is_lost() -> Iterator[None]:
-    """Have ports that are started meanwhile, also in processes forked meanwhile, wake who waits.
+    """Let ports that start in this context, also in processes forked in it, lose no wake-up.
 
-    A port has a thread that takes down what has arrived, and wakes a selector that waits for it.
-    Lava's looks whether something was there already *before* it takes the new message down, and
-    wakes nobody if so. A selector that has taken the older message in between, and looked again,
-    waits for ever. It also reads the observer twice, and ends with a TypeError when a selector
-    has gone in between; nothing arrives from then on. Here a message is taken down first, and
-    whoever observes the port then is woken. One who comes later looks before waiting.
+    A port has a thread that queues arriving messages, and wakes a selector that waits for one.
+    Lava's thread checks *before* it queues a message whether the queue holds an older one, and
+    wakes nobody if so. A selector that takes the older message in between, and looks again, waits
+    for ever. Lava's thread also reads the observer twice, and ends with a TypeError when a selector
+    has gone in between; nothing arrives from then on. Here the message is queued first, and then
+    the observer of the port is woken. A selector that comes later looks before it waits.
     """
     with _replacing:
         before = CspRecvPort._req_callback, CspSendPort._ack_callback
@@ -322,17 +322,17 @@ def no_wake_up_is_lost() -> Iterator[None]:
 
 
 def _take_down(port: Any, messages: Any) -> None:
-    """Take down each message that has been sent to a port."""
+    """Queue each message that has been sent to a port."""
     _wake_for_each(port, messages, lambda: port._queue.put_nowait(0))
 
 
 def _take_back(port: Any, acknowledgements: Any) -> None:
-    """Take back the room of each message of a port that has been received."""
+    """Free the room of each message of a port that has been received."""
     _wake_for_each(port, acknowledgements, lambda: port._semaphore.release())
 
 
 def _wake_for_each(port: Any, arrivals: Any, take: Callable[[], None]) -> None:
-    # What shares the semaphore may be gone when a graph ends.
+    # When a graph ends, the process that shares the semaphore may be gone.
     with suppress(EOFError):
         while arrivals.acquire() and not port._done:
             take()
@@ -341,13 +341,13 @@ def _wake_for_each(port: Any, arrivals: Any, take: Callable[[], None]) -> None:
                 observer()
 
 
-#: The process whose children are to end with it, while it starts them.
+#: The id of the process whose children end with it; set while it starts them.
 _parent: int | None = None
 
 
 @contextmanager
 def _children_end_with_us() -> Iterator[None]:
-    """Have children ignore Ctrl-C, which is for their parent, and end when it ends."""
+    """Let children ignore Ctrl-C, which is for their parent, and end when their parent ends."""
     global _parent
     if threading.current_thread() is not threading.main_thread():
         yield

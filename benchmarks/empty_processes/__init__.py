@@ -1,1 +1,1 @@
-"""Lava processes that compute nothing, alone in a folder because Lava executes its neighbours."""
+"""Lava processes that compute nothing, in their own folder, since Lava executes whole folders."""

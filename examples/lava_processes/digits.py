@@ -13,7 +13,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
 class Camera(AbstractProcess):
-    """Shows each picture for some steps, and says what it is."""
+    """Shows each picture for `n_steps` steps, and sends its label."""
 
     def __init__(self, pictures, labels, n_steps):
         super().__init__(pictures=pictures, labels=labels, n_steps=n_steps)
@@ -24,13 +24,13 @@ class Camera(AbstractProcess):
 @implements(proc=Camera, protocol=LoihiProtocol)
 @requires(CPU)
 class CameraModel(PyLoihiProcessModel):
-    """Whole numbers go to both tags, so this model has none."""
+    """Sends whole numbers, which suit both tags, so that the model has no tag."""
 
     pixels_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     label_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
     def run_spk(self):
-        """Send what is seen in this step."""
+        """Send the pixels and the label of this step."""
         pictures, labels = self.proc_params["pictures"], self.proc_params["labels"]
         picture = (self.time_step - 1) // self.proc_params["n_steps"] % len(pictures)
         self.pixels_out.send(pictures[picture].astype(np.int64))
@@ -40,7 +40,8 @@ class CameraModel(PyLoihiProcessModel):
 class Judge(AbstractProcess):
     """Compares what the network says at the end of each sample with the label.
 
-    `right` counts right answers, `scores` holds those of the last samples, `judged` counts all.
+    `right` counts right answers, `judged` counts all samples, and `scores` holds the scores of the
+    last samples.
     """
 
     def __init__(self, net, n_kept):
@@ -53,7 +54,7 @@ class Judge(AbstractProcess):
 
 
 class JudgeModel(PyLoihiProcessModel):
-    """What both tags have in common."""
+    """The part of the judge's models that both tags share."""
 
     label_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     right: np.ndarray = LavaPyType(np.ndarray, np.int64)
@@ -75,7 +76,7 @@ class JudgeModel(PyLoihiProcessModel):
 @requires(CPU)
 @tag("floating_pt")
 class FloatingJudgeModel(JudgeModel):
-    """Drives arrive as they are."""
+    """Drives arrive as real numbers."""
 
     drive_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
 

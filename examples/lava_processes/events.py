@@ -1,4 +1,4 @@
-"""An event camera: what its pixels have seen in a step leaves it as spike counts."""
+"""An event camera, which sends the events of each step as spike counts."""
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires
@@ -12,7 +12,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
 class EventCamera(AbstractProcess):
-    """Sends the counts of the events of each step, and the label of the sample it belongs to.
+    """Sends the spike counts of each step, and the label of the sample to which the step belongs.
 
     Time begins with the first step; each sample lasts for `n_steps` steps.
     """
@@ -26,13 +26,13 @@ class EventCamera(AbstractProcess):
 @implements(proc=EventCamera, protocol=LoihiProtocol)
 @requires(CPU)
 class EventCameraModel(PyLoihiProcessModel):
-    """Whole numbers go to both tags, so this model has none."""
+    """Sends whole numbers, which suit both tags, so that the model has no tag."""
 
     counts_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     label_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
     def run_spk(self):
-        """Send what has happened in this step."""
+        """Send the spike counts and the label of this step."""
         encoder, events = self.proc_params["encoder"], self.proc_params["events"]
         step = self.time_step - 1  # Lava counts from 1
         begin, end = step * encoder.step, (step + 1) * encoder.step

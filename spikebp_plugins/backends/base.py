@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, empty_prediction
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import integer, one_of
+from spikebp_plugins.network.connections import Connection, Dense, refused_connections
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
@@ -47,13 +48,9 @@ class IntegerOption:
 
     def parse(self, name: str, value: Any) -> int | None:
         """Return the integer that was given, also as text from a command line."""
-        text = str(value)
-        is_integer = not isinstance(value, bool) and text.isascii() and text.isdigit()
-        if value is None:
-            return None
-        if not is_integer or int(text) < self.lowest:
-            raise wrong_argument(name, str(self), repr(value))
-        return int(text)
+        is_text = isinstance(value, str) and value.isascii() and value.isdigit()
+        number = int(value) if is_text else value
+        return None if number is None else integer(name, number, self.lowest)
 
 
 class Backend(ABC):
@@ -82,6 +79,9 @@ class Backend(ABC):
     #: The kinds of arithmetic of the definitions that it runs, likewise.
     arithmetics: ClassVar[tuple[str, ...]] = PLAIN_ARITHMETICS
 
+    #: The kinds of connections of the definitions that it runs, likewise; None is any.
+    connections: ClassVar[Collection[type[Connection]] | None] = (Dense,)
+
     #: The option that a bare word after the colon of "name:word" stands for.
     main_option: ClassVar[str | None] = None
 
@@ -94,8 +94,8 @@ class Backend(ABC):
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
         """Return why this back end cannot run a definition, or None if it can.
 
-        Definitions of another timing than those in `timings`, or of another arithmetic than those
-        in `arithmetics`, do not come here.
+        Definitions of another timing than those in `timings`, of another arithmetic than those in
+        `arithmetics`, or with another connection than those in `connections`, do not come here.
         """
         return None
 
@@ -207,13 +207,14 @@ def refused_kind(
     net: SpikingMLP,
     timings: tuple[str, ...] = (DEFAULT_TIMING,),
     arithmetics: tuple[str, ...] = PLAIN_ARITHMETICS,
+    connections: Collection[type[Connection]] | None = (Dense,),
 ) -> str | None:
     """Return why a definition cannot run where only some kinds are known, or None if it can."""
     for name, known in (("timing", timings), ("arithmetic", arithmetics)):
         asked = getattr(net, name)
         if asked not in known:
             return f"it knows {name}={one_of(known)}, not {name}={asked!r}"
-    return None
+    return None if connections is None else refused_connections(net.connections, connections)
 
 
 class Steps(ABC):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.samples import Batch
-from spikebp_plugins.rules.step import SampleRecord
+from spikebp_plugins.rules.sample import SampleRecord
 
 
 class Recording(NamedTuple):

@@ -14,21 +14,13 @@ from spikebp_plugins.backends.base import (
     UnsupportedError,
 )
 from spikebp_plugins.backends.outcome import Outcome, recording_of
-from spikebp_plugins.network.arithmetic import Reals, arithmetic_of
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
-from spikebp_plugins.rules import pipelined
-from spikebp_plugins.rules.step import (
-    SampleRecord,
-    WorkCounter,
-    close_training,
-    open_sample,
-    open_training,
-    run_sample,
-    step,
-)
+from spikebp_plugins.rules.sample import WorkCounter, run_sample
+from spikebp_plugins.rules.step import close_training, open_sample, open_training, step
 
 Array = NDArray[Any]
 
@@ -38,19 +30,12 @@ WHOLE_SAMPLES: Final = (
 )
 
 
-def show_sample(
-    net: SpikingMLP, learning: LearningState, x: Array, y: Reals | None, n_steps: int
-) -> tuple[LearningState, SampleRecord]:
-    """Show one sample in the timing of the definition, and learn from it if there is a target."""
-    run = pipelined.run_sample if net.timing == "pipelined" else run_sample
-    return run(net, learning, x, y, n_steps)
-
-
 class ReferenceBackend(StatefulBackend):
     """The executable specification: slow, and right by inspection."""
 
-    timings: ClassVar = ("immediate", "pipelined")
+    timings: ClassVar = STEP_TIMINGS
     arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
+    connections: ClassVar = None
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
@@ -62,7 +47,7 @@ class ReferenceBackend(StatefulBackend):
 
     def steps(self) -> ReferenceSteps:
         """Return what shows single steps."""
-        if self.net.timing == "pipelined":
+        if not delays_of(self.net).are_zero:
             raise UnsupportedError(WHOLE_SAMPLES)
         return ReferenceSteps(self)
 
@@ -72,7 +57,7 @@ class ReferenceBackend(StatefulBackend):
         records = []
         for i in range(len(batch)):
             target = None if y is None else y[i]
-            state, shown = show_sample(self.net, self.state, x[i], target, batch.n_steps)
+            state, shown = run_sample(self.net, self.state, x[i], target, batch.n_steps)
             # One assignment: an interrupt leaves the state of one sample boundary or the next.
             self._so_far = (state, self.operations + shown.operations)
             records.append(shown)

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
 from spikebp_plugins.backends.base import Backend, IntegerOption, refused_kind
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.definition import SpikingMLP
 
 GROUP: Final = "spikebp_plugins.backends"
@@ -39,8 +39,7 @@ def get_backend(name: str) -> type[Backend]:
         If the entry point is no `Backend`.
     """
     points = available_backends()
-    if name not in points:
-        raise wrong_argument("backend", one_of(points), repr(name))
+    name = choice("backend", name, points)
     cls = points[name].load()
     if not (isinstance(cls, type) and issubclass(cls, Backend)):
         raise TypeError(f"back end {name!r} must be a subclass of Backend; got {cls!r}")
@@ -94,7 +93,7 @@ def refused_definition(
     cls: type[Backend], net: SpikingMLP, options: Mapping[str, Any]
 ) -> str | None:
     """Return why a back end cannot run a definition, or None if it can."""
-    refusal = refused_kind(net, cls.timings, cls.arithmetics)
+    refusal = refused_kind(net, cls.timings, cls.arithmetics, cls.connections)
     return refusal or cls.unsupported(net, **options)
 
 
@@ -114,10 +113,8 @@ def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> 
         rule, full_name = cls.options[option], f"{option} of back end {name!r}"
         if isinstance(rule, IntegerOption):
             settled[option] = rule.parse(full_name, value)
-        elif value in rule:
-            settled[option] = value
         else:
-            raise wrong_argument(full_name, one_of(rule), repr(value))
+            settled[option] = choice(full_name, value, rule)
     defaults = {
         option: None if isinstance(rule, IntegerOption) else rule[0]
         for option, rule in cls.options.items()

@@ -15,9 +15,9 @@ __all__ = ["app", "main"]
 
 
 class Commands(TyperGroup):
-    """Commands whose errors are one line on stderr, and that remember how they were called."""
+    """Commands that print an error as one line on stderr, and keep the arguments of the call."""
 
-    # Typed loosely: the context's class has another home in each generation of Typer.
+    # Typed as Any: generations of Typer have the context's class in different modules.
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         """Keep the arguments for the line that says how to go on after Ctrl-C."""
         ctx.meta[ARGUMENTS] = list(args)
@@ -28,7 +28,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # The reader of a pipe has left, which Typer handles in silence.
+            # The reader has closed the pipe, which Typer handles without a message.
             raise
         except EXPECTED_ERRORS as error:
             typer.echo(f"error: {one_line(error)}", err=True)

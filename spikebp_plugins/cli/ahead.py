@@ -1,7 +1,7 @@
-"""Back ends made ready ahead, in a process beside a command that needs them later.
+"""Makes back ends ready in a second process, for a command that needs them later.
 
-As a program, ``python -m spikebp_plugins.cli.ahead NAME ...``, it trains the smallest network on
-each back end. What is imported for the first time, or compiled, is then in the caches.
+As a program, ``python -m spikebp_plugins.cli.ahead NAME ...``, this module trains the smallest
+network on each back end. This fills the caches of imports and of compiled code.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from spikebp_plugins.simulation.simulator import Simulator
 
 @contextmanager
 def making_ready(backends: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
-    """Make back ends ready for networks with default options, beside the block.
+    """Make back ends ready for networks with default options while the ``with`` block runs.
 
     Parameters
     ----------
     backends : sequence of str
-        Their names.
+        Names of the back ends.
 
     Yields
     ------
     subprocess.Popen
-        The process that does it. What it cannot make ready says why when it is used.
+        The second process. It hides errors: a back end raises its error again when it is used.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, *backends],
@@ -45,8 +45,8 @@ def making_ready(backends: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def main(backends: Sequence[str]) -> None:
-    """Train the smallest network on back ends."""
-    # A picture is drawn before they are compared.
+    """Train the smallest network on each back end."""
+    # The command draws a picture before it compares back ends, so matplotlib comes first here too.
     with suppress(ImportError):
         import matplotlib.backends.backend_agg
         import matplotlib.figure

@@ -29,7 +29,7 @@ def _describe(point: EntryPoint) -> dict[str, Any]:
     try:
         cls = get_backend(point.name)
     except Exception as error:
-        # Whatever is wrong with one back end, perhaps a third party's, is not to hide the others.
+        # An error of one back end, perhaps a third party's, must not hide the others.
         state = one_line(error)
     else:
         state = "ready"

@@ -22,7 +22,7 @@ from spikebp_plugins.simulation.trace import Difference, Trace
 #: So high that few samples teach the network to spike in all layers.
 LEARNING_RATE: Final = 0.1
 
-#: What is held against the first back end, each on its own.
+#: The quantities that are compared with those of the first back end, one by one.
 QUANTITIES: Final = ("spikes", "errors", "scores", "weights")
 
 
@@ -108,7 +108,7 @@ class ImagesCompared(NamedTuple):
     test_errors: list[float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what JSON says: whether all are equal, and of each back end how far."""
+        """Return what JSON shows: whether all are equal, and how far each back end agrees."""
         rows = zip(*self.comparison, self.test_errors, strict=True)
         return {
             "equal": self.comparison.equal,

@@ -29,12 +29,12 @@ from spikebp_plugins.simulation import comparison
 from spikebp_plugins.simulation.simulator import Simulator
 from spikebp_plugins.simulation.trace import Trace
 
-# Two hidden layers, so that errors travel backward as spikes, and a rate at which both learn well.
+# Two hidden layers let errors travel backward as spikes. Both networks learn well at this rate.
 HIDDEN_LAYERS: Final = (100, 100)
 LEARNING_RATE: Final = 0.03
 EPOCHS: Final = 40
 
-#: So few that the slowest of the back ends has done soon.
+#: So few that even the slowest back end is done soon.
 SAMPLES_COMPARED: Final = 50
 
 SPIKING: Final = "spiking network"
@@ -42,14 +42,14 @@ RELU: Final = "ReLU network"
 
 
 class Lesson(NamedTuple):
-    """What came of training both networks.
+    """The results of training both networks.
 
     Attributes
     ----------
     errors : dict of list of float
         Test errors in percent after each epoch, by the name of the network.
     training, prediction : Effort
-        What the spiking network did to learn, and at the end for the test samples.
+        Work of the spiking network in training, and in the last prediction of the test samples.
     trace : Trace
         The spikes of the first test sample.
     """
@@ -114,7 +114,7 @@ def demo(
 def _learn(sim: Simulator, data: Dataset, epochs: int, as_json: bool) -> Lesson:
     net = sim.net
     weights = net.init_weights()
-    # The spiking network scales its input itself; the other one has to be given pixels in [0, 1].
+    # The spiking network scales its input itself; the ReLU network needs pixels in [0, 1].
     x_train, x_test = (x * data.input_scale for x in (data.x_train, data.x_test))
     training, prediction = Effort(sim), Effort(sim)
     spiking: list[float] = []
@@ -137,7 +137,7 @@ def _learn(sim: Simulator, data: Dataset, epochs: int, as_json: bool) -> Lesson:
 
 def _report(net: SpikingMLP, lesson: Lesson) -> dict[str, Any]:
     def work(effort: Effort) -> dict[str, float | None]:
-        # Without the time: one of the networks is compiled, and the other is NumPy.
+        # Without the time: one network is compiled and the other is NumPy, so it says nothing.
         return {k: v for k, v in effort.per_sample().items() if k != "seconds_per_sample"}
 
     return {

@@ -9,7 +9,7 @@ import typer
 
 from spikebp_plugins.cli.options import DatasetName, Folder, Json, check_fits, load_images
 from spikebp_plugins.cli.output import count, print_json, print_table
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer
 from spikebp_plugins.network.checkpoint import load
 
 
@@ -34,8 +34,7 @@ def hardware_report(
         hardware_report,
     )
 
-    if samples < 1:
-        raise wrong_argument("samples", "at least 1", samples)
+    samples = integer("samples", samples, 1)
     trained = load(checkpoint)
     net = trained.net
     data = load_images(dataset, folder, net)

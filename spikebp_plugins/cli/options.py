@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
 from spikebp_plugins.network.definition import (
     CHOICES,
@@ -20,7 +20,7 @@ from spikebp_plugins.network.definition import (
     SpikingMLP,
 )
 
-#: Where a context keeps the arguments that the program was called with.
+#: The key under which a context's `meta` holds the arguments that the program was called with.
 ARGUMENTS: Final = "spikebp_plugins.arguments"
 
 HIDDEN_LAYERS: Final = (200, 200)
@@ -142,7 +142,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 
 
 def hidden_sizes(text: str) -> tuple[int, ...]:
-    """Return the sizes of hidden layers that an option says."""
+    """Return the sizes of hidden layers from the text of an option."""
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
     if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
         allowed = "sizes of hidden layers, positive integers separated by commas"
@@ -151,13 +151,12 @@ def hidden_sizes(text: str) -> tuple[int, ...]:
 
 
 def load_images(name: str, folder: Path | None, net: SpikingMLP | None = None) -> Dataset:
-    """Return a data set in the form that a network was made for.
+    """Return a data set with pixels in the range that a network was made for.
 
-    Pixels stay 8-bit, except for a network with ``input_scale=1.0``: that is what
-    `load_dataset` gives with pixels from 0 to 1.
+    Pixels stay 8-bit, except for a network with ``input_scale=1.0``, which was made for pixels
+    from 0 to 1.
     """
-    if name not in DATASET_NAMES:
-        raise wrong_argument("dataset", one_of(DATASET_NAMES), repr(name))
+    name = choice("dataset", name, DATASET_NAMES)
     is_made_for_unit_pixels = net is not None and net.input_scale == 1.0
     return load_dataset(name, folder=folder, raw=not is_made_for_unit_pixels)
 

@@ -27,7 +27,7 @@ EXPECTED_ERRORS: Final = (
 
 
 class Effort:
-    """Time and operations of some calls of a simulator, and of nothing around them.
+    """Measures the time and the operations of some calls of a simulator.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Effort:
     seconds : float
         Time that the calls took.
     operations : Operations
-        Operations that they took.
+        Operations of the calls.
     """
 
     def __init__(self, sim: Simulator) -> None:
@@ -77,7 +77,7 @@ def one_line(error: BaseException) -> str:
 
 
 def check_folder(path: Path | None) -> None:
-    """Raise FileNotFoundError, before any work is done, if a file could not be written there."""
+    """Raise FileNotFoundError if the folder of a file is missing; called before any work."""
     if path is not None and not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
 
@@ -96,7 +96,7 @@ def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str | None = None
 ) -> None:
     """Print a table, with a header if any column has a name."""
-    # Imported here because it takes longer than all that `--version` does.
+    # Imported here because the import takes longer than all of `spikebp --version`.
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -27,7 +27,7 @@ from spikebp_plugins.cli.output import (
     ratio,
 )
 from spikebp_plugins.common.archive import write_archive
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice
 from spikebp_plugins.data.images import error_percent
 from spikebp_plugins.network.checkpoint import load
 
@@ -52,8 +52,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Show a trained network the samples of a data set."""
-    if split not in SPLITS:
-        raise wrong_argument("split", one_of(SPLITS), repr(split))
+    split = choice("split", split, SPLITS)
     check_folder(output)
     trained = load(checkpoint)
     data = load_images(dataset, folder, trained.net)

@@ -9,7 +9,7 @@ import typer
 
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import check_folder, print_json, print_table
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice
 
 #: In the order of the help text. Not from `reproduce.EXPERIMENTS`, which is slow to import.
 NAMES = ("mnist", "ablations", "convergence", "early-guess", "spikes", "beyond", "hardware")
@@ -38,8 +38,7 @@ def reproduce(
     """
     from spikebp_plugins.reproduce import EXPERIMENTS, Study
 
-    if experiment not in EXPERIMENTS:
-        raise wrong_argument("experiment", one_of(EXPERIMENTS), repr(experiment))
+    experiment = choice("experiment", experiment, EXPERIMENTS)
     check_folder(output)
     data = options.load_images(dataset, folder)
     results.mkdir(parents=True, exist_ok=True)

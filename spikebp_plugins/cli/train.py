@@ -117,7 +117,7 @@ class Course:
     x_test, y_test : ndarray
         Test samples and labels.
     epochs : int
-        How often each training sample is shown in the life of the network.
+        How often each training sample is shown, epochs before a checkpoint included.
     seed : int or None
         Seed of the order; None keeps the samples in order.
     """
@@ -136,7 +136,7 @@ class Course:
 
 
 def _run(sim: Simulator, course: Course, save: Path | None, as_json: bool) -> dict[str, Any]:
-    """Train to the end of the course and return what came out."""
+    """Train to the end of the course, and return the results for the report."""
     sim.predict(course.x[:1])  # compiles, before the clock starts
     effort, errors = Effort(sim), []
     n, total = len(course.x), course.epochs * len(course.x)
@@ -178,7 +178,7 @@ def _starting_point(
     given: Mapping[str, Any],
     path: Path | None,
 ) -> Checkpoint:
-    """Return a new network, or the checkpoint if nothing that was given contradicts it."""
+    """Return a new network, or the checkpoint `before` if no given option contradicts it."""
     fields = dict(given)
     if "input_scale" in fields or before is None:
         fields["input_scale"] = data.input_scale * fields.get("input_scale", 1.0)
@@ -219,7 +219,7 @@ def _save_interrupted(sim: Simulator, course: Course, path: Path, arguments: lis
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Ignore Ctrl-C: whoever presses it twice does not want to lose the checkpoint."""
+    """Ignore Ctrl-C, so that a second one does not interrupt the saving of the checkpoint."""
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

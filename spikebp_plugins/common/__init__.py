@@ -1,1 +1,1 @@
-"""The ground: errors and checks of arguments, files, progress."""
+"""What all other packages use: errors about arguments, files of arrays, progress bars."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 PathLike = str | os.PathLike[str]
 
-#: The earliest date that a zip file can hold; a real one would make equal states unequal files.
+#: The earliest date that a zip file can hold. With real dates equal arrays would differ as files.
 NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -33,7 +33,7 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp keeps the file private; what users save is as readable as their other files.
+        # mkstemp makes a private file: give it the permissions of the user's other files.
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, target)
     except BaseException:
@@ -76,7 +76,7 @@ def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
                     for name in archive.namelist()
                 }
         except Exception as error:
-            # Damage in the right place makes zipfile, zlib and NumPy raise almost anything.
+            # A damaged file can make zipfile, zlib and NumPy raise almost any type of error.
             raise ValueError(f"{os.fspath(path)} is not a readable {kind}: {error}") from error
 
 

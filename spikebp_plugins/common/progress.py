@@ -6,23 +6,23 @@ from functools import cache
 from threading import RLock
 from typing import Any
 
-#: Seconds of work before a bar appears unasked.
+#: Seconds of work before a bar appears that nobody asked for.
 DELAY = 2.0
 
 
 def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | None = None) -> Any:
-    """Return a context manager with ``update(n)``.
+    """Return a progress bar, a context manager whose ``update(n)`` counts n more items.
 
     Parameters
     ----------
     total : int
-        How many there are.
+        Number of items.
     doing : str
-        What is done with them, as "training".
+        What is done with the items, for example "training".
     unit : str, default="samples"
-        What they are.
+        What the items are called.
     wanted : bool or None, default=None
-        True and False decide; None shows a bar on a terminal when the work takes long.
+        Whether to show the bar; None shows it on a terminal when the work takes long.
     """
     if total <= 1 and not wanted:
         return NoBar()
@@ -37,12 +37,12 @@ def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | N
 
 
 class NoBar:
-    """In place of a bar for a single sample, whose making would take longer than the sample."""
+    """Takes the place of a bar for a single item: to make a bar would take longer than the item."""
 
     n = 0
 
     def update(self, n: int = 1) -> None:
-        """Count on."""
+        """Count n more items."""
         self.n += n
 
     def __enter__(self) -> NoBar:
@@ -57,8 +57,8 @@ def _bar_class() -> Any:
     from tqdm import tqdm
 
     class Bar(tqdm):  # type: ignore[misc]
-        # tqdm's own lock is one for processes too, and to make it settles the start method of
-        # multiprocessing for the whole program, which scripts and Lava want to do themselves.
+        # tqdm's own lock works across processes too. To make it fixes the start method of
+        # multiprocessing for the whole program, which scripts and Lava want to choose themselves.
         _lock = RLock()
 
     return Bar

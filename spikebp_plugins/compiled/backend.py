@@ -25,7 +25,7 @@ from spikebp_plugins.backends.outcome import (
     joined,
     recording_of,
 )
-from spikebp_plugins.backends.reference import WHOLE_SAMPLES, show_sample
+from spikebp_plugins.backends.reference import WHOLE_SAMPLES
 from spikebp_plugins.compiled import event_order
 from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event, pipelined
 from spikebp_plugins.compiled.kernels.trains import (
@@ -42,13 +42,15 @@ from spikebp_plugins.compiled.kernels.vectors import LANES
 from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.stepper import CompiledSteps
+from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules.sample import run_sample
 
-#: Multiplications of a dense network after which a block ends: some hundredths of a second. In
+#: Synapses times steps after which a block ends: some hundredths of a second. In
 #: event order a spike at a time takes ten times as long.
 BLOCK_WORK: Final = {"immediate": 4_000_000_000, "pipelined": 4_000_000_000, "event": 400_000_000}
 
@@ -102,6 +104,7 @@ class CompiledBackend(Backend):
 
     timings: ClassVar = ("immediate", "pipelined", "event")
     arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
+    connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
 
     def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
@@ -145,8 +148,8 @@ class CompiledBackend(Backend):
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
-        dense = sum(n_in * n_out for n_in, n_out in self.net.weight_shapes)
-        return max(1, BLOCK_WORK[self.net.timing] // (n_steps * dense))
+        synapses = sum(connection.n_synapses for connection in self.net.connections)
+        return max(1, BLOCK_WORK[self.net.timing] // (n_steps * synapses))
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
@@ -256,10 +259,12 @@ class CompiledBackend(Backend):
                 spikes,
             )
         scores[:done] = layout.scores(drive[:done], n_steps[:done, np.newaxis])
-        operations[:done] = spikes[:done, :-1] @ np.array(self.net.layer_sizes[1:])
-        work = count_operations(
-            self.net, spikes[:done].sum(0), [0] * spikes.shape[1], 0, shown=done, trained=0
-        )
+        no_errors = [0] * spikes.shape[1]
+        work = Operations()
+        for i, counts in enumerate(spikes[:done]):
+            of_sample = count_operations(self.net, counts, no_errors, 0, shown=1, trained=0)
+            operations[i] = of_sample.forward
+            work += of_sample
         self._now = now._replace(operations=now.operations + work)
         return done
 
@@ -376,7 +381,7 @@ class CompiledBackend(Backend):
         """Show one sample whose range no kernel could prove."""
         y = None if batch.y is None else batch.targets()[0]
         before = now.layout.state(now.learning, now.samples_seen)
-        state, shown = show_sample(self.net, before, batch.inputs()[0], y, batch.n_steps)
+        state, shown = run_sample(self.net, before, batch.inputs()[0], y, batch.n_steps)
         after = Now(
             self._wide,
             self._wide.learning(state),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.compiled.kernels import arrays, blocks
 from spikebp_plugins.compiled.kernels.vectors import whole_vectors
+from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import (
     HIGHEST_WEIGHT,
     LARGEST_PAYLOAD,
@@ -24,7 +25,7 @@ from spikebp_plugins.network.arithmetic import (
 from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
-from spikebp_plugins.network.state import LearningState, Matrices, drawn_backward_potentials
+from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 
 Array = NDArray[Any]
 
@@ -60,6 +61,7 @@ class Layout:
         self.net = net
         self.lanes = lanes
         self.widths = [whole_vectors(n, lanes) for n in net.layer_sizes]
+        self._synapses = [KINDS[type(c)](c, lanes) for c in net.connections]
         self.arithmetic = arithmetic_of(net)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.narrow = self.dtype == np.int32
@@ -67,10 +69,8 @@ class Layout:
 
     def _network(self) -> arrays.Network:
         net, arithmetic = self.net, self.arithmetic
-        sizes = np.array(net.layer_sizes)
-        rows, widths = net.layer_sizes, self.widths
-        edges = [0, 0, *(n * width for n, width in zip(rows, widths[1:], strict=False))]
-        backs = [0, 0, 0, *(n * width for n, width in zip(rows[2:], widths[1:], strict=False))]
+        edges = [0, 0, *(synapses.n_weights for synapses in self._synapses)]
+        backs = [0, 0, 0, *(synapses.n_backward for synapses in self._synapses[1:])]
         number = self.dtype.type
         # Values on the grid in floating point are exact only while all sums are certain.
         narrow, grid, product = self.narrow, 0.0, math.inf
@@ -89,8 +89,8 @@ class Layout:
             one, half, rate = number(1), number(0.5), number(arithmetic.rate)
         smoothed = net.presynaptic == "drive"
         return arrays.Network(
-            sizes=sizes,
-            unit=np.concatenate([[0], np.cumsum(widths)]),
+            sizes=np.array(net.layer_sizes),
+            unit=np.concatenate([[0], np.cumsum(self.widths)]),
             edge=np.cumsum(edges),
             back=np.cumsum(backs),
             fraction_bits=bits,
@@ -168,24 +168,32 @@ class Layout:
 
     def learning(self, state: LearningState) -> arrays.Learning:
         """Return a learning state in the form of the kernels."""
-        back = state.feedback or tuple(w.T for w in state.weights[1:])
-        ends = [np.zeros(n, self.arithmetic.dtype) for n in (self.net.n_inputs, self.net.n_outputs)]
-        bounds = [np.zeros(self.net.n_layers + 1) for _ in range(3)]
-        return arrays.Learning(
-            self._flat(state.weights),
-            self._flat(back),
-            self._flat((ends[0], *state.backward_potentials, ends[1])),
-            *bounds,
+        net, L = self.net, self.net.n_layers
+        learned = arrays.Learning(
+            self.zeros(self.network.edge[-1]),
+            self.zeros(self.network.back[-1]),
+            self.zeros(self.network.unit[-1]),
+            *(np.zeros(L + 1) for _ in range(3)),
         )
+        upper = zip(net.connections[1:], state.weights[1:], strict=True)
+        feedback = state.feedback or [c.backward_weights(W) for c, W in upper]
+        for l, weights in enumerate(state.weights, 1):
+            self._weights(learned, l)[...] = self.encoded(weights)
+        for l, backward in enumerate(feedback, 2):
+            self._backward(learned, l)[...] = self.encoded(backward)
+        for l, potential in enumerate(state.backward_potentials, 1):
+            self.of_layer(learned.backward_potential, l)[...] = self.encoded(potential)
+        return learned
 
-    def _flat(self, arrays: Matrices) -> Array:
-        shapes = [(*a.shape[:-1], whole_vectors(a.shape[-1], self.lanes)) for a in arrays]
-        flat, start = self.zeros(sum(math.prod(shape) for shape in shapes)), 0
-        for array, shape in zip(arrays, shapes, strict=True):
-            stop = start + math.prod(shape)
-            flat[start:stop].reshape(shape)[..., : array.shape[-1]] = self.encoded(array)
-            start = stop
-        return flat
+    def _weights(self, learning: arrays.Learning, l: int) -> Array:
+        start, stop = self.network.edge[l : l + 2]
+        view: Array = self._synapses[l - 1].weights(learning.weight[start:stop])
+        return view
+
+    def _backward(self, learning: arrays.Learning, l: int) -> Array:
+        start, stop = self.network.back[l : l + 2]
+        view: Array = self._synapses[l - 1].backward(learning.backward[start:stop])
+        return view
 
     def borrowed(self, learning: arrays.Learning) -> arrays.Learning:
         """Return a learning state to read only, with bounds of its own for each thread."""
@@ -213,22 +221,15 @@ class Layout:
 
     def state(self, learning: arrays.Learning, samples_seen: int) -> LearningState:
         """Return what the kernels have learned in the form that all back ends share."""
-        net, network = self.net, self.network
-        feedback_shapes = net.feedback_shapes if net.feedback == "random" else ()
-
-        def cut(flat: Array, starts: NDArray[np.int64], shapes: Any, first: int) -> Matrices:
-            return tuple(
-                self.decoded(flat[starts[l] : starts[l + 1]].reshape(n_rows, -1)[:, :n_columns])
-                for l, (n_rows, n_columns) in enumerate(shapes, first)
-            )
-
+        L = self.net.n_layers
+        fixed = range(2, L + 1) if self.net.feedback == "random" else ()
+        potential = learning.backward_potential
         return LearningState(
-            weights=cut(learning.weight, network.edge, net.weight_shapes, 1),
+            weights=tuple(self.decoded(self._weights(learning, l)) for l in range(1, L + 1)),
             backward_potentials=tuple(
-                self.decoded(self.of_layer(learning.backward_potential, l))
-                for l in range(1, net.n_layers)
+                self.decoded(self.of_layer(potential, l)) for l in range(1, L)
             ),
-            feedback=cut(learning.backward, network.back, feedback_shapes, 2),
+            feedback=tuple(self.decoded(self._backward(learning, l)) for l in fixed),
             samples_seen=samples_seen,
         )
 

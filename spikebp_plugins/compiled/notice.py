@@ -1,4 +1,4 @@
-"""Saying that a kernel is being compiled, where that takes long enough to be wondered at."""
+"""A notice that a kernel is being compiled, for compilations that take noticeably long."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from threading import Timer
 from typing import Any, Final
 
-#: A kernel that is cached runs its first block in less.
+#: A kernel from the cache runs its first block in less time.
 SECONDS_BEFORE_NOTICE: Final = 1.0
 
 #: The kernels that this process has called before.

@@ -14,11 +14,20 @@ from spikebp_plugins.compiled.kernels import arrays, steps
 from spikebp_plugins.compiled.kernels.arrays import Learning
 from spikebp_plugins.compiled.layout import Layout, Now
 from spikebp_plugins.compiled.notice import announced
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.delays import ENDLESS, delays_of, of_input_steps
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.state import LearningState
-from spikebp_plugins.rules import pipelined
-from spikebp_plugins.rules import step as reference
+from spikebp_plugins.rules.sample import weights_changed
+from spikebp_plugins.rules.step import (
+    SampleState,
+    Step,
+    backward_weights,
+    close_training,
+    learn,
+    open_training,
+    silence,
+    step,
+)
 
 Array = NDArray[Any]
 
@@ -39,9 +48,9 @@ class Moment(NamedTuple):
     updates : bool
         Whether it is the last of a sample that has learned.
     t : int, default=1
-        With pipelined timing: its number in the sample, from 1.
-    n_inputs : int, default=1
-        With pipelined timing: the steps of input that the sample has.
+        Its number in the sample, from 1, where layers have delays.
+    n_inputs : int, default=ENDLESS
+        The steps of input that the sample has.
     """
 
     opens: bool
@@ -50,7 +59,7 @@ class Moment(NamedTuple):
     learns: bool
     updates: bool
     t: int = 1
-    n_inputs: int = 1
+    n_inputs: int = ENDLESS
 
     def after(self, n_steps: int) -> Moment:
         """Return the moment some steps later, in the same message."""
@@ -100,6 +109,8 @@ class Stepper:
             errors=totals.errors.copy(),
         )
         self._drawn = layout.drawn_for(0)
+        self._delays = delays_of(layout.net)
+        self._by_reference: tuple[LearningState, SampleState] | None = None
         output = layout.net.n_layers
         self._output_potential = self.layout.of_layer(self.sample.potential, output)
         #: Spikes of each output since the sample opened; a view.
@@ -159,7 +170,15 @@ class Stepper:
         row: int,
         n_steps: int,
     ) -> int:
-        shown: int = steps.show_steps(*self._arguments(x, y, moment, record, row, n_steps))
+        if moment.opens:
+            self._by_reference = None
+        if self._by_reference is not None:
+            return 0
+        arguments = self._arguments(x, y, moment, record, row, n_steps)
+        if self._delays.are_zero:
+            shown: int = steps.show_steps(*arguments)
+        else:
+            shown = steps.show_pipelined_steps(*arguments, moment.t, moment.n_inputs)
         return shown
 
     def _arguments(
@@ -200,8 +219,8 @@ class Stepper:
         if not steps.close_sample(*arrays):
             net = self.layout.net
             learning, sample = self._learning_state(samples_seen), self._sample_state()
-            self._learn(reference.close_training(net, learning, sample))
-            self._totals.updates[0] += reference.weights_changed(net, sample, sample.E)
+            self._learn(close_training(net, learning, sample))
+            self._totals.updates[0] += weights_changed(net, sample, sample.E)
 
     def _show_by_reference(
         self,
@@ -224,7 +243,7 @@ class Stepper:
             self._totals.spikes[l] += _magnitude(k)
             self._totals.errors[l] += 0 if e is None else _magnitude(e)
         if sent.e is not None and net.update == "fractional":
-            self._totals.updates[0] += reference.weights_changed(net, after, sent.e)
+            self._totals.updates[0] += weights_changed(net, after, sent.e)
         if len(record.spikes):
             record.spikes[0, row] = self.sample.spike
             record.errors[0, row] = self.sample.error
@@ -232,10 +251,51 @@ class Stepper:
 
     def _step(
         self, x: Array, target: Array | None, moment: Moment, samples_seen: int
-    ) -> tuple[LearningState, reference.SampleState, reference.Step]:
-        """Advance by a step of the reference."""
-        learning = self._learning_state(samples_seen)
-        return reference.step(self.layout.net, learning, self._sample_state(), x, target)
+    ) -> tuple[LearningState, SampleState, Step]:
+        """Advance by a step of the reference.
+
+        Where something is under way between two steps, the reference computes the rest of the
+        sample too.
+        """
+        net = self.layout.net
+        if self._by_reference is None:
+            learning, sample = self._what_is_known(samples_seen)
+        else:
+            learning, sample = self._by_reference
+            if moment.restarts:
+                learning = open_training(net, learning)
+        sample = sample._replace(t=moment.t - 1)
+        learning, sample, sent = step(net, learning, sample, x, target, moment.n_inputs)
+        if not self._delays.are_zero:
+            self._by_reference = learning, sample
+        return learning, sample, sent
+
+    def _what_is_known(self, samples_seen: int) -> tuple[LearningState, SampleState]:
+        """Return the state as the reference has it.
+
+        The kernel has sent what is under way through the weights already, and added errors to the
+        potentials that they are under way to. So weights go back to before the last step's
+        learning, and those potentials to before its errors.
+        """
+        net, sample = self.layout.net, self._sample_state()
+        learning, L = self._learning_state(samples_seen), net.n_layers
+        if self._delays.are_zero:
+            return learning, sample
+        k, e = (
+            [self.layout.of_layer(values, l).astype(np.int64) for l in range(L + 1)]
+            for values in (self.sample.spike, self.sample.error)
+        )
+        before, _ = learn(net, learning, sample, [-errors for errors in e])
+        B = backward_weights(net, before)
+        add = self.layout.arithmetic.add_arriving
+        psi = [
+            add(psi_l, connection.backward(-e[l + 1], B[l + 1]), "backward potential", l)
+            for l, (connection, psi_l) in enumerate(
+                zip(net.connections[1:], learning.backward_potentials, strict=True), 1
+            )
+        ]
+        learning = learning._replace(backward_potentials=tuple(psi))
+        return learning, sample._replace(sent=Step(tuple(k), (None, *e[1:])), before=before)
 
     @property
     def summed_drive(self) -> Array:
@@ -246,18 +306,19 @@ class Stepper:
     def _learning_state(self, samples_seen: int) -> LearningState:
         return self.layout.state(self._learning, samples_seen)
 
-    def _sample_state(self) -> reference.SampleState:
+    def _sample_state(self) -> SampleState:
         layout, sample = self.layout, self.sample
         layers = range(layout.net.n_layers + 1)
         phi = [layout.decoded(self.layout.of_layer(sample.potential, l)) for l in layers]
         counts = [self.layout.of_layer(sample.count, l).astype(np.int64) for l in layers]
         sums = [self.layout.of_layer(sample.error_sum, l).astype(np.int64) for l in layers]
-        return reference.SampleState(
+        return SampleState(
             phi=tuple(phi),
             phi_y=layout.decoded(sample.target_potential),
             s=(None, *(phi[l] + counts[l].astype(phi[l].dtype) for l in layers[1:])),
             c=tuple(counts[:-1]),
             E=(None, *sums[1:]),
+            sent=silence(layout.net),
         )
 
     def _learn(self, state: LearningState) -> None:
@@ -268,7 +329,7 @@ class Stepper:
         for bound in self._learning[-3:]:
             bound[...] = np.inf
 
-    def _take(self, after: reference.SampleState, sent: reference.Step) -> None:
+    def _take(self, after: SampleState, sent: Step) -> None:
         layout, sample = self.layout, self.sample
         for l, phi in enumerate(after.phi):
             self.layout.of_layer(sample.potential, l)[:] = layout.encoded(phi)
@@ -281,91 +342,6 @@ class Stepper:
                 self.layout.of_layer(sample.error, l)[:] = 0 if sent.e is None else sent.e[l]
                 self.layout.of_layer(sample.error_sum, l)[:] = after.E[l]
         sample.target_potential[:] = layout.encoded(after.phi_y)
-
-
-class PipelinedStepper(Stepper):
-    """The same with pipelined timing; between two steps, something is under way.
-
-    From the first step that is not certain, the reference computes the rest of its sample.
-    """
-
-    _by_reference: tuple[LearningState, reference.SampleState, pipelined.Flight] | None = None
-
-    def _show(
-        self,
-        x: Array,
-        y: Array | None,
-        moment: Moment,
-        record: arrays.Record,
-        row: int,
-        n_steps: int,
-    ) -> int:
-        if moment.opens:
-            self._by_reference = None
-        if self._by_reference is not None:
-            return 0
-        arguments = self._arguments(x, y, moment, record, row, n_steps)
-        shown: int = steps.show_pipelined_steps(*arguments, moment.t, moment.n_inputs)
-        return shown
-
-    def _step(
-        self, x: Array, target: Array | None, moment: Moment, samples_seen: int
-    ) -> tuple[LearningState, reference.SampleState, reference.Step]:
-        net = self.layout.net
-        if self._by_reference is None:
-            learning, sample, flight = self._what_is_known(samples_seen)
-        else:
-            learning, sample, flight = self._by_reference
-            if moment.restarts:
-                learning = reference.open_training(net, learning)
-        now = (moment.t, moment.n_inputs, x, target)
-        after, sample, sent = pipelined.step(net, learning, sample, flight, *now)
-        _, no_errors = pipelined.nothing(net)
-        under_way = sent._replace(e=sent.e or no_errors)
-        self._by_reference = (after, sample, pipelined.Flight(under_way, learning))
-        return after, sample, sent
-
-    def _what_is_known(
-        self, samples_seen: int
-    ) -> tuple[LearningState, reference.SampleState, pipelined.Flight]:
-        """Return the state as the reference has it.
-
-        The kernel has sent spikes and errors through the weights already, and added errors to the
-        potentials that they are under way to. So weights go back to before the last step's
-        learning, and those potentials to before its errors.
-        """
-        net, sample = self.layout.net, self._sample_state()
-        learning, L = self._learning_state(samples_seen), net.n_layers
-        k, e = (
-            [self.layout.of_layer(values, l).astype(np.int64) for l in range(L + 1)]
-            for values in (self.sample.spike, self.sample.error)
-        )
-        before, _ = reference.learn(net, learning, sample, [-errors for errors in e])
-        B = reference.backward_weights(before)
-        add = self.layout.arithmetic.add_spikes
-        psi = [
-            add(psi_l, -e[l + 1], B[l + 1], "backward potential", l)
-            for l, psi_l in enumerate(learning.backward_potentials, 1)
-        ]
-        learning = learning._replace(backward_potentials=tuple(psi))
-        sent = reference.Step(tuple(k), (None, *e[1:]))
-        return learning, sample, pipelined.Flight(sent, before)
-
-
-def stepper_of(
-    layout: Layout,
-    learning: arrays.Learning,
-    totals: arrays.Totals,
-    input_scale: float | None = None,
-) -> Stepper:
-    """Return a stepper for the timing of the definition."""
-    kind = PipelinedStepper if layout.net.timing == "pipelined" else Stepper
-    return kind(layout, learning, totals, input_scale)
-
-
-def n_steps_of_sample(net: SpikingMLP, n_steps: int) -> int:
-    """Return how many steps a sample takes that is shown for some."""
-    return pipelined.n_steps_of_sample(net, n_steps) if net.timing == "pipelined" else n_steps
 
 
 def recording_of_steps(
@@ -384,23 +360,19 @@ def recording_of_steps(
     training : bool
         Whether errors are wanted.
     """
-    net = layout.net
-    L, is_pipelined = net.n_layers, net.timing == "pipelined"
+    net, delays = layout.net, delays_of(layout.net)
+    spikes, errors, drive = record
 
     def of_layer(values: Array, l: int, delay: int) -> Array:
-        begin = delay if is_pipelined else 0
-        return layout.of_layer(values[:, begin : begin + n_steps], l).astype(np.int64)
+        return layout.of_layer(of_input_steps(values, delay, n_steps), l).astype(np.int64)
 
-    spikes, errors, drive = record
-    first = L if is_pipelined else 0
+    steps_shown = np.arange(1, n_steps + 1)[:, np.newaxis]
     return Recording(
-        spikes=[of_layer(spikes, l, l) for l in range(L + 1)],
-        errors=[None, *(of_layer(errors, l, 2 * L - l) for l in range(1, L + 1))]
+        spikes=[of_layer(spikes, l, d) for l, d in enumerate(delays.spikes)],
+        errors=[None, *(of_layer(errors, l, delays.errors[l]) for l in range(1, net.n_layers + 1))]
         if training
         else None,
-        step_scores=layout.scores(
-            drive[:, first : first + n_steps], np.arange(1, n_steps + 1)[:, np.newaxis]
-        ),
+        step_scores=layout.scores(of_input_steps(drive, delays.spikes[-1], n_steps), steps_shown),
     )
 
 

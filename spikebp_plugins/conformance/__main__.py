@@ -20,7 +20,7 @@ def run_table(backends: Sequence[str], cases: Sequence[Case] | None = None) -> T
     Raises
     ------
     ValueError, ImportError
-        If a back end is not there or cannot run, before any of them has run anything.
+        If a back end is not installed or cannot run; raised before any test runs.
     """
     for name in backends:
         unsupported_reason(name, CASES[0])

@@ -40,7 +40,7 @@ def changing_values(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any
 
 
 def large_values(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Values of many spikes a step."""
+    """Values so large that a unit sends many spikes a step."""
     return random.uniform(-60.0, 90.0, (n, net.n_inputs))
 
 
@@ -55,13 +55,13 @@ def sixteenths(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
 
 
 def spike_counts(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Spike counts of another network or of events."""
+    """Signed spike counts, as another network or an event encoder sends them."""
     largest = 1 if net.spikes == "binary" else 3
     return random.randint(-largest, largest + 1, (n, net.n_steps, net.n_inputs))
 
 
 def large_targets(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Targets of more spikes a step than a message holds, and of few."""
+    """Targets of up to 200 spikes a step, of which a message holds 127, and of few."""
     return random.uniform(-50.0, 200.0, (n, net.n_outputs))
 
 
@@ -87,12 +87,12 @@ def changing_targets(net: SpikingMLP, random: RandomState, n: int) -> NDArray[An
 
 @dataclass(frozen=True)
 class Case:
-    """A definition with data that bring its rules to work.
+    """A definition, with data that make every rule of it act.
 
     Attributes
     ----------
     feature : str
-        What the case is for.
+        The feature that the case tests.
     net : SpikingMLP
         The definition.
     inputs, targets : callable
@@ -100,7 +100,7 @@ class Case:
     weight_scale : float
         Standard deviation of the initial weights; large enough for every layer to fire.
     weight_bits : int or None
-        Round the initial weights to this many fraction bits.
+        Round the initial weights to this many fraction bits; None does not round.
     """
 
     feature: str
@@ -136,7 +136,7 @@ def _net(*layer_sizes: int, **changes: Any) -> SpikingMLP:
 
 def _float_case(arithmetic: str, **changes: Any) -> Case:
     # T = 4 and a rate of 2**-8 with dyadic weights and inputs: every float operation is exact,
-    # so that equality can be asked for also here.
+    # so that equality can be asked for in floating point too.
     name = f"{arithmetic} arithmetic" + "".join(f", {value}" for value in changes.values())
     net = _net(9, 8, 6, 3, n_steps=4, learning_rate=2.0**-4, arithmetic=arithmetic, **changes)
     return Case(name, net, inputs=sixteenths, weight_bits=6)

@@ -1,4 +1,4 @@
-"""The checks: what is asked of a back end for each case. A failed one raises AssertionError."""
+"""The checks: what is asked of a back end for each case. A failed check raises AssertionError."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TracesDifferError(AssertionError):
     Attributes
     ----------
     difference : Difference
-        The first of them: when and where, the back end's value and that of the reference.
+        Where they first differ; `first` is the back end's value, `second` that of the reference.
     """
 
     def __init__(self, difference: Difference) -> None:
@@ -96,10 +96,10 @@ def overflow_is_an_error(backend: str, case: Case) -> None:
     """A value that leaves the range is an OverflowError that names the layer; nothing wraps."""
     data = case.data()
     if case.net.input_coding == "spikes" and case.net.spikes == "binary":
-        return  # counts are at most 1: there is nothing too large to show
+        return  # input counts are at most 1: no input is large enough for an overflow
     x = data.x.astype(np.int64 if case.net.input_coding == "spikes" else np.float64)
     x[N_TRAIN // 2] = 2**53 if case.net.input_coding == "spikes" else 2.0**60
-    if case.net.arithmetic == "loihi2":  # whose values saturate
+    if case.net.arithmetic == "loihi2":  # its values saturate instead
         traces = []
         for name in (backend, REFERENCE):
             with _simulator(name, case) as sim:

@@ -8,12 +8,12 @@ from typing import Any, Final, NamedTuple
 
 from spikebp_plugins.conformance.suite import Result
 
-#: What a cell says, by outcome; what comes after it in brackets is the number of a reason.
+#: The word of a cell, by outcome; the number of the reason follows in brackets.
 WORDS: Final = {"passed": "equal", "unsupported": "no", "failed": "FAILED"}
 
 
 class Cell(NamedTuple):
-    """What came of all checks of one feature on one back end.
+    """The outcome of all checks of one feature on one back end.
 
     Attributes
     ----------
@@ -34,13 +34,13 @@ class Table:
     Attributes
     ----------
     columns : dict of dict of Cell
-        For each back end what it showed for each feature.
+        The cells of each back end, by feature.
     """
 
     columns: dict[str, dict[str, Cell]] = field(default_factory=dict)
 
     def add(self, result: Result) -> None:
-        """Add what came of one test; the first failure of a feature is what its cell says."""
+        """Add the result of one test; a cell keeps the first failure of its feature."""
         column = self.columns.setdefault(result.test.backend, {})
         feature = result.test.case.feature
         if column.get(feature, Cell("passed")).outcome != "failed":
@@ -63,7 +63,7 @@ class Table:
         return Table({name: self.columns[name] for name in backends})
 
     def reasons(self) -> list[str]:
-        """Return the reasons of all cells that have one; cells say their numbers, from 1 on."""
+        """Return the different reasons of all cells; cells refer to them by number, from 1 on."""
         return list(dict.fromkeys(cell.reason for cell in self._cells() if cell.reason))
 
     def rows(self) -> list[list[str]]:
@@ -105,7 +105,7 @@ class Table:
         )
 
     def _cells(self) -> Iterator[Cell]:
-        """Yield the cells in the order in which they are read."""
+        """Yield the cells row by row."""
         for feature in self.features:
             for column in self.columns.values():
                 yield column[feature]

@@ -1,7 +1,7 @@
-r"""Threshold balancing: the scale of hidden layers, chosen for how often their units fire.
+r"""Threshold balancing: hidden layers are scaled so that their units fire as often as wanted.
 
-With :math:`\lambda_0 = 1`, :math:`\lambda_L = 1`, and :math:`\lambda_l` the spikes a step that one
-unit of activation of hidden layer l becomes,
+Let :math:`\lambda_l` be the spikes a step that stand for an activation of 1 in hidden layer l, and
+:math:`\lambda_0 = \lambda_L = 1`. Then
 
 .. math::
 
@@ -9,7 +9,7 @@ unit of activation of hidden layer l becomes,
     W_l \leftarrow W_l \, \lambda_l / \lambda_{l-1}, \qquad b_l \leftarrow b_l \, \lambda_l
 
 A rectified unit computes :math:`\max(0, \lambda s) = \lambda \max(0, s)`, so hidden layers compute
-:math:`\lambda_l a_l`, and the output is what it was, until it gets a scale of its own.
+:math:`\lambda_l a_l`, and the output is unchanged; `output_scaled` scales it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from spikebp_plugins.conversion.sources import Array, Layer
 def balanced(
     layers: Sequence[Layer], x: NDArray[np.float64], percentile: float, peak: float
 ) -> list[Layer]:
-    """Return layers that compute the same, with hidden activations of another scale.
+    """Return layers with the same scores, whose hidden activations have another scale.
 
     Parameters
     ----------
     layers : sequence of Layer
         The ReLU network.
     x : ndarray of shape (n_samples, n_inputs)
-        Its input.
+        Input of the ReLU network.
     percentile : float
-        Which percentile of all activations of a hidden layer, over units and samples,
+        Which percentile of the activations of a hidden layer, over all units and samples, is
+        scaled to `peak`. A layer in which this percentile is 0 keeps its scale.
     peak : float
-        becomes so many spikes a step. A layer in which that percentile is 0 keeps its scale.
+        Spikes a step that stand for this percentile.
     """
     factors = [1.0]
     a = x
@@ -58,9 +59,9 @@ def output_scaled(layers: Sequence[Layer], scale: float) -> list[Layer]:
 
 
 def winner_scale(layers: Sequence[Layer], x: NDArray[np.float64]) -> float:
-    """Return the scale with which the largest score of a sample is 1, in the median.
+    """Return the scale with which the median, over samples, of the largest score is 1.
 
-    Where that median is not above zero there is no such scale, and 1.0 is returned.
+    If this median is not above zero there is no such scale, and 1.0 is returned.
     """
     a = x
     for layer in layers[:-1]:

@@ -1,4 +1,4 @@
-r"""Biases of a network that has none: weights of units that are always on.
+r"""Biases for a network without bias terms: weights of units that are always on.
 
 An input that is 1 at every step fires one spike a step. Its weights to layer 1 are :math:`b_1`.
 Where a later layer has a bias too, every hidden layer before it has one unit more, the last one,
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, positive, wrong_argument
 from spikebp_plugins.conversion.sources import Array, Layer
 
 
@@ -35,7 +35,7 @@ def with_bias_input(x: Any, *, input_scale: float = 1.0) -> NDArray[Any]:
     x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
         Input as the ReLU network takes it, before it is scaled.
     input_scale : float, default=1.0
-        That of the converted network: ``checkpoint.net.input_scale``.
+        The scale of the converted network's input: ``checkpoint.net.input_scale``.
 
     Returns
     -------
@@ -54,15 +54,12 @@ def with_bias_input(x: Any, *, input_scale: float = 1.0) -> NDArray[Any]:
     array([[  0,   0, 255]], dtype=uint8)
     """
     scale = positive("input_scale", input_scale)
-    try:
-        array: NDArray[Any] = np.asarray(x)
-    except ValueError:
-        raise wrong_argument("x", "an array of real numbers", "a ragged one") from None
-    if array.dtype.kind not in "biuf" or array.ndim not in (2, 3):
-        allowed = "real numbers of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)"
-        raise wrong_argument("x", allowed, f"{array.dtype} of shape {array.shape}")
+    allowed = "real numbers of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)"
+    array = array_of("x", x, REALS_AND_BOOLEANS, allowed)
+    if array.ndim not in (2, 3):
+        raise wrong_argument("x", allowed, f"shape {array.shape}")
     one = 1 / scale
-    # The reciprocal of 1/255 is a whole number, others may miss theirs by a rounding error.
+    # For a scale of 1/n the quotient should be n, but may miss it by a rounding error.
     if round(one) * scale == 1:
         one = float(round(one))
     dtype = np.dtype(np.uint8) if array.dtype.kind == "b" else array.dtype
@@ -79,21 +76,13 @@ def _holds(dtype: np.dtype[Any], value: float) -> bool:
         return float(np.array(value).astype(dtype)) == value
 
 
-def positive(name: str, value: Any) -> float:
-    """Return a positive finite number as a float, or raise the error that says so."""
-    is_real = isinstance(value, (int, float, np.integer, np.floating))
-    if isinstance(value, bool) or not is_real or not 0 < value < np.inf:
-        raise wrong_argument(name, "a positive finite number", repr(value))
-    return float(value)
-
-
 def has_bias_unit(layers: Sequence[Layer]) -> list[bool]:
-    """Return for layers 0..L-1 whether they need a unit that is always on: for a bias above."""
+    """Return for layers 0..L-1 whether a layer above has a bias, which needs an always-on unit."""
     return [any(b is not None for _, b in layers[l:]) for l in range(len(layers))]
 
 
 def with_bias_units(layers: Sequence[Layer]) -> list[Array]:
-    """Return weights without biases that compute the same, with units that are always on."""
+    """Return weights that compute what the layers do; biases are weights of always-on units."""
     has_unit = [*has_bias_unit(layers), False]
     weights: list[Array] = []
     for l, (W, b) in enumerate(layers):
@@ -109,10 +98,10 @@ def with_bias_units(layers: Sequence[Layer]) -> list[Array]:
 
 
 def without_bias_units(weights: Sequence[Array]) -> list[Layer]:
-    """Return layers with biases that compute the same where the last input is always 1.
+    """Return layers with biases that compute what the weights do if the last input is always 1.
 
-    A last unit whose weights have changed, because the network has learned, is an ordinary one:
-    what comes out computes the same in any case.
+    A last unit of a hidden layer that learning has changed stays an ordinary unit: the layers
+    compute what the weights do in any case.
     """
     layers = []
     is_on = True

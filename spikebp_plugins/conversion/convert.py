@@ -1,4 +1,4 @@
-"""The conversions themselves."""
+"""Conversion of ReLU networks to spiking ones, and back."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from spikebp_plugins.common.errors import one_of, wrong_argument
-from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
-from spikebp_plugins.conversion.bias import (
-    has_bias_unit,
+from spikebp_plugins.common.errors import (
+    REALS_AND_BOOLEANS,
+    array_of,
+    choice,
+    finite,
     positive,
-    with_bias_units,
-    without_bias_units,
+    real,
+    wrong_argument,
 )
+from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
+from spikebp_plugins.conversion.bias import has_bias_unit, with_bias_units, without_bias_units
 from spikebp_plugins.conversion.sources import Array, Layer, layers_of
 from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
 
@@ -74,16 +78,16 @@ def from_relu(
     balance : array-like of shape (n_samples, n_inputs) or None, default=None
         Samples on which to scale hidden layers (threshold balancing): the percentile of a layer's
         activations becomes `peak` spikes a step, and the next layer's weights undo the factor, so
-        that the scores stay what they are. Without an input for biases, and before `input_scale`.
-        None leaves the scale as it is.
+        that the scores stay what they are. The samples have no input for biases, and are not yet
+        multiplied by `input_scale`. None leaves the scale as it is.
     percentile : float, default=99.9
         For `balance`: above 0, and at most 100.
     peak : float, default=1.0
-        For `balance`: more is more exact, and more work.
+        For `balance`, in spikes a step: a larger one is more exact, and costs more operations.
     output_scale : float or "winner", default=1.0
-        Scores are those of the ReLU network times this. A network that is to go on learning should
-        have scores of the size of its targets: "winner" brings the largest score of a sample to 1,
-        in the median over `balance`.
+        The factor from the scores of the ReLU network to those of the spiking one. A network that
+        is to go on learning should have scores of the size of its targets: "winner" brings the
+        median over `balance` of a sample's largest score to 1.
     **fields
         Fields of the :class:`SpikingMLP`, such as ``learning_rate`` or ``spikes``.
 
@@ -109,9 +113,7 @@ def from_relu(
     array([[2.5]])
     """
     layers = layers_of(source)
-    if bias not in BIASES:
-        raise wrong_argument("bias", one_of(BIASES), repr(bias))
-    if bias == "refuse":
+    if choice("bias", bias, BIASES) == "refuse":
         layers = _without_biases(layers)
     if "layer_sizes" in fields:
         raise wrong_argument("layer_sizes", "left to the source", repr(fields["layer_sizes"]))
@@ -125,14 +127,15 @@ def from_relu(
     )
     if balance is not None:
         x = _balance_input(balance, layers[0].weights.shape[0]) * net.input_scale
-        layers = balanced(layers, x, _percentile(percentile), positive("peak", peak))
+        allowed = "above 0 and at most 100"
+        share = real("percentile", percentile, allowed, lambda number: 0 < number <= 100)
+        layers = balanced(layers, x, share, positive("peak", peak))
         if output_scale == "winner":
             output_scale = winner_scale(layers, x)
     elif output_scale == "winner":
         raise wrong_argument("balance", "samples with output_scale='winner'", "None")
-    if isinstance(output_scale, str):
-        raise wrong_argument("output_scale", "a positive number or 'winner'", repr(output_scale))
-    layers = output_scaled(layers, positive("output_scale", output_scale))
+    scale = positive("output_scale", output_scale, "'winner' or a positive finite number")
+    layers = output_scaled(layers, scale)
     return Checkpoint(net, initial_state(net, with_bias_units(layers)))
 
 
@@ -144,7 +147,8 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
         a_0 = x \cdot \mathrm{input\_scale}, \qquad s_l = a_{l-1} W_l \,(+\, b_l), \qquad
         a_l = \max(0, s_l)
 
-    Its scores :math:`s_L` are the limit of the spiking network's for many steps. Nothing is lost.
+    Its scores :math:`s_L` are the limit of the spiking network's scores for many steps. No weight
+    is rounded.
 
     Parameters
     ----------
@@ -152,8 +156,8 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
         The spiking network, or anything with a ``checkpoint()``.
     bias : {"input"} or None, default=None
         With "input" the last input is taken for a constant 1, as :func:`from_relu` makes it, and
-        its weights become biases; so do those of last units of hidden layers that still fire
-        exactly one spike a step. A unit that learning has changed stays as a unit.
+        its weights become biases. So do the weights of the last unit of a hidden layer, if it
+        still fires exactly one spike a step; if learning has changed it, it stays a unit.
 
     Returns
     -------
@@ -166,8 +170,7 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
     ValueError
         If an argument is not allowed.
     """
-    if bias not in (None, "input"):
-        raise wrong_argument("bias", one_of((None, "input")), repr(bias))
+    bias = choice("bias", bias, (None, "input"))
     weights = [np.array(W, np.float64) for W in checkpoint_of(source).state.weights]
     if bias is None:
         return weights
@@ -232,31 +235,20 @@ def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
 
 def _balance_input(balance: ArrayLike, n_inputs: int) -> Array:
     allowed = f"finite real numbers of shape (n_samples, {n_inputs}), at least one sample"
-    try:
-        x: NDArray[Any] = np.asarray(balance)
-    except ValueError:
-        raise wrong_argument("balance", allowed, "a ragged array") from None
-    if x.dtype.kind not in "biuf" or x.ndim != 2 or x.shape[1] != n_inputs or not len(x):
-        raise wrong_argument("balance", allowed, f"{x.dtype} of shape {x.shape}")
-    if not np.isfinite(x).all():
-        raise wrong_argument("balance", allowed, x[~np.isfinite(x)][0])
-    return x.astype(np.float64)
-
-
-def _percentile(value: Any) -> float:
-    number = positive("percentile", value)
-    if number > 100:
-        raise wrong_argument("percentile", "above 0 and at most 100", repr(value))
-    return number
+    x = array_of("balance", balance, REALS_AND_BOOLEANS, allowed)
+    if x.ndim != 2 or x.shape[1] != n_inputs or not len(x):
+        raise wrong_argument("balance", allowed, f"shape {x.shape}")
+    return finite("balance", x, allowed).astype(np.float64)
 
 
 def checkpoint_of(source: Any) -> Checkpoint:
-    """Return a checkpoint, or that of whatever has one."""
-    if isinstance(source, Checkpoint):
-        return source
-    found = source.checkpoint() if callable(getattr(source, "checkpoint", None)) else None
+    """Return `source` if it is a checkpoint, otherwise ``source.checkpoint()``."""
+    found = source
+    if callable(getattr(source, "checkpoint", None)):
+        found = source.checkpoint()
     if not isinstance(found, Checkpoint):
         raise wrong_argument(
             "source", "a Checkpoint, or anything with a checkpoint()", type(source).__name__
         )
+    require_dense("source", found.net.connections)
     return found

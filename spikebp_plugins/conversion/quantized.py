@@ -5,8 +5,8 @@ r"""Weights of few bits, for hardware: integers, and a power of two for each lay
     W_l \approx 2^{e_l} Q_l, \qquad
     Q_l = \mathrm{rint}(2^{-e_l} W_l), \qquad -2^{b-1} \le Q_l \le 2^{b-1} - 1
 
-with ties to even. Potentials counted in units of :math:`2^{e_l}` need the integers alone: with the
-threshold :math:`\theta_l = 2^{-e_l - 1}` (half a spike), a step of layer l is
+with ties to even. If potentials are counted in units of :math:`2^{e_l}`, a step of layer l needs
+the integers alone; with the threshold :math:`\theta_l = 2^{-e_l - 1}` (half a spike) it is
 
 .. math::
 
@@ -21,7 +21,7 @@ Files are uncompressed npz archives of little-endian arrays, in this order:
 ``bits``             int64, b
 ``weights_l``        l = 1..L, :math:`Q_l`, int8, int16 or int32, shape (n_{l-1}, n_l)
 ``exponents_l``      l = 1..L, :math:`e_l`, int64, shape () or (n_l,)
-``thresholds_l``     l = 1..L, :math:`\theta_l`, float64, for who reads the file without this code
+``thresholds_l``     l = 1..L, :math:`\theta_l`, float64, for readers of the file without this code
 ===================  ===========================================================================
 """
 
@@ -37,18 +37,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import PathLike, read_archive, write_archive
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import boolean, choice, integer, wrong_argument
 from spikebp_plugins.conversion.convert import checkpoint_of
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
 
 FORMAT_VERSION: Final = 1
-BITS: Final = range(2, 33)
+BITS: Final = (2, 32)
 SHARED_BY: Final = ("layer", "unit")
 
-#: Of floating-point weights that are all smaller, nothing has to be left: 2**-126 is the smallest
-#: normal number of single precision.
+#: The smallest exponent for floating-point weights. It is that of the smallest normal number of
+#: single precision, 2**-126: if all weights are smaller still, they may round to zero.
 SMALLEST_EXPONENT: Final = -126
 
 Array = NDArray[np.float64]
@@ -78,28 +78,29 @@ class QuantizedWeights:
 
     @property
     def thresholds(self) -> tuple[Array, ...]:
-        r""":math:`\theta_l = 2^{-e_l - 1}`, in the units of :math:`Q_l`; a spike costs twice that.
+        r""":math:`\theta_l = 2^{-e_l - 1}` of shape () or (n_out,), in the units of :math:`Q_l`.
 
-        Whole numbers where :math:`e_l < 0`. Potentials above fire, those equal do not.
+        A threshold is a whole number where :math:`e_l < 0`. A potential fires above its threshold,
+        not at it, and a spike subtracts twice the threshold.
         """
         return tuple(np.asarray(np.ldexp(0.5, -e)) for e in self.exponents)
 
     def checkpoint(self) -> Checkpoint:
-        """Return the network with these weights, to see what it does: 2**e_l times Q_l.
+        """Return the network with the weights 2**e_l times Q_l, to measure what rounding costs.
 
-        It is as one that has seen no training sample.
+        The rest of its state is that of a network before its first training sample.
         """
         pairs = zip(self.weights, self.exponents, strict=True)
         weights = [np.ldexp(Q.astype(np.float64), e) for Q, e in pairs]
         return Checkpoint(self.net, initial_state(self.net, weights))
 
     def save(self, path: PathLike) -> None:
-        """Write all to a file, whole or not at all.
+        """Write definition and weights to a file, whole or not at all.
 
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; an existing file is replaced.
         """
         definition = json.dumps(self.net.to_dict(), sort_keys=True).encode()
         arrays: dict[str, NDArray[Any]] = {
@@ -141,7 +142,7 @@ class QuantizedWeights:
         version = int(_scalar("format_version", arrays))
         if version != FORMAT_VERSION:
             raise wrong_argument("format_version", str(FORMAT_VERSION), version)
-        bits = _bits(int(_scalar("bits", arrays)))
+        bits = integer("bits", int(_scalar("bits", arrays)), *BITS)
         net = SpikingMLP.from_dict(json.loads(arrays["definition"].tobytes()))
         weights, exponents = [], []
         for l, shape in enumerate(net.weight_shapes, 1):
@@ -173,9 +174,9 @@ def quantized_weights(
         W_l \approx 2^{e_l} Q_l, \qquad
         Q_l = \mathrm{rint}(2^{-e_l} W_l), \qquad -2^{b-1} \le Q_l \le 2^{b-1} - 1
 
-    :math:`e_l` is the smallest with which all weights fit, and at least :math:`-f` on a grid of f
-    fraction bits, where weights have no finer parts. So :math:`2^{e_l} Q_l` is on the grid. Where
-    all weights are zero it is -1.
+    :math:`e_l` is the smallest exponent with which all weights fit. On a grid of f fraction bits
+    it is at least :math:`-f`, so that :math:`2^{e_l} Q_l` is on the grid. If all weights are zero,
+    it is -1.
 
     Parameters
     ----------
@@ -187,8 +188,8 @@ def quantized_weights(
         Whether all units of a layer share an exponent (and a threshold), or each has its own.
     clip : bool, default=False
         Take the exponent with the least squared error, even if larger weights are then clipped to
-        the ends of the range. That also clips the weights of 1 by which units that are always on
-        (:func:`from_relu`) keep on, unless each unit has its own exponent.
+        the ends of the range. This also clips the weights of 1 that keep the always-on units of
+        :func:`from_relu` firing, unless each unit has its own exponent.
 
     Returns
     -------
@@ -200,11 +201,9 @@ def quantized_weights(
         If an argument is not allowed.
     """
     checkpoint = checkpoint_of(source)
-    b = _bits(bits)
-    if shared_by not in SHARED_BY:
-        raise wrong_argument("shared_by", one_of(SHARED_BY), repr(shared_by))
-    if not isinstance(clip, (bool, np.bool_)):
-        raise wrong_argument("clip", "True or False", repr(clip))
+    b = integer("bits", bits, *BITS)
+    shared_by = choice("shared_by", shared_by, SHARED_BY)
+    clip = boolean("clip", clip)
     grid = checkpoint.net.fraction_bits
     floor = SMALLEST_EXPONENT if grid is None else -grid
     weights, exponents = [], []
@@ -219,12 +218,12 @@ def quantized_weights(
 
 
 def lowest(bits: int) -> int:
-    """Return the smallest integer of so many bits."""
+    """Return the smallest signed integer of `bits` bits."""
     return -(1 << bits - 1)
 
 
 def highest(bits: int) -> int:
-    """Return the largest integer of so many bits."""
+    """Return the largest signed integer of `bits` bits."""
     return (1 << bits - 1) - 1
 
 
@@ -232,14 +231,15 @@ def _exponent(W: Array, bits: int, floor: int, clip: bool) -> int:
     """Return the exponent for weights that share one."""
     if not W.any():
         return -1
-    # With 2**(k - 1) <= |W| < 2**k the largest is at least 2**(bits - 1) for e = k - bits: a start
-    # that is not too large.
+    # If the largest |W| is from 2**(k - 1) up to 2**k, e = k - bits scales it to 2**(bits - 1) or
+    # more, the end of the range: no smaller exponent fits.
     e = max(floor, int(np.frexp(np.abs(W).max())[1]) - bits)
     while not _fits(W, e, bits):
         e += 1
     if not clip:
         return e
-    # With half of the range of the integers as the step everything is clipped but one bit.
+    # At e - bits the whole range of the integers is one step of e: with smaller exponents even
+    # weights that round to zero at e would be clipped.
     candidates = range(e, max(floor, e - bits) - 1, -1)
     return min(candidates, key=lambda e: _squared_error(W, e, bits))
 
@@ -260,13 +260,6 @@ def _squared_error(W: Array, e: int, bits: int) -> float:
 
 def _dtype(bits: int) -> np.dtype[Any]:
     return np.dtype(np.int8 if bits <= 8 else np.int16 if bits <= 16 else np.int32)
-
-
-def _bits(value: Any) -> int:
-    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_integer or value not in BITS:
-        raise wrong_argument("bits", f"an integer from {BITS[0]} to {BITS[-1]}", repr(value))
-    return int(value)
 
 
 def _scalar(name: str, arrays: Mapping[str, NDArray[Any]]) -> Any:

@@ -40,7 +40,7 @@ def relu_scores(weights: Sequence[ArrayLike], x: ArrayLike) -> Array:
     Returns
     -------
     ndarray of shape (n_samples, n_outputs)
-        The scores, whose largest says the class.
+        The scores; the index of the largest is the class.
     """
     _, s = _forward([np.asarray(W, np.float64) for W in weights], np.asarray(x, np.float64))
     return s[-1]

@@ -1,4 +1,4 @@
-"""What a ReLU network may come as, brought to one form: a list of affine layers."""
+"""Reads a ReLU network from any of its forms into one: a list of affine layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import REALS, array_of, finite, wrong_argument
 
 Array = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def layers_of(source: Any) -> list[Layer]:
     ValueError
         If it is none of these, or computes something else than a ReLU network.
     """
-    # Whoever has an object of a library has loaded it: none is loaded here just to ask.
+    # The library of an object is loaded already. Names are compared, so that no other is loaded.
     libraries = {cls.__module__.partition(".")[0] for cls in type(source).__mro__}
     if isinstance(source, (list, tuple)):
         layers = [_given_layer(entry, l) for l, entry in enumerate(source, 1)]
@@ -74,9 +74,8 @@ def _checked(layers: list[Layer]) -> list[Layer]:
             allowed = f"of shape ({W.shape[1]},), one for each unit"
             raise wrong_argument(f"bias of layer {l}", allowed, f"shape {b.shape}")
         for name, values in (("weights", W), ("bias", b)):
-            if values is not None and not np.isfinite(values).all():
-                found = values[~np.isfinite(values)][0]
-                raise wrong_argument(f"{name} of layer {l}", "finite real numbers", found)
+            if values is not None:
+                finite(f"{name} of layer {l}", values, "finite real numbers")
     return layers
 
 
@@ -96,12 +95,9 @@ def _n_dimensions(values: Any) -> int:
 
 def _reals(name: str, values: Any, n_dimensions: int) -> Array:
     allowed = f"real numbers of {n_dimensions} dimension{'s' if n_dimensions > 1 else ''}"
-    try:
-        array: NDArray[Any] = np.asarray(values)
-    except ValueError:
-        raise wrong_argument(name, allowed, "a ragged array") from None
-    if array.dtype.kind not in "iuf" or array.ndim != n_dimensions:
-        raise wrong_argument(name, allowed, f"{array.dtype} of shape {array.shape}")
+    array = array_of(name, values, REALS, allowed)
+    if array.ndim != n_dimensions:
+        raise wrong_argument(name, allowed, f"shape {array.shape}")
     return array.astype(np.float64)
 
 
@@ -137,7 +133,7 @@ def _of_scikit_learn(model: Any) -> list[Layer]:
 
 def _of_torch(model: Any) -> list[Layer]:
     nn = import_module("torch.nn")
-    # A class derived from one of these may compute anything: only they themselves are known.
+    # A class derived from a module may compute anything: only the module's own class is accepted.
     if type(model) is not nn.Sequential:
         raise wrong_argument("source", ALLOWED, type(model).__name__)
     layers: list[Layer] = []

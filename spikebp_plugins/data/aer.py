@@ -1,7 +1,7 @@
 """Recordings of event cameras in AER files of five bytes an event, as N-MNIST has them.
 
 The bytes of an event: x; y; then, from the highest bit down, one bit of polarity and 23 bits of
-time in microseconds. A y of 240 is no pixel: it says that the counter of time has run over, and
+time in microseconds. A y of 240 is no pixel: it marks an overflow of the counter of time, which
 adds 2^13 microseconds to all events that follow (Orchard, Jayawant, Cohen and Thakor, "Converting
 static image datasets to spiking neuromorphic datasets using saccades", Frontiers in Neuroscience
 9:437, 2015, and its code for reading the files).
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import PathLike
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.data.events import EVENT_DTYPE
 from spikebp_plugins.data.images import FOLDER_VARIABLE
 
@@ -67,14 +67,14 @@ def read_aer(path: PathLike) -> NDArray[Any]:
 
 
 class EventRecordings(Sequence[tuple[NDArray[Any], int]]):
-    """Labelled recordings that are read when they are asked for.
+    """Labelled recordings; a file is read each time its recording is accessed.
 
     Parameters
     ----------
     files : sequence of path-like
         A file for each recording.
     labels : array-like of shape (n_recordings,)
-        Their classes.
+        The class of each recording.
     """
 
     def __init__(self, files: Sequence[PathLike], labels: Any) -> None:
@@ -92,7 +92,7 @@ class EventRecordings(Sequence[tuple[NDArray[Any], int]]):
     @overload
     def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> EventRecordings: ...
     def __getitem__(self, index: Any) -> Any:
-        """Return the events and the label of one, or some recordings as such."""
+        """Return (events, label) for an integer index, otherwise the chosen recordings."""
         if isinstance(index, (int, np.integer)):
             return read_aer(self.files[index]), int(self.labels[index])
         chosen = np.arange(len(self))[index]
@@ -103,6 +103,7 @@ class EventRecordings(Sequence[tuple[NDArray[Any], int]]):
 
     def shuffled(self, seed: int) -> EventRecordings:
         """Return the same recordings in an order drawn from ``RandomState(seed)``."""
+        seed = integer("seed", seed, 0, 2**32 - 1)
         return self[np.random.RandomState(seed).permutation(len(self))]
 
     def __repr__(self) -> str:
@@ -127,7 +128,7 @@ def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> EventRec
     Returns
     -------
     EventRecordings
-        In the order of digits, and of file names for each.
+        The recordings, sorted by digit and then by file name.
 
     Raises
     ------

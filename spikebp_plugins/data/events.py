@@ -1,8 +1,8 @@
 r"""Events of a sensor, and how they become the input of a network.
 
 An event (x, y, t, p) says that the pixel in column x of row y grew brighter (p = 1) or darker
-(p = 0) at time t. Time is cut into steps of equal length, and the input of step k is what happened
-in it:
+(p = 0) at time t. Time is cut into steps of equal length :math:`\Delta`, the first of which begins
+at :math:`t_0`. The input of step k = 0, 1, .. sums the counts w of its events:
 
 .. math::
 
@@ -24,10 +24,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice, integer, wrong_argument
 
-#: How events come: a structured array with these fields, t in microseconds, as the AER tools and
-#: tonic have it. Other integer types are fine, and for p Booleans too.
+#: The type of an array of events, with t in microseconds; AER tools and tonic have the same fields.
+#: Other integer types are fine, and for p Booleans too.
 EVENT_DTYPE: Final = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "i1")])
 
 POLARITIES: Final = ("planes", "signs", "ignored")
@@ -87,15 +87,13 @@ class EventEncoder:
 
     def __post_init__(self) -> None:
         for name in ("width", "height", "step"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise wrong_argument(name, "an integer of at least 1", repr(value))
-        if self.polarity not in POLARITIES:
-            raise wrong_argument("polarity", one_of(POLARITIES), repr(self.polarity))
+            # Frozen, so each field is replaced by its plain Python form in this one place.
+            object.__setattr__(self, name, integer(name, getattr(self, name), 1))
+        object.__setattr__(self, "polarity", choice("polarity", self.polarity, POLARITIES))
 
     @property
     def n_inputs(self) -> int:
-        """Units that the events of this sensor need."""
+        """Number of input units."""
         return self.width * self.height * (2 if self.polarity == "planes" else 1)
 
     def locate(self, events: Any, after: int | None = None) -> Located:
@@ -106,14 +104,16 @@ class EventEncoder:
         events : structured array of shape (n_events,)
             Events in the order of time; see `EVENT_DTYPE`.
         after : int or None, default=None
-            A time that no event may precede.
+            A time in microseconds that no event may precede.
 
         Raises
         ------
         ValueError
-            If this is no array of events, time runs backwards, an address lies outside the sensor
-            or a polarity is neither 0 nor 1. The message names the first event that is wrong.
+            If `events` is no array of events, time runs backwards, an address lies outside the
+            sensor or a polarity is neither 0 nor 1. The message names the first event that is
+            wrong.
         """
+        after = None if after is None else integer("after", after)
         array = np.asarray(events)
         names = array.dtype.names or ()
         if array.ndim != 1 or not {"x", "y", "t", "p"} <= set(names):
@@ -143,7 +143,7 @@ class EventEncoder:
     def _sums(
         self, index: NDArray[np.int64], weight: NDArray[np.int64], size: int
     ) -> NDArray[np.int64]:
-        """Return the sum of the weights with each index."""
+        """Return for each index the sum of its weights, of shape (size,)."""
         if self.polarity != "signs":  # every weight is 1
             return np.bincount(index, minlength=size)
         up = weight > 0
@@ -174,6 +174,8 @@ class EventEncoder:
         ValueError
             As for `locate`.
         """
+        start = integer("start", start)
+        n_steps = None if n_steps is None else integer("n_steps", n_steps, 0)
         located = self.locate(events, start)
         step = (located.time - start) // self.step
         if n_steps is None:
@@ -186,14 +188,14 @@ class EventEncoder:
     def batches(
         self, recordings: Iterable[tuple[Any, int]], n_steps: int, size: int = 100
     ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
-        """Encode recordings some at a time, so that no more than these are in memory.
+        """Encode recordings batch by batch, so that only one batch is in memory.
 
         Parameters
         ----------
         recordings : iterable of (events, label)
             For example `EventRecordings`, a part of them, or a data set of tonic.
         n_steps : int
-            Steps for each.
+            Steps of each sample.
         size : int, default=100
             Recordings in a batch.
 
@@ -204,8 +206,7 @@ class EventEncoder:
         y : ndarray of shape (n_samples,)
             Labels.
         """
-        if size < 1:
-            raise wrong_argument("size", "an integer of at least 1", repr(size))
+        size = integer("size", size, 1)
         counts: list[NDArray[np.int32]] = []
         labels: list[int] = []
         for events, label in recordings:
@@ -232,14 +233,14 @@ def _check(name: str, values: NDArray[np.int64], good: NDArray[np.bool_], allowe
 
 
 class Passed(NamedTuple):
-    """Steps that are over: one with events, unless there were none, and silent ones after it.
+    """Consecutive steps that are over: at most one with events, then those without.
 
     Attributes
     ----------
     silent : int
-        How many had no events.
+        Number of steps without events.
     counts : ndarray of shape (n_inputs,) or None
-        The input of the one before these.
+        Input of the step with events, which comes first; None if there is no such step.
     """
 
     silent: int
@@ -252,20 +253,20 @@ class EventClock:
     Parameters
     ----------
     encoder : EventEncoder
-        How long a step is, and what events count.
+        Says how long a step is, and what each event counts.
     start : int
-        When the first step begins, in microseconds.
+        The time in microseconds at which the first step begins.
     """
 
     def __init__(self, encoder: EventEncoder, start: int) -> None:
         self.now = start
         self._encoder, self._start = encoder, start
         self._step = 0  # the step that `now` lies in
-        #: What has happened in the step that is not over; None is nothing.
+        #: The counts of the unfinished step, of shape (n_inputs,); None if it has no events yet.
         self.pending: NDArray[np.int64] | None = None
 
     def steps_over(self, located: Located) -> Iterator[Passed]:
-        """Take events, and yield the steps that are over because of them."""
+        """Take events, and yield the steps that end before the last of them."""
         steps = (located.time - self._start) // self._encoder.step
         cuts = np.flatnonzero(np.diff(steps)) + 1
         bounds = [0, *cuts.tolist(), len(steps)]
@@ -277,7 +278,7 @@ class EventClock:
             self.now = int(located.time[last - 1])
 
     def advance(self, time: int) -> Passed:
-        """Return the same for a time that is reached without events."""
+        """Move the clock on to a time without events, and return the steps that end by then."""
         self.now = time
         step = (time - self._start) // self._encoder.step
         return self._pass(step) if step > self._step else Passed(0, None)

@@ -17,7 +17,7 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 #: The third byte of the magic number names the type of the elements, which are big-endian.
 ELEMENT_TYPES: Final = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
-#: What numpy 1.26 can hold; a larger number in the fourth byte is no array anyone stored.
+#: The most dimensions that NumPy 1.26 supports. A file that states more is no IDX file.
 MOST_DIMENSIONS: Final = 32
 
 

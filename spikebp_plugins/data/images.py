@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice
 from spikebp_plugins.data.idx import read_idx
 
 DATASET_NAMES: Final = ("digits", "mnist", "fashion-mnist")
@@ -106,9 +106,9 @@ def load_dataset(
     """Return a data set by its name.
 
     "digits" comes with scikit-learn and has a fixed split: 1437 images to train on, 360 to test
-    on. The others are four IDX files, gzipped or not, that are looked for in `folder`; without
-    it in ``$SPIKEBP_DATA/<name>`` if there is such a folder; without that in the user's cache,
-    into which they are downloaded once.
+    on. The others are four IDX files, gzipped or not, that are looked for in `folder`. If it is
+    None, they are looked for in ``$SPIKEBP_DATA/<name>`` if there is such a folder, and otherwise
+    in the user's cache, into which they are downloaded once.
 
     Parameters
     ----------
@@ -119,22 +119,22 @@ def load_dataset(
         searched. Not used for "digits".
     raw : bool, default=False
         Whether images stay uint8 as stored. Then ``input_scale`` of the data set is the factor
-        that maps them to [0, 1], and otherwise 1.0: to give it to the network is always right.
+        that maps them to [0, 1], and otherwise 1.0: a network can take it in both cases.
     download : bool, default=True
         Whether files that are not in the cache may be downloaded.
 
     Returns
     -------
     Dataset
-        Images, labels and what a network has to know of them.
+        Images and labels, with the number of classes and the input scale.
 
     Raises
     ------
     ValueError
-        If `name` is unknown, a file is not what it should be, or a download has the wrong
+        If `name` is unknown, a file has the wrong contents, or a download has the wrong
         checksum.
     FileNotFoundError
-        If a file is missing where it had to be, or is not cached and ``download=False``.
+        If a folder that was given lacks a file, or a file is not cached and ``download=False``.
     ConnectionError
         If no host of the data set can be reached.
 
@@ -153,8 +153,7 @@ def load_dataset(
     >>> data.x_train.shape, data.x_train.dtype, data.input_scale
     ((1437, 64), dtype('uint8'), 0.0625)
     """
-    if name not in DATASET_NAMES:
-        raise wrong_argument("name", one_of(DATASET_NAMES), repr(name))
+    name = choice("name", name, DATASET_NAMES)
     data = _digits() if name == "digits" else _from_idx(name, _idx_paths(name, folder, download))
     return data if raw else _scaled(data)
 
@@ -169,7 +168,7 @@ def _scaled(data: Dataset) -> Dataset:
 
 
 def _digits() -> Dataset:
-    # Imported here because scikit-learn takes a second, and most uses of the package need none.
+    # Imported here because scikit-learn takes a second, and most uses do without this data set.
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
@@ -223,13 +222,13 @@ def _read_bytes(path: Path, n_dimensions: int) -> NDArray[np.uint8]:
 
 def _idx_paths(name: str, folder: str | os.PathLike[str] | None, download: bool) -> list[Path]:
     if folder is not None:
-        # The subfolder first: another data set's files have the same names.
+        # The subfolder first: the folder itself may hold another data set under the same names.
         return _existing(name, Path(folder) / name, Path(folder))
     if root := os.environ.get(FOLDER_VARIABLE):
         own_folder = Path(root) / name
         if own_folder.is_dir():
             return _existing(name, own_folder)
-    # Imported here because only a data set from the network's cache needs it.
+    # Imported here because only downloads and their cache need it.
     import pooch
 
     cache = Path(pooch.os_cache("spikebp-plugins")) / name
@@ -264,8 +263,8 @@ def _downloaded(name: str, cache: Path) -> list[Path]:
     from requests.exceptions import RequestException  # pooch lets it through
 
     hosts, failure = SOURCES[name].hosts, None
-    # Hosts outside, files inside: a dead host costs one time-out rather than four, and the files
-    # that a host did deliver are in the cache when the next one is asked.
+    # One host is asked for all files before the next one is: a dead host costs one time-out rather
+    # than four, and files that a host has delivered are in the cache when the next one is asked.
     for host in hosts:
         try:
             return _fetched(name, host, cache)
@@ -298,7 +297,7 @@ def _fetched(name: str, host: str, cache: Path) -> list[Path]:
 
 
 def shuffled(n_samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return an order that depends on seed and epoch alone, so that any epoch can be resumed."""
+    """Return a random order that depends on seed and epoch alone: any epoch can be resumed."""
     return np.random.RandomState([seed, epoch]).permutation(n_samples)
 
 

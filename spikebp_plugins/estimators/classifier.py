@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import positive, wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
-from spikebp_plugins.estimators.parameters import check_positive, with_shared_parameters
+from spikebp_plugins.estimators.parameters import with_shared_parameters
 from spikebp_plugins.estimators.validation import validate_data
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     """A spiking network that learns to classify by backpropagation.
 
-    One output unit stands for each class: the right one is asked for `target` spikes in every
-    step, the others for none. The estimator adds nothing to the network: samples learned in the
-    same order give the same integers as `spikebp_plugins.Simulator` does, on every back end.
+    One output unit stands for each class. The target of the right unit is `target` spikes in every
+    step, that of the others is none. The estimator adds nothing to the network: samples learned in
+    the same order give the same integers as `spikebp_plugins.Simulator` does, on every back end.
 
     Scale the features first, with ``StandardScaler`` or to [0, 1]: an input of size x sends x
     spikes a step.
@@ -43,16 +43,16 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where `X` had names that are all strings.
+        Names of the features, if `X` had names that are all strings.
     n_iter_ : int
         Epochs of `fit` and calls of `partial_fit` that the network has seen.
     loss_curve_ : list of float
-        After each epoch of `fit`, half the squared error of the rectified scores that samples
-        reached while they were learned, a mean over samples.
+        For each epoch of `fit`, half the squared error of the rectified scores that a sample
+        reached while it was learned, as a mean over samples.
     validation_scores_ : list of float
         The accuracy on the validation samples after each epoch; empty without early stopping.
     checkpoint_ : Checkpoint
-        Definition and learning state, to go on from anywhere.
+        Definition and learning state, from which any back end can go on.
 
     Examples
     --------
@@ -140,7 +140,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the class of each sample: that of the largest score, the first of equal ones.
+        """Return the class of each sample: that of the largest score (in a tie, the first one).
 
         Parameters
         ----------
@@ -188,7 +188,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         return known
 
     def _check_parameters(self) -> None:
-        check_positive("target", self.target)
+        self._target = positive("target", self.target)
         super()._check_parameters()
 
     def _labels(self, y: NDArray[Any]) -> NDArray[np.int64]:
@@ -196,7 +196,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
 
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
         targets = np.zeros((len(y), len(self.classes_)))
-        targets[np.arange(len(y)), y] = self.target
+        targets[np.arange(len(y)), y] = self._target
         return targets
 
     def _goodness(self, scores: NDArray[np.float64], y: NDArray[Any]) -> float:
@@ -213,10 +213,10 @@ def _positions(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return scores as shares of one: what is positive, divided by its sum.
+    """Return shares that sum to one: the positive scores of a row, divided by their sum.
 
-    A row without a positive score has none to share; its softmax takes their place, which keeps
-    the order of the scores and is the closer to equal shares the smaller they are.
+    A row without a positive score gets the softmax of its scores instead. It keeps their order,
+    and gives nearly equal shares to scores near zero.
 
     Parameters
     ----------

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
-from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,27 +14,35 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import boolean, integer, is_integer, real, wrong_argument
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.parameters import (
     NETWORK_PARAMETERS,
     NetworkParameters,
-    check_flag,
     check_hidden_layers,
-    check_integer,
-    check_real,
 )
 from spikebp_plugins.estimators.validation import validate_data
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import LARGEST_SEED
 
 
+class Course(NamedTuple):
+    """The parameters of `fit`, as plain Python: scikit-learn wants them left as they were given."""
+
+    max_iter: int
+    shuffle: bool
+    early_stopping: bool
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+
+
 @dataclass(eq=False, repr=False)
 class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
-    """A network that is trained as scikit-learn trains.
+    """The base of both estimators: a network that is trained as scikit-learn trains.
 
-    Subclasses say what the network is to answer (`_targets`) and how well it does (`_goodness`).
+    Subclasses give the targets of the output (`_targets`) and rate its scores (`_goodness`).
 
     Parameters
     ----------
@@ -46,20 +53,21 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     shuffle : bool, default=True
         Whether `fit` draws an order anew for each epoch.
     random_state : int, RandomState instance or None, default=None
-        Seeds the weights, the orders, and the validation samples. An integer is the seed of the
-        definition itself.
+        Seeds the initial weights, the orders of samples and the choice of validation samples. An
+        integer is the seed of the definition itself.
     early_stopping : bool, default=False
-        Whether `fit` keeps samples out, ends when their score stops rising, and takes the weights
-        of the epoch where it was best.
+        Whether `fit` keeps validation samples out of training, ends when their score stops rising,
+        and takes the weights of the epoch with the best score.
     validation_fraction : float, default=0.1
-        The share of samples that early stopping keeps out; of classes, each in its proportion.
+        The share of samples that are validation samples; a classifier takes each class in its
+        proportion.
     n_iter_no_change : int, default=10
         Epochs in a row without gain after which early stopping ends.
     tol : float, default=1e-4
         A smaller rise of the validation score is no gain.
     warm_start : bool, default=False
-        Whether `fit` goes on with the network that there is. Of the network's parameters only
-        `learning_rate` may have changed; any back end may take over.
+        Whether `fit` goes on with the network of an earlier call. Of the network's parameters
+        only `learning_rate` and `backend` may have changed.
     """
 
     hidden_layer_sizes: Any = (100,)
@@ -75,15 +83,15 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     @abstractmethod
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
-        """Return what the outputs should be, of shape (n_samples, n_outputs)."""
+        """Return the targets of the output, of shape (n_samples, n_outputs)."""
 
     @abstractmethod
     def _goodness(self, scores: NDArray[np.float64], y: NDArray[Any]) -> float:
-        """Return how well scores answer, as `score` measures it."""
+        """Return how good the network's scores are: the accuracy or the R² that `score` gives."""
 
     @property
     def checkpoint_(self) -> Checkpoint:
-        """Definition and learning state, to go on from anywhere."""
+        """Definition and learning state, from which any back end can go on."""
         check_is_fitted(self)
         return self._learned.checkpoint
 
@@ -91,22 +99,26 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         return hasattr(self, "_learned")
 
     def _check_parameters(self) -> None:
-        for name in ("shuffle", "early_stopping", "warm_start", "intercept"):
-            check_flag(name, getattr(self, name))
-        for name in ("max_iter", "n_iter_no_change"):
-            check_integer(name, getattr(self, name))
-        fraction = self.validation_fraction
-        check_real("validation_fraction", fraction, "between 0 and 1", lambda value: 0 < value < 1)
-        check_real("tol", self.tol, "a finite number of at least 0", lambda value: value >= 0)
-        state = self.random_state
-        if isinstance(state, Integral) and not 0 <= int(state) <= LARGEST_SEED:
+        between, fraction = "between 0 and 1", self.validation_fraction
+        course = Course(
+            max_iter=integer("max_iter", self.max_iter, 1),
+            shuffle=boolean("shuffle", self.shuffle),
+            early_stopping=boolean("early_stopping", self.early_stopping),
+            validation_fraction=real("validation_fraction", fraction, between, lambda x: 0 < x < 1),
+            n_iter_no_change=integer("n_iter_no_change", self.n_iter_no_change, 1),
+            tol=real("tol", self.tol, "a finite number of at least 0", lambda x: x >= 0),
+        )
+        for name in ("warm_start", "intercept"):
+            boolean(name, getattr(self, name))
+        if not (self.random_state is None or isinstance(self.random_state, np.random.RandomState)):
             allowed = f"None, a RandomState or an integer from 0 to {LARGEST_SEED}"
-            raise wrong_argument("random_state", allowed, repr(state))
+            integer("random_state", self.random_state, 0, LARGEST_SEED, allowed=allowed)
         self._definition(1, check_hidden_layers(self.hidden_layer_sizes), 1, seed=0)
+        self._course = course
 
     @property
     def _goes_on(self) -> bool:
-        """Whether `fit` trains the network that there is."""
+        """Whether `fit` goes on with the network of an earlier call."""
         return self.warm_start and self.__sklearn_is_fitted__()
 
     def _start(self, n_outputs: int) -> None:
@@ -115,19 +127,19 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         hidden = check_hidden_layers(self.hidden_layer_sizes)
         net = self._definition(n_inputs, hidden, n_outputs, self._seed())
         learned = LazySimulator.untrained(net)
-        learned.open(self.backend)  # what refuses does so before anything is replaced
+        learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
         self.n_iter_ = 0
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] = []
 
     def _seed(self) -> int:
-        if isinstance(self.random_state, Integral):
+        if is_integer(self.random_state):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(LARGEST_SEED + 1, dtype=np.int64))
 
     def _resume(self) -> None:
-        """Go on with the network that there is, at the present learning rate."""
+        """Make the network of earlier calls go on, at the present learning rate."""
         net = self._learned.net
         hidden = check_hidden_layers(self.hidden_layer_sizes)
         if hidden != net.layer_sizes[1:-1]:
@@ -155,7 +167,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _inputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self._has_intercept:
             return X
-        # The definition multiplies it with input_scale, like all input.
+        # The network multiplies all of its input by input_scale: the product is to be 1.
         return np.column_stack([X, np.full(len(X), 1 / self._learned.net.input_scale)])
 
     def _scores(self, X: Any) -> NDArray[np.float64]:
@@ -170,12 +182,12 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _train_epochs(
         self, X: NDArray[np.float64], y: NDArray[Any], *, goes_on: bool, stratify: Any = None
     ) -> None:
-        inputs, seed = self._inputs(X), self._learned.net.seed
+        inputs, seed, course = self._inputs(X), self._learned.net.seed, self._course
         kept_out = None
-        if self.early_stopping:
+        if course.early_stopping:
             rows, others = train_test_split(
                 np.arange(len(y)),
-                test_size=self.validation_fraction,
+                test_size=course.validation_fraction,
                 random_state=seed,
                 stratify=stratify,
             )
@@ -185,9 +197,9 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         best, best_score, without_gain = self._learned.checkpoint, -math.inf, 0
         if kept_out is not None and goes_on:
             best_score = self._validation_score(*kept_out)
-        for _ in range(self.max_iter):
+        for _ in range(course.max_iter):
             order: Any = slice(None)
-            if self.shuffle:
+            if course.shuffle:
                 order = shuffled(len(inputs), seed, self.n_iter_)
             scores = self._learned.train(self.backend, inputs[order], targets[order])
             self.n_iter_ += 1
@@ -196,10 +208,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                 continue
             score = self._validation_score(*kept_out)
             self.validation_scores_.append(score)
-            without_gain = without_gain + 1 if score < best_score + self.tol else 0
+            without_gain = without_gain + 1 if score < best_score + course.tol else 0
             if score > best_score:
                 best, best_score = self._learned.checkpoint, score
-            if without_gain >= self.n_iter_no_change:
+            if without_gain >= course.n_iter_no_change:
                 break
         if kept_out is not None:
             self._learned = LazySimulator(best)

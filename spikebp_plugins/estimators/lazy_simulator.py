@@ -20,7 +20,7 @@ class LazySimulator:
 
     It stays open from one call to the next, which makes it cheap to learn from one sample at a
     time. Copies and pickles hold the checkpoint alone, and go on exactly from there. Threads may
-    share one; they wait for each other.
+    share an object; their calls wait for each other.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ class LazySimulator:
             return self._settled()
 
     def open(self, backend: str) -> None:
-        """Open a simulator on a back end, unless it is open there."""
+        """Open a simulator on a back end, unless one is open there."""
         with self._lock:
             self._opened(backend)
 
     def train(self, backend: str, x: Any, y: Any) -> NDArray[np.float64]:
-        """Learn from samples on a back end, and return the scores that they have reached."""
+        """Learn from samples on a back end, and return the scores that each of them reached."""
         with self._lock:
             scores: NDArray[np.float64] = self._opened(backend).train(x, y, progress=False)
         return scores

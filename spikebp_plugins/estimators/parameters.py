@@ -1,21 +1,14 @@
-"""The parameters that all estimators share, and what parameters may be.
-
-They are checked when they are used, as scikit-learn has it.
-"""
+"""The parameters that all estimators share, checked when they are used, as scikit-learn does it."""
 
 from __future__ import annotations
 
-import math
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from inspect import cleandoc
-from numbers import Integral, Real
 from typing import Any, Final, TypeVar
 
-import numpy as np
-
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer, is_integer, sizes
 from spikebp_plugins.estimators.docstrings import with_parameters
 from spikebp_plugins.network.definition import SpikingMLP
 
@@ -24,12 +17,12 @@ C = TypeVar("C", bound="type[NetworkParameters]")
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class NetworkParameters:
-    """What an estimator is told of its network.
+    """The parameters of an estimator that describe its network and where it runs.
 
     Parameters
     ----------
     learning_rate : float
-        Of stochastic gradient descent.
+        Learning rate of stochastic gradient descent: 0.02 by default, for the regressor 0.01.
     n_steps : int, default=10
         Steps for which a sample is shown.
     backend : str, default="compiled"
@@ -38,17 +31,17 @@ class NetworkParameters:
     intercept : bool, default=True
         Whether a constant input of 1 is added behind the features. The network has no bias.
     input_scale : float, default=1.0
-        Features are multiplied with it: ``1/255`` for 8-bit pixels.
+        The factor by which features are multiplied: ``1/255`` for 8-bit pixels.
     update : {"fractional", "outer"}, default="fractional"
         Weights change at every step, or once at the end of a sample.
     presynaptic : {"counts", "drive"}, default="counts"
-        What an error teaches with: spikes sent, or the rectified drive.
+        What an update multiplies errors by: counts of spikes sent, or the rectified drive.
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
     arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
         Exact fixed point, equal on all back ends; floating point; or the numbers of a chip.
     fraction_bits : int or None, default=None
-        Fraction bits of fixed point; None chooses.
+        Fraction bits of fixed point; None takes as many as `learning_rate` needs.
     backward_init : {"carry", "zero", "uniform"}, default="carry"
         Backward potentials at the start of a training sample.
     feedback : {"transpose", "random"}, default="transpose"
@@ -94,43 +87,9 @@ def with_shared_parameters(cls: C) -> C:
     return cls
 
 
-def check_flag(name: str, value: object) -> bool:
-    """Return a parameter that is True or False."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise wrong_argument(name, "True or False", repr(value))
-    return bool(value)
-
-
-def check_integer(name: str, value: Any, lowest: int = 1) -> int:
-    """Return a parameter that is an integer of at least `lowest`."""
-    if not _is_integer(value) or value < lowest:
-        raise wrong_argument(name, f"an integer of at least {lowest}", repr(value))
-    return int(value)
-
-
-def check_real(name: str, value: Any, allowed: str, holds: Callable[[float], bool]) -> float:
-    """Return a parameter that is a finite number for which a condition holds."""
-    is_real = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    if not is_real or not math.isfinite(value) or not holds(float(value)):
-        raise wrong_argument(name, allowed, repr(value))
-    return float(value)
-
-
-def check_positive(name: str, value: Any, allowed: str = "a positive finite number") -> float:
-    """Return a parameter that is a finite number above zero."""
-    return check_real(name, value, allowed, lambda number: number > 0)
-
-
 def check_hidden_layers(value: Any) -> tuple[int, ...]:
     """Return the sizes of hidden layers, given as a sequence or as the size of the only one."""
-    sizes = [value] if _is_integer(value) else value
-    is_sequence = isinstance(sizes, (Sequence, np.ndarray)) and not isinstance(sizes, (str, bytes))
-    if not is_sequence or not all(_is_integer(size) and size >= 1 for size in sizes):
-        raise wrong_argument(
-            "hidden_layer_sizes", "a sequence of positive integers, or one of them", repr(value)
-        )
-    return tuple(int(size) for size in sizes)
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
+    name, allowed = "hidden_layer_sizes", "a sequence of positive integers, or one of them"
+    if is_integer(value):
+        return (integer(name, value, 1, allowed=allowed),)
+    return sizes(name, value, allowed)

@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import boolean, positive, wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
-from spikebp_plugins.estimators.parameters import check_flag, check_positive, with_shared_parameters
+from spikebp_plugins.estimators.parameters import with_shared_parameters
 from spikebp_plugins.estimators.validation import validate_data
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-#: Spikes a step that the automatic scale asks for, as a root mean square. Where a unit sends one
-#: at most, targets of twice the typical size are still in its reach.
+#: The root mean square of targets, in spikes a step, that the automatic scale is to reach. A unit
+#: with binary spikes sends one a step at most: it still reaches targets of twice that size.
 TYPICAL_SPIKES: Final = {"graded": 2.0, "binary": 0.5}
 
 
 class Coding(NamedTuple):
-    """How real targets become spikes that output units are to send, and scores real numbers.
+    """How real targets become targets in spikes a step, and scores become real predictions.
 
     Attributes
     ----------
     shape : tuple of int
-        Of the targets of one sample: ``()`` or ``(n_targets,)``.
+        Shape of the targets of one sample: ``()`` or ``(n_targets,)``.
     scale : ndarray of shape (n_targets,)
         Spikes a step for a target of 1.
     signed : bool
@@ -43,11 +43,11 @@ class Coding(NamedTuple):
 
     @property
     def n_outputs(self) -> int:
-        """Output units."""
+        """Number of output units."""
         return len(self.scale) * (2 if self.signed else 1)
 
     def check(self, y: NDArray[np.float64]) -> None:
-        """Refuse targets that have no code."""
+        """Raise ValueError for targets that have another shape or a sign without units."""
         if y.shape[1:] != self.shape:
             raise wrong_argument(
                 "y", f"of shape {('n_samples', *self.shape)}, as before", f"shape {y.shape}"
@@ -56,7 +56,7 @@ class Coding(NamedTuple):
             raise wrong_argument("y", "not negative with signed_output=False", y[y < 0][0])
 
     def encoded(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return spikes a step, of shape (n_samples, n_outputs)."""
+        """Return targets in spikes a step, of shape (n_samples, n_outputs)."""
         asked = self.scale * y.reshape(len(y), -1)
         return np.maximum(np.hstack([asked, -asked]) if self.signed else asked, 0)
 
@@ -70,28 +70,28 @@ class Coding(NamedTuple):
 
 
 def automatic_scale(y: NDArray[np.float64], typical: float) -> NDArray[np.float64]:
-    """Return for each target the power of two that brings its size closest to a typical one.
+    """Return the power of two that brings each target's root mean square closest to `typical`.
 
-    Powers of two, because the last bit of a mean depends on the machine, and what the network is
-    asked for must not; and because they divide out of predictions exactly.
+    A scale is a power of two for two reasons: the last bit of a mean depends on the machine, but
+    the targets of the network must not; and predictions can be divided by it exactly.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,) or (n_samples, n_targets)
         Targets.
     typical : float
-        The root mean square to come close to.
+        The root mean square to come close to, in spikes a step.
 
     Returns
     -------
     ndarray of shape (n_targets,)
-        1 for targets that are all zero.
+        The scales; 1 for a target that is zero in all samples.
     """
     columns = y.reshape(len(y), -1)
     largest = np.abs(columns).max(axis=0)
     all_zero = largest == 0
     largest[all_zero] = 1
-    # Squares of what lies between 0 and 1 do not overflow.
+    # Targets are divided by their largest magnitude first, so that no square overflows.
     mean_square = np.mean((columns / largest) ** 2, axis=0)
     mean_square[all_zero] = typical**2
     size = np.log2(largest) + np.log2(mean_square) / 2
@@ -105,22 +105,24 @@ def automatic_scale(y: NDArray[np.float64], typical: float) -> NDArray[np.float6
 class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     """A spiking network that learns real numbers by backpropagation.
 
-    Output units send no negative spikes: a unit alone can only answer what is not negative. So
+    Output units send no negative spikes, so one unit cannot predict negative numbers. Therefore
     two units stand for each target, one for its positive and one for its negative part, and the
-    prediction is the difference of their rectified scores. With ``signed_output=False`` there is
-    one unit for each, and a negative target is refused.
+    prediction is the difference of their rectified scores. With ``signed_output=False`` one unit
+    stands for each target, and a negative target is refused.
 
-    A target of size y is asked for as ``target_scale * y`` spikes a step; the automatic scale is
-    made for `fit`, so give a number to learn from single samples. Scale the features first, with
-    ``StandardScaler`` or to [0, 1]. The estimator adds nothing to the network: the same samples in
-    the same order give the same integers as `spikebp_plugins.Simulator` does, on every back end.
+    The network's target for y is ``target_scale * y`` spikes a step. The automatic scale needs the
+    many samples of `fit`; to learn from single samples, give a number. Scale the features first,
+    with ``StandardScaler`` or to [0, 1]. The estimator adds nothing to the network: the same
+    samples in the same order give the same integers as `spikebp_plugins.Simulator` does, on every
+    back end.
 
     Parameters
     ----------
     target_scale : float or "auto", default="auto"
-        Spikes a step for a target of 1. More of them learn faster and answer finer, fewer are more
-        stable. "auto" takes, for each target, the power of two that brings the root mean square
-        of the first `y` closest to 2 spikes a step (1/2 with ``spikes="binary"``).
+        Spikes a step for a target of 1. With more spikes learning is faster and predictions are
+        finer; with fewer, learning is more stable. "auto" takes, for each target, the power of two
+        that brings the root mean square of the first `y` closest to 2 spikes a step (1/2 with
+        ``spikes="binary"``).
     signed_output : bool, default=True
         Whether targets may be negative.
 
@@ -129,18 +131,18 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     n_features_in_ : int
         Features seen in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where `X` had names that are all strings.
+        Names of the features, if `X` had names that are all strings.
     target_scale_ : ndarray of shape (n_targets,)
         Spikes a step for a target of 1.
     n_iter_ : int
         Epochs of `fit` and calls of `partial_fit` that the network has seen.
     loss_curve_ : list of float
-        After each epoch of `fit`, half the squared error of the rectified scores that samples
-        reached while they were learned, in spikes a step, a mean over samples.
+        For each epoch of `fit`, half the squared error of the rectified scores that a sample
+        reached while it was learned, in spikes a step, as a mean over samples.
     validation_scores_ : list of float
         R² on the validation samples after each epoch; empty without early stopping.
     checkpoint_ : Checkpoint
-        Definition and learning state, to go on from anywhere.
+        Definition and learning state, from which any back end can go on.
 
     Examples
     --------
@@ -208,7 +210,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return the answer to each sample.
+        """Return the prediction for each sample.
 
         Parameters
         ----------
@@ -218,13 +220,13 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_targets)
-            As `y` was.
+            Predicted targets, in the units and the shape of `y`.
         """
         scores = self._scores(X)
         return self._coding.decoded(scores)
 
     def _prepared(self, X: Any, y: Any, *, first: bool) -> Any:
-        """Return checked samples, with a network that is ready to learn from them."""
+        """Check samples, make the network ready to learn from them, and return them."""
         self._check_parameters()
         X, y = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=first
@@ -237,27 +239,24 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
             self._coding: Coding = coding
             self.target_scale_ = coding.scale
             return X, y
-        if not self._scales_automatically and np.any(coding.scale != self.target_scale):
+        if self._scale is not None and np.any(coding.scale != self._scale):
             raise self._changed("target_scale", coding.scale, self.target_scale)
         if self.signed_output != coding.signed:
             raise self._changed("signed_output", coding.signed, self.signed_output)
         self._resume()
         return X, y
 
-    @property
-    def _scales_automatically(self) -> bool:
-        return isinstance(self.target_scale, str) and self.target_scale == "auto"
-
     def _new_coding(self, y: NDArray[np.float64]) -> Coding:
         scale = automatic_scale(y, TYPICAL_SPIKES[self.spikes])
-        if not self._scales_automatically:
-            scale = np.full_like(scale, self.target_scale)
+        if self._scale is not None:
+            scale = np.full_like(scale, self._scale)
         return Coding(y.shape[1:], scale, bool(self.signed_output))
 
     def _check_parameters(self) -> None:
-        if not self._scales_automatically:
-            check_positive("target_scale", self.target_scale, "'auto' or a positive finite number")
-        check_flag("signed_output", self.signed_output)
+        scale, allowed = self.target_scale, "'auto' or a positive finite number"
+        is_automatic = isinstance(scale, str) and scale == "auto"
+        self._scale = None if is_automatic else positive("target_scale", scale, allowed)
+        boolean("signed_output", self.signed_output)
         super()._check_parameters()
 
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:

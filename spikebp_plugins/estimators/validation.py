@@ -1,4 +1,4 @@
-"""One name for what releases of scikit-learn have in different places."""
+"""``validate_data`` under one name: releases of scikit-learn have it in different places."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ try:
 except ImportError:  # before scikit-learn 1.6
 
     def validate_data(estimator: Any, /, *arrays: Any, **options: Any) -> Any:
-        """Return checked arrays, as newer releases do."""
+        """Return checked arrays, as the function of newer releases does."""
         return estimator._validate_data(*arrays, **options)

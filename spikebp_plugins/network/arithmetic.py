@@ -1,11 +1,11 @@
 """The numbers a network computes with: a fixed-point grid, floating point, or those of a chip.
 
 Each kind of arithmetic offers the operations that the step rules need, on NumPy arrays of real
-values: rounding what enters, checking the range (or saturating), adding spikes through weights,
-and subtracting a scaled outer product, or one of factors that were scaled and rounded before. On
-the grid they are exact, whatever the size of the numbers: a sum of doubles is exact while every
-partial sum stays below :math:`2^{53}` grid units, and where that is not certain beforehand the
-operation is done with Python's integers.
+values: rounding values that enter, checking the range (or saturating), adding weights for spikes,
+and updating weights by an outer product, which is scaled by the rate or has a factor that was
+scaled and rounded before. On the grid these operations are exact, whatever the size of the numbers:
+a sum of doubles is exact while every partial sum stays below :math:`2^{53}` grid units, and where
+that is not certain beforehand the operation is done with Python's integers.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spikebp_plugins.network.connections import Arriving, Connection
 from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
 from spikebp_plugins.network.draws import draw_key, draws_of
 
@@ -30,42 +31,42 @@ Integers = NDArray[np.int64]
 #: docs/semantics.md).
 LIMIT: Final = 2**53
 
-#: States (potentials and summed drives) are signed integers of so many bits.
+#: Bits of a state (potential or summed drive) on a chip, which is a signed integer.
 STATE_BITS: Final = 24
 LARGEST_STATE: Final = 2 ** (STATE_BITS - 1) - 1
 
-#: Weights are signed integers of so many bits.
+#: Bits of a weight on a chip, which is a signed integer.
 WEIGHT_BITS: Final = 8
 LOWEST_WEIGHT: Final = -(2 ** (WEIGHT_BITS - 1))
 HIGHEST_WEIGHT: Final = 2 ** (WEIGHT_BITS - 1) - 1
 
-#: A message holds at most so many spikes or errors of one sign.
+#: The most spikes or errors of one sign that a message on a chip holds.
 LARGEST_PAYLOAD: Final = 127
 
-#: The trace with which a synapse learns counts no further than this.
+#: The largest magnitude of the spike count with which a synapse on a chip learns.
 LARGEST_TRACE: Final = 127
 
 
 class Numbers:
-    """What only numbers of few bits change: weights are numbers like others, counts any number."""
+    """The base of all arithmetics: weights are rounded like other values, and counts unlimited."""
 
     #: How many spikes a unit can send in one step; None is any number.
     largest_payload: ClassVar[int | None] = None
 
     def round(self, values: Any) -> Reals:
-        """Round numbers that enter."""
+        """Round input and targets to numbers of the arithmetic."""
         raise NotImplementedError
 
     def round_weights(self, values: Any) -> Reals:
-        """Round weights that enter."""
+        """Round weights to numbers of the arithmetic."""
         return self.round(values)
 
     def at(self, samples_seen: int, t: int) -> Self:
-        """Return the arithmetic of a step of a training sample."""
+        """Return the arithmetic for step `t` of a training sample, with its random numbers."""
         return self
 
     def trace(self, counts: Integers) -> Integers:
-        """Return what a weight learns with where its unit has sent these counts."""
+        """Return spike counts as weight updates use them."""
         return counts
 
 
@@ -102,25 +103,24 @@ class FixedPoint(Numbers):
         """Return `values`, or raise OverflowError if one has left the range."""
         return _checked(values, self.limit, quantity, layer)
 
-    def add_spikes(
-        self, values: Reals, spikes: Integers, weights: Reals, quantity: str, layer: int
-    ) -> Reals:
-        """Return ``values + spikes @ weights``."""
-        active = np.flatnonzero(spikes)
-        counts, rows = spikes[active], weights[active]
+    def add_arriving(self, values: Reals, arriving: Arriving, quantity: str, layer: int) -> Reals:
+        """Return ``values + counts @ weights`` for what arrives."""
+        counts, weights = arriving
         n_spikes = np.abs(counts.astype(np.float64)).sum()
-        if n_spikes * _largest(rows) < self.limit / 2:
-            total: Reals = values + counts.astype(np.float64) @ rows
+        if n_spikes * _largest(weights) < self.limit / 2:
+            total: Reals = values + counts.astype(np.float64) @ weights
         else:
-            # Beyond the limit a double is no longer exact, but still beyond the limit.
+            # A sum beyond the limit is rounded to a double, but stays beyond it and is found.
             total = self._from_units(
-                self._to_python(values) + counts.astype(object) @ self._to_python(rows)
+                self._to_python(values) + counts.astype(object) @ self._to_python(weights)
             )
         return self.check(total, quantity, layer)
 
-    def descend(self, weights: Reals, counts: Integers, errors: Integers, layer: int) -> Reals:
-        """Return ``weights - rate * outer(counts, errors)``."""
-        return self._descend(weights, self.rate_units, counts, errors, layer)
+    def descend(
+        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
+    ) -> Reals:
+        """Return ``weights - rate * outer(counts, errors)``, summed for each weight."""
+        return self._descend(weights, connection, self.rate_units, counts, errors, layer)
 
     def smoothed(self, drive: Reals) -> NDArray[Any]:
         """Return ``rate * drive`` in grid units, rounded to whole ones, ties to even."""
@@ -131,19 +131,31 @@ class FixedPoint(Numbers):
         return rounded
 
     def descend_smoothed(
-        self, weights: Reals, smoothed: NDArray[Any], errors: Integers, layer: int
+        self,
+        weights: Reals,
+        connection: Connection,
+        smoothed: NDArray[Any],
+        errors: Integers,
+        layer: int,
     ) -> Reals:
         """Return ``weights - outer(smoothed, errors)`` for what :meth:`smoothed` returned."""
-        return self._descend(weights, 1, smoothed, errors, layer)
+        return self._descend(weights, connection, 1, smoothed, errors, layer)
 
     def _descend(
-        self, weights: Reals, rate_units: int, factors: NDArray[Any], errors: Integers, layer: int
+        self,
+        weights: Reals,
+        connection: Connection,
+        rate_units: int,
+        factors: NDArray[Any],
+        errors: Integers,
+        layer: int,
     ) -> Reals:
-        if _largest(factors) * _largest(errors) * rate_units < LIMIT / 2:
+        largest = _largest(factors) * _largest(errors) * rate_units * connection.most_uses
+        if largest < LIMIT / 2:
             rate = math.ldexp(rate_units, -self.fraction_bits)
-            changed = weights - rate * np.outer(factors.astype(np.float64), errors)
+            changed = weights - rate * connection.outer(factors.astype(np.float64), errors)
         else:
-            change = rate_units * np.outer(factors.astype(object), errors.astype(object))
+            change = rate_units * connection.outer(factors.astype(object), errors.astype(object))
             changed = self._from_units(self._to_python(weights) - change)
         return self.check(changed, "weight", layer)
 
@@ -197,17 +209,16 @@ class FloatingPoint(Numbers):
         """Return `values`, or raise OverflowError if one has left the range."""
         return _checked(values, self.limit, quantity, layer)
 
-    def add_spikes(
-        self, values: Reals, spikes: Integers, weights: Reals, quantity: str, layer: int
-    ) -> Reals:
-        """Return ``values + spikes @ weights``."""
-        active = np.flatnonzero(spikes)
-        total = values + spikes[active].astype(self.dtype) @ weights[active]
+    def add_arriving(self, values: Reals, arriving: Arriving, quantity: str, layer: int) -> Reals:
+        """Return ``values + counts @ weights`` for what arrives."""
+        total = values + arriving.counts.astype(self.dtype) @ arriving.weights
         return self.check(total, quantity, layer)
 
-    def descend(self, weights: Reals, counts: Integers, errors: Integers, layer: int) -> Reals:
+    def descend(
+        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
+    ) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``."""
-        product = np.outer(counts.astype(self.dtype), errors.astype(self.dtype))
+        product = connection.outer(counts.astype(self.dtype), errors.astype(self.dtype))
         return self.check(weights - self.dtype.type(self.rate) * product, "weight", layer)
 
     def smoothed(self, drive: Reals) -> Reals:
@@ -215,10 +226,16 @@ class FloatingPoint(Numbers):
         return self.dtype.type(self.rate) * drive
 
     def descend_smoothed(
-        self, weights: Reals, smoothed: Reals, errors: Integers, layer: int
+        self,
+        weights: Reals,
+        connection: Connection,
+        smoothed: Reals,
+        errors: Integers,
+        layer: int,
     ) -> Reals:
         """Return ``weights - outer(smoothed, errors)``."""
-        return self.check(weights - np.outer(smoothed, errors.astype(self.dtype)), "weight", layer)
+        product = connection.outer(smoothed, errors.astype(self.dtype))
+        return self.check(weights - product, "weight", layer)
 
     def encode(self, values: Reals) -> Reals:
         """Return values as they are stored in a file."""
@@ -233,9 +250,9 @@ class FloatingPoint(Numbers):
 class Loihi2(FixedPoint):
     r"""States of 24 bits that saturate, on the grid :math:`2^{-f}`, and weights of 8 bits.
 
-    A model of what a chip of the kind of Loihi 2 holds and computes, exact and the same on every
-    back end that has it; "Arithmetic of a chip" in ``docs/semantics.md`` has the rules. It is a
-    model and was not run on a chip.
+    A model of the numbers of a chip of the kind of Loihi 2; it was not run on a chip. Results are
+    equal on every back end that has this arithmetic. "Numbers of a chip" in ``docs/semantics.md``
+    has the rules.
 
     Parameters
     ----------
@@ -248,8 +265,8 @@ class Loihi2(FixedPoint):
     seed : int
         Seed of stochastic rounding.
     moment : tuple of int, default=(0, 0)
-        Training samples seen, and the step of the sample: what a random number depends on, besides
-        the weight that it is for.
+        Training samples seen, and the step of the sample. A random number depends on both, besides
+        the seed and the weight that it is for.
     """
 
     weight_exponent: int
@@ -264,7 +281,7 @@ class Loihi2(FixedPoint):
         return math.ldexp(1.0, STATE_BITS - 1 - self.fraction_bits)
 
     def at(self, samples_seen: int, t: int) -> Loihi2:
-        """Return the arithmetic of a step, which has random numbers of its own."""
+        """Return the arithmetic for step `t` of a training sample, with its random numbers."""
         return replace(self, moment=(samples_seen, t))
 
     def round(self, values: Any) -> Reals:
@@ -287,18 +304,20 @@ class Loihi2(FixedPoint):
         return np.ldexp(weights, -self.weight_exponent).astype(np.int64)
 
     def check(self, values: Reals, quantity: str, layer: int) -> Reals:
-        """Return `values`, each the nearest that 24 bits hold."""
+        """Return `values`, saturated to the states that 24 bits hold."""
         largest = math.ldexp(LARGEST_STATE, -self.fraction_bits)
         saturated: Reals = np.clip(values, -largest, largest)
         return saturated
 
     def trace(self, counts: Integers) -> Integers:
-        """Return what a synapse has counted of these spikes."""
+        """Return spike counts, limited to what the trace of a synapse holds."""
         return np.clip(counts, -LARGEST_TRACE, LARGEST_TRACE)
 
-    def descend(self, weights: Reals, counts: Integers, errors: Integers, layer: int) -> Reals:
+    def descend(
+        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
+    ) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``, rounded stochastically."""
-        product = self.rate_units * np.outer(counts, errors)
+        product = self.rate_units * connection.outer(counts, errors)
         draws = draws_of(draw_key(self.seed, *self.moment, layer), product.shape)
         units = self.weight_units(weights) - ((product + draws) >> LOIHI2_RATE_BITS)
         return self.weights_from(np.clip(units, LOWEST_WEIGHT, HIGHEST_WEIGHT))

@@ -41,7 +41,7 @@ FORMAT_VERSION: Final = 1
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A network and what it has learned, ready to go on on any back end.
+    """A network and what it has learned, from which any back end can go on.
 
     Attributes
     ----------
@@ -71,8 +71,8 @@ class Checkpoint:
     def at_rate(self, learning_rate: float) -> Checkpoint:
         """Return a checkpoint that goes on from here with another learning rate.
 
-        The grid stays what it is, so that no number changes: choose ``fraction_bits`` so that it
-        holds the smallest rate to come.
+        The grid stays what it is, so that no weight is rounded again: choose ``fraction_bits`` of
+        the first definition so that the grid holds the smallest rate to come.
 
         Parameters
         ----------
@@ -95,16 +95,16 @@ class Checkpoint:
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; an existing file is replaced.
         """
         write_archive(path, to_arrays(self))
 
 
 def averaged(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
-    r"""Return the last of some checkpoints with the mean of all their weights.
+    r"""Return the last of some checkpoints with the mean of the weights of all of them.
 
     On the grid, :math:`W = \mathrm{rint}(\tfrac{1}{n} \sum_i W^{(i)})` in grid units, ties to even.
-    The mean over the last epochs of a training often errs less than any one of them.
+    The mean over the last epochs often has a lower test error than any one of them.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def averaged(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     Raises
     ------
     ValueError
-        If there is none, or they do not fit together.
+        If there is none, or layer sizes, arithmetic or fraction bits differ.
     """
     if not checkpoints:
         raise wrong_argument("checkpoints", "at least one checkpoint", repr(checkpoints))
@@ -186,12 +186,12 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
 
 
 def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
-    """Return the checkpoint of these arrays.
+    """Return the checkpoint that arrays of a file hold.
 
     Raises
     ------
     ValueError
-        If they are no checkpoint's; the message begins with `path`.
+        If the arrays are not those of a checkpoint; the message begins with `path`.
     """
 
     def refuse(reason: object) -> ValueError:

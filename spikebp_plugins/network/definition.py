@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
-from numbers import Integral, Real
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import ArgumentError, one_of, wrong_argument
+from spikebp_plugins.common.errors import (
+    ArgumentError,
+    boolean,
+    choice,
+    integer,
+    positive,
+    sizes,
+    wrong_argument,
+)
+from spikebp_plugins.network.connections import Connection, Dense
 
 #: The allowed values of every field that is a choice.
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
@@ -170,15 +178,14 @@ class SpikingMLP:
         def settle(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
-        settle("layer_sizes", _layer_sizes(self.layer_sizes))
-        settle("n_steps", _integer("n_steps", self.n_steps, 1, LARGEST_N_STEPS))
-        settle("learning_rate", _positive("learning_rate", self.learning_rate))
-        settle("input_scale", _positive("input_scale", self.input_scale))
-        settle("seed", _integer("seed", self.seed, 0, LARGEST_SEED))
+        at_least_two = "a sequence of at least two positive integers"
+        settle("layer_sizes", sizes("layer_sizes", self.layer_sizes, at_least_two, fewest=2))
+        settle("n_steps", integer("n_steps", self.n_steps, 1, LARGEST_N_STEPS))
+        settle("learning_rate", positive("learning_rate", self.learning_rate))
+        settle("input_scale", positive("input_scale", self.input_scale))
+        settle("seed", integer("seed", self.seed, 0, LARGEST_SEED))
         for name, allowed in CHOICES.items():
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in allowed:
-                raise wrong_argument(name, one_of(allowed), repr(value))
+            settle(name, choice(name, getattr(self, name), allowed))
         for name, value in self._settled_event_fields().items():
             settle(name, value)
         for name, value in self._settled_grid().items():
@@ -196,11 +203,8 @@ class SpikingMLP:
         }
         for name, allowed in EVENT_CHOICES.items():
             value = settled.get(name, getattr(self, name))
-            if not isinstance(value, str) or value not in allowed:
-                raise wrong_argument(name, f"{one_of(allowed)} with timing='event'", repr(value))
-        if not isinstance(settled["hold_error"], (bool, np.bool_)):
-            raise wrong_argument("hold_error", "True or False", repr(settled["hold_error"]))
-        return settled | {"hold_error": bool(settled["hold_error"])}
+            settled[name] = choice(name, value, allowed, "with timing='event'")
+        return settled | {"hold_error": boolean("hold_error", settled["hold_error"])}
 
     def _settled_grid(self) -> dict[str, int | None]:
         if self.arithmetic == "loihi2":
@@ -212,15 +216,12 @@ class SpikingMLP:
 
     def _settled_loihi2_fields(self) -> dict[str, int | None]:
         for name, allowed in LOIHI2_CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise wrong_argument(
-                    name, f"{one_of(allowed)} with arithmetic='loihi2'", repr(getattr(self, name))
-                )
+            choice(name, getattr(self, name), allowed, "with arithmetic='loihi2'")
         bits, exponent = self.fraction_bits, self.weight_exponent
         bits = LOIHI2_FRACTION_BITS if bits is None else bits
-        bits = _integer("fraction_bits", bits, 1, LARGEST_LOIHI2_FRACTION_BITS)
+        bits = integer("fraction_bits", bits, 1, LARGEST_LOIHI2_FRACTION_BITS)
         exponent = max(LOIHI2_WEIGHT_EXPONENT, -bits) if exponent is None else exponent
-        exponent = _integer("weight_exponent", exponent, -bits, -1)
+        exponent = integer("weight_exponent", exponent, -bits, -1)
         units = _rate_units(self._real_rate, LOIHI2_RATE_BITS - exponent)
         if not 0 < units < LARGEST_LOIHI2_RATE:
             smallest, largest = (
@@ -246,7 +247,7 @@ class SpikingMLP:
         if self.fraction_bits is None:
             self._check_rate_below_limit(AUTOMATIC_FRACTION_BITS[0])
             return _automatic_fraction_bits(rate)
-        bits = _integer("fraction_bits", self.fraction_bits, 1, 40)
+        bits = integer("fraction_bits", self.fraction_bits, 1, 40)
         self._check_rate_below_limit(bits)
         if _rate_units(rate, bits) == 0:
             smallest = 0.5 * 2.0**-bits * self.n_steps**2
@@ -294,14 +295,19 @@ class SpikingMLP:
         return self.layer_sizes[-1]
 
     @property
-    def weight_shapes(self) -> tuple[tuple[int, int], ...]:
-        """Shapes of :math:`W_1` to :math:`W_L`."""
-        return tuple(zip(self.layer_sizes[:-1], self.layer_sizes[1:], strict=True))
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections that lead to layers 1 to L."""
+        return tuple(map(Dense, self.layer_sizes[:-1], self.layer_sizes[1:]))
 
     @property
-    def feedback_shapes(self) -> tuple[tuple[int, int], ...]:
+    def weight_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of :math:`W_1` to :math:`W_L`."""
+        return tuple(connection.weight_shape for connection in self.connections)
+
+    @property
+    def feedback_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the backward weights :math:`B_2` to :math:`B_L`, that is (n_l, n_{l-1})."""
-        return tuple((n_out, n_in) for n_in, n_out in self.weight_shapes[1:])
+        return tuple(connection.feedback_shape for connection in self.connections[1:])
 
     @property
     def rate_units(self) -> int | None:
@@ -363,7 +369,8 @@ class SpikingMLP:
         """
         random = np.random.RandomState(self.seed + 1)
         return [
-            random.standard_normal(shape) / math.sqrt(shape[0]) for shape in self.feedback_shapes
+            random.standard_normal(connection.feedback_shape) / math.sqrt(connection.fan_out)
+            for connection in self.connections[1:]
         ]
 
     def replace(self, **changes: Any) -> SpikingMLP:
@@ -436,45 +443,7 @@ class SpikingMLP:
 
 def _known_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     names = [field.name for field in fields(SpikingMLP)]
-    for name in values:
-        if name not in names:
-            raise wrong_argument("a field of SpikingMLP", one_of(names), repr(name))
-    return dict(values)
-
-
-def _layer_sizes(value: Any) -> tuple[int, ...]:
-    allowed = "a sequence of at least two positive integers"
-    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
-        raise wrong_argument("layer_sizes", allowed, repr(value))
-    try:
-        sizes = tuple(value)
-    except TypeError:
-        raise wrong_argument("layer_sizes", allowed, repr(value)) from None
-    if len(sizes) < 2 or not all(_is_integer(size) and size >= 1 for size in sizes):
-        raise wrong_argument("layer_sizes", allowed, repr(value))
-    return tuple(int(size) for size in sizes)
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, (bool, np.bool_))
-
-
-def _integer(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
-    if not _is_integer(value) or value < lowest or (highest is not None and value > highest):
-        bounds = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
-        raise wrong_argument(name, f"an integer {bounds}", repr(value))
-    return int(value)
-
-
-def _positive(name: str, value: Any) -> float:
-    is_real = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    try:
-        number = float(value) if is_real else math.nan
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number) or number <= 0:
-        raise wrong_argument(name, "a positive finite number", repr(value))
-    return number
+    return {choice("a field of SpikingMLP", name, names): value for name, value in values.items()}
 
 
 def _rate_units(rate: float, bits: int) -> int:

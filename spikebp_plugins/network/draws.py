@@ -1,4 +1,4 @@
-"""Random numbers for stochastic rounding, each numbered by the weight and the step it is for."""
+"""Random numbers for stochastic rounding, each determined by its weight and its step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
 
 def mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the finalizer of SplitMix64 of 64-bit numbers."""
+    """Return 64-bit numbers after the finalizer of SplitMix64."""
     with np.errstate(over="ignore"):
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -31,7 +31,7 @@ def draw_key(*parts: int) -> NDArray[np.uint64]:
 
 
 def draws_of(key: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return a random number of 16 bits for each weight, in their order."""
+    """Return a random number of 16 bits for each weight of a matrix, numbered row by row."""
     position = np.arange(1, math.prod(shape) + 1, dtype=np.uint64).reshape(shape)
     with np.errstate(over="ignore"):
         drawn = mixed(key + _GOLDEN * position) >> np.uint64(64 - LOIHI2_RATE_BITS)

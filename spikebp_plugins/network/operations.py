@@ -6,6 +6,9 @@ import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from spikebp_plugins.network.definition import SpikingMLP
 
 
@@ -64,8 +67,8 @@ _counts = operator.attrgetter(*(field.name for field in fields(Operations)))
 
 def count_operations(
     net: SpikingMLP,
-    spikes: Sequence[int],
-    errors: Sequence[int],
+    spikes: Sequence[ArrayLike],
+    errors: Sequence[ArrayLike],
     update: int,
     *,
     shown: int,
@@ -77,23 +80,29 @@ def count_operations(
     ----------
     net : SpikingMLP
         The definition.
-    spikes : sequence of int of length L + 1
-        :math:`\sum |k_l|` for l = 0..L.
-    errors : sequence of int of length L + 1
-        :math:`\sum |e_l|` for l = 0..L; layer 0 has none.
+    spikes : sequence of length L + 1
+        :math:`\sum |k_l|` for l = 0..L: of a whole layer, or an array of its units.
+    errors : sequence of length L + 1
+        :math:`\sum |e_l|` for l = 0..L, likewise; layer 0 has none.
     update : int
         Weights changed, once for every step (or sample) that changed them.
     shown, trained : int
         Samples shown at all, and those of them that were training samples.
     """
-    sizes, L = net.layer_sizes, net.n_layers
-    dense_pass = sum(map(operator.mul, sizes, sizes[1:]))
+    connections = net.connections
+    dense_pass = sum(connection.n_synapses for connection in connections)
     return Operations(
-        forward=sum(int(spikes[l - 1]) * sizes[l] for l in range(1, L + 1)),
-        backward=sum(int(errors[l]) * sizes[l - 1] for l in range(2, L + 1)),
+        forward=sum(
+            connection.forward_operations(k)
+            for connection, k in zip(connections, spikes[:-1], strict=True)
+        ),
+        backward=sum(
+            connection.backward_operations(e)
+            for connection, e in zip(connections[1:], errors[2:], strict=True)
+        ),
         update=int(update),
         dense=dense_pass * (shown + 2 * trained),
         samples=shown,
-        spikes=sum(int(count) for count in spikes),
-        errors=sum(int(count) for count in errors),
+        spikes=sum(int(np.sum(counts)) for counts in spikes),
+        errors=sum(int(np.sum(counts)) for counts in errors),
     )

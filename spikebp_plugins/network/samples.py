@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, integer, wrong_argument
 from spikebp_plugins.network.arithmetic import Reals, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
 
@@ -110,12 +110,10 @@ def check_batch(net: SpikingMLP, x: Any, y: Any = None, n_steps: int | None = No
     ValueError
         If a shape, a type or a value is not allowed.
     """
-    steps = net.n_steps if n_steps is None else n_steps
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise wrong_argument("n_steps", "an integer of at least 1", repr(n_steps))
-    inputs = _check_inputs(net, x, int(steps))
-    targets = None if y is None else _check_targets(net, y, len(inputs), int(steps))
-    return Batch(net, inputs, targets, int(steps))
+    steps = net.n_steps if n_steps is None else integer("n_steps", n_steps, 1)
+    inputs = _check_inputs(net, x, steps)
+    targets = None if y is None else _check_targets(net, y, len(inputs), steps)
+    return Batch(net, inputs, targets, steps)
 
 
 def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
@@ -161,15 +159,8 @@ def _check_targets(net: SpikingMLP, y: Any, n_samples: int, n_steps: int) -> NDA
 
 
 def _real_array(name: str, values: Any) -> NDArray[Any]:
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise wrong_argument(name, "an array of real numbers", f"a ragged one ({error})") from None
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8)
-    if array.dtype.kind not in "iuf":
-        raise wrong_argument(name, "an array of real numbers", f"an array of {array.dtype}")
-    return array
+    array = array_of(name, values, REALS_AND_BOOLEANS, "an array of real numbers")
+    return array.astype(np.uint8) if array.dtype == np.bool_ else array
 
 
 def _check_finite(name: str, array: NDArray[Any]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import REALS, array_of, finite, wrong_argument
 from spikebp_plugins.network.arithmetic import Arithmetic, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
 
@@ -105,7 +105,7 @@ def _matrices(
     arithmetic: Arithmetic,
     name: str,
     given: Any,
-    shapes: tuple[tuple[int, int], ...],
+    shapes: tuple[tuple[int, ...], ...],
     first_layer: int,
 ) -> Matrices:
     try:
@@ -117,15 +117,7 @@ def _matrices(
         raise wrong_argument(name, f"matrices of shapes {list(shapes)}", came or repr(given))
     rounded = []
     for layer, array in enumerate(arrays, first_layer):
-        if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
-            raise wrong_argument(
-                f"{name} of layer {layer}", "finite real numbers", _describe(array)
-            )
+        matrix, allowed = f"{name} of layer {layer}", "finite real numbers"
+        finite(matrix, array_of(matrix, array, REALS, allowed), allowed)
         rounded.append(arithmetic.check(arithmetic.round_weights(array), "weight", layer))
     return tuple(rounded)
-
-
-def _describe(array: NDArray[Any]) -> str:
-    if array.dtype.kind not in "iuf":
-        return f"an array of {array.dtype}"
-    return f"{array[~np.isfinite(array)][0]}"

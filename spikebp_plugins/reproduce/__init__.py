@@ -1,7 +1,7 @@
 """The experiments of the paper, each with one command: ``spikebp reproduce NAME``.
 
 An experiment is a module with a function ``run(study)`` that returns a `Report`. Networks are
-trained by `Study.learned`, which keeps what it has done in a folder after every epoch, so that an
+trained by `Study.learned`, which saves each network in a folder after every epoch, so that an
 interrupted experiment goes on and two experiments share their networks.
 """
 

@@ -1,9 +1,9 @@
 """Beyond the paper: what closes the gap to its ReLU network at T = 10, and what does not.
 
-All of it stays exact and needs nothing that a back end does not have: targets of several spikes a
-step, a learning rate that is halved from one checkpoint to the next, and the options of the
-definition. Where wrong outputs are asked for a spike as well, none of them is driven below zero for
-good: an output with a negative drive has no error, and learns nothing more.
+All variants are exact and use only what back ends have: targets of several spikes a step, a
+learning rate that is halved from one checkpoint to the next, and the options of the definition.
+An output with a negative summed drive has no error and learns nothing more. A target above zero
+for wrong outputs too keeps their summed drive from staying negative.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HIDDEN_LAYERS: Final = (300, 300)
 #: Test error of the paper's ReLU network, in percent.
 PAPERS_RELU: Final = 1.63
 
-#: Bits that hold a quarter of the rate to within 1 %.
+#: Fraction bits with which the grid holds a quarter of the rate to within 1 %.
 FRACTION_BITS: Final = 22
 
 

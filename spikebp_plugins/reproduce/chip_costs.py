@@ -17,7 +17,7 @@ SMALLER_RATE: Final = 0.001
 
 _PIPELINED: Final[dict[str, Any]] = {"timing": "pipelined"}
 _RANDOM: Final[dict[str, Any]] = {"feedback": "random", "learning_rate": SMALLER_RATE}
-#: Half of that rate, to be halved twice, for which the grid has room.
+#: Half of `SMALLER_RATE`, which is halved twice: 26 fraction bits hold the last rate too.
 _SLOWER: Final[dict[str, Any]] = _PIPELINED | {
     "feedback": "random",
     "learning_rate": SMALLER_RATE / 2,

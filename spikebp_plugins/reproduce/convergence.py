@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 STEPS: Final = (5, 10, 20, 50, 100)
 HIDDEN_LAYERS: Final = (200, 200)
 
-#: Epochs of the network whose scores are compared, and of those whose weights are.
+#: Epochs of the network whose scores are compared, and of the networks whose weights are compared.
 EPOCHS_BEFORE: Final = 4
 EPOCHS: Final = 1
 
@@ -74,7 +74,7 @@ def run(study: Study) -> Report:
 
 
 def distance(network: TrainedNetwork, other: TrainedNetwork) -> float:
-    """Return how far weights lie apart, in units of what the other network has learned."""
+    """Return how far the weights are from those of `other`, relative to what `other` learned."""
     start = other.net.init_weights()
     apart = sum(_square(a - b) for a, b in zip(network.weights, other.weights, strict=True))
     learned = sum(_square(b - c) for b, c in zip(other.weights, start, strict=True))

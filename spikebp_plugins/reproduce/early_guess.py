@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EPOCHS: Final = 20
 HIDDEN_LAYERS: Final = (200, 200)
 
-#: A sample stops as soon as its largest summed drive leads by so many spikes.
+#: A sample stops as soon as its largest summed drive leads the second by this, in spikes.
 MARGINS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 #: Samples whose spikes are recorded at a time.
@@ -23,7 +23,11 @@ BLOCK: Final = 500
 
 
 class StepReadouts(NamedTuple):
-    """What each sample had come to after each step, arrays of shape (n_samples, n_steps)."""
+    """The guess after each step, in arrays of shape (n_samples, n_steps).
+
+    `right` says whether the guess is right, `margin` by how many spikes it leads, and `operations`
+    how many synaptic operations it took.
+    """
 
     right: NDArray[np.bool_]
     margin: NDArray[np.float64]
@@ -31,7 +35,7 @@ class StepReadouts(NamedTuple):
 
 
 def run(study: Study) -> Report:
-    """Read the output after each step, and when it is sure enough."""
+    """Read the output after each step, and as soon as it leads by each margin."""
     learned = study.learned(study.net(*HIDDEN_LAYERS), EPOCHS)
     shown = _show(study, learned)
     n_samples, n_steps = shown.right.shape

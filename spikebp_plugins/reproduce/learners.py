@@ -18,12 +18,12 @@ Array = NDArray[Any]
 
 
 class SpikingLearner:
-    """The network of a definition.
+    """A spiking network that learns in a simulator.
 
     Parameters
     ----------
     start : Checkpoint
-        Where it starts from.
+        The checkpoint that it starts from.
     """
 
     def __init__(self, start: Checkpoint) -> None:
@@ -31,7 +31,7 @@ class SpikingLearner:
 
     @staticmethod
     def initial_checkpoint(net: SpikingMLP) -> Checkpoint:
-        """Return where a new network starts from."""
+        """Return the checkpoint of a network that has learned nothing."""
         return Checkpoint(net, initial_state(net))
 
     @property
@@ -56,10 +56,10 @@ class SpikingLearner:
 class ReluLearner:
     """A ReLU network with the shape, initial weights and rate of a definition.
 
-    Its weights are kept in a checkpoint of that definition in double precision.
+    Its checkpoints have that definition with ``arithmetic="float64"``.
     """
 
-    #: Spikes are what is counted, and it has none.
+    #: Always zero: operations are counted for spikes, and this network sends none.
     operations: Final = Operations()
 
     def __init__(self, start: Checkpoint) -> None:
@@ -68,7 +68,7 @@ class ReluLearner:
 
     @staticmethod
     def initial_checkpoint(net: SpikingMLP) -> Checkpoint:
-        """Return where a new network starts from."""
+        """Return the checkpoint of a network that has learned nothing."""
         same = net.replace(arithmetic="float64", timing="immediate")
         return Checkpoint(same, initial_state(same))
 
@@ -86,7 +86,7 @@ class ReluLearner:
         return Checkpoint(self._net, initial_state(self._net, self._weights))
 
 
-#: The kinds by name.
+#: The kinds of network by name.
 LEARNERS: Final[dict[str, type[SpikingLearner] | type[ReluLearner]]] = {
     "spiking": SpikingLearner,
     "ReLU": ReluLearner,

@@ -1,7 +1,7 @@
 """MNIST: spiking networks beside the ReLU network, and each with the weights of the other.
 
-The paper's section on experiments; the authors' figures are those of its table and of their
-published program, in percent of images in a wrong class.
+This repeats the paper's section on experiments. The authors' figures are those of its table and of
+their published program, in percent of images in a wrong class.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CONVERTED: Final = (RELU_RUN_SPIKING, FRACTIONAL_RUN_AS_RELU, OUTER_RUN_AS_RELU)
 
 
 class Errors(NamedTuple):
-    """Errors in percent."""
+    """Test and training error in percent; None where the authors give no figure."""
 
     test: float | None
     train: float | None
@@ -64,7 +64,7 @@ AUTHORS: Final[dict[tuple[tuple[int, ...], str], Errors]] = {
 
 
 def run(study: Study) -> Report:
-    """Train all networks and run each on both sides."""
+    """Train all networks; run the ReLU network as a spiking one, and spiking ones as ReLU."""
     rows: list[dict[str, Any]] = []
     curves: dict[str, dict[str, list[float]]] = {}
     for hidden in HIDDEN_LAYERS:
@@ -113,7 +113,7 @@ def _run_as_relu(study: Study, network: TrainedNetwork) -> Errors:
 
 
 def row(hidden: tuple[int, ...], name: str, errors: Errors, authors: bool) -> dict[str, Any]:
-    """Return a row of the table, beside the authors' figures if these are about the same data."""
+    """Return a row of the table, with the authors' figures if `authors` is true."""
     theirs = AUTHORS.get((hidden, name)) if authors else None
     return {
         "layers": _words(hidden),

@@ -15,7 +15,7 @@ PHASES: Final = ("forward", "backward", "update")
 
 
 def run(study: Study) -> Report:
-    """Train a network and count."""
+    """Train a network, and count spikes and synaptic operations in each epoch."""
     learned = study.learned(study.net(*HIDDEN_LAYERS), EPOCHS)
     rows = []
     for epoch, (done, error) in enumerate(

@@ -23,24 +23,24 @@ from spikebp_plugins.reproduce.learners import LEARNERS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Samples between two steps of the progress bar.
+#: Samples between two updates of the progress bar.
 BLOCK: Final = 2_000
 
-#: What `quick` leaves of an experiment: so many training images, and at most so many epochs.
+#: The number of training images with `quick`, and the largest number of epochs.
 QUICK_SAMPLES: Final = 10_000
 QUICK_EPOCHS: Final = 2
 
 
 @dataclass(frozen=True)
 class Report:
-    """What came of an experiment.
+    """The result of an experiment: a table, notes and a picture.
 
     Attributes
     ----------
     title : str
-        What was done.
+        Title of the table.
     rows : sequence of mapping
-        A row of the table each, by the names of the columns: text, numbers, or None.
+        The rows of the table: for each name of a column a text, a number, numbers or None.
     notes : sequence of str
         Sentences below the table.
     draw : callable
@@ -60,15 +60,16 @@ class TrainedNetwork:
     Attributes
     ----------
     checkpoint : Checkpoint
-        What it has learned.
+        The network after the last epoch.
     test_errors : list of float
         In percent, after each epoch.
     train_error : float
         In percent, after the last epoch.
     operations : list of Operations
-        Of the training in each epoch; those of a ReLU network are zero.
+        Spikes and operations of the training in each epoch; those of a ReLU network are zero.
     averaged_error : float or None
-        Test error in percent of the mean of the weights after the last epochs, if it was asked for.
+        Test error in percent with the mean of the weights of the last epochs; None if no mean is
+        taken.
     """
 
     checkpoint: Checkpoint
@@ -84,7 +85,7 @@ class TrainedNetwork:
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
-        """What it has learned: matrices of shape (n_in, n_out)."""
+        """Copies of the weights, matrices of shape (n_in, n_out)."""
         return [np.array(matrix, np.float64) for matrix in self.checkpoint.state.weights]
 
 
@@ -99,7 +100,7 @@ class Study:
     folder : Path
         Where trained networks are kept.
     quick : bool, default=False
-        Learn from few images for few epochs: to see an experiment, not to believe it.
+        Learn from few images for few epochs: shows what an experiment does, not its true result.
     seed : int, default=0
         Seed of initial weights, and of the order of samples.
     """
@@ -110,7 +111,7 @@ class Study:
     seed: int = 0
 
     def net(self, *hidden: int, **changes: Any) -> SpikingMLP:
-        """Return a network of the paper: T = 10 and a rate of 0.01, with some fields changed."""
+        """Return the definition of the paper (T = 10, rate 0.01), with some fields changed."""
         data = self.data
         fields = {"input_scale": data.input_scale, "seed": self.seed} | changes
         return SpikingMLP((data.x_train.shape[1], *hidden, data.n_classes), **fields)
@@ -150,7 +151,7 @@ class Study:
         halve_after: Sequence[int] = (),
         average: int = 0,
     ) -> TrainedNetwork:
-        """Return a network after some epochs, trained as far as it is not kept already.
+        """Return a network after some epochs; epochs that are saved are not trained again.
 
         Parameters
         ----------
@@ -161,13 +162,13 @@ class Study:
         kind : {"spiking", "ReLU"}
             The network itself, or a ReLU network with its shape, initial weights and rate.
         target : float, default=1.0
-            What the output of the right class is to send in a step.
+            Spikes that the output of the right class is to send in a step.
         others : float, default=0.0
-            What all other outputs are to send.
+            Spikes that all other outputs are to send in a step.
         halve_after : sequence of int, default=()
             After these epochs the learning rate is halved.
         average : int, default=0
-            Of how many last epochs to average the weights.
+            Number of last epochs whose weights are averaged; 0 averages none.
         """
         epochs = self.epochs(epochs)
         training = Training(self, net, epochs, kind, target, others, halve_after, average)
@@ -186,10 +187,10 @@ class Study:
 
 
 class Training:
-    """A network on its way through the epochs, and the files that say how far it has come.
+    """A network in training, and the files that keep its progress.
 
-    After each epoch its checkpoint is written, then the list of epochs, which names it; an
-    interrupt at any moment leaves a list and the checkpoint that it names.
+    After each epoch the checkpoint is written, and then the list of epochs, whose length names the
+    checkpoint. So an interrupt at any moment leaves a list whose checkpoint exists.
 
     Parameters
     ----------
@@ -220,7 +221,7 @@ class Training:
             "target": target,
             "halve_after": list(halve_after),
         }
-        # Only where they are used, so that what was kept before there were such things stays known.
+        # Zeros are left out, so that the keys of networks saved before these options stay valid.
         about |= {name: n for name, n in {"average": average, "others": others}.items() if n}
         key = sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         self._study, self._about, self._name = study, about, key
@@ -247,7 +248,7 @@ class Training:
         return self._study.folder / f"{self._name}-{epochs}.npz"
 
     def keep_epoch(self) -> None:
-        """Note what the last epoch came to."""
+        """Save the checkpoint and the results of the epoch that has just ended."""
         learned = self.learner.operations - self._before
         done = len(self.done) + 1
         self.learner.checkpoint().save(self._file(done))
@@ -291,7 +292,7 @@ class Training:
         return error_percent(self.learner.scores(x), y)
 
     def learned(self) -> TrainedNetwork:
-        """Return what has been learned in all epochs."""
+        """Return the network after all epochs, with the results of each."""
         return TrainedNetwork(
             checkpoint=self.learner.checkpoint(),
             test_errors=[epoch["test_error"] for epoch in self.done],

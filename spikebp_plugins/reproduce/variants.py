@@ -1,4 +1,4 @@
-"""Ways to train a network, each from several seeds: a table of them, and a picture."""
+"""Compares ways to train a network, each from several seeds, in a table and a picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Variant(NamedTuple):
     changes : dict
         Fields of the definition.
     average : int
-        Of how many last epochs to average the weights.
+        Number of last epochs whose weights are averaged; 0 averages none.
     others : float
         Spikes that all other outputs are to send in a step.
     """
@@ -55,7 +55,7 @@ def compared(
     Parameters
     ----------
     study : Study
-        Data, and where networks are kept.
+        The data, and the folder of trained networks.
     variants : mapping of str to Variant
         The ways to train by their names.
     hidden : tuple of int
@@ -63,9 +63,9 @@ def compared(
     notes : sequence of str
         Sentences below the table.
     line : tuple of float and str, or None, default=None
-        A test error to draw a line at, and what it is.
+        A test error in percent to draw a line at, and the label of the line.
     **fields
-        Fields of all definitions.
+        Fields that all definitions share.
     """
     rows = [
         _row(name, _learned(study, variant, hidden, fields)) for name, variant in variants.items()

@@ -15,13 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import INTEGERS, REALS, array_of, integer, wrong_argument
 
 Real = TypeVar("Real", np.float32, np.float64)
 
 _LIMIT = 2**53
-_INTEGERS = np.typecodes["AllInteger"]
-_FLOATS = np.typecodes["Float"]
 
 
 def signed(
@@ -172,7 +170,7 @@ def spiking_vector_quantization(vector: ArrayLike, n_steps: int) -> NDArray[np.i
     array([ 0.75, -0.25])
     """
     v = _real_numbers("vector", vector)
-    T = _positive("n_steps", n_steps)
+    T = integer("n_steps", n_steps, 1)
     return _quantize(np.broadcast_to(v, (T, *v.shape)), signed)
 
 
@@ -422,44 +420,27 @@ def _quantize(
 
 
 def _potential(values: NDArray[Real]) -> NDArray[Real]:
-    array = _array("potential", values, "df", "an array of float64 or float32")
+    array = array_of("potential", values, "df", "an array of float64 or float32")
     _check_range("potential", array)
     return array
 
 
 def _real_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    array = _array(name, values, _INTEGERS + _FLOATS, "an array of real numbers")
+    array = array_of(name, values, REALS, "an array of real numbers")
     _check_range(name, array)
     return array.astype(np.float64, copy=False)
 
 
 def _spikes(name: str, values: ArrayLike) -> NDArray[np.int64]:
-    array = _two_dimensional(name, _array(name, values, _INTEGERS, "an array of integers"))
+    array = _two_dimensional(name, array_of(name, values, INTEGERS, "an array of integers"))
     _check_range(name, array)
     return array.astype(np.int64, copy=False)
-
-
-def _array(name: str, values: ArrayLike, typecodes: str, allowed: str) -> NDArray[Any]:
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        raise wrong_argument(name, allowed, "rows of different lengths") from None
-    if array.dtype.char not in typecodes:
-        raise wrong_argument(name, allowed, f"dtype {array.dtype}")
-    return array
 
 
 def _two_dimensional(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.ndim != 2:
         raise wrong_argument(name, "two-dimensional", f"shape {array.shape}")
     return array
-
-
-def _positive(name: str, value: int) -> int:
-    # True is an int, but no number of steps.
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise wrong_argument(name, "a positive integer", repr(value))
-    return int(value)
 
 
 def _check_range(name: str, array: NDArray[Any]) -> None:

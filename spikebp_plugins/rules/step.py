@@ -1,9 +1,10 @@
 """The step rules in plain NumPy: the executable specification of every back end.
 
-Each function takes a state and returns the next one; nothing is changed in place. The names are
-those of ``docs/semantics.md``: L layers with weights W, feedback B, potentials phi, spikes k,
-drive s, input counts c, backward potentials psi, errors e and their sums E. Tuples are indexed by
-layer, so those that start at layer 1 hold None at index 0.
+Each function takes a state and returns the next one; nothing is changed in place. The
+table of delays of a timing (``network/delays.py``) says when each layer acts. The names are those
+of ``docs/semantics.md``: L layers with weights W, feedback B, potentials phi, spikes k, drive s,
+input counts c, backward potentials psi, errors e and their sums E. Tuples are indexed by layer, so
+those that start at layer 1 hold None at index 0.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.arithmetic import Integers, Reals, arithmetic_of, check_counts
+from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 from spikebp_plugins.rules.quantization import rectified, signed
 
@@ -24,6 +26,13 @@ from spikebp_plugins.rules.quantization import rectified, signed
 Layers = tuple[Any, ...]
 
 Quantizer = Callable[[Any, bool], tuple[Integers, Any]]
+
+
+class Step(NamedTuple):
+    """What one step sent: spikes k of layers 0..L, and errors e of layers 1..L or None."""
+
+    k: tuple[Integers, ...]
+    e: Layers | None
 
 
 class SampleState(NamedTuple):
@@ -41,6 +50,11 @@ class SampleState(NamedTuple):
         Net input counts: signed spikes of layers 0..L-1 so far.
     E : tuple of ndarray
         Summed errors of layers 1..L.
+    sent : Step
+        Spikes and errors of the last step, zero for a layer that was idle.
+    before : LearningState or None
+        Weights and feedback as they stood when these were sent, before that step's learning; None
+        before the first step.
     t : int
         The steps so far.
     """
@@ -50,36 +64,9 @@ class SampleState(NamedTuple):
     s: Layers
     c: tuple[Integers, ...]
     E: Layers
+    sent: Step
+    before: LearningState | None = None
     t: int = 0
-
-
-class Step(NamedTuple):
-    """What one step sent: spikes k of layers 0..L, and errors e of layers 1..L or None."""
-
-    k: tuple[Integers, ...]
-    e: Layers | None
-
-
-#: A function like `step`.
-MakeStep = Callable[..., tuple[LearningState, SampleState, Step]]
-
-
-class SampleRecord(NamedTuple):
-    """What one sample showed.
-
-    Attributes
-    ----------
-    steps : list of Step
-        Spikes and errors of each step.
-    step_scores : ndarray of shape (n_steps, n_outputs)
-        The running scores after each step.
-    operations : Operations
-        The synaptic operations it took.
-    """
-
-    steps: list[Step]
-    step_scores: NDArray[np.float64]
-    operations: Operations
 
 
 def open_sample(net: SpikingMLP) -> SampleState:
@@ -94,7 +81,14 @@ def open_sample(net: SpikingMLP) -> SampleState:
         s=(None, *zeros[1:]),
         c=tuple(counts[:-1]),
         E=(None, *counts[1:]),
+        sent=silence(net),
     )
+
+
+def silence(net: SpikingMLP) -> Step:
+    """Return what idle layers send: no spikes and no errors."""
+    nothing = tuple(np.zeros(size, np.int64) for size in net.layer_sizes)
+    return Step(nothing, (None, *nothing[1:]))
 
 
 def open_training(net: SpikingMLP, learning: LearningState) -> LearningState:
@@ -114,6 +108,7 @@ def step(
     sample: SampleState,
     x: NDArray[Any],
     y: Reals | None,
+    n_steps: int = ENDLESS,
 ) -> tuple[LearningState, SampleState, Step]:
     """Advance a sample by one step.
 
@@ -126,9 +121,12 @@ def step(
     sample : SampleState
         The sample so far.
     x : ndarray of shape (n_inputs,)
-        Values on the grid, or signed spike counts with ``input_coding="spikes"``.
+        Values on the grid, or signed spike counts with ``input_coding="spikes"``; not looked at
+        after the last step of input.
     y : ndarray of shape (n_outputs,) or None
-        Target on the grid; None learns nothing in this step.
+        Target on the grid for what the output sends in this step; None learns nothing in this step.
+    n_steps : int, default=ENDLESS
+        The steps of input that the sample has.
 
     Returns
     -------
@@ -142,38 +140,52 @@ def step(
     OverflowError
         If a value leaves the range of the arithmetic.
     """
-    L = net.n_layers
-    W: Layers = (None, *learning.weights)
+    L, t, delays = net.n_layers, sample.t + 1, delays_of(net)
     phi, s, c = list(sample.phi), list(sample.s), list(sample.c)
-    k: list[Any] = [None] * (L + 1)
+    k, e = (list(layers or ()) for layers in silence(net))
+    # What arrives with a lag of 0 or 1: sent in this step or in the one before, through the weights
+    # as they stood at the start of that step.
+    sent_k, sent_e = (k, sample.sent.k), (e, sample.sent.e or ())
+    through = (learning, sample.before or learning)
+    W: list[Layers] = [(None, *state.weights) for state in through]
+    B: list[Layers] = [backward_weights(net, state) for state in through]
+    connections = net.connections
 
     # 1. The input fires.
-    k[0], phi[0], c[0] = fire_input(net, phi[0], c[0], x)
+    if is_busy(t, delays.spikes[0], n_steps):
+        k[0], phi[0], c[0] = fire_input(net, phi[0], c[0], x)
 
     # 2. The wave goes forward.
     for l in range(1, L + 1):
-        k[l], phi[l], s[l] = forward(net, k[l - 1], W[l], phi[l], s[l], l)
-        if l < L:
-            c[l] = check_counts(c[l] + k[l], l)
+        if is_busy(t, delays.spikes[l], n_steps):
+            lag = delays.forward_lags[l]
+            arriving = connections[l - 1].forward(sent_k[lag][l - 1], W[lag][l])
+            k[l], phi[l], s[l] = forward(net, arriving, phi[l], s[l], l)
+            if l < L:
+                c[l] = check_counts(c[l] + k[l], l)
 
-    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), t=sample.t + 1)
+    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), before=learning, t=t)
     if y is None:
-        return learning, sample, Step(tuple(k), None)
+        return learning, sample._replace(sent=Step(tuple(k), tuple(e))), Step(tuple(k), None)
 
     # 3. The output is compared with the target.
-    e: list[Any] = [None] * (L + 1)
-    e[L], phi_y = output_error(net, k[L], y, sample.phi_y, s[L])
+    phi_y = sample.phi_y
+    if is_busy(t, delays.errors[L], n_steps):
+        e[L], phi_y = output_error(net, k[L], y, phi_y, s[L])
 
-    # 4. The errors go backward, through the weights as they stood at the start of the step.
-    B: Layers = backward_weights(learning)
+    # 4. The errors go backward.
     psi: list[Any] = [None, *learning.backward_potentials]
     for l in range(L - 1, 0, -1):
-        e[l], psi[l] = backward(net, e[l + 1], B[l + 1], psi[l], s[l], l)
+        if is_busy(t, delays.errors[l], n_steps):
+            lag = delays.backward_lags[l]
+            arriving = connections[l].backward(sent_e[lag][l + 1], B[lag][l + 1])
+            e[l], psi[l] = backward(net, arriving, psi[l], s[l], l)
 
     # 5. The weights learn, now or at the end of the sample.
+    sent = Step(tuple(k), tuple(e))
     learning = learning._replace(backward_potentials=tuple(psi[1:]))
-    learning, sample = learn(net, learning, sample._replace(phi_y=phi_y), e)
-    return learning, sample, Step(tuple(k), tuple(e))
+    learning, sample = learn(net, learning, sample._replace(phi_y=phi_y, sent=sent), e)
+    return learning, sample, sent
 
 
 def fire_input(net: SpikingMLP, phi: Reals, c: Integers, x: NDArray[Any]) -> tuple[Any, Any, Any]:
@@ -185,12 +197,12 @@ def fire_input(net: SpikingMLP, phi: Reals, c: Integers, x: NDArray[Any]) -> tup
 
 
 def forward(
-    net: SpikingMLP, k_below: Integers, W: Reals, phi: Reals, s: Reals, l: int
+    net: SpikingMLP, arriving: Arriving, phi: Reals, s: Reals, l: int
 ) -> tuple[Any, Any, Any]:
     """Rule 2: return spikes, potential and summed drive of layer l."""
     number = arithmetic_of(net)
-    s = number.add_spikes(s, k_below, W, "summed drive", l)
-    phi = number.add_spikes(phi, k_below, W, "potential", l)
+    s = number.add_arriving(s, arriving, "summed drive", l)
+    phi = number.add_arriving(phi, arriving, "potential", l)
     return *fire(net, rectified, phi), s
 
 
@@ -205,10 +217,10 @@ def output_error(
 
 
 def backward(
-    net: SpikingMLP, e_above: Integers, B: Reals, psi: Reals, s: Reals, l: int
+    net: SpikingMLP, arriving: Arriving, psi: Reals, s: Reals, l: int
 ) -> tuple[Integers, Any]:
     """Rule 4: return errors and backward potential of layer l."""
-    psi = arithmetic_of(net).add_spikes(psi, e_above, B, "backward potential", l)
+    psi = arithmetic_of(net).add_arriving(psi, arriving, "backward potential", l)
     spent, psi = fire(net, signed, psi)
     return np.where(s < 0, 0, spent), psi
 
@@ -228,9 +240,10 @@ def within_payload(net: SpikingMLP, k: Integers) -> Integers:
     return k if largest is None else np.clip(k, -largest, largest)
 
 
-def backward_weights(learning: LearningState) -> Layers:
-    """Return B_2 to B_L: the fixed ones, or the transposed weights."""
-    return (None, None, *(learning.feedback or (w.T for w in learning.weights[1:])))
+def backward_weights(net: SpikingMLP, learning: LearningState) -> Layers:
+    """Return B_2 to B_L: the fixed ones, or those that the weights are."""
+    pairs = zip(net.connections[1:], learning.weights[1:], strict=True)
+    return (None, None, *(learning.feedback or (c.backward_weights(W) for c, W in pairs)))
 
 
 def learn(
@@ -267,94 +280,8 @@ def _descend(
     descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
     W: Layers = (None, *learning.weights)
     a = presynaptic(net, sample)
-    descended = (descend(W[l], a[l - 1], e[l], l) for l in range(1, net.n_layers + 1))
+    descended = (
+        descend(W[l], connection, a[l - 1], e[l], l)
+        for l, connection in enumerate(net.connections, 1)
+    )
     return learning._replace(weights=tuple(descended))
-
-
-def run_sample(
-    net: SpikingMLP,
-    learning: LearningState,
-    x: NDArray[Any],
-    y: Reals | None,
-    n_steps: int,
-    make_step: MakeStep | None = None,
-) -> tuple[LearningState, SampleRecord]:
-    """Show one sample, and learn from it if there is a target.
-
-    Parameters
-    ----------
-    net : SpikingMLP
-        The definition.
-    learning : LearningState
-        Weights and backward potentials.
-    x : ndarray of shape (1, n_inputs) or (n_steps, n_inputs)
-        Input on the grid (or spike counts), the same at all steps or one row a step.
-    y : ndarray of shape (1, n_outputs) or (n_steps, n_outputs), or None
-        Target on the grid; None predicts, which leaves `learning` as it is.
-    n_steps : int
-        The steps to show.
-    make_step : callable or None, default=None
-        What makes a step: something that does so and more than `step`, which None takes.
-    """
-    make_step = make_step or step
-    training = y is not None
-    sample = open_sample(net)
-    if training:
-        learning = open_training(net, learning)
-    steps, step_scores = [], np.empty((n_steps, net.n_outputs))
-    work = WorkCounter(net)
-    for t in range(n_steps):
-        y_t = None if y is None else y[t % len(y)]
-        learning, sample, sent = make_step(net, learning, sample, x[t % len(x)], y_t)
-        steps.append(sent)
-        step_scores[t] = sample.s[-1].astype(np.float64) / (t + 1)
-        work.add(sample, sent)
-    if training:
-        learning = close_training(net, learning, sample)
-    return learning, SampleRecord(steps, step_scores, work.total(sample, training))
-
-
-def weights_changed(net: SpikingMLP, sample: SampleState, e: Sequence[Any]) -> int:
-    """Return how many weights an update changes: of units that teach, to units with an error."""
-    pairs = zip(presynaptic(net, sample), e[1:], strict=True)
-    return sum(int(np.count_nonzero(a)) * int(np.count_nonzero(b)) for a, b in pairs)
-
-
-class WorkCounter:
-    """Counts the synaptic operations of a sample as its steps go by.
-
-    Parameters
-    ----------
-    net : SpikingMLP
-        The definition.
-    """
-
-    def __init__(self, net: SpikingMLP) -> None:
-        self._net = net
-        self._spikes = [0] * (net.n_layers + 1)
-        self._errors = [0] * (net.n_layers + 1)
-        self._updates = 0
-
-    def add(self, sample: SampleState, sent: Step) -> None:
-        """Count a step: what it sent, and the sample after it."""
-        for l, k in enumerate(sent.k):
-            self._spikes[l] += _magnitude(k)
-        if sent.e is None:
-            return
-        for l, e in enumerate(sent.e[1:], 1):
-            self._errors[l] += _magnitude(e)
-        if self._net.update == "fractional":
-            self._updates += weights_changed(self._net, sample, sent.e)
-
-    def total(self, sample: SampleState, training: bool) -> Operations:
-        """Return the operations of the sample once it has ended."""
-        updates = self._updates
-        if training and self._net.update == "outer":
-            updates = weights_changed(self._net, sample, sample.E)
-        return count_operations(
-            self._net, self._spikes, self._errors, updates, shown=1, trained=int(training)
-        )
-
-
-def _magnitude(counts: Integers) -> int:
-    return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])

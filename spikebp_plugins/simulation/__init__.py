@@ -1,1 +1,1 @@
-"""What a run is: simulators, streams, traces and what is drawn from them."""
+"""Runs of a network: simulators, streams, traces, comparisons, hardware reports and pictures."""

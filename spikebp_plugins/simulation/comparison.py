@@ -14,24 +14,24 @@ from spikebp_plugins.backends.registry import available_backends, get_backend
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.simulation.trace import Difference, Trace, compare
 
-#: Back ends, where they are installed, of which none has much to compile.
+#: Back ends that have little to compile; some may not be installed.
 QUICK_BACKENDS: Final = ("reference", "compiled", "brian2:numpy", "lava:fixed_pt")
 
-#: A value of a main option that stands for one of the others.
+#: The value of a main option with which the back end chooses one of the others.
 ANY_OF_THEM: Final = "auto"
 
 
 class Run(NamedTuple):
-    """What one back end showed.
+    """The traces of one back end.
 
     Attributes
     ----------
     backend : str
-        Its name, with options if any.
+        Name of the back end, with options if any.
     training, prediction : Trace
-        Samples that it learned from, and samples that it was shown then.
+        Traces of the training samples, and of the samples that were predicted afterwards.
     seconds : float
-        What all that took, from the making of the simulator on.
+        The time that both took, with the time to make the simulator.
     """
 
     backend: str
@@ -46,13 +46,13 @@ class Agreement(NamedTuple):
     Attributes
     ----------
     spikes, errors, scores, weights : bool
-        Whether they are equal, each and every one.
+        Whether all of them are equal in both runs.
     phase : str or None
         "training" or "prediction": when the runs first differ.
     first_difference : Difference or None
         Where they first differ.
     equal_samples : float
-        The share of samples, learned or only shown, with the same spikes in all layers.
+        The share of samples, of training and prediction, with equal spikes in all layers.
     largest_weight_difference : float
         The largest magnitude by which a weight differs at the end.
     """
@@ -78,9 +78,9 @@ class Comparison(NamedTuple):
     Attributes
     ----------
     runs : list of Run
-        What each showed.
+        One run for each back end.
     agreements : list of Agreement
-        How far each agrees with the first.
+        How far each run agrees with the first run.
     """
 
     runs: list[Run]
@@ -88,7 +88,7 @@ class Comparison(NamedTuple):
 
     @property
     def equal(self) -> bool:
-        """Whether everything is equal on all of them."""
+        """Whether everything is equal on all back ends."""
         return all(agreement.equal for agreement in self.agreements)
 
 
@@ -104,20 +104,24 @@ def compare_backends(
     Parameters
     ----------
     start : Checkpoint
-        Where each of them starts from.
+        The checkpoint that each back end starts from.
     backends : sequence of str
         Names of installed back ends, with options behind a colon if any.
     x : ndarray of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
         Samples to learn from, once each and in order.
-    y : ndarray
-        Their labels or targets.
-    x_test : ndarray
-        Samples to be shown then.
+    y : ndarray of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_steps, n_outputs)
+        Labels or real targets.
+    x_test : ndarray of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+        Samples to predict after the training.
+
+    Returns
+    -------
+    Comparison
 
     Raises
     ------
     ValueError, UnsupportedError, ImportError
-        If a back end is not there or cannot run the network, before any of them has run.
+        If a back end is not installed or cannot run the network; raised before any back end runs.
     """
     for name in backends:
         start.simulate(name).close()

@@ -1,7 +1,7 @@
 """What a network would need of a neuromorphic chip, measured while it runs in the reference.
 
-Everything here is simulated. The widths are those of ``arithmetic="loihi2"``; the size of a chip
-is what Intel's public papers say of Loihi 2.
+Everything here is simulated. The widths on a chip are those of ``arithmetic="loihi2"``; its
+numbers of neurons and synapses are those that Intel's public papers state for Loihi 2.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from spikebp_plugins.network.arithmetic import (
 )
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import LearningState
-from spikebp_plugins.rules import pipelined
-from spikebp_plugins.rules import step as reference
-from spikebp_plugins.rules.step import SampleState, Step
+from spikebp_plugins.rules.sample import run_sample
+from spikebp_plugins.rules.step import SampleState, Step, step
 
 #: Neurons and synapses of one Loihi 2 chip, of 128 cores.
 CHIP_NEURONS: Final = 1_048_576
@@ -42,23 +42,23 @@ CHIP_SYNAPSES: Final = 120_000_000
 
 @dataclass(frozen=True)
 class Width:
-    """What one quantity of one layer came to.
+    """The extremes of one quantity in one layer, and the bits that hold them.
 
     Attributes
     ----------
     quantity : str
-        What it is.
+        Name of the quantity.
     layer : int
-        The layer; for weights, that which they lead to.
+        The layer; for weights, the layer that they lead into.
     lowest, highest : int
-        The extremes, in grid units for states, in last bits for weights, or as counts.
+        The extremes: states in grid units, weights in units of their last bit, counts as they are.
     bits : int
-        Of the smallest signed integer that holds both.
+        Bits of the smallest signed integer that holds both extremes.
     chip_bits : int
-        Of the signed integer in which a chip holds it.
+        Bits of the signed integer that holds the quantity on a chip.
     saturating : float or None
-        The part of all values that were at the chip's extremes or beyond, and None for weights of
-        another arithmetic, which a chip would have to round first.
+        The fraction of all values that were at the chip's extremes or beyond. None for weights of
+        ``arithmetic="fixed"``, which have to be rounded before a chip can hold them.
     """
 
     quantity: str
@@ -81,9 +81,9 @@ class HardwareReport:
     widths : tuple of Width
         Each quantity of each layer.
     weight_exponent : int
-        The smallest exponent with which 8 bits reach all weights.
+        The smallest exponent with which 8 bits cover the range of all weights.
     neurons, synapses : int
-        Of the whole network; synapses with the copies that carry errors back.
+        Numbers for the whole network; `synapses` includes the copies that carry errors back.
     steps_per_sample : int
         Time steps that a training sample takes.
     operations : Operations
@@ -125,7 +125,7 @@ def hardware_report(
     y : array-like or None, default=None
         Targets to learn from, as for ``Simulator.train``; None predicts.
     progress : bool or None, default=None
-        Whether to show a progress bar; None does on a terminal.
+        Whether to show a progress bar; None shows one for long work on a terminal.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def hardware_report(
     Raises
     ------
     ValueError
-        If the network's numbers are no integers, or x or y does not fit.
+        If the network has floating-point arithmetic, or `x` or `y` is not allowed.
     """
     net = checkpoint.net
     number = arithmetic_of(net)
@@ -147,51 +147,46 @@ def hardware_report(
     inputs, targets = batch.inputs(), None if y is None else batch.targets()
     extremes = Extremes(net, number)
     learning, operations = checkpoint.state, Operations()
-    timing = pipelined if net.timing == "pipelined" else reference
-    make_step = partial(watched_step, timing.step, extremes.see)
+    make_step = partial(watched_step, extremes.see)
     with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
         for i in range(len(batch)):
             target = None if targets is None else targets[i]
-            learning, shown = timing.run_sample(
-                net, learning, inputs[i], target, net.n_steps, make_step
-            )
+            learning, shown = run_sample(net, learning, inputs[i], target, net.n_steps, make_step)
             extremes.see_weights(learning)
             operations += shown.operations
             bar.update(1)
-    delays = 2 * net.n_layers - 1 if net.timing == "pipelined" else 0
-    forward = sum(n_in * n_out for n_in, n_out in net.weight_shapes)
+    forward, *others = (connection.n_synapses for connection in net.connections)
     return HardwareReport(
         net=net,
         widths=extremes.widths(),
         weight_exponent=extremes.weight_exponent(),
         neurons=sum(net.layer_sizes),
-        synapses=forward + sum(n_out * n_in for n_out, n_in in net.feedback_shapes),
-        steps_per_sample=net.n_steps + delays,
+        synapses=forward + 2 * sum(others),
+        steps_per_sample=steps_of_sample(net, net.n_steps),
         operations=operations,
     )
 
 
 def watched_step(
-    step: Callable[..., tuple[LearningState, SampleState, Step]],
     see: Callable[[SampleState, LearningState, SampleState, Step], None],
     net: SpikingMLP,
     learning: LearningState,
     sample: SampleState,
     *arguments: Any,
 ) -> tuple[LearningState, SampleState, Step]:
-    """Make a step, and hand over what it came to with the sample before it."""
+    """Make a step, and call `see` with the sample before it and with the results of the step."""
     after = step(net, learning, sample, *arguments)
     see(sample, *after)
     return after
 
 
 class Seen:
-    """The extremes of one quantity in one layer, and how often it was at a chip's.
+    """The extremes of one quantity in one layer, and how many of its values saturate on a chip.
 
     Parameters
     ----------
     low, high : int
-        The extremes of a chip.
+        The smallest and the largest value that a chip can hold.
     """
 
     def __init__(self, low: int, high: int) -> None:
@@ -200,7 +195,7 @@ class Seen:
         self.n = self.n_saturating = 0
 
     def see(self, values: NDArray[Any]) -> None:
-        """Take note of some integers."""
+        """Include integers in the extremes and the counts."""
         low, high = self.chip
         self.lowest = min(self.lowest, int(values.min()))
         self.highest = max(self.highest, int(values.max()))
@@ -216,7 +211,7 @@ class Extremes:
     net : SpikingMLP
         The definition.
     number : FixedPoint
-        Its arithmetic.
+        The arithmetic of the definition.
     """
 
     def __init__(self, net: SpikingMLP, number: FixedPoint) -> None:
@@ -227,7 +222,7 @@ class Extremes:
     def see(
         self, before: SampleState, learning: LearningState, after: SampleState, sent: Step
     ) -> None:
-        """Take note of a step."""
+        """Include the values of a step."""
         units, L = self._number.encode, self._net.n_layers
         for l in range(L + 1):
             self._state("potential when it fires", l, units(after.phi[l] + sent.k[l]))
@@ -246,7 +241,7 @@ class Extremes:
             self._state("backward potential when it fires", l, units(psi + sent.e[l]))
 
     def see_weights(self, learning: LearningState) -> None:
-        """Take note of the weights after a sample."""
+        """Include the weights after a sample."""
         number = self._number
         units = number.weight_units if isinstance(number, Loihi2) else number.encode
         for l, weights in enumerate(learning.weights, 1):
@@ -263,7 +258,7 @@ class Extremes:
         self._of.setdefault((quantity, layer), Seen(low, high)).see(values)
 
     def widths(self) -> tuple[Width, ...]:
-        """Return what has been seen."""
+        """Return the width of each quantity in each layer."""
         is_chips = isinstance(self._number, Loihi2)
         return tuple(
             Width(
@@ -281,7 +276,7 @@ class Extremes:
         )
 
     def weight_exponent(self) -> int:
-        """Return the smallest exponent with which 8 bits reach the weights seen."""
+        """Return the smallest exponent with which 8 bits cover the range of the weights seen."""
         mantissa, exponent = np.frexp(self._largest_weight / HIGHEST_WEIGHT)
         return int(exponent) - int(mantissa == 0.5)
 
@@ -292,7 +287,7 @@ def bits_of(*values: int) -> int:
 
 
 def by_quantity(widths: Sequence[Width]) -> dict[str, list[Width]]:
-    """Return widths by their quantity, each in the order of layers."""
+    """Return the widths of each quantity, in the order of layers."""
     quantities: dict[str, list[Width]] = {}
     for width in widths:
         quantities.setdefault(width.quantity, []).append(width)

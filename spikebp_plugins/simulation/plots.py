@@ -36,13 +36,13 @@ def save_learning_picture(
     Parameters
     ----------
     path : str or path-like
-        The file, whose ending says the format.
+        The file; its ending decides the format.
     errors : mapping of str to sequence of float
         Test errors in percent after each epoch, by the name of the network.
     trace : Trace
         A recorded prediction; its first sample is shown.
     title : str
-        What the sample is.
+        Title above the spikes.
 
     Raises
     ------
@@ -69,13 +69,13 @@ def save_comparison_picture(
     Parameters
     ----------
     path : str or path-like
-        The file, whose ending says the format.
+        The file; its ending decides the format.
     traces : mapping of str to Trace
-        What each back end recorded.
+        The trace of each back end, by its name.
     sample : int
-        Which sample.
+        Index of the sample.
     title : str
-        What it is.
+        Title of the picture.
 
     Raises
     ------
@@ -100,16 +100,16 @@ def save_picture(
     title: str | None = None,
     size: tuple[float, float] = (8.0, 6.0),
 ) -> None:
-    """Draw with a function.
+    """Let a function draw on a new figure, and save the figure.
 
     Parameters
     ----------
     path : str or path-like
-        The file, whose ending says the format.
+        The file; its ending decides the format.
     draw : callable
         Draws on the figure that it is given.
     title : str or None, default=None
-        What the picture shows.
+        Title of the picture.
     size : tuple of float, default=(8.0, 6.0)
         Width and height in inches.
 
@@ -150,7 +150,7 @@ def plot_learning_curves(axes: Axes, errors: Mapping[str, Sequence[float]]) -> N
             marker=".",
             label=f"{name}: {values[-1]:.1f} % at the end",
         )
-    # From 90 % at the start to 2 % at the end: only a logarithmic axis shows both.
+    # Errors fall from 90 % to 2 %: only a logarithmic axis shows both.
     axes.set_yscale("log")
     ticks = (1, 2, 5, 10, 20, 50, 100)
     axes.set_yticks(ticks, [str(tick) for tick in ticks])
@@ -171,12 +171,12 @@ def plot_raster(figure: FigureBase, trace: Trace, sample: int = 0) -> None:
     trace : Trace
         Recorded spikes.
     sample : int, default=0
-        Which sample.
+        Index of the sample.
 
     Notes
     -----
-    A unit that sends several spikes in one step has a marker of as many times the area; that of
-    negative spikes is hollow.
+    The area of a marker is proportional to the number of spikes that the unit sends in the step.
+    Markers of negative spikes are hollow.
     """
     layers = [counts[sample] for counts in trace.spikes]
     rows = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[::-1, 0]

@@ -1,4 +1,4 @@
-"""The simulator: what a user holds while a network learns."""
+"""The simulator, which trains a network on a back end and predicts with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spikebp_plugins.backends.registry import (
     refused_definition,
 )
 from spikebp_plugins.common.archive import PathLike
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.events import EventEncoder
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -153,8 +153,8 @@ class Simulator:
         ValueError
             If `x` or `y` is not allowed; nothing has changed then.
         OverflowError
-            If a value leaves the range of the arithmetic. What was learned from the samples
-            before (on some back ends: from the blocks before) is kept.
+            If a value leaves the range of the arithmetic. What was learned from earlier samples
+            (on some back ends: from earlier blocks of samples) is kept.
         RuntimeError
             If a sample of a stream is open.
         """
@@ -183,8 +183,8 @@ class Simulator:
         n_steps : int or None, default=None
             Steps for which to show each sample; None takes those of the definition.
         margin : float or None, default=None
-            Show a sample no further once the largest summed drive of the output leads the second
-            by so many spikes, which saves time and synaptic operations. None shows all steps.
+            Stop a sample once the largest summed drive of the output exceeds the second by at
+            least this many spikes, which saves time and synaptic operations. None shows all steps.
         record : bool, default=False
             Whether to return every spike.
         progress : bool or None, default=None
@@ -193,9 +193,9 @@ class Simulator:
         Returns
         -------
         ndarray of shape (n_samples, n_outputs), Trace or EarlyPrediction
-            The scores, whose largest says the class (the lowest index wins a tie); with `record`
-            a trace with ``errors=None``; with `margin` a named tuple of the scores, the steps
-            shown of each sample (``n_steps``) and what they took (``operations``).
+            The scores; the index of the largest is the class (the lowest index wins a tie). With
+            `record` a trace with ``errors=None``; with `margin` a named tuple of the scores, the
+            steps shown (``n_steps``) and the synaptic operations (``operations``) of each sample.
 
         Raises
         ------
@@ -210,33 +210,33 @@ class Simulator:
         batch = check_batch(self.net, x, n_steps=n_steps)
         if margin is None:
             return self._run(engine, batch, record, progress)
-        self._check_margin(margin, record)
+        margin = self._checked_margin(margin, record)
         with progress_bar(len(batch), "predicting", wanted=progress) as bar:
             blocks = []
             for block in batch.blocks(engine.block_size(batch.n_steps)):
-                blocks.append(engine.predict_until(block, float(margin)))
+                blocks.append(engine.predict_until(block, margin))
                 bar.update(len(block))
         blocks = blocks or [empty_prediction(batch)]
         return EarlyPrediction(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
 
-    def _check_margin(self, margin: Any, record: bool) -> None:
-        is_number = isinstance(margin, (int, float, np.integer, np.floating))
-        if isinstance(margin, bool) or not is_number or not 0 <= margin < np.inf:
-            raise wrong_argument("margin", "a finite number, not negative, or None", repr(margin))
+    def _checked_margin(self, margin: Any, record: bool) -> float:
+        allowed = "a finite number, not negative, or None"
+        lead = real("margin", margin, allowed, lambda number: number >= 0)
         if record:
             raise wrong_argument("record", "False where a margin is given", repr(record))
         if self.net.n_outputs < 2:
             raise wrong_argument("margin", "None for a network with one output", repr(margin))
+        return lead
 
     def stream(self, encoder: EventEncoder | None = None, *, n_steps: int | None = None) -> Stream:
-        """Return a stream: input as it comes, step after step, with targets when they are known.
+        """Return a stream, which is shown input step by step, with or without a target.
 
         Parameters
         ----------
         encoder : EventEncoder or None, default=None
             Turns events of a sensor into input.
         n_steps : int or None, default=None
-            After so many steps a sample closes by itself; None leaves that to the user.
+            A sample closes by itself after this many steps; with None the user closes it.
 
         Returns
         -------
@@ -289,7 +289,7 @@ class Simulator:
 
     @property
     def samples_seen(self) -> int:
-        """Training samples so far, those before a checkpoint included."""
+        """Training samples so far, including those before a checkpoint that was loaded."""
         return self._final[0].samples_seen if self._engine is None else self._engine.samples_seen
 
     @property
@@ -298,7 +298,7 @@ class Simulator:
         return self._final[1] if self._engine is None else self._engine.operations
 
     def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state, to go on from anywhere."""
+        """Return definition and learning state, from which any back end can go on."""
         return Checkpoint(self.net, self._state.copy())
 
     def save(self, path: PathLike) -> None:
@@ -307,12 +307,12 @@ class Simulator:
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; an existing file is replaced.
         """
         self.checkpoint().save(path)
 
     def close(self) -> None:
-        """Release what the back end holds; what was learned stays readable."""
+        """Release the resources of the back end; weights and checkpoint can still be read."""
         if self._engine is not None:
             if self._stream is not None:
                 self._stream.drop_sample()
@@ -347,7 +347,7 @@ class Simulator:
 
 
 def _of_no_samples(batch: Batch) -> Outcome:
-    """Return what a back end would return for samples of which there are none."""
+    """Return the outcome of a batch without samples: empty arrays of the usual shapes."""
     sizes = batch.net.layer_sizes
 
     def empty(n_units: int, dtype: type = np.int64) -> NDArray[Any]:

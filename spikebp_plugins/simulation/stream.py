@@ -1,4 +1,4 @@
-"""Learning from a stream: input as it comes, targets when they are known, no end in sight."""
+"""Learning from a stream: input of any length, with targets for some of its steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.data.events import EventClock, EventEncoder
 from spikebp_plugins.network.samples import check_batch
 
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
     from spikebp_plugins.backends.base import Steps
     from spikebp_plugins.network.definition import SpikingMLP
 
-#: That a target is to stay what it is.
+#: The default of the argument `target`: the target stays what it is.
 UNCHANGED: Final = object()
 
 
 class Stream:
-    """A network that is shown step after step; made by ``Simulator.stream``.
+    """A network that is shown input step by step; made by ``Simulator.stream``.
 
-    Steps belong to samples, which end after `n_steps` steps or when they are closed by hand. The
-    learning rate and the grid stay those of the definition, whatever the length. What a sample
-    teaches becomes the simulator's when it is closed: an error or an interrupt in a sample drops
-    this sample and nothing else. The memory that a stream needs does not grow.
+    Steps belong to samples. A sample ends after `n_steps` steps, or when `close_sample` is called.
+    The learning rate and the grid stay those of the definition, however long a sample is. What is
+    learned from a sample reaches the simulator when the sample is closed; an error or an interrupt
+    drops the open sample and nothing else. The memory of a stream does not grow with its length.
 
     Parameters
     ----------
     net : SpikingMLP
         The definition.
     steps : Steps
-        The steps of a back end.
+        Shows single steps on a back end.
     encoder : EventEncoder or None
         Turns events into input, for `feed`.
     n_steps : int or None
-        After so many steps a sample closes by itself; None leaves that to `close_sample`.
+        A sample closes by itself after this many steps; with None only `close_sample` closes it.
     """
 
     def __init__(
@@ -53,19 +53,18 @@ class Stream:
             allowed = "None with spikes='binary' and input_coding='spikes'"
             got = "an encoder, of whose events several may fall into one step"
             raise wrong_argument("encoder", allowed, got)
-        if n_steps is not None:
-            _check_steps(n_steps)
         self.net = net
-        self._steps, self._encoder, self._n_steps = steps, encoder, n_steps
+        self._n_steps = None if n_steps is None else integer("n_steps", n_steps, 1)
+        self._steps, self._encoder = steps, encoder
         self._target: NDArray[np.float64] | None = None
         self._clock: EventClock | None = None
 
     @property
     def target(self) -> NDArray[np.float64] | None:
-        """What the output is to learn in the steps to come, or None: nothing is learned.
+        """The target of the steps to come, of shape (n_outputs,); None learns nothing.
 
         Set it to a label, to real values of shape (n_outputs,), or to None, at any moment. It
-        holds until it is changed, or a sample is closed by hand.
+        holds until it is changed, or until `close_sample` or `drop_sample` sets it to None.
         """
         return None if self._target is None else self._target.copy()
 
@@ -75,12 +74,12 @@ class Stream:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The running scores, of shape (n_outputs,): of the open sample, or of the last one."""
+        """Running scores of the open sample, or scores of the last one, of shape (n_outputs,)."""
         return self._steps.scores
 
     @property
     def steps_shown(self) -> int:
-        """Steps of the open sample, or of the last one."""
+        """The number of steps shown of the open sample, or of the last one."""
         return self._steps.steps_shown
 
     @property
@@ -94,16 +93,16 @@ class Stream:
         Parameters
         ----------
         x : array-like of shape (n_inputs,) or None
-            Real values, or integer spike counts with ``input_coding="spikes"``; None is silence.
+            Real values, or integer spike counts with ``input_coding="spikes"``; None shows zeros.
         target : int, array-like of shape (n_outputs,) or None, optional
-            Sets `target` first.
+            The target from these steps on; left out, it stays what it is.
         n_steps : int, default=1
-            The steps.
+            The number of steps.
 
         Returns
         -------
         ndarray of shape (n_closed, n_outputs)
-            The scores of the samples that have closed themselves.
+            The scores of the samples that closed by themselves during this call.
 
         Raises
         ------
@@ -112,7 +111,7 @@ class Stream:
         OverflowError
             If a value leaves the range of the arithmetic; the open sample is dropped then.
         """
-        _check_steps(n_steps)
+        n_steps = integer("n_steps", n_steps, 1)
         given = None if x is None else self._checked_input(x)
         self._take_target(target)
         with self._whole_or_dropped():
@@ -121,26 +120,26 @@ class Stream:
     def feed(
         self, events: Any, *, target: Any = UNCHANGED, start: int | None = None
     ) -> NDArray[np.float64]:
-        """Take events as they come, in the order of time, one or many.
+        """Take one event or several, in the order of time, and show the steps that they complete.
 
-        A step is shown once an event, or `advance_to`, lies beyond it. Steps without events are
-        silent. When a sample is closed by hand, the clock stops: the next events may have any time,
-        and begin the first step of the next sample.
+        A step is shown once a later event, or the time of `advance_to`, lies beyond its end. Steps
+        without events show zeros. `close_sample` stops the clock: the next events may have any
+        time, and the first of them begins the first step of the next sample.
 
         Parameters
         ----------
         events : structured array of shape (n_events,)
             Events with the fields x, y, t, p; see ``events.EVENT_DTYPE``.
         target : int, array-like of shape (n_outputs,) or None, optional
-            Sets `target` first, for the step that is not over yet and those that follow.
+            The target from the unfinished step on; left out, it stays what it is.
         start : int or None, default=None
-            When the clock is to start, in microseconds; None starts it with the first event. Not
-            while it runs.
+            The time in microseconds at which the clock starts; None starts it with the first
+            event. Must be None while the clock runs.
 
         Returns
         -------
         ndarray of shape (n_closed, n_outputs)
-            The scores of the samples that have closed themselves.
+            The scores of the samples that closed by themselves during this call.
 
         Raises
         ------
@@ -155,12 +154,13 @@ class Stream:
         clock = self._clock
         if clock is not None and start is not None:
             raise wrong_argument("start", "None while the clock runs", repr(start))
+        start = None if start is None else integer("start", start)
         located = encoder.locate(events, start if clock is None else clock.now)
         self._take_target(target)
         if clock is None:
             if start is None and not len(located.time):
                 return self._collected([])
-            clock = EventClock(encoder, int(located.time[0]) if start is None else int(start))
+            clock = EventClock(encoder, int(located.time[0]) if start is None else start)
             self._clock = clock
         closed: list[NDArray[np.float64]] = []
         with self._whole_or_dropped():
@@ -169,7 +169,7 @@ class Stream:
         return self._collected(closed)
 
     def advance_to(self, time: int) -> NDArray[np.float64]:
-        """Show the steps that are over at a time, though no event has come since.
+        """Show all steps that end by a given time, without waiting for the next event.
 
         Parameters
         ----------
@@ -179,33 +179,33 @@ class Stream:
         Returns
         -------
         ndarray of shape (n_closed, n_outputs)
-            The scores of the samples that have closed themselves.
+            The scores of the samples that closed by themselves during this call.
 
         Raises
         ------
         ValueError
             If the time lies before the last event.
         RuntimeError
-            If no event has started the clock.
+            If the clock does not run: `feed` starts it.
         """
         self._needed_encoder()
         if self._clock is None:
             raise RuntimeError("the clock of the stream starts with the first events: feed some")
-        if time < self._clock.now:
-            raise wrong_argument("time", f"at least {self._clock.now}, the last event", repr(time))
+        allowed = f"an integer of at least {self._clock.now}, the last event"
+        time = integer("time", time, self._clock.now, allowed=allowed)
         with self._whole_or_dropped():
-            return self._collected(self._show_steps(*self._clock.advance(int(time))))
+            return self._collected(self._show_steps(*self._clock.advance(time)))
 
     def close_sample(self) -> NDArray[np.float64]:
-        """End the open sample: what it has taught is the simulator's from now on.
+        """End the open sample, and hand what was learned from it to the simulator.
 
-        A step that has begun with events is shown first. The clock stops and the target is
-        forgotten.
+        An unfinished step that has events is shown first. The clock stops and the target becomes
+        None.
 
         Returns
         -------
         ndarray of shape (n_outputs,)
-            Its scores: the summed drive of the output divided by the steps shown.
+            The scores of the sample: the summed drive of the output divided by the steps shown.
 
         Raises
         ------
@@ -218,14 +218,14 @@ class Stream:
         if pending is None and not self._steps.is_open:
             raise RuntimeError("no sample is open: show or feed something first")
         with self._whole_or_dropped():
-            # That step may be the last of a sample that closes itself.
+            # The pending step may be the last of `n_steps`: then the sample is closed already.
             closed = [] if pending is None else self._show(pending, 1)
             scores = closed[-1] if closed else self._close()
         self._clock = self._target = None
         return scores
 
     def drop_sample(self) -> None:
-        """End the open sample as if it had not been: nothing is learned from it."""
+        """Discard the open sample: nothing is learned from it."""
         self._steps.drop()
         self._clock = self._target = None
 
@@ -236,7 +236,7 @@ class Stream:
         return closed + (self._show(None, silent) if silent else [])
 
     def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[NDArray[np.float64]]:
-        """Show steps, and close the samples that end with them."""
+        """Show steps, close each sample that reaches `n_steps`, and return its scores."""
         closed = []
         while n_steps:
             shown = self._steps.steps_shown if self._steps.is_open else 0
@@ -254,7 +254,7 @@ class Stream:
 
     @contextmanager
     def _whole_or_dropped(self) -> Iterator[None]:
-        """Drop the open sample if not all of what follows is shown to it."""
+        """Drop the open sample if the ``with`` block raises."""
         try:
             yield
         except BaseException:
@@ -298,8 +298,3 @@ class Stream:
         if not np.all(np.isfinite(array)):
             raise wrong_argument("target", "finite", repr(target))
         return array.astype(np.float64)
-
-
-def _check_steps(n_steps: Any) -> None:
-    if isinstance(n_steps, bool) or not isinstance(n_steps, (int, np.integer)) or n_steps < 1:
-        raise wrong_argument("n_steps", "an integer of at least 1", repr(n_steps))

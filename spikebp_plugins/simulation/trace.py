@@ -17,21 +17,21 @@ FORMAT_VERSION: Final = 1
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """All that a network showed for some samples.
+    """The spikes, errors, scores and weights of a network that was shown some samples.
 
     Attributes
     ----------
     spikes : list of ndarray of shape (n_samples, n_steps, n_units), int64
         Signed spike counts of layers 0..L.
     errors : list of ndarray of shape (n_samples, n_steps, n_units), int64, or None
-        Error spikes of layers 1..L after the gate, with None at index 0; None as a whole when
-        nothing was learned.
+        Error spikes of layers 1..L after the gate, with None at index 0. For a prediction None
+        takes the place of the list.
     step_scores : ndarray of shape (n_samples, n_steps, n_outputs)
         The running scores after each step.
     scores : ndarray of shape (n_samples, n_outputs)
         The scores of each sample.
     weights : list of ndarray of shape (n_in, n_out)
-        The weights at the end.
+        The weights after the last sample.
     """
 
     spikes: list[NDArray[np.int64]]
@@ -46,7 +46,7 @@ class Trace:
         Parameters
         ----------
         path : str or path-like
-            The file; one that exists is replaced.
+            The file; an existing file is replaced.
         """
         arrays: dict[str, NDArray[Any]] = {
             "trace_version": np.array(FORMAT_VERSION, np.int64),
@@ -109,13 +109,14 @@ class Difference(NamedTuple):
     quantity : str
         "spikes", "errors", "step_scores", "scores" or "weights".
     sample, step : int or None
-        When; None for what belongs to no single sample or step.
+        Indices of the sample and the step; None where the quantity has none (scores: no step;
+        weights: neither).
     layer : int
-        The layer; scores are those of layer L, and the weights of layer l lead into it.
+        The layer; scores belong to layer L, weights to the layer that they lead into.
     unit : int or tuple of int
-        The unit, or the two units that a weight joins.
+        The unit; for a weight, its row and column.
     first, second : int or float
-        Both values.
+        The value in the first trace, and that in the second.
     """
 
     quantity: str
@@ -150,7 +151,7 @@ def compare(a: Trace, b: Trace) -> Difference | None:
     Raises
     ------
     ValueError
-        If the traces are of other shapes, or only one of them has errors.
+        If the traces have different shapes, or only one of them has errors.
     """
     if (a.errors is None) != (b.errors is None):
         which = "second" if a.errors is not None else "first"
@@ -164,8 +165,8 @@ def compare(a: Trace, b: Trace) -> Difference | None:
         if np.any(x != y)
     ]
     if differing:
-        # Each quantity's own first difference is its earliest; the earliest of those, and in one
-        # step the one that the rules compute first, is the cause.
+        # The cause is the earliest difference of all quantities; within one step it is the one
+        # that the rules compute first.
         sample, step, order = min(differing)
         quantity, layer, x, y = timed[order]
         unit = int(np.argmax(x[sample, step] != y[sample, step]))

@@ -1,4 +1,4 @@
-"""What a back end is shown when it is held against the reference, and all that comes out."""
+"""Experiments that compare a back end with the reference, and all of their results."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ from hypothesis import note
 
 from spikebp_plugins import Simulator, SpikingMLP, compare
 
-#: From no spikes at all to far beyond the range; in between lie sums that only just fit.
+#: Of input and targets: from no spikes at all, over sums that just fit, to far out of range.
 MAGNITUDES = (0.0, 0.1, 1.0, 10.0, 1e3, 1e6, 2.0**29, 2.0**35, 2.0**41, 2.0**49, 2.0**60, 1e300)
 
 SCRIPT = """\
@@ -44,7 +44,7 @@ class Experiment(NamedTuple):
     x_test: Any
 
     def on(self, backend):
-        """Train, predict and train once more: traces, or messages of errors; then what is left."""
+        """Train, predict, train again; return traces or error messages, state and operations."""
         shown = []
         with Simulator(self.net, backend, self.weights) as sim:
             training = sim.train, (self.x, self.y)

@@ -3,8 +3,8 @@
 Numbers are NumPy scalars, so that each operation is rounded as the type says; loops run over
 single units and single spikes; a generator hands out the spikes of a layer one by one, so that
 the depth-first order is a recursion and the breadth-first order a list. Nothing here is shared
-with the package. It is the oracle of the compiled engine, and writes down every spike in the
-order in which they leave.
+with the package. It is the oracle of the compiled engine, and logs all spikes in the order in
+which they leave.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Spike(NamedTuple):
 class JavaQueue:
     """What ``java.util.PriorityQueue`` does with entries whose largest key comes first.
 
-    A sorted list would do for keys that differ. Equal ones leave in the order that this heap has.
+    A sorted list would do for unequal keys. Entries of equal keys leave in the order of this heap.
     """
 
     def __init__(self):

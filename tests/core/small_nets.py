@@ -7,7 +7,7 @@ import numpy as np
 
 from spikebp_plugins import Simulator, SpikingMLP
 
-#: The engines of the core; fixed arithmetic alone where time matters: Numba compiles once for it.
+#: The engines of the core. Tests use fixed arithmetic where they can: Numba then compiles once.
 ENGINES = ("reference", "compiled")
 
 
@@ -44,7 +44,7 @@ def checkpoint_bytes(holder):
 
 
 def assert_all_equal(first, second):
-    """Hold two sequences of arrays to be equal, types included."""
+    """Assert that two sequences of arrays are equal, types included."""
     assert len(first) == len(second)
     for a, b in zip(first, second, strict=True):
         assert a.dtype == b.dtype

@@ -11,7 +11,7 @@ RATES = (0.01, 0.1, 0.5, 2.0, 1e-4)
 
 @st.composite
 def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES, sizes=None, **fixed):
-    """Any definition, or any with some sizes and some values of fields."""
+    """Any definition; `sizes` and `fixed` fix its layer sizes and further fields."""
     if sizes is None:
         depth = draw(st.integers(1, max_depth))
         sizes = draw(st.lists(st.integers(1, max_width), min_size=depth + 1, max_size=depth + 1))
@@ -78,7 +78,7 @@ def in_quarters(values):
 
 @st.composite
 def event_experiments(draw):
-    """The same with event timing; small, and with rates at which counts stay small."""
+    """Experiments with event timing, small, and with rates at which counts stay small."""
     limits = {"max_depth": 4, "max_width": 6, "max_steps": 6, "rates": (0.01, 0.05)}
     net = draw(
         definitions(

@@ -15,6 +15,7 @@ from spikebp_plugins.network.arithmetic import (
     arithmetic_of,
     check_counts,
 )
+from spikebp_plugins.network.connections import Dense
 from tests.profiles import examples
 
 BITS = (1, 17, 40)
@@ -53,6 +54,16 @@ def assert_exact_or_out_of_range(compute, exact, bits, place):
             compute()
 
 
+def joined_by(weights):
+    return Dense(*np.shape(weights))
+
+
+def added(number, values, spikes, weights, layer):
+    """Return values + spikes @ weights."""
+    arriving = joined_by(weights).forward(spikes, weights)
+    return number.add_arriving(values, arriving, "potential", layer)
+
+
 def assert_adds(bits, values, spikes, weights):
     columns = list(zip(*weights, strict=True))
     exact = [
@@ -62,7 +73,7 @@ def assert_adds(bits, values, spikes, weights):
     number = FixedPoint(bits, 1)
     arguments = (on_grid(values, bits), np.array(spikes, np.int64), on_grid(weights, bits))
     assert_exact_or_out_of_range(
-        lambda: number.add_spikes(*arguments, "potential", 3), exact, bits, "potential of layer 3"
+        lambda: added(number, *arguments, 3), exact, bits, "potential of layer 3"
     )
 
 
@@ -102,7 +113,7 @@ def test_silence_changes_nothing():
     number = FixedPoint(17, 1)
     values = on_grid([5, 1 - LIMIT], 17)
     weights = on_grid([[LIMIT - 1, 1 - LIMIT]] * 3, 17)
-    total = number.add_spikes(values, np.zeros(3, np.int64), weights, "potential", 1)
+    total = added(number, values, np.zeros(3, np.int64), weights, 1)
     np.testing.assert_array_equal(total, values, strict=True)
 
 
@@ -110,7 +121,7 @@ def test_a_sum_is_exact_through_a_transposed_matrix():
     weights = np.random.RandomState(0).randint(-1000, 1000, (4, 3))
     spikes = np.array([5, -7, 0])
     number = FixedPoint(8, 1)
-    total = number.add_spikes(np.zeros(4), spikes, on_grid(weights, 8).T, "potential", 1)
+    total = added(number, np.zeros(4), spikes, on_grid(weights, 8).T, 1)
     assert units_of(total, 8) == (weights @ spikes).tolist()
 
 
@@ -121,7 +132,12 @@ def assert_descends(bits, rate, weights, counts, errors):
         for e, weight in zip(errors, row, strict=True)
     ]
     number = FixedPoint(bits, rate)
-    arguments = (on_grid(weights, bits), np.array(counts, np.int64), np.array(errors, np.int64))
+    arguments = (
+        on_grid(weights, bits),
+        joined_by(weights),
+        np.array(counts, np.int64),
+        np.array(errors, np.int64),
+    )
     assert_exact_or_out_of_range(
         lambda: number.descend(*arguments, 2), exact, bits, "weight of layer 2"
     )
@@ -157,6 +173,7 @@ def test_descending_by_smoothed_counts_is_exact(bits, weight, smoothed, error):
     number = FixedPoint(bits, 13)
     arguments = (
         on_grid([[weight]], bits),
+        Dense(1, 1),
         np.array([smoothed], object),
         np.array([error], np.int64),
     )
@@ -284,12 +301,12 @@ def test_floating_point_keeps_to_its_type(dtype):
     weights = np.array([[0.3, 0.7], [1.1, -0.9], [5.0, 5.0]], dtype)
     spikes = np.array([3, -2, 0])
 
-    total = number.add_spikes(values, spikes, weights, "potential", 1)
+    total = added(number, values, spikes, weights, 1)
     assert total.dtype == dtype
     eps = np.finfo(dtype).eps
     np.testing.assert_allclose(total, values + spikes @ weights.astype("f8"), rtol=8 * eps)
 
-    changed = number.descend(weights, np.array([1, 2, 0]), np.array([3, -1]), 1)
+    changed = number.descend(weights, joined_by(weights), np.array([1, 2, 0]), np.array([3, -1]), 1)
     assert changed.dtype == dtype
     expected = weights - np.array(0.1, dtype) * np.array([[3, -1], [6, -2], [0, 0]], dtype)
     np.testing.assert_array_equal(changed, expected, strict=True)

@@ -1,6 +1,5 @@
 """The conformance suite as a product: its table, and the one that the pages show."""
 
-import importlib.util
 import json
 from importlib.metadata import EntryPoint
 
@@ -14,6 +13,7 @@ from spikebp_plugins.conformance.suite import unsupported_reason
 from spikebp_plugins.simulation import comparison
 from tests.core.test_cli import install, install_faulty
 from tests.documentation import ROOT
+from tests.scripts import loaded
 
 FEATURES = [case.feature for case in CASES]
 
@@ -120,11 +120,7 @@ def test_a_back_end_that_is_not_there_is_refused_before_anything_runs(names, mes
 
 @pytest.fixture(scope="module")
 def script():
-    path = ROOT / "docs" / "conformance_table.py"
-    spec = importlib.util.spec_from_file_location("conformance_table", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / "docs" / "conformance_table.py")
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/conformance.md"])

@@ -133,7 +133,7 @@ def test_the_command(folder):
 
 def test_the_command_refuses_no_samples(folder):
     run("train", "--layers", "", "--epochs", "0", "--save", "net.npz")
-    message = "error: samples must be at least 1; got 0"
+    message = "error: samples must be an integer of at least 1; got 0"
     assert run("hardware-report", "net.npz", "--samples", 0, exit_code=2).stderr.startswith(message)
 
 

@@ -7,7 +7,7 @@ import pytest
 import spikebp_plugins
 from spikebp_plugins import load
 from tests.documentation import ROOT, sections
-from tests.scripts import printed_by
+from tests.scripts import loaded, printed_by
 
 pytestmark = pytest.mark.once
 
@@ -58,6 +58,26 @@ def test_the_pictures_of_the_algorithm_are_made(tmp_path):
     assert shown == [f"algorithm_{name}.png" for name in names]
     printed_by(ROOT / "docs" / "algorithm_pictures.py", tmp_path, "--folder", str(tmp_path))
     assert sorted(shown) == sorted(path.name for path in tmp_path.glob("*.png"))
+
+
+def test_the_house_is_shown_as_it_is():
+    script = loaded(ROOT / "docs" / "architecture_picture.py")
+    arrows, page = script.arrows(), script.PAGE.read_text("utf-8")
+    assert set(script.questions()) == set(arrows)
+    drawn = script.PICTURE.read_text("utf-8")
+    assert drawn == script.picture(), "draw it anew: python docs/architecture_picture.py"
+    for room, text in re.findall(r"^### (\S+)$(.*?)(?=^##)", page, re.MULTILINE | re.DOTALL):
+        said = re.findall(r"`(.+?)`", re.split(r"\bimports\s", text)[-1])
+        assert set(said) == arrows[room], f"what {room} imports"
+
+
+def test_the_files_that_the_page_on_the_house_names_are_there():
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    named = set(re.findall(r"`([\w/]+\.py)`", page))
+    folders = ("spikebp_plugins", "adapters", "docs", "tests")
+    paths = [path.as_posix() for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    assert len(named) > 100
+    assert not {name for name in named if not any(path.endswith(f"/{name}") for path in paths)}
 
 
 def test_every_page_is_in_the_navigation():

@@ -305,19 +305,19 @@ def test_the_smallest_integer_is_an_overflow_too():
     ("message", "call"),
     [
         (
-            "potential must be an array of float64 or float32; got dtype int64",
+            "potential must be an array of float64 or float32; got an array of int64",
             lambda: signed(np.array([1], dtype=np.int64)),
         ),
         (
-            "potential must be an array of float64 or float32; got dtype float16",
+            "potential must be an array of float64 or float32; got an array of float16",
             lambda: rectified(np.array([1], dtype=np.float16)),
         ),
         (
-            "vector must be an array of real numbers; got dtype complex128",
+            "vector must be an array of real numbers; got an array of complex128",
             lambda: spiking_vector_quantization([1j], 3),
         ),
         (
-            "vector must be an array of real numbers; got rows of different lengths",
+            "vector must be an array of real numbers; got a ragged array",
             lambda: spiking_vector_quantization([[1], [1, 2]], 3),
         ),
         (
@@ -329,7 +329,7 @@ def test_the_smallest_integer_is_an_overflow_too():
             lambda: rectified_spiking_quantization([[[1]]]),
         ),
         (
-            "spikes must be an array of integers; got dtype float64",
+            "spikes must be an array of integers; got an array of float64",
             lambda: incremental_dot_product([[0.5]], [[1]]),
         ),
         (
@@ -345,11 +345,11 @@ def test_the_smallest_integer_is_an_overflow_too():
             lambda: incremental_dot_product(SPIKES, [[1.0]] * 3),
         ),
         (
-            "first must be an array of integers; got dtype float64",
+            "first must be an array of integers; got an array of float64",
             lambda: incremental_outer_product([[1.0]], [[1]]),
         ),
         (
-            "second must be an array of integers; got dtype bool",
+            "second must be an array of integers; got an array of bool",
             lambda: incremental_outer_product([[1]], [[True]]),
         ),
         (
@@ -366,7 +366,7 @@ def test_a_wrong_argument_is_named(message, call):
 
 @pytest.mark.parametrize("n_steps", [0, -1, True, np.True_, 2.0, "2", None])
 def test_the_number_of_steps_must_be_a_positive_integer(n_steps):
-    with pytest.raises(ArgumentError, match=r"^n_steps must be a positive integer; got "):
+    with pytest.raises(ArgumentError, match=r"^n_steps must be an integer of at least 1; got "):
         spiking_vector_quantization([0.5], n_steps)
 
 

@@ -14,7 +14,8 @@ from spikebp_plugins.backends.base import IntegerOption, StatefulBackend
 from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.compiled.layout import Layout
-from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps, stepper_of
+from spikebp_plugins.compiled.stepper import Stepper, recording_of_steps
+from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.operations import count_operations
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
@@ -46,12 +47,12 @@ class StepwiseBackend(StatefulBackend):
     def _show_sample(self, sample):
         net, layout, (state, operations) = self.net, self._layout, self._so_far
         learning, totals = layout.learning(state), layout.totals()
-        n_steps = n_steps_of_sample(net, sample.n_steps)
+        n_steps = steps_of_sample(net, sample.n_steps)
         record = layout.record(1, n_steps)
-        stepper = stepper_of(layout, learning, totals, input_scale=1.0)
-        is_pipelined = net.timing == "pipelined"
-        schedule = PipelinedSchedule(net.n_layers) if is_pipelined else Schedule()
-        delay = net.n_layers if is_pipelined else 0
+        stepper = Stepper(layout, learning, totals, input_scale=1.0)
+        is_pipelined, delays = net.timing == "pipelined", delays_of(net)
+        schedule = PipelinedSchedule(delays) if is_pipelined else Schedule()
+        delay = delays.spikes[-1]
         x = sample.inputs()[0]
         y = None if sample.y is None else sample.targets()[0]
         same = len(x) == 1 and (y is None or len(y) == 1)

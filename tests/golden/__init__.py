@@ -1,6 +1,6 @@
-"""Runs of the reference, kept as files: what every platform and every version must repeat.
+"""Runs of the reference, kept as files, which every platform and every version must repeat.
 
-`README.md` beside this file says what they hold, and how they are made anew.
+`README.md` beside this file says what the files hold, and how they are made anew.
 """
 
 from pathlib import Path
@@ -42,7 +42,7 @@ def names_of(*arithmetics):
 
 
 class Golden(NamedTuple):
-    """What one folder holds, named like its files."""
+    """The files of one folder; each field has the name of its file."""
 
     start: Checkpoint
     samples: dict

@@ -10,7 +10,7 @@ from tests.golden import CASES_KEPT, FOLDER, Golden, make, read
 
 
 def differences(name, folder):
-    """Yield the files of a run that are not as those that are kept."""
+    """Yield the files of a run that differ from the kept ones."""
     for part in Golden._fields:
         file = f"{name}/{part}.npz"
         if (folder / file).read_bytes() != (FOLDER / file).read_bytes():

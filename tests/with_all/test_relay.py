@@ -20,8 +20,8 @@ from lava.magma.core.run_configs import Loihi1SimCfg
 from spikebp_brian2 import SpikingMLPGroup
 from spikebp_lava import SampleSource, SpikingMLPProcess
 from spikebp_plugins import Simulator
-from spikebp_plugins.compiled.stepper import n_steps_of_sample
 from spikebp_plugins.conformance import CASES
+from spikebp_plugins.network.delays import steps_of_sample
 
 SAMPLES_OF_A_LEG = 10
 
@@ -57,7 +57,7 @@ def by_simulator(backend):
 
 def by_brian2_script(checkpoint, x, y):
     brian2.prefs.codegen.target = "numpy"
-    sample = n_steps_of_sample(checkpoint.net, checkpoint.net.n_steps) * brian2.defaultclock.dt
+    sample = steps_of_sample(checkpoint.net, checkpoint.net.n_steps) * brian2.defaultclock.dt
     pixels, digits = (brian2.TimedArray(values, dt=sample) for values in (x, y))
     mlp = SpikingMLPGroup(checkpoint, input=pixels, label=digits)
     brian2.Network(mlp).run(len(x) * sample)
@@ -69,7 +69,7 @@ def by_lava_graph(checkpoint, x, y):
     source = SampleSource(checkpoint.net, x, y)
     source.spikes_out.connect(mlp.spikes_in)
     source.label_out.connect(mlp.label_in)
-    steps = RunSteps(num_steps=len(x) * n_steps_of_sample(checkpoint.net, checkpoint.net.n_steps))
+    steps = RunSteps(num_steps=len(x) * steps_of_sample(checkpoint.net, checkpoint.net.n_steps))
     mlp.run(condition=steps, run_cfg=Loihi1SimCfg(select_tag="fixed_pt"))
     mlp.stop()
     return mlp.checkpoint()

@@ -1,4 +1,4 @@
-"""Samples for a network, and what the reference makes of them."""
+"""Samples for a network, and the reference's results for them."""
 
 import numpy as np
 
@@ -10,14 +10,14 @@ N_SAMPLES = 8
 
 
 class Experiment:
-    """Samples for a network, and what the reference makes of them."""
+    """Samples for a network, and the reference's results for them."""
 
     def __init__(self, net, seed=1, counts=False, **training):
         random = np.random.RandomState(seed)
         self.net = net
         self.weights = [random.standard_normal(shape) * 0.6 for shape in net.weight_shapes]
         if counts:
-            # Shown with one spike at most in each of all steps.
+            # Spike counts of 0 or 1 for each step.
             self.x = random.randint(0, 2, (N_SAMPLES, net.n_steps, net.n_inputs))
         else:
             self.x = random.uniform(-1, 2, (N_SAMPLES, net.n_inputs))
@@ -28,7 +28,7 @@ class Experiment:
             self.end = sim.checkpoint().state
 
     def assert_learned_by(self, mlp):
-        """Assert that a group has learned what the reference has."""
+        """Assert that a group has the learning state of the reference."""
         state = mlp.checkpoint().state
         assert state.samples_seen == self.end.samples_seen
         for name in ("weights", "backward_potentials", "feedback"):

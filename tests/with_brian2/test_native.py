@@ -340,14 +340,14 @@ def test_an_event_of_the_users_ends_a_sample(experiment):
 
     from spikebp_plugins.network.arithmetic import arithmetic_of
     from spikebp_plugins.network.state import initial_state
-    from spikebp_plugins.rules import step as reference
+    from spikebp_plugins.rules.sample import run_sample
 
     number, net = arithmetic_of(mlp.net), mlp.net
     learning = initial_state(net, experiment.weights)
     drives = []
     for i, length in enumerate(lengths):
         rows = (number.round(experiment.x[i])[np.newaxis], number.round(np.eye(3)[[y[ends[i]]]]))
-        learning, record = reference.run_sample(net, learning, *rows, length)
+        learning, record = run_sample(net, learning, *rows, length)
         drives.append(record.step_scores[-1] * length)
     assert np.allclose(np.asarray(scores.summed_drive).reshape(4, -1), drives, rtol=1e-12)
     state = mlp.checkpoint().state
@@ -435,12 +435,22 @@ class TestMisuse:
             ({"step": 0 * ms}, "step must be a whole number of dt"),
             ({"step": 3}, "step must be a whole number of dt, which is 100. us; got 3"),
             ({"step": -1 * ms}, "step must be a whole number of dt"),
+            ({"order": True}, "order must be an integer; got True"),
+            ({"order": 1.5}, r"order must be an integer; got 1\.5"),
+            ({"order": "3"}, "order must be an integer; got '3'"),
         ],
         ids=str,
     )
     def test_wrong_arguments_are_refused(self, arguments, message):
         with pytest.raises(ValueError, match=message):
             SpikingMLPGroup(**({"net": NET} | arguments))
+
+    @pytest.mark.parametrize("order", [np.int64(3), np.int16(3), 0, -1], ids=repr)
+    def test_the_order_is_any_integer(self, order):
+        parts = SpikingMLPGroup(NET, order=order).schedule.contained_objects
+        orders = [part.order for part in parts if part.when == "thresholds"]
+        assert orders == [order + 1]
+        assert type(orders[0]) is int
 
     def test_a_source_of_the_wrong_size_is_refused(self):
         source = SpikeGeneratorGroup(5, [], [] * ms)

@@ -23,8 +23,8 @@ from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Simulator, SpikingMLP
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.state import initial_state
-from spikebp_plugins.rules import pipelined
 from spikebp_plugins.rules import step as reference
+from spikebp_plugins.rules.sample import run_sample
 from tests.with_brian2.experiment import N_SAMPLES, NET, Experiment
 from tests.with_brian2.test_native import DT, counted
 
@@ -131,11 +131,11 @@ class Literal:
         training, sample = known.any(), reference.open_sample(net)
         if training:
             self.learning = reference.open_training(net, self.learning)
-        k, e = pipelined.nothing(net)
+        k, e = reference.silence(net)
         before = self.learning
         for t in range(STEPS):
             W = (None, *before.weights)
-            B = reference.backward_weights(before)
+            B = reference.backward_weights(net, before)
             before = self.learning
             sample, k, e, psi = self._fire(sample, k, e, t, x, y, known, W, B)
             self.learning = self.learning._replace(backward_potentials=psi)
@@ -146,14 +146,15 @@ class Literal:
 
     def _fire(self, sample, k, e, t, x, y, known, W, B):
         net = self.net
-        new_k, new_e = (list(layers) for layers in pipelined.nothing(net))
+        new_k, new_e = (list(layers) for layers in reference.silence(net))
         phi, s, c, phi_y = list(sample.phi), list(sample.s), list(sample.c), sample.phi_y
         psi = [None, *self.learning.backward_potentials]
         if t < T:
             new_k[0], phi[0], c[0] = reference.fire_input(net, phi[0], c[0], x)
         for l in range(1, L + 1):
             if 0 <= t - l < T:
-                new_k[l], phi[l], s[l] = reference.forward(net, k[l - 1], W[l], phi[l], s[l], l)
+                arriving = net.connections[l - 1].forward(k[l - 1], W[l])
+                new_k[l], phi[l], s[l] = reference.forward(net, arriving, phi[l], s[l], l)
                 if l < L:
                     c[l] = c[l] + new_k[l]
         if 0 <= t - L < T and known[t - L]:
@@ -161,7 +162,8 @@ class Literal:
         for l in range(1, L):
             step = t - (2 * L - l)
             if 0 <= step < T and known[step]:
-                new_e[l], psi[l] = reference.backward(net, e[l + 1], B[l + 1], psi[l], s[l], l)
+                arriving = net.connections[l].backward(e[l + 1], B[l + 1])
+                new_e[l], psi[l] = reference.backward(net, arriving, psi[l], s[l], l)
         sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), phi_y=phi_y)
         return sample, new_k, new_e, tuple(psi[1:])
 
@@ -286,7 +288,7 @@ def test_an_event_of_the_users_ends_the_input_of_a_sample(experiment, update):
     scores = []
     for x, y, length in zip(experiment.x, experiment.y, lengths, strict=False):
         rows = number.round(x)[np.newaxis], number.round(np.eye(3)[[y]])
-        learning, record = pipelined.run_sample(net, learning, *rows, length)
+        learning, record = run_sample(net, learning, *rows, length)
         scores.append(record.step_scores[-1])
     found = np.asarray(closed.summed_drive).reshape(4, -1) / np.array(lengths)[:, np.newaxis]
     assert np.array_equal(found, scores)

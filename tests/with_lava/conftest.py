@@ -1,4 +1,4 @@
-"""Lava sets the start method of multiprocessing when it is imported, once for a process."""
+"""The check that each test with Lava leaves no process and no shared memory behind."""
 
 import multiprocessing.resource_tracker
 import os
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-#: Processes that tests of other modules have left running for later ones, a pool of workers say.
+#: Processes that earlier tests have left running for later ones, for example a pool of workers.
 _of_others = set()
 
 
@@ -24,14 +24,14 @@ def nothing_remains():
     left = segments() - before
     while time.monotonic() < deadline and (children() or left):
         time.sleep(0.05)
-        # Other tests may run beside this one: what they use comes and goes, what was left stays.
+        # Tests may run beside this one: their segments disappear, and those left here stay.
         left &= segments()
     assert not children()
     assert not left
 
 
 def children():
-    """The processes that a test has started and that run, the tracker of memory apart."""
+    """The running processes that this test has started, except the resource tracker."""
     tracker = multiprocessing.resource_tracker._resource_tracker._pid
     started = {p.pid for p in running() if p.parent == os.getpid()}
     return sorted(started - _of_others - {tracker})
@@ -64,7 +64,7 @@ def segments():
                     found -= set(re.findall(r"/dev/shm/(psm_\w+)", path.read_text()))
                 except OSError:
                     continue
-    # Its user may have ended, and taken it along, while we looked for users.
+    # While users were looked for, the user of a segment may have ended and removed the segment.
     return found & names_of_segments()
 
 

@@ -1,4 +1,4 @@
-"""Graphs of Lava processes for the tests, and what the reference makes of their samples."""
+"""Graphs of Lava processes for the tests, and the reference's results for their samples."""
 
 import numpy as np
 from lava.magma.core.run_conditions import RunSteps
@@ -10,7 +10,7 @@ from spikebp_plugins import Simulator, SpikingMLP
 TAGS = ("floating_pt", "fixed_pt")
 IMPLEMENTATIONS = ("leaf", "hierarchical")
 
-#: Integers as input, which both tags can send; two hidden layers, so that errors pass one.
+#: With integer input, which both tags can send, and two hidden layers, so that errors cross one.
 NET = SpikingMLP((9, 8, 7, 3), n_steps=7, learning_rate=0.5, input_scale=0.25)
 N_SAMPLES = 6
 N_STEPS = N_SAMPLES * NET.n_steps
@@ -21,7 +21,7 @@ def configuration(tag, implementation, cls=Loihi2SimCfg):
 
 
 class Samples:
-    """Samples with labels and weights with which all layers spike."""
+    """Samples with labels, and weights with which all layers spike."""
 
     def __init__(self, net=NET, seed=1):
         random = np.random.RandomState(seed)

@@ -2,7 +2,7 @@
 
     python -m tests.with_lava.many_graphs 500 --busy 2
 
-None may hang; one that takes longer than two minutes ends the program with all its stacks.
+No graph may hang: if one takes longer than two minutes, the program prints all stacks and ends.
 """
 
 import argparse

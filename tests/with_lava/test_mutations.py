@@ -15,7 +15,7 @@ from spikebp_lava.processes.layers import LayerModel
 from spikebp_plugins.compiled.kernels import layers
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.conformance.suite import unsupported_reason
-from spikebp_plugins.rules import pipelined
+from spikebp_plugins.rules import sample, step
 from tests.mutations import (
     IN_REFERENCE,
     PLACES,
@@ -119,22 +119,22 @@ def test_weights_that_change_before_errors_have_read_them_are_found(monkeypatch)
 
 def learning_before_spikes_arrive(monkeypatch):
     """Put into the reference: spikes of a step are counted, and go through weights, too late."""
-    step = mutated(
-        pipelined.step,
-        ("(None, *flight.learning.weights)", "(None, *learning.weights)"),
+    late = mutated(
+        step.step,
+        ("(None, *state.weights) for", "(None, *learning.weights) for"),
         ("    phi, s, c = list(", "    counted = sample.c\n    phi, s, c = list("),
         (
-            "learning, sample = learn(net, learning, sample._replace(phi_y=phi_y), e)",
+            "learning, sample = learn(net, learning, sample._replace(phi_y=phi_y, sent=sent), e)",
             "\n    ".join(
                 [
-                    "sample = sample._replace(phi_y=phi_y)",
+                    "sample = sample._replace(phi_y=phi_y, sent=sent)",
                     "learning, taught = learn(net, learning, sample._replace(c=counted), e)",
                     "sample = sample._replace(E=taught.E)",
                 ]
             ),
         ),
     )
-    monkeypatch.setattr(pipelined, "run_sample", mutated(pipelined.run_sample, step=step))
+    monkeypatch.setattr(sample, "step", late)
 
 
 def test_a_layer_that_learns_before_spikes_arrive_is_found(monkeypatch):

@@ -324,8 +324,22 @@ class TestMisuse:
             SampleSource(NET, np.zeros((0, 9)))
         with pytest.raises(ValueError, match="the same at all steps"):
             SampleSource(NET, np.zeros((1, NET.n_steps, 9)), granularity="sample")
-        with pytest.raises(ValueError, match="n_samples must be an integer of at least 1; got 0"):
-            ScoreSink(NET, 0)
+        for process, argument in ((SampleSource, samples.x), (ScoreSink, 3)):
+            with pytest.raises(ValueError, match="granularity must be one of 'step', 'sample'; go"):
+                process(NET, argument, granularity="day")
+
+    @pytest.mark.parametrize("n_samples", [True, 1.5, "3", 0, -1], ids=repr)
+    def test_a_sink_keeps_at_least_one_sample(self, n_samples):
+        message = f"n_samples must be an integer of at least 1; got {n_samples!r}"
+        with pytest.raises(ValueError, match=message):
+            ScoreSink(NET, n_samples)
+
+    @pytest.mark.parametrize("kind", [np.int64, np.int16])
+    def test_integers_of_numpy_are_integers(self, kind):
+        assert ScoreSink(NET, kind(5)).drives.shape == (5, 3)
+        net = NET.replace(n_steps=kind(NET.n_steps), layer_sizes=tuple(map(kind, NET.layer_sizes)))
+        assert SpikingMLPProcess(net).net == NET
+        assert SampleSource(net, np.zeros((2, 9))).spikes_out.shape == (9,)
 
     @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
     def test_an_unknown_label_ends_the_run(self, samples, implementation):

@@ -12,8 +12,9 @@ from lava.proc.monitor.process import Monitor
 
 from spikebp_lava import SampleSource, SpikingMLPProcess
 from spikebp_plugins import Simulator, UnsupportedError
+from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
-from spikebp_plugins.rules.pipelined import n_steps_of_sample, run_sample
+from spikebp_plugins.rules.sample import run_sample
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
     N_SAMPLES,
@@ -28,7 +29,7 @@ from tests.with_lava.graphs import (
 PIPELINED = NET.replace(timing="pipelined")
 L, T = PIPELINED.n_layers, PIPELINED.n_steps
 #: The steps of a sample, and of all of them.
-IN_ALL = n_steps_of_sample(PIPELINED, T)
+IN_ALL = steps_of_sample(PIPELINED, T)
 N_STEPS = N_SAMPLES * IN_ALL
 
 #: What differs between tags and between implementations, where all four would be too slow.
@@ -78,7 +79,7 @@ def in_steps(values, delay, fill, lengths=(T,) * N_SAMPLES):
     """Values of each sample for its steps, `fill` before and after them, for a RingBuffer."""
     columns = []
     for value, n_steps in zip(np.reshape(values, (len(values), -1)), lengths, strict=True):
-        steps = np.full((value.size, n_steps_of_sample(PIPELINED, n_steps)), fill)
+        steps = np.full((value.size, steps_of_sample(PIPELINED, n_steps)), fill)
         steps[:, delay : delay + n_steps] = value[:, np.newaxis]
         columns.append(steps)
     return np.concatenate(columns, axis=1)
@@ -120,7 +121,7 @@ def test_a_reset_ends_the_input_of_a_sample_of_any_length(samples, tag, implemen
     state = initial_state(PIPELINED, samples.weights)
     for x, y, n_steps in zip(samples.x * NET.input_scale, samples.y, lengths, strict=True):
         state, _ = run_sample(PIPELINED, state, x[np.newaxis], np.eye(3)[[y]], n_steps)
-    resets = np.zeros((1, sum(n_steps_of_sample(PIPELINED, n) for n in lengths)), int)
+    resets = np.zeros((1, sum(steps_of_sample(PIPELINED, n) for n in lengths)), int)
     resets[0, np.cumsum([0] + [n + 2 * L - 1 for n in lengths[:-1]]) + lengths - 1] = 1
     mlp = SpikingMLPProcess(PIPELINED, weights=samples.weights)
     Sender(data=in_steps(samples.x, 0, 0, lengths)).s_out.connect(mlp.spikes_in)

@@ -19,12 +19,11 @@ from lava.proc.dense.process import Dense, LearningDense
 from lava.proc.io.source import RingBuffer as Sender
 from lava.utils.weightutils import SignMode, clip_weights
 
-from spikebp_lava import EngineMLP, SampleSource, ScoreSink, StandardMLP
+from spikebp_lava import EngineMLP, SampleSource, ScoreSink, StandardMLP, engine
+from spikebp_lava.engine import EngineRate
 from spikebp_lava.processes import neurons
 from spikebp_lava.processes.keeper import KeeperModel
-from spikebp_lava.standard import engine
 from spikebp_lava.standard import graph as standard_graph
-from spikebp_lava.standard.engine import EngineRate
 from spikebp_plugins import (
     Checkpoint,
     Simulator,
@@ -35,10 +34,11 @@ from spikebp_plugins import (
     load_dataset,
 )
 from spikebp_plugins.compiled import fallback as backed
-from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps
+from spikebp_plugins.compiled.stepper import recording_of_steps
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.checks import CHECKS, training_equals_reference
 from spikebp_plugins.conformance.suite import unsupported_reason
+from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.rules.step import backward
 from tests import shares
@@ -205,7 +205,7 @@ class Line:
         self.net, self.start = net, Checkpoint(net, initial_state(net, weights))
         self.x = random.randint(0, 8, (n_samples, net.n_inputs))
         self.y = random.randint(0, net.n_outputs, n_samples)
-        self.period = n_steps_of_sample(net, net.n_steps)
+        self.period = steps_of_sample(net, net.n_steps)
         n_rows = n_samples * self.period
         self.mlp = StandardMLP(self.start, n_rows=n_rows, **options)
         self.mlp.shared.switches.recording[0] = True
@@ -336,8 +336,8 @@ class TestFaults:
         return failure.value.difference
 
     def test_a_gate_that_is_always_open(self, monkeypatch):
-        def open_gate(net, e_above, B, psi, s, l):
-            return backward(net, e_above, B, psi, np.zeros_like(s), l)
+        def open_gate(net, arriving, psi, s, l):
+            return backward(net, arriving, psi, np.zeros_like(s), l)
 
         monkeypatch.setattr(neurons, "backward", open_gate)
         difference = self.found()

@@ -1,1 +1,1 @@
-"""The network as a graph of Lava's own synapses, and what Lava's learning engine makes of it."""
+"""The network as a graph of Lava's own synapses, and a NumPy model of Lava's learning engine."""

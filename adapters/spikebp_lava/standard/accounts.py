@@ -1,7 +1,7 @@
-"""What the record of a run tells: the work that it took, and that all its sums were exact.
+"""The operations of a run, and the proof that its sums were exact, both from its record.
 
-Synapses of Lava's own count no operations and look after no range. Both follow from the spikes and
-errors that they were given.
+Synapses of Lava's own count no operations and check no range. Both follow from the spikes and
+errors that the synapses received.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Array = NDArray[Any]
 
 
 class Flow(NamedTuple):
-    """What the layers of a pipelined network sent, step of Lava after step.
+    """The spikes and errors that the layers of a pipelined network sent in each step of Lava.
 
     Attributes
     ----------
     spikes : list of ndarray of shape (n_samples, n_steps, n_units), int64
-        Of layers 0..L.
+        Spikes of layers 0..L.
     errors : list of ndarray of shape (n_samples, n_steps, n_units), int64
-        Of layers 1..L, with zeros for layer 0.
+        Errors of layers 0..L, which are zero for layer 0.
     """
 
     spikes: list[Array]
@@ -36,13 +36,13 @@ class Flow(NamedTuple):
 
     @classmethod
     def of(cls, net: SpikingMLP, spikes: Array, errors: Array) -> Flow:
-        """Return the flow of arrays in which all layers lie side by side."""
+        """Return the flow, from arrays whose last axis holds the units of all layers in a row."""
         starts = np.cumsum(net.layer_sizes)[:-1]
         layers = (np.split(values.astype(np.int64), starts, axis=2) for values in (spikes, errors))
         return cls(*layers)
 
     def teaching(self, net: SpikingMLP, l: int) -> tuple[Array, Array]:
-        """Return the counts and errors of each step in which the weights of layer l learn."""
+        """Return input counts and errors of layer l, for each step in which its weights learn."""
         counts, errors = self.spikes[l - 1], self.errors[l]
         if net.update == "outer":
             return counts.sum(axis=1, keepdims=True), errors.sum(axis=1, keepdims=True)
@@ -50,7 +50,7 @@ class Flow(NamedTuple):
 
 
 def operations_of(net: SpikingMLP, flow: Flow, trained: bool) -> Operations:
-    """Return the synaptic operations of some samples."""
+    """Return the synaptic operations of the samples of a flow."""
     updates = 0
     for l in range(1, net.n_layers + 1):
         counts, errors = flow.teaching(net, l)
@@ -67,9 +67,9 @@ def operations_of(net: SpikingMLP, flow: Flow, trained: bool) -> Operations:
 
 
 def require_certain(net: SpikingMLP, before: LearningState, flow: Flow, payload: int) -> None:
-    """Raise OverflowError unless every sum that synapses have made was exact.
+    """Raise OverflowError unless every sum that the synapses made was exact.
 
-    Up to the first sum that may not have been, the record is right; so it shows that sum.
+    The record is right up to the first sum that may be inexact, and therefore reveals that sum.
     """
     limit = arithmetic_of(net).limit
     feedback: Sequence[Any] = (None, None, *before.feedback)

@@ -1,4 +1,4 @@
-"""The network that standard synapses make up under fixed_pt, in NumPy: what their graph equals."""
+"""A NumPy model of standard synapses under fixed_pt, whose numbers equal those of their graph."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_lava.standard.engine import LARGEST_TRACE, SEED, EngineRate, learned
-from spikebp_lava.standard.messages import FixedMessages
+from spikebp_lava.engine import LARGEST_TRACE, SEED, EngineRate, learned
+from spikebp_lava.messages import FixedMessages
 from spikebp_plugins import Checkpoint, Trace
 from spikebp_plugins.backends.outcome import recording_of
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState
-from spikebp_plugins.rules.pipelined import Flight, run_sample, step
-from spikebp_plugins.rules.step import SampleState, Step
+from spikebp_plugins.rules.sample import run_sample
+from spikebp_plugins.rules.step import SampleState, Step, step
 
 Array = NDArray[Any]
 
 
 class EngineMLP:
-    """The steps of ``timing="pipelined"``, whose weights Lava's learning engine learns.
+    """The pipelined network, whose weights learn by the rule of Lava's learning engine.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-        A definition of ``arithmetic="loihi2"``, and where to start from.
+        A definition with ``arithmetic="loihi2"``, and the learning state to start from.
 
     Attributes
     ----------
     net : SpikingMLP
         The definition.
     rate : EngineRate
-        The rate as the engine has it.
+        The rate as the engine represents it.
     state : LearningState
         What has been learned so far.
     """
@@ -42,15 +42,15 @@ class EngineMLP:
         self.rate = EngineRate.of(self.net)
         self._messages = FixedMessages(self.net, self.rate)
         self._random = np.random.default_rng(SEED)
-        # The engine draws one before its first step, of which it makes nothing.
+        # The engine draws one number before its first step, and does not use it.
         self._random.random()
 
     def train(self, x: Any, y: Any) -> Trace:
-        """Learn from samples, and return what was sent."""
+        """Learn from samples, and return their trace."""
         return self._show(check_batch(self.net, x, y))
 
     def predict(self, x: Any) -> Trace:
-        """Show samples, and return what was sent."""
+        """Show samples, and return their trace."""
         return self._show(check_batch(self.net, x))
 
     def _show(self, batch: Batch) -> Trace:
@@ -67,12 +67,12 @@ class EngineMLP:
         return Trace(*recording_of(self.net, records), scores, weights)
 
     def _step(
-        self, net: Any, learning: LearningState, sample: SampleState, flight: Flight, *now: Any
+        self, net: Any, learning: LearningState, sample: SampleState, *now: Any
     ) -> tuple[LearningState, SampleState, Step]:
-        """Make a step of the definition, with the engine's weights for those that it learns."""
-        after, sample, sent = step(net, learning, sample, flight, *now)
+        """Make a step of the definition, but let the engine's rule learn the weights."""
+        after, sample, sent = step(net, learning, sample, *now)
         self._messages.spikes(sent.k[0], 0)
-        # A number for every step, whether it learns or not.
+        # The engine draws a number in every step, whether the step learns or not.
         draw = self._random.random()
         if sent.e is None:
             return after, sample, sent

@@ -10,24 +10,25 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, shared_array
+from spikebp_lava.messages import PAYLOAD
 from spikebp_lava.processes.samples import Rows, SampleSource
 from spikebp_lava.standard.accounts import Flow, operations_of, require_certain
-from spikebp_lava.standard.messages import PAYLOAD
 from spikebp_lava.standard.mlp import StandardMLP, why_not_of_standard_parts
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.backends.outcome import joined
-from spikebp_plugins.compiled.stepper import n_steps_of_sample, recording_of_steps
+from spikebp_plugins.compiled.stepper import recording_of_steps
+from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
-#: Steps of Lava for which there is room in shared memory, and which one run may take.
+#: How many steps of Lava fit into shared memory, and so into one run.
 STEPS_PER_RUN: Final = 2_000
 
-#: Magnitudes beyond it are far out of range.
+#: Input is clipped to this magnitude, which is far out of range.
 FARTHEST: Final = 2.0**60
 
 
@@ -44,14 +45,14 @@ def why_no_standard_graph(net: SpikingMLP, tag: str, granularity: str) -> str | 
 
 
 class StandardGraph:
-    """A source and the network of standard parts, with room for a run in shared memory.
+    """A graph of a source and of standard parts, with room for one run in shared memory.
 
     Parameters
     ----------
     net : SpikingMLP
         The definition.
     state : LearningState
-        Where to start from.
+        The learning state to start from.
     tag : str
         The tag of the process models.
     """
@@ -64,7 +65,7 @@ class StandardGraph:
         number = np.int64 if net.input_coding == "spikes" else np.float64
         self._x = shared_array((STEPS_PER_RUN, net.n_inputs), number)
         self._y = shared_array((STEPS_PER_RUN, net.n_outputs), np.float64)
-        # A row for each message.
+        # Every message has a row of its own.
         self._pace = shared_array(5, np.int64)
         self._pace[:3] = 1
         source = SampleSource(net, rows=Rows(self._x, None, self._y, self._pace))
@@ -77,11 +78,11 @@ class StandardGraph:
 
     def show(self, batch: Batch, record: bool) -> Outcome:
         """Show samples."""
-        size = max(1, STEPS_PER_RUN // n_steps_of_sample(self._net, batch.n_steps))
+        size = max(1, STEPS_PER_RUN // steps_of_sample(self._net, batch.n_steps))
         return joined([self._show_block(block, record) for block in batch.blocks(size)])
 
     def _show_block(self, batch: Batch, record: bool) -> Outcome:
-        """Show as many samples as there is room for, or one of any length."""
+        """Show as many samples as fit into one run, or one sample of any length."""
         net, network, training = self._net, self.network, batch.y is not None
         before = network.shared.read()
         network.learning = training
@@ -94,9 +95,9 @@ class StandardGraph:
         return Outcome(recording.step_scores[:, -1], recording if record else None)
 
     def _run(self, batch: Batch) -> list[Array]:
-        """Run the graph, and return spikes, errors and drive by sample and step of Lava."""
-        T, L = batch.n_steps, self._net.n_layers
-        period = n_steps_of_sample(self._net, T)
+        """Run the graph; return spikes, errors and drive, of shape (n_samples, n_lava_steps, n)."""
+        T, of_output = batch.n_steps, delays_of(self._net).spikes[-1]
+        period = steps_of_sample(self._net, T)
         x = batch.inputs()
         if x.dtype.kind == "f":
             x = np.clip(x, -FARTHEST, FARTHEST)
@@ -106,9 +107,9 @@ class StandardGraph:
             steps = np.arange(first, min(first + STEPS_PER_RUN, len(batch) * period))
             sample, t = np.divmod(steps, period)
             n = len(steps)
-            # What a layer that is idle is shown does not matter.
+            # An idle layer ignores its input and target, so any row will do.
             self._x[:n] = x[sample, np.clip(t, 0, T - 1) % x.shape[1]]
-            self._y[:n] = y[sample, np.clip(t - L, 0, T - 1) % y.shape[1]]
+            self._y[:n] = y[sample, np.clip(t - of_output, 0, T - 1) % y.shape[1]]
             self._pace[4] = shared.switches.steps_before[0] = self._steps_run
             self.network.run(RunSteps(num_steps=n), self._configuration)
             self._steps_run += n
@@ -117,7 +118,7 @@ class StandardGraph:
         return [np.concatenate(rows).reshape(shape) for rows in zip(*parts, strict=True)]
 
     def operations(self) -> Operations:
-        """Return the operations since this was last asked."""
+        """Return the operations since the last call."""
         counted, self._counted = self._counted, Operations()
         return counted
 

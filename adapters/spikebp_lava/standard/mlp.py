@@ -1,4 +1,4 @@
-"""The network of Lava's own synapses: `LearningDense` that learn, and neurons between them."""
+"""The network of Lava's own synapses, which learn as `LearningDense`, with neurons between them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ from spikebp_lava.processes.neurons import (
     NeuronsModel,
     OutputNeurons,
 )
-from spikebp_lava.standard.synapses import Synapses
+from spikebp_lava.standard.synapses import KINDS, Synapses
 from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import Connection, refused_connections
 from spikebp_plugins.network.state import initial_state
 
-#: How the transposed matrices follow: they learn the same, or are copied after each learning.
+#: How transposed matrices follow: they learn the same changes, or are copied after each change.
 FOLLOWING: Final = ("learn", "copy")
 
-#: Lava's sums are of 32 bits: so many weights of 9 bits times payloads of 9 bits fit for certain.
+#: The most units whose weights of 9 bits times payloads of 9 bits fit into Lava's 32-bit sums.
 LARGEST_FIXED_LAYER: Final = 2**31 // (256 * 254)
 
 
 def why_not_of_standard_parts(net: SpikingMLP, tag: str) -> str | None:
     """Return why synapses of Lava's own cannot make up a network, or None if they can."""
+    if (reason := refused_connections(net.connections, KINDS)) is not None:
+        return reason
     if net.timing != "pipelined":
         return (
             "a spike takes a step through synapses of Lava's own: they know timing='pipelined', "
@@ -63,30 +66,30 @@ def why_not_of_standard_parts(net: SpikingMLP, tag: str) -> str | None:
 class StandardMLP:
     r"""The network as a graph of Lava's standard synapses, in pipelined timing.
 
-    It is no process, but makes some and connects them. Connect its ports to processes of yours
-    before it runs; a sample takes ``net.n_steps + 2 * L - 1`` steps of Lava.
+    It is no process, but makes processes and connects them. Connect its ports to processes of yours
+    before the first run; a sample takes ``net.n_steps + 2 * L - 1`` steps of Lava.
 
     Parameters
     ----------
     net : SpikingMLP or Checkpoint
         The definition, with ``timing="pipelined"``, or a definition with what it has learned.
     tag : {"floating_pt", "fixed_pt"}, default="floating_pt"
-        The tag of the process models for which the graph is made. With "fixed_pt", for
-        ``arithmetic="loihi2"``, it is the network of `EngineMLP`.
+        The tag of the process models for which the graph is made. "fixed_pt" needs
+        ``arithmetic="loihi2"``, and computes what `EngineMLP` does.
     learning : bool, default=True
         Whether to learn from targets; `learning` can be set between runs.
     following : {"learn", "copy"} or None, default=None
         With ``feedback="transpose"``: whether the synapses that lead down learn by themselves what
-        those that lead up learn, or are copies of them, made anew whenever these have learned.
-        None takes "learn", and under fixed_pt "copy": traces there have no sign, and errors do.
+        the synapses that lead up learn, or are copied from them after every change. None takes
+        "learn", and under fixed_pt "copy", since traces have no sign there and errors do.
 
     Attributes
     ----------
     neurons : list of Neurons
         Layers 0 to L.
     forward : list of LearningDense
-        The synapses of :math:`W_1` to :math:`W_L`, behind None at index 0. They are what has been
-        learned.
+        The synapses of :math:`W_1` to :math:`W_L`, behind None at index 0. They hold the learned
+        weights, transposed, of shape (n_out, n_in).
     backward : list of LearningDense or Dense
         The synapses of :math:`B_2` to :math:`B_L`, behind None at index 0 and 1.
     keeper : Keeper
@@ -109,13 +112,12 @@ class StandardMLP:
         input_scale: float | None = None,
     ) -> None:
         checkpoint = net if isinstance(net, Checkpoint) else _untaught(net)
-        if tag not in (FLOATING, FIXED):
-            raise wrong_argument("tag", one_of((FLOATING, FIXED)), repr(tag))
+        tag = choice("tag", tag, (FLOATING, FIXED))
         reason = why_not_of_standard_parts(checkpoint.net, tag)
         if reason is not None:
             raise UnsupportedError(f"StandardMLP cannot run this network: {reason}")
         self.net, self.tag = checkpoint.net, tag
-        #: Whether targets are learned from, from the next sample on; to be set between runs.
+        #: Whether to learn from targets, from the next sample on; to be set between runs.
         self.learning = learning
         self.shared = SharedNetwork(self.net, checkpoint.state, n_rows)
         self._following = _settled_following(self.net, tag, following)
@@ -134,11 +136,14 @@ class StandardMLP:
     def _layers(self) -> range:
         return range(1, self.net.n_layers + 1)
 
+    def _connection(self, l: int) -> Connection:
+        return self.net.connections[l - 1]
+
     def _lead_up(self, l: int) -> Dense:
         """Return the synapses of W_l, connected."""
         below, above = self.neurons[l - 1 : l + 1]
         weights = self.shared.matrix(l, FLOATING).T
-        synapses = self._synapses.that_learn(weights, f"forward_{l}")
+        synapses = self._synapses.that_learn(self._connection(l), weights, f"forward_{l}")
         below.out_ports.spikes_out.connect(synapses.s_in)
         synapses.a_out.connect(above.in_ports.drive_in)
         above.out_ports.factor_out.connect(synapses.s_in_y1)
@@ -157,15 +162,18 @@ class StandardMLP:
     def _fixed_feedback(self, l: int) -> Dense | None:
         if self.net.feedback == "transpose":
             return None
-        return self._synapses.that_stay(self.shared.read().feedback[l - 2].T, f"backward_{l}")
+        weights = self.shared.read().feedback[l - 2].T
+        return self._synapses.that_stay(self._connection(l), weights, f"backward_{l}")
 
     def _transpose(self, l: int) -> Dense:
         weights = self.shared.matrix(l, FLOATING)
         if self._following == "copy":
-            copy = self._synapses.that_stay(weights, f"backward_{l}")
+            copy = self._synapses.that_stay(self._connection(l), weights, f"backward_{l}")
             self._keep(f"back_weight_{l}", copy.weights)
             return copy
-        synapses = self._synapses.that_learn_transposed(weights, f"backward_{l}")
+        synapses = self._synapses.that_learn_transposed(
+            self._connection(l), weights, f"backward_{l}"
+        )
         self.neurons[l - 1].out_ports.count_out.connect(synapses.s_in_y1)
         self._keep(f"back_trace_{l}", synapses.x1)
         return synapses
@@ -175,7 +183,7 @@ class StandardMLP:
 
     @property
     def spikes_in(self) -> Any:
-        """The port of shape (n_inputs,) for input, as `input_coding` says."""
+        """The port of shape (n_inputs,) for values or, by `input_coding`, signed spike counts."""
         return self.neurons[0].in_ports.spikes_in
 
     @property
@@ -195,21 +203,21 @@ class StandardMLP:
 
     @property
     def summed_drive_out(self) -> Any:
-        """The port of shape (n_outputs,) with the drive of the output in this sample so far."""
+        """The port of shape (n_outputs,) with the output's drive summed over the sample so far."""
         return self.neurons[-1].out_ports.summed_drive_out
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of :math:`W_1` to :math:`W_L` after the last sample, each of shape (n_in, n_out).
 
-        Under fixed_pt they may lie beyond what the definition allows: the engine has a bit more.
+        Under fixed_pt weights may exceed what the definition allows: the engine has one bit more.
         """
         return [np.array(matrix, np.float64) for matrix in self.shared.read().weights]
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state after the last sample, for any back end.
 
-        Under fixed_pt weights saturate at those that the definition allows.
+        Under fixed_pt weights saturate at the limits that the definition sets.
         """
         state = self.shared.read()
         weights = tuple(map(arithmetic_of(self.net).round_weights, state.weights))
@@ -224,7 +232,7 @@ class StandardMLP:
         self.keeper.stop()
 
     def prepare(self, models: list[type]) -> None:
-        """See that the models are those of the tag; called before the processes are started."""
+        """Check that the models have the graph's tag; called before the processes are started."""
         kinds = {model.kind for model in models if issubclass(model, NeuronsModel)}
         if kinds - {self.tag}:
             raise wrong_argument("select_tag", one_of((self.tag,)), repr(*kinds))
@@ -243,8 +251,8 @@ class StandardMLP:
 
 def _settled_following(net: SpikingMLP, tag: str, following: str | None) -> str | None:
     allowed = FOLLOWING if tag == FLOATING else FOLLOWING[1:]
-    if following is not None and following not in allowed:
-        raise wrong_argument("following", f"{one_of(allowed)} with tag={tag!r}", repr(following))
+    if following is not None:
+        following = choice("following", following, allowed, f"with tag={tag!r}")
     if net.feedback == "random":
         return None
     return following or allowed[0]

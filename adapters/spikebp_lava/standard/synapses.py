@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from lava.magma.core.learning.constants import GradedSpikeCfg
@@ -11,21 +11,36 @@ from lava.proc.dense.process import Dense, LearningDense
 from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
 
+from spikebp_lava.engine import EngineRate
 from spikebp_lava.memory import FIXED
-from spikebp_lava.standard.engine import EngineRate
-from spikebp_lava.standard.messages import FixedMessages, FloatingMessages, Messages
+from spikebp_lava.messages import FixedMessages, FloatingMessages, Messages
 from spikebp_plugins import SpikingMLP
+from spikebp_plugins.network import connections
+from spikebp_plugins.network.connections import Connection
 
 Array = NDArray[Any]
 
-#: The time constant of a trace that does not decay. For Lava 0 would be none at all.
+#: The time constant of a trace that never decays. In Lava a constant of 0 does not mean that.
 NEVER: Final = 2**62
 
-#: For Dense anything above 0 says that spikes have a payload.
+#: The value of `num_message_bits`; to Dense any value above 0 means spikes with a payload.
 GRADED: Final = 8
 
-#: With fewer, weights that have been learned would lose their last bit where they enter.
+#: With fewer bits, Lava would drop the last bit of learned weights that enter a new graph.
 WEIGHT_BITS: Final = 9
+
+
+class Processes(NamedTuple):
+    """Lava's processes for a kind of connection: with weights that stay, and that learn."""
+
+    that_stay: type
+    that_learn: type
+
+
+#: Lava's processes for each kind of connection.
+KINDS: Final[dict[type[Connection], Processes]] = {
+    connections.Dense: Processes(Dense, LearningDense)
+}
 
 
 class Synapses:
@@ -41,7 +56,7 @@ class Synapses:
     Attributes
     ----------
     messages : Messages
-        What crosses their ports.
+        The messages between these synapses and neurons.
     """
 
     def __init__(self, net: SpikingMLP, tag: str) -> None:
@@ -56,30 +71,33 @@ class Synapses:
             self.messages = FloatingMessages(net)
             self._rule = "-1 * u0 * x1 * y1"
 
-    def that_learn(self, weights: Array, name: str) -> LearningDense:
+    def that_learn(self, connection: Connection, weights: Array, name: str) -> Any:
         """Return synapses that count spikes, and learn when the third factor is an error."""
-        return self._learning(weights, name, self._rule, GradedSpikeCfg.ADD_WITH_SATURATION)
+        traces = GradedSpikeCfg.ADD_WITH_SATURATION
+        return self._learning(connection, weights, name, self._rule, traces)
 
-    def that_learn_transposed(self, weights: Array, name: str) -> LearningDense:
+    def that_learn_transposed(self, connection: Connection, weights: Array, name: str) -> Any:
         """Return synapses that pass errors on, and learn with counts as the third factor."""
         if self._outer:
-            # The trace sums errors up, as the other one sums spikes.
-            return self.that_learn(weights, name)
-        # The trace is the error of this step alone. Without one it is old, and x0 is 0.
+            # Here the trace sums errors, as the trace of the forward synapses sums spikes.
+            return self.that_learn(connection, weights, name)
+        # The trace is the error of this step alone. In a step without an error the trace keeps an
+        # older error, but x0 is 0, so that nothing is learned.
         rule = self._rule.replace("u0", "x0")
-        return self._learning(weights, name, rule, GradedSpikeCfg.OVERWRITE)
+        return self._learning(connection, weights, name, rule, GradedSpikeCfg.OVERWRITE)
 
-    def that_stay(self, weights: Array, name: str) -> Dense:
-        """Return synapses that learn nothing."""
-        return Dense(weights=self._held(weights), name=name, **self._options)
+    def that_stay(self, connection: Connection, weights: Array, name: str) -> Any:
+        """Return synapses that do not learn."""
+        process = KINDS[type(connection)].that_stay
+        return process(weights=self._held(weights), name=name, **self._options)
 
     def _learning(
-        self, weights: Array, name: str, dw: str, traces: GradedSpikeCfg
-    ) -> LearningDense:
+        self, connection: Connection, weights: Array, name: str, dw: str, traces: GradedSpikeCfg
+    ) -> Any:
         rule = Loihi3FLearningRule(dw=dw, x1_tau=NEVER, x2_tau=NEVER, t_epoch=1, rng_seed=0)
-        # Lava sets them to 65535, with which a third factor would lose its last bits.
+        # Lava sets these constants to 65535, with which a third factor would lose its last bits.
         rule.y1_tau = rule.y2_tau = rule.y3_tau = NEVER
-        return LearningDense(
+        return KINDS[type(connection)].that_learn(
             weights=self._held(weights),
             learning_rule=rule,
             graded_spike_cfg=traces,

@@ -1,10 +1,10 @@
-"""How kernels are compiled: small ones become parts of those that Python calls.
+"""How kernels are compiled: small functions become parts of the kernels that Python calls.
 
 A kernel is written as many small functions. Numba makes a library of each, optimizes it, turns it
 into machine code, and copies it into the libraries of its callers, where all of it is optimized
 again: with functions that contain functions, most of the time goes into code that is thrown away.
-Here the small ones stay as they are written until the last caller, an `entry`, contains them all,
-and is optimized once.
+Here small functions are not optimized. Only the outermost caller, an `entry`, which contains them
+all, is optimized, and only once.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from spikebp_plugins.compiled.kernels.cache import KernelCache
 
 
 class PartLibrary(JITCodeLibrary):
-    """The code of a function that is only ever a part of others, neither optimized nor run."""
+    """The code of a function that is only a part of others, and so is not optimized by itself."""
 
     def _optimize_functions(self, ll_module):
         ll_module.data_layout = self._codegen._data_layout
 
     def finalize(self):
-        """Take in the functions that this one calls, and leave it at that."""
+        """Link the functions that this one calls, without optimizing the result."""
         for library in dict.fromkeys(self._linking_libraries):
             self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         self._finalized = True
@@ -38,7 +38,7 @@ class PartLibrary(JITCodeLibrary):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class PartLowering(NativeLowering):
-    """Lowering to a library that no machine code is made of."""
+    """Lowers a function to a `PartLibrary`, of which no machine code is made."""
 
     _name = "spikebp_part_lowering"
 
@@ -48,7 +48,7 @@ class PartLowering(NativeLowering):
         state.flags.no_compile = True
         super().run_pass(state)
         lowered = state["cr"]
-        # Numba knows functions by what Python would call; this has no code, and nobody calls it.
+        # Numba registers a function by an object that Python could call. This one is never called.
         nothing = _dynfunc.make_function(
             lowered.fndesc.lookup_module(),
             lowered.fndesc.qualname,
@@ -63,7 +63,7 @@ class PartLowering(NativeLowering):
 
 
 class PartCompiler(Compiler):
-    """Numba's passes, with the last one replaced."""
+    """Numba's compiler, with `PartLowering` in place of its own lowering."""
 
     def define_pipelines(self):
         """Return the pipelines of passes."""
@@ -78,13 +78,14 @@ class PartCompiler(Compiler):
         return managers
 
 
-#: Kernels allocate nothing, and hold slices only while the arrays are held by their caller. Numba
-#: would still count references to every slice, with atomic operations that take more time than
-#: the arithmetic; its own sorting and string routines turn that off in the same way.
+#: The decorator of kernels that only other kernels call.
+#:
+#: Numba's count of references is off (``_nrt=False``), as in Numba's own sorting and string
+#: routines: kernels allocate nothing and use slices only while their caller holds the arrays, but
+#: counting references to every slice would take more time than the arithmetic.
 #: Without that count a kernel may not return a slice, unless ``inline="always"`` copies it into its
-#: callers before types are known, which takes long.
-#: Only other kernels call them, and inline them by force: a call with some forty arrays would push
-#: hundreds of numbers.
+#: callers before types are known, which takes long to compile.
+#: Calls are inlined by force: a call with some forty arrays would push hundreds of numbers.
 kernel: Any = partial(
     njit,
     _nrt=False,
@@ -96,12 +97,12 @@ kernel: Any = partial(
 
 
 def entry(function: Any) -> Any:
-    """Return a kernel that Python calls, kept between processes where there is a place for it.
+    """Return a kernel that Python calls, cached between processes if there is a cache folder.
 
-    It has no wrapper for calls from C, which would take a tenth of the time to compile.
+    It has no wrapper for calls from C: to compile one would take a tenth of the whole time.
     """
     compiled: Any = partial(njit, _nrt=False, nogil=True, no_cfunc_wrapper=True)
     dispatcher = compiled(function)
-    with suppress(OSError):  # without a place it is compiled for this process alone
+    with suppress(OSError):  # without a cache folder it is compiled for this process alone
         dispatcher._cache = KernelCache(function)
     return dispatcher

@@ -1,9 +1,9 @@
 """Where compiled kernels are kept between processes.
 
-Numba finds a kernel stale by its own file alone, but kernels call each other across files. Here
-they are kept in a folder that is named for the sources of all of them, and for what compiles them:
-environments that agree in both share what is compiled, once for a machine. It lies where the user's
-caches are, or where ``NUMBA_CACHE_DIR`` says.
+Numba compiles a cached kernel anew only if the file of that kernel has changed, but kernels call
+each other across files. Here the name of the cache folder is a hash of the sources of all kernels
+and of the versions that compile them. Environments that agree in both share their compiled kernels.
+The folder lies among the user's caches, or in ``NUMBA_CACHE_DIR``.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from numba.core.caching import (
 
 @cache
 def kernel_folder() -> Path:
-    """Return the folder of what is compiled from the present sources of kernels.
+    """Return the cache folder for the present sources of kernels.
 
     Raises
     ------
     OSError
-        If there are no sources to name it for, as in a zip archive.
+        If the sources cannot be read, as in a zip archive.
     """
     made_of = [numba.__version__, llvmlite.__version__, np.__version__, platform.python_version()]
     digest = sha256(repr(made_of).encode())
-    # This file is one of them, and must be there.
+    # This file is listed although `glob` finds it: where there are no sources, reading it fails.
     for path in sorted({Path(__file__), *Path(__file__).parent.glob("*.py")}):
         text = path.read_bytes()
         digest.update(f"{path.name} {len(text)}\n".encode() + text)
@@ -48,18 +48,18 @@ def kernel_folder() -> Path:
 
 
 class KernelLocator(_CacheLocator):
-    """Names :func:`kernel_folder` as the place of a kernel."""
+    """Tells Numba to keep a kernel in :func:`kernel_folder`."""
 
     def get_cache_path(self):
         """Return the folder."""
         return str(kernel_folder())
 
     def get_source_stamp(self):
-        """Return what tells versions of a source from each other: the folder does."""
+        """Return no stamp: the name of the folder already tells versions of a source apart."""
         return None
 
     def get_disambiguator(self):
-        """Return what tells kernels of one name from each other: their files do."""
+        """Return a constant: the names of their files already tell kernels of one name apart."""
         return "kernel"
 
     @classmethod
@@ -69,21 +69,21 @@ class KernelLocator(_CacheLocator):
 
 
 class KernelFile(IndexDataCacheFile):
-    """The compiled forms of a kernel, and their index.
+    """The compiled code of a kernel for each combination of argument types, and its index.
 
-    Numba numbers the forms, and two processes that save at once may both take a number: the index
-    would then lead to code for other types.
+    Numba numbers the codes of a kernel. Two processes that save at once may take the same number:
+    the index would then lead to code for other types.
     """
 
     def save(self, key, data):
-        """Save a form under a name that no other has, and then where it is."""
+        """Save the code for some types under a unique name, and then its place in the index."""
         name = self._data_name(uuid4().int)
         self._save_data(name, data)
         self._save_index({**self._load_index(), key: name})
 
 
 class KernelCacheImpl(CompileResultCacheImpl):
-    """What Numba asks where a kernel is kept."""
+    """Makes Numba keep kernels where :class:`KernelLocator` says."""
 
     _locator_classes = [KernelLocator]  # type: ignore[list-item] # noqa: RUF012
 

@@ -1,6 +1,6 @@
 """The queues of event timing: spikes that have fired leave in the order of their potentials.
 
-A spike is one integer: its unit i where it is positive, ~i where it is negative. Its key is the
+A spike of unit i is one integer: i if the spike is positive, ~i if it is negative. Its key is the
 magnitude of the potential that fired it, in single precision in any arithmetic. The largest key
 leaves first; the order of equal ones is that of the binary heap which ``java.util.PriorityQueue``
 is, so each comparison below is strict exactly where Java's is.
@@ -67,7 +67,7 @@ def unit_of(spike):
 
 @kernel
 def note_fault(fault, quantity, layer, value):
-    """Write down what went out of range; return False."""
+    """Write down which quantity went out of range, where, and its value; return False."""
     fault[0] = quantity
     fault[1] = layer
     fault[2] = value
@@ -120,7 +120,7 @@ def next_spike(queues, layer):
 
 @kernel
 def let_go(queues, layer, n_left):
-    """Empty the queue of a layer behind `n_left` spikes that have left; return how many have."""
+    """Append all spikes of a layer's queue to the `n_left` that have left; return the new count."""
     left = queues.left[layer % 2]
     for size in range(queues.size[layer], 0, -1):
         left[n_left] = poll(queues.key[layer], queues.spike[layer], size)
@@ -131,7 +131,7 @@ def let_go(queues, layer, n_left):
 
 @kernel
 def has_room(queues, layer, quantity, v):
-    """Whether a potential above the threshold may fire; if not, what is wrong is noted."""
+    """Whether a potential above the threshold may fire; if not, the fault is written down."""
     if not abs(v) < LARGEST_POTENTIAL:
         return note_fault(queues.fault, quantity, layer, v)
     # v fires at most |v| + 1/2 spikes.

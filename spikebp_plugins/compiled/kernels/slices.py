@@ -1,9 +1,9 @@
-"""The parts of flat arrays that belong to a layer.
+"""Slices of flat arrays that belong to a layer, made without checks of their ends.
 
-Numba's own slices look whether an end is negative or outside of the array, in hundreds of
-instructions; kernels take hundreds of slices, whose ends are right. And what is compiled without
-counting references cannot return a slice, so that the code around each would have to be copied
-into its callers before types are known, at many times the cost.
+Numba's own slices check whether an end is negative or outside of the array, in hundreds of
+instructions; kernels take hundreds of slices, whose ends are right. Besides, a kernel is compiled
+without counting references and so cannot return one of Numba's slices: it would have to be copied
+into its callers before types are known, which takes many times as long to compile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numba.np.arrayobj import populate_array
 
 
 def slices_between(bounds: str, field: str | None = None) -> Any:
-    """Return the function of kernels that slices an array by layer.
+    """Return a function for kernels that slices a flat array by layer.
 
     ``slice(array, net, layer)`` is ``array[net.<bounds>[layer] : net.<bounds>[layer + 1]]``.
 
@@ -27,8 +27,8 @@ def slices_between(bounds: str, field: str | None = None) -> Any:
         The field of the named tuple `net` with the bounds, an array of integers of 64 bits of
         shape (n_layers + 2,).
     field : str, optional
-        The field that has the array, of shape (bounds[-1],), where the first argument is a named
-        tuple.
+        The field that has the array, of shape (bounds[-1],), if the first argument is a named
+        tuple; None if it is the array itself.
     """
 
     @intrinsic

@@ -1,11 +1,12 @@
-"""Input that is the same at all steps: its units, sorted by their spike trains.
+"""Sorts the units of input that is the same at all steps by their spike trains.
 
-The train of an input unit then depends on its value alone, not on the network. Let C_t be its
-count after step t. It grows with the unit's value at every t, so two trains that differ at all
-differ in their label, sum over t of C_t: a small integer, by which units are sorted into groups of
-equal trains. An image has hundreds of active units and a few dozen groups.
+The train of such an input unit depends on its value alone, not on the network. Let C_t be the sum
+of the unit's spikes up to step t. A larger value does not lower C_t at any t, so two trains that
+differ at all differ in their labels. The label of a train is the sum of C_t over t: a small
+integer, by which units are sorted into groups of equal trains. An image has hundreds of active
+units and a few dozen groups.
 
-This is done for a block of samples before the network sees them.
+A block of samples is sorted before the network sees it.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ from spikebp_plugins.compiled.kernels.vectors import (
 
 #: Trains with labels beyond this are left to the general kernel.
 MOST_LABEL: Final = 2**15
-#: So is input shown for longer: with more steps than this hardly any two trains are equal.
+#: Input shown for more steps is left to it too: hardly any two of its trains are equal.
 MOST_STEPS: Final = 64
 
 
 class Trains(NamedTuple):
-    """The trains that were met so far; labels count from -`MOST_LABEL`."""
+    """The trains that were met so far; a label has the index label + `MOST_LABEL`."""
 
     known: Any  # bool (labels,)
     count: Any  # int64 (labels, stride): 0, then C_1 .. C_T, then zeros, in whole vectors
-    # Where the spikes of a sample come from: C_t less that of the group before, where not 0.
+    # A jump: the C_t of a group of the sample less that of the group before, if it is not 0.
     n_jumps: Any  # int64 (T,)
     jump_group: Any  # int64 (T, n_0)
     jump: Any  # int64 (T, n_0)
@@ -50,25 +51,25 @@ class Trains(NamedTuple):
 
 
 class Sorting(NamedTuple):
-    """What is kept while the units of a sample are sorted, in whole vectors."""
+    """The memory for sorting the units of a sample; lengths are rounded up to whole vectors."""
 
-    place: Any  # int64 (labels,): the units of a label, then where the first one goes; else 0
+    place: Any  # int64 (labels,): number of units of a label, then the place of the first; else 0
     rank: Any  # int64 (n_0,): how many units of the same label come before
     unit: Any  # int64 (n_0,): the active units of a sample
     value: Any  # (n_0,): their values
     label: Any  # (n_0,): their labels
-    at: Any  # int64 (n_0,): labels counted from -MOST_LABEL
-    level_label: Any  # (256,): those of 8-bit input
+    at: Any  # int64 (n_0,): their labels + MOST_LABEL
+    level_label: Any  # (256,): labels of all levels of 8-bit input
 
 
 class Groups(NamedTuple):
-    """Samples with their active units sorted by group, one behind the other."""
+    """The active units of samples, sorted by group; one sample follows the other."""
 
     first_unit: Any  # int64 (n_samples + 1,): where in `member` a sample begins
-    first_group: Any  # int64 (n_samples + 1,): where in `start` and `label`
+    first_group: Any  # int64 (n_samples + 1,): where in `start` and `label` a sample begins
     member: Any  # int32: units
-    start: Any  # int32: where each group begins, counted from the sample; at last, where all end
-    label: Any  # int32: that of each group, counted from -MOST_LABEL, ascending; at last, 0
+    start: Any  # int32: where each group begins in its sample; then, where its last group ends
+    label: Any  # int32: label + MOST_LABEL of each group of a sample, ascending; then 0
 
 
 def make_trains(n_units: int, n_steps: int) -> Trains:
@@ -85,7 +86,7 @@ def make_trains(n_units: int, n_steps: int) -> Trains:
 
 
 def make_sorting(zeros: Callable[..., Any], n_units: int) -> Sorting:
-    """Return the working memory of what sorts constant input; `zeros` makes arrays of values."""
+    """Return the memory for sorting constant input; `zeros` makes arrays of values."""
     n = whole_vectors(n_units)
     return Sorting(
         place=np.zeros(whole_vectors(2 * MOST_LABEL + 1) + LANES, np.int64),
@@ -99,7 +100,7 @@ def make_sorting(zeros: Callable[..., Any], n_units: int) -> Sorting:
 
 
 def make_groups(n_samples: int, n_units: int) -> Groups:
-    """Return room for the groups of up to so many samples, of up to so many active units each."""
+    """Return room for the groups of `n_samples` samples of up to `n_units` active units each."""
     n = n_samples * n_units
     return Groups(
         first_unit=np.zeros(n_samples + 1, np.int64),
@@ -132,7 +133,7 @@ def label_values(net, value, label, n, n_steps):
 
 @kernel
 def know_trains(net, trains, value, label, n, n_steps):
-    """Write down the trains of labels that are met for the first time."""
+    """Compute and keep the trains of labels that are met for the first time."""
     for a in range(n):
         place = np.int64(label[a]) + MOST_LABEL
         if not trains.known[place]:
@@ -148,7 +149,7 @@ def find_labels(net, trains, sorting, x, n, n_steps):  # pragma: no cover - repl
 
 @overload(find_labels, inline="always")
 def _overload_find_labels(net, trains, sorting, x, n, n_steps):
-    # The labels of the units listed in `sorting.unit`; False if one is out of range.
+    # Write the labels of the units listed in `sorting.unit`; False if one is out of range.
     if x.dtype == types.uint8:
 
         def find(net, trains, sorting, x, n, n_steps):
@@ -193,7 +194,7 @@ def sort_units(sorting, n_units, member, start, label):
             end += size
             n_groups += 1
     label[np.uintp(n_groups)], start[np.uintp(n_groups)] = 0, end
-    place[MOST_LABEL] = end  # behind the others
+    place[MOST_LABEL] = end  # silent units come behind the others
     for a in range(n_units):
         member[np.uintp(place[np.uintp(at[a])] + rank[a])] = sorting.unit[a]
     place[MOST_LABEL] = 0
@@ -204,9 +205,9 @@ def sort_units(sorting, n_units, member, start, label):
 
 @entry
 def sort_block(net, trains, sorting, levels, x, n_steps, groups):
-    """Sort the units of samples; return how many were sorted before one is out of range.
+    """Sort the units of samples up to the first that is out of range; return how many are sorted.
 
-    `levels` are the values of 8-bit input, or none.
+    `levels` holds the values of the 256 levels of 8-bit input; for other input it has length 0.
     """
     if not label_values(net, levels, sorting.level_label, levels.size, n_steps):
         return 0
@@ -277,7 +278,7 @@ def follow_trains(trains, groups, n_steps):
                 trains.jump_group[t, last] = group
                 trains.jump[t, last] = now - was
                 n_jumps[t] += 1
-                # By parts, as the drive: all units from here on have sent so many more.
+                # A sum by parts, like the drive: the jump counts for all units from this group on.
                 sent[t] += (abs(now) - abs(was)) * from_here
         before = count
     for step in range(n_steps - 1, 0, -1):

@@ -1,8 +1,8 @@
 """Vectors of numbers as values in compiled kernels.
 
-A loop over an array is turned into vector instructions by the compiler if it can prove that this
-is sound and guesses that it pays; sums in a loop around it stay in memory, since arrays may
-overlap. A kernel that names its vectors keeps them in registers for as long as it likes::
+The compiler turns a loop over an array into vector instructions only if it can prove that this is
+sound and guesses that it pays. It keeps sums of a loop around it in memory, since arrays may
+overlap. A kernel that names its vectors keeps such sums in registers::
 
     total = zeros(matrix, 64)                     # 64 lanes of the matrix's type
     for a in range(n_active):
@@ -23,25 +23,26 @@ from numba import types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
 
-#: Arrays that kernels read and write by vectors are made of whole ones of so many lanes.
+#: The length of an array that kernels read and write by vectors is a multiple of this.
 LANES: Final = 16
 #: The most lanes that :func:`nonzero` takes.
 WORD: Final = 64
 
 
 def whole_vectors(n: int, lanes: int = LANES) -> int:
-    """Return how many numbers the vectors have that hold n."""
+    """Return n, rounded up to a multiple of `lanes`."""
     return -(-n // lanes) * lanes
 
 
-#: Makes an operation of a function that returns its signature and what writes its instructions.
+#: The decorator of operations: each returns its signature and a function that writes its code.
 operation: Any = intrinsic(prefer_literal=True)
 
 
 class Vector(types.Type):
-    """The type of vectors of some lanes.
+    """The type of vectors of `lanes` numbers.
 
-    Compilers take powers of two alone, so a vector consists of such parts: 80 lanes of 64 and 16.
+    Compilers take powers of two alone, so a vector consists of parts of such sizes: 80 lanes are
+    a part of 16 and one of 64.
     """
 
     def __init__(self, dtype: types.Number, lanes: int) -> None:
@@ -84,7 +85,7 @@ def _places(context, builder, array_type, arguments, vector):
 
 @operation
 def load(typing_context, array, start, lanes):
-    """The lanes of a flat array that begin at `start`."""
+    """The vector of the numbers of a flat array from index `start` on."""
     vector = Vector(array.dtype, lanes.literal_value)
 
     def generate(context, builder, signature, arguments):
@@ -110,7 +111,7 @@ def store(typing_context, array, start, vector):
 
 @operation
 def zeros(typing_context, array, lanes):
-    """Zeros of the type of an array."""
+    """A vector of zeros of the type of an array."""
     vector = Vector(array.dtype, lanes.literal_value)
 
     def generate(context, builder, signature, arguments):
@@ -131,7 +132,7 @@ def _spread(builder, kind, number):
 
 
 def _by_parts(context, builder, signature, arguments, function):
-    """Return what a function makes of the parts of two arguments."""
+    """Return the vector whose parts a function makes of the parts of two arguments."""
     kind = context.get_value_type(signature.return_type)
     pair = [value if value.type == kind else _spread(builder, kind, value) for value in arguments]
     parts = zip(*(_parts(builder, value) for value in pair), strict=True)
@@ -195,7 +196,7 @@ larger, smaller = _extreme(">"), _extreme("<")
 
 @operation
 def nonzero(typing_context, vector):
-    """Bits, the lowest first, that say which of up to 64 lanes are not zero."""
+    """An integer whose bits, from the lowest on, say which of up to 64 lanes are not zero."""
 
     def generate(context, builder, signature, arguments):
         word, offset = ir.IntType(64), 0
@@ -216,7 +217,7 @@ def nonzero(typing_context, vector):
 
 @operation
 def lowest(typing_context, bits):
-    """The place of the lowest bit that is set; some is."""
+    """The place of the lowest bit that is set in `bits`, which is not zero."""
 
     def generate(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))

@@ -1,7 +1,7 @@
-"""The keeper of the standard graph: what is done to its synapses between their steps.
+"""The keeper of the standard graph, which writes to its synapses between their steps.
 
 On a chip this is the work of the processor beside the neuron cores, in the management phase after
-learning: the synapses' own engine neither forgets a trace at once nor copies a matrix.
+learning: the learning engine of the synapses can neither empty a trace at once nor copy a matrix.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
-from spikebp_lava.standard.messages import Messages
 from spikebp_lava.variables import define_model
 from spikebp_lava.watch import Participant, Watched
 
@@ -26,29 +26,30 @@ Array = NDArray[Any]
 
 
 class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
-    """Empties traces at the end of each sample, copies weights, and shows them to the user.
+    """Empties traces at the end of each sample, and copies weights for errors and for the user.
 
     Parameters
     ----------
     shared : SharedNetwork
-        The network, whose weights it keeps up to date.
+        The network, whose weights the keeper updates after each sample that has learned.
     messages : Messages
-        What the weights are that synapses hold.
+        Converts the numbers that synapses hold to weights.
     copies : bool
-        Whether the matrices that errors travel through are copies that it makes.
+        Whether the keeper copies the weights into the synapses that errors travel through.
     participant : Participant
-        What looks after the state of the graph.
+        The participant that keeps the state of the graph.
 
     Attributes
     ----------
     trace_l, weight_l : RefPort
-        Of the synapses that lead to layer l = 1..L: what counts their input, and their matrix.
+        For the synapses that lead to layer l = 1..L: their trace x1, of shape (n_in,), and their
+        matrix, of shape (n_out, n_in).
     back_trace_l, back_weight_l : RefPort
-        Of those that lead down from layer l = 2..L.
+        The same for the synapses that lead down from layer l = 2..L.
     """
 
     def __new__(cls, shared: SharedNetwork, *_: Any) -> Any:
-        """Make a process of the class for the depth of the network, which has as many ports."""
+        """Make a process of the class whose number of ports suits the depth of the network."""
         return object.__new__(keeper_of_depth(shared.net.n_layers))
 
     def __init__(
@@ -66,7 +67,7 @@ class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
 
 
 class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
-    """Works in the management phase, when all synapses have learned."""
+    """Works in the management phase, after all synapses have learned."""
 
     kind: ClassVar[str]
 
@@ -82,7 +83,7 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
         self._clock.tick()
 
     def post_guard(self) -> bool:
-        """Return whether there is something to do in this step."""
+        """Return whether this step needs a management phase."""
         return self._clock.closes or self._is_to_copy
 
     @property
@@ -91,7 +92,7 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
         return self._copies and self._clock.learns and changes
 
     def run_post_mgmt(self) -> None:
-        """Copy, and at the end of a sample empty traces and show weights."""
+        """Copy weights for errors; at the end of a sample empty traces and share the weights."""
         L = self._shared.net.n_layers
         if self._is_to_copy:
             for l in range(2, L + 1):
@@ -114,12 +115,12 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
     def _write(self, name: str, values: Array) -> None:
         port = getattr(self, name)
         port.write(values)
-        # Otherwise the synapses might begin their next step before they have heard of it.
+        # Otherwise the synapses might begin their next step before they have received the values.
         port.wait()
 
 
 def keeper_of_depth(n_layers: int) -> type[Keeper]:
-    """Return the class of keepers with so many ports, made with its models when first asked."""
+    """Return the class of keepers for `n_layers` layers; the first call makes it and its models."""
     name = f"Keeper{n_layers}"
     if name not in globals():
         process = globals()[name] = type(name, (Keeper,), {"__module__": __name__})

@@ -1,8 +1,8 @@
-"""One Lava process for each layer: what the hierarchical model of the network consists of.
+"""One Lava process for each layer: the parts of the hierarchical model of the network.
 
 In each step spikes travel from layer 0 to layer L, and errors back to layer 1. A layer holds the
-matrix of the synapses that lead to it. With pipelined timing spikes and errors travel to the next
-layer alone: there they go through the weights at once, and act in the step after.
+matrix of the synapses that lead to it. With pipelined timing spikes and errors travel no further
+than to the next layer in a step: there they go through the weights at once, and act one step later.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
 from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.layout import Layout
-from spikebp_plugins.rules.pipelined import is_busy
+from spikebp_plugins.network.delays import delays_of, is_busy
 
 Array = NDArray[Any]
 
-#: What the control port says: whether this step opens its sample, is the first of it that learns,
-#: has a target, ends a sample that has learned; its number and the sample's steps of input, with
-#: pipelined timing; and training samples before this one.
+#: The numbers that the control port carries: whether this step is the first of its sample, is the
+#: first with a target, has a target, and ends a sample that has learned; with pipelined timing, the
+#: number of this step and how many steps of input the sample has; and the training samples before.
 CONTROL = ("opens", "restarts", "learns", "updates", "t", "n_inputs", "samples_seen")
 
 
 class InputLayer(AbstractProcess):  # type: ignore[misc]
-    """Layer 0: receives samples and targets, and tells the layers above what the step is.
+    """Layer 0: receives samples and targets, and tells the layers above the place of the step.
 
     Parameters
     ----------
     shared : SharedNetwork
         The network.
     input_scale : float or None
-        What input is multiplied with; None takes that of the definition.
+        The factor that multiplies input; None takes ``net.input_scale``.
     """
 
     def __init__(self, shared: SharedNetwork, input_scale: float | None) -> None:
@@ -68,7 +68,7 @@ class Layer(AbstractProcess):  # type: ignore[misc]
     shared : SharedNetwork
         The network.
     l : int
-        Which layer.
+        The index of the layer.
     """
 
     def __init__(self, shared: SharedNetwork, l: int) -> None:
@@ -103,7 +103,7 @@ class OutputLayer(Layer):
 
 
 def _pair(shared: SharedNetwork, l: int, kind: str) -> Layout:
-    """Return the layout of a network of two layers, l - 1 and l."""
+    """Return the layout of the network that consists of layers l - 1 and l alone."""
     net = shared.net
     pair = net.replace(
         layer_sizes=net.layer_sizes[l - 1 : l + 1],
@@ -119,16 +119,16 @@ def _require(certain: bool, what: str) -> None:
 
 
 class LayerRecorder:
-    """Where a layer records its spikes and errors, while that is wanted.
+    """Records the spikes and errors of a layer, while recording is switched on.
 
     Parameters
     ----------
     shared : SharedNetwork
         The network.
     l : int
-        Which layer.
+        The index of the layer.
     kind : str
-        The tag of its model.
+        The tag of the layer's process model.
     """
 
     def __init__(self, shared: SharedNetwork, l: int, kind: str) -> None:
@@ -136,7 +136,7 @@ class LayerRecorder:
         self._units = slice(*np.cumsum([0, *shared.net.layer_sizes])[l : l + 2])
 
     def write(self, time_step: int, spikes: Array, errors: Array | None = None) -> None:
-        """Record the spikes and errors of a step."""
+        """Record the spikes and errors of a step, of shape (n_units,)."""
         if self._shared.switches.recording[0]:
             row = self._shared.row(time_step)
             self._record.spikes[0, row, self._units] = spikes
@@ -144,7 +144,7 @@ class LayerRecorder:
                 self._record.errors[0, row, self._units] = errors
 
     def write_drive(self, time_step: int, drive: Array) -> None:
-        """Record the summed drive of the output."""
+        """Record the summed drive of the output, of shape (n_outputs,)."""
         if self._shared.switches.recording[0]:
             self._record.drive[0, self._shared.row(time_step)] = drive
 
@@ -158,7 +158,7 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         super().__init__(proc_params)
         shared: SharedNetwork = proc_params["shared"]
         net = shared.net
-        self._shared, self._pipelined = shared, net.timing == "pipelined"
+        self._shared, self._delay = shared, delays_of(net).spikes[0]
         lowest = net.replace(layer_sizes=net.layer_sizes[:2], fraction_bits=net.fraction_bits)
         self._layout = Layout(lowest, number_type(net, self.kind))
         scale = proc_params["input_scale"]
@@ -186,7 +186,7 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         control = (moment.opens, moment.restarts, moment.learns, moment.updates)
         when = (moment.t, moment.n_inputs, seen)
         self.control_out.send(np.array(control + when, np.int64))
-        if self._pipelined and not is_busy(moment.t, 0, moment.n_inputs):
+        if not is_busy(moment.t, self._delay, moment.n_inputs):
             self._spike[:] = 0
         else:
             certain = layers.input_layer(
@@ -225,7 +225,8 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self._drawn_part = slice(unit[l - 1], unit[l + 1])
         self._drawn = self._whole.drawn_for(0)[self._drawn_part].copy()
         self._down = np.zeros(layout.net.n_inputs, layout.dtype)
-        self._pipelined = shared.net.timing == "pipelined"
+        self._delays = delays_of(shared.net)
+        self._pipelined = not self._delays.are_zero
         n = layout.net.n_inputs
         self._spike, self._error = self._sample.spike[n:], self._sample.error[n:]
         self.bind(
@@ -239,8 +240,8 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
     def run_spk(self) -> None:
         """Go through the forward, the error and the learning phase of a step.
 
-        With pipelined timing the layer first acts on what it was given in the step before; the
-        spikes that it is given now are counted before it learns, and act in the next step.
+        With pipelined timing the layer first acts on the spikes that arrived one step ago. The
+        spikes that arrive now are counted before the layer learns, and act in the next step.
         """
         shared, network, sample, totals = (
             self._shared,
@@ -248,7 +249,7 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
             self._sample,
             self._totals,
         )
-        l, L = self._l, shared.net.n_layers
+        l = self._l
         opens, restarts, learns, updates, t, n_inputs, seen = (
             int(v) for v in self.control_in.recv()
         )
@@ -257,8 +258,8 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         begins = (self._drawn, bool(opens), bool(restarts))
         has_errors = bool(learns)
         if self._pipelined:
-            fires = is_busy(t, l, n_inputs)
-            has_errors = has_errors and is_busy(t, 2 * L - l, n_inputs)
+            fires = is_busy(t, self._delays.spikes[l], n_inputs)
+            has_errors = has_errors and is_busy(t, self._delays.errors[l], n_inputs)
             certain = layers.fire_arrived(network, self._learning, sample, *begins, fires, totals)
         else:
             k = self._layout.counts(self.spikes_in.recv())

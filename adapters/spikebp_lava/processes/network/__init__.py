@@ -24,9 +24,10 @@ from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
 from spikebp_lava.watch import Watched
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
-from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.compiled.kernels import arrays
-from spikebp_plugins.compiled.stepper import n_steps_of_sample, stepper_of
+from spikebp_plugins.compiled.stepper import Stepper
+from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import LearningState, initial_state
 
 Array = NDArray[Any]
@@ -39,10 +40,9 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
 
     In every step of Lava the network receives one message at each connected port and makes one
     step of docs/semantics.md: the wave crosses all layers, forward and backward, within the step.
-    There is no counterpart on a chip for that. With ``timing="pipelined"`` in the definition spikes
-    and errors take a step from layer to layer: a sample of T steps of input takes T + 2 L - 1 steps
-    of Lava with L layers of weights, targets are looked at L steps after their input, and
-    `learning` holds for whole samples.
+    No chip does that. With ``timing="pipelined"`` in the definition spikes and errors take a step
+    from layer to layer: a sample of T steps of input takes T + 2 L - 1 steps of Lava with L layers
+    of weights, targets are read L steps after their input, and `learning` holds for whole samples.
 
     Parameters
     ----------
@@ -57,20 +57,20 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
     granularity : {"step", "sample"}, default="step"
         Whether a message is input for one step, or for all the steps of a sample.
     name : str or None, default=None
-        A name, as every Lava process may have.
+        The name of the process in Lava.
 
     Attributes
     ----------
     spikes_in : InPort of shape (n_inputs,)
-        What layer 0 receives: real values (in fixed_pt integers), which are multiplied with
-        ``net.input_scale``; signed spike counts with ``input_coding="spikes"``.
+        The input of layer 0: real values (in fixed_pt integers), which are multiplied by
+        ``net.input_scale``; with ``input_coding="spikes"`` signed spike counts.
     label_in : InPort of shape (1,)
         The class; below 0 it is not known, and the step does not learn.
     target_in : InPort of shape (n_outputs,)
-        Instead of a label: real targets, in fixed_pt in grid units.
+        Real targets instead of a label, in fixed_pt in grid units.
     reset_in : InPort of shape (1,)
-        Nothing but 0 says that this step is the last of its sample, with ``timing="pipelined"`` of
-        its input. Not connected, that is the case after ``net.n_steps`` steps.
+        A number other than 0 makes this step the last of its sample, with ``timing="pipelined"``
+        the last of its input. If the port is not connected, that is step ``net.n_steps``.
     spikes_out : OutPort of shape (n_outputs,)
         The spike counts of the output in this step.
     summed_drive_out : OutPort of shape (n_outputs,)
@@ -81,14 +81,14 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
     spike_count_0, ..., spike_count_L : Var of shape (n_units,)
         The signed spike counts of each layer in the last step, for a Monitor.
     error_1, ..., error_L : Var of shape (n_units,)
-        Likewise the error spikes.
+        The signed error spikes of each layer in the last step, for a Monitor.
     """
 
     def __new__(cls, net: SpikingMLP | Checkpoint, **_: Any) -> Any:
         """Make a process of the class for the depth of the network.
 
-        For Lava the variables of a model belong to its class, and a network has as many matrices
-        as layers.
+        In Lava the variables of a model are attributes of its class, and the number of matrices
+        depends on the number of layers.
         """
         return object.__new__(class_of_depth(_definition(net).n_layers))
 
@@ -106,13 +106,12 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = _definition(net)
-        if granularity not in GRANULARITIES:
-            raise wrong_argument("granularity", one_of(GRANULARITIES), repr(granularity))
+        granularity = choice("granularity", granularity, GRANULARITIES)
         self.shared = SharedNetwork(self.net, state, n_rows)
         super().__init__(name=name, shared=self.shared, input_scale=input_scale)
         self._takes_whole_samples = granularity == "sample"
         if self._takes_whole_samples:
-            in_all = n_steps_of_sample(self.net, self.net.n_steps)
+            in_all = steps_of_sample(self.net, self.net.n_steps)
             self.shared.switches.steps_per_message[0] = in_all
         self.learning = learning
         n_inputs, n_outputs = self.net.n_inputs, self.net.n_outputs
@@ -154,7 +153,7 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
         return Checkpoint(self.net, self.shared.read())
 
     def prepare(self, models: list[type]) -> None:
-        """Have kernels compiled; called before the processes of a graph are started.
+        """Compile the kernels; called before the processes of a graph are started.
 
         Raises
         ------
@@ -203,7 +202,7 @@ def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
 
 
 class LeafModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
-    """The whole network in one process, by the step kernels of the compiled core."""
+    """The whole network in one process, which calls the step kernels of the compiled core."""
 
     kind: ClassVar[str]
 
@@ -216,7 +215,7 @@ class LeafModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1])
         self._shared = shared
         learning = arrays.Learning(*shared.arrays(self.kind), *bounds)
-        self._stepper = stepper_of(shared.layout, learning, totals, proc_params["input_scale"])
+        self._stepper = Stepper(shared.layout, learning, totals, proc_params["input_scale"])
         self._incoming = Incoming(shared, self, self.kind)
         self._records = shared.record(False), shared.record(True)
         unit = shared.starts.unit
@@ -273,9 +272,9 @@ class HierarchicalModel(AbstractSubProcessModel):  # type: ignore[misc]
 
 
 def class_of_depth(n_layers: int) -> type[SpikingMLPProcess]:
-    """Return the class of processes with so many matrices, made with its models when first asked.
+    """Return the class of processes for `n_layers` layers; the first call makes it and its models.
 
-    Both have their names in this module, where Lava looks for them.
+    Class and models get names in this module, where Lava looks for them.
     """
     name = f"SpikingMLPProcess{n_layers}"
     if name not in globals():

@@ -1,6 +1,6 @@
 """The neurons of the standard graph: one process for each layer, between synapses of Lava's own.
 
-They follow the rules of the reference, with what arrives for the products of spikes and weights.
+They follow the rules of the reference; the products of spikes and weights arrive from the synapses.
 """
 
 from __future__ import annotations
@@ -17,31 +17,33 @@ from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
-from spikebp_lava.standard.messages import Messages
 from spikebp_lava.variables import define_model
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import Arriving
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.state import drawn_backward_potentials
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
 
 Array = NDArray[Any]
 
-#: A spike that brings the drive of a whole step, with which the rules add what has arrived.
+#: One spike. Given to the rules with the drive of a step as its weights, it adds this drive.
 ONE: Final = np.ones(1, np.int64)
 
 
 class Neurons(AbstractProcess):  # type: ignore[misc]
-    """A layer without its synapses.
+    """The neurons of a layer, without its synapses.
 
     Parameters
     ----------
     shared : SharedNetwork
         The network, whose switches say how long samples last and whether to learn.
     messages : Messages
-        What crosses the ports.
+        Converts numbers to messages and back.
     layer : int
-        Which layer.
+        The index of the layer.
 
     Attributes
     ----------
@@ -50,7 +52,7 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
     spike_count : Var of shape (n_units,)
         The spikes of the last step.
     potential : Var of shape (n_units,)
-        What they have left, as real numbers.
+        The potentials after these spikes, as real numbers.
     """
 
     _runtime = None  # Lava looks for it even where an argument has been refused
@@ -65,13 +67,13 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
 
 
 class InputNeurons(Neurons):
-    """Layer 0, which turns values into spikes, or passes on spikes that come.
+    """Layer 0, which turns values into spikes, or passes spikes on.
 
     Attributes
     ----------
     spikes_in : InPort of shape (n_inputs,)
-        Values, which are multiplied with ``net.input_scale``; signed spike counts with
-        ``input_coding="spikes"``.
+        Values, which are multiplied by ``net.input_scale``; with ``input_coding="spikes"`` signed
+        spike counts.
     """
 
     def __init__(
@@ -87,18 +89,19 @@ class LearningNeurons(Neurons):
     Attributes
     ----------
     drive_in : InPort of shape (n_units,)
-        What the spikes of the layer below bring through the synapses.
+        The drive of the spikes of the layer below, from the synapses.
     errors_out : OutPort of shape (n_units,)
         Twice the errors of this step, for the synapses that lead down.
     factor_out : OutPort of shape (n_units,)
-        The errors that teach in this step, as the third factor of the synapses that lead here.
+        The errors that change weights in this step, as the third factor of the synapses that lead
+        to this layer.
     count_out : OutPort of shape (n_units,)
-        The input counts that teach in this step, as the third factor of learning synapses that
-        lead down to here.
+        The input counts that change weights in this step, as the third factor of the synapses that
+        lead down to this layer and learn. Hidden layers alone have this port.
     error : Var of shape (n_units,)
         The errors of the last step.
     summed_drive : Var of shape (n_units,)
-        The drive of the sample so far.
+        The drive summed over the sample so far.
     """
 
     def __init__(self, shared: SharedNetwork, messages: Messages, layer: int) -> None:
@@ -112,7 +115,7 @@ class LearningNeurons(Neurons):
 
 
 class HiddenNeurons(LearningNeurons):
-    """A layer that receives its errors from the layer above, of shape (n_units,)."""
+    """A hidden layer, which receives errors of shape (n_units,) from the layer above."""
 
     def __init__(self, shared: SharedNetwork, messages: Messages, layer: int) -> None:
         super().__init__(shared, messages, layer)
@@ -130,9 +133,9 @@ class OutputNeurons(LearningNeurons):
     label_in : InPort of shape (1,)
         The class.
     target_in : InPort of shape (n_outputs,)
-        Instead of a label: real targets, in fixed_pt in grid units.
+        Real targets instead of a label, in fixed_pt in grid units.
     summed_drive_out : OutPort of shape (n_outputs,)
-        The drive of the sample so far, in fixed_pt in grid units.
+        The drive summed over the sample so far, in fixed_pt in grid units.
     """
 
     def __init__(self, shared: SharedNetwork, messages: Messages) -> None:
@@ -144,7 +147,7 @@ class OutputNeurons(LearningNeurons):
 
 
 class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
-    """What all layers have."""
+    """The part that the models of all layers share."""
 
     kind: ClassVar[str]
 
@@ -152,6 +155,7 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
         super().__init__(proc_params)
         self._shared: SharedNetwork = proc_params["shared"]
         self._net = self._shared.net
+        self._delays = delays_of(self._net)
         self._messages: Messages = proc_params["messages"]
         self._l: int = proc_params["layer"]
         self._n = self._net.layer_sizes[self._l]
@@ -170,7 +174,7 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
             self._record_step(self._shared.row(self.time_step))
 
     def _open(self) -> None:
-        """Begin a sample, with nothing left of the one before."""
+        """Begin a sample: reset everything that lasts for one sample."""
         self._phi, self._c = np.zeros(self._n), np.zeros(self._n, np.int64)
 
     def _step(self) -> None:
@@ -194,7 +198,7 @@ class InputModel(NeuronsModel):
 
     def _step(self) -> None:
         x, k = self.spikes_in.recv(), np.zeros(self._n, np.int64)
-        if self._clock.is_busy(0):
+        if self._clock.is_busy(self._delays.spikes[0]):
             if self._net.input_coding == "values":
                 x = arithmetic_of(self._net).round(x * self._scale)
             else:
@@ -204,7 +208,7 @@ class InputModel(NeuronsModel):
 
 
 class LearningModel(NeuronsModel):
-    """Rule 2, and the part of errors in rule 5."""
+    """Rule 2, and the errors that rule 5 reads."""
 
     def _open(self) -> None:
         super()._open()
@@ -212,9 +216,9 @@ class LearningModel(NeuronsModel):
 
     def _step(self) -> None:
         sums, k = self.drive_in.recv(), np.zeros(self._n, np.int64)
-        if self._clock.is_busy(self._l):
-            drive = self._messages.drive(sums, self._l)[np.newaxis]
-            k, self._phi, self._s = forward(self._net, ONE, drive, self._phi, self._s, self._l)
+        if self._clock.is_busy(self._delays.spikes[self._l]):
+            drive = Arriving(ONE, self._messages.drive(sums, self._l)[np.newaxis])
+            k, self._phi, self._s = forward(self._net, drive, self._phi, self._s, self._l)
             self._c = self._c + k
         self._send(k)
         e = self._errors(k)
@@ -227,7 +231,7 @@ class LearningModel(NeuronsModel):
         raise NotImplementedError
 
     def _teaching(self, now: Array, of_sample: Array) -> Array:
-        """Return what teaches in this step: what there is at each, or all of it at the last."""
+        """With ``update="outer"`` return `of_sample` in the last step, and 0 before; else `now`."""
         if self._net.update == "fractional":
             return now
         return of_sample if self._clock.closes else np.zeros_like(of_sample)
@@ -238,7 +242,7 @@ class LearningModel(NeuronsModel):
 
 
 class HiddenModel(LearningModel):
-    """Rule 4 too."""
+    """Rules 2 and 4."""
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -258,9 +262,9 @@ class HiddenModel(LearningModel):
 
     def _errors(self, k: Array) -> Array:
         sums, e, clock = self.errors_in.recv(), np.zeros(self._n, np.int64), self._clock
-        if clock.learns and clock.is_busy(2 * self._net.n_layers - self._l):
-            drive = self._messages.drive(sums, self._l)[np.newaxis]
-            e, self._psi = backward(self._net, ONE, drive, self._psi, self._s, self._l)
+        if clock.learns and clock.is_busy(self._delays.errors[self._l]):
+            drive = Arriving(ONE, self._messages.drive(sums, self._l)[np.newaxis])
+            e, self._psi = backward(self._net, drive, self._psi, self._s, self._l)
             self.backward_potential = self._psi
         self.count_out.send(self._messages.factors(self._teaching(self._c, self._c)))
         if clock.learns and clock.closes:
@@ -269,7 +273,7 @@ class HiddenModel(LearningModel):
 
 
 class OutputModel(LearningModel):
-    """Rule 3 too."""
+    """Rules 2 and 3."""
 
     def _open(self) -> None:
         super()._open()
@@ -278,7 +282,7 @@ class OutputModel(LearningModel):
     def _errors(self, k: Array) -> Array:
         y, e = self._target(), np.zeros(self._n, np.int64)
         self.summed_drive_out.send(self._messages.units(self._s))
-        if self._clock.learns and self._clock.is_busy(self._l):
+        if self._clock.learns and self._clock.is_busy(self._delays.errors[self._l]):
             e, self._phi_y = output_error(self._net, k, y, self._phi_y, self._s)
         return e
 

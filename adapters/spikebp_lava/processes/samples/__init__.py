@@ -13,17 +13,18 @@ from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
+from spikebp_lava.processes.network import GRANULARITIES
 from spikebp_lava.variables import define_model
 from spikebp_plugins import SpikingMLP
-from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.compiled.stepper import n_steps_of_sample
+from spikebp_plugins.common.errors import choice, integer, wrong_argument
+from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.samples import check_batch
 
 Array = NDArray[Any]
 
 
 class Rows(NamedTuple):
-    """What a source sends, row after row.
+    """The rows that a source sends.
 
     Attributes
     ----------
@@ -34,8 +35,8 @@ class Rows(NamedTuple):
     targets : ndarray of shape (n_rows_y, n_outputs) or None
         Real targets.
     pace : ndarray of shape (5,), int64
-        The messages of a sample; the rows of x and of y that it has; how many messages later than
-        those of x the rows of y are sent; and the steps of Lava before the first message.
+        Five numbers: messages of a sample; rows of x of a sample; rows of y of a sample; messages
+        by which y is sent later than x; steps of Lava before the first message.
     """
 
     x: Array
@@ -47,7 +48,7 @@ class Rows(NamedTuple):
 def row_of(message: int, n_messages: int, n_rows: int, delay: int = 0) -> int:
     """Return the row to send with a message, of samples with `n_messages` and `n_rows` each.
 
-    Before the first row of a sample and after its last one, it is those.
+    Messages before the first row repeat the first; messages after the last repeat the last.
     """
     sample, step = divmod(message, n_messages)
     return sample * n_rows + min(max(step - delay, 0), n_rows - 1)
@@ -56,23 +57,23 @@ def row_of(message: int, n_messages: int, n_rows: int, delay: int = 0) -> int:
 class SampleSource(AbstractProcess):  # type: ignore[misc]
     """Shows samples and targets to a network, one after the other, over and over again.
 
-    With ``timing="pipelined"`` each lasts for as long as it is under way in the network, and
-    targets that change come when the output is busy with their steps.
+    With ``timing="pipelined"`` a sample lasts until its last error has reached layer 1, and targets
+    that change are sent when the output is busy with their steps.
 
     Parameters
     ----------
     net : SpikingMLP
         The definition, whose ``n_steps`` each sample is shown for.
     x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
-        Input, kept in the type in which it comes. In fixed_pt it must be integers: 8-bit pixels,
-        say, with ``input_scale=1/255`` in the definition.
+        Input, kept in its number type. In fixed_pt it must be integers, 8-bit pixels for example,
+        with ``input_scale=1/255`` in the definition.
     y : array-like of shape (n_samples,), (n_samples, n_outputs), \
             (n_samples, n_steps, n_outputs) or None, default=None
         Labels for `label_out`, or real targets for `target_out`.
     granularity : {"step", "sample"}, default="step"
-        That of the network: a message for each step, or for each sample.
+        The granularity of the network: a message for each step, or for each sample.
     rows : Rows or None, default=None
-        Instead of samples: rows in shared memory, which the caller changes between runs.
+        Rows in shared memory instead of samples; the caller changes them between runs.
 
     Attributes
     ----------
@@ -112,8 +113,7 @@ def _rows_of(net: SpikingMLP, x: Any, y: Any, granularity: str) -> Rows:
         raise wrong_argument(
             "x and y", "the same at all steps with granularity='sample'", "3 dimensions"
         )
-    delay = net.n_layers if net.timing == "pipelined" else 0
-    pace = np.array([n_messages(net, granularity), 1, 1, delay, 0])
+    pace = np.array([n_messages(net, granularity), 1, 1, delays_of(net).spikes[-1], 0])
     if batch.x.ndim == 3:
         pace[1] = net.n_steps
     labels = targets = None
@@ -127,7 +127,8 @@ def _rows_of(net: SpikingMLP, x: Any, y: Any, granularity: str) -> Rows:
 
 def n_messages(net: SpikingMLP, granularity: str) -> int:
     """Return how many messages a sample takes."""
-    return n_steps_of_sample(net, net.n_steps) if granularity == "step" else 1
+    is_stepwise = choice("granularity", granularity, GRANULARITIES) == "step"
+    return steps_of_sample(net, net.n_steps) if is_stepwise else 1
 
 
 class ScoreSink(AbstractProcess):  # type: ignore[misc]
@@ -138,24 +139,23 @@ class ScoreSink(AbstractProcess):  # type: ignore[misc]
     net : SpikingMLP
         The definition, whose ``n_steps`` each sample is shown for.
     n_samples : int
-        How many scores to keep: those of the last samples.
+        How many samples to keep the scores of; older scores are overwritten.
     granularity : {"step", "sample"}, default="step"
-        That of the network: a message for each step, or for each sample.
+        The granularity of the network: a message for each step, or for each sample.
 
     Attributes
     ----------
     summed_drive_in : InPort of shape (n_outputs,)
-        For the network's port `summed_drive_out`.
+        The summed drive, from the network's port `summed_drive_out`.
     """
 
     _runtime = None  # Lava looks for it even where an argument has been refused
 
     def __init__(self, net: SpikingMLP, n_samples: int, *, granularity: str = "step") -> None:
-        if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1:
-            raise wrong_argument("n_samples", "an integer of at least 1", repr(n_samples))
+        n_samples = integer("n_samples", n_samples, 1)
         self.net = net
         drives = shared_array((n_samples, net.n_outputs), np.float64)
-        #: Messages of a sample, and samples collected.
+        #: How many messages a sample takes, and how many samples have been collected.
         self.pace = shared_array(2, np.int64)
         self.pace[0] = n_messages(net, granularity)
         self.drives = drives
@@ -172,7 +172,7 @@ class ScoreSink(AbstractProcess):  # type: ignore[misc]
 
 
 class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
-    """Sends the row whose turn it is."""
+    """Sends the rows of the present message."""
 
     kind: ClassVar[str]
 
@@ -188,7 +188,7 @@ class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
                 raise wrong_argument("x", allowed, x[~whole][0])
 
     def run_spk(self) -> None:
-        """Send a row."""
+        """Send a row of input, and its label or target."""
         x, labels, targets, pace = self._rows
         per_sample, rows_x, rows_y, delay, before = (int(n) for n in pace)
         message = self.time_step - 1 - before
@@ -209,7 +209,7 @@ class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
 
 
 class SinkModel(PyLoihiProcessModel):  # type: ignore[misc]
-    """Keeps what comes with the last message of a sample."""
+    """Keeps the summed drive of the last message of each sample."""
 
     kind: ClassVar[str]
 

@@ -1,14 +1,14 @@
 r"""The learning engine that Lava simulates under the tag fixed_pt, in NumPy.
 
-It is no network of the definition: its random numbers, its rate and the range of its weights are
-others than those of ``arithmetic="loihi2"``. It is an engine in software and was not compared with
-a chip. With W the integers that synapses hold, of shape (n_out, n_in):
+It does not compute the network of the definition: random numbers, rate and range of weights differ
+from those of ``arithmetic="loihi2"``. It is an engine in software and was not compared with a chip.
+With W the integers that synapses hold, of shape (n_out, n_in):
 
-- A message of payload p brings :math:`W p`, and adds p/2 to the trace x of its synapses, which
-  ends at 127.
-- In each step every weight of every matrix meets *one* random number z, the same for all:
+- A message of payload p brings the drive :math:`W p`, and adds p/2 to the trace x of its synapses,
+  which saturates at 127.
+- In each step all weights of all matrices are rounded with *one* random number z:
   :math:`W \leftarrow \lfloor W - 2^s x y / 256 + z \rfloor`, with y the third factor, an
-  even number from -126 to 126; W ends at -256 and at 255.
+  even number from -126 to 126; W saturates at -256 and at 255.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ LARGEST_TRACE: Final = 127
 #: The largest even third factor of 7 bits and a sign.
 LARGEST_FACTOR: Final = 126
 
-#: A weight is an integer of 8 bits and a sign, and is learned with so many bits behind the point.
+#: A weight is an integer of 8 bits and a sign; learning adds BITS_BEHIND bits behind the point.
 LOWEST_WEIGHT: Final = -256
 HIGHEST_WEIGHT: Final = 255
 BITS_BEHIND: Final = 7
 
-#: What the rule multiplies with, so that an even third factor loses nothing in the engine's shift.
+#: The rule's constant factor: with it, an even third factor loses nothing in the engine's shift.
 MANTISSA: Final = 4
 SHIFT: Final = 3
 
 #: The largest change of a weight in one step, in units of its last bit behind the point.
 LARGEST_CHANGE: Final = 2**15
 
-#: Lava's seed of the random numbers that round, which no option changes.
+#: Lava's seed of the random numbers that round weights, which no option changes.
 SEED: Final = 2
 
 #: Bits of the rate that are kept; more would leave no room for the error in the third factor.
@@ -67,7 +67,7 @@ class EngineRate(NamedTuple):
 
     @classmethod
     def of(cls, net: SpikingMLP) -> EngineRate:
-        """Return the one nearest to the rate of a definition.
+        """Return the engine's rate that is nearest to the rate of a definition.
 
         Raises
         ------
@@ -94,11 +94,11 @@ class EngineRate(NamedTuple):
 
     @property
     def rule(self) -> str:
-        """The learning rule, as Lava reads it."""
+        """The learning rule, in Lava's notation."""
         return f"-{MANTISSA} * 2^{self.exponent - BITS_BEHIND} * u0 * x1 * y1"
 
     def learning_rate(self, net: SpikingMLP) -> float:
-        """Return the learning rate that it amounts to."""
+        """Return the learning rate of a definition that has exactly this rate."""
         assert net.weight_exponent is not None
         units = self.mantissa * 2.0 ** (self.exponent + net.weight_exponent - BITS_BEHIND)
         return units * net.n_steps**2
@@ -112,11 +112,11 @@ def learned(weights: Array, trace: Array, factor: Array, exponent: int, draw: fl
     weights : ndarray of shape (n_out, n_in), int64
         Weights before.
     trace : ndarray of shape (n_in,), int64
-        What their inputs have counted.
+        The traces: counts of the input spikes so far.
     factor : ndarray of shape (n_out,), int64
         The third factor.
     exponent : int
-        That of the rate.
+        The exponent s of the rate.
     draw : float
         The random number of this step, from 0 to 1.
     """

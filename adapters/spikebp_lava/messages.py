@@ -1,7 +1,7 @@
-"""What crosses the ports between neurons and synapses of Lava's own.
+"""The messages that neurons exchange with synapses of Lava's own.
 
-Neurons compute with real numbers under both tags, by the rules of the reference. A spike and an
-error have a payload of two, since a synapse's trace adds half of what comes.
+Neurons compute with real numbers under both tags, by the rules of the reference. A spike or an
+error has a payload of two, since a synapse adds half of each payload to its trace.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_lava.standard.engine import LARGEST_FACTOR, EngineRate
+from spikebp_lava.engine import LARGEST_FACTOR, EngineRate
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
@@ -23,35 +23,35 @@ PAYLOAD: Final = 2
 
 
 class Messages(Protocol):
-    """How numbers of neurons become messages, and messages numbers."""
+    """Converts the numbers of neurons to messages, and messages to numbers."""
 
     def spikes(self, k: Array, layer: int) -> Array:
-        """Return the message of spikes."""
+        """Return the message of spikes, of shape (n_units,)."""
 
     def errors(self, e: Array) -> Array:
-        """Return the message of errors."""
+        """Return the message of errors, of shape (n_units,)."""
 
     def factors(self, values: Array) -> Array:
-        """Return the third factor of errors, or of counts that errors meet."""
+        """Return the message of a third factor, for errors or for input counts."""
 
     def drive(self, sums: Array, layer: int) -> Array:
-        """Return what sums of weights bring that arrive."""
+        """Return the drive of a layer, given the sums that its synapses send."""
 
     def values(self, carried: Array) -> Array:
-        """Return targets that arrive, and drives that leave, as real numbers on the grid."""
+        """Return the real numbers on the grid that a message of targets carries."""
 
     def units(self, values: Array) -> Array:
-        """Return real numbers as ports carry them."""
+        """Return the message of real numbers on the grid."""
 
     def held(self, weights: Array) -> Array:
-        """Return weights as synapses hold them."""
+        """Return weights in the numbers that synapses hold."""
 
     def weights(self, held: Array) -> Array:
-        """Return the weights that synapses hold."""
+        """Return the weights of the numbers that synapses hold."""
 
 
 class FloatingMessages(NamedTuple):
-    """Under floating_pt: doubles that hold the values.
+    """The messages under floating_pt: doubles that hold the values.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class FloatingMessages(NamedTuple):
         return PAYLOAD * e.astype(np.float64)
 
     def factors(self, values: Array) -> Array:
-        """Return them times the rate."""
+        """Return the values times the rate."""
         return values * self.net.rate
 
     def drive(self, sums: Array, layer: int) -> Array:
@@ -78,31 +78,31 @@ class FloatingMessages(NamedTuple):
         return arithmetic_of(self.net).check(sums / PAYLOAD, "drive of a step", layer)
 
     def values(self, carried: Array) -> Array:
-        """Return them rounded to the grid, if there is one."""
+        """Return the targets rounded to the grid, if there is one."""
         return arithmetic_of(self.net).round(carried)
 
     def units(self, values: Array) -> Array:
-        """Return them as they are."""
+        """Return the values unchanged."""
         return values
 
     def held(self, weights: Array) -> Array:
-        """Return them as they are."""
+        """Return the weights unchanged."""
         return weights
 
     def weights(self, held: Array) -> Array:
-        """Return them as they are."""
+        """Return the weights unchanged."""
         return held
 
 
 class FixedMessages(NamedTuple):
-    """Under fixed_pt: integers, for the learning engine that Lava simulates.
+    """The messages under fixed_pt: integers, for the learning engine that Lava simulates.
 
     Attributes
     ----------
     net : SpikingMLP
-        The definition, of ``arithmetic="loihi2"``.
+        The definition, with ``arithmetic="loihi2"``.
     rate : EngineRate
-        The rate as the engine has it.
+        The rate as the engine represents it.
     """
 
     net: SpikingMLP
@@ -120,28 +120,28 @@ class FixedMessages(NamedTuple):
         return (PAYLOAD * e).astype(np.int32)
 
     def factors(self, values: Array) -> Array:
-        """Return them times the mantissa of the rate, within what the engine multiplies."""
+        """Return the values times the rate's factor, limited to what the engine can multiply."""
         factors = self.rate.factor * values
         return np.clip(factors, -LARGEST_FACTOR, LARGEST_FACTOR).astype(np.int32)
 
     def drive(self, sums: Array, layer: int) -> Array:
-        """Return half of the sums, in units of a weight's last bit."""
+        """Return half of the sums as real numbers; the sums are in units of a weight's last bit."""
         return np.ldexp(sums.astype(np.float64), self._exponent - 1)
 
     def values(self, carried: Array) -> Array:
-        """Return what grid units stand for."""
+        """Return the real numbers of grid units."""
         return arithmetic_of(self.net).round(np.ldexp(carried.astype(np.float64), -self._bits))
 
     def units(self, values: Array) -> Array:
-        """Return grid units."""
+        """Return the grid units of real numbers."""
         return np.ldexp(values, self._bits).astype(np.int64)
 
     def held(self, weights: Array) -> Array:
-        """Return integers."""
+        """Return weights in units of their last bit."""
         return np.ldexp(weights, -self._exponent).astype(np.int64)
 
     def weights(self, held: Array) -> Array:
-        """Return what integers stand for."""
+        """Return the weights of integers in units of the last bit."""
         return np.ldexp(held.astype(np.float64), self._exponent)
 
     @property

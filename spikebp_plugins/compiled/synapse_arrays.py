@@ -1,0 +1,42 @@
+"""How the weights of each kind of connection lie in the flat arrays of the kernels."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from spikebp_plugins.compiled.kernels.vectors import whole_vectors
+from spikebp_plugins.network.connections import Connection, Dense
+
+Array = NDArray[Any]
+
+
+class DenseArrays:
+    """Rows of W, and rows of B, one behind the other, each up to a whole number of vectors.
+
+    Parameters
+    ----------
+    connection : Dense
+        The connection.
+    lanes : int
+        The numbers of a vector.
+    """
+
+    def __init__(self, connection: Dense, lanes: int) -> None:
+        self._below, self._above = connection.n_below, connection.n_above
+        #: How many numbers W takes, and B.
+        self.n_weights = self._below * whole_vectors(self._above, lanes)
+        self.n_backward = self._above * whole_vectors(self._below, lanes)
+
+    def weights(self, flat: Array) -> Array:
+        """Return a view of W in its numbers."""
+        return flat.reshape(self._below, -1)[:, : self._above]
+
+    def backward(self, flat: Array) -> Array:
+        """Return a view of B in its numbers."""
+        return flat.reshape(self._above, -1)[:, : self._below]
+
+
+#: What lays out each kind of connection.
+KINDS: Final[dict[type[Connection], Any]] = {Dense: DenseArrays}

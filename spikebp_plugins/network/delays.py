@@ -1,0 +1,101 @@
+"""One clock: how many steps after a step of input each layer sends its spikes, and its errors.
+
+With d_l for spikes and b_l for errors, a step timing is a table of delays. What follows from it:
+
+- Layer l sends the spikes of input step tau in step tau + d_l, and the errors in step tau + b_l.
+  With T steps of input it is busy with either while 1 <= t - delay <= T, and idle otherwise.
+- The target of input step tau is compared in step tau + d_L, when the output sends its spikes.
+- A connection brings what was sent in the same step (lag 0) or in the step before (lag 1), through
+  the weights as they stood then.
+- A sample lasts T + b_1 steps: until its last errors have reached layer 1.
+
+"Pipelined timing" in ``docs/semantics.md`` has the rules.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from numpy.typing import NDArray
+
+from spikebp_plugins.network.definition import SpikingMLP
+
+#: The steps of input of a sample whose end is not known.
+ENDLESS: Final = sys.maxsize
+
+
+class Delays(NamedTuple):
+    """The steps between a step of input and what a layer sends for it.
+
+    Attributes
+    ----------
+    spikes : tuple of int
+        d_l of layers 0..L.
+    errors : tuple of int
+        b_l of layers 0..L; layer 0, which sends no errors, has that of layer 1.
+    """
+
+    spikes: tuple[int, ...]
+    errors: tuple[int, ...]
+
+    def duration(self, n_steps: int) -> int:
+        """Return how many steps a sample with `n_steps` steps of input lasts."""
+        return n_steps + self.errors[1]
+
+    @property
+    def forward_lags(self) -> tuple[int, ...]:
+        """How many steps spikes take to layers 1..L; 0 at index 0."""
+        d = self.spikes
+        return (0, *(above - below for below, above in pairwise(d)))
+
+    @property
+    def backward_lags(self) -> tuple[int, ...]:
+        """How many steps errors take to layers 0..L-1; 0 at index L."""
+        b = self.errors
+        return (*(below - above for below, above in pairwise(b)), 0)
+
+    @property
+    def are_zero(self) -> bool:
+        """Whether a wave crosses the whole network in one step."""
+        return not any(self.spikes + self.errors)
+
+
+def _immediate(L: int) -> Delays:
+    return Delays((0,) * (L + 1), (0,) * (L + 1))
+
+
+def _pipelined(L: int) -> Delays:
+    return Delays(tuple(range(L + 1)), tuple(2 * L - max(l, 1) for l in range(L + 1)))
+
+
+#: The table of each step timing, for L layers with weights.
+TABLES: Final[dict[str, Callable[[int], Delays]]] = {
+    "immediate": _immediate,
+    "pipelined": _pipelined,
+}
+
+#: The timings that are tables of delays.
+STEP_TIMINGS: Final = tuple(TABLES)
+
+
+def delays_of(net: SpikingMLP) -> Delays:
+    """Return the delays of a definition whose timing is one of `STEP_TIMINGS`."""
+    return TABLES[net.timing](net.n_layers)
+
+
+def steps_of_sample(net: SpikingMLP, n_steps: int) -> int:
+    """Return how many steps a sample with `n_steps` steps of input lasts."""
+    return delays_of(net).duration(n_steps)
+
+
+def is_busy(t: int, delay: int, n_steps: int) -> bool:
+    """Return whether a layer with a delay has something to send in step t, which counts from 1."""
+    return 1 <= t - delay <= n_steps
+
+
+def of_input_steps(record: NDArray[Any], delay: int, n_steps: int) -> NDArray[Any]:
+    """Return the rows of a record of shape (n_samples, duration, n) that belong to input steps."""
+    return record[:, delay : delay + n_steps]

@@ -1,0 +1,145 @@
+"""Showing one sample by the step rules: the record of what it sent, and the work that it took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.network.arithmetic import Reals
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.delays import Delays, delays_of, is_busy
+from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules.step import (
+    SampleState,
+    Step,
+    close_training,
+    open_sample,
+    open_training,
+    presynaptic,
+    step,
+)
+
+#: A function like `step`.
+MakeStep = Callable[..., tuple[LearningState, SampleState, Step]]
+
+
+class SampleRecord(NamedTuple):
+    """What one sample showed.
+
+    Attributes
+    ----------
+    steps : list of Step
+        Spikes and errors of each step.
+    step_scores : ndarray of shape (n_steps, n_outputs)
+        The running scores after each step.
+    operations : Operations
+        The synaptic operations it took.
+    """
+
+    steps: list[Step]
+    step_scores: NDArray[np.float64]
+    operations: Operations
+
+
+def run_sample(
+    net: SpikingMLP,
+    learning: LearningState,
+    x: NDArray[Any],
+    y: Reals | None,
+    n_steps: int,
+    make_step: MakeStep | None = None,
+) -> tuple[LearningState, SampleRecord]:
+    """Show one sample, and learn from it if there is a target.
+
+    The record has a layer's spikes and errors under the step of input that they belong to.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    learning : LearningState
+        Weights and backward potentials.
+    x : ndarray of shape (1, n_inputs) or (n_steps, n_inputs)
+        Input on the grid (or spike counts), the same at all steps or one row a step.
+    y : ndarray of shape (1, n_outputs) or (n_steps, n_outputs), or None
+        Target on the grid; None predicts, which leaves `learning` as it is.
+    n_steps : int
+        The steps to show.
+    make_step : callable or None, default=None
+        What makes a step: a function like `step`, which may do more; None takes `step`.
+    """
+    make_step = make_step or step
+    training, L, delays = y is not None, net.n_layers, delays_of(net)
+    sample = open_sample(net)
+    if training:
+        learning = open_training(net, learning)
+    sent: list[Step] = []
+    step_scores = np.empty((n_steps, net.n_outputs))
+    work = WorkCounter(net)
+    for t in range(1, delays.duration(n_steps) + 1):
+        of_output = max(t - delays.spikes[L], 1)
+        x_t, y_t = x[(t - 1) % len(x)], None if y is None else y[(of_output - 1) % len(y)]
+        learning, sample, now = make_step(net, learning, sample, x_t, y_t, n_steps)
+        sent.append(now)
+        work.add(sample, now)
+        if is_busy(t, delays.spikes[L], n_steps):
+            step_scores[of_output - 1] = sample.s[-1].astype(np.float64) / of_output
+    if training:
+        learning = close_training(net, learning, sample)
+    steps = [_belonging_to(delays, sent, tau) for tau in range(n_steps)]
+    return learning, SampleRecord(steps, step_scores, work.total(sample, training))
+
+
+def _belonging_to(delays: Delays, sent: list[Step], tau: int) -> Step:
+    """Return what each layer sent for one step of input, counted from 0."""
+    k = tuple(sent[tau + d].k[l] for l, d in enumerate(delays.spikes))
+    if sent[0].e is None:
+        return Step(k, None)
+    errors = [sent[tau + b].e for b in delays.errors]
+    return Step(k, tuple(e and e[l] for l, e in enumerate(errors)))
+
+
+def weights_changed(net: SpikingMLP, sample: SampleState, e: Sequence[Any]) -> int:
+    """Return how many synapses an update changes: of units that teach, to units with an error."""
+    ends = zip(net.connections, presynaptic(net, sample), e[1:], strict=True)
+    return sum(connection.synapses_with(a_l, e_l) for connection, a_l, e_l in ends)
+
+
+class WorkCounter:
+    """Counts the synaptic operations of a sample as its steps go by.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    """
+
+    def __init__(self, net: SpikingMLP) -> None:
+        self._net = net
+        self._spikes: list[Any] = [0] * (net.n_layers + 1)
+        self._errors: list[Any] = [0] * (net.n_layers + 1)
+        self._updates = 0
+
+    def add(self, sample: SampleState, sent: Step) -> None:
+        """Count a step: what it sent, and the sample after it."""
+        for l, k in enumerate(sent.k):
+            self._spikes[l] += np.abs(k).astype(object)
+        if sent.e is None:
+            return
+        for l, e in enumerate(sent.e[1:], 1):
+            self._errors[l] += np.abs(e).astype(object)
+        if self._net.update == "fractional":
+            self._updates += weights_changed(self._net, sample, sent.e)
+
+    def total(self, sample: SampleState, training: bool) -> Operations:
+        """Return the operations of the sample once it has ended."""
+        updates = self._updates
+        if training and self._net.update == "outer":
+            updates = weights_changed(self._net, sample, sample.E)
+        return count_operations(
+            self._net, self._spikes, self._errors, updates, shown=1, trained=int(training)
+        )
