@@ -1,26 +1,47 @@
 """Turn what docstrings borrow from reStructuredText into what Markdown can show.
 
 Formulas become MathML, which browsers draw by themselves; roles become code; and the colons that
-announce a literal block, which Markdown knows by its indentation, go.
+announce a literal block, which Markdown knows by its indentation, go. Estimators name the
+parameters of their bases, as they do where they are imported.
 """
 
 from __future__ import annotations
 
 import re
+import runpy
 import textwrap
+from pathlib import Path
 from typing import Any
 
-from griffe import Extension, Object
+from griffe import Class, Extension, Object
 from latex2mathml.converter import convert
+
+SHARED = Path(__file__).parents[1] / "spikebp_plugins" / "estimators" / "docstrings.py"
+with_parameters = runpy.run_path(str(SHARED))["with_parameters"]
 
 
 class Docstrings(Extension):
     """Rewrites each docstring before it is parsed."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._written: dict[str, str] = {}
+
+    def on_class_instance(self, *, cls: Class, **_: Any) -> None:
+        """Keep the docstring of a class as it was written."""
+        if cls.docstring is not None:
+            self._written[cls.path] = cls.docstring.value
+
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Rewrite the docstring of an object."""
         if obj.docstring is not None:
             obj.docstring.value = markdown_of(obj.docstring.value)
+
+    def on_class(self, *, cls: Class, **_: Any) -> None:
+        """Add the parameters of its bases to the docstring of an estimator."""
+        if any(str(decorator.value) == "with_shared_parameters" for decorator in cls.decorators):
+            written = (self._written[base.path] for base in (cls, *cls.mro()))
+            cls.docstring.value = markdown_of(with_parameters(*written))
 
 
 def markdown_of(text: str) -> str:

@@ -6,15 +6,10 @@ arXiv:1602.08323).
 
 from typing import TYPE_CHECKING, Any
 
-from spikebp_plugins.backends import (
-    Backend,
-    EarlyPrediction,
-    UnsupportedError,
-    available_backends,
-)
+from spikebp_plugins.backends import Backend, EarlyPrediction, UnsupportedError, available_backends
 from spikebp_plugins.conversion import from_relu, to_relu, to_torch, with_bias_input
 from spikebp_plugins.conversion.quantized import QuantizedWeights, quantized_weights
-from spikebp_plugins.data.aer import Recordings, load_nmnist, read_aer
+from spikebp_plugins.data.aer import EventRecordings, Recordings, load_nmnist, read_aer
 from spikebp_plugins.data.events import EVENT_DTYPE, EventEncoder
 from spikebp_plugins.data.images import Dataset, load_dataset
 from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
@@ -44,6 +39,7 @@ __all__ = [
     "Difference",
     "EarlyPrediction",
     "EventEncoder",
+    "EventRecordings",
     "HardwareReport",
     "Operations",
     "QuantizedWeights",

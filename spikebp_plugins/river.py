@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from numbers import Real
 from typing import Any
 
@@ -21,13 +22,19 @@ except ImportError as error:
     ) from error
 
 from spikebp_plugins.common.errors import boolean, integer, positive, wrong_argument
-from spikebp_plugins.estimators.learned import Learned, probabilities
-from spikebp_plugins.estimators.parameters import NETWORK_PARAMETERS, check_hidden_layers
+from spikebp_plugins.estimators.classifier import probabilities
+from spikebp_plugins.estimators.lazy_simulator import LazySimulator
+from spikebp_plugins.estimators.parameters import (
+    NetworkParameters,
+    check_hidden_layers,
+    with_shared_parameters,
+)
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
 
 
-class SpikingMLPClassifier(base.Classifier):
+@with_shared_parameters
+@dataclass(eq=False, repr=False)
+class SpikingMLPClassifier(base.Classifier, NetworkParameters):
     """A spiking network that learns to classify from a stream.
 
     The network has a fixed number of inputs and outputs. Learning assigns them to names as these
@@ -41,39 +48,15 @@ class SpikingMLPClassifier(base.Classifier):
 
     Parameters
     ----------
-    n_features
+    n_features : int
         Number of inputs: the most different features that may appear.
-    n_classes
+    n_classes : int
         Number of outputs: the most different labels that may appear.
-    hidden_layer_sizes
+    hidden_layer_sizes : sequence of int, or int, default=(100,)
         Units of the hidden layers; an integer is the size of the only one.
-    learning_rate
-        Learning rate of stochastic gradient descent.
-    target
+    target : float, default=2.0
         Spikes that the unit of the right class is to send in a step.
-    n_steps
-        Steps for which a sample is shown.
-    backend
-        A back end by name, with its options if any: "brian2:numpy", "lava".
-    intercept
-        Whether a constant input of 1 is added behind the features. The network has no bias.
-    input_scale
-        The factor by which features are multiplied.
-    update
-        "fractional" changes weights at every step, "outer" once at the end of a sample.
-    presynaptic
-        What an update multiplies errors by: the "counts" of spikes sent, or the rectified "drive".
-    spikes
-        Whether a unit may send several spikes in one step ("graded") or one ("binary").
-    arithmetic
-        "fixed", exact fixed point and equal on all back ends, "float64", "float32" or "loihi2".
-    fraction_bits
-        Fraction bits of fixed point; None takes as many as `learning_rate` needs.
-    backward_init
-        Backward potentials at the start of a training sample: "carry", "zero" or "uniform".
-    feedback
-        "transpose" for backpropagation, "random" for feedback alignment.
-    seed
+    seed : int, default=0
         Seed of the definition.
 
     Examples
@@ -86,47 +69,22 @@ class SpikingMLPClassifier(base.Classifier):
     True
     """
 
-    def __init__(
-        self,
-        n_features: int,
-        n_classes: int,
-        hidden_layer_sizes: Any = (100,),
-        learning_rate: float = 0.02,
-        target: float = 2.0,
-        n_steps: int = 10,
-        backend: str = "compiled",
-        intercept: bool = True,
-        input_scale: float = 1.0,
-        update: str = "fractional",
-        presynaptic: str = "counts",
-        spikes: str = "graded",
-        arithmetic: str = "fixed",
-        fraction_bits: int | None = None,
-        backward_init: str = "carry",
-        feedback: str = "transpose",
-        seed: int = 0,
-    ) -> None:
-        self.n_features = integer("n_features", n_features, 1)
-        self.n_classes = integer("n_classes", n_classes, 1)
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.learning_rate = learning_rate
-        self.target = positive("target", target)
-        self.n_steps = n_steps
-        self.backend = backend
-        self.intercept = boolean("intercept", intercept)
-        self.input_scale = input_scale
-        self.update = update
-        self.presynaptic = presynaptic
-        self.spikes = spikes
-        self.arithmetic = arithmetic
-        self.fraction_bits = fraction_bits
-        self.backward_init = backward_init
-        self.feedback = feedback
-        self.seed = seed
-        hidden = check_hidden_layers(hidden_layer_sizes)
-        sizes = (self.n_features + self.intercept, *hidden, self.n_classes)
-        fields = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
-        self._learned = Learned.nothing(SpikingMLP(sizes, seed=seed, **fields))
+    n_features: int
+    n_classes: int
+    hidden_layer_sizes: Any = (100,)
+    _: KW_ONLY
+    target: float = 2.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self.n_features = integer("n_features", self.n_features, 1)
+        self.n_classes = integer("n_classes", self.n_classes, 1)
+        self.target = positive("target", self.target)
+        self.intercept = boolean("intercept", self.intercept)
+        hidden = check_hidden_layers(self.hidden_layer_sizes)
+        n_inputs = self.n_features + self.intercept
+        net = self._definition(n_inputs, hidden, self.n_classes, self.seed)
+        self._learned = LazySimulator.untrained(net)
         self._inputs: dict[Hashable, int] = {}
         self._outputs: dict[Hashable, int] = {}
 

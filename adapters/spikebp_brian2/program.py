@@ -32,7 +32,7 @@ def structure_of(net: SpikingMLP) -> tuple[Any, ...]:
     return tuple(getattr(net, name) for name in STRUCTURE)
 
 
-class Shown(NamedTuple):
+class BlockResult(NamedTuple):
     """The results of a block of samples.
 
     Attributes
@@ -56,7 +56,7 @@ class Program(ABC):
     @abstractmethod
     def show(
         self, state: LearningState, batch: Batch, record: bool, report: Callable[[int], None]
-    ) -> Shown:
+    ) -> BlockResult:
         """Show samples to the network that `batch.net` defines, and learn if there are targets.
 
         Parameters

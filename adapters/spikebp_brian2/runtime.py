@@ -11,7 +11,7 @@ from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
 from spikebp_brian2.group import SpikingMLPGroup
-from spikebp_brian2.program import Program, Shown, real_targets, structure_of
+from spikebp_brian2.program import BlockResult, Program, real_targets, structure_of
 from spikebp_brian2.variables import Place, Read, constants, learned, read_operations, read_state
 from spikebp_brian2.world import borrowed
 from spikebp_plugins import SpikingMLP
@@ -61,7 +61,7 @@ class RuntimeProgram(Program):
 
     def show(
         self, state: LearningState, batch: Batch, record: bool, report: Callable[[int], None]
-    ) -> Shown:
+    ) -> BlockResult:
         """Show samples, and learn from those with targets."""
         # If a run is interrupted in the middle of a step, its network is not used again.
         network, self._network = self._network or self._prepared(), None
@@ -84,7 +84,7 @@ class RuntimeProgram(Program):
                 self._network = network
                 raise
         self._network = network
-        return Shown(
+        return BlockResult(
             read_state(batch.net, self._array),
             self._presentation.outcome(),
             read_operations(batch.net, self._array, state.samples_seen),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_brian2.build import GROUP, MANIFEST, RECORDING_VARIABLE, STEP, built_program
-from spikebp_brian2.program import Program, Shown, real_targets
+from spikebp_brian2.program import BlockResult, Program, real_targets
 from spikebp_brian2.proof import prove_range
 from spikebp_brian2.variables import (
     Place,
@@ -49,7 +49,7 @@ class StandaloneProgram(Program):
 
     def show(
         self, state: LearningState, batch: Batch, record: bool, report: Callable[[int], None]
-    ) -> Shown:
+    ) -> BlockResult:
         """Show samples, and learn from those with targets."""
         with tempfile.TemporaryDirectory(prefix="spikebp-brian2-") as name:
             results = Path(name)
@@ -60,7 +60,7 @@ class StandaloneProgram(Program):
 
             after = read_state(batch.net, read)
             prove_range(batch.net, after, read_seen(batch.net, read))
-            return Shown(
+            return BlockResult(
                 after,
                 self._outcome(results, batch, record),
                 read_operations(batch.net, read, state.samples_seen),

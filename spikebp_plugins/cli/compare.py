@@ -9,17 +9,11 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from spikebp_plugins.cli import options
-from spikebp_plugins.cli.output import (
-    check_folder,
-    duration,
-    percent,
-    print_json,
-    print_table,
-)
+from spikebp_plugins.cli.output import check_folder, duration, percent, print_json, print_table
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.data.images import Dataset, error_percent
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.definition import EVENT_FIELDS, SpikingMLP
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation import comparison, trace
 from spikebp_plugins.simulation.comparison import Comparison
@@ -32,6 +26,9 @@ LEARNING_RATE: Final = 0.1
 QUANTITIES: Final = ("spikes", "errors", "scores", "weights")
 
 
+@options.network_options(
+    without=(*EVENT_FIELDS, "input_coding", "input_scale"), learning_rate=LEARNING_RATE
+)
 def compare(
     traces: Annotated[
         list[Path] | None,
@@ -56,23 +53,8 @@ def compare(
     ] = None,
     as_json: options.Json = False,
     layers: options.Layers = None,
-    n_steps: options.Steps = None,
-    learning_rate: Annotated[
-        float,
-        options.field_option(
-            "learning_rate", "Rate of gradient descent.", "--rate", shown=str(LEARNING_RATE)
-        ),
-    ] = LEARNING_RATE,
-    timing: options.Timing = None,
-    update: options.Update = None,
-    presynaptic: options.Presynaptic = None,
-    spikes: options.Spikes = None,
-    arithmetic: options.Arithmetic = None,
-    fraction_bits: options.FractionBits = None,
-    weight_exponent: options.WeightExponent = None,
-    backward_init: options.BackwardInit = None,
-    feedback: options.Feedback = None,
-    seed: options.Seed = None,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Train one network on several back ends, and say where they first differ.
 
@@ -86,25 +68,9 @@ def compare(
     check_folder(output)
     names = comparison.quick_backends() if backends is None else split_backends(backends)
     data = options.load_images(dataset, folder)
-    given: dict[str, Any] = {
-        "n_steps": n_steps,
-        "learning_rate": learning_rate,
-        "timing": timing,
-        "update": update,
-        "presynaptic": presynaptic,
-        "spikes": spikes,
-        "arithmetic": arithmetic,
-        "fraction_bits": fraction_bits,
-        "weight_exponent": weight_exponent,
-        "backward_init": backward_init,
-        "feedback": feedback,
-        "seed": seed,
-    }
     hidden = options.HIDDEN_LAYERS if layers is None else options.hidden_sizes(layers)
     net = SpikingMLP(
-        (data.x_train.shape[1], *hidden, data.n_classes),
-        input_scale=data.input_scale,
-        **{name: value for name, value in given.items() if value is not None},
+        (data.x_train.shape[1], *hidden, data.n_classes), input_scale=data.input_scale, **given
     )
     start = Checkpoint(net, initial_state(net))
     compared = compare_on_images(start, names, data, samples)

@@ -11,7 +11,7 @@ import typer
 
 from spikebp_plugins.cli.ahead import making_ready
 from spikebp_plugins.cli.compare import compare_on_images
-from spikebp_plugins.cli.options import BackendName, Json, load_images
+from spikebp_plugins.cli.options import HELP, BackendName, Json, load_images
 from spikebp_plugins.cli.output import (
     Effort,
     check_folder,
@@ -62,9 +62,7 @@ class Lesson(NamedTuple):
 
 def demo(
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Epochs to learn.")] = EPOCHS,
-    seed: Annotated[
-        int, typer.Option("--seed", help="Seed of initial weights, and of the order of samples.")
-    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", help=HELP["seed"])] = 0,
     backend: BackendName = "compiled",
     every: Annotated[
         bool,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Callable, Container
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -10,29 +12,104 @@ import typer
 
 from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
-from spikebp_plugins.network.definition import CHOICES, EVENT_CHOICES, EVENT_FIELDS, SpikingMLP
+from spikebp_plugins.network.definition import (
+    CHOICES,
+    EVENT_CHOICES,
+    EVENT_FIELDS,
+    LOIHI2_WEIGHT_EXPONENT,
+    SpikingMLP,
+)
 
 #: The key under which a context's `meta` holds the arguments that the program was called with.
 ARGUMENTS: Final = "spikebp_plugins.arguments"
 
 HIDDEN_LAYERS: Final = (200, 200)
 
-DEFAULTS: Final = {field.name: field.default for field in fields(SpikingMLP)} | EVENT_FIELDS
+#: What help says of the fields of the definition.
+HELP: Final = {
+    "n_steps": "Steps that a sample is shown.",
+    "learning_rate": "Rate of gradient descent.",
+    "timing": "When spikes travel.",
+    "event_order": "With --timing event: the order of spikes.",
+    "hold_error": "With --timing event: errors wait for the end of the step.",
+    "input_coding": "Form of the input; data sets are values.",
+    "input_scale": "Factor for pixels, which are 0 to 1 without it.",
+    "update": "Change weights at every step, or once a sample.",
+    "presynaptic": "Learn from spikes, or from the drive of each unit.",
+    "spikes": "Several spikes of a unit in a step, or one.",
+    "arithmetic": "Fixed point, equal on all back ends; floating point; or a chip's numbers.",
+    "fraction_bits": "Bits after the point, 1 to 40.",
+    "weight_exponent": "With --arithmetic loihi2: of the last bit of weights.",
+    "backward_init": "Backward potentials at the start of a sample.",
+    "feedback": "Errors return through the weights, or random ones.",
+    "seed": "Seed of initial weights, and of the order of samples.",
+}
+
+#: Options that have a shorter name beside that of the field.
+SPELLINGS: Final = {
+    "n_steps": ("--steps", "--n-steps"),
+    "learning_rate": ("--rate", "--learning-rate"),
+}
+
+#: What help names as the default of fields that are None until the definition settles them.
+SETTLED: Final = EVENT_FIELDS | {
+    "fraction_bits": "from the rate",
+    "weight_exponent": LOIHI2_WEIGHT_EXPONENT,
+}
 
 
-def field_option(name: str, text: str, *spellings: str, shown: str | None = None) -> Any:
-    """Return the option for a field of the definition; its value is None if it is not given."""
-    allowed = CHOICES.get(name) or EVENT_CHOICES.get(name)
-    spelling = name.replace("_", "-")
-    is_flag = isinstance(DEFAULTS[name], bool)
-    return typer.Option(
-        *spellings,
-        f"--{spelling}/--no-{spelling}" if is_flag else f"--{spelling}",
-        help=text,
+def network_options(
+    *, without: Container[str] = (), **defaults: object
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each field of the definition.
+
+    Parameters
+    ----------
+    without : container of str
+        Fields that the command does not take.
+    **defaults
+        Values of fields that the command takes where they are not given.
+
+    Returns
+    -------
+    callable
+        Decorator of a command, whose parameter `given` receives values by the names of fields:
+        those that were given, and the defaults.
+    """
+    options = [
+        _option(field, defaults.get(name))
+        for name, field in signature(SpikingMLP, eval_str=True).parameters.items()
+        if name != "layer_sizes" and name not in without
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def with_options(**arguments: Any) -> None:
+            values = {option.name: arguments.pop(option.name) for option in options}
+            given = {name: value for name, value in values.items() if value is not None}
+            command(**arguments, given=given)
+
+        own = signature(command, eval_str=True)
+        kept = [parameter for name, parameter in own.parameters.items() if name != "given"]
+        # Typer makes the options of a command from its signature.
+        parameters = [*kept, *options]
+        with_options.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return with_options
+
+    return decorate
+
+
+def _option(field: Parameter, default: object) -> Parameter:
+    allowed = CHOICES.get(field.name) or EVENT_CHOICES.get(field.name)
+    shown = SETTLED.get(field.name, field.default) if default is None else default
+    option = typer.Option(
+        *SPELLINGS.get(field.name, ()),
+        help=HELP.get(field.name),
         metavar="|".join(allowed) if allowed else None,
-        show_default=str(DEFAULTS[name]) if shown is None else shown,
+        show_default=shown is not None and str(shown),
         rich_help_panel="Network",
     )
+    return field.replace(default=default, annotation=Annotated[field.annotation | None, option])
 
 
 Layers = Annotated[
@@ -45,57 +122,6 @@ Layers = Annotated[
         rich_help_panel="Network",
     ),
 ]
-Steps = Annotated[int | None, field_option("n_steps", "Steps that a sample is shown.", "--steps")]
-Rate = Annotated[float | None, field_option("learning_rate", "Rate of gradient descent.", "--rate")]
-Timing = Annotated[str | None, field_option("timing", "When spikes travel.")]
-EventOrder = Annotated[
-    str | None, field_option("event_order", "With --timing event: the order of spikes.")
-]
-HoldError = Annotated[
-    bool | None,
-    field_option("hold_error", "With --timing event: errors wait for the end of the step."),
-]
-InputCoding = Annotated[
-    str | None, field_option("input_coding", "Form of the input; data sets are values.")
-]
-InputScale = Annotated[
-    float | None, field_option("input_scale", "Factor for pixels, which are 0 to 1 without it.")
-]
-Update = Annotated[
-    str | None, field_option("update", "Change weights at every step, or once a sample.")
-]
-Presynaptic = Annotated[
-    str | None, field_option("presynaptic", "Learn from spikes, or from the drive of each unit.")
-]
-Spikes = Annotated[
-    str | None, field_option("spikes", "Several spikes of a unit in a step, or one.")
-]
-Arithmetic = Annotated[
-    str | None,
-    field_option(
-        "arithmetic", "Fixed point, equal on all back ends; floating point; or a chip's numbers."
-    ),
-]
-FractionBits = Annotated[
-    int | None,
-    field_option("fraction_bits", "Bits after the point, 1 to 40.", shown="from the rate"),
-]
-WeightExponent = Annotated[
-    int | None,
-    field_option(
-        "weight_exponent", "With --arithmetic loihi2: of the last bit of weights.", shown="-9"
-    ),
-]
-BackwardInit = Annotated[
-    str | None, field_option("backward_init", "Backward potentials at the start of a sample.")
-]
-Feedback = Annotated[
-    str | None, field_option("feedback", "Errors return through the weights, or random ones.")
-]
-Seed = Annotated[
-    int | None, field_option("seed", "Seed of initial weights, and of the order of samples.")
-]
-
 DatasetName = Annotated[
     str,
     typer.Option("--dataset", metavar="|".join(DATASET_NAMES), help="Data set of images."),

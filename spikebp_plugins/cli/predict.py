@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from spikebp_plugins.cli.options import (
+    HELP,
     BackendName,
     DatasetName,
     Folder,
@@ -42,12 +43,7 @@ def predict(
     ] = "test",
     n_steps: Annotated[
         int | None,
-        typer.Option(
-            "--steps",
-            "--n-steps",
-            help="Steps that a sample is shown.",
-            show_default="as in training",
-        ),
+        typer.Option("--steps", "--n-steps", help=HELP["n_steps"], show_default="as in training"),
     ] = None,
     backend: BackendName = "compiled",
     output: Annotated[

@@ -28,9 +28,7 @@ def reproduce(
     output: Annotated[
         Path | None, typer.Option("--output", help="Draw the result to this file.")
     ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", help="Seed of initial weights, and of the order of samples.")
-    ] = 0,
+    seed: Annotated[int, typer.Option("--seed", help=options.HELP["seed"])] = 0,
     as_json: options.Json = False,
 ) -> None:
     """Repeat an experiment of the paper, beside the authors' figures where they give some.

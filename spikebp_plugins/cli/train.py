@@ -35,6 +35,7 @@ from spikebp_plugins.simulation.simulator import Simulator
 INTERRUPTED: Final = Path("spikebp-interrupted.npz")
 
 
+@options.network_options()
 def train(
     context: typer.Context,
     dataset: options.DatasetName = "digits",
@@ -64,22 +65,8 @@ def train(
     ] = None,
     as_json: options.Json = False,
     layers: options.Layers = None,
-    n_steps: options.Steps = None,
-    learning_rate: options.Rate = None,
-    timing: options.Timing = None,
-    event_order: options.EventOrder = None,
-    hold_error: options.HoldError = None,
-    input_coding: options.InputCoding = None,
-    input_scale: options.InputScale = None,
-    update: options.Update = None,
-    presynaptic: options.Presynaptic = None,
-    spikes: options.Spikes = None,
-    arithmetic: options.Arithmetic = None,
-    fraction_bits: options.FractionBits = None,
-    weight_exponent: options.WeightExponent = None,
-    backward_init: options.BackwardInit = None,
-    feedback: options.Feedback = None,
-    seed: options.Seed = None,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Train a network on a data set, or go on training one.
 
@@ -87,24 +74,6 @@ def train(
     interrupted and resumed ends in the very same checkpoint as one that was not.
     """
     check_folder(save)
-    given = {
-        "n_steps": n_steps,
-        "learning_rate": learning_rate,
-        "timing": timing,
-        "event_order": event_order,
-        "hold_error": hold_error,
-        "input_coding": input_coding,
-        "input_scale": input_scale,
-        "update": update,
-        "presynaptic": presynaptic,
-        "spikes": spikes,
-        "arithmetic": arithmetic,
-        "fraction_bits": fraction_bits,
-        "weight_exponent": weight_exponent,
-        "backward_init": backward_init,
-        "feedback": feedback,
-        "seed": seed,
-    }
     hidden = None if layers is None else options.hidden_sizes(layers)
     before = None if resume is None else load(resume)
     data = options.load_images(dataset, folder, None if before is None else before.net)
@@ -210,7 +179,7 @@ def _starting_point(
     path: Path | None,
 ) -> Checkpoint:
     """Return a new network, or the checkpoint `before` if no given option contradicts it."""
-    fields = {name: value for name, value in given.items() if value is not None}
+    fields = dict(given)
     if "input_scale" in fields or before is None:
         fields["input_scale"] = data.input_scale * fields.get("input_scale", 1.0)
     if hidden is None:

@@ -66,39 +66,7 @@ def read_aer(path: PathLike) -> NDArray[Any]:
     return pixels
 
 
-def write_aer(path: PathLike, events: Any) -> None:
-    """Write a recording that `read_aer` reads.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The file.
-    events : structured array of shape (n_events,)
-        Events with x and y from 0 to 255, no y of 240, t from 0 to 2^23 - 1, and p 0 or 1.
-
-    Raises
-    ------
-    ValueError
-        If a value has no room in the file.
-    """
-    rows = np.empty((len(events), BYTES_PER_EVENT), np.uint8)
-    for name, highest in (("x", 255), ("y", 255), ("t", 2**23 - 1), ("p", 1)):
-        values = np.asarray(events[name]).astype(np.int64)
-        bad = (values < 0) | (values > highest)
-        if name == "y":
-            bad |= values == OVERFLOW_ROW
-        if bad.any():
-            n = int(np.flatnonzero(bad)[0])
-            allowed = f"from 0 to {highest}" + (", but not 240" if name == "y" else "")
-            raise wrong_argument(f"{name} of events", allowed, f"{values[n]} in event {n}")
-    time = np.asarray(events["t"]).astype(np.int64)
-    rows[:, 0], rows[:, 1] = events["x"], events["y"]
-    rows[:, 2] = np.asarray(events["p"]).astype(np.int64) << 7 | time >> 16
-    rows[:, 3], rows[:, 4] = time >> 8 & 255, time & 255
-    Path(path).write_bytes(rows.tobytes())
-
-
-class Recordings(Sequence[tuple[NDArray[Any], int]]):
+class EventRecordings(Sequence[tuple[NDArray[Any], int]]):
     """Labelled recordings; a file is read each time its recording is accessed.
 
     Parameters
@@ -122,27 +90,31 @@ class Recordings(Sequence[tuple[NDArray[Any], int]]):
     @overload
     def __getitem__(self, index: int) -> tuple[NDArray[Any], int]: ...
     @overload
-    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> Recordings: ...
+    def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> EventRecordings: ...
     def __getitem__(self, index: Any) -> Any:
         """Return (events, label) for an integer index, otherwise the chosen recordings."""
         if isinstance(index, (int, np.integer)):
             return read_aer(self.files[index]), int(self.labels[index])
         chosen = np.arange(len(self))[index]
-        return Recordings([self.files[i] for i in chosen], self.labels[chosen])
+        return EventRecordings([self.files[i] for i in chosen], self.labels[chosen])
 
     def __iter__(self) -> Iterator[tuple[NDArray[Any], int]]:
         return (self[i] for i in range(len(self)))
 
-    def shuffled(self, seed: int) -> Recordings:
+    def shuffled(self, seed: int) -> EventRecordings:
         """Return the same recordings in an order drawn from ``RandomState(seed)``."""
         seed = integer("seed", seed, 0, 2**32 - 1)
         return self[np.random.RandomState(seed).permutation(len(self))]
 
     def __repr__(self) -> str:
-        return f"Recordings({len(self)} recordings of {len(np.unique(self.labels))} classes)"
+        return f"EventRecordings({len(self)} recordings of {len(np.unique(self.labels))} classes)"
 
 
-def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> Recordings:
+Recordings = EventRecordings
+"""An alias: the old name of `EventRecordings`."""
+
+
+def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> EventRecordings:
     """Find the recordings of N-MNIST, or of any data set in folders of the same form.
 
     Parameters
@@ -155,7 +127,7 @@ def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> Recordin
 
     Returns
     -------
-    Recordings
+    EventRecordings
         The recordings, sorted by digit and then by file name.
 
     Raises
@@ -169,7 +141,7 @@ def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> Recordin
         digits = sorted(path for path in place.iterdir() if path.is_dir() and path.name.isdigit())
         files = [(file, int(path.name)) for path in digits for file in sorted(path.glob("*.bin"))]
         if files:
-            return Recordings([file for file, _ in files], [label for _, label in files])
+            return EventRecordings([file for file, _ in files], [label for _, label in files])
     raise FileNotFoundError(f"no recordings {part}/<digit>/*.bin or <digit>/*.bin in {root}")
 
 

@@ -193,7 +193,7 @@ class EventEncoder:
         Parameters
         ----------
         recordings : iterable of (events, label)
-            For example `Recordings`, a part of them, or a data set of tonic.
+            For example `EventRecordings`, a part of them, or a data set of tonic.
         n_steps : int
             Steps of each sample.
         size : int, default=100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +11,16 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
 from spikebp_plugins.common.errors import positive, wrong_argument
-from spikebp_plugins.estimators.base import SpikingEstimator
-from spikebp_plugins.estimators.learned import probabilities
+from spikebp_plugins.estimators.estimator import SpikingEstimator
+from spikebp_plugins.estimators.parameters import with_shared_parameters
 from spikebp_plugins.estimators.validation import validate_data
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+@with_shared_parameters
+@dataclass(eq=False, repr=False, kw_only=True)
 class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     """A spiking network that learns to classify by backpropagation.
 
@@ -30,54 +33,8 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int, or int, default=(100,)
-        Units of the hidden layers; an integer is the size of the only one.
-    learning_rate : float, default=0.02
-        Learning rate of stochastic gradient descent.
     target : float, default=2.0
         Spikes that the unit of the right class is to send in a step.
-    n_steps : int, default=10
-        Steps for which a sample is shown.
-    max_iter : int, default=100
-        Epochs of `fit`.
-    shuffle : bool, default=True
-        Whether `fit` draws an order anew for each epoch.
-    random_state : int, RandomState instance or None, default=None
-        Seeds the initial weights, the orders of samples and the choice of validation samples. An
-        integer is the seed of the definition itself.
-    early_stopping : bool, default=False
-        Whether `fit` keeps validation samples out of training, ends when their score stops rising,
-        and takes the weights of the epoch with the best score.
-    validation_fraction : float, default=0.1
-        The share of samples that are validation samples, each class in its proportion.
-    n_iter_no_change : int, default=10
-        Epochs in a row without gain after which early stopping ends.
-    tol : float, default=1e-4
-        A smaller rise of the validation score is no gain.
-    warm_start : bool, default=False
-        Whether `fit` goes on with the network of an earlier call. Of the network's parameters
-        only `learning_rate` and `backend` may have changed.
-    backend : str, default="compiled"
-        A back end by name, with its options if any: ``"brian2:numpy"``, ``"lava"``,
-        ``"compiled:n_jobs=1"``.
-    intercept : bool, default=True
-        Whether a constant input of 1 is added behind the features. The network has no bias.
-    input_scale : float, default=1.0
-        The factor by which features are multiplied: ``1/255`` for 8-bit pixels.
-    update : {"fractional", "outer"}, default="fractional"
-        Weights change at every step, or once at the end of a sample.
-    presynaptic : {"counts", "drive"}, default="counts"
-        What an update multiplies errors by: counts of spikes sent, or the rectified drive.
-    spikes : {"graded", "binary"}, default="graded"
-        Whether a unit may send several spikes in one step.
-    arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
-        Exact fixed point, equal on all back ends; floating point; or the numbers of a chip.
-    fraction_bits : int or None, default=None
-        Fraction bits of fixed point; None takes as many as `learning_rate` needs.
-    backward_init : {"carry", "zero", "uniform"}, default="carry"
-        Backward potentials at the start of a training sample.
-    feedback : {"transpose", "random"}, default="transpose"
-        Backpropagation, or feedback alignment.
 
     Attributes
     ----------
@@ -108,58 +65,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     True
     """
 
-    classes_: NDArray[Any]
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        *,
-        learning_rate: float = 0.02,
-        target: float = 2.0,
-        n_steps: int = 10,
-        max_iter: int = 100,
-        shuffle: bool = True,
-        random_state: Any = None,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        backend: str = "compiled",
-        intercept: bool = True,
-        input_scale: float = 1.0,
-        update: str = "fractional",
-        presynaptic: str = "counts",
-        spikes: str = "graded",
-        arithmetic: str = "fixed",
-        fraction_bits: int | None = None,
-        backward_init: str = "carry",
-        feedback: str = "transpose",
-    ) -> None:
-        super().__init__(
-            hidden_layer_sizes,
-            learning_rate=learning_rate,
-            n_steps=n_steps,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            backend=backend,
-            intercept=intercept,
-            input_scale=input_scale,
-            update=update,
-            presynaptic=presynaptic,
-            spikes=spikes,
-            arithmetic=arithmetic,
-            fraction_bits=fraction_bits,
-            backward_init=backward_init,
-            feedback=feedback,
-        )
-        self.target = target
+    target: float = 2.0
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learn from samples for `max_iter` epochs.
@@ -193,7 +99,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         else:
             classes, labels = np.unique(y, return_inverse=True)
             self._start(len(classes))
-            self.classes_ = classes
+            self.classes_: NDArray[Any] = classes
         self._train_epochs(X, labels, goes_on=goes_on, stratify=labels)
         return self
 
@@ -304,3 +210,25 @@ def _positions(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
     if np.any(is_unknown):
         raise wrong_argument("y", f"labels among the classes {classes}", repr(y[is_unknown][0]))
     return places
+
+
+def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return shares that sum to one: the positive scores of a row, divided by their sum.
+
+    A row without a positive score gets the softmax of its scores instead. It keeps their order,
+    and gives nearly equal shares to scores near zero.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_samples, n_classes)
+        At least one class.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Not negative; rows sum to one.
+    """
+    largest = scores.max(axis=1, keepdims=True)
+    shares = np.where(largest > 0, np.maximum(scores, 0), np.exp(np.minimum(scores - largest, 0)))
+    normalised: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
+    return normalised

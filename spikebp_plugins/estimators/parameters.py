@@ -1,24 +1,90 @@
-"""Checks of the parameters of estimators, made when these are used, as scikit-learn does it."""
+"""The parameters that all estimators share, checked when they are used, as scikit-learn does it."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from inspect import cleandoc
+from typing import Any, Final, TypeVar
 
 from spikebp_plugins.common.errors import integer, is_integer, sizes
+from spikebp_plugins.estimators.docstrings import with_parameters
+from spikebp_plugins.network.definition import SpikingMLP
+
+C = TypeVar("C", bound="type[NetworkParameters]")
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class NetworkParameters:
+    """The parameters of an estimator that describe its network and where it runs.
+
+    Parameters
+    ----------
+    learning_rate : float
+        Learning rate of stochastic gradient descent: 0.02 by default, for the regressor 0.01.
+    n_steps : int, default=10
+        Steps for which a sample is shown.
+    backend : str, default="compiled"
+        A back end by name, with its options if any: ``"brian2:numpy"``, ``"lava"``,
+        ``"compiled:n_jobs=1"``.
+    intercept : bool, default=True
+        Whether a constant input of 1 is added behind the features. The network has no bias.
+    input_scale : float, default=1.0
+        The factor by which features are multiplied: ``1/255`` for 8-bit pixels.
+    update : {"fractional", "outer"}, default="fractional"
+        Weights change at every step, or once at the end of a sample.
+    presynaptic : {"counts", "drive"}, default="counts"
+        What an update multiplies errors by: counts of spikes sent, or the rectified drive.
+    spikes : {"graded", "binary"}, default="graded"
+        Whether a unit may send several spikes in one step.
+    arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
+        Exact fixed point, equal on all back ends; floating point; or the numbers of a chip.
+    fraction_bits : int or None, default=None
+        Fraction bits of fixed point; None takes as many as `learning_rate` needs.
+    backward_init : {"carry", "zero", "uniform"}, default="carry"
+        Backward potentials at the start of a training sample.
+    feedback : {"transpose", "random"}, default="transpose"
+        Backpropagation, or feedback alignment.
+    """
+
+    learning_rate: float = 0.02
+    n_steps: int = 10
+    backend: str = "compiled"
+    intercept: bool = True
+    input_scale: float = 1.0
+    update: str = "fractional"
+    presynaptic: str = "counts"
+    spikes: str = "graded"
+    arithmetic: str = "fixed"
+    fraction_bits: int | None = None
+    backward_init: str = "carry"
+    feedback: str = "transpose"
+
+    def __dask_tokenize__(self) -> bytes:
+        # Of a dataclass Dask would take the fields alone, which say nothing of what was learned.
+        return pickle.dumps(self)
+
+    def _definition(
+        self, n_inputs: int, hidden_layers: Sequence[int], n_outputs: int, seed: int
+    ) -> SpikingMLP:
+        values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
+        return SpikingMLP((n_inputs, *hidden_layers, n_outputs), seed=seed, **values)
+
 
 #: The parameters that are fields of the definition.
-NETWORK_PARAMETERS: Final = (
-    "n_steps",
-    "learning_rate",
-    "input_scale",
-    "update",
-    "presynaptic",
-    "spikes",
-    "arithmetic",
-    "fraction_bits",
-    "backward_init",
-    "feedback",
+NETWORK_PARAMETERS: Final = tuple(
+    field.name
+    for field in fields(NetworkParameters)
+    if field.name in {field.name for field in fields(SpikingMLP)}
 )
+
+
+def with_shared_parameters(cls: C) -> C:
+    """Add to the docstring of an estimator the parameters that it has from its bases."""
+    bases = [base for base in cls.__mro__[1:] if issubclass(base, NetworkParameters)]
+    cls.__doc__ = with_parameters(*(cleandoc(c.__doc__ or "") for c in (cls, *bases)))
+    return cls
 
 
 def check_hidden_layers(value: Any) -> tuple[int, ...]:

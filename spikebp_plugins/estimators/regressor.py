@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -10,7 +11,8 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 
 from spikebp_plugins.common.errors import boolean, positive, wrong_argument
-from spikebp_plugins.estimators.base import SpikingEstimator
+from spikebp_plugins.estimators.estimator import SpikingEstimator
+from spikebp_plugins.estimators.parameters import with_shared_parameters
 from spikebp_plugins.estimators.validation import validate_data
 
 if TYPE_CHECKING:
@@ -98,6 +100,8 @@ def automatic_scale(y: NDArray[np.float64], typical: float) -> NDArray[np.float6
     return scale
 
 
+@with_shared_parameters
+@dataclass(eq=False, repr=False, kw_only=True)
 class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     """A spiking network that learns real numbers by backpropagation.
 
@@ -114,10 +118,6 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int, or int, default=(100,)
-        Units of the hidden layers; an integer is the size of the only one.
-    learning_rate : float, default=0.01
-        Learning rate of stochastic gradient descent.
     target_scale : float or "auto", default="auto"
         Spikes a step for a target of 1. With more spikes learning is faster and predictions are
         finer; with fewer, learning is more stable. "auto" takes, for each target, the power of two
@@ -125,48 +125,6 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         ``spikes="binary"``).
     signed_output : bool, default=True
         Whether targets may be negative.
-    n_steps : int, default=10
-        Steps for which a sample is shown.
-    max_iter : int, default=100
-        Epochs of `fit`.
-    shuffle : bool, default=True
-        Whether `fit` draws an order anew for each epoch.
-    random_state : int, RandomState instance or None, default=None
-        Seeds the initial weights, the orders of samples and the choice of validation samples. An
-        integer is the seed of the definition itself.
-    early_stopping : bool, default=False
-        Whether `fit` keeps validation samples out of training, ends when their score stops rising,
-        and takes the weights of the epoch with the best score.
-    validation_fraction : float, default=0.1
-        The share of samples that are validation samples.
-    n_iter_no_change : int, default=10
-        Epochs in a row without gain after which early stopping ends.
-    tol : float, default=1e-4
-        A smaller rise of the validation score is no gain.
-    warm_start : bool, default=False
-        Whether `fit` goes on with the network of an earlier call. Of the network's parameters
-        only `learning_rate` and `backend` may have changed.
-    backend : str, default="compiled"
-        A back end by name, with its options if any: ``"brian2:numpy"``, ``"lava"``,
-        ``"compiled:n_jobs=1"``.
-    intercept : bool, default=True
-        Whether a constant input of 1 is added behind the features. The network has no bias.
-    input_scale : float, default=1.0
-        The factor by which features are multiplied.
-    update : {"fractional", "outer"}, default="fractional"
-        Weights change at every step, or once at the end of a sample.
-    presynaptic : {"counts", "drive"}, default="counts"
-        What an update multiplies errors by: counts of spikes sent, or the rectified drive.
-    spikes : {"graded", "binary"}, default="graded"
-        Whether a unit may send several spikes in one step.
-    arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
-        Exact fixed point, equal on all back ends; floating point; or the numbers of a chip.
-    fraction_bits : int or None, default=None
-        Fraction bits of fixed point; None takes as many as `learning_rate` needs.
-    backward_init : {"carry", "zero", "uniform"}, default="carry"
-        Backward potentials at the start of a training sample.
-    feedback : {"transpose", "random"}, default="transpose"
-        Backpropagation, or feedback alignment.
 
     Attributes
     ----------
@@ -195,60 +153,9 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     True
     """
 
-    _coding: Coding
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        *,
-        learning_rate: float = 0.01,
-        target_scale: Any = "auto",
-        signed_output: bool = True,
-        n_steps: int = 10,
-        max_iter: int = 100,
-        shuffle: bool = True,
-        random_state: Any = None,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        warm_start: bool = False,
-        backend: str = "compiled",
-        intercept: bool = True,
-        input_scale: float = 1.0,
-        update: str = "fractional",
-        presynaptic: str = "counts",
-        spikes: str = "graded",
-        arithmetic: str = "fixed",
-        fraction_bits: int | None = None,
-        backward_init: str = "carry",
-        feedback: str = "transpose",
-    ) -> None:
-        super().__init__(
-            hidden_layer_sizes,
-            learning_rate=learning_rate,
-            n_steps=n_steps,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            n_iter_no_change=n_iter_no_change,
-            tol=tol,
-            warm_start=warm_start,
-            backend=backend,
-            intercept=intercept,
-            input_scale=input_scale,
-            update=update,
-            presynaptic=presynaptic,
-            spikes=spikes,
-            arithmetic=arithmetic,
-            fraction_bits=fraction_bits,
-            backward_init=backward_init,
-            feedback=feedback,
-        )
-        self.target_scale = target_scale
-        self.signed_output = signed_output
+    learning_rate: float = 0.01
+    target_scale: Any = "auto"
+    signed_output: bool = True
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learn from samples for `max_iter` epochs.
@@ -329,7 +236,8 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         coding.check(y)
         if first:
             self._start(coding.n_outputs)
-            self._coding, self.target_scale_ = coding, coding.scale
+            self._coding: Coding = coding
+            self.target_scale_ = coding.scale
             return X, y
         if self._scale is not None and np.any(coding.scale != self._scale):
             raise self._changed("target_scale", coding.scale, self.target_scale)

@@ -8,13 +8,13 @@ interrupted experiment goes on and two experiments share their networks.
 from spikebp_plugins.reproduce import (
     ablations,
     beyond,
+    chip_costs,
     convergence,
     early_guess,
-    hardware,
     mnist,
     spikes,
 )
-from spikebp_plugins.reproduce.study import Learned, Report, Study
+from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
 
 #: The experiments by the names that the command line takes.
 EXPERIMENTS = {
@@ -24,7 +24,10 @@ EXPERIMENTS = {
     "early-guess": early_guess,
     "spikes": spikes,
     "beyond": beyond,
-    "hardware": hardware,
+    "hardware": chip_costs,
 }
 
-__all__ = ["EXPERIMENTS", "Learned", "Report", "Study"]
+#: The old name of what `Study.learned` returns.
+Learned = TrainedNetwork
+
+__all__ = ["EXPERIMENTS", "Learned", "Report", "Study", "TrainedNetwork"]

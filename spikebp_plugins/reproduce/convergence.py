@@ -8,7 +8,7 @@ import numpy as np
 
 from spikebp_plugins.conversion.relu import relu_scores
 from spikebp_plugins.data.images import error_percent
-from spikebp_plugins.reproduce.study import Learned, Report, Study
+from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +73,7 @@ def run(study: Study) -> Report:
     )
 
 
-def distance(network: Learned, other: Learned) -> float:
+def distance(network: TrainedNetwork, other: TrainedNetwork) -> float:
     """Return how far the weights are from those of `other`, relative to what `other` learned."""
     start = other.net.init_weights()
     apart = sum(_square(a - b) for a, b in zip(network.weights, other.weights, strict=True))

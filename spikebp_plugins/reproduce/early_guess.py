@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.reproduce.study import Learned, Report, Study
+from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +22,7 @@ MARGINS: Final = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 BLOCK: Final = 500
 
 
-class Shown(NamedTuple):
+class StepReadouts(NamedTuple):
     """The guess after each step, in arrays of shape (n_samples, n_steps).
 
     `right` says whether the guess is right, `margin` by how many spikes it leads, and `operations`
@@ -70,31 +70,31 @@ def run(study: Study) -> Report:
     )
 
 
-def _show(study: Study, learned: Learned) -> Shown:
+def _show(study: Study, learned: TrainedNetwork) -> StepReadouts:
     x, y = study.test
     with learned.checkpoint.simulate() as sim:
         parts = [
             _shown(learned, sim.predict(x[i : i + BLOCK], record=True), y[i : i + BLOCK])
             for i in range(0, len(x), BLOCK)
         ]
-    return Shown(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+    return StepReadouts(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
 
-def _shown(learned: Learned, trace: Any, y: NDArray[np.int64]) -> Shown:
+def _shown(learned: TrainedNetwork, trace: Any, y: NDArray[np.int64]) -> StepReadouts:
     n_steps = trace.step_scores.shape[1]
     drive = trace.step_scores * np.arange(1, n_steps + 1)[:, np.newaxis]
     two = np.sort(drive, axis=2)[:, :, -2:]
     sent = [np.abs(k).sum(axis=2) for k in trace.spikes[:-1]]
     fan_out = learned.net.layer_sizes[1:]
     operations = sum(k * n for k, n in zip(sent, fan_out, strict=True))
-    return Shown(
+    return StepReadouts(
         right=drive.argmax(axis=2) == y[:, np.newaxis],
         margin=two[:, :, 1] - two[:, :, 0],
         operations=np.cumsum(operations, axis=1),
     )
 
 
-def _row(name: str, shown: Shown, stop: NDArray[np.int64], dense: int) -> dict[str, Any]:
+def _row(name: str, shown: StepReadouts, stop: NDArray[np.int64], dense: int) -> dict[str, Any]:
     samples = np.arange(len(stop))
     operations = float(shown.operations[samples, stop].mean())
     return {

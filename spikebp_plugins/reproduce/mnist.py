@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from spikebp_plugins.conversion.relu import relu_scores
 from spikebp_plugins.data.images import error_percent
 from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.reproduce.study import Learned, Report, Study
+from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
 from spikebp_plugins.simulation.plots import plot_learning_curves
 from spikebp_plugins.simulation.simulator import Simulator
 
@@ -91,7 +91,7 @@ def run(study: Study) -> Report:
 
 
 def _results(
-    study: Study, hidden: tuple[int, ...], learned: dict[str, Learned]
+    study: Study, hidden: tuple[int, ...], learned: dict[str, TrainedNetwork]
 ) -> Iterator[tuple[str, Errors]]:
     for name, network in learned.items():
         yield name, Errors(network.test_errors[-1], network.train_error)
@@ -100,12 +100,12 @@ def _results(
     yield OUTER_RUN_AS_RELU, _run_as_relu(study, learned["spiking, outer"])
 
 
-def _run_spiking(study: Study, net: SpikingMLP, network: Learned) -> Errors:
+def _run_spiking(study: Study, net: SpikingMLP, network: TrainedNetwork) -> Errors:
     with Simulator(net, weights=network.weights) as sim:
         return Errors(*(error_percent(sim.predict(x), y) for x, y in (study.test, study.train)))
 
 
-def _run_as_relu(study: Study, network: Learned) -> Errors:
+def _run_as_relu(study: Study, network: TrainedNetwork) -> Errors:
     scale = study.data.input_scale
     weights = network.weights
     sets = (study.test, study.train)

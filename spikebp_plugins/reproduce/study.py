@@ -54,7 +54,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Learned:
+class TrainedNetwork:
     """A network that has been trained.
 
     Attributes
@@ -150,7 +150,7 @@ class Study:
         others: float = 0.0,
         halve_after: Sequence[int] = (),
         average: int = 0,
-    ) -> Learned:
+    ) -> TrainedNetwork:
         """Return a network after some epochs; epochs that are saved are not trained again.
 
         Parameters
@@ -291,9 +291,9 @@ class Training:
     def _error(self, x: NDArray[Any], y: NDArray[np.int64]) -> float:
         return error_percent(self.learner.scores(x), y)
 
-    def learned(self) -> Learned:
+    def learned(self) -> TrainedNetwork:
         """Return the network after all epochs, with the results of each."""
-        return Learned(
+        return TrainedNetwork(
             checkpoint=self.learner.checkpoint(),
             test_errors=[epoch["test_error"] for epoch in self.done],
             train_error=self.done[-1]["train_error"],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from spikebp_plugins.reproduce.study import Learned, Report, Study
+from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
 from spikebp_plugins.simulation.plots import name_rows
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def compared(
 
 def _learned(
     study: Study, variant: Variant, hidden: tuple[int, ...], fields: Mapping[str, Any]
-) -> list[Learned]:
+) -> list[TrainedNetwork]:
     changes = dict(fields) | variant.changes
     changes["input_scale"] = study.data.input_scale * changes.pop("input", 1.0)
     return [
@@ -109,7 +109,7 @@ def _learned(
     ]
 
 
-def _row(name: str, networks: list[Learned]) -> dict[str, Any]:
+def _row(name: str, networks: list[TrainedNetwork]) -> dict[str, Any]:
     errors = [
         network.test_errors[-1] if network.averaged_error is None else network.averaged_error
         for network in networks

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from importlib.metadata import EntryPoint
 
 import numpy as np
@@ -16,7 +16,7 @@ import typer
 from typer.testing import CliRunner
 
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load, load_dataset
-from spikebp_plugins.cli import app
+from spikebp_plugins.cli import app, options
 from spikebp_plugins.cli.compare import split_backends
 from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.data import images as datasets
@@ -84,6 +84,34 @@ def test_every_field_of_the_definition_is_an_option():
     options = {spelling for parameter in parameters for spelling in parameter.opts}
     names = {field.name for field in fields(SpikingMLP)} - {"layer_sizes"}
     assert {f"--{name.replace('_', '-')}" for name in names} | {"--layers"} <= options
+
+
+def test_a_new_field_of_the_definition_is_an_option(monkeypatch):
+    @dataclass(frozen=True, repr=False)
+    class Longer(SpikingMLP):
+        threshold: float | None = None
+        pair: tuple[float, float] = (0.0, 1.0)
+        is_new: bool = field(default=True, kw_only=True)
+
+    received = []
+    monkeypatch.setattr(options, "SpikingMLP", Longer)
+    program = typer.Typer()
+
+    @program.command()
+    @options.network_options(without=("seed",), n_steps=7)
+    def command(first: int = 1, *, given: dict):
+        received.append((first, given))
+
+    def call(*arguments):
+        return CliRunner(env={"COLUMNS": "200"}).invoke(program, arguments)
+
+    assert call().exit_code == 0
+    assert call("--no-is-new", "--pair", "1", "5", "--first", "2").exit_code == 0
+    assert received == [(1, {"n_steps": 7}), (2, {"n_steps": 7, "pair": (1, 5), "is_new": False})]
+    assert call("--seed", "1").exit_code == 2
+    text = call("--help").stdout
+    assert "[default: ((0.0, 1.0))]" in text
+    assert "None" not in text
 
 
 def test_heavy_packages_are_not_imported_for_help():

@@ -47,11 +47,30 @@ weights = [search.best_estimator_.checkpoint_.state.weights for search in (alone
 print(np.array_equal(*scores), [np.array_equal(a, b) for a, b in zip(*weights)])
 """
 
+# Dask takes data with equal tokens for the same data.
+TOKENS = """
+from copy import deepcopy
+from dask.base import tokenize
+from sklearn.datasets import load_iris
+from spikebp_plugins import SpikingMLPClassifier
+
+model = SpikingMLPClassifier((6,), max_iter=1).fit(*load_iris(return_X_y=True))
+before, copied = tokenize(model), tokenize(deepcopy(model))
+model.partial_fit(*load_iris(return_X_y=True))
+print(before == copied, before == tokenize(model))
+"""
+
 
 def test_a_search_on_a_cluster_finds_the_same(tmp_path):
     script = tmp_path / "search.py"
     script.write_text(ON_A_CLUSTER)
     assert printed_by(script, tmp_path).split("\n")[0] == "True [True, True]"
+
+
+def test_a_cluster_tells_apart_what_was_learned(tmp_path):
+    script = tmp_path / "tokens.py"
+    script.write_text(TOKENS)
+    assert printed_by(script, tmp_path).split() == ["True", "False"]
 
 
 @pytest.mark.once

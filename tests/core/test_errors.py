@@ -9,7 +9,7 @@ import pytest
 from spikebp_plugins import (
     EVENT_DTYPE,
     EventEncoder,
-    Recordings,
+    EventRecordings,
     Simulator,
     SpikingMLP,
     SpikingMLPClassifier,
@@ -152,8 +152,8 @@ INTEGERS = {
     "EventEncoder.batches(size)": Argument(
         lambda value: list(SENSOR.batches([(EVENTS, 1)] * 4, 2, value)), "size", ONE_OR_MORE
     ),
-    "Recordings.shuffled": Argument(
-        lambda value: Recordings(["a", "b", "c", "d"], [0, 1, 2, 3]).shuffled(value).labels,
+    "EventRecordings.shuffled": Argument(
+        lambda value: EventRecordings(["a", "b", "c", "d"], [0, 1, 2, 3]).shuffled(value).labels,
         "seed",
         "an integer from 0 to 4294967295",
         taken=(0,),

@@ -25,7 +25,7 @@ from spikebp_plugins.estimators import (
     classifier,
     regressor,
 )
-from spikebp_plugins.estimators.learned import probabilities
+from spikebp_plugins.estimators.classifier import probabilities
 from spikebp_plugins.estimators.regressor import automatic_scale
 from tests.core.test_registry import HEAVY
 from tests.documentation import sections

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import EVENT_DTYPE
-from spikebp_plugins.data.aer import write_aer
+from tests.aer import write_aer
 from tests.core.test_benchmarks import run
 from tests.documentation import ROOT
 from tests.scripts import printed_by

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from spikebp_plugins import EVENT_DTYPE, load
-from spikebp_plugins.data.aer import write_aer
+from tests.aer import write_aer
 from tests.documentation import ROOT
 from tests.scripts import printed_by
 

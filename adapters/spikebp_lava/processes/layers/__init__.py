@@ -118,7 +118,7 @@ def _require(certain: bool, what: str) -> None:
         raise OverflowError(f"{what} may leave the range in which all sums are exact")
 
 
-class LayerRecord:
+class LayerRecorder:
     """Records the spikes and errors of a layer, while recording is switched on.
 
     Parameters
@@ -169,7 +169,7 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self._incoming = Incoming(shared, self, self.kind)
         n, sample = net.n_inputs, self._run.sample
         self._spike = sample.spike[:n]
-        self._record = LayerRecord(shared, 0, self.kind)
+        self._recorder = LayerRecorder(shared, 0, self.kind)
         self.bind(
             spike_count=self._spike,
             potential=sample.potential[:n],
@@ -198,7 +198,7 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self.target_out.send(layout.shown(target))
         shared.spikes[0] = self._run.totals.spikes[0]
         shared.samples += (moment.closes, moment.updates, moment.updates)
-        self._record.write(self.time_step, self._spike)
+        self._recorder.write(self.time_step, self._spike)
 
 
 class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
@@ -218,7 +218,7 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self._back = back
         self._back_bound = float(np.abs(back).max(initial=0))
         self._shared, self._layout, self._l = shared, layout, l
-        self._record = LayerRecord(shared, l, self.kind)
+        self._recorder = LayerRecorder(shared, l, self.kind)
         self._whole = Layout(shared.net, number_type(shared.net, self.kind))
         unit = self._whole.network.unit
         self._drawn_part = slice(unit[l - 1], unit[l + 1])
@@ -266,7 +266,7 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         shared.spikes[l] = run.totals.spikes[1]
         shared.errors[l] = run.totals.errors[1]
         shared.updates[l] = run.totals.updates[0]
-        self._record.write(self.time_step, self._spike, self._error)
+        self._recorder.write(self.time_step, self._spike, self._error)
 
     def _receive_spikes(self) -> None:
         k = self._layout.counts(self.spikes_in.recv())
@@ -313,7 +313,7 @@ class OutputModel(LayerModel):
         sample = self._run.sample
         drive = sample.potential[n:] + sample.count[n:] * self._layout.network.one
         self.summed_drive_out.send(drive)
-        self._record.write_drive(self.time_step, drive)
+        self._recorder.write_drive(self.time_step, drive)
 
 
 for _kind, _number in ((FLOATING, float), (FIXED, np.int64)):

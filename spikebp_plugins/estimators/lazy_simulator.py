@@ -1,4 +1,4 @@
-"""What an estimator has learned, and the simulator in which it goes on learning."""
+"""The simulator of an estimator, which is opened when it is first needed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.simulator import Simulator
 
 
-class Learned:
-    """A checkpoint that goes on learning: in a simulator that is opened when first needed.
+class LazySimulator:
+    """A simulator that is opened when first needed, and holds a checkpoint until then.
 
-    The simulator stays open from one call to the next, which makes it cheap to learn from one
-    sample at a time. Copies and pickles hold the checkpoint alone, and go on exactly from there.
-    Threads may share an object; their calls wait for each other.
+    It stays open from one call to the next, which makes it cheap to learn from one sample at a
+    time. Copies and pickles hold the checkpoint alone, and go on exactly from there. Threads may
+    share an object; their calls wait for each other.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class Learned:
         self.__setstate__(checkpoint)
 
     @classmethod
-    def nothing(cls, net: SpikingMLP) -> Learned:
-        """Return the state before the first training sample."""
+    def untrained(cls, net: SpikingMLP) -> LazySimulator:
+        """Return one that starts before the first training sample."""
         return cls(Checkpoint(net, initial_state(net)))
 
     def __getstate__(self) -> Checkpoint:
@@ -91,25 +91,3 @@ class Learned:
 
 def _nothing_to_close() -> None:
     pass
-
-
-def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return shares that sum to one: the positive scores of a row, divided by their sum.
-
-    A row without a positive score gets the softmax of its scores instead. It keeps their order,
-    and gives nearly equal shares to scores near zero.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_samples, n_classes)
-        At least one class.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_classes)
-        Not negative; rows sum to one.
-    """
-    largest = scores.max(axis=1, keepdims=True)
-    shares = np.where(largest > 0, np.maximum(scores, 0), np.exp(np.minimum(scores - largest, 0)))
-    normalised: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
-    return normalised

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +16,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from spikebp_plugins.common.errors import boolean, integer, is_integer, real, wrong_argument
 from spikebp_plugins.data.images import shuffled
-from spikebp_plugins.estimators.learned import Learned
-from spikebp_plugins.estimators.parameters import NETWORK_PARAMETERS, check_hidden_layers
+from spikebp_plugins.estimators.lazy_simulator import LazySimulator
+from spikebp_plugins.estimators.parameters import (
+    NETWORK_PARAMETERS,
+    NetworkParameters,
+    check_hidden_layers,
+)
 from spikebp_plugins.estimators.validation import validate_data
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import LARGEST_SEED, SpikingMLP
+from spikebp_plugins.network.definition import LARGEST_SEED
 
 
 class Course(NamedTuple):
@@ -33,60 +38,48 @@ class Course(NamedTuple):
     tol: float
 
 
-class SpikingEstimator(BaseEstimator, ABC):
+@dataclass(eq=False, repr=False)
+class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     """The base of both estimators: a network that is trained as scikit-learn trains.
 
     Subclasses give the targets of the output (`_targets`) and rate its scores (`_goodness`).
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, or int, default=(100,)
+        Units of the hidden layers; an integer is the size of the only one.
+    max_iter : int, default=100
+        Epochs of `fit`.
+    shuffle : bool, default=True
+        Whether `fit` draws an order anew for each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the initial weights, the orders of samples and the choice of validation samples. An
+        integer is the seed of the definition itself.
+    early_stopping : bool, default=False
+        Whether `fit` keeps validation samples out of training, ends when their score stops rising,
+        and takes the weights of the epoch with the best score.
+    validation_fraction : float, default=0.1
+        The share of samples that are validation samples; a classifier takes each class in its
+        proportion.
+    n_iter_no_change : int, default=10
+        Epochs in a row without gain after which early stopping ends.
+    tol : float, default=1e-4
+        A smaller rise of the validation score is no gain.
+    warm_start : bool, default=False
+        Whether `fit` goes on with the network of an earlier call. Of the network's parameters
+        only `learning_rate` and `backend` may have changed.
     """
 
-    _course: Course
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Any,
-        *,
-        learning_rate: float,
-        n_steps: int,
-        max_iter: int,
-        shuffle: bool,
-        random_state: Any,
-        early_stopping: bool,
-        validation_fraction: float,
-        n_iter_no_change: int,
-        tol: float,
-        warm_start: bool,
-        backend: str,
-        intercept: bool,
-        input_scale: float,
-        update: str,
-        presynaptic: str,
-        spikes: str,
-        arithmetic: str,
-        fraction_bits: int | None,
-        backward_init: str,
-        feedback: str,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.learning_rate = learning_rate
-        self.n_steps = n_steps
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.warm_start = warm_start
-        self.backend = backend
-        self.intercept = intercept
-        self.input_scale = input_scale
-        self.update = update
-        self.presynaptic = presynaptic
-        self.spikes = spikes
-        self.arithmetic = arithmetic
-        self.fraction_bits = fraction_bits
-        self.backward_init = backward_init
-        self.feedback = feedback
+    hidden_layer_sizes: Any = (100,)
+    _: KW_ONLY
+    max_iter: int = 100
+    shuffle: bool = True
+    random_state: Any = None
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    warm_start: bool = False
 
     @abstractmethod
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
@@ -120,13 +113,8 @@ class SpikingEstimator(BaseEstimator, ABC):
         if not (self.random_state is None or isinstance(self.random_state, np.random.RandomState)):
             allowed = f"None, a RandomState or an integer from 0 to {LARGEST_SEED}"
             integer("random_state", self.random_state, 0, LARGEST_SEED, allowed=allowed)
-        self._definition(1, 1, seed=0)
+        self._definition(1, check_hidden_layers(self.hidden_layer_sizes), 1, seed=0)
         self._course = course
-
-    def _definition(self, n_inputs: int, n_outputs: int, seed: int) -> SpikingMLP:
-        sizes = (n_inputs, *check_hidden_layers(self.hidden_layer_sizes), n_outputs)
-        fields = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
-        return SpikingMLP(sizes, seed=seed, **fields)
 
     @property
     def _goes_on(self) -> bool:
@@ -136,7 +124,9 @@ class SpikingEstimator(BaseEstimator, ABC):
     def _start(self, n_outputs: int) -> None:
         """Make a network in its initial state."""
         n_inputs = self.n_features_in_ + bool(self.intercept)
-        learned = Learned.nothing(self._definition(n_inputs, n_outputs, self._seed()))
+        hidden = check_hidden_layers(self.hidden_layer_sizes)
+        net = self._definition(n_inputs, hidden, n_outputs, self._seed())
+        learned = LazySimulator.untrained(net)
         learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
         self.n_iter_ = 0
@@ -162,7 +152,7 @@ class SpikingEstimator(BaseEstimator, ABC):
             if now != before and name != "learning_rate" and not is_automatic:
                 raise self._changed(name, before, now)
         if self.learning_rate != net.learning_rate:
-            self._learned = Learned(self._learned.checkpoint.at_rate(self.learning_rate))
+            self._learned = LazySimulator(self._learned.checkpoint.at_rate(self.learning_rate))
             self._learned.open(self.backend)
 
     def _changed(self, name: str, before: object, now: object) -> ValueError:
@@ -224,7 +214,7 @@ class SpikingEstimator(BaseEstimator, ABC):
             if without_gain >= course.n_iter_no_change:
                 break
         if kept_out is not None:
-            self._learned = Learned(best)
+            self._learned = LazySimulator(best)
 
     def _validation_score(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> float:
         return self._goodness(self._learned.predict(self.backend, inputs), y)
