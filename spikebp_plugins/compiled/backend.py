@@ -119,6 +119,10 @@ class CompiledBackend(Backend):
         self._patience = 1
         self._wide_samples = 0
 
+    def __reduce__(self) -> Any:
+        # A copy has memory of its own, laid out anew.
+        return _restored, (self.net, self.state, len(self._memories), self.operations)
+
     @property
     def state(self) -> LearningState:
         """What has been learned so far."""
@@ -399,6 +403,14 @@ class CompiledBackend(Backend):
             errors=[None, *layers(shown.errors, 1)] if training else None,
             step_scores=layout.scores(shown.drive, steps),
         )
+
+
+def _restored(
+    net: SpikingMLP, state: LearningState, n_jobs: int, operations: Operations
+) -> CompiledBackend:
+    backend = CompiledBackend(net, state, n_jobs)
+    backend._now = backend._now._replace(operations=operations)
+    return backend
 
 
 class ConstantRoom(NamedTuple):

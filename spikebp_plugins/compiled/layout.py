@@ -134,18 +134,20 @@ class Layout:
 
     def sample(self) -> arrays.Sample:
         """Return room for what lasts for a sample."""
-        net, units = self.net, sum(self.widths)
-        layers = net.n_layers + 1
-        count = self.zeros(units)
+        units, layers = sum(self.widths), self.net.n_layers + 1
+        state = self.zeros(5 * units + self.net.n_outputs)
+        of_units = state[: 5 * units].reshape(5, units)
+        potential, arriving, count, spike, error = of_units
         return arrays.Sample(
-            potential=self.zeros(units),
-            arriving=self.zeros(units),
-            target_potential=self.zeros(net.n_outputs),
+            state=state,
+            potential=potential,
+            arriving=arriving,
             count=count,
+            spike=spike,
+            error=error,
+            target_potential=state[5 * units :],
             factor=self.zeros(units) if self.has_factors else count,
             error_sum=self.zeros(units),
-            spike=self.zeros(units),
-            error=self.zeros(units),
             active=np.zeros(units, np.int64),
             n_active=np.zeros(layers, np.int64),
             n_errors=np.zeros(layers),

@@ -98,13 +98,8 @@ class Stepper:
         self.sample = layout.sample()
         self._learning, self._totals = learning, totals
         self._kept = steps.Kept(
-            potential=self.sample.potential.copy(),
-            arriving=self.sample.arriving.copy(),
-            target_potential=self.sample.target_potential.copy(),
-            count=self.sample.count.copy(),
+            state=self.sample.state.copy(),
             backward_potential=learning.backward_potential.copy(),
-            spike=self.sample.spike.copy(),
-            error=self.sample.error.copy(),
             spikes=totals.spikes.copy(),
             errors=totals.errors.copy(),
         )

@@ -1,7 +1,9 @@
 """What is special to the compiled back end: widths of integers, threads, cached kernels."""
 
+import copy
 import logging
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -151,6 +153,22 @@ def test_an_overflow_in_one_thread_is_that_of_the_first_sample():
 def test_wrong_n_jobs_are_refused(n_jobs):
     with pytest.raises(ValueError, match="n_jobs of back end 'compiled' must be an integer of at"):
         Simulator(NET, n_jobs=n_jobs)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda sim: pickle.loads(pickle.dumps(sim))])
+def test_a_copy_of_a_simulator_has_memory_of_its_own(copied):
+    weights, x, y = experiment(NET, n=20)
+    with Simulator(NET, weights=weights) as sim:
+        sim.train(x[:10], y[:10])
+        with copied(sim) as other:
+            assert other.operations == sim.operations
+            trace = sim.train(x[10:], y[10:], record=True)
+            assert compare(other.train(x[10:], y[10:], record=True), trace) is None
+            assert other.operations == sim.operations
+            other.train(x, y)
+        assert all(map(np.array_equal, sim.weights, trace.weights))
+        with pytest.raises(TypeError, match="Network cannot be copied"):
+            copied(sim._engine._wide.network)
 
 
 def test_kernels_are_kept_for_all_their_sources(monkeypatch, tmp_path):

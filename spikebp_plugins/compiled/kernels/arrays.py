@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ MOST_SPIKES = 2.0**30
 TOO_MANY = np.int64(MOST_SPIKES)
 
 
-@dataclass(frozen=True, eq=False)
 class Network(Struct):
     """The definition in the form that the kernels read."""
 
@@ -61,7 +59,6 @@ class Network(Struct):
     seed: Any  # uint64
 
 
-@dataclass(frozen=True, eq=False)
 class Learning(Struct):
     """What outlives a sample, and bounds on its magnitudes."""
 
@@ -73,18 +70,18 @@ class Learning(Struct):
     backward_bound: Any  # float64 (L+1,), of psi_l
 
 
-@dataclass(frozen=True, eq=False)
 class Sample(Struct):
     """What lasts for a sample, each over the units of all layers."""
 
+    state: Any  # the six that follow, one behind the other: all that a step changes
     potential: Any
     arriving: Any  # drive that is under way, where spikes take a step to the next layer
-    target_potential: Any  # (n_outputs,)
     count: Any
-    factor: Any  # what a unit teaches with; `count` itself, unless that is its drive
-    error_sum: Any
     spike: Any
     error: Any
+    target_potential: Any  # (n_outputs,)
+    factor: Any  # what a unit teaches with; `count` itself, unless that is its drive
+    error_sum: Any
     active: Any  # int64: the units of a layer that sent something
     n_active: Any  # int64 (L+1,)
     n_errors: Any  # float64 (L+1,): error spikes of each layer in this step
@@ -93,7 +90,6 @@ class Sample(Struct):
     moment: Any  # uint64 (2,): training samples seen, and the step of this one
 
 
-@dataclass(frozen=True, eq=False)
 class Totals(Struct):
     """Counts over a block: spikes and errors of each layer, and weights changed."""
 
@@ -102,7 +98,6 @@ class Totals(Struct):
     updates: Any  # int64 (1,)
 
 
-@dataclass(frozen=True, eq=False)
 class BlockRecord(Struct):
     """Where to write what a block showed; arrays of no rows record nothing."""
 
@@ -111,7 +106,6 @@ class BlockRecord(Struct):
     drive: Any  # (n_samples, n_steps, n_outputs)
 
 
-@dataclass(frozen=True, eq=False)
 class Run(Struct):
     """All that a kernel reads and writes, but for the samples."""
 
@@ -122,7 +116,6 @@ class Run(Struct):
     record: BlockRecord
 
 
-@dataclass(frozen=True, eq=False)
 class Block(Struct):
     """Samples to show in order, and where the summed drive of each one's output is written.
 

@@ -23,7 +23,6 @@ of whole vectors.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,7 +61,6 @@ from spikebp_plugins.compiled.kernels.vectors import (
 )
 
 
-@dataclass(frozen=True, eq=False)
 class Workspace(Struct):
     """What the kernels keep beside `Learning` and `Sample`; rows are those of whole vectors."""
 
@@ -84,7 +82,6 @@ class Workspace(Struct):
     row: Any  # (n_1,): `change` at its place in a row, where most of a row changes
 
 
-@dataclass(frozen=True, eq=False)
 class ConstantRun(Run):
     """A run with the rooms for constant input."""
 
@@ -92,7 +89,6 @@ class ConstantRun(Run):
     workspace: Workspace
 
 
-@dataclass(frozen=True, eq=False)
 class ConstantBlock(Struct):
     """Samples of constant input, sorted; otherwise as `Block`."""
 

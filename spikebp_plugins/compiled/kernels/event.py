@@ -12,7 +12,6 @@ in prediction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,7 +39,6 @@ from spikebp_plugins.compiled.kernels.slices import backward_of, units_of, weigh
 from spikebp_plugins.compiled.kernels.structs import Struct
 
 
-@dataclass(frozen=True, eq=False)
 class EventSample(Struct):
     """What lasts for a sample, each over the units of all layers."""
 
@@ -60,7 +58,6 @@ class EventSample(Struct):
     fault: Any  # float64 (3,), shared by the queues
 
 
-@dataclass(frozen=True, eq=False)
 class EventRun(Run):
     """A run with the order in which spikes are handled."""
 

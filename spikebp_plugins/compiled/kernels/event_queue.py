@@ -8,7 +8,6 @@ is, so each comparison below is strict exactly where Java's is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -37,7 +36,6 @@ HALF: Final = np.float32(0.5)
 ONE: Final = np.float32(1)
 
 
-@dataclass(frozen=True, eq=False)
 class Queues(Struct):
     """One queue for each layer, and room for the spikes that have left two of them."""
 

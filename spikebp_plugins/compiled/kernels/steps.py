@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from spikebp_plugins.compiled.kernels.arrays import Run, copy, is_busy, write_row
@@ -19,22 +18,15 @@ from spikebp_plugins.compiled.kernels.slices import units_of
 from spikebp_plugins.compiled.kernels.structs import Struct
 
 
-@dataclass(frozen=True, eq=False)
 class Kept(Struct):
     """What a step changes before it is certain, as it was before the step."""
 
-    potential: Any
-    arriving: Any
-    target_potential: Any
-    count: Any
+    state: Any
     backward_potential: Any
-    spike: Any
-    error: Any
     spikes: Any
     errors: Any
 
 
-@dataclass(frozen=True, eq=False)
 class StepRun(Run):
     """A run that can go back by a step."""
 
@@ -44,31 +36,19 @@ class StepRun(Run):
 @kernel
 def keep(run):
     """Remember the state before a step."""
-    kept, learning, sample, totals = run.kept, run.learning, run.sample, run.totals
-    copy(kept.potential, sample.potential)
-    copy(kept.arriving, sample.arriving)
-    copy(kept.target_potential, sample.target_potential)
-    copy(kept.count, sample.count)
-    copy(kept.backward_potential, learning.backward_potential)
-    copy(kept.spike, sample.spike)
-    copy(kept.error, sample.error)
-    copy(kept.spikes, totals.spikes)
-    copy(kept.errors, totals.errors)
+    copy(run.kept.state, run.sample.state)
+    copy(run.kept.backward_potential, run.learning.backward_potential)
+    copy(run.kept.spikes, run.totals.spikes)
+    copy(run.kept.errors, run.totals.errors)
 
 
 @kernel
 def go_back(run):
     """Return to the state before a step; weights change only in steps that are certain."""
-    kept, learning, sample, totals = run.kept, run.learning, run.sample, run.totals
-    copy(sample.potential, kept.potential)
-    copy(sample.arriving, kept.arriving)
-    copy(sample.target_potential, kept.target_potential)
-    copy(sample.count, kept.count)
-    copy(learning.backward_potential, kept.backward_potential)
-    copy(sample.spike, kept.spike)
-    copy(sample.error, kept.error)
-    copy(totals.spikes, kept.spikes)
-    copy(totals.errors, kept.errors)
+    copy(run.sample.state, run.kept.state)
+    copy(run.learning.backward_potential, run.kept.backward_potential)
+    copy(run.totals.spikes, run.kept.spikes)
+    copy(run.totals.errors, run.kept.errors)
 
 
 @kernel

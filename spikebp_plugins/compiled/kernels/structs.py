@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from llvmlite import ir
@@ -24,6 +24,15 @@ from numba.extending import NativeValue, models, register_model, unbox
 from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:  # of typing from Python 3.11 on
+
+    def dataclass_transform(**_):
+        """Return a decorator that only tells type checkers what a base class does."""
+        return lambda cls: cls
+
 
 _WORD: Final = ir.IntType(64)
 
@@ -53,9 +62,9 @@ class StructType(types.Type):
 _types: dict[Any, StructType] = {}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass_transform(frozen_default=True, eq_default=False)
 class Struct:
-    """The base of structs; subclasses are dataclasses of arrays, numbers and structs.
+    """The base of structs: a subclass is a dataclass of arrays, numbers and structs.
 
     Arrays are contiguous, in the order of C. A struct keeps them alive, and never changes: what is
     in its arrays may.
@@ -64,14 +73,19 @@ class Struct:
     #: Where it is written down.
     address: ClassVar[int]
     _numba_type_: ClassVar[StructType]
+    _names: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls) -> None:
+        made: Any = dataclass(frozen=True, eq=False)(cls)
+        cls._names = tuple(field.name for field in fields(made))
 
     def __post_init__(self) -> None:
         words: list[int] = []
         kinds: list[Any] = []
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in self._names:
+            value = getattr(self, name)
             if isinstance(value, np.ndarray):
-                assert value.flags.c_contiguous, field.name
+                assert value.flags.c_contiguous, name
                 words += (value.__array_interface__["data"][0], *value.shape)
                 kinds.append((value.dtype, value.ndim))
             elif isinstance(value, Struct):
@@ -86,17 +100,22 @@ class Struct:
         room = np.array(words, np.int64)
         key = (type(self), *kinds)
         if key not in _types:
-            named = zip((field.name for field in fields(self)), map(_type_of, kinds), strict=True)
+            named = zip(self._names, map(_type_of, kinds), strict=True)
             _types[key] = StructType(type(self).__name__, tuple(named))
         # Frozen, so what a dataclass does not know of is set in this way.
         for name, value in (("room", room), ("address", room.__array_interface__["data"][0])):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "_numba_type_", _types[key])
 
+    def __reduce__(self) -> Any:
+        # A copy would have its own arrays, but the address of these, and views would be views no
+        # more.
+        raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
+
     @property
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """The fields that are arrays, in their order."""
-        values = (getattr(self, field.name) for field in fields(self))
+        values = (getattr(self, name) for name in self._names)
         return tuple(value for value in values if isinstance(value, np.ndarray))
 
 

@@ -12,7 +12,6 @@ A block of samples is sorted before the network sees it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -40,7 +39,6 @@ MOST_LABEL: Final = 2**15
 MOST_STEPS: Final = 64
 
 
-@dataclass(frozen=True, eq=False)
 class Trains(Struct):
     """The trains that were met so far; a label has the index label + `MOST_LABEL`."""
 
@@ -53,7 +51,6 @@ class Trains(Struct):
     sent: Any  # int64 (T,): the spikes of all units in each step
 
 
-@dataclass(frozen=True, eq=False)
 class Sorting(Struct):
     """The memory for sorting the units of a sample; lengths are rounded up to whole vectors."""
 
@@ -66,7 +63,6 @@ class Sorting(Struct):
     level_label: Any  # (256,): labels of all levels of 8-bit input
 
 
-@dataclass(frozen=True, eq=False)
 class Groups(Struct):
     """The active units of samples, sorted by group; one sample follows the other."""
 
