@@ -7,13 +7,13 @@ import os
 import shutil
 from typing import ClassVar
 
+from spikebp_brian2 import rules
 from spikebp_brian2.program import Program
 from spikebp_brian2.runtime import RuntimeProgram, give_back, take_program
 from spikebp_brian2.standalone import StandaloneProgram
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.compiled.fallback import BackedByCore
 from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.network.delays import STEP_TIMINGS
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -32,7 +32,7 @@ class Brian2Backend(BackedByCore):
     """
 
     options: ClassVar = {"target": ("cython", "numpy", "cpp_standalone", "auto")}
-    timings: ClassVar = STEP_TIMINGS
+    timings: ClassVar = rules.TIMINGS
     main_option: ClassVar = "target"
 
     def __init__(self, net: SpikingMLP, state: LearningState, target: str) -> None:

@@ -47,7 +47,7 @@ from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, Dense
-from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.state import LearningState, initial_state
 
 logger = get_logger(__name__)
@@ -186,7 +186,7 @@ class SpikingMLPGroup(BrianObject):
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = net.net if isinstance(net, Checkpoint) else net
-        if (reason := refused_kind(self.net, STEP_TIMINGS, connections=KINDS)) is not None:
+        if (reason := refused_kind(self.net, rules.TIMINGS, connections=KINDS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
         if label is not None and target is not None:
             raise wrong_argument("label", "None where a target is given", repr(label))

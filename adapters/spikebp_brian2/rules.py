@@ -25,6 +25,9 @@ from typing import Final
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.network.delays import delays_of
 
+#: The timings whose delays the code below follows: all connections take no step, or all take one.
+TIMINGS: Final = ("immediate", "pipelined")
+
 #: One neuron that says when steps, samples and learning happen.
 SCHEDULE_EQUATIONS: Final = """
 dts_per_step : integer         # how many dt a step takes

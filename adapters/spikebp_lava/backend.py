@@ -13,13 +13,13 @@ from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.standard.graph import StandardGraph, why_no_standard_graph
-from spikebp_lava.support import why_unsupported
+from spikebp_lava.support import TIMINGS, why_unsupported
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.compiled.fallback import BackedByCore
 from spikebp_plugins.compiled.stepper import recording_of_steps
-from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of, steps_of_sample
+from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -49,7 +49,7 @@ class LavaBackend(BackedByCore):
         "granularity": ("step", "sample"),
     }
     main_option: ClassVar = "tag"
-    timings: ClassVar = STEP_TIMINGS
+    timings: ClassVar = TIMINGS
 
     def __init__(
         self,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from spikebp_lava.memory import FIXED
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends.base import refused_kind
-from spikebp_plugins.network.delays import STEP_TIMINGS
+
+#: The timings whose delays the processes follow: all connections take no step, or all take one.
+TIMINGS: Final = ("immediate", "pipelined")
 
 
 def why_unsupported(
     net: SpikingMLP, tag: str, *, hierarchical: bool, whole_samples: bool, resets: bool = False
 ) -> str | None:
     """Return why models of a tag cannot run a definition, or None if they can."""
-    if (reason := refused_kind(net, STEP_TIMINGS)) is not None:
+    if (reason := refused_kind(net, TIMINGS)) is not None:
         return reason
     if tag == FIXED and net.arithmetic != "fixed":
         return (

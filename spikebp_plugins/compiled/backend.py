@@ -45,14 +45,16 @@ from spikebp_plugins.compiled.stepper import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.delays import STEP_TIMINGS
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import run_sample
 
-#: Synapses times steps after which a block ends: some hundredths of a second. In
-#: event order a spike at a time takes ten times as long.
-BLOCK_WORK: Final = {"immediate": 4_000_000_000, "pipelined": 4_000_000_000, "event": 400_000_000}
+#: Synapses times steps after which a block ends: some hundredths of a second. In event order, a
+#: spike at a time, they take ten times as long.
+BLOCK_WORK: Final = 4_000_000_000
+EVENT_BLOCK_WORK: Final = BLOCK_WORK // 10
 
 #: Samples that are worth a thread.
 SAMPLES_PER_THREAD: Final = 32
@@ -90,7 +92,7 @@ class CompiledBackend(Backend):
     results are the same for any number.
     """
 
-    timings: ClassVar = ("immediate", "pipelined", "event")
+    timings: ClassVar = (*STEP_TIMINGS, "event")
     arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
@@ -142,7 +144,8 @@ class CompiledBackend(Backend):
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
         synapses = sum(connection.n_synapses for connection in self.net.connections)
-        return max(1, BLOCK_WORK[self.net.timing] // (n_steps * synapses))
+        work = EVENT_BLOCK_WORK if self.net.timing == "event" else BLOCK_WORK
+        return max(1, work // (n_steps * synapses))
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
@@ -186,7 +189,7 @@ class CompiledBackend(Backend):
         """Return what shows single steps."""
         if self.net.timing == "event":
             raise UnsupportedError("streams run with timing='immediate', not timing='event'")
-        if self.net.timing == "pipelined":
+        if self._is_delayed:
             raise UnsupportedError(WHOLE_SAMPLES)
         if self.net.arithmetic == "loihi2":
             raise UnsupportedError(SATURATING_STEPS)

@@ -24,7 +24,7 @@ from spikebp_plugins.network.arithmetic import (
     arithmetic_of,
 )
 from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
-from spikebp_plugins.network.delays import STEP_TIMINGS, TABLES, Delays, delays_of
+from spikebp_plugins.network.delays import TABLES, Delays, delays_of
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
@@ -68,7 +68,7 @@ class Layout:
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.narrow = self.dtype == np.int32
         no_delays = TABLES["immediate"](net.n_layers)
-        delays = delays_of(net) if net.timing in STEP_TIMINGS else no_delays
+        delays = delays_of(net) if net.timing in TABLES else no_delays
         self.network = self._network(delays)
         #: The same network for prediction, where nothing comes back and delays change no result.
         self.undelayed = self.network if delays == no_delays else self._network(no_delays)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from spikebp_plugins.compiled.kernels.arrays import MOST_SPIKES, WRAP, largest, list_active
 from spikebp_plugins.compiled.kernels.build import entry
+from spikebp_plugins.compiled.kernels.dense import add_rows, descend_transposed
 from spikebp_plugins.compiled.kernels.rules import (
-    add_rows,
-    descend_transposed,
     fire_errors,
     fire_input,
     fire_layer,

@@ -37,7 +37,8 @@ from spikebp_plugins.compiled.kernels.arrays import (
     list_active,
 )
 from spikebp_plugins.compiled.kernels.build import kernel
-from spikebp_plugins.compiled.kernels.chip import descend_rounded, find_traces
+from spikebp_plugins.compiled.kernels.chip import find_traces
+from spikebp_plugins.compiled.kernels.dense import add_backward, add_forward, descend
 from spikebp_plugins.compiled.kernels.slices import backward_of, units_of, weights_of
 
 
@@ -76,33 +77,6 @@ def _overload_rectified_spikes(potential, half, bits):
             own(potential + half - 1) >> own(bits & mask), own(0)
         )
     return lambda potential, half, bits: max(np.ceil(potential - half), 0)
-
-
-@kernel
-def add_rows(total, matrix, counts, active, n_active):
-    """Total += counts @ matrix, one row for each active unit."""
-    n_out = total.size
-    a = 0
-    while a + 4 <= n_active:  # four rows at a time load and store the total once
-        i0, i1, i2, i3 = active[a], active[a + 1], active[a + 2], active[a + 3]
-        k0, k1, k2, k3 = counts[i0], counts[i1], counts[i2], counts[i3]
-        row0 = matrix[i0 * n_out : (i0 + 1) * n_out]
-        row1 = matrix[i1 * n_out : (i1 + 1) * n_out]
-        row2 = matrix[i2 * n_out : (i2 + 1) * n_out]
-        row3 = matrix[i3 * n_out : (i3 + 1) * n_out]
-        if k0 == 1 and k1 == 1 and k2 == 1 and k3 == 1:  # as most are
-            for j in range(n_out):
-                total[j] += row0[j] + row1[j] + row2[j] + row3[j]
-        else:
-            for j in range(n_out):
-                total[j] += k0 * row0[j] + k1 * row1[j] + k2 * row2[j] + k3 * row3[j]
-        a += 4
-    while a < n_active:
-        k = counts[active[a]]
-        row = matrix[active[a] * n_out : (active[a] + 1) * n_out]
-        for j in range(n_out):
-            total[j] += k * row[j]
-        a += 1
 
 
 @kernel
@@ -280,13 +254,7 @@ def hand_up(run, layer, n_sent):
         drive[:] = 0
     if n_sent > 0:
         sample.drive_bound[above] += gain
-        add_rows(
-            drive,
-            weights_of(learning, net, above),
-            units_of(sample.spike, net, layer),
-            units_of(sample.active, net, layer),
-            sample.n_active[layer],
-        )
+        add_forward(run, layer, drive)
     return True
 
 
@@ -370,7 +338,7 @@ def fire_errors(run, layer):
 @kernel
 def hand_down(run, layer, n_sent):
     """Send the errors of a layer to the one below; False if the range is not certain."""
-    net, sample, learning, below = run.net, run.sample, run.learning, layer - 1
+    net, learning, below = run.net, run.learning, layer - 1
     gain = n_sent * learning.matrix_bound[layer]
     if not (n_sent < MOST_SPIKES and gain < WRAP):
         return False
@@ -378,13 +346,7 @@ def hand_down(run, layer, n_sent):
         return True
     learning.backward_bound[below] += gain
     potential = units_of(learning.backward_potential, net, below)
-    add_rows(
-        potential,
-        backward_of(learning, net, layer),
-        units_of(sample.error, net, layer),
-        units_of(sample.active, net, layer),
-        sample.n_active[layer],
-    )
+    add_backward(run, layer, potential)
     return within(net, learning.backward_bound[below], potential)
 
 
@@ -471,42 +433,6 @@ def find_factors(run, layer):
         else:
             factor[i] = scaled_drive(drive, net.rate, net.fraction_bits, net.grid)
     return True
-
-
-@kernel
-def descend_transposed(net, back, factor, error, column, n_columns):
-    """B_l -= rate * outer(e, c), along rows; `column` lists the units with errors."""
-    n_in, rate = factor.size, net.factor_rate
-    for a in range(n_columns):
-        start, e = column[a] * n_in, error[column[a]]
-        transposed = back[start : start + n_in]
-        for i in range(n_in):
-            transposed[i] -= rate * (factor[i] * e)
-
-
-@kernel
-def descend(run, errors, layer):
-    """W_l -= rate * outer(c, e), and B_l with it; return how many weights that changes."""
-    net, sample, learning = run.net, run.sample, run.learning
-    factor = units_of(sample.factor, net, layer - 1)
-    error = units_of(errors, net, layer)
-    row = units_of(sample.active, net, layer - 1)
-    column = units_of(sample.active, net, layer)
-    n_rows, _ = list_active(factor, row)
-    n_columns, _ = list_active(error, column)
-    if net.chip:
-        descend_rounded(run, errors, layer, n_rows, n_columns)
-        return n_rows * n_columns
-    n_out, rate = error.size, net.factor_rate
-    weight = weights_of(learning, net, layer)
-    for a in range(n_columns):
-        j, e = column[a], error[column[a]]
-        for b in range(n_rows):
-            i = np.uintp(row[b])
-            weight[np.uintp(row[b] * n_out + j)] -= rate * (factor[i] * e)
-    if layer > 1 and not net.random_feedback:
-        descend_transposed(net, backward_of(learning, net, layer), factor, error, column, n_columns)
-    return n_rows * n_columns
 
 
 @kernel
