@@ -15,7 +15,6 @@ from spikebp_plugins import Simulator, compare
 from spikebp_plugins.backends import reference as reference_backend
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.checks import training_equals_reference
-from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.rules import sample
 from spikebp_plugins.rules import step as reference
 from spikebp_plugins.rules.quantization import rectified
@@ -39,16 +38,9 @@ def fires_at_the_threshold(potential, binary):
     return k + reached, left - reached
 
 
-def read_too_late(net, W, sample, e, B, l):
+def after_learning(net, learning, sample, e):
     """Return the weights that the errors e meet on their way down if learning comes first."""
-    if net.update == "outer" or net.feedback == "random":
-        return B[l]
-    number = arithmetic_of(net)
-    descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
-    learned = descend(
-        W[l], net.connections[l - 1], reference.presynaptic(net, sample)[l - 1], e[l], l
-    )
-    return learned.T
+    return reference.backward_weights(net, reference.learn(net, learning, sample, e)[0])
 
 
 def keeping_potentials(*kept):
@@ -99,10 +91,11 @@ IN_REFERENCE = {
     "weights change before errors have read them": _rule(
         "step",
         (
-            "B[lag][l + 1])\n",
-            "read_too_late(net, W[lag], sample, sent_e[lag], B[lag], l + 1))\n",
+            "B[lag][l + 1]",
+            # What was sent one step ago goes through what has been learned in that step.
+            "(B[0] if lag else after_learning(net, learning, sample, e))[l + 1]",
         ),
-        read_too_late=read_too_late,
+        after_learning=after_learning,
     ),
     "the gate of hidden layers is shut at 0": _rule("backward", ("s < 0", "s <= 0")),
     "the gate of the output is shut at 0": _rule("output_error", ("s < 0", "s <= 0")),

@@ -20,10 +20,10 @@ from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
-#: The timing that every back end has.
+#: The timing that every back end runs.
 DEFAULT_TIMING: Final = "immediate"
 
-#: Kinds of arithmetic that every back end has, if not with every option.
+#: The kinds of arithmetic that every back end runs, though not with every option.
 PLAIN_ARITHMETICS: Final = ("fixed", "float64", "float32")
 
 
@@ -47,7 +47,7 @@ class IntegerOption:
         return f"an integer of at least {self.lowest}"
 
     def parse(self, name: str, value: Any) -> int | None:
-        """Return the integer that was given, also as text from a command line."""
+        """Return a value as an integer; it may be text from a command line."""
         is_text = isinstance(value, str) and value.isascii() and value.isdigit()
         number = int(value) if is_text else value
         return None if number is None else integer(name, number, self.lowest)
@@ -64,7 +64,7 @@ class Backend(ABC):
     net : SpikingMLP
         The definition.
     state : LearningState
-        Where to start from.
+        The learning state to start from.
     **options
         Options of the back end, already checked against `options`.
     """
@@ -73,29 +73,29 @@ class Backend(ABC):
     #: default, or an `IntegerOption`.
     options: ClassVar[Mapping[str, tuple[Any, ...] | IntegerOption]] = {}
 
-    #: The timings of the definitions that it runs. A back end has to know of any other to offer it.
+    #: The timings of the definitions that it runs. Any but the default has to be named here.
     timings: ClassVar[tuple[str, ...]] = (DEFAULT_TIMING,)
 
     #: The kinds of arithmetic of the definitions that it runs, likewise.
     arithmetics: ClassVar[tuple[str, ...]] = PLAIN_ARITHMETICS
 
-    #: The kinds of connections of the definitions that it runs, likewise; None is any.
+    #: The kinds of connections of the definitions that it runs, likewise; None stands for any.
     connections: ClassVar[Collection[type[Connection]] | None] = (Dense,)
 
-    #: The option that a bare word after the colon of "name:word" stands for.
+    #: The option to which "name:word" gives the value "word".
     main_option: ClassVar[str | None] = None
 
     def __init__(self, net: SpikingMLP, state: LearningState) -> None:
         self.net = net
-        #: To be called with the samples shown so far by a back end whose blocks take long.
+        #: A back end whose blocks take long calls this with the number of samples shown so far.
         self.report: Callable[[int], None] = _report_nothing
 
     @classmethod
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
         """Return why this back end cannot run a definition, or None if it can.
 
-        Definitions of another timing than those in `timings`, of another arithmetic than those in
-        `arithmetics`, or with another connection than those in `connections`, do not come here.
+        Definitions whose timing, arithmetic or connections are not among `timings`, `arithmetics`
+        and `connections` are refused without calling this.
         """
         return None
 
@@ -106,7 +106,7 @@ class Backend(ABC):
 
     @property
     def samples_seen(self) -> int:
-        """Training samples so far; for a back end whose state is costly to gather, to override."""
+        """Training samples so far. A back end whose state is costly to gather overrides this."""
         return self.state.samples_seen
 
     @property
@@ -123,7 +123,7 @@ class Backend(ABC):
         """Show samples and learn nothing."""
 
     def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
-        """Show each sample until the output is sure, and learn nothing.
+        """Show each sample until its largest summed drive leads by `margin`, and learn nothing.
 
         Raises
         ------
@@ -166,10 +166,10 @@ class Backend(ABC):
 
 
 class StatefulBackend(Backend):
-    """A back end that shows samples in the same way whether they are learned or not.
+    """A back end that shows samples in the same way whether it learns from them or not.
 
-    Subclasses define `_show`, and keep learning state and operations in `_so_far`, which they
-    assign as one: an interrupt then leaves the state of one sample boundary or another.
+    Subclasses define `_show`, and keep learning state and operations in `_so_far`. They replace
+    both in one assignment, so that after an interrupt both are those of the same sample boundary.
     """
 
     def __init__(self, net: SpikingMLP, state: LearningState) -> None:
@@ -209,7 +209,7 @@ def refused_kind(
     arithmetics: tuple[str, ...] = PLAIN_ARITHMETICS,
     connections: Collection[type[Connection]] | None = (Dense,),
 ) -> str | None:
-    """Return why a definition cannot run where only some kinds are known, or None if it can."""
+    """Return why an engine of these kinds cannot run a definition, or None if it can."""
     for name, known in (("timing", timings), ("arithmetic", arithmetics)):
         asked = getattr(net, name)
         if asked not in known:
@@ -218,10 +218,10 @@ def refused_kind(
 
 
 class Steps(ABC):
-    """The steps of one sample after the other on a back end.
+    """Shows samples on a back end step by step, one sample after the other.
 
-    What a sample teaches reaches the back end when it is closed: until then, and after an error
-    in one of its steps, the learning state there is that before the sample.
+    What is learned from a sample reaches the back end when the sample is closed. Until then, and
+    after an error in one of its steps, the back end has the learning state from before the sample.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ class Steps(ABC):
     Attributes
     ----------
     steps_shown : int
-        Steps of the sample that is open, or of the last one.
+        Steps of the open sample or, if none is open, of the last one.
     is_open : bool
         Whether a sample is open.
     is_learning : bool
@@ -253,14 +253,15 @@ class Steps(ABC):
         y : ndarray of shape (n_outputs,) or None
             Real target; None learns nothing in these steps.
         n_steps : int, default=1
-            The steps.
+            How many steps.
 
         Raises
         ------
         OverflowError
             If a value leaves the range of the arithmetic. The sample is dropped then.
         """
-        # In silence nothing fires, since graded spikes leave no potential above the threshold.
+        # Steps of silence are only counted: nothing fires in them, since graded spikes leave no
+        # potential above the threshold.
         waits = self.is_open and x is None and y is None and self.net.spikes == "graded"
         if not waits:
             if x is None:
@@ -277,7 +278,7 @@ class Steps(ABC):
         self.steps_shown += n_steps
 
     def close(self) -> None:
-        """End the open sample, and hand what it has taught to the back end.
+        """End the open sample, and hand what was learned from it to the back end.
 
         Raises
         ------
@@ -290,7 +291,7 @@ class Steps(ABC):
             self.drop()
 
     def drop(self) -> None:
-        """End the open sample as if it had not been."""
+        """End the open sample, and forget what was learned from it."""
         self.is_open = self.is_learning = False
 
     @property
@@ -303,11 +304,11 @@ class Steps(ABC):
 
     @abstractmethod
     def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
-        """Show some steps; `opens`, `restarts`: the first of the sample, of it that learns."""
+        """Show steps: with `opens` a sample's first, with `restarts` its first with a target."""
 
     @abstractmethod
     def _close(self) -> None:
-        """Update if that is due at the end, and hand state and operations to the back end."""
+        """Make the outer update, if any, and hand state and operations to the back end."""
 
     @property
     @abstractmethod

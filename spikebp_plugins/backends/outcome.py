@@ -46,16 +46,16 @@ class Outcome(NamedTuple):
 
 
 class EarlyPrediction(NamedTuple):
-    """Predictions of samples that were shown until the output was sure.
+    """Predictions of samples, each shown until its largest summed drive led by a margin.
 
     Attributes
     ----------
     scores : ndarray of shape (n_samples, n_outputs)
         Summed drive of the output divided by the steps shown.
     n_steps : ndarray of shape (n_samples,), int64
-        The steps shown.
+        The steps shown of each sample.
     operations : ndarray of shape (n_samples,), int64
-        The synaptic operations that it took.
+        The synaptic operations of each sample.
     """
 
     scores: NDArray[np.float64]
@@ -64,7 +64,7 @@ class EarlyPrediction(NamedTuple):
 
 
 def empty_prediction(batch: Batch) -> EarlyPrediction:
-    """Return room for what the samples of a batch will come to."""
+    """Return a prediction of zeros, with room for the samples of a batch."""
     n = len(batch)
     return EarlyPrediction(
         np.zeros((n, batch.net.n_outputs)), np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -72,7 +72,7 @@ def empty_prediction(batch: Batch) -> EarlyPrediction:
 
 
 def joined(outcomes: list[Outcome]) -> Outcome:
-    """Return the outcomes of consecutive blocks, at least one, as one."""
+    """Join the outcomes of consecutive blocks, of which there is at least one."""
     if len(outcomes) == 1:
         return outcomes[0]
     scores = np.concatenate([outcome.scores for outcome in outcomes])

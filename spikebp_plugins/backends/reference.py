@@ -42,7 +42,7 @@ class ReferenceBackend(StatefulBackend):
         return 10
 
     def take(self, state: LearningState, work: Operations) -> None:
-        """Go on from what a sample shown step by step has come to."""
+        """Take over the learning state after a sample shown step by step, and add its work."""
         self._so_far = (state, self.operations + work)
 
     def steps(self) -> ReferenceSteps:
@@ -58,7 +58,7 @@ class ReferenceBackend(StatefulBackend):
         for i in range(len(batch)):
             target = None if y is None else y[i]
             state, shown = run_sample(self.net, self.state, x[i], target, batch.n_steps)
-            # One assignment: an interrupt leaves the state of one sample boundary or the next.
+            # One assignment: an interrupt leaves both parts as of the same sample boundary.
             self._so_far = (state, self.operations + shown.operations)
             records.append(shown)
         scores = np.stack([shown.step_scores[-1] for shown in records])
@@ -71,7 +71,7 @@ class ReferenceSteps(Steps):
     Parameters
     ----------
     backend : ReferenceBackend
-        Where samples start from, and what receives what they have taught.
+        The back end whose state samples start from, and which takes over what is learned.
     """
 
     def __init__(self, backend: ReferenceBackend) -> None:
@@ -88,7 +88,7 @@ class ReferenceSteps(Steps):
             self._work = WorkCounter(net)
         if restarts:
             self._learning = open_training(net, self._learning)
-        # As a batch of one sample, of which it is known how values are scaled and rounded.
+        # A batch of one sample scales and rounds values as it does for whole samples.
         shown = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
         target = None if y is None else arithmetic_of(net).round(y)
         for _ in range(n_steps):

@@ -1,4 +1,4 @@
-"""Finding back ends: by entry points alone, loaded only when one is asked for."""
+"""Finds back ends by their entry points, and loads each only when it is asked for."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ GROUP: Final = "spikebp_plugins.backends"
 
 def available_backends() -> dict[str, EntryPoint]:
     """Return the entry points of all installed back ends by name, without loading any."""
-    # By name: points of the standard library and of its backport, which may come together once a
-    # package has loaded that, do not compare.
+    # The key is needed: once a package has loaded the backport of importlib.metadata, its entry
+    # points may come together with those of the standard library, and the two do not compare.
     points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
     return {point.name: point for point in points}
 
@@ -36,7 +36,7 @@ def get_backend(name: str) -> type[Backend]:
     ImportError
         If it is installed but what it needs is not.
     TypeError
-        If the entry point is no `Backend`.
+        If the entry point is not a subclass of `Backend`.
     """
     points = available_backends()
     name = choice("backend", name, points)

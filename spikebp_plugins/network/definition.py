@@ -33,33 +33,33 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "feedback": ("transpose", "random"),
 }
 
-#: With ``timing="event"``: what some choices are limited to, and the fields that no other timing
-#: has, with what they are where they are not given.
+#: The values that some choices are limited to with ``timing="event"``.
 EVENT_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "arithmetic": ("float64", "float32"),
     "spikes": ("graded",),
     "presynaptic": ("counts",),
     "event_order": ("breadth", "depth"),
 }
+#: The fields that no other timing has, with their defaults.
 EVENT_FIELDS: Final[dict[str, object]] = {"event_order": "breadth", "hold_error": True}
 
-#: With ``arithmetic="loihi2"``: what some choices are limited to. A synapse of a chip learns at
-#: every step, from a count of spikes.
+#: The values that some choices are limited to with ``arithmetic="loihi2"``: a synapse of a chip
+#: learns at every step, from a count of spikes.
 LOIHI2_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "timing": ("immediate", "pipelined"),
     "update": ("fractional",),
     "presynaptic": ("counts",),
 }
-#: With it, fraction bits of the states, and the exponent of weights, where they are not given.
+#: With ``arithmetic="loihi2"``: the defaults of `fraction_bits` and `weight_exponent`.
 LOIHI2_FRACTION_BITS: Final = 12
 LOIHI2_WEIGHT_EXPONENT: Final = -9
 LARGEST_LOIHI2_FRACTION_BITS: Final = 16
-#: The rate is held in units of the last bit of a weight, with so many fraction bits.
+#: There the rate is held in units of the last bit of a weight, with this many fraction bits.
 LOIHI2_RATE_BITS: Final = 16
 LARGEST_LOIHI2_RATE: Final = 2**24
 
-#: Fields that a description leaves out where they have these values, so that the files of networks
-#: that do not use them stay what they were before there were such fields.
+#: Fields that `to_dict` leaves out where they have these values. The files of networks that do not
+#: use them thus stay as they were before these fields existed.
 LEFT_OUT: Final[dict[str, object]] = {"presynaptic": "counts", "weight_exponent": None}
 
 #: ``fraction_bits=None`` takes the smallest of these for which the rate is exact enough.
@@ -100,10 +100,10 @@ class SpikingMLP:
         :math:`\eta` of stochastic gradient descent; a step's update is scaled by
         :math:`\eta / T^2`.
     timing : {"immediate", "pipelined", "event"}, default="immediate"
-        A spike crosses the whole network within its step; or it takes one step for each
-        connection, forward and backward, as between the cores of a chip; or spikes are handled one
-        at a time in the paper's order: a network of its own, in floating point, on the back end
-        ``compiled``.
+        "immediate": spikes and errors cross the whole network within a step. "pipelined": they take
+        one step for each connection, as between the cores of a chip. "event": each spike is handled
+        by itself, in the paper's order; this is another network, in floating point, and runs on the
+        back end ``compiled`` alone.
     event_order : {"breadth", "depth"} or None, default=None
         With ``timing="event"``: whether all spikes of a layer are handled before those that they
         cause in the next, or each is followed through all layers at once. None takes "breadth".
@@ -115,11 +115,11 @@ class SpikingMLP:
     input_scale : float, default=1.0
         Layer 0 quantizes ``x * input_scale``: ``1/255`` for 8-bit pixels.
     update : {"fractional", "outer"}, default="fractional"
-        Weights change at every step, or once at the end of a sample.
+        Whether weights change at every step, or once at the end of a sample.
     presynaptic : {"counts", "drive"}, default="counts"
-        What an error teaches with: the spikes that a unit has sent in this sample, or its summed
-        drive, rectified above the input, as if it could send parts of a spike (the paper's
-        smoothed gradients).
+        What multiplies an error in the update of a weight: the spikes that the unit below has sent
+        in this sample, or its summed drive, as if it could send parts of a spike (the paper's
+        smoothed gradients). The drive is rectified, except in layer 0.
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
     arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
@@ -128,8 +128,8 @@ class SpikingMLP:
         messages of at most 127 spikes.
     fraction_bits : int or None, default=None
         f of the grid :math:`2^{-f}` of fixed arithmetic, 1 to 40. None takes the smallest of 12
-        to 40 that holds the rate to within 1 %. The attribute says what came out. With
-        ``arithmetic="loihi2"`` that of the states, 1 to 16, by default 12.
+        to 40 that holds the rate to within 1 %; the attribute is then that number. With
+        ``arithmetic="loihi2"`` it is the f of the states, 1 to 16, and None takes 12.
     weight_exponent : int or None, default=None
         With ``arithmetic="loihi2"``: g, from -f to -1. A weight is an integer from -128 to 127
         times :math:`2^g`. None takes -9, for weights from -1/4 to 1/4.
@@ -174,7 +174,7 @@ class SpikingMLP:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        # Frozen, so each field is replaced by its plain Python form in this one place.
+        # The class is frozen. Here alone fields are replaced, each by its plain Python form.
         def settle(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
@@ -327,7 +327,7 @@ class SpikingMLP:
 
     @property
     def rate(self) -> float:
-        """The factor of a step's update: that of `rate_units` on a grid, else eta / T**2.
+        """The factor of a step's update: eta / T**2, on a grid rounded to `rate_units`.
 
         With ``timing="event"`` it is computed in single precision, whatever the arithmetic.
         """
@@ -377,14 +377,14 @@ class SpikingMLP:
         """Return a definition with some fields changed.
 
         ``fraction_bits`` is chosen anew if the present value is the automatic choice, so that a
-        changed rate finds its own grid. Another timing than "event" drops what belongs to it, and
-        so does another arithmetic than "loihi2".
+        changed rate finds its own grid. A change to a timing other than "event" drops the fields of
+        "event", and a change to an arithmetic other than "loihi2" drops `weight_exponent`.
         """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if "fraction_bits" not in changes and self._has_automatic_fraction_bits:
             values["fraction_bits"] = None
         if changes.get("timing", "event") != "event":
-            values |= dict.fromkeys(EVENT_FIELDS)  # what is given after all is refused
+            values |= dict.fromkeys(EVENT_FIELDS)  # `changes` that give them are refused
         if changes.get("arithmetic", "loihi2") != "loihi2":
             values["weight_exponent"] = None
         return type(self)(**_known_fields(values | changes))
@@ -403,8 +403,8 @@ class SpikingMLP:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain Python values that JSON can hold.
 
-        Fields that the timing does not have are left out, and so is `presynaptic` where it is
-        "counts".
+        Fields that the timing does not have are left out. So are `presynaptic` where it is "counts"
+        and `weight_exponent` where it is None.
         """
         absent = dict(LEFT_OUT)
         if self.timing != "event":

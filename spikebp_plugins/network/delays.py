@@ -82,8 +82,9 @@ STEP_TIMINGS: Final = tuple(TABLES)
 
 
 def delays_of(net: SpikingMLP) -> Delays:
-    """Return the delays of a definition whose timing is one of `STEP_TIMINGS`."""
-    return TABLES[net.timing](net.n_layers)
+    """Return the delays of a definition; in event order nothing arrives later than it is sent."""
+    table = _immediate if net.timing == "event" else TABLES[net.timing]
+    return table(net.n_layers)
 
 
 def steps_of_sample(net: SpikingMLP, n_steps: int) -> int:

@@ -28,8 +28,8 @@ class Operations:
     update : int
         :math:`\sum \mathrm{nnz}(c_{l-1}) \mathrm{nnz}(e_l)`, at every step or once a sample.
     dense : int
-        What a ReLU network does with the same samples: :math:`\sum n_{l-1} n_l` for a forward
-        pass, and twice that more for backward pass and update.
+        What a ReLU network does with the same samples: :math:`\sum n_{l-1} n_l` for the forward
+        pass and, in training, as much each for the backward pass and the update.
     samples : int
         Samples shown, in training and prediction.
     spikes : int
@@ -74,20 +74,20 @@ def count_operations(
     shown: int,
     trained: int,
 ) -> Operations:
-    r"""Return the operations of some samples from the totals of their spikes.
+    r"""Return the operations of some samples, given the totals of their spikes and errors.
 
     Parameters
     ----------
     net : SpikingMLP
         The definition.
     spikes : sequence of length L + 1
-        :math:`\sum |k_l|` for l = 0..L: of a whole layer, or an array of its units.
+        :math:`\sum |k_l|` for l = 0..L: the total of a layer, or an array of one for each unit.
     errors : sequence of length L + 1
         :math:`\sum |e_l|` for l = 0..L, likewise; layer 0 has none.
     update : int
-        Weights changed, once for every step (or sample) that changed them.
+        Weights changed, each counted once for every step (or sample) that changed it.
     shown, trained : int
-        Samples shown at all, and those of them that were training samples.
+        How many samples were shown, and how many of these were training samples.
     """
     connections = net.connections
     dense_pass = sum(connection.n_synapses for connection in connections)

@@ -13,7 +13,7 @@ from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, integer,
 from spikebp_plugins.network.arithmetic import Reals, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
 
-#: Rows that are looked at together when checking large inputs for NaN.
+#: How many rows of a large array are checked at a time for NaN and infinity.
 ROWS_PER_CHECK: Final = 4096
 
 #: Spike counts beyond this are out of range in any case; see ``arithmetic.LIMIT``.
@@ -69,14 +69,14 @@ class Batch:
         if self.net.input_coding == "spikes":
             if x.dtype == np.uint64:
                 x = np.minimum(x, np.uint64(LARGEST_COUNT))
-            # -2**63 has no magnitude in 64 bits.
+            # The magnitude of -2**63 does not fit into 64 bits.
             return np.maximum(x.astype(np.int64), -LARGEST_COUNT)
         with np.errstate(over="ignore"):
             scaled = x.astype(np.float64) * self.net.input_scale
         return arithmetic_of(self.net).round(scaled)
 
     def targets(self) -> Reals:
-        """Return what the output should be.
+        """Return the targets of the output.
 
         Returns
         -------

@@ -17,7 +17,7 @@ Matrices = tuple[NDArray[np.floating[Any]], ...]
 class LearningState(NamedTuple):
     r"""The state that outlives a sample.
 
-    Values are those of the network's arithmetic, so on the grid where it is fixed.
+    All values are numbers of the network's arithmetic: in fixed arithmetic they are on the grid.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ def initial_state(net: SpikingMLP, weights: Any = None, feedback: Any = None) ->
     Raises
     ------
     ValueError
-        If a matrix has the wrong shape or holds what is not a finite number.
+        If a matrix has the wrong shape or holds anything but finite real numbers.
     OverflowError
         If a weight is out of the range of the grid.
     """
@@ -87,9 +87,9 @@ def initial_state(net: SpikingMLP, weights: Any = None, feedback: Any = None) ->
 def drawn_backward_potentials(net: SpikingMLP, samples_seen: int) -> Matrices:
     """Return the backward potentials that ``backward_init="uniform"`` draws for a sample.
 
-    Uniform in [-1/2, 1/2) on the grid, from the counter-based generator Philox: the draw depends
-    on the seed and on the number of training samples seen, and on nothing that came before. In
-    floating point the draw has 53 fraction bits.
+    They are uniform in [-1/2, 1/2) on the grid. They come from the counter-based generator Philox,
+    so they depend on the seed and on the number of training samples seen, and on nothing else. In
+    floating point they have 53 fraction bits.
     """
     bits = 53 if net.fraction_bits is None else net.fraction_bits
     generator = np.random.Philox(key=net.seed, counter=[0, 0, samples_seen, 0])

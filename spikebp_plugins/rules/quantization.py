@@ -3,9 +3,9 @@
 They are the building blocks of "Deep Spiking Networks" (P. O'Connor and M. Welling, 2016,
 arXiv:1602.08323): real vectors become spikes, and products of vectors become sums over spikes.
 
-The limits that the functions state hold exactly as long as every sum is a float64: for numbers
-on a grid of 2^-f whose cumulative sums stay below 2^(53 - f). Elsewhere each addition to a
-potential v is rounded, by at most 2^-53 |v|, and the limits hold up to the sum of those errors.
+The limits that the functions state hold exactly as long as a float64 holds every sum exactly: for
+numbers on a grid of 2^-f whose cumulative sums stay below 2^(53 - f). Elsewhere each addition to a
+potential v is rounded, by at most 2^-53 |v|, and the limits hold up to the sum of these errors.
 """
 
 import math
@@ -336,9 +336,9 @@ def incremental_outer_product(first: ArrayLike, second: ArrayLike) -> NDArray[np
 
     The update named ``"outer"`` takes the outer product of the total counts instead, whose limit
     is T^2 outer(u, v): ``outer(C_T, D_T)`` with D_t = b_1 + ... + b_t. That is exactly the product
-    of both means, times T^2. Summation by parts relates the two: R and its counterpart with
-    the roles of the streams exchanged make up that product, except that both hold the pairs of
-    spikes that come in the same step::
+    of both means, times T^2. Summation by parts relates the two forms. R and its counterpart with
+    the streams exchanged both contain the pairs of spikes of the same step, so together they are
+    the outer product plus these pairs::
 
         sum of outer(C_t, b_t) + sum of outer(a_t, D_t) = outer(C_T, D_T) + sum of outer(a_t, b_t)
 
@@ -403,8 +403,8 @@ def crossings(size: NDArray[Real], binary: bool) -> NDArray[Real]:
 
 
 def _fire(v: NDArray[Real], count: NDArray[Real]) -> tuple[NDArray[np.int64], NDArray[Real]]:
-    # Subtracted in v's own type: float32 - int64 would be float64. NumPy makes scalars of
-    # zero-dimensional arrays, and NumPy 1 float64 of their float32; np.asarray undoes both.
+    # The count takes v's own type, because float32 - int64 would be float64. NumPy makes scalars of
+    # zero-dimensional arrays, and NumPy 1 makes float32 ones float64; np.asarray undoes both.
     return np.asarray(count, dtype=np.int64), np.asarray(v - np.asarray(count, dtype=v.dtype))
 
 
@@ -458,5 +458,5 @@ def _check_exact(name: str, largest: float) -> None:
 
 
 def _most(spikes: NDArray[np.int64]) -> float:
-    """Return a bound on the size of every count that adds up over the steps of `spikes`."""
+    """Return a bound on the magnitude that the summed count of any unit reaches."""
     return float(np.abs(spikes).max(axis=1, initial=0).sum(dtype=np.float64))

@@ -23,21 +23,21 @@ from spikebp_plugins.rules.step import (
     step,
 )
 
-#: A function like `step`.
+#: A function with the arguments and results of `step`.
 MakeStep = Callable[..., tuple[LearningState, SampleState, Step]]
 
 
 class SampleRecord(NamedTuple):
-    """What one sample showed.
+    """The record of one sample.
 
     Attributes
     ----------
     steps : list of Step
-        Spikes and errors of each step.
+        Spikes and errors that belong to each step of input.
     step_scores : ndarray of shape (n_steps, n_outputs)
-        The running scores after each step.
+        The running scores after each step of input.
     operations : Operations
-        The synaptic operations it took.
+        The synaptic operations of the sample.
     """
 
     steps: list[Step]
@@ -55,7 +55,7 @@ def run_sample(
 ) -> tuple[LearningState, SampleRecord]:
     """Show one sample, and learn from it if there is a target.
 
-    The record has a layer's spikes and errors under the step of input that they belong to.
+    The record lists the spikes and errors of each layer by the step of input they belong to.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ def run_sample(
     y : ndarray of shape (1, n_outputs) or (n_steps, n_outputs), or None
         Target on the grid; None predicts, which leaves `learning` as it is.
     n_steps : int
-        The steps to show.
+        How many steps of input to show.
     make_step : callable or None, default=None
-        What makes a step: a function like `step`, which may do more; None takes `step`.
+        The function that makes a step, called as `step` is; None takes `step`.
     """
     make_step = make_step or step
     training, L, delays = y is not None, net.n_layers, delays_of(net)
@@ -95,7 +95,7 @@ def run_sample(
 
 
 def _belonging_to(delays: Delays, sent: list[Step], tau: int) -> Step:
-    """Return what each layer sent for one step of input, counted from 0."""
+    """Return what each layer sent for step `tau` of input; steps count from 0 here."""
     k = tuple(sent[tau + d].k[l] for l, d in enumerate(delays.spikes))
     if sent[0].e is None:
         return Step(k, None)
@@ -104,7 +104,7 @@ def _belonging_to(delays: Delays, sent: list[Step], tau: int) -> Step:
 
 
 def weights_changed(net: SpikingMLP, sample: SampleState, e: Sequence[Any]) -> int:
-    """Return how many synapses an update changes: of units that teach, to units with an error."""
+    """Return how many synapses an update changes: presynaptic factor and error are not 0."""
     ends = zip(net.connections, presynaptic(net, sample), e[1:], strict=True)
     return sum(connection.synapses_with(a_l, e_l) for connection, a_l, e_l in ends)
 
@@ -125,7 +125,7 @@ class WorkCounter:
         self._updates = 0
 
     def add(self, sample: SampleState, sent: Step) -> None:
-        """Count a step: what it sent, and the sample after it."""
+        """Count the operations of a step, given the sample after it and what the step sent."""
         for l, k in enumerate(sent.k):
             self._spikes[l] += np.abs(k).astype(object)
         if sent.e is None:

@@ -53,7 +53,7 @@ class SampleState(NamedTuple):
     sent : Step
         Spikes and errors of the last step, zero for a layer that was idle.
     before : LearningState or None
-        Weights and feedback as they stood when these were sent, before that step's learning; None
+        The learning state at the start of the last step: `sent` goes through its weights. None
         before the first step.
     t : int
         The steps so far.
@@ -121,10 +121,10 @@ def step(
     sample : SampleState
         The sample so far.
     x : ndarray of shape (n_inputs,)
-        Values on the grid, or signed spike counts with ``input_coding="spikes"``; not looked at
-        after the last step of input.
+        Values on the grid, or signed spike counts with ``input_coding="spikes"``; ignored after
+        the last step of input.
     y : ndarray of shape (n_outputs,) or None
-        Target on the grid for what the output sends in this step; None learns nothing in this step.
+        Target on the grid for what the output sends in this step; None for a step without learning.
     n_steps : int, default=ENDLESS
         The steps of input that the sample has.
 
@@ -143,8 +143,8 @@ def step(
     L, t, delays = net.n_layers, sample.t + 1, delays_of(net)
     phi, s, c = list(sample.phi), list(sample.s), list(sample.c)
     k, e = (list(layers or ()) for layers in silence(net))
-    # What arrives with a lag of 0 or 1: sent in this step or in the one before, through the weights
-    # as they stood at the start of that step.
+    # Indexed by lag: what was sent in this step (0) or in the step before (1), and the weights from
+    # the start of that step, which it goes through.
     sent_k, sent_e = (k, sample.sent.k), (e, sample.sent.e or ())
     through = (learning, sample.before or learning)
     W: list[Layers] = [(None, *state.weights) for state in through]
@@ -226,7 +226,7 @@ def backward(
 
 
 def fire(net: SpikingMLP, quantizer: Quantizer, v: Reals) -> tuple[Integers, Reals]:
-    """Return the spikes of potentials, and what is left: also what a message has no room for."""
+    """Return spikes, and the potentials left; spikes beyond what a message holds stay in these."""
     k, left = quantizer(v, net.spikes == "binary")
     sent = within_payload(net, k)
     if sent is k:
@@ -235,13 +235,13 @@ def fire(net: SpikingMLP, quantizer: Quantizer, v: Reals) -> tuple[Integers, Rea
 
 
 def within_payload(net: SpikingMLP, k: Integers) -> Integers:
-    """Return counts as a message can hold them."""
+    """Return counts, limited to the largest payload of a message."""
     largest = arithmetic_of(net).largest_payload
     return k if largest is None else np.clip(k, -largest, largest)
 
 
 def backward_weights(net: SpikingMLP, learning: LearningState) -> Layers:
-    """Return B_2 to B_L: the fixed ones, or those that the weights are."""
+    """Return B_2 to B_L: the random feedback or, without it, the weights as errors read them."""
     pairs = zip(net.connections[1:], learning.weights[1:], strict=True)
     return (None, None, *(learning.feedback or (c.backward_weights(W) for c, W in pairs)))
 
@@ -249,7 +249,7 @@ def backward_weights(net: SpikingMLP, learning: LearningState) -> Layers:
 def learn(
     net: SpikingMLP, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> tuple[LearningState, SampleState]:
-    """Rule 5: return the state after the errors of a step."""
+    """Rule 5: return both states after a step, with weights changed or with errors summed."""
     if net.update == "fractional":
         return _descend(net, learning, sample, e), sample
     E = (None, *(sample.E[l] + e[l] for l in range(1, net.n_layers + 1)))
@@ -257,14 +257,14 @@ def learn(
 
 
 def close_training(net: SpikingMLP, learning: LearningState, sample: SampleState) -> LearningState:
-    """Return the state after a training sample: the outer update, and one more sample seen."""
+    """Return the state after a training sample, with the outer update if there is one."""
     if net.update == "outer":
         learning = _descend(net, learning, sample, sample.E)
     return learning._replace(samples_seen=learning.samples_seen + 1)
 
 
 def presynaptic(net: SpikingMLP, sample: SampleState) -> Layers:
-    """Return what layers 0..L-1 teach with: their counts, or the rate times their drive."""
+    """Return what layers 0..L-1 multiply errors by in an update: counts, or rate times drive."""
     number = arithmetic_of(net)
     if net.presynaptic == "counts":
         return tuple(number.trace(c_l) for c_l in sample.c)

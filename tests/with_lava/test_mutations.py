@@ -5,7 +5,9 @@ processes are forked, so what is changed here before a graph starts is changed i
 """
 
 import inspect
+import textwrap
 from functools import wraps
+from itertools import pairwise
 
 import pytest
 
@@ -105,15 +107,28 @@ def test_a_fault_is_found_where_it_is(fault, monkeypatch):
     assert_found(BACKEND, fault, spread(expected_differences(fault, SUPPORTED), 4))
 
 
+#: Phases of a layer's step, and how the code of each begins.
+PHASES = {
+    "errors go down": "    if l > 1:\n",
+    "spikes arrive": "    if self._pipelined:\n        self._receive",
+    "weights learn": "    if learns or updates:\n",
+}
+
+
+def in_order(*order):
+    """Return a layer's step with its phases in another order."""
+    source = textwrap.dedent(inspect.getsource(LayerModel.run_spk))
+    starts = [source.index(text) for text in (*PHASES.values(), "    shared.spikes[l] =")]
+    codes = [source[start:end] for start, end in pairwise(starts)]
+    code_of = dict(zip(PHASES, codes, strict=True))
+    edit = ("".join(codes), "".join(code_of[phase] for phase in order))
+    return mutated(LayerModel.run_spk, edit)
+
+
 def test_weights_that_change_before_errors_have_read_them_are_found(monkeypatch):
     fault = "weights change before errors have read them"
-    source = inspect.getsource(LayerModel.run_spk)
-    start, end = source.index("        if l > 1:\n"), source.index("        shared.spikes[l] =")
-    phases = source[start:end]
-    middle = phases.index("        if learns or updates:\n")
-    swapped = (phases[middle:] + phases[:middle]).replace("\n    ", "\n")[4:]
-    edit = (phases.replace("\n    ", "\n")[4:], swapped)
-    monkeypatch.setattr(LayerModel, "run_spk", mutated(LayerModel.run_spk, edit))
+    faulty = in_order("spikes arrive", "weights learn", "errors go down")
+    monkeypatch.setattr(LayerModel, "run_spk", faulty)
     assert_found(BACKEND, fault, spread(expected_differences(fault, SUPPORTED), 4))
 
 
@@ -141,16 +156,8 @@ def test_a_layer_that_learns_before_spikes_arrive_is_found(monkeypatch):
     fault = "weights learn before they are given the spikes of their step"
     monkeypatch.setitem(IN_REFERENCE, fault, learning_before_spikes_arrive)
     monkeypatch.setitem(PLACES, fault, (("spikes", "errors", "step_scores"), "any", 0))
-    expected = spread(expected_differences(fault, SUPPORTED), 4)
-    source = inspect.getsource(LayerModel.run_spk)
-    begin = source.index("        if self._pipelined:\n            self._receive")
-    middle, end = (
-        source.index("        if learns or up"),
-        source.index("        shared.spikes[l] ="),
-    )
-    phases = [
-        part.replace("\n    ", "\n")[4:] for part in (source[begin:middle], source[middle:end])
-    ]
-    edit = ("".join(phases), "".join(reversed(phases)))
-    monkeypatch.setattr(LayerModel, "run_spk", mutated(LayerModel.run_spk, edit))
+    pipelined = [case for case in SUPPORTED if case.net.timing == "pipelined"]
+    expected = spread(expected_differences(fault, pipelined), 4)
+    faulty = in_order("errors go down", "weights learn", "spikes arrive")
+    monkeypatch.setattr(LayerModel, "run_spk", faulty)
     assert_found(BACKEND, fault, expected)

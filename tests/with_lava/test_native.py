@@ -419,6 +419,13 @@ class TestMisuse:
                 "leaf",
                 "it knows timing=one of 'immediate', 'pipelined', not timing='event'",
             ),
+            (
+                {"arithmetic": "float64", "timing": "event"},
+                {"granularity": "sample"},
+                "floating_pt",
+                "leaf",
+                "it knows timing=one of 'immediate', 'pipelined', not timing='event'",
+            ),
         ],
     )
     def test_what_is_not_supported_is_refused_before_it_starts(
@@ -427,7 +434,9 @@ class TestMisuse:
         net = NET.replace(**changes)
         mlp = SpikingMLPProcess(net, weights=samples.weights, **options)
         source = SampleSource(net, samples.x, samples.y, **options)
+        sink = ScoreSink(net, 1, **options)
         source.spikes_out.connect(mlp.spikes_in)
+        mlp.summed_drive_out.connect(sink.summed_drive_in)
         before = mlp.weights
         steps, run_cfg = RunSteps(num_steps=6), configuration(tag, implementation)
         with pytest.raises(UnsupportedError, match=reason):
