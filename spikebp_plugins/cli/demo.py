@@ -110,7 +110,8 @@ def demo(
 
 
 def _learn(sim: Simulator, data: Dataset, epochs: int, as_json: bool) -> Lesson:
-    net, weights = sim.net, sim.net.init_weights()
+    net = sim.net
+    weights = net.init_weights()
     # The spiking network scales its input itself; the ReLU network needs pixels in [0, 1].
     x_train, x_test = (x * data.input_scale for x in (data.x_train, data.x_test))
     training, prediction = Effort(sim), Effort(sim)
