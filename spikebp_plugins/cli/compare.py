@@ -37,7 +37,6 @@ def compare(
     backends: Annotated[
         str | None,
         typer.Option(
-            "--backends",
             metavar="NAME,NAME,...",
             help="Back ends, with options behind a colon; the others are compared with the first.",
             show_default="those that run here and compile little",
@@ -45,11 +44,9 @@ def compare(
     ] = None,
     dataset: options.DatasetName = "digits",
     folder: options.Folder = None,
-    samples: Annotated[
-        int, typer.Option("--samples", min=1, help="Training samples, and test samples.")
-    ] = 50,
+    samples: Annotated[int, typer.Option(min=1, help="Training samples, and test samples.")] = 50,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Draw spikes of all back ends to this file.")
+        Path | None, typer.Option(help="Draw spikes of all back ends to this file.")
     ] = None,
     as_json: options.Json = False,
     layers: options.Layers = None,
@@ -115,11 +112,8 @@ class ImagesCompared(NamedTuple):
             "backends": {
                 run.backend: {
                     "equal": agreed.equal,
-                    **{name: getattr(agreed, name) for name in QUANTITIES},
-                    "phase": agreed.phase,
+                    **agreed._asdict(),
                     "first_difference": _as_json(agreed.first_difference),
-                    "equal_samples": agreed.equal_samples,
-                    "largest_weight_difference": agreed.largest_weight_difference,
                     "test_error": error,
                     "seconds": run.seconds,
                 }

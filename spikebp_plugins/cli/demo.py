@@ -61,16 +61,14 @@ class Lesson(NamedTuple):
 
 
 def demo(
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Epochs to learn.")] = EPOCHS,
-    seed: Annotated[int, typer.Option("--seed", help=HELP["seed"])] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs to learn.")] = EPOCHS,
+    seed: Annotated[int, typer.Option(help=HELP["seed"])] = 0,
     backend: BackendName = "compiled",
     every: Annotated[
         bool,
         typer.Option("--all", help="Compare all back ends in the end, also those that compile."),
     ] = False,
-    output: Annotated[Path, typer.Option("--output", help="File for the picture.")] = Path(
-        "spikebp-demo.png"
-    ),
+    output: Annotated[Path, typer.Option(help="File for the picture.")] = Path("spikebp-demo.png"),
     as_json: Json = False,
 ) -> None:
     """Learn small digits with spikes, beside a ReLU network of the same shape.
@@ -156,10 +154,10 @@ def _report(net: SpikingMLP, lesson: Lesson) -> dict[str, Any]:
 
 def _print_report(report: Mapping[str, Any]) -> None:
     epochs = str(report["epochs"])
-    rows = [("epochs", epochs, epochs, "")]
-    rows.append(
-        ("test error", percent(report["test_error"]), percent(report["relu_test_error"]), "")
-    )
+    rows = [
+        ("epochs", epochs, epochs, ""),
+        ("test error", percent(report["test_error"]), percent(report["relu_test_error"]), ""),
+    ]
     for phase in ("training", "prediction"):
         spikes = count(report[phase]["spikes_per_sample"])
         rows.append((f"spikes per sample, {phase}", spikes, "", ""))

@@ -17,10 +17,8 @@ def hardware_report(
     checkpoint: Annotated[Path, typer.Argument(help="File written by `spikebp train --save`.")],
     dataset: DatasetName = "digits",
     folder: Folder = None,
-    samples: Annotated[int, typer.Option("--samples", help="Training samples to show.")] = 200,
-    learn: Annotated[
-        bool, typer.Option("--learn/--no-learn", help="Learn from them, or predict only.")
-    ] = True,
+    samples: Annotated[int, typer.Option(help="Training samples to show.")] = 200,
+    learn: Annotated[bool, typer.Option(help="Learn from them, or predict only.")] = True,
     as_json: Json = False,
 ) -> None:
     """Say what a network would need of a neuromorphic chip: bits, neurons, synapses, spikes.
@@ -59,20 +57,10 @@ def hardware_report(
                 f"{100 * max(parts):.3g} %" if parts else "-",
             ]
         )
-    does = "learning from" if learn else "predicting"
-    print_table(
-        f"{'-'.join(map(str, net.layer_sizes))}, {does} {len(x)} samples of {data.name}: "
-        f"bits of each variable",
-        (
-            "variable",
-            "lowest",
-            "highest",
-            "bits in layers " + " / ".join(map(str, layers)),
-            "chip",
-            "saturating",
-        ),
-        rows,
-    )
+    did = f"{'learning from' if learn else 'predicting'} {len(x)} samples of {data.name}"
+    title = f"{'-'.join(map(str, net.layer_sizes))}, {did}: bits of each variable"
+    bits = f"bits in layers {' / '.join(map(str, layers))}"
+    print_table(title, ("variable", "lowest", "highest", bits, "chip", "saturating"), rows)
     operations, n = report.operations, report.operations.samples
     print_table(
         "size and work",

@@ -115,7 +115,6 @@ def _option(field: Parameter, default: object) -> Parameter:
 Layers = Annotated[
     str | None,
     typer.Option(
-        "--layers",
         metavar="N,N,...",
         help="Sizes of hidden layers; may be empty.",
         show_default=",".join(map(str, HIDDEN_LAYERS)),
@@ -123,20 +122,14 @@ Layers = Annotated[
     ),
 ]
 DatasetName = Annotated[
-    str,
-    typer.Option("--dataset", metavar="|".join(DATASET_NAMES), help="Data set of images."),
+    str, typer.Option(metavar="|".join(DATASET_NAMES), help="Data set of images.")
 ]
 Folder = Annotated[
     Path | None,
-    typer.Option(
-        "--folder", help=f"Folder that holds the data set's files; else ${FOLDER_VARIABLE}."
-    ),
+    typer.Option(help=f"Folder that holds the data set's files; else ${FOLDER_VARIABLE}."),
 ]
 BackendName = Annotated[
-    str,
-    typer.Option(
-        "--backend", help="Back end, with options behind a colon; see `spikebp backends`."
-    ),
+    str, typer.Option(help="Back end, with options behind a colon; see `spikebp backends`.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 

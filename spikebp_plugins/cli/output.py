@@ -68,6 +68,17 @@ class Effort:
         n = operations.samples
         return {name: total / n if n else None for name, total in totals.items()}
 
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the rows of a table with these means."""
+        seconds, spikes, operations, dense = self.per_sample().values()
+        return [
+            ("time per sample", duration(seconds)),
+            ("spikes per sample", count(spikes)),
+            ("synaptic operations per sample", count(operations)),
+            ("dense operations per sample", count(dense)),
+            ("synaptic / dense", ratio(operations, dense)),
+        ]
+
 
 def one_line(error: BaseException) -> str:
     """Return an error's message without line breaks."""

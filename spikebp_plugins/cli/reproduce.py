@@ -23,12 +23,10 @@ def reproduce(
     dataset: options.DatasetName = "mnist",
     folder: options.Folder = None,
     results: Annotated[
-        Path, typer.Option("--results", help="Folder that keeps trained networks; made if missing.")
+        Path, typer.Option(help="Folder that keeps trained networks; made if missing.")
     ] = Path("spikebp-reproduce"),
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Draw the result to this file.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help=options.HELP["seed"])] = 0,
+    output: Annotated[Path | None, typer.Option(help="Draw the result to this file.")] = None,
+    seed: Annotated[int, typer.Option(help=options.HELP["seed"])] = 0,
     as_json: options.Json = False,
 ) -> None:
     """Repeat an experiment of the paper, beside the authors' figures where they give some.

@@ -40,12 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m spikebp_plugins.conformance",
         description="Hold back ends against the reference, feature by feature.",
     )
-    parser.add_argument(
-        "backends",
-        nargs="+",
-        metavar="NAME",
-        help="an installed back end, with options behind a colon if any",
-    )
+    about_name = "an installed back end, with options behind a colon if any"
+    parser.add_argument("backends", nargs="+", metavar="NAME", help=about_name)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object")
     form.add_argument("--markdown", action="store_true", help="print the table as Markdown")

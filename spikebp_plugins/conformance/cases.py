@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -108,7 +109,7 @@ class Case:
     inputs: Inputs = constant_values
     targets: Inputs = labels
     weight_scale: float = 0.6
-    weight_bits: int | None = field(default=None)
+    weight_bits: int | None = None
 
     def __str__(self) -> str:
         return self.feature.replace(" ", "-")
@@ -116,12 +117,10 @@ class Case:
     def weights(self) -> list[NDArray[np.float64]]:
         """Return the initial weights."""
         random = RandomState(self.net.seed + 17)
-        drawn = [
-            random.standard_normal(shape) * self.weight_scale for shape in self.net.weight_shapes
-        ]
-        if self.weight_bits is None:
-            return drawn
-        return [np.ldexp(np.rint(np.ldexp(w, self.weight_bits)), -self.weight_bits) for w in drawn]
+        shapes, scale = self.net.weight_shapes, self.weight_scale
+        drawn = [random.standard_normal(shape) * scale for shape in shapes]
+        bits = self.weight_bits
+        return drawn if bits is None else [np.rint(w * 2.0**bits) / 2.0**bits for w in drawn]
 
     def data(self) -> Data:
         """Return the samples."""
@@ -142,10 +141,8 @@ def _float_case(arithmetic: str, **changes: Any) -> Case:
     return Case(name, net, inputs=sixteenths, weight_bits=6)
 
 
-def _chip(*layer_sizes: int, **changes: Any) -> SpikingMLP:
-    fields = {"arithmetic": "loihi2", "weight_exponent": -6} | changes
-    return _net(*layer_sizes, **fields)
-
+_pipelined: Final = partial(_net, timing="pipelined")
+_chip: Final = partial(_net, arithmetic="loihi2", weight_exponent=-6)
 
 CASES: Final[tuple[Case, ...]] = (
     *(
@@ -195,53 +192,35 @@ CASES: Final[tuple[Case, ...]] = (
     Case("random feedback", _net(9, 8, 6, 3, feedback="random")),
     Case("random feedback, outer update", _net(9, 8, 6, 3, feedback="random", update="outer")),
     # At a higher rate the first sample silences the output, and the others teach nothing.
-    Case("pipelined timing", _net(9, 8, 6, 3, timing="pipelined", learning_rate=0.02)),
-    Case("pipelined timing, 1 layer of weights", _net(9, 3, timing="pipelined")),
+    Case("pipelined timing", _pipelined(9, 8, 6, 3, learning_rate=0.02)),
+    Case("pipelined timing, 1 layer of weights", _pipelined(9, 3)),
     Case(
         "pipelined timing, 5 layers of weights, random feedback",
-        _net(
-            *(9, 8, 7, 6, 5, 3),
-            timing="pipelined",
-            feedback="random",
-            learning_rate=0.1,
-            seed=2,
-        ),
+        _pipelined(9, 8, 7, 6, 5, 3, feedback="random", learning_rate=0.1, seed=2),
     ),
     Case(
         "pipelined timing, binary spikes, changing input and targets",
-        _net(9, 8, 6, 3, timing="pipelined", spikes="binary"),
+        _pipelined(9, 8, 6, 3, spikes="binary"),
         inputs=changing_values,
         targets=changing_targets,
     ),
     Case(
         "pipelined timing, outer update",
-        _net(9, 8, 6, 3, timing="pipelined", update="outer", learning_rate=0.05, seed=2),
+        _pipelined(9, 8, 6, 3, update="outer", learning_rate=0.05, seed=2),
     ),
     Case(
         "pipelined timing, smoothed updates, spike counts as input",
-        _net(
-            *(9, 8, 6, 3),
-            timing="pipelined",
-            presynaptic="drive",
-            input_coding="spikes",
-            learning_rate=0.05,
-        ),
+        _pipelined(9, 8, 6, 3, presynaptic="drive", input_coding="spikes", learning_rate=0.05),
         inputs=spike_counts,
     ),
     Case(
         "pipelined timing, backward potentials drawn",
-        _net(9, 8, 6, 3, timing="pipelined", backward_init="uniform", seed=4),
+        _pipelined(9, 8, 6, 3, backward_init="uniform", seed=4),
     ),
     Case("numbers of a chip", _chip(9, 8, 6, 3)),
     Case(
         "numbers of a chip, pipelined timing, random feedback",
-        _chip(
-            *(9, 8, 7, 6, 3),
-            timing="pipelined",
-            feedback="random",
-            learning_rate=0.05,
-            seed=3,
-        ),
+        _chip(9, 8, 7, 6, 3, timing="pipelined", feedback="random", learning_rate=0.05, seed=3),
     ),
     Case(
         "numbers of a chip, binary spikes, backward potentials drawn",
@@ -264,14 +243,10 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case("1 fraction bit", _net(9, 8, 3, n_steps=1, learning_rate=0.5, fraction_bits=1)),
     Case("40 fraction bits", _net(9, 8, 6, 3, learning_rate=0.5, fraction_bits=40)),
-    *(_float_case(arithmetic) for arithmetic in ("float64", "float32")),
-    *(
-        _float_case("float64", **{name: v})
-        for name, v in (
-            ("update", "outer"),
-            ("spikes", "binary"),
-            ("presynaptic", "drive"),
-            ("timing", "pipelined"),
-        )
-    ),
+    _float_case("float64"),
+    _float_case("float32"),
+    _float_case("float64", update="outer"),
+    _float_case("float64", spikes="binary"),
+    _float_case("float64", presynaptic="drive"),
+    _float_case("float64", timing="pipelined"),
 )

@@ -39,8 +39,10 @@ def prediction_equals_reference(backend: str, case: Case) -> None:
     """Every spike and score of prediction is that of the reference, and nothing is learned."""
     with _trained(backend, case) as sim, _trained(REFERENCE, case) as expected:
         before = sim.checkpoint()
-        for n_steps in _lengths(case):
-            x = _of_length(case, n_steps)
+        x_test, T = case.data().x_test, case.net.n_steps
+        for n_steps in (T, T + 5, max(1, T // 2)):
+            n, *steps, n_inputs = x_test.shape
+            x = np.resize(x_test, (n, n_steps, n_inputs)) if steps else x_test
             shown = [s.predict(x, n_steps=n_steps, record=True) for s in (sim, expected)]
             _assert_equal_traces(*shown)
         _assert_equal_states(sim.checkpoint(), before, "prediction changed the state")
@@ -84,11 +86,10 @@ def checkpoints_are_handed_on(backend: str, case: Case) -> None:
 
 def operations_equal_reference(backend: str, case: Case) -> None:
     """Spikes and synaptic operations are counted as the reference counts them."""
-    counted = []
-    for name in (backend, REFERENCE):
-        with _trained(name, case) as sim:
-            sim.predict(case.data().x_test)
-            counted.append(sim.operations)
+    with _trained(backend, case) as sim, _trained(REFERENCE, case) as expected:
+        for s in (sim, expected):
+            s.predict(case.data().x_test)
+        counted = sim.operations, expected.operations
     assert counted[0] == counted[1], f"operations differ: {counted[0]} and {counted[1]}"
 
 
@@ -100,11 +101,7 @@ def overflow_is_an_error(backend: str, case: Case) -> None:
     x = data.x.astype(np.int64 if case.net.input_coding == "spikes" else np.float64)
     x[N_TRAIN // 2] = 2**53 if case.net.input_coding == "spikes" else 2.0**60
     if case.net.arithmetic == "loihi2":  # its values saturate instead
-        traces = []
-        for name in (backend, REFERENCE):
-            with _simulator(name, case) as sim:
-                traces.append(sim.train(x, data.y, record=True))
-        _assert_equal_traces(*traces)
+        _assert_equal_traces(*(_train(name, case, x) for name in (backend, REFERENCE)))
         return
     with _simulator(backend, case) as sim:
         try:
@@ -145,21 +142,11 @@ def _trained(backend: str, case: Case) -> Simulator:
     return sim
 
 
-def _train(backend: str, case: Case) -> Trace:
+def _train(backend: str, case: Case, x: Any = None) -> Trace:
     data = case.data()
     with _simulator(backend, case) as sim:
-        trace: Trace = sim.train(data.x, data.y, record=True)
+        trace: Trace = sim.train(data.x if x is None else x, data.y, record=True)
         return trace
-
-
-def _lengths(case: Case) -> tuple[int, ...]:
-    T = case.net.n_steps
-    return (T, T + 5, max(1, T // 2))
-
-
-def _of_length(case: Case, n_steps: int) -> Any:
-    x = case.data().x_test
-    return np.resize(x, (len(x), n_steps, x.shape[2])) if x.ndim == 3 else x
 
 
 def _assert_equal_traces(trace: Trace, expected: Trace) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from spikebp_plugins.backends import registry
 from spikebp_plugins.backends.base import UnsupportedError
-from spikebp_plugins.backends.registry import (
-    check_options,
-    get_backend,
-    parse_backend,
-    refused_definition,
-)
 from spikebp_plugins.conformance.cases import CASES, Case
 from spikebp_plugins.conformance.checks import CHECKS
 from spikebp_plugins.simulation.simulator import Simulator
@@ -77,19 +73,18 @@ class ConformanceTest:
 
 def unsupported_reason(backend: str, case: Case) -> str | None:
     """Return why a back end does not support a case, or None if it does."""
-    name, options = parse_backend(backend)
-    cls = get_backend(name)
-    return refused_definition(cls, case.net, check_options(cls, name, options))
+    name, options = registry.parse_backend(backend)
+    cls = registry.get_backend(name)
+    return registry.refused_definition(cls, case.net, registry.check_options(cls, name, options))
 
 
 def conformance_tests(
     *backends: str, cases: Sequence[Case] | None = None
 ) -> Iterator[ConformanceTest]:
     """Yield every test of the suite, or of some of its cases, for some back ends."""
-    for backend in backends:
-        for case in CASES if cases is None else cases:
-            for check in CHECKS:
-                yield ConformanceTest(backend, check, case)
+    chosen = CASES if cases is None else cases
+    for backend, case, check in itertools.product(backends, chosen, CHECKS):
+        yield ConformanceTest(backend, check, case)
 
 
 def run_conformance(backend: str, cases: Sequence[Case] | None = None) -> Iterator[Result]:

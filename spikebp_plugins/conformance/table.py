@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -44,9 +44,8 @@ class Table:
         column = self.columns.setdefault(result.test.backend, {})
         feature = result.test.case.feature
         if column.get(feature, Cell("passed")).outcome != "failed":
-            is_failure = result.outcome == "failed"
-            reason = f"{result.test.check.__name__}: {result.reason}"
-            column[feature] = Cell(result.outcome, reason if is_failure else result.reason)
+            failed = f"{result.test.check.__name__}: " if result.outcome == "failed" else ""
+            column[feature] = Cell(result.outcome, failed + result.reason)
 
     @property
     def features(self) -> list[str]:
@@ -97,15 +96,11 @@ class Table:
     @classmethod
     def from_dict(cls, values: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Table:
         """Return the table that `to_dict` described."""
-        return cls(
-            {
-                name: {feature: Cell(**cell) for feature, cell in cells.items()}
-                for name, cells in values.items()
-            }
-        )
+        table = cls()
+        for name, cells in values.items():
+            table.columns[name] = {feature: Cell(**cell) for feature, cell in cells.items()}
+        return table
 
-    def _cells(self) -> Iterator[Cell]:
-        """Yield the cells row by row."""
-        for feature in self.features:
-            for column in self.columns.values():
-                yield column[feature]
+    def _cells(self) -> list[Cell]:
+        """Return the cells row by row."""
+        return [column[feature] for feature in self.features for column in self.columns.values()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from spikebp_plugins.reproduce.study import Report, Study
+from spikebp_plugins.reproduce.study import EVENT_ORDER, Report, Study
 from spikebp_plugins.simulation.plots import name_rows
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 EPOCHS: Final = 4
 HIDDEN_LAYERS: Final = (200, 200)
 
-_EVENT: Final = {"timing": "event", "arithmetic": "float32"}
+_DEPTH_FIRST: Final = EVENT_ORDER | {"event_order": "depth", "hold_error": False}
 _OUTER: Final = {"update": "outer"}
 
 #: The fields that each variant changes, and the authors' test error in percent. Like the authors'
@@ -29,12 +29,9 @@ VARIANTS: Final[dict[str, tuple[dict[str, Any], float | None]]] = {
     "backward potentials drawn": (_OUTER | {"backward_init": "uniform"}, 3.15),
     "random feedback": (_OUTER | {"feedback": "random"}, None),
     "binary spikes": (_OUTER | {"spikes": "binary"}, None),
-    "event order: baseline": (_EVENT | _OUTER, 3.38),
-    "event order: fractional updates": (_EVENT, 3.10),
-    "event order: depth-first, errors not held": (
-        _EVENT | {"event_order": "depth", "hold_error": False},
-        81.47,
-    ),
+    "event order: baseline": (EVENT_ORDER | _OUTER, 3.38),
+    "event order: fractional updates": (EVENT_ORDER, 3.10),
+    "event order: depth-first, errors not held": (_DEPTH_FIRST, 81.47),
 }
 
 
@@ -57,19 +54,15 @@ def run(study: Study) -> Report:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        names = [row["variant"] for row in rows]
         places = range(len(rows))
         axes.barh(places, [row["test error, %"] for row in rows], label="measured", height=0.6)
         known = [i for i in places if rows[i]["authors, %"] is not None]
         axes.plot([rows[i]["authors, %"] for i in known], known, "k|", ms=14, label="authors")
-        name_rows(axes, names)
+        name_rows(axes, [row["variant"] for row in rows])
         axes.set_xscale("log")
         axes.set_xlabel(f"test error after {epochs} epochs, %")
         axes.legend()
 
-    return Report(
-        title=study.title(HIDDEN_LAYERS, f", {epochs} epochs, seed {study.seed}"),
-        rows=rows,
-        notes=["With backward potentials zeroed, learning begins from some seeds only."],
-        draw=draw,
-    )
+    title = study.title(HIDDEN_LAYERS, f", {epochs} epochs, seed {study.seed}")
+    notes = ["With backward potentials zeroed, learning begins from some seeds only."]
+    return Report(title, rows, notes, draw)

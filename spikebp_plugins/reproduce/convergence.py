@@ -65,12 +65,8 @@ def run(study: Study) -> Report:
         axes.set_xlabel("T")
         axes.legend()
 
-    return Report(
-        title=study.title(HIDDEN_LAYERS, ": spiking against ReLU as T grows"),
-        rows=rows,
-        notes=[shown_as_relu, falling],
-        draw=draw,
-    )
+    title = study.title(HIDDEN_LAYERS, ": spiking against ReLU as T grows")
+    return Report(title, rows, [shown_as_relu, falling], draw)
 
 
 def distance(network: TrainedNetwork, other: TrainedNetwork) -> float:

@@ -48,26 +48,20 @@ def run(study: Study) -> Report:
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
-        for rule, marker in (("steps", "o-"), ("margin", "s--")):
+        rules = (("steps", "o-", "after some steps"), ("margin", "s--", "when sure enough"))
+        for rule, marker, label in rules:
             chosen = [row for row in rows if rule in row["read after"]]
-            axes.plot(
-                [row["operations per sample"] for row in chosen],
-                [row["test error, %"] for row in chosen],
-                marker,
-                label={"steps": "after some steps", "margin": "when sure enough"}[rule],
-            )
+            operations = [row["operations per sample"] for row in chosen]
+            axes.plot(operations, [row["test error, %"] for row in chosen], marker, label=label)
         axes.axvline(dense, color="black", lw=1, ls=":", label="multiply-adds of a dense network")
         axes.set_yscale("log")
         axes.set_xlabel("synaptic operations per sample")
         axes.set_ylabel("test error, %")
         axes.legend()
 
-    return Report(
-        title=study.title(HIDDEN_LAYERS, ": guesses before the last step"),
-        rows=rows,
-        notes=[f"A dense network of this shape does {dense:,} multiply-adds; spikes only add."],
-        draw=draw,
-    )
+    title = study.title(HIDDEN_LAYERS, ": guesses before the last step")
+    notes = [f"A dense network of this shape does {dense:,} multiply-adds; spikes only add."]
+    return Report(title, rows, notes, draw)
 
 
 def _show(study: Study, learned: TrainedNetwork) -> StepReadouts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -17,40 +18,17 @@ from spikebp_plugins.simulation.simulator import Simulator
 Array = NDArray[Any]
 
 
-class SpikingLearner:
-    """A spiking network that learns in a simulator.
-
-    Parameters
-    ----------
-    start : Checkpoint
-        The checkpoint that it starts from.
-    """
-
-    def __init__(self, start: Checkpoint) -> None:
-        self._sim = Simulator.from_checkpoint(start)
-
-    @staticmethod
-    def initial_checkpoint(net: SpikingMLP) -> Checkpoint:
-        """Return the checkpoint of a network that has learned nothing."""
-        return Checkpoint(net, initial_state(net))
-
-    @property
-    def operations(self) -> Operations:
-        """Synaptic operations of training and prediction so far."""
-        return self._sim.operations
+class SpikingLearner(Simulator):
+    """A spiking network that learns in a simulator."""
 
     def learn(self, x: Array, y: Array) -> None:
         """Learn from samples in order."""
-        self._sim.train(x, y, progress=False)
+        self.train(x, y, progress=False)
 
     def scores(self, x: Array) -> NDArray[np.float64]:
         """Return the scores of samples."""
-        scores: NDArray[np.float64] = self._sim.predict(x, progress=False)
+        scores: NDArray[np.float64] = self.predict(x, progress=False)
         return scores
-
-    def checkpoint(self) -> Checkpoint:
-        """Return what has been learned."""
-        return self._sim.checkpoint()
 
 
 class ReluLearner:
@@ -66,12 +44,6 @@ class ReluLearner:
         self._net = start.net
         self._weights = [np.array(matrix, np.float64) for matrix in start.state.weights]
 
-    @staticmethod
-    def initial_checkpoint(net: SpikingMLP) -> Checkpoint:
-        """Return the checkpoint of a network that has learned nothing."""
-        same = net.replace(arithmetic="float64", timing="immediate")
-        return Checkpoint(same, initial_state(same))
-
     def learn(self, x: Array, y: Array) -> None:
         """Learn from samples in order."""
         rate = self._net.learning_rate
@@ -86,8 +58,15 @@ class ReluLearner:
         return Checkpoint(self._net, initial_state(self._net, self._weights))
 
 
-#: The kinds of network by name.
-LEARNERS: Final[dict[str, type[SpikingLearner] | type[ReluLearner]]] = {
-    "spiking": SpikingLearner,
+#: The kinds of network by name: functions of the checkpoint that a network starts from.
+LEARNERS: Final[dict[str, Callable[[Checkpoint], SpikingLearner | ReluLearner]]] = {
+    "spiking": SpikingLearner.from_checkpoint,
     "ReLU": ReluLearner,
 }
+
+
+def initial_checkpoint(net: SpikingMLP, kind: str) -> Checkpoint:
+    """Return the checkpoint of a network that has learned nothing."""
+    if kind == "ReLU":
+        net = net.replace(arithmetic="float64", timing="immediate")
+    return Checkpoint(net, initial_state(net))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from spikebp_plugins.conversion.relu import relu_scores
 from spikebp_plugins.data.images import error_percent
 from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
+from spikebp_plugins.reproduce.study import EVENT_ORDER, Report, Study, TrainedNetwork
 from spikebp_plugins.simulation.plots import plot_learning_curves
 from spikebp_plugins.simulation.simulator import Simulator
 
@@ -27,11 +27,8 @@ NETWORKS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "ReLU": ("ReLU", {}),
     "spiking, fractional": ("spiking", {}),
     "spiking, outer": ("spiking", {"update": "outer"}),
-    "event order, fractional": ("spiking", {"timing": "event", "arithmetic": "float32"}),
-    "event order, outer": (
-        "spiking",
-        {"timing": "event", "arithmetic": "float32", "update": "outer"},
-    ),
+    "event order, fractional": ("spiking", EVENT_ORDER),
+    "event order, outer": ("spiking", EVENT_ORDER | {"update": "outer"}),
 }
 
 RELU_RUN_SPIKING: Final = "ReLU, run spiking"
@@ -82,12 +79,9 @@ def run(study: Study) -> Report:
             plot_learning_curves(axes, errors)
             axes.set(title=sizes, ylim=(1, 20) if study.is_the_papers else None)
 
-    return Report(
-        title=f"{study.data.name}, T = 10, {epochs} epochs, seed {study.seed}",
-        rows=rows,
-        notes=["The authors' network is that of event order; 300-300 is their best network."],
-        draw=draw,
-    )
+    title = f"{study.data.name}, T = 10, {epochs} epochs, seed {study.seed}"
+    notes = ["The authors' network is that of event order; 300-300 is their best network."]
+    return Report(title, rows, notes, draw)
 
 
 def _results(

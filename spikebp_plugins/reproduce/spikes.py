@@ -17,20 +17,18 @@ PHASES: Final = ("forward", "backward", "update")
 def run(study: Study) -> Report:
     """Train a network, and count spikes and synaptic operations in each epoch."""
     learned = study.learned(study.net(*HIDDEN_LAYERS), EPOCHS)
-    rows = []
-    for epoch, (done, error) in enumerate(
-        zip(learned.operations, learned.test_errors, strict=True), 1
-    ):
-        rows.append(
-            {
-                "epoch": epoch,
-                "test error, %": error,
-                "spikes": done.spikes / done.samples,
-                "error spikes": done.errors / done.samples,
-                **{phase: getattr(done, phase) / done.samples for phase in PHASES},
-                "total / dense": done.total / done.dense,
-            }
-        )
+    epochs = zip(learned.operations, learned.test_errors, strict=True)
+    rows = [
+        {
+            "epoch": epoch,
+            "test error, %": error,
+            "spikes": done.spikes / done.samples,
+            "error spikes": done.errors / done.samples,
+            **{phase: getattr(done, phase) / done.samples for phase in PHASES},
+            "total / dense": done.total / done.dense,
+        }
+        for epoch, (done, error) in enumerate(epochs, 1)
+    ]
     dense = learned.operations[0].dense / learned.operations[0].samples
 
     def draw(figure: Figure) -> None:
@@ -42,9 +40,6 @@ def run(study: Study) -> Report:
         axes.set_ylabel("synaptic operations per training sample")
         axes.legend()
 
-    return Report(
-        title=study.title(HIDDEN_LAYERS, ": work per training sample"),
-        rows=rows,
-        notes=[f"A dense network of this shape does {dense:,.0f} multiply-adds for each."],
-        draw=draw,
-    )
+    title = study.title(HIDDEN_LAYERS, ": work per training sample")
+    notes = [f"A dense network of this shape does {dense:,.0f} multiply-adds for each."]
+    return Report(title, rows, notes, draw)

@@ -18,10 +18,13 @@ from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations
-from spikebp_plugins.reproduce.learners import LEARNERS
+from spikebp_plugins.reproduce.learners import LEARNERS, initial_checkpoint
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+#: Fields of the definition that follows the authors' program.
+EVENT_ORDER: Final[dict[str, Any]] = {"timing": "event", "arithmetic": "float32"}
 
 #: Samples between two updates of the progress bar.
 BLOCK: Final = 2_000
@@ -171,8 +174,19 @@ class Study:
             Number of last epochs whose weights are averaged; 0 averages none.
         """
         epochs = self.epochs(epochs)
-        training = Training(self, net, epochs, kind, target, others, halve_after, average)
         x, y = self.train
+        about: dict[str, Any] = {
+            "definition": net.to_dict(),
+            "kind": kind,
+            "epochs": epochs,
+            "dataset": self.data.name,
+            "samples": len(x),
+            "target": target,
+            "halve_after": list(halve_after),
+        }
+        # Zeros are left out, so that the keys of networks saved before these options stay valid.
+        about |= {name: n for name, n in {"average": average, "others": others}.items() if n}
+        training = Training(self, net, about)
         total = epochs * len(x)
         with progress_bar(total, f"{kind} network, {epochs} epochs") as bar:
             bar.update(len(training.done) * len(x))
@@ -196,44 +210,21 @@ class Training:
     ----------
     study : Study
         Data, and the folder for the files.
-    net, epochs, kind, target, others, halve_after, average
-        As for `Study.learned`.
+    net : SpikingMLP
+        The definition.
+    about : dict
+        All that decides what is learned; its hash names the files.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        net: SpikingMLP,
-        epochs: int,
-        kind: str,
-        target: float,
-        others: float,
-        halve_after: Sequence[int],
-        average: int,
-    ) -> None:
-        x = study.train[0]
-        about: dict[str, Any] = {
-            "definition": net.to_dict(),
-            "kind": kind,
-            "epochs": epochs,
-            "dataset": study.data.name,
-            "samples": len(x),
-            "target": target,
-            "halve_after": list(halve_after),
-        }
-        # Zeros are left out, so that the keys of networks saved before these options stay valid.
-        about |= {name: n for name, n in {"average": average, "others": others}.items() if n}
+    def __init__(self, study: Study, net: SpikingMLP, about: dict[str, Any]) -> None:
         key = sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         self._study, self._about, self._name = study, about, key
         self._list = study.folder / f"{key}.json"
         self.done: list[dict[str, Any]] = []
         if self._list.exists():
             self.done = json.loads(self._list.read_text("utf-8"))["done"]
-        start = (
-            load(self._file(len(self.done)))
-            if self.done
-            else LEARNERS[kind].initial_checkpoint(net)
-        )
+        done, kind = len(self.done), about["kind"]
+        start = load(self._file(done)) if done else initial_checkpoint(net, kind)
         self.learner = LEARNERS[kind](start)
         self._before = self.learner.operations
         self._halve_rate_if_due()
@@ -278,9 +269,8 @@ class Training:
         if not self._averaged_epochs:
             return None
         mean = averaged([load(self._file(epoch)) for epoch in self._averaged_epochs])
-        learner = LEARNERS[self._about["kind"]](mean)
         x, y = self._study.test
-        return error_percent(learner.scores(x), y)
+        return error_percent(LEARNERS[self._about["kind"]](mean).scores(x), y)
 
     def _halve_rate_if_due(self) -> None:
         if len(self.done) in self._about["halve_after"]:

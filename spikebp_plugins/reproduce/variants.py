@@ -83,30 +83,19 @@ def compared(
         name_rows(axes, [row["variant"] for row in rows])
         axes.set_xlabel(f"test error after {epochs} epochs, %")
 
-    return Report(
-        title=study.title(hidden, f", T = 10, {epochs} epochs, {SEEDS} seeds"),
-        rows=rows,
-        notes=notes,
-        draw=draw,
-    )
+    title = study.title(hidden, f", T = 10, {epochs} epochs, {SEEDS} seeds")
+    return Report(title, rows, notes, draw)
 
 
 def _learned(
     study: Study, variant: Variant, hidden: tuple[int, ...], fields: Mapping[str, Any]
 ) -> list[TrainedNetwork]:
-    changes = dict(fields) | variant.changes
+    options = variant._asdict()
+    changes = dict(fields) | options.pop("changes")
     changes["input_scale"] = study.data.input_scale * changes.pop("input", 1.0)
-    return [
-        study.learned(
-            study.net(*hidden, **changes, seed=study.seed + i),
-            EPOCHS,
-            target=variant.target,
-            halve_after=variant.halve_after,
-            average=variant.average,
-            others=variant.others,
-        )
-        for i in range(SEEDS)
-    ]
+    seeds = range(study.seed, study.seed + SEEDS)
+    nets = [study.net(*hidden, **changes, seed=seed) for seed in seeds]
+    return [study.learned(net, EPOCHS, **options) for net in nets]
 
 
 def _row(name: str, networks: list[TrainedNetwork]) -> dict[str, Any]:
