@@ -67,8 +67,7 @@ class Layout:
         self.arithmetic = arithmetic_of(net)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.narrow = self.dtype == np.int32
-        no_delays = TABLES["immediate"](net.n_layers)
-        delays = delays_of(net) if net.timing in TABLES else no_delays
+        delays, no_delays = delays_of(net), TABLES["immediate"](net.n_layers)
         self.network = self._network(delays)
         #: The same network for prediction, where nothing comes back and delays change no result.
         self.undelayed = self.network if delays == no_delays else self._network(no_delays)

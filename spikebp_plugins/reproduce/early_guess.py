@@ -39,7 +39,7 @@ def run(study: Study) -> Report:
     learned = study.learned(study.net(*HIDDEN_LAYERS), EPOCHS)
     shown = _show(study, learned)
     n_samples, n_steps = shown.right.shape
-    dense = sum(n_in * n_out for n_in, n_out in learned.net.weight_shapes)
+    dense = sum(connection.n_synapses for connection in learned.net.connections)
     rows = [_row(f"{t + 1} steps", shown, np.full(n_samples, t), dense) for t in range(n_steps)]
     for margin in MARGINS:
         sure = shown.margin >= margin
