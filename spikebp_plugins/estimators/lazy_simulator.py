@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -43,7 +44,7 @@ class LazySimulator:
         self._checkpoint = checkpoint
         self._simulator: Simulator | None = None
         self._backend = ""
-        self._close = _nothing_to_close
+        self._close: Callable[[], object] = lambda: None
         self._lock = Lock()
 
     @property
@@ -87,7 +88,3 @@ class LazySimulator:
             # Some back ends hold processes, which must not outlive the estimator.
             self._close = weakref.finalize(self, simulator.close)
         return self._simulator
-
-
-def _nothing_to_close() -> None:
-    pass
