@@ -128,13 +128,12 @@ class QuantizedWeights:
         ValueError
             If the file is damaged, holds something else, or is of a newer format.
         """
-        name = os.fspath(path)
         arrays = read_archive(path, "file of quantized weights")
         try:
             return cls._from_arrays(arrays)
         except (KeyError, ValueError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else error
-            message = f"{name} is not a readable file of quantized weights: {reason}"
+            message = f"{os.fspath(path)} is not a readable file of quantized weights: {reason}"
             raise ValueError(message) from error
 
     @classmethod
@@ -209,10 +208,10 @@ def quantized_weights(
     weights, exponents = [], []
     for matrix in checkpoint.state.weights:
         W = matrix.astype(np.float64)
-        groups = [W] if shared_by == "layer" else list(W.T)
+        groups = W.T if shared_by == "unit" else [W]
         found = np.array([_exponent(group, b, floor, clip) for group in groups], np.int64)
-        e = found[0] if shared_by == "layer" else found
-        exponents.append(np.asarray(e, np.int64))
+        e = found if shared_by == "unit" else found.reshape(())
+        exponents.append(e)
         weights.append(_integers(W, e, b).astype(_dtype(b)))
     return QuantizedWeights(checkpoint.net, b, tuple(weights), tuple(exponents))
 

@@ -155,15 +155,11 @@ def _of_torch(model: Any) -> list[Layer]:
                 raise wrong_argument(f"Dropout {place} of source", allowed, "training mode")
         elif kind is nn.Flatten:
             if (module.start_dim, module.end_dim) != (1, -1):
-                raise wrong_argument(
-                    f"Flatten {place} of source", "over all dimensions but the first", module
-                )
+                allowed = "over all dimensions but the first"
+                raise wrong_argument(f"Flatten {place} of source", allowed, module)
         else:
-            raise wrong_argument(
-                f"module {place} of source",
-                "Linear, ReLU, Flatten, Dropout or a Sequential of these",
-                kind.__name__,
-            )
+            allowed = "Linear, ReLU, Flatten, Dropout or a Sequential of these"
+            raise wrong_argument(f"module {place} of source", allowed, kind.__name__)
     return layers
 
 

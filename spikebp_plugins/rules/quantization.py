@@ -6,6 +6,8 @@ arXiv:1602.08323): real vectors become spikes, and products of vectors become su
 The limits that the functions state hold exactly as long as every sum is a float64: for numbers
 on a grid of 2^-f whose cumulative sums stay below 2^(53 - f). Elsewhere each addition to a
 potential v is rounded, by at most 2^-53 |v|, and the limits hold up to the sum of those errors.
+In float32, which holds whole numbers up to 2^24, the one spike that `binary` allows is no longer
+subtracted exactly from potentials beyond that.
 """
 
 import math
@@ -58,11 +60,6 @@ def signed(
     OverflowError
         If a potential reaches 2^53 in size.
 
-    Notes
-    -----
-    float32 holds whole numbers up to 2^24. Beyond it the one spike that `binary` allows is no
-    longer subtracted exactly.
-
     Examples
     --------
     >>> spikes, potential = signed(np.array([1.75, 0.5, -0.75]))
@@ -111,11 +108,6 @@ def rectified(
         If `potential` has another dtype, or is not finite.
     OverflowError
         If a potential reaches 2^53 in size.
-
-    Notes
-    -----
-    float32 holds whole numbers up to 2^24. Beyond it the one spike that `binary` allows is no
-    longer subtracted exactly.
 
     Examples
     --------
