@@ -219,8 +219,7 @@ def _without_biases(layers: Sequence[Layer]) -> list[Layer]:
 
 def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
     sizes = [layers[0].weights.shape[0], *(W.shape[1] for W, _ in layers)]
-    extra = [*has_bias_unit(layers), False]
-    return tuple(size + more for size, more in zip(sizes, extra, strict=True))
+    return tuple(size + more for size, more in zip(sizes, has_bias_unit(layers), strict=True))
 
 
 def _balance_input(balance: ArrayLike, n_inputs: int) -> Array:

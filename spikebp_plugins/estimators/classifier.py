@@ -183,16 +183,6 @@ def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
     A row without a positive score gets the softmax of its scores instead. It keeps their order,
     and gives nearly equal shares to scores near zero.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_samples, n_classes)
-        At least one class.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_classes)
-        Not negative; rows sum to one.
     """
     largest = scores.max(axis=1, keepdims=True)
     shares = np.where(largest > 0, np.maximum(scores, 0), np.exp(np.minimum(scores - largest, 0)))

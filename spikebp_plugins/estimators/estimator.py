@@ -226,7 +226,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             order = shuffled(len(y), seed, self.n_iter_) if course.shuffle else slice(None)
             scores = self._learned.train(self.backend, inputs[order], targets[order])
             self.n_iter_ += 1
-            self.loss_curve_.append(_loss(scores, targets[order]))
+            errors = np.maximum(scores, 0) - targets[order]
+            self.loss_curve_.append(float(np.mean(np.sum(errors**2, axis=1)) / 2))
             if kept_out is None:
                 continue
             score = self._validation_score(*kept_out)
@@ -241,8 +242,3 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _validation_score(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> float:
         return self._goodness(self._learned.predict(self.backend, inputs), y)
-
-
-def _loss(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
-    errors = np.maximum(scores, 0) - targets
-    return float(np.mean(np.sum(errors**2, axis=1)) / 2)

@@ -22,11 +22,6 @@ class LazySimulator:
     It stays open from one call to the next, which makes it cheap to learn from one sample at a
     time. Copies and pickles hold the checkpoint alone, and go on exactly from there. Threads may
     share an object; their calls wait for each other.
-
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-        Where to start from.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:

@@ -72,19 +72,8 @@ def automatic_scale(y: NDArray[np.float64], typical: float) -> NDArray[np.float6
     """Return the power of two that brings each target's root mean square closest to `typical`.
 
     A scale is a power of two for two reasons: the last bit of a mean depends on the machine, but
-    the targets of the network must not; and predictions can be divided by it exactly.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-        Targets.
-    typical : float
-        The root mean square to come close to, in spikes a step.
-
-    Returns
-    -------
-    ndarray of shape (n_targets,)
-        The scales; 1 for a target that is zero in all samples.
+    the targets of the network must not; and predictions can be divided by it exactly. A target
+    that is zero in all samples has the scale 1.
     """
     columns = y.reshape(len(y), -1)
     largest = np.abs(columns).max(axis=0)

@@ -21,12 +21,13 @@ from spikebp_plugins.common.errors import INTEGERS, REALS, array_of, integer, wr
 
 Real = TypeVar("Real", np.float32, np.float64)
 
+#: Spikes, and the potential that is left.
+Fired = tuple[NDArray[np.int64], NDArray[Real]]
+
 _LIMIT = 2**53
 
 
-def signed(
-    potential: NDArray[Real], binary: bool = False
-) -> tuple[NDArray[np.int64], NDArray[Real]]:
+def signed(potential: NDArray[Real], binary: bool = False) -> Fired[Real]:
     """Fire spikes of either sign until every potential is back within 1/2 of zero.
 
     ::
@@ -72,9 +73,7 @@ def signed(
     return _fire(v, np.copysign(crossings(np.abs(v), binary), v))
 
 
-def rectified(
-    potential: NDArray[Real], binary: bool = False
-) -> tuple[NDArray[np.int64], NDArray[Real]]:
+def rectified(potential: NDArray[Real], binary: bool = False) -> Fired[Real]:
     """Fire positive spikes until every potential is at most 1/2; negative potential stays.
 
     ::
@@ -394,15 +393,14 @@ def crossings(size: NDArray[Real], binary: bool) -> NDArray[Real]:
     return np.minimum(count, 1) if binary else count
 
 
-def _fire(v: NDArray[Real], count: NDArray[Real]) -> tuple[NDArray[np.int64], NDArray[Real]]:
+def _fire(v: NDArray[Real], count: NDArray[Real]) -> Fired[Real]:
     # Subtracted in v's own type: float32 - int64 would be float64. NumPy makes scalars of
     # zero-dimensional arrays, and NumPy 1 float64 of their float32; np.asarray undoes both.
     return np.asarray(count, dtype=np.int64), np.asarray(v - np.asarray(count, dtype=v.dtype))
 
 
 def _quantize(
-    stream: NDArray[np.float64],
-    rule: Callable[[NDArray[np.float64]], tuple[NDArray[np.int64], NDArray[np.float64]]],
+    stream: NDArray[np.float64], rule: Callable[[NDArray[np.float64]], Fired[np.float64]]
 ) -> NDArray[np.int64]:
     spikes = np.empty(stream.shape, dtype=np.int64)
     potential = np.zeros(stream.shape[1:])
