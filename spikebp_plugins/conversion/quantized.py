@@ -1,7 +1,8 @@
 r"""Weights of few bits, for hardware: integers, and a power of two for each layer or unit.
 
-If potentials are counted in units of :math:`2^{e_l}`, a step of layer l needs
-the integers alone; with the threshold :math:`\theta_l = 2^{-e_l - 1}` (half a spike) it is
+:func:`quantized_weights` finds integers :math:`Q_l` of b bits with :math:`W_l \approx 2^{e_l} Q_l`.
+If potentials are counted in units of :math:`2^{e_l}`, a step of layer l needs the integers alone;
+with the threshold :math:`\theta_l = 2^{-e_l - 1}` (half a spike) it is
 
 .. math::
 
