@@ -180,7 +180,8 @@ def _graph(checkpoint: Checkpoint) -> nir.NIRGraph:
     require_dense("checkpoint", net.connections)
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.n_inputs]))}
     for layer, weights in enumerate(checkpoint.state.weights, 1):
-        nodes[f"linear_{layer}"] = nir.Linear(np.ascontiguousarray(_single(weights).T))
+        # Other tools compute in single precision, and not all of them convert what they read.
+        nodes[f"linear_{layer}"] = nir.Linear(np.ascontiguousarray(weights.T, np.float32))
         if layer < net.n_layers:
             one = np.ones(net.layer_sizes[layer], np.float32)
             nodes[f"if_{layer}"] = nir.IF(r=one, v_threshold=one.copy(), v_reset=0 * one)
@@ -190,11 +191,6 @@ def _graph(checkpoint: Checkpoint) -> nir.NIRGraph:
     graph = nir.NIRGraph(nodes, list(pairwise(nodes)), metadata={METADATA_KEY: arrays})
     warnings.warn(_losses(net), ApproximationWarning, stacklevel=3)
     return graph
-
-
-def _single(weights: NDArray[Any]) -> NDArray[np.float32]:
-    # Other tools compute in single precision, and not all of them convert what they read.
-    return weights.astype(np.float32)
 
 
 def _losses(net: SpikingMLP) -> str:
@@ -257,9 +253,9 @@ def _own(metadata: Any, layers: list[_Layer], net: SpikingMLP | None) -> Checkpo
     checkpoint = from_arrays("the metadata of the graph", arrays)
     if net is not None and net != checkpoint.net:
         raise wrong_argument("net", f"None or {checkpoint.net}, as in the graph", net)
-    expected = [_single(weights) for weights in checkpoint.state.weights]
+    expected = checkpoint.state.weights
     for layer, weights in zip(layers, expected, strict=False):
-        if not np.array_equal(layer.weights, weights):
+        if not np.array_equal(layer.weights, weights.astype(np.float32)):
             raise _contradiction(f"node {layer.name!r} has other weights")
     fires = [layer.fires for layer in layers]
     if fires != [True] * (len(expected) - 1) + [False]:
@@ -314,10 +310,9 @@ def _chain(graph: nir.NIRGraph) -> list[str]:
             raise _refused(f"node {target!r} with more edges to it than a chain has")
         followers[source] = target
         reached.add(target)
-    inputs = list(graph.inputs)
-    if len(inputs) != 1:
-        raise _refused(f"Input nodes {inputs}")
-    chain = inputs
+    chain = list(graph.inputs)
+    if len(chain) != 1:
+        raise _refused(f"Input nodes {chain}")
     while chain[-1] in followers:
         chain.append(followers[chain[-1]])
     apart = [name for name in graph.nodes if name not in chain]

@@ -176,13 +176,10 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
         scores = self._learned.predict(self.backend, self._row(x, self._inputs))
         return scores[:, : len(self._outputs)]
 
-    def _row(
-        self, x: Mapping[Hashable, Any], inputs: Mapping[Hashable, int]
-    ) -> NDArray[np.float64]:
+    def _row(self, x: Mapping[Any, Any], inputs: Mapping[Hashable, int]) -> NDArray[np.float64]:
         row = np.zeros((1, self.n_features + self.intercept))
         for name, value in x.items():
-            is_number = isinstance(value, (Real, np.bool_)) and math.isfinite(value)
-            if not is_number:
+            if not (isinstance(value, (Real, np.bool_)) and math.isfinite(value)):
                 raise wrong_argument(f"x[{name!r}]", "a finite real number", repr(value))
             if name in inputs:
                 row[0, inputs[name]] = value
@@ -202,7 +199,6 @@ def _with_new(
         return places
     count = len(places) + len(new)
     if count > capacity:
-        first_without = new[capacity - len(places)]
-        allowed = f"at least {count}, so that there is room for {first_without!r}"
+        allowed = f"at least {count}, so that there is room for {new[capacity - len(places)]!r}"
         raise wrong_argument(capacity_name, allowed, capacity)
     return places | {name: place for place, name in enumerate(new, len(places))}

@@ -77,13 +77,13 @@ def _holds(dtype: np.dtype[Any], value: float) -> bool:
 
 
 def has_bias_unit(layers: Sequence[Layer]) -> list[bool]:
-    """Return for layers 0..L-1 whether a layer above has a bias, which needs an always-on unit."""
-    return [any(b is not None for _, b in layers[l:]) for l in range(len(layers))]
+    """Return for layers 0..L whether a layer above has a bias, which needs an always-on unit."""
+    return [any(b is not None for _, b in layers[l:]) for l in range(len(layers) + 1)]
 
 
 def with_bias_units(layers: Sequence[Layer]) -> list[Array]:
     """Return weights that compute what the layers do; biases are weights of always-on units."""
-    has_unit = [*has_bias_unit(layers), False]
+    has_unit = has_bias_unit(layers)
     weights: list[Array] = []
     for l, (W, b) in enumerate(layers):
         n_in, n_out = W.shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,8 +25,6 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
-
-BIASES: Final = ("input", "refuse")
 
 
 def from_relu(
@@ -113,18 +111,13 @@ def from_relu(
     array([[2.5]])
     """
     layers = layers_of(source)
-    if choice("bias", bias, BIASES) == "refuse":
+    if choice("bias", bias, ("input", "refuse")) == "refuse":
         layers = _without_biases(layers)
     if "layer_sizes" in fields:
         raise wrong_argument("layer_sizes", "left to the source", repr(fields["layer_sizes"]))
-    net = SpikingMLP.from_dict(
-        {
-            "layer_sizes": _layer_sizes(layers),
-            "n_steps": n_steps,
-            "input_scale": input_scale,
-            **fields,
-        }
-    )
+    sizes = _layer_sizes(layers)
+    given = {"layer_sizes": sizes, "n_steps": n_steps, "input_scale": input_scale}
+    net = SpikingMLP.from_dict(given | fields)
     if balance is not None:
         x = _balance_input(balance, layers[0].weights.shape[0]) * net.input_scale
         allowed = "above 0 and at most 100"
@@ -135,8 +128,8 @@ def from_relu(
     elif output_scale == "winner":
         raise wrong_argument("balance", "samples with output_scale='winner'", "None")
     scale = positive("output_scale", output_scale, "'winner' or a positive finite number")
-    layers = output_scaled(layers, scale)
-    return Checkpoint(net, initial_state(net, with_bias_units(layers)))
+    weights = with_bias_units(output_scaled(layers, scale))
+    return Checkpoint(net, initial_state(net, weights))
 
 
 def to_relu(source: Any, bias: str | None = None) -> list[Any]:
@@ -219,18 +212,14 @@ def to_torch(source: Any, bias: str | None = None) -> Any:
 def _without_biases(layers: Sequence[Layer]) -> list[Layer]:
     for l, (_, b) in enumerate(layers, 1):
         if b is not None and b.any():
-            raise wrong_argument(
-                "bias",
-                "'input' where a bias is not zero (units of the spiking network have none)",
-                f"'refuse', and {b[b != 0][0]:.6g} in layer {l}",
-            )
+            allowed = "'input' where a bias is not zero (units of the spiking network have none)"
+            raise wrong_argument("bias", allowed, f"'refuse', and {b[b != 0][0]:.6g} in layer {l}")
     return [Layer(W, None) for W, _ in layers]
 
 
 def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
     sizes = [layers[0].weights.shape[0], *(W.shape[1] for W, _ in layers)]
-    extra = [*has_bias_unit(layers), False]
-    return tuple(size + more for size, more in zip(sizes, extra, strict=True))
+    return tuple(size + more for size, more in zip(sizes, has_bias_unit(layers), strict=True))
 
 
 def _balance_input(balance: ArrayLike, n_inputs: int) -> Array:
@@ -243,12 +232,9 @@ def _balance_input(balance: ArrayLike, n_inputs: int) -> Array:
 
 def checkpoint_of(source: Any) -> Checkpoint:
     """Return `source` if it is a checkpoint, otherwise ``source.checkpoint()``."""
-    found = source
-    if callable(getattr(source, "checkpoint", None)):
-        found = source.checkpoint()
+    found = source.checkpoint() if callable(getattr(source, "checkpoint", None)) else source
     if not isinstance(found, Checkpoint):
-        raise wrong_argument(
-            "source", "a Checkpoint, or anything with a checkpoint()", type(source).__name__
-        )
+        allowed = "a Checkpoint, or anything with a checkpoint()"
+        raise wrong_argument("source", allowed, type(source).__name__)
     require_dense("source", found.net.connections)
     return found

@@ -1,12 +1,8 @@
 r"""Weights of few bits, for hardware: integers, and a power of two for each layer or unit.
 
-.. math::
-
-    W_l \approx 2^{e_l} Q_l, \qquad
-    Q_l = \mathrm{rint}(2^{-e_l} W_l), \qquad -2^{b-1} \le Q_l \le 2^{b-1} - 1
-
-with ties to even. If potentials are counted in units of :math:`2^{e_l}`, a step of layer l needs
-the integers alone; with the threshold :math:`\theta_l = 2^{-e_l - 1}` (half a spike) it is
+:func:`quantized_weights` finds integers :math:`Q_l` of b bits with :math:`W_l \approx 2^{e_l} Q_l`.
+If potentials are counted in units of :math:`2^{e_l}`, a step of layer l needs the integers alone;
+with the threshold :math:`\theta_l = 2^{-e_l - 1}` (half a spike) it is
 
 .. math::
 
@@ -45,7 +41,6 @@ from spikebp_plugins.network.state import initial_state
 
 FORMAT_VERSION: Final = 1
 BITS: Final = (2, 32)
-SHARED_BY: Final = ("layer", "unit")
 
 #: The smallest exponent for floating-point weights. It is that of the smallest normal number of
 #: single precision, 2**-126: if all weights are smaller still, they may round to zero.
@@ -128,13 +123,12 @@ class QuantizedWeights:
         ValueError
             If the file is damaged, holds something else, or is of a newer format.
         """
-        name = os.fspath(path)
         arrays = read_archive(path, "file of quantized weights")
         try:
             return cls._from_arrays(arrays)
         except (KeyError, ValueError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else error
-            message = f"{name} is not a readable file of quantized weights: {reason}"
+            message = f"{os.fspath(path)} is not a readable file of quantized weights: {reason}"
             raise ValueError(message) from error
 
     @classmethod
@@ -153,7 +147,7 @@ class QuantizedWeights:
             if e.shape not in ((), shape[1:]) or e.dtype != np.int64:
                 allowed = f"int64 of shape () or {shape[1:]}"
                 raise wrong_argument(f"exponents_{l}", allowed, f"{e.dtype} of shape {e.shape}")
-            if not np.all((lowest(bits) <= Q) & (highest(bits) >= Q)):
+            if not np.array_equal(Q, np.clip(Q, *ends(bits))):
                 raise wrong_argument(f"weights_{l}", f"integers of {bits} bits", "larger ones")
             weights.append(Q)
             exponents.append(e)
@@ -174,9 +168,9 @@ def quantized_weights(
         W_l \approx 2^{e_l} Q_l, \qquad
         Q_l = \mathrm{rint}(2^{-e_l} W_l), \qquad -2^{b-1} \le Q_l \le 2^{b-1} - 1
 
-    :math:`e_l` is the smallest exponent with which all weights fit. On a grid of f fraction bits
-    it is at least :math:`-f`, so that :math:`2^{e_l} Q_l` is on the grid. If all weights are zero,
-    it is -1.
+    with ties to even. :math:`e_l` is the smallest exponent with which all weights fit. On a grid of
+    f fraction bits it is at least :math:`-f`, so that :math:`2^{e_l} Q_l` is on the grid. If all
+    weights are zero, it is -1.
 
     Parameters
     ----------
@@ -202,29 +196,24 @@ def quantized_weights(
     """
     checkpoint = checkpoint_of(source)
     b = integer("bits", bits, *BITS)
-    shared_by = choice("shared_by", shared_by, SHARED_BY)
+    shared_by = choice("shared_by", shared_by, ("layer", "unit"))
     clip = boolean("clip", clip)
     grid = checkpoint.net.fraction_bits
     floor = SMALLEST_EXPONENT if grid is None else -grid
     weights, exponents = [], []
     for matrix in checkpoint.state.weights:
         W = matrix.astype(np.float64)
-        groups = [W] if shared_by == "layer" else list(W.T)
+        groups = W.T if shared_by == "unit" else [W]
         found = np.array([_exponent(group, b, floor, clip) for group in groups], np.int64)
-        e = found[0] if shared_by == "layer" else found
-        exponents.append(np.asarray(e, np.int64))
+        e = found if shared_by == "unit" else found.reshape(())
+        exponents.append(e)
         weights.append(_integers(W, e, b).astype(_dtype(b)))
     return QuantizedWeights(checkpoint.net, b, tuple(weights), tuple(exponents))
 
 
-def lowest(bits: int) -> int:
-    """Return the smallest signed integer of `bits` bits."""
-    return -(1 << bits - 1)
-
-
-def highest(bits: int) -> int:
-    """Return the largest signed integer of `bits` bits."""
-    return (1 << bits - 1) - 1
+def ends(bits: int) -> tuple[int, int]:
+    """Return the smallest and the largest signed integer of `bits` bits."""
+    return -(1 << bits - 1), (1 << bits - 1) - 1
 
 
 def _exponent(W: Array, bits: int, floor: int, clip: bool) -> int:
@@ -245,12 +234,11 @@ def _exponent(W: Array, bits: int, floor: int, clip: bool) -> int:
 
 
 def _fits(W: Array, e: int, bits: int) -> bool:
-    scaled = np.rint(np.ldexp(W, -e))
-    return bool(scaled.min() >= lowest(bits) and scaled.max() <= highest(bits))
+    return np.array_equal(np.rint(np.ldexp(W, -e)), _integers(W, e, bits))
 
 
 def _integers(W: Array, e: Any, bits: int) -> Array:
-    integers: Array = np.clip(np.rint(np.ldexp(W, -e)), lowest(bits), highest(bits))
+    integers: Array = np.clip(np.rint(np.ldexp(W, -e)), *ends(bits))
     return integers
 
 

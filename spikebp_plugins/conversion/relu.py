@@ -101,11 +101,8 @@ def _targets(y: ArrayLike, n_samples: int, n_outputs: int) -> NDArray[Any]:
         return array
     is_label = array.dtype.kind in "iu" and np.all((array >= 0) & (array < n_outputs))
     if array.shape != (n_samples,) or not is_label:
-        raise wrong_argument(
-            "y",
-            f"labels from 0 to {n_outputs - 1} of shape ({n_samples},), "
-            f"or targets of shape ({n_samples}, {n_outputs})",
-            f"{array.dtype} of shape {array.shape}",
-        )
+        labels = f"labels from 0 to {n_outputs - 1} of shape ({n_samples},)"
+        allowed = f"{labels}, or targets of shape ({n_samples}, {n_outputs})"
+        raise wrong_argument("y", allowed, f"{array.dtype} of shape {array.shape}")
     one_hot: Array = np.eye(n_outputs)[array]
     return one_hot

@@ -35,18 +35,7 @@ class Layer(NamedTuple):
 
 
 def layers_of(source: Any) -> list[Layer]:
-    """Return the layers of a ReLU network, checked: finite, and each fits the one before.
-
-    Parameters
-    ----------
-    source : list, MLPClassifier, MLPRegressor or torch.nn.Sequential
-        The network.
-
-    Raises
-    ------
-    ValueError
-        If it is none of these, or computes something else than a ReLU network.
-    """
+    """Return the layers of a ReLU network, checked: finite, and each fits the one before."""
     # The library of an object is loaded already. Names are compared, so that no other is loaded.
     libraries = {cls.__module__.partition(".")[0] for cls in type(source).__mro__}
     if isinstance(source, (list, tuple)):
@@ -101,9 +90,6 @@ def _reals(name: str, values: Any, n_dimensions: int) -> Array:
     return array.astype(np.float64)
 
 
-# --- scikit-learn ------------------------------------------------------------------------------
-
-
 def _of_scikit_learn(model: Any) -> list[Layer]:
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -126,9 +112,6 @@ def _of_scikit_learn(model: Any) -> list[Layer]:
         assert b is not None
         layers[-1] = Layer(np.hstack([-W / 2, W / 2]), np.hstack([-b / 2, b / 2]))
     return [_given_layer((W, b), l) for l, (W, b) in enumerate(layers, 1)]
-
-
-# --- PyTorch -----------------------------------------------------------------------------------
 
 
 def _of_torch(model: Any) -> list[Layer]:
@@ -155,15 +138,11 @@ def _of_torch(model: Any) -> list[Layer]:
                 raise wrong_argument(f"Dropout {place} of source", allowed, "training mode")
         elif kind is nn.Flatten:
             if (module.start_dim, module.end_dim) != (1, -1):
-                raise wrong_argument(
-                    f"Flatten {place} of source", "over all dimensions but the first", module
-                )
+                allowed = "over all dimensions but the first"
+                raise wrong_argument(f"Flatten {place} of source", allowed, module)
         else:
-            raise wrong_argument(
-                f"module {place} of source",
-                "Linear, ReLU, Flatten, Dropout or a Sequential of these",
-                kind.__name__,
-            )
+            allowed = "Linear, ReLU, Flatten, Dropout or a Sequential of these"
+            raise wrong_argument(f"module {place} of source", allowed, kind.__name__)
     return layers
 
 

@@ -67,42 +67,6 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
 
     target: float = 2.0
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Learn from samples for `max_iter` epochs.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,)
-            Labels of any kind.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a parameter, `X` or `y` is not allowed; what was learned before stays.
-        OverflowError
-            If a value leaves the range of the arithmetic, as with features that are not scaled.
-            What was learned until then stays.
-        """
-        self._check_parameters()
-        goes_on = self._goes_on
-        X, y = validate_data(self, X, y, dtype=np.float64, reset=not goes_on)
-        check_classification_targets(y)
-        if goes_on:
-            labels = self._labels(y)
-            self._resume()
-        else:
-            classes, labels = np.unique(y, return_inverse=True)
-            self._start(len(classes))
-            self.classes_: NDArray[Any] = classes
-        self._train_epochs(X, labels, goes_on=goes_on, stratify=labels)
-        return self
-
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Learn from each sample once, in the order in which they come.
 
@@ -129,14 +93,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         self._check_parameters()
         first = not self.__sklearn_is_fitted__()
         known = self._known_classes(first, classes)
-        X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
-        labels = _positions(known, y)
-        if first:
-            self._start(len(known))
-            self.classes_ = known
-        else:
-            self._resume()
-        self._train_once(X, labels)
+        self._train_once(*self._prepared(X, y, first=first, classes=known))
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -177,22 +134,31 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
 
     def _known_classes(self, first: bool, classes: Any) -> NDArray[Any]:
         if classes is None:
-            if first:
-                allowed = "all labels in the first call of partial_fit"
-                raise wrong_argument("classes", allowed, "None")
-            return self.classes_
+            if not first:
+                return self.classes_
+            raise wrong_argument("classes", "all labels in the first call of partial_fit", "None")
         check_classification_targets(classes)
         known: NDArray[Any] = np.unique(np.asarray(classes))
         if not first and not np.array_equal(known, self.classes_):
             raise wrong_argument("classes", f"those of the first call, {self.classes_}", known)
         return known
 
+    def _prepared(self, X: Any, y: Any, *, first: bool, classes: Any = None) -> Any:
+        X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
+        if classes is None:
+            check_classification_targets(y)
+            classes = np.unique(y) if first else self.classes_
+        labels = _positions(classes, y)
+        if first:
+            self._start(len(classes))
+            self.classes_: NDArray[Any] = classes
+        else:
+            self._resume()
+        return X, labels
+
     def _check_parameters(self) -> None:
         self._target = positive("target", self.target)
         super()._check_parameters()
-
-    def _labels(self, y: NDArray[Any]) -> NDArray[np.int64]:
-        return _positions(self.classes_, y)
 
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
         targets = np.zeros((len(y), len(self.classes_)))
@@ -217,16 +183,6 @@ def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
     A row without a positive score gets the softmax of its scores instead. It keeps their order,
     and gives nearly equal shares to scores near zero.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_samples, n_classes)
-        At least one class.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_classes)
-        Not negative; rows sum to one.
     """
     largest = scores.max(axis=1, keepdims=True)
     shares = np.where(largest > 0, np.maximum(scores, 0), np.exp(np.minimum(scores - largest, 0)))

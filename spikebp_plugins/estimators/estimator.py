@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -25,6 +25,9 @@ from spikebp_plugins.estimators.parameters import (
 from spikebp_plugins.estimators.validation import validate_data
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import LARGEST_SEED
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Course(NamedTuple):
@@ -42,7 +45,8 @@ class Course(NamedTuple):
 class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     """The base of both estimators: a network that is trained as scikit-learn trains.
 
-    Subclasses give the targets of the output (`_targets`) and rate its scores (`_goodness`).
+    Subclasses check samples and make the network (`_prepared`), give the targets of the output
+    (`_targets`) and rate its scores (`_goodness`).
 
     Parameters
     ----------
@@ -82,6 +86,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     warm_start: bool = False
 
     @abstractmethod
+    def _prepared(self, X: Any, y: Any, *, first: bool) -> Any:
+        """Check samples, make the network ready to learn from them, and return them."""
+
+    @abstractmethod
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
         """Return the targets of the output, of shape (n_samples, n_outputs)."""
 
@@ -94,6 +102,34 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """Definition and learning state, from which any back end can go on."""
         check_is_fitted(self)
         return self._learned.checkpoint
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn from samples for `max_iter` epochs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,), for a regressor also (n_samples, n_targets)
+            Labels of any kind, or the targets of a regressor.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter, `X` or `y` is not allowed; what was learned before stays.
+        OverflowError
+            If a value leaves the range of the arithmetic, as with data that are not scaled. What
+            was learned until then stays.
+        """
+        self._check_parameters()
+        goes_on = self.warm_start and self.__sklearn_is_fitted__()
+        X, y = self._prepared(X, y, first=not goes_on)
+        self._train_epochs(X, y, goes_on=goes_on)
+        return self
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_learned")
@@ -115,11 +151,6 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             integer("random_state", self.random_state, 0, LARGEST_SEED, allowed=allowed)
         self._definition(1, check_hidden_layers(self.hidden_layer_sizes), 1, seed=0)
         self._course = course
-
-    @property
-    def _goes_on(self) -> bool:
-        """Whether `fit` goes on with the network of an earlier call."""
-        return self.warm_start and self.__sklearn_is_fitted__()
 
     def _start(self, n_outputs: int) -> None:
         """Make a network in its initial state."""
@@ -156,9 +187,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             self._learned.open(self.backend)
 
     def _changed(self, name: str, before: object, now: object) -> ValueError:
-        return wrong_argument(
-            name, f"what it was when the network was made, {before!r}, to go on", repr(now)
-        )
+        allowed = f"what it was when the network was made, {before!r}, to go on"
+        return wrong_argument(name, allowed, repr(now))
 
     @property
     def _has_intercept(self) -> bool:
@@ -179,31 +209,25 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         self._learned.train(self.backend, self._inputs(X), self._targets(y))
         self.n_iter_ += 1
 
-    def _train_epochs(
-        self, X: NDArray[np.float64], y: NDArray[Any], *, goes_on: bool, stratify: Any = None
-    ) -> None:
+    def _train_epochs(self, X: NDArray[np.float64], y: NDArray[Any], *, goes_on: bool) -> None:
         inputs, seed, course = self._inputs(X), self._learned.net.seed, self._course
         kept_out = None
         if course.early_stopping:
-            rows, others = train_test_split(
-                np.arange(len(y)),
-                test_size=course.validation_fraction,
-                random_state=seed,
-                stratify=stratify,
+            share, classes = course.validation_fraction, y if is_classifier(self) else None
+            inputs, held_inputs, y, held_y = train_test_split(
+                inputs, y, test_size=share, random_state=seed, stratify=classes
             )
-            kept_out = (inputs[others], y[others])
-            inputs, y = inputs[rows], y[rows]
+            kept_out = (held_inputs, held_y)
         targets = self._targets(y)
         best, best_score, without_gain = self._learned.checkpoint, -math.inf, 0
         if kept_out is not None and goes_on:
             best_score = self._validation_score(*kept_out)
         for _ in range(course.max_iter):
-            order: Any = slice(None)
-            if course.shuffle:
-                order = shuffled(len(inputs), seed, self.n_iter_)
+            order = shuffled(len(y), seed, self.n_iter_) if course.shuffle else slice(None)
             scores = self._learned.train(self.backend, inputs[order], targets[order])
             self.n_iter_ += 1
-            self.loss_curve_.append(_loss(scores, targets[order]))
+            errors = np.maximum(scores, 0) - targets[order]
+            self.loss_curve_.append(float(np.mean(np.sum(errors**2, axis=1)) / 2))
             if kept_out is None:
                 continue
             score = self._validation_score(*kept_out)
@@ -218,8 +242,3 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _validation_score(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> float:
         return self._goodness(self._learned.predict(self.backend, inputs), y)
-
-
-def _loss(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
-    errors = np.maximum(scores, 0) - targets
-    return float(np.mean(np.sum(errors**2, axis=1)) / 2)

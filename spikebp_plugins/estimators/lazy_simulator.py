@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from threading import Lock
 from typing import Any
 
@@ -21,11 +22,6 @@ class LazySimulator:
     It stays open from one call to the next, which makes it cheap to learn from one sample at a
     time. Copies and pickles hold the checkpoint alone, and go on exactly from there. Threads may
     share an object; their calls wait for each other.
-
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-        Where to start from.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -43,7 +39,7 @@ class LazySimulator:
         self._checkpoint = checkpoint
         self._simulator: Simulator | None = None
         self._backend = ""
-        self._close = _nothing_to_close
+        self._close: Callable[[], object] = lambda: None
         self._lock = Lock()
 
     @property
@@ -87,7 +83,3 @@ class LazySimulator:
             # Some back ends hold processes, which must not outlive the estimator.
             self._close = weakref.finalize(self, simulator.close)
         return self._simulator
-
-
-def _nothing_to_close() -> None:
-    pass

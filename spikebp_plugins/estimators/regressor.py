@@ -49,9 +49,8 @@ class Coding(NamedTuple):
     def check(self, y: NDArray[np.float64]) -> None:
         """Raise ValueError for targets that have another shape or a sign without units."""
         if y.shape[1:] != self.shape:
-            raise wrong_argument(
-                "y", f"of shape {('n_samples', *self.shape)}, as before", f"shape {y.shape}"
-            )
+            allowed = f"of shape {('n_samples', *self.shape)}, as before"
+            raise wrong_argument("y", allowed, f"shape {y.shape}")
         if not self.signed and y.min() < 0:
             raise wrong_argument("y", "not negative with signed_output=False", y[y < 0][0])
 
@@ -73,19 +72,8 @@ def automatic_scale(y: NDArray[np.float64], typical: float) -> NDArray[np.float6
     """Return the power of two that brings each target's root mean square closest to `typical`.
 
     A scale is a power of two for two reasons: the last bit of a mean depends on the machine, but
-    the targets of the network must not; and predictions can be divided by it exactly.
-
-    Parameters
-    ----------
-    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
-        Targets.
-    typical : float
-        The root mean square to come close to, in spikes a step.
-
-    Returns
-    -------
-    ndarray of shape (n_targets,)
-        The scales; 1 for a target that is zero in all samples.
+    the targets of the network must not; and predictions can be divided by it exactly. A target
+    that is zero in all samples has the scale 1.
     """
     columns = y.reshape(len(y), -1)
     largest = np.abs(columns).max(axis=0)
@@ -157,33 +145,6 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     target_scale: Any = "auto"
     signed_output: bool = True
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Learn from samples for `max_iter` epochs.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets)
-            Targets.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a parameter, `X` or `y` is not allowed; what was learned before stays.
-        OverflowError
-            If a value leaves the range of the arithmetic, as with data that are not scaled. What
-            was learned until then stays.
-        """
-        goes_on = self._goes_on
-        X, y = self._prepared(X, y, first=not goes_on)
-        self._train_epochs(X, y, goes_on=goes_on)
-        return self
-
     def partial_fit(self, X: Any, y: Any) -> Self:
         """Learn from each sample once, in the order in which they come.
 
@@ -205,8 +166,8 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         OverflowError
             If a value leaves the range of the arithmetic. What was learned until then stays.
         """
-        X, y = self._prepared(X, y, first=not self.__sklearn_is_fitted__())
-        self._train_once(X, y)
+        self._check_parameters()
+        self._train_once(*self._prepared(X, y, first=not self.__sklearn_is_fitted__()))
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -226,8 +187,6 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         return self._coding.decoded(scores)
 
     def _prepared(self, X: Any, y: Any, *, first: bool) -> Any:
-        """Check samples, make the network ready to learn from them, and return them."""
-        self._check_parameters()
         X, y = validate_data(
             self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=first
         )
@@ -249,7 +208,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     def _new_coding(self, y: NDArray[np.float64]) -> Coding:
         scale = automatic_scale(y, TYPICAL_SPIKES[self.spikes])
         if self._scale is not None:
-            scale = np.full_like(scale, self._scale)
+            scale[:] = self._scale
         return Coding(y.shape[1:], scale, bool(self.signed_output))
 
     def _check_parameters(self) -> None:

@@ -6,6 +6,8 @@ arXiv:1602.08323): real vectors become spikes, and products of vectors become su
 The limits that the functions state hold exactly as long as a float64 holds every sum exactly: for
 numbers on a grid of 2^-f whose cumulative sums stay below 2^(53 - f). Elsewhere each addition to a
 potential v is rounded, by at most 2^-53 |v|, and the limits hold up to the sum of these errors.
+In float32, which holds whole numbers up to 2^24, the one spike that `binary` allows is no longer
+subtracted exactly from potentials beyond that.
 """
 
 import math
@@ -19,12 +21,13 @@ from spikebp_plugins.common.errors import INTEGERS, REALS, array_of, integer, wr
 
 Real = TypeVar("Real", np.float32, np.float64)
 
+#: Spikes, and the potential that is left.
+Fired = tuple[NDArray[np.int64], NDArray[Real]]
+
 _LIMIT = 2**53
 
 
-def signed(
-    potential: NDArray[Real], binary: bool = False
-) -> tuple[NDArray[np.int64], NDArray[Real]]:
+def signed(potential: NDArray[Real], binary: bool = False) -> Fired[Real]:
     """Fire spikes of either sign until every potential is back within 1/2 of zero.
 
     ::
@@ -58,11 +61,6 @@ def signed(
     OverflowError
         If a potential reaches 2^53 in size.
 
-    Notes
-    -----
-    float32 holds whole numbers up to 2^24. Beyond it the one spike that `binary` allows is no
-    longer subtracted exactly.
-
     Examples
     --------
     >>> spikes, potential = signed(np.array([1.75, 0.5, -0.75]))
@@ -75,9 +73,7 @@ def signed(
     return _fire(v, np.copysign(crossings(np.abs(v), binary), v))
 
 
-def rectified(
-    potential: NDArray[Real], binary: bool = False
-) -> tuple[NDArray[np.int64], NDArray[Real]]:
+def rectified(potential: NDArray[Real], binary: bool = False) -> Fired[Real]:
     """Fire positive spikes until every potential is at most 1/2; negative potential stays.
 
     ::
@@ -111,11 +107,6 @@ def rectified(
         If `potential` has another dtype, or is not finite.
     OverflowError
         If a potential reaches 2^53 in size.
-
-    Notes
-    -----
-    float32 holds whole numbers up to 2^24. Beyond it the one spike that `binary` allows is no
-    longer subtracted exactly.
 
     Examples
     --------
@@ -402,15 +393,14 @@ def crossings(size: NDArray[Real], binary: bool) -> NDArray[Real]:
     return np.minimum(count, 1) if binary else count
 
 
-def _fire(v: NDArray[Real], count: NDArray[Real]) -> tuple[NDArray[np.int64], NDArray[Real]]:
+def _fire(v: NDArray[Real], count: NDArray[Real]) -> Fired[Real]:
     # The count takes v's own type, because float32 - int64 would be float64. NumPy makes scalars of
     # zero-dimensional arrays, and NumPy 1 makes float32 ones float64; np.asarray undoes both.
     return np.asarray(count, dtype=np.int64), np.asarray(v - np.asarray(count, dtype=v.dtype))
 
 
 def _quantize(
-    stream: NDArray[np.float64],
-    rule: Callable[[NDArray[np.float64]], tuple[NDArray[np.int64], NDArray[np.float64]]],
+    stream: NDArray[np.float64], rule: Callable[[NDArray[np.float64]], Fired[np.float64]]
 ) -> NDArray[np.int64]:
     spikes = np.empty(stream.shape, dtype=np.int64)
     potential = np.zeros(stream.shape[1:])
