@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -207,15 +207,9 @@ class EventEncoder:
             Labels.
         """
         size = integer("size", size, 1)
-        counts: list[NDArray[np.int32]] = []
-        labels: list[int] = []
-        for events, label in recordings:
-            counts.append(self.encode(events, n_steps).astype(np.int32))
-            labels.append(label)
-            if len(counts) == size:
-                yield np.stack(counts), np.array(labels, np.int64)
-                counts, labels = [], []
-        if counts:
+        samples = ((self.encode(x, n_steps).astype(np.int32), label) for x, label in recordings)
+        while batch := list(islice(samples, size)):
+            counts, labels = zip(*batch, strict=True)
             yield np.stack(counts), np.array(labels, np.int64)
 
 

@@ -145,12 +145,12 @@ def hardware_report(
         raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
     inputs, targets = batch.inputs(), None if y is None else batch.targets()
     extremes = Extremes(number)
+    make_step = extremes.watched_step
     learning, operations = checkpoint.state, Operations()
     with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
         for i in range(len(batch)):
             target = None if targets is None else targets[i]
-            shown_to = net, learning, inputs[i], target, net.n_steps
-            learning, shown = run_sample(*shown_to, extremes.watched_step)
+            learning, shown = run_sample(net, learning, inputs[i], target, net.n_steps, make_step)
             extremes.see_weights(learning)
             operations += shown.operations
             bar.update(1)

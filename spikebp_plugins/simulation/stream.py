@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -178,8 +178,8 @@ class Stream:
             start = int(located.time[0]) if start is None else start
             self._clock = clock = EventClock(encoder, start)
         with self._whole_or_dropped():
-            closed = [self._show_steps(*passed) for passed in clock.steps_over(located)]
-        return self._collected(list(chain(*closed)))
+            closed = starmap(self._show_steps, clock.steps_over(located))
+            return self._collected(list(chain.from_iterable(closed)))
 
     def advance_to(self, time: int) -> Reals:
         """Show all steps that end by a given time, without waiting for the next event.
