@@ -156,10 +156,8 @@ def load_dataset(
     """
     name = choice("name", name, DATASET_NAMES)
     data = _digits() if name == "digits" else _from_idx(name, _idx_paths(name, folder, download))
-    return data if raw else _scaled(data)
-
-
-def _scaled(data: Dataset) -> Dataset:
+    if raw:
+        return data
     images = data.x_train, data.x_test
     train, test = (np.multiply(x, data.input_scale, dtype=np.float64) for x in images)
     return replace(data, x_train=train, x_test=test, input_scale=1.0)
@@ -212,10 +210,8 @@ def _idx_paths(name: str, folder: str | os.PathLike[str] | None, download: bool)
     if folder is not None:
         # The subfolder first: the folder itself may hold another data set under the same names.
         return _existing(name, Path(folder) / name, Path(folder))
-    if root := os.environ.get(FOLDER_VARIABLE):
-        own_folder = Path(root) / name
-        if own_folder.is_dir():
-            return _existing(name, own_folder)
+    if (root := os.environ.get(FOLDER_VARIABLE)) and (Path(root) / name).is_dir():
+        return _existing(name, Path(root) / name)
     # Imported here because only downloads and their cache need it.
     import pooch
 

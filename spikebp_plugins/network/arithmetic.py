@@ -86,13 +86,15 @@ class FixedPoint(Numbers):
     fraction_bits: int
     rate_units: int
 
+    #: Bits of a magnitude in grid units.
+    magnitude_bits: ClassVar[int] = 53
     dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float64)
     storage_dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int64)
 
     @property
     def limit(self) -> float:
         """The magnitude that no value reaches."""
-        return math.ldexp(1.0, 53 - self.fraction_bits)
+        return math.ldexp(1.0, self.magnitude_bits - self.fraction_bits)
 
     def round(self, values: Any) -> Reals:
         """Round to the nearest multiple of the grid, ties to even."""
@@ -249,12 +251,8 @@ class Loihi2(FixedPoint):
     seed: int
     moment: tuple[int, int] = (0, 0)
 
+    magnitude_bits: ClassVar = STATE_BITS - 1
     largest_payload: ClassVar = LARGEST_PAYLOAD
-
-    @property
-    def limit(self) -> float:
-        """The magnitude that no value reaches."""
-        return math.ldexp(1.0, STATE_BITS - 1 - self.fraction_bits)
 
     def at(self, samples_seen: int, t: int) -> Loihi2:
         """Return the arithmetic for step `t` of a training sample, with its random numbers."""
@@ -272,8 +270,7 @@ class Loihi2(FixedPoint):
 
     def weights_from(self, units: NDArray[Any]) -> Reals:
         """Return the weights that integers of 8 bits stand for."""
-        weights: Reals = np.ldexp(units.astype(np.float64), self.weight_exponent)
-        return weights
+        return units.astype(np.float64) * math.ldexp(1.0, self.weight_exponent)
 
     def weight_units(self, weights: Reals) -> Integers:
         """Return the integers of 8 bits that stand for weights."""
@@ -304,14 +301,12 @@ Arithmetic = FixedPoint | FloatingPoint
 
 def arithmetic_of(net: SpikingMLP) -> Arithmetic:
     """Return the arithmetic that a definition asks for."""
-    if net.arithmetic == "loihi2":
-        assert net.fraction_bits is not None
-        assert net.rate_units is not None
-        assert net.weight_exponent is not None
-        return Loihi2(net.fraction_bits, net.rate_units, net.weight_exponent, net.seed)
-    if net.fraction_bits is not None and net.rate_units is not None:
-        return FixedPoint(net.fraction_bits, net.rate_units)
-    return FloatingPoint(np.dtype(net.arithmetic), net.rate)
+    bits, rate_units = net.fraction_bits, net.rate_units
+    if bits is None or rate_units is None:
+        return FloatingPoint(np.dtype(net.arithmetic), net.rate)
+    if net.weight_exponent is None:
+        return FixedPoint(bits, rate_units)
+    return Loihi2(bits, rate_units, net.weight_exponent, net.seed)
 
 
 def check_counts(counts: Integers, layer: int) -> Integers:

@@ -190,14 +190,12 @@ class SpikingMLP:
             settle(name, value)
 
     def _settled_event_fields(self) -> dict[str, object]:
-        given = {name: getattr(self, name) for name in EVENT_FIELDS}
         if self.timing != "event":
             for name in EVENT_FIELDS:
                 self._check_left_out(name, "timing")
-            return given
-        settled = {
-            name: EVENT_FIELDS[name] if value is None else value for name, value in given.items()
-        }
+            return {}
+        given = {name: getattr(self, name) for name in EVENT_FIELDS}
+        settled = EVENT_FIELDS | {name: value for name, value in given.items() if value is not None}
         for name, allowed in EVENT_CHOICES.items():
             value = settled.get(name, getattr(self, name))
             settled[name] = choice(name, value, allowed, "with timing='event'")
@@ -213,7 +211,15 @@ class SpikingMLP:
         if self.arithmetic == "loihi2":
             return self._settled_loihi2_fields()
         self._check_left_out("weight_exponent", "arithmetic")
-        return {"fraction_bits": self._settled_fraction_bits()}
+        if self.arithmetic == "fixed":
+            return {"fraction_bits": self._settled_fraction_bits()}
+        self._check_left_out("fraction_bits", "arithmetic")
+        # The rate of event timing is in single precision in any arithmetic.
+        kind = "float32" if self.timing == "event" else self.arithmetic
+        smallest, largest = NORMAL_NUMBERS[kind]
+        if not smallest <= self.rate <= largest:
+            raise self._wrong_rate(f"such that learning_rate / n_steps**2 is a {kind} above zero")
+        return {}
 
     def _settled_loihi2_fields(self) -> dict[str, object]:
         for name, allowed in LOIHI2_CHOICES.items():
@@ -235,16 +241,16 @@ class SpikingMLP:
             )
         return {"fraction_bits": bits, "weight_exponent": exponent}
 
-    def _settled_fraction_bits(self) -> int | None:
-        if self.arithmetic != "fixed":
-            self._check_left_out("fraction_bits", "arithmetic")
-            self._check_rate_is_a_number()
-            return None
-        if self.fraction_bits is None:
-            self._check_rate_below_limit(AUTOMATIC_FRACTION_BITS[0])
+    def _settled_fraction_bits(self) -> int:
+        given, lowest = self.fraction_bits, AUTOMATIC_FRACTION_BITS[0]
+        bits = lowest if given is None else integer("fraction_bits", given, 1, 40)
+        # Like any other number on the grid the rate stays below 2**53 grid units.
+        limit = math.ldexp(1.0, 53 - bits)
+        if self._real_rate >= limit:
+            most = limit * self.n_steps**2
+            raise self._wrong_rate(f"below {most:.3g} with n_steps={self.n_steps}")
+        if given is None:
             return _automatic_fraction_bits(self._real_rate)
-        bits = integer("fraction_bits", self.fraction_bits, 1, 40)
-        self._check_rate_below_limit(bits)
         if _rate_units(self._real_rate, bits) == 0:
             smallest = 0.5 * 2.0**-bits * self.n_steps**2
             raise self._wrong_rate(
@@ -252,20 +258,6 @@ class SpikingMLP:
                 "(smaller ones round to zero on the grid)"
             )
         return bits
-
-    def _check_rate_is_a_number(self) -> None:
-        # The rate of event timing is in single precision in any arithmetic.
-        kind = "float32" if self.timing == "event" else self.arithmetic
-        smallest, largest = NORMAL_NUMBERS[kind]
-        if not smallest <= self.rate <= largest:
-            raise self._wrong_rate(f"such that learning_rate / n_steps**2 is a {kind} above zero")
-
-    def _check_rate_below_limit(self, bits: int) -> None:
-        # Like any other number on the grid the rate stays below 2**53 grid units.
-        limit = math.ldexp(1.0, 53 - bits)
-        if self._real_rate >= limit:
-            most = limit * self.n_steps**2
-            raise self._wrong_rate(f"below {most:.3g} with n_steps={self.n_steps}")
 
     def _wrong_rate(self, allowed: str) -> ArgumentError:
         return wrong_argument("learning_rate", allowed, repr(self.learning_rate))
@@ -400,9 +392,7 @@ class SpikingMLP:
         Fields that the timing does not have are left out, and so is `presynaptic` where it is
         "counts".
         """
-        absent = dict(LEFT_OUT)
-        if self.timing != "event":
-            absent |= dict.fromkeys(EVENT_FIELDS)
+        absent = LEFT_OUT | dict.fromkeys(() if self.timing == "event" else EVENT_FIELDS)
         values = asdict(self) | {"layer_sizes": list(self.layer_sizes)}
         return {
             name: value

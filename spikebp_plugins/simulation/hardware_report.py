@@ -143,14 +143,13 @@ def hardware_report(
     batch = check_batch(net, x, y)
     if not len(batch):
         raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
-    inputs, targets = batch.inputs(), None if y is None else batch.targets()
+    targets = [None] * len(batch) if y is None else batch.targets()
     extremes = Extremes(number)
     make_step = extremes.watched_step
     learning, operations = checkpoint.state, Operations()
     with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
-        for i in range(len(batch)):
-            target = None if targets is None else targets[i]
-            learning, shown = run_sample(net, learning, inputs[i], target, net.n_steps, make_step)
+        for given, target in zip(batch.inputs(), targets, strict=True):
+            learning, shown = run_sample(net, learning, given, target, net.n_steps, make_step)
             extremes.see_weights(learning)
             operations += shown.operations
             bar.update(1)
@@ -251,9 +250,7 @@ class Extremes:
                 highest=seen.highest,
                 bits=bits_of(seen.lowest, seen.highest),
                 chip_bits=bits_of(*seen.chip),
-                saturating=(
-                    seen.n_saturating / seen.n if is_chips or quantity != "weight" else None
-                ),
+                saturating=seen.n_saturating / seen.n if is_chips or quantity != "weight" else None,
             )
             for (quantity, layer), seen in self._of.items()
         )

@@ -176,9 +176,10 @@ def plot_raster(figure: FigureBase, trace: Trace, sample: int = 0) -> None:
     """
     layers = [counts[sample] for counts in trace.spikes]
     rows = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[::-1, 0]
-    for l, (axes, counts) in enumerate(zip(rows, layers, strict=True)):
-        _plot_spikes(axes, counts, COLORS[l % len(COLORS)])
-        axes.set_ylabel(f"{_layer_name(l, len(layers))} unit")
+    names = ["input", *(f"hidden {l}" for l in range(1, len(layers) - 1)), "output"]
+    for axes, counts, name, color in zip(rows, layers, names, cycle(COLORS)):
+        _plot_spikes(axes, counts, color)
+        axes.set_ylabel(f"{name} unit")
     n_steps = len(layers[0])
     stride = -(-n_steps // MOST_STEP_TICKS)
     rows[0].set(xlim=(0.5, n_steps + 0.5), xlabel="step")
@@ -199,12 +200,6 @@ def _plot_spikes(axes: Axes, counts: NDArray[np.int64], color: str) -> None:
         axes.set_yticks(np.arange(n_units))
         axes.tick_params(axis="y", labelsize=7)
         axes.grid(axis="y", alpha=0.3)
-
-
-def _layer_name(layer: int, n_layers: int) -> str:
-    if layer == 0:
-        return "input"
-    return "output" if layer == n_layers - 1 else f"hidden {layer}"
 
 
 def _add_size_legend(figure: FigureBase, axes: Axes, largest: int) -> None:
