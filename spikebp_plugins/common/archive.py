@@ -47,8 +47,17 @@ def write_archive(path: PathLike, arrays: Mapping[str, NDArray[Any]]) -> None:
 
     NumPy's own ``savez`` may stamp the time and the platform into the file.
     """
-    with whole_file(path) as file:
-        _write_zip(file, arrays)
+    with whole_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            buffer = io.BytesIO()
+            plain = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+            np.lib.format.write_array(  # type: ignore[no-untyped-call]
+                buffer, plain, allow_pickle=False
+            )
+            entry = zipfile.ZipInfo(f"{name}.npy", NO_DATE)
+            entry.create_system = 3
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, buffer.getvalue())
 
 
 def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
@@ -77,21 +86,23 @@ def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
                 }
         except Exception as error:
             # A damaged file can make zipfile, zlib and NumPy raise almost any type of error.
-            raise ValueError(f"{os.fspath(path)} is not a readable {kind}: {error}") from error
+            raise unreadable(path, kind, error) from error
 
 
-def _write_zip(file: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            buffer = io.BytesIO()
-            little_endian = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            np.lib.format.write_array(  # type: ignore[no-untyped-call]
-                buffer, np.ascontiguousarray(little_endian).reshape(array.shape), allow_pickle=False
-            )
-            entry = zipfile.ZipInfo(f"{name}.npy", NO_DATE)
-            entry.create_system = 3
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, buffer.getvalue())
+def unreadable(path: PathLike, kind: str, reason: object) -> ValueError:
+    """Return the error for a file that is not what it should be."""
+    return ValueError(f"{os.fspath(path)} is not a readable {kind}: {reason}")
+
+
+def check_version(path: PathLike, kind: str, name: str, found: NDArray[Any], newest: int) -> None:
+    """Refuse a file whose array `name` is no version of its format, or one after `newest`."""
+    if found.shape != () or found.dtype.kind != "i" or found < 1:
+        raise unreadable(path, kind, f"{name} must be a positive integer")
+    if found > newest:
+        raise ValueError(
+            f"{os.fspath(path)} has {kind} format {found}, newer than the {newest} that this "
+            "version of spikebp-plugins reads"
+        )
 
 
 def _read_array(data: bytes) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import cache
 from threading import RLock
 from typing import Any
@@ -36,7 +37,7 @@ def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | N
     )
 
 
-class NoBar:
+class NoBar(AbstractContextManager["NoBar"]):
     """Takes the place of a bar for a single item: to make a bar would take longer than the item."""
 
     n = 0
@@ -44,9 +45,6 @@ class NoBar:
     def update(self, n: int = 1) -> None:
         """Count n more items."""
         self.n += n
-
-    def __enter__(self) -> NoBar:
-        return self
 
     def __exit__(self, *error: object) -> None:
         pass

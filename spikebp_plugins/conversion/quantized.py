@@ -24,7 +24,6 @@ Files are uncompressed npz archives of little-endian arrays, in this order:
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,7 +31,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.archive import PathLike, read_archive, write_archive
+from spikebp_plugins.common.archive import PathLike, read_archive, unreadable, write_archive
 from spikebp_plugins.common.errors import boolean, choice, integer, wrong_argument
 from spikebp_plugins.conversion.convert import checkpoint_of
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -123,13 +122,13 @@ class QuantizedWeights:
         ValueError
             If the file is damaged, holds something else, or is of a newer format.
         """
-        arrays = read_archive(path, "file of quantized weights")
+        kind = "file of quantized weights"
+        arrays = read_archive(path, kind)
         try:
             return cls._from_arrays(arrays)
         except (KeyError, ValueError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else error
-            message = f"{os.fspath(path)} is not a readable file of quantized weights: {reason}"
-            raise ValueError(message) from error
+            raise unreadable(path, kind, reason) from error
 
     @classmethod
     def _from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> QuantizedWeights:

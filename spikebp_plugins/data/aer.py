@@ -10,7 +10,7 @@ static image datasets to spiking neuromorphic datasets using saccades", Frontier
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, overload
 
@@ -97,9 +97,6 @@ class EventRecordings(Sequence[tuple[NDArray[Any], int]]):
             return read_aer(self.files[index]), int(self.labels[index])
         chosen = np.arange(len(self))[index]
         return EventRecordings([self.files[i] for i in chosen], self.labels[chosen])
-
-    def __iter__(self) -> Iterator[tuple[NDArray[Any], int]]:
-        return (self[i] for i in range(len(self)))
 
     def shuffled(self, seed: int) -> EventRecordings:
         """Return the same recordings in an order drawn from ``RandomState(seed)``."""

@@ -18,13 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import choice, integer, wrong_argument
+
+Integers = NDArray[np.int64]
 
 #: The type of an array of events, with t in microseconds; AER tools and tonic have the same fields.
 #: Other integer types are fine, and for p Booleans too.
@@ -46,9 +48,9 @@ class Located(NamedTuple):
         Microseconds.
     """
 
-    unit: NDArray[np.int64]
-    weight: NDArray[np.int64]
-    time: NDArray[np.int64]
+    unit: Integers
+    weight: Integers
+    time: Integers
 
 
 @dataclass(frozen=True)
@@ -136,13 +138,11 @@ class EventEncoder:
         weight = 2 * p - 1 if self.polarity == "signs" else np.ones_like(p)
         return Located(pixel, weight, time)
 
-    def count(self, located: Located) -> NDArray[np.int64]:
+    def count(self, located: Located) -> Integers:
         """Return the counts of all units for events of one step, of shape (n_inputs,)."""
         return self._sums(located.unit, located.weight, self.n_inputs)
 
-    def _sums(
-        self, index: NDArray[np.int64], weight: NDArray[np.int64], size: int
-    ) -> NDArray[np.int64]:
+    def _sums(self, index: Integers, weight: Integers, size: int) -> Integers:
         """Return for each index the sum of its weights, of shape (size,)."""
         if self.polarity != "signs":  # every weight is 1
             return np.bincount(index, minlength=size)
@@ -150,9 +150,7 @@ class EventEncoder:
         brighter, darker = (np.bincount(index[some], minlength=size) for some in (up, ~up))
         return brighter - darker
 
-    def encode(
-        self, events: Any, n_steps: int | None = None, *, start: int = 0
-    ) -> NDArray[np.int64]:
+    def encode(self, events: Any, n_steps: int | None = None, *, start: int = 0) -> Integers:
         """Return the spike counts of one recording.
 
         Parameters
@@ -187,7 +185,7 @@ class EventEncoder:
 
     def batches(
         self, recordings: Iterable[tuple[Any, int]], n_steps: int, size: int = 100
-    ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+    ) -> Iterator[tuple[NDArray[np.int32], Integers]]:
         """Encode recordings batch by batch, so that only one batch is in memory.
 
         Parameters
@@ -207,26 +205,20 @@ class EventEncoder:
             Labels.
         """
         size = integer("size", size, 1)
-        counts: list[NDArray[np.int32]] = []
-        labels: list[int] = []
-        for events, label in recordings:
-            counts.append(self.encode(events, n_steps).astype(np.int32))
-            labels.append(label)
-            if len(counts) == size:
-                yield np.stack(counts), np.array(labels, np.int64)
-                counts, labels = [], []
-        if counts:
+        samples = ((self.encode(x, n_steps).astype(np.int32), label) for x, label in recordings)
+        while batch := list(islice(samples, size)):
+            counts, labels = zip(*batch, strict=True)
             yield np.stack(counts), np.array(labels, np.int64)
 
 
-def _integers(events: NDArray[Any], name: str) -> NDArray[np.int64]:
+def _integers(events: NDArray[Any], name: str) -> Integers:
     values = events[name]
     if values.dtype.kind not in "iub":
         raise wrong_argument(f"field {name} of events", "integers", f"an array of {values.dtype}")
     return values.astype(np.int64)
 
 
-def _check(name: str, values: NDArray[np.int64], good: NDArray[np.bool_], allowed: str) -> None:
+def _check(name: str, values: Integers, good: NDArray[np.bool_], allowed: str) -> None:
     if not good.all():
         n = int(np.flatnonzero(~good)[0])
         raise wrong_argument(f"{name} of events", allowed, f"{values[n]} in event {n}")
@@ -244,7 +236,7 @@ class Passed(NamedTuple):
     """
 
     silent: int
-    counts: NDArray[np.int64] | None
+    counts: Integers | None
 
 
 class EventClock:
@@ -263,7 +255,7 @@ class EventClock:
         self._encoder, self._start = encoder, start
         self._step = 0  # the step that `now` lies in
         #: The counts of the unfinished step, of shape (n_inputs,); None if it has no events yet.
-        self.pending: NDArray[np.int64] | None = None
+        self.pending: Integers | None = None
 
     def steps_over(self, located: Located) -> Iterator[Passed]:
         """Take events, and yield the steps that end before the last of them."""

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -155,16 +156,11 @@ def load_dataset(
     """
     name = choice("name", name, DATASET_NAMES)
     data = _digits() if name == "digits" else _from_idx(name, _idx_paths(name, folder, download))
-    return data if raw else _scaled(data)
-
-
-def _scaled(data: Dataset) -> Dataset:
-    return replace(
-        data,
-        x_train=np.multiply(data.x_train, data.input_scale, dtype=np.float64),
-        x_test=np.multiply(data.x_test, data.input_scale, dtype=np.float64),
-        input_scale=1.0,
-    )
+    if raw:
+        return data
+    images = data.x_train, data.x_test
+    train, test = (np.multiply(x, data.input_scale, dtype=np.float64) for x in images)
+    return replace(data, x_train=train, x_test=test, input_scale=1.0)
 
 
 def _digits() -> Dataset:
@@ -175,9 +171,7 @@ def _digits() -> Dataset:
     order = np.random.RandomState(0).permutation(1797)
     # scikit-learn hands out floats; the levels 0 to 16 that they stand for are exact in uint8.
     x, y = x[order].astype(np.uint8), y[order].astype(np.int64)
-    return Dataset(
-        "digits", x[:1437], y[:1437], x[1437:], y[1437:], N_CLASSES, 1 / 16, image_shape=(8, 8)
-    )
+    return Dataset("digits", x[:1437], y[:1437], x[1437:], y[1437:], N_CLASSES, 1 / 16, (8, 8))
 
 
 def _from_idx(name: str, paths: Sequence[Path]) -> Dataset:
@@ -189,16 +183,8 @@ def _from_idx(name: str, paths: Sequence[Path]) -> Dataset:
             f"{paths[2]} holds images of shape {x_test.shape[1:]}, "
             f"but those of {paths[0]} have {(rows, columns)}"
         )
-    return Dataset(
-        name,
-        x_train.reshape(len(x_train), rows * columns),
-        y_train,
-        x_test.reshape(len(x_test), rows * columns),
-        y_test,
-        N_CLASSES,
-        1 / 255,
-        image_shape=(rows, columns),
-    )
+    train, test = (x.reshape(len(x), rows * columns) for x in (x_train, x_test))
+    return Dataset(name, train, y_train, test, y_test, N_CLASSES, 1 / 255, (rows, columns))
 
 
 def _images_and_labels(images: Path, labels: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -224,10 +210,8 @@ def _idx_paths(name: str, folder: str | os.PathLike[str] | None, download: bool)
     if folder is not None:
         # The subfolder first: the folder itself may hold another data set under the same names.
         return _existing(name, Path(folder) / name, Path(folder))
-    if root := os.environ.get(FOLDER_VARIABLE):
-        own_folder = Path(root) / name
-        if own_folder.is_dir():
-            return _existing(name, own_folder)
+    if (root := os.environ.get(FOLDER_VARIABLE)) and (Path(root) / name).is_dir():
+        return _existing(name, Path(root) / name)
     # Imported here because only downloads and their cache need it.
     import pooch
 
@@ -282,16 +266,9 @@ def _downloaded(name: str, cache: Path) -> list[Path]:
 def _fetched(name: str, host: str, cache: Path) -> list[Path]:
     import pooch
 
+    fetch = partial(pooch.retrieve, path=cache, progressbar=sys.stderr.isatty())
     return [
-        Path(
-            pooch.retrieve(
-                f"{host}{file}.gz",
-                known_hash=f"md5:{md5}",
-                fname=f"{file}.gz",
-                path=cache,
-                progressbar=sys.stderr.isatty(),
-            )
-        )
+        Path(fetch(f"{host}{file}.gz", known_hash=f"md5:{md5}", fname=f"{file}.gz"))
         for file, md5 in zip(IDX_FILES, SOURCES[name].md5, strict=True)
     ]
 

@@ -24,6 +24,7 @@ from spikebp_plugins.network.draws import draw_key, draws_of
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+Array = NDArray[Any]
 Reals = NDArray[np.floating[Any]]
 Integers = NDArray[np.int64]
 
@@ -85,19 +86,21 @@ class FixedPoint(Numbers):
     fraction_bits: int
     rate_units: int
 
+    #: Bits of a magnitude in grid units.
+    magnitude_bits: ClassVar[int] = 53
     dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float64)
     storage_dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int64)
 
     @property
     def limit(self) -> float:
         """The magnitude that no value reaches."""
-        return math.ldexp(1.0, 53 - self.fraction_bits)
+        return math.ldexp(1.0, self.magnitude_bits - self.fraction_bits)
 
     def round(self, values: Any) -> Reals:
         """Round to the nearest multiple of the grid, ties to even."""
         with np.errstate(over="ignore"):
             units = np.rint(np.asarray(values, np.float64) * 2.0**self.fraction_bits)
-        return self._from_units(units)
+        return self.decode(units)
 
     def check(self, values: Reals, quantity: str, layer: int) -> Reals:
         """Return `values`, or raise OverflowError if one has left the range."""
@@ -111,68 +114,48 @@ class FixedPoint(Numbers):
             total: Reals = values + counts.astype(np.float64) @ weights
         else:
             # A sum beyond the limit is rounded to a double, but stays beyond it and is found.
-            total = self._from_units(
-                self._to_python(values) + counts.astype(object) @ self._to_python(weights)
-            )
+            units = self._to_python(values) + counts.astype(object) @ self._to_python(weights)
+            total = self.decode(units)
         return self.check(total, quantity, layer)
 
     def descend(
         self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
     ) -> Reals:
         """Return ``weights - rate * outer(counts, errors)``, summed for each weight."""
-        return self._descend(weights, connection, self.rate_units, counts, errors, layer)
+        r = self.rate_units
+        if _largest(counts) * _largest(errors) * r * connection.most_uses < LIMIT / 2:
+            rate = math.ldexp(r, -self.fraction_bits)
+            changed = weights - rate * connection.outer(counts.astype(np.float64), errors)
+        else:
+            change = r * connection.outer(counts.astype(object), errors.astype(object))
+            changed = self.decode(self._to_python(weights) - change)
+        return self.check(changed, "weight", layer)
 
-    def smoothed(self, drive: Reals) -> NDArray[Any]:
+    def smoothed(self, drive: Reals) -> Array:
         """Return ``rate * drive`` in grid units, rounded to whole ones, ties to even."""
         bits, one = self.fraction_bits, 2**self.fraction_bits
         product = self.rate_units * self._to_python(drive)
         is_odd = (product >> bits) & 1
-        rounded: NDArray[Any] = (product + (one // 2 - 1) + is_odd) >> bits
+        rounded: Array = (product + (one // 2 - 1) + is_odd) >> bits
         return rounded
 
     def descend_smoothed(
-        self,
-        weights: Reals,
-        connection: Connection,
-        smoothed: NDArray[Any],
-        errors: Integers,
-        layer: int,
+        self, weights: Reals, connection: Connection, smoothed: Array, errors: Integers, layer: int
     ) -> Reals:
         """Return ``weights - outer(smoothed, errors)`` for what :meth:`smoothed` returned."""
-        return self._descend(weights, connection, 1, smoothed, errors, layer)
-
-    def _descend(
-        self,
-        weights: Reals,
-        connection: Connection,
-        rate_units: int,
-        factors: NDArray[Any],
-        errors: Integers,
-        layer: int,
-    ) -> Reals:
-        largest = _largest(factors) * _largest(errors) * rate_units * connection.most_uses
-        if largest < LIMIT / 2:
-            rate = math.ldexp(rate_units, -self.fraction_bits)
-            changed = weights - rate * connection.outer(factors.astype(np.float64), errors)
-        else:
-            change = rate_units * connection.outer(factors.astype(object), errors.astype(object))
-            changed = self._from_units(self._to_python(weights) - change)
-        return self.check(changed, "weight", layer)
+        in_units = FixedPoint(self.fraction_bits, rate_units=1)  # the rate is in `smoothed`
+        return in_units.descend(weights, connection, smoothed, errors, layer)
 
     def encode(self, values: Reals) -> Integers:
         """Return values on the grid as integers, for a file or another back end."""
         return np.ldexp(values, self.fraction_bits).astype(np.int64)
 
-    def decode(self, units: Integers) -> Reals:
+    def decode(self, units: Array) -> Reals:
         """Return the values that :meth:`encode` turned into integers."""
-        return self._from_units(units)
+        return units.astype(np.float64) * math.ldexp(1.0, -self.fraction_bits)
 
     def _to_python(self, values: Reals) -> NDArray[np.object_]:
         return self.encode(values).astype(object)
-
-    def _from_units(self, units: NDArray[Any]) -> Reals:
-        values: Reals = units.astype(np.float64) * 2.0**-self.fraction_bits
-        return values
 
 
 @dataclass(frozen=True)
@@ -226,12 +209,7 @@ class FloatingPoint(Numbers):
         return self.dtype.type(self.rate) * drive
 
     def descend_smoothed(
-        self,
-        weights: Reals,
-        connection: Connection,
-        smoothed: Reals,
-        errors: Integers,
-        layer: int,
+        self, weights: Reals, connection: Connection, smoothed: Reals, errors: Integers, layer: int
     ) -> Reals:
         """Return ``weights - outer(smoothed, errors)``."""
         product = connection.outer(smoothed, errors.astype(self.dtype))
@@ -273,12 +251,8 @@ class Loihi2(FixedPoint):
     seed: int
     moment: tuple[int, int] = (0, 0)
 
+    magnitude_bits: ClassVar = STATE_BITS - 1
     largest_payload: ClassVar = LARGEST_PAYLOAD
-
-    @property
-    def limit(self) -> float:
-        """The magnitude that no value reaches."""
-        return math.ldexp(1.0, STATE_BITS - 1 - self.fraction_bits)
 
     def at(self, samples_seen: int, t: int) -> Loihi2:
         """Return the arithmetic for step `t` of a training sample, with its random numbers."""
@@ -296,8 +270,7 @@ class Loihi2(FixedPoint):
 
     def weights_from(self, units: NDArray[Any]) -> Reals:
         """Return the weights that integers of 8 bits stand for."""
-        weights: Reals = np.ldexp(units.astype(np.float64), self.weight_exponent)
-        return weights
+        return units.astype(np.float64) * math.ldexp(1.0, self.weight_exponent)
 
     def weight_units(self, weights: Reals) -> Integers:
         """Return the integers of 8 bits that stand for weights."""
@@ -328,14 +301,12 @@ Arithmetic = FixedPoint | FloatingPoint
 
 def arithmetic_of(net: SpikingMLP) -> Arithmetic:
     """Return the arithmetic that a definition asks for."""
-    if net.arithmetic == "loihi2":
-        assert net.fraction_bits is not None
-        assert net.rate_units is not None
-        assert net.weight_exponent is not None
-        return Loihi2(net.fraction_bits, net.rate_units, net.weight_exponent, net.seed)
-    if net.fraction_bits is not None and net.rate_units is not None:
-        return FixedPoint(net.fraction_bits, net.rate_units)
-    return FloatingPoint(np.dtype(net.arithmetic), net.rate)
+    bits, rate_units = net.fraction_bits, net.rate_units
+    if bits is None or rate_units is None:
+        return FloatingPoint(np.dtype(net.arithmetic), net.rate)
+    if net.weight_exponent is None:
+        return FixedPoint(bits, rate_units)
+    return Loihi2(bits, rate_units, net.weight_exponent, net.seed)
 
 
 def check_counts(counts: Integers, layer: int) -> Integers:

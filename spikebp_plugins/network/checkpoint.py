@@ -21,13 +21,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.archive import PathLike, read_archive, write_archive
+from spikebp_plugins.common.archive import (
+    PathLike,
+    check_version,
+    read_archive,
+    unreadable,
+    write_archive,
+)
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
@@ -85,9 +93,8 @@ class Checkpoint:
             If the rate rounds to zero on the grid.
         """
         bits = self.net.fraction_bits
-        return Checkpoint(
-            self.net.replace(learning_rate=learning_rate, fraction_bits=bits), self.state
-        )
+        net = self.net.replace(learning_rate=learning_rate, fraction_bits=bits)
+        return Checkpoint(net, self.state)
 
     def save(self, path: PathLike) -> None:
         """Write the checkpoint, whole or not at all.
@@ -157,11 +164,11 @@ def load(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
     """
     checkpoint = from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
     if net is not None and checkpoint.net != net:
+        there, here = asdict(checkpoint.net), asdict(net)
         changes = ", ".join(
-            f"{field.name} is {getattr(checkpoint.net, field.name)!r} there and "
-            f"{getattr(net, field.name)!r} here"
-            for field in fields(net)
-            if getattr(checkpoint.net, field.name) != getattr(net, field.name)
+            f"{name} is {there[name]!r} there and {value!r} here"
+            for name, value in here.items()
+            if there[name] != value
         )
         raise ValueError(f"{os.fspath(path)} is a checkpoint of another definition: {changes}")
     return checkpoint
@@ -170,19 +177,16 @@ def load(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
 def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     """Return the arrays of a checkpoint's file, by name and in their order."""
     net, state = checkpoint.net, checkpoint.state
-    arithmetic = arithmetic_of(net)
+    encode = arithmetic_of(net).encode
     definition = json.dumps(net.to_dict(), sort_keys=True).encode()
     arrays: dict[str, NDArray[Any]] = {
         "format_version": np.array(FORMAT_VERSION, np.int64),
         "definition": np.frombuffer(definition, np.uint8),
         "samples_seen": np.array(state.samples_seen, np.int64),
     }
-    groups = (state.weights, state.backward_potentials, state.feedback)
-    for (name, _), array in zip(
-        _expected(net), (array for group in groups for array in group), strict=True
-    ):
-        arrays[name] = arithmetic.encode(array)
-    return arrays
+    learned = chain(state.weights, state.backward_potentials, state.feedback)
+    pairs = zip(_expected(net), learned, strict=True)
+    return arrays | {name: encode(array) for (name, _), array in pairs}
 
 
 def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
@@ -193,20 +197,11 @@ def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
     ValueError
         If the arrays are not those of a checkpoint; the message begins with `path`.
     """
-
-    def refuse(reason: object) -> ValueError:
-        return ValueError(f"{path} is not a readable checkpoint: {reason}")
-
+    refuse = partial(unreadable, path, "checkpoint")
     if not {"format_version", "definition", "samples_seen"} <= arrays.keys():
         raise refuse("it holds no definition of a network")
     version = arrays["format_version"]
-    if version.shape != () or version.dtype.kind != "i" or version < 1:
-        raise refuse("format_version must be a positive integer")
-    if version > FORMAT_VERSION:
-        raise ValueError(
-            f"{path} has checkpoint format {version}, newer than the {FORMAT_VERSION} that this "
-            "version of spikebp-plugins reads"
-        )
+    check_version(path, "checkpoint", "format_version", version, FORMAT_VERSION)
     try:
         net = SpikingMLP.from_dict(json.loads(arrays["definition"].tobytes()))
     except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, fields
+from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any, Final
 
 import numpy as np
@@ -186,35 +186,42 @@ class SpikingMLP:
         settle("seed", integer("seed", self.seed, 0, LARGEST_SEED))
         for name, allowed in CHOICES.items():
             settle(name, choice(name, getattr(self, name), allowed))
-        for name, value in self._settled_event_fields().items():
-            settle(name, value)
-        for name, value in self._settled_grid().items():
+        for name, value in (self._settled_event_fields() | self._settled_grid()).items():
             settle(name, value)
 
     def _settled_event_fields(self) -> dict[str, object]:
-        given = {name: getattr(self, name) for name in EVENT_FIELDS}
         if self.timing != "event":
-            for name, value in given.items():
-                if value is not None:
-                    raise wrong_argument(name, f"None with timing={self.timing!r}", repr(value))
-            return given
-        settled = {
-            name: EVENT_FIELDS[name] if value is None else value for name, value in given.items()
-        }
+            for name in EVENT_FIELDS:
+                self._check_left_out(name, "timing")
+            return {}
+        given = {name: getattr(self, name) for name in EVENT_FIELDS}
+        settled = EVENT_FIELDS | {name: value for name, value in given.items() if value is not None}
         for name, allowed in EVENT_CHOICES.items():
             value = settled.get(name, getattr(self, name))
             settled[name] = choice(name, value, allowed, "with timing='event'")
         return settled | {"hold_error": boolean("hold_error", settled["hold_error"])}
 
-    def _settled_grid(self) -> dict[str, int | None]:
+    def _check_left_out(self, name: str, where: str) -> None:
+        """Refuse a field that is given, but means nothing with the value of the field `where`."""
+        value = getattr(self, name)
+        if value is not None:
+            raise wrong_argument(name, f"None with {where}={getattr(self, where)!r}", repr(value))
+
+    def _settled_grid(self) -> dict[str, object]:
         if self.arithmetic == "loihi2":
             return self._settled_loihi2_fields()
-        if self.weight_exponent is not None:
-            allowed = f"None with arithmetic={self.arithmetic!r}"
-            raise wrong_argument("weight_exponent", allowed, repr(self.weight_exponent))
-        return {"fraction_bits": self._settled_fraction_bits()}
+        self._check_left_out("weight_exponent", "arithmetic")
+        if self.arithmetic == "fixed":
+            return {"fraction_bits": self._settled_fraction_bits()}
+        self._check_left_out("fraction_bits", "arithmetic")
+        # The rate of event timing is in single precision in any arithmetic.
+        kind = "float32" if self.timing == "event" else self.arithmetic
+        smallest, largest = NORMAL_NUMBERS[kind]
+        if not smallest <= self.rate <= largest:
+            raise self._wrong_rate(f"such that learning_rate / n_steps**2 is a {kind} above zero")
+        return {}
 
-    def _settled_loihi2_fields(self) -> dict[str, int | None]:
+    def _settled_loihi2_fields(self) -> dict[str, object]:
         for name, allowed in LOIHI2_CHOICES.items():
             choice(name, getattr(self, name), allowed, "with arithmetic='loihi2'")
         bits, exponent = self.fraction_bits, self.weight_exponent
@@ -228,52 +235,32 @@ class SpikingMLP:
                 math.ldexp(r, exponent - LOIHI2_RATE_BITS) * self.n_steps**2
                 for r in (0.5, LARGEST_LOIHI2_RATE - 0.5)
             )
-            raise wrong_argument(
-                "learning_rate",
+            raise self._wrong_rate(
                 f"above {smallest:.3g} and below {largest:.3g} with weight_exponent={exponent} "
-                f"and n_steps={self.n_steps}",
-                repr(self.learning_rate),
+                f"and n_steps={self.n_steps}"
             )
         return {"fraction_bits": bits, "weight_exponent": exponent}
 
-    def _settled_fraction_bits(self) -> int | None:
-        if self.arithmetic != "fixed":
-            if self.fraction_bits is not None:
-                allowed = f"None with arithmetic={self.arithmetic!r}"
-                raise wrong_argument("fraction_bits", allowed, repr(self.fraction_bits))
-            self._check_rate_is_a_number()
-            return None
-        rate = self._real_rate
-        if self.fraction_bits is None:
-            self._check_rate_below_limit(AUTOMATIC_FRACTION_BITS[0])
-            return _automatic_fraction_bits(rate)
-        bits = integer("fraction_bits", self.fraction_bits, 1, 40)
-        self._check_rate_below_limit(bits)
-        if _rate_units(rate, bits) == 0:
+    def _settled_fraction_bits(self) -> int:
+        given, lowest = self.fraction_bits, AUTOMATIC_FRACTION_BITS[0]
+        bits = lowest if given is None else integer("fraction_bits", given, 1, 40)
+        # Like any other number on the grid the rate stays below 2**53 grid units.
+        limit = math.ldexp(1.0, 53 - bits)
+        if self._real_rate >= limit:
+            most = limit * self.n_steps**2
+            raise self._wrong_rate(f"below {most:.3g} with n_steps={self.n_steps}")
+        if given is None:
+            return _automatic_fraction_bits(self._real_rate)
+        if _rate_units(self._real_rate, bits) == 0:
             smallest = 0.5 * 2.0**-bits * self.n_steps**2
-            raise wrong_argument(
-                "learning_rate",
+            raise self._wrong_rate(
                 f"above {smallest:.3g} with fraction_bits={bits} and n_steps={self.n_steps} "
-                "(smaller ones round to zero on the grid)",
-                repr(self.learning_rate),
+                "(smaller ones round to zero on the grid)"
             )
         return bits
 
-    def _check_rate_is_a_number(self) -> None:
-        # The rate of event timing is in single precision in any arithmetic.
-        kind = "float32" if self.timing == "event" else self.arithmetic
-        smallest, largest = NORMAL_NUMBERS[kind]
-        if not smallest <= self.rate <= largest:
-            allowed = f"such that learning_rate / n_steps**2 is a {kind} above zero"
-            raise wrong_argument("learning_rate", allowed, repr(self.learning_rate))
-
-    def _check_rate_below_limit(self, bits: int) -> None:
-        # Like any other number on the grid the rate stays below 2**53 grid units.
-        if self._real_rate >= 2.0 ** (53 - bits):
-            allowed = (
-                f"below {2.0 ** (53 - bits) * self.n_steps**2:.3g} with n_steps={self.n_steps}"
-            )
-            raise wrong_argument("learning_rate", allowed, repr(self.learning_rate))
+    def _wrong_rate(self, allowed: str) -> ArgumentError:
+        return wrong_argument("learning_rate", allowed, repr(self.learning_rate))
 
     @property
     def _real_rate(self) -> float:
@@ -315,9 +302,8 @@ class SpikingMLP:
 
         With ``arithmetic="loihi2"`` rate = r * 2**(g - 16), g being `weight_exponent`.
         """
-        if self._rate_bits is None:
-            return None
-        return _rate_units(self._real_rate, self._rate_bits)
+        bits = self._rate_bits
+        return None if bits is None else _rate_units(self._real_rate, bits)
 
     @property
     def _rate_bits(self) -> int | None:
@@ -380,7 +366,7 @@ class SpikingMLP:
         changed rate finds its own grid. A change to a timing other than "event" drops the fields of
         "event", and a change to an arithmetic other than "loihi2" drops `weight_exponent`.
         """
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = asdict(self)
         if "fraction_bits" not in changes and self._has_automatic_fraction_bits:
             values["fraction_bits"] = None
         if changes.get("timing", "event") != "event":
@@ -406,16 +392,13 @@ class SpikingMLP:
         Fields that the timing does not have are left out. So are `presynaptic` where it is "counts"
         and `weight_exponent` where it is None.
         """
-        absent = dict(LEFT_OUT)
-        if self.timing != "event":
-            absent |= dict.fromkeys(EVENT_FIELDS)
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        values = {
+        absent = LEFT_OUT | dict.fromkeys(() if self.timing == "event" else EVENT_FIELDS)
+        values = asdict(self) | {"layer_sizes": list(self.layer_sizes)}
+        return {
             name: value
             for name, value in values.items()
             if name not in absent or value != absent[name]
         }
-        return values | {"layer_sizes": list(self.layer_sizes)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SpikingMLP:

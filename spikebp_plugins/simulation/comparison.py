@@ -14,6 +14,8 @@ from spikebp_plugins.backends.registry import available_backends, get_backend
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.simulation.trace import Difference, Trace, compare
 
+Array = NDArray[Any]
+
 #: Back ends that have little to compile; some may not be installed.
 QUICK_BACKENDS: Final = ("reference", "compiled", "brian2:numpy", "lava:fixed_pt")
 
@@ -93,11 +95,7 @@ class Comparison(NamedTuple):
 
 
 def compare_backends(
-    start: Checkpoint,
-    backends: Sequence[str],
-    x: NDArray[Any],
-    y: NDArray[Any],
-    x_test: NDArray[Any],
+    start: Checkpoint, backends: Sequence[str], x: Array, y: Array, x_test: Array
 ) -> Comparison:
     """Train a network on each of several back ends, then predict.
 
@@ -129,9 +127,7 @@ def compare_backends(
     return Comparison(runs, [agreement(run, runs[0]) for run in runs])
 
 
-def _run(
-    start: Checkpoint, backend: str, x: NDArray[Any], y: NDArray[Any], x_test: NDArray[Any]
-) -> Run:
+def _run(start: Checkpoint, backend: str, x: Array, y: Array, x_test: Array) -> Run:
     begin = time.perf_counter()
     with start.simulate(backend) as sim:
         training = sim.train(x, y, record=True)

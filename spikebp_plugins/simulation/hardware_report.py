@@ -6,9 +6,8 @@ numbers of neurons and synapses are those that Intel's public papers state for L
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -144,14 +143,13 @@ def hardware_report(
     batch = check_batch(net, x, y)
     if not len(batch):
         raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
-    inputs, targets = batch.inputs(), None if y is None else batch.targets()
-    extremes = Extremes(net, number)
+    targets = [None] * len(batch) if y is None else batch.targets()
+    extremes = Extremes(number)
+    make_step = extremes.watched_step
     learning, operations = checkpoint.state, Operations()
-    make_step = partial(watched_step, extremes.see)
     with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
-        for i in range(len(batch)):
-            target = None if targets is None else targets[i]
-            learning, shown = run_sample(net, learning, inputs[i], target, net.n_steps, make_step)
+        for given, target in zip(batch.inputs(), targets, strict=True):
+            learning, shown = run_sample(net, learning, given, target, net.n_steps, make_step)
             extremes.see_weights(learning)
             operations += shown.operations
             bar.update(1)
@@ -165,19 +163,6 @@ def hardware_report(
         steps_per_sample=steps_of_sample(net, net.n_steps),
         operations=operations,
     )
-
-
-def watched_step(
-    see: Callable[[SampleState, LearningState, SampleState, Step], None],
-    net: SpikingMLP,
-    learning: LearningState,
-    sample: SampleState,
-    *arguments: Any,
-) -> tuple[LearningState, SampleState, Step]:
-    """Make a step, and call `see` with the sample before it and with the results of the step."""
-    after = step(net, learning, sample, *arguments)
-    see(sample, *after)
-    return after
 
 
 class Seen:
@@ -208,54 +193,51 @@ class Extremes:
 
     Parameters
     ----------
-    net : SpikingMLP
-        The definition.
     number : FixedPoint
-        The arithmetic of the definition.
+        The arithmetic of the network.
     """
 
-    def __init__(self, net: SpikingMLP, number: FixedPoint) -> None:
-        self._net, self._number = net, number
+    def __init__(self, number: FixedPoint) -> None:
+        self._number = number
         self._of: dict[tuple[str, int], Seen] = {}
         self._largest_weight = 0.0
 
-    def see(
-        self, before: SampleState, learning: LearningState, after: SampleState, sent: Step
-    ) -> None:
-        """Include the values of a step."""
-        units, L = self._number.encode, self._net.n_layers
+    def watched_step(
+        self, net: SpikingMLP, learning: LearningState, before: SampleState, *arguments: Any
+    ) -> tuple[LearningState, SampleState, Step]:
+        """Make a step of the reference, and include its values."""
+        learning, after, sent = step(net, learning, before, *arguments)
+        units, L = self._number.encode, net.n_layers
         for l in range(L + 1):
-            self._state("potential when it fires", l, units(after.phi[l] + sent.k[l]))
-            self._count("spikes in a step", l, sent.k[l], LARGEST_PAYLOAD)
+            self._see("potential when it fires", l, units(after.phi[l] + sent.k[l]), LARGEST_STATE)
+            self._see("spikes in a step", l, sent.k[l], LARGEST_PAYLOAD)
             if l > 0:
-                self._state("drive of a step", l, units(after.s[l] - before.s[l]))
-                self._state("summed drive", l, units(after.s[l]))
+                self._see("drive of a step", l, units(after.s[l] - before.s[l]), LARGEST_STATE)
+                self._see("summed drive", l, units(after.s[l]), LARGEST_STATE)
             if l < L:
-                self._count("spikes in a sample", l, after.c[l], LARGEST_TRACE)
-        if sent.e is None:
-            return
-        self._state("target potential", L, units(after.phi_y))
-        for l in range(1, L + 1):
-            self._count("errors in a step", l, sent.e[l], LARGEST_PAYLOAD)
-        for l, psi in enumerate(learning.backward_potentials, 1):
-            self._state("backward potential when it fires", l, units(psi + sent.e[l]))
+                self._see("spikes in a sample", l, after.c[l], LARGEST_TRACE)
+        if sent.e is not None:
+            self._see("target potential", L, units(after.phi_y), LARGEST_STATE)
+            for l in range(1, L + 1):
+                self._see("errors in a step", l, sent.e[l], LARGEST_PAYLOAD)
+            for l, psi in enumerate(learning.backward_potentials, 1):
+                fired = units(psi + sent.e[l])
+                self._see("backward potential when it fires", l, fired, LARGEST_STATE)
+        return learning, after, sent
 
     def see_weights(self, learning: LearningState) -> None:
         """Include the weights after a sample."""
         number = self._number
         units = number.weight_units if isinstance(number, Loihi2) else number.encode
         for l, weights in enumerate(learning.weights, 1):
-            self._note("weight", l, units(weights), LOWEST_WEIGHT, HIGHEST_WEIGHT)
+            self._see("weight", l, units(weights), HIGHEST_WEIGHT, LOWEST_WEIGHT)
             self._largest_weight = max(self._largest_weight, float(np.abs(weights).max()))
 
-    def _state(self, quantity: str, layer: int, units: NDArray[Any]) -> None:
-        self._note(quantity, layer, units, -LARGEST_STATE, LARGEST_STATE)
-
-    def _count(self, quantity: str, layer: int, counts: NDArray[Any], largest: int) -> None:
-        self._note(quantity, layer, counts, -largest, largest)
-
-    def _note(self, quantity: str, layer: int, values: NDArray[Any], low: int, high: int) -> None:
-        self._of.setdefault((quantity, layer), Seen(low, high)).see(values)
+    def _see(
+        self, quantity: str, layer: int, values: NDArray[Any], high: int, low: int | None = None
+    ) -> None:
+        new = Seen(-high if low is None else low, high)
+        self._of.setdefault((quantity, layer), new).see(values)
 
     def widths(self) -> tuple[Width, ...]:
         """Return the width of each quantity in each layer."""
@@ -268,9 +250,7 @@ class Extremes:
                 highest=seen.highest,
                 bits=bits_of(seen.lowest, seen.highest),
                 chip_bits=bits_of(*seen.chip),
-                saturating=(
-                    seen.n_saturating / seen.n if is_chips or quantity != "weight" else None
-                ),
+                saturating=seen.n_saturating / seen.n if is_chips or quantity != "weight" else None,
             )
             for (quantity, layer), seen in self._of.items()
         )

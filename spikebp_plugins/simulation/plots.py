@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -141,15 +142,10 @@ def name_rows(axes: Axes, names: Sequence[str]) -> None:
 
 def plot_learning_curves(axes: Axes, errors: Mapping[str, Sequence[float]]) -> None:
     """Draw test errors in percent after each epoch, one curve for each network."""
-    for i, (name, values) in enumerate(errors.items()):
-        axes.plot(
-            np.arange(1, len(values) + 1),
-            values,
-            color=COLORS[i % len(COLORS)],
-            linestyle=LINE_STYLES[i % len(LINE_STYLES)],
-            marker=".",
-            label=f"{name}: {values[-1]:.1f} % at the end",
-        )
+    for (name, values), color, line in zip(errors.items(), cycle(COLORS), cycle(LINE_STYLES)):
+        epochs = np.arange(1, len(values) + 1)
+        label = f"{name}: {values[-1]:.1f} % at the end"
+        axes.plot(epochs, values, color=color, linestyle=line, marker=".", label=label)
     # Errors fall from 90 % to 2 %: only a logarithmic axis shows both.
     axes.set_yscale("log")
     ticks = (1, 2, 5, 10, 20, 50, 100)
@@ -180,9 +176,10 @@ def plot_raster(figure: FigureBase, trace: Trace, sample: int = 0) -> None:
     """
     layers = [counts[sample] for counts in trace.spikes]
     rows = figure.subplots(len(layers), 1, sharex=True, squeeze=False)[::-1, 0]
-    for l, (axes, counts) in enumerate(zip(rows, layers, strict=True)):
-        _plot_spikes(axes, counts, COLORS[l % len(COLORS)])
-        axes.set_ylabel(f"{_layer_name(l, len(layers))} unit")
+    names = ["input", *(f"hidden {l}" for l in range(1, len(layers) - 1)), "output"]
+    for axes, counts, name, color in zip(rows, layers, names, cycle(COLORS)):
+        _plot_spikes(axes, counts, color)
+        axes.set_ylabel(f"{name} unit")
     n_steps = len(layers[0])
     stride = -(-n_steps // MOST_STEP_TICKS)
     rows[0].set(xlim=(0.5, n_steps + 0.5), xlabel="step")
@@ -194,14 +191,8 @@ def plot_raster(figure: FigureBase, trace: Trace, sample: int = 0) -> None:
 def _plot_spikes(axes: Axes, counts: NDArray[np.int64], color: str) -> None:
     for sign, face in ((1, color), (-1, "none")):
         step, unit = np.nonzero(counts * sign > 0)
-        axes.scatter(
-            step + 1,
-            unit,
-            s=SPIKE_AREA * np.abs(counts[step, unit]),
-            facecolors=face,
-            edgecolors=color,
-            linewidths=0.5,
-        )
+        area = SPIKE_AREA * np.abs(counts[step, unit])
+        axes.scatter(step + 1, unit, area, facecolors=face, edgecolors=color, linewidths=0.5)
     n_units = counts.shape[1]
     margin = 0.5 + 0.02 * n_units
     axes.set_ylim(-margin, n_units - 1 + margin)
@@ -211,21 +202,10 @@ def _plot_spikes(axes: Axes, counts: NDArray[np.int64], color: str) -> None:
         axes.grid(axis="y", alpha=0.3)
 
 
-def _layer_name(layer: int, n_layers: int) -> str:
-    if layer == 0:
-        return "input"
-    return "output" if layer == n_layers - 1 else f"hidden {layer}"
-
-
 def _add_size_legend(figure: FigureBase, axes: Axes, largest: int) -> None:
     shown = sorted({1, -(-largest // 2), largest} - {0})
     handles: list[Any] = [
         axes.scatter([], [], s=SPIKE_AREA * k, color="0.4", label=str(k)) for k in shown
     ]
-    figure.legend(
-        handles=handles,
-        title="spikes of a unit in one step",
-        ncols=len(handles),
-        loc="outside lower center",
-        frameon=False,
-    )
+    place = {"loc": "outside lower center", "ncols": len(handles), "frameon": False}
+    figure.legend(handles=handles, title="spikes of a unit in one step", **place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -120,8 +119,7 @@ class Simulator:
         self.backend, parsed = parse_backend(backend)
         cls = get_backend(self.backend)
         options = check_options(cls, self.backend, parsed | options)
-        reason = refused_definition(cls, net, options)
-        if reason is not None:
+        if (reason := refused_definition(cls, net, options)) is not None:
             raise UnsupportedError(f"back end {self.backend!r} cannot run this network: {reason}")
         self._engine: Backend | None = cls(net, state, **options)
         self._final = (state, Operations())
@@ -334,12 +332,7 @@ class Simulator:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -348,14 +341,7 @@ class Simulator:
 
 def _of_no_samples(batch: Batch) -> Outcome:
     """Return the outcome of a batch without samples: empty arrays of the usual shapes."""
-    sizes = batch.net.layer_sizes
-
-    def empty(n_units: int, dtype: type = np.int64) -> NDArray[Any]:
-        return np.empty((0, batch.n_steps, n_units), dtype)
-
-    recording = Recording(
-        spikes=[empty(n) for n in sizes],
-        errors=None if batch.y is None else [None, *(empty(n) for n in sizes[1:])],
-        step_scores=empty(sizes[-1], np.float64),
-    )
-    return Outcome(np.empty((0, sizes[-1])), recording)
+    spikes = [np.empty((0, batch.n_steps, n), np.int64) for n in batch.net.layer_sizes]
+    errors = None if batch.y is None else [None, *map(np.empty_like, spikes[1:])]
+    step_scores = np.empty((0, batch.n_steps, batch.net.n_outputs))
+    return Outcome(np.empty((0, batch.net.n_outputs)), Recording(spikes, errors, step_scores))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,6 +17,8 @@ from spikebp_plugins.network.samples import check_batch
 if TYPE_CHECKING:
     from spikebp_plugins.backends.base import Steps
     from spikebp_plugins.network.definition import SpikingMLP
+
+Reals = NDArray[np.float64]
 
 #: The default of the argument `target`: the target stays what it is.
 UNCHANGED: Final = object()
@@ -56,11 +59,11 @@ class Stream:
         self.net = net
         self._n_steps = None if n_steps is None else integer("n_steps", n_steps, 1)
         self._steps, self._encoder = steps, encoder
-        self._target: NDArray[np.float64] | None = None
+        self._target: Reals | None = None
         self._clock: EventClock | None = None
 
     @property
-    def target(self) -> NDArray[np.float64] | None:
+    def target(self) -> Reals | None:
         """The target of the steps to come, of shape (n_outputs,); None learns nothing.
 
         Set it to a label, to real values of shape (n_outputs,), or to None, at any moment. It
@@ -70,10 +73,24 @@ class Stream:
 
     @target.setter
     def target(self, target: Any) -> None:
-        self._target = self._checked_target(target)
+        n_outputs = self.net.n_outputs
+        array = np.asarray(target)
+        if target is None:
+            self._target = None
+        elif array.dtype.kind in "iu" and array.ndim == 0:
+            if not 0 <= array < n_outputs:
+                raise wrong_argument("target", f"a label from 0 to {n_outputs - 1}", repr(target))
+            self._target = np.eye(n_outputs)[int(array)]
+        elif array.shape != (n_outputs,) or array.dtype.kind not in "iuf":
+            allowed = f"a label, {n_outputs} real numbers, or None"
+            raise wrong_argument("target", allowed, repr(target))
+        elif not np.all(np.isfinite(array)):
+            raise wrong_argument("target", "finite", repr(target))
+        else:
+            self._target = array.astype(np.float64)
 
     @property
-    def scores(self) -> NDArray[np.float64]:
+    def scores(self) -> Reals:
         """Running scores of the open sample, or scores of the last one, of shape (n_outputs,)."""
         return self._steps.scores
 
@@ -87,7 +104,7 @@ class Stream:
         """Whether a sample has begun and is not closed."""
         return self._steps.is_open
 
-    def show(self, x: Any, *, target: Any = UNCHANGED, n_steps: int = 1) -> NDArray[np.float64]:
+    def show(self, x: Any, *, target: Any = UNCHANGED, n_steps: int = 1) -> Reals:
         """Show an input for one step or several.
 
         Parameters
@@ -117,9 +134,7 @@ class Stream:
         with self._whole_or_dropped():
             return self._collected(self._show(given, n_steps))
 
-    def feed(
-        self, events: Any, *, target: Any = UNCHANGED, start: int | None = None
-    ) -> NDArray[np.float64]:
+    def feed(self, events: Any, *, target: Any = UNCHANGED, start: int | None = None) -> Reals:
         """Take one event or several, in the order of time, and show the steps that they complete.
 
         A step is shown once a later event, or the time of `advance_to`, lies beyond its end. Steps
@@ -160,15 +175,13 @@ class Stream:
         if clock is None:
             if start is None and not len(located.time):
                 return self._collected([])
-            clock = EventClock(encoder, int(located.time[0]) if start is None else start)
-            self._clock = clock
-        closed: list[NDArray[np.float64]] = []
+            start = int(located.time[0]) if start is None else start
+            self._clock = clock = EventClock(encoder, start)
         with self._whole_or_dropped():
-            for silent, counts in clock.steps_over(located):
-                closed += self._show_steps(silent, counts)
-        return self._collected(closed)
+            closed = starmap(self._show_steps, clock.steps_over(located))
+            return self._collected(list(chain.from_iterable(closed)))
 
-    def advance_to(self, time: int) -> NDArray[np.float64]:
+    def advance_to(self, time: int) -> Reals:
         """Show all steps that end by a given time, without waiting for the next event.
 
         Parameters
@@ -196,7 +209,7 @@ class Stream:
         with self._whole_or_dropped():
             return self._collected(self._show_steps(*self._clock.advance(time)))
 
-    def close_sample(self) -> NDArray[np.float64]:
+    def close_sample(self) -> Reals:
         """End the open sample, and hand what was learned from it to the simulator.
 
         An unfinished step that has events is shown first. The clock stops and the target becomes
@@ -229,13 +242,11 @@ class Stream:
         self._steps.drop()
         self._clock = self._target = None
 
-    def _show_steps(
-        self, silent: int, counts: NDArray[np.int64] | None
-    ) -> list[NDArray[np.float64]]:
+    def _show_steps(self, silent: int, counts: NDArray[np.int64] | None) -> list[Reals]:
         closed = [] if counts is None else self._show(counts, 1)
         return closed + (self._show(None, silent) if silent else [])
 
-    def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[NDArray[np.float64]]:
+    def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[Reals]:
         """Show steps, close each sample that reaches `n_steps`, and return its scores."""
         closed = []
         while n_steps:
@@ -247,7 +258,7 @@ class Stream:
                 closed.append(self._close())
         return closed
 
-    def _close(self) -> NDArray[np.float64]:
+    def _close(self) -> Reals:
         scores = self._steps.scores
         self._steps.close()
         return scores
@@ -261,7 +272,7 @@ class Stream:
             self.drop_sample()
             raise
 
-    def _collected(self, closed: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    def _collected(self, closed: list[Reals]) -> Reals:
         return np.array(closed, np.float64).reshape(len(closed), self.net.n_outputs)
 
     def _needed_encoder(self) -> EventEncoder:
@@ -281,20 +292,4 @@ class Stream:
 
     def _take_target(self, target: Any) -> None:
         if target is not UNCHANGED:
-            self._target = self._checked_target(target)
-
-    def _checked_target(self, target: Any) -> NDArray[np.float64] | None:
-        if target is None:
-            return None
-        n_outputs = self.net.n_outputs
-        array = np.asarray(target)
-        if array.dtype.kind in "iu" and array.ndim == 0:
-            if not 0 <= array < n_outputs:
-                raise wrong_argument("target", f"a label from 0 to {n_outputs - 1}", repr(target))
-            return np.asarray(np.eye(n_outputs)[int(array)])
-        if array.shape != (n_outputs,) or array.dtype.kind not in "iuf":
-            allowed = f"a label, {n_outputs} real numbers, or None"
-            raise wrong_argument("target", allowed, repr(target))
-        if not np.all(np.isfinite(array)):
-            raise wrong_argument("target", "finite", repr(target))
-        return array.astype(np.float64)
+            self.target = target

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count, takewhile
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.archive import PathLike, read_archive, write_archive
+from spikebp_plugins.common.archive import (
+    PathLike,
+    check_version,
+    read_archive,
+    unreadable,
+    write_archive,
+)
 
 FORMAT_VERSION: Final = 1
+
+#: A quantity, its layer, and what each of two traces has of it.
+Pair = tuple[str, int, NDArray[Any], NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,24 +81,12 @@ class Trace:
         """
         arrays = read_archive(path, "trace")
         if not {"trace_version", "step_scores", "scores", "spikes_0"} <= arrays.keys():
-            raise ValueError(f"{os.fspath(path)} is not a readable trace: it holds no spikes")
-        version = arrays["trace_version"]
-        if version.shape != () or version.dtype.kind != "i" or version < 1:
-            raise ValueError(
-                f"{os.fspath(path)} is not a readable trace: trace_version must be a positive "
-                "integer"
-            )
-        if version > FORMAT_VERSION:
-            raise ValueError(
-                f"{os.fspath(path)} has trace format {version}, newer than the {FORMAT_VERSION} "
-                "that this version of spikebp-plugins reads"
-            )
+            raise unreadable(path, "trace", "it holds no spikes")
+        check_version(path, "trace", "trace_version", arrays["trace_version"], FORMAT_VERSION)
 
         def numbered(prefix: str, first: int) -> list[Any]:
-            found: list[Any] = []
-            while (name := f"{prefix}_{first + len(found)}") in arrays:
-                found.append(arrays[name])
-            return found
+            names = (f"{prefix}_{layer}" for layer in count(first))
+            return [arrays[name] for name in takewhile(arrays.__contains__, names)]
 
         errors = numbered("errors", 1)
         return cls(
@@ -170,41 +167,26 @@ def compare(a: Trace, b: Trace) -> Difference | None:
         sample, step, order = min(differing)
         quantity, layer, x, y = timed[order]
         unit = int(np.argmax(x[sample, step] != y[sample, step]))
-        return Difference(
-            quantity,
-            sample,
-            step,
-            layer,
-            unit,
-            x[sample, step, unit].item(),
-            y[sample, step, unit].item(),
-        )
+        place = sample, step, unit
+        return Difference(quantity, sample, step, layer, unit, x[place].item(), y[place].item())
     return _compare_ends(a, b)
 
 
-def _timed_quantities(a: Trace, b: Trace) -> Iterator[tuple[str, int, NDArray[Any], NDArray[Any]]]:
-    for layer, x, y in _paired("spikes", a.spikes, b.spikes, first_layer=0):
-        yield "spikes", layer, x, y
+def _timed_quantities(a: Trace, b: Trace) -> Iterator[Pair]:
+    yield from _paired("spikes", a.spikes, b.spikes, first_layer=0)
     if a.errors is not None and b.errors is not None:
-        pairs = list(_paired("errors", a.errors[1:], b.errors[1:], first_layer=1))
-        for layer, x, y in reversed(pairs):
-            yield "errors", layer, x, y
-    last = len(a.spikes) - 1
-    for layer, x, y in _paired("step_scores", [a.step_scores], [b.step_scores], last):
-        yield "step_scores", layer, x, y
+        yield from reversed([*_paired("errors", a.errors[1:], b.errors[1:], first_layer=1)])
+    yield from _paired("step_scores", [a.step_scores], [b.step_scores], len(a.spikes) - 1)
 
 
 def _compare_ends(a: Trace, b: Trace) -> Difference | None:
-    last = len(a.spikes) - 1
-    for layer, x, y in _paired("scores", [a.scores], [b.scores], last):
+    scores = _paired("scores", [a.scores], [b.scores], first_layer=len(a.spikes) - 1)
+    weights = _paired("weights", a.weights, b.weights, first_layer=1)
+    for quantity, layer, x, y in chain(scores, weights):
         if np.any(x != y):
-            sample, unit = _first_difference(x, y)
-            place = (sample, None, layer, unit)
-            return Difference("scores", *place, x[sample, unit].item(), y[sample, unit].item())
-    for layer, x, y in _paired("weights", a.weights, b.weights, first_layer=1):
-        if np.any(x != y):
-            pair = _first_difference(x, y)
-            return Difference("weights", None, None, layer, pair, x[pair].item(), y[pair].item())
+            place = _first_difference(x, y)
+            sample, unit = place if quantity == "scores" else (None, place)
+            return Difference(quantity, sample, None, layer, unit, x[place].item(), y[place].item())
     return None
 
 
@@ -214,7 +196,7 @@ def _first_difference(x: NDArray[Any], y: NDArray[Any]) -> tuple[int, ...]:
 
 def _paired(
     quantity: str, a: Sequence[NDArray[Any]], b: Sequence[NDArray[Any]], first_layer: int
-) -> Iterator[tuple[int, NDArray[Any], NDArray[Any]]]:
+) -> Iterator[Pair]:
     shapes_a, shapes_b = [x.shape for x in a], [y.shape for y in b]
     if shapes_a != shapes_b:
         raise ValueError(
@@ -222,4 +204,4 @@ def _paired(
             f"{quantity} have shapes {shapes_a} and {shapes_b}"
         )
     for layer, (x, y) in enumerate(zip(a, b, strict=True), first_layer):
-        yield layer, x, y
+        yield quantity, layer, x, y
