@@ -56,6 +56,9 @@ from spikebp_plugins.rules.sample import run_sample
 BLOCK_WORK: Final = 4_000_000_000
 EVENT_BLOCK_WORK: Final = BLOCK_WORK // 10
 
+#: Runs that a thread keeps: with two widths, and two places where learning takes turns.
+RUNS_KEPT: Final = 8
+
 #: Samples that are worth a thread.
 SAMPLES_PER_THREAD: Final = 32
 
@@ -260,12 +263,11 @@ class CompiledBackend(Backend):
         with announced(("until", layout.dtype)):
             done: int = blocks.run_until(run, block, lead, n_steps, spikes)
         scores[:done] = layout.scores(drive[:done], n_steps[:done, np.newaxis])
+        of_spikes = [connection.forward_operations(1) for connection in self.net.connections]
+        operations[:done] = spikes[:done, :-1] @ of_spikes
         no_errors = [0] * spikes.shape[1]
-        work = Operations()
-        for i, counts in enumerate(spikes[:done]):
-            of_sample = count_operations(self.net, counts, no_errors, 0, shown=1, trained=0)
-            operations[i] = of_sample.forward
-            work += of_sample
+        counts = spikes[:done].sum(0)
+        work = count_operations(self.net, counts, no_errors, 0, shown=done, trained=0)
         self._now = now._replace(operations=now.operations + work)
         return done
 
@@ -335,9 +337,11 @@ class CompiledBackend(Backend):
         training = batch.y is not None
         layout = way.layout
         learning = (
-            self._copy(layout, start.learning) if training else layout.borrowed(start.learning)
+            self._copy(layout, start.learning)
+            if training
+            else memory.borrowed(layout, start.learning)
         )
-        totals = layout.totals()
+        totals = memory.totals(layout)
         shown = layout.record(len(batch) if record else 0, batch.n_steps)
         drive = np.empty((len(batch), self.net.n_outputs), layout.dtype)
         run = {
@@ -432,6 +436,34 @@ class Memory:
         self._constant: dict[tuple[bool, int], ConstantRoom] = {}
         self._groups: Groups | None = None
         self._event_sample: event.EventSample | None = None
+        self._totals: dict[bool, arrays.Totals] = {}
+        self._runs: dict[tuple[int, ...], Any] = {}
+        self._lent: tuple[arrays.Learning, arrays.Learning] | None = None
+
+    def totals(self, layout: Layout) -> arrays.Totals:
+        """Return counters at zero, to be read before the next block."""
+        if layout.narrow not in self._totals:
+            self._totals[layout.narrow] = layout.totals()
+        for counts in self._totals[layout.narrow].arrays:
+            counts[...] = 0
+        return self._totals[layout.narrow]
+
+    def borrowed(self, layout: Layout, learning: arrays.Learning) -> arrays.Learning:
+        """Return a learning state to read only, with bounds of this thread's own."""
+        if self._lent is None or self._lent[0] is not learning:
+            self._lent = learning, layout.borrowed(learning)
+        return self._lent[1]
+
+    def run(self, kind: type[arrays.Run], rooms: dict[str, Any]) -> Any:
+        """Return a run with these rooms: most calls find the one that an earlier call made."""
+        if rooms["record"].spikes.size:
+            return kind(**rooms)
+        key = (id(kind), *map(id, rooms.values()))
+        if key not in self._runs:
+            if len(self._runs) == RUNS_KEPT:
+                self._runs.clear()
+            self._runs[key] = kind(**rooms)
+        return self._runs[key]
 
     def sample(self, layout: Layout) -> arrays.Sample:
         """Return room for what lasts for a sample."""
@@ -469,12 +501,11 @@ def _show_constant(
 ) -> int:
     room, groups = memory.constant(layout, batch.n_steps), memory.groups(batch)
     levels, x = layout.constant_inputs(batch)
-    rooms = layout.network, room.trains, room.sorting
-    n_sorted: int = sort_block(*rooms, levels, x, batch.n_steps, groups)
+    sorting = layout.network, room.trains, room.sorting
+    n_sorted: int = sort_block(*sorting, levels, x, batch.n_steps, groups)
     block["drive"] = block["drive"][:n_sorted]
-    whole = constant.ConstantRun(
-        sample=memory.sample(layout), trains=room.trains, workspace=room.workspace, **run
-    )
+    rooms = {"sample": memory.sample(layout), "trains": room.trains, "workspace": room.workspace}
+    whole = memory.run(constant.ConstantRun, rooms | run)
     done: int = constant.run_constant_block(whole, constant.ConstantBlock(groups=groups, **block))
     return done
 
@@ -482,7 +513,7 @@ def _show_constant(
 def _show_changing(
     layout: Layout, memory: Memory, batch: Batch, run: dict[str, Any], block: dict[str, Any]
 ) -> int:
-    whole = arrays.Run(sample=memory.sample(layout), **run)
+    whole = memory.run(arrays.Run, {"sample": memory.sample(layout)} | run)
     done: int = blocks.run_block(whole, arrays.Block(x=layout.inputs(batch), **block))
     return done
 

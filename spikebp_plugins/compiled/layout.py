@@ -345,7 +345,14 @@ class Layout:
         return arrays.Totals(*(np.zeros(size, np.int64) for size in (layers, layers, 1)))
 
     def record(self, n_samples: int, n_steps: int) -> arrays.BlockRecord:
-        """Return room for what a block shows."""
+        """Return room for what a block shows, or the record that has none."""
+        return self._nowhere if n_samples == 0 else self._record(n_samples, n_steps)
+
+    @cached_property
+    def _nowhere(self) -> arrays.BlockRecord:
+        return self._record(0, 1)
+
+    def _record(self, n_samples: int, n_steps: int) -> arrays.BlockRecord:
         units = sum(self.widths)
         sizes = (units, units, self.net.n_outputs)
         return arrays.BlockRecord(*(np.empty((n_samples, n_steps, n), self.dtype) for n in sizes))

@@ -21,11 +21,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
 
 Array = NDArray[Any]
+
+
+def total(counts: Any) -> int:
+    """Return the sum of the counts of a layer's units, or a count as it is."""
+    return int(counts.sum()) if isinstance(counts, np.ndarray) else int(counts)
 
 
 class Arriving(NamedTuple):
@@ -104,11 +109,11 @@ class Connection(ABC):
         """Return how many synapses have neither c_i nor e_j zero: those that an update changes."""
 
     @abstractmethod
-    def forward_operations(self, spikes: ArrayLike) -> int:
+    def forward_operations(self, spikes: Any) -> int:
         """Return the synaptic operations of spikes: magnitudes, summed by unit or in all."""
 
     @abstractmethod
-    def backward_operations(self, errors: ArrayLike) -> int:
+    def backward_operations(self, errors: Any) -> int:
         """Return the synaptic operations of errors, likewise."""
 
 
@@ -161,13 +166,13 @@ class Dense(Connection):
         """Return how many products are not zero."""
         return int(np.count_nonzero(c)) * int(np.count_nonzero(e))
 
-    def forward_operations(self, spikes: ArrayLike) -> int:
+    def forward_operations(self, spikes: Any) -> int:
         """Return one operation for each spike and each unit above."""
-        return int(np.sum(spikes)) * self.n_above
+        return total(spikes) * self.n_above
 
-    def backward_operations(self, errors: ArrayLike) -> int:
+    def backward_operations(self, errors: Any) -> int:
         """Return one operation for each error and each unit below."""
-        return int(np.sum(errors)) * self.n_below
+        return total(errors) * self.n_below
 
 
 def require_dense(name: str, connections: Iterable[Connection]) -> None:

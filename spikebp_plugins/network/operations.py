@@ -5,10 +5,9 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike
-
+from spikebp_plugins.network.connections import total
 from spikebp_plugins.network.definition import SpikingMLP
 
 
@@ -67,8 +66,8 @@ _counts = operator.attrgetter(*(field.name for field in fields(Operations)))
 
 def count_operations(
     net: SpikingMLP,
-    spikes: Sequence[ArrayLike],
-    errors: Sequence[ArrayLike],
+    spikes: Sequence[Any],
+    errors: Sequence[Any],
     update: int,
     *,
     shown: int,
@@ -103,6 +102,6 @@ def count_operations(
         update=int(update),
         dense=dense_pass * (shown + 2 * trained),
         samples=shown,
-        spikes=sum(int(np.sum(counts)) for counts in spikes),
-        errors=sum(int(np.sum(counts)) for counts in errors),
+        spikes=sum(map(total, spikes)),
+        errors=sum(map(total, errors)),
     )

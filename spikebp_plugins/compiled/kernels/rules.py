@@ -426,12 +426,13 @@ def find_factors(run, layer):
     potential = units_of(sample.potential, net, layer)
     count = units_of(sample.count, net, layer)
     factor = units_of(sample.factor, net, layer)
+    one, rate, bits, grid = net.one, net.rate, net.fraction_bits, net.grid
     for i in range(factor.size):
-        drive = potential[i] + count[i] * net.one
+        drive = potential[i] + count[i] * one
         if layer > 0 and drive < 0:
             factor[i] = 0
         else:
-            factor[i] = scaled_drive(drive, net.rate, net.fraction_bits, net.grid)
+            factor[i] = scaled_drive(drive, rate, bits, grid)
     return True
 
 

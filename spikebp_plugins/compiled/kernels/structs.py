@@ -70,8 +70,9 @@ class Struct:
     in its arrays may.
     """
 
-    #: Where it is written down.
+    #: Where it is written down, and the fields that are arrays, in their order.
     address: ClassVar[int]
+    arrays: ClassVar[tuple[NDArray[Any], ...]]
     _numba_type_: ClassVar[StructType]
     _names: ClassVar[tuple[str, ...]]
 
@@ -82,41 +83,36 @@ class Struct:
     def __post_init__(self) -> None:
         words: list[int] = []
         kinds: list[Any] = []
+        arrays: list[NDArray[Any]] = []
         for name in self._names:
             value = getattr(self, name)
             if isinstance(value, np.ndarray):
                 assert value.flags.c_contiguous, name
                 words += (value.__array_interface__["data"][0], *value.shape)
                 kinds.append((value.dtype, value.ndim))
+                arrays.append(value)
             elif isinstance(value, Struct):
                 words.append(value.address)
                 kinds.append(value._numba_type_)
             else:
                 number = np.asarray(value)
-                words.append(
-                    int.from_bytes(number.tobytes().ljust(8, b"\0"), "little", signed=True)
-                )
+                padded = number.tobytes().ljust(8, b"\0")
+                words.append(int.from_bytes(padded, "little", signed=True))
                 kinds.append((number.dtype, None))
-        room = np.array(words, np.int64)
-        key = (type(self), *kinds)
+        key, room = (type(self), *kinds), np.array(words, np.int64)
         if key not in _types:
             named = zip(self._names, map(_type_of, kinds), strict=True)
             _types[key] = StructType(type(self).__name__, tuple(named))
-        # Frozen, so what a dataclass does not know of is set in this way.
-        for name, value in (("room", room), ("address", room.__array_interface__["data"][0])):
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "_numba_type_", _types[key])
+        # Not through the dataclass, which is frozen, and does not know of these.
+        address = room.__array_interface__["data"][0]
+        self.__dict__.update(
+            _room=room, address=address, arrays=tuple(arrays), _numba_type_=_types[key]
+        )
 
     def __reduce__(self) -> Any:
         # A copy would have its own arrays, but the address of these, and views would be views no
         # more.
         raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
-
-    @property
-    def arrays(self) -> tuple[NDArray[Any], ...]:
-        """The fields that are arrays, in their order."""
-        values = (getattr(self, name) for name in self._names)
-        return tuple(value for value in values if isinstance(value, np.ndarray))
 
 
 def _type_of(kind: Any) -> Any:
