@@ -18,7 +18,6 @@ from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.compiled.fallback import BackedByCore
-from spikebp_plugins.compiled.stepper import recording_of_steps
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
@@ -207,7 +206,7 @@ class Graph:
         shape = (len(batch), steps_of_sample(self._net, batch.n_steps), -1)
         shown = [np.concatenate(parts).reshape(shape) for parts in zip(*records, strict=True)]
         layout = self.network.shared.layout
-        return recording_of_steps(layout, shown, batch.n_steps, batch.y is not None)
+        return layout.recording(shown, batch.n_steps, batch.y is not None)
 
     def operations(self) -> Operations:
         """Return the operations since the last call."""

@@ -20,24 +20,13 @@ from spikebp_plugins.backends.base import (
 from spikebp_plugins.backends.outcome import (
     EarlyPrediction,
     Outcome,
-    Recording,
     empty_prediction,
     joined,
     recording_of,
 )
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES
 from spikebp_plugins.compiled import event_order
-from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event
-from spikebp_plugins.compiled.kernels.trains import (
-    MOST_STEPS,
-    Groups,
-    Sorting,
-    Trains,
-    make_groups,
-    make_sorting,
-    make_trains,
-    sort_block,
-)
+from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event, trains
 from spikebp_plugins.compiled.kernels.vectors import LANES
 from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now, overwrite
 from spikebp_plugins.compiled.notice import announced
@@ -45,7 +34,7 @@ from spikebp_plugins.compiled.stepper import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.network.delays import STEP_TIMINGS
+from spikebp_plugins.network.delays import STEP_TIMINGS, TABLES
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -320,7 +309,7 @@ class CompiledBackend(Backend):
             self.net.arithmetic == "fixed"
             and self.net.input_coding == "values"
             and batch.x.ndim == 2
-            and batch.n_steps <= MOST_STEPS
+            and batch.n_steps <= trains.MOST_STEPS
             # Inputs with equal spikes have factors of their own where the drive teaches.
             and (batch.y is None or (self.net.presynaptic == "counts" and not self._is_delayed))
         )
@@ -372,8 +361,11 @@ class CompiledBackend(Backend):
             start.samples_seen + trained,
             start.operations + operations,
         )
-        scores = layout.scores(drive, batch.n_steps)
-        return Outcome(scores, self._recording(layout, shown, training) if record else None), now
+        recording = None
+        if record:  # rows are those of input steps
+            no_delays = TABLES["immediate"](self.net.n_layers)
+            recording = layout.recording(shown.arrays, batch.n_steps, training, no_delays)
+        return Outcome(layout.scores(drive, batch.n_steps), recording), now
 
     def _copy(self, layout: Layout, learning: arrays.Learning) -> arrays.Learning:
         spare = self._spare
@@ -397,20 +389,6 @@ class CompiledBackend(Backend):
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording), after
 
-    def _recording(self, layout: Layout, shown: arrays.BlockRecord, training: bool) -> Recording:
-        def layers(values: NDArray[Any], first: int) -> list[NDArray[np.int64]]:
-            return [
-                layout.of_layer(values, l).astype(np.int64)
-                for l in range(first, self.net.n_layers + 1)
-            ]
-
-        steps = np.arange(1, shown.drive.shape[1] + 1)[:, np.newaxis]
-        return Recording(
-            spikes=layers(shown.spikes, 0),
-            errors=[None, *layers(shown.errors, 1)] if training else None,
-            step_scores=layout.scores(shown.drive, steps),
-        )
-
 
 def _restored(
     net: SpikingMLP, state: LearningState, n_jobs: int, operations: Operations
@@ -423,8 +401,8 @@ def _restored(
 class ConstantRoom(NamedTuple):
     """Room for the kernels for constant input."""
 
-    trains: Trains
-    sorting: Sorting
+    trains: trains.Trains
+    sorting: trains.Sorting
     workspace: constant.Workspace
 
 
@@ -434,7 +412,7 @@ class Memory:
     def __init__(self) -> None:
         self._samples: dict[bool, arrays.Sample] = {}
         self._constant: dict[tuple[bool, int], ConstantRoom] = {}
-        self._groups: Groups | None = None
+        self._groups: trains.Groups | None = None
         self._event_sample: event.EventSample | None = None
         self._totals: dict[bool, arrays.Totals] = {}
         self._runs: dict[tuple[int, ...], Any] = {}
@@ -483,16 +461,16 @@ class Memory:
         if key not in self._constant:
             n_inputs, zeros = layout.net.n_inputs, layout.zeros
             self._constant[key] = ConstantRoom(
-                make_trains(n_inputs, n_steps),
-                make_sorting(zeros, n_inputs),
+                trains.make_trains(n_inputs, n_steps),
+                trains.make_sorting(zeros, n_inputs),
                 constant.make_workspace(zeros, n_inputs, layout.widths[1:], n_steps),
             )
         return self._constant[key]
 
-    def groups(self, batch: Batch) -> Groups:
+    def groups(self, batch: Batch) -> trains.Groups:
         """Return room for the sorted input of a batch."""
         if self._groups is None or len(self._groups.member) < batch.x.size:
-            self._groups = make_groups(*batch.x.shape)
+            self._groups = trains.make_groups(*batch.x.shape)
         return self._groups
 
 
@@ -502,7 +480,7 @@ def _show_constant(
     room, groups = memory.constant(layout, batch.n_steps), memory.groups(batch)
     levels, x = layout.constant_inputs(batch)
     sorting = layout.network, room.trains, room.sorting
-    n_sorted: int = sort_block(*sorting, levels, x, batch.n_steps, groups)
+    n_sorted: int = trains.sort_block(*sorting, levels, x, batch.n_steps, groups)
     block["drive"] = block["drive"][:n_sorted]
     rooms = {"sample": memory.sample(layout), "trains": room.trains, "workspace": room.workspace}
     whole = memory.run(constant.ConstantRun, rooms | run)

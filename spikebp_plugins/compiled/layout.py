@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.backends.outcome import Recording
 from spikebp_plugins.compiled.kernels import arrays, blocks
 from spikebp_plugins.compiled.kernels.structs import Struct
 from spikebp_plugins.compiled.kernels.vectors import whole_vectors
@@ -24,7 +26,7 @@ from spikebp_plugins.network.arithmetic import (
     arithmetic_of,
 )
 from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
-from spikebp_plugins.network.delays import TABLES, Delays, delays_of
+from spikebp_plugins.network.delays import TABLES, Delays, delays_of, of_input_steps
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
@@ -314,6 +316,38 @@ class Layout:
         if self.net.timing == "event":  # handed out in single precision, as the authors do
             return scores.astype(np.float32).astype(np.float64)
         return scores
+
+    def recording(
+        self, record: Sequence[Array], n_steps: int, training: bool, delays: Delays | None = None
+    ) -> Recording:
+        """Return spikes, errors and running scores of samples, each under its step of input.
+
+        Parameters
+        ----------
+        record : sequence of ndarray
+            The arrays of a `BlockRecord`, of the shape (n_samples, steps of a sample, n).
+        n_steps : int
+            The steps of input.
+        training : bool
+            Whether errors are wanted.
+        delays : Delays or None, default=None
+            How many rows after that of an input step each layer is found; None takes the timing's.
+        """
+        delays = delays or delays_of(self.net)
+        spikes, errors, drive = record
+
+        def of_layers(values: Array, of_values: Sequence[int], first: int) -> list[Any]:
+            return [
+                self.of_layer(of_input_steps(values, delay, n_steps), l).astype(np.int64)
+                for l, delay in enumerate(of_values[first:], first)
+            ]
+
+        steps_shown = np.arange(1, n_steps + 1)[:, np.newaxis]
+        return Recording(
+            spikes=of_layers(spikes, delays.spikes, 0),
+            errors=[None, *of_layers(errors, delays.errors, 1)] if training else None,
+            step_scores=self.scores(of_input_steps(drive, delays.spikes[-1], n_steps), steps_shown),
+        )
 
     def drawn(self, batch: Batch, samples_seen: int) -> Array:
         """Return drawn backward potentials, one row a sample; one row of zeros if none are."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Steps
-from spikebp_plugins.backends.outcome import Recording
 from spikebp_plugins.compiled.kernels import arrays, steps
 from spikebp_plugins.compiled.kernels.arrays import Learning
 from spikebp_plugins.compiled.layout import Layout, Now, overwrite
 from spikebp_plugins.compiled.notice import announced
-from spikebp_plugins.network.delays import ENDLESS, delays_of, of_input_steps
+from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import weights_changed
@@ -320,38 +319,6 @@ class Stepper:
                 self.layout.of_layer(sample.error, l)[:] = 0 if sent.e is None else sent.e[l]
                 self.layout.of_layer(sample.error_sum, l)[:] = after.E[l]
         sample.target_potential[:] = layout.encoded(after.phi_y)
-
-
-def recording_of_steps(
-    layout: Layout, record: Sequence[Array], n_steps: int, training: bool
-) -> Recording:
-    """Return the spikes and errors of samples, each under the step that it belongs to.
-
-    Parameters
-    ----------
-    layout : Layout
-        How the definition lies in memory.
-    record : sequence of ndarray
-        The arrays of a `BlockRecord`, of the shape (n_samples, steps of a sample, n).
-    n_steps : int
-        The steps for which samples were shown.
-    training : bool
-        Whether errors are wanted.
-    """
-    net, delays = layout.net, delays_of(layout.net)
-    spikes, errors, drive = record
-
-    def of_layer(values: Array, l: int, delay: int) -> Array:
-        return layout.of_layer(of_input_steps(values, delay, n_steps), l).astype(np.int64)
-
-    steps_shown = np.arange(1, n_steps + 1)[:, np.newaxis]
-    return Recording(
-        spikes=[of_layer(spikes, l, d) for l, d in enumerate(delays.spikes)],
-        errors=[None, *(of_layer(errors, l, delays.errors[l]) for l in range(1, net.n_layers + 1))]
-        if training
-        else None,
-        step_scores=layout.scores(of_input_steps(drive, delays.spikes[-1], n_steps), steps_shown),
-    )
 
 
 def _magnitude(counts: Array) -> int:

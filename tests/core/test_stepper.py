@@ -14,7 +14,7 @@ from spikebp_plugins.backends.base import IntegerOption, StatefulBackend
 from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.compiled.layout import Layout
-from spikebp_plugins.compiled.stepper import Stepper, recording_of_steps
+from spikebp_plugins.compiled.stepper import Stepper
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.operations import count_operations
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
@@ -71,7 +71,7 @@ class StepwiseBackend(StatefulBackend):
         if trained:
             state = layout.state(learning, state.samples_seen + 1)
         self._so_far = (state, operations)
-        recording = recording_of_steps(layout, record.arrays, sample.n_steps, y is not None)
+        recording = layout.recording(record.arrays, sample.n_steps, y is not None)
         return Outcome(layout.scores(stepper.summed_drive, sample.n_steps)[np.newaxis], recording)
 
 

@@ -34,7 +34,6 @@ from spikebp_plugins import (
     load_dataset,
 )
 from spikebp_plugins.compiled import fallback as backed
-from spikebp_plugins.compiled.stepper import recording_of_steps
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.checks import CHECKS, training_equals_reference
 from spikebp_plugins.conformance.suite import unsupported_reason
@@ -223,7 +222,7 @@ class Line:
         mlp.shared.switches.steps_before[0] += n_rows
         shape = (len(self.x), self.period, -1)
         rows = [rows[0].reshape(shape) for rows in mlp.shared.record().arrays]
-        recording = recording_of_steps(mlp.shared.layout, rows, self.net.n_steps, training)
+        recording = mlp.shared.layout.recording(rows, self.net.n_steps, training)
         return Trace(*recording, self.sink.scores.copy(), mlp.weights)
 
 

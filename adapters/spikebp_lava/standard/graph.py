@@ -17,7 +17,6 @@ from spikebp_lava.standard.mlp import StandardMLP, why_not_of_standard_parts
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.backends.outcome import joined
-from spikebp_plugins.compiled.stepper import recording_of_steps
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
@@ -91,7 +90,7 @@ class StandardGraph:
         flow = Flow.of(net, *rows[:2])
         require_certain(net, before, flow, PAYLOAD)
         self._counted += operations_of(net, flow, training)
-        recording = recording_of_steps(network.shared.layout, rows, batch.n_steps, training)
+        recording = network.shared.layout.recording(rows, batch.n_steps, training)
         return Outcome(recording.step_scores[:, -1], recording if record else None)
 
     def _run(self, batch: Batch) -> list[Array]:

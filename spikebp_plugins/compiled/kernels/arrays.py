@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from spikebp_plugins.compiled.kernels.build import kernel
-from spikebp_plugins.compiled.kernels.slices import units_of
-from spikebp_plugins.compiled.kernels.structs import Struct
-from spikebp_plugins.compiled.kernels.vectors import LANES, WORD, load, lowest, nonzero
+from .build import kernel
+from .slices import units_of
+from .structs import Struct
+from .vectors import LANES, WORD, load, lowest, nonzero
 
 #: No 64-bit sum of products may reach this, lest it wrap.
 WRAP = 2.0**61

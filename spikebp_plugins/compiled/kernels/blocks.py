@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikebp_plugins.compiled.kernels.arrays import copy, write_drive, write_record
-from spikebp_plugins.compiled.kernels.build import entry, kernel
-from spikebp_plugins.compiled.kernels.rules import (
-    bound_learning,
-    learn,
-    open_sample,
-    restart_backward,
-    send_spikes,
-    train_step,
-)
-from spikebp_plugins.compiled.kernels.slices import units_of
+from .arrays import copy, write_drive, write_record
+from .build import entry, kernel
+from .rules import bound_learning, learn, open_sample, restart_backward, send_spikes, train_step
+from .slices import units_of
 
 #: Samples after which bounds are measured again, which reads all weights.
 SAMPLES_PER_BOUND = 250

@@ -20,7 +20,7 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.cpu import _dynfunc  # type: ignore[attr-defined]
 from numba.core.typed_passes import NativeLowering
 
-from spikebp_plugins.compiled.kernels.cache import KernelCache
+from .cache import KernelCache
 
 
 class PartLibrary(JITCodeLibrary):

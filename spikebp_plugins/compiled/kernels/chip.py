@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikebp_plugins.compiled.kernels.build import kernel
-from spikebp_plugins.compiled.kernels.slices import backward_of, units_of, weights_of
+from .build import kernel
+from .slices import backward_of, units_of, weights_of
 
 #: The increment of SplitMix64.
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -27,38 +27,14 @@ from typing import Any
 
 import numpy as np
 
-from spikebp_plugins.compiled.kernels.arrays import (
-    MOST_SPIKES,
-    TOO_MANY,
-    Run,
-    copy,
-    largest,
-    list_active,
-    write_drive,
-    write_row,
-)
-from spikebp_plugins.compiled.kernels.blocks import begin_sample, show_block
-from spikebp_plugins.compiled.kernels.build import entry, kernel
-from spikebp_plugins.compiled.kernels.rules import bound_update, learn, send_errors
-from spikebp_plugins.compiled.kernels.slices import units_of, weights_of
-from spikebp_plugins.compiled.kernels.structs import Struct
-from spikebp_plugins.compiled.kernels.trains import (
-    Groups,
-    Trains,
-    count_at,
-    follow_trains,
-    groups_of,
-    size_of,
-)
-from spikebp_plugins.compiled.kernels.vectors import (
-    LANES,
-    larger,
-    load,
-    smaller,
-    store,
-    whole_vectors,
-    zeros,
-)
+from .arrays import MOST_SPIKES, TOO_MANY, Run, copy, largest, list_active, write_drive, write_row
+from .blocks import begin_sample, show_block
+from .build import entry, kernel
+from .rules import bound_update, learn, send_errors
+from .slices import units_of, weights_of
+from .structs import Struct
+from .trains import Groups, Trains, count_at, follow_trains, groups_of, size_of
+from .vectors import LANES, larger, load, smaller, store, whole_vectors, zeros
 
 
 class Workspace(Struct):

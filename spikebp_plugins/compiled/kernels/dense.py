@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikebp_plugins.compiled.kernels.arrays import list_active
-from spikebp_plugins.compiled.kernels.build import kernel
-from spikebp_plugins.compiled.kernels.chip import descend_rounded
-from spikebp_plugins.compiled.kernels.slices import backward_of, units_of, weights_of
+from .arrays import list_active
+from .build import kernel
+from .chip import descend_rounded
+from .slices import backward_of, units_of, weights_of
 
 
 @kernel

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from spikebp_plugins.compiled.kernels.arrays import Run, copy
-from spikebp_plugins.compiled.kernels.blocks import show_block
-from spikebp_plugins.compiled.kernels.build import entry, kernel
-from spikebp_plugins.compiled.kernels.event_queue import (
+from .arrays import Run, copy
+from .blocks import show_block
+from .build import entry, kernel
+from .event_queue import (
     BACKWARD,
     DRIVE,
     HALF,
@@ -35,8 +35,8 @@ from spikebp_plugins.compiled.kernels.event_queue import (
     note_fault,
     unit_of,
 )
-from spikebp_plugins.compiled.kernels.slices import backward_of, units_of, weights_of
-from spikebp_plugins.compiled.kernels.structs import Struct
+from .slices import backward_of, units_of, weights_of
+from .structs import Struct
 
 
 class EventSample(Struct):

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from spikebp_plugins.compiled.kernels.build import kernel
-from spikebp_plugins.compiled.kernels.structs import Struct
+from .build import kernel
+from .structs import Struct
 
 #: No layer may fire this many spikes in one step. Memory for them costs nothing until it is used.
 MOST_FIRED: Final = 2**20

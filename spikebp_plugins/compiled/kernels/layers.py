@@ -6,10 +6,10 @@ and its own. Index 1 is therefore the layer itself in all of its arrays.
 
 from __future__ import annotations
 
-from spikebp_plugins.compiled.kernels.arrays import MOST_SPIKES, WRAP, largest, list_active
-from spikebp_plugins.compiled.kernels.build import entry
-from spikebp_plugins.compiled.kernels.dense import add_rows, descend_transposed
-from spikebp_plugins.compiled.kernels.rules import (
+from .arrays import MOST_SPIKES, WRAP, largest, list_active
+from .build import entry
+from .dense import add_rows, descend_transposed
+from .rules import (
     fire_errors,
     fire_input,
     fire_layer,
@@ -21,8 +21,8 @@ from spikebp_plugins.compiled.kernels.rules import (
     take_drive,
     within,
 )
-from spikebp_plugins.compiled.kernels.slices import units_of
-from spikebp_plugins.compiled.kernels.steps import begin, clear_errors
+from .slices import units_of
+from .steps import begin, clear_errors
 
 
 @entry

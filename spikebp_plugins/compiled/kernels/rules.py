@@ -27,19 +27,11 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from spikebp_plugins.compiled.kernels.arrays import (
-    MOST_SPIKES,
-    WRAP,
-    copy,
-    input_unit,
-    is_busy,
-    largest,
-    list_active,
-)
-from spikebp_plugins.compiled.kernels.build import kernel
-from spikebp_plugins.compiled.kernels.chip import find_traces
-from spikebp_plugins.compiled.kernels.dense import add_backward, add_forward, descend
-from spikebp_plugins.compiled.kernels.slices import backward_of, units_of, weights_of
+from .arrays import MOST_SPIKES, WRAP, copy, input_unit, is_busy, largest, list_active
+from .build import kernel
+from .chip import find_traces
+from .dense import add_backward, add_forward, descend
+from .slices import backward_of, units_of, weights_of
 
 
 def _integer_type(potential):

@@ -15,7 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
-from spikebp_plugins.compiled.kernels.structs import read_field
+from .structs import read_field
 
 
 def slices_between(bounds: str, field: str | None = None) -> Any:

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from spikebp_plugins.compiled.kernels.arrays import Run, copy, is_busy, write_row
-from spikebp_plugins.compiled.kernels.build import entry, kernel
-from spikebp_plugins.compiled.kernels.rules import (
-    bound_learning,
-    learn,
-    open_sample,
-    restart_backward,
-    send_spikes,
-    train_step,
-)
-from spikebp_plugins.compiled.kernels.slices import units_of
-from spikebp_plugins.compiled.kernels.structs import Struct
+from .arrays import Run, copy, is_busy, write_row
+from .build import entry, kernel
+from .rules import bound_learning, learn, open_sample, restart_backward, send_spikes, train_step
+from .slices import units_of
+from .structs import Struct
 
 
 class Kept(Struct):

@@ -18,20 +18,11 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from spikebp_plugins.compiled.kernels.arrays import largest, list_active
-from spikebp_plugins.compiled.kernels.build import entry, kernel
-from spikebp_plugins.compiled.kernels.rules import signed_spikes
-from spikebp_plugins.compiled.kernels.structs import Struct
-from spikebp_plugins.compiled.kernels.vectors import (
-    LANES,
-    larger,
-    load,
-    lowest,
-    nonzero,
-    smaller,
-    store,
-    whole_vectors,
-)
+from .arrays import largest, list_active
+from .build import entry, kernel
+from .rules import signed_spikes
+from .structs import Struct
+from .vectors import LANES, larger, load, lowest, nonzero, smaller, store, whole_vectors
 
 #: Trains with labels beyond this are left to the general kernel.
 MOST_LABEL: Final = 2**15
