@@ -96,13 +96,13 @@ class Layout:
             one, half, rate = number(1), number(0.5), number(arithmetic.rate)
         smoothed = net.presynaptic == "drive"
         return arrays.Network(
-            sizes=np.array(net.layer_sizes),
-            unit=np.concatenate([[0], np.cumsum(self.widths)]),
-            edge=np.cumsum(edges),
-            back=np.cumsum(backs),
-            spike_delay=np.array(delays.spikes),
-            error_delay=np.array(delays.errors),
-            forward_lag=np.array(delays.forward_lags),
+            sizes=np.array(net.layer_sizes, np.int64),
+            unit=np.cumsum([0, *self.widths], dtype=np.int64),
+            edge=np.cumsum(edges, dtype=np.int64),
+            back=np.cumsum(backs, dtype=np.int64),
+            spike_delay=np.array(delays.spikes, np.int64),
+            error_delay=np.array(delays.errors, np.int64),
+            forward_lag=np.array(delays.forward_lags, np.int64),
             spike_order=_order(range(L + 1), delays.forward_lags),
             error_order=_order(range(L, 0, -1), delays.backward_lags),
             fraction_bits=bits,
@@ -400,7 +400,7 @@ def _order(layers: range, lags: tuple[int, ...]) -> NDArray[np.int64]:
     order: list[int] = []
     for l in layers:
         order.insert(0 if lags[l] else len(order), l)
-    return np.array(order)
+    return np.array(order, np.int64)
 
 
 def overwrite(target: Struct, source: Struct) -> None:

@@ -17,7 +17,7 @@ from numba.core.caching import IndexDataCacheFile
 from spikebp_plugins import Simulator, SpikingMLP, compare
 from spikebp_plugins.compiled import backend as compiled
 from spikebp_plugins.compiled import notice
-from spikebp_plugins.compiled.kernels import blocks, constant, event, layers, steps, trains
+from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event, layers, steps, trains
 from spikebp_plugins.compiled.kernels import cache as kernel_cache
 from spikebp_plugins.compiled.kernels.cache import KernelFile
 
@@ -250,3 +250,9 @@ def test_a_long_first_call_says_that_it_compiles(monkeypatch, caplog):
         with notice.announced("a kernel"):
             time.sleep(0.2)
         assert caplog.text == ""
+
+
+def test_a_struct_takes_contiguous_arrays_alone():
+    values = np.zeros((4, 4))
+    with pytest.raises(ValueError, match="spikes of a Totals must be contiguous"):
+        arrays.Totals(spikes=values[:, 0], errors=values[0], updates=values[0])

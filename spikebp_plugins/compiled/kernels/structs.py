@@ -87,7 +87,8 @@ class Struct:
         for name in self._names:
             value = getattr(self, name)
             if isinstance(value, np.ndarray):
-                assert value.flags.c_contiguous, name
+                if not value.flags.c_contiguous:
+                    raise ValueError(f"{name} of a {type(self).__name__} must be contiguous")
                 words += (value.__array_interface__["data"][0], *value.shape)
                 kinds.append((value.dtype, value.ndim))
                 arrays.append(value)
@@ -95,7 +96,8 @@ class Struct:
                 words.append(value.address)
                 kinds.append(value._numba_type_)
             else:
-                number = np.asarray(value)
+                # What Python calls an integer, NumPy takes for one of 32 bits on some machines.
+                number = np.asarray(value, np.int64 if type(value) is int else None)
                 padded = number.tobytes().ljust(8, b"\0")
                 words.append(int.from_bytes(padded, "little", signed=True))
                 kinds.append((number.dtype, None))
