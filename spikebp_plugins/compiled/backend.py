@@ -92,7 +92,7 @@ class CompiledBackend(Backend):
     def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)
         arithmetic = arithmetic_of(net)
-        # Only constant input uses vectors. The random numbers of a chip go by places without padding.
+        # Only constant input uses vectors; a chip's random numbers go by places without padding.
         lanes = LANES if net.arithmetic == "fixed" and net.timing != "event" else 1
         self._wide = Layout(net, arithmetic.storage_dtype, lanes)
         self._is_delayed = self._wide.undelayed is not self._wide.network

@@ -274,7 +274,7 @@ class Layout:
         return counts.astype(self.dtype, order="C")
 
     def inputs(self, batch: Batch) -> Array:
-        """Return the input of a batch in the numbers of the kernels, in the shape of `Batch.inputs`.
+        """Return the input in the numbers of the kernels, with the shape of `Batch.inputs`.
 
         Input and targets are made contiguous: for each other order in memory the kernels would be
         compiled anew.
