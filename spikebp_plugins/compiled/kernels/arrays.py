@@ -151,7 +151,7 @@ def largest(values):
 
 @kernel
 def list_lanes(values, j, lanes, active, n_active, total):
-    """As `list_active` for the `lanes` counts from index j on; return the new number and sum."""
+    """Append the indices of nonzero values among `lanes` from j on; return new number and sum."""
     found = nonzero(load(values, j, lanes))
     while found != 0:
         i = j + lowest(found)

@@ -89,7 +89,7 @@ def lead(run):
 def run_until(run, block, margin, shown, spikes):
     """Show each sample until its lead is `margin`; write its steps to `shown`, and its `spikes`.
 
-    Returns the number of samples done: less than all if the range of the next sample is not certain.
+    Returns the number of samples done: less than all if the range of one is not certain.
     """
     bound_learning(run)
     for i in range(block.drive.shape[0]):

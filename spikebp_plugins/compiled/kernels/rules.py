@@ -1,9 +1,9 @@
 """The step rules compiled by Numba, event-driven: work follows spikes, not layer sizes.
 
 The same code serves integers (grid units of fixed arithmetic, in 64 or 32 bits) and floating
-point; only the quantizers and the scaling of drive differ. Variables of all layers lie in one flat array,
-those of layer l at ``unit[l]:unit[l + 1]``, and the matrices in another, so that one compiled
-kernel serves any depth.
+point; only the quantizers and the scaling of drive differ. Variables of all layers lie in one flat
+array, those of layer l at ``unit[l]:unit[l + 1]``, and the matrices in another, so that one
+compiled kernel serves any depth.
 
 Summed drive is not stored: what a unit has fired was subtracted from its potential, so
 s = phi + c. The backward matrices B_l are stored even where they are the transposes of the
@@ -127,7 +127,7 @@ def within(net, bound, values):
 
 @kernel
 def open_sample(run, training):
-    """Reset the state of a sample, and its errors for `training`."""
+    """Reset the state of a sample and, for training, its errors."""
     sample = run.sample
     sample.potential[:] = 0
     sample.target_potential[:] = 0
