@@ -40,15 +40,15 @@ from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import run_sample
 
-#: Synapses times steps of a block, which take some hundredths of a second. Event order handles one
-#: spike at a time, and takes ten times as long for them.
+#: The synapses times steps of a block, which take some hundredths of a second. Event timing handles
+#: one spike at a time and takes ten times as long, so its blocks are shorter.
 BLOCK_WORK: Final = 4_000_000_000
 EVENT_BLOCK_WORK: Final = BLOCK_WORK // 10
 
 #: The most `Run` structs of a thread: two integer widths, two learning states that take turns.
 RUNS_KEPT: Final = 8
 
-#: The fewest samples for each thread: with fewer, to start it would not pay.
+#: The fewest samples for each thread: with fewer, starting the thread would not pay.
 SAMPLES_PER_THREAD: Final = 32
 
 
@@ -109,7 +109,7 @@ class CompiledBackend(Backend):
         self._now = Now(self._wide, self._wide.learning(state), state.samples_seen, Operations())
         self._spare: arrays.Learning | None = None
         self._memories = [Memory() for _ in range(n_jobs or _available_cores())]
-        # When 32 bits fail, the next `_patience` samples go to 64 bits at once, and it doubles.
+        # After a block that 32 bits cannot hold, so many samples go to 64 bits; then twice as many.
         self._patience = 1
         self._wide_samples = 0
 
@@ -195,7 +195,7 @@ class CompiledBackend(Backend):
         return now
 
     def take(self, learning: arrays.Learning | None, work: Operations) -> Now:
-        """Add the operations of a sample of single steps; if it had a target, take its learning."""
+        """Add the operations of a sample of single steps, and what it has learned, if anything."""
         before = self._now
         self._now = before._replace(operations=before.operations + work)
         if learning is not None:

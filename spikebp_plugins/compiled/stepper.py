@@ -252,8 +252,8 @@ class Stepper:
         """Return the learning state and the state of the sample in the form of the reference.
 
         With delays, the kernel has already sent the spikes and errors of the last step through the
-        weights; the reference does so in the next step. So `before` undoes what the last step has
-        learned, and its errors are subtracted from the backward potentials.
+        weights; the reference sends them in the next step. So `before` undoes what the last step
+        has learned, and the errors of that step are taken out of the backward potentials.
         """
         net, sample = self.layout.net, self._sample_state()
         learning, L = self._learning_state(samples_seen), net.n_layers

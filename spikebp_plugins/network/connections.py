@@ -114,7 +114,7 @@ class Connection(ABC):
 
     @abstractmethod
     def backward_operations(self, errors: Any) -> int:
-        """Return the synaptic operations of error spikes, given their number by unit or in total."""
+        """Return the synaptic operations of errors, given their number by unit or in total."""
 
 
 @dataclass(frozen=True)

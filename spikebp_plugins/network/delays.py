@@ -5,8 +5,8 @@ A step timing is a table of delays: d_l for the spikes of layer l, b_l for its e
 - Layer l sends the spikes of input step tau in step tau + d_l, and the errors in step tau + b_l.
   With T steps of input it is busy with these in step t if 1 <= t - delay <= T, and else idle.
 - The target of input step tau is compared in step tau + d_L, when the output sends its spikes.
-- Spikes and errors arrive in the step in which they are sent (lag 0) or in the next (lag 1), through
-  the weights as they stood when these were sent.
+- Spikes and errors arrive in the step in which they are sent (lag 0) or in the next (lag 1). They
+  pass through the weights as these stood when they were sent.
 - A sample lasts T + b_1 steps: until its last errors have reached layer 1.
 
 "Pipelined timing" in ``docs/semantics.md`` has the rules.

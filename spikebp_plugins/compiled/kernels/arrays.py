@@ -20,7 +20,7 @@ TOO_MANY = np.int64(MOST_SPIKES)
 
 
 class Network(Struct):
-    """The definition in the form that the kernels read; Any is a number of the layout's type."""
+    """The definition as kernels read it; fields without a type have that of the layout."""
 
     sizes: Any  # int64 (L+1,)
     unit: Any  # int64 (L+2,): where the units of each layer start
@@ -34,7 +34,7 @@ class Network(Struct):
     fraction_bits: int
     one: Any  # what a spike is worth
     half: Any  # the threshold
-    rate: Any  # of an update, in grid units if they are integers
+    rate: Any  # of an update; int64 in layouts of integers
     limit: float  # the magnitude that no value may reach
     certain: float  # a bound below this proves the range, even if the bound was rounded
     narrow: bool  # results beyond `certain` may have wrapped, or been rounded
@@ -60,7 +60,7 @@ class Network(Struct):
 
 
 class Learning(Struct):
-    """The learning state, and bounds on its magnitudes."""
+    """The learning state, and bounds on its magnitudes; n_l includes the zeros of the layout."""
 
     weight: Any  # (sum n_{l-1} n_l,)
     backward: Any  # (sum n_l n_{l-1} for l >= 2,)
@@ -71,7 +71,7 @@ class Learning(Struct):
 
 
 class Sample(Struct):
-    """The state of a sample; the shape is (sum n_l,), over the units of all layers, or stated."""
+    """The state of a sample; an array without a stated shape has (sum n_l,)."""
 
     state: Any  # the six arrays that follow, one behind the other, to be copied at once
     potential: Any

@@ -50,7 +50,7 @@ class Workspace(Struct):
     n_past: Any  # int64 (1,): how many errors there are
     past_step: Any  # int64 (T * n_1,): the step of each error, from 0
     past_unit: Any  # int64 (T * n_1,): its unit
-    past_error: Any  # (T * n_1,): its spikes
+    past_error: Any  # (T * n_1,): its signed number of spikes
     past_place: Any  # int64 (T * n_1,): the index of its unit in `column`
     column: Any  # int64 (n_1,): the units with errors, each once
     change: Any  # (n_1,): what is subtracted from a row of W_1 in these columns
@@ -81,7 +81,7 @@ def make_workspace(
 ) -> Workspace:
     """Return the working arrays.
 
-    `values` makes zeros of the type of values, and `widths` are the units of layers 1..L in whole vectors.
+    `values` makes zeros in the layout's type; `widths` are layers 1..L in whole vectors.
     """
     width, widest = widths[0], max(widths)
 
@@ -247,7 +247,7 @@ def send(run, layer, n_sent):
 
 @kernel
 def record_layer(run, index, layer, n_steps):
-    """Record the spikes of a layer and, for the output, summed drive; not if there is no room."""
+    """Record the spikes of a layer, and summed drive of the output, unless the record is empty."""
     net, record, workspace = run.net, run.record, run.workspace
     if record.spikes.shape[0] == 0:
         return

@@ -39,7 +39,7 @@ from .structs import Struct
 
 
 class EventSample(Struct):
-    """The state of a sample; the shape is (sum n_l,), over the units of all layers, or stated."""
+    """The state of a sample; an array without a stated shape has (sum n_l,)."""
 
     potential: Any
     target_potential: Any  # (n_outputs,), of the negative target

@@ -17,7 +17,8 @@ Range: integers would wrap without notice. So each sum of products is bounded be
 sent) x (largest weight). If the bound does not prove the range, 64-bit and floating-point results
 are checked one by one; 32-bit results may have wrapped and are not trusted. If then the range is
 not certain, or a value has reached the limit, the block ends before this sample. The caller
-discards what was changed and computes the sample in wider numbers, at last by the reference.
+discards what was changed and computes the sample in wider numbers, at last by the reference,
+which returns the exact result or raises OverflowError.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class StructType(types.Type):
         for field, kind in fields:
             self.places[field] = words
             words += 1 + kind.ndim if isinstance(kind, types.Array) else 1
-        # Numba puts this name into the name of every function that takes the type: it is short.
+        # A hash keeps the name short: Numba repeats it in the name of each function that takes it.
         super().__init__(f"{name}_{sha256(repr(fields).encode()).hexdigest()[:12]}")
 
 
