@@ -40,19 +40,19 @@ from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import run_sample
 
-#: Synapses times steps after which a block ends: some hundredths of a second. In event order, a
-#: spike at a time, they take ten times as long.
+#: The synapses times steps of a block, which take some hundredths of a second. Event timing handles
+#: one spike at a time and takes ten times as long, so its blocks are shorter.
 BLOCK_WORK: Final = 4_000_000_000
 EVENT_BLOCK_WORK: Final = BLOCK_WORK // 10
 
-#: Runs that a thread keeps: with two widths, and two places where learning takes turns.
+#: The most `Run` structs of a thread: two integer widths, two learning states that take turns.
 RUNS_KEPT: Final = 8
 
-#: Samples that are worth a thread.
+#: The fewest samples for each thread: with fewer, starting the thread would not pay.
 SAMPLES_PER_THREAD: Final = 32
 
 
-#: Why the numbers of a chip have no single steps here.
+#: Why single steps with arithmetic="loihi2" are refused.
 SATURATING_STEPS: Final = (
     "with arithmetic='loihi2' single steps run on backend='reference': kernels hold no potential "
     "that has saturated"
@@ -67,7 +67,7 @@ class Way(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What a thread has predicted, and why it stopped, if it did."""
+    """What a thread has predicted, and the error that stopped it, or None."""
 
     outcomes: list[Outcome]
     operations: Operations
@@ -75,7 +75,7 @@ class Part(NamedTuple):
 
 
 class CompiledBackend(Backend):
-    """The default back end: the step rules compiled, in time that follows the spikes.
+    """The default back end: the step rules compiled, with work that grows with the spikes.
 
     Fixed arithmetic is done in 32-bit integers where the data at hand prove that nothing can
     wrap, in 64-bit integers otherwise, and by the reference where a result comes near the limit.
@@ -92,29 +92,29 @@ class CompiledBackend(Backend):
     def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)
         arithmetic = arithmetic_of(net)
-        # Only constant input is shown by vectors; the numbers of a chip draw by place in a matrix.
+        # Only constant input uses vectors; a chip's random numbers go by places without padding.
         lanes = LANES if net.arithmetic == "fixed" and net.timing != "event" else 1
         self._wide = Layout(net, arithmetic.storage_dtype, lanes)
         self._is_delayed = self._wide.undelayed is not self._wide.network
         self._narrow = None
-        # A bound that proves that 32 bits hold a state proves nothing of the 24 bits of a chip.
+        # That 32 bits hold a state does not prove that the 24 bits of a chip hold it.
         if (
             isinstance(arithmetic, FixedPoint)
             and not isinstance(arithmetic, Loihi2)
             and arithmetic.fraction_bits <= NARROW_FRACTION_BITS
         ):
             self._narrow = Layout(net, np.int32, lanes)
-        # A block changes a copy, which takes the original's place in one assignment when the
-        # block is done: a refused sample, or Ctrl-C at any moment, leaves a sample boundary.
+        # A block changes a copy of the learning state, which replaces the original in one
+        # assignment when the block is done: an error or Ctrl-C leaves the state of a boundary.
         self._now = Now(self._wide, self._wide.learning(state), state.samples_seen, Operations())
         self._spare: arrays.Learning | None = None
         self._memories = [Memory() for _ in range(n_jobs or _available_cores())]
-        # After a block that 32 bits could not hold: how many samples to do in 64 bits at once.
+        # After a block that 32 bits cannot hold, so many samples go to 64 bits; then twice as many.
         self._patience = 1
         self._wide_samples = 0
 
     def __reduce__(self) -> Any:
-        # A copy has memory of its own, laid out anew.
+        # Structs cannot be pickled: a copy lays out its arrays anew.
         return _restored, (self.net, self.state, len(self._memories), self.operations)
 
     @property
@@ -178,7 +178,7 @@ class CompiledBackend(Backend):
         return joined([outcome for part in parts for outcome in part.outcomes])
 
     def steps(self) -> CompiledSteps:
-        """Return what shows single steps."""
+        """Return the object that shows single steps."""
         if self.net.timing == "event":
             raise UnsupportedError("streams run with timing='immediate', not timing='event'")
         if self._is_delayed:
@@ -188,14 +188,14 @@ class CompiledBackend(Backend):
         return CompiledSteps(self._wide, self.now_in, self.take)
 
     def now_in(self, layout: Layout) -> Now:
-        """Return what has been learned, in the layout that holds any value in range."""
+        """Convert the state to a layout that holds any value in range, and return it."""
         now = self._now.within(layout)
         assert now is not None
         self._now = now
         return now
 
     def take(self, learning: arrays.Learning | None, work: Operations) -> Now:
-        """Go on from what a sample shown step by step has taught, if it had a target."""
+        """Add the operations of a sample of single steps, and what it has learned, if anything."""
         before = self._now
         self._now = before._replace(operations=before.operations + work)
         if learning is not None:
@@ -210,7 +210,7 @@ class CompiledBackend(Backend):
         return self._now
 
     def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
-        """Show each sample until the output is sure, and learn nothing."""
+        """Show each sample until its largest summed drive leads by `margin`, and learn nothing."""
         if self.net.timing != "immediate":
             raise UnsupportedError("samples stop early with timing='immediate' alone")
         if self.net.arithmetic == "loihi2":
@@ -219,7 +219,7 @@ class CompiledBackend(Backend):
         while start < len(batch):
             done = self._until(batch[start:], margin, [values[start:] for values in shown])
             start += done
-            if start < len(batch):  # its range is not certain
+            if start < len(batch):  # no kernel can prove that this sample is in range
                 alone = super().predict_until(batch[start : start + 1], margin)
                 for values, value in zip(shown, alone, strict=True):
                     values[start] = value[0]
@@ -227,7 +227,7 @@ class CompiledBackend(Backend):
         return shown
 
     def _until(self, batch: Batch, margin: float, shown: list[NDArray[Any]]) -> int:
-        """Show samples as far as their range is certain; return how many."""
+        """Show samples up to the first whose range is not certain; return how many."""
         layout, n = self._wide, len(batch)
         now = self.now_in(layout)
         scores, n_steps, operations = shown
@@ -310,7 +310,7 @@ class CompiledBackend(Backend):
             and self.net.input_coding == "values"
             and batch.x.ndim == 2
             and batch.n_steps <= trains.MOST_STEPS
-            # Inputs with equal spikes have factors of their own where the drive teaches.
+            # With presynaptic="drive", inputs with equal spikes may have different factors.
             and (batch.y is None or (self.net.presynaptic == "counts" and not self._is_delayed))
         )
 
@@ -322,7 +322,7 @@ class CompiledBackend(Backend):
     def _attempt(
         self, way: Way, start: Now, memory: Memory, batch: Batch, record: bool
     ) -> tuple[Outcome, Now] | None:
-        """Show the samples before the first that the kernel refuses; None if that is the first."""
+        """Show the samples before the first that the kernel refuses; None if there are none."""
         training = batch.y is not None
         layout = way.layout
         learning = (
@@ -362,14 +362,14 @@ class CompiledBackend(Backend):
             start.operations + operations,
         )
         recording = None
-        if record:  # rows are those of input steps
+        if record:  # kernels write each row under its step of input, so no delay is left
             no_delays = TABLES["immediate"](self.net.n_layers)
             recording = layout.recording(shown.arrays, batch.n_steps, training, no_delays)
         return Outcome(layout.scores(drive, batch.n_steps), recording), now
 
     def _copy(self, layout: Layout, learning: arrays.Learning) -> arrays.Learning:
         spare = self._spare
-        # They are the same after an interrupt that came while they changed places.
+        # After an interrupt in `train`, the spare copy can be the learning state in use.
         if spare is None or spare is learning or spare.weight.dtype != learning.weight.dtype:
             return layout.copied(learning)
         overwrite(spare, learning)
@@ -399,7 +399,7 @@ def _restored(
 
 
 class ConstantRoom(NamedTuple):
-    """Room for the kernels for constant input."""
+    """The arrays in which the kernels for constant input work."""
 
     trains: trains.Trains
     sorting: trains.Sorting
@@ -419,7 +419,7 @@ class Memory:
         self._lent: tuple[arrays.Learning, arrays.Learning] | None = None
 
     def totals(self, layout: Layout) -> arrays.Totals:
-        """Return counters at zero, to be read before the next block."""
+        """Return counters set to zero; the next block sets the same counters to zero."""
         if layout.narrow not in self._totals:
             self._totals[layout.narrow] = layout.totals()
         for counts in self._totals[layout.narrow].arrays:
@@ -427,13 +427,13 @@ class Memory:
         return self._totals[layout.narrow]
 
     def borrowed(self, layout: Layout, learning: arrays.Learning) -> arrays.Learning:
-        """Return a learning state to read only, with bounds of this thread's own."""
+        """Return a learning state to read only, with bounds that this thread may write."""
         if self._lent is None or self._lent[0] is not learning:
             self._lent = learning, layout.borrowed(learning)
         return self._lent[1]
 
     def run(self, kind: type[arrays.Run], rooms: dict[str, Any]) -> Any:
-        """Return a run with these rooms: most calls find the one that an earlier call made."""
+        """Return a run with these fields, if possible the one that an earlier call has made."""
         if rooms["record"].spikes.size:
             return kind(**rooms)
         key = (id(kind), *map(id, rooms.values()))
@@ -444,19 +444,19 @@ class Memory:
         return self._runs[key]
 
     def sample(self, layout: Layout) -> arrays.Sample:
-        """Return room for what lasts for a sample."""
+        """Return the arrays for the state of a sample."""
         if layout.narrow not in self._samples:
             self._samples[layout.narrow] = layout.sample()
         return self._samples[layout.narrow]
 
     def event_sample(self, layout: Layout) -> event.EventSample:
-        """Return the same for event timing, which has one layout."""
+        """Return the arrays for the state of a sample in event timing, which has one layout."""
         if self._event_sample is None:
             self._event_sample = event_order.make_sample(layout)
         return self._event_sample
 
     def constant(self, layout: Layout, n_steps: int) -> ConstantRoom:
-        """Return room for the kernels for constant input."""
+        """Return the arrays in which the kernels for constant input work."""
         key = (layout.narrow, n_steps)
         if key not in self._constant:
             n_inputs, zeros = layout.net.n_inputs, layout.zeros
@@ -468,7 +468,7 @@ class Memory:
         return self._constant[key]
 
     def groups(self, batch: Batch) -> trains.Groups:
-        """Return room for the sorted input of a batch."""
+        """Return the arrays for the sorted input of a batch."""
         if self._groups is None or len(self._groups.member) < batch.x.size:
             self._groups = trains.make_groups(*batch.x.shape)
         return self._groups
@@ -504,13 +504,13 @@ def _show_event(
     return done
 
 
-#: What shows a block: for input that is the same at all steps of a sample, for any input, and for
-#: event timing. `run` and `block` are the fields of a `Run` and of a `Block` that all have.
+#: The functions that show a block: for input that is the same at all steps of a sample, for any
+#: input, and for event timing. Their `run` and `block` are fields of a `Run` and of a `Block`.
 KERNELS: Final = {"constant": _show_constant, "changing": _show_changing, "event": _show_event}
 
 
 def _available_cores() -> int:
-    # What this process may use, which a container or a batch system may have limited.
+    # A container or a batch system may let this process use fewer cores than there are.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The room that event timing needs, and the error for what has left its range."""
+"""The arrays that event timing needs, and the error for a value out of its range."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spikebp_plugins.compiled.layout import Layout
 
 
 def make_sample(layout: Layout) -> EventSample:
-    """Return room for what lasts for a sample."""
+    """Return the arrays for the state of a sample."""
     net, units = layout.net, sum(layout.net.layer_sizes)
     fault = np.zeros(3)
 
@@ -49,7 +49,7 @@ def make_sample(layout: Layout) -> EventSample:
 
 
 def make_run(layout: Layout, sample: EventSample, run: dict[str, Any]) -> EventRun:
-    """Return a run; `run` are its fields that are those of any run."""
+    """Return a run; `run` holds the fields that runs of all timings have, except `sample`."""
     net = layout.net
     order = {"depth": net.event_order == "depth", "hold": bool(net.hold_error)}
     return EventRun(sample=sample, **order, **run)  # type: ignore[arg-type]

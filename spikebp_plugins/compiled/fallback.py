@@ -1,4 +1,4 @@
-"""Back ends of simulators, which leave to the core what their numbers may not hold."""
+"""The base of the back ends of simulators that leave to the core what their numbers cannot hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class BackedByCore(StatefulBackend):
     """A back end of a simulator whose numbers hold less than those of the core.
 
     Subclasses define `_show_exactly`. A block for which they raise `OverflowError` is computed
-    anew by `CompiledBackend`, which either has the room or the error to raise.
+    anew by `CompiledBackend`, which returns the result or raises the error for the user.
     """
 
     def _show(self, batch: Batch, record: bool) -> Outcome:

@@ -35,7 +35,7 @@ Array = NDArray[Any]
 
 #: A bound below this proves that 32 bits hold a value, with half a spike to spare.
 NARROW_CERTAIN: Final = 2.0**31 - 2.0**24
-#: With more fraction bits than this, 32 bits hold too little.
+#: With more fraction bits than this, 32 bits hold too few spikes of potential.
 NARROW_FRACTION_BITS: Final = 22
 #: Bytes of a line of the cache.
 CACHE_LINE: Final = 64
@@ -58,7 +58,7 @@ class Layout:
     Attributes
     ----------
     widths : list of int
-        Units of each layer, with those zeros.
+        Units of each layer, rounded up to a multiple of `lanes`.
     """
 
     def __init__(self, net: SpikingMLP, dtype: Any, lanes: int = 1) -> None:
@@ -71,7 +71,7 @@ class Layout:
         self.narrow = self.dtype == np.int32
         delays, no_delays = delays_of(net), TABLES["immediate"](net.n_layers)
         self.network = self._network(delays)
-        #: The same network for prediction, where nothing comes back and delays change no result.
+        #: The same network for prediction, where no errors come back and delays change no result.
         self.undelayed = self.network if delays == no_delays else self._network(no_delays)
 
     def _network(self, delays: Delays) -> arrays.Network:
@@ -79,7 +79,7 @@ class Layout:
         edges = [0, 0, *(synapses.n_weights for synapses in self._synapses)]
         backs = [0, 0, 0, *(synapses.n_backward for synapses in self._synapses[1:])]
         number = self.dtype.type
-        # Values on the grid in floating point are exact only while all sums are certain.
+        # Floating point may round grid values above `certain`, so it counts as narrow too.
         narrow, grid, product = self.narrow, 0.0, math.inf
         if isinstance(arithmetic, FixedPoint) and self.dtype.kind == "i":
             bits, product = arithmetic.fraction_bits, arrays.WRAP
@@ -134,7 +134,7 @@ class Layout:
         )
 
     def sample(self) -> arrays.Sample:
-        """Return room for what lasts for a sample."""
+        """Return the arrays for the state of a sample."""
         units, layers = sum(self.widths), self.net.n_layers + 1
         state = self.zeros(5 * units + self.net.n_outputs)
         of_units = state[: 5 * units].reshape(5, units)
@@ -159,7 +159,7 @@ class Layout:
 
     @property
     def has_factors(self) -> bool:
-        """Whether errors teach with something else than counts."""
+        """Whether weights learn from something other than input counts."""
         return self.net.presynaptic == "drive" or isinstance(self.arithmetic, Loihi2)
 
     def zeros(self, *shape: int) -> Array:
@@ -172,9 +172,9 @@ class Layout:
         return zeros
 
     def constant_inputs(self, batch: Batch) -> tuple[Array, Array]:
-        """Return what the levels of 8-bit input stand for, and the input, one row a sample.
+        """Return the values of the levels of 8-bit input, and the input, one row for each sample.
 
-        Where it has no levels, it is in the numbers of the kernels.
+        Other input has no levels, and is returned in the numbers of the kernels.
         """
         if batch.x.dtype == np.uint8:
             return self._levels, np.ascontiguousarray(batch.x)
@@ -210,12 +210,12 @@ class Layout:
         return view
 
     def borrowed(self, learning: arrays.Learning) -> arrays.Learning:
-        """Return a learning state to read only, with bounds of its own for each thread."""
+        """Return a learning state that shares weights and potentials, and has bounds of its own."""
         bounds = [np.zeros(self.net.n_layers + 1) for _ in range(3)]
         return arrays.Learning(*learning.arrays[:3], *bounds)
 
     def converted(self, learning: arrays.Learning) -> arrays.Learning | None:
-        """Return a learning state of another type in this one, or None where it does not fit."""
+        """Return a learning state in the type of this layout, or None if that cannot hold it."""
         largest = max(float(np.abs(values).max(initial=0)) for values in learning.arrays[:3])
         if self.narrow and not largest < self.network.certain:
             return None
@@ -245,7 +245,7 @@ class Layout:
         )
 
     def of_layer(self, values: Array, l: int) -> Array:
-        """Return the part of an array over all units, along its last axis, that is layer l."""
+        """Return the view of layer l in an array whose last axis is the units of all layers."""
         start = self.network.unit[l]
         part: Array = values[..., start : start + self.net.layer_sizes[l]]
         return part
@@ -274,16 +274,16 @@ class Layout:
         return counts.astype(self.dtype, order="C")
 
     def inputs(self, batch: Batch) -> Array:
-        """Return the input of a batch in the numbers of the kernels, as `Batch.inputs` has it.
+        """Return the input in the numbers of the kernels, with the shape of `Batch.inputs`.
 
-        Here and for targets, rows follow each other in memory whatever the order that they came
-        in: every other order would compile anew.
+        Input and targets are made contiguous: for each other order in memory the kernels would be
+        compiled anew.
         """
         if self.net.input_coding == "spikes":
             return self.counts(batch.inputs())
         x = batch.rows()
         if x.dtype == np.uint8 and self.dtype.kind == "i":
-            # No index is out of range; with mode="wrap" NumPy does not look for one.
+            # An index of 8 bits is never out of range: mode="wrap" spares the check.
             return np.ascontiguousarray(self._levels.take(x, mode="wrap"))
         return self.shown(x, self.net.input_scale)
 
@@ -293,7 +293,7 @@ class Layout:
 
     @cached_property
     def _levels(self) -> Array:
-        """What the levels of 8-bit input stand for."""
+        """The values of the 256 levels of 8-bit input, in the numbers of the kernels."""
         return self._units(np.arange(256), self.net.input_scale)
 
     def _units(self, values: Array, scale: float) -> Array:
@@ -305,7 +305,7 @@ class Layout:
 
     @property
     def _farthest(self) -> int:
-        # Values out of range are cut to a magnitude that no bound admits, or saturate.
+        # Values out of range are cut to a magnitude that every bound refuses, or saturate.
         if isinstance(self.arithmetic, Loihi2):
             return LARGEST_STATE
         return 2**31 - 1 if self.narrow else 2**60
@@ -331,7 +331,7 @@ class Layout:
         training : bool
             Whether errors are wanted.
         delays : Delays or None, default=None
-            How many rows after that of an input step each layer is found; None takes the timing's.
+            How many rows later than its step of input a layer is found; None takes the timing's.
         """
         delays = delays or delays_of(self.net)
         spikes, errors, drive = record
@@ -350,7 +350,7 @@ class Layout:
         )
 
     def drawn(self, batch: Batch, samples_seen: int) -> Array:
-        """Return drawn backward potentials, one row a sample; one row of zeros if none are."""
+        """Return the backward potentials drawn for each sample, or a row of zeros if none are."""
         if batch.y is None or self.net.backward_init != "uniform":
             return self._nothing_drawn
         return np.stack([self.drawn_for(samples_seen + i) for i in range(len(batch))])
@@ -360,7 +360,7 @@ class Layout:
         return self.zeros(1, sum(self.widths))
 
     def drawn_for(self, samples_seen: int) -> Array:
-        """Return the backward potentials drawn for one sample, those of all layers in a row."""
+        """Return the backward potentials drawn for one sample, of shape (sum of widths,)."""
         net = self.net
         row = self.zeros(sum(self.widths))
         if net.backward_init == "uniform":
@@ -369,7 +369,7 @@ class Layout:
         return row
 
     def run(self, learning: arrays.Learning) -> arrays.Run:
-        """Return a run with rooms of its own, which records nothing."""
+        """Return a run with arrays of its own for the sample and the totals; it records nothing."""
         rooms = self.sample(), self.totals(), self.record(0, 1)
         return arrays.Run(self.network, learning, *rooms)
 
@@ -379,7 +379,7 @@ class Layout:
         return arrays.Totals(*(np.zeros(size, np.int64) for size in (layers, layers, 1)))
 
     def record(self, n_samples: int, n_steps: int) -> arrays.BlockRecord:
-        """Return room for what a block shows, or the record that has none."""
+        """Return arrays for the record of a block; those of no samples record nothing."""
         return self._nowhere if n_samples == 0 else self._record(n_samples, n_steps)
 
     @cached_property
@@ -393,9 +393,9 @@ class Layout:
 
 
 def _order(layers: range, lags: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return layers in an order in which they can act, each after what reaches it in the same step.
+    """Return the order in which layers act in a step.
 
-    A layer that is reached with a lag of 1 acts before what reaches it is sent.
+    A layer with a lag of 0 acts after the layer that sends to it, one with a lag of 1 before it.
     """
     order: list[int] = []
     for l in layers:
@@ -418,7 +418,7 @@ class Now(NamedTuple):
     operations: Operations
 
     def within(self, layout: Layout) -> Now | None:
-        """Return the same in another layout, or None where it does not fit."""
+        """Return this state in another layout, or None if its type cannot hold the state."""
         if layout is self.layout:
             return self
         learning = layout.converted(self.learning)

@@ -1,4 +1,4 @@
-"""The network step by step, in arrays that the caller holds."""
+"""A network that is shown step by step, in arrays that the caller provides."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ Array = NDArray[Any]
 
 
 class Moment(NamedTuple):
-    """What a step, or the first of some, is to its sample.
+    """The place of a step in its sample, or of several steps with the same input and target.
 
     Attributes
     ----------
     opens : bool
-        Whether it is the first.
+        Whether the first of these steps is the first of the sample.
     closes : bool
-        Whether it is the last.
+        Whether the last of these steps is the last of the sample.
     restarts : bool
-        Whether it is the first that learns.
+        Whether the first target of the sample comes in these steps.
     learns : bool
-        Whether it has a target.
+        Whether the network learns in these steps.
     updates : bool
-        Whether it is the last of a sample that has learned.
+        Whether the sample ends with these steps and has had a target.
     t : int, default=1
-        Its number in the sample, from 1, where layers have delays.
+        The number of the first of these steps, from 1; only timings with delays read it.
     n_inputs : int, default=ENDLESS
-        The steps of input that the sample has.
+        How many steps of input the sample has.
     """
 
     opens: bool
@@ -61,7 +61,7 @@ class Moment(NamedTuple):
     n_inputs: int = ENDLESS
 
     def after(self, n_steps: int) -> Moment:
-        """Return the moment some steps later, in the same message."""
+        """Return the place of the steps that remain when `n_steps` of these have been shown."""
         if n_steps == 0:
             return self
         return self._replace(opens=False, restarts=False, t=self.t + n_steps)
@@ -70,19 +70,18 @@ class Moment(NamedTuple):
 class Stepper:
     """A network that is shown one step after the other.
 
-    What no kernel can prove to be in range is computed by the reference, as in the back end
-    `compiled`.
+    A step that no kernel can prove to be in range is computed by the reference.
 
     Parameters
     ----------
     layout : Layout
         How the definition lies in memory.
     learning : arrays.Learning
-        What it learns, changed in place.
+        The learning state to start from, changed in place.
     totals : arrays.Totals
-        Spikes, errors and changed weights, counted up.
+        The counts of spikes, errors and changed weights, to which each step adds its own.
     input_scale : float or None, default=None
-        What input is multiplied with; None takes that of the definition.
+        The factor of real-valued input; None takes that of the definition.
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class Stepper:
         row: int = 0,
         n_steps: int = 1,
     ) -> None:
-        """Show an input, and a target to learn from, for some steps.
+        """Show the same input, and the same target to learn from, for some steps.
 
         Parameters
         ----------
@@ -130,15 +129,15 @@ class Stepper:
         y : ndarray of shape (n_outputs,) or None
             Real target; None learns nothing.
         moment : Moment
-            What the steps are to their sample.
+            The place of the steps in their sample.
         samples_seen : int
             Training samples before this one.
         record : arrays.BlockRecord
-            Of one sample, where spikes and errors are written; of none, for nowhere.
+            Where spikes, errors and summed drive are written: of one sample, or empty.
         row : int, default=0
             The row of the record for the first step.
         n_steps : int, default=1
-            The steps.
+            How many steps.
 
         Raises
         ------
@@ -231,10 +230,10 @@ class Stepper:
     def _step(
         self, x: Array, target: Array | None, moment: Moment, samples_seen: int
     ) -> tuple[LearningState, SampleState, Step]:
-        """Advance by a step of the reference.
+        """Compute a step by the reference.
 
-        Where something is under way between two steps, the reference computes the rest of the
-        sample too.
+        With delays, spikes and errors are under way between two steps: the reference then
+        computes the rest of the sample too.
         """
         net = self.layout.net
         if self._by_reference is None:
@@ -250,11 +249,11 @@ class Stepper:
         return learning, sample, sent
 
     def _what_is_known(self, samples_seen: int) -> tuple[LearningState, SampleState]:
-        """Return the state as the reference has it.
+        """Return the learning state and the state of the sample in the form of the reference.
 
-        The kernel has sent what is under way through the weights already, and added errors to the
-        potentials that they are under way to. So weights go back to before the last step's
-        learning, and those potentials to before its errors.
+        With delays, the kernel has already sent the spikes and errors of the last step through the
+        weights; the reference sends them in the next step. So `before` undoes what the last step
+        has learned, and the errors of that step are taken out of the backward potentials.
         """
         net, sample = self.layout.net, self._sample_state()
         learning, L = self._learning_state(samples_seen), net.n_layers
@@ -302,7 +301,7 @@ class Stepper:
 
     def _learn(self, state: LearningState) -> None:
         overwrite(self._learning, self.layout.learning(state))
-        # Nothing is certain any more until the next sample measures the bounds.
+        # An infinite bound proves nothing. The next sample measures the bounds anew.
         for bound in self._learning.arrays[-3:]:
             bound[...] = np.inf
 
@@ -326,17 +325,17 @@ def _magnitude(counts: Array) -> int:
 
 
 class CompiledSteps(Steps):
-    """The kernels for single steps, on a copy of what the back end has learned.
+    """Shows single steps by the kernels, on a copy of the learning state of the back end.
 
     Parameters
     ----------
     layout : Layout
         How the definition lies in memory: in numbers that hold any value in range.
     now_in : callable
-        Returns what has been learned, in a layout.
+        Returns the `Now` of the back end in a given layout.
     take : callable
-        Receives what a sample has taught, if anything, and its operations; returns what has been
-        learned by then.
+        Receives the learning state after a sample, or None if it had no target, and the operations
+        of the sample; returns the new `Now` of the back end.
     """
 
     def __init__(
@@ -362,7 +361,7 @@ class CompiledSteps(Steps):
             self._stepper.show(x, y, moment, self._seen, self._nowhere, n_steps=n_steps)
 
     def _begin(self) -> None:
-        """Return to what the back end has learned, unless this is that already."""
+        """Reset the counters, and copy the learning state of the back end unless it is here."""
         for counter in self._totals.arrays:
             counter[...] = 0
         now = self._now_in(self._layout)

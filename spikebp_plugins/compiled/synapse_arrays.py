@@ -13,30 +13,30 @@ Array = NDArray[Any]
 
 
 class DenseArrays:
-    """Rows of W, and rows of B, one behind the other, each up to a whole number of vectors.
+    """W and B as flat arrays of rows, each filled up with zeros to a whole number of vectors.
 
     Parameters
     ----------
     connection : Dense
         The connection.
     lanes : int
-        The numbers of a vector.
+        How many numbers a vector has.
     """
 
     def __init__(self, connection: Dense, lanes: int) -> None:
         self._below, self._above = connection.n_below, connection.n_above
-        #: How many numbers W takes, and B.
+        #: The lengths of the flat arrays of W and of B.
         self.n_weights = self._below * whole_vectors(self._above, lanes)
         self.n_backward = self._above * whole_vectors(self._below, lanes)
 
     def weights(self, flat: Array) -> Array:
-        """Return a view of W in its numbers."""
+        """Return the view of shape (n_below, n_above) of the flat array of W."""
         return flat.reshape(self._below, -1)[:, : self._above]
 
     def backward(self, flat: Array) -> Array:
-        """Return a view of B in its numbers."""
+        """Return the view of shape (n_above, n_below) of the flat array of B."""
         return flat.reshape(self._above, -1)[:, : self._below]
 
 
-#: What lays out each kind of connection.
+#: The class that lays out each kind of connection.
 KINDS: Final[dict[type[Connection], Any]] = {Dense: DenseArrays}

@@ -9,8 +9,8 @@ weight that they use. The rules of ``docs/semantics.md`` touch weights in three 
     \psi_i \leftarrow \psi_i + \sum_{(i, j, w)} e_j B_w, \qquad
     W_w \leftarrow W_w - r \sum_{(i, j, w)} c_i e_j
 
-Whatever asks for a shape, a fan-out or a product asks a connection. An engine finds what it builds
-for a kind of connection in one table, and refuses kinds that its table does not have.
+All code asks a connection for its shapes, fan-out and products. Each engine has one table of what
+it builds for each kind of connection, and refuses kinds that are not in the table.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ Array = NDArray[Any]
 
 
 def total(counts: Any) -> int:
-    """Return the sum of the counts of a layer's units, or a count as it is."""
+    """Return the sum of an array of counts by unit, or a count that is the sum already."""
     return int(counts.sum()) if isinstance(counts, np.ndarray) else int(counts)
 
 
 class Arriving(NamedTuple):
-    """What some units send through a connection, and the weights that it meets.
+    """The counts that some units send through a connection, and the weights of their synapses.
 
-    The drive that it brings is ``counts @ weights``.
+    The units of the receiving layer get ``counts @ weights``.
 
     Attributes
     ----------
     counts : ndarray of shape (n_active,), int64
         Spikes or errors of the units that sent some.
     weights : ndarray of shape (n_active, n_units)
-        The weights from each of them to all units of the layer that receives.
+        The weights from each of these units to all units of the receiving layer.
     """
 
     counts: Array
@@ -57,7 +57,7 @@ class Connection(ABC):
     Parameters
     ----------
     n_below, n_above : int
-        Units of both layers.
+        Units of the lower and of the upper layer.
     """
 
     n_below: int
@@ -81,11 +81,11 @@ class Connection(ABC):
     @property
     @abstractmethod
     def fan_out(self) -> int:
-        """Synapses of a unit below, away from any border; random feedback is scaled by it."""
+        """Synapses of a unit below, away from borders; random feedback is divided by its root."""
 
     @property
     def most_uses(self) -> int:
-        """The most synapses that share a weight."""
+        """The largest number of synapses that share one weight."""
         return 1
 
     @abstractmethod
@@ -106,15 +106,15 @@ class Connection(ABC):
 
     @abstractmethod
     def synapses_with(self, c: Array, e: Array) -> int:
-        """Return how many synapses have neither c_i nor e_j zero: those that an update changes."""
+        """Return the number of synapses with nonzero c_i and e_j: those that an update changes."""
 
     @abstractmethod
     def forward_operations(self, spikes: Any) -> int:
-        """Return the synaptic operations of spikes: magnitudes, summed by unit or in all."""
+        """Return the synaptic operations of spikes, given their number by unit or in total."""
 
     @abstractmethod
     def backward_operations(self, errors: Any) -> int:
-        """Return the synaptic operations of errors, likewise."""
+        """Return the synaptic operations of errors, given their number by unit or in total."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Dense(Connection):
         return product
 
     def synapses_with(self, c: Array, e: Array) -> int:
-        """Return how many products are not zero."""
+        """Return how many products c_i e_j are not zero."""
         return int(np.count_nonzero(c)) * int(np.count_nonzero(e))
 
     def forward_operations(self, spikes: Any) -> int:
@@ -176,13 +176,13 @@ class Dense(Connection):
 
 
 def require_dense(name: str, connections: Iterable[Connection]) -> None:
-    """Raise where an argument is a network whose weights are not all matrices."""
+    """Raise an error about the argument `name` unless all connections are dense."""
     if (reason := refused_connections(connections, (Dense,))) is not None:
         raise wrong_argument(name, "a network of dense connections", f"another: {reason}")
 
 
 def refused_connections(connections: Iterable[Connection], known: Collection[type]) -> str | None:
-    """Return why an engine that knows some kinds of connections cannot build these, or None."""
+    """Return why an engine for the kinds `known` cannot build these connections, or None."""
     for connection in connections:
         if type(connection) not in known:
             names = ", ".join(kind.__name__ for kind in known)

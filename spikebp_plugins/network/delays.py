@@ -1,12 +1,12 @@
-"""One clock: how many steps after a step of input each layer sends its spikes, and its errors.
+"""Step timings: how many steps after a step of input each layer sends its spikes and errors.
 
-With d_l for spikes and b_l for errors, a step timing is a table of delays. What follows from it:
+A step timing is a table of delays: d_l for the spikes of layer l, b_l for its errors. It follows:
 
 - Layer l sends the spikes of input step tau in step tau + d_l, and the errors in step tau + b_l.
-  With T steps of input it is busy with either while 1 <= t - delay <= T, and idle otherwise.
+  With T steps of input it is busy with these in step t if 1 <= t - delay <= T, and else idle.
 - The target of input step tau is compared in step tau + d_L, when the output sends its spikes.
-- A connection brings what was sent in the same step (lag 0) or in the step before (lag 1), through
-  the weights as they stood then.
+- Spikes and errors arrive in the step in which they are sent (lag 0) or in the next (lag 1). They
+  pass through the weights as these stood when they were sent.
 - A sample lasts T + b_1 steps: until its last errors have reached layer 1.
 
 "Pipelined timing" in ``docs/semantics.md`` has the rules.
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.network.definition import SpikingMLP
 
-#: The steps of input of a sample whose end is not known.
+#: The number of input steps that stands for a sample whose end is not known.
 ENDLESS: Final = sys.maxsize
 
 
@@ -59,7 +59,7 @@ class Delays(NamedTuple):
 
     @property
     def are_zero(self) -> bool:
-        """Whether a wave crosses the whole network in one step."""
+        """Whether spikes and errors cross the whole network in one step."""
         return not any(self.spikes + self.errors)
 
 
@@ -82,7 +82,7 @@ STEP_TIMINGS: Final = tuple(TABLES)
 
 
 def delays_of(net: SpikingMLP) -> Delays:
-    """Return the delays of a definition; in event order nothing arrives later than it is sent."""
+    """Return the delays of a definition, which are zero with timing="event"."""
     table = _immediate if net.timing == "event" else TABLES[net.timing]
     return table(net.n_layers)
 

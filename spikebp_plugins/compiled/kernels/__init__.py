@@ -1,1 +1,1 @@
-"""The kernels: functions that Numba compiles, and how it does."""
+"""The kernels: functions that Numba compiles, and how it compiles them."""

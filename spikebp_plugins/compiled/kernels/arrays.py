@@ -1,4 +1,4 @@
-"""The structs that kernels share, and what reads and writes their arrays."""
+"""The structs that kernels share, and functions that read and write their arrays."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .vectors import LANES, WORD, load, lowest, nonzero
 
 #: No 64-bit sum of products may reach this, lest it wrap.
 WRAP = 2.0**61
-#: More spikes than this from a layer in one step might wrap a block's totals, or take an input
-#: count beyond what a double holds within any feasible number of steps.
+#: A layer must send fewer spikes than this in one step: with more, in a feasible number of steps,
+#: the totals of a block might wrap, or an input count go beyond what a double holds exactly.
 MOST_SPIKES = 2.0**30
 TOO_MANY = np.int64(MOST_SPIKES)
 
 
 class Network(Struct):
-    """The definition in the form that the kernels read."""
+    """The definition as kernels read it; fields without a type have that of the layout."""
 
     sizes: Any  # int64 (L+1,)
     unit: Any  # int64 (L+2,): where the units of each layer start
@@ -34,60 +34,60 @@ class Network(Struct):
     fraction_bits: int
     one: Any  # what a spike is worth
     half: Any  # the threshold
-    rate: Any
-    limit: float  # no magnitude reaches this
-    certain: float  # a bound below this proves a value, whatever was rounded in computing the bound
+    rate: Any  # of an update; int64 in layouts of integers
+    limit: float  # the magnitude that no value may reach
+    certain: float  # a bound below this proves the range, even if the bound was rounded
     narrow: bool  # results beyond `certain` may have wrapped, or been rounded
     limited: bool  # a unit sends at most `most` spikes in a step, and the rest waits
     most: Any
-    outer: bool
-    smoothed: bool  # errors teach with the drive instead of the counts
-    factor_rate: Any  # what is left to multiply factors with
+    outer: bool  # update="outer"
+    smoothed: bool  # presynaptic="drive"
+    factor_rate: Any  # the rate by which factors are multiplied; 1 if they contain it
     grid: float  # 2^f where floating point holds values on the grid, else 0
     largest_product: float  # rate times drive stays exact below this
     counts_in: bool  # x holds spike counts
     random_feedback: bool
     zero_backward: bool
     uniform_backward: bool
-    chip: bool  # the numbers of a chip, for which alone the following are
-    largest_message: Any
-    largest_trace: Any
-    weight_shift: int  # the last bit of a weight, in grid units
+    chip: bool  # arithmetic="loihi2", which alone uses the fields that follow
+    largest_message: Any  # the most error spikes of an output in one step
+    largest_trace: Any  # the largest input count that rule 5 reads
+    weight_shift: int  # weights are multiples of 2^weight_shift grid units
     lowest_weight: int
     highest_weight: int
-    rate_bits: int
+    rate_bits: int  # the rate is in units of 2^-rate_bits of the last bit of a weight
     seed: Any  # uint64
 
 
 class Learning(Struct):
-    """What outlives a sample, and bounds on its magnitudes."""
+    """The learning state, and bounds on its magnitudes; n_l includes the zeros of the layout."""
 
     weight: Any  # (sum n_{l-1} n_l,)
     backward: Any  # (sum n_l n_{l-1} for l >= 2,)
     backward_potential: Any  # (sum n_l,)
-    weight_bound: Any  # float64 (L+1,)
+    weight_bound: Any  # float64 (L+1,), of W_l
     matrix_bound: Any  # float64 (L+1,), of B_l
     backward_bound: Any  # float64 (L+1,), of psi_l
 
 
 class Sample(Struct):
-    """What lasts for a sample, each over the units of all layers."""
+    """The state of a sample; an array without a stated shape has (sum n_l,)."""
 
-    state: Any  # the six that follow, one behind the other: all that a step changes
+    state: Any  # the six arrays that follow, one behind the other, to be copied at once
     potential: Any
     arriving: Any  # drive that is under way, where spikes take a step to the next layer
     count: Any
     spike: Any
     error: Any
     target_potential: Any  # (n_outputs,)
-    factor: Any  # what a unit teaches with; `count` itself, unless that is its drive
+    factor: Any  # what W reads in rule 5: `count` itself, or else the scaled drive or the trace
     error_sum: Any
-    active: Any  # int64: the units of a layer that sent something
-    n_active: Any  # int64 (L+1,)
+    active: Any  # int64: of each layer, the indices of the units that sent something
+    n_active: Any  # int64 (L+1,): how many units these are
     n_errors: Any  # float64 (L+1,): error spikes of each layer in this step
-    drive_bound: Any  # float64 (L+1,); [0] is that of the input
-    target_bound: Any  # float64 (1,)
-    moment: Any  # uint64 (2,): training samples seen, and the step of this one
+    drive_bound: Any  # float64 (L+1,), of s_l; [0] is that of the summed input
+    target_bound: Any  # float64 (1,), of the target potential
+    moment: Any  # uint64 (2,): the training samples seen, and the step of this sample
 
 
 class Totals(Struct):
@@ -99,7 +99,7 @@ class Totals(Struct):
 
 
 class BlockRecord(Struct):
-    """Where to write what a block showed; arrays of no rows record nothing."""
+    """Where spikes, errors and summed drive of a block are written; empty arrays record nothing."""
 
     spikes: Any  # (n_samples, n_steps, sum n_l)
     errors: Any  # (n_samples, n_steps, sum n_l)
@@ -107,7 +107,7 @@ class BlockRecord(Struct):
 
 
 class Run(Struct):
-    """All that a kernel reads and writes, but for the samples."""
+    """All that a kernel reads and writes, except the samples that it shows."""
 
     net: Network
     learning: Learning
@@ -117,9 +117,9 @@ class Run(Struct):
 
 
 class Block(Struct):
-    """Samples to show in order, and where the summed drive of each one's output is written.
+    """The samples to show in order, and the array for the summed drive of their output.
 
-    Targets and drawn potentials of fewer samples are taken in turn.
+    Sample i has the row i % n of `y` and of `drawn`, which may have fewer rows than samples.
     """
 
     x: Any  # (n_samples, 1 or n_steps, n_inputs)
@@ -139,7 +139,7 @@ def copy(target, source):
 
 @kernel
 def largest(values):
-    """The largest magnitude."""
+    """The largest magnitude in an array; 0 if the array is empty."""
     if values.size == 0:
         return 0.0
     low = high = values[0]
@@ -151,7 +151,7 @@ def largest(values):
 
 @kernel
 def list_lanes(values, j, lanes, active, n_active, total):
-    """Append the indices of some values that are not zero; return the number and the sum."""
+    """Append the indices of nonzero values among `lanes` from j on; return new number and sum."""
     found = nonzero(load(values, j, lanes))
     while found != 0:
         i = j + lowest(found)
@@ -185,19 +185,19 @@ def list_active(counts, active):
 
 @kernel
 def input_unit(net):
-    """What one in the input is worth, in the units of potentials."""
+    """The potential that an input of 1 stands for: a spike if the input is spike counts."""
     return net.one if net.counts_in else 1
 
 
 @kernel
 def is_busy(t, delay, n_steps):
-    """Whether a layer with a delay has something to send in step t of `n_steps` of input."""
+    """Whether a layer with a delay is busy in step t, from 1, given `n_steps` of input."""
     return 1 <= t - delay <= n_steps
 
 
 @kernel
 def write_drive(run, drive):
-    """The summed drive of the output, s = phi + c."""
+    """Write the summed drive of the output, s = phi + c."""
     net, sample = run.net, run.sample
     last = net.sizes.size - 1
     potential = units_of(sample.potential, net, last)
@@ -208,7 +208,7 @@ def write_drive(run, drive):
 
 @kernel
 def write_row(run, index, row):
-    """Note what all layers have sent in this step, if it is asked for."""
+    """Record what all layers have sent in this step, unless the record is empty."""
     record = run.record
     if record.spikes.shape[0] > 0:
         copy(record.spikes[index, row], run.sample.spike)
@@ -218,7 +218,7 @@ def write_row(run, index, row):
 
 @kernel
 def write_record(run, index, t, n_steps):
-    """Note what layers have sent in step t, each under the step of input that it belongs to."""
+    """Record what each layer has sent in step t, in the row of the step of input that caused it."""
     net, sample, record = run.net, run.sample, run.record
     if record.spikes.shape[0] == 0:
         return

@@ -15,12 +15,12 @@ SAMPLES_PER_BOUND = 250
 
 @kernel
 def show_block(run, block, begin, show, write):
-    """Show samples in order, by functions for what each family of kernels does in its own way.
+    """Show samples in order, by three functions that each family of kernels has.
 
     ``begin(run, i, training)`` gets ready for sample i, ``show(run, block, i)`` shows it, and
-    ``write(run, drive)`` writes the summed drive of the output. Returns the number of samples done:
-    less than all if `show` returned False, in which case what the block has changed is to be
-    discarded.
+    ``write(run, drive)`` writes the summed drive of the output. Returns the number of samples done.
+    It is less than all if `show` has returned False: the caller must then discard what the block
+    has changed.
     """
     training = block.training
     for i in range(block.drive.shape[0]):
@@ -35,7 +35,7 @@ def show_block(run, block, begin, show, write):
 
 @kernel
 def begin_sample(run, i, training):
-    """Reset what lasts for a sample; now and then, measure what is bounded: bounds only grow."""
+    """Reset the state of a sample; at times measure the bounds, which only grow in between."""
     if i % SAMPLES_PER_BOUND == 0:
         bound_learning(run)
     open_sample(run, training)
@@ -87,9 +87,9 @@ def lead(run):
 
 @entry
 def run_until(run, block, margin, shown, spikes):
-    """Show samples until their lead is `margin`; write steps, and spikes of each layer.
+    """Show each sample until its lead is `margin`; write its steps to `shown`, and its `spikes`.
 
-    Returns the number of samples done: less than all if the range of the next is not certain.
+    Returns the number of samples done: less than all if the range of one is not certain.
     """
     bound_learning(run)
     for i in range(block.drive.shape[0]):

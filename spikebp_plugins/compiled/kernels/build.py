@@ -85,7 +85,7 @@ class PartCompiler(Compiler):
 #: counting references to every slice would take more time than the arithmetic.
 #: Without that count a kernel may not return a slice, unless ``inline="always"`` copies it into its
 #: callers before types are known, which takes long to compile.
-#: Calls are inlined by force: a call with some forty arrays would push hundreds of numbers.
+#: Calls are inlined by force: a call would push several numbers for each slice that it passes on.
 kernel: Any = partial(
     njit,
     _nrt=False,

@@ -59,7 +59,7 @@ class KernelLocator(_CacheLocator):
         return None
 
     def get_disambiguator(self):
-        """Return a constant: the names of their files already tell kernels of one name apart."""
+        """Return a constant: the names of files already tell kernels of equal names apart."""
         return "kernel"
 
     @classmethod
@@ -76,7 +76,7 @@ class KernelFile(IndexDataCacheFile):
     """
 
     def save(self, key, data):
-        """Save the code for some types under a unique name, and then its place in the index."""
+        """Save the code for some types under a unique name, then enter the name in the index."""
         name = self._data_name(uuid4().int)
         self._save_data(name, data)
         self._save_index({**self._load_index(), key: name})

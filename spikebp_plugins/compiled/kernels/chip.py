@@ -13,7 +13,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 @kernel
 def find_traces(run, layer):
-    """With the numbers of a chip, what a layer teaches with."""
+    """Write the traces of a layer: its input counts, limited as on a chip."""
     net, sample = run.net, run.sample
     count, trace = units_of(sample.count, net, layer), units_of(sample.factor, net, layer)
     for i in range(trace.size):
@@ -30,13 +30,13 @@ def mixed(z):
 
 @kernel
 def absorbed(state, number):
-    """The state of SplitMix64 that a number leads to."""
+    """The state of SplitMix64 after a number has been mixed into it."""
     return mixed(state + GOLDEN * (np.uint64(number) + np.uint64(1)))
 
 
 @kernel
 def descend_rounded(run, errors, layer, n_rows, n_columns):
-    """W_l -= rate * outer(c, e), rounded stochastically; B_l draws what W_l draws."""
+    """W_l -= rate * outer(c, e), rounded stochastically; B_l stays the transpose of W_l."""
     net, sample, learning = run.net, run.sample, run.learning
     factor, error = units_of(sample.factor, net, layer - 1), units_of(errors, net, layer)
     row, column = units_of(sample.active, net, layer - 1), units_of(sample.active, net, layer)

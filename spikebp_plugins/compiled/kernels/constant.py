@@ -1,23 +1,23 @@
-"""Samples whose input is the same at all steps, by vectors that stay in registers.
+"""Kernels for input that is the same at all steps, with vectors that stay in registers.
 
 The spike trains of the input do not depend on the network, so the first layer's summed drive in
-all T steps can be prepared when the sample opens, whatever is learned in between:
+all T steps can be prepared when the sample opens, and corrected when W_1 learns:
 
 - Units with equal trains form a group g (see `trains`), whose rows of W_1 are summed to G_g. With
   C_t(g) the count of its train after step t, the summed drive is S_t = sum over g of C_t(g) G_g.
-- Groups are sorted, so counts rise by small jumps from group to group. By parts,
-  S_t = sum over g of (C_t(g) - C_t(g - 1)) P_g, with P_g the sum of all rows from group g on:
-  after step t of an input of up to 1 there are at most t terms. Each row of W_1 is read once.
+- Groups are sorted, so counts rise by small jumps from group to group. Summation by parts gives
+  S_t = sum over g of (C_t(g) - C_t(g - 1)) P_g, with P_g the sum of all rows from group g on. For
+  input of up to 1, at most t of these terms are not zero. Each row of W_1 is read once.
 - Rule 5 changes W_1 within the sample by W_1 -= rate * outer(c_0(t'), e_1(t')). Rows are written
-  once, when the sample closes. Until then the summed drive of a later step t lacks
-  -rate * ((C_t - C_t') . C_t') e_1(t'), with the scalar product taken over groups.
+  once, when the sample closes. Until then -rate * ((C_t - C_t') . C_t') e_1(t') is added to the
+  prepared S_t of each later step t; the scalar product runs over the input units.
 
-Prediction sends nothing back, so each layer is done for all steps before the next, some columns at
-a time: their sums and potentials stay in registers, and the weights in the first-level cache.
+Prediction sends no errors, so it computes all steps of a layer before the next layer, some columns
+at a time: their sums and potentials stay in registers, and the weights in the first-level cache.
 
-On the grid a sum does not depend on the order of its terms, and what wraps on the way is right in
-the end if the sum is in range. So all this changes no result. Layouts for these kernels have rows
-of whole vectors.
+On the grid a sum does not depend on the order of its terms, and a sum that wraps on the way is
+right in the end if its result is in range. So all this changes no result. Layouts for these kernels
+have rows of whole vectors.
 """
 
 from __future__ import annotations
@@ -38,35 +38,35 @@ from .vectors import LANES, larger, load, smaller, store, whole_vectors, zeros
 
 
 class Workspace(Struct):
-    """What the kernels keep beside `Learning` and `Sample`; rows are those of whole vectors."""
+    """The working arrays of these kernels; widths of layers are rounded up to whole vectors."""
 
     sums: Any  # (n_0 * width of layer 1,): P_g
     drive: Any  # (T, widest): S_t of a layer
-    spike: Any  # (2, T, widest): the spikes of a layer in all steps; layers take turns
-    active: Any  # int64 (2, T, widest): the units that fire in each
-    n_active: Any  # int64 (2, T)
-    # The errors of layer 1 so far, and where they will be written.
-    product: Any  # int64 (T rounded up to whole vectors,)
-    n_past: Any  # int64 (1,)
-    past_step: Any  # int64 (T * n_1,)
-    past_unit: Any  # int64 (T * n_1,)
-    past_error: Any  # (T * n_1,)
-    past_place: Any  # int64 (T * n_1,)
-    column: Any  # int64 (n_1,): the units that they belong to
-    change: Any  # (n_1,): what these learn
-    place: Any  # int64 (n_1,): where a unit stands in `column`, counted from 1
-    row: Any  # (n_1,): `change` at its place in a row, where most of a row changes
+    spike: Any  # (2, T, widest): the spikes of layer l in all steps, at index l % 2
+    active: Any  # int64 (2, T, widest): the units that fire in each step
+    n_active: Any  # int64 (2, T): how many units these are
+    # The errors of layer 1 so far, by which W_1 changes when the sample closes.
+    product: Any  # int64 (T rounded up to whole vectors,): what `scalar_products` writes
+    n_past: Any  # int64 (1,): how many errors there are
+    past_step: Any  # int64 (T * n_1,): the step of each error, from 0
+    past_unit: Any  # int64 (T * n_1,): its unit
+    past_error: Any  # (T * n_1,): its signed number of spikes
+    past_place: Any  # int64 (T * n_1,): the index of its unit in `column`
+    column: Any  # int64 (n_1,): the units with errors, each once
+    change: Any  # (n_1,): what is subtracted from a row of W_1 in these columns
+    place: Any  # int64 (n_1,): the index of a unit in `column` plus 1; 0 if it is not there
+    row: Any  # (n_1,): `change` spread over a whole row, for when much of a row changes
 
 
 class ConstantRun(Run):
-    """A run with the rooms for constant input."""
+    """A run with the arrays for constant input."""
 
     trains: Trains
     workspace: Workspace
 
 
 class ConstantBlock(Struct):
-    """Samples of constant input, sorted; otherwise as `Block`."""
+    """Samples of constant input, sorted into groups; the other fields are those of `Block`."""
 
     groups: Groups
     y: Any
@@ -79,9 +79,9 @@ class ConstantBlock(Struct):
 def make_workspace(
     values: Callable[..., Any], n_inputs: int, widths: Sequence[int], n_steps: int
 ) -> Workspace:
-    """Return the working memory.
+    """Return the working arrays.
 
-    `values` makes arrays of values, and `widths` are the units of layers 1..L in whole vectors.
+    `values` makes zeros in the layout's type; `widths` are layers 1..L in whole vectors.
     """
     width, widest = widths[0], max(widths)
 
@@ -108,11 +108,11 @@ def make_workspace(
 
 
 def by_columns(build):
-    """Return a kernel that does all columns of a layer by kernels for some.
+    """Return a kernel that computes all columns of a layer by kernels for some columns.
 
-    `build(lanes)` returns the kernel for as many columns as there are lanes, the first of which
-    is its first argument. With these five numbers of vectors at most two kernels do what the
-    widest leaves over.
+    `build(lanes)` returns a kernel for `lanes` columns, whose first argument is the first of these
+    columns. With the widths of 8, 5, 3, 2 and 1 vectors, at most two narrower kernels compute what
+    the widest leaves over.
     """
     most, five, three, two, one = (build(n * LANES) for n in (8, 5, 3, 2, 1))
 
@@ -139,14 +139,14 @@ def by_columns(build):
 
 @kernel
 def rectified(net, potential):
-    """The spikes of potentials, before the threshold is subtracted."""
+    """The spikes that potentials fire, given and returned as vectors."""
     k = larger((potential + (net.half - 1)) >> net.fraction_bits, 0)
     return smaller(k, net.most) if net.limited else k
 
 
 @kernel
 def n_spikes(counts):
-    """How many spikes there are, none counted beyond what is too many."""
+    """The number of spikes; each count is capped at TOO_MANY, so that the sum cannot wrap."""
     total = np.int64(0)
     for j in range(counts.size):
         total += min(np.int64(counts[j]), TOO_MANY)
@@ -154,11 +154,11 @@ def n_spikes(counts):
 
 
 def build_prepare(lanes):
-    """Return the kernel for so many columns of layer 1."""
+    """Return the kernel for `lanes` columns of layer 1."""
 
     @kernel
     def prepare(j, matrix, width, trains, groups, sums, drive):
-        """S_t of layer 1 in all steps."""
+        """Write S_t of layer 1 in all steps to `drive`."""
         total = zeros(matrix, lanes)
         for group in range(groups.label.size - 2, -1, -1):
             for m in range(groups.start[group], groups.start[group + 1]):
@@ -176,11 +176,11 @@ def build_prepare(lanes):
 
 
 def build_fire_next(lanes):
-    """Return the kernel for so many units of a layer above the first."""
+    """Return the kernel for `lanes` units of a layer above the first."""
 
     @kernel
     def fire_next(j, net, matrix, width, below, potential, count, spike):
-        """Rule 2, from the spikes of the layer below."""
+        """Rule 2 in one step, from the spikes of the layer below."""
         spike_below, active, n_active = below
         left = load(potential, j, lanes)
         for a in range(n_active):
@@ -195,7 +195,7 @@ def build_fire_next(lanes):
 
 
 def build_show_next(lanes):
-    """Return the kernel for so many units of a layer above the first."""
+    """Return the kernel for `lanes` units of a layer above the first."""
 
     @kernel
     def show_next(j, net, matrix, width, below, drive, spike, count):
@@ -234,7 +234,7 @@ def fire_first(net, drive, potential, count, spike):
 
 @kernel
 def send(run, layer, n_sent):
-    """Count the spikes that a layer has sent; False if what they cause may leave the range."""
+    """Count the spikes of a layer; False if the drive that they cause may be out of range."""
     net, sample = run.net, run.sample
     if not n_sent < MOST_SPIKES:
         return False
@@ -247,7 +247,7 @@ def send(run, layer, n_sent):
 
 @kernel
 def record_layer(run, index, layer, n_steps):
-    """Note the spikes of a layer, and the summed drive of the output, if they are asked for."""
+    """Record the spikes of a layer, and summed drive of the output, unless the record is empty."""
     net, record, workspace = run.net, run.record, run.workspace
     if record.spikes.shape[0] == 0:
         return
@@ -260,7 +260,7 @@ def record_layer(run, index, layer, n_steps):
 
 @kernel
 def record_input(run, groups, index, t):
-    """Note the spikes of layer 0."""
+    """Record the spikes of layer 0 in step t, from 0."""
     spike = units_of(run.record.spikes[index, t], run.net, 0)
     spike[:] = 0
     for group in range(groups.label.size - 1):
@@ -271,14 +271,14 @@ def record_input(run, groups, index, t):
 
 @kernel(inline="always")
 def steps_of(workspace, layer):
-    """Spikes of a layer in all steps, the units that fire in each, and how many these are."""
+    """The spikes of a layer in all steps, the units that fire in each, and their number."""
     here = layer % 2
     return workspace.spike[here], workspace.active[here], workspace.n_active[here]
 
 
 @kernel
 def predict_sample(run, groups, index, n_steps):
-    """Show one sample layer by layer: nothing comes back; False if the range is not certain."""
+    """Predict one sample, all steps of a layer at once; False if the range is not certain."""
     net, learning, sample = run.net, run.learning, run.sample
     trains, workspace = run.trains, run.workspace
     follow_trains(trains, groups, n_steps)
@@ -306,7 +306,7 @@ def predict_sample(run, groups, index, n_steps):
             for t in range(n_steps):
                 n_active[t], _ = list_active(spike[t, :width], active[t])
         record_layer(run, index, layer, n_steps)
-    # The summed drive of the output, as the kernels for steps leave it.
+    # `write_drive` adds potential and count, whose sum must be the summed drive.
     for j in range(count.size):
         count[j] = 0
         potential[j] = drive[n_steps - 1, j]
@@ -315,7 +315,7 @@ def predict_sample(run, groups, index, n_steps):
 
 @kernel
 def forward(run, t):
-    """Rules 1 and 2; False if the range is not certain."""
+    """Rules 1 and 2 in step t, from 0; False if the range is not certain."""
     net, learning, sample = run.net, run.learning, run.sample
     n_sent = float(run.trains.sent[t])
     for layer in range(1, net.sizes.size):
@@ -340,7 +340,7 @@ def forward(run, t):
 
 @kernel
 def scalar_products(run, groups, t, n_steps):
-    """Write (C_later - C_t) . C_t, over all units, for each step."""
+    """Write (C_later - C_t) . C_t, summed over all input units, for each step `later`."""
     trains, product = run.trains, run.workspace.product
     for first in range(0, n_steps, LANES):
         total = zeros(product, LANES)
@@ -353,7 +353,7 @@ def scalar_products(run, groups, t, n_steps):
 
 @kernel
 def learn_first(run, groups, errors, t, n_steps):
-    """Rule 5 for layer 1, noted for later; False if the range is not certain."""
+    """Rule 5 for W_1: keep errors, correct later drive; False if the range is not certain."""
     net, sample, workspace = run.net, run.sample, run.workspace
     if not net.outer and sample.n_errors[1] == 0:
         return True
@@ -389,11 +389,11 @@ def learn_first(run, groups, errors, t, n_steps):
 
 @kernel
 def write_first(run, groups):
-    """Write what layer 1 has learned: one row of changes for each group."""
+    """Change W_1 by the errors kept: all rows of a group of input units change alike."""
     net, trains, workspace = run.net, run.trains, run.workspace
     n_past = workspace.n_past[0]
     change, column, place = workspace.change, workspace.column, workspace.place
-    # The columns that change at all, most often few, and where each error belongs among them.
+    # List the columns that change, most often few, and the place of each error in this list.
     n_columns = 0
     for a in range(n_past):
         j = workspace.past_unit[a]
@@ -429,7 +429,7 @@ def write_first(run, groups):
 
 @kernel
 def learn_all(run, groups, errors, t, n_steps):
-    """Rule 5 for all layers; False if the range is not certain."""
+    """Rule 5 for all W_l; False if the range is not certain."""
     return learn_first(run, groups, errors, t, n_steps) and learn(run, errors, 2)
 
 

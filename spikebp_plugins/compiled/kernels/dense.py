@@ -39,7 +39,7 @@ def add_rows(total, matrix, counts, active, n_active):
 
 @kernel
 def add_forward(run, layer, drive):
-    """Add what the spikes of a layer bring to the layer above."""
+    """Add the drive that the spikes of a layer cause in the layer above."""
     net, sample = run.net, run.sample
     add_rows(
         drive,
@@ -52,7 +52,7 @@ def add_forward(run, layer, drive):
 
 @kernel
 def add_backward(run, layer, potential):
-    """Add what the errors of a layer bring to the layer below."""
+    """Add the errors of a layer, through B, to the backward potentials of the layer below."""
     net, sample = run.net, run.sample
     add_rows(
         potential,
@@ -65,7 +65,7 @@ def add_backward(run, layer, potential):
 
 @kernel
 def descend_transposed(net, back, factor, error, column, n_columns):
-    """B_l -= rate * outer(e, c), along rows; `column` lists the units with errors."""
+    """B_l -= rate * outer(e, c), by rows; `column` lists `n_columns` units with errors."""
     n_in, rate = factor.size, net.factor_rate
     for a in range(n_columns):
         start, e = column[a] * n_in, error[column[a]]

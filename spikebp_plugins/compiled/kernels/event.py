@@ -1,13 +1,12 @@
 """Event timing compiled by Numba: the rules of "Event order" in docs/semantics.md.
 
-Arrays are those of the step rules (`kernels`): variables of all layers in one flat array, W_l
+Arrays are laid out as for the step rules (`rules`): variables of all layers in one flat array, W_l
 flat, and its transpose B_l kept beside it, so that columns too are read along memory. Sums are in
-floating point and in a fixed order, so nothing here may be reordered, and no loop needs to be:
-each runs over units whose sums are independent, and vectors do what single numbers would.
+floating point and in a fixed order, which the compiler must keep. It can use vectors all the same:
+each loop runs over units whose sums are independent.
 
-While errors are held, the weights do not change in the forward pass, and the two orders send the
-same spikes in the same order within each layer: only `forward_by_layers` is needed then. So it is
-in prediction.
+While errors are held, and in prediction, the weights do not change in the forward pass. Both orders
+then send the same spikes in the same order within each layer, and `forward_by_layers` serves both.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ from .structs import Struct
 
 
 class EventSample(Struct):
-    """What lasts for a sample, each over the units of all layers."""
+    """The state of a sample; an array without a stated shape has (sum n_l,)."""
 
     potential: Any
     target_potential: Any  # (n_outputs,), of the negative target
@@ -52,7 +51,7 @@ class EventSample(Struct):
     spike: Any  # int64: net spikes in this step
     error: Any  # int64: net error spikes in this step, after the gate
     net_error: Any  # int64: net error spikes of the sample, before the gate
-    gross_error: Any  # int64: the same, each spike counted
+    gross_error: Any  # int64: all error spikes of the sample, of either sign, before the gate
     forward: Queues
     backward: Queues
     fault: Any  # float64 (3,), shared by the queues
@@ -61,7 +60,7 @@ class EventSample(Struct):
 class EventRun(Run):
     """A run with the order in which spikes are handled."""
 
-    depth: bool  # each is followed through all layers at once
+    depth: bool  # each spike is followed through all layers before the next
     hold: bool  # errors wait for the end of the step
 
 
@@ -78,16 +77,16 @@ def add(total, values, sign):
 
 @kernel
 def count_above(potential):
-    """How many potentials are above the threshold: a loop without branches, for vectors."""
+    """The number of potentials above the threshold; without branches, the loop uses vectors."""
     n = 0
     for j in range(potential.size):
         n += 1 if np.float32(potential[j]) > HALF else 0
     return n
 
 
-@kernel(inline="always")  # some 8 per cent faster than as a part
+@kernel(inline="always")  # some 8 per cent faster than a plain kernel
 def drive_layer(run, layer, spike):
-    """Hand a spike of the layer below to a layer, which fires; False if out of range.
+    """Add the row of a spike from below to a layer, which fires; False if out of range.
 
     Summed drive and potential are two sums of the same rows in the same order.
     """
@@ -104,7 +103,7 @@ def drive_layer(run, layer, spike):
 
 @kernel
 def note_sent(run, layer, spike):
-    """Count a spike of a layer."""
+    """Count a spike that has left the queue of a layer."""
     net, sample = run.net, run.sample
     unit = net.unit[layer] + unit_of(spike)
     sample.spike[unit] += 1 if spike >= 0 else -1
@@ -123,9 +122,10 @@ def count_input(run, layer, spike):
 
 @kernel
 def forward_by_layers(run):
-    """Handle all spikes of a layer before those of the next; return those of the output, or -1.
+    """Handle all spikes of a layer before the next; return the number of the output's, or -1.
 
-    The input's are in its queue; the output's are left in `sample.forward.left`.
+    The spikes of the input are in its queue. Those of the output are put in `sample.forward.left`.
+    The return value -1 means that a value is out of range.
     """
     net, sample = run.net, run.sample
     queues = sample.forward
@@ -152,8 +152,8 @@ def forward_by_layers(run):
 def forward_by_spikes(run):
     """Follow each spike to the output and back at once; False if out of range.
 
-    The input's are in its queue. A spike joins the input count when all that it has caused is
-    over.
+    The spikes of the input are in its queue. A spike is added to the input count c after all that
+    it has caused.
     """
     net, sample = run.net, run.sample
     queues, last = sample.forward, net.sizes.size - 1
@@ -191,9 +191,9 @@ def passes(run, layer, spike):
     return True
 
 
-@kernel(inline="always")  # the same
+@kernel(inline="always")  # faster, as for `drive_layer`
 def send_back(run, layer, spike):
-    """Hand an error spike to the layer below, which fires; False if out of range."""
+    """Add the column of an error spike to the layer below, which fires; False if out of range."""
     net, learning, sample = run.net, run.learning, run.sample
     n_in, unit = net.sizes[layer - 1], unit_of(spike)
     start = net.back[layer] + unit * n_in
@@ -241,8 +241,8 @@ def descend(run, layer, unit, factor):
 def backward_by_layers(run, n_sent):
     """Send error spikes of the output back, all of a layer at a time; False if out of range.
 
-    There are `n_sent`, in `sample.backward.left`. Columns are read before they change: what is
-    sent down waits in the queue below until all weights of the layer have learned.
+    The `n_sent` spikes are in `sample.backward.left`. Columns are read before they change: the
+    weights learn after all columns of the layer have been added to the layer below.
     """
     net, sample = run.net, run.sample
     queues = sample.backward
@@ -290,7 +290,7 @@ def backward_by_spikes(run, spike):
 
 @kernel
 def launch(run, n_sent):
-    """Send error spikes back that are in `sample.backward.left`; False if out of range."""
+    """Send the error spikes in `sample.backward.left` back; False if out of range."""
     net, sample = run.net, run.sample
     if not run.depth:
         return backward_by_layers(run, n_sent)
@@ -303,7 +303,7 @@ def launch(run, n_sent):
 
 @kernel
 def hold(sample, queues, layer, n_sent):
-    """Keep spikes that have left the queue of a layer for the end of the step."""
+    """Count spikes that have left a layer's queue, by unit, until the end of the step."""
     sent = queues.left[layer % 2]
     for a in range(n_sent):
         sample.held[unit_of(sent[a])] += 1 if sent[a] >= 0 else -1
@@ -311,7 +311,7 @@ def hold(sample, queues, layer, n_sent):
 
 @kernel
 def launch_held(run):
-    """Send back what was held, one spike at a time; False if out of range."""
+    """Send the held errors back, one spike at a time; False if out of range."""
     net, sample = run.net, run.sample
     sent = sample.backward.left[(net.sizes.size - 1) % 2]
     for j in range(sample.held.size):
@@ -377,7 +377,7 @@ def within(run):
 
 @kernel
 def open_sample(sample):
-    """Reset what lasts for a sample."""
+    """Reset the state of a sample."""
     sample.potential[:] = 0
     sample.target_potential[:] = 0
     sample.drive[:] = 0
@@ -406,7 +406,7 @@ def close_training(run):
 
 @kernel
 def write_record(run, index, t):
-    """Note the spikes and errors of a step, if they are asked for."""
+    """Record the spikes and errors of step t, from 0, unless the record is empty."""
     net, sample, record = run.net, run.sample, run.record
     if record.spikes.shape[0] > 0:
         copy(record.spikes[index, t], sample.spike)
@@ -416,7 +416,7 @@ def write_record(run, index, t):
 
 @kernel
 def begin_sample(run, i, training):
-    """Reset what lasts for a sample."""
+    """Reset the state of a sample."""
     open_sample(run.sample)
 
 
@@ -447,5 +447,5 @@ def write_summed_drive(run, drive):
 
 @entry
 def run_event_block(run, block):
-    """Show samples in order; where the next is out of range, `run.sample.fault` says why."""
+    """Show samples in order; if one is out of range, stop: `run.sample.fault` says why."""
     return show_block(run, block, begin_sample, show_sample, write_summed_drive)

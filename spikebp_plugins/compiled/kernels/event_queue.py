@@ -2,8 +2,8 @@
 
 A spike of unit i is one integer: i if the spike is positive, ~i if it is negative. Its key is the
 magnitude of the potential that fired it, in single precision in any arithmetic. The largest key
-leaves first; the order of equal ones is that of the binary heap which ``java.util.PriorityQueue``
-is, so each comparison below is strict exactly where Java's is.
+leaves first. Equal keys leave in the order of the binary heap of ``java.util.PriorityQueue``, so
+each comparison below is strict exactly where Java's is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST_FIRED: Final = 2**20
 #: subtracting a spike always changes it.
 LARGEST_POTENTIAL: Final = 2.0**23
 
-#: What can be wrong with a sample, by its number in `Queues.fault`.
+#: The quantities that can be out of range; `Queues.fault` holds the index of one.
 FAULTS: Final = (
     "potential",
     "target potential",
@@ -43,7 +43,7 @@ class Queues(Struct):
     spike: Any  # int32 (L+1, MOST_FIRED)
     size: Any  # int64 (L+1,)
     fired: Any  # int64 (L+1,): spikes of each layer in this step
-    left: Any  # int32 (2, MOST_FIRED): of layer l in row l % 2, in order
+    left: Any  # int32 (2, MOST_FIRED): spikes that have left queue l, in order, in row l % 2
     fault: Any  # float64 (3,): number of the quantity, layer, value
 
 

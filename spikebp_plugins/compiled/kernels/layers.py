@@ -1,7 +1,7 @@
-"""Kernels that compute one layer of a step, for who has each layer in a process of its own.
+"""Kernels that compute one layer of a step, for engines where each layer is its own process.
 
-A layer alone is the upper half of a network of two: that of the layer below, whose spikes arrive,
-and its own. Index 1 is therefore the layer itself in all of its arrays.
+Such a layer is layer 1 of a network of two layers, in all arrays. Layer 0 stands for the layer
+below, whose spikes arrive.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ def input_layer(run, x, opens):
 
 @entry
 def begin_step(run, drawn, opens, restarts):
-    """Get ready for a step, which may be the first of its sample, or of those that learn."""
+    """Clear the errors before a step, and do what `begin` does with `opens` and `restarts`."""
     begin(run, drawn, opens, restarts)
     clear_errors(run.sample)
 
 
 @entry
 def receive_spikes(run, k):
-    """Count spikes, and send them through the weights; False if the range is not certain."""
+    """Count arriving spikes k, and send them through W; False if the range is not certain."""
     return hand_up(run, 0, fire_input(run, k))
 
 
 @entry
 def fire_arrived(run, busy):
-    """Rule 2 for what has arrived; False if the range is not certain."""
+    """Rule 2 if the layer is busy, else no spikes; False if the range is not certain."""
     if not busy:
         units_of(run.sample.spike, run.net, 1)[:] = 0
         return True
@@ -63,7 +63,7 @@ def output_layer_error(run, y):
 
 @entry
 def hidden_layer_error(run, arrived):
-    """Rule 4 for what has arrived from above; False if the range is not certain."""
+    """Rule 4, where `arrived` is e B from above; False if the range is not certain."""
     net, learning = run.net, run.learning
     potential = units_of(learning.backward_potential, net, 1)
     learning.backward_bound[1] += largest(arrived)
@@ -77,7 +77,7 @@ def hidden_layer_error(run, arrived):
 
 @entry
 def errors_down(run, back, matrix_bound, total):
-    """Total = e B, after an error phase; False if the range is not certain."""
+    """Total = e B, with the errors just found; False if the range is not certain."""
     net, sample = run.net, run.sample
     total[:] = 0
     gain = sample.n_errors[1] * matrix_bound
@@ -90,7 +90,7 @@ def errors_down(run, back, matrix_bound, total):
 
 @entry
 def layer_learns(run, back, closes):
-    """Rule 5, and the same for the transposed copy; False if the range is not certain."""
+    """Rule 5 for W and its transposed copy `back`; False if the range is not certain."""
     net, sample = run.net, run.sample
     errors = sample.error
     if net.outer:

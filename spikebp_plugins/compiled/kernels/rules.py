@@ -1,24 +1,24 @@
 """The step rules compiled by Numba, event-driven: work follows spikes, not layer sizes.
 
 The same code serves integers (grid units of fixed arithmetic, in 64 or 32 bits) and floating
-point; the two quantizers are all that differs. Variables of all layers lie in one flat array,
-those of layer l at ``unit[l]:unit[l + 1]``, and the matrices in another, so that one compiled
-kernel serves any depth.
+point; only the quantizers and the scaling of drive differ. Variables of all layers lie in one flat
+array, those of layer l at ``unit[l]:unit[l + 1]``, and the matrices in another, so that one
+compiled kernel serves any depth.
 
 Summed drive is not stored: what a unit has fired was subtracted from its potential, so
 s = phi + c. The backward matrices B_l are stored even where they are the transposes of the
 weights, and updated along with them, so that both directions read along rows.
 
-When a layer acts in a step is said by the delays of the timing, for all timings alike. Layers send
-spikes and errors in an order in which what takes no time arrives before its layer acts, and what
-takes a step arrives after it has acted. Weights learn after all that.
+The delays of a timing say in which steps a layer is busy. In a step the layers act in such an order
+that spikes and errors with a lag of 0 arrive before the receiving layer acts, and those with a lag
+of 1 after it has acted. Then the weights learn.
 
-Range: integers would wrap without notice. Before each sum of products its magnitude is bounded by
-(spikes sent) x (largest weight). Where that proves too little, 64-bit and floating-point results
-are looked at one by one; 32-bit ones, which may have wrapped, are not trusted. A sample that
-cannot be proven, or that has reached the limit, ends the block: the caller discards what the
-attempt changed and has the sample done in wider numbers, at last by the reference, exactly or
-with its OverflowError.
+Range: integers would wrap without notice. So each sum of products is bounded beforehand by (spikes
+sent) x (largest weight). If the bound does not prove the range, 64-bit and floating-point results
+are checked one by one; 32-bit results may have wrapped and are not trusted. If then the range is
+not certain, or a value has reached the limit, the block ends before this sample. The caller
+discards what was changed and computes the sample in wider numbers, at last by the reference,
+which returns the exact result or raises OverflowError.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from .slices import backward_of, units_of, weights_of
 
 
 def _integer_type(potential):
-    # Numba widens 32-bit arithmetic to 64 bits. The casts, and a shift that visibly stays within
-    # the type, let the compiler use vectors of the type in which the values are stored.
+    # Numba widens 32-bit arithmetic to 64 bits. With casts back, and a shift that is masked to the
+    # width of the type, the compiler can use vectors of the type in which the values are stored.
     return (np.int32 if potential.bitwidth == 32 else np.int64), potential.bitwidth - 1
 
 
@@ -46,8 +46,8 @@ def signed_spikes(potential, half, bits):  # pragma: no cover - replaced by the 
 
 @overload(signed_spikes, inline="always")
 def _overload_signed_spikes(potential, half, bits):
-    # sgn(v) * ceil(|v| - 1/2). In grid units an arithmetic shift rounds down, and the half less
-    # one unit for positive v makes the threshold strict on both sides.
+    # sgn(v) * ceil(|v| - 1/2). In grid units, an arithmetic shift rounds down. The half that is
+    # added is one unit less for positive v, which makes the threshold strict on both sides.
     if isinstance(potential, types.Integer):
         own, mask = _integer_type(potential)
         return lambda potential, half, bits: (
@@ -128,7 +128,7 @@ def within(net, bound, values):
 
 @kernel
 def open_sample(run, training):
-    """Reset what lasts for a sample."""
+    """Reset the state of a sample and, for training, its errors."""
     sample = run.sample
     sample.potential[:] = 0
     sample.target_potential[:] = 0
@@ -157,7 +157,7 @@ def restart_backward(run, drawn):
 
 @kernel
 def bound_learning(run):
-    """Measure the magnitudes that `Learning` bounds."""
+    """Set the bounds of `Learning` to the largest magnitudes of what they bound."""
     net, learning = run.net, run.learning
     for layer in range(1, net.sizes.size):
         learning.weight_bound[layer] = largest(weights_of(learning, net, layer))
@@ -215,7 +215,7 @@ def fire_input(run, x):
 
 @kernel
 def take_drive(run, layer):
-    """Add the drive that was under way; False if potential or summed drive may leave the range."""
+    """Add drive with a lag of 1; False if a potential or summed drive may be out of range."""
     net, sample = run.net, run.sample
     potential = units_of(sample.potential, net, layer)
     if net.forward_lag[layer] > 0:
@@ -318,7 +318,7 @@ def send_no_errors(run, layer):
 
 @kernel
 def fire_errors(run, layer):
-    """Rule 4 of a layer, from its backward potentials."""
+    """Rule 4 of a layer: its backward potentials fire error spikes, which pass the gate or not."""
     net, learning = run.net, run.learning
     potential = units_of(learning.backward_potential, net, layer)
     fire_signed(potential, units_of(run.sample.error, net, layer), net)
@@ -350,7 +350,7 @@ def send_errors(run, y, t, n_steps):
     for place in range(last):
         layer = net.error_order[place]
         is_idle = not is_busy(t, net.error_delay[layer], n_steps)
-        # Or nothing has come, and nothing was left above the threshold.
+        # A bound of at most the threshold says that no backward potential fires.
         if is_idle or (layer < last and run.learning.backward_bound[layer] <= net.half):
             send_no_errors(run, layer)
             continue
@@ -371,7 +371,7 @@ def send_errors(run, y, t, n_steps):
 def bound_update(run, layer, largest_factor, largest_error):
     """Bound the weights after an update; False if their range is not certain."""
     net, learning = run.net, run.learning
-    if net.chip:  # they saturate
+    if net.chip:  # whose weights saturate
         learning.weight_bound[layer] = float(-net.lowest_weight << net.weight_shift)
     else:
         learning.weight_bound[layer] += net.factor_rate * largest_factor * largest_error
@@ -386,8 +386,8 @@ def scaled_drive(drive, rate, bits, grid):  # pragma: no cover - replaced by the
 
 @overload(scaled_drive, inline="always")
 def _overload_scaled_drive(drive, rate, bits, grid):
-    # rint(r * s / 2^f), ties to even, in 64 bits. A shift rounds down; half a unit less one part
-    # makes it round to the nearest, ties downward, and the part is given back to odd numbers.
+    # rint(r * s / 2^f), ties to even, in 64 bits. A shift rounds down. Adding 2^(f-1) - 1 before
+    # it rounds to the nearest, ties downward; adding 1 more to an odd quotient rounds those up.
     if isinstance(drive, types.Integer):
 
         def scaled(drive, rate, bits, grid):
@@ -408,7 +408,7 @@ def _overload_scaled_drive(drive, rate, bits, grid):
 
 @kernel
 def find_factors(run, layer):
-    """With smoothed updates, what a layer teaches with; False if that is not certain."""
+    """With presynaptic="drive", write a of rule 5; False if its range is not certain."""
     net, sample = run.net, run.sample
     bound = net.rate * sample.drive_bound[layer]
     if layer == 0:
@@ -430,7 +430,7 @@ def find_factors(run, layer):
 
 @kernel
 def learn(run, errors, first):
-    """Rule 5 for layers from `first` on; False, with no weight changed, if it is not certain."""
+    """Rule 5 for W_l, l >= `first`; False, with none changed, if the range is not certain."""
     net, sample = run.net, run.sample
     for layer in range(first, net.sizes.size):
         if net.outer or sample.n_errors[layer] > 0:

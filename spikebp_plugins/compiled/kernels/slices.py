@@ -2,8 +2,8 @@
 
 Numba's own slices check whether an end is negative or outside of the array, in hundreds of
 instructions; kernels take hundreds of slices, whose ends are right. Besides, a kernel is compiled
-without counting references and so cannot return one of Numba's slices: it would have to be copied
-into its callers before types are known, which takes many times as long to compile.
+without counting references. To return one of Numba's slices, a kernel would have to be copied into
+its callers before types are known, which takes many times as long to compile.
 """
 
 from __future__ import annotations

@@ -12,12 +12,12 @@ from .structs import Struct
 
 
 class Kept(Struct):
-    """What a step changes before it is certain, as it was before the step."""
+    """Copies of what a step changes before its range is certain, made before the step."""
 
-    state: Any
-    backward_potential: Any
-    spikes: Any
-    errors: Any
+    state: Any  # of `Sample`
+    backward_potential: Any  # of `Learning`
+    spikes: Any  # of `Totals`
+    errors: Any  # of `Totals`
 
 
 class StepRun(Run):
@@ -46,7 +46,7 @@ def go_back(run):
 
 @kernel
 def begin(run, drawn, opens, restarts):
-    """Reset what a sample starts from: `opens` it, or `restarts` what it learns with."""
+    """With `opens`, reset the state of the sample; with `restarts`, its backward potentials."""
     if opens:
         open_sample(run, True)
         bound_learning(run)
@@ -91,5 +91,5 @@ def show_steps(run, x, y, drawn, moment, n_steps, row):
 
 @entry
 def close_sample(run):
-    """With update="outer", rule 5; False, with nothing changed, if it is not certain."""
+    """Rule 5 of update="outer"; False, with nothing changed, if the range is not certain."""
     return learn(run, run.sample.error_sum, 1)

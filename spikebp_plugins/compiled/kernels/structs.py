@@ -54,7 +54,7 @@ class StructType(types.Type):
         for field, kind in fields:
             self.places[field] = words
             words += 1 + kind.ndim if isinstance(kind, types.Array) else 1
-        # The name goes into that of every function with an argument of this type.
+        # A hash keeps the name short: Numba repeats it in the name of each function that takes it.
         super().__init__(f"{name}_{sha256(repr(fields).encode()).hexdigest()[:12]}")
 
 
@@ -66,11 +66,11 @@ _types: dict[Any, StructType] = {}
 class Struct:
     """The base of structs: a subclass is a dataclass of arrays, numbers and structs.
 
-    Arrays are contiguous, in the order of C. A struct keeps them alive, and never changes: what is
-    in its arrays may.
+    Arrays are contiguous, in the order of C. A struct keeps its arrays alive. Its fields never
+    change; the contents of its arrays may.
     """
 
-    #: Where it is written down, and the fields that are arrays, in their order.
+    #: The address of the words that describe the fields; the fields that are arrays, in order.
     address: ClassVar[int]
     arrays: ClassVar[tuple[NDArray[Any], ...]]
     _numba_type_: ClassVar[StructType]
@@ -105,15 +105,15 @@ class Struct:
         if key not in _types:
             named = zip(self._names, map(_type_of, kinds), strict=True)
             _types[key] = StructType(type(self).__name__, tuple(named))
-        # Not through the dataclass, which is frozen, and does not know of these.
+        # Written past the dataclass, which is frozen and has no fields for them.
         address = room.__array_interface__["data"][0]
         self.__dict__.update(
             _room=room, address=address, arrays=tuple(arrays), _numba_type_=_types[key]
         )
 
     def __reduce__(self) -> Any:
-        # A copy would have its own arrays, but the address of these, and views would be views no
-        # more.
+        # A copy would have arrays of its own but the address of the original, and its views would
+        # be separate arrays.
         raise TypeError(f"a {type(self).__name__} cannot be copied or pickled")
 
 
@@ -126,7 +126,7 @@ def _type_of(kind: Any) -> Any:
 
 @register_model(StructType)
 class StructModel(models.OpaqueModel):
-    """A struct is a pointer to words of 64 bits: of an array, where it begins and its shape."""
+    """A struct is a pointer to words of 64 bits; those of an array are its address and shape."""
 
 
 @unbox(StructType)

@@ -118,7 +118,7 @@ def label_values(net, value, label, n, n_steps):
         return False
     for a in range(0, n, LANES):
         v = load(value, a, LANES)
-        # As `signed_spikes` of t * v, lane by lane.
+        # C_t is `signed_spikes` of t * v, here computed lane by lane.
         reached = net.half - larger(smaller(v, 1), 0)
         total = v - v
         for t in range(1, n_steps + 1):

@@ -1,7 +1,7 @@
 """Vectors of numbers as values in compiled kernels.
 
 The compiler turns a loop over an array into vector instructions only if it can prove that this is
-sound and guesses that it pays. It keeps sums of a loop around it in memory, since arrays may
+sound and guesses that it pays. The sums of an outer loop stay in memory, since arrays may
 overlap. A kernel that names its vectors keeps such sums in registers::
 
     total = zeros(matrix, 64)                     # 64 lanes of the matrix's type
