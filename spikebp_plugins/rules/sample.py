@@ -120,18 +120,18 @@ class WorkCounter:
 
     def __init__(self, net: SpikingMLP) -> None:
         self._net = net
-        self._spikes: list[Any] = [0] * (net.n_layers + 1)
-        self._errors: list[Any] = [0] * (net.n_layers + 1)
+        # Python's integers, one for each unit: no sum of them wraps.
+        self._spikes, self._errors = (
+            [np.zeros(n, object) for n in net.layer_sizes] for _ in range(2)
+        )
         self._updates = 0
 
     def add(self, sample: SampleState, sent: Step) -> None:
         """Count the operations of a step, given the sample after it and what the step sent."""
-        for l, k in enumerate(sent.k):
-            self._spikes[l] += np.abs(k).astype(object)
+        _add_magnitudes(self._spikes, sent.k)
         if sent.e is None:
             return
-        for l, e in enumerate(sent.e[1:], 1):
-            self._errors[l] += np.abs(e).astype(object)
+        _add_magnitudes(self._errors[1:], sent.e[1:])
         if self._net.update == "fractional":
             self._updates += weights_changed(self._net, sample, sent.e)
 
@@ -143,3 +143,9 @@ class WorkCounter:
         return count_operations(
             self._net, self._spikes, self._errors, updates, shown=1, trained=int(training)
         )
+
+
+def _add_magnitudes(totals: list[NDArray[Any]], sent: Sequence[Any]) -> None:
+    for total, counts in zip(totals, sent, strict=True):
+        active = np.flatnonzero(counts)
+        total[active] += np.abs(counts[active]).astype(object)

@@ -54,7 +54,7 @@ class SampleState(NamedTuple):
         Spikes and errors of the last step, zero for a layer that was idle.
     before : LearningState or None
         The learning state at the start of the last step: `sent` goes through its weights. None
-        before the first step.
+        before the first step, and where no connection takes a step.
     t : int
         The steps so far.
     """
@@ -164,7 +164,9 @@ def step(
             if l < L:
                 c[l] = check_counts(c[l] + k[l], l)
 
-    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), before=learning, t=t)
+    sample = sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c), t=t)
+    if not delays.are_zero:
+        sample = sample._replace(before=learning)
     if y is None:
         return learning, sample._replace(sent=Step(tuple(k), tuple(e))), Step(tuple(k), None)
 
