@@ -125,7 +125,7 @@ class FixedPoint(Numbers):
         r = self.rate_units
         if _largest(counts) * _largest(errors) * r * connection.most_uses < LIMIT / 2:
             rate = math.ldexp(r, -self.fraction_bits)
-            changed = weights - rate * connection.outer(counts.astype(np.float64), errors)
+            changed: Reals = weights - rate * connection.outer(counts.astype(np.float64), errors)
         else:
             change = r * connection.outer(counts.astype(object), errors.astype(object))
             changed = self.decode(self._to_python(weights) - change)

@@ -121,9 +121,8 @@ class WorkCounter:
     def __init__(self, net: SpikingMLP) -> None:
         self._net = net
         # Python's integers, one for each unit: no sum of them wraps.
-        self._spikes, self._errors = (
-            [np.zeros(n, object) for n in net.layer_sizes] for _ in range(2)
-        )
+        self._spikes = [np.zeros(n, object) for n in net.layer_sizes]
+        self._errors = [np.zeros(n, object) for n in net.layer_sizes]
         self._updates = 0
 
     def add(self, sample: SampleState, sent: Step) -> None:
@@ -145,7 +144,7 @@ class WorkCounter:
         )
 
 
-def _add_magnitudes(totals: list[NDArray[Any]], sent: Sequence[Any]) -> None:
+def _add_magnitudes(totals: Sequence[NDArray[Any]], sent: Sequence[Any]) -> None:
     for total, counts in zip(totals, sent, strict=True):
         active = np.flatnonzero(counts)
         total[active] += np.abs(counts[active]).astype(object)

@@ -341,7 +341,8 @@ class Simulator:
 
 def _of_no_samples(batch: Batch) -> Outcome:
     """Return the outcome of a batch without samples: empty arrays of the usual shapes."""
-    spikes = [np.empty((0, batch.n_steps, n), np.int64) for n in batch.net.layer_sizes]
+    sizes = batch.net.layer_sizes
+    spikes: list[NDArray[np.int64]] = [np.empty((0, batch.n_steps, n), np.int64) for n in sizes]
     errors = None if batch.y is None else [None, *map(np.empty_like, spikes[1:])]
     step_scores = np.empty((0, batch.n_steps, batch.net.n_outputs))
     return Outcome(np.empty((0, batch.net.n_outputs)), Recording(spikes, errors, step_scores))
