@@ -13,10 +13,9 @@ import json
 import numpy as np
 from measuring import data_for_benchmark, hidden_sizes, network
 
-from spikebp_lava.schedule import Schedule
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.compiled.layout import Layout
-from spikebp_plugins.compiled.stepper import Stepper
+from spikebp_plugins.compiled.stepper import Moment, Stepper
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.hardware_report import bits_of
 
@@ -50,7 +49,7 @@ def learn(net, x, y, epochs):
     """Learn, and return the extremes of all variables."""
     layout, targets = Layout(net, "int64"), np.eye(net.n_outputs)[y]
     learning, totals = layout.learning(initial_state(net)), layout.totals()
-    stepper, schedule, extremes = Stepper(layout, learning, totals), Schedule(), Extremes()
+    stepper, extremes = Stepper(layout, learning, totals), Extremes()
     sample, psi, nowhere = stepper.sample, learning.backward_potential, layout.record(0, 0)
     one, unit, edge = layout.network.one, layout.network.unit, layout.network.edge
     last = net.n_layers
@@ -63,7 +62,8 @@ def learn(net, x, y, epochs):
         for i in range(epochs * len(x)):
             potential = error_sum = np.zeros_like(sample.potential)
             for t in range(net.n_steps):
-                moment = schedule.advance(1, True, t + 1 == net.n_steps)
+                opens, closes = t == 0, t + 1 == net.n_steps
+                moment = Moment(opens, closes, restarts=opens, learns=True, updates=closes)
                 stepper.show(x[i % len(x)], targets[i % len(x)], moment, i, nowhere)
                 reached, psi_reached = (
                     sample.potential + sample.spike * one,

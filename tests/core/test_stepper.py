@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from spikebp_lava.schedule import PipelinedSchedule, Schedule
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Outcome, registry
 from spikebp_plugins.backends.base import IntegerOption, StatefulBackend
 from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.compiled.layout import Layout
-from spikebp_plugins.compiled.stepper import Stepper
+from spikebp_plugins.compiled.stepper import Moment, Stepper
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.operations import count_operations
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
@@ -50,18 +49,24 @@ class StepwiseBackend(StatefulBackend):
         n_steps = steps_of_sample(net, sample.n_steps)
         record = layout.record(1, n_steps)
         stepper = Stepper(layout, learning, totals, input_scale=1.0)
-        is_pipelined, delays = net.timing == "pipelined", delays_of(net)
-        schedule = PipelinedSchedule(delays) if is_pipelined else Schedule()
-        delay = delays.spikes[-1]
+        delay = delays_of(net).spikes[-1]
         x = sample.inputs()[0]
         y = None if sample.y is None else sample.targets()[0]
         same = len(x) == 1 and (y is None or len(y) == 1)
         t = 0
         while t < n_steps:
             n = min(self._together if same else 1, n_steps - t)
-            end = sample.n_steps if is_pipelined else t + n == n_steps
-            moment = schedule.advance(n, y is not None, end)
-            target = y[max(t - delay, 0) % len(y)] if moment.learns else None
+            learns, closes = y is not None and t + n > delay, t + n == n_steps
+            moment = Moment(
+                opens=t == 0,
+                closes=closes,
+                restarts=learns and t <= delay,
+                learns=learns,
+                updates=closes and learns,
+                t=t + 1,
+                n_inputs=sample.n_steps,
+            )
+            target = y[max(t - delay, 0) % len(y)] if learns else None
             stepper.show(x[t % len(x)], target, moment, state.samples_seen, record, t, n)
             t += n
         trained = int(y is not None)
