@@ -75,6 +75,27 @@ VALUES: Final = frozenset(
 )
 
 
+#: Where to set what a user may try to set on the group itself.
+PLACES: Final = {
+    "input": "input_layer.input_value",
+    "input_value": "input_layer.input_value",
+    "received_input": "input_layer.received_input",
+    "label": "schedule.label",
+    "n_steps": "schedule.steps_per_sample",
+    "steps_per_sample": "schedule.steps_per_sample",
+    "target": "output_layer.target_value",
+    "target_value": "output_layer.target_value",
+    "received_target": "output_layer.received_target",
+    "weights": "synapses[l - 1].weight",
+    "weight": "synapses[l - 1].weight",
+    "feedback": "synapses[l - 1].backward_weight",
+    "backward_weight": "synapses[l - 1].backward_weight",
+    "backward_potential": "layers[l].backward_potential",
+}
+
+#: Arguments that stay what they were when the group was made.
+SETTLED: Final = ("net", "sample_end", "step", "order")
+
 #: What makes the synapses of each kind of connection, in the order of its weights.
 KINDS: Final[dict[type[Connection], Callable[[Synapses], None]]] = {Dense: Synapses.connect}
 
@@ -167,6 +188,7 @@ class SpikingMLPGroup(BrianObject):
     """
 
     add_to_magic_network = True
+    _is_made = False
 
     def __init__(
         self,
@@ -199,6 +221,7 @@ class SpikingMLPGroup(BrianObject):
             "target": as_source("target", target, self.net.n_outputs),
         }
         super().__init__(clock=clock, name=name)
+        self._added: set[str] = set()
         self._step = step
         self._dts_per_step()
         self._device = get_device()
@@ -224,6 +247,37 @@ class SpikingMLPGroup(BrianObject):
         ):
             if source.values is not None:
                 setattr(group, variable, source.values)
+        self._is_made = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        is_own = name.startswith("_") or hasattr(type(self), name)
+        if self._is_made and not (is_own or name in self._added):
+            if name in PLACES:
+                advice = f"set {PLACES[name]}"
+            elif name in SETTLED:
+                advice = "it is an argument that is given when the group is made"
+            else:
+                advice = "variables belong to its parts; add_attribute makes a name of your own"
+            raise AttributeError(f"{name!r} of {self.name!r} cannot be set: {advice}")
+        super().__setattr__(name, value)
+
+    def add_attribute(self, name: str) -> None:
+        """Make an attribute of the user's own, as Brian2's groups do: no other name can be set.
+
+        Parameters
+        ----------
+        name : str
+            The name of the attribute, which is None at first.
+
+        Raises
+        ------
+        AttributeError
+            If the group has an attribute of this name, or one of its parts stands for it.
+        """
+        if hasattr(self, name) or name in (*PLACES, *SETTLED):
+            raise AttributeError(f"{name!r} has a meaning in {self.name!r}; take another name")
+        self._added.add(name)
+        setattr(self, name, None)
 
     def _build(self, given: dict[str, Source], sample_end: SpikeSource | None) -> None:
         net, L = self.net, self.net.n_layers

@@ -474,6 +474,44 @@ class TestMisuse:
         with pytest.raises(ValueError, match="weights and feedback must be None with a checkpoint"):
             SpikingMLPGroup(checkpoint, experiment.weights)
 
+    @pytest.mark.parametrize(
+        ("name", "advice"),
+        [
+            ("label", r"set schedule\.label"),
+            ("input", r"set input_layer\.input_value"),
+            ("target", r"set output_layer\.target_value"),
+            ("weights", r"set synapses\[l - 1\]\.weight"),
+            ("n_steps", r"set schedule\.steps_per_sample"),
+            ("step", "it is an argument that is given when the group is made"),
+            ("order", "it is an argument"),
+            ("net", "it is an argument"),
+            ("lable", "variables belong to its parts; add_attribute makes a name of your own"),
+            ("schedule", "variables belong to its parts"),
+        ],
+    )
+    def test_what_the_group_does_not_have_cannot_be_set(self, name, advice):
+        mlp = SpikingMLPGroup(NET, name="mine")
+        with pytest.raises(AttributeError, match=f"'{name}' of 'mine' cannot be set: {advice}"):
+            setattr(mlp, name, 3)
+        Network(mlp).run(DT)
+
+    def test_what_the_group_has_can_be_set(self):
+        mlp = SpikingMLPGroup(NET, label=1)
+        mlp.learning = False
+        mlp.active = False
+        assert not mlp.output_layer.active
+        mlp.active = True
+        mlp._note = 1
+        mlp.add_attribute("note")
+        assert mlp.note is None
+        mlp.note = 2
+        assert mlp.note == 2
+        for taken in ("note", "scores", "label", "step"):
+            with pytest.raises(AttributeError, match=f"'{taken}' has a meaning in 'spikingmlp'"):
+                mlp.add_attribute(taken)
+        Network(mlp).run(SAMPLE)
+        assert mlp.checkpoint().state.samples_seen == 0
+
     def test_values_off_the_grid_are_found_before_the_run(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
         mlp.synapses[1].weight[5] = 0.1
