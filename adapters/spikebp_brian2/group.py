@@ -450,13 +450,15 @@ class SpikingMLPGroup(BrianObject):
 
         Raises
         ------
+        ValueError
+            If a weight or a backward potential is off the grid.
         OverflowError
-            If a number may have left its range in a run of cpp_standalone.
+            If one is out of range, or a number may have left it in a run of cpp_standalone.
         """
         self._check_device()
         state = read_state(self.net, self._read)
+        check_on_grid(self.net, state)
         if not isinstance(self._device, RuntimeDevice):
-            check_on_grid(self.net, state)
             prove_range(self.net, state, read_seen(self.net, self._read))
             self._warn_of_silence()
         return Checkpoint(self.net, state)
@@ -485,13 +487,14 @@ class SpikingMLPGroup(BrianObject):
         super().before_run(run_namespace)
 
     def after_run(self) -> None:
-        """Prove that the run was exact; called by Brian2."""
+        """Prove that the run was exact and ended on the grid; called by Brian2."""
         super().after_run()
         if not isinstance(self._device, RuntimeDevice):
             return
         try:
             state = read_state(self.net, self._read)
             prove_range(self.net, state, read_seen(self.net, self._read))
+            check_on_grid(self.net, state)
         except (OverflowError, ValueError):
             for array, before in self._before_run:
                 array[:] = before
@@ -539,12 +542,15 @@ class SpikingMLPGroup(BrianObject):
                     setattr(layer, name, 0)
 
     def changing_arrays(self) -> list[NDArray[Any]]:
-        """Return the arrays of all variables that a run may change, in runtime mode."""
+        """Return the arrays of all variables that a run may change, in runtime mode.
+
+        All but the numbers of the definition: a function of the user's may change any other.
+        """
         return [
             part.variables[name].get_value()
             for part in self.parts.values()
             for name, equation in part.equations.items()
-            if not {"linked", "constant"} & set(equation.flags)
+            if not {"linked", "shared"} & set(equation.flags)
         ]
 
     def _warn_of_silence(self) -> None:

@@ -19,6 +19,7 @@ from brian2 import (
     TimedArray,
     defaultclock,
     ms,
+    network_operation,
     prefs,
     run,
 )
@@ -540,6 +541,56 @@ class TestMisuse:
             assert np.array_equal(one, other)
         mlp.input_layer.received_input = 0
         network.run((N_SAMPLES - 3) * SAMPLE)
+
+    @pytest.mark.parametrize(
+        ("variable", "value", "error"),
+        [
+            ("weight", 0.1, ValueError),
+            ("backward_weight", 0.1, ValueError),
+            ("backward_potential", 0.1, ValueError),
+            ("weight", 2.0**50, OverflowError),
+        ],
+    )
+    def test_a_run_that_ends_off_the_grid_leaves_the_network_as_before(
+        self, experiment, variable, value, error
+    ):
+        mlp = SpikingMLPGroup(NET.replace(feedback="random"), experiment.weights)
+        owner = mlp.layers[2] if variable == "backward_potential" else mlp.synapses[1]
+        is_on = True
+
+        @network_operation(when="end")
+        def overwrite():
+            if is_on:
+                getattr(owner, variable)[3] = value
+
+        network = Network(mlp, overwrite)
+        before = mlp.checkpoint().state
+        words = variable.replace("_", "[_ ]")
+        with pytest.raises(error, match=f"{words} of layer 2 (must be a multiple|must stay|may)"):
+            network.run(SAMPLE)
+        after = mlp.checkpoint().state
+        for one, other in (
+            (before.weights, after.weights),
+            (before.feedback, after.feedback),
+            (before.backward_potentials, after.backward_potentials),
+        ):
+            assert all(map(np.array_equal, one, other))
+        is_on = False
+        network.run(SAMPLE)
+
+    def test_weights_that_decay_off_the_grid_are_an_error(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
+        mlp.synapses[0].run_regularly("weight *= 0.999", dt=SAMPLE)
+        with pytest.raises(ValueError, match="weight of layer 1 must be a multiple of 2"):
+            Network(mlp).run(2 * SAMPLE)
+        assert mlp.checkpoint().state.samples_seen == 0
+
+    def test_a_checkpoint_is_on_the_grid(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
+        Network(mlp).run(SAMPLE)
+        mlp.layers[1].backward_potential[2] = 0.1
+        with pytest.raises(ValueError, match="backward_potential of layer 1 must be a multiple"):
+            mlp.checkpoint()
 
     @pytest.mark.parametrize(("spikes", "value"), [("graded", 0.5), ("binary", 2.0)])
     def test_input_spikes_must_be_counts(self, spikes, value):
