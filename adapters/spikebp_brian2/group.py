@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
 from spikebp_brian2.functions import FUNCTIONS
-from spikebp_brian2.proof import Seen, check_on_grid, prove_range
+from spikebp_brian2.proof import Seen, allowed_labels, check_on_grid, prove_range
 from spikebp_brian2.sources import Source, as_source, deliver
 from spikebp_brian2.variables import (
     Place,
@@ -127,7 +127,8 @@ class SpikingMLPGroup(BrianObject):
     label : str, one-dimensional TimedArray, number or None, default=None
         The class of the sample; below 0 it is not known, and nothing is learned. With None the
         user sets ``schedule.label``, which starts at -1. A label, like a target, is read when
-        the output fires: with pipelined timing ``net.n_layers`` steps after the input.
+        the output fires: with pipelined timing ``net.n_layers`` steps after the input. A run in
+        which another number is learned from raises ValueError at its end.
     target : as `input`, of n_outputs units, default=None
         Real targets instead of a label.
     sample_end : group that spikes or None, default=None
@@ -220,6 +221,8 @@ class SpikingMLPGroup(BrianObject):
             "label": as_source("label", label, 1, shared=True),
             "target": as_source("target", target, self.net.n_outputs),
         }
+        if (fixed := given["label"].values) is not None and not _is_label(fixed[0], self.net):
+            raise wrong_argument("label", allowed_labels(self.net), repr(label))
         super().__init__(clock=clock, name=name)
         self._added: set[str] = set()
         self._step = step
@@ -587,6 +590,10 @@ class SpikingMLPGroup(BrianObject):
         if not (round(ratio) >= 1 and abs(ratio - round(ratio)) < 1e-6):
             raise wrong_argument("step", allowed, str(self._step))
         return round(ratio)
+
+
+def _is_label(value: float, net: SpikingMLP) -> bool:
+    return value < 0 or (value < net.n_outputs and value.is_integer())
 
 
 def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:

@@ -431,6 +431,8 @@ class TestMisuse:
             ({"input": np.full(9, np.nan)}, "9 finite numbers; got array"),
             ({"label": 1, "target": 0.5}, "label must be None where a target is given; got 1"),
             ({"label": "one", "target": "x"}, "label must be None where a target is given"),
+            ({"label": 3}, "label must be a whole number below 3, or any below 0 where .*; got 3"),
+            ({"label": 0.5}, r"label must be a whole number below 3, .*; got 0\.5"),
             ({"sample_end": 5}, "sample_end must be a group that spikes, or None; got 5"),
             ({"step": 0.25 * ms}, "step must be a whole number of dt, which is 100. us; got"),
             ({"step": 0 * ms}, "step must be a whole number of dt"),
@@ -603,6 +605,44 @@ class TestMisuse:
         with pytest.raises(ValueError, match="input_coding='spikes'; unit 4 of layer 0 received"):
             network.run(SAMPLE)
         assert mlp.checkpoint().state.samples_seen == 1
+
+    @pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+    @pytest.mark.parametrize("wrong", [3.0, 0.5, 2.5, np.inf, np.nan])
+    def test_a_label_that_is_no_class_leaves_the_network_as_before(self, wrong, timing):
+        net = NET.replace(timing=timing)
+        sample = (net.n_steps + (5 if timing == "pipelined" else 0)) * DT
+        given = TimedArray([1.0, wrong, -0.5, 2.0], dt=sample)
+        mlp = SpikingMLPGroup(net, label=given, input=np.ones(9))
+        network = Network(mlp)
+        network.run(sample)
+        before = mlp.checkpoint().state
+        with pytest.raises(ValueError, match="the label of a step must be a whole number below 3"):
+            network.run(sample)
+        after = mlp.checkpoint().state
+        assert after.samples_seen == before.samples_seen == 1
+        for one, other in zip(after.weights, before.weights, strict=True):
+            assert np.array_equal(one, other)
+        network.run(2 * sample)
+        assert mlp.checkpoint().state.samples_seen == 2
+
+    def test_a_label_from_an_expression_or_a_variable_must_be_a_class(self):
+        mlp = SpikingMLPGroup(NET, label="3*int(t > 0.3*ms)")
+        with pytest.raises(ValueError, match="the label of a step must be a whole number below 3"):
+            Network(mlp).run(SAMPLE)
+        mlp = SpikingMLPGroup(NET)
+        mlp.schedule.label = 7
+        network = Network(mlp)
+        mlp.learning = False
+        network.run(SAMPLE)
+        mlp.learning = True
+        with pytest.raises(ValueError, match="the label of a step must be a whole number below 3"):
+            network.run(SAMPLE)
+
+    @pytest.mark.parametrize("label", [-1, -0.5, 2, np.int16(1), True], ids=repr)
+    def test_labels_that_are_known_or_not(self, label):
+        mlp = SpikingMLPGroup(NET, label=label)
+        Network(mlp).run(SAMPLE)
+        assert mlp.checkpoint().state.samples_seen == (label >= 0)
 
     def test_nan_is_an_error(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, label=1)
