@@ -33,7 +33,7 @@ from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.proof import Seen, allowed_labels, check_on_grid, prove_range
-from spikebp_brian2.sources import Source, as_source, deliver
+from spikebp_brian2.sources import Source, as_source, deliver, refuse_unit
 from spikebp_brian2.variables import (
     Place,
     constants,
@@ -165,6 +165,8 @@ class SpikingMLPGroup(BrianObject):
         If an argument is not allowed.
     UnsupportedError
         If the timing or the arithmetic of the definition is not supported here.
+    DimensionMismatchError
+        If input, label, target, weights or feedback have a unit.
     OverflowError
         If a weight is out of range. A run raises it at its end if a number was out of range, or
         may have been; the network is then as it was before that run. In cpp_standalone `checkpoint`
@@ -584,8 +586,9 @@ class SpikingMLPGroup(BrianObject):
             return 1
         dt = self.clock.dt
         allowed = f"a whole number of dt, which is {dt}"
-        if not have_same_dimensions(self._step, second) or np.ndim(self._step) != 0:
-            raise wrong_argument("step", allowed, repr(self._step))
+        is_time = isinstance(self._step, Quantity) and have_same_dimensions(self._step, second)
+        if not is_time or np.ndim(self._step) != 0:
+            raise wrong_argument("step", "a time, such as 5*ms", repr(self._step))
         ratio = float(self._step) / float(dt)
         if not (round(ratio) >= 1 and abs(ratio - round(ratio)) < 1e-6):
             raise wrong_argument("step", allowed, str(self._step))
@@ -603,6 +606,8 @@ def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
         return net.state
     if not isinstance(net, SpikingMLP):
         raise wrong_argument("net", "a SpikingMLP or a Checkpoint", repr(net))
+    refuse_unit("weights", weights)
+    refuse_unit("feedback", feedback)
     return initial_state(net, weights, feedback)
 
 

@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from brian2 import (
+    DimensionMismatchError,
     EventMonitor,
     Function,
     Network,
@@ -19,6 +20,7 @@ from brian2 import (
     TimedArray,
     defaultclock,
     ms,
+    mV,
     network_operation,
     prefs,
     run,
@@ -436,7 +438,10 @@ class TestMisuse:
             ({"sample_end": 5}, "sample_end must be a group that spikes, or None; got 5"),
             ({"step": 0.25 * ms}, "step must be a whole number of dt, which is 100. us; got"),
             ({"step": 0 * ms}, "step must be a whole number of dt"),
-            ({"step": 3}, "step must be a whole number of dt, which is 100. us; got 3"),
+            ({"step": 3}, r"step must be a time, such as 5\*ms; got 3"),
+            ({"step": 5 * mV}, r"step must be a time, such as 5\*ms; got 5\. \* mvolt"),
+            ({"step": "5*ms"}, "step must be a time, such as"),
+            ({"step": [1, 2] * ms}, "step must be a time, such as"),
             ({"step": -1 * ms}, "step must be a whole number of dt"),
             ({"order": True}, "order must be an integer; got True"),
             ({"order": 1.5}, r"order must be an integer; got 1\.5"),
@@ -447,6 +452,29 @@ class TestMisuse:
     def test_wrong_arguments_are_refused(self, arguments, message):
         with pytest.raises(ValueError, match=message):
             SpikingMLPGroup(**({"net": NET} | arguments))
+
+    @pytest.mark.parametrize(
+        ("name", "given"),
+        [
+            ("input", np.ones(9) * mV),
+            ("input", [0.5, 1 * mV, *range(7)]),
+            ("input", TimedArray(np.ones((2, 9)) * mV, dt=DT)),
+            ("input", 0 * mV),
+            ("label", 1 * ms),
+            ("label", TimedArray([1, 2] * mV, dt=DT)),
+            ("target", [1, 0, 0] * mV),
+            ("weights", [np.zeros((9, 8)), np.zeros((8, 7)) * mV, np.zeros((7, 3))]),
+            ("feedback", (np.zeros((7, 8)), np.zeros((3, 7)) * mV)),
+        ],
+    )
+    def test_a_unit_is_refused(self, name, given):
+        with pytest.raises(DimensionMismatchError, match=f"{name} must be without a unit"):
+            SpikingMLPGroup(NET.replace(feedback="random"), **{name: given})
+
+    def test_quantities_without_a_unit_are_numbers(self):
+        mlp = SpikingMLPGroup(NET, input=np.ones(9) * mV / mV, label=2 * ms / ms)
+        Network(mlp).run(SAMPLE)
+        assert mlp.checkpoint().state.samples_seen == 1
 
     @pytest.mark.parametrize("order", [np.int64(3), np.int16(3), 0, -1], ids=repr)
     def test_the_order_is_any_integer(self, order):
