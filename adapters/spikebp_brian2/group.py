@@ -32,8 +32,8 @@ from numpy.typing import NDArray
 from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
 from spikebp_brian2.functions import FUNCTIONS
-from spikebp_brian2.proof import Seen, check_on_grid, prove_range
-from spikebp_brian2.sources import Source, as_source, deliver
+from spikebp_brian2.proof import Seen, allowed_labels, check_on_grid, prove_range
+from spikebp_brian2.sources import Source, as_source, deliver, refuse_unit
 from spikebp_brian2.variables import (
     Place,
     constants,
@@ -75,6 +75,27 @@ VALUES: Final = frozenset(
 )
 
 
+#: Where to set what a user may try to set on the group itself.
+PLACES: Final = {
+    "input": "input_layer.input_value",
+    "input_value": "input_layer.input_value",
+    "received_input": "input_layer.received_input",
+    "label": "schedule.label",
+    "n_steps": "schedule.steps_per_sample",
+    "steps_per_sample": "schedule.steps_per_sample",
+    "target": "output_layer.target_value",
+    "target_value": "output_layer.target_value",
+    "received_target": "output_layer.received_target",
+    "weights": "synapses[l - 1].weight",
+    "weight": "synapses[l - 1].weight",
+    "feedback": "synapses[l - 1].backward_weight",
+    "backward_weight": "synapses[l - 1].backward_weight",
+    "backward_potential": "layers[l].backward_potential",
+}
+
+#: Arguments that stay what they were when the group was made.
+SETTLED: Final = ("net", "sample_end", "step", "order")
+
 #: What makes the synapses of each kind of connection, in the order of its weights.
 KINDS: Final[dict[type[Connection], Callable[[Synapses], None]]] = {Dense: Synapses.connect}
 
@@ -106,7 +127,8 @@ class SpikingMLPGroup(BrianObject):
     label : str, one-dimensional TimedArray, number or None, default=None
         The class of the sample; below 0 it is not known, and nothing is learned. With None the
         user sets ``schedule.label``, which starts at -1. A label, like a target, is read when
-        the output fires: with pipelined timing ``net.n_layers`` steps after the input.
+        the output fires: with pipelined timing ``net.n_layers`` steps after the input. A run in
+        which another number is learned from raises ValueError at its end.
     target : as `input`, of n_outputs units, default=None
         Real targets instead of a label.
     sample_end : group that spikes or None, default=None
@@ -143,6 +165,8 @@ class SpikingMLPGroup(BrianObject):
         If an argument is not allowed.
     UnsupportedError
         If the timing or the arithmetic of the definition is not supported here.
+    DimensionMismatchError
+        If input, label, target, weights or feedback have a unit.
     OverflowError
         If a weight is out of range. A run raises it at its end if a number was out of range, or
         may have been; the network is then as it was before that run. In cpp_standalone `checkpoint`
@@ -167,6 +191,7 @@ class SpikingMLPGroup(BrianObject):
     """
 
     add_to_magic_network = True
+    _is_made = False
 
     def __init__(
         self,
@@ -198,7 +223,10 @@ class SpikingMLPGroup(BrianObject):
             "label": as_source("label", label, 1, shared=True),
             "target": as_source("target", target, self.net.n_outputs),
         }
+        if (fixed := given["label"].values) is not None and not _is_label(fixed[0], self.net):
+            raise wrong_argument("label", allowed_labels(self.net), repr(label))
         super().__init__(clock=clock, name=name)
+        self._added: set[str] = set()
         self._step = step
         self._dts_per_step()
         self._device = get_device()
@@ -224,6 +252,37 @@ class SpikingMLPGroup(BrianObject):
         ):
             if source.values is not None:
                 setattr(group, variable, source.values)
+        self._is_made = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        is_own = name.startswith("_") or hasattr(type(self), name)
+        if self._is_made and not (is_own or name in self._added):
+            if name in PLACES:
+                advice = f"set {PLACES[name]}"
+            elif name in SETTLED:
+                advice = "it is an argument that is given when the group is made"
+            else:
+                advice = "variables belong to its parts; add_attribute makes a name of your own"
+            raise AttributeError(f"{name!r} of {self.name!r} cannot be set: {advice}")
+        super().__setattr__(name, value)
+
+    def add_attribute(self, name: str) -> None:
+        """Make an attribute of the user's own, as Brian2's groups do: no other name can be set.
+
+        Parameters
+        ----------
+        name : str
+            The name of the attribute, which is None at first.
+
+        Raises
+        ------
+        AttributeError
+            If the group has an attribute of this name, or one of its parts stands for it.
+        """
+        if hasattr(self, name) or name in (*PLACES, *SETTLED):
+            raise AttributeError(f"{name!r} has a meaning in {self.name!r}; take another name")
+        self._added.add(name)
+        setattr(self, name, None)
 
     def _build(self, given: dict[str, Source], sample_end: SpikeSource | None) -> None:
         net, L = self.net, self.net.n_layers
@@ -396,13 +455,15 @@ class SpikingMLPGroup(BrianObject):
 
         Raises
         ------
+        ValueError
+            If a weight or a backward potential is off the grid.
         OverflowError
-            If a number may have left its range in a run of cpp_standalone.
+            If one is out of range, or a number may have left it in a run of cpp_standalone.
         """
         self._check_device()
         state = read_state(self.net, self._read)
+        check_on_grid(self.net, state)
         if not isinstance(self._device, RuntimeDevice):
-            check_on_grid(self.net, state)
             prove_range(self.net, state, read_seen(self.net, self._read))
             self._warn_of_silence()
         return Checkpoint(self.net, state)
@@ -431,13 +492,14 @@ class SpikingMLPGroup(BrianObject):
         super().before_run(run_namespace)
 
     def after_run(self) -> None:
-        """Prove that the run was exact; called by Brian2."""
+        """Prove that the run was exact and ended on the grid; called by Brian2."""
         super().after_run()
         if not isinstance(self._device, RuntimeDevice):
             return
         try:
             state = read_state(self.net, self._read)
             prove_range(self.net, state, read_seen(self.net, self._read))
+            check_on_grid(self.net, state)
         except (OverflowError, ValueError):
             for array, before in self._before_run:
                 array[:] = before
@@ -485,12 +547,15 @@ class SpikingMLPGroup(BrianObject):
                     setattr(layer, name, 0)
 
     def changing_arrays(self) -> list[NDArray[Any]]:
-        """Return the arrays of all variables that a run may change, in runtime mode."""
+        """Return the arrays of all variables that a run may change, in runtime mode.
+
+        All but the numbers of the definition: a function of the user's may change any other.
+        """
         return [
             part.variables[name].get_value()
             for part in self.parts.values()
             for name, equation in part.equations.items()
-            if not {"linked", "constant"} & set(equation.flags)
+            if not {"linked", "shared"} & set(equation.flags)
         ]
 
     def _warn_of_silence(self) -> None:
@@ -521,12 +586,17 @@ class SpikingMLPGroup(BrianObject):
             return 1
         dt = self.clock.dt
         allowed = f"a whole number of dt, which is {dt}"
-        if not have_same_dimensions(self._step, second) or np.ndim(self._step) != 0:
-            raise wrong_argument("step", allowed, repr(self._step))
+        is_time = isinstance(self._step, Quantity) and have_same_dimensions(self._step, second)
+        if not is_time or np.ndim(self._step) != 0:
+            raise wrong_argument("step", "a time, such as 5*ms", repr(self._step))
         ratio = float(self._step) / float(dt)
         if not (round(ratio) >= 1 and abs(ratio - round(ratio)) < 1e-6):
             raise wrong_argument("step", allowed, str(self._step))
         return round(ratio)
+
+
+def _is_label(value: float, net: SpikingMLP) -> bool:
+    return value < 0 or (value < net.n_outputs and value.is_integer())
 
 
 def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
@@ -536,6 +606,8 @@ def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
         return net.state
     if not isinstance(net, SpikingMLP):
         raise wrong_argument("net", "a SpikingMLP or a Checkpoint", repr(net))
+    refuse_unit("weights", weights)
+    refuse_unit("feedback", feedback)
     return initial_state(net, weights, feedback)
 
 

@@ -36,6 +36,8 @@ class Seen(NamedTuple):
         How many checks of the range have failed.
     not_counts : ndarray of shape (n_units,)
         How many inputs were not spike counts, with ``input_coding="spikes"``.
+    not_labels : ndarray of shape (n_units,)
+        How many steps had a label that is no class.
     most_spikes, most_errors : ndarray of shape (n_units,)
         The largest magnitudes of spike counts and error counts in one step.
     weight_travel : ndarray of shape (n_units,)
@@ -44,6 +46,7 @@ class Seen(NamedTuple):
 
     overflows: NDArray[Any]
     not_counts: NDArray[Any]
+    not_labels: NDArray[Any]
     most_spikes: NDArray[Any]
     most_errors: NDArray[Any]
     weight_travel: NDArray[Any]
@@ -66,7 +69,7 @@ def prove_range(net: SpikingMLP, state: LearningState, seen: list[Seen]) -> None
     OverflowError
         If a value left the range, or may have; the message names the layer.
     ValueError
-        If an input was not a spike count, with ``input_coding="spikes"``.
+        If an input was not a spike count, with ``input_coding="spikes"``, or a label no class.
     """
     arithmetic = arithmetic_of(net)
     if np.any(seen[0].not_counts):
@@ -75,6 +78,10 @@ def prove_range(net: SpikingMLP, state: LearningState, seen: list[Seen]) -> None
         raise ValueError(
             f"the input of a step must be {allowed} with input_coding='spikes'; unit {unit} of "
             "layer 0 received something else in this run"
+        )
+    if np.any(seen[-1].not_labels):
+        raise ValueError(
+            f"the label of a step must be {allowed_labels(net)}; there was another in this run"
         )
     for l, layer in enumerate(seen):
         if np.any(layer.overflows):
@@ -120,6 +127,11 @@ def check_on_grid(net: SpikingMLP, state: LearningState) -> None:
                     f"{name} of layer {l} must be a multiple of 2**-{net.fraction_bits}; "
                     f"got {array.flat[off[0]]} (round it: np.rint(v * 2**f) / 2**f)"
                 )
+
+
+def allowed_labels(net: SpikingMLP) -> str:
+    """Return the phrase for the labels that a step may have."""
+    return f"a whole number below {net.n_outputs}, or any below 0 where it is not known"
 
 
 def _overflow(what: str, l: int, limit: float) -> OverflowError:

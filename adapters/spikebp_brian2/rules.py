@@ -135,6 +135,7 @@ label : 1 (linked)
 target_value : 1               # target of every step
 received_target : 1            # what has arrived since the last step
 target_potential : 1
+not_labels : 1                 # steps with a label that is no class
 """
 
 SYNAPSES_EQUATIONS: Final = "weight : 1\n"
@@ -239,7 +240,7 @@ def schedule_code(net: SpikingMLP, label: str | None, by_label: bool) -> str:
         steps_shown = int(not opens_sample)*steps_shown + int({shows})
         {windows}
         {"" if label is None else f"label = {label}"}
-        has_target = {answers} and learning{" and label >= 0" if by_label else ""}
+        has_target = {answers} and learning{" and not label < 0" if by_label else ""}
         {targets}
         in_training = in_training and not opens_sample
         opens_training = has_target and not in_training
@@ -318,10 +319,14 @@ def forward_code(net: SpikingMLP, l: int) -> str:
 
 def target_code(net: SpikingMLP, value: str | None, by_label: bool) -> str:
     """Return the code of the output that follows its `forward_code`: rule 3."""
+    count = ""
     if by_label:
         value = "int(i == label)"
+        # NaN is no class either.
+        count = "not_labels += int(has_target and not (label < N and label == rounded(label, 1)))"
     entering = _on_grid(net, "target_value + received_target")
     return f"""
+        {count}
         {"" if value is None else f"target_value = {value}"}
         target_potential = int(not opens_sample)*target_potential + int(has_target)*{entering}
         overflows += outside(target_potential, value_limit)

@@ -65,7 +65,8 @@ class RuntimeProgram(Program):
         """Show samples, and learn from those with targets."""
         # If a run is interrupted in the middle of a step, its network is not used again.
         network, self._network = self._network or self._prepared(), None
-        self._group.net = batch.net
+        # Refused to a user, whose definition may have another structure or other constants.
+        self._group.__dict__["net"] = batch.net
         for array in self._group.changing_arrays():
             array[...] = 0
         start = {

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from brian2 import NeuronGroup, Synapses, TimedArray, ms
 from brian2.core.spikesource import SpikeSource
+from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
@@ -51,13 +52,13 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
     ------
     ValueError
         If the argument is none of these, or of the wrong size.
+    DimensionMismatchError
+        If values have a unit.
     """
     if given is None:
         return Source()
     if isinstance(given, str):
         return Source(code=given)
-    if isinstance(given, TimedArray):
-        return _timed(name, given, n_units, shared)
     if isinstance(given, SpikeSource):
         if shared:
             raise wrong_argument(name, "a number, an expression or a TimedArray", repr(given))
@@ -65,6 +66,9 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
             came = f"{type(given).__name__} {given.name!r} of {len(given)}"
             raise wrong_argument(name, f"a group of {n_units} units", came)
         return Source(spikes=given)
+    refuse_unit(name, given)
+    if isinstance(given, TimedArray):
+        return _timed(name, given, n_units, shared)
     try:
         values = np.broadcast_to(np.asarray(given, np.float64), n_units).copy()
     except (TypeError, ValueError):
@@ -73,6 +77,15 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
         allowed = f"an expression, a TimedArray, a group that spikes, or {n_units} finite numbers"
         raise wrong_argument(name, allowed, repr(given))
     return Source(values=values)
+
+
+def refuse_unit(name: str, given: Any) -> None:
+    """Raise DimensionMismatchError if values have a unit, which NumPy would drop."""
+    if isinstance(given, (list, tuple)):
+        for value in given:
+            refuse_unit(name, value)
+    elif (dimensions := getattr(given, "dim", DIMENSIONLESS)) is not DIMENSIONLESS:
+        raise DimensionMismatchError(f"{name} must be without a unit", dimensions)
 
 
 def _timed(name: str, array: TimedArray, n_units: int, shared: bool) -> Source:

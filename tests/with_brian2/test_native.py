@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from brian2 import (
+    DimensionMismatchError,
     EventMonitor,
     Function,
     Network,
@@ -19,6 +20,8 @@ from brian2 import (
     TimedArray,
     defaultclock,
     ms,
+    mV,
+    network_operation,
     prefs,
     run,
 )
@@ -430,10 +433,15 @@ class TestMisuse:
             ({"input": np.full(9, np.nan)}, "9 finite numbers; got array"),
             ({"label": 1, "target": 0.5}, "label must be None where a target is given; got 1"),
             ({"label": "one", "target": "x"}, "label must be None where a target is given"),
+            ({"label": 3}, "label must be a whole number below 3, or any below 0 where .*; got 3"),
+            ({"label": 0.5}, r"label must be a whole number below 3, .*; got 0\.5"),
             ({"sample_end": 5}, "sample_end must be a group that spikes, or None; got 5"),
             ({"step": 0.25 * ms}, "step must be a whole number of dt, which is 100. us; got"),
             ({"step": 0 * ms}, "step must be a whole number of dt"),
-            ({"step": 3}, "step must be a whole number of dt, which is 100. us; got 3"),
+            ({"step": 3}, r"step must be a time, such as 5\*ms; got 3"),
+            ({"step": 5 * mV}, r"step must be a time, such as 5\*ms; got 5\. \* mvolt"),
+            ({"step": "5*ms"}, "step must be a time, such as"),
+            ({"step": [1, 2] * ms}, "step must be a time, such as"),
             ({"step": -1 * ms}, "step must be a whole number of dt"),
             ({"order": True}, "order must be an integer; got True"),
             ({"order": 1.5}, r"order must be an integer; got 1\.5"),
@@ -444,6 +452,29 @@ class TestMisuse:
     def test_wrong_arguments_are_refused(self, arguments, message):
         with pytest.raises(ValueError, match=message):
             SpikingMLPGroup(**({"net": NET} | arguments))
+
+    @pytest.mark.parametrize(
+        ("name", "given"),
+        [
+            ("input", np.ones(9) * mV),
+            ("input", [0.5, 1 * mV, *range(7)]),
+            ("input", TimedArray(np.ones((2, 9)) * mV, dt=DT)),
+            ("input", 0 * mV),
+            ("label", 1 * ms),
+            ("label", TimedArray([1, 2] * mV, dt=DT)),
+            ("target", [1, 0, 0] * mV),
+            ("weights", [np.zeros((9, 8)), np.zeros((8, 7)) * mV, np.zeros((7, 3))]),
+            ("feedback", (np.zeros((7, 8)), np.zeros((3, 7)) * mV)),
+        ],
+    )
+    def test_a_unit_is_refused(self, name, given):
+        with pytest.raises(DimensionMismatchError, match=f"{name} must be without a unit"):
+            SpikingMLPGroup(NET.replace(feedback="random"), **{name: given})
+
+    def test_quantities_without_a_unit_are_numbers(self):
+        mlp = SpikingMLPGroup(NET, input=np.ones(9) * mV / mV, label=2 * ms / ms)
+        Network(mlp).run(SAMPLE)
+        assert mlp.checkpoint().state.samples_seen == 1
 
     @pytest.mark.parametrize("order", [np.int64(3), np.int16(3), 0, -1], ids=repr)
     def test_the_order_is_any_integer(self, order):
@@ -474,6 +505,44 @@ class TestMisuse:
         with pytest.raises(ValueError, match="weights and feedback must be None with a checkpoint"):
             SpikingMLPGroup(checkpoint, experiment.weights)
 
+    @pytest.mark.parametrize(
+        ("name", "advice"),
+        [
+            ("label", r"set schedule\.label"),
+            ("input", r"set input_layer\.input_value"),
+            ("target", r"set output_layer\.target_value"),
+            ("weights", r"set synapses\[l - 1\]\.weight"),
+            ("n_steps", r"set schedule\.steps_per_sample"),
+            ("step", "it is an argument that is given when the group is made"),
+            ("order", "it is an argument"),
+            ("net", "it is an argument"),
+            ("lable", "variables belong to its parts; add_attribute makes a name of your own"),
+            ("schedule", "variables belong to its parts"),
+        ],
+    )
+    def test_what_the_group_does_not_have_cannot_be_set(self, name, advice):
+        mlp = SpikingMLPGroup(NET, name="mine")
+        with pytest.raises(AttributeError, match=f"'{name}' of 'mine' cannot be set: {advice}"):
+            setattr(mlp, name, 3)
+        Network(mlp).run(DT)
+
+    def test_what_the_group_has_can_be_set(self):
+        mlp = SpikingMLPGroup(NET, label=1)
+        mlp.learning = False
+        mlp.active = False
+        assert not mlp.output_layer.active
+        mlp.active = True
+        mlp._note = 1
+        mlp.add_attribute("note")
+        assert mlp.note is None
+        mlp.note = 2
+        assert mlp.note == 2
+        for taken in ("note", "scores", "label", "step"):
+            with pytest.raises(AttributeError, match=f"'{taken}' has a meaning in 'spikingmlp'"):
+                mlp.add_attribute(taken)
+        Network(mlp).run(SAMPLE)
+        assert mlp.checkpoint().state.samples_seen == 0
+
     def test_values_off_the_grid_are_found_before_the_run(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
         mlp.synapses[1].weight[5] = 0.1
@@ -503,6 +572,56 @@ class TestMisuse:
         mlp.input_layer.received_input = 0
         network.run((N_SAMPLES - 3) * SAMPLE)
 
+    @pytest.mark.parametrize(
+        ("variable", "value", "error"),
+        [
+            ("weight", 0.1, ValueError),
+            ("backward_weight", 0.1, ValueError),
+            ("backward_potential", 0.1, ValueError),
+            ("weight", 2.0**50, OverflowError),
+        ],
+    )
+    def test_a_run_that_ends_off_the_grid_leaves_the_network_as_before(
+        self, experiment, variable, value, error
+    ):
+        mlp = SpikingMLPGroup(NET.replace(feedback="random"), experiment.weights)
+        owner = mlp.layers[2] if variable == "backward_potential" else mlp.synapses[1]
+        is_on = True
+
+        @network_operation(when="end")
+        def overwrite():
+            if is_on:
+                getattr(owner, variable)[3] = value
+
+        network = Network(mlp, overwrite)
+        before = mlp.checkpoint().state
+        words = variable.replace("_", "[_ ]")
+        with pytest.raises(error, match=f"{words} of layer 2 (must be a multiple|must stay|may)"):
+            network.run(SAMPLE)
+        after = mlp.checkpoint().state
+        for one, other in (
+            (before.weights, after.weights),
+            (before.feedback, after.feedback),
+            (before.backward_potentials, after.backward_potentials),
+        ):
+            assert all(map(np.array_equal, one, other))
+        is_on = False
+        network.run(SAMPLE)
+
+    def test_weights_that_decay_off_the_grid_are_an_error(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
+        mlp.synapses[0].run_regularly("weight *= 0.999", dt=SAMPLE)
+        with pytest.raises(ValueError, match="weight of layer 1 must be a multiple of 2"):
+            Network(mlp).run(2 * SAMPLE)
+        assert mlp.checkpoint().state.samples_seen == 0
+
+    def test_a_checkpoint_is_on_the_grid(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
+        Network(mlp).run(SAMPLE)
+        mlp.layers[1].backward_potential[2] = 0.1
+        with pytest.raises(ValueError, match="backward_potential of layer 1 must be a multiple"):
+            mlp.checkpoint()
+
     @pytest.mark.parametrize(("spikes", "value"), [("graded", 0.5), ("binary", 2.0)])
     def test_input_spikes_must_be_counts(self, spikes, value):
         net = NET.replace(input_coding="spikes", spikes=spikes)
@@ -514,6 +633,44 @@ class TestMisuse:
         with pytest.raises(ValueError, match="input_coding='spikes'; unit 4 of layer 0 received"):
             network.run(SAMPLE)
         assert mlp.checkpoint().state.samples_seen == 1
+
+    @pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+    @pytest.mark.parametrize("wrong", [3.0, 0.5, 2.5, np.inf, np.nan])
+    def test_a_label_that_is_no_class_leaves_the_network_as_before(self, wrong, timing):
+        net = NET.replace(timing=timing)
+        sample = (net.n_steps + (5 if timing == "pipelined" else 0)) * DT
+        given = TimedArray([1.0, wrong, -0.5, 2.0], dt=sample)
+        mlp = SpikingMLPGroup(net, label=given, input=np.ones(9))
+        network = Network(mlp)
+        network.run(sample)
+        before = mlp.checkpoint().state
+        with pytest.raises(ValueError, match="the label of a step must be a whole number below 3"):
+            network.run(sample)
+        after = mlp.checkpoint().state
+        assert after.samples_seen == before.samples_seen == 1
+        for one, other in zip(after.weights, before.weights, strict=True):
+            assert np.array_equal(one, other)
+        network.run(2 * sample)
+        assert mlp.checkpoint().state.samples_seen == 2
+
+    def test_a_label_from_an_expression_or_a_variable_must_be_a_class(self):
+        mlp = SpikingMLPGroup(NET, label="3*int(t > 0.3*ms)")
+        with pytest.raises(ValueError, match="the label of a step must be a whole number below 3"):
+            Network(mlp).run(SAMPLE)
+        mlp = SpikingMLPGroup(NET)
+        mlp.schedule.label = 7
+        network = Network(mlp)
+        mlp.learning = False
+        network.run(SAMPLE)
+        mlp.learning = True
+        with pytest.raises(ValueError, match="the label of a step must be a whole number below 3"):
+            network.run(SAMPLE)
+
+    @pytest.mark.parametrize("label", [-1, -0.5, 2, np.int16(1), True], ids=repr)
+    def test_labels_that_are_known_or_not(self, label):
+        mlp = SpikingMLPGroup(NET, label=label)
+        Network(mlp).run(SAMPLE)
+        assert mlp.checkpoint().state.samples_seen == (label >= 0)
 
     def test_nan_is_an_error(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, label=1)

@@ -13,6 +13,7 @@ from brian2 import (
     PoissonGroup,
     SpikeMonitor,
     StateMonitor,
+    TimedArray,
     device,
     ms,
     run,
@@ -106,3 +107,21 @@ def test_values_off_the_grid_are_found_before_the_run(experiment, tmp_path, capf
     with pytest.raises(RuntimeError, match="Project run failed"):
         run(10 * ms)
     assert "mine_synapses_2.weight must hold multiples of 1/4096" in capfd.readouterr().err
+
+
+@pytest.mark.once
+@pytest.mark.thorough
+def test_a_label_that_is_no_class_is_reported_by_the_checkpoint(experiment, tmp_path):
+    set_device("cpp_standalone", build_on_run=False)
+    label = TimedArray([2.0, 2.0], dt=SAMPLE)
+    mlp = SpikingMLPGroup(NET, experiment.weights, input=experiment.x[0], label=label)
+    run(SAMPLE)
+    device.build(directory=str(tmp_path / "program"), run=False)
+    for wrong in (3.0, 0.5, np.nan):
+        device.run(run_args={label: np.array([wrong, 2.0])})
+        with pytest.raises(ValueError, match="the label of a step must be a whole number below 3"):
+            mlp.checkpoint()
+    device.run(run_args={label: np.array([-0.5, 2.0])})
+    assert mlp.checkpoint().state.samples_seen == 0
+    device.run()
+    assert mlp.checkpoint().state.samples_seen == 1
