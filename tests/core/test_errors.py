@@ -1,6 +1,7 @@
 """Arguments: what each takes, in which form it goes on, and what the message says of others."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +82,8 @@ def of_river(name, allowed, **options):
     tiny = {"n_features": 3, "n_classes": 2, "hidden_layer_sizes": (3,)}
 
     def definition(value):
-        river = pytest.importorskip("spikebp_plugins.river", reason="river is not installed")
+        pytest.importorskip("river", reason="river is not installed")
+        river = import_module("spikebp_plugins.river")
         return river.SpikingMLPClassifier(**(tiny | {name: value})).checkpoint.net
 
     return Argument(definition, name, allowed, **options)
@@ -315,7 +317,8 @@ def test_an_encoder_of_short_integers_counts_all_its_inputs():
 
 
 def test_a_short_number_of_features_leaves_room_for_the_intercept():
-    river = pytest.importorskip("spikebp_plugins.river", reason="river is not installed")
+    pytest.importorskip("river", reason="river is not installed")
+    river = import_module("spikebp_plugins.river")
     model = river.SpikingMLPClassifier(np.int8(127), np.int8(2))
     assert model.checkpoint.net.layer_sizes == (128, 100, 2)
 
