@@ -42,7 +42,9 @@ class Incoming:
         self._shared, self._model = shared, model
         self._unit = 2.0 ** -(shared.net.fraction_bits or 0) if tag == FIXED else 1.0
         self._schedule = Schedule()
-        self._pipeline = PipelinedSchedule(delays_of(shared.net))
+        delays = delays_of(shared.net)
+        self._is_pipelined = not delays.are_zero
+        self._pipeline = PipelinedSchedule(delays)
         self._learning = True
 
     def receive(self) -> Message:
@@ -59,7 +61,7 @@ class Incoming:
         if model.reset_in.csp_ports:
             ends = bool(np.any(model.reset_in.recv()))
         n_steps = int(switches.steps_per_message[0])
-        if not delays_of(self._shared.net).are_zero:
+        if self._is_pipelined:
             return self._in_pipeline(x, label, target, ends, n_steps)
         if ends is None:
             shown = 0 if self._schedule.is_over else self._schedule.steps_shown
