@@ -2,38 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import count
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
+import brian2
 import numpy as np
-from brian2 import (
-    BrianObject,
-    Clock,
-    Equations,
-    NeuronGroup,
-    Quantity,
-    Synapses,
-    get_device,
-    get_logger,
-    linked_var,
-    ms,
-    second,
-)
+from brian2 import BrianObject, Clock, Quantity, Synapses, get_device, get_logger
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
-from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
 from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
-from brian2.equations.equations import FLOAT
-from brian2.groups.group import CodeRunner
-from brian2.units.fundamentalunits import have_same_dimensions
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
-from spikebp_brian2.functions import FUNCTIONS
+from spikebp_brian2.intact import check_as_made, check_in_program, check_senders
+from spikebp_brian2.parts import Part, PartNeurons
+from spikebp_brian2.presentation import Presentation
 from spikebp_brian2.proof import Seen, allowed_labels, check_on_grid, prove_range
+from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
 from spikebp_brian2.sources import Source, as_source, deliver, refuse_unit
+from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step, mistimed
 from spikebp_brian2.variables import (
     Place,
     constants,
@@ -42,11 +32,10 @@ from spikebp_brian2.variables import (
     read_seen,
     read_state,
 )
-from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
+from spikebp_brian2.wave import KINDS, Wave
+from spikebp_plugins import Checkpoint, Operations, SpikingMLP, Trace, UnsupportedError
 from spikebp_plugins.backends.base import refused_kind
-from spikebp_plugins.common.errors import integer, wrong_argument
-from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.connections import Connection, Dense
+from spikebp_plugins.common.errors import boolean, integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.state import LearningState, initial_state
 
@@ -58,24 +47,7 @@ SILENT_SAMPLES: Final = 100
 #: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
 
-#: Variables in the number type of the definition; all other real ones are doubles.
-VALUES: Final = frozenset(
-    {
-        "potential",
-        "drive",
-        "teaching",
-        "summed_drive",
-        "backward_potential",
-        "backward_drive",
-        "target_potential",
-        "weight",
-        "backward_weight",
-        "update_rate",
-    }
-)
-
-
-#: Where to set what a user may try to set on the group itself.
+#: Where a user finds what the group itself does not have.
 PLACES: Final = {
     "input": "input_layer.input_value",
     "input_value": "input_layer.input_value",
@@ -86,18 +58,20 @@ PLACES: Final = {
     "target": "output_layer.target_value",
     "target_value": "output_layer.target_value",
     "received_target": "output_layer.received_target",
-    "weights": "synapses[l - 1].weight",
     "weight": "synapses[l - 1].weight",
     "feedback": "synapses[l - 1].backward_weight",
     "backward_weight": "synapses[l - 1].backward_weight",
     "backward_potential": "layers[l].backward_potential",
 }
 
+#: What Brian2's monitors and synapses look for in a group.
+OF_ONE_LAYER: Final = ("events", "spikes", "variables", "thresholder", "start", "stop", "N")
+
 #: Arguments that stay what they were when the group was made.
 SETTLED: Final = ("net", "sample_end", "step", "order")
 
-#: What makes the synapses of each kind of connection, in the order of its weights.
-KINDS: Final[dict[type[Connection], Callable[[Synapses], None]]] = {Dense: Synapses.connect}
+#: The folders whose code no user wrote.
+NOT_OF_USER: Final = (str(Path(brian2.__file__).parent), str(Path(__file__).parent))
 
 
 class SpikingMLPGroup(BrianObject):
@@ -206,6 +180,7 @@ class SpikingMLPGroup(BrianObject):
         step: Quantity | None = None,
         learning: bool = True,
         order: int = 1,
+        dt: Quantity | None = None,
         clock: Clock | None = None,
         name: str = "spikingmlp*",
     ) -> None:
@@ -217,7 +192,7 @@ class SpikingMLPGroup(BrianObject):
             raise wrong_argument("label", "None where a target is given", repr(label))
         if not (sample_end is None or isinstance(sample_end, SpikeSource)):
             raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
-        order = integer("order", order)
+        order, learning = integer("order", order), boolean("learning", learning)
         given = {
             "input": as_source("input", input, self.net.n_inputs),
             "label": as_source("label", label, 1, shared=True),
@@ -225,26 +200,42 @@ class SpikingMLPGroup(BrianObject):
         }
         if (fixed := given["label"].values) is not None and not _is_label(fixed[0], self.net):
             raise wrong_argument("label", allowed_labels(self.net), repr(label))
-        super().__init__(clock=clock, name=name)
+        check_step(step)
+        dts_per_step(step, dt if dt is not None else (clock or get_device().defaultclock).dt)
+        # Before its parts, which it admits to a run.
+        super().__init__(dt=dt, clock=clock, order=-1, name=name)
+        self.has_own_clock = False
+        if dt is None and clock is None:
+            spiking = [*(source.spikes for source in given.values()), sample_end]
+            sources = [source for source in spiking if source is not None]
+            base = self.clock
+            self._clock = clock_of_steps(step, base, sources, f"{self.name}_clock")
+            # A tick of which is a step, in which the clock of the script may tick several times.
+            self.has_own_clock = self.clock is not base and not sources
         self._added: set[str] = set()
-        self._step = step
-        self._dts_per_step()
-        self._device = get_device()
-        self._device_arrays = self._device.arrays
-        self._by_label = target is None
+        self._step, self._by_label = step, target is None
+        self.device = get_device()
+        self._device_arrays = self.device.arrays
+        self._is_runtime = isinstance(self.device, RuntimeDevice)
         self._seen_at_start = state.samples_seen
         self._before_run: list[tuple[Any, NDArray[Any]]] = []
-        self._warned = self._checks_itself = False
-        self._wave = count(order)
-        self._postponed: list[Any] = []
+        self._awaited: set[str] = set()
+        self._warned: set[str] = set()
+        self._checks_itself, self._ends_by_event = False, sample_end is not None
+        self._monitors: list[Any] = []
         self._delays = delays_of(self.net)
-        self._build(given, sample_end)
+        self._wave = Wave(self.net, self.clock, order, self.name)
+        self.schedule, self.layers = self._wave.schedule, self._wave.layers
+        self.synapses, self.parts = self._wave.synapses, self._wave.parts
+        self.contained_objects.extend(self.parts.values())
+        self._receive(given, sample_end)
+        self._as_made = [(runner, runner.when, runner.order) for runner in self._wave.runners]
         self._set(constants(self.net))
         self._set(learned(state))
         self.schedule.steps_per_sample = self.net.n_steps if sample_end is None else ENDLESS
         self.schedule.sample_over = True
         self.schedule.label = -1
-        self.schedule.learning = bool(learning)
+        self.schedule.learning = learning
         for source, group, variable in (
             (given["input"], self.input_layer, "input_value"),
             (given["label"], self.schedule, "label"),
@@ -252,7 +243,49 @@ class SpikingMLPGroup(BrianObject):
         ):
             if source.values is not None:
                 setattr(group, variable, source.values)
+        self._name_line_of_user()
+        #: The samples that are shown, and since when.
+        self.presentation = Presentation(self.net, self._wave, self.clock, self.name)
         self._is_made = True
+
+    def _receive(self, given: dict[str, Source], sample_end: SpikeSource | None) -> None:
+        """Make the parts read their input, labels and targets."""
+        self._timed = {name: one.timed for name, one in given.items() if one.timed is not None}
+        for name, part in (
+            ("input", self.input_layer),
+            ("label", self.schedule),
+            ("target", self.output_layer),
+        ):
+            part.namespace |= given[name].namespace
+        codes = {name: source.code for name, source in given.items()}
+        self._wave.show(rules.Shown(**codes, by_label=self._by_label))
+        for name, source, part in (
+            ("received_input", given["input"].spikes, self.input_layer),
+            ("received_target", given["target"].spikes, self.output_layer),
+            ("received_ends", sample_end, self.schedule),
+        ):
+            if source is not None:
+                delivery = f"{self.name}_{name}"
+                self.contained_objects.append(
+                    deliver(delivery, source, part, name, self._wave.arrivals)
+                )
+
+    def _name_line_of_user(self) -> None:
+        """Make Brian2's messages about the parts name the line of the user that made them."""
+        frames = [
+            frame
+            for frame in traceback.extract_stack()
+            if not frame.filename.startswith(NOT_OF_USER)
+        ]
+        lines = [
+            f"  File '{f.filename}', line {f.lineno}, in {f.name}\n    {f.line}" for f in frames
+        ]
+        parts = list(self.contained_objects)
+        for part in parts:
+            part.group = self
+        for one in (self, *parts, *(runner for part in parts for runner in part.contained_objects)):
+            one._creation_stack = lines[-1] if lines else one._creation_stack
+            one._full_creation_stack = "\n".join(["", *lines])
 
     def __setattr__(self, name: str, value: Any) -> None:
         is_own = name.startswith("_") or hasattr(type(self), name)
@@ -265,6 +298,17 @@ class SpikingMLPGroup(BrianObject):
                 advice = "variables belong to its parts; add_attribute makes a name of your own"
             raise AttributeError(f"{name!r} of {self.name!r} cannot be set: {advice}")
         super().__setattr__(name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for what the group does not have.
+        if name in PLACES:
+            raise AttributeError(f"{name!r} of {self.name!r} is {PLACES[name]}")
+        if name in OF_ONE_LAYER:
+            raise AttributeError(
+                f"{self.name!r} is a network, not a group of neurons: take one of its layers, "
+                "mlp.layers[l]"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def add_attribute(self, name: str) -> None:
         """Make an attribute of the user's own, as Brian2's groups do: no other name can be set.
@@ -284,134 +328,6 @@ class SpikingMLPGroup(BrianObject):
         self._added.add(name)
         setattr(self, name, None)
 
-    def _build(self, given: dict[str, Source], sample_end: SpikeSource | None) -> None:
-        net, L = self.net, self.net.n_layers
-        arrivals, equations = next(self._wave), Equations(rules.schedule_equations(net))
-        self.schedule = NeuronGroup(
-            1,
-            equations,
-            dtype=_dtypes(net, equations),
-            clock=self.clock,
-            namespace=FUNCTIONS | given["label"].namespace,
-            name=f"{self.name}_schedule",
-        )
-        self.layers = [self._layer(l) for l in range(L + 1)]
-        self.synapses = [self._connect(l) for l in range(1, L + 1)]
-        self.parts: dict[str, Any] = {"schedule": self.schedule}
-        self.parts |= {f"layer_{l}": layer for l, layer in enumerate(self.layers)}
-        self.parts |= {f"synapses_{l}": synapses for l, synapses in enumerate(self.synapses, 1)}
-        self.contained_objects.extend(self.parts.values())
-        self.input_layer.namespace |= given["input"].namespace
-        self.output_layer.namespace |= given["target"].namespace
-
-        self._block(self.schedule, rules.schedule_code(net, given["label"].code, self._by_label))
-        if given["input"].code is not None:
-            self._block(self.input_layer, f"input_value = {given['input'].code}")
-        self._block(self.input_layer, rules.input_code(net))
-        self._event(self.input_layer, "spike")
-        for l in range(1, L + 1):
-            self._pathway(l, "forward")
-            code = rules.forward_code(net, l)
-            if l == L:
-                code += rules.target_code(net, given["target"].code, self._by_label)
-            elif net.backward_init != "carry":
-                self._event(self.layers[l], "training_begins", rules.restart_code(net))
-            self._block(self.layers[l], code)
-            self._event(self.layers[l], "spike")
-        self._event(self.output_layer, "sample_end")
-        self._event(self.output_layer, "error")
-        for l in range(L, 0, -1):
-            self._pathway(l, "backward")
-            if l > 1:
-                self._block(self.layers[l - 1], rules.backward_code(net))
-                self._event(self.layers[l - 1], "error")
-        if net.update == "outer":
-            for l in range(1, L + 1):
-                self._event(self.layers[l], "learn")
-                self._pathway(l, "learn")
-        for pathway in self._postponed:
-            pathway.order = next(self._wave)
-
-        for name, layer in (("input", self.input_layer), ("target", self.output_layer)):
-            if given[name].spikes is not None:
-                self._deliver(given[name].spikes, layer, f"received_{name}", arrivals)
-        if sample_end is not None:
-            self._deliver(sample_end, self.schedule, "received_ends", arrivals)
-        # Not among these: what the user adds to the parts later, which Brian2 compiles as usual.
-        self._runners = [
-            runner
-            for part in self.contained_objects
-            for runner in part.contained_objects
-            if isinstance(runner, CodeRunner)
-        ]
-
-    def _layer(self, l: int) -> NeuronGroup:
-        equations = Equations(rules.layer_equations(self.net, l))
-        layer = NeuronGroup(
-            self.net.layer_sizes[l],
-            equations,
-            events=rules.layer_events(self.net, l),
-            dtype=_dtypes(self.net, equations),
-            clock=self.clock,
-            namespace=dict(FUNCTIONS),
-            name=f"{self.name}_layer_{l}",
-        )
-        for name, equation in equations.items():
-            if "linked" in equation.flags:
-                of_schedule = rules.linked_name(self.net, l, name)
-                setattr(layer, name, linked_var(self.schedule, of_schedule))
-        return layer
-
-    def _connect(self, l: int) -> Synapses:
-        equations = Equations(rules.synapses_equations(self.net, l))
-        below, above = rules.pathways(self.net, l)
-        synapses = Synapses(
-            self.layers[l - 1],
-            self.layers[l],
-            equations,
-            on_pre=below,
-            on_post=above,
-            on_event={"forward": "spike", "backward": "error", "learn": "learn"},
-            delay=dict.fromkeys((*below, *above), 0 * ms),
-            dtype=_dtypes(self.net, equations),
-            clock=self.clock,
-            namespace=dict(FUNCTIONS),
-            name=f"{self.name}_synapses_{l}",
-        )
-        if isinstance(self._device, RuntimeDevice):
-            # Connecting all to all is quick in NumPy; Cython would compile for it.
-            synapses.codeobj_class = NumpyCodeObject
-        KINDS[type(self.net.connections[l - 1])](synapses)
-        synapses.codeobj_class = None
-        return synapses
-
-    # All parts run in the slot `thresholds`, in the order in which the wave reaches them. With a
-    # delay of zero a pathway receives and applies spikes in the same dt. With pipelined timing all
-    # pathways run after the last layer, so that what they carry acts in the next step.
-
-    def _block(self, group: NeuronGroup, code: str) -> None:
-        group.run_regularly(code, when="thresholds", order=next(self._wave))
-
-    def _event(self, layer: NeuronGroup, event: str, code: str | None = None) -> None:
-        layer.set_event_schedule(event, "thresholds", next(self._wave))
-        if code is not None:
-            layer.run_on_event(event, code, "thresholds", next(self._wave))
-
-    def _pathway(self, l: int, name: str) -> None:
-        if name in rules.pathways(self.net, l)[0] | rules.pathways(self.net, l)[1]:
-            pathway = getattr(self.synapses[l - 1], name)
-            pathway.when = "thresholds"
-            if not self._delays.are_zero:
-                self._postponed.append(pathway)
-            else:
-                pathway.order = next(self._wave)
-
-    def _deliver(
-        self, source: SpikeSource | None, target: NeuronGroup, variable: str, order: int
-    ) -> None:
-        name = f"{self.name}_{variable}"
-        self.contained_objects.append(deliver(name, source, target, variable, order))
-
     def _set(self, values: Mapping[Place, Any]) -> None:
         for (part, name), value in values.items():
             setattr(self.parts[part], name, value)
@@ -421,12 +337,12 @@ class SpikingMLPGroup(BrianObject):
         return np.asarray(getattr(self.parts[part], name)[:])
 
     @property
-    def input_layer(self) -> NeuronGroup:
+    def input_layer(self) -> PartNeurons:
         """Layer 0."""
         return self.layers[0]
 
     @property
-    def output_layer(self) -> NeuronGroup:
+    def output_layer(self) -> PartNeurons:
         """Layer L."""
         return self.layers[-1]
 
@@ -440,15 +356,51 @@ class SpikingMLPGroup(BrianObject):
 
     @learning.setter
     def learning(self, value: bool) -> None:
-        self.schedule.learning = bool(value)
+        self.schedule.learning = boolean("learning", value)
+
+    @property
+    def weights(self) -> tuple[NDArray[Any], ...]:
+        """The weights W_1..W_L, of shape (n_in, n_out) each, to be read and set between runs.
+
+        What is set is rounded to the grid. Arrays that are read cannot be written into, since that
+        would change nothing.
+
+        Raises
+        ------
+        ValueError
+            If there is not one matrix of real numbers of the right shape for each pair of layers.
+        OverflowError
+            If a weight is out of range.
+        DimensionMismatchError
+            If weights have a unit.
+        """
+        found = read_state(self.net, self._read).weights
+        for matrix in found:
+            matrix.flags.writeable = False
+        return found
+
+    @weights.setter
+    def weights(self, value: Any) -> None:
+        refuse_unit("weights", value)
+        for synapses, matrix in zip(
+            self.synapses, initial_state(self.net, value).weights, strict=True
+        ):
+            synapses.weight = matrix.ravel()
 
     @property
     def scores(self) -> NDArray[np.float64]:
         """The scores of the present sample, or of the last one, of shape (n_outputs,)."""
+        self._check_built("scores")
         steps = int(self.schedule.steps_shown[0])
         if (delay := self._delays.spikes[-1]) > 0:
             steps = min(steps, int(self.schedule.steps_taken[0]) - delay)
         return np.asarray(self.output_layer.summed_drive[:], np.float64) / max(1, steps)
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples that have ended since the start."""
+        self._check_built("operations")
+        return read_operations(self.net, self._read, self._seen_at_start)
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state, to go on from on any back end.
@@ -459,25 +411,152 @@ class SpikingMLPGroup(BrianObject):
             If a weight or a backward potential is off the grid.
         OverflowError
             If one is out of range, or a number may have left it in a run of cpp_standalone.
+        RuntimeError
+            If samples were presented in the middle of another in a run of cpp_standalone.
         """
         self._check_device()
         state = read_state(self.net, self._read)
         check_on_grid(self.net, state)
-        if not isinstance(self._device, RuntimeDevice):
+        if not self._is_runtime:
             prove_range(self.net, state, read_seen(self.net, self._read))
+            if self.schedule.interrupted[0]:
+                raise RuntimeError(
+                    f"samples were presented to {self.name!r} in the middle of another one"
+                )
             self._warn_of_silence()
         return Checkpoint(self.net, state)
 
-    @property
-    def operations(self) -> Operations:
-        """Synaptic operations of all samples that have ended since the start."""
-        return read_operations(self.net, self._read, self._seen_at_start)
+    def present(self, x: Any, y: Any = None) -> Quantity | None:
+        """Show samples from the next run on, each for as many steps as the timing needs.
+
+        They take the place of `input`, `label` and `target`, values and expressions; spikes that
+        arrive still add up with them. Once they are over the input is 0, and nothing is learned.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
+            Input.
+        y : array-like or None, default=None
+            Integer labels of shape (n_samples,), or reals of shape (n_samples, n_outputs) or
+            (n_samples, n_steps, n_outputs). With None nothing is learned.
+
+        Returns
+        -------
+        Quantity or None
+            How long the samples take, for ``run(mlp.present(x, y))``. None if `sample_end` ends
+            them.
+
+        Raises
+        ------
+        ValueError
+            If a shape, a type or a value is not allowed.
+        DimensionMismatchError
+            If samples or targets have a unit.
+        RuntimeError
+            If a sample is half shown; in cpp_standalone between runs, `checkpoint` raises it.
+
+        Examples
+        --------
+        >>> from brian2 import run
+        >>> from spikebp_plugins import SpikingMLP
+        >>> mlp = SpikingMLPGroup(SpikingMLP((3, 8, 2)))
+        >>> run(mlp.present([[1, 0, 0.5], [0, 1, 0.5]], [0, 1]))
+        >>> mlp.checkpoint().state.samples_seen
+        2
+        """
+        self._check_device()
+        n_samples = self.presentation.present(x, y)
+        self._timed = {}
+        steps = self._delays.duration(self.net.n_steps)
+        return None if self._ends_by_event else n_samples * steps * self._duration_of_step()
+
+    def counts(self, monitor: Any) -> NDArray[np.int64]:
+        """Return the spikes that a monitor has recorded, by sample and step.
+
+        Parameters
+        ----------
+        monitor : SpikeMonitor
+            ``SpikeMonitor(mlp.layers[l], variables=["spike_count"])``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_steps, n_units)
+            Signed spike counts of the samples that have ended since they were presented, or since
+            the start. Steps are those of the input, also with pipelined timing.
+
+        Raises
+        ------
+        ValueError
+            If this is no such monitor, or it has missed some of the spikes.
+        RuntimeError
+            If the samples cannot be told apart by their times, because some did not take
+            ``net.n_steps`` steps.
+        """
+        return recorded(self, monitor, "spike", "spike_count", "spikes_sent")
+
+    def errors(self, monitor: Any) -> NDArray[np.int64]:
+        """Return the errors that a monitor has recorded, by sample and step.
+
+        Parameters
+        ----------
+        monitor : EventMonitor
+            ``EventMonitor(mlp.layers[l], "error", variables=["error"])``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_steps, n_units)
+            Signed error counts, by samples and steps as in `counts`.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            As `counts`.
+        """
+        return recorded(self, monitor, "error", "error", "errors_sent")
+
+    def record(self) -> list[Any]:
+        """Make the monitors that `trace` needs; they run with the network.
+
+        Returns
+        -------
+        list of EventMonitor and StateMonitor
+        """
+        if not self._monitors:
+            self._monitors = monitors_for_trace(self)
+            self.contained_objects.extend(self._monitors)
+        return list(self._monitors)
+
+    def trace(self, *monitors: Any) -> Trace:
+        """Return all that has happened, in the form in which back ends are compared.
+
+        Parameters
+        ----------
+        *monitors : EventMonitor and StateMonitor
+            Monitors of all layers; without them those of `record`.
+
+        Returns
+        -------
+        Trace
+            Of the samples that have ended since they were presented, or since the start;
+            ``spikebp_plugins.compare`` finds where it differs from another.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            As `counts`.
+        """
+        return trace_of(self, list(monitors) or self._monitors)
 
     def before_run(self, run_namespace: Any) -> None:
         """Get ready for a run; called by Brian2."""
         self._check_device()
-        self.schedule.dts_per_step = self._dts_per_step()
-        if isinstance(self._device, RuntimeDevice):
+        check_as_made(self, self._as_made)
+        check_senders(self)
+        self.schedule.dts_per_step = dts_per_step(self._step, self.clock.dt)
+        self._warn_of_times()
+        self.presentation.before_run()
+        if self._is_runtime:
+            self._check_presented()
             check_on_grid(self.net, read_state(self.net, self._read))
             self._begin_proof()
             self._before_run = [(array, array.copy()) for array in self.changing_arrays()]
@@ -485,16 +564,36 @@ class SpikingMLPGroup(BrianObject):
         else:
             # The generated program has to know the pathways of contained synapses.
             contained = [part for part in self.contained_objects if isinstance(part, Synapses)]
-            self._device.synapses |= set(contained)
+            self.device.synapses |= set(contained)
             if not self._checks_itself:
-                self._device.insert_code("before_network_run", self._check_in_program())
+                # Checked is what the program is told when it starts, too.
+                if not self.device.run_args_applied:
+                    self.device.apply_run_args()
+                self.device.insert_code("before_network_run", check_in_program(self))
                 self._checks_itself = True
+        parts = (part for part in self.contained_objects if isinstance(part, Part))
+        self._awaited = {part.name for part in parts}
         super().before_run(run_namespace)
+
+    def admit(self, part: BrianObject) -> None:
+        """Let a part take part in a run; called by the part before the run.
+
+        Raises
+        ------
+        RuntimeError
+            If the network itself is not in that run.
+        """
+        if part.name not in self._awaited:
+            raise RuntimeError(
+                f"{part.name!r} runs with the whole of its network alone: give Network(...) "
+                f"{self.name!r} itself, and keep it in sight of run()"
+            )
+        self._awaited.discard(part.name)
 
     def after_run(self) -> None:
         """Prove that the run was exact and ended on the grid; called by Brian2."""
         super().after_run()
-        if not isinstance(self._device, RuntimeDevice):
+        if not self._is_runtime:
             return
         try:
             state = read_state(self.net, self._read)
@@ -508,36 +607,10 @@ class SpikingMLPGroup(BrianObject):
             self._before_run = []
         self._warn_of_silence()
 
-    def _check_in_program(self) -> str:
-        """Return C++ that checks weights as `check_on_grid` does: only the program has them."""
-
-        def name_of(owner: Any, variable: str) -> str:
-            name: str = self._device.get_array_name(owner.variables[variable], False)
-            return name
-
-        off_grid = "" if self.net.fraction_bits is None else " || rint(v * units) != v * units"
-        checks = [
-            f"""
-            for (const double v : {name_of(synapses, variable)})
-                if (!(fabs(v) < limit){off_grid}) {{
-                    std::cerr << "{synapses.name}.{variable} must hold multiples of 1/" << units
-                              << " below " << limit << "; got " << v << std::endl;
-                    return 2;
-                }}"""
-            for synapses in self.synapses
-            for variable in ("weight", "backward_weight")
-            if variable in synapses.variables
-        ]
-        units, limit = (
-            f"{name_of(self.input_layer, variable)}[0]"
-            for variable in ("units_per_one", "value_limit")
-        )
-        return f"{{ const double units = {units}, limit = {limit}; {''.join(checks)} }}"
-
     def _compile_together(self) -> None:
-        uses_cython = self._device.code_object_class() is CythonCodeObject
+        uses_cython = self.device.code_object_class() is CythonCodeObject
         chosen = SharedModule().code_object_class if uses_cython else None
-        for runner in self._runners:
+        for runner, _, _ in self._as_made:
             runner.codeobj_class = chosen
 
     def _begin_proof(self) -> None:
@@ -558,13 +631,25 @@ class SpikingMLPGroup(BrianObject):
             if not {"linked", "shared"} & set(equation.flags)
         ]
 
+    def _duration_of_step(self) -> Quantity:
+        return self.clock.dt if self._step is None else self._step
+
+    def _warn_of_times(self) -> None:
+        n_steps = None if self._ends_by_event else self._delays.duration(self.net.n_steps)
+        end = self.clock._i_end * float(self.clock.dt)
+        for name, given in self._timed.items():
+            warning = mistimed(name, given, self._duration_of_step(), n_steps, end)
+            if warning is not None and name not in self._warned:
+                self._warned.add(name)
+                logger.warn(f"{warning}\n{self._creation_stack}", "timed_array")
+
     def _warn_of_silence(self) -> None:
         shown = int(self.schedule.samples_shown[0])
-        if self._warned or shown < SILENT_SAMPLES:
+        if "silence" in self._warned or shown < SILENT_SAMPLES:
             return
         for l, layer in enumerate(self.layers[:-1]):
             if not np.any(layer.spikes_sent[:]):
-                self._warned = True
+                self._warned.add("silence")
                 remedy = "larger input or input_scale" if l == 0 else "larger weights or more steps"
                 logger.warn(
                     f"layer {l} of {self.name!r} has fired no spike in {shown} samples, so that "
@@ -573,26 +658,31 @@ class SpikingMLPGroup(BrianObject):
                 )
                 return
 
+    def _check_presented(self) -> None:
+        if int(self.schedule.presentation[0]) != self.presentation.number:
+            raise RuntimeError(
+                f"{self.name!r} was restored to a state from before its samples were presented; "
+                "present them again"
+            )
+
+    def _check_built(self, what: str) -> None:
+        if not (self._is_runtime or self.device.has_been_run):
+            raise NotImplementedError(
+                f"{self.name!r} has no {what} yet: its program has not been built and run"
+            )
+
     def _check_device(self) -> None:
         device = get_device()
-        if device is not self._device or device.arrays is not self._device_arrays:
+        if device is not self.device or device.arrays is not self._device_arrays:
             raise RuntimeError(
                 f"{self.name!r} belongs to a device that has been changed or reinitialised since "
                 "it was made; make it anew"
             )
 
-    def _dts_per_step(self) -> int:
-        if self._step is None:
-            return 1
-        dt = self.clock.dt
-        allowed = f"a whole number of dt, which is {dt}"
-        is_time = isinstance(self._step, Quantity) and have_same_dimensions(self._step, second)
-        if not is_time or np.ndim(self._step) != 0:
-            raise wrong_argument("step", "a time, such as 5*ms", repr(self._step))
-        ratio = float(self._step) / float(dt)
-        if not (round(ratio) >= 1 and abs(ratio - round(ratio)) < 1e-6):
-            raise wrong_argument("step", allowed, str(self._step))
-        return round(ratio)
+    def __repr__(self) -> str:
+        sizes = "-".join(map(str, self.net.layer_sizes))
+        learns = f", learning={self.learning}" if self._is_made else ""
+        return f"<SpikingMLPGroup {self.name!r}: {sizes}, step={self._duration_of_step()}{learns}>"
 
 
 def _is_label(value: float, net: SpikingMLP) -> bool:
@@ -609,13 +699,3 @@ def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
     refuse_unit("weights", weights)
     refuse_unit("feedback", feedback)
     return initial_state(net, weights, feedback)
-
-
-def _dtypes(net: SpikingMLP, equations: Equations) -> dict[str, Any]:
-    # Set explicitly, so that `prefs.core.default_float_dtype` has no effect.
-    dtype = arithmetic_of(net).dtype
-    return {
-        name: dtype if name in VALUES else np.dtype(np.float64)
-        for name, equation in equations.items()
-        if equation.var_type == FLOAT
-    }

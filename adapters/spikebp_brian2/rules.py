@@ -20,7 +20,7 @@ summed_drive (s), input_count (c), backward_potential (psi), error (e), summed_e
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.network.delays import delays_of
@@ -39,14 +39,21 @@ sample_over : boolean          # whether the next step opens a sample
 opens_sample : boolean         # whether this step is the first of its sample
 closes_sample : boolean        # whether this step is the last of its sample
 received_ends : 1              # events received that end the sample
-learning : boolean             # the user's switch
-label : 1                      # the class of the sample; below 0 it is not known
+learning : boolean             # whether steps with a target learn; yours to set
+label : 1                      # class of the sample, below 0 if not known; yours to set
 has_target : boolean           # whether this step has a target to learn from
 in_training : boolean          # whether the present sample has had a target
 opens_training : boolean       # whether this step is the first of its sample with a target
 samples_shown : 1              # ended samples
 samples_seen : 1               # ended samples that had a target
 training_sample : 1            # samples_seen without the present sample
+presentation : integer         # how often `present` has been called
+first_presented : 1            # samples_shown when the presented samples began
+n_presented : integer          # how many samples are presented
+presented : integer            # which of them this sample is; n_presented once they are over
+input_row : integer            # which row of the presented input this step shows
+target_row : integer           # which row of the presented targets this step is compared with
+interrupted : integer          # samples in the middle of which others were presented
 """
 
 #: Further variables of the schedule with timing="pipelined". A sample then lasts some steps longer
@@ -57,9 +64,9 @@ input_over : boolean           # whether the input of the present sample is over
 """
 
 #: Further variables of the schedule for each layer l with timing="pipelined".
-IS_BUSY_EQUATION: Final = "is_busy_{l} : boolean          # whether layer {l} fires in this dt\n"
-HAS_TARGET_EQUATION: Final = "has_target_{l} : boolean       # whether errors reach layer {l}\n"
-HAD_TARGET_EQUATION: Final = "had_target_{l} : boolean       # layer {l} had a target a step ago\n"
+IS_BUSY_EQUATION: Final = "is_busy_{l} : boolean           # whether layer {l} fires in this dt\n"
+HAS_TARGET_EQUATION: Final = "has_target_{l} : boolean        # whether errors reach layer {l}\n"
+HAD_TARGET_EQUATION: Final = "had_target_{l} : boolean        # layer {l} had one a step ago\n"
 
 #: Variables of the schedule that layers read.
 SCHEDULE_LINKS: Final = """
@@ -80,7 +87,7 @@ binary : 1 (shared, constant)           # whether a unit sends at most one spike
 
 #: Variables of every layer.
 SPIKE_EQUATIONS: Final = """
-potential : 1
+potential : 1                  # what has not been sent as spikes
 spike_count : 1                # signed spikes in this dt
 spikes_sent : 1                # magnitudes of spike_count, summed since the start
 most_spikes : 1                # largest magnitude of spike_count in this run
@@ -97,7 +104,7 @@ weight_travel : 1              # magnitudes of these changes, summed in this run
 #: Further variables of these layers with presynaptic="drive".
 TEACHING_EQUATIONS: Final = """
 teaching : 1                   # rate times summed drive: how much a weight changes per error
-update_rate : 1 (shared, constant)
+update_rate : 1 (shared, constant)      # how much a weight changes for a count and an error of 1
 """
 
 #: Variables of the layers that synapses lead to.
@@ -110,38 +117,47 @@ most_errors : 1                # largest magnitude of error in this run
 """
 
 INPUT_EQUATIONS: Final = """
-input_value : 1                # input of every step
-received_input : 1             # what has arrived since the last step
-input_scale : 1 (shared, constant)
+input_value : 1                # input of every step; yours to set
+received_input : 1             # what has arrived since the last step; yours to add to
+input_scale : 1 (shared, constant)      # what both are multiplied by
+input_row : integer (linked)
 """
 
 #: Further variable of layer 0 with input_coding="spikes".
 GIVEN_SPIKES_EQUATION: Final = "not_counts : 1                 # inputs that were no spike counts\n"
 
 BACKWARD_EQUATIONS: Final = """
-backward_potential : 1
+backward_potential : 1         # what has not been sent as errors; outlives the sample
 backward_drive : 1             # what has arrived for this step
 """
 
 UNIFORM_EQUATIONS: Final = """
 training_sample : 1 (linked)
 drawn_before : 1 (shared, constant)     # how many hidden units the layers below have
-seed_of_draws : 1 (shared, constant)
-bits_of_draws : 1 (shared, constant)
+seed_of_draws : 1 (shared, constant)    # the seed of the definition
+bits_of_draws : 1 (shared, constant)    # how fine the draws are: multiples of 2**-bits
 """
 
 OUTPUT_EQUATIONS: Final = """
 label : 1 (linked)
-target_value : 1               # target of every step
-received_target : 1            # what has arrived since the last step
-target_potential : 1
+target_row : integer (linked)
+target_value : 1               # target of every step; yours to set
+received_target : 1            # what has arrived since the last step; yours to add to
+target_potential : 1           # what the target has not yet asked for as spikes
 not_labels : 1                 # steps with a label that is no class
 """
 
-SYNAPSES_EQUATIONS: Final = "weight : 1\n"
+SYNAPSES_EQUATIONS: Final = """
+weight : 1                     # of the way forward, and back unless there is a backward_weight
+"""
 
 #: Further variable of synapses with presynaptic="counts".
-RATE_EQUATION: Final = "update_rate : 1 (shared, constant)\n"
+RATE_EQUATION: Final = """\
+update_rate : 1 (shared, constant)      # how much a weight changes for a count and an error of 1
+"""
+
+#: Further variable of synapses that errors pass, with feedback="random".
+FEEDBACK_EQUATION: Final = "backward_weight : 1 (constant)          # of the way back\n"
 
 
 def schedule_equations(net: SpikingMLP) -> str:
@@ -209,18 +225,38 @@ def synapses_equations(net: SpikingMLP, l: int) -> str:
     """Return the equations of the synapses that lead into layer l."""
     rate = RATE_EQUATION if net.presynaptic == "counts" else ""
     backward = l > 1 and net.feedback == "random"
-    return SYNAPSES_EQUATIONS + rate + ("backward_weight : 1 (constant)\n" if backward else "")
+    return SYNAPSES_EQUATIONS + rate + (FEEDBACK_EQUATION if backward else "")
 
 
-def schedule_code(net: SpikingMLP, label: str | None, by_label: bool) -> str:
+class Shown(NamedTuple):
+    """What the code of a network shows to it.
+
+    Attributes
+    ----------
+    input, label, target : str or None
+        Expressions for the variables `input_value`, `label` and `target_value`; None leaves them to
+        the user.
+    by_label : bool
+        Whether targets are labels, and not real numbers.
+    rows : tuple of int or None
+        How many rows of input, and of targets, each presented sample has; None if the expressions
+        know nothing of presented samples.
+    """
+
+    input: str | None = None
+    label: str | None = None
+    target: str | None = None
+    by_label: bool = True
+    rows: tuple[int, int] | None = None
+
+
+def schedule_code(net: SpikingMLP, shown: Shown) -> str:
     """Return the code of the schedule.
-
-    `label` is an expression for the label, or None if the user sets the variable `label`;
-    `by_label` says whether targets are labels.
 
     The code never sets one variable to another and then changes one of the two in place: NumPy code
     would change both.
     """
+    knows_label = shown.by_label or shown.label is not None
     shows = answers = "is_step"
     begin = windows = targets = ""
     over = "steps_shown >= steps_per_sample or received_ends > 0"
@@ -239,8 +275,9 @@ def schedule_code(net: SpikingMLP, label: str | None, by_label: bool) -> str:
         {begin}
         steps_shown = int(not opens_sample)*steps_shown + int({shows})
         {windows}
-        {"" if label is None else f"label = {label}"}
-        has_target = {answers} and learning{" and not label < 0" if by_label else ""}
+        {"" if shown.rows is None else _rows(net, *shown.rows)}
+        {"" if shown.label is None else f"label = {shown.label}"}
+        has_target = {answers} and learning{" and not label < 0" if knows_label else ""}
         {targets}
         in_training = in_training and not opens_sample
         opens_training = has_target and not in_training
@@ -252,6 +289,22 @@ def schedule_code(net: SpikingMLP, label: str | None, by_label: bool) -> str:
         samples_seen += int(closes_sample and in_training)
         training_sample = samples_seen - int(closes_sample and in_training)
         """
+
+
+def _rows(net: SpikingMLP, of_input: int, of_target: int) -> str:
+    """Return the code that finds the rows of the presented sample.
+
+    Behind those of the last sample are the rows of one of nothing.
+    """
+    delay = delays_of(net).spikes[-1]
+    compared = f"steps_taken - {delay}" if delay else "steps_shown"
+    return _lines(
+        [
+            "presented = int(clip(samples_shown - first_presented, 0, n_presented))",
+            f"input_row = int(presented*{of_input} + clip(steps_shown - 1, 0, {of_input - 1}))",
+            f"target_row = int(presented*{of_target} + clip({compared} - 1, 0, {of_target - 1}))",
+        ]
+    )
 
 
 def _windows(net: SpikingMLP, over: str) -> str:
@@ -317,10 +370,15 @@ def forward_code(net: SpikingMLP, l: int) -> str:
         """
 
 
-def target_code(net: SpikingMLP, value: str | None, by_label: bool) -> str:
+def input_value_code(shown: Shown) -> str:
+    """Return the code that sets the input, which may be none."""
+    return "" if shown.input is None else f"input_value = {shown.input}"
+
+
+def target_code(net: SpikingMLP, shown: Shown) -> str:
     """Return the code of the output that follows its `forward_code`: rule 3."""
-    count = ""
-    if by_label:
+    value, count = shown.target, ""
+    if shown.by_label:
         value = "int(i == label)"
         # NaN is no class either.
         count = "not_labels += int(has_target and not (label < N and label == rounded(label, 1)))"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from brian2 import NeuronGroup, Synapses, TimedArray, ms
+from brian2 import NeuronGroup, TimedArray, ms
 from brian2.core.spikesource import SpikeSource
 from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError
 from numpy.typing import NDArray
 
+from spikebp_brian2.parts import PartSynapses
 from spikebp_plugins.common.errors import wrong_argument
 
 
@@ -23,7 +24,9 @@ class Source(NamedTuple):
     values : ndarray or None
         Values that stay until the user sets others.
     spikes : SpikeSource or None
-        A group, each spike of which counts 1.
+        A group, each spike of which counts 1, or its `spike_count`.
+    timed : TimedArray or None
+        The array of which the expression takes its values.
     namespace : dict
         The objects that the expression refers to, by name.
     """
@@ -31,6 +34,7 @@ class Source(NamedTuple):
     code: str | None = None
     values: NDArray[np.float64] | None = None
     spikes: SpikeSource | None = None
+    timed: TimedArray | None = None
     namespace: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default, never changed)
 
 
@@ -65,6 +69,7 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
         if len(given) != n_units:
             came = f"{type(given).__name__} {given.name!r} of {len(given)}"
             raise wrong_argument(name, f"a group of {n_units} units", came)
+        _check_counts(name, given)
         return Source(spikes=given)
     refuse_unit(name, given)
     if isinstance(given, TimedArray):
@@ -75,8 +80,26 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
         values = np.array([np.nan])
     if not np.isfinite(values).all():
         allowed = f"an expression, a TimedArray, a group that spikes, or {n_units} finite numbers"
+        shape = np.shape(given) if isinstance(given, (np.ndarray, list, tuple)) else ()
+        if shape and shape[0] and shape[1:] == ((n_units,) if not shared else ()):
+            raise wrong_argument(
+                name,
+                "TimedArray(x, dt=...) for samples, one after the other, or left to present(x, y)",
+                f"an array of shape {shape}",
+            )
         raise wrong_argument(name, allowed, repr(given))
     return Source(values=values)
+
+
+def _check_counts(name: str, source: SpikeSource) -> None:
+    """Raise ValueError if a unit may send several spikes at once that nothing counts."""
+    condition = getattr(source, "events", {}).get("spike", "")
+    if "spike_count" not in source.variables and "!=" in condition:
+        raise wrong_argument(
+            name,
+            "a group whose events are one spike each, or one with a variable spike_count",
+            f"{source.name!r}, whose event 'spike' may be several: {condition}",
+        )
 
 
 def refuse_unit(name: str, given: Any) -> None:
@@ -98,19 +121,29 @@ def _timed(name: str, array: TimedArray, n_units: int, shared: bool) -> Source:
         raise wrong_argument(name, f"a TimedArray {allowed}", f"one of shape {shape}")
     presented = f"presented_{name}"
     indices = "t" if shared else "t, i"
-    return Source(code=f"{presented}({indices})", namespace={presented: array})
+    code = f"{presented}({indices})"
+    return Source(code=code, timed=array, namespace={presented: array})
 
 
 def deliver(name: str, source: SpikeSource, target: NeuronGroup, variable: str, order: int) -> Any:
-    """Return synapses that add 1 to a variable of `target` for each spike of `source`.
+    """Return synapses that add the spikes of `source` to a variable of `target`.
+
+    An event is `spike_count` spikes if the source has that variable, as layers have, and else one.
 
     Unit i of the source reaches unit i of the target; if the sizes differ, all units of the source
     reach unit 0. Spikes that the source fires before `order` of slot ``thresholds``, as groups do
     by default, arrive in the same dt; others arrive in the next.
     """
-    synapses = Synapses(
-        source, target, on_pre=f"{variable}_post += 1", delay=0 * ms, clock=source.clock, name=name
+    spikes = "spike_count_pre" if "spike_count" in source.variables else "1"
+    synapses = PartSynapses(
+        source,
+        target,
+        on_pre=f"{variable}_post += {spikes}",
+        delay=0 * ms,
+        clock=source.clock,
+        name=name,
     )
+    synapses.pre.user_code = ""
     synapses.pre.when, synapses.pre.order = "thresholds", order
     synapses.connect(j="i" if len(target) == len(source) else "0")
     return synapses

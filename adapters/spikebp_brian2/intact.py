@@ -1,0 +1,123 @@
+"""Networks whose parts a script has changed so that they no longer compute what they should."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from brian2 import Synapses
+from brian2.devices.device import RuntimeDevice
+from brian2.synapses.synapses import SynapticPathway
+
+if TYPE_CHECKING:
+    from spikebp_brian2.group import SpikingMLPGroup
+
+#: A runner of a part, with its slot and order when the network was made.
+Made = tuple[Any, str, int]
+
+
+def check_as_made(mlp: SpikingMLPGroup, made: list[Made]) -> None:
+    """Check that all parts run when they did when the network was made, without delays.
+
+    Raises
+    ------
+    ValueError
+        If a part is inactive, or runs at another time, or a pathway within the network has a delay.
+    """
+    for part in mlp.parts.values():
+        _check_active(mlp, part)
+    for runner, when, order in made:
+        _check_active(mlp, runner)
+        if (runner.when, runner.order) != (when, order):
+            raise ValueError(
+                f"{runner.name!r} must stay in slot {when!r} at order {order}, its place in the "
+                f"wave of {mlp.name!r}; it was moved to {runner.when!r}, {runner.order}"
+            )
+        if runner.clock is not mlp.clock:
+            raise ValueError(f"{runner.name!r} must stay on the clock of {mlp.name!r}")
+        is_pathway = isinstance(runner, SynapticPathway)
+        if is_pathway and isinstance(mlp.device, RuntimeDevice):
+            delay = np.asarray(runner.variables["delay"].get_value())
+            if delay.any():
+                raise ValueError(_no_delay(runner.name, f"got {np.max(np.abs(delay))} s"))
+
+
+def _check_active(mlp: SpikingMLPGroup, part: Any) -> None:
+    if not part.active:
+        raise ValueError(
+            f"{part.name!r} must be active, like its network {mlp.name!r}; to stop learning, set "
+            "learning=False"
+        )
+
+
+def _no_delay(name: str, got: str) -> str:
+    return f"the delay of {name!r} must be 0, since the timing of the definition is exact; {got}"
+
+
+def check_senders(mlp: SpikingMLPGroup) -> None:
+    """Check that nothing of a user's arrives between the ticks of a network.
+
+    A step on a clock of its own is computed at its beginning. Spikes that arrive later would count
+    in the next step, and with its label.
+
+    Raises
+    ------
+    ValueError
+        If synapses of the user's lead from a group with another clock to the input or the output.
+    """
+    if not mlp.has_own_clock:
+        return
+    ends = (mlp.input_layer.name, mlp.output_layer.name)
+    for reference in Synapses.__instances__():
+        synapses = reference()
+        target = getattr(synapses, "target", None)
+        whole = getattr(target, "source", target)
+        if getattr(whole, "name", None) not in ends or not synapses.active:
+            continue
+        arrives = any("received_" in (pathway.code or "") for pathway in synapses._pathways)
+        if arrives and synapses.source.clock.dt_ < mlp.clock.dt_:
+            raise ValueError(
+                f"{synapses.name!r} brings spikes every {synapses.source.clock.dt} to "
+                f"{mlp.name!r}, which takes a step of {mlp.clock.dt} at its beginning; give it "
+                "clock=defaultclock, and steps are taken at their end, or the group as its input"
+            )
+
+
+def check_in_program(mlp: SpikingMLPGroup) -> str:
+    """Return C++ that checks weights and delays: what is set in a program only the program knows.
+
+    Weights are checked as `check_on_grid` does.
+    """
+
+    def name_of(owner: Any, variable: str) -> str:
+        name: str = mlp.device.get_array_name(owner.variables[variable], False)
+        return name
+
+    off_grid = "" if mlp.net.fraction_bits is None else " || rint(v * units) != v * units"
+    checks = [
+        f"""
+        for (const double v : {name_of(synapses, variable)})
+            if (!(fabs(v) < limit){off_grid}) {{
+                std::cerr << "{synapses.name}.{variable} must hold multiples of 1/" << units
+                          << " below " << limit << "; got " << v << std::endl;
+                return 2;
+            }}"""
+        for synapses in mlp.synapses
+        for variable in ("weight", "backward_weight")
+        if variable in synapses.variables
+    ]
+    checks += [
+        f"""
+        for (const double v : {name_of(pathway, "delay")})
+            if (v != 0.0) {{
+                std::cerr << "{_no_delay(pathway.name, "got ").replace('"', "'")}" << v << " s"
+                          << std::endl;
+                return 2;
+            }}"""
+        for synapses in mlp.synapses
+        for pathway in synapses._pathways
+    ]
+    units, limit = (
+        f"{name_of(mlp.input_layer, variable)}[0]" for variable in ("units_per_one", "value_limit")
+    )
+    return f"{{ const double units = {units}, limit = {limit}; {''.join(checks)} }}"

@@ -1,0 +1,186 @@
+"""What monitors have recorded, as arrays by sample, step and unit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from brian2 import EventMonitor, StateMonitor
+from numpy.typing import NDArray
+
+from spikebp_plugins import Trace
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.delays import delays_of, of_input_steps
+
+if TYPE_CHECKING:
+    from spikebp_brian2.group import SpikingMLPGroup
+
+
+def recorded(
+    mlp: SpikingMLPGroup, monitor: Any, event: str, variable: str, sent: str
+) -> NDArray[np.int64]:
+    """Return what a monitor has recorded of each sample that has ended.
+
+    Parameters
+    ----------
+    mlp : SpikingMLPGroup
+        The network.
+    monitor : EventMonitor
+        A monitor of one of its layers.
+    event : {"spike", "error"}
+        The event that it has to record.
+    variable : {"spike_count", "error"}
+        The variable that it has to record.
+    sent : {"spikes_sent", "errors_sent"}
+        The variable of the layer that sums the magnitudes of the other.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_steps, n_units)
+
+    Raises
+    ------
+    ValueError
+        If this is no such monitor, or has not recorded all of the samples.
+    """
+    l = _layer(mlp, monitor, event, variable)
+    n_samples, duration = _samples_in_time(mlp)
+    layer, delays = mlp.layers[l], delays_of(mlp.net)
+    delay = delays.spikes[l] if event == "spike" else delays.errors[l]
+    at, unit = _steps(mlp, monitor), np.asarray(monitor.i[:])
+    values = np.asarray(getattr(monitor, variable)[:])
+    values, unit, at = values[at >= 0], unit[at >= 0], at[at >= 0]
+    summed = np.bincount(unit, np.abs(values), len(layer))
+    past = mlp.presentation.sent_before
+    if past is None:
+        raise RuntimeError(
+            f"samples that were presented to {mlp.name!r} between two runs of one program cannot "
+            "be told apart from those before"
+        )
+    if not np.array_equal(summed, np.asarray(getattr(layer, sent)[:]) - past[sent][l]):
+        raise wrong_argument(
+            "monitor",
+            "one that has recorded since the samples began",
+            f"{monitor.name!r}, which has missed some of what layer {l} has sent",
+        )
+    found = np.zeros((n_samples * duration, len(layer)), np.int64)
+    whole = at < len(found)
+    found[at[whole], unit[whole]] = values[whole]
+    return of_input_steps(found.reshape(n_samples, duration, -1), delay, mlp.net.n_steps)
+
+
+def trace_of(mlp: SpikingMLPGroup, monitors: list[Any]) -> Trace:
+    """Return the trace of the samples that have ended, from monitors of all layers."""
+    net, schedule = mlp.net, mlp.schedule
+    n_samples, duration = _samples_in_time(mlp)
+    spikes = [mlp.counts(_of(monitors, layer, "spike")) for layer in mlp.layers]
+    trained = int(schedule.samples_seen[0]) - int(mlp.presentation.seen_before or 0)
+    errors = [None, *(mlp.errors(_of(monitors, layer, "error")) for layer in mlp.layers[1:])]
+    drive = _of(monitors, mlp.output_layer, None)
+    if drive.when != "end" or len(drive.record) != net.n_outputs:
+        allowed = "StateMonitor(mlp.output_layer, 'summed_drive', record=True, when='end')"
+        raise wrong_argument("monitors", f"such that {allowed} is one of them", repr(drive))
+    at, rows = _steps(mlp, drive), np.asarray(drive.summed_drive[:]).T
+    steps = np.full((n_samples * duration, net.n_outputs), np.nan)
+    inside = (at >= 0) & (at < len(steps))
+    # Of the dt of a step the last counts.
+    steps[at[inside]] = rows[inside]
+    if np.isnan(steps).any():
+        raise wrong_argument(
+            "monitors", "such that have recorded since the samples began", repr(drive.name)
+        )
+    delay = delays_of(mlp.net).spikes[-1]
+    drives = of_input_steps(steps.reshape(n_samples, duration, -1), delay, net.n_steps)
+    step_scores = drives / np.arange(1, net.n_steps + 1)[:, np.newaxis]
+    return Trace(
+        spikes=spikes,
+        errors=errors if trained else None,
+        step_scores=step_scores,
+        scores=step_scores[:, -1],
+        weights=list(mlp.weights),
+    )
+
+
+def monitors_for_trace(mlp: SpikingMLPGroup) -> list[Any]:
+    """Return the monitors that `trace_of` needs."""
+    name = mlp.name
+    spikes = [
+        EventMonitor(layer, "spike", variables=["spike_count"], name=f"{name}_spikes_{l}")
+        for l, layer in enumerate(mlp.layers)
+    ]
+    errors = [
+        EventMonitor(layer, "error", variables=["error"], name=f"{name}_errors_{l}")
+        for l, layer in enumerate(mlp.layers[1:], 1)
+    ]
+    drive = StateMonitor(
+        mlp.output_layer, "summed_drive", record=True, when="end", name=f"{name}_drive"
+    )
+    return [*spikes, *errors, drive]
+
+
+def _layer(mlp: SpikingMLPGroup, monitor: Any, event: str, variable: str) -> int:
+    """Return which layer a monitor of an event and a variable records."""
+    is_fit = (
+        isinstance(monitor, EventMonitor)
+        and monitor.event == event
+        and monitor.record is True
+        and variable in monitor.record_variables
+    )
+    for l, layer in enumerate(mlp.layers):
+        if is_fit and monitor.source.name == layer.name:
+            return l
+    kind = "SpikeMonitor(layer" if event == "spike" else "EventMonitor(layer, 'error'"
+    allowed = f"{kind}, variables=[{variable!r}]) of a layer of {mlp.name!r}"
+    raise wrong_argument("monitor", allowed, repr(monitor))
+
+
+def _of(monitors: list[Any], layer: Any, event: str | None) -> Any:
+    """Return the monitor of an event of a layer, or with None that of its summed drive."""
+    for monitor in monitors:
+        if monitor.source.name == layer.name and (
+            getattr(monitor, "event", None) == event
+            if event is not None
+            else isinstance(monitor, StateMonitor) and "summed_drive" in monitor.record_variables
+        ):
+            return monitor
+    what = f"its event {event!r}" if event is not None else "its summed_drive"
+    raise wrong_argument(
+        "monitors", f"those that record() returns, one of {layer.name!r} and {what}", "none"
+    )
+
+
+def _samples_in_time(mlp: SpikingMLPGroup) -> tuple[int, int]:
+    """Return how many samples have ended, and how many steps each took.
+
+    A sample is found by its time. So no time may have passed without a step of a sample.
+    """
+    schedule, presentation = mlp.schedule, mlp.presentation
+    duration = delays_of(mlp.net).duration(mlp.net.n_steps)
+    if presentation.first_tick is None:
+        return 0, duration
+    if int(schedule.presentation[0]) != presentation.number:
+        raise RuntimeError(
+            f"{mlp.name!r} has been restored to a state from before its samples were presented"
+        )
+    ended = int(schedule.samples_shown[0]) - int(presentation.shown_before or 0)
+    counted = "steps_shown" if delays_of(mlp.net).are_zero else "steps_taken"
+    open_steps = 0 if schedule.sample_over[0] else int(getattr(schedule, counted)[0])
+    ticks = int(mlp.clock.variables["timestep"].get_value()[0]) - presentation.first_tick
+    in_step = int(schedule.dts_waited[0])
+    per_step = int(schedule.dts_per_step[0])
+    is_regular = int(schedule.steps_per_sample[0]) == mlp.net.n_steps
+    taken = (ended * duration + open_steps) * per_step + in_step
+    if not is_regular or taken != ticks or float(mlp.clock.dt) != presentation.dt:
+        raise RuntimeError(
+            f"the samples of {mlp.name!r} cannot be told apart by their times: not each has taken "
+            f"{duration} steps, one directly after the other"
+        )
+    return ended, duration
+
+
+def _steps(mlp: SpikingMLPGroup, monitor: Any) -> NDArray[np.int64]:
+    """Return in which step since the first presented one each entry of a monitor was recorded."""
+    ticks = np.rint(np.asarray(monitor.t[:]) / float(mlp.clock.dt)).astype(np.int64)
+    first = mlp.presentation.first_tick or 0
+    steps: NDArray[np.int64] = (ticks - first) // int(mlp.schedule.dts_per_step[0])
+    return steps
