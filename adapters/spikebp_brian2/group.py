@@ -64,8 +64,8 @@ PLACES: Final = {
     "backward_potential": "layers[l].backward_potential",
 }
 
-#: What Brian2's monitors and synapses look for in a group.
-OF_ONE_LAYER: Final = ("events", "spikes", "variables", "thresholder", "start", "stop", "N")
+#: What Brian2's monitors and synapses look for in a group of neurons.
+OF_NEURONS: Final = ("events", "spikes", "variables", "thresholder", "start", "stop", "N")
 
 #: Arguments that stay what they were when the group was made.
 SETTLED: Final = ("net", "sample_end", "step", "order")
@@ -74,7 +74,7 @@ SETTLED: Final = ("net", "sample_end", "step", "order")
 NOT_OF_USER: Final = (str(Path(brian2.__file__).parent), str(Path(__file__).parent))
 
 
-class SpikingMLPGroup(BrianObject):
+class SpikingMLPGroup(BrianObject, SpikeSource):
     r"""A spiking network that learns by backpropagation, made of Brian2 objects.
 
     A container that goes into a `Network` like any group, and that ``run()`` finds. Its parts are
@@ -258,7 +258,8 @@ class SpikingMLPGroup(BrianObject):
         ):
             part.namespace |= given[name].namespace
         codes = {name: source.code for name, source in given.items()}
-        self._wave.show(rules.Shown(**codes, by_label=self._by_label))
+        of_user = [source.code for source in given.values() if source.timed is None]
+        self._wave.show(rules.Shown(**codes, by_label=self._by_label), of_user)
         for name, source, part in (
             ("received_input", given["input"].spikes, self.input_layer),
             ("received_target", given["target"].spikes, self.output_layer),
@@ -303,12 +304,24 @@ class SpikingMLPGroup(BrianObject):
         # Called for what the group does not have.
         if name in PLACES:
             raise AttributeError(f"{name!r} of {self.name!r} is {PLACES[name]}")
-        if name in OF_ONE_LAYER:
-            raise AttributeError(
-                f"{self.name!r} is a network, not a group of neurons: take one of its layers, "
-                "mlp.layers[l]"
-            )
+        if name in OF_NEURONS:
+            raise AttributeError(self._is_no_layer())
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    # A SpikeSource, like any group that may be monitored, so that the monitors ask for its events or
+    # its length, and are told where these are.
+
+    def __len__(self) -> int:
+        raise TypeError(self._is_no_layer())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def _is_no_layer(self) -> str:
+        return (
+            f"{self.name!r} is a network and no group of neurons: take one of its layers, "
+            "mlp.layers[l]"
+        )
 
     def add_attribute(self, name: str) -> None:
         """Make an attribute of the user's own, as Brian2's groups do: no other name can be set.

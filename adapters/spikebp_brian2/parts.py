@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from brian2 import NeuronGroup, Synapses
+from brian2.utils.stringtools import get_identifiers
+
+from spikebp_brian2.functions import FUNCTIONS
 
 if TYPE_CHECKING:
     from spikebp_brian2.group import SpikingMLPGroup
@@ -46,14 +49,12 @@ class PartNeurons(Part, NeuronGroup):  # type: ignore[misc]
     ) -> Any:
         """Find what names stand for.
 
-        The names in the conditions of events are ours, and so nobody has to be warned if a script
-        uses the same for something else. All other code says itself which names a user wrote.
+        The names in the conditions of events are ours, and so are our functions in code of ours: no
+        one has to be warned if a script uses the same name for something else.
         """
         of_user = set(identifiers if user_identifiers is None else user_identifiers)
-        return super().resolve_all(
-            identifiers, run_namespace, of_user - self._names_in_conditions(), additional_variables
-        )
-
-    def _names_in_conditions(self) -> set[str]:
-        words = {word for condition in self.events.values() for word in condition.split()}
-        return words & set(self.variables)
+        conditions = " ".join(self.events.values())
+        of_user -= set(get_identifiers(conditions)) & set(self.variables)
+        ours = FUNCTIONS.keys() - of_user
+        run_namespace = {name: it for name, it in run_namespace.items() if name not in ours}
+        return super().resolve_all(identifiers, run_namespace, of_user, additional_variables)

@@ -93,7 +93,7 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
 
 def _check_counts(name: str, source: SpikeSource) -> None:
     """Raise ValueError if a unit may send several spikes at once that nothing counts."""
-    condition = getattr(source, "events", {}).get("spike", "")
+    condition = getattr(source, "events", {}).get("spike") or ""
     if "spike_count" not in source.variables and "!=" in condition:
         raise wrong_argument(
             name,

@@ -86,10 +86,10 @@ def mistimed(
     dt = given.dt * second
     steps = _ratio(dt, step)
     if steps is None or not (steps == 1 or n_steps in (None, steps)):
-        of_sample = "" if n_steps is None else f", and one of {n_steps * step} for each sample"
+        of_sample = "" if n_steps is None else f" and a sample {n_steps * step}"
         return (
-            f"the TimedArray given as {name} has a dt of {dt}: a row for each step takes one of "
-            f"{step}{of_sample}"
+            f"the TimedArray given as {name} has a dt of {dt}, but a step takes {step}{of_sample}: "
+            "its rows do not change where these do"
         )
     over = len(given.values) * given.dt
     if over < end - 0.5 * float(step):

@@ -7,7 +7,7 @@ acts in the next step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import count
 from typing import Any, Final
 
@@ -135,21 +135,21 @@ class Wave:
             for name in _pathways(self._net, l)
         ]
 
-    def show(self, shown: Shown) -> None:
-        """Take the code that sets input, label and target, from the next run on."""
+    def show(self, shown: Shown, of_user: Collection[str | None] = ()) -> None:
+        """Take the code that sets input, label and target, from the next run on.
+
+        Brian2 warns of names in the expressions in `of_user`, which a user wrote, if they stand for
+        something in the script too.
+        """
         net, L = self._net, self._net.n_layers
-        for runner, code, of_user in (
+        output_code = rules.forward_code(net, L) + rules.target_code(net, shown)
+        for runner, code, given in (
             (self._schedule_code, rules.schedule_code(net, shown), shown.label),
             (self._input_value_code, rules.input_value_code(shown), shown.input),
-            (
-                self._output_code,
-                rules.forward_code(net, L) + rules.target_code(net, shown),
-                shown.target,
-            ),
+            (self._output_code, output_code, shown.target),
         ):
-            is_of_user = of_user is not None and shown.rows is None
             runner.abstract_code = code
-            runner.user_code = f"_given = {of_user}" if is_of_user else ""
+            runner.user_code = f"_given = {given}" if given in of_user and given else ""
 
     def _neurons(self, name: str, n: int, code: str, **options: Any) -> PartNeurons:
         equations = Equations(code)

@@ -4,7 +4,8 @@ import pytest
 
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
-from spikebp_brian2 import SpikingMLPGroup, rules, runtime
+from spikebp_brian2 import rules, runtime
+from spikebp_brian2.wave import Wave
 from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.checks import training_equals_reference
@@ -52,8 +53,8 @@ def test_a_fault_is_found_where_it_is(fault, monkeypatch):
 #: Faults of pipelined timing: where each is put, and what differs first.
 PIPELINE_EDITS = {
     "connections learn before they are given spikes": (
-        SpikingMLPGroup,
-        "_build",
+        Wave,
+        "__init__",
         ("for pathway in self._postponed:", "for pathway in reversed(self._postponed):"),
         "spikes",
     ),

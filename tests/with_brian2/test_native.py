@@ -69,10 +69,12 @@ def test_run_finds_the_network_and_it_learns_what_the_reference_learns(experimen
     assert np.array_equal(mlp.scores, experiment.trace.scores[-1])
 
 
-@pytest.mark.parametrize("step_in_dt", [1, 5])
-def test_monitors_of_all_kinds_see_every_spike_and_error(experiment, step_in_dt):
-    step = step_in_dt * DT
-    mlp = SpikingMLPGroup(NET, experiment.weights, step=step, **shown(experiment, step))
+@pytest.mark.parametrize(("step_in_dt", "own_clock"), [(1, True), (5, True), (5, False)])
+def test_monitors_of_all_kinds_see_every_spike_and_error(experiment, step_in_dt, own_clock):
+    step, clock = step_in_dt * DT, None if own_clock else defaultclock
+    mlp = SpikingMLPGroup(
+        NET, experiment.weights, step=step, clock=clock, **shown(experiment, step)
+    )
     spikes = [SpikeMonitor(layer, variables=["spike_count"]) for layer in mlp.layers]
     errors = [EventMonitor(layer, "error", variables=["error"]) for layer in mlp.layers[1:]]
     ends = EventMonitor(mlp.output_layer, "sample_end", variables=["summed_drive"])
@@ -85,20 +87,23 @@ def test_monitors_of_all_kinds_see_every_spike_and_error(experiment, step_in_dt)
     for l, monitor in enumerate(spikes):
         found = counted(monitor, "spike_count", NET.layer_sizes[l], NET.n_steps, step)
         assert np.array_equal(found, experiment.trace.spikes[l]), l
-        # What arrives during a step is delivered at its last dt.
+        # On a clock of its own a step is computed at its first dt; else at its last, when all that
+        # arrives during it is there.
         dts = np.rint(np.asarray(monitor.t / DT)).astype(int)
-        assert set(dts % step_in_dt) == {step_in_dt - 1}
+        assert set(dts % step_in_dt) == {0 if own_clock else step_in_dt - 1}
     for l, monitor in enumerate(errors, 1):
         found = counted(monitor, "error", NET.layer_sizes[l], NET.n_steps, step)
         assert np.array_equal(found, experiment.trace.errors[l]), l
     scores = np.asarray(ends.summed_drive).reshape(N_SAMPLES, -1) / NET.n_steps
     assert np.array_equal(scores, experiment.trace.scores)
-    last = drive.summed_drive[:, step_in_dt - 1 :: step_in_dt]
+    ticks = 1 if own_clock else step_in_dt
+    last = drive.summed_drive[:, ticks - 1 :: ticks]
     steps = np.arange(1, NET.n_steps + 1)[:, np.newaxis]
     found = last.T.reshape(N_SAMPLES, NET.n_steps, -1) / steps
     assert np.array_equal(found, experiment.trace.step_scores)
     events = (experiment.trace.spikes[1] != 0).sum()
-    assert float(np.sum(rate.rate) * DT * NET.layer_sizes[1]) == pytest.approx(events)
+    dt = mlp.clock.dt
+    assert float(np.sum(rate.rate) * dt * NET.layer_sizes[1]) == pytest.approx(events)
 
 
 def test_cython_learns_what_the_reference_learns(experiment):
@@ -511,7 +516,7 @@ class TestMisuse:
             ("label", r"set schedule\.label"),
             ("input", r"set input_layer\.input_value"),
             ("target", r"set output_layer\.target_value"),
-            ("weights", r"set synapses\[l - 1\]\.weight"),
+            ("weight", r"set synapses\[l - 1\]\.weight"),
             ("n_steps", r"set schedule\.steps_per_sample"),
             ("step", "it is an argument that is given when the group is made"),
             ("order", "it is an argument"),

@@ -14,6 +14,7 @@ from brian2 import (
     SpikeMonitor,
     StateMonitor,
     TimedArray,
+    defaultclock,
     prefs,
     run,
     set_device,
@@ -80,10 +81,14 @@ def assert_equal_learning(found, expected):
             assert np.array_equal(one, other), f"{name}[{l}]"
 
 
-@pytest.mark.parametrize("step_in_dt", [1, 5])
-def test_monitors_see_every_spike_and_error_in_its_step_and_none_elsewhere(experiment, step_in_dt):
-    step = step_in_dt * DT
-    mlp = SpikingMLPGroup(HOPS, experiment.weights, step=step, **shown(experiment, step))
+@pytest.mark.parametrize(("step_in_dt", "own_clock"), [(1, True), (5, True), (5, False)])
+def test_monitors_see_every_spike_and_error_in_its_step_and_none_elsewhere(
+    experiment, step_in_dt, own_clock
+):
+    step, clock = step_in_dt * DT, None if own_clock else defaultclock
+    mlp = SpikingMLPGroup(
+        HOPS, experiment.weights, step=step, clock=clock, **shown(experiment, step)
+    )
     spikes = [SpikeMonitor(layer, variables=["spike_count"]) for layer in mlp.layers]
     errors = [EventMonitor(layer, "error", variables=["error"]) for layer in mlp.layers[1:]]
     ends = EventMonitor(mlp.output_layer, "sample_end", variables=["summed_drive"])
@@ -103,10 +108,11 @@ def test_monitors_see_every_spike_and_error_in_its_step_and_none_elsewhere(exper
             expected = in_steps_of_a_sample(traced[l], delay, 0)
             assert np.array_equal(found.reshape(expected.shape), expected), (variable, l)
             dts = np.rint(np.asarray(monitor.t / DT)).astype(int)
-            assert set(dts % step_in_dt) == {step_in_dt - 1}
+            assert set(dts % step_in_dt) == {0 if own_clock else step_in_dt - 1}
     scores = np.asarray(ends.summed_drive).reshape(N_SAMPLES, -1) / T
     assert np.array_equal(scores, experiment.trace.scores)
-    in_steps = drive.summed_drive.T.reshape(N_SAMPLES, STEPS, step_in_dt, -1)
+    ticks = 1 if own_clock else step_in_dt
+    in_steps = drive.summed_drive.T.reshape(N_SAMPLES, STEPS, ticks, -1)
     drives = in_steps[:, L : L + T, -1]
     found = drives / np.arange(1, T + 1)[:, np.newaxis]
     assert np.array_equal(found, experiment.trace.step_scores)
