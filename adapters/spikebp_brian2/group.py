@@ -308,8 +308,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             raise AttributeError(self._is_no_layer())
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    # A SpikeSource, like any group that may be monitored, so that the monitors ask for its events or
-    # its length, and are told where these are.
+    # A SpikeSource, like any group that can be monitored: so monitors ask for its events or length,
+    # and are told where to find these.
 
     def __len__(self) -> int:
         raise TypeError(self._is_no_layer())
