@@ -19,16 +19,11 @@ from spikebp_plugins.simulation import comparison, trace
 from spikebp_plugins.simulation.comparison import Comparison
 from spikebp_plugins.simulation.trace import Difference, Trace
 
-#: So high that few samples teach the network to spike in all layers.
-LEARNING_RATE: Final = 0.1
-
 #: The quantities that are compared with those of the first back end, one by one.
 QUANTITIES: Final = ("spikes", "errors", "scores", "weights")
 
 
-@options.network_options(
-    without=(*EVENT_FIELDS, "input_coding", "input_scale"), learning_rate=LEARNING_RATE
-)
+@options.network_options(without=(*EVENT_FIELDS, "input_coding", "input_scale"))
 def compare(
     traces: Annotated[
         list[Path] | None,
@@ -66,9 +61,10 @@ def compare(
     names = comparison.quick_backends() if backends is None else split_backends(backends)
     data = options.load_images(dataset, folder)
     hidden = options.HIDDEN_LAYERS if layers is None else options.hidden_sizes(layers)
-    net = SpikingMLP(
-        (data.x_train.shape[1], *hidden, data.n_classes), input_scale=data.input_scale, **given
-    )
+    rate = options.learning_rate(len(data.x_train[:samples]), given.get("feedback"))
+    sizes = (data.x_train.shape[1], *hidden, data.n_classes)
+    fields = {"input_scale": data.input_scale, "learning_rate": rate} | given
+    net = SpikingMLP(sizes, **fields)
     start = Checkpoint(net, initial_state(net))
     compared = compare_on_images(start, names, data, samples)
     if as_json:

@@ -11,7 +11,7 @@ import typer
 
 from spikebp_plugins.cli.ahead import making_ready
 from spikebp_plugins.cli.compare import compare_on_images
-from spikebp_plugins.cli.options import HELP, BackendName, Json, load_images
+from spikebp_plugins.cli.options import HELP, BackendName, Json, learning_rate, load_images
 from spikebp_plugins.cli.output import (
     Effort,
     check_folder,
@@ -29,9 +29,8 @@ from spikebp_plugins.simulation import comparison
 from spikebp_plugins.simulation.simulator import Simulator
 from spikebp_plugins.simulation.trace import Trace
 
-# Two hidden layers let errors travel backward as spikes. Both networks learn well at this rate.
+# Two hidden layers let errors travel backward as spikes.
 HIDDEN_LAYERS: Final = (100, 100)
-LEARNING_RATE: Final = 0.03
 EPOCHS: Final = 40
 
 #: So few that even the slowest back end is done soon.
@@ -82,7 +81,7 @@ def demo(
     data = load_images("digits", None)
     net = SpikingMLP(
         (data.x_train.shape[1], *HIDDEN_LAYERS, data.n_classes),
-        learning_rate=LEARNING_RATE,
+        learning_rate=learning_rate(len(data.x_train)),
         input_scale=data.input_scale,
         seed=seed,
     )

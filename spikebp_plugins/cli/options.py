@@ -25,6 +25,10 @@ ARGUMENTS: Final = "spikebp_plugins.arguments"
 
 HIDDEN_LAYERS: Final = (200, 200)
 
+#: Rates for fewer training samples than this, on any data set: each has to teach more. From more
+#: samples a network learns well at the rate of the definition.
+LEARNING_RATES: Final = {1_000: 0.1, 10_000: 0.05}
+
 #: What help says of the fields of the definition.
 HELP: Final = {
     "n_steps": "Steps that a sample is shown.",
@@ -51,15 +55,17 @@ SPELLINGS: Final = {
     "learning_rate": ("--rate", "--learning-rate"),
 }
 
-#: What help names as the default of fields that are None until the definition settles them.
+#: What help names as the default of fields that a command or the definition settles later.
 SETTLED: Final = EVENT_FIELDS | {
+    "learning_rate": "".join(f"{rate} below {n:,} samples, " for n, rate in LEARNING_RATES.items())
+    + f"else {SpikingMLP.learning_rate}; a tenth with random feedback",
     "fraction_bits": "from the rate",
     "weight_exponent": LOIHI2_WEIGHT_EXPONENT,
 }
 
 
 def network_options(
-    *, without: Container[str] = (), **defaults: object
+    *, without: Container[str] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each field of the definition.
 
@@ -67,17 +73,15 @@ def network_options(
     ----------
     without : container of str
         Fields that the command does not take.
-    **defaults
-        Values of fields that the command takes where they are not given.
 
     Returns
     -------
     callable
-        Decorator of a command, whose parameter `given` receives values by the names of fields:
-        those that were given, and the defaults.
+        Decorator of a command, whose parameter `given` receives the values that were given, by the
+        names of fields.
     """
     options = [
-        _option(field, defaults.get(name))
+        _option(field)
         for name, field in signature(SpikingMLP, eval_str=True).parameters.items()
         if name != "layer_sizes" and name not in without
     ]
@@ -99,9 +103,9 @@ def network_options(
     return decorate
 
 
-def _option(field: Parameter, default: object) -> Parameter:
+def _option(field: Parameter) -> Parameter:
     allowed = CHOICES.get(field.name) or EVENT_CHOICES.get(field.name)
-    shown = SETTLED.get(field.name, field.default) if default is None else default
+    shown = SETTLED.get(field.name, field.default)
     option = typer.Option(
         *SPELLINGS.get(field.name, ()),
         help=HELP.get(field.name),
@@ -109,7 +113,7 @@ def _option(field: Parameter, default: object) -> Parameter:
         show_default=shown is not None and str(shown),
         rich_help_panel="Network",
     )
-    return field.replace(default=default, annotation=Annotated[field.annotation | None, option])
+    return field.replace(default=None, annotation=Annotated[field.annotation | None, option])
 
 
 Layers = Annotated[
@@ -141,6 +145,14 @@ def hidden_sizes(text: str) -> tuple[int, ...]:
         allowed = "sizes of hidden layers, positive integers separated by commas"
         raise wrong_argument("layers", allowed, repr(text))
     return tuple(int(part) for part in parts)
+
+
+def learning_rate(n_samples: int, feedback: str | None = None) -> float:
+    """Return a rate at which a network learns in a few epochs of so many samples."""
+    rates = (rate for limit, rate in LEARNING_RATES.items() if n_samples < limit)
+    rate = next(rates, SpikingMLP.learning_rate)
+    # Random feedback is far larger than initial weights: at the full rate, units fall silent.
+    return rate / 10 if feedback == "random" else rate
 
 
 def load_images(name: str, folder: Path | None, net: SpikingMLP | None = None) -> Dataset:

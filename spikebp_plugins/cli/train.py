@@ -60,9 +60,9 @@ def train(
     hidden = None if layers is None else options.hidden_sizes(layers)
     before = None if resume is None else load(resume)
     data = options.load_images(dataset, folder, None if before is None else before.net)
+    data = replace(data, x_train=data.x_train[:samples], y_train=data.y_train[:samples])
     start = _starting_point(before, data, hidden, given, resume)
     options.check_takes_images(start.net)
-    data = replace(data, x_train=data.x_train[:samples], y_train=data.y_train[:samples])
     course = Course(data, epochs, start.net.seed if shuffle else None)
     with start.simulate(backend) as sim:
         effort = output.Effort(sim)
@@ -167,7 +167,8 @@ def _starting_point(
     if before is not None:
         _check_agrees(before, fields, path)
         return before
-    net = SpikingMLP(**fields)
+    rate = options.learning_rate(len(data.x_train), fields.get("feedback"))
+    net = SpikingMLP(**{"learning_rate": rate} | fields)
     return Checkpoint(net, initial_state(net))
 
 

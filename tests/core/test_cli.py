@@ -42,6 +42,11 @@ def run(*arguments, exit_code=0):
     return result
 
 
+def help_of(command):
+    """Return the help of a command as running text, without the frames around its columns."""
+    return " ".join(run(command, "--help").stdout.replace("│", " ").split())
+
+
 def run_json(*arguments):
     return json.loads(run(*arguments, "--json").stdout)
 
@@ -98,7 +103,7 @@ def test_a_new_field_of_the_definition_is_an_option(monkeypatch):
     program = typer.Typer()
 
     @program.command()
-    @options.network_options(without=("seed",), n_steps=7)
+    @options.network_options(without=("seed",))
     def command(first: int = 1, *, given: dict):
         received.append((first, given))
 
@@ -107,7 +112,7 @@ def test_a_new_field_of_the_definition_is_an_option(monkeypatch):
 
     assert call().exit_code == 0
     assert call("--no-is-new", "--pair", "1", "5", "--first", "2").exit_code == 0
-    assert received == [(1, {"n_steps": 7}), (2, {"n_steps": 7, "pair": (1, 5), "is_new": False})]
+    assert received == [(1, {}), (2, {"pair": (1, 5), "is_new": False})]
     assert call("--seed", "1").exit_code == 2
     text = call("--help").stdout
     assert "[default: ((0.0, 1.0))]" in text
@@ -201,6 +206,7 @@ def test_options_reach_the_definition():
 
 def test_options_of_event_timing_reach_the_definition():
     choices = {
+        "learning_rate": 0.05,
         "timing": "event",
         "event_order": "depth",
         "arithmetic": "float32",
@@ -217,14 +223,44 @@ def test_options_of_event_timing_reach_the_definition():
 def test_options_of_a_chip_reach_the_definition():
     choices = {"timing": "pipelined", "arithmetic": "loihi2", "weight_exponent": -7}
     options = [o for name, v in choices.items() for o in (f"--{name.replace('_', '-')}", v)]
-    net = SpikingMLP((64, 10), input_scale=1 / 16, **choices)
+    net = SpikingMLP((64, 10), input_scale=1 / 16, learning_rate=0.05, **choices)
     report = run_json("train", "--layers", "", "--epochs", "0", *options)
     assert report["definition"] == net.to_dict()
 
 
-def test_options_left_out_are_the_defaults_of_the_definition():
+def test_options_left_out_are_the_defaults_of_the_definition_but_for_the_rate():
     report = run_json("train", "--epochs", "0")
-    assert report["definition"] == SpikingMLP((64, 200, 200, 10), input_scale=1 / 16).to_dict()
+    net = SpikingMLP((64, 200, 200, 10), input_scale=1 / 16, learning_rate=0.05)
+    assert report["definition"] == net.to_dict()
+
+
+@pytest.mark.parametrize(("options", "error"), [((), 10), (("--feedback", "random"), 20)])
+def test_training_at_the_default_rate_learns(options, error):
+    report = run_json("train", *options)
+    assert report["epochs"] == 5
+    assert report["test_error"] < error
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "rate"), [(1, 0.1), (999, 0.1), (1_000, 0.05), (9_999, 0.05), (10_000, 0.01)]
+)
+def test_fewer_samples_learn_at_a_larger_rate(n_samples, rate):
+    assert options.learning_rate(n_samples) == options.learning_rate(n_samples, "transpose") == rate
+    assert options.learning_rate(n_samples, "random") == rate / 10
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_the_rate_is_that_for_the_samples_that_are_learned(command):
+    arguments = (command, "--layers", "", "--samples")
+    training = ("--epochs", "0") if command == "train" else ("--backends", "compiled")
+    # There are 1437 training samples.
+    for samples, rate in ((50, 0.1), (1_000, 0.05), (20_000, 0.05)):
+        report = run_json(*arguments, samples, *training)
+        assert report["definition"]["learning_rate"] == rate
+        report = run_json(*arguments, samples, *training, "--rate", "0.02")
+        assert report["definition"]["learning_rate"] == 0.02
+    shown = "0.1 below 1,000 samples, 0.05 below 10,000 samples, else 0.01; a tenth with random"
+    assert shown in help_of(command)
 
 
 def test_data_from_a_folder(folder):
