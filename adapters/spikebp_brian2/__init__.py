@@ -1,7 +1,7 @@
 """The network as native Brian2 objects, and a back end made of them.
 
 `SpikingMLPGroup` goes into a script of yours; ``Simulator(net, backend="brian2")`` needs no script.
-:mod:`spikebp_brian2.rules` states the meaning of each variable of these objects.
+The parts of a group are ordinary Brian2 objects. These are their variables.
 """
 
 try:
@@ -12,5 +12,8 @@ except ImportError as error:
     ) from error
 
 from spikebp_brian2.group import SpikingMLPGroup
+from spikebp_brian2.rules import described
+
+__doc__ += described()
 
 __all__ = ["SpikingMLPGroup"]

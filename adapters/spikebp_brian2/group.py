@@ -619,6 +619,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         finally:
             self._before_run = []
         self._warn_of_silence()
+        self._warn_of_nothing()
 
     def _compile_together(self) -> None:
         uses_cython = self.device.code_object_class() is CythonCodeObject
@@ -670,6 +671,17 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
                     "silent_layer",
                 )
                 return
+
+    def _warn_of_nothing(self) -> None:
+        shown = self.schedule.samples_shown[0] - self.schedule.first_presented[0]
+        number, n_samples = self.presentation.number, int(self.schedule.n_presented[0])
+        if number > 0 and shown > n_samples and f"nothing {number}" not in self._warned:
+            self._warned.add(f"nothing {number}")
+            logger.warn(
+                f"{self.name!r} has been run for {int(shown)} samples since {n_samples} were "
+                "presented; the others had no input and no label",
+                "nothing_presented",
+            )
 
     def _check_presented(self) -> None:
         if int(self.schedule.presentation[0]) != self.presentation.number:

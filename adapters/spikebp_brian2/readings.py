@@ -51,12 +51,7 @@ def recorded(
     values = np.asarray(getattr(monitor, variable)[:])
     values, unit, at = values[at >= 0], unit[at >= 0], at[at >= 0]
     summed = np.bincount(unit, np.abs(values), len(layer))
-    past = mlp.presentation.sent_before
-    if past is None:
-        raise RuntimeError(
-            f"samples that were presented to {mlp.name!r} between two runs of one program cannot "
-            "be told apart from those before"
-        )
+    past = mlp.presentation.sent_before or {}
     if not np.array_equal(summed, np.asarray(getattr(layer, sent)[:]) - past[sent][l]):
         raise wrong_argument(
             "monitor",
@@ -66,7 +61,7 @@ def recorded(
     found = np.zeros((n_samples * duration, len(layer)), np.int64)
     whole = at < len(found)
     found[at[whole], unit[whole]] = values[whole]
-    return of_input_steps(found.reshape(n_samples, duration, -1), delay, mlp.net.n_steps)
+    return of_input_steps(found.reshape(n_samples, duration, len(layer)), delay, mlp.net.n_steps)
 
 
 def trace_of(mlp: SpikingMLPGroup, monitors: list[Any]) -> Trace:
@@ -90,7 +85,7 @@ def trace_of(mlp: SpikingMLPGroup, monitors: list[Any]) -> Trace:
             "monitors", "such that have recorded since the samples began", repr(drive.name)
         )
     delay = delays_of(mlp.net).spikes[-1]
-    drives = of_input_steps(steps.reshape(n_samples, duration, -1), delay, net.n_steps)
+    drives = of_input_steps(steps.reshape(n_samples, duration, net.n_outputs), delay, net.n_steps)
     step_scores = drives / np.arange(1, net.n_steps + 1)[:, np.newaxis]
     return Trace(
         spikes=spikes,
@@ -156,6 +151,11 @@ def _samples_in_time(mlp: SpikingMLPGroup) -> tuple[int, int]:
     """
     schedule, presentation = mlp.schedule, mlp.presentation
     duration = delays_of(mlp.net).duration(mlp.net.n_steps)
+    if presentation.sent_before is None:
+        raise RuntimeError(
+            f"samples that were presented to {mlp.name!r} between the runs of one program cannot "
+            "be told apart from those before"
+        )
     if presentation.first_tick is None:
         return 0, duration
     if int(schedule.presentation[0]) != presentation.number:

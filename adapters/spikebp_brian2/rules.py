@@ -116,6 +116,12 @@ errors_sent : 1                # magnitudes of error, summed since the start
 most_errors : 1                # largest magnitude of error in this run
 """
 
+#: Further variables of these layers with update="outer".
+SUMMED_ERROR_EQUATION: Final = """
+in_training : boolean (linked)
+summed_error : 1               # the errors of the present sample
+"""
+
 INPUT_EQUATIONS: Final = """
 input_value : 1                # input of every step; yours to set
 received_input : 1             # what has arrived since the last step; yours to add to
@@ -160,6 +166,28 @@ update_rate : 1 (shared, constant)      # how much a weight changes for a count 
 FEEDBACK_EQUATION: Final = "backward_weight : 1 (constant)          # of the way back\n"
 
 
+def described() -> str:
+    """Return all variables that parts may have, with their meaning, as text for ``help``."""
+    pipelined = [PIPELINE_EQUATIONS, IS_BUSY_EQUATION, HAS_TARGET_EQUATION, HAD_TARGET_EQUATION]
+    of_layers = [SCHEDULE_LINKS, CONSTANTS, SPIKE_EQUATIONS]
+    parts = {
+        "schedule": [SCHEDULE_EQUATIONS],
+        'schedule, with timing="pipelined" also': pipelined,
+        "layers[l], for every l": of_layers,
+        "layers[l], for l < L": [COUNT_EQUATIONS, TEACHING_EQUATIONS],
+        "layers[l], for l > 0": [ERROR_EQUATIONS, SUMMED_ERROR_EQUATION],
+        "layers[0], the input": [INPUT_EQUATIONS, GIVEN_SPIKES_EQUATION],
+        "layers[l], for 0 < l < L": [BACKWARD_EQUATIONS, UNIFORM_EQUATIONS],
+        "layers[L], the output": [OUTPUT_EQUATIONS],
+        "synapses[l - 1], into layer l": [SYNAPSES_EQUATIONS, RATE_EQUATION, FEEDBACK_EQUATION],
+    }
+    lines = []
+    for part, equations in parts.items():
+        found = [line for line in "".join(equations).splitlines() if line]
+        lines += ["", f"mlp.{part}::", "", *(f"    {line}" for line in found)]
+    return "\n".join([*lines, ""]).replace("{l}", "l")
+
+
 def schedule_equations(net: SpikingMLP) -> str:
     """Return the equations of the schedule."""
     if delays_of(net).are_zero:
@@ -197,8 +225,7 @@ def layer_equations(net: SpikingMLP, l: int) -> str:
         if net.backward_init == "uniform":
             parts.append(UNIFORM_EQUATIONS)
     if l > 0 and net.update == "outer":
-        parts.append("in_training : boolean (linked)\n")
-        parts.append("summed_error : 1               # the errors of the present sample\n")
+        parts.append(SUMMED_ERROR_EQUATION)
     return "".join(parts)
 
 

@@ -1,0 +1,337 @@
+"""What scripts do beside the documented way: it is right, or refused where the user can see it."""
+
+import gc
+import logging
+import re
+
+import numpy as np
+import pytest
+
+pytest.importorskip("brian2", reason="Brian2 is not installed")
+
+from brian2 import (
+    Clock,
+    Network,
+    NeuronGroup,
+    PoissonGroup,
+    PopulationRateMonitor,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    StateMonitor,
+    Synapses,
+    TimedArray,
+    collect,
+    defaultclock,
+    ms,
+    run,
+)
+
+from spikebp_brian2 import SpikingMLPGroup
+from spikebp_plugins import Simulator, SpikingMLP
+from tests.with_brian2.experiment import N_SAMPLES, NET
+from tests.with_brian2.test_native import DT, SAMPLE, generator, labels, shown
+
+
+def warnings_in(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def refusal_of(network, duration=DT):
+    """What a run says that is refused before it begins."""
+    with pytest.raises(Exception, match="preparing an object") as error:
+        network.run(duration)
+    return str(error.value.__cause__), str(error.value)
+
+
+class TestTwoNetworksInSeries:
+    """The second network receives the counts that the first sends, in the same dt."""
+
+    def expected(self, experiment, second, weights, units=slice(None)):
+        counts = experiment.trace.spikes[2][:, :, units]
+        with Simulator(second, "reference", weights) as sim:
+            sim.train(counts, np.zeros(N_SAMPLES, int))
+            return sim.weights
+
+    @pytest.mark.parametrize("coding", ["values", "spikes"])
+    @pytest.mark.parametrize("steps", [{}, {"step": 0.5 * ms}, {"dt": 1 * ms}], ids=str)
+    @pytest.mark.parametrize("part", [False, True])
+    def test_counts_arrive(self, experiment, coding, steps, part):
+        units = slice(2, 6) if part else slice(None)
+        second = SpikingMLP(
+            (4 if part else 7, 6, 2), n_steps=7, learning_rate=0.5, input_coding=coding
+        )
+        weights = [np.full(shape, 0.3) for shape in second.weight_shapes]
+        step = next(iter(steps.values()), DT)
+        a = SpikingMLPGroup(NET, experiment.weights, **steps, **shown(experiment, step))
+        layer = a.layers[2][2:6] if part else a.layers[2]
+        # With a step, on the clock of the first network, which ticks once in each.
+        follow = {"clock": a.clock} if "dt" in steps else steps
+        b = SpikingMLPGroup(second, weights, input=layer, label=0, order=50, **follow)
+        assert b.clock is a.clock
+        Network(a, b).run(N_SAMPLES * 7 * step)
+        experiment.assert_learned_by(a)
+        assert experiment.trace.spikes[2].max() > 1
+        for found, matrix in zip(
+            b.weights, self.expected(experiment, second, weights, units), strict=True
+        ):
+            assert np.array_equal(found, matrix)
+
+    def test_a_slower_network_adds_up_what_it_receives(self, experiment):
+        second = SpikingMLP((7, 2), n_steps=1, learning_rate=0.5)
+        weights = [np.full((7, 2), 0.3)]
+        a = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
+        b = SpikingMLPGroup(second, weights, input=a.layers[2], label=0, order=50, step=SAMPLE)
+        assert b.clock.dt == DT
+        Network(a, b).run(N_SAMPLES * SAMPLE)
+        with Simulator(second, "reference", weights) as sim:
+            sim.train(experiment.trace.spikes[2].sum(axis=1), np.zeros(N_SAMPLES, int))
+            assert np.array_equal(b.weights[0], sim.weights[0])
+
+    def test_counts_of_a_group_of_the_users_are_read(self, experiment_with_counts):
+        experiment = experiment_with_counts
+        group = NeuronGroup(
+            9,
+            "spike_count : integer",
+            events={"spike": "spike_count != 0"},
+            namespace={"given": TimedArray(experiment.x.reshape(-1, 9), dt=DT)},
+        )
+        group.run_regularly("spike_count = int(given(t, i))")
+        mlp = SpikingMLPGroup(NET, experiment.weights, input=group, label=labels(experiment))
+        Network(group, mlp).run(N_SAMPLES * SAMPLE)
+        experiment.assert_learned_by(mlp)
+
+    def test_events_that_may_be_several_spikes_are_refused(self):
+        group = NeuronGroup(9, "count : integer", events={"spike": "count != 0"}, name="several")
+        with pytest.raises(ValueError, match="or one with a variable spike_count; got 'several'"):
+            SpikingMLPGroup(NET, input=group)
+        Network(group).run(DT)
+
+
+class TestPartsOfTheNetwork:
+    def test_do_not_run_without_it(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, name="mine", **shown(experiment))
+        cause, message = refusal_of(Network(mlp.layers, mlp.synapses, mlp.schedule))
+        assert re.match("'mine_.*' runs with the whole of its network alone", cause)
+        assert "test_habits.py" in message
+        Network(mlp).run(N_SAMPLES * SAMPLE)
+        experiment.assert_learned_by(mlp)
+
+    def test_are_not_found_by_run_without_it(self):
+        def only_a_layer():
+            return SpikingMLPGroup(NET, name="hidden").output_layer
+
+        layer = only_a_layer()
+        assert layer in collect()
+        with pytest.raises(Exception, match="preparing an object") as error:
+            run(DT)
+        assert "give Network(...) 'hidden' itself" in str(error.value.__cause__)
+
+    def test_have_no_delays(self):
+        mlp = SpikingMLPGroup(NET, name="mine")
+        mlp.synapses[1].backward.delay = 1 * ms
+        network = Network(mlp)
+        cause, _ = refusal_of(network)
+        assert "the delay of 'mine_synapses_2_backward' must be 0" in cause
+        mlp.synapses[1].backward.delay = 0 * ms
+        network.run(DT)
+
+    @pytest.mark.parametrize(
+        "choose", [lambda mlp: mlp.synapses[0].forward, lambda mlp: mlp.layers[1]]
+    )
+    def test_are_active_or_the_network_is_not(self, choose):
+        mlp = SpikingMLPGroup(NET, name="mine")
+        choose(mlp).active = False
+        network = Network(mlp)
+        assert "must be active, like its network 'mine'" in refusal_of(network)[0]
+        mlp.active = False
+        network.run(SAMPLE)
+        mlp.active = True
+        network.run(SAMPLE)
+        assert mlp.operations.samples == 1
+
+    @pytest.mark.parametrize(
+        ("name", "value"), [("order", 99), ("when", "end"), ("_clock", Clock(2 * ms))]
+    )
+    def test_keep_their_place_in_the_wave(self, name, value):
+        mlp = SpikingMLPGroup(NET, name="mine")
+        setattr(mlp.layers[1].thresholder["spike"], name, value)
+        cause, _ = refusal_of(Network(mlp))
+        assert re.match("'mine_layer_1_spike_thresholder' must stay", cause)
+
+    def test_may_have_code_of_the_users(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
+        mlp.layers[1].run_regularly("potential = potential", when="start")
+        Network(mlp).run(N_SAMPLES * SAMPLE)
+        experiment.assert_learned_by(mlp)
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (SpikeMonitor, AttributeError),
+        (lambda mlp: StateMonitor(mlp, "potential", record=True), TypeError),
+        (PopulationRateMonitor, TypeError),
+        (lambda mlp: Synapses(mlp, mlp.layers[0], on_pre="potential_post += 1"), AttributeError),
+        (lambda mlp: Synapses(mlp.layers[0], mlp, on_pre="potential_post += 1"), AttributeError),
+        (lambda mlp: SpikingMLPGroup(NET, input=mlp), TypeError),
+    ],
+    ids=["spikes", "states", "rates", "from", "to", "input"],
+)
+def test_a_network_is_no_layer(make, error):
+    mlp = SpikingMLPGroup(NET, name="mine")
+    with pytest.raises(error, match=re.escape("'mine' is a network") + r".*mlp\.layers\[l\]"):
+        make(mlp)
+    assert mlp
+    Network(mlp).run(DT)
+
+
+def test_reading_what_it_does_not_have_says_where_it_is():
+    mlp = SpikingMLPGroup(NET, name="mine")
+    with pytest.raises(AttributeError, match=r"'label' of 'mine' is schedule\.label"):
+        _ = mlp.label
+    with pytest.raises(AttributeError, match="has no attribute 'lable'"):
+        _ = mlp.lable
+    Network(mlp).run(DT)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"learning": "no"}, "learning must be True or False; got 'no'"),
+        ({"order": "first"}, "order must be an integer; got 'first'"),
+        ({"input": np.ones((8, 9))}, r"input must be TimedArray\(x, dt=...\).*present\(x, y\)"),
+        ({"label": [0, 1, 2]}, r"label must be TimedArray\(x, dt=...\).*present\(x, y\)"),
+        ({"step": 0.25 * ms}, "step must be a whole number of dt, which is 100. us"),
+        ({"step": 5}, "step must be a time, such as 5"),
+        ({"dt": 1 * ms, "clock": defaultclock}, "either a dt or a clock, not both"),
+    ],
+)
+def test_wrong_arguments_are_refused_and_leave_nothing(given, message, caplog):
+    with pytest.raises(ValueError, match=message):
+        SpikingMLPGroup(NET, **given)
+    gc.collect()
+    assert not [text for text in warnings_in(caplog) if "getting deleted" in text]
+
+
+def test_an_unused_network_is_warned_of_once_with_the_line_of_the_user(caplog):
+    SpikingMLPGroup(NET, name="unused", input=SpikeGeneratorGroup(9, [], [] * ms))
+    gc.collect()
+    found = [text for text in warnings_in(caplog) if "'unused" in text]
+    assert len(found) == 1
+    assert "test_habits.py" in found[0]
+    assert "group.py" not in found[0]
+
+
+def test_names_of_a_script_are_not_those_of_the_network(caplog):
+    mlp = SpikingMLPGroup(
+        NET.replace(update="outer", backward_init="uniform", presynaptic="drive"),
+        input="0.1*i + factor",
+        label=TimedArray([0.0, 1.0], dt=SAMPLE),
+    )
+    names = ["error", "label", "weight", "potential", "drive", "learning", "t", "spike_count"]
+    names += ["is_step", "summed_error", "closes_sample", "rounded", "larger", "outside", "lag"]
+    network = Network(mlp)
+    network.run(2 * SAMPLE, namespace=dict.fromkeys(names, 3) | {"factor": 1.0})
+    assert warnings_in(caplog) == []
+    assert mlp.checkpoint().state.samples_seen == 2
+    # Of what users wrote themselves Brian2 warns as ever.
+    mlp.synapses[0].run_regularly("weight = weight")
+    network.run(SAMPLE, namespace={"weight": 3, "factor": 1.0})
+    (warning,) = [text for text in warnings_in(caplog) if "internal variable" in text]
+    assert "'weight' is an internal variable" in warning
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("dt", "n", "message"),
+        [
+            (1.0, 8, "has a dt of 1. ms, but a step takes 100. us and a sample 0.7 ms"),
+            (0.7, 3, "is over at 2.1 ms, before this run, which ends at 2.8 ms"),
+            (0.1, 27, "is over at 2.7 ms, before this run, which ends at 2.8 ms"),
+            (0.7, 4, None),
+            (0.1, 28, None),
+        ],
+    )
+    @pytest.mark.parametrize("name", ["input", "label", "target"])
+    def test_rows_that_do_not_follow_the_samples_are_warned_of_once(
+        self, name, dt, n, message, caplog
+    ):
+        values = {"input": np.ones((n, 9)), "label": np.zeros(n), "target": np.ones((n, 3))}
+        mlp = SpikingMLPGroup(NET, **{name: TimedArray(values[name], dt=dt * ms)})
+        network = Network(mlp)
+        network.run(4 * SAMPLE)
+        found = warnings_in(caplog)
+        assert len(found) == (message is not None)
+        if message is not None:
+            assert f"TimedArray given as {name} {message}" in found[0]
+            assert "test_habits.py" in found[0]
+            network.run(4 * SAMPLE)
+            assert len(warnings_in(caplog)) == 1
+
+    def test_samples_of_any_length_take_any_row(self, caplog):
+        ends = SpikeGeneratorGroup(1, [0], [3] * DT)
+        mlp = SpikingMLPGroup(NET, label=TimedArray([0.0, 1.0, 2.0], dt=3 * DT), sample_end=ends)
+        Network(mlp, ends).run(9 * DT)
+        assert warnings_in(caplog) == []
+
+
+class TestSteps:
+    def test_steps_have_a_clock_of_their_own_unless_they_wait_for_spikes(self):
+        source = SpikeGeneratorGroup(9, [], [] * ms)
+        coarse = PoissonGroup(9, rates="10*Hz", dt=5 * ms)
+        step = {"step": 5 * ms}
+        assert SpikingMLPGroup(NET, **step).clock.dt == 5 * ms
+        assert SpikingMLPGroup(NET, input=source, **step).clock.dt == DT
+        assert SpikingMLPGroup(NET, sample_end=source, **step).clock.dt == DT
+        assert SpikingMLPGroup(NET, input=coarse, **step).clock is coarse.clock
+        assert SpikingMLPGroup(NET, clock=defaultclock, **step).clock.dt == DT
+        assert SpikingMLPGroup(NET, dt=1 * ms, **step).clock.dt == 1 * ms
+        assert SpikingMLPGroup(NET, dt=1 * ms).clock.dt == 1 * ms
+
+    def test_spikes_between_steps_are_refused_where_none_are_waited_for(self, caplog):
+        source = generator_of_all()
+        mlp = SpikingMLPGroup(NET, step=0.5 * ms, name="mine")
+        synapses = Synapses(source, mlp.input_layer, on_pre="received_input_post += 1")
+        synapses.connect(j="i")
+        cause, _ = refusal_of(Network(source, mlp, synapses))
+        assert "'synapses' brings spikes every 100. us to 'mine'" in cause
+        assert "clock=defaultclock" in cause
+
+    def test_spikes_between_steps_count_with_the_clock_of_the_script(self, experiment_with_counts):
+        experiment = experiment_with_counts
+        source = generator(experiment, step_in_dt=5, spread=True)
+        label = labels(experiment, 5 * DT)
+        mlp = SpikingMLPGroup(NET, experiment.weights, step=5 * DT, clock=defaultclock, label=label)
+        synapses = Synapses(source, mlp.input_layer, on_pre="received_input_post += 1")
+        synapses.connect(j="i")
+        synapses.pre.when, synapses.pre.order = "thresholds", 1
+        Network(source, mlp, synapses).run(N_SAMPLES * 5 * SAMPLE)
+        experiment.assert_learned_by(mlp)
+
+    def test_spikes_of_a_group_with_the_clock_of_the_steps_may_arrive(self, caplog):
+        mlp = SpikingMLPGroup(NET, step=0.5 * ms)
+        source = NeuronGroup(9, "v : 1", threshold="True", reset="", clock=mlp.clock)
+        synapses = Synapses(
+            source, mlp.input_layer, on_pre="received_input_post += 1", clock=mlp.clock
+        )
+        synapses.connect(j="i")
+        Network(source, mlp, synapses).run(3.5 * ms)
+        assert (mlp.input_layer.spikes_sent[:] == 6).all()
+        assert warnings_in(caplog) == []
+
+    def test_a_group_of_ones_own_reads_steps_on_another_clock(self, experiment, caplog):
+        mlp = SpikingMLPGroup(NET, experiment.weights, step=0.5 * ms, **shown(experiment, 0.5 * ms))
+        readout = NeuronGroup(3, "v : 1", clock=mlp.clock)
+        synapses = Synapses(
+            mlp.output_layer, readout, on_pre="v_post += spike_count_pre", clock=mlp.clock
+        )
+        synapses.connect(j="i")
+        beside = NeuronGroup(1, "dv/dt = -v/(5*ms) : 1", method="exact")
+        Network(mlp, readout, synapses, beside).run(N_SAMPLES * 3.5 * ms)
+        experiment.assert_learned_by(mlp)
+        assert np.array_equal(readout.v[:], experiment.trace.spikes[3].sum(axis=(0, 1)))
+        assert warnings_in(caplog) == []
+
+
+def generator_of_all():
+    return SpikeGeneratorGroup(9, np.arange(9), np.zeros(9) * ms)

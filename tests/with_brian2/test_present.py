@@ -1,0 +1,292 @@
+"""Samples that are presented, and what monitors have recorded of them, by sample and step."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("brian2", reason="Brian2 is not installed")
+
+from brian2 import (
+    DimensionMismatchError,
+    EventMonitor,
+    Network,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    StateMonitor,
+    defaultclock,
+    ms,
+    mV,
+    prefs,
+    run,
+)
+
+import spikebp_brian2
+from spikebp_brian2 import SpikingMLPGroup
+from spikebp_plugins import Simulator, SpikingMLP, compare
+from tests.with_brian2.experiment import NET, Experiment
+
+DT = 0.1 * ms
+
+#: How steps follow the clock: each tick, a clock of their own, or the last of several ticks.
+STEPS = [{}, {"step": 5 * ms}, {"dt": 2 * ms}, {"step": 0.4 * ms, "clock": defaultclock}]
+
+
+def samples(net, n, seed=0):
+    random = np.random.RandomState(seed)
+    return random.uniform(-1, 2, (n, net.n_inputs)), random.randint(0, net.n_outputs, n)
+
+
+@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+@pytest.mark.parametrize("steps", STEPS, ids=str)
+def test_every_presentation_is_that_of_the_reference(steps, timing):
+    net = NET.replace(timing=timing)
+    mlp = SpikingMLPGroup(net, **steps)
+    mlp.record()
+    network = Network(mlp)
+    with Simulator(net, "reference") as sim:
+        for n in (5, 3, 1):
+            x, y = samples(net, n, seed=n)
+            network.run(mlp.present(x, y))
+            assert compare(mlp.trace(), sim.train(x, y, record=True)) is None
+        x, _ = samples(net, 2)
+        network.run(mlp.present(x))
+        assert compare(mlp.trace(), sim.predict(x, record=True)) is None
+        random = np.random.RandomState(4)
+        x, y = random.uniform(-1, 2, (3, 7, 9)), random.uniform(-1, 3, (3, 7, 3))
+        network.run(mlp.present(x, y))
+        assert compare(mlp.trace(), sim.train(x, y, record=True)) is None
+        network.run(mlp.present(x, y[:, 0]))
+        assert compare(mlp.trace(), sim.train(x, y[:, 0], record=True)) is None
+        assert mlp.checkpoint().state.samples_seen == sim.samples_seen
+
+
+def test_input_spikes_are_presented_as_counts():
+    experiment = Experiment(NET.replace(input_coding="spikes"), counts=True)
+    mlp = SpikingMLPGroup(experiment.net, experiment.weights)
+    run(mlp.present(experiment.x, experiment.y))
+    experiment.assert_learned_by(mlp)
+
+
+def test_compiled_code_serves_presentations_of_any_length(experiment):
+    prefs.codegen.target = "cython"
+    mlp = SpikingMLPGroup(NET, experiment.weights, name="cythonic")
+    network = Network(mlp)
+    for part in (slice(3), slice(3, 8)):
+        network.run(mlp.present(experiment.x[part], experiment.y[part]))
+    experiment.assert_learned_by(mlp)
+
+
+def test_runs_may_be_cut_anywhere_and_restored(experiment):
+    mlp = SpikingMLPGroup(NET, experiment.weights, step=1 * ms)
+    mlp.record()
+    network = Network(mlp)
+    whole = mlp.present(experiment.x, experiment.y)
+    network.run(3.7 * ms)
+    network.store()
+    for _ in range(2):
+        network.run(whole - network.t)
+        experiment.assert_learned_by(mlp)
+        assert compare(mlp.trace(), experiment.trace) is None
+        network.restore()
+
+
+def test_a_state_from_before_a_presentation_does_not_run(experiment):
+    mlp = SpikingMLPGroup(NET)
+    network = Network(mlp)
+    network.store()
+    network.run(mlp.present(experiment.x, experiment.y))
+    network.restore()
+    with pytest.raises(RuntimeError, match="restored to a state from before its samples"):
+        mlp.trace(*mlp.record())
+    with pytest.raises(Exception, match="preparing an object") as error:
+        network.run(DT)
+    assert "present them again" in str(error.value.__cause__)
+    network.run(mlp.present(experiment.x, experiment.y))
+    assert mlp.checkpoint().state.samples_seen == 8
+
+
+def test_samples_are_presented_between_samples(experiment):
+    mlp = SpikingMLPGroup(NET)
+    network = Network(mlp)
+    network.run(3 * DT)
+    with pytest.raises(RuntimeError, match="has been shown for 3 steps: run it to its end first"):
+        mlp.present(experiment.x, experiment.y)
+    network.run(4 * DT)
+    network.run(mlp.present(experiment.x, experiment.y))
+    assert mlp.checkpoint().state.samples_seen == 8
+
+
+def test_samples_that_an_event_ends_take_as_long_as_they_take(experiment):
+    ends = SpikeGeneratorGroup(1, [0, 0, 0], [2, 11, 12] * DT)
+    mlp = SpikingMLPGroup(NET, experiment.weights, sample_end=ends)
+    assert mlp.present(experiment.x[:3], experiment.y[:3]) is None
+    spikes = SpikeMonitor(mlp.layers[1], variables=["spike_count"])
+    Network(mlp, ends, spikes).run(13 * DT)
+    with Simulator(NET, "reference", experiment.weights) as sim:
+        stream = sim.stream(n_steps=None)
+        for x, y, n in zip(experiment.x, experiment.y, (3, 9, 1), strict=False):
+            stream.target = y
+            for _ in range(n):
+                stream.show(x)
+            stream.close_sample()
+        for found, expected in zip(mlp.weights, sim.weights, strict=True):
+            assert np.array_equal(found, expected)
+    with pytest.raises(RuntimeError, match="cannot be told apart by their times"):
+        mlp.counts(spikes)
+
+
+def test_samples_that_are_over_are_warned_of_once(experiment, caplog):
+    mlp = SpikingMLPGroup(NET, experiment.weights)
+    network = Network(mlp)
+    network.run(mlp.present(experiment.x, experiment.y) + 14 * DT)
+    network.run(7 * DT)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "has been run for 10 samples since 8 were presented" in warnings[0]
+    experiment.assert_learned_by(mlp)
+    assert not mlp.input_layer.input_value[:].any()
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "error", "message"),
+    [
+        (np.ones((2, 8)), None, ValueError, "x must be of shape"),
+        (np.ones((2, 9)), [0, 3], ValueError, "y must be labels from 0 to 2"),
+        (np.ones((2, 9)), [0, 1, 2], ValueError, "y must be of shape"),
+        (np.full((2, 9), np.nan), [0, 1], ValueError, "x must be finite"),
+        (np.ones((2, 9)) * mV, [0, 1], DimensionMismatchError, "x must be without a unit"),
+        (np.ones((2, 9)), [0, 1] * mV, DimensionMismatchError, "y must be without a unit"),
+    ],
+)
+def test_what_cannot_be_presented_changes_nothing(x, y, error, message, experiment):
+    mlp = SpikingMLPGroup(NET, experiment.weights)
+    network = Network(mlp)
+    duration = mlp.present(experiment.x, experiment.y)
+    with pytest.raises(error, match=message):
+        mlp.present(x, y)
+    network.run(duration)
+    experiment.assert_learned_by(mlp)
+
+
+class TestReadings:
+    def test_monitors_of_the_users_are_read(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, step=1 * ms)
+        spikes = [SpikeMonitor(layer, variables=["spike_count"]) for layer in mlp.layers]
+        errors = [EventMonitor(layer, "error", variables=["error"]) for layer in mlp.layers[1:]]
+        drive = StateMonitor(mlp.output_layer, "summed_drive", record=True, when="end")
+        network = Network(mlp, spikes, errors, drive)
+        network.run(mlp.present(experiment.x, experiment.y))
+        for l, monitor in enumerate(spikes):
+            assert np.array_equal(mlp.counts(monitor), experiment.trace.spikes[l])
+        for l, monitor in enumerate(errors, 1):
+            assert np.array_equal(mlp.errors(monitor), experiment.trace.errors[l])
+        assert compare(mlp.trace(drive, *errors, *spikes), experiment.trace) is None
+        with pytest.raises(ValueError, match="monitors must be those that record"):
+            mlp.trace(*spikes)
+
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda mlp: SpikeMonitor(mlp.layers[1]),
+            lambda mlp: SpikeMonitor(mlp.layers[1], variables=["spike_count"], record=False),
+            lambda mlp: EventMonitor(mlp.layers[1], "error", variables=["error", "spike_count"]),
+            lambda mlp: StateMonitor(mlp.layers[1], "spike_count", record=True),
+            lambda _: SpikeMonitor(SpikingMLPGroup(NET).layers[1], variables=["spike_count"]),
+        ],
+    )
+    def test_other_monitors_are_refused(self, make):
+        mlp = SpikingMLPGroup(NET, name="mine")
+        monitor = make(mlp)
+        allowed = r"SpikeMonitor\(layer, variables=\['spike_count'\]\) of a layer of 'mine'"
+        with pytest.raises(ValueError, match=f"monitor must be {allowed}"):
+            mlp.counts(monitor)
+        Network(mlp).run(DT)
+
+    def test_a_monitor_that_has_missed_something_is_refused(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights)
+        monitor = SpikeMonitor(mlp.layers[1], variables=["spike_count"])
+        network = Network(mlp, monitor)
+        duration = mlp.present(experiment.x, experiment.y)
+        monitor.active = False
+        network.run(duration / 2)
+        monitor.active = True
+        network.run(duration / 2)
+        with pytest.raises(ValueError, match="has missed some of what layer 1 has sent"):
+            mlp.counts(monitor)
+        network.run(mlp.present(experiment.x[:2], experiment.y[:2]))
+        assert mlp.counts(monitor).shape == (2, 7, 8)
+
+    def test_a_drive_that_was_recorded_before_the_step_is_refused(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights)
+        monitors = mlp.record()
+        early = StateMonitor(mlp.output_layer, "summed_drive", record=True)
+        Network(mlp, early).run(mlp.present(experiment.x, experiment.y))
+        with pytest.raises(ValueError, match=r"StateMonitor.*when='end'"):
+            mlp.trace(early, *monitors[:-1])
+
+    def test_a_sample_that_was_begun_anew_cannot_be_found_by_time(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights)
+        monitor = SpikeMonitor(mlp.layers[1], variables=["spike_count"])
+        network = Network(mlp, monitor)
+        network.run(3 * DT)
+        mlp.schedule.sample_over = True
+        network.run(10 * DT)
+        with pytest.raises(RuntimeError, match="not each has taken 7 steps"):
+            mlp.counts(monitor)
+
+    def test_only_whole_samples_are_read(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, input=experiment.x[0], label=1)
+        monitor = SpikeMonitor(mlp.layers[1], variables=["spike_count"])
+        network = Network(mlp, monitor)
+        assert mlp.counts(monitor).shape == (0, 7, 8)
+        network.run(17 * DT)
+        found = mlp.counts(monitor)
+        with Simulator(NET, "reference", experiment.weights) as sim:
+            expected = sim.train(np.tile(experiment.x[0], (2, 1)), [1, 1], record=True)
+        assert np.array_equal(found, expected.spikes[1])
+
+
+def test_weights_are_read_and_set(experiment):
+    mlp = SpikingMLPGroup(NET)
+    with pytest.raises(ValueError, match="read-only"):
+        mlp.weights[0][0, 0] = 1
+    mlp.weights = experiment.weights
+    run(mlp.present(experiment.x, experiment.y))
+    experiment.assert_learned_by(mlp)
+    for found, expected in zip(mlp.weights, experiment.end.weights, strict=True):
+        assert np.array_equal(found, expected)
+    for wrong, error in (
+        ([np.zeros((9, 8))], ValueError),
+        ([w * mV for w in mlp.weights], DimensionMismatchError),
+        ([w + 2.0**45 for w in mlp.weights], OverflowError),
+    ):
+        with pytest.raises(error, match="weight"):
+            mlp.weights = wrong
+    experiment.assert_learned_by(mlp)
+
+
+def test_a_network_says_what_it_is():
+    mlp = SpikingMLPGroup(NET, step=5 * ms, name="mine")
+    assert repr(mlp) == "<SpikingMLPGroup 'mine': 9-8-7-3, step=5. ms, learning=True>"
+    mlp.learning = False
+    assert "learning=False" in repr(mlp)
+    Network(mlp).run(5 * ms)
+
+
+def test_help_states_the_meaning_of_every_variable():
+    stated = spikebp_brian2.__doc__
+    options = {"update": "outer", "presynaptic": "drive", "feedback": "random"}
+    nets = [
+        NET,
+        NET.replace(backward_init="uniform", input_coding="spikes", **options),
+        NET.replace(timing="pipelined"),
+    ]
+    for net in nets:
+        mlp = SpikingMLPGroup(net)
+        for part in mlp.parts.values():
+            for name, equation in part.equations.items():
+                number = name.rpartition("_")[2]
+                word = name.replace(number, "l") if number.isdigit() else name
+                line = next(line for line in stated.splitlines() if f" {word} : " in line)
+                assert "#" in line or "linked" in equation.flags, name
+        Network(mlp).run(DT)
+    assert SpikingMLP.__name__ in SpikingMLPGroup.__doc__
