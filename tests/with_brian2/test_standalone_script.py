@@ -21,7 +21,7 @@ from brian2 import (
 )
 
 from spikebp_brian2 import SpikingMLPGroup
-from spikebp_plugins import Simulator
+from spikebp_plugins import Simulator, compare
 from tests.with_brian2.experiment import N_SAMPLES, NET
 from tests.with_brian2.test_native import DT, SAMPLE, counted, shown
 
@@ -60,7 +60,7 @@ def test_a_script_with_monitors_learns_what_the_reference_learns(experiment, tmp
 
 @pytest.mark.once
 @pytest.mark.thorough
-def test_one_program_serves_many_runs(experiment, tmp_path):
+def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
     set_device("cpp_standalone", build_on_run=False)
     mlp = SpikingMLPGroup(NET, experiment.weights, step=3 * DT, **shown(experiment, 3 * DT))
     source = PoissonGroup(5, rates="100*Hz")  # with objects of the user's beside it
@@ -90,9 +90,9 @@ def test_one_program_serves_many_runs(experiment, tmp_path):
         for found, expected in zip(mlp.checkpoint().state.weights, sim.weights, strict=True):
             assert np.array_equal(found, expected)
 
-    device.run(run_args={mlp.synapses[0].weight: np.full(72, 0.1)})
-    with pytest.raises(ValueError, match="weight of layer 1 must be a multiple of 2"):
-        mlp.checkpoint()
+    with pytest.raises(RuntimeError, match="Project run failed"):
+        device.run(run_args={mlp.synapses[0].weight: np.full(72, 0.1)})
+    assert "synapses_1.weight must hold multiples of 1/4096" in capfd.readouterr().err
     device.run(run_args={mlp.synapses[0].weight: np.full(72, 2.0**40)})
     with pytest.raises(OverflowError, match="of layer 2 must stay below"):
         mlp.checkpoint()
@@ -125,3 +125,63 @@ def test_a_label_that_is_no_class_is_reported_by_the_checkpoint(experiment, tmp_
     assert mlp.checkpoint().state.samples_seen == 0
     device.run()
     assert mlp.checkpoint().state.samples_seen == 1
+
+
+@pytest.mark.once
+@pytest.mark.thorough
+def test_samples_are_presented_before_and_between_runs(experiment, tmp_path):
+    set_device("cpp_standalone", build_on_run=False)
+    mlp = SpikingMLPGroup(NET, experiment.weights, step=1 * ms, name="mine")
+    alone = SpikingMLPGroup(NET, experiment.weights, name="alone")
+    alone.record()
+    network = Network(mlp, alone)
+    for nothing in ("scores", "operations"):
+        with pytest.raises(NotImplementedError, match=f"'mine' has no {nothing} yet"):
+            getattr(mlp, nothing)
+    network.run(max(each.present(experiment.x, experiment.y) for each in (mlp, alone)))
+    alone.active = False
+    network.run(mlp.present(experiment.x[:3], experiment.y[:3]))
+    device.build(directory=str(tmp_path / "program"))
+
+    with Simulator(NET, "reference", experiment.weights) as sim:
+        sim.train(experiment.x, experiment.y)
+        sim.train(experiment.x[:3], experiment.y[:3])
+        for found, expected in zip(mlp.checkpoint().state.weights, sim.weights, strict=True):
+            assert np.array_equal(found, expected)
+    experiment.assert_learned_by(alone)
+    with pytest.raises(RuntimeError, match="between the runs of one program"):
+        mlp.trace(*alone.record())
+
+
+@pytest.mark.once
+@pytest.mark.thorough
+def test_samples_that_were_presented_in_the_middle_of_another_are_found(experiment, tmp_path):
+    set_device("cpp_standalone", build_on_run=False)
+    mlp = SpikingMLPGroup(NET, experiment.weights)
+    mlp.record()
+    duration = mlp.present(experiment.x, experiment.y)
+    run(duration)
+    device.build(directory=str(tmp_path / "program"))
+    experiment.assert_learned_by(mlp)
+    assert compare(mlp.trace(), experiment.trace) is None
+
+    device.reinit()
+    device.activate(build_on_run=False)
+    mlp = SpikingMLPGroup(NET, experiment.weights)
+    run(3 * DT)
+    mlp.present(experiment.x, experiment.y)
+    run(SAMPLE)
+    device.build(directory=str(tmp_path / "another"))
+    with pytest.raises(RuntimeError, match="in the middle of another one"):
+        mlp.checkpoint()
+
+
+@pytest.mark.once
+@pytest.mark.thorough
+def test_delays_within_a_network_are_found_before_the_run(tmp_path, capfd):
+    set_device("cpp_standalone", directory=str(tmp_path / "program"))
+    mlp = SpikingMLPGroup(NET, name="mine")
+    mlp.synapses[1].forward.delay = 1 * ms
+    with pytest.raises(RuntimeError, match="Project run failed"):
+        run(SAMPLE)
+    assert "the delay of 'mine_synapses_2_forward' must be 0" in capfd.readouterr().err
