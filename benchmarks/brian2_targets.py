@@ -7,6 +7,10 @@ NeuronGroup for each layer, a Synapses for each pair of layers, and the same qua
     python benchmarks/brian2_targets.py
     python benchmarks/brian2_targets.py --targets cpp_standalone --samples 10000
     python benchmarks/brian2_targets.py --cold        # compile everything anew, in empty caches
+    python benchmarks/brian2_targets.py --dts-per-step 50
+
+The last shows the same samples to two networks in a script, one with a step of so many dt and one
+with a step of one dt, and prints the ratio.
 """
 
 import argparse
@@ -19,9 +23,10 @@ from functools import partial
 
 import brian2
 import numpy as np
-from brian2 import Network, NeuronGroup, Synapses, TimedArray, device, ms, prefs, set_device
+from brian2 import Clock, Network, NeuronGroup, Synapses, TimedArray, device, ms, prefs, set_device
 from measuring import data_for_benchmark, hidden_sizes, network
 
+from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Simulator
 
 #: For each target, how many samples a block has, and how many blocks there are.
@@ -107,6 +112,35 @@ def measure(net, weights, x, y, target, block, n_blocks):
     }
 
 
+def measure_steps(net, weights, x, y, target, block, n_blocks, dts_per_step):
+    """Time the same samples with steps of one dt and of several, in alternating blocks."""
+    prefs.codegen.target = target
+    dt = 0.1 * ms
+    networks = [
+        SpikingMLPGroup(net, weights, step=n * dt, clock=None if n > 1 else Clock(dt=dt))
+        for n in (1, dts_per_step)
+    ]
+    scripts = [Network(mlp) for mlp in networks]
+    times = [[], []]
+    for i in range(-1, n_blocks):
+        part = slice((i + 1) * block, (i + 2) * block)
+        for mlp, script, taken in zip(networks, scripts, times, strict=True):
+            duration = mlp.present(x[part], y[part])
+            begin = time.perf_counter()
+            script.run(duration, namespace={})
+            if i >= 0:  # the first block compiles
+                taken.append((time.perf_counter() - begin) / block)
+    for one, other in zip(networks[0].weights, networks[1].weights, strict=True):
+        assert np.array_equal(one, other)
+    one, several = (1e3 * statistics.median(taken) for taken in times)
+    return {
+        "target": target,
+        "milliseconds_per_sample_with_one_dt_per_step": one,
+        "milliseconds_per_sample": several,
+        "ratio": statistics.median(np.divide(times[1], times[0])),
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", default="200,200", help="hidden layer sizes")
@@ -114,6 +148,7 @@ def main():
     parser.add_argument("--targets", default="numpy,cython,cpp_standalone")
     parser.add_argument("--samples", type=int, help="samples in a block")
     parser.add_argument("--trained-on", type=int, default=20_000, help="samples learned before")
+    parser.add_argument("--dts-per-step", type=int, help="time steps of so many dt instead")
     parser.add_argument("--cold", action="store_true", help="use empty caches")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -130,12 +165,24 @@ def main():
         for target in options.targets.split(","):
             block, n_blocks = BLOCKS[target]
             block = min(options.samples or block, len(data.x_train) // n_blocks - 1)
-            rows.append(measure(net, weights, data.x_train, data.y_train, target, block, n_blocks))
+            given = (net, weights, data.x_train, data.y_train, target, block, n_blocks)
+            if options.dts_per_step is None:
+                rows.append(measure(*given))
+            elif target != "cpp_standalone":
+                rows.append(measure_steps(*given, options.dts_per_step))
     if options.json:
         print(json.dumps({"dataset": data.name, "layers": net.layer_sizes, "rows": rows}))
         return
     sizes = "-".join(map(str, net.layer_sizes))
     print(f"\nLearning {data.name} in Brian2 {brian2.__version__}, {sizes}, T = {net.n_steps}\n")
+    if options.dts_per_step is not None:
+        print("| target | a dt per step, ms per sample | several, ms per sample | ratio |")
+        print("|---|---|---|---|")
+        for row in rows:
+            one = row["milliseconds_per_sample_with_one_dt_per_step"]
+            several = row["milliseconds_per_sample"]
+            print(f"| {row['target']} | {one:.2f} | {several:.2f} | {row['ratio']:.2f} |")
+        return
     print("| target | start-up, s | learning, ms per sample | only predicting, ms | ratio |")
     print("|---|---|---|---|---|")
     for row in rows:

@@ -94,9 +94,11 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         Backward weights for ``feedback="random"``; None takes ``net.init_feedback()``.
     input : str, TimedArray, group that spikes, array-like or None, default=None
         What layer 0 receives: an expression (with ``t`` and ``i``, and names of the script), a
-        TimedArray of shape (n, n_inputs), a group of n_inputs units each spike of which counts 1,
-        or constant values. With None the user sets ``input_layer.input_value``. Synapses of the
-        user may add to ``input_layer.received_input``. Values and spikes add up; with
+        TimedArray of shape (n, n_inputs), a group of n_inputs units, or constant values. An event
+        of a group counts as 1, or as its ``spike_count`` if the group has that variable, as the
+        layers of another network do. With None the user sets ``input_layer.input_value``, or
+        presents samples. Synapses of the user may add to ``input_layer.received_input``. Values and
+        spikes add up; with
         ``input_coding="values"`` the sum is multiplied by ``net.input_scale``.
     label : str, one-dimensional TimedArray, number or None, default=None
         The class of the sample; below 0 it is not known, and nothing is learned. With None the
@@ -109,15 +111,19 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         A spike of any of its units makes the step in which it arrives the last of its sample (with
         pipelined timing, of the sample's input). With None, step ``net.n_steps`` is the last.
     step : Quantity or None, default=None
-        The duration of a step, a whole number of dt; None takes one dt. Spikes that arrive during
-        a step act at its last dt.
+        The duration of a step, a whole number of dt; None takes one dt. Steps have a clock of their
+        own, and are computed at their first dt, unless `clock` or `dt` is given, or a group spikes
+        during a step: then at their last dt, when all spikes are there.
     learning : bool, default=True
         Whether to learn; the attribute `learning` can be set between runs.
     order : int, default=1
         Where the wave begins in slot ``thresholds``. Spikes that a source fires before that, as
         groups do by default (order 0), count in the same dt, all others in the next.
+    dt : Quantity or None, default=None
+        The dt of the network, for which it gets a clock. Spikes that arrive between two ticks of
+        this clock count at the second.
     clock : Clock or None, default=None
-        The clock; None takes the default clock.
+        The clock; None takes the default clock, or that of the steps.
     name : str, default="spikingmlp*"
         The name of the group, with which the names of its parts begin.
 
@@ -125,7 +131,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
     ----------
     layers : list of NeuronGroup
         Layers 0..L. Events are ``spike`` and, from layer 1 on, ``error``; the output also has
-        ``sample_end``. :mod:`spikebp_brian2.rules` states the meaning of each variable.
+        ``sample_end``. ``help(spikebp_brian2)`` states the meaning of each variable.
     synapses : list of Synapses
         Synapses into layers 1..L, with variable ``weight``; index 0 leads into layer 1.
     schedule : NeuronGroup
@@ -145,6 +151,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         If a weight is out of range. A run raises it at its end if a number was out of range, or
         may have been; the network is then as it was before that run. In cpp_standalone `checkpoint`
         raises it.
+    RuntimeError
+        A run raises it before it begins if parts of the network are in it without the network.
 
     Notes
     -----
@@ -154,12 +162,10 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
 
     Examples
     --------
-    >>> from brian2 import TimedArray, ms, run
+    >>> from brian2 import run
     >>> from spikebp_plugins import SpikingMLP
-    >>> patterns = TimedArray([[1, 0, 0.5], [0, 1, 0.5]], dt=1 * ms)
-    >>> labels = TimedArray([0, 1], dt=1 * ms)
-    >>> mlp = SpikingMLPGroup(SpikingMLP((3, 8, 2)), input=patterns, label=labels)
-    >>> run(2 * ms)
+    >>> mlp = SpikingMLPGroup(SpikingMLP((3, 8, 2)))
+    >>> run(mlp.present([[1, 0, 0.5], [0, 1, 0.5]], [0, 1]))
     >>> mlp.checkpoint().state.samples_seen
     2
     """
@@ -467,15 +473,6 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             If samples or targets have a unit.
         RuntimeError
             If a sample is half shown; in cpp_standalone between runs, `checkpoint` raises it.
-
-        Examples
-        --------
-        >>> from brian2 import run
-        >>> from spikebp_plugins import SpikingMLP
-        >>> mlp = SpikingMLPGroup(SpikingMLP((3, 8, 2)))
-        >>> run(mlp.present([[1, 0, 0.5], [0, 1, 0.5]], [0, 1]))
-        >>> mlp.checkpoint().state.samples_seen
-        2
         """
         self._check_device()
         n_samples = self.presentation.present(x, y)

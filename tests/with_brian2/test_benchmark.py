@@ -18,3 +18,9 @@ def test_learning_is_timed_beside_a_network_that_predicts():
         row["forward_only_milliseconds_per_sample"],
     )
     assert learning > predicting > 0
+
+
+def test_steps_of_several_dt_are_timed_beside_those_of_one():
+    sizes = ("--layers", "8", "--samples", "3", "--trained-on", "20", "--dts-per-step", "50")
+    (row,) = run("brian2_targets.py", "--targets", "numpy", *sizes)["rows"]
+    assert row["ratio"] > 0
