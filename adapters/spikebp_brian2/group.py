@@ -17,8 +17,14 @@ from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
-from spikebp_brian2.intact import check_as_made, check_in_program, check_senders
-from spikebp_brian2.parts import Part, PartNeurons
+from spikebp_brian2.intact import (
+    as_made,
+    check_as_made,
+    check_clocks,
+    check_in_program,
+    check_senders,
+)
+from spikebp_brian2.parts import Part, PartNeurons, PartSynapses
 from spikebp_brian2.presentation import Presentation
 from spikebp_brian2.proof import Seen, allowed_labels, check_on_grid, prove_range
 from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
@@ -229,13 +235,16 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         self._warned: set[str] = set()
         self._checks_itself, self._ends_by_event = False, sample_end is not None
         self._monitors: list[Any] = []
+        self._deliveries: list[PartSynapses] = []
         self._delays = delays_of(self.net)
         self._wave = Wave(self.net, self.clock, order, self.name)
         self.schedule, self.layers = self._wave.schedule, self._wave.layers
         self.synapses, self.parts = self._wave.synapses, self._wave.parts
         self.contained_objects.extend(self.parts.values())
         self._receive(given, sample_end)
-        self._as_made = [(runner, runner.when, runner.order) for runner in self._wave.runners]
+        # Not among these: what the user adds to the parts later, which Brian2 compiles as usual.
+        self._as_made = as_made(self.parts.values())
+        self._deliveries_as_made = as_made(self._deliveries)
         self._set(constants(self.net))
         self._set(learned(state))
         self.schedule.steps_per_sample = self.net.n_steps if sample_end is None else ENDLESS
@@ -273,9 +282,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         ):
             if source is not None:
                 delivery = f"{self.name}_{name}"
-                self.contained_objects.append(
-                    deliver(delivery, source, part, name, self._wave.arrivals)
-                )
+                self._deliveries.append(deliver(delivery, source, part, name, self._wave.arrivals))
+        self.contained_objects.extend(self._deliveries)
 
     def _name_line_of_user(self) -> None:
         """Make Brian2's messages about the parts name the line of the user that made them."""
@@ -560,8 +568,10 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
     def before_run(self, run_namespace: Any) -> None:
         """Get ready for a run; called by Brian2."""
         self._check_device()
-        check_as_made(self, self._as_made)
+        made = self._as_made + self._deliveries_as_made
+        check_as_made(self, made)
         check_senders(self)
+        check_clocks(self, made, self._end_of_run())
         self.schedule.dts_per_step = dts_per_step(self._step, self.clock.dt)
         self._warn_of_times()
         self.presentation.before_run()
@@ -621,8 +631,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
     def _compile_together(self) -> None:
         uses_cython = self.device.code_object_class() is CythonCodeObject
         chosen = SharedModule().code_object_class if uses_cython else None
-        for runner, _, _ in self._as_made:
-            runner.codeobj_class = chosen
+        for made in self._as_made:
+            made.runner.codeobj_class = chosen
 
     def _begin_proof(self) -> None:
         for layer in self.layers:
@@ -645,11 +655,14 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
     def _duration_of_step(self) -> Quantity:
         return self.clock.dt if self._step is None else self._step
 
+    def _end_of_run(self) -> float:
+        """Return the end of the run that begins, in seconds."""
+        return float(self.clock._i_end * self.clock.dt_)
+
     def _warn_of_times(self) -> None:
         n_steps = None if self._ends_by_event else self._delays.duration(self.net.n_steps)
-        end = self.clock._i_end * float(self.clock.dt)
         for name, given in self._timed.items():
-            warning = mistimed(name, given, self._duration_of_step(), n_steps, end)
+            warning = mistimed(name, given, self._duration_of_step(), n_steps, self._end_of_run())
             if warning is not None and name not in self._warned:
                 self._warned.add(name)
                 logger.warn(f"{warning}\n{self._creation_stack}", "timed_array")

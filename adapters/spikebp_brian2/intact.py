@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from brian2 import Synapses
 from brian2.devices.device import RuntimeDevice
+from brian2.groups.group import CodeRunner
 from brian2.synapses.synapses import SynapticPathway
 
 if TYPE_CHECKING:
     from spikebp_brian2.group import SpikingMLPGroup
 
-#: A runner of a part, with its slot and order when the network was made.
-Made = tuple[Any, str, int]
+#: How long clocks with different dt agree in the programs of cpp_standalone. These compare times,
+#: multiples of dt in doubles, with a tolerance of 1e-14 s, which is rounding from 90 s on.
+SECONDS_OF_AGREEMENT: Final = 45
+
+
+class Made(NamedTuple):
+    """When a part runs that was made with the network."""
+
+    runner: Any
+    when: str
+    order: int
+    clock: Any
+
+
+def as_made(parts: Iterable[Any]) -> list[Made]:
+    """Return when the parts run now."""
+    return [
+        Made(runner, runner.when, runner.order, runner.clock)
+        for part in parts
+        for runner in part.contained_objects
+        if isinstance(runner, CodeRunner)
+    ]
 
 
 def check_as_made(mlp: SpikingMLPGroup, made: list[Made]) -> None:
@@ -26,15 +48,15 @@ def check_as_made(mlp: SpikingMLPGroup, made: list[Made]) -> None:
     """
     for part in mlp.parts.values():
         _check_active(mlp, part)
-    for runner, when, order in made:
+    for runner, when, order, clock in made:
         _check_active(mlp, runner)
         if (runner.when, runner.order) != (when, order):
             raise ValueError(
                 f"{runner.name!r} must stay in slot {when!r} at order {order}, its place in the "
                 f"wave of {mlp.name!r}; it was moved to {runner.when!r}, {runner.order}"
             )
-        if runner.clock is not mlp.clock:
-            raise ValueError(f"{runner.name!r} must stay on the clock of {mlp.name!r}")
+        if runner.clock is not clock:
+            raise ValueError(f"{runner.name!r} must stay on the clock that it was made with")
         is_pathway = isinstance(runner, SynapticPathway)
         if is_pathway and isinstance(mlp.device, RuntimeDevice):
             delay = np.asarray(runner.variables["delay"].get_value())
@@ -81,6 +103,23 @@ def check_senders(mlp: SpikingMLPGroup) -> None:
                 f"{mlp.name!r}, which takes a step of {mlp.clock.dt} at its beginning; give it "
                 "clock=defaultclock, and steps are taken at their end, or the group as its input"
             )
+
+
+def check_clocks(mlp: SpikingMLPGroup, made: list[Made], end: float) -> None:
+    """Check that a program will see when the ticks of two clocks are at the same time.
+
+    Raises
+    ------
+    ValueError
+        If sources have another dt, and the run is so long that rounding sets the clocks apart.
+    """
+    others = {str(clock.dt) for _, _, _, clock in made if clock.dt_ != mlp.clock.dt_}
+    if others and end > SECONDS_OF_AGREEMENT and not isinstance(mlp.device, RuntimeDevice):
+        raise ValueError(
+            f"the sources of {mlp.name!r} must have its dt, {mlp.clock.dt}, in runs of "
+            f"cpp_standalone that go beyond {SECONDS_OF_AGREEMENT} s, since rounding sets clocks "
+            f"apart; they have {', '.join(sorted(others))}"
+        )
 
 
 def check_in_program(mlp: SpikingMLPGroup) -> str:

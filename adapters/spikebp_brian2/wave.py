@@ -108,16 +108,11 @@ class Wave:
         for pathway in self._postponed:
             pathway.order = next(self._order)
         self.show(Shown())
-        # Not among these: what the user adds to the parts later, which Brian2 compiles as usual.
-        self.runners = [
-            runner
-            for part in self.parts.values()
-            for runner in part.contained_objects
-            if isinstance(runner, CodeRunner)
-        ]
-        for runner in self.runners:
-            # None of its names is of a user, whom Brian2 would warn of equal names in the script.
-            runner.user_code = runner.user_code or ""
+        for part in self.parts.values():
+            for runner in part.contained_objects:
+                # None of its names is of a user, whom Brian2 would warn of equal names in a script.
+                if isinstance(runner, CodeRunner):
+                    runner.user_code = runner.user_code or ""
 
     @property
     def parts(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from brian2 import (
     device,
     ms,
     run,
+    second,
     set_device,
 )
 
@@ -185,3 +186,12 @@ def test_delays_within_a_network_are_found_before_the_run(tmp_path, capfd):
     with pytest.raises(RuntimeError, match="Project run failed"):
         run(SAMPLE)
     assert "the delay of 'mine_synapses_2_forward' must be 0" in capfd.readouterr().err
+
+
+def test_clocks_that_a_program_would_set_apart_are_refused():
+    set_device("cpp_standalone", build_on_run=False)
+    source = PoissonGroup(9, rates="100*Hz", dt=0.3 * ms)
+    mlp = SpikingMLPGroup(NET, input=source, dt=0.1 * ms)
+    with pytest.raises(Exception, match="preparing an object") as error:
+        Network(source, mlp).run(50 * second)
+    assert "must have its dt, 100. us, in runs of" in str(error.value.__cause__)
