@@ -837,6 +837,9 @@ def run(seeds, without=(), target="numpy", report=print):
     for seed in seeds:
         script = draw(seed, without, target)
         verdict = judge(script)
+        # Brian2 collects garbage before every run; what it keeps for good is none.
+        gc.collect()
+        gc.freeze()
         outcomes[verdict.outcome] += 1
         kinds.update(script.kinds())
         if verdict.outcome == "different":
@@ -854,7 +857,6 @@ def main():
     parser.add_argument("--target", default="numpy")
     given = parser.parse_args()
     brian2.BrianLogger.log_level_error()
-    gc.freeze()  # Brian2 collects garbage before every run; what is imported is none
     began = time.perf_counter()
     seeds = range(given.seed, given.seed + given.scripts)
     outcomes, kinds = run(seeds, given.without, given.target)
