@@ -7,8 +7,10 @@ reference, and says whether both are equal in every number, and where they diffe
 """
 
 import argparse
+import atexit
 import gc
 import linecache
+import shutil
 import tempfile
 import time
 import traceback
@@ -159,6 +161,11 @@ class Script:
     again: bool
     target: str = "numpy"
 
+    @property
+    def is_program(self):
+        """Whether the script is compiled as a whole."""
+        return self.target == "cpp_standalone"
+
     def kinds(self):
         """Return the names of what the script covers."""
         found = [f"input {self.input}", f"{self.answers} {self.answer}", self.net.timing]
@@ -238,6 +245,8 @@ class Drawing:
         net = self.net()
         is_signed = numbers_of(net) == "signs"
         input_, extra = self.one_of(*INPUTS), ""
+        if self.chance(0.015):
+            input_ = "huge"
         if not is_signed and self.chance(0.4):
             spikes = input_ in ("generator", "poisson", "neurons")
             extra = self.one_of("synapses", "synapses", "variable" if spikes else "synapses")
@@ -247,10 +256,13 @@ class Drawing:
         then = "" if self.chance(0.75) else self.one_of("compiled", "reference")
         ends = ends and not then
         series = self.series(net) if not then and self.chance(0.3) else None
-        is_fine = extra == "synapses" or (series is not None and not self.takes_steps(series, 1))
-        is_fine = is_fine or (is_signed and input_ in ("poisson", "neurons"))
-        grid, clock = self.grid(net, is_fine, bool(then))
-        if is_signed and input_ in ("poisson", "neurons"):
+        # These receive at most one spike of a unit in a step.
+        is_single = is_signed and input_ in ("poisson", "neurons")
+        # With steps of several dt these would depend on when in a step it is computed.
+        is_clear = series is None or (series.is_input and series.order > 0)
+        is_short = is_single or extra == "synapses" or not is_clear
+        grid, clock = self.grid(net, is_short, bool(then))
+        if is_single:
             grid = grid._replace(stride=1)
         order = self.one_of(1, 1, 1, 5, 50, -3, -40)
         if series is not None:
@@ -288,8 +300,8 @@ class Drawing:
             return replace(script, cuts=cuts[-1:], **runs)
         return script
 
-    def grid(self, net, is_fine, is_whole):
-        """Return the grid and the kind of clock; a whole script ends with a sample."""
+    def grid(self, net, is_short, is_whole):
+        """Return grid and kind of clock, with steps of one dt and whole samples where need be."""
         sample = steps_of_sample(net, net.n_steps)
         n_steps = sample * int(self.random.integers(1, 5))
         n_steps += 0 if is_whole else int(self.random.integers(sample))
@@ -297,7 +309,8 @@ class Drawing:
         if clock == "dt" and "dt" in self.without:
             clock = "clock"
         stride = 1 if clock == "default" else self.one_of(1, 2, 3)
-        ticks = 1 if is_fine else self.one_of(1, 1, 1, 2, 3, 5, 10)
+        ticks = self.one_of(1, 1, 1, 2, 3, 5, 10)
+        ticks = 1 if is_short else ticks
         while n_steps * stride * ticks > MOST_DTS and ticks > 1:
             ticks -= 1
         dt = self.one_of(0.05, 0.1, 0.1, 0.125, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -333,12 +346,8 @@ class Drawing:
             net = net.replace(input_coding="values")
         is_input = self.chance(0.7) and "counted series" not in self.without
         label = self.one_of("constant", "expression", "timed_sample", "timed_step")
-        order = self.one_of(60, 60, -60) if is_input else 60
-        return Series(net, layer, units, is_input, order, label)
-
-    def takes_steps(self, series, order):
-        """Return whether a series is clear with steps of several dt."""
-        return series.is_input and series.order > 0
+        order = self.one_of(60, 60, -60)
+        return Series(net, layer, units, is_input, order if is_input else 60, label)
 
 
 def numbers_of(net):
@@ -499,7 +508,7 @@ class Player:
         self.visible |= {f"{kind}_{number}_{l}": monitor for l, monitor in monitors.items()}
 
     def _is_watched(self):
-        return self.random.random() < 0.8
+        return self.script.monitors == MONITORS or self.random.random() < 0.8
 
     def _make_readout(self):
         output = self.mlps[0].output_layer
@@ -549,7 +558,7 @@ class Player:
         try:
             self._call("run", duration)
         except Exception as error:
-            if is_refusal(error) and (name := differing(before, self._learned())):
+            if refusal(error) and (name := differing(before, self._learned())):
                 raise DifferenceError(f"a refused run has left {name} changed") from error
             raise
 
@@ -566,13 +575,13 @@ class Player:
 
     def _learned(self):
         """Return what a network has learned; of two networks one may be refused, and one not."""
-        if self.script.target == "cpp_standalone" or len(self.mlps) > 1:
+        if self.script.is_program or len(self.mlps) > 1:
             return None
         return self.mlps[0].checkpoint().state
 
     def _look(self, end):
         n_steps = self.grid.steps_before(end)
-        if n_steps is None or self.script.target == "cpp_standalone":
+        if n_steps is None or self.script.is_program:
             return
         for mlp, looks in zip(self.mlps, self.looks, strict=True):
             looks[n_steps] = look_at(mlp)
@@ -686,11 +695,8 @@ def _different_records(records, moments):
         expected = np.array([_recorded(moment, kind, l) for moment in moments], float)
         if len(wrong := np.argwhere(seen != expected)):
             step, unit = wrong[0]
-            yield (
-                step,
-                f"{kind} of layer {l}, unit {unit}: {seen[step, unit]} in Brian2, "
-                f"{expected[step, unit]} in the reference",
-            )
+            values = f"{seen[step, unit]} in Brian2, {expected[step, unit]} in the reference"
+            yield step, f"{kind} of layer {l}, unit {unit}: {values}"
 
 
 def _recorded(moment, kind, l):
@@ -720,7 +726,9 @@ def differing(found, expected, name="it"):
     elif isinstance(found, tuple) and hasattr(found, "_fields"):
         pairs = [(key, getattr(found, key), getattr(expected, key)) for key in found._fields]
     elif isinstance(found, (tuple, list)):
-        pairs = [(f"{name}[{i}]", *both) for i, both in enumerate(zip(found, expected, strict=True))]
+        pairs = [
+            (f"{name}[{i}]", *both) for i, both in enumerate(zip(found, expected, strict=True))
+        ]
     elif np.shape(found) != np.shape(expected):
         return f"{name} of shape {np.shape(found)}, not {np.shape(expected)}"
     else:
@@ -733,15 +741,20 @@ def differing(found, expected, name="it"):
     return next(filter(None, (differing(one, other, key) for key, one, other in pairs)), None)
 
 
-def is_refusal(error):
-    """Return whether the package has refused something with an error, and not just failed."""
+class RefusedError(Exception):
+    """A script was refused; the message is that of the package."""
+
+
+def refusal(error):
+    """Return the message with which the package has refused something; None if it just failed."""
     while error.__cause__ is not None:
         error = error.__cause__
-    if not isinstance(error, (ValueError, OverflowError, UnsupportedError)):
-        return False
     place = traceback.extract_tb(error.__traceback__)[-1]
     line = linecache.getline(place.filename, place.lineno).strip()
-    return "spikebp_" in place.filename and line.startswith("raise ")
+    is_raised = "spikebp_" in place.filename and line.startswith("raise ")
+    if is_raised and isinstance(error, (ValueError, OverflowError, UnsupportedError)):
+        return f"{type(error).__name__}: {error}"
+    return None
 
 
 class Verdict(NamedTuple):
@@ -763,31 +776,34 @@ def judge(script):
 
 
 def _verdict(script):
-    prefs = brian2.prefs.codegen.target
-    brian2.prefs.codegen.target = "numpy" if script.target == "cpp_standalone" else script.target
+    target = brian2.prefs.codegen.target
+    brian2.prefs.codegen.target = "numpy" if script.is_program else script.target
+    if script.is_program:
+        brian2.set_device("cpp_standalone", build_on_run=False)
     try:
         compare(script)
-    except DifferenceError as error:
-        return Verdict("different", str(error))
+    except RefusedError as error:
+        return Verdict("refused", str(error))
     except Exception as error:
-        reason = "".join(traceback.format_exception(error))
-        return Verdict("refused" if is_refusal(error) else "different", reason)
+        is_told = isinstance(error, DifferenceError)
+        reason = str(error) if is_told else "".join(traceback.format_exception(error))
+        return Verdict("different", reason)
     finally:
-        brian2.prefs.codegen.target = prefs
+        brian2.prefs.codegen.target = target
+        if script.is_program:
+            brian2.device.reinit()
+            brian2.set_device("runtime")
     return Verdict("equal")
 
 
 def compare(script):
-    """Raise DifferenceError if a script differs from the reference."""
+    """Raise DifferenceError if a script differs from the reference, RefusedError if it is refused.
+
+    An error of the reference is a difference: what it cannot compute must have been refused.
+    """
     random = np.random.default_rng([script.seed, 3])
     nets = [script.net] + ([script.series.net] if script.series else [])
-    start = [
-        Checkpoint(
-            net,
-            initial_state(net, [0.8 * random.standard_normal(shape) for shape in net.weight_shapes]),
-        )
-        for net in nets
-    ]
+    start = [Checkpoint(net, initial_state(net, _weights(net, random))) for net in nets]
     reached, expected = _compare_part(script, 0, start, start)
     if not script.then:
         return
@@ -796,19 +812,32 @@ def compare(script):
         _compare_part(script, 1, [reached], [expected])
 
 
+def _weights(net, random):
+    return [0.8 * random.standard_normal(shape) for shape in net.weight_shapes]
+
+
 def _compare_part(script, part, start, expected):
     """Play a script from some checkpoints, and return what both sides have reached."""
-    with tempfile.TemporaryDirectory() as folder:
-        if script.target == "cpp_standalone":
-            brian2.set_device("cpp_standalone", build_on_run=False)
+    player = _played(script, part, start)
+    moments = player.moments(expected)
+    for number, name in enumerate(("first", "second")[: len(start)]):
+        assert_equal(name, player.found(number), moments[number])
+    return player.mlps[0].checkpoint(), Checkpoint(script.net, moments[0][-1].state)
+
+
+def _played(script, part, start):
+    try:
         player = Player(script, part, start)
         player.play()
-        if script.target == "cpp_standalone":
-            brian2.device.build(directory=folder)
-        moments = player.moments(expected)
-        for number, name in enumerate(("first", "second")[: len(start)]):
-            assert_equal(name, player.found(number), moments[number])
-        return player.mlps[0].checkpoint(), Checkpoint(script.net, moments[0][-1].state)
+    except Exception as error:
+        if (reason := refusal(error)) is None:
+            raise
+        raise RefusedError(reason) from error
+    if script.is_program:
+        folder = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, folder)  # results are read from it
+        brian2.device.build(directory=folder)
+    return player
 
 
 def _go_on(script, random, reached, expected):
@@ -826,9 +855,9 @@ def _go_on(script, random, reached, expected):
             with checkpoint.simulate(backend) as simulator:
                 scores = simulator.train(x, y), simulator.predict(x)
                 results.append((scores, simulator.checkpoint()))
-        if name := differing(*((scores, end.state) for scores, end in results)):
-            raise DifferenceError(f"{name} after the checkpoint")
-        return tuple(end for _, end in results)
+    if name := differing(*((scores, end.state) for scores, end in results)):
+        raise DifferenceError(f"{name} after the checkpoint")
+    return tuple(end for _, end in results)
 
 
 def run(seeds, without=(), target="numpy", report=print):
@@ -845,7 +874,7 @@ def run(seeds, without=(), target="numpy", report=print):
         if verdict.outcome == "different":
             report(f"seed {seed}: different\n{script}\n{verdict.reason}\n")
         elif verdict.outcome == "refused":
-            report(f"seed {seed}: refused: {verdict.reason.splitlines()[-1]}")
+            report(f"seed {seed}: refused: {verdict.reason}")
     return outcomes, kinds
 
 

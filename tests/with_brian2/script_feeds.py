@@ -193,6 +193,11 @@ class FeedMaker:
         row = self.drawn(1)[0]
         return Feed(self._all(row), row if self.numbers != "labels" else float(row[0]))
 
+    def huge(self):
+        """Values that no network takes."""
+        row = np.full(self.n_units, 2.0**45)
+        return Feed(self._all(row), row)
+
     def expression(self):
         """An expression that changes every few steps; the numbers are such that none is rounded."""
         name, period = f"period_of_{self.name}", int(self.random.integers(1, 4))
@@ -222,7 +227,9 @@ class FeedMaker:
         rows = self.drawn(-(-self.grid.n_steps // steps))
         # The last row stays; leave it out sometimes, so that it has to.
         rows = rows[: max(1, len(rows) - int(self.random.integers(2)))]
-        array = TimedArray(rows if self.numbers != "labels" else rows[:, 0], dt=steps * self.grid.step)
+        array = TimedArray(
+            rows if self.numbers != "labels" else rows[:, 0], dt=steps * self.grid.step
+        )
         shown = np.minimum(np.arange(self.grid.n_steps) // steps, len(rows) - 1)
         return Feed(rows[shown], array)
 
@@ -263,9 +270,7 @@ class FeedMaker:
             return Spikes(self._arrival(dts), np.asarray(seen.i))
 
         objects = self._named(source) | {f"seen_of_{self.name}": seen}
-        return Feed(
-            self._all(0.0), source, namespace or {}, objects=objects, arrivals=arrivals
-        )
+        return Feed(self._all(0.0), source, namespace or {}, objects=objects, arrivals=arrivals)
 
     def variable(self):
         """A variable that the script sets between runs."""
@@ -329,7 +334,7 @@ class FeedMaker:
         return {f"source_of_{self.name}": source}
 
     def _share(self):
-        """Return how often a unit fires in a dt: some times in a step, less often in a short one."""
+        """Return how often a unit fires in a dt: about once in a step, if that is long."""
         return min(0.3, 1.2 / self.grid.step_dts)
 
     def _arrival(self, dts):
