@@ -766,6 +766,9 @@ class Verdict(NamedTuple):
 
 def judge(script):
     """Return the verdict on a script."""
+    # Brian2 collects garbage before every run, and keeps much for good, which is none.
+    gc.collect()
+    gc.freeze()
     verdict = _verdict(script)
     if verdict.outcome == "different" and script.monitors != MONITORS:
         # With all monitors the first step is known in which it differs.
@@ -866,9 +869,6 @@ def run(seeds, without=(), target="numpy", report=print):
     for seed in seeds:
         script = draw(seed, without, target)
         verdict = judge(script)
-        # Brian2 collects garbage before every run; what it keeps for good is none.
-        gc.collect()
-        gc.freeze()
         outcomes[verdict.outcome] += 1
         kinds.update(script.kinds())
         if verdict.outcome == "different":
