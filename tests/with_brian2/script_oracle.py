@@ -1,0 +1,207 @@
+"""What the reference computes when it is shown the steps of a script, one after the other."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from spikebp_plugins import Operations
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.rules import step as reference
+from spikebp_plugins.rules.sample import WorkCounter
+
+
+class Moment(NamedTuple):
+    """What a network is after a step.
+
+    Attributes
+    ----------
+    spikes, errors : tuple
+        What each layer sent in this step; there are no errors of layer 0.
+    drives : tuple
+        The summed drive of each layer; None for layer 0.
+    scores : ndarray
+        Of the present sample, or of the one that this step has ended.
+    state : LearningState
+        Weights and backward potentials.
+    closes : bool
+        Whether the step ended a sample.
+    shown : int
+        How many samples have ended.
+    operations : Operations
+        The work of these samples.
+    """
+
+    spikes: tuple
+    errors: tuple
+    drives: tuple
+    scores: np.ndarray
+    state: Any
+    closes: bool
+    shown: int
+    operations: Operations
+
+
+class Immediate:
+    """A stream of the reference, of which every step is looked at."""
+
+    def __init__(self, checkpoint):
+        self.simulator = checkpoint.simulate("reference")
+        self.stream = self.simulator.stream()
+
+    def show(self, x, target):
+        self.stream.show(x, target=target)
+        steps = self.stream._steps
+        return steps._sample.sent, steps._sample.s, self.stream.scores
+
+    def is_over(self, has_ended):
+        return has_ended
+
+    def close(self):
+        self.stream.close_sample()
+
+    @property
+    def shown(self):
+        return self.stream.steps_shown if self.stream.is_open else 0
+
+    @property
+    def is_shown_input(self):
+        return True
+
+    @property
+    def state(self):
+        if self.stream.is_open:
+            return self.stream._steps._learning
+        return self.simulator.checkpoint().state
+
+    @property
+    def operations(self):
+        return self.simulator.operations
+
+
+class Pipelined:
+    """The rules of the reference with a delay for each connection, where steps may lack a target.
+
+    A simulator shows samples with pipelined timing as a whole, with a target in every step or in
+    none. The order of the rules is that of "Pipelined timing" in docs/semantics.md.
+    """
+
+    def __init__(self, checkpoint):
+        self.net, self.state = checkpoint.net, checkpoint.state
+        self.number = arithmetic_of(self.net)
+        self.operations = Operations()
+        self._open()
+
+    def _open(self):
+        self.sample = reference.open_sample(self.net)
+        self.sent, self.before = reference.silence(self.net), self.state
+        self.work = WorkCounter(self.net)
+        self.steps = self.shown = 0
+        self.is_shown_input = True
+        self.with_target = set()
+
+    def show(self, x, target):
+        """Show a step; the input counts while layer 0 is busy, the target while the output is."""
+        net, L = self.net, self.net.n_layers
+        self.steps += 1
+        self.shown += self.is_shown_input
+        if target is not None and self._is_busy(L):
+            if not self.with_target:
+                self.state = reference.open_training(net, self.state)
+            self.with_target.add(self.steps - L)
+        W, B = (None, *self.before.weights), reference.backward_weights(net, self.before)
+        self.before = self.state
+        sent = self._send_spikes(x, W)
+        sent = reference.Step(sent, self._send_errors(sent, target, B))
+        self.state, self.sample = reference.learn(net, self.state, self.sample, sent.e)
+        self.work.add(self.sample, sent)
+        self.sent = sent
+        return sent, self.sample.s, self.sample.s[L] / max(1, min(self.shown, self.steps - L))
+
+    def _is_busy(self, delay):
+        return 1 <= self.steps - delay <= self.shown
+
+    def _send_spikes(self, x, W):
+        net = self.net
+        k, phi, s, c = (
+            list(layers)
+            for layers in (
+                reference.silence(net).k,
+                self.sample.phi,
+                self.sample.s,
+                self.sample.c,
+            )
+        )
+        if self.is_shown_input:
+            # A batch of one sample scales and rounds values as it does for whole samples.
+            entering = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+            k[0], phi[0], c[0] = reference.fire_input(net, phi[0], c[0], entering)
+        for l in range(1, net.n_layers + 1):
+            if self._is_busy(l):
+                arriving = net.connections[l - 1].forward(self.sent.k[l - 1], W[l])
+                k[l], phi[l], s[l] = reference.forward(net, arriving, phi[l], s[l], l)
+                if l < net.n_layers:
+                    c[l] = c[l] + k[l]
+        self.sample = self.sample._replace(phi=tuple(phi), s=tuple(s), c=tuple(c))
+        return tuple(k)
+
+    def _send_errors(self, k, target, B):
+        net, L, s = self.net, self.net.n_layers, self.sample.s
+        e = list(reference.silence(net).e)
+        if self.steps - L in self.with_target:
+            y = np.eye(net.n_outputs)[target] if np.ndim(target) == 0 else target
+            e[L], phi_y = reference.output_error(
+                net, k[L], self.number.round(y), self.sample.phi_y, s[L]
+            )
+            self.sample = self.sample._replace(phi_y=phi_y)
+        psi = [None, *self.state.backward_potentials]
+        for l in range(1, L):
+            if self.steps - (2 * L - l) in self.with_target:
+                arriving = net.connections[l].backward(self.sent.e[l + 1], B[l + 1])
+                e[l], psi[l] = reference.backward(net, arriving, psi[l], s[l], l)
+        self.state = self.state._replace(backward_potentials=tuple(psi[1:]))
+        return tuple(e)
+
+    def is_over(self, has_ended):
+        """Return whether the sample is over, once its input is: after the way there and back."""
+        self.is_shown_input = self.is_shown_input and not has_ended
+        return self.steps - self.shown == 2 * self.net.n_layers - 1
+
+    def close(self):
+        is_training = bool(self.with_target)
+        if is_training:
+            self.state = reference.close_training(self.net, self.state, self.sample)
+        self.operations += self.work.total(self.sample, is_training)
+        self._open()
+
+
+def follow(checkpoint, x, targets, ends):
+    """Return the moment after each step of a script.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        What the network starts from.
+    x : ndarray of shape (n_steps, n_inputs)
+        The input of every step.
+    targets : list of int, ndarray or None
+        What the output is compared with in each step, None if it does not learn in the step.
+    ends : ndarray of shape (n_steps,) or None
+        Whether the input of a sample ends in a step; None ends it after as many as are defined.
+    """
+    net = checkpoint.net
+    network = (Immediate if net.timing == "immediate" else Pipelined)(checkpoint)
+    if net.input_coding == "spikes":
+        x = x.astype(np.int64)
+    moments, shown = [], 0
+    for step, (row, target) in enumerate(zip(x, targets, strict=True)):
+        sent, drives, scores = network.show(row, target)
+        has_ended = network.shown >= net.n_steps if ends is None else bool(ends[step])
+        closes = network.is_over(network.is_shown_input and has_ended)
+        if closes:
+            network.close()
+        shown += closes
+        moments.append(
+            Moment(sent.k, sent.e, drives, scores, network.state, closes, shown, network.operations)
+        )
+    return moments
