@@ -23,12 +23,14 @@ from spikebp_brian2.intact import (
     check_clocks,
     check_in_program,
     check_senders,
+    check_sources,
 )
 from spikebp_brian2.parts import Part, PartNeurons, PartSynapses
 from spikebp_brian2.presentation import Presentation
 from spikebp_brian2.proof import Seen, allowed_labels, check_on_grid, prove_range
+from spikebp_brian2.quiet import be_quiet
 from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
-from spikebp_brian2.sources import Source, as_source, deliver, refuse_unit
+from spikebp_brian2.sources import Source, as_source, deliver, fires_at, refuse_unit
 from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step, mistimed
 from spikebp_brian2.variables import (
     Place,
@@ -236,6 +238,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         self._checks_itself, self._ends_by_event = False, sample_end is not None
         self._monitors: list[Any] = []
         self._deliveries: list[PartSynapses] = []
+        self._fires_at: list[tuple[SpikeSource, str, int]] = []
         self._delays = delays_of(self.net)
         self._wave = Wave(self.net, self.clock, order, self.name)
         self.schedule, self.layers = self._wave.schedule, self._wave.layers
@@ -259,6 +262,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             if source.values is not None:
                 setattr(group, variable, source.values)
         self._name_line_of_user()
+        be_quiet()
         #: The samples that are shown, and since when.
         self.presentation = Presentation(self.net, self._wave, self.clock, self.name)
         self._is_made = True
@@ -281,8 +285,9 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             ("received_ends", sample_end, self.schedule),
         ):
             if source is not None:
-                delivery = f"{self.name}_{name}"
-                self._deliveries.append(deliver(delivery, source, part, name, self._wave.arrivals))
+                places = self._wave.end, self._wave.arrivals
+                self._deliveries.append(deliver(f"{self.name}_{name}", source, part, name, *places))
+                self._fires_at.append((source, *fires_at(source)))
         self.contained_objects.extend(self._deliveries)
 
     def _name_line_of_user(self) -> None:
@@ -425,7 +430,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
 
     @property
     def operations(self) -> Operations:
-        """Synaptic operations of all samples that have ended since the start."""
+        """Synaptic operations since the start; `samples` are those that have ended."""
         self._check_built("operations")
         return read_operations(self.net, self._read, self._seen_at_start)
 
@@ -570,6 +575,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         self._check_device()
         made = self._as_made + self._deliveries_as_made
         check_as_made(self, made)
+        check_sources(self, self._fires_at)
         check_senders(self)
         check_clocks(self, made, self._end_of_run())
         self.schedule.dts_per_step = dts_per_step(self._step, self.clock.dt)

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from brian2 import Synapses
+from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
 from brian2.groups.group import CodeRunner
 from brian2.synapses.synapses import SynapticPathway
+
+from spikebp_brian2.sources import fires_at
 
 if TYPE_CHECKING:
     from spikebp_brian2.group import SpikingMLPGroup
@@ -74,6 +77,22 @@ def _check_active(mlp: SpikingMLPGroup, part: Any) -> None:
 
 def _no_delay(name: str, got: str) -> str:
     return f"the delay of {name!r} must be 0, since the timing of the definition is exact; {got}"
+
+
+def check_sources(mlp: SpikingMLPGroup, sources: list[tuple[SpikeSource, str, int]]) -> None:
+    """Check that sources fire when they did when the network was made: then they are waited for.
+
+    Raises
+    ------
+    ValueError
+        If a source was moved to another slot or order.
+    """
+    for source, *place in sources:
+        if list(fires_at(source)) != place:
+            raise ValueError(
+                f"{source.name!r}, whose spikes {mlp.name!r} receives, must fire in slot "
+                f"{place[0]!r} at order {place[1]}, as when the network was made"
+            )
 
 
 def check_senders(mlp: SpikingMLPGroup) -> None:

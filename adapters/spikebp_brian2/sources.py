@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from brian2 import NeuronGroup, TimedArray, ms
+from brian2 import NeuronGroup, TimedArray, ms, prefs
 from brian2.core.spikesource import SpikeSource
 from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError
 from numpy.typing import NDArray
@@ -125,14 +125,17 @@ def _timed(name: str, array: TimedArray, n_units: int, shared: bool) -> Source:
     return Source(code=code, timed=array, namespace={presented: array})
 
 
-def deliver(name: str, source: SpikeSource, target: NeuronGroup, variable: str, order: int) -> Any:
+def deliver(
+    name: str, source: SpikeSource, target: NeuronGroup, variable: str, end: int, order: int
+) -> Any:
     """Return synapses that add the spikes of `source` to a variable of `target`.
 
     An event is `spike_count` spikes if the source has that variable, as layers have, and else one.
 
     Unit i of the source reaches unit i of the target; if the sizes differ, all units of the source
     reach unit 0. Spikes that the source fires before `order` of slot ``thresholds``, as groups do
-    by default, arrive in the same dt; others arrive in the next.
+    by default, arrive in the same dt; others arrive in the next. `end` is the order in that slot at
+    which the wave is over.
     """
     spikes = "spike_count_pre" if "spike_count" in source.variables else "1"
     synapses = PartSynapses(
@@ -144,6 +147,27 @@ def deliver(name: str, source: SpikeSource, target: NeuronGroup, variable: str, 
         name=name,
     )
     synapses.pre.user_code = ""
-    synapses.pre.when, synapses.pre.order = "thresholds", order
+    slot, fires = fires_at(source)
+    # Spikes that are too late for the wave are delivered behind it, in their own dt: Brian2 forgets
+    # events at the end of a run, so that in the next dt they may be gone.
+    if slot == "thresholds":
+        place = (slot, order if fires < order else max(fires + 1, end))
+    else:
+        slots = prefs.core.network.default_schedule
+        is_early = slots.index(_without_prefix(slot)) <= slots.index("thresholds")
+        is_early = is_early and slot != "after_thresholds"
+        place = ("thresholds", order) if is_early else (slot, fires + 1)
+    synapses.pre.when, synapses.pre.order = place
     synapses.connect(j="i" if len(target) == len(source) else "0")
     return synapses
+
+
+def fires_at(source: SpikeSource) -> tuple[str, int]:
+    """Return the slot in which a source fires, and its order there."""
+    whole = getattr(source, "source", source)
+    runner = getattr(whole, "thresholder", {}).get("spike", whole)
+    return runner.when, runner.order
+
+
+def _without_prefix(slot: str) -> str:
+    return slot.removeprefix("before_").removeprefix("after_")

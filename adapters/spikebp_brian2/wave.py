@@ -69,8 +69,8 @@ class Wave:
         Layers 0..L.
     synapses : list of Synapses
         Synapses into layers 1..L.
-    arrivals : int
-        The place in the slot where spikes of sources arrive.
+    arrivals, end : int
+        The orders in the slot at which spikes of sources arrive, and at which the wave is over.
     """
 
     def __init__(self, net: SpikingMLP, clock: Clock, order: int, name: str) -> None:
@@ -107,6 +107,7 @@ class Wave:
                 self._pathway(l, "learn")
         for pathway in self._postponed:
             pathway.order = next(self._order)
+        self.end = next(self._order)
         self.show(Shown())
         for part in self.parts.values():
             for runner in part.contained_objects:

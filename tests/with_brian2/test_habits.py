@@ -321,16 +321,57 @@ class TestSteps:
 
     def test_a_group_of_ones_own_reads_steps_on_another_clock(self, experiment, caplog):
         mlp = SpikingMLPGroup(NET, experiment.weights, step=0.5 * ms, **shown(experiment, 0.5 * ms))
-        readout = NeuronGroup(3, "v : 1", clock=mlp.clock)
-        synapses = Synapses(
-            mlp.output_layer, readout, on_pre="v_post += spike_count_pre", clock=mlp.clock
-        )
+        readout = NeuronGroup(3, "v : 1")
+        readout.run_regularly("v = v")
+        synapses = Synapses(mlp.output_layer, readout, on_pre="v_post += spike_count_pre")
         synapses.connect(j="i")
-        beside = NeuronGroup(1, "dv/dt = -v/(5*ms) : 1", method="exact")
-        Network(mlp, readout, synapses, beside).run(N_SAMPLES * 3.5 * ms)
+        Network(mlp, readout, synapses).run(N_SAMPLES * 3.5 * ms)
         experiment.assert_learned_by(mlp)
         assert np.array_equal(readout.v[:], experiment.trace.spikes[3].sum(axis=(0, 1)))
         assert warnings_in(caplog) == []
+
+    def test_delays_that_are_rounded_are_warned_of(self, caplog):
+        mlp = SpikingMLPGroup(NET, step=0.5 * ms)
+        readout = NeuronGroup(3, "v : 1")
+        synapses = Synapses(mlp.output_layer, readout, on_pre="v_post += 1", delay=0.7 * ms)
+        synapses.connect(j="i")
+        Network(mlp, readout, synapses).run(1 * ms)
+        (warning,) = [text for text in warnings_in(caplog) if "dt" in text]
+        assert "all delays will be rounded to multiples of 0.5 ms" in warning
+
+
+class TestSourcesThatFireLate:
+    """Spikes that come too late for the wave of their dt count in the next, in the next run too."""
+
+    @pytest.mark.parametrize(
+        ("slot", "place", "order", "seen"),
+        [
+            ("thresholds", 0, 1, 6),
+            ("thresholds", 0, 0, 5),
+            ("thresholds", 0, -3, 5),
+            ("thresholds", 7, 1, 5),
+            ("before_thresholds", 99, 1, 6),
+            ("after_thresholds", 0, 1, 5),
+            ("resets", 0, 1, 5),
+        ],
+    )
+    def test_whatever_the_runs(self, slot, place, order, seen):
+        for n_runs in (1, 6):
+            source = NeuronGroup(1, "v : 1", threshold="True", reset="")
+            source.set_event_schedule("spike", slot, place)
+            mlp = SpikingMLPGroup(SpikingMLP((1, 1), n_steps=6), input=source, order=order)
+            network = Network(source, mlp)
+            for _ in range(n_runs):
+                network.run(6 / n_runs * DT)
+            assert mlp.input_layer.input_count[0] == seen
+
+    def test_a_source_fires_when_it_did(self):
+        source = NeuronGroup(9, "v : 1", threshold="True", reset="", name="moved")
+        mlp = SpikingMLPGroup(NET, input=source)
+        source.set_event_schedule("spike", "resets", 0)
+        cause, _ = refusal_of(Network(source, mlp))
+        assert "'moved', whose spikes 'spikingmlp" in cause
+        assert "must fire in slot 'thresholds' at order 0" in cause
 
 
 def generator_of_all():

@@ -16,9 +16,6 @@ from tests.with_brian2.experiment import NET, Experiment
 from tests.with_brian2.random_scripts import KINDS, differing, draw, judge, refusal
 from tests.with_brian2.script_oracle import follow
 
-#: Kinds that are not drawn yet.
-WITHOUT = KINDS
-
 #: Short scripts that together are of nearly all kinds.
 SEEDS = (68, 231, 228, 33, 116, 55, 12, 6, 17, 147, 166, 135)
 
@@ -30,13 +27,13 @@ def assert_not_different(script):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_script_is_equal_to_the_reference_or_refused(seed):
-    assert_not_different(draw(seed, WITHOUT))
+    assert_not_different(draw(seed))
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(1000, 1060))
 def test_any_script_is_equal_to_the_reference_or_refused(seed):
-    assert_not_different(draw(seed, WITHOUT))
+    assert_not_different(draw(seed))
 
 
 @pytest.mark.thorough
@@ -46,7 +43,7 @@ def test_any_script_is_equal_to_the_reference_or_refused(seed):
 )
 @pytest.mark.parametrize(("target", "seed"), [("cython", 6), ("cpp_standalone", 33)])
 def test_a_compiled_script_is_equal_to_the_reference(target, seed):
-    assert_not_different(draw(seed, WITHOUT, target))
+    assert_not_different(draw(seed, target=target))
 
 
 def test_few_scripts_are_refused():
@@ -119,7 +116,7 @@ def learning_always(monkeypatch):
 )
 def test_a_fault_is_found_with_its_first_step(put, seed, first, monkeypatch):
     put(monkeypatch)
-    verdict = judge(draw(seed, WITHOUT))
+    verdict = judge(draw(seed))
     assert verdict.outcome == "different"
     assert re.search(rf"network, step \d+: {first}.*, unit \d+: ", verdict.reason.splitlines()[-1])
 
