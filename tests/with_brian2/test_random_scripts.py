@@ -109,7 +109,7 @@ def learning_always(monkeypatch):
     ("put", "seed", "first"),
     [
         (keeping_potentials, 116, "spikes of layer [1-9]"),
-        pytest.param(shutting_gates_at_zero, 33, "errors", marks=pytest.mark.thorough),
+        pytest.param(shutting_gates_at_zero, 116, "errors", marks=pytest.mark.thorough),
         pytest.param(delivering_too_late, 135, "spikes of layer 0", marks=pytest.mark.thorough),
         pytest.param(learning_always, 135, "errors", marks=pytest.mark.thorough),
     ],
