@@ -25,7 +25,7 @@ from spikebp_brian2.intact import (
     check_senders,
     check_sources,
 )
-from spikebp_brian2.parts import Part, PartNeurons, PartSynapses
+from spikebp_brian2.parts import PartNeurons, PartSynapses
 from spikebp_brian2.presentation import Presentation
 from spikebp_brian2.proof import Seen, allowed_labels, check_on_grid, prove_range
 from spikebp_brian2.quiet import be_quiet
@@ -276,9 +276,9 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             ("target", self.output_layer),
         ):
             part.namespace |= given[name].namespace
-        codes = {name: source.code for name, source in given.items()}
+        codes = (given["input"].code, given["label"].code, given["target"].code)
         of_user = [source.code for source in given.values() if source.timed is None]
-        self._wave.show(rules.Shown(**codes, by_label=self._by_label), of_user)
+        self._wave.show(rules.Shown(*codes, by_label=self._by_label), of_user)
         for name, source, part in (
             ("received_input", given["input"].spikes, self.input_layer),
             ("received_target", given["target"].spikes, self.output_layer),
@@ -597,8 +597,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
                     self.device.apply_run_args()
                 self.device.insert_code("before_network_run", check_in_program(self))
                 self._checks_itself = True
-        parts = (part for part in self.contained_objects if isinstance(part, Part))
-        self._awaited = {part.name for part in parts}
+        self._awaited = {part.name for part in (*self.parts.values(), *self._deliveries)}
         super().before_run(run_namespace)
 
     def admit(self, part: BrianObject) -> None:
