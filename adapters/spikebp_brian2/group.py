@@ -263,8 +263,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
                 setattr(group, variable, source.values)
         self._name_line_of_user()
         be_quiet()
-        #: The samples that are shown, and since when.
-        self.presentation = Presentation(self.net, self._wave, self.clock, self.name)
+        self._presentation = Presentation(self.net, self._wave, self.clock, self.name)
         self._is_made = True
 
     def _receive(self, given: dict[str, Source], sample_end: SpikeSource | None) -> None:
@@ -488,7 +487,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             If a sample is half shown; in cpp_standalone between runs, `checkpoint` raises it.
         """
         self._check_device()
-        n_samples = self.presentation.present(x, y)
+        n_samples = self._presentation.present(x, y)
         self._timed = {}
         steps = self._delays.duration(self.net.n_steps)
         return None if self._ends_by_event else n_samples * steps * self._duration_of_step()
@@ -515,7 +514,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             If the samples cannot be told apart by their times, because some did not take
             ``net.n_steps`` steps.
         """
-        return recorded(self, monitor, "spike", "spike_count", "spikes_sent")
+        return recorded(self, self._presentation, monitor, "spike")
 
     def errors(self, monitor: Any) -> NDArray[np.int64]:
         """Return the errors that a monitor has recorded, by sample and step.
@@ -535,7 +534,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
-        return recorded(self, monitor, "error", "error", "errors_sent")
+        return recorded(self, self._presentation, monitor, "error")
 
     def record(self) -> list[Any]:
         """Make the monitors that `trace` needs; they run with the network.
@@ -543,6 +542,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         Returns
         -------
         list of EventMonitor and StateMonitor
+            Of the spikes of layers 0..L, the errors of layers 1..L, and the summed drive of the
+            output.
         """
         if not self._monitors:
             self._monitors = monitors_for_trace(self)
@@ -568,7 +569,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
-        return trace_of(self, list(monitors) or self._monitors)
+        return trace_of(self, self._presentation, list(monitors) or self._monitors)
 
     def before_run(self, run_namespace: Any) -> None:
         """Get ready for a run; called by Brian2."""
@@ -580,7 +581,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         check_clocks(self, made, self._end_of_run())
         self.schedule.dts_per_step = dts_per_step(self._step, self.clock.dt)
         self._warn_of_times()
-        self.presentation.before_run()
+        self._presentation.before_run()
         if self._is_runtime:
             self._check_presented()
             check_on_grid(self.net, read_state(self.net, self._read))
@@ -689,7 +690,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
 
     def _warn_of_nothing(self) -> None:
         shown = self.schedule.samples_shown[0] - self.schedule.first_presented[0]
-        number, n_samples = self.presentation.number, int(self.schedule.n_presented[0])
+        number, n_samples = self._presentation.number, int(self.schedule.n_presented[0])
         if number > 0 and shown > n_samples and f"nothing {number}" not in self._warned:
             self._warned.add(f"nothing {number}")
             logger.warn(
@@ -699,7 +700,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             )
 
     def _check_presented(self) -> None:
-        if int(self.schedule.presentation[0]) != self.presentation.number:
+        if int(self.schedule.presentation[0]) != self._presentation.number:
             raise RuntimeError(
                 f"{self.name!r} was restored to a state from before its samples were presented; "
                 "present them again"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from brian2 import Synapses
@@ -12,10 +12,8 @@ from brian2.devices.device import RuntimeDevice
 from brian2.groups.group import CodeRunner
 from brian2.synapses.synapses import SynapticPathway
 
+from spikebp_brian2.parts import Whole
 from spikebp_brian2.sources import fires_at
-
-if TYPE_CHECKING:
-    from spikebp_brian2.group import SpikingMLPGroup
 
 #: How long clocks with different dt agree in the programs of cpp_standalone. These compare times,
 #: multiples of dt in doubles, with a tolerance of 1e-14 s, which is rounding from 90 s on.
@@ -41,7 +39,7 @@ def as_made(parts: Iterable[Any]) -> list[Made]:
     ]
 
 
-def check_as_made(mlp: SpikingMLPGroup, made: list[Made]) -> None:
+def check_as_made(mlp: Whole, made: list[Made]) -> None:
     """Check that all parts run when they did when the network was made, without delays.
 
     Raises
@@ -67,7 +65,7 @@ def check_as_made(mlp: SpikingMLPGroup, made: list[Made]) -> None:
                 raise ValueError(_no_delay(runner.name, f"got {np.max(np.abs(delay))} s"))
 
 
-def _check_active(mlp: SpikingMLPGroup, part: Any) -> None:
+def _check_active(mlp: Whole, part: Any) -> None:
     if not part.active:
         raise ValueError(
             f"{part.name!r} must be active, like its network {mlp.name!r}; to stop learning, set "
@@ -79,7 +77,7 @@ def _no_delay(name: str, got: str) -> str:
     return f"the delay of {name!r} must be 0, since the timing of the definition is exact; {got}"
 
 
-def check_sources(mlp: SpikingMLPGroup, sources: list[tuple[SpikeSource, str, int]]) -> None:
+def check_sources(mlp: Whole, sources: list[tuple[SpikeSource, str, int]]) -> None:
     """Check that sources fire when they did when the network was made: then they are waited for.
 
     Raises
@@ -95,7 +93,7 @@ def check_sources(mlp: SpikingMLPGroup, sources: list[tuple[SpikeSource, str, in
             )
 
 
-def check_senders(mlp: SpikingMLPGroup) -> None:
+def check_senders(mlp: Whole) -> None:
     """Check that nothing of a user's arrives between the ticks of a network.
 
     A step on a clock of its own is computed at its beginning. Spikes that arrive later would count
@@ -108,7 +106,7 @@ def check_senders(mlp: SpikingMLPGroup) -> None:
     """
     if not mlp.has_own_clock:
         return
-    ends = (mlp.input_layer.name, mlp.output_layer.name)
+    ends = (mlp.layers[0].name, mlp.layers[-1].name)
     for reference in Synapses.__instances__():
         synapses = reference()
         target = getattr(synapses, "target", None)
@@ -124,7 +122,7 @@ def check_senders(mlp: SpikingMLPGroup) -> None:
             )
 
 
-def check_clocks(mlp: SpikingMLPGroup, made: list[Made], end: float) -> None:
+def check_clocks(mlp: Whole, made: list[Made], end: float) -> None:
     """Check that a program will see when the ticks of two clocks are at the same time.
 
     Raises
@@ -141,7 +139,7 @@ def check_clocks(mlp: SpikingMLPGroup, made: list[Made], end: float) -> None:
         )
 
 
-def check_in_program(mlp: SpikingMLPGroup) -> str:
+def check_in_program(mlp: Whole) -> str:
     """Return C++ that checks weights and delays: what is set in a program only the program knows.
 
     Weights are checked as `check_on_grid` does.
@@ -176,6 +174,6 @@ def check_in_program(mlp: SpikingMLPGroup) -> str:
         for pathway in synapses._pathways
     ]
     units, limit = (
-        f"{name_of(mlp.input_layer, variable)}[0]" for variable in ("units_per_one", "value_limit")
+        f"{name_of(mlp.layers[0], variable)}[0]" for variable in ("units_per_one", "value_limit")
     )
     return f"{{ const double units = {units}, limit = {limit}; {''.join(checks)} }}"

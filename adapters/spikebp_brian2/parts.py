@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from brian2 import NeuronGroup, Synapses
+from brian2 import Clock, NeuronGroup, Synapses
+from brian2.devices.device import Device
 from brian2.utils.stringtools import get_identifiers
 
 from spikebp_brian2.functions import FUNCTIONS
+from spikebp_plugins import SpikingMLP
 
-if TYPE_CHECKING:
-    from spikebp_brian2.group import SpikingMLPGroup
+
+class Whole(Protocol):
+    """What a network is to its parts, and to those who check and read them: `SpikingMLPGroup`."""
+
+    name: str
+    net: SpikingMLP
+    clock: Clock
+    device: Device
+    has_own_clock: bool
+    schedule: NeuronGroup
+    layers: list[PartNeurons]
+    synapses: list[PartSynapses]
+    parts: dict[str, Any]
+
+    def admit(self, part: Any) -> None:
+        """Let a part take part in a run, or raise RuntimeError."""
 
 
 class Part:
@@ -19,12 +35,12 @@ class Part:
 
     Attributes
     ----------
-    group : SpikingMLPGroup
+    group : Whole or None
         The network that the part belongs to. Brian2 warns of every object that has never run and
         has no group; so it warns of a network that has never run once, and not for each part.
     """
 
-    group: SpikingMLPGroup | None = None
+    group: Whole | None = None
 
     def before_run(self, run_namespace: Any = None) -> None:
         """Get ready for a run, which has to be one of the whole network; called by Brian2."""
@@ -33,11 +49,11 @@ class Part:
         super().before_run(run_namespace)  # type: ignore[misc]
 
 
-class PartSynapses(Part, Synapses):  # type: ignore[misc]
+class PartSynapses(Part, Synapses):
     """Synapses that are part of a network."""
 
 
-class PartNeurons(Part, NeuronGroup):  # type: ignore[misc]
+class PartNeurons(Part, NeuronGroup):
     """Neurons that are part of a network."""
 
     def resolve_all(

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
 import numpy as np
 from brian2 import EventMonitor, StateMonitor
 from numpy.typing import NDArray
 
+from spikebp_brian2.parts import Whole
+from spikebp_brian2.presentation import Presentation
 from spikebp_plugins import Trace
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.delays import delays_of, of_input_steps
 
-if TYPE_CHECKING:
-    from spikebp_brian2.group import SpikingMLPGroup
+#: For each event the variable that says how many it stands for, and that which sums these.
+COUNTED: Final = {"spike": ("spike_count", "spikes_sent"), "error": ("error", "errors_sent")}
 
 
-def recorded(
-    mlp: SpikingMLPGroup, monitor: Any, event: str, variable: str, sent: str
-) -> NDArray[np.int64]:
+def recorded(mlp: Whole, presentation: Presentation, monitor: Any, event: str) -> NDArray[np.int64]:
     """Return what a monitor has recorded of each sample that has ended.
 
     Parameters
     ----------
-    mlp : SpikingMLPGroup
+    mlp : Whole
         The network.
+    presentation : Presentation
+        The samples that it is shown.
     monitor : EventMonitor
         A monitor of one of its layers.
     event : {"spike", "error"}
         The event that it has to record.
-    variable : {"spike_count", "error"}
-        The variable that it has to record.
-    sent : {"spikes_sent", "errors_sent"}
-        The variable of the layer that sums the magnitudes of the other.
 
     Returns
     -------
@@ -43,15 +41,16 @@ def recorded(
     ValueError
         If this is no such monitor, or has not recorded all of the samples.
     """
+    variable, sent = COUNTED[event]
     l = _layer(mlp, monitor, event, variable)
-    n_samples, duration = _samples_in_time(mlp)
+    n_samples, duration = _samples_in_time(mlp, presentation)
     layer, delays = mlp.layers[l], delays_of(mlp.net)
     delay = delays.spikes[l] if event == "spike" else delays.errors[l]
-    at, unit = _steps(mlp, monitor), np.asarray(monitor.i[:])
+    at, unit = _steps(mlp, presentation, monitor), np.asarray(monitor.i[:])
     values = np.asarray(getattr(monitor, variable)[:])
     values, unit, at = values[at >= 0], unit[at >= 0], at[at >= 0]
     summed = np.bincount(unit, np.abs(values), len(layer))
-    past = mlp.presentation.sent_before or {}
+    past = presentation.sent_before or {}
     if not np.array_equal(summed, np.asarray(getattr(layer, sent)[:]) - past[sent][l]):
         raise wrong_argument(
             "monitor",
@@ -64,18 +63,22 @@ def recorded(
     return of_input_steps(found.reshape(n_samples, duration, len(layer)), delay, mlp.net.n_steps)
 
 
-def trace_of(mlp: SpikingMLPGroup, monitors: list[Any]) -> Trace:
+def trace_of(mlp: Whole, presentation: Presentation, monitors: list[Any]) -> Trace:
     """Return the trace of the samples that have ended, from monitors of all layers."""
-    net, schedule = mlp.net, mlp.schedule
-    n_samples, duration = _samples_in_time(mlp)
-    spikes = [mlp.counts(_of(monitors, layer, "spike")) for layer in mlp.layers]
-    trained = int(schedule.samples_seen[0]) - int(mlp.presentation.seen_before or 0)
-    errors = [None, *(mlp.errors(_of(monitors, layer, "error")) for layer in mlp.layers[1:])]
-    drive = _of(monitors, mlp.output_layer, None)
+    net, output = mlp.net, mlp.layers[-1]
+
+    def all_of(event: str, layers: list[Any]) -> list[Any]:
+        found = [_of(monitors, layer, event) for layer in layers]
+        return [recorded(mlp, presentation, monitor, event) for monitor in found]
+
+    n_samples, duration = _samples_in_time(mlp, presentation)
+    spikes, errors = all_of("spike", mlp.layers), all_of("error", mlp.layers[1:])
+    trained = int(mlp.schedule.samples_seen[0]) - int(presentation.seen_before or 0)
+    drive = _of(monitors, output, None)
     if drive.when != "end" or len(drive.record) != net.n_outputs:
         allowed = "StateMonitor(mlp.output_layer, 'summed_drive', record=True, when='end')"
         raise wrong_argument("monitors", f"such that {allowed} is one of them", repr(drive))
-    at, rows = _steps(mlp, drive), np.asarray(drive.summed_drive[:]).T
+    at, rows = _steps(mlp, presentation, drive), np.asarray(drive.summed_drive[:]).T
     steps = np.full((n_samples * duration, net.n_outputs), np.nan)
     inside = (at >= 0) & (at < len(steps))
     # Of the dt of a step the last counts.
@@ -89,14 +92,17 @@ def trace_of(mlp: SpikingMLPGroup, monitors: list[Any]) -> Trace:
     step_scores = drives / np.arange(1, net.n_steps + 1)[:, np.newaxis]
     return Trace(
         spikes=spikes,
-        errors=errors if trained else None,
+        errors=[None, *errors] if trained else None,
         step_scores=step_scores,
         scores=step_scores[:, -1],
-        weights=list(mlp.weights),
+        weights=[
+            np.array(synapses.weight[:], np.float64).reshape(shape)
+            for synapses, shape in zip(mlp.synapses, net.weight_shapes, strict=True)
+        ],
     )
 
 
-def monitors_for_trace(mlp: SpikingMLPGroup) -> list[Any]:
+def monitors_for_trace(mlp: Whole) -> list[Any]:
     """Return the monitors that `trace_of` needs."""
     name = mlp.name
     spikes = [
@@ -108,12 +114,12 @@ def monitors_for_trace(mlp: SpikingMLPGroup) -> list[Any]:
         for l, layer in enumerate(mlp.layers[1:], 1)
     ]
     drive = StateMonitor(
-        mlp.output_layer, "summed_drive", record=True, when="end", name=f"{name}_drive"
+        mlp.layers[-1], "summed_drive", record=True, when="end", name=f"{name}_drive"
     )
     return [*spikes, *errors, drive]
 
 
-def _layer(mlp: SpikingMLPGroup, monitor: Any, event: str, variable: str) -> int:
+def _layer(mlp: Whole, monitor: Any, event: str, variable: str) -> int:
     """Return which layer a monitor of an event and a variable records."""
     is_fit = (
         isinstance(monitor, EventMonitor)
@@ -144,12 +150,12 @@ def _of(monitors: list[Any], layer: Any, event: str | None) -> Any:
     )
 
 
-def _samples_in_time(mlp: SpikingMLPGroup) -> tuple[int, int]:
+def _samples_in_time(mlp: Whole, presentation: Presentation) -> tuple[int, int]:
     """Return how many samples have ended, and how many steps each took.
 
     A sample is found by its time. So no time may have passed without a step of a sample.
     """
-    schedule, presentation = mlp.schedule, mlp.presentation
+    schedule = mlp.schedule
     duration = delays_of(mlp.net).duration(mlp.net.n_steps)
     if presentation.sent_before is None:
         raise RuntimeError(
@@ -178,9 +184,9 @@ def _samples_in_time(mlp: SpikingMLPGroup) -> tuple[int, int]:
     return ended, duration
 
 
-def _steps(mlp: SpikingMLPGroup, monitor: Any) -> NDArray[np.int64]:
+def _steps(mlp: Whole, presentation: Presentation, monitor: Any) -> NDArray[np.int64]:
     """Return in which step since the first presented one each entry of a monitor was recorded."""
     ticks = np.rint(np.asarray(monitor.t[:]) / float(mlp.clock.dt)).astype(np.int64)
-    first = mlp.presentation.first_tick or 0
+    first = presentation.first_tick or 0
     steps: NDArray[np.int64] = (ticks - first) // int(mlp.schedule.dts_per_step[0])
     return steps

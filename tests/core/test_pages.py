@@ -84,7 +84,11 @@ def test_every_page_is_in_the_navigation():
     navigation = re.search(r"^nav:\n((?: .*\n)+)", CONFIGURATION, re.MULTILINE)[1]
     named = re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
-    assert sorted(named) == sorted(pages | {"examples/index.md"})
+    notebooks = {
+        path.relative_to(ROOT).with_suffix(".md").as_posix()
+        for path in (ROOT / "examples").rglob("*.ipynb")
+    }
+    assert sorted(named) == sorted(pages | notebooks | {"examples/index.md"})
 
 
 def test_every_public_name_is_in_the_api():
