@@ -31,6 +31,9 @@ from spikebp_plugins import Simulator, SpikingMLP
 from tests.with_brian2.experiment import N_SAMPLES, NET
 from tests.with_brian2.test_native import DT, SAMPLE, generator, labels, shown
 
+#: Of what only the full matrix runs.
+MORE = [pytest.mark.once, pytest.mark.thorough]
+
 
 def warnings_in(caplog):
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -52,9 +55,16 @@ class TestTwoNetworksInSeries:
             sim.train(counts, np.zeros(N_SAMPLES, int))
             return sim.weights
 
-    @pytest.mark.parametrize("coding", ["values", "spikes"])
     @pytest.mark.parametrize("steps", [{}, {"step": 0.5 * ms}, {"dt": 1 * ms}], ids=str)
-    @pytest.mark.parametrize("part", [False, True])
+    @pytest.mark.parametrize(
+        ("coding", "part"),
+        [
+            ("values", False),
+            pytest.param("values", True, marks=MORE),
+            pytest.param("spikes", False, marks=MORE),
+            pytest.param("spikes", True, marks=MORE),
+        ],
+    )
     def test_counts_arrive(self, experiment, coding, steps, part):
         units = slice(2, 6) if part else slice(None)
         second = SpikingMLP(
@@ -150,7 +160,12 @@ class TestPartsOfTheNetwork:
         assert mlp.operations.samples == 1
 
     @pytest.mark.parametrize(
-        ("name", "value"), [("order", 99), ("when", "end"), ("_clock", Clock(2 * ms))]
+        ("name", "value"),
+        [
+            ("order", 99),
+            pytest.param("when", "end", marks=MORE),
+            pytest.param("_clock", Clock(2 * ms), marks=MORE),
+        ],
     )
     def test_keep_their_place_in_the_wave(self, name, value):
         mlp = SpikingMLPGroup(NET, name="mine")
@@ -252,7 +267,9 @@ class TestTimes:
             (0.1, 28, None),
         ],
     )
-    @pytest.mark.parametrize("name", ["input", "label", "target"])
+    @pytest.mark.parametrize(
+        "name", ["input", pytest.param("label", marks=MORE), pytest.param("target", marks=MORE)]
+    )
     def test_rows_that_do_not_follow_the_samples_are_warned_of_once(
         self, name, dt, n, message, caplog
     ):
@@ -347,11 +364,11 @@ class TestSourcesThatFireLate:
         ("slot", "place", "order", "seen"),
         [
             ("thresholds", 0, 1, 6),
-            ("thresholds", 0, 0, 5),
             ("thresholds", 0, -3, 5),
-            ("thresholds", 7, 1, 5),
-            ("before_thresholds", 99, 1, 6),
-            ("after_thresholds", 0, 1, 5),
+            pytest.param("thresholds", 0, 0, 5, marks=MORE),
+            pytest.param("thresholds", 7, 1, 5, marks=MORE),
+            pytest.param("before_thresholds", 99, 1, 6, marks=MORE),
+            pytest.param("after_thresholds", 0, 1, 5, marks=MORE),
             ("resets", 0, 1, 5),
         ],
     )

@@ -13,6 +13,7 @@ MISSING = [name for name in NEEDED if find_spec(name) is None]
 
 pytestmark = [
     pytest.mark.once,
+    pytest.mark.thorough,
     pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
 ]
 

@@ -26,8 +26,16 @@ from tests.with_brian2.experiment import NET, Experiment
 
 DT = 0.1 * ms
 
+#: Of what only the full matrix runs.
+MORE = [pytest.mark.once, pytest.mark.thorough]
+
 #: How steps follow the clock: each tick, a clock of their own, or the last of several ticks.
-STEPS = [{}, {"step": 5 * ms}, {"dt": 2 * ms}, {"step": 0.4 * ms, "clock": defaultclock}]
+STEPS = [
+    pytest.param({}, marks=MORE),
+    {"step": 5 * ms},
+    pytest.param({"dt": 2 * ms}, marks=MORE),
+    pytest.param({"step": 0.4 * ms, "clock": defaultclock}, marks=MORE),
+]
 
 
 def samples(net, n, seed=0):
@@ -66,6 +74,8 @@ def test_input_spikes_are_presented_as_counts():
     experiment.assert_learned_by(mlp)
 
 
+@pytest.mark.once
+@pytest.mark.thorough
 def test_compiled_code_serves_presentations_of_any_length(experiment):
     prefs.codegen.target = "cython"
     mlp = SpikingMLPGroup(NET, experiment.weights, name="cythonic")

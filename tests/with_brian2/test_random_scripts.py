@@ -30,12 +30,14 @@ def test_a_script_is_equal_to_the_reference_or_refused(seed):
     assert_not_different(draw(seed))
 
 
+@pytest.mark.once
 @pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(1000, 1060))
 def test_any_script_is_equal_to_the_reference_or_refused(seed):
     assert_not_different(draw(seed))
 
 
+@pytest.mark.once
 @pytest.mark.thorough
 @pytest.mark.skipif(
     shutil.which("g++") is None or shutil.which("make") is None,
