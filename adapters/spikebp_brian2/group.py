@@ -225,7 +225,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             base = self.clock
             self._clock = clock_of_steps(step, base, sources, f"{self.name}_clock")
             # A tick of which is a step, in which the clock of the script may tick several times.
-            self.has_own_clock = self.clock is not base and not sources
+            self.has_own_clock = self.clock is not base
         self._added: set[str] = set()
         self._step, self._by_label = step, target is None
         self.device = get_device()
@@ -665,38 +665,42 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         """Return the end of the run that begins, in seconds."""
         return float(self.clock._i_end * self.clock.dt_)
 
+    def _warn(self, about: str, kind: str, message: str) -> None:
+        """Warn once of something, with the line of the script that made the group."""
+        if about not in self._warned:
+            self._warned.add(about)
+            made = f"{self.name!r} was made here:\n{self._creation_stack}"
+            logger.warn(f"{message}\n{made}", kind)
+
     def _warn_of_times(self) -> None:
         n_steps = None if self._ends_by_event else self._delays.duration(self.net.n_steps)
         for name, given in self._timed.items():
-            warning = mistimed(name, given, self._duration_of_step(), n_steps, self._end_of_run())
-            if warning is not None and name not in self._warned:
-                self._warned.add(name)
-                logger.warn(f"{warning}\n{self._creation_stack}", "timed_array")
+            step, end = self._duration_of_step(), self._end_of_run()
+            if (warning := mistimed(name, given, step, n_steps, end)) is not None:
+                self._warn(name, "timed_array", warning)
 
     def _warn_of_silence(self) -> None:
         shown = int(self.schedule.samples_shown[0])
-        if "silence" in self._warned or shown < SILENT_SAMPLES:
-            return
-        for l, layer in enumerate(self.layers[:-1]):
-            if not np.any(layer.spikes_sent[:]):
-                self._warned.add("silence")
-                remedy = "larger input or input_scale" if l == 0 else "larger weights or more steps"
-                logger.warn(
-                    f"layer {l} of {self.name!r} has fired no spike in {shown} samples, so that "
-                    f"nothing reaches the layers above; it may need {remedy}",
-                    "silent_layer",
-                )
-                return
+        silent = [not np.any(layer.spikes_sent[:]) for layer in self.layers[:-1]]
+        if shown >= SILENT_SAMPLES and any(silent):
+            l = silent.index(True)
+            remedy = "larger input or input_scale" if l == 0 else "larger weights or more steps"
+            self._warn(
+                "silence",
+                "silent_layer",
+                f"layer {l} of {self.name!r} has fired no spike in {shown} samples, so that "
+                f"nothing reaches the layers above; it may need {remedy}",
+            )
 
     def _warn_of_nothing(self) -> None:
         shown = self.schedule.samples_shown[0] - self.schedule.first_presented[0]
         number, n_samples = self._presentation.number, int(self.schedule.n_presented[0])
-        if number > 0 and shown > n_samples and f"nothing {number}" not in self._warned:
-            self._warned.add(f"nothing {number}")
-            logger.warn(
+        if number > 0 and shown > n_samples:
+            self._warn(
+                f"presentation {number}",
+                "nothing_presented",
                 f"{self.name!r} has been run for {int(shown)} samples since {n_samples} were "
                 "presented; the others had no input and no label",
-                "nothing_presented",
             )
 
     def _check_presented(self) -> None:

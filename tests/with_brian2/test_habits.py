@@ -314,6 +314,15 @@ class TestSteps:
         assert "'synapses' brings spikes every 100. us to 'mine'" in cause
         assert "clock=defaultclock" in cause
 
+    def test_spikes_between_the_steps_of_two_networks_are_refused(self):
+        a = SpikingMLPGroup(NET, step=0.5 * ms)
+        b = SpikingMLPGroup(SpikingMLP((3, 2)), input=a.output_layer, step=0.5 * ms, order=50)
+        source = SpikeGeneratorGroup(3, [0], [0] * ms)
+        synapses = Synapses(source, b.input_layer, on_pre="received_input_post += 1")
+        synapses.connect(j="i")
+        cause, _ = refusal_of(Network(source, a, b, synapses))
+        assert "brings spikes every 100. us" in cause
+
     def test_spikes_between_steps_count_with_the_clock_of_the_script(self, experiment_with_counts):
         experiment = experiment_with_counts
         source = generator(experiment, step_in_dt=5, spread=True)

@@ -22,7 +22,7 @@ from brian2 import (
 )
 
 from spikebp_brian2 import SpikingMLPGroup
-from spikebp_plugins import Simulator, compare
+from spikebp_plugins import Simulator, SpikingMLP, compare
 from tests.with_brian2.experiment import N_SAMPLES, NET
 from tests.with_brian2.test_native import DT, SAMPLE, counted, shown
 
@@ -134,13 +134,18 @@ def test_samples_are_presented_before_and_between_runs(experiment, tmp_path):
     set_device("cpp_standalone", build_on_run=False)
     mlp = SpikingMLPGroup(NET, experiment.weights, step=1 * ms, name="mine")
     alone = SpikingMLPGroup(NET, experiment.weights, name="alone")
-    alone.record()
-    network = Network(mlp, alone)
+    # Behind it a network that receives its counts.
+    net, weights = SpikingMLP((7, 2), n_steps=7, learning_rate=0.5), [np.full((7, 2), 0.3)]
+    behind = SpikingMLPGroup(net, weights, input=alone.layers[2], label=0, order=50)
+    network = Network(mlp, alone, behind)
     for nothing in ("scores", "operations"):
         with pytest.raises(NotImplementedError, match=f"'mine' has no {nothing} yet"):
             getattr(mlp, nothing)
-    network.run(max(each.present(experiment.x, experiment.y) for each in (mlp, alone)))
-    alone.active = False
+    alone.present(experiment.x, experiment.y)
+    mlp.present(experiment.x, experiment.y)
+    network.run(N_SAMPLES * SAMPLE)
+    alone.active = behind.active = False
+    network.run(N_SAMPLES * 7 * ms - N_SAMPLES * SAMPLE)
     network.run(mlp.present(experiment.x[:3], experiment.y[:3]))
     device.build(directory=str(tmp_path / "program"))
 
@@ -150,8 +155,11 @@ def test_samples_are_presented_before_and_between_runs(experiment, tmp_path):
         for found, expected in zip(mlp.checkpoint().state.weights, sim.weights, strict=True):
             assert np.array_equal(found, expected)
     experiment.assert_learned_by(alone)
+    with Simulator(net, "reference", weights) as sim:
+        sim.train(experiment.trace.spikes[2], np.zeros(N_SAMPLES, int))
+        assert np.array_equal(behind.weights[0], sim.weights[0])
     with pytest.raises(RuntimeError, match="between the runs of one program"):
-        mlp.trace(*alone.record())
+        mlp.trace()
 
 
 @pytest.mark.once
