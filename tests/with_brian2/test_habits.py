@@ -35,8 +35,12 @@ from tests.with_brian2.test_native import DT, SAMPLE, generator, labels, shown
 MORE = [pytest.mark.once, pytest.mark.thorough]
 
 
-def warnings_in(caplog):
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+def warnings_in(caplog, *, of_unused=False):
+    """Return warnings; those of unused objects, which may be of any test before, alone or not."""
+    messages = [
+        record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING
+    ]
+    return [text for text in messages if ("getting deleted" in text) == of_unused]
 
 
 def refusal_of(network, duration=DT):
@@ -225,13 +229,14 @@ def test_wrong_arguments_are_refused_and_leave_nothing(given, message, caplog):
     with pytest.raises(ValueError, match=message):
         SpikingMLPGroup(NET, **given)
     gc.collect()
-    assert not [text for text in warnings_in(caplog) if "getting deleted" in text]
+    found = warnings_in(caplog, of_unused=True)
+    assert not [text for text in found if "in test_wrong_arguments_are" in text]
 
 
 def test_an_unused_network_is_warned_of_once_with_the_line_of_the_user(caplog):
     SpikingMLPGroup(NET, name="unused", input=SpikeGeneratorGroup(9, [], [] * ms))
     gc.collect()
-    found = [text for text in warnings_in(caplog) if "'unused" in text]
+    found = [text for text in warnings_in(caplog, of_unused=True) if "'unused" in text]
     assert len(found) == 1
     assert "test_habits.py" in found[0]
     assert "group.py" not in found[0]
@@ -362,7 +367,7 @@ class TestSteps:
         synapses = Synapses(mlp.output_layer, readout, on_pre="v_post += 1", delay=0.7 * ms)
         synapses.connect(j="i")
         Network(mlp, readout, synapses).run(1 * ms)
-        (warning,) = [text for text in warnings_in(caplog) if "dt" in text]
+        (warning,) = warnings_in(caplog)
         assert "all delays will be rounded to multiples of 0.5 ms" in warning
 
 
