@@ -24,6 +24,7 @@ from spikebp_plugins.backends.registry import (
 from spikebp_plugins.common.archive import PathLike
 from spikebp_plugins.common.errors import real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
+from spikebp_plugins.common.turns import Turn, one_at_a_time
 from spikebp_plugins.data.events import EventEncoder
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import SpikingMLP
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 class Simulator:
     """A network that learns on one back end.
+
+    Threads may share a simulator and its streams: calls wait for each other. A simulator for each
+    thread runs at the same time as the others.
 
     Parameters
     ----------
@@ -115,6 +119,7 @@ class Simulator:
     def _start(
         self, net: SpikingMLP, state: LearningState, backend: str, options: dict[str, Any]
     ) -> None:
+        self._turn = Turn()
         self.net = net
         self.backend, parsed = parse_backend(backend)
         cls = get_backend(self.backend)
@@ -125,6 +130,7 @@ class Simulator:
         self._final = (state, Operations())
         self._stream: Stream | None = None
 
+    @one_at_a_time
     def train(self, x: Any, y: Any, *, record: bool = False, progress: bool | None = None) -> Any:
         """Learn from samples, one at a time and in order.
 
@@ -163,6 +169,7 @@ class Simulator:
         batch = check_batch(self.net, x, y)
         return self._run(engine, batch, record, progress)
 
+    @one_at_a_time
     def predict(
         self,
         x: Any,
@@ -226,6 +233,7 @@ class Simulator:
             raise wrong_argument("margin", "None for a network with one output", repr(margin))
         return lead
 
+    @one_at_a_time
     def stream(self, encoder: EventEncoder | None = None, *, n_steps: int | None = None) -> Stream:
         """Return a stream, which is shown input step by step, with or without a target.
 
@@ -251,7 +259,7 @@ class Simulator:
         """
         engine = self._open_engine()
         self._check_no_open_sample()
-        self._stream = Stream(self.net, engine.steps(), encoder, n_steps)
+        self._stream = Stream(self.net, engine.steps(), encoder, n_steps, self._turn)
         return self._stream
 
     def _check_no_open_sample(self) -> None:
@@ -281,20 +289,24 @@ class Simulator:
         return Trace(*recording, scores, self.weights)
 
     @property
+    @one_at_a_time
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights :math:`W_1` to :math:`W_L`, each of shape (n_in, n_out)."""
         return [np.array(matrix, np.float64) for matrix in self._state.weights]
 
     @property
+    @one_at_a_time
     def samples_seen(self) -> int:
         """Training samples so far, including those before a checkpoint that was loaded."""
         return self._final[0].samples_seen if self._engine is None else self._engine.samples_seen
 
     @property
+    @one_at_a_time
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown by this simulator."""
         return self._final[1] if self._engine is None else self._engine.operations
 
+    @one_at_a_time
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state, from which any back end can go on."""
         return Checkpoint(self.net, self._state.copy())
@@ -309,6 +321,7 @@ class Simulator:
         """
         self.checkpoint().save(path)
 
+    @one_at_a_time
     def close(self) -> None:
         """Release the resources of the back end; weights and checkpoint can still be read."""
         if self._engine is not None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import integer, wrong_argument
+from spikebp_plugins.common.turns import Turn, one_at_a_time
 from spikebp_plugins.data.events import EventClock, EventEncoder
 from spikebp_plugins.network.samples import check_batch
 
@@ -42,11 +43,19 @@ class Stream:
         Turns events into input, for `feed`.
     n_steps : int or None
         A sample closes by itself after this many steps; with None only `close_sample` closes it.
+    turn : Turn
+        The lock of the simulator.
     """
 
     def __init__(
-        self, net: SpikingMLP, steps: Steps, encoder: EventEncoder | None, n_steps: int | None
+        self,
+        net: SpikingMLP,
+        steps: Steps,
+        encoder: EventEncoder | None,
+        n_steps: int | None,
+        turn: Turn,
     ) -> None:
+        self._turn = turn
         if encoder is not None and not isinstance(encoder, EventEncoder):
             raise wrong_argument("encoder", "an EventEncoder or None", repr(encoder))
         if encoder is not None and encoder.n_inputs != net.n_inputs:
@@ -63,6 +72,7 @@ class Stream:
         self._clock: EventClock | None = None
 
     @property
+    @one_at_a_time
     def target(self) -> Reals | None:
         """The target of the steps to come, of shape (n_outputs,); None learns nothing.
 
@@ -72,6 +82,7 @@ class Stream:
         return None if self._target is None else self._target.copy()
 
     @target.setter
+    @one_at_a_time
     def target(self, target: Any) -> None:
         n_outputs = self.net.n_outputs
         array = np.asarray(target)
@@ -90,20 +101,24 @@ class Stream:
             self._target = array.astype(np.float64)
 
     @property
+    @one_at_a_time
     def scores(self) -> Reals:
         """Running scores of the open sample, or scores of the last one, of shape (n_outputs,)."""
         return self._steps.scores
 
     @property
+    @one_at_a_time
     def steps_shown(self) -> int:
         """The number of steps shown of the open sample, or of the last one."""
         return self._steps.steps_shown
 
     @property
+    @one_at_a_time
     def is_open(self) -> bool:
         """Whether a sample has begun and is not closed."""
         return self._steps.is_open
 
+    @one_at_a_time
     def show(self, x: Any, *, target: Any = UNCHANGED, n_steps: int = 1) -> Reals:
         """Show an input for one step or several.
 
@@ -134,6 +149,7 @@ class Stream:
         with self._whole_or_dropped():
             return self._collected(self._show(given, n_steps))
 
+    @one_at_a_time
     def feed(self, events: Any, *, target: Any = UNCHANGED, start: int | None = None) -> Reals:
         """Take one event or several, in the order of time, and show the steps that they complete.
 
@@ -181,6 +197,7 @@ class Stream:
             closed = starmap(self._show_steps, clock.steps_over(located))
             return self._collected(list(chain.from_iterable(closed)))
 
+    @one_at_a_time
     def advance_to(self, time: int) -> Reals:
         """Show all steps that end by a given time, without waiting for the next event.
 
@@ -209,6 +226,7 @@ class Stream:
         with self._whole_or_dropped():
             return self._collected(self._show_steps(*self._clock.advance(time)))
 
+    @one_at_a_time
     def close_sample(self) -> Reals:
         """End the open sample, and hand what was learned from it to the simulator.
 
@@ -237,6 +255,7 @@ class Stream:
         self._clock = self._target = None
         return scores
 
+    @one_at_a_time
     def drop_sample(self) -> None:
         """Discard the open sample: nothing is learned from it."""
         self._steps.drop()

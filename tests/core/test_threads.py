@@ -1,0 +1,116 @@
+"""Threads that share a simulator, and threads with a simulator each, get what one thread gets."""
+
+import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins.common.turns import Turn
+
+NET = SpikingMLP((20, 30, 5), n_steps=6, learning_rate=0.3, seed=2)
+N_THREADS = 4
+
+
+def samples(n, seed):
+    random = np.random.RandomState(seed)
+    return random.uniform(0, 2, (n, 20)), random.randint(0, 5, n)
+
+
+def together(*calls):
+    """Run calls in a thread each, all from the same moment on."""
+    start = Barrier(len(calls))
+
+    def run(call):
+        start.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def listed(prediction):
+    """Return scores, or the arrays of an early prediction, as lists."""
+    return [np.asarray(array).tolist() for array in prediction]
+
+
+@pytest.mark.parametrize(("backend", "turns"), [("compiled", 60), ("reference", 3)])
+@pytest.mark.parametrize("margin", [None, 1.0])
+def test_predictions_of_threads_that_share_a_simulator(backend, turns, margin):
+    with Simulator(NET, backend) as sim:
+        sim.train(*samples(40, 0))
+        x = [samples(1, seed)[0] for seed in range(N_THREADS)]
+        expected = [listed(sim.predict(each, margin=margin)) for each in x]
+
+        def predict(each):
+            return [listed(sim.predict(each, margin=margin)) for _ in range(turns)]
+
+        found = together(*(lambda each=each: predict(each) for each in x))
+        assert found == [[each] * turns for each in expected]
+
+
+def test_training_beside_training_and_prediction():
+    (x, y), turns = samples(8, 1), 20
+    with Simulator(NET) as expected, Simulator(NET) as sim:
+        for _ in range(2 * turns):
+            expected.train(x, y)
+
+        def train():
+            for _ in range(turns):
+                sim.train(x, y)
+
+        def predict():
+            for _ in range(turns):
+                sim.predict(x[:3])
+
+        together(train, predict, train, predict)
+        assert sim.samples_seen == expected.samples_seen
+        assert all(map(np.array_equal, sim.weights, expected.weights))
+        assert sim.operations.samples == 2 * turns * (8 + 3)
+
+
+def test_a_stream_beside_predictions():
+    x, y = samples(10, 1)
+
+    def show(sim):
+        stream = sim.stream(n_steps=NET.n_steps)
+        return [
+            stream.show(each, target=label, n_steps=6) for each, label in zip(x, y, strict=True)
+        ]
+
+    with Simulator(NET) as expected, Simulator(NET) as sim:
+        scores = show(expected)
+        found, *_ = together(
+            lambda: show(sim), *[lambda: [sim.predict(x[:2]) for _ in range(30)]] * 3
+        )
+        assert np.array_equal(found, scores)
+        assert all(map(np.array_equal, sim.weights, expected.weights))
+
+
+def test_threads_with_a_simulator_each():
+    def learn(seed):
+        with Simulator(NET) as sim:
+            for _ in range(10):
+                sim.train(*samples(5, seed))
+            return sim.weights
+
+    expected = [learn(seed) for seed in range(N_THREADS)]
+    found = together(*(lambda seed=seed: learn(seed) for seed in range(N_THREADS)))
+    for one, other in zip(found, expected, strict=True):
+        assert all(map(np.array_equal, one, other))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda turn: pickle.loads(pickle.dumps(turn))])
+def test_a_copied_lock_is_a_new_one(copied):
+    turn = Turn()
+    with turn.lock:
+        other = copied(turn)
+
+        def take():
+            with other.lock:
+                return True
+
+        assert together(take) == [True]
