@@ -22,6 +22,7 @@ from spikebp_plugins.rules.quantization import (
     spiking_stream_quantization,
     spiking_vector_quantization,
 )
+from spikebp_plugins.simulation.core_limits import CoreLimits
 from spikebp_plugins.simulation.hardware_report import HardwareReport, hardware_report
 from spikebp_plugins.simulation.simulator import Simulator
 from spikebp_plugins.simulation.stream import Stream
@@ -35,6 +36,7 @@ __all__ = [
     "EVENT_DTYPE",
     "Backend",
     "Checkpoint",
+    "CoreLimits",
     "Dataset",
     "Difference",
     "EarlyPrediction",

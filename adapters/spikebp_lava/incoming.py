@@ -2,18 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from lava.proc.io.source import RingBuffer
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork
 from spikebp_lava.schedule import PipelinedSchedule, Schedule
-from spikebp_plugins.common.errors import finite, wrong_argument
+from spikebp_plugins.common.errors import finite, whole, wrong_argument
 from spikebp_plugins.compiled.stepper import Moment
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 
 Array = NDArray[Any]
+
+#: What messages to a port have to be in fixed_pt, whose models compute with integers.
+WHOLE_IN_FIXED: Final = "whole numbers in fixed_pt"
+
+
+def check_senders(ports: Iterable[Any]) -> None:
+    """Refuse a RingBuffer whose model in fixed_pt would change the numbers that it sends to ports.
+
+    It holds integers of 32 bits: real numbers would lose their fraction before they are sent.
+
+    Parameters
+    ----------
+    ports : iterable of InPort
+        Ports of processes in fixed_pt.
+
+    Raises
+    ------
+    ValueError
+        If the data of a RingBuffer are not whole numbers of 32 bits; the message names the port.
+    """
+    for port in ports:
+        for sender in port.get_src_ports():
+            if not isinstance(sender.process, RingBuffer):
+                continue
+            data = np.asarray(sender.process.data.init)
+            with np.errstate(invalid="ignore"):
+                changes = data.astype(np.int32) != data
+            if changes.any():
+                allowed = "sent whole numbers of 32 bits in fixed_pt"
+                got = f"{data[changes][0]} from RingBuffer {sender.process.name!r}"
+                raise wrong_argument(port.name, allowed, got)
+
+
+def label_of(message: Array) -> int:
+    """Return the label that a message carries."""
+    return int(whole("label_in", message, "whole numbers")[0])
 
 
 class Message(NamedTuple):
@@ -40,6 +78,7 @@ class Incoming:
 
     def __init__(self, shared: SharedNetwork, model: Any, tag: str) -> None:
         self._shared, self._model = shared, model
+        self._is_fixed = tag == FIXED
         self._unit = 2.0 ** -(shared.net.fraction_bits or 0) if tag == FIXED else 1.0
         self._schedule = Schedule()
         delays = delays_of(shared.net)
@@ -52,7 +91,7 @@ class Incoming:
         model, switches = self._model, self._shared.switches
         x, label, target = model.spikes_in.recv(), None, None
         if model.label_in.csp_ports:
-            label = int(model.label_in.recv()[0])
+            label = model.label_in.recv()
         if model.target_in.csp_ports:
             if model.label_in.csp_ports:
                 raise ValueError("connect label_in or target_in, not both")
@@ -73,7 +112,7 @@ class Incoming:
         return Message(self._input(x), y, moment, n_steps)
 
     def _in_pipeline(
-        self, x: Array, label: int | None, target: Array | None, ends: bool | None, n_steps: int
+        self, x: Array, label: Array | None, target: Array | None, ends: bool | None, n_steps: int
     ) -> Message:
         """Look at input, target and reset only in steps in which a layer is busy with them."""
         net, switches, pipeline = self._shared.net, self._shared.switches, self._pipeline
@@ -100,7 +139,7 @@ class Incoming:
         return Message(x, y, moment, n_steps)
 
     def _input(self, x: Array) -> Array:
-        x = finite("spikes_in", x)
+        x = self._fitting("spikes_in", finite("spikes_in", x))
         return self._as_counts(x) if self._shared.net.input_coding == "spikes" else x
 
     def _as_counts(self, x: Array) -> Array:
@@ -113,14 +152,20 @@ class Incoming:
             raise wrong_argument("spikes_in", allowed, counts[np.abs(counts) > 1][0])
         return counts
 
-    def _target(self, label: int | None, target: Array | None) -> Array | None:
+    def _fitting(self, port: str, values: Array) -> Array:
+        return whole(port, values, WHOLE_IN_FIXED) if self._is_fixed else values
+
+    def _target(self, label: Array | None, target: Array | None) -> Array | None:
         n_outputs = self._shared.net.n_outputs
         if target is not None:
-            return finite("target_in", target) * self._unit
-        if label is None or label < 0:
+            return self._fitting("target_in", finite("target_in", target)) * self._unit
+        if label is None:
             return None
-        if label >= n_outputs:
-            raise ValueError(f"label_in must be below {n_outputs}; got {label}")
+        index = label_of(label)
+        if index < 0:
+            return None
+        if index >= n_outputs:
+            raise ValueError(f"label_in must be below {n_outputs}; got {index}")
         y = np.zeros(n_outputs)
-        y[label] = 1
+        y[index] = 1
         return y

@@ -49,6 +49,14 @@ class SharedVar(Var):  # type: ignore[misc]
         self._write(values)
 
 
+class SeenVar(Var):  # type: ignore[misc]
+    """A variable that follows from what happens in a step: it can be read and not written."""
+
+    def set(self, value: Any, idx: Any = None) -> None:
+        """Refuse the value."""
+        raise RuntimeError(f"variable {self.name!r} can only be read")
+
+
 class InSharedMemory:
     """A process model some of whose variables lie in shared memory, or in arrays of its own.
 

@@ -3,82 +3,79 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from spikebp_plugins.cli.options import DatasetName, Folder, Json, check_fits, load_images
-from spikebp_plugins.cli.output import count, print_json, print_table
-from spikebp_plugins.common.errors import integer
-from spikebp_plugins.network.checkpoint import load
+from spikebp_plugins.cli import options
+from spikebp_plugins.cli.output import print_json, print_table
+from spikebp_plugins.common.errors import integer, wrong_argument
+from spikebp_plugins.data.images import Dataset
+from spikebp_plugins.network.checkpoint import Checkpoint, load
+from spikebp_plugins.network.definition import EVENT_FIELDS, SpikingMLP
+from spikebp_plugins.network.state import initial_state
 
 
+@options.network_options(without=(*EVENT_FIELDS, "input_coding", "input_scale"))
 def hardware_report(
-    checkpoint: Annotated[Path, typer.Argument(help="File written by `spikebp train --save`.")],
-    dataset: DatasetName = "digits",
-    folder: Folder = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(
+            help="File written by `spikebp train --save`; without one, a network of the options "
+            "below with its initial weights."
+        ),
+    ] = None,
+    dataset: options.DatasetName = "digits",
+    folder: options.Folder = None,
     samples: Annotated[int, typer.Option(help="Training samples to show.")] = 200,
     learn: Annotated[bool, typer.Option(help="Learn from them, or predict only.")] = True,
-    as_json: Json = False,
+    core_neurons: Annotated[
+        int | None, typer.Option(help="Neurons of a core.", show_default="8192")
+    ] = None,
+    core_memory: Annotated[
+        int | None, typer.Option(help="Bytes of a core.", show_default="196608")
+    ] = None,
+    as_json: options.Json = False,
+    layers: options.Layers = None,
+    *,
+    given: dict[str, Any],
 ) -> None:
-    """Say what a network would need of a neuromorphic chip: bits, neurons, synapses, spikes.
+    """Say what a network would need of a neuromorphic chip: cores, memory, bits and spikes.
 
     Simulated: the network is shown samples in the reference, and every variable is looked at.
     """
-    from spikebp_plugins.simulation.hardware_report import (
-        CHIP_NEURONS,
-        CHIP_SYNAPSES,
-        by_quantity,
-        hardware_report,
-    )
+    from spikebp_plugins.simulation.core_limits import CoreLimits
+    from spikebp_plugins.simulation.hardware_report import hardware_report
 
     samples = integer("samples", samples, 1)
-    trained = load(checkpoint)
-    net = trained.net
-    data = load_images(dataset, folder, net)
-    check_fits(net, data)
+    limits = {"neurons": core_neurons, "memory": core_memory}
+    core = CoreLimits(**{name: limit for name, limit in limits.items() if limit is not None})
+    trained = None if checkpoint is None else load(checkpoint)
+    data = options.load_images(dataset, folder, None if trained is None else trained.net)
+    if trained is None:
+        trained = _untaught(data, layers, given)
+    elif layers is not None or given:
+        names = ", ".join([*(["layers"] if layers is not None else []), *given])
+        raise wrong_argument("options of the network", "left out with a checkpoint", names)
+    options.check_fits(trained.net, data)
     x, y = data.x_train[:samples], data.y_train[:samples]
-    report = hardware_report(trained, x, y if learn else None)
+    report = hardware_report(trained, x, y if learn else None, core=core)
     if as_json:
         print_json({"dataset": dataset, "learning": learn} | report.to_dict())
         return
-    layers = range(net.n_layers + 1)
-    rows = []
-    for quantity, widths in by_quantity(report.widths).items():
-        by_layer = {width.layer: width for width in widths}
-        parts = [width.saturating for width in widths if width.saturating is not None]
-        rows.append(
-            [
-                quantity,
-                f"{min(width.lowest for width in widths):,}",
-                f"{max(width.highest for width in widths):,}",
-                " / ".join(str(by_layer[l].bits) if l in by_layer else "-" for l in layers),
-                str(widths[0].chip_bits),
-                f"{100 * max(parts):.3g} %" if parts else "-",
-            ]
-        )
-    did = f"{'learning from' if learn else 'predicting'} {len(x)} samples of {data.name}"
-    title = f"{'-'.join(map(str, net.layer_sizes))}, {did}: bits of each variable"
-    bits = f"bits in layers {' / '.join(map(str, layers))}"
-    print_table(title, ("variable", "lowest", "highest", bits, "chip", "saturating"), rows)
-    operations, n = report.operations, report.operations.samples
-    print_table(
-        "size and work",
-        ("", "network", "chip"),
-        [
-            ["neurons", f"{report.neurons:,}", f"{CHIP_NEURONS:,}"],
-            ["synapses, both directions", f"{report.synapses:,}", f"{CHIP_SYNAPSES:,}"],
-            ["time steps per training sample", str(report.steps_per_sample), ""],
-            ["spikes per sample", count(operations.spikes / n), ""],
-            ["error spikes per sample", count(operations.errors / n), ""],
-            ["synaptic operations per sample", count(operations.total / n), ""],
-        ],
+    typer.echo(f"{'Learning from' if learn else 'Predicting'} {len(x)} samples of {data.name}.")
+    for table in report.tables():
+        print_table(*table)
+    for note in report.notes():
+        typer.echo(note)
+
+
+def _untaught(data: Dataset, layers: str | None, given: dict[str, Any]) -> Checkpoint:
+    """Return a new network for a data set, as `spikebp train` would begin with."""
+    hidden = options.HIDDEN_LAYERS if layers is None else options.hidden_sizes(layers)
+    rate = options.learning_rate(len(data.x_train), given.get("feedback"))
+    net = SpikingMLP(
+        (data.x_train.shape[1], *hidden, data.n_classes),
+        **{"learning_rate": rate, "input_scale": data.input_scale} | given,
     )
-    if net.arithmetic == "loihi2":
-        typer.echo(f"8-bit weights with weight_exponent={net.weight_exponent}.")
-    else:
-        typer.echo(
-            f"The weights are not yet rounded to 8 bits: with arithmetic='loihi2', "
-            f"weight_exponent={report.weight_exponent} reaches all of them."
-        )
-    typer.echo("Simulated, not measured on a chip; the chip's sizes are those published.")
+    return Checkpoint(net, initial_state(net))

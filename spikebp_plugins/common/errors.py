@@ -129,6 +129,15 @@ def array_of(name: str, values: ArrayLike, typecodes: str, allowed: str) -> NDAr
     return array
 
 
+def whole(name: str, array: NDArray[Any], allowed: str) -> NDArray[Any]:
+    """Return an array whose numbers are whole, of whatever type."""
+    if array.dtype.kind == "f":
+        is_whole = np.isfinite(array) & (np.rint(array) == array)
+        if not is_whole.all():
+            raise wrong_argument(name, allowed, array[~is_whole][0])
+    return array
+
+
 def finite(name: str, array: NDArray[Number], allowed: str = "finite") -> NDArray[Number]:
     """Return an array without infinities and NaN."""
     is_finite = np.isfinite(array)

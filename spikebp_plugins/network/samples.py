@@ -9,7 +9,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, integer, wrong_argument
+from spikebp_plugins.common.errors import (
+    REALS_AND_BOOLEANS,
+    array_of,
+    integer,
+    whole,
+    wrong_argument,
+)
 from spikebp_plugins.network.arithmetic import Reals, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
 
@@ -29,7 +35,8 @@ class Batch:
     net : SpikingMLP
         The definition that they were checked against.
     x : ndarray of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
-        Input in the type in which it came: 8-bit pixels stay 8-bit.
+        Input in the type in which it came: 8-bit pixels stay 8-bit. Spikes that came as real
+        numbers are int64.
     y : ndarray of shape (n_samples,), (n_samples, n_outputs) or (n_samples, n_steps, n_outputs)
         Labels or real targets; None for prediction.
     n_steps : int
@@ -124,10 +131,10 @@ def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
         shapes = " or ".join(_shape(("n_samples", *shape)) for shape in allowed)
         raise wrong_argument("x", f"of shape {shapes}", f"shape {array.shape}")
     if net.input_coding == "spikes":
-        if array.dtype.kind not in "iu":
-            raise wrong_argument(
-                "x", "integers with input_coding='spikes'", f"an array of {array.dtype}"
-            )
+        if array.dtype.kind == "f":
+            # Lava's sinks, for example, keep the spikes that they receive as real numbers.
+            real = whole("x", array, "integers with input_coding='spikes'").astype(np.float64)
+            array = np.clip(real, -LARGEST_COUNT, LARGEST_COUNT).astype(np.int64)
         if net.spikes == "binary" and array.size and (array.max() > 1 or array.min() < -1):
             outside = array[(array > 1) | (array < -1)][0]
             raise wrong_argument("x", "spike counts -1, 0 or 1 with spikes='binary'", outside)

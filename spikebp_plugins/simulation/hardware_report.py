@@ -1,14 +1,15 @@
-"""What a network would need of a neuromorphic chip, measured while it runs in the reference.
+"""What a network would need of a neuromorphic chip: its sizes, and what is measured while it runs.
 
-Everything here is simulated. The widths on a chip are those of ``arithmetic="loihi2"``; its
-numbers of neurons and synapses are those that Intel's public papers state for Loihi 2.
+Everything here is simulated, in the reference. The widths on a chip are those of
+``arithmetic="loihi2"``; its numbers of neurons and synapses are those that Intel's public papers
+state for Loihi 2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +31,15 @@ from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import check_batch
-from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.network.state import LearningState, initial_state
 from spikebp_plugins.rules.sample import run_sample
 from spikebp_plugins.rules.step import SampleState, Step, step
+from spikebp_plugins.simulation.core_limits import (
+    CoreLimits,
+    LayerNeeds,
+    needs_of_layers,
+    why_no_fit,
+)
 
 #: Neurons and synapses of one Loihi 2 chip, of 128 cores.
 CHIP_NEURONS: Final = 1_048_576
@@ -69,16 +76,34 @@ class Width:
     saturating: float | None
 
 
+class Table(NamedTuple):
+    """A part of a report: a title, names of columns, and rows of text."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+    def __str__(self) -> str:
+        lines = [self.columns, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        # Names stand on the left, and numbers on the right.
+        aligned = [
+            [cell.rjust(n) if i else cell.ljust(n) for i, (cell, n) in enumerate(cells)]
+            for cells in (zip(line, widths, strict=True) for line in lines)
+        ]
+        return "\n".join([self.title, *("  ".join(cells).rstrip() for cells in aligned)])
+
+
 @dataclass(frozen=True)
 class HardwareReport:
-    """What a network needed in a run over some samples.
+    """What a network needs of a chip; ``print`` shows it as tables.
 
     Attributes
     ----------
     net : SpikingMLP
         The definition.
     widths : tuple of Width
-        Each quantity of each layer.
+        Each quantity of each layer, as seen with the samples; weights alone if there were none.
     weight_exponent : int
         The smallest exponent with which 8 bits cover the range of all weights.
     neurons, synapses : int
@@ -86,7 +111,13 @@ class HardwareReport:
     steps_per_sample : int
         Time steps that a training sample takes.
     operations : Operations
-        Spikes and synaptic operations of the run.
+        Spikes and synaptic operations of the run; zero without samples.
+    layers : tuple of LayerNeeds
+        What each layer takes of the cores of a chip.
+    core : CoreLimits
+        The limits of these cores.
+    samples_seen : int
+        Training samples from which the weights had learned before the run.
     """
 
     net: SpikingMLP
@@ -96,6 +127,42 @@ class HardwareReport:
     synapses: int
     steps_per_sample: int
     operations: Operations
+    layers: tuple[LayerNeeds, ...]
+    core: CoreLimits
+    samples_seen: int
+
+    @property
+    def cores(self) -> int | None:
+        """The cores that all layers take, sharing none; None if a layer fits on none."""
+        total = 0
+        for need in self.layers:
+            if need.cores is None:
+                return None
+            total += need.cores
+        return total
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """What keeps the network from a chip of these limits, in sentences; empty if it fits."""
+        found = []
+        if self.net.timing != "pipelined":
+            found.append(
+                f"timing={self.net.timing!r} cannot run on a chip, where layers hear of each other "
+                "one step later: use timing='pipelined'."
+            )
+        if self.net.presynaptic != "counts":
+            found.append(
+                f"presynaptic={self.net.presynaptic!r} cannot run on a chip, whose synapses learn "
+                "from spikes: use presynaptic='counts'."
+            )
+        found += [
+            f"Layer {need.layer} does not fit: it {reason}."
+            for need in self.layers
+            if (reason := why_no_fit(need, self.net, self.core)) is not None
+        ]
+        if self.cores is not None and self.cores > self.core.cores:
+            found.append(f"It takes {self.cores:,} cores, and a chip has {self.core.cores:,}.")
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain Python values that JSON can hold."""
@@ -107,22 +174,140 @@ class HardwareReport:
             "synapses": {"needed": self.synapses, "chip": CHIP_SYNAPSES},
             "steps_per_sample": self.steps_per_sample,
             "operations": self.operations.to_dict(),
+            "layers": [asdict(need) for need in self.layers],
+            "cores": {"needed": self.cores, "limits": asdict(self.core)},
+            "obstacles": list(self.obstacles),
+            "samples_seen": self.samples_seen,
         }
+
+    def __str__(self) -> str:
+        return "\n\n".join([*map(str, self.tables()), "\n".join(self.notes())])
+
+    def tables(self) -> list[Table]:
+        """Return the parts of the report: layers, bits of each variable, size and work."""
+        shown = self.operations.samples
+        samples = f"{shown:,} samples" if shown else "no samples"
+        name = "-".join(map(str, self.net.layer_sizes))
+        return [
+            self._table_of_layers(f"{name}: what each layer takes"),
+            self._table_of_widths(f"{name}, {samples}: bits of each variable"),
+            self._table_of_work("size and work"),
+        ]
+
+    def notes(self) -> list[str]:
+        """Return what is to be said beside the tables, each in a sentence."""
+        notes = list(self.obstacles)
+        if not self.samples_seen:
+            notes.append("The weights to begin with are those before any training.")
+        if not self.operations.samples:
+            notes.append(
+                "No samples were shown: messages are the largest that the definition allows, where "
+                "it sets a limit, and of the variables only weights are known."
+            )
+        if self.net.arithmetic == "loihi2":
+            notes.append(f"8-bit weights with weight_exponent={self.net.weight_exponent}.")
+        else:
+            notes.append(
+                "The weights are not yet rounded to 8 bits: with arithmetic='loihi2', "
+                f"weight_exponent={self.weight_exponent} reaches all of them."
+            )
+        notes.append(
+            "Cores are counted from states, weights and learning alone: fewer are not enough, and "
+            "more may be needed."
+        )
+        notes.append("Simulated, not measured on a chip; the chip's sizes are those published.")
+        return notes
+
+    def _table_of_layers(self, title: str) -> Table:
+        needs, core = self.layers, self.core
+        columns = ("", *(f"layer {need.layer}" for need in needs), "a core holds")
+        numbers: list[tuple[str, list[int | None], int | None]] = [
+            ("neurons", [need.neurons for need in needs], core.neurons),
+            ("synapses", [need.synapses for need in needs], None),
+            ("fan-in of a neuron", [need.fan_in for need in needs], None),
+            ("fan-out of a neuron", [need.fan_out for need in needs], None),
+            ("axons that arrive", [need.axons_in for need in needs], core.axons),
+            ("axons that leave", [need.axons_out for need in needs], None),
+            (
+                "largest message",
+                [need.largest_message for need in needs],
+                2 ** (core.message_bits - 1) - 1,
+            ),
+            ("bytes of states", [need.state_memory for need in needs], None),
+            ("bytes of synapses", [need.synapse_memory for need in needs], None),
+            ("bytes for learning", [need.learning_memory for need in needs], None),
+            ("bytes in all", [need.memory for need in needs], core.memory),
+        ]
+        rows = [(name, *map(_number, of), _number(limit)) for name, of, limit in numbers]
+        cores = (str(need.cores or "does not fit") for need in needs)
+        return Table(title, columns, [*rows, ("cores", *cores, "-")])
+
+    def _table_of_widths(self, title: str) -> Table:
+        layers = range(self.net.n_layers + 1)
+        rows = []
+        for quantity, widths in by_quantity(self.widths).items():
+            by_layer = {width.layer: width for width in widths}
+            parts = [width.saturating for width in widths if width.saturating is not None]
+            rows.append(
+                (
+                    quantity,
+                    _number(min(width.lowest for width in widths)),
+                    _number(max(width.highest for width in widths)),
+                    " / ".join(str(by_layer[l].bits) if l in by_layer else "-" for l in layers),
+                    str(widths[0].chip_bits),
+                    f"{100 * max(parts):.3g} %" if parts else "-",
+                )
+            )
+        bits = f"bits in layers {' / '.join(map(str, layers))}"
+        return Table(title, ("variable", "lowest", "highest", bits, "chip", "saturating"), rows)
+
+    def _table_of_work(self, title: str) -> Table:
+        rows = [
+            ("neurons", _number(self.neurons), _number(CHIP_NEURONS)),
+            ("synapses, both directions", _number(self.synapses), _number(CHIP_SYNAPSES)),
+            ("cores", _number(self.cores), _number(self.core.cores)),
+            ("time steps per training sample", _number(self.steps_per_sample), ""),
+        ]
+        n = self.operations.samples
+        if n:
+            rows += [
+                ("spikes per sample", _mean(self.operations.spikes, n), ""),
+                ("error spikes per sample", _mean(self.operations.errors, n), ""),
+                ("synaptic operations per sample", _mean(self.operations.total, n), ""),
+            ]
+        return Table(title, ("", "network", "chip"), rows)
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _mean(total: int, n: int) -> str:
+    mean = total / n
+    return f"{mean:,.0f}" if mean >= 100 else f"{mean:.3g}"
 
 
 def hardware_report(
-    checkpoint: Checkpoint, x: Any, y: Any = None, *, progress: bool | None = None
+    checkpoint: SpikingMLP | Checkpoint,
+    x: Any = None,
+    y: Any = None,
+    *,
+    core: CoreLimits | None = None,
+    progress: bool | None = None,
 ) -> HardwareReport:
-    """Show samples to a network, and report what it would need of a chip.
+    """Report what a network would need of a chip, and show it samples to see more.
 
     Parameters
     ----------
-    checkpoint : Checkpoint
-        A network, which is not changed.
-    x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
-        Input.
+    checkpoint : SpikingMLP or Checkpoint
+        A network, which is not changed. A definition has its initial weights.
+    x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs) or None, \
+            default=None
+        Input. None shows nothing: then sizes and the range of the weights are reported alone.
     y : array-like or None, default=None
         Targets to learn from, as for ``Simulator.train``; None predicts.
+    core : CoreLimits or None, default=None
+        The limits of a core; None takes those published for Loihi 2.
     progress : bool or None, default=None
         Whether to show a progress bar; None shows one for long work on a terminal.
 
@@ -133,26 +318,31 @@ def hardware_report(
     Raises
     ------
     ValueError
-        If the network has floating-point arithmetic, or `x` or `y` is not allowed.
+        If the network has floating-point arithmetic, or an argument is not allowed.
+
+    Examples
+    --------
+    >>> from spikebp_plugins import SpikingMLP
+    >>> report = hardware_report(SpikingMLP((784, 200, 200, 10), timing="pipelined"))
+    >>> [layer.cores for layer in report.layers]
+    [1, 2, 1, 1]
     """
-    net = checkpoint.net
+    start = _start_of(checkpoint)
+    net = start.net
     number = arithmetic_of(net)
     if not isinstance(number, FixedPoint):
         allowed = "a network with arithmetic='fixed' or 'loihi2', whose numbers are integers"
         raise wrong_argument("checkpoint", allowed, f"arithmetic={net.arithmetic!r}")
-    batch = check_batch(net, x, y)
-    if not len(batch):
-        raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
-    targets = [None] * len(batch) if y is None else batch.targets()
-    extremes = Extremes(number)
-    make_step = extremes.watched_step
-    learning, operations = checkpoint.state, Operations()
-    with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
-        for given, target in zip(batch.inputs(), targets, strict=True):
-            learning, shown = run_sample(net, learning, given, target, net.n_steps, make_step)
-            extremes.see_weights(learning)
-            operations += shown.operations
-            bar.update(1)
+    core = CoreLimits() if core is None else core
+    if not isinstance(core, CoreLimits):
+        raise wrong_argument("core", "a CoreLimits or None", repr(core))
+    extremes, operations = Extremes(number), Operations()
+    if x is None:
+        if y is not None:
+            raise wrong_argument("y", "None without x", "targets")
+        extremes.see_weights(start.state)
+    else:
+        operations = _show(extremes, start, x, y, progress)
     forward, *others = (connection.n_synapses for connection in net.connections)
     return HardwareReport(
         net=net,
@@ -162,7 +352,37 @@ def hardware_report(
         synapses=forward + 2 * sum(others),
         steps_per_sample=steps_of_sample(net, net.n_steps),
         operations=operations,
+        layers=needs_of_layers(net, core, extremes.largest_messages()),
+        core=core,
+        samples_seen=start.state.samples_seen,
     )
+
+
+def _start_of(checkpoint: Any) -> Checkpoint:
+    if isinstance(checkpoint, SpikingMLP):
+        return Checkpoint(checkpoint, initial_state(checkpoint))
+    if not isinstance(checkpoint, Checkpoint):
+        raise wrong_argument("checkpoint", "a SpikingMLP or a Checkpoint", repr(checkpoint))
+    return checkpoint
+
+
+def _show(
+    extremes: Extremes, start: Checkpoint, x: Any, y: Any, progress: bool | None
+) -> Operations:
+    """Show samples, and return the operations of the run."""
+    net, learning, operations = start.net, start.state, Operations()
+    batch = check_batch(net, x, y)
+    if not len(batch):
+        raise wrong_argument("x", "at least one sample", f"shape {batch.x.shape}")
+    targets = [None] * len(batch) if y is None else batch.targets()
+    make_step = extremes.watched_step
+    with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
+        for given, target in zip(batch.inputs(), targets, strict=True):
+            learning, shown = run_sample(net, learning, given, target, net.n_steps, make_step)
+            extremes.see_weights(learning)
+            operations += shown.operations
+            bar.update(1)
+    return operations
 
 
 class Seen:
@@ -254,6 +474,15 @@ class Extremes:
             )
             for (quantity, layer), seen in self._of.items()
         )
+
+    def largest_messages(self) -> dict[int, int]:
+        """Return the most spikes or errors of one sign that were sent in a step, by layer."""
+        largest: dict[int, int] = {}
+        for (quantity, layer), seen in self._of.items():
+            if quantity in ("spikes in a step", "errors in a step"):
+                size = max(-seen.lowest, seen.highest)
+                largest[layer] = max(size, largest.get(layer, 0))
+        return largest
 
     def weight_exponent(self) -> int:
         """Return the smallest exponent with which 8 bits cover the range of the weights seen."""

@@ -137,8 +137,8 @@ class Simulator:
         Parameters
         ----------
         x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
-            Input, constant or changing from step to step. With ``input_coding="spikes"`` integers
-            of the second shape.
+            Input, constant or changing from step to step. With ``input_coding="spikes"`` whole
+            numbers of the second shape.
         y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
                 (n_samples, n_steps, n_outputs)
             Integer labels, which stand for one-hot targets, or real targets.

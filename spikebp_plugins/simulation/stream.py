@@ -125,7 +125,7 @@ class Stream:
         Parameters
         ----------
         x : array-like of shape (n_inputs,) or None
-            Real values, or integer spike counts with ``input_coding="spikes"``; None shows zeros.
+            Real values, or whole spike counts with ``input_coding="spikes"``; None shows zeros.
         target : int, array-like of shape (n_outputs,) or None, optional
             The target from these steps on; left out, it stays what it is.
         n_steps : int, default=1

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from spikebp_plugins import Operations
+from spikebp_plugins import Operations, Simulator
 from spikebp_plugins.common.errors import ArgumentError
 from spikebp_plugins.network.samples import ROWS_PER_CHECK, check_batch
 from tests.core.small_nets import (
@@ -13,6 +13,7 @@ from tests.core.small_nets import (
     assert_all_equal,
     checkpoint_bytes,
     lively_simulator,
+    lively_weights,
     samples,
     small_net,
 )
@@ -119,15 +120,17 @@ def test_wrong_input_is_refused(simulators, x, message):
 
 
 SHAPE_OF_SPIKES = "x must be of shape (n_samples, 3, 3); got shape "
-NO_INTEGERS = "x must be integers with input_coding='spikes'; got an array of "
+NO_INTEGERS = "x must be integers with input_coding='spikes'; got "
 ONE_SPIKE = "x must be spike counts -1, 0 or 1 with spikes='binary'; got "
 
 WRONG_SPIKES = [
     pytest.param("spikes", COUNTS[:, 0], SHAPE_OF_SPIKES + "(2, 3)", id="constant"),
     pytest.param("spikes", COUNTS[:, :2], SHAPE_OF_SPIKES + "(2, 2, 3)", id="too few steps"),
-    pytest.param("spikes", COUNTS.astype(float), NO_INTEGERS + "float64", id="float64"),
-    pytest.param("spikes", COUNTS.astype("f4"), NO_INTEGERS + "float32", id="float32"),
-    pytest.param("spikes", COUNTS[:0].astype(float), NO_INTEGERS + "float64", id="empty floats"),
+    pytest.param("spikes", COUNTS + 0.5, NO_INTEGERS + "1.5", id="float64"),
+    pytest.param("spikes", (COUNTS / 4).astype("f4"), NO_INTEGERS + "0.25", id="float32"),
+    pytest.param("spikes", with_value(COUNTS, (1, 2, 0), np.nan), NO_INTEGERS + "nan", id="nan"),
+    pytest.param("spikes", with_value(COUNTS, (1, 2, 0), -np.inf), NO_INTEGERS + "-inf", id="inf"),
+    pytest.param("binary", with_value(COUNTS, (1, 2, 0), 2.0), ONE_SPIKE + "2", id="2.0"),
     pytest.param("binary", with_value(COUNTS, (1, 2, 0), 2), ONE_SPIKE + "2", id="2"),
     pytest.param("binary", with_value(COUNTS, (1, 2, 0), -2), ONE_SPIKE + "-2", id="-2"),
     pytest.param("binary", np.full((2, 3, 3), 255, np.uint8), ONE_SPIKE + "255", id="uint8"),
@@ -242,13 +245,35 @@ def test_truth_values_count_as_0_and_1():
     assert check_batch(NETS["binary"], counts).inputs().tolist() == [[[1, 0, 1]] * 3]
 
 
-@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", ">i4", "u1", "u8"])
-def test_spikes_of_every_integer_type_become_int64(dtype):
+@pytest.mark.parametrize(
+    "dtype", ["i1", "i2", "i4", "i8", ">i4", "u1", "u8", "f2", "f4", "f8", ">f8"]
+)
+def test_spikes_of_every_type_become_int64(dtype):
     spikes = np.arange(18).reshape(2, 3, 3)
     given = spikes.astype(dtype)
     inputs = check_batch(NETS["spikes"], given).inputs()
     np.testing.assert_array_equal(inputs, spikes.astype(np.int64), strict=True)
     assert not np.shares_memory(inputs, given)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_whole_real_numbers_are_spikes_as_integers_are(engine):
+    net, weights = NETS["spikes"], lively_weights(NETS["spikes"])
+    counts = samples(net, 20)[0]
+    with Simulator(net, engine, weights) as sim, Simulator(net, engine, weights) as other:
+        y = np.arange(20) % 2
+        np.testing.assert_array_equal(sim.train(counts, y), other.train(counts.astype(float), y))
+        assert checkpoint_bytes(sim) == checkpoint_bytes(other)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "u8"])
+def test_counts_that_are_far_out_of_range_stay_so(dtype):
+    largest = np.iinfo(dtype).max if dtype == "u8" else np.finfo(dtype).max
+    given = np.full((1, 3, 3), largest, dtype)
+    least = min(int(largest), 2**62)
+    assert (check_batch(NETS["spikes"], given).inputs() >= least).all()
+    if dtype != "u8":
+        assert (check_batch(NETS["spikes"], -given).inputs() <= -least).all()
 
 
 def test_labels_stand_for_one_hot_targets():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
+from spikebp_plugins import CoreLimits, Simulator, SpikingMLP, UnsupportedError, load
 from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.network.checkpoint import from_arrays, to_arrays
 from spikebp_plugins.network.draws import draw_key, draws_of
@@ -112,6 +112,198 @@ def test_a_report_needs_a_sample():
     checkpoint, x, _ = trained(small_net())
     with pytest.raises(ValueError, match="x must be at least one sample"):
         hardware_report(checkpoint, x[:0])
+
+
+PIPELINED = {"timing": "pipelined", **CHIP}
+
+NO_WAVE = (
+    "timing='immediate' cannot run on a chip, where layers hear of each other one step later: use "
+    "timing='pipelined'."
+)
+NO_DRIVE = (
+    "presynaptic='drive' cannot run on a chip, whose synapses learn from spikes: use "
+    "presynaptic='counts'."
+)
+
+
+def layers_of(report, *names):
+    return [[getattr(layer, name) for name in names] for layer in report.layers]
+
+
+def test_a_definition_has_a_report_of_its_sizes():
+    net = small_net(**PIPELINED)
+    report = hardware_report(net)
+    # Errors travel from layer 3 to 2 and from 2 to 1, through synapses of their own.
+    assert layers_of(report, "layer", "neurons", "synapses", "fan_in", "fan_out", "axons_in") == [
+        [0, 3, 0, 0, 5, 0],
+        [1, 5, 3 * 5 + 4 * 5, 3 + 4, 4, 3 + 4],
+        [2, 4, 5 * 4 + 2 * 4, 5 + 2, 2 + 5, 5 + 2],
+        [3, 2, 4 * 2, 4, 4, 4],
+    ]
+    assert layers_of(report, "axons_out", "cores") == [[3, 1], [5, 1], [8, 1], [2, 1]]
+    assert layers_of(report, "state_memory", "synapse_memory", "learning_memory") == [
+        [3 * 3, 0, 0],
+        [5 * 9, 35, (3 + 4) + 5 * 2],
+        [4 * 9, 28, (5 + 2) + 4 * 2],
+        [2 * 9, 8, 4 + 2],
+    ]
+    assert sum(layer.synapses for layer in report.layers) == report.synapses
+    assert report.cores == 4
+    assert report.obstacles == ()
+    assert report.operations.samples == report.samples_seen == 0
+    assert by_quantity(report.widths).keys() == {"weight"}
+    with Simulator(net) as sim:
+        assert hardware_report(sim.checkpoint()) == report
+
+
+def test_random_feedback_does_not_learn():
+    report = hardware_report(small_net(feedback="random"))
+    assert layers_of(report, "learning_memory") == [[0], [3 + 5], [5 + 4], [4 + 2]]
+
+
+@pytest.mark.parametrize(
+    ("fields", "largest"), [({"spikes": "binary"}, 1), (CHIP, 127), ({}, None)], ids=str
+)
+def test_messages_are_those_that_the_definition_allows_or_those_seen(fields, largest):
+    net = small_net(**fields)
+    assert layers_of(hardware_report(net), "largest_message") == [[largest]] * 4
+    checkpoint, x, y = trained(net)
+    report = hardware_report(checkpoint, x, y)
+    assert report.samples_seen == 30
+    for layer in report.layers:
+        seen_here = [
+            w
+            for name in ("spikes in a step", "errors in a step")
+            for w in by_quantity(report.widths)[name]
+            if w.layer == layer.layer
+        ]
+        assert layer.largest_message == max(max(-w.lowest, w.highest) for w in seen_here) > 0
+
+
+@pytest.mark.parametrize("memory", [200, 500, 1_000, 5_000])
+@pytest.mark.parametrize("neurons", [1, 3, 1_000])
+def test_cores_are_the_fewest_that_hold_a_layer(memory, neurons):
+    net = small_net((30, 40, 20, 10), **PIPELINED)
+    report = hardware_report(net, core=CoreLimits(neurons=neurons, memory=memory, cores=10_000))
+    assert report.obstacles == ()
+    for layer in report.layers:
+        shared = layer.axons_in  # a trace of each axon, on every core
+        of_neuron = (layer.memory - layer.cores * shared) // layer.neurons
+
+        def hold(cores, layer=layer, shared=shared, of_neuron=of_neuron):
+            on_one = -(-layer.neurons // cores)
+            return on_one <= neurons and on_one * of_neuron + shared <= memory
+
+        assert hold(layer.cores)
+        assert layer.cores == 1 or not hold(layer.cores - 1)
+    above = report.layers[1].cores
+    assert report.layers[0].axons_out == 30 * above
+    assert report.layers[2].axons_out == 20 * (above + report.layers[3].cores)
+    assert report.cores == sum(layer.cores for layer in report.layers)
+
+
+@pytest.mark.parametrize(
+    ("limits", "fields", "sentence"),
+    [
+        (
+            {},
+            {"timing": "immediate"},
+            NO_WAVE,
+        ),
+        (
+            {},
+            {"presynaptic": "drive", "timing": "immediate"},
+            NO_DRIVE,
+        ),
+        (
+            {"memory": 24},
+            {},
+            "Layer 1 does not fit: it needs 25 bytes for one neuron alone, and a core has 24.",
+        ),
+        (
+            {"axons": 6},
+            {},
+            "Layer 2 does not fit: it receives from 7 units, and a core from 6.",
+        ),
+        (
+            {"message_bits": 7},
+            CHIP,
+            "Layer 0 does not fit: it sends messages of 8 bits, and a message has 7.",
+        ),
+        ({"neurons": 1, "cores": 13}, {}, "It takes 14 cores, and a chip has 13."),
+    ],
+    ids=str,
+)
+def test_a_report_says_what_keeps_a_network_from_a_chip(limits, fields, sentence):
+    report = hardware_report(
+        small_net(**{"timing": "pipelined"} | fields), core=CoreLimits(**limits)
+    )
+    assert sentence in report.obstacles
+    assert sentence in str(report)
+    assert json.loads(json.dumps(report.to_dict()))["obstacles"] == list(report.obstacles)
+
+
+def test_a_layer_that_fits_on_no_core_has_no_number_of_cores():
+    report = hardware_report(small_net(**PIPELINED), core=CoreLimits(axons=6))
+    assert layers_of(report, "cores", "axons_out") == [
+        [1, None], [None, None], [None, None], [1, None],
+    ]  # fmt: skip
+    assert report.cores is None
+    assert "does not fit" in str(report)
+
+
+def test_a_printed_report_has_every_number(capsys):
+    net = small_net((30, 40, 20, 10), **PIPELINED)
+    checkpoint, x, y = trained(net, 5)
+    for report in (hardware_report(net), hardware_report(checkpoint, x, y)):
+        print(report)
+        printed = capsys.readouterr().out
+        numbers = printed.replace(",", "").split()
+        for layer in report.layers:
+            assert {str(v) for v in vars(layer).values()} <= {*numbers, "None"}
+        for width in report.widths:
+            assert width.quantity in printed
+        assert ("before any training" in printed) == (report.samples_seen == 0)
+        assert ("No samples were shown" in printed) == (report.operations.samples == 0)
+        assert len({len(line) for line in printed.splitlines() if line.startswith("neurons ")}) <= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("neurons", 0), ("memory", None), ("message_bits", 1.5), ("axons", 0), ("cores", "128")],
+)
+def test_limits_are_positive_integers(name, value):
+    message = f"{name} must be an integer of at least 1; got {value!r}"
+    with pytest.raises(ValueError, match=message):
+        CoreLimits(**{name: value})
+
+
+def test_wrong_arguments_of_a_report_are_refused():
+    net = small_net()
+    for arguments, options, message in (
+        ((net.layer_sizes,), {}, r"checkpoint must be a SpikingMLP or a Checkpoint; got \(3, 5"),
+        ((net,), {"y": [0]}, "y must be None without x; got targets"),
+        ((net,), {"core": 8192}, "core must be a CoreLimits or None; got 8192"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            hardware_report(*arguments, **options)
+
+
+def test_the_command_reports_on_a_definition(folder):
+    options = ("--layers", "12", "--steps", "5", "--samples", "2", "--core-neurons", "50")
+    report = run_json("hardware-report", *options, "--core-memory", "30000")
+    assert report["definition"]["layer_sizes"] == [64, 12, 10]
+    assert [layer["cores"] for layer in report["layers"]] == [2, 1, 1]
+    limits = report["cores"]["limits"]
+    assert (limits["neurons"], limits["memory"]) == (50, 30_000)
+    shown = run("hardware-report", *options).stdout
+    for text in ("bytes for learning", "timing='immediate' cannot run", "before any training"):
+        assert text in shown
+    Simulator(SpikingMLP((64, 10)), "reference").save("net.npz")
+    refused = run("hardware-report", "net.npz", "--layers", "3", "--steps", "2", exit_code=2).stderr
+    assert refused == (
+        "error: options of the network must be left out with a checkpoint; got layers, n_steps\n"
+    )
 
 
 def test_the_command(folder):

@@ -45,6 +45,25 @@ HARDWARE = sections("docs/hardware.md")
 GRAPH = HARDWARE["A graph of standard parts"].partition("mlp = StandardMLP(")[0]
 #: What the page on hardware says that a section prints: these words, line by line.
 HARDWARE_PRINTED = {
+    "What a network needs of a chip": [
+        "784-200-200-10",
+        "                     layer 0  layer 1  layer 2  layer 3   a core holds",
+        "neurons                  784      200      200       10          8,192",
+        "synapses                   0  196,800   42,000    2,000              -",
+        "fan-in of a neuron         0      984      210      200              -",
+        "fan-out of a neuron      200      200      210      200              -",
+        "axons that arrive          0      984      210      200              -",
+        "axons that leave       1,568      200      600       10              -",
+        "largest message          127      127      127      127  2,147,483,647",
+        "bytes of states        2,352    1,800    1,800       90              -",
+        "bytes of synapses          0  196,800   42,000    2,000              -",
+        "bytes for learning         0    2,368      610      210              -",
+        "bytes in all           2,352  200,968   44,410    2,300        196,608",
+        "cores                      1        2        1        1              -",
+        "()",
+        "[1, 3, 1, 1]",
+        "timing='immediate' cannot run on a chip, where layers hear of each other one step later",
+    ],
     "A graph of standard parts": ["True", "True"],
     "Which copy of the weights counts": [
         "learn ['LearningDense', 'LearningDense']",

@@ -36,6 +36,7 @@ from tests.with_lava.graphs import (
     assert_same_state,
     configuration,
 )
+from tests.with_lava.halves import Halves
 
 #: What differs between tags and between implementations, where all four would be too slow.
 BOTH = list(zip(TAGS, IMPLEMENTATIONS, strict=True))
@@ -379,6 +380,60 @@ class TestMisuse:
                 condition=RunSteps(num_steps=7),
                 run_cfg=configuration("floating_pt", implementation),
             )
+
+    @pytest.mark.parametrize(
+        ("port", "data"),
+        [
+            ("spikes_in", np.full((9, 7), 0.5)),
+            ("spikes_in", np.full((9, 7), 2.0**31)),
+            ("label_in", np.full((1, 7), 0.5)),
+            ("target_in", np.full((3, 7), np.nan)),
+            ("reset_in", np.full((1, 7), 0.5)),
+        ],
+    )
+    def test_a_buffer_of_real_numbers_sends_nothing_to_fixed_pt(self, port, data):
+        """Lava's RingBuffer would truncate them before it sends them."""
+        mlp, sender = SpikingMLPProcess(NET), Sender(data=data)
+        sender.s_out.reshape(getattr(mlp, port).shape).connect(getattr(mlp, port))
+        message = (
+            f"{port} must be sent whole numbers of 32 bits in fixed_pt; got {data[0, 0]} from "
+            f"RingBuffer {sender.name!r}"
+        )
+        with pytest.raises(ValueError, match=message):
+            mlp.run(condition=RunSteps(num_steps=7), run_cfg=configuration("fixed_pt", "leaf"))
+
+    @pytest.mark.parametrize(
+        ("port", "n", "implementation"),
+        [("spikes_in", 9, "hierarchical"), ("target_in", 3, "leaf")],
+    )
+    def test_real_numbers_of_any_process_are_refused_in_fixed_pt(self, port, n, implementation):
+        mlp, halves = SpikingMLPProcess(NET), Halves((n,))
+        halves.s_out.connect(getattr(mlp, port))
+        with pytest.raises(ValueError, match=f"{port} must be whole numbers in fixed_pt; got 0.5"):
+            mlp.run(
+                condition=RunSteps(num_steps=7), run_cfg=configuration("fixed_pt", implementation)
+            )
+
+    @pytest.mark.parametrize(("label", "implementation"), [(1.5, "leaf"), (np.nan, "hierarchical")])
+    def test_a_label_is_a_whole_number(self, label, implementation):
+        mlp = SpikingMLPProcess(NET)
+        Sender(data=np.full((1, 7), label)).s_out.connect(mlp.label_in)
+        with pytest.raises(ValueError, match=f"label_in must be whole numbers; got {label}"):
+            mlp.run(
+                condition=RunSteps(num_steps=7),
+                run_cfg=configuration("floating_pt", implementation),
+            )
+
+    @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+    def test_what_a_step_has_done_is_read_alone(self, samples, implementation):
+        line = Line(samples)
+        for run in (False, True):
+            for name in ("spike_count_0", "spike_count_1", "error_3"):
+                with pytest.raises(RuntimeError, match=f"variable '{name}' can only be read"):
+                    getattr(line.mlp, name).set(np.ones(getattr(line.mlp, name).shape))
+            if not run:
+                line.run(N_STEPS, configuration("floating_pt", implementation))
+        line.mlp.stop()
 
     def test_targets_must_be_finite(self, samples):
         mlp = SpikingMLPProcess(NET)

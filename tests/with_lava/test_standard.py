@@ -442,6 +442,31 @@ class TestMisuse:
         with pytest.raises(ValueError, match="label_in must be 0 to 2 in a sample that learns; go"):
             mlp.run(RunSteps(num_steps=12))
 
+    def test_a_buffer_of_real_numbers_sends_nothing_to_fixed_pt(self):
+        mlp, sender = StandardMLP(CHIP, tag="fixed_pt"), Sender(data=np.full((1, 2), 1.5))
+        sender.s_out.connect(mlp.label_in)
+        message = "label_in must be sent whole numbers of 32 bits in fixed_pt; got 1.5 from"
+        with pytest.raises(ValueError, match=message):
+            mlp.run(RunSteps(num_steps=1), Loihi2SimCfg(select_tag="fixed_pt"))
+
+    @pytest.mark.parametrize(
+        ("coding", "port", "shape", "allowed"),
+        [
+            ("values", "label_in", (1, 2), "whole numbers"),
+            ("spikes", "spikes_in", (9, 2), "whole numbers with input_coding='spikes'"),
+        ],
+    )
+    def test_labels_and_spikes_are_whole_numbers(self, coding, port, shape, allowed):
+        mlp = StandardMLP(CHIP.replace(arithmetic="fixed", input_coding=coding, input_scale=1.0))
+        Sender(data=np.full(shape, 1.5)).s_out.connect(getattr(mlp, port))
+        with pytest.raises(ValueError, match=f"{port} must be {allowed}; got 1.5"):
+            mlp.run(RunSteps(num_steps=2), Loihi2SimCfg(select_tag="floating_pt"))
+
+    def test_what_a_step_has_done_is_read_alone(self):
+        mlp = StandardMLP(CHIP.replace(arithmetic="fixed"))
+        with pytest.raises(RuntimeError, match="variable 'potential' can only be read"):
+            mlp.neurons[1].potential.set(np.zeros(8))
+
     def test_a_graph_is_for_the_models_of_one_tag(self, make_line):
         line = make_line(CHIP, tag="fixed_pt")
         with pytest.raises(ValueError, match="select_tag must be 'fixed_pt'; got 'float"):

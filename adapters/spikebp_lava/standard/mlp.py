@@ -8,6 +8,7 @@ import numpy as np
 from lava.proc.dense.process import Dense
 from numpy.typing import NDArray
 
+from spikebp_lava.incoming import check_senders
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.processes.keeper import Keeper
 from spikebp_lava.processes.neurons import (
@@ -236,6 +237,8 @@ class StandardMLP:
         kinds = {model.kind for model in models if issubclass(model, NeuronsModel)}
         if kinds - {self.tag}:
             raise wrong_argument("select_tag", one_of((self.tag,)), repr(*kinds))
+        if self.tag == FIXED:
+            check_senders((self.spikes_in, self.label_in, self.target_in))
 
     def begin_run(self) -> None:
         """Remember the state before a run; called when one begins."""

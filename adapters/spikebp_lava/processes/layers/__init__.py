@@ -16,12 +16,11 @@ from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
 from spikebp_lava.incoming import Incoming
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
-from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
+from spikebp_lava.variables import InSharedMemory, SeenVar, SharedVar, define_model
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.delays import delays_of, is_busy
@@ -55,9 +54,9 @@ class InputLayer(AbstractProcess):  # type: ignore[misc]
         self.spikes_out = OutPort(shape=(net.n_inputs,))
         self.control_out = OutPort(shape=(len(CONTROL),))
         self.target_out = OutPort(shape=(net.n_outputs,))
-        self.spike_count = Var(shape=(net.n_inputs,))
-        self.potential = Var(shape=(net.n_inputs,))
-        self.input_count = Var(shape=(net.n_inputs,))
+        self.spike_count = SeenVar(shape=(net.n_inputs,))
+        self.potential = SeenVar(shape=(net.n_inputs,))
+        self.input_count = SeenVar(shape=(net.n_inputs,))
 
 
 class Layer(AbstractProcess):  # type: ignore[misc]
@@ -79,10 +78,10 @@ class Layer(AbstractProcess):  # type: ignore[misc]
         self.spikes_out = OutPort(shape=(n_units,))
         self.errors_out = OutPort(shape=(n_below,))
         self.weight = SharedVar(partial(shared.matrix, l), partial(shared.set_matrix, l))
-        self.spike_count = Var(shape=(n_units,))
-        self.potential = Var(shape=(n_units,))
-        self.input_count = Var(shape=(n_units,))
-        self.error = Var(shape=(n_units,))
+        self.spike_count = SeenVar(shape=(n_units,))
+        self.potential = SeenVar(shape=(n_units,))
+        self.input_count = SeenVar(shape=(n_units,))
+        self.error = SeenVar(shape=(n_units,))
 
 
 class HiddenLayer(Layer):

@@ -13,15 +13,14 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
-from spikebp_lava.incoming import Incoming
+from spikebp_lava.incoming import Incoming, check_senders
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.prepare import prepare_layers, prepare_steps
 from spikebp_lava.processes.layers import HiddenLayer, InputLayer, LayerModel, OutputLayer
 from spikebp_lava.support import why_unsupported
-from spikebp_lava.variables import InSharedMemory, SharedVar, define_model
+from spikebp_lava.variables import InSharedMemory, SeenVar, SharedVar, define_model
 from spikebp_lava.watch import Watched
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.common.errors import choice, wrong_argument
@@ -125,9 +124,9 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
             read, write = partial(self.shared.matrix, l), partial(self.shared.set_matrix, l)
             setattr(self, f"weight_{l}", SharedVar(read, write))
         for l, size in enumerate(self.net.layer_sizes):
-            setattr(self, f"spike_count_{l}", Var(shape=(size,)))
+            setattr(self, f"spike_count_{l}", SeenVar(shape=(size,)))
             if l > 0:
-                setattr(self, f"error_{l}", Var(shape=(size,)))
+                setattr(self, f"error_{l}", SeenVar(shape=(size,)))
 
     @property
     def learning(self) -> bool:
@@ -159,6 +158,8 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
         ------
         UnsupportedError
             If these models cannot run the definition.
+        ValueError
+            If real numbers are to be sent to the process in fixed_pt.
         """
         ours = [model for model in models if issubclass(model, (LeafModel, LayerModel))]
         reason = why_unsupported(
@@ -170,6 +171,8 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
         )
         if reason is not None:
             raise UnsupportedError(f"SpikingMLPProcess cannot run this network: {reason}")
+        if ours[0].kind == FIXED:
+            check_senders(list(self.in_ports))
         for model in models:
             if issubclass(model, LeafModel):
                 prepare_steps(self.net, model.kind)

@@ -13,14 +13,14 @@ from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
+from spikebp_lava.incoming import WHOLE_IN_FIXED, label_of
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
-from spikebp_lava.variables import define_model
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_lava.variables import SeenVar, define_model
+from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.delays import delays_of
@@ -62,8 +62,8 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
         super().__init__(name=name, shared=shared, messages=messages, layer=layer, **more)
         n = shared.net.layer_sizes[layer]
         self.spikes_out = OutPort(shape=(n,))
-        self.spike_count = Var(shape=(n,))
-        self.potential = Var(shape=(n,))
+        self.spike_count = SeenVar(shape=(n,))
+        self.potential = SeenVar(shape=(n,))
 
 
 class InputNeurons(Neurons):
@@ -110,8 +110,8 @@ class LearningNeurons(Neurons):
         self.drive_in = InPort(shape=(n,))
         self.errors_out = OutPort(shape=(n,))
         self.factor_out = OutPort(shape=(n,))
-        self.error = Var(shape=(n,))
-        self.summed_drive = Var(shape=(n,))
+        self.error = SeenVar(shape=(n,))
+        self.summed_drive = SeenVar(shape=(n,))
 
 
 class HiddenNeurons(LearningNeurons):
@@ -122,7 +122,7 @@ class HiddenNeurons(LearningNeurons):
         n = shared.net.layer_sizes[layer]
         self.errors_in = InPort(shape=(n,))
         self.count_out = OutPort(shape=(n,))
-        self.backward_potential = Var(shape=(n,))
+        self.backward_potential = SeenVar(shape=(n,))
 
 
 class OutputNeurons(LearningNeurons):
@@ -199,9 +199,12 @@ class InputModel(NeuronsModel):
     def _step(self) -> None:
         x, k = self.spikes_in.recv(), np.zeros(self._n, np.int64)
         if self._clock.is_busy(self._delays.spikes[0]):
+            if self.kind == FIXED:
+                whole("spikes_in", x, WHOLE_IN_FIXED)
             if self._net.input_coding == "values":
                 x = arithmetic_of(self._net).round(x * self._scale)
             else:
+                x = whole("spikes_in", x, "whole numbers with input_coding='spikes'")
                 x = x.astype(np.int64)
             k, self._phi, self._c = fire_input(self._net, self._phi, self._c, x)
         self._send(k)
@@ -287,9 +290,12 @@ class OutputModel(LearningModel):
         return e
 
     def _target(self) -> Array:
-        y = self._messages.values(self.target_in.recv())
+        y: Array = self.target_in.recv()
+        if self.kind == FIXED:
+            whole("target_in", y, WHOLE_IN_FIXED)
+        y = self._messages.values(y)
         if self.label_in.csp_ports:
-            label, y = int(self.label_in.recv()[0]), np.zeros(self._n)
+            label, y = label_of(self.label_in.recv()), np.zeros(self._n)
             if self._clock.learns and not 0 <= label < self._n:
                 allowed = f"0 to {self._n - 1} in a sample that learns"
                 raise wrong_argument("label_in", allowed, label)
