@@ -1,18 +1,24 @@
-"""Variables of Lava processes that lie in shared memory."""
+"""Variables of Lava processes that lie in shared memory, and classes whose variables vary."""
 
 from __future__ import annotations
 
+from abc import ABCMeta
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.process import ProcessPostInitCaller
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+#: The variables that a network has for each of its layers, before the number of the layer.
+OF_LAYERS: Final = ("weight", "spike_count", "error")
 
 
 class SharedVar(Var):  # type: ignore[misc]
@@ -83,6 +89,38 @@ class InSharedMemory:
                 )
             return
         super().__setattr__(name, value)
+
+
+class ProcessOfAnyDepth(ProcessPostInitCaller):  # type: ignore[misc]
+    """The class of a class of processes that is one for the user, and for Lava one for each depth.
+
+    A run configuration looks up the class of a process among those that the user has named. There,
+    and wherever else classes are compared, the class for a depth equals the one that the user
+    knows, which it names as `_of_any_depth`.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or _of_any_depth(self) is other or _of_any_depth(other) is self
+
+    def __hash__(self) -> int:
+        return type.__hash__(_of_any_depth(self))
+
+
+def _of_any_depth(cls: Any) -> Any:
+    return vars(cls).get("_of_any_depth", cls) if isinstance(cls, type) else cls
+
+
+class ModelOfAnyDepth(ABCMeta):
+    """The class of process models that have the variables of all layers, however many there are.
+
+    Each of these is an array of the type `number` of the model.
+    """
+
+    def __getattr__(cls, name: str) -> Any:
+        prefix, _, layer = name.rpartition("_")
+        if prefix in OF_LAYERS and layer.isdecimal():
+            return LavaPyType(np.ndarray, cls.number)
+        raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
 
 
 def define_model(

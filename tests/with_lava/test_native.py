@@ -21,7 +21,14 @@ from lava.proc.io.source import RingBuffer as Sender
 from lava.proc.lif.process import LIF
 from lava.proc.monitor.process import Monitor
 
-from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess
+from spikebp_lava import (
+    HierarchicalModel,
+    LeafModelFixed,
+    LeafModelFloating,
+    SampleSource,
+    ScoreSink,
+    SpikingMLPProcess,
+)
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
@@ -295,6 +302,73 @@ def test_it_can_run_until_it_is_paused(samples):
     with Simulator(NET, weights=samples.weights) as sim:
         sim.train(x, np.resize(samples.y, shown))
         assert sim.samples_seen == line.mlp.checkpoint().state.samples_seen
+
+
+class Doubled(LeafModelFloating):
+    """A model of a user's: one that sends twice the spikes."""
+
+    def run_spk(self):
+        send, self.spikes_out.send = self.spikes_out.send, lambda spikes: send(2 * spikes)
+        super().run_spk()
+        self.spikes_out.send = send
+
+
+class TestModelsByName:
+    @pytest.mark.parametrize(
+        ("model", "tag"),
+        [
+            (LeafModelFloating, "floating_pt"),
+            (LeafModelFixed, "fixed_pt"),
+            (HierarchicalModel, "fixed_pt"),
+        ],
+    )
+    @pytest.mark.parametrize("key", [SpikingMLPProcess, type(SpikingMLPProcess(NET))], ids=str)
+    def test_a_run_configuration_may_name_them(self, samples, key, model, tag):
+        """A selection that would fail otherwise shows that the named model is taken."""
+        line = Line(samples)
+        selected = []
+
+        class Selecting(Loihi2SimCfg):
+            def select(self, process, models):
+                if process is line.mlp:
+                    models = [Doubled]
+                selected.append(super().select(process, models))
+                return selected[-1]
+
+        line.run(N_STEPS, Selecting(select_tag=tag, exception_proc_model_map={key: model}))
+        line.mlp.stop()
+        assert model in selected
+        assert_same_state(line.mlp.checkpoint(), samples.by_reference()[1])
+
+    @pytest.mark.parametrize("sizes", [(9, 3), (9, 8, 7, 6, 5, 3)])
+    def test_a_model_of_ones_own_serves_any_depth(self, sizes):
+        samples = Samples(NET.replace(layer_sizes=sizes))
+        line, fired = Line(samples), Receiver(shape=(3,), buffer=N_STEPS)
+        line.mlp.spikes_out.connect(fired.a_in)
+        mine = {SpikingMLPProcess: Doubled}
+        line.run(N_STEPS, Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map=mine))
+        sent = fired.data.get()
+        line.mlp.stop()
+        trace, state, _ = samples.by_reference()
+        assert np.array_equal(sent.T, 2 * trace.spikes[-1].reshape(N_STEPS, 3))
+        assert_same_state(line.mlp.checkpoint(), state)
+
+    def test_classes_of_each_depth_are_the_one_that_is_known_and_not_each_other(self):
+        one, other = type(SpikingMLPProcess(NET)), type(SpikingMLPProcess(SpikingMLP((9, 3))))
+        assert one == SpikingMLPProcess == other
+        assert one != other
+        assert {SpikingMLPProcess: 1}[one] == {one: 1}[SpikingMLPProcess] == 1
+        assert other not in {one: 1}
+        assert SpikingMLPProcess not in {Sender, "SpikingMLPProcess", None}
+        assert not hasattr(LeafModelFixed, "weight_x")
+        assert not hasattr(LeafModelFixed, "height_1")
+
+    def test_models_of_both_tags_do_not_go_together(self, samples):
+        line = Line(samples)
+        mixed = {SpikingMLPProcess: LeafModelFixed}
+        message = "the tag of process models must be one of 'floating_pt', 'fixed_pt' for all"
+        with pytest.raises(ValueError, match=message):
+            line.run(1, Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map=mixed))
 
 
 class TestMisuse:
