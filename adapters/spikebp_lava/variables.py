@@ -1,19 +1,21 @@
-"""Variables of Lava processes that lie in shared memory, and classes whose variables vary."""
+"""What processes and their models have in common: variables, names of ports, and any depth."""
 
 from __future__ import annotations
 
 from abc import ABCMeta
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.process import ProcessPostInitCaller
+from lava.magma.core.process.process import LogConfig, ProcessPostInitCaller
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
+
+from spikebp_plugins.common.errors import wrong_argument
 
 Array = NDArray[Any]
 
@@ -61,6 +63,29 @@ class SeenVar(Var):  # type: ignore[misc]
     def set(self, value: Any, idx: Any = None) -> None:
         """Refuse the value."""
         raise RuntimeError(f"variable {self.name!r} can only be read")
+
+
+class WithPortsOfLava:
+    """A process whose ports have second names: those that Lava's own processes give to theirs.
+
+    They are found as attributes without being any, since Lava takes each attribute that holds a
+    port for a port of its own.
+    """
+
+    #: The names of ports by their second names.
+    _ports_of_lava: ClassVar[Mapping[str, str]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in type(self)._ports_of_lava:
+            return getattr(self, type(self)._ports_of_lava[name])
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def checked_log_config(value: Any) -> Any:
+    """Return a configuration of Lava's logging, or None."""
+    if value is not None and not isinstance(value, LogConfig):
+        raise wrong_argument("log_config", "a LogConfig of Lava or None", repr(value))
+    return value
 
 
 class InSharedMemory:

@@ -11,7 +11,7 @@ from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyRefPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import RefPort
-from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.process import AbstractProcess, LogConfig
 from lava.magma.core.resources import CPU
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
@@ -311,6 +311,57 @@ class Doubled(LeafModelFloating):
         send, self.spikes_out.send = self.spikes_out.send, lambda spikes: send(2 * spikes)
         super().run_spk()
         self.spikes_out.send = send
+
+
+class TestHabitsOfLava:
+    def test_ports_have_the_names_of_lavas_own_processes(self, samples):
+        mlp, sink = SpikingMLPProcess(NET, weights=samples.weights), ScoreSink(NET, N_SAMPLES)
+        source = SampleSource(NET, samples.x, samples.y)
+        fired = Receiver(shape=(3,), buffer=N_STEPS)
+        source.s_out.connect(mlp.s_in)
+        source.label_out.connect(mlp.label_in)
+        mlp.s_out.connect(fired.a_in)
+        mlp.summed_drive_out.connect(sink.a_in)
+        assert (mlp.s_in, mlp.s_out, mlp.s_in.name) == (mlp.spikes_in, mlp.spikes_out, "spikes_in")
+        mlp.run(condition=RunSteps(num_steps=N_STEPS), run_cfg=configuration("floating_pt", "leaf"))
+        sent = fired.data.get()
+        mlp.stop()
+        trace, state, _ = samples.by_reference()
+        assert_same_state(mlp.checkpoint(), state)
+        assert np.array_equal(sink.scores, trace.scores)
+        assert np.array_equal(sent.T, trace.spikes[-1].reshape(N_STEPS, 3))
+
+    def test_other_names_are_none(self):
+        for process in (SpikingMLPProcess(NET), SampleSource(NET, np.ones((1, 9)))):
+            with pytest.raises(AttributeError, match="object has no attribute 'a_in'"):
+                process.a_in.connect(None)
+
+    def test_names_and_logging_are_given_as_to_any_process(self):
+        logging = LogConfig(level_console=50)
+        for make in (
+            lambda **given: SpikingMLPProcess(NET, **given),
+            lambda **given: SampleSource(NET, np.ones((1, 9)), **given),
+            lambda **given: ScoreSink(NET, 1, **given),
+        ):
+            process = make(name="mine", log_config=logging)
+            assert (process.name, process._log_config) == ("mine", logging)
+            with pytest.raises(ValueError, match="log_config must be a LogConfig of Lava or None;"):
+                make(log_config="lava.log")
+
+    @pytest.mark.parametrize(
+        ("arguments", "keywords", "message"),
+        [
+            ((), {}, r"SpikingMLPProcess.* missing 1 required positional argument: 'net'"),
+            ((), {"weights": None}, r"SpikingMLPProcess.* missing 1 required .* argument: 'net'"),
+            ((NET, None), {}, r"SpikingMLPProcess.* takes 2 positional arguments but 3 were given"),
+            ((NET,), {"weight": 1}, r"SpikingMLPProcess.* unexpected keyword argument 'weight'"),
+            ((), {"net": NET, "tag": 1}, r"SpikingMLPProcess.* unexpected keyword argument 'tag'"),
+        ],
+    )
+    def test_wrong_keywords_are_those_of_the_process(self, arguments, keywords, message):
+        with pytest.raises(TypeError, match=message) as raised:
+            SpikingMLPProcess(*arguments, **keywords)
+        assert "__new__" not in str(raised.value)
 
 
 class TestModelsByName:

@@ -13,7 +13,7 @@ from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.process import AbstractProcess, LogConfig
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ from spikebp_lava.variables import (
     ProcessOfAnyDepth,
     SeenVar,
     SharedVar,
+    WithPortsOfLava,
+    checked_log_config,
 )
 from spikebp_lava.watch import Watched
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
@@ -45,6 +47,7 @@ GRANULARITIES: Final = ("step", "sample")
 
 class SpikingMLPProcess(
     Watched,
+    WithPortsOfLava,
     AbstractProcess,  # type: ignore[misc]
     metaclass=ProcessOfAnyDepth,
 ):
@@ -70,12 +73,14 @@ class SpikingMLPProcess(
         Whether a message is input for one step, or for all the steps of a sample.
     name : str or None, default=None
         The name of the process in Lava.
+    log_config : LogConfig or None, default=None
+        Options of Lava's logging.
 
     Attributes
     ----------
     spikes_in : InPort of shape (n_inputs,)
         The input of layer 0: real values (in fixed_pt integers), which are multiplied by
-        ``net.input_scale``; with ``input_coding="spikes"`` signed spike counts.
+        ``net.input_scale``; with ``input_coding="spikes"`` signed spike counts. Also named `s_in`.
     label_in : InPort of shape (1,)
         The class; below 0 it is not known, and the step does not learn.
     target_in : InPort of shape (n_outputs,)
@@ -84,7 +89,7 @@ class SpikingMLPProcess(
         A number other than 0 makes this step the last of its sample, with ``timing="pipelined"``
         the last of its input. If the port is not connected, that is step ``net.n_steps``.
     spikes_out : OutPort of shape (n_outputs,)
-        The spike counts of the output in this step.
+        The spike counts of the output in this step. Also named `s_out`.
     summed_drive_out : OutPort of shape (n_outputs,)
         The drive of the output summed over the sample so far, in fixed_pt in grid units. Divided
         by the steps shown these are the scores.
@@ -96,12 +101,17 @@ class SpikingMLPProcess(
         The signed error spikes of each layer in the last step, for a Monitor.
     """
 
-    def __new__(cls, net: SpikingMLP | Checkpoint, **_: Any) -> Any:
+    _ports_of_lava: ClassVar = {"s_in": "spikes_in", "s_out": "spikes_out"}
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         """Make a process of the class for the depth of the network.
 
         In Lava the variables of a model are attributes of its class, and the number of matrices
-        depends on the number of layers.
+        depends on the number of layers. Arguments are left to the constructor to check.
         """
+        if not arguments and "net" not in keywords:
+            return object.__new__(cls)
+        net = arguments[0] if arguments else keywords["net"]
         return object.__new__(class_of_depth(_definition(net).n_layers))
 
     def __init__(
@@ -113,6 +123,7 @@ class SpikingMLPProcess(
         learning: bool = True,
         granularity: str = "step",
         name: str | None = None,
+        log_config: LogConfig | None = None,
         n_rows: int = 0,
         input_scale: float | None = None,
     ) -> None:
@@ -120,7 +131,12 @@ class SpikingMLPProcess(
         self.net = _definition(net)
         granularity = choice("granularity", granularity, GRANULARITIES)
         self.shared = SharedNetwork(self.net, state, n_rows)
-        super().__init__(name=name, shared=self.shared, input_scale=input_scale)
+        super().__init__(
+            name=name,
+            log_config=checked_log_config(log_config),
+            shared=self.shared,
+            input_scale=input_scale,
+        )
         self._takes_whole_samples = granularity == "sample"
         if self._takes_whole_samples:
             in_all = steps_of_sample(self.net, self.net.n_steps)
