@@ -25,9 +25,23 @@ except ImportError as error:
         "pip install 'spikebp-plugins[lava]'"
     ) from error
 
-from spikebp_lava.processes.network import SpikingMLPProcess
+from spikebp_lava.processes.network import (
+    HierarchicalModel,
+    LeafModelFixed,
+    LeafModelFloating,
+    SpikingMLPProcess,
+)
 from spikebp_lava.processes.samples import SampleSource, ScoreSink
 from spikebp_lava.standard.engine_mlp import EngineMLP
 from spikebp_lava.standard.mlp import StandardMLP
 
-__all__ = ["EngineMLP", "SampleSource", "ScoreSink", "SpikingMLPProcess", "StandardMLP"]
+__all__ = [
+    "EngineMLP",
+    "HierarchicalModel",
+    "LeafModelFixed",
+    "LeafModelFloating",
+    "SampleSource",
+    "ScoreSink",
+    "SpikingMLPProcess",
+    "StandardMLP",
+]

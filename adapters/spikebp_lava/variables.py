@@ -1,18 +1,26 @@
-"""Variables of Lava processes that lie in shared memory."""
+"""What processes and their models have in common: variables, names of ports, and any depth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from abc import ABCMeta
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.process import LogConfig, ProcessPostInitCaller
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
+from spikebp_plugins.common.errors import wrong_argument
+
 Array = NDArray[Any]
+
+#: The variables that a network has for each of its layers, before the number of the layer.
+OF_LAYERS: Final = ("weight", "spike_count", "error")
 
 
 class SharedVar(Var):  # type: ignore[misc]
@@ -57,6 +65,29 @@ class SeenVar(Var):  # type: ignore[misc]
         raise RuntimeError(f"variable {self.name!r} can only be read")
 
 
+class WithPortsOfLava:
+    """A process whose ports have second names: those that Lava's own processes give to theirs.
+
+    They are found as attributes without being any, since Lava takes each attribute that holds a
+    port for a port of its own.
+    """
+
+    #: The names of ports by their second names.
+    _ports_of_lava: ClassVar[Mapping[str, str]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        if name in type(self)._ports_of_lava:
+            return getattr(self, type(self)._ports_of_lava[name])
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def checked_log_config(value: Any) -> Any:
+    """Return a configuration of Lava's logging, or None."""
+    if value is not None and not isinstance(value, LogConfig):
+        raise wrong_argument("log_config", "a LogConfig of Lava or None", repr(value))
+    return value
+
+
 class InSharedMemory:
     """A process model some of whose variables lie in shared memory, or in arrays of its own.
 
@@ -83,6 +114,38 @@ class InSharedMemory:
                 )
             return
         super().__setattr__(name, value)
+
+
+class ProcessOfAnyDepth(ProcessPostInitCaller):  # type: ignore[misc]
+    """The class of a class of processes that is one for the user, and for Lava one for each depth.
+
+    A run configuration looks up the class of a process among those that the user has named. There,
+    and wherever else classes are compared, the class for a depth equals the one that the user
+    knows, which it names as `_of_any_depth`.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or _of_any_depth(self) is other or _of_any_depth(other) is self
+
+    def __hash__(self) -> int:
+        return type.__hash__(_of_any_depth(self))
+
+
+def _of_any_depth(cls: Any) -> Any:
+    return vars(cls).get("_of_any_depth", cls) if isinstance(cls, type) else cls
+
+
+class ModelOfAnyDepth(ABCMeta):
+    """The class of process models that have the variables of all layers, however many there are.
+
+    Each of these is an array of the type `number` of the model.
+    """
+
+    def __getattr__(cls, name: str) -> Any:
+        prefix, _, layer = name.rpartition("_")
+        if prefix in OF_LAYERS and layer.isdecimal():
+            return LavaPyType(np.ndarray, cls.number)
+        raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
 
 
 def define_model(

@@ -11,7 +11,7 @@ from tests.scripts import printed_by
 PRINTED = {
     "A first script": ["0.88"],
     "Variables and attributes": ["int64 float64"],
-    "The two implementations": ["True"],
+    "The two implementations": ["True", "100", "200"],
     "Input, labels, targets": ["20"],
     "Where a sample ends, and scores": ["3"],
     "Pipelined timing": ["0.885", "True"],

@@ -11,7 +11,7 @@ from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyRefPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import RefPort
-from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.process import AbstractProcess, LogConfig
 from lava.magma.core.resources import CPU
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
@@ -21,7 +21,14 @@ from lava.proc.io.source import RingBuffer as Sender
 from lava.proc.lif.process import LIF
 from lava.proc.monitor.process import Monitor
 
-from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess
+from spikebp_lava import (
+    HierarchicalModel,
+    LeafModelFixed,
+    LeafModelFloating,
+    SampleSource,
+    ScoreSink,
+    SpikingMLPProcess,
+)
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
@@ -295,6 +302,124 @@ def test_it_can_run_until_it_is_paused(samples):
     with Simulator(NET, weights=samples.weights) as sim:
         sim.train(x, np.resize(samples.y, shown))
         assert sim.samples_seen == line.mlp.checkpoint().state.samples_seen
+
+
+class Doubled(LeafModelFloating):
+    """A model of a user's: one that sends twice the spikes."""
+
+    def run_spk(self):
+        send, self.spikes_out.send = self.spikes_out.send, lambda spikes: send(2 * spikes)
+        super().run_spk()
+        self.spikes_out.send = send
+
+
+class TestHabitsOfLava:
+    def test_ports_have_the_names_of_lavas_own_processes(self, samples):
+        mlp, sink = SpikingMLPProcess(NET, weights=samples.weights), ScoreSink(NET, N_SAMPLES)
+        source = SampleSource(NET, samples.x, samples.y)
+        fired = Receiver(shape=(3,), buffer=N_STEPS)
+        source.s_out.connect(mlp.s_in)
+        source.label_out.connect(mlp.label_in)
+        mlp.s_out.connect(fired.a_in)
+        mlp.summed_drive_out.connect(sink.a_in)
+        assert (mlp.s_in, mlp.s_out, mlp.s_in.name) == (mlp.spikes_in, mlp.spikes_out, "spikes_in")
+        mlp.run(condition=RunSteps(num_steps=N_STEPS), run_cfg=configuration("floating_pt", "leaf"))
+        sent = fired.data.get()
+        mlp.stop()
+        trace, state, _ = samples.by_reference()
+        assert_same_state(mlp.checkpoint(), state)
+        assert np.array_equal(sink.scores, trace.scores)
+        assert np.array_equal(sent.T, trace.spikes[-1].reshape(N_STEPS, 3))
+
+    def test_other_names_are_none(self):
+        for process in (SpikingMLPProcess(NET), SampleSource(NET, np.ones((1, 9)))):
+            with pytest.raises(AttributeError, match="object has no attribute 'a_in'"):
+                process.a_in.connect(None)
+
+    def test_names_and_logging_are_given_as_to_any_process(self):
+        logging = LogConfig(level_console=50)
+        for make in (
+            lambda **given: SpikingMLPProcess(NET, **given),
+            lambda **given: SampleSource(NET, np.ones((1, 9)), **given),
+            lambda **given: ScoreSink(NET, 1, **given),
+        ):
+            process = make(name="mine", log_config=logging)
+            assert (process.name, process._log_config) == ("mine", logging)
+            with pytest.raises(ValueError, match="log_config must be a LogConfig of Lava or None;"):
+                make(log_config="lava.log")
+
+    @pytest.mark.parametrize(
+        ("arguments", "keywords", "message"),
+        [
+            ((), {}, r"SpikingMLPProcess.* missing 1 required positional argument: 'net'"),
+            ((), {"weights": None}, r"SpikingMLPProcess.* missing 1 required .* argument: 'net'"),
+            ((NET, None), {}, r"SpikingMLPProcess.* takes 2 positional arguments but 3 were given"),
+            ((NET,), {"weight": 1}, r"SpikingMLPProcess.* unexpected keyword argument 'weight'"),
+            ((), {"net": NET, "tag": 1}, r"SpikingMLPProcess.* unexpected keyword argument 'tag'"),
+        ],
+    )
+    def test_wrong_keywords_are_those_of_the_process(self, arguments, keywords, message):
+        with pytest.raises(TypeError, match=message) as raised:
+            SpikingMLPProcess(*arguments, **keywords)
+        assert "__new__" not in str(raised.value)
+
+
+class TestModelsByName:
+    @pytest.mark.parametrize(
+        ("model", "tag"),
+        [
+            (LeafModelFloating, "floating_pt"),
+            (LeafModelFixed, "fixed_pt"),
+            (HierarchicalModel, "fixed_pt"),
+        ],
+    )
+    @pytest.mark.parametrize("key", [SpikingMLPProcess, type(SpikingMLPProcess(NET))], ids=str)
+    def test_a_run_configuration_may_name_them(self, samples, key, model, tag):
+        """A selection that would fail otherwise shows that the named model is taken."""
+        line = Line(samples)
+        selected = []
+
+        class Selecting(Loihi2SimCfg):
+            def select(self, process, models):
+                if process is line.mlp:
+                    models = [Doubled]
+                selected.append(super().select(process, models))
+                return selected[-1]
+
+        line.run(N_STEPS, Selecting(select_tag=tag, exception_proc_model_map={key: model}))
+        line.mlp.stop()
+        assert model in selected
+        assert_same_state(line.mlp.checkpoint(), samples.by_reference()[1])
+
+    @pytest.mark.parametrize("sizes", [(9, 3), (9, 8, 7, 6, 5, 3)])
+    def test_a_model_of_ones_own_serves_any_depth(self, sizes):
+        samples = Samples(NET.replace(layer_sizes=sizes))
+        line, fired = Line(samples), Receiver(shape=(3,), buffer=N_STEPS)
+        line.mlp.spikes_out.connect(fired.a_in)
+        mine = {SpikingMLPProcess: Doubled}
+        line.run(N_STEPS, Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map=mine))
+        sent = fired.data.get()
+        line.mlp.stop()
+        trace, state, _ = samples.by_reference()
+        assert np.array_equal(sent.T, 2 * trace.spikes[-1].reshape(N_STEPS, 3))
+        assert_same_state(line.mlp.checkpoint(), state)
+
+    def test_classes_of_each_depth_are_the_one_that_is_known_and_not_each_other(self):
+        one, other = type(SpikingMLPProcess(NET)), type(SpikingMLPProcess(SpikingMLP((9, 3))))
+        assert one == SpikingMLPProcess == other
+        assert one != other
+        assert {SpikingMLPProcess: 1}[one] == {one: 1}[SpikingMLPProcess] == 1
+        assert other not in {one: 1}
+        assert SpikingMLPProcess not in {Sender, "SpikingMLPProcess", None}
+        assert not hasattr(LeafModelFixed, "weight_x")
+        assert not hasattr(LeafModelFixed, "height_1")
+
+    def test_models_of_both_tags_do_not_go_together(self, samples):
+        line = Line(samples)
+        mixed = {SpikingMLPProcess: LeafModelFixed}
+        message = "the tag of process models must be one of 'floating_pt', 'fixed_pt' for all"
+        with pytest.raises(ValueError, match=message):
+            line.run(1, Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map=mixed))
 
 
 class TestMisuse:

@@ -464,6 +464,7 @@ class TestMisuse:
 
     def test_what_a_step_has_done_is_read_alone(self):
         mlp = StandardMLP(CHIP.replace(arithmetic="fixed"))
+        assert (mlp.s_in, mlp.s_out) == (mlp.spikes_in, mlp.spikes_out)
         with pytest.raises(RuntimeError, match="variable 'potential' can only be read"):
             mlp.neurons[1].potential.set(np.zeros(8))
 

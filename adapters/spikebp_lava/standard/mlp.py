@@ -208,6 +208,16 @@ class StandardMLP:
         return self.neurons[-1].out_ports.summed_drive_out
 
     @property
+    def s_in(self) -> Any:
+        """Another name of `spikes_in`."""
+        return self.spikes_in
+
+    @property
+    def s_out(self) -> Any:
+        """Another name of `spikes_out`."""
+        return self.spikes_out
+
+    @property
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of :math:`W_1` to :math:`W_L` after the last sample, each of shape (n_in, n_out).
 

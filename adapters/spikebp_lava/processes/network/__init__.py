@@ -7,12 +7,15 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.process import AbstractProcess, LogConfig
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.incoming import Incoming, check_senders
@@ -20,10 +23,18 @@ from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.prepare import prepare_layers, prepare_steps
 from spikebp_lava.processes.layers import HiddenLayer, InputLayer, LayerModel, OutputLayer
 from spikebp_lava.support import why_unsupported
-from spikebp_lava.variables import InSharedMemory, SeenVar, SharedVar, define_model
+from spikebp_lava.variables import (
+    InSharedMemory,
+    ModelOfAnyDepth,
+    ProcessOfAnyDepth,
+    SeenVar,
+    SharedVar,
+    WithPortsOfLava,
+    checked_log_config,
+)
 from spikebp_lava.watch import Watched
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
-from spikebp_plugins.common.errors import choice, wrong_argument
+from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.compiled.kernels import arrays
 from spikebp_plugins.compiled.stepper import Stepper
 from spikebp_plugins.network.delays import steps_of_sample
@@ -34,7 +45,12 @@ Array = NDArray[Any]
 GRANULARITIES: Final = ("step", "sample")
 
 
-class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
+class SpikingMLPProcess(
+    Watched,
+    WithPortsOfLava,
+    AbstractProcess,  # type: ignore[misc]
+    metaclass=ProcessOfAnyDepth,
+):
     r"""A spiking network that learns by backpropagation, as one Lava process.
 
     In every step of Lava the network receives one message at each connected port and makes one
@@ -57,12 +73,14 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
         Whether a message is input for one step, or for all the steps of a sample.
     name : str or None, default=None
         The name of the process in Lava.
+    log_config : LogConfig or None, default=None
+        Options of Lava's logging.
 
     Attributes
     ----------
     spikes_in : InPort of shape (n_inputs,)
         The input of layer 0: real values (in fixed_pt integers), which are multiplied by
-        ``net.input_scale``; with ``input_coding="spikes"`` signed spike counts.
+        ``net.input_scale``; with ``input_coding="spikes"`` signed spike counts. Also named `s_in`.
     label_in : InPort of shape (1,)
         The class; below 0 it is not known, and the step does not learn.
     target_in : InPort of shape (n_outputs,)
@@ -71,7 +89,7 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
         A number other than 0 makes this step the last of its sample, with ``timing="pipelined"``
         the last of its input. If the port is not connected, that is step ``net.n_steps``.
     spikes_out : OutPort of shape (n_outputs,)
-        The spike counts of the output in this step.
+        The spike counts of the output in this step. Also named `s_out`.
     summed_drive_out : OutPort of shape (n_outputs,)
         The drive of the output summed over the sample so far, in fixed_pt in grid units. Divided
         by the steps shown these are the scores.
@@ -83,12 +101,17 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
         The signed error spikes of each layer in the last step, for a Monitor.
     """
 
-    def __new__(cls, net: SpikingMLP | Checkpoint, **_: Any) -> Any:
+    _ports_of_lava: ClassVar = {"s_in": "spikes_in", "s_out": "spikes_out"}
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         """Make a process of the class for the depth of the network.
 
         In Lava the variables of a model are attributes of its class, and the number of matrices
-        depends on the number of layers.
+        depends on the number of layers. Arguments are left to the constructor to check.
         """
+        if not arguments and "net" not in keywords:
+            return object.__new__(cls)
+        net = arguments[0] if arguments else keywords["net"]
         return object.__new__(class_of_depth(_definition(net).n_layers))
 
     def __init__(
@@ -100,6 +123,7 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
         learning: bool = True,
         granularity: str = "step",
         name: str | None = None,
+        log_config: LogConfig | None = None,
         n_rows: int = 0,
         input_scale: float | None = None,
     ) -> None:
@@ -107,7 +131,12 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
         self.net = _definition(net)
         granularity = choice("granularity", granularity, GRANULARITIES)
         self.shared = SharedNetwork(self.net, state, n_rows)
-        super().__init__(name=name, shared=self.shared, input_scale=input_scale)
+        super().__init__(
+            name=name,
+            log_config=checked_log_config(log_config),
+            shared=self.shared,
+            input_scale=input_scale,
+        )
         self._takes_whole_samples = granularity == "sample"
         if self._takes_whole_samples:
             in_all = steps_of_sample(self.net, self.net.n_steps)
@@ -159,13 +188,20 @@ class SpikingMLPProcess(Watched, AbstractProcess):  # type: ignore[misc]
         UnsupportedError
             If these models cannot run the definition.
         ValueError
-            If real numbers are to be sent to the process in fixed_pt.
+            If the models are not all of one tag, or real numbers are to be sent to the process in
+            fixed_pt.
         """
+        kinds = {getattr(model, "kind", None) for model in models} & {FLOATING, FIXED}
+        if len(kinds) > 1:
+            allowed = f"{one_of((FLOATING, FIXED))} for all processes of spikebp_lava"
+            raise wrong_argument("the tag of process models", allowed, "both")
         ours = [model for model in models if issubclass(model, (LeafModel, LayerModel))]
+        if not ours:
+            return
         reason = why_unsupported(
             self.net,
             ours[0].kind,
-            hierarchical=not any(model.implements_process is type(self) for model in ours),
+            hierarchical=type(self) not in {model.implements_process for model in ours},
             whole_samples=self._takes_whole_samples,
             resets=bool(self.reset_in.in_connections),
         )
@@ -204,10 +240,18 @@ def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
     return net.state
 
 
-class LeafModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
+class LeafModel(
+    InSharedMemory,
+    PyLoihiProcessModel,  # type: ignore[misc]
+    metaclass=ModelOfAnyDepth,
+):
     """The whole network in one process, which calls the step kernels of the compiled core."""
 
     kind: ClassVar[str]
+    number: ClassVar[type]
+    label_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    reset_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    spikes_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -249,8 +293,38 @@ class LeafModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self.summed_drive_out.send(stepper.summed_drive)
 
 
+@implements(proc=SpikingMLPProcess, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FLOATING)
+class LeafModelFloating(LeafModel):
+    """The whole network in one process, with doubles: the model that `floating_pt` takes."""
+
+    kind = FLOATING
+    number = float
+    spikes_in = target_in = LavaPyType(PyInPort.VEC_DENSE, float)
+    summed_drive_out = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+
+@implements(proc=SpikingMLPProcess, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FIXED)
+class LeafModelFixed(LeafModel):
+    """The whole network in one process, with integers: the model that `fixed_pt` takes."""
+
+    kind = FIXED
+    number = np.int64
+    spikes_in = target_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    summed_drive_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+
+
+@implements(proc=SpikingMLPProcess, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FLOATING, FIXED)
 class HierarchicalModel(AbstractSubProcessModel):  # type: ignore[misc]
-    """One process for each layer, with ports for its spikes, its errors and its matrix."""
+    """One process for each layer, under both tags: the model of ``select_sub_proc_model=True``.
+
+    The layers have ports for their spikes, their errors and their matrices.
+    """
 
     def __init__(self, proc: SpikingMLPProcess) -> None:
         net, shared = proc.net, proc.shared
@@ -282,27 +356,12 @@ def class_of_depth(n_layers: int) -> type[SpikingMLPProcess]:
     name = f"SpikingMLPProcess{n_layers}"
     if name not in globals():
         members = {"__module__": __name__, "__doc__": SpikingMLPProcess.__doc__}
-        process = globals()[name] = type(name, (SpikingMLPProcess,), members)
-        for kind, number in ((FLOATING, float), (FIXED, np.int64)):
-            values = LavaPyType(np.ndarray, number)
-            members = {
-                "kind": kind,
-                "spikes_in": LavaPyType(PyInPort.VEC_DENSE, number),
-                "label_in": LavaPyType(PyInPort.VEC_DENSE, np.int64),
-                "target_in": LavaPyType(PyInPort.VEC_DENSE, number),
-                "reset_in": LavaPyType(PyInPort.VEC_DENSE, np.int64),
-                "spikes_out": LavaPyType(PyOutPort.VEC_DENSE, np.int64),
-                "summed_drive_out": LavaPyType(PyOutPort.VEC_DENSE, number),
-                "spike_count_0": values,
-                **{
-                    f"{name}_{l}": values
-                    for name in ("weight", "spike_count", "error")
-                    for l in range(1, n_layers + 1)
-                },
-            }
-            define_model(globals(), f"Leaf{n_layers}_{kind}", LeafModel, process, kind, **members)
-        define_model(
-            globals(), f"Hierarchical{n_layers}", HierarchicalModel, process, FLOATING, FIXED
-        )
+        of_depth = {"_of_any_depth": SpikingMLPProcess, **members}
+        process = globals()[name] = ProcessOfAnyDepth(name, (SpikingMLPProcess,), of_depth)
+        models: tuple[Any, ...] = (LeafModelFloating, LeafModelFixed, HierarchicalModel)
+        for model in models:
+            of_process = {"implements_process": process, **members, "__doc__": model.__doc__}
+            model_name = f"{model.__name__}{n_layers}"
+            globals()[model_name] = type(model)(model_name, (model,), of_process)
     found: type[SpikingMLPProcess] = globals()[name]
     return found

@@ -9,12 +9,12 @@ from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.process import AbstractProcess, LogConfig
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import GRANULARITIES
-from spikebp_lava.variables import define_model
+from spikebp_lava.variables import WithPortsOfLava, checked_log_config, define_model
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.errors import choice, integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
@@ -54,7 +54,7 @@ def row_of(message: int, n_messages: int, n_rows: int, delay: int = 0) -> int:
     return sample * n_rows + min(max(step - delay, 0), n_rows - 1)
 
 
-class SampleSource(AbstractProcess):  # type: ignore[misc]
+class SampleSource(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
     """Shows samples and targets to a network, one after the other, over and over again.
 
     With ``timing="pipelined"`` a sample lasts until its last error has reached layer 1, and targets
@@ -74,17 +74,22 @@ class SampleSource(AbstractProcess):  # type: ignore[misc]
         The granularity of the network: a message for each step, or for each sample.
     rows : Rows or None, default=None
         Rows in shared memory instead of samples; the caller changes them between runs.
+    name : str or None, default=None
+        The name of the process in Lava.
+    log_config : LogConfig or None, default=None
+        Options of Lava's logging.
 
     Attributes
     ----------
     spikes_out : OutPort of shape (n_inputs,)
-        The input, for the network's port `spikes_in`.
+        The input, for the network's port `spikes_in`. Also named `s_out`.
     label_out : OutPort of shape (1,)
         The label; -1 without one.
     target_out : OutPort of shape (n_outputs,)
         The target, in fixed_pt in grid units; 0 without one.
     """
 
+    _ports_of_lava: ClassVar = {"s_out": "spikes_out"}
     _runtime = None  # Lava looks for it even where an argument has been refused
 
     def __init__(
@@ -95,10 +100,17 @@ class SampleSource(AbstractProcess):  # type: ignore[misc]
         *,
         granularity: str = "step",
         rows: Rows | None = None,
+        name: str | None = None,
+        log_config: LogConfig | None = None,
     ) -> None:
         if rows is None:
             rows = _rows_of(net, x, y, granularity)
-        super().__init__(rows=rows, fraction_bits=net.fraction_bits)
+        super().__init__(
+            name=name,
+            log_config=checked_log_config(log_config),
+            rows=rows,
+            fraction_bits=net.fraction_bits,
+        )
         self.spikes_out = OutPort(shape=(net.n_inputs,))
         self.label_out = OutPort(shape=(1,))
         self.target_out = OutPort(shape=(net.n_outputs,))
@@ -131,7 +143,7 @@ def n_messages(net: SpikingMLP, granularity: str) -> int:
     return steps_of_sample(net, net.n_steps) if is_stepwise else 1
 
 
-class ScoreSink(AbstractProcess):  # type: ignore[misc]
+class ScoreSink(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
     """Collects the scores of samples from a network.
 
     Parameters
@@ -142,16 +154,29 @@ class ScoreSink(AbstractProcess):  # type: ignore[misc]
         How many samples to keep the scores of; older scores are overwritten.
     granularity : {"step", "sample"}, default="step"
         The granularity of the network: a message for each step, or for each sample.
+    name : str or None, default=None
+        The name of the process in Lava.
+    log_config : LogConfig or None, default=None
+        Options of Lava's logging.
 
     Attributes
     ----------
     summed_drive_in : InPort of shape (n_outputs,)
-        The summed drive, from the network's port `summed_drive_out`.
+        The summed drive, from the network's port `summed_drive_out`. Also named `a_in`.
     """
 
+    _ports_of_lava: ClassVar = {"a_in": "summed_drive_in"}
     _runtime = None  # Lava looks for it even where an argument has been refused
 
-    def __init__(self, net: SpikingMLP, n_samples: int, *, granularity: str = "step") -> None:
+    def __init__(
+        self,
+        net: SpikingMLP,
+        n_samples: int,
+        *,
+        granularity: str = "step",
+        name: str | None = None,
+        log_config: LogConfig | None = None,
+    ) -> None:
         n_samples = integer("n_samples", n_samples, 1)
         self.net = net
         drives = shared_array((n_samples, net.n_outputs), np.float64)
@@ -159,7 +184,13 @@ class ScoreSink(AbstractProcess):  # type: ignore[misc]
         self.pace = shared_array(2, np.int64)
         self.pace[0] = n_messages(net, granularity)
         self.drives = drives
-        super().__init__(drives=drives, pace=self.pace, fraction_bits=net.fraction_bits)
+        super().__init__(
+            name=name,
+            log_config=checked_log_config(log_config),
+            drives=drives,
+            pace=self.pace,
+            fraction_bits=net.fraction_bits,
+        )
         self.summed_drive_in = InPort(shape=(net.n_outputs,))
 
     @property
