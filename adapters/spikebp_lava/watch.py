@@ -22,6 +22,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from queue import Empty
 from typing import Any, Final, Protocol
 
@@ -58,28 +59,12 @@ class RemoteTracebackError(Exception):
         return f"\n{self.args[0]}"
 
 
-def watch(runtime: Any, participant: Participant) -> None:
-    """Make a runtime watch its processes, and restore the state of one of them after a failure.
-
-    Parameters
-    ----------
-    runtime : lava.magma.runtime.runtime.Runtime
-        A runtime that has not been initialized yet.
-    participant : Participant
-        The process of the graph whose state is restored.
-    """
-    if not hasattr(runtime, "_spikebp_watch"):
-        runtime._spikebp_watch = Watch(runtime)
-    watching: Watch = runtime._spikebp_watch
-    if participant not in watching.participants:
-        watching.participants.append(participant)
-
-
 class Watched:
-    """A process whose graph is watched: a base class before Lava's own."""
+    """A process whose graph is watched, whoever runs it: a base class before Lava's own.
 
-    #: The participant whose state is kept, if it is not the process itself.
-    _participant: Any = None
+    Lava hands the runtime to leaves, and to the process whose `run` is called. So every leaf that
+    is a part of the network is watched, and through it the graph.
+    """
 
     # Lava assigns the runtime here before it starts any process.
     @property
@@ -90,8 +75,37 @@ class Watched:
     def _runtime(self, runtime: Any) -> None:
         self.__dict__["_own_runtime"] = runtime
         if runtime is not None:
-            participant: Any = self if self._participant is None else self._participant
-            watch(runtime, participant)
+            watch(runtime, self._participant())
+
+    def _participant(self) -> Participant | None:
+        """Return the participant that comes with this process.
+
+        It is no attribute: Lava takes every process that is one for a part of this process.
+        """
+        return None
+
+
+def watch(runtime: Any, participant: Participant | None) -> None:
+    """Make a runtime watch its processes, and restore the state of one of them after a failure.
+
+    Parameters
+    ----------
+    runtime : lava.magma.runtime.runtime.Runtime
+        A runtime that has not been initialized yet.
+    participant : Participant or None
+        The process of the graph whose state is restored.
+    """
+    if not hasattr(runtime, "_spikebp_watch"):
+        runtime._spikebp_watch = Watch(runtime)
+    watching: Watch = runtime._spikebp_watch
+    if participant is not None and participant not in watching.participants:
+        watching.participants.append(participant)
+
+
+def _enclosing(process: Any) -> Iterator[Any]:
+    """Yield the processes that contain a process, from the innermost on."""
+    while (process := process.parent_proc) is not None:
+        yield process
 
 
 class Watch:
@@ -107,7 +121,7 @@ class Watch:
         self._runtime = runtime
         self.participants: list[Participant] = []
         self._failure: str | None = None
-        self._has_run_continuously = False
+        self._has_run_continuously = self._is_stopping = False
         self._initialize, self._start = runtime.initialize, runtime.start
         self._respond, self._pause, self._stop = (
             runtime._get_resp_for_run,
@@ -126,14 +140,26 @@ class Watch:
         builders = self._runtime._executable.proc_builders.values()
         models = [builder.proc_model for builder in builders]
         try:
+            self._hand_to_enclosing()
             for participant in self.participants:
                 participant.prepare(models)
             with _children_end_with_us(), no_wake_up_is_lost():
                 self._initialize(*arguments)
+            for port in self._runtime.service_to_runtime:
+                port.recv = partial(self._receive, port, port.recv)
         except BaseException:
             self._failure = "it could not be started"
             self._end()
             raise
+
+    def _hand_to_enclosing(self) -> None:
+        """Hand the runtime to processes that are no leaves, for their `run` and `stop`.
+
+        A network of one process for each layer becomes a participant by that.
+        """
+        for leaf in self._runtime._executable.process_list:
+            for process in _enclosing(leaf):
+                process.runtime = self._runtime
 
     def start(self, condition: Any) -> None:
         """Begin a run, and wait for its end unless the condition says otherwise."""
@@ -183,27 +209,39 @@ class Watch:
         if self._broken():
             self._fail("a process had ended")
             return
+        self._is_stopping = True
         try:
             self._stop()
+        except Exception:
+            if self._failure is None:  # otherwise a process ended before it was told to
+                raise
         finally:
-            self._failure = "stopped"
+            self._failure = self._failure or "stopped"
             _watched.discard(self._runtime)
 
     def _wait_for_services(self) -> list[Any]:
         """Return the message of each runtime service, up to the first that is not DONE."""
         messages = []
         for port in self._runtime.service_to_runtime:
-            while True:
-                try:
-                    port._queue.get(timeout=INTERVAL, peek=True)
-                    break
-                except Empty:
-                    self._raise_if_broken()
+            self._wait_for_message(port)
             message = port._array[port._idx].copy()
             messages.append(message)
             if not enum_equal(message, MGMT_RESPONSE.DONE):
                 break
         return messages
+
+    def _receive(self, port: Any, receive: Callable[[], Any]) -> Any:
+        """Receive the next message of a runtime service: of all that Lava asks it for."""
+        self._wait_for_message(port)
+        return receive()
+
+    def _wait_for_message(self, port: Any) -> None:
+        while True:
+            try:
+                port._queue.get(timeout=INTERVAL, peek=True)
+                return
+            except Empty:
+                self._raise_if_broken()
 
     @property
     def _actors(self) -> list[Any]:
@@ -211,7 +249,12 @@ class Watch:
         return [] if infrastructure is None else list(infrastructure.actors)
 
     def _broken(self) -> bool:
-        return any(not _is_alive(actor) or _error_of(actor) for actor in self._actors)
+        return any(_error_of(actor) or self._has_ended(actor) for actor in self._actors)
+
+    def _has_ended(self, actor: Any) -> bool:
+        """Return whether a process has ended that should run."""
+        # A process that is told to stop ends without an error; others may still be at it.
+        return not _is_alive(actor) and not (self._is_stopping and actor.exitcode == 0)
 
     def _raise_if_broken(self) -> None:
         if self._broken():
@@ -220,7 +263,8 @@ class Watch:
     def _raise(self) -> None:
         """End all processes, and raise the error of the first process that has one."""
         error, traceback = self._first_error()
-        self._fail(f"{type(error).__name__} in one of its processes")
+        reason = f"{type(error).__name__} in one of its processes"
+        self._fail("a process had ended" if self._is_stopping else reason)
         if traceback is None:
             raise error
         raise error from RemoteTracebackError(traceback)

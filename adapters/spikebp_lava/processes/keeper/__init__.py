@@ -56,7 +56,7 @@ class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
         self, shared: SharedNetwork, messages: Messages, copies: bool, participant: Participant
     ) -> None:
         super().__init__(name="keeper", shared=shared, messages=messages, copies=copies)
-        self._participant = participant
+        self._keeps_the_state = participant
         net = shared.net
         for l, (n_below, n) in enumerate(net.weight_shapes, 1):
             setattr(self, f"trace_{l}", RefPort(shape=(n_below,)))
@@ -64,6 +64,9 @@ class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
             if l > 1:
                 setattr(self, f"back_trace_{l}", RefPort(shape=(n,)))
                 setattr(self, f"back_weight_{l}", RefPort(shape=(n_below, n)))
+
+    def _participant(self) -> Participant:
+        return self._keeps_the_state
 
 
 class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from spikebp_lava.incoming import Incoming
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
 from spikebp_lava.variables import InSharedMemory, SeenVar, SharedVar, define_model
+from spikebp_lava.watch import Watched
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.delays import delays_of, is_busy
@@ -33,7 +34,7 @@ Array = NDArray[Any]
 CONTROL = ("opens", "restarts", "learns", "updates", "t", "n_inputs", "samples_seen")
 
 
-class InputLayer(AbstractProcess):  # type: ignore[misc]
+class InputLayer(Watched, AbstractProcess):  # type: ignore[misc]
     """Layer 0: receives samples and targets, and tells the layers above the place of the step.
 
     Parameters
@@ -59,7 +60,7 @@ class InputLayer(AbstractProcess):  # type: ignore[misc]
         self.input_count = SeenVar(shape=(net.n_inputs,))
 
 
-class Layer(AbstractProcess):  # type: ignore[misc]
+class Layer(Watched, AbstractProcess):  # type: ignore[misc]
     """Layer l >= 1, with the synapses that lead to it.
 
     Parameters

@@ -166,6 +166,9 @@ class SpikingMLPProcess(
     def learning(self, value: bool) -> None:
         self.shared.switches.learning[0] = bool(value)
 
+    def _participant(self) -> SpikingMLPProcess:
+        return self
+
     @property
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights as real numbers, each of shape (n_in, n_out)."""

@@ -1,0 +1,253 @@
+"""Whoever runs a graph: it is guarded, and every process of it can go on and stop.
+
+Lava hands the runtime to leaves and to the process whose `run` is called. The tables here go
+through the faults, the forms of the network, and the processes that can be run.
+"""
+
+import os
+import signal
+import threading
+import time
+from functools import cache
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava", reason="Lava is not installed")
+
+from lava.magma.core.run_conditions import RunSteps
+
+from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess, StandardMLP
+from spikebp_plugins import Checkpoint
+from spikebp_plugins.network.delays import steps_of_sample
+from spikebp_plugins.network.state import initial_state
+from tests.interrupts import interrupts_get_through
+from tests.with_lava.around import Enclosing, Faulty
+from tests.with_lava.conftest import children
+from tests.with_lava.graphs import N_SAMPLES, NET, Samples, assert_same_state, configuration
+
+FORMS = ("leaf", "hierarchical", "standard")
+
+#: Which process is run: the network, a neighbour, or one that contains the network; the last is a
+#: neighbour of that one.
+RUNNERS = ("network", "source", "sink", "enclosing", "source of enclosing")
+
+#: Steps that take minutes.
+FOR_LONG = 1_000_000
+
+#: Seconds within which a fault ends everything, on a busy machine too; what hangs takes for ever.
+SOON = 10
+
+PIPELINED = NET.replace(timing="pipelined")
+
+
+class Case:
+    """A source, a network of some form, and a sink; and the process that is run."""
+
+    def __init__(self, form, runner="network", fails_at=0):
+        self.samples = Samples(PIPELINED if form == "standard" else NET)
+        net = self.samples.net
+        state = initial_state(net, self.samples.weights)
+        make = StandardMLP if form == "standard" else SpikingMLPProcess
+        self.network = make(Checkpoint(net, state))
+        self.source = SampleSource(net, self.samples.x, self.samples.y)
+        self.sink = ScoreSink(net, N_SAMPLES)
+        self.faulty = Faulty(net.n_inputs, fails_at)
+        self.enclosing = Enclosing(self.network) if "enclosing" in runner else None
+        self.in_graph = ports = self.enclosing or self.network
+        self.source.spikes_out.connect(ports.spikes_in)
+        self.source.label_out.connect(ports.label_in)
+        self.faulty.s_out.connect(ports.spikes_in)
+        ports.summed_drive_out.connect(self.sink.summed_drive_in)
+        self.runner = getattr(self, runner.split()[0])
+        self.configuration = configuration("floating_pt", form)
+        self.per_sample = steps_of_sample(net, net.n_steps)
+
+    @property
+    def processes(self):
+        """All that have `run` and `stop`."""
+        return [self.network, self.source, self.sink, *filter(None, [self.enclosing])]
+
+    def first_run(self):
+        """Show all samples once."""
+        n_steps = N_SAMPLES * self.per_sample
+        self.runner.run(condition=RunSteps(num_steps=n_steps), run_cfg=self.configuration)
+
+    def run_on(self, process=None, n_steps=FOR_LONG):
+        (process or self.runner).run(condition=RunSteps(num_steps=n_steps))
+
+    def assert_shown(self, times):
+        """Assert that the network is as it was after it had been shown all samples some times."""
+        expected = state_by_reference(self.samples.net, times)
+        assert_same_state(self.network.checkpoint(), expected)
+
+    def assert_over(self, why):
+        """Assert that every process says that the graph has ended, and can be stopped."""
+        assert not children()
+        for process in self.processes:
+            with pytest.raises(RuntimeError, match=f"has ended .*{why}.*make it anew"):
+                self.run_on(process, 1)
+            process.stop()
+
+
+@cache
+def state_by_reference(net, times):
+    samples = Samples(net)
+    x, y = np.tile(samples.x, (times, 1)), np.tile(samples.y, times)
+    return samples.by_reference(x, y)[1]
+
+
+class Fault:
+    """Something that goes wrong in the second run, soon after its begin or at a step."""
+
+    #: At which step of Lava a neighbour fails.
+    step = 0
+    why = ""
+
+    def happen(self):
+        """Do it, in a thread."""
+
+    def expected(self):
+        """The context in which the second run raises what it must."""
+
+
+class NeighbourFails(Fault):
+    step = 200
+    why = "ZeroDivisionError"
+
+    def expected(self):
+        return pytest.raises(ZeroDivisionError, match="nothing can be divided by this source")
+
+
+class ProcessIsKilled(Fault):
+    why = "RuntimeError"
+
+    def happen(self):
+        os.kill(max(children()), signal.SIGKILL)
+
+    def expected(self):
+        return pytest.raises(RuntimeError, match="killed by signal 9 in the middle of a run")
+
+
+class Interrupt(Fault):
+    why = "interrupted"
+
+    def happen(self):
+        for pid in (*children(), os.getpid()):  # as a terminal does
+            os.kill(pid, signal.SIGINT)
+
+    def expected(self):
+        return pytest.raises(KeyboardInterrupt)
+
+
+FAULTS = {
+    "neighbour fails": NeighbourFails(),
+    "process is killed": ProcessIsKilled(),
+    "interrupt": Interrupt(),
+}
+
+
+@pytest.fixture(autouse=True)
+def interrupts():
+    """Interrupts are those of a script; whoever starts the tests may ignore them."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with interrupts_get_through():
+        yield
+    signal.signal(signal.SIGINT, previous)
+
+
+def table(*columns, quick):
+    """All combinations as parameters; those for which `quick` is false take too long together."""
+    combinations = [()]
+    for column in columns:
+        combinations = [(*before, value) for before in combinations for value in column]
+    return [
+        pytest.param(*values, marks=() if quick(*values) else pytest.mark.thorough)
+        for values in combinations
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "runner", "fault"),
+    table(
+        FORMS,
+        RUNNERS,
+        FAULTS,
+        quick=lambda form, runner, fault: (
+            (form, runner, fault)
+            in {
+                ("hierarchical", "source", "process is killed"),
+                ("hierarchical", "enclosing", "neighbour fails"),
+                ("hierarchical", "sink", "interrupt"),
+            }
+        ),
+    ),
+)
+def test_a_fault_ends_the_run(form, runner, fault):
+    fault = FAULTS[fault]
+    case = Case(form, runner, fault.step)
+    case.first_run()
+    happened = []
+
+    def happen():
+        happened.append(time.monotonic())
+        fault.happen()
+
+    threading.Timer(0.1, happen).start()
+    with fault.expected() as raised:
+        case.run_on()
+    assert not happened or time.monotonic() - happened[0] < SOON
+    if fault.step:
+        assert "raise ZeroDivisionError" in str(raised.value.__cause__)
+    case.assert_shown(1)
+    case.assert_over(fault.why)
+
+
+@pytest.mark.parametrize(
+    ("form", "runner"),
+    table(FORMS, RUNNERS, quick=lambda form, runner: (form, runner) == ("hierarchical", "source")),
+)
+def test_a_graph_stops_after_a_process_was_killed(form, runner):
+    case = Case(form, runner)
+    case.first_run()
+    os.kill(max(children()), signal.SIGKILL)
+    begin = time.monotonic()
+    case.runner.stop()
+    assert time.monotonic() - begin < SOON
+    case.assert_shown(1)
+    case.assert_over("a process had ended")
+
+
+@pytest.mark.parametrize(
+    ("form", "runner"),
+    table(
+        FORMS,
+        ("network", "source", "source of enclosing"),
+        quick=lambda form, runner: (form, runner) == ("hierarchical", "source of enclosing"),
+    ),
+)
+def test_every_process_can_go_on_and_stop(form, runner):
+    case = Case(form, runner)
+    case.first_run()
+    for process in case.processes:
+        case.run_on(process, N_SAMPLES * case.per_sample)
+    case.assert_shown(1 + len(case.processes))
+    case.processes[-1].stop()
+    case.assert_over("stopped")
+
+
+def test_two_networks_are_run_by_turns():
+    """Both of a process for each layer, and the second is driven by the first."""
+    below = SpikingMLPProcess(NET)
+    above = SpikingMLPProcess(NET.replace(layer_sizes=(3, 4, 2), input_coding="spikes"))
+    faulty = Faulty(NET.n_inputs, 100)
+    faulty.s_out.connect(below.spikes_in)
+    below.spikes_out.connect(above.spikes_in)
+    below.run(RunSteps(num_steps=14), configuration("floating_pt", "hierarchical"))
+    above.run(RunSteps(num_steps=14))
+    assert [network.operations.samples for network in (below, above)] == [4, 4]
+    with pytest.raises(ZeroDivisionError):
+        above.run(RunSteps(num_steps=1000))
+    assert [network.operations.samples for network in (below, above)] == [4, 4]
+    below.stop()
+    above.stop()
