@@ -35,7 +35,7 @@ class CoreLimits:
     The defaults are those of Loihi 2: Intel's technology brief "Taking Neuromorphic Computing to
     the Next Level with Loihi 2" (2021) states 128 cores on a chip, 192 KB of memory in each, which
     can be divided as one likes, up to 1 million neurons on a chip, which is 8,192 on a core, and
-    payloads of up to 32 bits. It states no number of axons.
+    payloads of up to 32 bits. Axons are not limited unless a number is given.
 
     Parameters
     ----------
