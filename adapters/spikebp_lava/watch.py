@@ -21,13 +21,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from queue import Empty
 from typing import Any, Final, Protocol
 
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
-from lava.magma.core.run_conditions import RunContinuous
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 
 #: Seconds between two looks at the processes.
@@ -37,6 +37,31 @@ INTERVAL: Final = 0.1
 PATIENCE: Final = 1.0
 
 _PR_SET_PDEATHSIG: Final = 1
+
+
+@contextmanager
+def signals_deferred() -> Iterator[dict[int, Any]]:
+    """Call the handlers of signals that arrive in this context at its end, and yield the handlers.
+
+    Those alone that are written in Python; another thread than the main one calls none.
+    """
+    arrived: dict[int, Any] = {}
+    handlers: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        found = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        handlers.update((number, handler) for number, handler in found.items() if callable(handler))
+
+    def call() -> None:
+        with ExitStack() as calls:  # it calls all, if one of them raises too
+            for number, frame in arrived.items():
+                calls.callback(handlers[number], number, frame)
+
+    with ExitStack() as at_end:
+        at_end.callback(call)
+        for number, handler in handlers.items():
+            at_end.callback(signal.signal, number, handler)
+            signal.signal(number, arrived.setdefault)
+        yield handlers
 
 
 class Participant(Protocol):
@@ -128,7 +153,11 @@ class Watch:
             runtime.pause,
             runtime.stop,
         )
+        self._start_ports = runtime._start_ports
+        #: What holds while processes are forked.
+        self._forking = ExitStack()
         runtime.initialize = self.initialize
+        runtime._start_ports = self.start_ports
         runtime.start = self.start
         runtime._get_resp_for_run = self.respond
         runtime.pause = self.pause
@@ -143,10 +172,10 @@ class Watch:
             self._hand_to_enclosing()
             for participant in self.participants:
                 participant.prepare(models)
-            with _children_end_with_us(), no_wake_up_is_lost():
+            with self._forking:
+                self._forking.enter_context(no_wake_up_is_lost())
+                self._forking.enter_context(_children_end_with_us())
                 self._initialize(*arguments)
-            for port in self._runtime.service_to_runtime:
-                port.recv = partial(self._receive, port, port.recv)
         except BaseException:
             self._failure = "it could not be started"
             self._end()
@@ -161,6 +190,27 @@ class Watch:
             for process in _enclosing(leaf):
                 process.runtime = self._runtime
 
+    def start_ports(self) -> None:
+        """Start the ports of the runtime, and wait for the processes, all of which are forked."""
+        runtime = self._runtime
+        self._start_ports()
+        for port in runtime.service_to_runtime:
+            port.recv = partial(self._receive, port, port.recv)
+        # From here on a signal ends the start: what a process does at first may take long.
+        self._forking.close()
+        for queue in runtime.exception_q:
+            error = self._wait_for_start(queue)
+            if error is not None:
+                raise error from RemoteTracebackError(error.trace)
+        runtime.exception_q = []  # Lava would wait for a process that was killed
+
+    def _wait_for_start(self, queue: Any) -> Any:
+        while True:
+            try:
+                return queue.get(timeout=INTERVAL)
+            except Empty:
+                self._raise_if_broken()
+
     def start(self, condition: Any) -> None:
         """Begin a run, and wait for its end unless the condition says otherwise."""
         if self._failure is not None:
@@ -174,12 +224,14 @@ class Watch:
                 "Lava never returns from RunSteps once a graph has run with RunContinuous; go on "
                 "with RunContinuous and pause(), or make the graph anew"
             )
+        if not isinstance(condition, (RunSteps, RunContinuous)):
+            raise ValueError(f"Wrong type of run_condition : {condition.__class__}")
         for participant in self.participants:
             participant.begin_run()
         try:
             self._start(condition)
-        except KeyboardInterrupt:
-            self._fail("interrupted")
+        except BaseException as error:
+            self._fail_by(error)
             raise
 
     def respond(self) -> None:
@@ -189,18 +241,23 @@ class Watch:
             return
         try:
             ready = self._wait_for_services()
-        except KeyboardInterrupt:
-            self._fail("interrupted")
+            if any(enum_equal(message, MGMT_RESPONSE.ERROR) for message in ready):
+                self._raise()
+            self._respond()
+        except BaseException as error:
+            self._fail_by(error)
             raise
-        if any(enum_equal(message, MGMT_RESPONSE.ERROR) for message in ready):
-            self._raise()
-        self._respond()
 
     def pause(self) -> None:
         """Hold a run at the end of its step."""
-        if self._runtime._is_running:
+        if not self._runtime._is_running:
+            return
+        try:
             self._raise_if_broken()
-        self._pause()
+            self._pause()
+        except BaseException as error:
+            self._fail_by(error)
+            raise
 
     def stop(self) -> None:
         """End the processes of the graph."""
@@ -212,8 +269,10 @@ class Watch:
         self._is_stopping = True
         try:
             self._stop()
-        except Exception:
-            if self._failure is None:  # otherwise a process ended before it was told to
+        except BaseException as error:
+            # Otherwise a process has ended before it was told to, and all are gone already.
+            if not isinstance(error, Exception) or self._failure is None:
+                self._end()
                 raise
         finally:
             self._failure = self._failure or "stopped"
@@ -248,6 +307,8 @@ class Watch:
         infrastructure = self._runtime._messaging_infrastructure
         return [] if infrastructure is None else list(infrastructure.actors)
 
+    # Here and in multiprocessing an OSError is caught, and the TimeoutError of a handler is one.
+    @signals_deferred()
     def _broken(self) -> bool:
         return any(_error_of(actor) or self._has_ended(actor) for actor in self._actors)
 
@@ -286,9 +347,17 @@ class Watch:
             if not _is_alive(actor):
                 code = actor.exitcode
                 how = f"was killed by signal {-code}" if code and code < 0 else "ended"
-                return f"a process of the Lava graph {how} in the middle of a run"
+                when = "in the middle of a run" if self._runtime._is_initialized else "at its start"
+                return f"a process of the Lava graph {how} {when}"
         return "a process of the Lava graph reported an error of which it left no trace"
 
+    def _fail_by(self, error: BaseException) -> None:
+        """End a run out of which an error comes: of a process, or of a handler of a signal."""
+        if self._failure is None:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            self._fail("interrupted" if interrupted else f"{type(error).__name__} in a run")
+
+    @signals_deferred()
     def _fail(self, reason: str) -> None:
         running = self._runtime._is_running
         self._failure = reason
@@ -297,6 +366,7 @@ class Watch:
             for participant in self.participants:
                 participant.undo_run()
 
+    @signals_deferred()
     def _end(self) -> None:
         """End all processes, whatever they wait for, and free the memory that Lava holds."""
         runtime = self._runtime
@@ -385,37 +455,44 @@ def _wake_for_each(port: Any, arrivals: Any, take: Callable[[], None]) -> None:
                 observer()
 
 
-#: The id of the process whose children end with it; set while it starts them.
-_parent: int | None = None
+#: The id of the process whose children end with it, and its handlers of signals; set while it
+#: starts them.
+_starting: tuple[int, dict[int, Any]] | None = None
 
 
 @contextmanager
 def _children_end_with_us() -> Iterator[None]:
-    """Let children ignore Ctrl-C, which is for their parent, and end when their parent ends."""
-    global _parent
+    """Let children ignore Ctrl-C, which is for their parent, and end when their parent ends.
+
+    Signals that arrive meanwhile are deferred: an exception of a handler might otherwise come
+    between the fork of a child and the moment in which Lava knows of it.
+    """
+    global _starting
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _parent = os.getpid()
-    try:
-        yield
-    finally:
-        _parent = None
-        signal.signal(signal.SIGINT, previous)
+    with signals_deferred() as handlers:
+        _starting = os.getpid(), handlers
+        try:
+            yield
+        finally:
+            _starting = None
 
 
 def _end_with_parent() -> None:
-    global _parent
-    if _parent is None:
+    global _starting
+    if _starting is None:
         return
+    (parent, handlers), _starting = _starting, None
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     except (AttributeError, OSError):  # no Linux
         return
-    if os.getppid() != _parent:
+    if os.getppid() != parent:
         os._exit(1)
-    _parent = None
 
 
 if hasattr(os, "register_at_fork"):

@@ -16,8 +16,10 @@ import pytest
 pytest.importorskip("lava", reason="Lava is not installed")
 
 from lava.magma.core.run_conditions import RunSteps
+from lava.magma.runtime.runtime import Runtime
 
 from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess, StandardMLP
+from spikebp_lava.processes.network import LeafModel
 from spikebp_plugins import Checkpoint
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
@@ -39,6 +41,21 @@ FOR_LONG = 1_000_000
 SOON = 10
 
 PIPELINED = NET.replace(timing="pipelined")
+
+
+#: Signals with handlers that raise an exception. The alarm belongs to the time limit of tests.
+SIGNALS = {
+    KeyboardInterrupt: signal.SIGINT,
+    TimeoutError: signal.SIGUSR1,
+    SystemExit: signal.SIGTERM,
+}
+
+
+def raising(error):
+    def handler(number, frame):
+        raise error(f"of a handler, as asked for by signal {number}")
+
+    return handler
 
 
 class Case:
@@ -140,20 +157,37 @@ class Interrupt(Fault):
         return pytest.raises(KeyboardInterrupt)
 
 
+class HandlerRaises(Fault):
+    """A handler of a signal raises something, as those of time limits do."""
+
+    def __init__(self, error):
+        self.error = error
+        self.why = error.__name__
+
+    def happen(self):
+        os.kill(os.getpid(), SIGNALS[self.error])
+
+    def expected(self):
+        return pytest.raises(self.error, match="of a handler")
+
+
 FAULTS = {
     "neighbour fails": NeighbourFails(),
     "process is killed": ProcessIsKilled(),
     "interrupt": Interrupt(),
+    "TimeoutError of a handler": HandlerRaises(TimeoutError),
+    "SystemExit of a handler": HandlerRaises(SystemExit),
 }
 
 
 @pytest.fixture(autouse=True)
-def interrupts():
-    """Interrupts are those of a script; whoever starts the tests may ignore them."""
-    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+def handlers():
+    """Signals raise exceptions; whoever starts the tests may ignore interrupts."""
+    previous = {number: signal.signal(number, raising(error)) for error, number in SIGNALS.items()}
     with interrupts_get_through():
         yield
-    signal.signal(signal.SIGINT, previous)
+    for number, handler in previous.items():
+        signal.signal(number, handler)
 
 
 def table(*columns, quick):
@@ -179,6 +213,7 @@ def table(*columns, quick):
                 ("hierarchical", "source", "process is killed"),
                 ("hierarchical", "enclosing", "neighbour fails"),
                 ("hierarchical", "sink", "interrupt"),
+                ("leaf", "network", "TimeoutError of a handler"),
             }
         ),
     ),
@@ -205,7 +240,11 @@ def test_a_fault_ends_the_run(form, runner, fault):
 
 @pytest.mark.parametrize(
     ("form", "runner"),
-    table(FORMS, RUNNERS, quick=lambda form, runner: (form, runner) == ("hierarchical", "source")),
+    table(
+        FORMS,
+        ("network", "source", "enclosing"),
+        quick=lambda form, runner: (form, runner) == ("hierarchical", "source"),
+    ),
 )
 def test_a_graph_stops_after_a_process_was_killed(form, runner):
     case = Case(form, runner)
@@ -234,6 +273,67 @@ def test_every_process_can_go_on_and_stop(form, runner):
     case.assert_shown(1 + len(case.processes))
     case.processes[-1].stop()
     case.assert_over("stopped")
+
+
+#: What Lava's runtime does one after the other as a graph starts.
+MOMENTS = ("_build_processes", "_build_runtime_services", "_start_ports")
+
+
+@pytest.mark.parametrize(
+    ("form", "moment", "error"),
+    table(
+        ("leaf", "hierarchical"),
+        MOMENTS,
+        SIGNALS,
+        quick=lambda form, moment, error: (
+            (form, moment, error)
+            in {
+                ("leaf", "_build_runtime_services", KeyboardInterrupt),
+                ("hierarchical", "_build_processes", SystemExit),
+            }
+        ),
+    ),
+)
+def test_a_signal_while_the_graph_starts_is_not_lost(form, moment, error, monkeypatch):
+    """It comes between two forks, or before or after all."""
+    case = Case(form)
+    before = case.network.checkpoint()
+    in_place = {number: signal.getsignal(number) for number in SIGNALS.values()}
+    build = getattr(Runtime, moment)
+
+    def build_and_send(runtime):
+        os.kill(os.getpid(), SIGNALS[error])
+        time.sleep(0.01)
+        build(runtime)
+
+    monkeypatch.setattr(Runtime, moment, build_and_send)
+    begin = time.monotonic()
+    with pytest.raises(error):
+        case.first_run()
+    assert time.monotonic() - begin < SOON
+    assert {number: signal.getsignal(number) for number in SIGNALS.values()} == in_place
+    assert_same_state(case.network.checkpoint(), before.state)
+    case.assert_over("it could not be started")
+
+
+def test_a_process_that_is_killed_at_its_start_ends_it(monkeypatch):
+    monkeypatch.setattr(LeafModel, "__init__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    case = Case("leaf")
+    begin = time.monotonic()
+    with pytest.raises(RuntimeError, match="killed by signal 9 at its start"):
+        case.first_run()
+    assert time.monotonic() - begin < SOON
+    case.assert_over("it could not be started")
+
+
+def test_a_wrong_condition_changes_nothing():
+    case = Case("leaf")
+    case.first_run()
+    with pytest.raises(ValueError, match="Wrong type of run_condition"):
+        case.network.run(condition=3)
+    case.run_on(n_steps=N_SAMPLES * case.per_sample)
+    case.assert_shown(2)
+    case.network.stop()
 
 
 def test_two_networks_are_run_by_turns():

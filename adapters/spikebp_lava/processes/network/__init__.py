@@ -32,7 +32,7 @@ from spikebp_lava.variables import (
     WithPortsOfLava,
     checked_log_config,
 )
-from spikebp_lava.watch import Watched
+from spikebp_lava.watch import Watched, signals_deferred
 from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.compiled.kernels import arrays
@@ -217,6 +217,9 @@ class SpikingMLPProcess(
                 prepare_steps(self.net, model.kind)
             elif issubclass(model, LayerModel):
                 prepare_layers(self.net, model.kind)
+        # Here, and not in processes that a fault at the start may kill in the middle of it.
+        with signals_deferred():
+            self.shared.adopt(ours[0].kind, range(1, self.net.n_layers + 1))
 
     def begin_run(self) -> None:
         """Remember the state before a run; called when one begins."""
