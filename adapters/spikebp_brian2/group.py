@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from weakref import ref
 
 import brian2
 import numpy as np
@@ -301,7 +302,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         ]
         parts = list(self.contained_objects)
         for part in parts:
-            part.group = self
+            part.group = ref(self)
         for one in (self, *parts, *(runner for part in parts for runner in part.contained_objects)):
             one._creation_stack = lines[-1] if lines else one._creation_stack
             one._full_creation_stack = "\n".join(["", *lines])

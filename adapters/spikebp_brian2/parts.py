@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
+from weakref import ReferenceType
 
 from brian2 import Clock, NeuronGroup, Synapses
 from brian2.devices.device import Device
@@ -35,17 +36,25 @@ class Part:
 
     Attributes
     ----------
-    group : Whole or None
-        The network that the part belongs to. Brian2 warns of every object that has never run and
-        has no group; so it warns of a network that has never run once, and not for each part.
+    group : weak reference to Whole, or None
+        The network that the part belongs to, which its parts do not keep alive. Brian2 warns of
+        every object that has never run and has no group; so it warns of a network that has never
+        run once, and not for each part.
     """
 
-    group: Whole | None = None
+    name: str
+    group: ReferenceType[Whole] | None = None
 
     def before_run(self, run_namespace: Any = None) -> None:
         """Get ready for a run, which has to be one of the whole network; called by Brian2."""
         if self.group is not None:
-            self.group.admit(self)
+            whole = self.group()
+            if whole is None:
+                raise RuntimeError(
+                    f"{self.name!r} runs with the whole of its network alone, which is no longer "
+                    "there: keep the network in sight of run()"
+                )
+            whole.admit(self)
         super().before_run(run_namespace)  # type: ignore[misc]
 
 

@@ -117,7 +117,8 @@ class Presentation:
             rows = _with_nothing_behind(samples, nothing)
             owner.namespace[f"presented_{what}"] = table(f"{self._name}_{what}{suffix}", rows)
 
-        inputs, targets = batch.rows(), np.zeros((len(batch), 1, 1))
+        inputs = batch.rows()
+        targets: NDArray[Any] = np.zeros((len(batch), 1, 1))
         label, target = "-1", None
         if batch.y is not None:
             # Real targets are known, whatever the label, for as long as there are samples.

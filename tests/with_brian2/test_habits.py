@@ -138,7 +138,8 @@ class TestPartsOfTheNetwork:
         assert layer in collect()
         with pytest.raises(Exception, match="preparing an object") as error:
             run(DT)
-        assert "give Network(...) 'hidden' itself" in str(error.value.__cause__)
+        assert "'hidden_layer_3' runs with the whole" in str(error.value.__cause__)
+        assert "no longer there: keep the network in sight" in str(error.value.__cause__)
 
     def test_have_no_delays(self):
         mlp = SpikingMLPGroup(NET, name="mine")
