@@ -14,6 +14,7 @@ except ImportError as error:
 from spikebp_brian2.group import SpikingMLPGroup
 from spikebp_brian2.rules import described
 
-__doc__ += described()
+if __doc__ is not None:  # python -OO leaves docstrings out
+    __doc__ += described()
 
 __all__ = ["SpikingMLPGroup"]

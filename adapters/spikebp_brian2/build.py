@@ -21,13 +21,14 @@ from typing import Any, Final
 import brian2
 import numpy as np
 import pooch
-from brian2 import Clock, EventMonitor, Function, Network, SpikeMonitor, StateMonitor, ms
+from brian2 import Clock, EventMonitor, Function, Network, ms
 from brian2.codegen.cpp_prefs import get_compiler_and_args
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.utils.filelock import FileLock
 
 from spikebp_brian2.group import SpikingMLPGroup
 from spikebp_brian2.program import structure_of
+from spikebp_brian2.readings import monitors_for_trace
 from spikebp_brian2.world import borrowed
 from spikebp_plugins import SpikingMLP
 
@@ -180,20 +181,8 @@ def _monitors(group: SpikingMLPGroup) -> tuple[EventMonitor, dict[str, Any]]:
     ends = EventMonitor(
         group.output_layer, "sample_end", variables=["summed_drive"], name="spikebp_ends"
     )
-    recorders: dict[str, Any] = {
-        "drive": StateMonitor(
-            group.output_layer, "summed_drive", record=True, when="end", name="spikebp_drive"
-        )
-    }
-    for l, layer in enumerate(group.layers):
-        recorders[f"spikes_{l}"] = SpikeMonitor(
-            layer, variables=["spike_count"], name=f"spikebp_spikes_{l}"
-        )
-        if l > 0:
-            recorders[f"errors_{l}"] = EventMonitor(
-                layer, "error", variables=["error"], name=f"spikebp_errors_{l}"
-            )
-    return ends, recorders
+    recorders = monitors_for_trace(group)
+    return ends, {monitor.name.removeprefix(f"{GROUP}_"): monitor for monitor in recorders}
 
 
 def _let_arguments_decide(device: CPPStandaloneDevice, recorders: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +28,7 @@ from spikebp_brian2.intact import (
     check_sources,
 )
 from spikebp_brian2.parts import PartNeurons, PartSynapses
-from spikebp_brian2.presentation import Presentation
+from spikebp_brian2.presented import PresentedSamples
 from spikebp_brian2.proof import Seen, allowed_labels, check_on_grid, prove_range
 from spikebp_brian2.quiet import be_quiet
 from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
@@ -80,7 +81,9 @@ OF_NEURONS: Final = ("events", "spikes", "variables", "thresholder", "start", "s
 SETTLED: Final = ("net", "sample_end", "step", "order")
 
 #: The folders whose code no user wrote.
-NOT_OF_USER: Final = (str(Path(brian2.__file__).parent), str(Path(__file__).parent))
+NOT_OF_USER: Final = tuple(
+    f"{Path(module).parent}{os.sep}" for module in (brian2.__file__, __file__)
+)
 
 
 class SpikingMLPGroup(BrianObject, SpikeSource):
@@ -264,11 +267,11 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
                 setattr(group, variable, source.values)
         self._name_line_of_user()
         be_quiet()
-        self._presentation = Presentation(self.net, self._wave, self.clock, self.name)
+        self._presented = PresentedSamples(self.net, self._wave, self.clock, self.name)
         self._is_made = True
 
     def _receive(self, given: dict[str, Source], sample_end: SpikeSource | None) -> None:
-        """Make the parts read their input, labels and targets."""
+        """Make the parts read their input, labels and targets; then all parts are there."""
         self._timed = {name: one.timed for name, one in given.items() if one.timed is not None}
         for name, part in (
             ("input", self.input_layer),
@@ -289,6 +292,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
                 self._deliveries.append(deliver(f"{self.name}_{name}", source, part, name, *places))
                 self._fires_at.append((source, *fires_at(source)))
         self.contained_objects.extend(self._deliveries)
+        for part in self.contained_objects:
+            part.group = ref(self)
 
     def _name_line_of_user(self) -> None:
         """Make Brian2's messages about the parts name the line of the user that made them."""
@@ -300,9 +305,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         lines = [
             f"  File '{f.filename}', line {f.lineno}, in {f.name}\n    {f.line}" for f in frames
         ]
-        parts = list(self.contained_objects)
-        for part in parts:
-            part.group = ref(self)
+        parts = self.contained_objects
         for one in (self, *parts, *(runner for part in parts for runner in part.contained_objects)):
             one._creation_stack = lines[-1] if lines else one._creation_stack
             one._full_creation_stack = "\n".join(["", *lines])
@@ -488,7 +491,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             If a sample is half shown; in cpp_standalone between runs, `checkpoint` raises it.
         """
         self._check_device()
-        n_samples = self._presentation.present(x, y)
+        n_samples = self._presented.present(x, y)
         self._timed = {}
         steps = self._delays.duration(self.net.n_steps)
         return None if self._ends_by_event else n_samples * steps * self._duration_of_step()
@@ -515,7 +518,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             If the samples cannot be told apart by their times, because some did not take
             ``net.n_steps`` steps.
         """
-        return recorded(self, self._presentation, monitor, "spike")
+        return recorded(self, self._presented, monitor, "spike")
 
     def errors(self, monitor: Any) -> NDArray[np.int64]:
         """Return the errors that a monitor has recorded, by sample and step.
@@ -535,7 +538,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
-        return recorded(self, self._presentation, monitor, "error")
+        return recorded(self, self._presented, monitor, "error")
 
     def record(self) -> list[Any]:
         """Make the monitors that `trace` needs; they run with the network.
@@ -570,7 +573,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
-        return trace_of(self, self._presentation, list(monitors) or self._monitors)
+        return trace_of(self, self._presented, list(monitors) or self._monitors)
 
     def before_run(self, run_namespace: Any) -> None:
         """Get ready for a run; called by Brian2."""
@@ -582,7 +585,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         check_clocks(self, made, self._end_of_run())
         self.schedule.dts_per_step = dts_per_step(self._step, self.clock.dt)
         self._warn_of_times()
-        self._presentation.before_run()
+        self._presented.before_run()
         if self._is_runtime:
             self._check_presented()
             check_on_grid(self.net, read_state(self.net, self._read))
@@ -682,8 +685,10 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
 
     def _warn_of_silence(self) -> None:
         shown = int(self.schedule.samples_shown[0])
+        if "silence" in self._warned or shown < SILENT_SAMPLES:
+            return
         silent = [not np.any(layer.spikes_sent[:]) for layer in self.layers[:-1]]
-        if shown >= SILENT_SAMPLES and any(silent):
+        if any(silent):
             l = silent.index(True)
             remedy = "larger input or input_scale" if l == 0 else "larger weights or more steps"
             self._warn(
@@ -695,7 +700,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
 
     def _warn_of_nothing(self) -> None:
         shown = self.schedule.samples_shown[0] - self.schedule.first_presented[0]
-        number, n_samples = self._presentation.number, int(self.schedule.n_presented[0])
+        number, n_samples = self._presented.number, int(self.schedule.n_presented[0])
         if number > 0 and shown > n_samples:
             self._warn(
                 f"presentation {number}",
@@ -705,7 +710,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             )
 
     def _check_presented(self) -> None:
-        if int(self.schedule.presentation[0]) != self._presentation.number:
+        if int(self.schedule.presentation[0]) != self._presented.number:
             raise RuntimeError(
                 f"{self.name!r} was restored to a state from before its samples were presented; "
                 "present them again"

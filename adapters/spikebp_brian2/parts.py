@@ -9,6 +9,7 @@ from weakref import ReferenceType
 from brian2 import Clock, NeuronGroup, Synapses
 from brian2.devices.device import Device
 from brian2.utils.stringtools import get_identifiers
+from numpy.typing import NDArray
 
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_plugins import SpikingMLP
@@ -26,6 +27,10 @@ class Whole(Protocol):
     layers: list[PartNeurons]
     synapses: list[PartSynapses]
     parts: dict[str, Any]
+
+    @property
+    def weights(self) -> tuple[NDArray[Any], ...]:
+        """The weights W_1..W_L."""
 
     def admit(self, part: Any) -> None:
         """Let a part take part in a run, or raise RuntimeError."""

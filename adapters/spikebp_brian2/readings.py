@@ -9,7 +9,7 @@ from brian2 import EventMonitor, StateMonitor
 from numpy.typing import NDArray
 
 from spikebp_brian2.parts import Whole
-from spikebp_brian2.presentation import Presentation
+from spikebp_brian2.presented import PresentedSamples
 from spikebp_plugins import Trace
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.delays import delays_of, of_input_steps
@@ -18,14 +18,16 @@ from spikebp_plugins.network.delays import delays_of, of_input_steps
 COUNTED: Final = {"spike": ("spike_count", "spikes_sent"), "error": ("error", "errors_sent")}
 
 
-def recorded(mlp: Whole, presentation: Presentation, monitor: Any, event: str) -> NDArray[np.int64]:
+def recorded(
+    mlp: Whole, presented: PresentedSamples, monitor: Any, event: str
+) -> NDArray[np.int64]:
     """Return what a monitor has recorded of each sample that has ended.
 
     Parameters
     ----------
     mlp : Whole
         The network.
-    presentation : Presentation
+    presented : PresentedSamples
         The samples that it is shown.
     monitor : EventMonitor
         A monitor of one of its layers.
@@ -43,14 +45,14 @@ def recorded(mlp: Whole, presentation: Presentation, monitor: Any, event: str) -
     """
     variable, sent = COUNTED[event]
     l = _layer(mlp, monitor, event, variable)
-    n_samples, duration = _samples_in_time(mlp, presentation)
+    n_samples, duration = _samples_in_time(mlp, presented)
     layer, delays = mlp.layers[l], delays_of(mlp.net)
     delay = delays.spikes[l] if event == "spike" else delays.errors[l]
-    at, unit = _steps(mlp, presentation, monitor), np.asarray(monitor.i[:])
+    at, unit = _steps(mlp, presented, monitor), np.asarray(monitor.i[:])
     values = np.asarray(getattr(monitor, variable)[:])
     values, unit, at = values[at >= 0], unit[at >= 0], at[at >= 0]
     summed = np.bincount(unit, np.abs(values), len(layer))
-    past = presentation.sent_before or {}
+    past = presented.sent_before or {}
     if not np.array_equal(summed, np.asarray(getattr(layer, sent)[:]) - past[sent][l]):
         raise wrong_argument(
             "monitor",
@@ -63,22 +65,22 @@ def recorded(mlp: Whole, presentation: Presentation, monitor: Any, event: str) -
     return of_input_steps(found.reshape(n_samples, duration, len(layer)), delay, mlp.net.n_steps)
 
 
-def trace_of(mlp: Whole, presentation: Presentation, monitors: list[Any]) -> Trace:
+def trace_of(mlp: Whole, presented: PresentedSamples, monitors: list[Any]) -> Trace:
     """Return the trace of the samples that have ended, from monitors of all layers."""
     net, output = mlp.net, mlp.layers[-1]
 
     def all_of(event: str, layers: list[Any]) -> list[Any]:
         found = [_of(monitors, layer, event) for layer in layers]
-        return [recorded(mlp, presentation, monitor, event) for monitor in found]
+        return [recorded(mlp, presented, monitor, event) for monitor in found]
 
-    n_samples, duration = _samples_in_time(mlp, presentation)
+    n_samples, duration = _samples_in_time(mlp, presented)
     spikes, errors = all_of("spike", mlp.layers), all_of("error", mlp.layers[1:])
-    trained = int(mlp.schedule.samples_seen[0]) - int(presentation.seen_before or 0)
+    trained = int(mlp.schedule.samples_seen[0]) - int(presented.seen_before or 0)
     drive = _of(monitors, output, None)
     if drive.when != "end" or len(drive.record) != net.n_outputs:
         allowed = "StateMonitor(mlp.output_layer, 'summed_drive', record=True, when='end')"
         raise wrong_argument("monitors", f"such that {allowed} is one of them", repr(drive))
-    at, rows = _steps(mlp, presentation, drive), np.asarray(drive.summed_drive[:]).T
+    at, rows = _steps(mlp, presented, drive), np.asarray(drive.summed_drive[:]).T
     steps = np.full((n_samples * duration, net.n_outputs), np.nan)
     inside = (at >= 0) & (at < len(steps))
     # Of the dt of a step the last counts.
@@ -95,10 +97,7 @@ def trace_of(mlp: Whole, presentation: Presentation, monitors: list[Any]) -> Tra
         errors=[None, *errors] if trained else None,
         step_scores=step_scores,
         scores=step_scores[:, -1],
-        weights=[
-            np.array(synapses.weight[:], np.float64).reshape(shape)
-            for synapses, shape in zip(mlp.synapses, net.weight_shapes, strict=True)
-        ],
+        weights=[np.array(matrix, np.float64) for matrix in mlp.weights],
     )
 
 
@@ -150,33 +149,33 @@ def _of(monitors: list[Any], layer: Any, event: str | None) -> Any:
     )
 
 
-def _samples_in_time(mlp: Whole, presentation: Presentation) -> tuple[int, int]:
+def _samples_in_time(mlp: Whole, presented: PresentedSamples) -> tuple[int, int]:
     """Return how many samples have ended, and how many steps each took.
 
     A sample is found by its time. So no time may have passed without a step of a sample.
     """
     schedule = mlp.schedule
     duration = delays_of(mlp.net).duration(mlp.net.n_steps)
-    if presentation.sent_before is None:
+    if presented.sent_before is None:
         raise RuntimeError(
             f"samples that were presented to {mlp.name!r} between the runs of one program cannot "
             "be told apart from those before"
         )
-    if presentation.first_tick is None:
+    if presented.first_tick is None:
         return 0, duration
-    if int(schedule.presentation[0]) != presentation.number:
+    if int(schedule.presentation[0]) != presented.number:
         raise RuntimeError(
             f"{mlp.name!r} has been restored to a state from before its samples were presented"
         )
-    ended = int(schedule.samples_shown[0]) - int(presentation.shown_before or 0)
+    ended = int(schedule.samples_shown[0]) - int(presented.shown_before or 0)
     counted = "steps_shown" if delays_of(mlp.net).are_zero else "steps_taken"
     open_steps = 0 if schedule.sample_over[0] else int(getattr(schedule, counted)[0])
-    ticks = int(mlp.clock.variables["timestep"].get_value()[0]) - presentation.first_tick
+    ticks = int(mlp.clock.variables["timestep"].get_value()[0]) - presented.first_tick
     in_step = int(schedule.dts_waited[0])
     per_step = int(schedule.dts_per_step[0])
     is_regular = int(schedule.steps_per_sample[0]) == mlp.net.n_steps
     taken = (ended * duration + open_steps) * per_step + in_step
-    if not is_regular or taken != ticks or float(mlp.clock.dt) != presentation.dt:
+    if not is_regular or taken != ticks or float(mlp.clock.dt) != presented.dt:
         raise RuntimeError(
             f"the samples of {mlp.name!r} cannot be told apart by their times: not each has taken "
             f"{duration} steps, one directly after the other"
@@ -184,9 +183,9 @@ def _samples_in_time(mlp: Whole, presentation: Presentation) -> tuple[int, int]:
     return ended, duration
 
 
-def _steps(mlp: Whole, presentation: Presentation, monitor: Any) -> NDArray[np.int64]:
+def _steps(mlp: Whole, presented: PresentedSamples, monitor: Any) -> NDArray[np.int64]:
     """Return in which step since the first presented one each entry of a monitor was recorded."""
     ticks = np.rint(np.asarray(monitor.t[:]) / float(mlp.clock.dt)).astype(np.int64)
-    first = presentation.first_tick or 0
+    first = presented.first_tick or 0
     steps: NDArray[np.int64] = (ticks - first) // int(mlp.schedule.dts_per_step[0])
     return steps

@@ -91,10 +91,14 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
     return Source(values=values)
 
 
+def _has_counts(source: SpikeSource) -> bool:
+    return "spike_count" in source.variables
+
+
 def _check_counts(name: str, source: SpikeSource) -> None:
     """Raise ValueError if a unit may send several spikes at once that nothing counts."""
     condition = getattr(source, "events", {}).get("spike") or ""
-    if "spike_count" not in source.variables and "!=" in condition:
+    if not _has_counts(source) and "!=" in condition:
         raise wrong_argument(
             name,
             "a group whose events are one spike each, or one with a variable spike_count",
@@ -137,7 +141,7 @@ def deliver(
     by default, arrive in the same dt; others arrive in the next. `end` is the order in that slot at
     which the wave is over.
     """
-    spikes = "spike_count_pre" if "spike_count" in source.variables else "1"
+    spikes = "spike_count_pre" if _has_counts(source) else "1"
     synapses = PartSynapses(
         source,
         target,

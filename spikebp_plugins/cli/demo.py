@@ -15,13 +15,13 @@ from spikebp_plugins.cli.options import HELP, BackendName, Json, learning_rate, 
 from spikebp_plugins.cli.output import (
     Effort,
     check_folder,
-    count,
     percent,
     print_epoch,
     print_json,
     print_table,
     ratio,
 )
+from spikebp_plugins.common.figures import count
 from spikebp_plugins.conversion.relu import relu_scores, train_relu
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.definition import SpikingMLP

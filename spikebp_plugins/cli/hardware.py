@@ -14,6 +14,7 @@ from spikebp_plugins.data.images import Dataset
 from spikebp_plugins.network.checkpoint import Checkpoint, load
 from spikebp_plugins.network.definition import EVENT_FIELDS, SpikingMLP
 from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.simulation.core_limits import CoreLimits
 
 
 @options.network_options(without=(*EVENT_FIELDS, "input_coding", "input_scale"))
@@ -29,12 +30,8 @@ def hardware_report(
     folder: options.Folder = None,
     samples: Annotated[int, typer.Option(help="Training samples to show.")] = 200,
     learn: Annotated[bool, typer.Option(help="Learn from them, or predict only.")] = True,
-    core_neurons: Annotated[
-        int | None, typer.Option(help="Neurons of a core.", show_default="8192")
-    ] = None,
-    core_memory: Annotated[
-        int | None, typer.Option(help="Bytes of a core.", show_default="196608")
-    ] = None,
+    core_neurons: Annotated[int, typer.Option(help="Neurons of a core.")] = CoreLimits.neurons,
+    core_memory: Annotated[int, typer.Option(help="Bytes of a core.")] = CoreLimits.memory,
     as_json: options.Json = False,
     layers: options.Layers = None,
     *,
@@ -44,12 +41,10 @@ def hardware_report(
 
     Simulated: the network is shown samples in the reference, and every variable is looked at.
     """
-    from spikebp_plugins.simulation.core_limits import CoreLimits
     from spikebp_plugins.simulation.hardware_report import hardware_report
 
     samples = integer("samples", samples, 1)
-    limits = {"neurons": core_neurons, "memory": core_memory}
-    core = CoreLimits(**{name: limit for name, limit in limits.items() if limit is not None})
+    core = CoreLimits(neurons=core_neurons, memory=core_memory)
     trained = None if checkpoint is None else load(checkpoint)
     data = options.load_images(dataset, folder, None if trained is None else trained.net)
     if trained is None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import typer
 
+from spikebp_plugins.common.figures import count
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.simulation.simulator import Simulator
 
@@ -124,13 +125,6 @@ def print_table(
 def percent(value: float) -> str:
     """Return an error in percent as text."""
     return f"{value:.2f} %"
-
-
-def count(value: float | None) -> str:
-    """Return a mean count as text."""
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def duration(seconds: float | None) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.figures import count
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.network.arithmetic import (
     HIGHEST_WEIGHT,
@@ -271,20 +272,15 @@ class HardwareReport:
         n = self.operations.samples
         if n:
             rows += [
-                ("spikes per sample", _mean(self.operations.spikes, n), ""),
-                ("error spikes per sample", _mean(self.operations.errors, n), ""),
-                ("synaptic operations per sample", _mean(self.operations.total, n), ""),
+                ("spikes per sample", count(self.operations.spikes / n), ""),
+                ("error spikes per sample", count(self.operations.errors / n), ""),
+                ("synaptic operations per sample", count(self.operations.total / n), ""),
             ]
         return Table(title, ("", "network", "chip"), rows)
 
 
 def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
-
-
-def _mean(total: int, n: int) -> str:
-    mean = total / n
-    return f"{mean:,.0f}" if mean >= 100 else f"{mean:.3g}"
 
 
 def hardware_report(

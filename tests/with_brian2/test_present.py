@@ -1,5 +1,8 @@
 """Samples that are presented, and what monitors have recorded of them, by sample and step."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -304,3 +307,12 @@ def test_help_states_the_meaning_of_every_variable():
                 assert "#" in line or "linked" in equation.flags, name
         Network(mlp).run(DT)
     assert SpikingMLP.__name__ in SpikingMLPGroup.__doc__
+
+
+@pytest.mark.once
+@pytest.mark.thorough
+def test_python_may_leave_docstrings_out():
+    code = "import spikebp_brian2; print(spikebp_brian2.__doc__)"
+    command = [sys.executable, "-OO", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr

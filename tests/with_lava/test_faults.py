@@ -14,19 +14,12 @@ import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
-from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import OutPort
-from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.resources import CPU
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from spikebp_lava import SpikingMLPProcess
 from spikebp_plugins import Simulator
 from tests.interrupts import interrupts_get_through
+from tests.with_lava.around import Faulty
 from tests.with_lava.conftest import children, running
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
@@ -45,26 +38,6 @@ FOR_LONG = 1_000_000
 SOON = 30
 
 
-class Faulty(AbstractProcess):
-    """A source that fails at one step."""
-
-    def __init__(self, step):
-        super().__init__(step=step)
-        self.s_out = OutPort(shape=(9,))
-
-
-@implements(proc=Faulty, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class FaultyModel(PyLoihiProcessModel):
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-
-    def run_spk(self):
-        if self.time_step == self.proc_params["step"]:
-            raise ZeroDivisionError("nothing can be divided by this source")
-        self.s_out.send(np.ones(9))
-
-
 @pytest.fixture(scope="module")
 def samples():
     return Samples()
@@ -78,7 +51,7 @@ def seconds_of(action):
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_a_model_that_raises_ends_the_run_with_its_traceback(samples, implementation):
-    mlp, faulty = SpikingMLPProcess(NET, weights=samples.weights), Faulty(17)
+    mlp, faulty = SpikingMLPProcess(NET, weights=samples.weights), Faulty(9, 17, 1.0)
     faulty.s_out.connect(mlp.spikes_in)
     mlp.run(condition=RunSteps(num_steps=10), run_cfg=configuration("floating_pt", implementation))
     before = mlp.checkpoint()
@@ -157,7 +130,7 @@ def test_an_interrupt_ends_the_run(samples, interrupt_soon):
 
 
 def test_a_fault_while_nobody_waits_is_found_by_the_next_call(samples):
-    mlp, faulty = SpikingMLPProcess(NET, weights=samples.weights), Faulty(7)
+    mlp, faulty = SpikingMLPProcess(NET, weights=samples.weights), Faulty(9, 7, 1.0)
     faulty.s_out.connect(mlp.spikes_in)
     mlp.run(condition=RunContinuous(), run_cfg=configuration("floating_pt", "leaf"))
     time.sleep(1)

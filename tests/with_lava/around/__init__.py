@@ -18,10 +18,10 @@ from spikebp_lava import StandardMLP
 
 
 class Faulty(AbstractProcess):
-    """A source of zeros that fails at one step."""
+    """A source of one value that fails at one step."""
 
-    def __init__(self, n_outputs, step):
-        super().__init__(n_outputs=n_outputs, step=step)
+    def __init__(self, n_outputs, step, value=0.0):
+        super().__init__(values=np.full(n_outputs, value), step=step)
         self.s_out = OutPort(shape=(n_outputs,))
 
 
@@ -34,7 +34,7 @@ class FaultyModel(PyLoihiProcessModel):
     def run_spk(self):
         if self.time_step == self.proc_params["step"]:
             raise ZeroDivisionError("nothing can be divided by this source")
-        self.s_out.send(np.zeros(self.proc_params["n_outputs"]))
+        self.s_out.send(self.proc_params["values"])
 
 
 class Enclosing(AbstractProcess):

@@ -20,7 +20,7 @@ from spikebp_plugins.network.samples import Batch, check_batch
 Sent = dict[str, list[NDArray[Any]]]
 
 
-class Presentation:
+class PresentedSamples:
     """The samples that a network is shown since the last call of `present`, or since the start.
 
     Parameters
@@ -76,17 +76,7 @@ class Presentation:
         return self._wave.schedule.variables[name].get_value()[0]
 
     def present(self, x: Any, y: Any) -> int:
-        """Show samples from the next run on, and return how many.
-
-        Raises
-        ------
-        ValueError
-            If a shape, a type or a value is not allowed.
-        DimensionMismatchError
-            If samples or targets have a unit.
-        RuntimeError
-            If a sample is half shown.
-        """
+        """Do what `SpikingMLPGroup.present` says, and return how many samples there are."""
         refuse_unit("x", x)
         refuse_unit("y", y)
         batch = check_batch(self._net, x, y)
