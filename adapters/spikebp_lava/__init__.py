@@ -1,8 +1,8 @@
 """The network as Lava processes, and a back end made of them.
 
 `SpikingMLPProcess` goes into a graph of yours, with `SampleSource` and `ScoreSink` where you need
-them; ``Simulator(net, backend="lava")`` needs no graph. `StandardMLP` makes a graph of Lava's own
-synapses, and `EngineMLP` models in NumPy what this graph computes in fixed_pt.
+them; ``Simulator(net, backend="lava")`` needs no graph. `StandardMLP` is made of Lava's own
+synapses, and `EngineMLP` models in NumPy what it computes in fixed_pt.
 """
 
 import multiprocessing as _multiprocessing
@@ -32,8 +32,8 @@ from spikebp_lava.processes.network import (
     SpikingMLPProcess,
 )
 from spikebp_lava.processes.samples import SampleSource, ScoreSink
+from spikebp_lava.processes.standard import StandardMLP, StandardModel
 from spikebp_lava.standard.engine_mlp import EngineMLP
-from spikebp_lava.standard.mlp import StandardMLP
 
 __all__ = [
     "EngineMLP",
@@ -44,4 +44,5 @@ __all__ = [
     "ScoreSink",
     "SpikingMLPProcess",
     "StandardMLP",
+    "StandardModel",
 ]

@@ -10,7 +10,7 @@ from lava.proc.io.source import RingBuffer
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork
-from spikebp_lava.schedule import PipelinedSchedule, Schedule
+from spikebp_lava.schedule import PipelinedSchedule, Schedule, require_input
 from spikebp_plugins.common.errors import finite, whole, wrong_argument
 from spikebp_plugins.compiled.stepper import Moment
 from spikebp_plugins.network.delays import ENDLESS, delays_of
@@ -123,12 +123,8 @@ class Incoming:
         x = self._input(x) if pipeline.takes_input else np.zeros_like(x)
         if ends is None:
             n_inputs = int(switches.steps_per_sample[0])
-        elif ends and not pipeline.takes_input:
-            allowed = (
-                "0 from the end of a sample's input to the next sample with timing='pipelined'"
-            )
-            raise wrong_argument("reset_in", allowed, "another number")
         else:
+            require_input(pipeline.takes_input or not ends)
             n_inputs = pipeline.steps_shown + n_steps if ends else ENDLESS
         y = self._target(label, target) if pipeline.takes_target(n_steps) else None
         if not self._learning:

@@ -46,6 +46,7 @@ class Switches(NamedTuple):
     """Settings that may change between runs, each an array of one int64."""
 
     learning: Array  # whether targets are learned from
+    taught: Array  # whether targets arrive at all
     steps_per_sample: Array
     steps_per_message: Array
     recording: Array  # whether to record
@@ -87,7 +88,7 @@ class SharedNetwork:
         self.spikes, self.errors, self.updates = (shared_array(layers, np.int64) for _ in range(3))
         self.samples = shared_array(3, np.int64)
         self.switches = Switches(*(shared_array(1, np.int64) for _ in Switches._fields))
-        self.switches.learning[0] = True
+        self.switches.learning[0] = self.switches.taught[0] = True
         self.switches.steps_per_sample[0] = net.n_steps
         self.switches.steps_per_message[0] = 1
         units = sum(net.layer_sizes)

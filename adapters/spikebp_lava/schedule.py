@@ -5,7 +5,7 @@ from __future__ import annotations
 from spikebp_lava.memory import SharedNetwork
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.compiled.stepper import Moment
-from spikebp_plugins.network.delays import ENDLESS, Delays, is_busy, steps_of_sample
+from spikebp_plugins.network.delays import ENDLESS, Delays, delays_of, is_busy
 
 
 class Schedule:
@@ -113,30 +113,50 @@ class Clock:
     """
 
     def __init__(self, shared: SharedNetwork) -> None:
-        self._shared = shared
-        self._n_steps = self._last = self._t = 0
+        self._switches, self._delays = shared.switches, delays_of(shared.net)
+        self._t = self._n_inputs = 0
+        #: Whether this step is the last of its sample.
+        self.closes = True
         #: Whether this sample learns.
         self.learns = False
 
-    def tick(self) -> None:
-        """Go on by one step of Lava."""
-        if self._t == self._last:
-            switches = self._shared.switches
-            self._t, self._n_steps = 0, int(switches.steps_per_sample[0])
-            self._last = steps_of_sample(self._shared.net, self._n_steps)
-            self.learns = bool(switches.learning[0])
+    def tick(self, ends: bool | None = None) -> None:
+        """Go on by one step of Lava.
+
+        Parameters
+        ----------
+        ends : bool or None, default=None
+            Whether the input of the sample ends with this step; with None it ends when the
+            switches say.
+
+        Raises
+        ------
+        ValueError
+            If input ends that is over.
+        """
+        if self.closes:
+            switches = self._switches
+            self._t = 0
+            self._n_inputs = int(switches.steps_per_sample[0]) if ends is None else ENDLESS
+            self.learns = bool(switches.learning[0] and switches.taught[0])
         self._t += 1
+        if ends:
+            require_input(self._t <= self._n_inputs)
+            self._n_inputs = self._t
+        self.closes = self._t == self._delays.duration(self._n_inputs)
 
     @property
     def opens(self) -> bool:
         """Whether this step is the first of its sample."""
         return self._t == 1
 
-    @property
-    def closes(self) -> bool:
-        """Whether this step is the last of its sample."""
-        return self._t == self._last
-
     def is_busy(self, delay: int) -> bool:
         """Return whether a layer that is `delay` steps behind the input is busy in this step."""
-        return is_busy(self._t, delay, self._n_steps)
+        return is_busy(self._t, delay, self._n_inputs)
+
+
+def require_input(is_shown: bool) -> None:
+    """Refuse the end of an input that is over, as `reset_in` may not announce in the way after."""
+    if not is_shown:
+        allowed = "0 from the end of a sample's input to the next sample with timing='pipelined'"
+        raise wrong_argument("reset_in", allowed, "another number")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from spikebp_lava.memory import FIXED
+from spikebp_lava.memory import FIXED, FLOATING
+from spikebp_lava.synapses import KINDS
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends.base import refused_kind
+from spikebp_plugins.network.connections import refused_connections
 
 #: The timings whose delays the processes follow: all connections take no step, or all take one.
 TIMINGS: Final = ("immediate", "pipelined")
+
+#: The most units whose weights of 9 bits times payloads of 9 bits fit into Lava's 32-bit sums.
+LARGEST_FIXED_LAYER: Final = 2**31 // (256 * 254)
 
 
 def why_unsupported(
@@ -34,5 +39,42 @@ def why_unsupported(
         return (
             "with timing='pipelined' and granularity='sample' a message has the way through the "
             "network in it, so a sample is one message, and reset_in is to be left unconnected"
+        )
+    return None
+
+
+def tag_of_standard_parts(net: SpikingMLP) -> str:
+    """Return the tag that synapses of Lava's own need for the arithmetic of a definition."""
+    return FIXED if net.arithmetic == "loihi2" else FLOATING
+
+
+def why_not_of_standard_parts(net: SpikingMLP, tag: str) -> str | None:
+    """Return why synapses of Lava's own cannot make up a network, or None if they can."""
+    if (reason := refused_connections(net.connections, KINDS)) is not None:
+        return reason
+    if net.timing != "pipelined":
+        return (
+            "a spike takes a step through synapses of Lava's own: they know timing='pipelined', "
+            f"not timing={net.timing!r}"
+        )
+    if net.presynaptic != "counts":
+        return (
+            "the trace of a synapse counts spikes, and does not know the drive, with which "
+            f"presynaptic={net.presynaptic!r} teaches"
+        )
+    if tag == FIXED and net.arithmetic != "loihi2":
+        return (
+            "synapses of Lava's own hold integers of 9 bits in fixed_pt: they know "
+            f"arithmetic='loihi2', not arithmetic={net.arithmetic!r}"
+        )
+    if tag == FIXED and max(net.layer_sizes) > LARGEST_FIXED_LAYER:
+        return (
+            f"sums of 32 bits hold the spikes of {LARGEST_FIXED_LAYER} units in fixed_pt, not "
+            f"those of {max(net.layer_sizes)}"
+        )
+    if tag == FLOATING and net.arithmetic in ("float32", "loihi2"):
+        return (
+            "synapses of Lava's own compute with doubles in floating_pt, and round nothing as "
+            f"arithmetic={net.arithmetic!r} does"
         )
     return None

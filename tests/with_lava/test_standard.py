@@ -226,6 +226,14 @@ class Line:
         return Trace(*recording, self.sink.scores.copy(), mlp.weights)
 
 
+def forward(mlp, l):
+    return getattr(mlp.procs, f"forward_{l}")
+
+
+def backward_of(mlp, l):
+    return getattr(mlp.procs, f"backward_{l}")
+
+
 @pytest.fixture
 def make_line():
     """Return a maker of lines that end with their test, however that ends."""
@@ -248,7 +256,7 @@ def make_line():
     ],
 )
 def test_in_fixed_pt_it_is_the_network_of_the_engines_model(net, make_line):
-    line = make_line(net, tag="fixed_pt")
+    line = make_line(net)
     model = EngineMLP(line.start)
     trained = line.show()
     assert compare(trained, model.train(line.x, line.y)) is None
@@ -297,26 +305,26 @@ def test_what_leads_down_is_the_transpose_of_what_leads_up(update, following, ma
     with Simulator.from_checkpoint(line.start, "reference") as sim:
         assert compare(line.show(), sim.train(line.x, line.y, record=True)) is None
     mlp = line.mlp
-    assert all(type(synapses) is LearningDense for synapses in mlp.forward[1:])
+    assert all(type(forward(mlp, l)) is LearningDense for l in (1, 2, 3))
     kind = LearningDense if following == "learn" else Dense
     for l in (2, 3):
-        up, down = mlp.forward[l], mlp.backward[l]
+        up, down = forward(mlp, l), backward_of(mlp, l)
         assert type(down) is kind
         assert np.array_equal(up.weights.get(), down.weights.get().T)
         assert np.array_equal(up.weights.get().T, mlp.weights[l - 1])
 
 
 def test_in_fixed_pt_too(make_line):
-    line = make_line(CHIP, tag="fixed_pt")
+    line = make_line(CHIP)
     line.show()
     for l in (2, 3):
-        up, down = line.mlp.forward[l].weights.get(), line.mlp.backward[l].weights.get()
+        up, down = forward(line.mlp, l).weights.get(), backward_of(line.mlp, l).weights.get()
         assert np.array_equal(up, down.T)
         assert np.array_equal(up.T * 2.0**CHIP.weight_exponent, line.mlp.weights[l - 1])
 
 
 def test_weights_of_the_engine_saturate_beyond_those_of_the_definition(make_line):
-    line = make_line(CHIP.replace(learning_rate=20.0), tag="fixed_pt")
+    line = make_line(CHIP.replace(learning_rate=20.0))
     assert compare(line.show(), EngineMLP(line.start).train(line.x, line.y)) is None
     held, saved = line.mlp.weights, line.mlp.checkpoint().state.weights
     assert (min(w.min() for w in held), max(w.max() for w in held)) == (-2, 255 / 128)
@@ -350,7 +358,7 @@ class TestFaults:
         assert difference.sample is None or difference.sample > 0
 
     def test_traces_that_decay(self, monkeypatch):
-        from spikebp_lava.standard import synapses
+        from spikebp_lava import synapses
 
         monkeypatch.setattr(synapses, "NEVER", 2**16 - 1)
         assert self.found().quantity in ("weights", "spikes", "errors", "step_scores")
@@ -358,7 +366,7 @@ class TestFaults:
     def test_copies_that_are_made_too_late(self, monkeypatch, make_line):
         late = property(lambda self: self._copies and self._clock.learns and self._clock.closes)
         monkeypatch.setattr(KeeperModel, "_is_to_copy", late)
-        line = make_line(CHIP, tag="fixed_pt")
+        line = make_line(CHIP)
         difference = compare(line.show(), EngineMLP(line.start).train(line.x, line.y))
         assert difference.quantity == "errors"
         assert difference.layer in (1, 2)
@@ -367,7 +375,7 @@ class TestFaults:
         from spikebp_lava.standard import engine_mlp
 
         monkeypatch.setattr(engine_mlp, "SEED", 3)
-        line = make_line(CHIP, tag="fixed_pt")
+        line = make_line(CHIP)
         assert compare(line.show(), EngineMLP(line.start).train(line.x, line.y)) is not None
 
 
@@ -389,34 +397,32 @@ class TestMisuse:
             Simulator(net, "lava", **options)
 
     @pytest.mark.parametrize(
-        ("changes", "options", "reason"),
+        ("changes", "reason"),
         [
-            ({"arithmetic": "fixed"}, {"tag": "fixed_pt"}, "they know arithmetic='loihi2'"),
             (
                 {"layer_sizes": (40_000, 1)},
-                {"tag": "fixed_pt"},
                 "hold the spikes of 33026 units in fixed_pt, not those of 40000",
             ),
-            ({}, {}, "compute with doubles in floating_pt"),
+            ({"timing": "immediate"}, "they know timing='pipelined', not timing='immediate'"),
+            ({"arithmetic": "float32"}, "compute with doubles in floating_pt"),
         ],
     )
-    def test_what_the_graph_does_not_run(self, changes, options, reason):
+    def test_what_the_graph_does_not_run(self, changes, reason):
         with pytest.raises(UnsupportedError, match=f"StandardMLP cannot run .*{reason}"):
-            StandardMLP(CHIP.replace(**changes), **options)
+            StandardMLP(CHIP.replace(**changes))
 
     @pytest.mark.parametrize(
         ("net", "options", "message"),
         [
             ((9, 3), {}, r"net must be a SpikingMLP or a Checkpoint; got \(9, 3\)"),
-            (CHIP, {"tag": "x"}, "tag must be one of 'floating_pt', 'fixed_pt'; got 'x'"),
             (
                 CHIP,
-                {"tag": "fixed_pt", "following": "learn"},
-                "following must be 'copy' with tag='fixed_pt'; got 'learn'",
+                {"following": "learn"},
+                "following must be 'copy' with the tag 'fixed_pt'; got 'learn'",
             ),
             (
                 CHIP.replace(learning_rate=1e-4),
-                {"tag": "fixed_pt"},
+                {},
                 r"learning_rate must be from .* for Lava's engine in fixed_pt; got 0.0001",
             ),
         ],
@@ -426,7 +432,7 @@ class TestMisuse:
             StandardMLP(net, **options)
 
     def test_negative_spikes_have_no_trace_in_fixed_pt(self, make_line):
-        line = make_line(CHIP, tag="fixed_pt")
+        line = make_line(CHIP)
         line.x[2, 3] = -4
         with pytest.raises(ValueError, match="layer 0 must be without negative spikes in fixed_pt"):
             line.show()
@@ -443,7 +449,7 @@ class TestMisuse:
             mlp.run(RunSteps(num_steps=12))
 
     def test_a_buffer_of_real_numbers_sends_nothing_to_fixed_pt(self):
-        mlp, sender = StandardMLP(CHIP, tag="fixed_pt"), Sender(data=np.full((1, 2), 1.5))
+        mlp, sender = StandardMLP(CHIP), Sender(data=np.full((1, 2), 1.5))
         sender.s_out.connect(mlp.label_in)
         message = "label_in must be sent whole numbers of 32 bits in fixed_pt; got 1.5 from"
         with pytest.raises(ValueError, match=message):
@@ -465,12 +471,14 @@ class TestMisuse:
     def test_what_a_step_has_done_is_read_alone(self):
         mlp = StandardMLP(CHIP.replace(arithmetic="fixed"))
         assert (mlp.s_in, mlp.s_out) == (mlp.spikes_in, mlp.spikes_out)
-        with pytest.raises(RuntimeError, match="variable 'potential' can only be read"):
-            mlp.neurons[1].potential.set(np.zeros(8))
+        with pytest.raises(RuntimeError, match="variable 'potential_1' can only be read"):
+            mlp.potential_1.set(np.zeros(8))
 
     def test_a_graph_is_for_the_models_of_one_tag(self, make_line):
-        line = make_line(CHIP, tag="fixed_pt")
-        with pytest.raises(ValueError, match="select_tag must be 'fixed_pt'; got 'float"):
+        line = make_line(CHIP)
+        with pytest.raises(
+            ValueError, match="select_tag must be 'fixed_pt' with arithmetic='loihi2'; got"
+        ):
             line.mlp.run(RunSteps(num_steps=1), Loihi2SimCfg(select_tag="floating_pt"))
 
     def test_without_targets_nothing_is_learned(self):

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import FIXED, shared_array
 from spikebp_lava.messages import PAYLOAD
 from spikebp_lava.processes.samples import Rows, SampleSource
-from spikebp_lava.standard.accounts import Flow, operations_of, require_certain
-from spikebp_lava.standard.mlp import StandardMLP, why_not_of_standard_parts
+from spikebp_lava.processes.standard import StandardMLP
+from spikebp_lava.standard.certainty import Flow, require_certain
+from spikebp_lava.support import why_not_of_standard_parts
 from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.backends.outcome import joined
@@ -58,9 +59,7 @@ class StandardGraph:
 
     def __init__(self, net: SpikingMLP, state: LearningState, tag: str) -> None:
         self._net = net
-        self.network = StandardMLP(
-            Checkpoint(net, state), tag=tag, n_rows=STEPS_PER_RUN, input_scale=1.0
-        )
+        self.network = StandardMLP(Checkpoint(net, state), n_rows=STEPS_PER_RUN, input_scale=1.0)
         number = np.int64 if net.input_coding == "spikes" else np.float64
         self._x = shared_array((STEPS_PER_RUN, net.n_inputs), number)
         self._y = shared_array((STEPS_PER_RUN, net.n_outputs), np.float64)
@@ -89,7 +88,6 @@ class StandardGraph:
         rows = self._run(batch)
         flow = Flow.of(net, *rows[:2])
         require_certain(net, before, flow, PAYLOAD)
-        self._counted += operations_of(net, flow, training)
         recording = network.shared.layout.recording(rows, batch.n_steps, training)
         return Outcome(recording.step_scores[:, -1], recording if record else None)
 
@@ -118,8 +116,8 @@ class StandardGraph:
 
     def operations(self) -> Operations:
         """Return the operations since the last call."""
-        counted, self._counted = self._counted, Operations()
-        return counted
+        before, self._counted = self._counted, self.network.operations
+        return self._counted - before
 
     def close(self) -> None:
         """End the processes."""

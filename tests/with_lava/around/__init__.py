@@ -11,10 +11,9 @@ from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
-
-from spikebp_lava import StandardMLP
 
 
 class Faulty(AbstractProcess):
@@ -38,10 +37,11 @@ class FaultyModel(PyLoihiProcessModel):
 
 
 class Enclosing(AbstractProcess):
-    """A process that contains a network."""
+    """A process that contains a network, and has variables of it for its own."""
 
     def __init__(self, network):
         super().__init__(network=network)
+        self.spike_count_1 = Var(shape=network.spike_count_1.shape)
         self.spikes_in = InPort(shape=(network.net.n_inputs,))
         self.label_in = InPort(shape=(1,))
         self.summed_drive_out = OutPort(shape=(network.net.n_outputs,))
@@ -51,16 +51,8 @@ class Enclosing(AbstractProcess):
 class EnclosingModel(AbstractSubProcessModel):
     def __init__(self, proc):
         network = proc.proc_params["network"]
-        for number, part in enumerate(parts_of(network)):
-            setattr(self, f"part_{number}", part)
+        self.network = network
+        proc.spike_count_1.alias(network.spike_count_1)
         proc.spikes_in.connect(network.spikes_in)
         proc.label_in.connect(network.label_in)
         network.summed_drive_out.connect(proc.summed_drive_out)
-
-
-def parts_of(network):
-    """The processes of a network, which is none itself if it consists of standard parts."""
-    if not isinstance(network, StandardMLP):
-        return [network]
-    synapses = [part for part in (*network.forward, *network.backward) if part is not None]
-    return [network.keeper, *network.neurons, *synapses]

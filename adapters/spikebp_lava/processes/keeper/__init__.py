@@ -10,17 +10,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyRefPort
+from lava.magma.core.model.py.ports import PyInPort, PyRefPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import RefPort
+from lava.magma.core.process.ports.ports import InPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
+from spikebp_lava.activity import Activity
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
 from spikebp_lava.variables import define_model
-from spikebp_lava.watch import Participant, Watched
+from spikebp_lava.watch import Watched
 
 Array = NDArray[Any]
 
@@ -34,13 +35,15 @@ class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
         The network, whose weights the keeper updates after each sample that has learned.
     messages : Messages
         Converts the numbers that synapses hold to weights.
+    activity : Activity
+        Where the layers write how many of their units teach.
     copies : bool
         Whether the keeper copies the weights into the synapses that errors travel through.
-    participant : Participant
-        The participant that keeps the state of the graph.
 
     Attributes
     ----------
+    reset_in : InPort of shape (1,)
+        As that of `Neurons`.
     trace_l, weight_l : RefPort
         For the synapses that lead to layer l = 1..L: their trace x1, of shape (n_in,), and their
         matrix, of shape (n_out, n_in).
@@ -53,10 +56,12 @@ class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
         return object.__new__(keeper_of_depth(shared.net.n_layers))
 
     def __init__(
-        self, shared: SharedNetwork, messages: Messages, copies: bool, participant: Participant
+        self, shared: SharedNetwork, messages: Messages, activity: Activity, copies: bool
     ) -> None:
-        super().__init__(name="keeper", shared=shared, messages=messages, copies=copies)
-        self._keeps_the_state = participant
+        super().__init__(
+            name="keeper", shared=shared, messages=messages, activity=activity, copies=copies
+        )
+        self.reset_in = InPort(shape=(1,))
         net = shared.net
         for l, (n_below, n) in enumerate(net.weight_shapes, 1):
             setattr(self, f"trace_{l}", RefPort(shape=(n_below,)))
@@ -64,9 +69,6 @@ class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
             if l > 1:
                 setattr(self, f"back_trace_{l}", RefPort(shape=(n,)))
                 setattr(self, f"back_weight_{l}", RefPort(shape=(n_below, n)))
-
-    def _participant(self) -> Participant:
-        return self._keeps_the_state
 
 
 class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
@@ -78,12 +80,17 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
         super().__init__(proc_params)
         self._shared: SharedNetwork = proc_params["shared"]
         self._messages: Messages = proc_params["messages"]
+        self._activity: Activity = proc_params["activity"]
         self._copies: bool = proc_params["copies"]
         self._clock = Clock(self._shared)
+        #: The weights that have changed in this sample, and the last step of which they are known.
+        self._changes, self._known = np.zeros(self._shared.net.n_layers + 1, np.int64), 0
 
     def run_spk(self) -> None:
-        """Count the step."""
-        self._clock.tick()
+        """Count the step, and what the one before has changed."""
+        ends = bool(np.any(self.reset_in.recv())) if self.reset_in.csp_ports else None
+        self._clock.tick(ends)
+        self._count_changes(self.time_step - 1)
 
     def post_guard(self) -> bool:
         """Return whether this step needs a management phase."""
@@ -97,6 +104,7 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
     def run_post_mgmt(self) -> None:
         """Copy weights for errors; at the end of a sample empty traces and share the weights."""
         L = self._shared.net.n_layers
+        self._count_changes(self.time_step)
         if self._is_to_copy:
             for l in range(2, L + 1):
                 self._write(f"back_weight_{l}", getattr(self, f"weight_{l}").read().T)
@@ -110,7 +118,15 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
             for l in range(1, L + 1):
                 weights = getattr(self, f"weight_{l}").read()
                 self._shared.matrix(l, FLOATING)[...] = self._messages.weights(weights).T
+        self._shared.updates += self._changes
+        self._changes[:] = 0
         self._shared.samples += (1, self._clock.learns, self._clock.learns)
+
+    def _count_changes(self, time_step: int) -> None:
+        """Count the weights that a step has changed, once."""
+        if time_step > self._known:
+            self._changes += self._activity.changes(time_step)
+            self._known = time_step
 
     def _empty(self, port: str) -> None:
         self._write(port, np.zeros(getattr(self, port)._shape))
@@ -128,7 +144,7 @@ def keeper_of_depth(n_layers: int) -> type[Keeper]:
     if name not in globals():
         process = globals()[name] = type(name, (Keeper,), {"__module__": __name__})
         for kind, traces, weights in ((FLOATING, float, float), (FIXED, np.int64, np.int32)):
-            ports: dict[str, LavaPyType] = {}
+            ports = {"reset_in": LavaPyType(PyInPort.VEC_DENSE, np.int64)}
             for l in range(1, n_layers + 1):
                 for prefix in ("", "back_") if l > 1 else ("",):
                     ports[f"{prefix}trace_{l}"] = LavaPyType(PyRefPort.VEC_DENSE, traces)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.incoming import Incoming, check_senders
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.network import NetworkProcess, definition_of, starting_state
 from spikebp_lava.prepare import prepare_layers, prepare_steps
 from spikebp_lava.processes.layers import HiddenLayer, InputLayer, LayerModel, OutputLayer
 from spikebp_lava.support import why_unsupported
@@ -29,16 +30,14 @@ from spikebp_lava.variables import (
     ProcessOfAnyDepth,
     SeenVar,
     SharedVar,
-    WithPortsOfLava,
     checked_log_config,
 )
-from spikebp_lava.watch import Watched, signals_deferred
-from spikebp_plugins import Checkpoint, Operations, SpikingMLP, UnsupportedError
+from spikebp_lava.watch import signals_deferred
+from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.compiled.kernels import arrays
 from spikebp_plugins.compiled.stepper import Stepper
 from spikebp_plugins.network.delays import steps_of_sample
-from spikebp_plugins.network.state import LearningState, initial_state
 
 Array = NDArray[Any]
 
@@ -46,8 +45,7 @@ GRANULARITIES: Final = ("step", "sample")
 
 
 class SpikingMLPProcess(
-    Watched,
-    WithPortsOfLava,
+    NetworkProcess,
     AbstractProcess,  # type: ignore[misc]
     metaclass=ProcessOfAnyDepth,
 ):
@@ -101,8 +99,6 @@ class SpikingMLPProcess(
         The signed error spikes of each layer in the last step, for a Monitor.
     """
 
-    _ports_of_lava: ClassVar = {"s_in": "spikes_in", "s_out": "spikes_out"}
-
     def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
         """Make a process of the class for the depth of the network.
 
@@ -112,7 +108,7 @@ class SpikingMLPProcess(
         if not arguments and "net" not in keywords:
             return object.__new__(cls)
         net = arguments[0] if arguments else keywords["net"]
-        return object.__new__(class_of_depth(_definition(net).n_layers))
+        return object.__new__(class_of_depth(definition_of(net).n_layers))
 
     def __init__(
         self,
@@ -127,8 +123,8 @@ class SpikingMLPProcess(
         n_rows: int = 0,
         input_scale: float | None = None,
     ) -> None:
-        state = _starting_state(net, weights, feedback)
-        self.net = _definition(net)
+        state = starting_state(net, weights, feedback)
+        self.net = definition_of(net)
         granularity = choice("granularity", granularity, GRANULARITIES)
         self.shared = SharedNetwork(self.net, state, n_rows)
         super().__init__(
@@ -156,32 +152,6 @@ class SpikingMLPProcess(
             setattr(self, f"spike_count_{l}", SeenVar(shape=(size,)))
             if l > 0:
                 setattr(self, f"error_{l}", SeenVar(shape=(size,)))
-
-    @property
-    def learning(self) -> bool:
-        """Whether steps with a target learn; to be read and set between runs."""
-        return bool(self.shared.switches.learning[0])
-
-    @learning.setter
-    def learning(self, value: bool) -> None:
-        self.shared.switches.learning[0] = bool(value)
-
-    def _participant(self) -> SpikingMLPProcess:
-        return self
-
-    @property
-    def weights(self) -> list[NDArray[np.float64]]:
-        """Copies of the weights as real numbers, each of shape (n_in, n_out)."""
-        return [np.array(matrix, np.float64) for matrix in self.shared.read().weights]
-
-    @property
-    def operations(self) -> Operations:
-        """Synaptic operations of all samples that have ended since the start."""
-        return self.shared.operations
-
-    def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state, to go on from on any back end."""
-        return Checkpoint(self.net, self.shared.read())
 
     def prepare(self, models: list[type]) -> None:
         """Compile the kernels; called before the processes of a graph are started.
@@ -220,30 +190,6 @@ class SpikingMLPProcess(
         # Here, and not in processes that a fault at the start may kill in the middle of it.
         with signals_deferred():
             self.shared.adopt(ours[0].kind, range(1, self.net.n_layers + 1))
-
-    def begin_run(self) -> None:
-        """Remember the state before a run; called when one begins."""
-        self._kept = self.shared.kept()
-
-    def undo_run(self) -> None:
-        """Return to the state before the run; called when one has failed."""
-        for array, before in self._kept:
-            array[...] = before
-
-
-def _definition(net: Any) -> SpikingMLP:
-    definition = net.net if isinstance(net, Checkpoint) else net
-    if not isinstance(definition, SpikingMLP):
-        raise wrong_argument("net", "a SpikingMLP or a Checkpoint", repr(net))
-    return definition
-
-
-def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
-    if not isinstance(net, Checkpoint):
-        return initial_state(_definition(net), weights, feedback)
-    if weights is not None or feedback is not None:
-        raise wrong_argument("weights and feedback", "None with a checkpoint", "matrices")
-    return net.state
 
 
 class LeafModel(

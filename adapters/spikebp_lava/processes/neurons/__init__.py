@@ -15,6 +15,7 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
+from spikebp_lava.activity import Activity
 from spikebp_lava.incoming import WHOLE_IN_FIXED, label_of
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
@@ -42,11 +43,16 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
         The network, whose switches say how long samples last and whether to learn.
     messages : Messages
         Converts numbers to messages and back.
+    activity : Activity
+        Where the layers write how many of their units teach.
     layer : int
         The index of the layer.
 
     Attributes
     ----------
+    reset_in : InPort of shape (1,)
+        Not 0 in the last step of a sample's input. If the port is not connected, samples last as
+        long as the switches say.
     spikes_out : OutPort of shape (n_units,)
         Twice the spikes of this step.
     spike_count : Var of shape (n_units,)
@@ -57,10 +63,24 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
 
     _runtime = None  # Lava looks for it even where an argument has been refused
 
-    def __init__(self, shared: SharedNetwork, messages: Messages, layer: int, **more: Any) -> None:
-        name = f"layer_{layer}"
-        super().__init__(name=name, shared=shared, messages=messages, layer=layer, **more)
+    def __init__(
+        self,
+        shared: SharedNetwork,
+        messages: Messages,
+        activity: Activity,
+        layer: int,
+        **more: Any,
+    ) -> None:
+        super().__init__(
+            name=f"layer_{layer}",
+            shared=shared,
+            messages=messages,
+            activity=activity,
+            layer=layer,
+            **more,
+        )
         n = shared.net.layer_sizes[layer]
+        self.reset_in = InPort(shape=(1,))
         self.spikes_out = OutPort(shape=(n,))
         self.spike_count = SeenVar(shape=(n,))
         self.potential = SeenVar(shape=(n,))
@@ -74,13 +94,20 @@ class InputNeurons(Neurons):
     spikes_in : InPort of shape (n_inputs,)
         Values, which are multiplied by ``net.input_scale``; with ``input_coding="spikes"`` signed
         spike counts.
+    reset_out : OutPort of shape (1,)
+        What arrives at `reset_in`, for the other layers.
     """
 
     def __init__(
-        self, shared: SharedNetwork, messages: Messages, input_scale: float | None = None
+        self,
+        shared: SharedNetwork,
+        messages: Messages,
+        activity: Activity,
+        input_scale: float | None = None,
     ) -> None:
-        super().__init__(shared, messages, 0, input_scale=input_scale)
+        super().__init__(shared, messages, activity, 0, input_scale=input_scale)
         self.spikes_in = InPort(shape=(shared.net.n_inputs,))
+        self.reset_out = OutPort(shape=(1,))
 
 
 class LearningNeurons(Neurons):
@@ -104,8 +131,10 @@ class LearningNeurons(Neurons):
         The drive summed over the sample so far.
     """
 
-    def __init__(self, shared: SharedNetwork, messages: Messages, layer: int) -> None:
-        super().__init__(shared, messages, layer)
+    def __init__(
+        self, shared: SharedNetwork, messages: Messages, activity: Activity, layer: int
+    ) -> None:
+        super().__init__(shared, messages, activity, layer)
         n = shared.net.layer_sizes[layer]
         self.drive_in = InPort(shape=(n,))
         self.errors_out = OutPort(shape=(n,))
@@ -117,8 +146,10 @@ class LearningNeurons(Neurons):
 class HiddenNeurons(LearningNeurons):
     """A hidden layer, which receives errors of shape (n_units,) from the layer above."""
 
-    def __init__(self, shared: SharedNetwork, messages: Messages, layer: int) -> None:
-        super().__init__(shared, messages, layer)
+    def __init__(
+        self, shared: SharedNetwork, messages: Messages, activity: Activity, layer: int
+    ) -> None:
+        super().__init__(shared, messages, activity, layer)
         n = shared.net.layer_sizes[layer]
         self.errors_in = InPort(shape=(n,))
         self.count_out = OutPort(shape=(n,))
@@ -127,6 +158,8 @@ class HiddenNeurons(LearningNeurons):
 
 class OutputNeurons(LearningNeurons):
     """Layer L, which compares its spikes with a target.
+
+    Here `spikes_out` has the spikes themselves, for processes around the network.
 
     Attributes
     ----------
@@ -138,8 +171,8 @@ class OutputNeurons(LearningNeurons):
         The drive summed over the sample so far, in fixed_pt in grid units.
     """
 
-    def __init__(self, shared: SharedNetwork, messages: Messages) -> None:
-        super().__init__(shared, messages, shared.net.n_layers)
+    def __init__(self, shared: SharedNetwork, messages: Messages, activity: Activity) -> None:
+        super().__init__(shared, messages, activity, shared.net.n_layers)
         n = shared.net.n_outputs
         self.label_in = InPort(shape=(1,))
         self.target_in = InPort(shape=(n,))
@@ -157,6 +190,7 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
         self._net = self._shared.net
         self._delays = delays_of(self._net)
         self._messages: Messages = proc_params["messages"]
+        self._activity: Activity = proc_params["activity"]
         self._l: int = proc_params["layer"]
         self._n = self._net.layer_sizes[self._l]
         self._clock = Clock(self._shared)
@@ -166,23 +200,38 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def run_spk(self) -> None:
         """Make one step."""
-        self._clock.tick()
+        self._clock.tick(self._input_ends())
         if self._clock.opens:
             self._open()
         self._step()
+        if self._clock.closes:
+            self._close()
         if self._shared.switches.recording[0]:
             self._record_step(self._shared.row(self.time_step))
 
     def _open(self) -> None:
         """Begin a sample: reset everything that lasts for one sample."""
         self._phi, self._c = np.zeros(self._n), np.zeros(self._n, np.int64)
+        self._spikes = 0
 
     def _step(self) -> None:
         raise NotImplementedError
 
+    def _close(self) -> None:
+        """End a sample: count its spikes."""
+        self._shared.spikes[self._l] += self._spikes
+
+    def _input_ends(self) -> bool | None:
+        """Return whether input ends with this step, or None if nobody says so."""
+        return bool(np.any(self.reset_in.recv())) if self.reset_in.csp_ports else None
+
     def _send(self, k: Array) -> None:
-        self.spikes_out.send(self._messages.spikes(k, self._l))
+        self.spikes_out.send(self._message(k))
         self.spike_count, self.potential = k, self._phi
+        self._spikes += int(np.abs(k).sum())
+
+    def _message(self, k: Array) -> Array:
+        return self._messages.spikes(k, self._l)
 
     def _record_step(self, row: int) -> None:
         self._record.spikes[0, row, self._units] = self.spike_count
@@ -196,6 +245,12 @@ class InputModel(NeuronsModel):
         scale = proc_params["input_scale"]
         self._scale = self._net.input_scale if scale is None else scale
 
+    def _input_ends(self) -> bool | None:
+        ends = super()._input_ends()
+        if ends is not None:
+            self.reset_out.send(np.array([ends], np.int64))
+        return ends
+
     def _step(self) -> None:
         x, k = self.spikes_in.recv(), np.zeros(self._n, np.int64)
         if self._clock.is_busy(self._delays.spikes[0]):
@@ -208,6 +263,7 @@ class InputModel(NeuronsModel):
                 x = x.astype(np.int64)
             k, self._phi, self._c = fire_input(self._net, self._phi, self._c, x)
         self._send(k)
+        self._activity.write(self.time_step, 0, self._c)
 
 
 class LearningModel(NeuronsModel):
@@ -216,6 +272,11 @@ class LearningModel(NeuronsModel):
     def _open(self) -> None:
         super()._open()
         self._s, self._E = np.zeros(self._n), np.zeros(self._n, np.int64)
+        self._error_spikes = 0
+
+    def _close(self) -> None:
+        super()._close()
+        self._shared.errors[self._l] += self._error_spikes
 
     def _step(self) -> None:
         sums, k = self.drive_in.recv(), np.zeros(self._n, np.int64)
@@ -226,8 +287,11 @@ class LearningModel(NeuronsModel):
         self._send(k)
         e = self._errors(k)
         self._E = self._E + e
+        self._error_spikes += int(np.abs(e).sum())
+        teaching = self._teaching(e, self._E)
+        self._activity.write(self.time_step, self._l, self._c, teaching)
         self.errors_out.send(self._messages.errors(e))
-        self.factor_out.send(self._messages.factors(self._teaching(e, self._E)))
+        self.factor_out.send(self._messages.factors(teaching))
         self.error, self.summed_drive = e, self._s
 
     def _errors(self, k: Array) -> Array:
@@ -282,25 +346,30 @@ class OutputModel(LearningModel):
         super()._open()
         self._phi_y = np.zeros(self._n)
 
+    def _message(self, k: Array) -> Array:
+        """Return the counts themselves: no synapses of the network receive them."""
+        return k.astype(np.int64)
+
     def _errors(self, k: Array) -> Array:
-        y, e = self._target(), np.zeros(self._n, np.int64)
+        target, e = self.target_in.recv(), np.zeros(self._n, np.int64)
+        label = self.label_in.recv() if self.label_in.csp_ports else None
         self.summed_drive_out.send(self._messages.units(self._s))
         if self._clock.learns and self._clock.is_busy(self._delays.errors[self._l]):
+            y = self._real(target) if label is None else self._of_class(label)
             e, self._phi_y = output_error(self._net, k, y, self._phi_y, self._s)
         return e
 
-    def _target(self) -> Array:
-        y: Array = self.target_in.recv()
+    def _real(self, target: Array) -> Array:
         if self.kind == FIXED:
-            whole("target_in", y, WHOLE_IN_FIXED)
-        y = self._messages.values(y)
-        if self.label_in.csp_ports:
-            label, y = label_of(self.label_in.recv()), np.zeros(self._n)
-            if self._clock.learns and not 0 <= label < self._n:
-                allowed = f"0 to {self._n - 1} in a sample that learns"
-                raise wrong_argument("label_in", allowed, label)
-            y[label % self._n] = 1
-        return y
+            whole("target_in", target, WHOLE_IN_FIXED)
+        return self._messages.values(target)
+
+    def _of_class(self, message: Array) -> Array:
+        label = label_of(message)
+        if not 0 <= label < self._n:
+            allowed = f"0 to {self._n - 1} in a sample that learns"
+            raise wrong_argument("label_in", allowed, label)
+        return (np.arange(self._n) == label).astype(np.float64)
 
     def _record_step(self, row: int) -> None:
         super()._record_step(row)
@@ -308,13 +377,15 @@ class OutputModel(LearningModel):
 
 
 for _kind, _number, _message in ((FLOATING, float, float), (FIXED, np.int64, np.int32)):
-    _in, _sums_in, _labels_in = (
+    _in, _sums_in, _whole_in = (
         LavaPyType(PyInPort.VEC_DENSE, number) for number in (_number, _message, np.int64)
     )
+    _whole_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     _out, _messages_out = (LavaPyType(PyOutPort.VEC_DENSE, n) for n in (_number, _message))
     _values = LavaPyType(np.ndarray, float)
     _of_all = {
         "kind": _kind,
+        "reset_in": _whole_in,
         "spikes_out": _messages_out,
         "spike_count": _values,
         "potential": _values,
@@ -333,6 +404,7 @@ for _kind, _number, _message in ((FLOATING, float, float), (FIXED, np.int64, np.
         InputNeurons,
         _kind,
         spikes_in=_in,
+        reset_out=_whole_out,
         **_of_all,
     )
     define_model(
@@ -352,8 +424,8 @@ for _kind, _number, _message in ((FLOATING, float, float), (FIXED, np.int64, np.
         OutputModel,
         OutputNeurons,
         _kind,
-        label_in=_labels_in,
+        label_in=_whole_in,
         target_in=_in,
         summed_drive_out=_out,
-        **_of_learning,
+        **_of_learning | {"spikes_out": _whole_out},
     )

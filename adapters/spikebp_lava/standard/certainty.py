@@ -1,7 +1,7 @@
-"""The operations of a run, and the proof that its sums were exact, both from its record.
+"""The proof, from the record of a run, that its sums were exact.
 
-Synapses of Lava's own count no operations and check no range. Both follow from the spikes and
-errors that the synapses received.
+Synapses of Lava's own check no range. Whether they have left it follows from the spikes and errors
+that they received.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
@@ -47,23 +46,6 @@ class Flow(NamedTuple):
         if net.update == "outer":
             return counts.sum(axis=1, keepdims=True), errors.sum(axis=1, keepdims=True)
         return np.cumsum(counts, axis=1), errors
-
-
-def operations_of(net: SpikingMLP, flow: Flow, trained: bool) -> Operations:
-    """Return the synaptic operations of the samples of a flow."""
-    updates = 0
-    for l in range(1, net.n_layers + 1):
-        counts, errors = flow.teaching(net, l)
-        updates += int(np.sum(np.count_nonzero(counts, axis=2) * np.count_nonzero(errors, axis=2)))
-    shown = len(flow.spikes[0])
-    return count_operations(
-        net,
-        [int(np.abs(k).sum()) for k in flow.spikes],
-        [int(np.abs(e).sum()) for e in flow.errors],
-        updates,
-        shown=shown,
-        trained=shown * trained,
-    )
 
 
 def require_certain(net: SpikingMLP, before: LearningState, flow: Flow, payload: int) -> None:

@@ -89,7 +89,9 @@ class Synapses:
     def that_stay(self, connection: Connection, weights: Array, name: str) -> Any:
         """Return synapses that do not learn."""
         process = KINDS[type(connection)].that_stay
-        return process(weights=self._held(weights), name=name, **self._options)
+        return self._settable_as_a_whole(
+            process(weights=self.held(weights), name=name, **self._options)
+        )
 
     def _learning(
         self, connection: Connection, weights: Array, name: str, dw: str, traces: GradedSpikeCfg
@@ -97,13 +99,29 @@ class Synapses:
         rule = Loihi3FLearningRule(dw=dw, x1_tau=NEVER, x2_tau=NEVER, t_epoch=1, rng_seed=0)
         # Lava sets these constants to 65535, with which a third factor would lose its last bits.
         rule.y1_tau = rule.y2_tau = rule.y3_tau = NEVER
-        return KINDS[type(connection)].that_learn(
-            weights=self._held(weights),
-            learning_rule=rule,
-            graded_spike_cfg=traces,
-            name=name,
-            **self._options,
+        return self._settable_as_a_whole(
+            KINDS[type(connection)].that_learn(
+                weights=self.held(weights),
+                learning_rule=rule,
+                graded_spike_cfg=traces,
+                name=name,
+                **self._options,
+            )
         )
 
-    def _held(self, weights: Array) -> Array:
+    def held(self, weights: Array) -> Array:
+        """Return a matrix in the numbers that synapses hold."""
         return np.array(self.messages.held(weights))
+
+    @staticmethod
+    def _settable_as_a_whole(process: Any) -> Any:
+        """Refuse `set` of a matrix, which the network and other synapses would not hear of."""
+
+        def refuse(*_: Any) -> None:
+            raise RuntimeError(
+                f"weights of {process.name!r} can only be read; set weight_1 to weight_L of the "
+                "network, which also sets what follows them"
+            )
+
+        process.weights.set = refuse
+        return process

@@ -1,0 +1,87 @@
+"""What all processes that are a whole network have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_lava.memory import SharedNetwork
+from spikebp_lava.variables import WithPortsOfLava
+from spikebp_lava.watch import Watched
+from spikebp_plugins import Checkpoint, Operations, SpikingMLP
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.state import LearningState, initial_state
+
+
+class NetworkProcess(Watched, WithPortsOfLava):
+    """A process whose state lies in shared memory: a base class before Lava's own.
+
+    Attributes
+    ----------
+    net : SpikingMLP
+        The definition.
+    shared : SharedNetwork
+        What has been learned, and what is counted.
+    """
+
+    _ports_of_lava: ClassVar = {"s_in": "spikes_in", "s_out": "spikes_out"}
+
+    net: SpikingMLP
+    shared: SharedNetwork
+
+    def _participant(self) -> Any:
+        return self
+
+    @property
+    def learning(self) -> bool:
+        """Whether to learn from targets; to be read and set between runs."""
+        return bool(self.shared.switches.learning[0])
+
+    @learning.setter
+    def learning(self, value: bool) -> None:
+        self.shared.switches.learning[0] = bool(value)
+
+    @property
+    def weights(self) -> list[NDArray[np.float64]]:
+        """Copies of the weights as real numbers, each of shape (n_in, n_out)."""
+        return [np.array(matrix, np.float64) for matrix in self.shared.read().weights]
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples that have ended since the start."""
+        return self.shared.operations
+
+    def checkpoint(self) -> Checkpoint:
+        """Return definition and learning state, to go on from on any back end."""
+        return Checkpoint(self.net, self.shared.read())
+
+    def begin_run(self) -> None:
+        """Remember the state before a run; called when one begins."""
+        self._kept = self.shared.kept()
+
+    def undo_run(self) -> None:
+        """Return to the state before the run; called when one has failed."""
+        for array, before in self._kept:
+            array[...] = before
+
+
+def definition_of(net: Any) -> SpikingMLP:
+    """Return the definition that a process is given, alone or in a checkpoint."""
+    definition = net.net if isinstance(net, Checkpoint) else net
+    if not isinstance(definition, SpikingMLP):
+        raise wrong_argument("net", "a SpikingMLP or a Checkpoint", repr(net))
+    return definition
+
+
+def starting_state(
+    net: Any, weights: Sequence[Any] | None, feedback: Sequence[Any] | None
+) -> LearningState:
+    """Return the state in which a process starts."""
+    if not isinstance(net, Checkpoint):
+        return initial_state(definition_of(net), weights, feedback)
+    if weights is not None or feedback is not None:
+        raise wrong_argument("weights and feedback", "None with a checkpoint", "matrices")
+    return net.state

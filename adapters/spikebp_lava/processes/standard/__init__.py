@@ -1,0 +1,297 @@
+"""The network of Lava's own synapses, which learn as `LearningDense`, with neurons between them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.sub.model import AbstractSubProcessModel
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess, LogConfig
+from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from numpy.typing import NDArray
+
+from spikebp_lava.activity import Activity
+from spikebp_lava.incoming import check_senders
+from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.network import NetworkProcess, definition_of, starting_state
+from spikebp_lava.processes.keeper import Keeper
+from spikebp_lava.processes.neurons import (
+    HiddenNeurons,
+    InputNeurons,
+    NeuronsModel,
+    OutputNeurons,
+)
+from spikebp_lava.support import tag_of_standard_parts, why_not_of_standard_parts
+from spikebp_lava.synapses import Synapses
+from spikebp_lava.variables import SeenVar, SharedVar, checked_log_config
+from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError
+from spikebp_plugins.common.errors import choice, one_of, wrong_argument
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import Connection
+
+#: How transposed matrices follow: they learn the same changes, or are copied after each change.
+FOLLOWING: Final = ("learn", "copy")
+
+#: The ports that the network shares with its layer 0, and with its output.
+OF_INPUT: Final = ("spikes_in", "reset_in")
+OF_OUTPUT: Final = ("label_in", "target_in")
+
+
+class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
+    r"""The network as a process made of Lava's standard synapses, in pipelined timing.
+
+    A sample takes ``net.n_steps + 2 * L - 1`` steps of Lava. The processes that it consists of are
+    made when its graph is, by the first run or by ``create_runtime(run_cfg=...)``, and are found
+    in `procs`: ``layer_0`` to ``layer_L``, the synapses ``forward_1`` to ``forward_L`` and
+    ``backward_2`` to ``backward_L``, and ``keeper``, which empties traces and copies weights.
+
+    Parameters
+    ----------
+    net : SpikingMLP or Checkpoint
+        The definition, with ``timing="pipelined"``, or a definition with what it has learned.
+        With ``arithmetic="loihi2"`` the graph has to be run with the tag fixed_pt, and computes
+        what `EngineMLP` does; with any other arithmetic it has to be run with floating_pt.
+    weights : sequence of array-like of shape (n_in, n_out) or None, default=None
+        Initial weights, rounded to the grid; None takes ``net.init_weights()``.
+    feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
+        Backward weights for ``feedback="random"``; None takes ``net.init_feedback()``.
+    learning : bool, default=True
+        Whether to learn from targets, from the next sample on; `learning` can be set between runs.
+    following : {"learn", "copy"} or None, default=None
+        With ``feedback="transpose"``: whether the synapses that lead down learn by themselves what
+        the synapses that lead up learn, or are copied from them after every change. None takes
+        "learn", and under fixed_pt "copy", since traces have no sign there and errors do.
+    name : str or None, default=None
+        The name of the process in Lava.
+    log_config : LogConfig or None, default=None
+        Options of Lava's logging.
+
+    Attributes
+    ----------
+    spikes_in : InPort of shape (n_inputs,)
+        Values, which are multiplied by ``net.input_scale``; with ``input_coding="spikes"`` signed
+        spike counts. Also named `s_in`.
+    label_in : InPort of shape (1,)
+        The class; it must be known at every step of a sample that learns.
+    target_in : InPort of shape (n_outputs,)
+        Real targets instead of a label, in fixed_pt in grid units.
+    reset_in : InPort of shape (1,)
+        A number other than 0 makes this step the last of its sample's input. If the port is not
+        connected, that is step ``net.n_steps``.
+    spikes_out : OutPort of shape (n_outputs,)
+        The spike counts of the output in this step. Also named `s_out`.
+    summed_drive_out : OutPort of shape (n_outputs,)
+        The drive of the output summed over the sample so far, in fixed_pt in grid units.
+    weight_1, ..., weight_L : Var of shape (n_in, n_out)
+        The weights after the last sample, as real numbers; to be read and set between runs.
+    forward_weight_1, ..., forward_weight_L : Var of shape (n_out, n_in)
+        The matrices that the synapses hold at present, for a Monitor; in fixed_pt in units of
+        ``2**weight_exponent``.
+    spike_count_0, ..., spike_count_L, error_1, ..., error_L : Var of shape (n_units,)
+        The spikes and error spikes of the last step, for a Monitor.
+    potential_0, ..., potential_L, summed_drive_1, ..., summed_drive_L, \
+            backward_potential_1, ..., backward_potential_(L-1) : Var of shape (n_units,)
+        The states after the last step, as real numbers, for a Monitor.
+
+    Raises
+    ------
+    UnsupportedError
+        If such a graph cannot run the definition; the message says why.
+    """
+
+    def __init__(
+        self,
+        net: SpikingMLP | Checkpoint,
+        *,
+        weights: Any = None,
+        feedback: Any = None,
+        learning: bool = True,
+        following: str | None = None,
+        name: str | None = None,
+        log_config: LogConfig | None = None,
+        n_rows: int = 0,
+        input_scale: float | None = None,
+    ) -> None:
+        state = starting_state(net, weights, feedback)
+        self.net = definition_of(net)
+        self.tag = tag_of_standard_parts(self.net)
+        reason = why_not_of_standard_parts(self.net, self.tag)
+        if reason is not None:
+            raise UnsupportedError(f"StandardMLP cannot run this network: {reason}")
+        self.synapses = Synapses(self.net, self.tag)
+        self.shared = SharedNetwork(self.net, state, n_rows)
+        super().__init__(
+            name=name,
+            log_config=checked_log_config(log_config),
+            shared=self.shared,
+            input_scale=input_scale,
+            following=_settled_following(self.net, self.tag, following),
+        )
+        self.learning = learning
+        n_inputs, n_outputs = self.net.n_inputs, self.net.n_outputs
+        self.spikes_in = InPort(shape=(n_inputs,))
+        self.label_in = InPort(shape=(1,))
+        self.target_in = InPort(shape=(n_outputs,))
+        self.reset_in = InPort(shape=(1,))
+        self.spikes_out = OutPort(shape=(n_outputs,))
+        self.summed_drive_out = OutPort(shape=(n_outputs,))
+        for l, size in enumerate(self.net.layer_sizes):
+            for kind in _states_of(self.net, l):
+                setattr(self, f"{kind}_{l}", SeenVar(shape=(size,)))
+        for l in range(1, self.net.n_layers + 1):
+            read = partial(self.shared.matrix, l, FLOATING)
+            setattr(self, f"weight_{l}", SharedVar(read, partial(self._set_weights, l)))
+            held = self.synapses.held(read().T)
+            setattr(self, f"forward_weight_{l}", SeenVar(shape=held.shape, init=held))
+
+    def _set_weights(self, l: int, values: Any) -> None:
+        """Replace :math:`W_l`, in shared memory and in the synapses that hold it."""
+        self.shared.set_matrix(l, values)
+        matrix = self.shared.matrix(l, FLOATING)
+        if self.procs.is_empty():
+            getattr(self.vars, f"forward_weight_{l}").init = self.synapses.held(matrix.T)
+            return
+        Var.set(getattr(self.procs, f"forward_{l}").weights, self.synapses.held(matrix.T))
+        if l > 1 and self.net.feedback == "transpose":
+            Var.set(getattr(self.procs, f"backward_{l}").weights, self.synapses.held(matrix))
+
+    def checkpoint(self) -> Checkpoint:
+        """Return definition and learning state after the last sample, for any back end.
+
+        Under fixed_pt weights saturate at the limits that the definition sets: the engine has one
+        bit more.
+        """
+        state = self.shared.read()
+        weights = tuple(map(arithmetic_of(self.net).round_weights, state.weights))
+        return Checkpoint(self.net, state._replace(weights=weights))
+
+    def prepare(self, models: list[type]) -> None:
+        """Check that the models have the network's tag; called before processes are started."""
+        kinds = {model.kind for model in models if issubclass(model, NeuronsModel)}
+        if kinds - {self.tag}:
+            allowed = f"{one_of((self.tag,))} with arithmetic={self.net.arithmetic!r}"
+            raise wrong_argument("select_tag", allowed, repr(*kinds))
+        if self.tag == FIXED:
+            check_senders(list(self.in_ports))
+
+
+@implements(proc=StandardMLP, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FLOATING, FIXED)
+class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
+    """A process for each layer, synapses of Lava's own between them, and a keeper of these."""
+
+    # Every process that is an attribute here becomes a part of the network.
+    def __init__(self, proc: StandardMLP) -> None:
+        self._net, self._shared, self._synapses = proc.net, proc.shared, proc.synapses
+        self._copies = proc.proc_params["following"] == "copy"
+        L = self._net.n_layers
+        self._shared.switches.taught[0] = any(
+            getattr(proc.in_ports, port).in_connections for port in OF_OUTPUT
+        )
+        given = (self._shared, self._synapses.messages, Activity(L))
+        self.keeper = Keeper(*given, self._copies)
+        self.layer_0 = InputNeurons(*given, proc.proc_params["input_scale"])
+        for l in range(1, L):
+            setattr(self, f"layer_{l}", HiddenNeurons(*given, l))
+        setattr(self, f"layer_{L}", OutputNeurons(*given))
+        for l in range(1, L + 1):
+            setattr(self, f"forward_{l}", self._lead_up(l))
+            if l > 1:
+                setattr(self, f"backward_{l}", self._lead_down(l))
+        self._lead_out(proc)
+        self._alias(proc)
+
+    def _neurons(self, l: int) -> Any:
+        return getattr(self, f"layer_{l}")
+
+    def _lead_up(self, l: int) -> Any:
+        """Return the synapses of W_l, connected."""
+        below, above = self._neurons(l - 1), self._neurons(l)
+        connection, weights = self._of_layer(l)
+        synapses = self._synapses.that_learn(connection, weights.T, f"forward_{l}")
+        below.out_ports.spikes_out.connect(synapses.s_in)
+        synapses.a_out.connect(above.in_ports.drive_in)
+        above.out_ports.factor_out.connect(synapses.s_in_y1)
+        self._keep(f"trace_{l}", synapses.x1)
+        self._keep(f"weight_{l}", synapses.weights)
+        return synapses
+
+    def _lead_down(self, l: int) -> Any:
+        """Return the synapses of B_l, connected."""
+        below, above = self._neurons(l - 1), self._neurons(l)
+        synapses = self._that_lead_down(l, below)
+        above.out_ports.errors_out.connect(synapses.s_in)
+        synapses.a_out.connect(below.in_ports.errors_in)
+        return synapses
+
+    def _that_lead_down(self, l: int, below: Any) -> Any:
+        name = f"backward_{l}"
+        connection, weights = self._of_layer(l)
+        if self._net.feedback == "random":
+            feedback = self._shared.read().feedback[l - 2].T
+            return self._synapses.that_stay(connection, feedback, name)
+        if self._copies:
+            copy = self._synapses.that_stay(connection, weights, name)
+            self._keep(f"back_weight_{l}", copy.weights)
+            return copy
+        synapses = self._synapses.that_learn_transposed(connection, weights, name)
+        below.out_ports.count_out.connect(synapses.s_in_y1)
+        self._keep(f"back_trace_{l}", synapses.x1)
+        return synapses
+
+    def _of_layer(self, l: int) -> tuple[Connection, NDArray[Any]]:
+        return self._net.connections[l - 1], self._shared.matrix(l, FLOATING)
+
+    def _keep(self, port: str, variable: Any) -> None:
+        getattr(self.keeper, port).connect_var(variable)
+
+    def _lead_out(self, proc: StandardMLP) -> None:
+        """Connect the ports of the network with those of its layer 0 and its output."""
+        L = self._net.n_layers
+        lowest, output = self.layer_0, self._neurons(L)
+        for inner, names in ((lowest, OF_INPUT), (output, OF_OUTPUT)):
+            for port in names:
+                getattr(proc.in_ports, port).connect(getattr(inner.in_ports, port))
+        for port in ("spikes_out", "summed_drive_out"):
+            getattr(output.out_ports, port).connect(getattr(proc.out_ports, port))
+        if proc.in_ports.reset_in.in_connections:
+            for part in (*map(self._neurons, range(1, L + 1)), self.keeper):
+                lowest.out_ports.reset_out.connect(part.in_ports.reset_in)
+
+    def _alias(self, proc: StandardMLP) -> None:
+        """Let the variables of the network stand for those of its parts."""
+        for l in range(self._net.n_layers + 1):
+            for kind in _states_of(self._net, l):
+                getattr(proc.vars, f"{kind}_{l}").alias(getattr(self._neurons(l).vars, kind))
+            if l > 0:
+                synapses = getattr(self, f"forward_{l}")
+                getattr(proc.vars, f"forward_weight_{l}").alias(synapses.weights)
+        for port in proc.var_ports:
+            if port.var.aliased_var is None:
+                allowed = f"'forward_{port.var.name}', which the synapses hold"
+                what = "the variable of a RefPort or Monitor"
+                raise wrong_argument(what, allowed, repr(port.var.name))
+
+
+def _states_of(net: SpikingMLP, l: int) -> tuple[str, ...]:
+    """Return the names of the variables that the process of a layer has."""
+    names: tuple[str, ...] = ("spike_count", "potential")
+    if l > 0:
+        names += ("error", "summed_drive")
+    if 0 < l < net.n_layers:
+        names += ("backward_potential",)
+    return names
+
+
+def _settled_following(net: SpikingMLP, tag: str, following: str | None) -> str | None:
+    allowed = FOLLOWING if tag == FLOATING else FOLLOWING[1:]
+    if following is not None:
+        following = choice("following", following, allowed, f"with the tag {tag!r}")
+    if net.feedback == "random":
+        return None
+    return following or allowed[0]
