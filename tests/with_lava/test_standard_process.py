@@ -60,7 +60,7 @@ class ByReference:
     """The network of the reference, with the interface of `EngineMLP`."""
 
     def __init__(self, checkpoint):
-        self.net, self.state = checkpoint
+        self.net, self.state = checkpoint.net, checkpoint.state
 
     def train(self, x, y, lengths=None):
         net = self.net
