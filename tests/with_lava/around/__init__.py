@@ -38,13 +38,14 @@ class FaultyModel(PyLoihiProcessModel):
 
 
 class Enclosing(AbstractProcess):
-    """A process that contains a network."""
+    """A process that contains a network, and has some of its ports."""
 
-    def __init__(self, network):
-        super().__init__(network=network)
-        self.spikes_in = InPort(shape=(network.net.n_inputs,))
-        self.label_in = InPort(shape=(1,))
-        self.summed_drive_out = OutPort(shape=(network.net.n_outputs,))
+    def __init__(self, network, ports=("spikes_in", "label_in", "summed_drive_out")):
+        super().__init__(network=network, ports=ports)
+        self.net = network.net
+        for name in ports:
+            port = getattr(network, name)
+            setattr(self, name, type(port)(shape=port.shape))
 
 
 @implements(proc=Enclosing, protocol=LoihiProtocol)
@@ -53,9 +54,12 @@ class EnclosingModel(AbstractSubProcessModel):
         network = proc.proc_params["network"]
         for number, part in enumerate(parts_of(network)):
             setattr(self, f"part_{number}", part)
-        proc.spikes_in.connect(network.spikes_in)
-        proc.label_in.connect(network.label_in)
-        network.summed_drive_out.connect(proc.summed_drive_out)
+        for name in proc.proc_params["ports"]:
+            inside, outside = getattr(network, name), getattr(proc, name)
+            if isinstance(outside, InPort):
+                outside.connect(inside)
+            else:
+                inside.connect(outside)
 
 
 def parts_of(network):
