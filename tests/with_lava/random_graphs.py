@@ -71,6 +71,7 @@ REFUSALS = (
     (UnsupportedError, r"not its drive, with which presynaptic='drive' teaches"),
     (UnsupportedError, r"does not know the drive, with which presynaptic='drive' teaches"),
     (UnsupportedError, r"they know arithmetic='loihi2', not arithmetic='fixed'"),
+    (UnsupportedError, r"round nothing as arithmetic='loihi2' does"),
     (UnsupportedError, r"reset_in is to be left unconnected"),
     (ValueError, r"a label must be known at all steps of a sample or at none"),
     (ValueError, r"label_in must be 0 to \d+ in a sample that learns; got -1"),
@@ -203,8 +204,10 @@ class Drawing:
 
     def graph(self):
         tag = self.one_of("floating_pt", "fixed_pt")
-        is_continuous = self.chance(0.1)
-        parts = [self.part(tag, self.net(tag, form := self.one_of(*FORMS)), form, is_continuous)]
+        form = self.one_of(*FORMS)
+        # Of samples that are half shown the model of Lava's engine knows nothing.
+        is_continuous = self.chance(0.1) and (tag, form) != ("fixed_pt", "standard")
+        parts = [self.part(tag, self.net(tag, form), form, is_continuous)]
         if self.chance(0.25):
             parts.append(self.second(tag, parts[0], is_continuous))
         goes_on = not is_continuous and not parts[0].resets and self.chance(0.2)
@@ -213,7 +216,7 @@ class Drawing:
 
     def following(self, net):
         """Return a graph for the same network in any form."""
-        tag = self.one_of("floating_pt", "fixed_pt")
+        tag = "fixed_pt" if net.arithmetic == "loihi2" else self.one_of("floating_pt", "fixed_pt")
         part = self.part(tag, net, self.form_for(net, tag), False)
         return self.played(tag, (part,), False, False)
 
@@ -225,8 +228,7 @@ class Drawing:
 
     def played(self, tag, parts, is_continuous, ends_with_sample):
         """Return a graph of these networks."""
-        # Of samples that are half shown the model of Lava's engine knows nothing.
-        is_engine = parts[0].net.arithmetic == "loihi2"
+        is_engine = parts[0].net.arithmetic == "loihi2"  # it knows whole samples
         cuts = self.cuts(parts, ends_with_sample or is_engine)
         n_runs = len(cuts)
         has_weights = parts[0].form != "standard" and not is_continuous
@@ -604,9 +606,7 @@ def by_form(base):
     class ByForm(base):
         def __init__(self, tag, parts, forms):
             super().__init__(select_tag=tag)
-            self.hierarchical = [
-                part.network for part in parts if part.part.form == "hierarchical"
-            ]
+            self.hierarchical = [part.network for part in parts if part.part.form == "hierarchical"]
 
         def select(self, process, models):
             if isinstance(process, SpikingMLPProcess):

@@ -3,6 +3,8 @@
 They are in a folder of their own, since Lava's compiler executes every file beside a process.
 """
 
+import time
+
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
@@ -18,10 +20,10 @@ from spikebp_lava import StandardMLP
 
 
 class Faulty(AbstractProcess):
-    """A source of one value that fails at one step."""
+    """A source of one value that fails at one step, in which it first takes some seconds."""
 
-    def __init__(self, n_outputs, step, value=0.0):
-        super().__init__(values=np.full(n_outputs, value), step=step)
+    def __init__(self, n_outputs, step, value=0.0, seconds=0.0):
+        super().__init__(values=np.full(n_outputs, value), step=step, seconds=seconds)
         self.s_out = OutPort(shape=(n_outputs,))
 
 
@@ -33,7 +35,27 @@ class FaultyModel(PyLoihiProcessModel):
 
     def run_spk(self):
         if self.time_step == self.proc_params["step"]:
+            time.sleep(self.proc_params["seconds"])
             raise ZeroDivisionError("nothing can be divided by this source")
+        self.s_out.send(self.proc_params["values"])
+
+
+class Pausing(AbstractProcess):
+    """A source of ones that asks for a pause in step 5."""
+
+    def __init__(self, n_outputs):
+        super().__init__(values=np.ones(n_outputs))
+        self.s_out = OutPort(shape=(n_outputs,))
+
+
+@implements(proc=Pausing, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PausingModel(PyLoihiProcessModel):
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+    def run_spk(self):
+        self._req_pause = self.time_step == 5
         self.s_out.send(self.proc_params["values"])
 
 
