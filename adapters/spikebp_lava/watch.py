@@ -23,12 +23,13 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from multiprocessing import Process
 from queue import Empty
 from typing import Any, Final, Protocol
 
 from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
-from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
+from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
 
 #: Seconds between two looks at the processes.
 INTERVAL: Final = 0.1
@@ -127,6 +128,11 @@ def watch(runtime: Any, participant: Participant | None) -> None:
         watching.participants.append(participant)
 
 
+def is_between_runs(runtime: Any) -> bool:
+    """Return whether a runtime has run, and does not run now: Lava then sets variables."""
+    return bool(runtime._is_started and not runtime._is_running)
+
+
 def _enclosing(process: Any) -> Iterator[Any]:
     """Yield the processes that contain a process, from the innermost on."""
     while (process := process.parent_proc) is not None:
@@ -146,14 +152,13 @@ class Watch:
         self._runtime = runtime
         self.participants: list[Participant] = []
         self._failure: str | None = None
-        self._has_run_continuously = self._is_stopping = False
+        #: Whether Lava will never again report the end of a number of steps.
+        self._is_endless = False
+        self._is_stopping = False
+        #: Whether the end of the last run has been reported.
+        self._has_responded = True
         self._initialize, self._start = runtime.initialize, runtime.start
-        self._respond, self._pause, self._stop = (
-            runtime._get_resp_for_run,
-            runtime.pause,
-            runtime.stop,
-        )
-        self._start_ports = runtime._start_ports
+        self._respond, self._start_ports = runtime._get_resp_for_run, runtime._start_ports
         #: What holds while processes are forked.
         self._forking = ExitStack()
         runtime.initialize = self.initialize
@@ -162,6 +167,8 @@ class Watch:
         runtime._get_resp_for_run = self.respond
         runtime.pause = self.pause
         runtime.stop = self.stop
+        runtime.get_var = partial(self._transfer, runtime.get_var)
+        runtime.set_var = partial(self._transfer, runtime.set_var)
         _watched.add(runtime)
 
     def initialize(self, *arguments: Any) -> None:
@@ -194,8 +201,10 @@ class Watch:
         """Start the ports of the runtime, and wait for the processes, all of which are forked."""
         runtime = self._runtime
         self._start_ports()
-        for port in runtime.service_to_runtime:
+        for port in (*runtime.service_to_runtime, *_external(runtime, "recv")):
             port.recv = partial(self._receive, port, port.recv)
+        for port in (*runtime.runtime_to_service, *_external(runtime, "send")):
+            port.send = partial(self._send, port, port.send)
         # From here on a signal ends the start: what a process does at first may take long.
         self._forking.close()
         for queue in runtime.exception_q:
@@ -213,21 +222,20 @@ class Watch:
 
     def start(self, condition: Any) -> None:
         """Begin a run, and wait for its end unless the condition says otherwise."""
-        if self._failure is not None:
-            raise RuntimeError(
-                f"this graph of Lava processes has ended ({self._failure}); make it anew"
-            )
+        self._raise_if_over()
         if isinstance(condition, RunContinuous):
-            self._has_run_continuously = True
-        elif self._has_run_continuously:
+            self._is_endless = True
+        elif self._is_endless:
             raise RuntimeError(
-                "Lava never returns from RunSteps once a graph has run with RunContinuous; go on "
-                "with RunContinuous and pause(), or make the graph anew"
+                "Lava never returns from RunSteps once a graph has run with RunContinuous, or was "
+                "paused in the middle of its steps; go on with RunContinuous and pause(), or make "
+                "the graph anew"
             )
         if not isinstance(condition, (RunSteps, RunContinuous)):
             raise ValueError(f"Wrong type of run_condition : {condition.__class__}")
         for participant in self.participants:
             participant.begin_run()
+        self._has_responded = False
         try:
             self._start(condition)
         except BaseException as error:
@@ -243,6 +251,7 @@ class Watch:
             ready = self._wait_for_services()
             if any(enum_equal(message, MGMT_RESPONSE.ERROR) for message in ready):
                 self._raise()
+            self._has_responded = True
             self._respond()
         except BaseException as error:
             self._fail_by(error)
@@ -254,10 +263,28 @@ class Watch:
             return
         try:
             self._raise_if_broken()
-            self._pause()
+            self._hold()
         except BaseException as error:
             self._fail_by(error)
             raise
+
+    def _hold(self) -> None:
+        """Pause, also if the run ends by itself just then: Lava's own method may take that amiss."""
+        runtime = self._runtime
+        for port in runtime.runtime_to_service:
+            port.send(MGMT_COMMAND.PAUSE)
+        for port in runtime.service_to_runtime:
+            messages = list(self._messages_until(port, MGMT_RESPONSE.PAUSED))
+            # A service that is paused within its steps reports the end of no later steps either.
+            self._is_endless |= not messages and not self._has_responded
+        runtime._is_running = False
+
+    def _messages_until(self, port: Any, last: Any) -> Iterator[Any]:
+        """Yield the messages of a runtime service that come before another one."""
+        while not enum_equal(message := port.recv(), last):
+            if enum_equal(message, MGMT_RESPONSE.ERROR):
+                self._raise()
+            yield message
 
     def stop(self) -> None:
         """End the processes of the graph."""
@@ -268,7 +295,7 @@ class Watch:
             return
         self._is_stopping = True
         try:
-            self._stop()
+            self._dismiss()
         except BaseException as error:
             # Otherwise a process has ended before it was told to, and all are gone already.
             if not isinstance(error, Exception) or self._failure is None:
@@ -277,6 +304,38 @@ class Watch:
         finally:
             self._failure = self._failure or "stopped"
             _watched.discard(self._runtime)
+
+    def _dismiss(self) -> None:
+        """Tell all processes to stop, and wait until they have ended.
+
+        Lava's own method tells none of them in a graph that has not run, and waits for them anyway.
+        """
+        runtime = self._runtime
+        for port in runtime.runtime_to_service:
+            port.send(MGMT_COMMAND.STOP)
+        for port in runtime.service_to_runtime:
+            for _ in self._messages_until(port, MGMT_RESPONSE.TERMINATED):
+                pass
+        runtime.join()
+        runtime._is_running = runtime._is_started = False
+        for actor in self._actors:
+            while _is_alive(actor):
+                Process.join(actor, INTERVAL)
+                self._raise_if_broken()
+        runtime._messaging_infrastructure.stop()
+        runtime._watchdog_manager.stop()
+
+    def _transfer(self, transfer: Callable[..., Any], *arguments: Any) -> Any:
+        """Get or set a variable of Lava's own, which takes a message for each number.
+
+        If that ends in the middle, the next call would take what is under way for its own answer.
+        """
+        try:
+            return transfer(*arguments)
+        except BaseException as error:
+            if self._runtime._is_started:
+                self._fail_by(error)
+            raise
 
     def _wait_for_services(self) -> list[Any]:
         """Return the message of each runtime service, up to the first that is not DONE."""
@@ -290,9 +349,16 @@ class Watch:
         return messages
 
     def _receive(self, port: Any, receive: Callable[[], Any]) -> Any:
-        """Receive the next message of a runtime service: of all that Lava asks it for."""
+        """Receive the next message of a process."""
         self._wait_for_message(port)
         return receive()
+
+    def _send(self, port: Any, send: Callable[[Any], None], message: Any) -> None:
+        """Send a message to a process, once the port has room for it."""
+        while not port._semaphore.acquire(timeout=INTERVAL):
+            self._raise_if_broken()
+        port._semaphore.release()
+        send(message)
 
     def _wait_for_message(self, port: Any) -> None:
         while True:
@@ -317,7 +383,14 @@ class Watch:
         # A process that is told to stop ends without an error; others may still be at it.
         return not _is_alive(actor) and not (self._is_stopping and actor.exitcode == 0)
 
+    def _raise_if_over(self) -> None:
+        if self._failure is not None:
+            raise RuntimeError(
+                f"this graph of Lava processes has ended ({self._failure}); make it anew"
+            )
+
     def _raise_if_broken(self) -> None:
+        self._raise_if_over()
         if self._broken():
             self._raise()
 
@@ -382,6 +455,14 @@ class Watch:
         if runtime._watchdog_manager is not None:
             runtime._watchdog_manager.stop()
         _watched.discard(runtime)
+
+
+def _external(runtime: Any, direction: str) -> Iterator[Any]:
+    """Yield the ports of this process to the processes of a graph, for an Injector or Extractor."""
+    for process in runtime._executable.proc_builders:
+        for port in (*process.in_ports, *process.out_ports):
+            if hasattr(port, name := f"external_pipe_csp_{direction}_port"):
+                yield getattr(port, name)
 
 
 #: Runtimes whose processes may be alive.

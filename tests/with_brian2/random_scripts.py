@@ -38,8 +38,8 @@ from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError, load
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
+from tests.step_oracle import follow
 from tests.with_brian2.script_feeds import Feed, FeedMaker, Grid, Spikes, put
-from tests.with_brian2.script_oracle import follow
 
 #: Kinds of scripts that can be left out: with a network as the argument `input` of another, with
 #: the argument `dt`, and with spikes that arrive in the next dt, which may be in the next run.

@@ -12,9 +12,9 @@ from spikebp_brian2 import group, rules
 from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
 from spikebp_plugins.network.state import initial_state
 from tests.mutations import mutated
+from tests.step_oracle import follow
 from tests.with_brian2.experiment import NET, Experiment
 from tests.with_brian2.random_scripts import KINDS, differing, draw, judge, refusal
-from tests.with_brian2.script_oracle import follow
 
 #: Short scripts that together are of nearly all kinds.
 SEEDS = (68, 231, 228, 33, 116, 55, 12, 6, 17, 147, 166, 135)

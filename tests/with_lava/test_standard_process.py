@@ -42,13 +42,17 @@ def ended():
         process.stop()
 
 
-def network(samples, ended, into=None, **options):
-    """Return a network that is shown the samples, alone or by the ports of another process."""
-    mlp = ended(StandardMLP(samples.net, weights=samples.weights, **options))
+def connect(samples, ports):
     source = SampleSource(samples.net, samples.x, samples.y)
-    ports = into(mlp) if into else mlp
     source.spikes_out.connect(ports.spikes_in)
     source.label_out.connect(ports.label_in)
+
+
+def network(samples, ended, connected=True, **options):
+    """Return a network, which is shown the samples."""
+    mlp = ended(StandardMLP(samples.net, weights=samples.weights, **options))
+    if connected:
+        connect(samples, mlp)
     return mlp
 
 
@@ -81,7 +85,9 @@ def in_samples_of(lengths, samples, mlp):
     return resets.size
 
 
-@pytest.mark.parametrize("update", ["fractional", "outer"])
+@pytest.mark.parametrize(
+    "update", ["fractional", pytest.param("outer", marks=pytest.mark.thorough)]
+)
 def test_resets_end_samples_of_any_length_and_all_operations_are_counted(update, ended):
     samples, lengths = Samples(PIPELINED.replace(update=update)), [3, 12, 1, 7, 9, 10]
     model = ByReference(Checkpoint(samples.net, initial_state(samples.net, samples.weights)))
@@ -135,10 +141,11 @@ def test_monitors_see_variables_and_spikes_leave_as_they_are(samples, ended):
 
 def test_a_process_that_contains_it_takes_its_variables_for_its_own(samples, ended):
     _, state, _ = samples.by_reference()
-    mlp = network(samples, ended, into=lambda mlp: ended(Enclosing(mlp)))
-    shown(mlp, N_SAMPLES, FLOATING)
+    outer = ended(Enclosing(network(samples, ended, connected=False)))
+    connect(samples, outer)
+    shown(outer, N_SAMPLES, FLOATING)
+    mlp = outer.procs.network
     assert_same_state(mlp.checkpoint(), state)
-    outer = mlp.parent_proc
     assert outer.spike_count_1.aliased_var is mlp.spike_count_1
     assert np.array_equal(outer.spike_count_1.get(), mlp.procs.layer_1.spike_count.get())
 
@@ -199,7 +206,10 @@ class NamedModel(StandardModel):
     "options",
     [
         {},  # without a tag Lava takes the model of each process that it finds first
-        {"select_tag": "floating_pt", "select_sub_proc_model": True},
+        pytest.param(
+            {"select_tag": "floating_pt", "select_sub_proc_model": True},
+            marks=pytest.mark.thorough,
+        ),
         {"select_tag": "floating_pt", "exception_proc_model_map": {StandardMLP: NamedModel}},
     ],
     ids=["no tag", "parts wanted", "a model by name"],
@@ -216,6 +226,9 @@ class TestMisuse:
     def test_a_matrix_of_the_synapses_is_set_with_all_that_follow(self, samples, ended):
         mlp = network(samples, ended)
         mlp.create_runtime(run_cfg=FLOATING)
+        with pytest.raises(RuntimeError, match="weight_2 can be set before the graph is made, and"):
+            mlp.weight_2.set(mlp.weight_2.get())
+        shown(mlp, 1)
         with pytest.raises(RuntimeError, match="weights of 'forward_2' can only be read; set wei"):
             mlp.procs.forward_2.weights.set(np.zeros((7, 8)))
         with pytest.raises(RuntimeError, match="'forward_weight_2' can only be read"):
@@ -227,4 +240,10 @@ class TestMisuse:
         mlp = network(samples, ended)
         Monitor().probe(mlp.weight_1, 5)
         with pytest.raises(ValueError, match="Monitor must be 'forward_weight_1', which the syn"):
+            shown(mlp, 1, FLOATING)
+
+    def test_labels_or_targets_teach_and_not_both(self, samples, ended):
+        mlp = network(samples, ended)
+        Sender(data=np.ones((3, 2))).s_out.connect(mlp.target_in)
+        with pytest.raises(ValueError, match="connect label_in or target_in, not both"):
             shown(mlp, 1, FLOATING)

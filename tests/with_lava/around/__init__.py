@@ -3,6 +3,8 @@
 They are in a folder of their own, since Lava's compiler executes every file beside a process.
 """
 
+import time
+
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
@@ -17,10 +19,10 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
 class Faulty(AbstractProcess):
-    """A source of one value that fails at one step."""
+    """A source of one value that fails at one step, in which it first takes some seconds."""
 
-    def __init__(self, n_outputs, step, value=0.0):
-        super().__init__(values=np.full(n_outputs, value), step=step)
+    def __init__(self, n_outputs, step, value=0.0, seconds=0.0):
+        super().__init__(values=np.full(n_outputs, value), step=step, seconds=seconds)
         self.s_out = OutPort(shape=(n_outputs,))
 
 
@@ -32,19 +34,40 @@ class FaultyModel(PyLoihiProcessModel):
 
     def run_spk(self):
         if self.time_step == self.proc_params["step"]:
+            time.sleep(self.proc_params["seconds"])
             raise ZeroDivisionError("nothing can be divided by this source")
         self.s_out.send(self.proc_params["values"])
 
 
-class Enclosing(AbstractProcess):
-    """A process that contains a network, and has variables of it for its own."""
+class Pausing(AbstractProcess):
+    """A source of ones that asks for a pause in step 5."""
 
-    def __init__(self, network):
-        super().__init__(network=network)
+    def __init__(self, n_outputs):
+        super().__init__(values=np.ones(n_outputs))
+        self.s_out = OutPort(shape=(n_outputs,))
+
+
+@implements(proc=Pausing, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class PausingModel(PyLoihiProcessModel):
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+    def run_spk(self):
+        self._req_pause = self.time_step == 5
+        self.s_out.send(self.proc_params["values"])
+
+
+class Enclosing(AbstractProcess):
+    """A process that contains a network, and has some of its ports and variables."""
+
+    def __init__(self, network, ports=("spikes_in", "label_in", "summed_drive_out")):
+        super().__init__(network=network, ports=ports)
         self.spike_count_1 = Var(shape=network.spike_count_1.shape)
-        self.spikes_in = InPort(shape=(network.net.n_inputs,))
-        self.label_in = InPort(shape=(1,))
-        self.summed_drive_out = OutPort(shape=(network.net.n_outputs,))
+        self.net = network.net
+        for name in ports:
+            port = getattr(network, name)
+            setattr(self, name, type(port)(shape=port.shape))
 
 
 @implements(proc=Enclosing, protocol=LoihiProtocol)
@@ -53,6 +76,9 @@ class EnclosingModel(AbstractSubProcessModel):
         network = proc.proc_params["network"]
         self.network = network
         proc.spike_count_1.alias(network.spike_count_1)
-        proc.spikes_in.connect(network.spikes_in)
-        proc.label_in.connect(network.label_in)
-        network.summed_drive_out.connect(proc.summed_drive_out)
+        for name in proc.proc_params["ports"]:
+            inside, outside = getattr(network, name), getattr(proc, name)
+            if isinstance(outside, InPort):
+                outside.connect(inside)
+            else:
+                inside.connect(outside)

@@ -18,7 +18,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
-from spikebp_lava.incoming import Incoming, check_senders
+from spikebp_lava.incoming import Incoming, check_senders, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
 from spikebp_lava.prepare import prepare_layers, prepare_steps
@@ -176,7 +176,7 @@ class SpikingMLPProcess(
             ours[0].kind,
             hierarchical=type(self) not in {model.implements_process for model in ours},
             whole_samples=self._takes_whole_samples,
-            resets=bool(self.reset_in.in_connections),
+            resets=has_sender(self.reset_in),
         )
         if reason is not None:
             raise UnsupportedError(f"SpikingMLPProcess cannot run this network: {reason}")

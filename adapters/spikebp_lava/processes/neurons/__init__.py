@@ -369,7 +369,8 @@ class OutputModel(LearningModel):
         if not 0 <= label < self._n:
             allowed = f"0 to {self._n - 1} in a sample that learns"
             raise wrong_argument("label_in", allowed, label)
-        return (np.arange(self._n) == label).astype(np.float64)
+        one_hot: Array = (np.arange(self._n) == label).astype(np.float64)
+        return one_hot
 
     def _record_step(self, row: int) -> None:
         super()._record_step(row)

@@ -15,7 +15,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
-from spikebp_lava.incoming import check_senders
+from spikebp_lava.incoming import check_senders, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
 from spikebp_lava.processes.keeper import Keeper
@@ -28,6 +28,7 @@ from spikebp_lava.processes.neurons import (
 from spikebp_lava.support import tag_of_standard_parts, why_not_of_standard_parts
 from spikebp_lava.synapses import Synapses
 from spikebp_lava.variables import SeenVar, SharedVar, checked_log_config
+from spikebp_lava.watch import is_between_runs
 from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
@@ -150,9 +151,11 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 
     def _set_weights(self, l: int, values: Any) -> None:
         """Replace :math:`W_l`, in shared memory and in the synapses that hold it."""
+        if self.runtime and not is_between_runs(self.runtime):
+            raise RuntimeError(f"weight_{l} can be set before the graph is made, and between runs")
         self.shared.set_matrix(l, values)
         matrix = self.shared.matrix(l, FLOATING)
-        if self.procs.is_empty():
+        if not self.runtime:
             getattr(self.vars, f"forward_weight_{l}").init = self.synapses.held(matrix.T)
             return
         Var.set(getattr(self.procs, f"forward_{l}").weights, self.synapses.held(matrix.T))
@@ -190,9 +193,10 @@ class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
         self._net, self._shared, self._synapses = proc.net, proc.shared, proc.synapses
         self._copies = proc.proc_params["following"] == "copy"
         L = self._net.n_layers
-        self._shared.switches.taught[0] = any(
-            getattr(proc.in_ports, port).in_connections for port in OF_OUTPUT
-        )
+        teachers = [port for port in OF_OUTPUT if has_sender(getattr(proc.in_ports, port))]
+        if len(teachers) > 1:
+            raise ValueError("connect label_in or target_in, not both")
+        self._shared.switches.taught[0] = bool(teachers)
         given = (self._shared, self._synapses.messages, Activity(L))
         self.keeper = Keeper(*given, self._copies)
         self.layer_0 = InputNeurons(*given, proc.proc_params["input_scale"])
@@ -259,7 +263,7 @@ class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
                 getattr(proc.in_ports, port).connect(getattr(inner.in_ports, port))
         for port in ("spikes_out", "summed_drive_out"):
             getattr(output.out_ports, port).connect(getattr(proc.out_ports, port))
-        if proc.in_ports.reset_in.in_connections:
+        if has_sender(proc.in_ports.reset_in):
             for part in (*map(self._neurons, range(1, L + 1)), self.keeper):
                 lowest.out_ports.reset_out.connect(part.in_ports.reset_in)
 

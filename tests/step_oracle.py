@@ -1,4 +1,4 @@
-"""What the reference computes when it is shown the steps of a script, one after the other."""
+"""What the reference computes when it is shown the steps of an experiment, one after the other."""
 
 from typing import Any, NamedTuple
 
@@ -77,6 +77,15 @@ class Immediate:
     @property
     def operations(self):
         return self.simulator.operations
+
+    def set_weights(self, l, matrix):
+        """Replace W_l by a matrix on the grid, also in the middle of a sample."""
+        if self.stream.is_open:
+            steps = self.stream._steps
+            steps._learning = with_weights(steps._learning, l, matrix)
+        else:
+            backend = self.stream._steps._backend
+            backend.take(with_weights(backend.state, l, matrix), Operations())
 
 
 class Pipelined:
@@ -167,6 +176,10 @@ class Pipelined:
         self.is_shown_input = self.is_shown_input and not has_ended
         return self.steps - self.shown == 2 * self.net.n_layers - 1
 
+    def set_weights(self, l, matrix):
+        """Replace W_l; what is under way has been through the weights before."""
+        self.state = with_weights(self.state, l, matrix)
+
     def close(self):
         is_training = bool(self.with_target)
         if is_training:
@@ -175,7 +188,14 @@ class Pipelined:
         self._open()
 
 
-def follow(checkpoint, x, targets, ends):
+def with_weights(state, l, matrix):
+    """Return a learning state with another W_l."""
+    weights = list(state.weights)
+    weights[l - 1] = matrix
+    return state._replace(weights=tuple(weights))
+
+
+def follow(checkpoint, x, targets, ends, weights=None):
     """Return the moment after each step of a script.
 
     Parameters
@@ -188,6 +208,9 @@ def follow(checkpoint, x, targets, ends):
         What the output is compared with in each step, None if it does not learn in the step.
     ends : ndarray of shape (n_steps,) or None
         Whether the input of a sample ends in a step; None ends it after as many as are defined.
+    weights : dict or None
+        Matrices that are set between steps: by the number of the step that follows, a layer l
+        and its W_l.
     """
     net = checkpoint.net
     network = (Immediate if net.timing == "immediate" else Pipelined)(checkpoint)
@@ -195,6 +218,8 @@ def follow(checkpoint, x, targets, ends):
         x = x.astype(np.int64)
     moments, shown = [], 0
     for step, (row, target) in enumerate(zip(x, targets, strict=True)):
+        if weights and step in weights:
+            network.set_weights(*weights[step])
         sent, drives, scores = network.show(row, target)
         has_ended = network.shown >= net.n_steps if ends is None else bool(ends[step])
         closes = network.is_over(network.is_shown_input and has_ended)

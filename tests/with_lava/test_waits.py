@@ -1,0 +1,212 @@
+"""Calls that wait for an answer of Lava's look now and then whether it can still come."""
+
+import _thread
+import os
+import signal
+import threading
+import time
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava", reason="Lava is not installed")
+
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.proc.io.extractor import Extractor
+from lava.proc.io.injector import Injector
+from lava.proc.io.sink import RingBuffer as Receiver
+
+from spikebp_lava import SpikingMLPProcess
+from tests.with_lava.around import Faulty, Pausing
+from tests.with_lava.conftest import children
+from tests.with_lava.graphs import (
+    N_STEPS,
+    NET,
+    Line,
+    Loihi2SimCfg,
+    Samples,
+    assert_same_state,
+    configuration,
+)
+
+FLOATING = configuration("floating_pt", "leaf")
+
+#: Seconds within which a wait ends, on a busy machine too; one without a look at it lasts for ever.
+SOON = 10
+
+#: Steps that take minutes.
+FOR_LONG = 1_000_000
+
+
+class Graph:
+    """A line with a large array of Lava's own behind the network."""
+
+    def __init__(self):
+        self.line = Line(Samples())
+        self.mlp = self.line.mlp
+        self.received = Receiver(shape=(3,), buffer=1000)
+        self.mlp.spikes_out.connect(self.received.a_in)
+        self.line.run(N_STEPS, FLOATING)
+
+    def assert_over(self, why):
+        """Assert that the graph has ended, and that the network is as it was before."""
+        assert not children()
+        with pytest.raises(RuntimeError, match=f"has ended .*{why}.*make it anew"):
+            self.line.run(1)
+        assert_same_state(self.mlp.checkpoint(), Samples().by_reference()[1])
+        self.mlp.stop()
+
+
+def kill_one():
+    os.kill(max(children()), signal.SIGKILL)
+
+
+@pytest.fixture
+def graph():
+    made = Graph()
+    yield made
+    made.mlp.stop()
+
+
+@pytest.fixture(autouse=True)
+def soon():
+    """Fail instead of waiting for ever."""
+    begin, timer = time.monotonic(), threading.Timer(3 * SOON, _thread.interrupt_main)
+    timer.start()
+    yield
+    timer.cancel()
+    assert time.monotonic() - begin < SOON
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda data: data.get(), id="get"),
+        pytest.param(lambda data: data.set(np.ones((3, 1000))), id="set"),
+    ],
+)
+def test_a_variable_of_a_process_that_was_killed(graph, call):
+    kill_one()
+    with pytest.raises(RuntimeError, match="killed by signal 9"):
+        call(graph.received.data)
+    graph.assert_over("RuntimeError")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda data: data.get(), id="get"),
+        pytest.param(lambda data: data.set(np.ones((3, 1000))), id="set"),
+    ],
+)
+def test_a_variable_whose_transfer_is_interrupted(graph, call):
+    """What is under way would be taken for an answer to the next call."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    data = graph.received.data
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            call(data)
+    signal.signal(signal.SIGINT, previous)
+    graph.assert_over("interrupted")
+
+
+def test_a_value_that_cannot_be_sent(graph):
+    """Lava notices when it has said already that a value will come."""
+    with pytest.raises(AttributeError, match="'list' object has no attribute 'shape'"):
+        graph.received.data.set([1.0, 2.0, 3.0])
+    graph.assert_over("AttributeError")
+
+
+@pytest.mark.parametrize("condition", [RunContinuous(), RunSteps(FOR_LONG, blocking=False)])
+def test_a_process_that_fails_while_it_is_paused_or_stopped(condition):
+    """A pause raises what has happened; a stop ends what there is, and raises nothing."""
+    for call, expected in (
+        ("pause", pytest.raises(ZeroDivisionError, match="nothing can be divided")),
+        ("stop", nullcontext()),
+    ):
+        mlp, faulty = SpikingMLPProcess(NET), Faulty(9, 5, seconds=0.5)
+        faulty.s_out.connect(mlp.spikes_in)
+        mlp.run(condition, FLOATING)
+        time.sleep(0.2)
+        with expected:
+            getattr(mlp, call)()
+        assert not children()
+
+
+def test_steps_after_a_pause_in_the_middle_of_steps(graph):
+    graph.mlp.run(RunSteps(FOR_LONG, blocking=False))
+    graph.mlp.pause()
+    with pytest.raises(RuntimeError, match="go on with RunContinuous"):
+        graph.line.run(7)
+    graph.mlp.run(RunContinuous())
+    graph.mlp.pause()
+
+
+@pytest.mark.parametrize("call", ["pause", "stop"])
+def test_a_run_that_ends_just_then(graph, call, monkeypatch):
+    """The end of the run is reported, and a moment later what was asked for."""
+    graph.mlp.run(RunSteps(N_STEPS, blocking=False))
+    runtime = graph.mlp.runtime
+    (port,) = runtime.service_to_runtime
+    probe = port.probe
+    while not probe():
+        time.sleep(0.001)
+    monkeypatch.setattr(port, "probe", lambda: False)
+    getattr(graph.mlp, call)()
+    monkeypatch.undo()
+    if call == "pause":
+        graph.line.run(N_STEPS)
+        graph.mlp.stop()
+    assert graph.mlp.operations.samples == (18 if call == "pause" else 12)
+
+
+class AnyTag(Loihi2SimCfg):
+    """Takes the models of Lava's injectors and extractors too, which have no tag."""
+
+    def select(self, process, models):
+        if isinstance(process, (Injector, Extractor)):
+            return next(model for model in models if issubclass(model, PyLoihiProcessModel))
+        return super().select(process, models)
+
+
+@pytest.mark.parametrize("call", ["send", "receive"])
+def test_an_injector_and_an_extractor_of_a_graph_whose_process_was_killed(call):
+    mlp = SpikingMLPProcess(NET)
+    injector, extractor = Injector(shape=(9,), buffer_size=2), Extractor(shape=(3,))
+    injector.out_port.connect(mlp.spikes_in)
+    mlp.spikes_out.connect(extractor.in_port)
+    mlp.run(RunSteps(5, blocking=False), AnyTag(select_tag="floating_pt"))
+    for _ in range(5):
+        injector.send(np.ones(9))
+        extractor.receive()
+    mlp.wait()
+    kill_one()
+    with pytest.raises(RuntimeError, match="killed by signal 9"):
+        for _ in range(4):
+            injector.send(np.ones(9)) if call == "send" else extractor.receive()
+    assert not children()
+    with pytest.raises(RuntimeError, match="has ended .*make it anew"):
+        extractor.receive()
+
+
+def test_a_graph_that_has_not_run_can_be_stopped():
+    mlp = SpikingMLPProcess(NET)
+    with pytest.raises(ValueError, match="Wrong type of run_condition"):
+        mlp.run(3, FLOATING)
+    assert children()
+    mlp.stop()
+    assert not children()
+
+
+def test_a_process_of_its_own_accord_pauses_a_run():
+    """Steps can go on afterwards, since Lava ends these itself."""
+    mlp, pausing = SpikingMLPProcess(NET), Pausing(9)
+    pausing.s_out.connect(mlp.spikes_in)
+    mlp.run(RunSteps(20), FLOATING)
+    assert mlp.operations.samples == 0
+    mlp.run(RunSteps(9))
+    mlp.stop()
+    assert mlp.operations.samples == 2
