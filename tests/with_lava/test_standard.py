@@ -466,7 +466,7 @@ class TestMisuse:
         mlp = StandardMLP(CHIP.replace(arithmetic="fixed", input_coding=coding, input_scale=1.0))
         Sender(data=np.full(shape, 1.5)).s_out.connect(getattr(mlp, port))
         with pytest.raises(ValueError, match=f"{port} must be {allowed}; got 1.5"):
-            mlp.run(RunSteps(num_steps=2), Loihi2SimCfg(select_tag="floating_pt"))
+            mlp.run(RunSteps(num_steps=5), Loihi2SimCfg(select_tag="floating_pt"))
 
     def test_what_a_step_has_done_is_read_alone(self):
         mlp = StandardMLP(CHIP.replace(arithmetic="fixed"))
