@@ -52,7 +52,7 @@ except ImportError as error:
 GROUP: Final = "spikebp_plugins"
 
 KIND: Final = "network of netx"
-ALLOWED: Final = "a chain of dense blocks of units that integrate and fire"
+ALLOWED: Final = "a chain of dense blocks of units that integrate and fire, without bias and delay"
 
 #: The weights that netx passes on to 8-bit synapses unchanged, whatever their signs.
 LOWEST_WEIGHT: Final = -128
@@ -77,8 +77,8 @@ OPTIONS: Final = {"refDelay": 1, "gradedSpike": 0, "messageBits": 0, "wgtExp": 0
 IGNORED: Final = ("theta", "scaleRho", "tauRho")
 
 DIFFERENT_UNITS: Final = (
-    "spikes will not be those of lava-dl: there units start at 0, are reset and fire at most once a "
-    "step, here they start half a spike below their threshold and subtract it"
+    "spikes will not be those of lava-dl: there units start at 0, are reset and fire at most once "
+    "a step, here they start half a spike below their threshold and subtract it"
 )
 
 #: All that is known in a dense block beside its neuron.
@@ -281,14 +281,14 @@ class _Block(NamedTuple):
         """Return a text."""
         array = self.array(name)
         if array.size != 1 or not isinstance(array.item(), bytes):
-            raise self.damaged(f"has a {name!r} that is no text")
+            raise self.damaged(f"holds no text as {name!r}")
         return str(array.item().decode("ascii", "replace"))
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return finite numbers."""
         array = self.array(name)
         if array.dtype.kind not in "iufb" or array.size == 0 or not np.all(np.isfinite(array)):
-            raise self.damaged(f"has a {name!r} that is not of finite numbers")
+            raise self.damaged(f"holds no finite numbers as {name!r}")
         return array.astype(np.float64)
 
     def size(self) -> int:
@@ -332,9 +332,8 @@ def _layers(path: PathLike, blocks: list[_Block]) -> list[_Layer]:
     for block in blocks:
         kind = block.text("type")
         if kind == "input" and block is blocks[0]:
-            beside = sorted(set(block.arrays) - {"type", "shape"})
-            if beside:
-                raise block.refused(f"of type 'input' with {beside[0]!r}, neurons of its own")
+            if set(block.arrays) - {"type", "shape"}:
+                raise block.refused("of type 'input' with neurons of its own")
         elif kind == "dense":
             layers.append(_dense(block, size, is_last=block is blocks[-1]))
         elif kind != "flatten" or layers:
@@ -361,7 +360,7 @@ def _dense(block: _Block, n_inputs: int | None, *, is_last: bool) -> _Layer:
     n_units, n_below = weights.shape
     for name, size in (("inFeatures", n_below), ("outFeatures", n_units)):
         if name in block.arrays and np.any(block.numbers(name) != size):
-            raise block.damaged(f"has an {name!r} other than its weights of shape {weights.shape}")
+            raise block.damaged(f"has another {name!r} than its weights of shape {weights.shape}")
     if n_inputs is not None and n_inputs != n_below:
         raise block.damaged(f"has weights of shape {weights.shape} behind {n_inputs} units")
     thresholds = _thresholds(block, n_units)
@@ -382,7 +381,7 @@ def _whole_weights(block: _Block) -> NDArray[np.float64]:
     is_weight = (weights == np.rint(weights)) & (weights >= lowest) & (weights <= highest)
     if not np.all(is_weight):
         worst = weights[~is_weight][0]
-        raise block.refused(f"with a weight of {worst}, no integer from {lowest} to {highest}")
+        raise block.refused(f"with a weight of {worst:g}, no integer from {lowest} to {highest}")
     return weights
 
 
@@ -400,8 +399,10 @@ def _thresholds(block: _Block, n_units: int) -> NDArray[np.float64] | None:
             raise block.refused(f"with {name!r}")
     for short, value in (DECAYS | OPTIONS).items():
         name = f"neuron/{short}"
-        if (short in DECAYS or name in names) and np.any(block.numbers(name) != value):
-            raise block.refused(f"with {name!r} other than {value}")
+        if short in DECAYS or name in names:
+            found = block.numbers(name)
+            if np.any(found != value):
+                raise block.refused(f"with a {name!r} of {found[found != value][0]:g}, not {value}")
     thresholds = block.numbers("neuron/vThMant")
     if thresholds.size not in (1, n_units):
         raise block.damaged(f"has {thresholds.size} thresholds for {n_units} units")
