@@ -1,5 +1,6 @@
 """Files of netx: ours give back the network, those of lava-dl one of its weights, or a reason."""
 
+import json
 import re
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tests.core.small_nets import (
     samples,
     small_net,
 )
-from tests.documentation import sections
+from tests.documentation import ROOT, sections
 
 pytest.importorskip("h5py", reason="h5py is not installed")
 
@@ -653,3 +654,13 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
     for code in sections("docs/lava_dl.md").values():
         exec(code, names)
     assert checkpoint_bytes(load_netx("digits.net")) == checkpoint_bytes(names["checkpoint"])
+
+
+@pytest.mark.once
+def test_the_benchmark_runs_the_rules_of_the_page():
+    command = [sys.executable, str(ROOT / "benchmarks" / "netx_agreement.py")]
+    options = ["--epochs", "4", "--layers", "40", "--steps", "10", "--readers", "rules", "--json"]
+    printed = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+    (row,) = json.loads(printed.stdout)["rows"]
+    assert (row["reader"], row["n_steps"], row["same_spikes"]) == ("rules", 10, True)
+    assert 0.9 < row["agreement"] < 1
