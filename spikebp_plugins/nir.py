@@ -32,6 +32,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.archive import PathLike, whole_file
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
@@ -52,10 +53,6 @@ METADATA_KEY: Final = "spikebp_plugins"
 #: The nodes that a graph may have, and their order.
 KINDS: Final = (nir.Input, nir.Linear, nir.Affine, nir.IF, nir.Output)
 ALLOWED: Final = "a chain of Input, Linear (or Affine without bias), IF, .., Linear, Output"
-
-
-class ApproximationWarning(UserWarning):
-    """A network and a graph of NIR do not describe exactly the same computation."""
 
 
 def to_nir(checkpoint: Checkpoint) -> nir.NIRGraph:
