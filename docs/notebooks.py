@@ -24,7 +24,13 @@ METADATA = {
 def executed(path: Path) -> str:
     """Execute a notebook in a kernel of its own, and return it as it is to be stored."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", record_timing=False)
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,  # else it depends on the moment how what is printed is divided
+    )
     # Otherwise the kernel says that what it sends to this process is not encrypted.
     client.extra_arguments = ["--log-level=ERROR"]
     client.execute()
