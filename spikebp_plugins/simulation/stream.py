@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.common.turns import Turn, one_at_a_time
-from spikebp_plugins.data.events import EventClock, EventEncoder
+from spikebp_plugins.data.events import LATEST_TIME, EventClock, EventEncoder, time_stamp
 from spikebp_plugins.network.samples import check_batch
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Stream:
         clock = self._clock
         if clock is not None and start is not None:
             raise wrong_argument("start", "None while the clock runs", repr(start))
-        start = None if start is None else integer("start", start)
+        start = None if start is None else time_stamp("start", start)
         located = encoder.locate(events, start if clock is None else clock.now)
         self._take_target(target)
         if clock is None:
@@ -222,9 +222,10 @@ class Stream:
         if self._clock is None:
             raise RuntimeError("the clock of the stream starts with the first events: feed some")
         allowed = f"an integer of at least {self._clock.now}, the last event"
-        time = integer("time", time, self._clock.now, allowed=allowed)
+        time = integer("time", time, self._clock.now, LATEST_TIME, allowed=allowed)
+        passed = self._clock.advance(time)
         with self._whole_or_dropped():
-            return self._collected(self._show_steps(*self._clock.advance(time)))
+            return self._collected(self._show_steps(*passed))
 
     @one_at_a_time
     def close_sample(self) -> Reals:
@@ -251,7 +252,7 @@ class Stream:
         with self._whole_or_dropped():
             # The pending step may be the last of `n_steps`: then the sample is closed already.
             closed = [] if pending is None else self._show(pending, 1)
-            scores = closed[-1] if closed else self._close()
+            scores = closed[-1][-1] if closed else self._close()
         self._clock = self._target = None
         return scores
 
@@ -266,15 +267,22 @@ class Stream:
         return closed + (self._show(None, silent) if silent else [])
 
     def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[Reals]:
-        """Show steps, close each sample that reaches `n_steps`, and return its scores."""
+        """Show steps, close each sample that reaches `n_steps`, and return scores by the row."""
         closed = []
         while n_steps:
-            shown = self._steps.steps_shown if self._steps.is_open else 0
+            is_open = self._steps.is_open
+            if x is None and self._target is None and self._n_steps is not None and not is_open:
+                # The last of these samples is shown, so that the stream ends as it does after any.
+                silent = max(0, n_steps // self._n_steps - 1)
+                self._steps.count_silent_samples(silent)
+                closed.append(np.zeros((silent, self.net.n_outputs)))
+                n_steps -= silent * self._n_steps
+            shown = self._steps.steps_shown if is_open else 0
             now = n_steps if self._n_steps is None else min(n_steps, self._n_steps - shown)
             self._steps.show(x, self._target, now)
             n_steps -= now
             if self._steps.steps_shown == self._n_steps:
-                closed.append(self._close())
+                closed.append(self._close()[np.newaxis])
         return closed
 
     def _close(self) -> Reals:
@@ -292,7 +300,7 @@ class Stream:
             raise
 
     def _collected(self, closed: list[Reals]) -> Reals:
-        return np.array(closed, np.float64).reshape(len(closed), self.net.n_outputs)
+        return np.concatenate([np.empty((0, self.net.n_outputs)), *closed])
 
     def _needed_encoder(self) -> EventEncoder:
         if self._encoder is None:

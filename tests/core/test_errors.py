@@ -131,7 +131,7 @@ INTEGERS = {
         lambda value: EventEncoder(2, value, step=10), "height", ONE_OR_MORE
     ),
     "EventEncoder.step": Argument(
-        lambda value: EventEncoder(2, 2, step=value), "step", ONE_OR_MORE
+        lambda value: EventEncoder(2, 2, step=value), "step", f"an integer from 1 to {2**63 - 1}"
     ),
     "EventEncoder.encode(n_steps)": Argument(
         lambda value: SENSOR.encode(EVENTS, value),
@@ -140,10 +140,16 @@ INTEGERS = {
         taken=(0,),
     ),
     "EventEncoder.encode(start)": Argument(
-        lambda value: SENSOR.encode(EVENTS, start=value), "start", "an integer", taken=(0, -1)
+        lambda value: SENSOR.encode(EVENTS, start=value),
+        "start",
+        "an integer of 64 bits",
+        taken=(0, -1),
     ),
     "EventEncoder.locate(after)": Argument(
-        lambda value: SENSOR.locate(EVENTS, after=value), "after", "an integer", taken=(0, -1)
+        lambda value: SENSOR.locate(EVENTS, after=value),
+        "after",
+        "an integer of 64 bits",
+        taken=(0, -1),
     ),
     "EventEncoder.batches(n_steps)": Argument(
         lambda value: list(SENSOR.batches([(EVENTS, 1)], value)),
@@ -174,7 +180,7 @@ INTEGERS = {
     "Stream.feed(start)": Argument(
         lambda value: stream(n_steps=2).feed(EVENTS, start=value),
         "start",
-        "an integer",
+        "an integer of 64 bits",
         taken=(0, -1),
     ),
     "Stream.advance_to": Argument(
