@@ -135,7 +135,10 @@ Folder = Annotated[
 BackendName = Annotated[
     str, typer.Option(help="Back end, with options behind a colon; see `spikebp backends`.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object on stdout; null is a number not finite."),
+]
 
 
 def hidden_sizes(text: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -100,8 +101,16 @@ def print_epoch(epoch: int, epochs: int, text: str, as_json: bool) -> None:
 
 
 def print_json(values: Mapping[str, Any]) -> None:
-    """Print one JSON object."""
-    typer.echo(json.dumps(values, indent=2, allow_nan=False))
+    """Print one JSON object; JSON has null for numbers that are not finite."""
+    typer.echo(json.dumps(_with_null(values), indent=2, allow_nan=False))
+
+
+def _with_null(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _with_null(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_null(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(

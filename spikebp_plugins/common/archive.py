@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 PathLike = str | os.PathLike[str]
 
+#: The most bytes of a header of an npy file, before its array; NumPy's own take a hundred.
+LARGEST_HEADER: Final = 2**14
+
 #: The earliest date that a zip file can hold. With real dates equal arrays would differ as files.
 NO_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+class AnyArray(Protocol):
+    """An array, or one of an archive that is not yet read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its type."""
+
+    def __array__(self, dtype: Any = None, /) -> NDArray[Any]: ...
 
 
 @contextmanager
@@ -60,8 +79,37 @@ def write_archive(path: PathLike, arrays: Mapping[str, NDArray[Any]]) -> None:
             archive.writestr(entry, buffer.getvalue())
 
 
-def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
-    """Read all arrays of an npz file.
+class StoredArray:
+    """An array of an archive that is open: it has a shape and a type, and is not yet read.
+
+    ``np.asarray`` reads it. What it should be is compared with shape and type before: a small file
+    can claim to hold more than the memory.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape, as the file states it.
+    dtype : dtype
+        Type, in the byte order of the machine.
+    read : callable
+        Returns the array.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], read: Callable[[], NDArray[Any]]
+    ) -> None:
+        self.shape, self.dtype = shape, dtype
+        self._read = read
+
+    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("an array of a file cannot be had without a copy")
+        return self._read().astype(self.dtype if dtype is None else dtype, copy=False)
+
+
+@contextmanager
+def open_archive(path: PathLike, kind: str) -> Iterator[dict[str, StoredArray]]:
+    """Open an npz file, whose arrays can be read within the ``with`` block.
 
     Parameters
     ----------
@@ -75,18 +123,61 @@ def read_archive(path: PathLike, kind: str) -> dict[str, NDArray[Any]]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is truncated, damaged, or no archive of plain arrays.
+        If the file is truncated, damaged, or no archive of plain arrays with different names; also
+        when an array is read.
     """
     with open(path, "rb") as file:
+        arrays: dict[str, StoredArray] = {}
         try:
-            with zipfile.ZipFile(file) as archive:
-                return {
-                    name.removesuffix(".npy"): _read_array(archive.read(name))
-                    for name in archive.namelist()
-                }
+            archive = zipfile.ZipFile(file)
+            for entry in archive.infolist():
+                name = entry.filename.removesuffix(".npy")
+                if name in arrays:
+                    raise ValueError(f"it has two arrays {name}")
+                arrays[name] = _stored(archive, entry, partial(unreadable, path, kind))
         except Exception as error:
             # A damaged file can make zipfile, zlib and NumPy raise almost any type of error.
             raise unreadable(path, kind, error) from error
+        with archive:
+            yield arrays
+
+
+def _stored(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, refuse: Callable[[object], ValueError]
+) -> StoredArray:
+    with archive.open(entry) as member:
+        shape, dtype, header = _npy_header(member.read(LARGEST_HEADER))
+    if entry.file_size != header + math.prod(shape) * dtype.itemsize:
+        raise ValueError(
+            f"{entry.filename} has {entry.file_size} bytes, which do not hold {dtype} of shape "
+            f"{shape}"
+        )
+
+    def read() -> NDArray[Any]:
+        try:
+            with archive.open(entry) as member:
+                array: NDArray[Any] = np.lib.format.read_array(  # type: ignore[no-untyped-call]
+                    member, allow_pickle=False
+                )
+                return array
+        except Exception as error:
+            raise refuse(error) from error
+
+    return StoredArray(shape, dtype.newbyteorder("="), read)
+
+
+def _npy_header(start: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Return shape and type that an npy file states, and the length of its header."""
+    buffer = io.BytesIO(start)
+    version = np.lib.format.read_magic(buffer)  # type: ignore[no-untyped-call]
+    if version == (1, 0):
+        header = np.lib.format.read_array_header_1_0(buffer)  # type: ignore[no-untyped-call]
+    else:
+        header = np.lib.format.read_array_header_2_0(buffer)  # type: ignore[no-untyped-call]
+    shape, _, dtype = header
+    if dtype.hasobject:
+        raise ValueError("it holds objects of Python")
+    return shape, dtype, buffer.tell()
 
 
 def unreadable(path: PathLike, kind: str, reason: object) -> ValueError:
@@ -94,9 +185,10 @@ def unreadable(path: PathLike, kind: str, reason: object) -> ValueError:
     return ValueError(f"{os.fspath(path)} is not a readable {kind}: {reason}")
 
 
-def check_version(path: PathLike, kind: str, name: str, found: NDArray[Any], newest: int) -> None:
+def check_version(path: PathLike, kind: str, name: str, array: AnyArray, newest: int) -> None:
     """Refuse a file whose array `name` is no version of its format, or one after `newest`."""
-    if found.shape != () or found.dtype.kind != "i" or found < 1:
+    found = scalar(array)
+    if found is None or found < 1:
         raise unreadable(path, kind, f"{name} must be a positive integer")
     if found > newest:
         raise ValueError(
@@ -105,11 +197,10 @@ def check_version(path: PathLike, kind: str, name: str, found: NDArray[Any], new
         )
 
 
-def _read_array(data: bytes) -> NDArray[Any]:
-    array: NDArray[Any] = np.lib.format.read_array(  # type: ignore[no-untyped-call]
-        io.BytesIO(data), allow_pickle=False
-    )
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+def scalar(array: AnyArray) -> int | None:
+    """Return the integer that an array holds, or None if it holds anything else."""
+    is_integer = array.shape == () and array.dtype.kind == "i"
+    return int(np.asarray(array)) if is_integer else None
 
 
 def _umask() -> int:

@@ -1,9 +1,11 @@
 """Checkpoints: the same bytes for the same state, all of it or an error."""
 
+import io
 import json
 import os
 import stat
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -11,10 +13,11 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, averaged, load
-from spikebp_plugins.common.archive import read_archive, write_archive
+from spikebp_plugins.common.archive import write_archive
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
     ENGINES,
+    arrays_in,
     assert_all_equal,
     checkpoint_bytes,
     lively_simulator,
@@ -49,7 +52,7 @@ def file(tmp_path):
 
 def rewrite(path, **changes):
     """Replace arrays of a file; None takes one out."""
-    arrays = read_archive(path, "checkpoint") | changes
+    arrays = arrays_in(path) | changes
     write_archive(path, {name: array for name, array in arrays.items() if array is not None})
 
 
@@ -294,7 +297,7 @@ class Trap:
 
 @pytest.mark.parametrize("name", ["weights_1", "definition", "format_version", "unknown"])
 def test_pickled_objects_are_refused_and_not_unpickled(file, tmp_path, name):
-    arrays = read_archive(file, "checkpoint")
+    arrays = arrays_in(file)
     arrays[name] = np.array([Trap(tmp_path / "mark")], dtype=object)
     np.savez(file, **arrays)
     assert "is not a readable checkpoint" in refusal(file)
@@ -333,14 +336,14 @@ def test_a_missing_array_is_refused(file, name):
 @pytest.mark.parametrize("name", KEYS[3:])
 @pytest.mark.parametrize("dtype", ["float64", "int32", "uint64", "bool"])
 def test_an_array_of_another_type_is_refused(file, name, dtype):
-    array = read_archive(file, "checkpoint")[name]
+    array = arrays_in(file)[name]
     rewrite(file, **{name: array.astype(dtype)})
     assert f"{name} must be int64 of shape {array.shape}" in refusal(file)
 
 
 @pytest.mark.parametrize("name", KEYS[3:])
 def test_an_array_of_another_shape_is_refused(file, name):
-    array = read_archive(file, "checkpoint")[name]
+    array = arrays_in(file)[name]
     for wrong in (array[:-1], array[np.newaxis], array.ravel()[0]):
         rewrite(file, **{name: wrong})
         assert f"{name} must be int64 of shape {array.shape}" in refusal(file)
@@ -350,7 +353,7 @@ def test_an_array_of_another_shape_is_refused(file, name):
 def test_one_kind_of_floating_point_is_not_the_other(tmp_path, stored, given):
     path = tmp_path / "net"
     trained(NETS[stored]).save(path)
-    array = read_archive(path, "checkpoint")["weights_2"]
+    array = arrays_in(path)["weights_2"]
     rewrite(path, weights_2=array.astype(given))
     assert f"weights_2 must be {stored}" in refusal(path)
 
@@ -358,7 +361,7 @@ def test_one_kind_of_floating_point_is_not_the_other(tmp_path, stored, given):
 @pytest.mark.parametrize("name", KEYS[3:])
 @pytest.mark.parametrize("value", [2**53, -(2**53), 2**63 - 1, -(2**63)])
 def test_a_value_out_of_range_is_refused(file, name, value):
-    array = read_archive(file, "checkpoint")[name]
+    array = arrays_in(file)[name]
     array.flat[-1] = value
     rewrite(file, **{name: array})
     assert name in refusal(file)
@@ -368,7 +371,7 @@ def test_a_value_out_of_range_is_refused(file, name, value):
 def test_a_floating_point_value_out_of_range_is_refused(tmp_path, value):
     path = tmp_path / "net"
     trained(NETS["float64"]).save(path)
-    array = read_archive(path, "checkpoint")["weights_2"]
+    array = arrays_in(path)["weights_2"]
     array[1, 1] = value
     rewrite(path, weights_2=array)
     assert "weights_2" in refusal(path)
@@ -393,6 +396,7 @@ def test_samples_seen_must_be_a_count(file, value):
         '{"layer_sizes": 5}',
         '{"layer_sizes": [3, 2], "momentum": 0.9}',
         '{"layer_sizes": [3, 5, 4, 2], "seed": "0"}',
+        "[" * 100_000,
     ],
 )
 def test_a_definition_that_is_none_is_refused(file, text):
@@ -427,7 +431,7 @@ def place_of(data, array):
 @pytest.mark.parametrize("name", ["weights_1", "backward_potential_2", "feedback_3", "definition"])
 def test_a_corrupted_byte_within_an_array_is_refused(file, name):
     data = bytearray(file.read_bytes())
-    array = read_archive(file, "checkpoint")[name]
+    array = arrays_in(file)[name]
     data[place_of(data, array) + array.nbytes // 2] ^= 1
     file.write_bytes(data)
     assert "CRC" in refusal(file)
@@ -463,8 +467,78 @@ def test_no_flipped_bit_of_the_directory_changes_a_network_or_raises_anything_el
             assert_refused_or_unharmed(tmp_path / "net", corrupted, sim.checkpoint())
 
 
+ZEROS = 2**28
+"""Bytes of zeros that a bomb unpacks: more than a test may take, and quickly written."""
+
+
+def header(array_type, shape):
+    """Return the start of an npy file."""
+    start = io.BytesIO()
+    about = {"descr": array_type, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(start, about)
+    return start.getvalue()
+
+
+def add_bomb(path, name, start=b"", n_zeros=ZEROS):
+    """Replace a member of an npz file by one that unpacks to zeros; `start` comes before them."""
+    with zipfile.ZipFile(path) as archive:
+        members = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    members.pop(name, None)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for kept, content in members.items():
+            archive.writestr(kept, content)
+        with archive.open(name, "w") as member:
+            member.write(start)
+            for _ in range(n_zeros // 2**20):
+                member.write(bytes(2**20))
+
+
+def most_memory(call):
+    """Return the most bytes that Python and NumPy held at once during a call."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_member_that_is_not_used_is_not_read(file):
+    expected = load(file)
+    add_bomb(file, "extra.npy", header("|u1", (ZEROS,)))
+    assert file.stat().st_size < 2**21
+    assert most_memory(lambda: load(file)) < 2**24
+    assert_same_state(load(file), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "reason"),
+    [
+        ("weights_1.npy", header("<i8", (ZEROS // 8,)), "weights_1 must be int64 of shape (3, 5)"),
+        ("weights_1.npy", header("<i8", (3, 5)), "do not hold int64 of shape (3, 5)"),
+        ("weights_1.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff", "EOF"),
+        ("weights_1.npy", b"", "magic"),
+        ("definition.npy", header("|u1", (ZEROS,)), "its definition must be text of at most"),
+        ("samples_seen.npy", header("<i8", (ZEROS // 8,)), "samples_seen must be a number"),
+        ("format_version.npy", header("<i8", (ZEROS // 8,)), "format_version must be a positive"),
+    ],
+)
+def test_a_member_that_unpacks_to_more_than_it_should_is_not_read(file, name, start, reason):
+    add_bomb(file, name, start)
+    assert most_memory(lambda: refusal(file)) < 2**24
+    assert reason in refusal(file)
+
+
+@pytest.mark.parametrize("name", ["weights_1.npy", "weights_1"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_second_array_of_a_name_is_refused(file, name):
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(name, archive.read("weights_1.npy"))
+    assert "it has two arrays weights_1" in refusal(file)
+
+
 def test_a_damaged_compressed_file_is_refused(file):
-    np.savez_compressed(file, **read_archive(file, "checkpoint"))
+    np.savez_compressed(file, **arrays_in(file))
     load(file)
     with zipfile.ZipFile(file) as archive:
         entry = archive.getinfo("weights_1.npy")

@@ -742,6 +742,22 @@ def test_compare_takes_two_traces(folder):
     assert "weights differ" in run("compare", "a.npz", "c.npz", exit_code=1).stdout
 
 
+def test_json_has_null_for_what_is_no_number(folder):
+    data = digits()
+    with Simulator(small_net()) as sim:
+        trace = sim.predict(data.x_test[:2], record=True)
+    trace.save("good.npz")
+    trace.scores[1, 3] = np.nan
+    trace.save("bad.npz")
+    shown = run("compare", "bad.npz", "good.npz", "--json", exit_code=1).stdout
+    values = json.loads(shown, parse_constant=pytest.fail)
+    assert not values["equal"]
+    difference = values["first_difference"]
+    assert (difference["quantity"], difference["sample"], difference["unit"]) == ("scores", 1, 3)
+    assert difference["first"] is None
+    assert isinstance(difference["second"], float)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
