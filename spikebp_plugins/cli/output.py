@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -87,12 +86,6 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
-
-
-def check_folder(path: Path | None) -> None:
-    """Raise FileNotFoundError if the folder of a file is missing; called before any work."""
-    if path is not None and not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
 
 
 def print_epoch(epoch: int, epochs: int, text: str, as_json: bool) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import io
 import math
 import os
+import platform
+import stat
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from spikebp_plugins.common.errors import wrong_argument
 
 PathLike = str | os.PathLike[str]
 
@@ -39,26 +43,122 @@ class AnyArray(Protocol):
     def __array__(self, dtype: Any = None, /) -> NDArray[Any]: ...
 
 
+class Place(NamedTuple):
+    """Where a file is to be written: its path without links, and its state if it exists."""
+
+    path: Path
+    existing: os.stat_result | None
+
+
+def place_of(path: PathLike, name: str = "path") -> Place:
+    """Return where a file may be written, or refuse; nothing is changed.
+
+    A link is followed. What exists must be a regular file that may be written to: a file is
+    replaced as a whole, and a device or a pipe must not be.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file, which may exist.
+    name : str, default="path"
+        The name of the argument, for the message.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such folder.
+    PermissionError
+        If the file or its folder may not be written to.
+    ValueError
+        If the path is no name of a file, or something else has that name.
+    """
+    given = os.fspath(path)
+    if os.path.basename(given) in ("", os.curdir, os.pardir) or "\0" in given:
+        raise wrong_argument(name, "the name of a file", repr(given))
+    target = Path(os.path.realpath(given))
+    try:
+        existing = os.stat(given)
+    except FileNotFoundError:
+        existing = None
+    if existing is not None and not stat.S_ISREG(existing.st_mode):
+        what = "a folder" if stat.S_ISDIR(existing.st_mode) else "no regular file"
+        raise wrong_argument(name, "a regular file, or a new one", f"{given}, which is {what}")
+    if not target.parent.is_dir():
+        folder = target.parent if os.path.islink(given) else Path(given).parent
+        raise FileNotFoundError(f"there is no folder {folder} to write {target.name} to")
+    # A file system may be read-only even for one who may do everything.
+    for needed, mode in ((target, os.W_OK), (target.parent, os.W_OK | os.X_OK)):
+        if os.path.exists(needed) and not os.access(needed, mode):
+            raise PermissionError(f"{given} cannot be written: no permission to write to {needed}")
+    return Place(target, existing)
+
+
 @contextmanager
 def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name only when it is complete.
 
-    An interrupted write leaves an earlier file as it was.
+    An interrupted write leaves an earlier file as it was. A file that is replaced hands on its
+    permissions and, as far as the user may, its owner. `place_of` says where files are written.
     """
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    target, existing = place_of(path)
+    _remove_abandoned(target.parent)
+    try:
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{_prefix()}{os.getpid()}-")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes a private file: give it the permissions of the user's other files.
-        os.chmod(name, 0o666 & ~_umask())
+        # mkstemp makes a private file, of this user.
+        if existing is None:
+            mode = 0o666 & ~_umask()
+        else:
+            mode = stat.S_IMODE(existing.st_mode)
+            _hand_over(name, existing)
+        os.chmod(name, mode)
         os.replace(name, target)
     except BaseException:
         with suppress(FileNotFoundError):
             os.unlink(name)
         raise
+
+
+def _hand_over(name: str, existing: os.stat_result) -> None:
+    own = os.stat(name)
+    if (own.st_uid, own.st_gid) != (existing.st_uid, existing.st_gid):
+        with suppress(PermissionError):
+            os.chown(name, existing.st_uid, existing.st_gid)
+
+
+def _prefix() -> str:
+    """Return how the names of unfinished files begin, before the number of the process."""
+    # Machines that share a folder do not know each other's processes.
+    machine = "".join(c if c.isalnum() else "_" for c in platform.node())[:40]
+    return f".spikebp-{machine}-"
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove unfinished files of processes of this machine that are dead."""
+    if os.name != "posix":  # elsewhere there is no harmless signal to ask with
+        return
+    prefix = _prefix()
+    for file in folder.glob(f"{prefix}*-*"):
+        process = file.name.removeprefix(prefix).partition("-")[0]
+        if process.isdecimal() and not _is_alive(int(process)):
+            with suppress(OSError):
+                file.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def write_archive(path: PathLike, arrays: Mapping[str, NDArray[Any]]) -> None:

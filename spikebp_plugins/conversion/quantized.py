@@ -101,7 +101,8 @@ class QuantizedWeights:
         Parameters
         ----------
         path : str or path-like
-            The file; an existing file is replaced.
+            The file, which is replaced if it exists and keeps its permissions; a link is
+            followed, and what is no regular file refused.
         """
         definition = json.dumps(self.net.to_dict(), sort_keys=True).encode()
         arrays: dict[str, NDArray[Any]] = {

@@ -107,7 +107,8 @@ class Checkpoint:
         Parameters
         ----------
         path : str or path-like
-            The file; an existing file is replaced.
+            The file, which is replaced if it exists and keeps its permissions; a link is
+            followed, and what is no regular file refused.
         """
         write_archive(path, to_arrays(self))
 

@@ -317,7 +317,8 @@ class Simulator:
         Parameters
         ----------
         path : str or path-like
-            The file; an existing file is replaced.
+            The file, which is replaced if it exists and keeps its permissions; a link is
+            followed, and what is no regular file refused.
         """
         self.checkpoint().save(path)
 

@@ -59,7 +59,8 @@ class Trace:
         Parameters
         ----------
         path : str or path-like
-            The file; an existing file is replaced.
+            The file, which is replaced if it exists and keeps its permissions; a link is
+            followed, and what is no regular file refused.
         """
         arrays: dict[str, NDArray[Any]] = {
             "trace_version": np.array(FORMAT_VERSION, np.int64),

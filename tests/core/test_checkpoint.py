@@ -4,6 +4,8 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import time
 import tracemalloc
 import zipfile
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, averaged, load
-from spikebp_plugins.common.archive import write_archive
+from spikebp_plugins.common.archive import place_of, write_archive
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
     ENGINES,
@@ -33,6 +35,7 @@ NETS = {
     "float32": small_net(arithmetic="float32", feedback="random"),
 }
 EVERY_NET = pytest.mark.parametrize("net", NETS.values(), ids=NETS)
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions and files")
 BACKWARD_INITS = pytest.mark.parametrize("backward_init", ["carry", "zero", "uniform"])
 
 
@@ -175,7 +178,7 @@ def test_the_file_is_neither_compressed_nor_dated(file):
     assert {entry.create_system for entry in entries} == {3}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@POSIX
 def test_the_file_is_as_readable_as_others(file, tmp_path):
     (tmp_path / "other").touch()
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (file, tmp_path / "other")]
@@ -246,6 +249,118 @@ def test_an_interrupted_write_leaves_no_new_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         trained(NETS["fixed"]).save(tmp_path / "net.npz")
     assert list(tmp_path.iterdir()) == []
+
+
+@POSIX
+def test_a_file_that_is_replaced_keeps_its_permissions(file):
+    for mode in (0o600, 0o664):
+        file.chmod(mode)
+        trained(NETS["fixed"]).save(file)
+        assert stat.S_IMODE(file.stat().st_mode) == mode
+
+
+@POSIX
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "there").mkdir()
+    links = {"new": tmp_path / "there" / "new.npz", "old": Path("there/old.npz")}
+    (tmp_path / "there" / "old.npz").touch(mode=0o600)
+    (tmp_path / "folder").symlink_to("there")
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    sim = trained(NETS["fixed"])
+    for name, path in (("new", "there/new.npz"), ("old", "there/old.npz"), ("folder/a", "there/a")):
+        sim.save(tmp_path / name)
+        assert_same_state(load(tmp_path / path), sim.checkpoint())
+        assert not (tmp_path / path).is_symlink()
+    assert [(tmp_path / name).is_symlink() for name in ("new", "old", "folder")] == [True] * 3
+    assert stat.S_IMODE((tmp_path / "there" / "old.npz").stat().st_mode) == 0o600
+    assert len(list((tmp_path / "there").iterdir())) == 3
+
+
+@POSIX
+def test_what_is_no_regular_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.iterdir())
+    for name, what in (
+        ("pipe", "no regular file"),
+        ("link", "no regular file"),
+        ("folder", "a folder"),
+    ):
+        path = tmp_path / name
+        with pytest.raises(ValueError, match="path must be a regular file, or a new one") as caught:
+            trained(NETS["fixed"]).save(path)
+        assert str(caught.value).endswith(f"; got {path}, which is {what}")
+    assert sorted(tmp_path.iterdir()) == before
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    # Asked only: were it not refused, it would be gone.
+    with pytest.raises(ValueError, match="got /dev/null, which is no regular file"):
+        place_of("/dev/null")
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "new/", "a\0b"])
+def test_what_is_no_name_of_a_file_is_refused(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="path must be the name of a file; got '"):
+        trained(NETS["fixed"]).save(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_what_may_not_be_written_is_refused(file, monkeypatch, place):
+    before, unwritable = file.read_bytes(), {"file": file, "folder": file.parent}[place]
+    monkeypatch.setattr("os.access", lambda path, _: path != unwritable)
+    with pytest.raises(PermissionError, match="cannot be written: no permission") as caught:
+        trained(NETS["fixed"]).save(file)
+    assert str(file) in str(caught.value)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), PermissionError(13, "no")])
+def test_an_error_names_the_path_that_was_given(tmp_path, monkeypatch, error):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("tempfile.mkstemp", fail)
+    with pytest.raises(type(error)) as caught:
+        trained(NETS["fixed"]).save(tmp_path / "net.npz")
+    assert caught.value.filename == str(tmp_path / "net.npz")
+    assert caught.value.errno == error.errno
+
+
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path):
+    sim = trained(NETS["fixed"])
+    sim.save(tmp_path / ("n" * 250))
+    assert_same_state(load(tmp_path / ("n" * 250)), sim.checkpoint())
+    with pytest.raises(OSError, match="too long"):
+        sim.save(tmp_path / ("n" * 300))
+
+
+@POSIX
+def test_unfinished_files_of_dead_processes_are_removed(tmp_path):
+    path = tmp_path / "net.npz"
+    script = (
+        "import os, sys; from spikebp_plugins.common.archive import whole_file\n"
+        "with whole_file(sys.argv[1]) as file:\n"
+        "    file.write(b'half'); file.flush(); print(flush=True); sys.stdin.read()\n"
+    )
+    sim = trained(NETS["fixed"])
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        (unfinished,) = tmp_path.iterdir()
+        assert f"-{process.pid}-" in unfinished.name
+        of_another_machine = tmp_path / unfinished.name.replace("-", "-far", 1)
+        of_another_machine.touch()
+        sim.save(path)
+        assert sorted(tmp_path.iterdir()) == sorted([path, unfinished, of_another_machine])
+        process.kill()
+    assert unfinished.exists()
+    sim.save(path)
+    assert sorted(tmp_path.iterdir()) == sorted([path, of_another_machine])
 
 
 def test_a_missing_file_or_folder(tmp_path):
@@ -421,7 +536,7 @@ def test_the_message_about_another_definition_shows_sizes_and_grid(file):
     assert "fraction_bits is 12 there and 30 here" in message
 
 
-def place_of(data, array):
+def offset_of(data, array):
     """Return where an array's bytes lie in a file."""
     place = data.find(array.tobytes())
     assert place > 0
@@ -432,7 +547,7 @@ def place_of(data, array):
 def test_a_corrupted_byte_within_an_array_is_refused(file, name):
     data = bytearray(file.read_bytes())
     array = arrays_in(file)[name]
-    data[place_of(data, array) + array.nbytes // 2] ^= 1
+    data[offset_of(data, array) + array.nbytes // 2] ^= 1
     file.write_bytes(data)
     assert "CRC" in refusal(file)
 
@@ -522,6 +637,7 @@ def test_a_member_that_is_not_used_is_not_read(file):
         ("samples_seen.npy", header("<i8", (ZEROS // 8,)), "samples_seen must be a number"),
         ("format_version.npy", header("<i8", (ZEROS // 8,)), "format_version must be a positive"),
     ],
+    ids=["shape", "length", "header", "no header", "definition", "samples_seen", "version"],
 )
 def test_a_member_that_unpacks_to_more_than_it_should_is_not_read(file, name, start, reason):
     add_bomb(file, name, start)
