@@ -113,10 +113,6 @@ class CompiledBackend(Backend):
         self._patience = 1
         self._wide_samples = 0
 
-    def __reduce__(self) -> Any:
-        # Structs cannot be pickled: a copy lays out its arrays anew.
-        return _restored, (self.net, self.state, len(self._memories), self.operations)
-
     @property
     def state(self) -> LearningState:
         """What has been learned so far."""
@@ -388,14 +384,6 @@ class CompiledBackend(Backend):
         )
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording), after
-
-
-def _restored(
-    net: SpikingMLP, state: LearningState, n_jobs: int, operations: Operations
-) -> CompiledBackend:
-    backend = CompiledBackend(net, state, n_jobs)
-    backend._now = backend._now._replace(operations=operations)
-    return backend
 
 
 class ConstantRoom(NamedTuple):

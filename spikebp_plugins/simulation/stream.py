@@ -71,6 +71,11 @@ class Stream:
         self._target: Reals | None = None
         self._clock: EventClock | None = None
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a Stream cannot be copied or pickled: copy its simulator, and take a stream of that"
+        )
+
     @property
     @one_at_a_time
     def target(self) -> Reals | None:
