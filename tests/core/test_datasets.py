@@ -432,19 +432,39 @@ def test_no_network_is_one_sentence_with_a_way_out(monkeypatch, server, dead_hos
     with pytest.raises(ConnectionError) as caught:
         load_dataset("mnist")
     message = str(caught.value)
-    assert message.startswith(f"could not fetch mnist from {url}moved/ or {dead_host}; ")
+    tried = f"{url}moved/ (HTTP 404) or {dead_host} (no connection)"
+    assert message.startswith(f"could not fetch mnist from {tried}; ")
     assert "folder=" in message
     assert "SPIKEBP_DATA" in message
     assert "\n" not in message
     assert "refused" in str(caught.value.__cause__)
 
 
-def test_a_wrong_checksum_is_not_taken_for_a_missing_network(tmp_path, monkeypatch, server):
+@pytest.fixture
+def wrong_host(server):
+    """Return the URL of a host that has a file with other contents."""
     folder, url, _ = server
-    publish(monkeypatch, folder, url)
-    (folder / f"{IDX_FILES[1]}.gz").write_bytes(b"something else")
-    with pytest.raises(ValueError, match=f"hash of downloaded file .{IDX_FILES[1]}.gz. does not"):
+    write_files(folder / "wrong")
+    (folder / "wrong" / f"{IDX_FILES[1]}.gz").write_bytes(b"something else")
+    return f"{url}wrong/"
+
+
+def test_wrong_contents_leave_the_mirror(monkeypatch, server, wrong_host):
+    folder, url, requests = server
+    publish(monkeypatch, folder, wrong_host, url)
+    assert_is_small_data(load_dataset("mnist"))
+    assert [path.startswith("/wrong/") for path in requests] == [True, True, False, False, False]
+
+
+def test_wrong_contents_are_not_taken_for_a_missing_network(
+    tmp_path, monkeypatch, server, wrong_host, dead_host
+):
+    publish(monkeypatch, server[0], wrong_host, dead_host)
+    with pytest.raises(ValueError, match="could not fetch mnist") as caught:
         load_dataset("mnist")
+    tried = f"{wrong_host} (wrong contents) or {dead_host} (no connection)"
+    assert str(caught.value).startswith(f"could not fetch mnist from {tried}; ")
+    assert f"hash of downloaded file ({IDX_FILES[1]}.gz) does not" in str(caught.value.__cause__)
     assert not (tmp_path / "cache" / "spikebp-plugins" / "mnist" / f"{IDX_FILES[1]}.gz").exists()
 
 
