@@ -249,9 +249,10 @@ class CompiledBackend(Backend):
             done: int = blocks.run_until(run, block, lead, n_steps, spikes)
         scores[:done] = layout.scores(drive[:done], n_steps[:done, np.newaxis])
         of_spikes = [connection.forward_operations(1) for connection in self.net.connections]
-        operations[:done] = spikes[:done, :-1] @ of_spikes
+        sent = spikes[:done].astype(object)  # of their products and sums, 64 bits may hold too few
+        operations[:done] = sent[:, :-1] @ of_spikes
         no_errors = [0] * spikes.shape[1]
-        counts = spikes[:done].sum(0)
+        counts = sent.sum(0)
         work = count_operations(self.net, counts, no_errors, 0, shown=done, trained=0)
         self._now = now._replace(operations=now.operations + work)
         return done

@@ -119,5 +119,6 @@ def _matrices(
     for layer, array in enumerate(arrays, first_layer):
         matrix, allowed = f"{name} of layer {layer}", "finite real numbers"
         finite(matrix, array_of(matrix, array, REALS, allowed), allowed)
-        rounded.append(arithmetic.check(arithmetic.round_weights(array), "weight", layer))
+        quantity = "weight" if name == "weights" else "feedback weight"
+        rounded.append(arithmetic.check(arithmetic.round_weights(array), quantity, layer))
     return tuple(rounded)

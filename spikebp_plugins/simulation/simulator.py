@@ -13,6 +13,7 @@ from spikebp_plugins.backends.outcome import (
     Outcome,
     Recording,
     empty_prediction,
+    in_64_bits,
     joined,
 )
 from spikebp_plugins.backends.registry import (
@@ -245,7 +246,8 @@ class Simulator:
                 blocks.append(engine.predict_until(block, margin))
                 bar.update(len(block))
         blocks = blocks or [empty_prediction(batch)]
-        return EarlyPrediction(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
+        shown = EarlyPrediction(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
+        return shown._replace(operations=in_64_bits(shown.operations))
 
     def _checked_margin(self, margin: Any, record: bool) -> float:
         allowed = "a finite number, not negative, or None"

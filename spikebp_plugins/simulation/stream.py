@@ -320,7 +320,9 @@ class Stream:
             unit = int(np.flatnonzero(~np.isfinite(array))[0])
             raise wrong_argument("x", "finite", f"{array[unit]} at index {unit}")
         given = check_batch(self.net, array[np.newaxis, np.newaxis], n_steps=1)
-        return np.asarray(given.x[0, 0])
+        # Values are scaled and rounded by the back end.
+        shown = given.inputs() if self.net.input_coding == "spikes" else given.x
+        return np.asarray(shown[0, 0])
 
     def _take_target(self, target: Any) -> None:
         if target is not UNCHANGED:

@@ -546,6 +546,28 @@ def test_an_overflow_in_prediction_changes_nothing(backend, case):
     assert sim.predict(x[3:]).shape == (2, 2)
 
 
+@EVERY_ENGINE
+@pytest.mark.parametrize(
+    "count", [np.uint64(2**63 + 5), np.uint64(2**62), np.int64(-(2**63)), 1e300], ids=repr
+)
+def test_counts_beyond_what_is_counted_are_said_to_be(backend, count):
+    net = small_net(input_coding="spikes", n_steps=1)
+    x = np.array([[[0, count, 0]]])
+    with lively_simulator(net, backend) as sim:
+        stream = sim.stream()
+        for call in (lambda: sim.predict(x), lambda: stream.show(x[0, 0])):
+            with pytest.raises(OverflowError, match="spike count of layer 0") as caught:
+                call()
+            assert str(caught.value).endswith("; it reached 4.61169e+18 or more")
+
+
+def test_feedback_that_overflows_is_not_called_a_weight():
+    net = small_net(feedback="random")
+    feedback = [np.full(shape, 1e300) for shape in net.feedback_shapes]
+    with pytest.raises(OverflowError, match=r"^feedback weight of layer 2 must stay below"):
+        Simulator(net, feedback=feedback)
+
+
 def test_a_weight_that_overflows_names_its_layer():
     net = SpikingMLP((1, 1), n_steps=1, learning_rate=1.0, fraction_bits=30)
     messages = []
