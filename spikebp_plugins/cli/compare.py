@@ -67,6 +67,7 @@ def compare(
     sizes = (data.x_train.shape[1], *hidden, data.n_classes)
     fields = {"input_scale": data.input_scale, "learning_rate": rate} | given
     net = SpikingMLP(sizes, **fields)
+    options.check_memory(net)
     start = Checkpoint(net, initial_state(net))
     compared = compare_on_images(start, names, data, samples)
     if as_json:

@@ -21,6 +21,7 @@ EXPECTED_ERRORS: Final = (
     ValueError,
     TypeError,
     OverflowError,
+    MemoryError,
     ImportError,
     OSError,
     NotImplementedError,

@@ -171,6 +171,7 @@ def _starting_point(
         return before
     rate = options.learning_rate(len(data.x_train), fields.get("feedback"))
     net = SpikingMLP(**{"learning_rate": rate} | fields)
+    options.check_memory(net)
     return Checkpoint(net, initial_state(net))
 
 

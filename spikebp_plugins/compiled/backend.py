@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
+from numba.core import config
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import (
@@ -88,6 +89,13 @@ class CompiledBackend(Backend):
     arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
+
+    @classmethod
+    def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
+        """Return why nothing can be compiled, or None if it can."""
+        if config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return "NUMBA_DISABLE_JIT keeps kernels from being compiled; backend='reference' runs"
+        return None
 
     def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)

@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import choice, integer, wrong_argument
+from spikebp_plugins.common.errors import as_array, choice, integer, wrong_argument
 
 Integers = NDArray[np.int64]
 
@@ -131,10 +131,10 @@ class EventEncoder:
             1. The message names the first event that is wrong.
         """
         after = None if after is None else time_stamp("after", after)
-        array = np.asarray(events)
+        allowed = "a one-dimensional structured array with fields x, y, t, p"
+        array = as_array("events", events, allowed)
         names = array.dtype.names or ()
         if array.ndim != 1 or not {"x", "y", "t", "p"} <= set(names):
-            allowed = "a one-dimensional structured array with fields x, y, t, p"
             raise wrong_argument("events", allowed, f"{array.dtype} of shape {array.shape}")
         x, y, time, p = (_integers(array, name) for name in ("x", "y", "t", "p"))
         before = np.concatenate([time[:1] if after is None else [after], time])[: len(time)]

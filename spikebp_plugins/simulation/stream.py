@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import integer, wrong_argument
+from spikebp_plugins.common.errors import as_array, integer, wrong_argument
 from spikebp_plugins.common.turns import Turn, one_at_a_time
 from spikebp_plugins.data.events import LATEST_TIME, EventClock, EventEncoder, time_stamp
 from spikebp_plugins.network.samples import check_batch
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from spikebp_plugins.network.definition import SpikingMLP
 
 Reals = NDArray[np.float64]
+
+#: The most steps in a call: a double holds their number.
+MOST_STEPS: Final = 2**53
 
 #: The default of the argument `target`: the target stays what it is.
 UNCHANGED: Final = object()
@@ -90,15 +93,16 @@ class Stream:
     @one_at_a_time
     def target(self, target: Any) -> None:
         n_outputs = self.net.n_outputs
-        array = np.asarray(target)
         if target is None:
             self._target = None
-        elif array.dtype.kind in "iu" and array.ndim == 0:
+            return
+        allowed = f"a label, {n_outputs} real numbers, or None"
+        array = as_array("target", target, allowed)
+        if array.dtype.kind in "iu" and array.ndim == 0:
             if not 0 <= array < n_outputs:
                 raise wrong_argument("target", f"a label from 0 to {n_outputs - 1}", repr(target))
             self._target = np.eye(n_outputs)[int(array)]
         elif array.shape != (n_outputs,) or array.dtype.kind not in "iuf":
-            allowed = f"a label, {n_outputs} real numbers, or None"
             raise wrong_argument("target", allowed, repr(target))
         elif not np.all(np.isfinite(array)):
             raise wrong_argument("target", "finite", repr(target))
@@ -148,7 +152,7 @@ class Stream:
         OverflowError
             If a value leaves the range of the arithmetic; the open sample is dropped then.
         """
-        n_steps = integer("n_steps", n_steps, 1)
+        n_steps = integer("n_steps", n_steps, 1, MOST_STEPS)
         given = None if x is None else self._checked_input(x)
         self._take_target(target)
         with self._whole_or_dropped():
@@ -313,7 +317,7 @@ class Stream:
         return self._encoder
 
     def _checked_input(self, x: Any) -> NDArray[Any]:
-        array = np.asarray(x)
+        array = as_array("x", x, "an array of real numbers")
         if array.shape != (self.net.n_inputs,):
             raise wrong_argument("x", f"of shape ({self.net.n_inputs},)", f"shape {array.shape}")
         if array.dtype.kind == "f" and not np.all(np.isfinite(array)):

@@ -429,6 +429,12 @@ def test_sigint_in_a_process_of_its_own(folder):
         (("train", "--dataset", "cifar"), "dataset must be one of 'digits', 'mnist'"),
         (("train", "--layers", "10,x"), "layers must be sizes of hidden layers"),
         (("train", "--layers", "10,,3"), "layers must be sizes of hidden layers"),
+        (
+            ("train", "--layers", "1000000,1000000"),
+            "layers must be such that weights fit into the m",
+        ),
+        (("compare", "--layers", "1000000,1000000"), "weights take 8,001 GB"),
+        (("hardware-report", "--layers", "1000000,1000000"), "weights take 8,001 GB"),
         (("train", "--layers", "0"), "layers must be sizes of hidden layers"),
         (("train", "--update", "never"), "update must be one of 'fractional', 'outer'"),
         (("train", "--steps", "0"), "n_steps must be an integer from 1 to 2147483647; got 0"),
@@ -460,7 +466,15 @@ def test_an_error_is_one_line(arguments, message):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError, TypeError, OverflowError, ImportError, ConnectionError, UnsupportedError],
+    [
+        ValueError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+        ImportError,
+        ConnectionError,
+        UnsupportedError,
+    ],
 )
 def test_every_expected_kind_of_error_is_one_line(monkeypatch, error):
     def fail(path):

@@ -482,13 +482,37 @@ def interrupted(*arguments):
     raise KeyboardInterrupt
 
 
+TARGETS = "a label, 2 real numbers, or None"
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         ({"x": [1.0, 2.0]}, "x must be of shape (3,); got shape (2,)"),
         ({"x": [1.0, np.nan, 0.0]}, "x must be finite; got nan at index 1"),
         ({"x": ["a", "b", "c"]}, "x must be an array of real numbers; got an array of <U1"),
-        ({"x": None, "n_steps": 0}, "n_steps must be an integer of at least 1; got 0"),
+        ({"x": [1.0, [2.0], 3.0]}, "x must be an array of real numbers; got a ragged array"),
+        (
+            {"x": np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0])},
+            "x must be an array of real numbers, without masked values; got a masked array",
+        ),
+        ({"x": None, "n_steps": 0}, f"n_steps must be an integer from 1 to {2**53}; got 0"),
+        (
+            {"x": None, "n_steps": 10**30},
+            f"n_steps must be an integer from 1 to {2**53}; got {10**30}",
+        ),
+        (
+            {"x": None, "target": [[1.0], [2.0, 3.0]]},
+            "target must be a label, 2 real numbers, or None; got a ragged array",
+        ),
+        (
+            {"x": None, "target": [[1.0, 2.0]]},
+            "target must be a label, 2 real numbers, or None; got [[1.0, 2.0]]",
+        ),
+        (
+            {"x": None, "target": np.ma.masked},
+            f"target must be {TARGETS}, without masked values; got a masked array",
+        ),
         ({"x": None, "target": 2}, "target must be a label from 0 to 1; got 2"),
         ({"x": None, "target": -1}, "target must be a label from 0 to 1; got -1"),
         ({"x": None, "target": [0.0, np.inf]}, "target must be finite; got [0.0, inf]"),
