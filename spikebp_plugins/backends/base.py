@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, empty_prediction
 from spikebp_plugins.common.errors import integer, one_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, Dense, refused_connections
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations, count_operations
@@ -242,6 +243,8 @@ class Steps(ABC):
         self.net = net
         self.steps_shown = 0
         self.is_open = self.is_learning = False
+        limit = arithmetic_of(net).largest_payload
+        self._sends_all = net.spikes == "graded" and limit is None
 
     def show(self, x: Array | None, y: Array | None, n_steps: int = 1) -> None:
         """Show an input for some steps, and a target to learn from.
@@ -291,9 +294,12 @@ class Steps(ABC):
     def _rests(self) -> bool:
         """Whether a step of silence without a target changes nothing.
 
-        It does if any unit fires: if a potential is beyond the threshold, strictly, as binary
-        spikes and the messages of a chip can leave it. Otherwise no potential gets an addend.
+        It does if any unit fires: if a potential is beyond the threshold, strictly. Graded spikes
+        leave none there, but binary spikes and the messages of a chip can. If no unit fires, no
+        potential gets an addend.
         """
+        if self._sends_all:
+            return True
         inputs, *others = self._potentials()
         fires = [np.abs(inputs) > 0.5, *(potential > 0.5 for potential in others)]
         return not any(units.any() for units in fires)

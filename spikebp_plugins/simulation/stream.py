@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import as_array, integer, wrong_argument
 from spikebp_plugins.common.turns import Turn, one_at_a_time
-from spikebp_plugins.data.events import LATEST_TIME, EventClock, EventEncoder, time_stamp
+from spikebp_plugins.data.events import EventClock, EventEncoder, time_stamp
 from spikebp_plugins.network.samples import check_batch
 
 if TYPE_CHECKING:
@@ -223,7 +223,8 @@ class Stream:
         Raises
         ------
         ValueError
-            If the time lies before the last event.
+            If the time lies before the last event, or further behind it than the encoder's
+            `longest_gap`; nothing has changed then.
         RuntimeError
             If the clock does not run: `feed` starts it.
         """
@@ -231,7 +232,7 @@ class Stream:
         if self._clock is None:
             raise RuntimeError("the clock of the stream starts with the first events: feed some")
         allowed = f"an integer of at least {self._clock.now}, the last event"
-        time = integer("time", time, self._clock.now, LATEST_TIME, allowed=allowed)
+        time = time_stamp("time", integer("time", time, self._clock.now, allowed=allowed))
         passed = self._clock.advance(time)
         with self._whole_or_dropped():
             return self._collected(self._show_steps(*passed))

@@ -393,6 +393,8 @@ class TestEvents:
         assert str(error.value) == message
         with pytest.raises(ValueError, match="time must be at most longest_gap=1000000 steps"):
             stream.advance_to(time)
+        with pytest.raises(ValueError, match="time must be an integer of 64 bits; got 9223372036"):
+            stream.advance_to(2**63)
         assert stream.target.tolist() == [0, 1]
         assert (stream.close_sample() == good.close_sample()).all()
 
