@@ -87,7 +87,8 @@ def save_nir(path: PathLike, checkpoint: Checkpoint) -> None:
     Parameters
     ----------
     path : str or path-like
-        The file; an existing file is replaced.
+        The file, which is replaced if it exists and keeps its permissions; a link is
+        followed, and what is no regular file refused.
     checkpoint : Checkpoint
         The network.
 

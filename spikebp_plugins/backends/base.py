@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, empty_prediction
 from spikebp_plugins.common.errors import integer, one_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, Dense, refused_connections
 from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -242,6 +243,8 @@ class Steps(ABC):
         self.net = net
         self.steps_shown = 0
         self.is_open = self.is_learning = False
+        limit = arithmetic_of(net).largest_payload
+        self._sends_all = net.spikes == "graded" and limit is None
 
     def show(self, x: Array | None, y: Array | None, n_steps: int = 1) -> None:
         """Show an input for some steps, and a target to learn from.
@@ -260,22 +263,52 @@ class Steps(ABC):
         OverflowError
             If a value leaves the range of the arithmetic. The sample is dropped then.
         """
-        # Steps of silence are only counted: nothing fires in them, since graded spikes leave no
-        # potential above the threshold.
-        waits = self.is_open and x is None and y is None and self.net.spikes == "graded"
-        if not waits:
-            if x is None:
-                x = np.zeros(self.net.n_inputs, np.int64)
-            opens, restarts = not self.is_open, y is not None and not self.is_learning
-            try:
-                self._show(x, y, n_steps, opens, restarts)
-            except BaseException:
-                self.drop()
-                raise
-            if opens:
-                self.steps_shown = 0
-            self.is_open, self.is_learning = True, self.is_learning or y is not None
+        if x is not None:
+            self._advance(x, y, n_steps)
+            return
+        silence, shown = np.zeros(self.net.n_inputs, np.int64), 0
+        if y is None:
+            # Steps that change nothing are only counted. Those before are shown in portions: one
+            # step, one, two, four and so on, of which the last may hold some of the others.
+            while shown < n_steps and not (self.is_open and self._rests):
+                portion = min(n_steps - shown, max(shown, 1))
+                self._advance(silence, None, portion)
+                shown += portion
+            self.steps_shown += n_steps - shown
+        else:
+            self._advance(silence, y, n_steps)
+
+    def _advance(self, x: Array, y: Array | None, n_steps: int) -> None:
+        opens, restarts = not self.is_open, y is not None and not self.is_learning
+        try:
+            self._show(x, y, n_steps, opens, restarts)
+        except BaseException:
+            self.drop()
+            raise
+        if opens:
+            self.steps_shown = 0
+        self.is_open, self.is_learning = True, self.is_learning or y is not None
         self.steps_shown += n_steps
+
+    @property
+    def _rests(self) -> bool:
+        """Whether a step of silence without a target changes nothing.
+
+        It does if any unit fires: if a potential is beyond the threshold, strictly. Graded spikes
+        leave none there, but binary spikes and the messages of a chip can. If no unit fires, no
+        potential gets an addend.
+        """
+        if self._sends_all:
+            return True
+        inputs, *others = self._potentials()
+        fires = [np.abs(inputs) > 0.5, *(potential > 0.5 for potential in others)]
+        return not any(units.any() for units in fires)
+
+    def count_silent_samples(self, n_samples: int) -> None:
+        """Add the work of samples of silence without a target, in which nothing happens."""
+        nothing = [0] * (self.net.n_layers + 1)
+        work = count_operations(self.net, nothing, nothing, 0, shown=n_samples, trained=0)
+        self._count(work)
 
     def close(self) -> None:
         """End the open sample, and hand what was learned from it to the back end.
@@ -309,6 +342,14 @@ class Steps(ABC):
     @abstractmethod
     def _close(self) -> None:
         """Make the outer update, if any, and hand state and operations to the back end."""
+
+    @abstractmethod
+    def _count(self, work: Operations) -> None:
+        """Add operations to those of the back end, between two samples."""
+
+    @abstractmethod
+    def _potentials(self) -> Sequence[Array]:
+        """Return the potentials of layers 0 to L as reals."""
 
     @property
     @abstractmethod

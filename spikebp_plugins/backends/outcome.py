@@ -55,20 +55,28 @@ class EarlyPrediction(NamedTuple):
     n_steps : ndarray of shape (n_samples,), int64
         The steps shown of each sample.
     operations : ndarray of shape (n_samples,), int64
-        The synaptic operations of each sample.
+        The synaptic operations of each sample; as Python's integers where 64 bits are too few.
     """
 
     scores: NDArray[np.float64]
     n_steps: NDArray[np.int64]
-    operations: NDArray[np.int64]
+    operations: NDArray[Any]
 
 
 def empty_prediction(batch: Batch) -> EarlyPrediction:
-    """Return a prediction of zeros, with room for the samples of a batch."""
+    """Return a prediction of zeros, with room for the samples of a batch.
+
+    Operations have room for integers of any size.
+    """
     n = len(batch)
     return EarlyPrediction(
-        np.zeros((n, batch.net.n_outputs)), np.zeros(n, np.int64), np.zeros(n, np.int64)
+        np.zeros((n, batch.net.n_outputs)), np.zeros(n, np.int64), np.zeros(n, object)
     )
+
+
+def in_64_bits(counts: NDArray[Any]) -> NDArray[Any]:
+    """Return Python's integers as int64, or as they are if one is too large."""
+    return counts if np.any(counts >= 2**63) else counts.astype(np.int64)
 
 
 def joined(outcomes: list[Outcome]) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -86,6 +87,8 @@ class ReferenceSteps(Steps):
         if opens:
             self._learning, self._sample = self._backend.state, open_sample(net)
             self._work = WorkCounter(net)
+        else:  # steps of silence may have been counted and not shown
+            self._sample = self._sample._replace(t=self.steps_shown)
         if restarts:
             self._learning = open_training(net, self._learning)
         # A batch of one sample scales and rounds values as it does for whole samples.
@@ -102,6 +105,12 @@ class ReferenceSteps(Steps):
             self._learning = close_training(self.net, self._learning, self._sample)
         work = self._work.total(self._sample, self.is_learning)
         self._backend.take(self._learning, work)
+
+    def _count(self, work: Operations) -> None:
+        self._backend.take(self._backend.state, work)
+
+    def _potentials(self) -> Sequence[Array]:
+        return self._sample.phi
 
     @property
     def summed_drive(self) -> NDArray[np.float64]:

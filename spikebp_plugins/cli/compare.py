@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from spikebp_plugins.cli import options
-from spikebp_plugins.cli.output import check_folder, duration, percent, print_json, print_table
+from spikebp_plugins.cli.output import duration, percent, print_json, print_table
+from spikebp_plugins.common.archive import place_of
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.data.images import Dataset, error_percent
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -57,7 +58,8 @@ def compare(
     if traces:
         _compare_files(traces, as_json)
         return
-    check_folder(output)
+    if output is not None:
+        place_of(output, "output")
     names = comparison.quick_backends() if backends is None else split_backends(backends)
     data = options.load_images(dataset, folder)
     hidden = options.HIDDEN_LAYERS if layers is None else options.hidden_sizes(layers)
@@ -65,6 +67,7 @@ def compare(
     sizes = (data.x_train.shape[1], *hidden, data.n_classes)
     fields = {"input_scale": data.input_scale, "learning_rate": rate} | given
     net = SpikingMLP(sizes, **fields)
+    options.check_memory(net)
     start = Checkpoint(net, initial_state(net))
     compared = compare_on_images(start, names, data, samples)
     if as_json:

@@ -14,13 +14,13 @@ from spikebp_plugins.cli.compare import compare_on_images
 from spikebp_plugins.cli.options import HELP, BackendName, Json, learning_rate, load_images
 from spikebp_plugins.cli.output import (
     Effort,
-    check_folder,
     percent,
     print_epoch,
     print_json,
     print_table,
     ratio,
 )
+from spikebp_plugins.common.archive import place_of
 from spikebp_plugins.common.figures import count
 from spikebp_plugins.conversion.relu import relu_scores, train_relu
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
@@ -77,7 +77,8 @@ def demo(
     It takes some seconds, and a minute or two where something is compiled for the first time, and
     draws a picture of learning curves and spikes.
     """
-    check_folder(output)
+    if output is not None:
+        place_of(output, "output")
     data = load_images("digits", None)
     net = SpikingMLP(
         (data.x_train.shape[1], *HIDDEN_LAYERS, data.n_classes),

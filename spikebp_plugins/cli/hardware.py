@@ -73,4 +73,5 @@ def _untaught(data: Dataset, layers: str | None, given: dict[str, Any]) -> Check
         (data.x_train.shape[1], *hidden, data.n_classes),
         **{"learning_rate": rate, "input_scale": data.input_scale} | given,
     )
+    options.check_memory(net)
     return Checkpoint(net, initial_state(net))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Callable, Container
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import numpy as np
 import typer
 
 from spikebp_plugins.common.errors import choice, wrong_argument
@@ -135,7 +138,10 @@ Folder = Annotated[
 BackendName = Annotated[
     str, typer.Option(help="Back end, with options behind a colon; see `spikebp backends`.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object on stdout; null is a number not finite."),
+]
 
 
 def hidden_sizes(text: str) -> tuple[int, ...]:
@@ -145,6 +151,21 @@ def hidden_sizes(text: str) -> tuple[int, ...]:
         allowed = "sizes of hidden layers, positive integers separated by commas"
         raise wrong_argument("layers", allowed, repr(text))
     return tuple(int(part) for part in parts)
+
+
+def check_memory(net: SpikingMLP) -> None:
+    """Raise ValueError if the weights of a network alone need more memory than there is."""
+    if not hasattr(os, "sysconf"):  # on Windows
+        return
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed = sum(math.prod(shape) for shape in net.weight_shapes) * np.dtype(np.float64).itemsize
+    if needed > there:
+        layers = "-".join(map(str, net.layer_sizes))
+        raise wrong_argument(
+            "layers",
+            f"such that weights fit into the memory of {there / 1e9:,.0f} GB",
+            f"{layers}, whose weights take {needed / 1e9:,.0f} GB",
+        )
 
 
 def learning_rate(n_samples: int, feedback: str | None = None) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -21,6 +21,7 @@ EXPECTED_ERRORS: Final = (
     ValueError,
     TypeError,
     OverflowError,
+    MemoryError,
     ImportError,
     OSError,
     NotImplementedError,
@@ -88,20 +89,22 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def check_folder(path: Path | None) -> None:
-    """Raise FileNotFoundError if the folder of a file is missing; called before any work."""
-    if path is not None and not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} to")
-
-
 def print_epoch(epoch: int, epochs: int, text: str, as_json: bool) -> None:
     """Print a line for an epoch, counted from 0; with JSON on stdout it goes to stderr."""
     typer.echo(f"epoch {epoch + 1:>{len(str(epochs))}}/{epochs}: {text}", err=as_json)
 
 
 def print_json(values: Mapping[str, Any]) -> None:
-    """Print one JSON object."""
-    typer.echo(json.dumps(values, indent=2, allow_nan=False))
+    """Print one JSON object; JSON has null for numbers that are not finite."""
+    typer.echo(json.dumps(_with_null(values), indent=2, allow_nan=False))
+
+
+def _with_null(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _with_null(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_null(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(

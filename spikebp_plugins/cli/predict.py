@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from spikebp_plugins.cli import options
-from spikebp_plugins.cli.output import Effort, check_folder, percent, print_json, print_table
-from spikebp_plugins.common.archive import write_archive
+from spikebp_plugins.cli.output import Effort, percent, print_json, print_table
+from spikebp_plugins.common.archive import place_of, write_archive
 from spikebp_plugins.common.errors import choice
 from spikebp_plugins.data.images import error_percent
 from spikebp_plugins.network.checkpoint import load
@@ -38,7 +38,8 @@ def predict(
 ) -> None:
     """Show a trained network the samples of a data set."""
     split = choice("split", split, SPLITS)
-    check_folder(output)
+    if output is not None:
+        place_of(output, "output")
     trained = load(checkpoint)
     data = options.load_images(dataset, folder, trained.net)
     options.check_fits(trained.net, data)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from spikebp_plugins.cli import options
-from spikebp_plugins.cli.output import check_folder, print_json, print_table
+from spikebp_plugins.cli.output import print_json, print_table
+from spikebp_plugins.common.archive import place_of
 from spikebp_plugins.common.errors import choice
 
 #: In the order of the help text. Not from `reproduce.EXPERIMENTS`, which is slow to import.
@@ -37,7 +38,8 @@ def reproduce(
     from spikebp_plugins.reproduce import EXPERIMENTS, Study
 
     experiment = choice("experiment", experiment, EXPERIMENTS)
-    check_folder(output)
+    if output is not None:
+        place_of(output, "output")
     data = options.load_images(dataset, folder)
     results.mkdir(parents=True, exist_ok=True)
     report = EXPERIMENTS[experiment].run(Study(data, results, quick, seed))

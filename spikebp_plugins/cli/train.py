@@ -14,6 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from spikebp_plugins.cli import options, output
+from spikebp_plugins.common.archive import place_of
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.checkpoint import Checkpoint, load
 from spikebp_plugins.network.definition import SpikingMLP
@@ -56,7 +57,8 @@ def train(
     Ctrl-C saves a checkpoint and says how to go on. A run that was
     interrupted and resumed ends in the very same checkpoint as one that was not.
     """
-    output.check_folder(save)
+    if save is not None:
+        place_of(save, "save")
     hidden = None if layers is None else options.hidden_sizes(layers)
     before = None if resume is None else load(resume)
     data = options.load_images(dataset, folder, None if before is None else before.net)
@@ -169,6 +171,7 @@ def _starting_point(
         return before
     rate = options.learning_rate(len(data.x_train), fields.get("feedback"))
     net = SpikingMLP(**{"learning_rate": rate} | fields)
+    options.check_memory(net)
     return Checkpoint(net, initial_state(net))
 
 

@@ -118,12 +118,21 @@ def choice(name: str, value: object, allowed: Iterable[Choice], where: str = "")
     raise wrong_argument(name, f"{one_of(known)} {where}".rstrip(), repr(value))
 
 
-def array_of(name: str, values: ArrayLike, typecodes: str, allowed: str) -> NDArray[Any]:
-    """Return an array of one of some types."""
+def as_array(name: str, values: Any, allowed: str) -> NDArray[Any]:
+    """Return values as an array; refuse those of different lengths, and those that are masked."""
+    if isinstance(values, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(values)  # type: ignore[no-untyped-call]
+        if np.ma.flatten_mask(mask).any():  # type: ignore[no-untyped-call]
+            raise wrong_argument(name, f"{allowed}, without masked values", "a masked array")
     try:
-        array = np.asarray(values)
+        return np.asarray(values)
     except ValueError:
         raise wrong_argument(name, allowed, "a ragged array") from None
+
+
+def array_of(name: str, values: ArrayLike, typecodes: str, allowed: str) -> NDArray[Any]:
+    """Return an array of one of some types."""
+    array = as_array(name, values, allowed)
     if array.dtype.char not in typecodes:
         raise wrong_argument(name, allowed, f"an array of {array.dtype}")
     return array

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from threading import RLock
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Turn:
-    """A lock that its thread may take again; copied or pickled with its owner, it is a new one.
+    """A lock that its thread may take again.
 
     Attributes
     ----------
@@ -22,9 +22,6 @@ class Turn:
 
     def __init__(self) -> None:
         self.lock = RLock()
-
-    def __reduce__(self) -> Any:
-        return (Turn, ())
 
 
 class TakesTurns(Protocol):

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
+from numba.core import config
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import (
@@ -89,6 +90,13 @@ class CompiledBackend(Backend):
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
 
+    @classmethod
+    def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
+        """Return why nothing can be compiled, or None if it can."""
+        if config.DISABLE_JIT:  # type: ignore[attr-defined]
+            return "NUMBA_DISABLE_JIT keeps kernels from being compiled; backend='reference' runs"
+        return None
+
     def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)
         arithmetic = arithmetic_of(net)
@@ -112,10 +120,6 @@ class CompiledBackend(Backend):
         # After a block that 32 bits cannot hold, so many samples go to 64 bits; then twice as many.
         self._patience = 1
         self._wide_samples = 0
-
-    def __reduce__(self) -> Any:
-        # Structs cannot be pickled: a copy lays out its arrays anew.
-        return _restored, (self.net, self.state, len(self._memories), self.operations)
 
     @property
     def state(self) -> LearningState:
@@ -253,9 +257,10 @@ class CompiledBackend(Backend):
             done: int = blocks.run_until(run, block, lead, n_steps, spikes)
         scores[:done] = layout.scores(drive[:done], n_steps[:done, np.newaxis])
         of_spikes = [connection.forward_operations(1) for connection in self.net.connections]
-        operations[:done] = spikes[:done, :-1] @ of_spikes
+        sent = spikes[:done].astype(object)  # of their products and sums, 64 bits may hold too few
+        operations[:done] = sent[:, :-1] @ of_spikes
         no_errors = [0] * spikes.shape[1]
-        counts = spikes[:done].sum(0)
+        counts = sent.sum(0)
         work = count_operations(self.net, counts, no_errors, 0, shown=done, trained=0)
         self._now = now._replace(operations=now.operations + work)
         return done
@@ -388,14 +393,6 @@ class CompiledBackend(Backend):
         )
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording), after
-
-
-def _restored(
-    net: SpikingMLP, state: LearningState, n_jobs: int, operations: Operations
-) -> CompiledBackend:
-    backend = CompiledBackend(net, state, n_jobs)
-    backend._now = backend._now._replace(operations=operations)
-    return backend
 
 
 class ConstantRoom(NamedTuple):

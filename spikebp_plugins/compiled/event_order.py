@@ -17,6 +17,7 @@ from spikebp_plugins.compiled.kernels.event_queue import (
     make_queues,
 )
 from spikebp_plugins.compiled.layout import Layout
+from spikebp_plugins.network.arithmetic import out_of_range
 
 
 def make_sample(layout: Layout) -> EventSample:
@@ -64,7 +65,4 @@ def overflow(layout: Layout, sample: EventSample) -> OverflowError:
             "timing='event'; there were more"
         )
     limit = layout.arithmetic.limit if quantity in (DRIVE, WEIGHT) else LARGEST_POTENTIAL
-    return OverflowError(
-        f"{FAULTS[quantity]} of layer {layer} must stay below {limit:.6g} in magnitude; "
-        f"it reached {abs(value):.6g}"
-    )
+    return out_of_range(FAULTS[quantity], layer, limit, abs(value))

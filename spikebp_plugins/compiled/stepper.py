@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -281,13 +281,19 @@ class Stepper:
         drive: Array = self._output_potential + self.output_counts * self.layout.network.one
         return drive
 
+    def potentials(self) -> list[Array]:
+        """Return the potentials of layers 0 to L as reals."""
+        layout = self.layout
+        layers = range(layout.net.n_layers + 1)
+        return [layout.decoded(layout.of_layer(self.sample.potential, l)) for l in layers]
+
     def _learning_state(self, samples_seen: int) -> LearningState:
         return self.layout.state(self._learning, samples_seen)
 
     def _sample_state(self) -> SampleState:
         layout, sample = self.layout, self.sample
         layers = range(layout.net.n_layers + 1)
-        phi = [layout.decoded(self.layout.of_layer(sample.potential, l)) for l in layers]
+        phi = self.potentials()
         counts = [self.layout.of_layer(sample.count, l).astype(np.int64) for l in layers]
         sums = [self.layout.of_layer(sample.error_sum, l).astype(np.int64) for l in layers]
         return SampleState(
@@ -378,6 +384,12 @@ class CompiledSteps(Steps):
         work = count_operations(self.net, *counts, shown=1, trained=trained)
         self._start = self._take(self._learning if trained else None, work)
         self._is_stale = False
+
+    def _count(self, work: Operations) -> None:
+        self._take(None, work)
+
+    def _potentials(self) -> Sequence[Array]:
+        return self._stepper.potentials()
 
     @property
     def _seen(self) -> int:

@@ -31,10 +31,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.archive import PathLike, read_archive, unreadable, write_archive
+from spikebp_plugins.common.archive import (
+    AnyArray,
+    PathLike,
+    open_archive,
+    scalar,
+    unreadable,
+    write_archive,
+)
 from spikebp_plugins.common.errors import boolean, choice, integer, wrong_argument
 from spikebp_plugins.conversion.convert import checkpoint_of
-from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.checkpoint import Checkpoint, definition_from
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
 
@@ -94,7 +101,8 @@ class QuantizedWeights:
         Parameters
         ----------
         path : str or path-like
-            The file; an existing file is replaced.
+            The file, which is replaced if it exists and keeps its permissions; a link is
+            followed, and what is no regular file refused.
         """
         definition = json.dumps(self.net.to_dict(), sort_keys=True).encode()
         arrays: dict[str, NDArray[Any]] = {
@@ -123,20 +131,20 @@ class QuantizedWeights:
             If the file is damaged, holds something else, or is of a newer format.
         """
         kind = "file of quantized weights"
-        arrays = read_archive(path, kind)
-        try:
-            return cls._from_arrays(arrays)
-        except (KeyError, ValueError) as error:
-            reason = f"it has no {error}" if isinstance(error, KeyError) else error
-            raise unreadable(path, kind, reason) from error
+        with open_archive(path, kind) as arrays:
+            try:
+                return cls._from_arrays(arrays)
+            except (KeyError, ValueError) as error:
+                reason = f"it has no {error}" if isinstance(error, KeyError) else error
+                raise unreadable(path, kind, reason) from error
 
     @classmethod
-    def _from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> QuantizedWeights:
-        version = int(_scalar("format_version", arrays))
+    def _from_arrays(cls, arrays: Mapping[str, AnyArray]) -> QuantizedWeights:
+        version = _integer("format_version", arrays)
         if version != FORMAT_VERSION:
             raise wrong_argument("format_version", str(FORMAT_VERSION), version)
-        bits = integer("bits", int(_scalar("bits", arrays)), *BITS)
-        net = SpikingMLP.from_dict(json.loads(arrays["definition"].tobytes()))
+        bits = integer("bits", _integer("bits", arrays), *BITS)
+        net = definition_from(arrays["definition"])
         weights, exponents = [], []
         for l, shape in enumerate(net.weight_shapes, 1):
             Q, e = arrays[f"weights_{l}"], arrays[f"exponents_{l}"]
@@ -146,13 +154,15 @@ class QuantizedWeights:
             if e.shape not in ((), shape[1:]) or e.dtype != np.int64:
                 allowed = f"int64 of shape () or {shape[1:]}"
                 raise wrong_argument(f"exponents_{l}", allowed, f"{e.dtype} of shape {e.shape}")
-            if not np.array_equal(Q, np.clip(Q, *ends(bits))):
+            weights.append(np.asarray(Q))
+            exponents.append(np.asarray(e))
+            if not np.array_equal(weights[-1], np.clip(weights[-1], *ends(bits))):
                 raise wrong_argument(f"weights_{l}", f"integers of {bits} bits", "larger ones")
-            weights.append(Q)
-            exponents.append(e)
         found = cls(net, bits, tuple(weights), tuple(exponents))
         for l, threshold in enumerate(found.thresholds, 1):
-            if not np.array_equal(arrays[f"thresholds_{l}"], threshold):
+            stored = arrays[f"thresholds_{l}"]
+            same_type = (stored.shape, stored.dtype) == (threshold.shape, threshold.dtype)
+            if not (same_type and np.array_equal(np.asarray(stored), threshold)):
                 raise wrong_argument(f"thresholds_{l}", "2**(-exponents - 1)", "something else")
         return found
 
@@ -249,8 +259,9 @@ def _dtype(bits: int) -> np.dtype[Any]:
     return np.dtype(np.int8 if bits <= 8 else np.int16 if bits <= 16 else np.int32)
 
 
-def _scalar(name: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
+def _integer(name: str, arrays: Mapping[str, AnyArray]) -> int:
     array = arrays[name]
-    if array.shape != () or array.dtype.kind != "i":
+    number = scalar(array)
+    if number is None:
         raise wrong_argument(name, "an integer", f"{array.dtype} of shape {array.shape}")
-    return array
+    return number

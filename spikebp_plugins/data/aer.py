@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import PathLike
-from spikebp_plugins.common.errors import integer, wrong_argument
+from spikebp_plugins.common.errors import REALS, array_of, integer, whole, wrong_argument
 from spikebp_plugins.data.events import EVENT_DTYPE
 from spikebp_plugins.data.images import FOLDER_VARIABLE
 
@@ -79,7 +79,8 @@ class EventRecordings(Sequence[tuple[NDArray[Any], int]]):
 
     def __init__(self, files: Sequence[PathLike], labels: Any) -> None:
         self.files = [Path(file) for file in files]
-        self.labels = np.asarray(labels, np.int64)
+        real = array_of("labels", labels, REALS, "integers")
+        self.labels = whole("labels", real, "integers").astype(np.int64)
         if self.labels.shape != (len(self.files),):
             allowed = f"one label for each of {len(self.files)} files"
             raise wrong_argument("labels", allowed, f"shape {self.labels.shape}")

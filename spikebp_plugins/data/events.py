@@ -24,7 +24,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import choice, integer, wrong_argument
+from spikebp_plugins.common.errors import as_array, choice, integer, wrong_argument
 
 Integers = NDArray[np.int64]
 
@@ -33,6 +33,11 @@ Integers = NDArray[np.int64]
 EVENT_DTYPE: Final = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "i1")])
 
 POLARITIES: Final = ("planes", "signs", "ignored")
+
+#: Steps without an event, more of which between two events are taken for a corrupt time stamp.
+LONGEST_GAP: Final = 1_000_000
+
+EARLIEST_TIME, LATEST_TIME = -(2**63), 2**63 - 1
 
 
 class Located(NamedTuple):
@@ -65,6 +70,10 @@ class EventEncoder:
         Length of a step in microseconds.
     polarity : {"planes", "signs", "ignored"}, default="planes"
         Two units for each pixel, one with signed counts, or one that counts all events alike.
+    longest_gap : int, default=1_000_000
+        The most steps that time may go on from one event to the next, or from the start to the
+        first event. More are refused: one corrupt time stamp would otherwise stand for years of
+        silence.
 
     Raises
     ------
@@ -86,11 +95,17 @@ class EventEncoder:
     height: int
     step: int
     polarity: str = "planes"
+    longest_gap: int = LONGEST_GAP
 
     def __post_init__(self) -> None:
-        for name in ("width", "height", "step"):
+        for name, highest in (
+            ("width", None),
+            ("height", None),
+            ("step", LATEST_TIME),
+            ("longest_gap", None),
+        ):
             # Frozen, so each field is replaced by its plain Python form in this one place.
-            object.__setattr__(self, name, integer(name, getattr(self, name), 1))
+            object.__setattr__(self, name, integer(name, getattr(self, name), 1, highest))
         object.__setattr__(self, "polarity", choice("polarity", self.polarity, POLARITIES))
 
     @property
@@ -111,15 +126,15 @@ class EventEncoder:
         Raises
         ------
         ValueError
-            If `events` is no array of events, time runs backwards, an address lies outside the
-            sensor or a polarity is neither 0 nor 1. The message names the first event that is
-            wrong.
+            If `events` is no array of events, time runs backwards or makes a leap of more than
+            `longest_gap` steps, an address lies outside the sensor or a polarity is neither 0 nor
+            1. The message names the first event that is wrong.
         """
-        after = None if after is None else integer("after", after)
-        array = np.asarray(events)
+        after = None if after is None else time_stamp("after", after)
+        allowed = "a one-dimensional structured array with fields x, y, t, p"
+        array = as_array("events", events, allowed)
         names = array.dtype.names or ()
         if array.ndim != 1 or not {"x", "y", "t", "p"} <= set(names):
-            allowed = "a one-dimensional structured array with fields x, y, t, p"
             raise wrong_argument("events", allowed, f"{array.dtype} of shape {array.shape}")
         x, y, time, p = (_integers(array, name) for name in ("x", "y", "t", "p"))
         before = np.concatenate([time[:1] if after is None else [after], time])[: len(time)]
@@ -132,11 +147,37 @@ class EventEncoder:
             raise wrong_argument(
                 "events", "in the order of time", f"t = {time[n]} in event {n}, after {before[n]}"
             )
+        far = np.flatnonzero(_elapsed(before, time) > np.uint64(self._longest_leap))
+        if far.size:
+            n = int(far[0])
+            raise wrong_argument(
+                "t of events", self._allowed_leap(before[n]), f"{time[n]} in event {n}"
+            )
         pixel = y * self.width + x
         if self.polarity == "planes":
             pixel = p * (self.width * self.height) + pixel
         weight = 2 * p - 1 if self.polarity == "signs" else np.ones_like(p)
         return Located(pixel, weight, time)
+
+    @property
+    def _longest_leap(self) -> int:
+        return min(self.longest_gap * self.step, LATEST_TIME - EARLIEST_TIME)
+
+    def check_leap(self, name: str, time: int, before: int) -> None:
+        """Refuse a time that is further from the one before than `longest_gap` steps."""
+        if time - before > self._longest_leap:
+            raise wrong_argument(name, self._allowed_leap(before), str(time))
+
+    def _allowed_leap(self, before: int) -> str:
+        """Return what a message says of the times that may follow another."""
+        return (
+            f"at most longest_gap={self.longest_gap} steps of {self.step} microseconds after the "
+            f"time before, {before}"
+        )
+
+    def steps_since(self, start: int, time: Integers) -> NDArray[np.uint64]:
+        """Return the step that each time lies in; step 0 begins at `start`, which is before all."""
+        return _elapsed(np.array(start, np.int64), time) // np.uint64(self.step)
 
     def count(self, located: Located) -> Integers:
         """Return the counts of all units for events of one step, of shape (n_inputs,)."""
@@ -170,16 +211,16 @@ class EventEncoder:
         Raises
         ------
         ValueError
-            As for `locate`.
+            As for `locate`: recordings whose times do not begin near zero need a `start`.
         """
-        start = integer("start", start)
+        start = time_stamp("start", start)
         n_steps = None if n_steps is None else integer("n_steps", n_steps, 0)
         located = self.locate(events, start)
-        step = (located.time - start) // self.step
+        step = self.steps_since(start, located.time)
         if n_steps is None:
             n_steps = int(step[-1]) + 1 if len(step) else 0
         shown = step < n_steps
-        index = step[shown] * self.n_inputs + located.unit[shown]
+        index = step[shown].astype(np.int64) * self.n_inputs + located.unit[shown]
         sums = self._sums(index, located.weight[shown], n_steps * self.n_inputs)
         return sums.reshape(n_steps, self.n_inputs)
 
@@ -211,14 +252,27 @@ class EventEncoder:
             yield np.stack(counts), np.array(labels, np.int64)
 
 
+def time_stamp(name: str, value: Any) -> int:
+    """Return a time in microseconds, which 64 bits hold."""
+    return integer(name, value, EARLIEST_TIME, LATEST_TIME, allowed="an integer of 64 bits")
+
+
+def _elapsed(before: Integers, time: Integers) -> NDArray[np.uint64]:
+    """Return the microseconds between times in order; 64 bits without a sign hold any of them."""
+    elapsed: NDArray[np.uint64] = time.astype(np.uint64) - before.astype(np.uint64)
+    return elapsed
+
+
 def _integers(events: NDArray[Any], name: str) -> Integers:
     values = events[name]
     if values.dtype.kind not in "iub":
         raise wrong_argument(f"field {name} of events", "integers", f"an array of {values.dtype}")
+    if values.dtype.kind == "u":
+        _check(name, values, values <= np.uint64(LATEST_TIME), "integers of 64 bits with a sign")
     return values.astype(np.int64)
 
 
-def _check(name: str, values: Integers, good: NDArray[np.bool_], allowed: str) -> None:
+def _check(name: str, values: NDArray[Any], good: NDArray[np.bool_], allowed: str) -> None:
     if not good.all():
         n = int(np.flatnonzero(~good)[0])
         raise wrong_argument(f"{name} of events", allowed, f"{values[n]} in event {n}")
@@ -259,7 +313,7 @@ class EventClock:
 
     def steps_over(self, located: Located) -> Iterator[Passed]:
         """Take events, and yield the steps that end before the last of them."""
-        steps = (located.time - self._start) // self._encoder.step
+        steps = self._encoder.steps_since(self._start, located.time)
         cuts = np.flatnonzero(np.diff(steps)) + 1
         bounds = [0, *cuts.tolist(), len(steps)]
         for first, last in pairwise(bounds) if len(steps) else ():
@@ -270,7 +324,14 @@ class EventClock:
             self.now = int(located.time[last - 1])
 
     def advance(self, time: int) -> Passed:
-        """Move the clock on to a time without events, and return the steps that end by then."""
+        """Move the clock on to a time without events, and return the steps that end by then.
+
+        Raises
+        ------
+        ValueError
+            If that is further than the encoder's `longest_gap`; nothing has changed then.
+        """
+        self._encoder.check_leap("time", time, self.now)
         self.now = time
         step = (time - self._start) // self._encoder.step
         return self._pass(step) if step > self._step else Passed(0, None)

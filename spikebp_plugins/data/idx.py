@@ -6,8 +6,10 @@ import gzip
 import math
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ ELEMENT_TYPES: Final = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: 
 
 #: The most dimensions that NumPy 1.26 supports. A file that states more is no IDX file.
 MOST_DIMENSIONS: Final = 32
+
+BYTES_AT_A_TIME: Final = 2**20
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -47,40 +51,59 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     The format: two zero bytes, a byte for the element type, a byte for the number of dimensions,
     each dimension as a big-endian 32-bit integer, and the elements in C order.
     """
-    content = _content(Path(path))
-    element_type, n_dimensions = _magic_number(path, content)
-    header = np.dtype(">u4").itemsize * (1 + n_dimensions)
-    if len(content) < header:
-        raise ValueError(f"{path} is truncated within its header of {header} bytes")
-    shape = tuple(np.frombuffer(content, ">u4", n_dimensions, offset=4).tolist())
-    needed = header + math.prod(shape) * element_type.itemsize
-    if len(content) != needed:
-        fault = "is truncated" if len(content) < needed else "has trailing bytes"
+    path = Path(path)
+    with _opened(path) as file:
+        start = file.read(4)
+        element_type, n_dimensions = _magic_number(path, start)
+        header = np.dtype(">u4").itemsize * (1 + n_dimensions)
+        sizes = file.read(header - len(start))
+        if len(sizes) < header - len(start):
+            raise ValueError(f"{path} is truncated within its header of {header} bytes")
+        shape = tuple(np.frombuffer(sizes, ">u4").tolist())
+        n_bytes = math.prod(shape) * element_type.itemsize
+        # Not a byte more is kept than the header asks for, and no memory taken before it is there.
+        content = bytearray()
+        while part := file.read(min(n_bytes + 1 - len(content), BYTES_AT_A_TIME)):
+            content += part
+            if len(content) > n_bytes:
+                raise ValueError(
+                    f"{path} has trailing bytes: shape {shape} needs {header + n_bytes} bytes"
+                )
+    if len(content) < n_bytes:
         raise ValueError(
-            f"{path} {fault}: shape {shape} needs {needed} bytes, but there are {len(content)}"
+            f"{path} is truncated: shape {shape} needs {header + n_bytes} bytes, but there are "
+            f"{header + len(content)}"
         )
-    elements = np.frombuffer(content, element_type, offset=header).reshape(shape)
-    # A copy, because an array on top of `bytes` cannot be written to.
-    return elements.astype(element_type.newbyteorder("="))
-
-
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    if not content.startswith(GZIP_MAGIC):
-        return content
     try:
-        return gzip.decompress(content)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is broken gzip: {error}") from error
+        elements = np.frombuffer(content, element_type).reshape(shape)
+    except ValueError as error:  # no elements, but more rows or columns than an array can have
+        raise ValueError(f"{path} has the shape {shape}: {error}") from error
+    return elements.astype(element_type.newbyteorder("="), copy=False)
 
 
-def _magic_number(path: str | os.PathLike[str], content: bytes) -> tuple[np.dtype[Any], int]:
-    if len(content) < 4:
-        raise ValueError(f"{path} is truncated: {len(content)} bytes hold no IDX header")
-    zeros, type_code, n_dimensions = content[:2], content[2], content[3]
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
+    with path.open("rb") as file:
+        is_zipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+        file.seek(0)
+        if not is_zipped:
+            yield file
+            return
+        try:
+            with gzip.open(file) as unzipped:
+                yield unzipped
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is broken gzip: {error}") from error
+
+
+def _magic_number(path: Path, start: bytes) -> tuple[np.dtype[Any], int]:
+    """Return the type of the elements and the number of dimensions from the first four bytes."""
+    if len(start) < 4:
+        raise ValueError(f"{path} is truncated: {len(start)} bytes hold no IDX header")
+    zeros, type_code, n_dimensions = start[:2], start[2], start[3]
     if zeros != b"\0\0" or not 1 <= n_dimensions <= MOST_DIMENSIONS:
         raise ValueError(
-            f"{path} is not an IDX file: its magic number is 0x{content[:4].hex()}, "
+            f"{path} is not an IDX file: its magic number is 0x{start.hex()}, "
             "where 0x00000803 would mean images and 0x00000801 labels"
         )
     if type_code not in ELEMENT_TYPES:

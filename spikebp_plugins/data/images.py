@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import choice
 from spikebp_plugins.data.idx import read_idx
+
+if TYPE_CHECKING:
+    from requests.exceptions import RequestException
 
 DATASET_NAMES: Final = ("digits", "mnist", "fashion-mnist")
 FOLDER_VARIABLE: Final = "SPIKEBP_DATA"
@@ -132,8 +135,8 @@ def load_dataset(
     Raises
     ------
     ValueError
-        If `name` is unknown, a file has the wrong contents, or a download has the wrong
-        checksum.
+        If `name` is unknown, a file has the wrong contents, or all hosts have failed, one of them
+        with wrong contents.
     FileNotFoundError
         If a folder that was given lacks a file, or a file is not cached and ``download=False``.
     ConnectionError
@@ -246,21 +249,31 @@ def _downloaded(name: str, cache: Path) -> list[Path]:
     """Return the files in the cache, fetching those that are missing or damaged."""
     from requests.exceptions import RequestException  # pooch lets it through
 
-    hosts, failure = SOURCES[name].hosts, None
+    failures: dict[str, Exception] = {}
     # One host is asked for all files before the next one is: a dead host costs one time-out rather
     # than four, and files that a host has delivered are in the cache when the next one is asked.
-    for host in hosts:
+    for host in SOURCES[name].hosts:
         try:
             return _fetched(name, host, cache)
         except RequestException as error:
-            failure = error
+            failures[f"{host} ({_reason(error)})"] = error
             # pooch leaves the connection open on which a host answered with an error.
             if error.response is not None:
                 error.response.close()
-    raise ConnectionError(
-        f"could not fetch {name} from {' or '.join(hosts)}; its files can also be put in a folder "
-        f"that is given by folder=, or in a folder {name} within ${FOLDER_VARIABLE}"
-    ) from failure
+        except ValueError as error:  # so pooch refuses files with another checksum
+            failures[f"{host} (wrong contents)"] = error
+    message = (
+        f"could not fetch {name} from {' or '.join(failures)}; its files can also be put in a "
+        f"folder that is given by folder=, or in a folder {name} within ${FOLDER_VARIABLE}"
+    )
+    wrong = [error for error in failures.values() if not isinstance(error, RequestException)]
+    if wrong:
+        raise ValueError(message) from wrong[0]
+    raise ConnectionError(message) from list(failures.values())[-1]
+
+
+def _reason(error: RequestException) -> str:
+    return "no connection" if error.response is None else f"HTTP {error.response.status_code}"
 
 
 def _fetched(name: str, host: str, cache: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spikebp_plugins.common.figures import told_apart
 from spikebp_plugins.network.connections import Arriving, Connection
 from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
 from spikebp_plugins.network.draws import draw_key, draws_of
@@ -31,6 +32,9 @@ Integers = NDArray[np.int64]
 #: Magnitudes of values (in grid units) and of spike counts stay below this ("Range" in
 #: docs/semantics.md).
 LIMIT: Final = 2**53
+
+#: Spike counts that come are cut off here, which is out of range in any case.
+LARGEST_COUNT: Final = 2**62
 
 #: Bits of a state (potential or summed drive) on a chip, which is a signed integer.
 STATE_BITS: Final = 24
@@ -311,17 +315,28 @@ def arithmetic_of(net: SpikingMLP) -> Arithmetic:
 
 def check_counts(counts: Integers, layer: int) -> Integers:
     """Return spike counts, or raise OverflowError if a double could not hold one exactly."""
-    _checked(counts.astype(np.float64), float(LIMIT), "spike count", layer)
+    # As doubles: the magnitude of the smallest integer does not fit into 64 bits.
+    magnitude = np.abs(counts.astype(np.float64))
+    if not np.all(magnitude < LIMIT):
+        reached = abs(int(counts.flat[magnitude.argmax()]))
+        raise out_of_range("spike count", layer, LIMIT, reached)
     return counts
+
+
+def out_of_range(quantity: str, layer: int, limit: float, reached: float) -> OverflowError:
+    """Return the error for a value that is not below its limit in magnitude."""
+    allowed, found = told_apart(limit, reached)
+    more = " or more" if reached == LARGEST_COUNT and quantity == "spike count" else ""
+    return OverflowError(
+        f"{quantity} of layer {layer} must stay below {allowed} in magnitude; "
+        f"it reached {found}{more}"
+    )
 
 
 def _checked(values: Reals, limit: float, quantity: str, layer: int) -> Reals:
     magnitude = np.abs(values)
     if not np.all(magnitude < limit):
-        raise OverflowError(
-            f"{quantity} of layer {layer} must stay below {limit:.6g} in magnitude; "
-            f"it reached {magnitude.max():.6g}"
-        )
+        raise out_of_range(quantity, layer, limit, float(magnitude.max()))
     return values
 
 

@@ -30,9 +30,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import (
+    AnyArray,
     PathLike,
     check_version,
-    read_archive,
+    open_archive,
+    scalar,
     unreadable,
     write_archive,
 )
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from spikebp_plugins.simulation.simulator import Simulator
 
 FORMAT_VERSION: Final = 1
+
+#: The most bytes of a definition; those of ten layers take five hundred.
+LARGEST_DEFINITION: Final = 2**24
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +107,8 @@ class Checkpoint:
         Parameters
         ----------
         path : str or path-like
-            The file; an existing file is replaced.
+            The file, which is replaced if it exists and keeps its permissions; a link is
+            followed, and what is no regular file refused.
         """
         write_archive(path, to_arrays(self))
 
@@ -162,7 +168,8 @@ def load(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
     ValueError
         If the file is no checkpoint, damaged, of a newer format, or of another definition.
     """
-    checkpoint = from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
+    with open_archive(path, "checkpoint") as arrays:
+        checkpoint = from_arrays(os.fspath(path), arrays)
     if net is not None and checkpoint.net != net:
         there, here = asdict(checkpoint.net), asdict(net)
         changes = ", ".join(
@@ -189,8 +196,10 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     return arrays | {name: encode(array) for (name, _), array in pairs}
 
 
-def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
+def from_arrays(path: str, arrays: Mapping[str, AnyArray]) -> Checkpoint:
     """Return the checkpoint that arrays of a file hold.
+
+    An array is read if the definition needs it, and has the shape and type that follow.
 
     Raises
     ------
@@ -203,7 +212,7 @@ def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
     version = arrays["format_version"]
     check_version(path, "checkpoint", "format_version", version, FORMAT_VERSION)
     try:
-        net = SpikingMLP.from_dict(json.loads(arrays["definition"].tobytes()))
+        net = definition_from(arrays["definition"])
     except ValueError as error:
         raise refuse(error) from error
     arithmetic = arithmetic_of(net)
@@ -215,7 +224,7 @@ def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
                 array = arrays.get(name)
                 if array is None or array.shape != shape or array.dtype != arithmetic.storage_dtype:
                     raise refuse(f"{name} must be {arithmetic.storage_dtype} of shape {shape}")
-                found.append(arithmetic.decode(array))
+                found.append(arithmetic.decode(np.asarray(array)))
                 if not np.all(np.abs(found[-1]) < arithmetic.limit):
                     raise refuse(f"{name} must stay below {arithmetic.limit:.6g} in magnitude")
                 is_state = name.startswith("backward_potential_")
@@ -223,16 +232,33 @@ def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
                     raise refuse(f"{name} must hold weights of the arithmetic")
         return tuple(found)
 
-    samples_seen = arrays["samples_seen"]
-    if samples_seen.shape != () or samples_seen.dtype.kind != "i" or samples_seen < 0:
+    samples_seen = scalar(arrays["samples_seen"])
+    if samples_seen is None or samples_seen < 0:
         raise refuse("samples_seen must be a number that is not negative")
     state = LearningState(
         weights=stored("weights_"),
         backward_potentials=stored("backward_potential_"),
         feedback=stored("feedback_"),
-        samples_seen=int(samples_seen),
+        samples_seen=samples_seen,
     )
     return Checkpoint(net, state)
+
+
+def definition_from(array: AnyArray) -> SpikingMLP:
+    """Return the definition that an array of a file holds as JSON.
+
+    Raises
+    ------
+    ValueError
+        If it holds none.
+    """
+    if len(array.shape) != 1 or array.dtype != np.uint8 or array.shape[0] > LARGEST_DEFINITION:
+        raise ValueError(f"its definition must be text of at most {LARGEST_DEFINITION} bytes")
+    try:
+        values = json.loads(np.asarray(array).tobytes())
+    except RecursionError:
+        raise ValueError("its definition is nested too deep") from None
+    return SpikingMLP.from_dict(values)
 
 
 def _expected(net: SpikingMLP) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -229,7 +229,9 @@ class SpikingMLP:
         bits = integer("fraction_bits", bits, 1, LARGEST_LOIHI2_FRACTION_BITS)
         exponent = max(LOIHI2_WEIGHT_EXPONENT, -bits) if exponent is None else exponent
         exponent = integer("weight_exponent", exponent, -bits, -1)
-        units = _rate_units(self._real_rate, LOIHI2_RATE_BITS - exponent)
+        # Cut off at the first rate that is refused: of larger ones the units may not be a double.
+        limit = math.ldexp(LARGEST_LOIHI2_RATE, exponent - LOIHI2_RATE_BITS)
+        units = _rate_units(min(self._real_rate, limit), LOIHI2_RATE_BITS - exponent)
         if not 0 < units < LARGEST_LOIHI2_RATE:
             smallest, largest = (
                 math.ldexp(r, exponent - LOIHI2_RATE_BITS) * self.n_steps**2
@@ -436,7 +438,8 @@ def _rate_units(rate: float, bits: int) -> int:
 def _automatic_fraction_bits(rate: float) -> int:
     for bits in AUTOMATIC_FRACTION_BITS:
         rounded = math.ldexp(_rate_units(rate, bits), -bits)
-        if abs(rounded - rate) <= RATE_TOLERANCE * rate:
+        # Rates so small that learning_rate / n_steps**2 is zero round to zero on any grid.
+        if rounded > 0 and abs(rounded - rate) <= RATE_TOLERANCE * rate:
             return bits
     raise wrong_argument(
         "learning_rate",

@@ -16,14 +16,11 @@ from spikebp_plugins.common.errors import (
     whole,
     wrong_argument,
 )
-from spikebp_plugins.network.arithmetic import Reals, arithmetic_of
+from spikebp_plugins.network.arithmetic import LARGEST_COUNT, Reals, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
 
 #: How many rows of a large array are checked at a time for NaN and infinity.
 ROWS_PER_CHECK: Final = 4096
-
-#: Spike counts beyond this are out of range in any case; see ``arithmetic.LIMIT``.
-LARGEST_COUNT: Final = 2**62
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,15 +109,16 @@ def _matrices(
     first_layer: int,
 ) -> Matrices:
     try:
-        arrays = [np.asarray(matrix) for matrix in given]
+        matrices = list(given)
+        came = [np.shape(matrix) for matrix in matrices]
     except (TypeError, ValueError):
-        arrays = []
-    came = [array.shape for array in arrays]
+        came = []
     if came != list(shapes):
         raise wrong_argument(name, f"matrices of shapes {list(shapes)}", came or repr(given))
     rounded = []
-    for layer, array in enumerate(arrays, first_layer):
+    for layer, given_matrix in enumerate(matrices, first_layer):
         matrix, allowed = f"{name} of layer {layer}", "finite real numbers"
-        finite(matrix, array_of(matrix, array, REALS, allowed), allowed)
-        rounded.append(arithmetic.check(arithmetic.round_weights(array), "weight", layer))
+        array = finite(matrix, array_of(matrix, given_matrix, REALS, allowed), allowed)
+        quantity = "weight" if name == "weights" else "feedback weight"
+        rounded.append(arithmetic.check(arithmetic.round_weights(array), quantity, layer))
     return tuple(rounded)

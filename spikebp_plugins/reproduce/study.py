@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.archive import whole_file
+from spikebp_plugins.common.archive import unreadable, whole_file
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
@@ -200,6 +200,14 @@ class Study:
         return training.learned()
 
 
+def _epochs_in(path: Path) -> list[dict[str, Any]]:
+    try:
+        epochs: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["done"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise unreadable(path, "list of epochs", error) from error
+    return epochs
+
+
 class Training:
     """A network in training, and the files that keep its progress.
 
@@ -222,7 +230,7 @@ class Training:
         self._list = study.folder / f"{key}.json"
         self.done: list[dict[str, Any]] = []
         if self._list.exists():
-            self.done = json.loads(self._list.read_text("utf-8"))["done"]
+            self.done = _epochs_in(self._list)
         done, kind = len(self.done), about["kind"]
         start = load(self._file(done)) if done else initial_checkpoint(net, kind)
         self.learner = LEARNERS[kind](start)

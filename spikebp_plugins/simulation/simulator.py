@@ -13,6 +13,7 @@ from spikebp_plugins.backends.outcome import (
     Outcome,
     Recording,
     empty_prediction,
+    in_64_bits,
     joined,
 )
 from spikebp_plugins.backends.registry import (
@@ -43,6 +44,9 @@ class Simulator:
 
     Threads may share a simulator and its streams: calls wait for each other. A simulator for each
     thread runs at the same time as the others.
+
+    Copies, deep or not, and pickles are simulators of their own on the same back end, and go on
+    from where this one is. An open sample of a stream is not in them, just as `save` leaves it out.
 
     Parameters
     ----------
@@ -126,9 +130,29 @@ class Simulator:
         options = check_options(cls, self.backend, parsed | options)
         if (reason := refused_definition(cls, net, options)) is not None:
             raise UnsupportedError(f"back end {self.backend!r} cannot run this network: {reason}")
+        self._options = options
         self._engine: Backend | None = cls(net, state, **options)
+        self._earlier = Operations()  # those of the simulator that this one is a copy of
         self._final = (state, Operations())
         self._stream: Stream | None = None
+
+    @one_at_a_time
+    def __getstate__(self) -> dict[str, Any]:
+        # Back ends hold processes, modules and memory of compiled code, which nothing can copy.
+        return {
+            "checkpoint": Checkpoint(self.net, self._state.copy()),
+            "backend": self.backend,
+            "options": self._options,
+            "operations": self.operations,
+            "closed": self._engine is None,
+        }
+
+    def __setstate__(self, copied: dict[str, Any]) -> None:
+        checkpoint = copied["checkpoint"]
+        self._start(checkpoint.net, checkpoint.state, copied["backend"], copied["options"])
+        self._earlier = copied["operations"]
+        if copied["closed"]:
+            self.close()
 
     @one_at_a_time
     def train(self, x: Any, y: Any, *, record: bool = False, progress: bool | None = None) -> Any:
@@ -222,7 +246,8 @@ class Simulator:
                 blocks.append(engine.predict_until(block, margin))
                 bar.update(len(block))
         blocks = blocks or [empty_prediction(batch)]
-        return EarlyPrediction(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
+        shown = EarlyPrediction(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
+        return shown._replace(operations=in_64_bits(shown.operations))
 
     def _checked_margin(self, margin: Any, record: bool) -> float:
         allowed = "a finite number, not negative, or None"
@@ -304,7 +329,9 @@ class Simulator:
     @one_at_a_time
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown by this simulator."""
-        return self._final[1] if self._engine is None else self._engine.operations
+        if self._engine is None:
+            return self._final[1]
+        return self._earlier + self._engine.operations
 
     @one_at_a_time
     def checkpoint(self) -> Checkpoint:
@@ -317,7 +344,8 @@ class Simulator:
         Parameters
         ----------
         path : str or path-like
-            The file; an existing file is replaced.
+            The file, which is replaced if it exists and keeps its permissions; a link is
+            followed, and what is no regular file refused.
         """
         self.checkpoint().save(path)
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import integer, wrong_argument
+from spikebp_plugins.common.errors import as_array, integer, wrong_argument
 from spikebp_plugins.common.turns import Turn, one_at_a_time
-from spikebp_plugins.data.events import EventClock, EventEncoder
+from spikebp_plugins.data.events import EventClock, EventEncoder, time_stamp
 from spikebp_plugins.network.samples import check_batch
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from spikebp_plugins.network.definition import SpikingMLP
 
 Reals = NDArray[np.float64]
+
+#: The most steps in a call: a double holds their number.
+MOST_STEPS: Final = 2**53
 
 #: The default of the argument `target`: the target stays what it is.
 UNCHANGED: Final = object()
@@ -71,6 +74,11 @@ class Stream:
         self._target: Reals | None = None
         self._clock: EventClock | None = None
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a Stream cannot be copied or pickled: copy its simulator, and take a stream of that"
+        )
+
     @property
     @one_at_a_time
     def target(self) -> Reals | None:
@@ -85,15 +93,16 @@ class Stream:
     @one_at_a_time
     def target(self, target: Any) -> None:
         n_outputs = self.net.n_outputs
-        array = np.asarray(target)
         if target is None:
             self._target = None
-        elif array.dtype.kind in "iu" and array.ndim == 0:
+            return
+        allowed = f"a label, {n_outputs} real numbers, or None"
+        array = as_array("target", target, allowed)
+        if array.dtype.kind in "iu" and array.ndim == 0:
             if not 0 <= array < n_outputs:
                 raise wrong_argument("target", f"a label from 0 to {n_outputs - 1}", repr(target))
             self._target = np.eye(n_outputs)[int(array)]
         elif array.shape != (n_outputs,) or array.dtype.kind not in "iuf":
-            allowed = f"a label, {n_outputs} real numbers, or None"
             raise wrong_argument("target", allowed, repr(target))
         elif not np.all(np.isfinite(array)):
             raise wrong_argument("target", "finite", repr(target))
@@ -143,7 +152,7 @@ class Stream:
         OverflowError
             If a value leaves the range of the arithmetic; the open sample is dropped then.
         """
-        n_steps = integer("n_steps", n_steps, 1)
+        n_steps = integer("n_steps", n_steps, 1, MOST_STEPS)
         given = None if x is None else self._checked_input(x)
         self._take_target(target)
         with self._whole_or_dropped():
@@ -185,7 +194,7 @@ class Stream:
         clock = self._clock
         if clock is not None and start is not None:
             raise wrong_argument("start", "None while the clock runs", repr(start))
-        start = None if start is None else integer("start", start)
+        start = None if start is None else time_stamp("start", start)
         located = encoder.locate(events, start if clock is None else clock.now)
         self._take_target(target)
         if clock is None:
@@ -214,7 +223,8 @@ class Stream:
         Raises
         ------
         ValueError
-            If the time lies before the last event.
+            If the time lies before the last event, or further behind it than the encoder's
+            `longest_gap`; nothing has changed then.
         RuntimeError
             If the clock does not run: `feed` starts it.
         """
@@ -222,9 +232,10 @@ class Stream:
         if self._clock is None:
             raise RuntimeError("the clock of the stream starts with the first events: feed some")
         allowed = f"an integer of at least {self._clock.now}, the last event"
-        time = integer("time", time, self._clock.now, allowed=allowed)
+        time = time_stamp("time", integer("time", time, self._clock.now, allowed=allowed))
+        passed = self._clock.advance(time)
         with self._whole_or_dropped():
-            return self._collected(self._show_steps(*self._clock.advance(time)))
+            return self._collected(self._show_steps(*passed))
 
     @one_at_a_time
     def close_sample(self) -> Reals:
@@ -251,7 +262,7 @@ class Stream:
         with self._whole_or_dropped():
             # The pending step may be the last of `n_steps`: then the sample is closed already.
             closed = [] if pending is None else self._show(pending, 1)
-            scores = closed[-1] if closed else self._close()
+            scores = closed[-1][-1] if closed else self._close()
         self._clock = self._target = None
         return scores
 
@@ -266,15 +277,22 @@ class Stream:
         return closed + (self._show(None, silent) if silent else [])
 
     def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[Reals]:
-        """Show steps, close each sample that reaches `n_steps`, and return its scores."""
+        """Show steps, close each sample that reaches `n_steps`, and return scores by the row."""
         closed = []
         while n_steps:
-            shown = self._steps.steps_shown if self._steps.is_open else 0
+            is_open = self._steps.is_open
+            if x is None and self._target is None and self._n_steps is not None and not is_open:
+                # The last of these samples is shown, so that the stream ends as it does after any.
+                silent = max(0, n_steps // self._n_steps - 1)
+                self._steps.count_silent_samples(silent)
+                closed.append(np.zeros((silent, self.net.n_outputs)))
+                n_steps -= silent * self._n_steps
+            shown = self._steps.steps_shown if is_open else 0
             now = n_steps if self._n_steps is None else min(n_steps, self._n_steps - shown)
             self._steps.show(x, self._target, now)
             n_steps -= now
             if self._steps.steps_shown == self._n_steps:
-                closed.append(self._close())
+                closed.append(self._close()[np.newaxis])
         return closed
 
     def _close(self) -> Reals:
@@ -292,7 +310,7 @@ class Stream:
             raise
 
     def _collected(self, closed: list[Reals]) -> Reals:
-        return np.array(closed, np.float64).reshape(len(closed), self.net.n_outputs)
+        return np.concatenate([np.empty((0, self.net.n_outputs)), *closed])
 
     def _needed_encoder(self) -> EventEncoder:
         if self._encoder is None:
@@ -300,14 +318,16 @@ class Stream:
         return self._encoder
 
     def _checked_input(self, x: Any) -> NDArray[Any]:
-        array = np.asarray(x)
+        array = as_array("x", x, "an array of real numbers")
         if array.shape != (self.net.n_inputs,):
             raise wrong_argument("x", f"of shape ({self.net.n_inputs},)", f"shape {array.shape}")
         if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
             unit = int(np.flatnonzero(~np.isfinite(array))[0])
             raise wrong_argument("x", "finite", f"{array[unit]} at index {unit}")
         given = check_batch(self.net, array[np.newaxis, np.newaxis], n_steps=1)
-        return np.asarray(given.x[0, 0])
+        # Values are scaled and rounded by the back end.
+        shown = given.inputs() if self.net.input_coding == "spikes" else given.x
+        return np.asarray(shown[0, 0])
 
     def _take_target(self, target: Any) -> None:
         if target is not UNCHANGED:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, takewhile
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import (
+    AnyArray,
     PathLike,
     check_version,
-    read_archive,
+    open_archive,
     unreadable,
     write_archive,
 )
+from spikebp_plugins.common.errors import INTEGERS, ArgumentError, wrong_argument
 
 FORMAT_VERSION: Final = 1
+
+FLOATS: Final = np.typecodes["Float"]
 
 #: A quantity, its layer, and what each of two traces has of it.
 Pair = tuple[str, int, NDArray[Any], NDArray[Any]]
@@ -55,7 +59,8 @@ class Trace:
         Parameters
         ----------
         path : str or path-like
-            The file; an existing file is replaced.
+            The file, which is replaced if it exists and keeps its permissions; a link is
+            followed, and what is no regular file refused.
         """
         arrays: dict[str, NDArray[Any]] = {
             "trace_version": np.array(FORMAT_VERSION, np.int64),
@@ -79,23 +84,57 @@ class Trace:
         ValueError
             If the file is no trace, damaged, or of a newer format.
         """
-        arrays = read_archive(path, "trace")
-        if not {"trace_version", "step_scores", "scores", "spikes_0"} <= arrays.keys():
-            raise unreadable(path, "trace", "it holds no spikes")
-        check_version(path, "trace", "trace_version", arrays["trace_version"], FORMAT_VERSION)
+        with open_archive(path, "trace") as arrays:
+            if not {"trace_version", "step_scores", "scores", "spikes_0"} <= arrays.keys():
+                raise unreadable(path, "trace", "it holds no spikes")
+            check_version(path, "trace", "trace_version", arrays["trace_version"], FORMAT_VERSION)
+            try:
+                return cls(**_checked(arrays))
+            except (KeyError, ArgumentError) as error:
+                reason = f"it has no {error}" if isinstance(error, KeyError) else error
+                raise unreadable(path, "trace", reason) from error
 
-        def numbered(prefix: str, first: int) -> list[Any]:
-            names = (f"{prefix}_{layer}" for layer in count(first))
-            return [arrays[name] for name in takewhile(arrays.__contains__, names)]
 
-        errors = numbered("errors", 1)
-        return cls(
-            spikes=numbered("spikes", 0),
-            errors=[None, *errors] if errors else None,
-            step_scores=arrays["step_scores"],
-            scores=arrays["scores"],
-            weights=numbered("weights", 1),
-        )
+def _checked(arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
+    """Return the fields of a trace, each array of the type and shape that spikes ask for."""
+    n_layers = sum(name.startswith("spikes_") for name in arrays)  # the input's is one of them
+    layers = range(1, n_layers)
+    has_errors = any(name.startswith("errors_") for name in arrays)
+    shown = [_stated(f"spikes_{l}", arrays, INTEGERS, 3) for l in range(n_layers)]
+    sizes = [shape[2] for shape in shown]
+    timed = {
+        **{f"spikes_{l}": (INTEGERS, sizes[l]) for l in range(n_layers)},
+        **({f"errors_{l}": (INTEGERS, sizes[l]) for l in layers} if has_errors else {}),
+        "step_scores": (FLOATS, sizes[-1]),
+    }
+    expected = {name: (kinds, (*shown[0][:2], n)) for name, (kinds, n) in timed.items()}
+    expected["scores"] = FLOATS, (shown[0][0], sizes[-1])
+    for name, (kinds, shape) in expected.items():
+        if _stated(name, arrays, kinds, len(shape)) != shape:
+            raise wrong_argument(name, f"of shape {shape}", f"shape {arrays[name].shape}")
+    for l in layers:  # connections decide on the shape of their weights
+        _stated(f"weights_{l}", arrays, FLOATS)
+    errors = [np.asarray(arrays[f"errors_{l}"]) for l in layers] if has_errors else None
+    return {
+        "spikes": [np.asarray(arrays[f"spikes_{l}"]) for l in range(n_layers)],
+        "errors": None if errors is None else [None, *errors],
+        "step_scores": np.asarray(arrays["step_scores"]),
+        "scores": np.asarray(arrays["scores"]),
+        "weights": [np.asarray(arrays[f"weights_{l}"]) for l in layers],
+    }
+
+
+def _stated(
+    name: str, arrays: Mapping[str, AnyArray], kinds: str, n_dimensions: int | None = None
+) -> tuple[int, ...]:
+    """Return the shape of an array, whose type must be one of `kinds`."""
+    array = arrays[name]
+    if array.dtype.char not in kinds:
+        what = "integers" if kinds == INTEGERS else "real numbers"
+        raise wrong_argument(name, what, f"an array of {array.dtype}")
+    if n_dimensions not in (None, len(array.shape)):
+        raise wrong_argument(name, f"of {n_dimensions} dimensions", f"shape {array.shape}")
+    return array.shape
 
 
 class Difference(NamedTuple):

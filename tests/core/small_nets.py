@@ -43,6 +43,12 @@ def checkpoint_bytes(holder):
         return path.read_bytes()
 
 
+def arrays_in(path):
+    """Return all arrays of an npz file."""
+    with np.load(path, allow_pickle=False) as archive:
+        return dict(archive)
+
+
 def assert_all_equal(first, second):
     """Assert that two sequences of arrays are equal, types included."""
     assert len(first) == len(second)

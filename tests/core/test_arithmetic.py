@@ -268,6 +268,36 @@ def test_the_message_says_how_far_a_value_went():
         FixedPoint(48, 1).check(np.array([1.0, -33.5]), "weight", 2)
 
 
+@pytest.mark.parametrize(
+    ("reached", "message"),
+    [
+        (2.0**36, "below 68719476736 in magnitude; it reached 68719476736"),
+        (2.0**36 + 2**-16, "below 68719476736 in magnitude; it reached 68719476736.000015"),
+        (2.0**36 * 1.001, "below 6.87195e+10 in magnitude; it reached 6.87882e+10"),
+        (-np.inf, "below 6.87195e+10 in magnitude; it reached inf"),
+    ],
+)
+def test_the_message_tells_the_value_from_the_limit(reached, message):
+    with pytest.raises(OverflowError, match="weight") as caught:
+        FixedPoint(17, 1).check(np.array([1.0, reached]), "weight", 2)
+    assert str(caught.value) == f"weight of layer 2 must stay {message}"
+
+
+@pytest.mark.parametrize(
+    ("count", "reached"),
+    [
+        (LIMIT + 1, "9007199254740993"),
+        (-LIMIT, "9007199254740992"),
+        (2**62, "4.61169e+18 or more"),
+        (2**61, "2.30584e+18"),
+    ],
+)
+def test_the_message_shows_counts_in_every_digit(count, reached):
+    with pytest.raises(OverflowError, match="spike count") as caught:
+        check_counts(np.array([3, count]), 1)
+    assert str(caught.value).endswith(f" in magnitude; it reached {reached}")
+
+
 @pytest.mark.parametrize("count", [LIMIT - 1, 1 - LIMIT, 0])
 def test_counts_below_the_limit_pass(count):
     counts = np.array([0, count])

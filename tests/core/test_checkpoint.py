@@ -1,9 +1,13 @@
 """Checkpoints: the same bytes for the same state, all of it or an error."""
 
+import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -11,10 +15,11 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, averaged, load
-from spikebp_plugins.common.archive import read_archive, write_archive
+from spikebp_plugins.common.archive import place_of, write_archive
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
     ENGINES,
+    arrays_in,
     assert_all_equal,
     checkpoint_bytes,
     lively_simulator,
@@ -30,6 +35,7 @@ NETS = {
     "float32": small_net(arithmetic="float32", feedback="random"),
 }
 EVERY_NET = pytest.mark.parametrize("net", NETS.values(), ids=NETS)
+POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions and files")
 BACKWARD_INITS = pytest.mark.parametrize("backward_init", ["carry", "zero", "uniform"])
 
 
@@ -49,7 +55,7 @@ def file(tmp_path):
 
 def rewrite(path, **changes):
     """Replace arrays of a file; None takes one out."""
-    arrays = read_archive(path, "checkpoint") | changes
+    arrays = arrays_in(path) | changes
     write_archive(path, {name: array for name, array in arrays.items() if array is not None})
 
 
@@ -172,7 +178,7 @@ def test_the_file_is_neither_compressed_nor_dated(file):
     assert {entry.create_system for entry in entries} == {3}
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+@POSIX
 def test_the_file_is_as_readable_as_others(file, tmp_path):
     (tmp_path / "other").touch()
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (file, tmp_path / "other")]
@@ -245,6 +251,118 @@ def test_an_interrupted_write_leaves_no_new_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@POSIX
+def test_a_file_that_is_replaced_keeps_its_permissions(file):
+    for mode in (0o600, 0o664):
+        file.chmod(mode)
+        trained(NETS["fixed"]).save(file)
+        assert stat.S_IMODE(file.stat().st_mode) == mode
+
+
+@POSIX
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "there").mkdir()
+    links = {"new": tmp_path / "there" / "new.npz", "old": Path("there/old.npz")}
+    (tmp_path / "there" / "old.npz").touch(mode=0o600)
+    (tmp_path / "folder").symlink_to("there")
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    sim = trained(NETS["fixed"])
+    for name, path in (("new", "there/new.npz"), ("old", "there/old.npz"), ("folder/a", "there/a")):
+        sim.save(tmp_path / name)
+        assert_same_state(load(tmp_path / path), sim.checkpoint())
+        assert not (tmp_path / path).is_symlink()
+    assert [(tmp_path / name).is_symlink() for name in ("new", "old", "folder")] == [True] * 3
+    assert stat.S_IMODE((tmp_path / "there" / "old.npz").stat().st_mode) == 0o600
+    assert len(list((tmp_path / "there").iterdir())) == 3
+
+
+@POSIX
+def test_what_is_no_regular_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "folder").mkdir()
+    before = sorted(tmp_path.iterdir())
+    for name, what in (
+        ("pipe", "no regular file"),
+        ("link", "no regular file"),
+        ("folder", "a folder"),
+    ):
+        path = tmp_path / name
+        with pytest.raises(ValueError, match="path must be a regular file, or a new one") as caught:
+            trained(NETS["fixed"]).save(path)
+        assert str(caught.value).endswith(f"; got {path}, which is {what}")
+    assert sorted(tmp_path.iterdir()) == before
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    # Asked only: were it not refused, it would be gone.
+    with pytest.raises(ValueError, match="got /dev/null, which is no regular file"):
+        place_of("/dev/null")
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "new/", "a\0b"])
+def test_what_is_no_name_of_a_file_is_refused(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="path must be the name of a file; got '"):
+        trained(NETS["fixed"]).save(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file", "folder"])
+def test_what_may_not_be_written_is_refused(file, monkeypatch, place):
+    before, unwritable = file.read_bytes(), {"file": file, "folder": file.parent}[place]
+    monkeypatch.setattr("os.access", lambda path, _: path != unwritable)
+    with pytest.raises(PermissionError, match="cannot be written: no permission") as caught:
+        trained(NETS["fixed"]).save(file)
+    assert str(file) in str(caught.value)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), PermissionError(13, "no")])
+def test_an_error_names_the_path_that_was_given(tmp_path, monkeypatch, error):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("tempfile.mkstemp", fail)
+    with pytest.raises(type(error)) as caught:
+        trained(NETS["fixed"]).save(tmp_path / "net.npz")
+    assert caught.value.filename == str(tmp_path / "net.npz")
+    assert caught.value.errno == error.errno
+
+
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path):
+    sim = trained(NETS["fixed"])
+    sim.save(tmp_path / ("n" * 250))
+    assert_same_state(load(tmp_path / ("n" * 250)), sim.checkpoint())
+    with pytest.raises(OSError, match="too long"):
+        sim.save(tmp_path / ("n" * 300))
+
+
+@POSIX
+def test_unfinished_files_of_dead_processes_are_removed(tmp_path):
+    path = tmp_path / "net.npz"
+    script = (
+        "import os, sys; from spikebp_plugins.common.archive import whole_file\n"
+        "with whole_file(sys.argv[1]) as file:\n"
+        "    file.write(b'half'); file.flush(); print(flush=True); sys.stdin.read()\n"
+    )
+    sim = trained(NETS["fixed"])
+    with subprocess.Popen(
+        [sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        (unfinished,) = tmp_path.iterdir()
+        assert f"-{process.pid}-" in unfinished.name
+        of_another_machine = tmp_path / unfinished.name.replace("-", "-far", 1)
+        of_another_machine.touch()
+        sim.save(path)
+        assert sorted(tmp_path.iterdir()) == sorted([path, unfinished, of_another_machine])
+        process.kill()
+    assert unfinished.exists()
+    sim.save(path)
+    assert sorted(tmp_path.iterdir()) == sorted([path, of_another_machine])
+
+
 def test_a_missing_file_or_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"net\.npz"):
         load(tmp_path / "net.npz")
@@ -294,7 +412,7 @@ class Trap:
 
 @pytest.mark.parametrize("name", ["weights_1", "definition", "format_version", "unknown"])
 def test_pickled_objects_are_refused_and_not_unpickled(file, tmp_path, name):
-    arrays = read_archive(file, "checkpoint")
+    arrays = arrays_in(file)
     arrays[name] = np.array([Trap(tmp_path / "mark")], dtype=object)
     np.savez(file, **arrays)
     assert "is not a readable checkpoint" in refusal(file)
@@ -333,14 +451,14 @@ def test_a_missing_array_is_refused(file, name):
 @pytest.mark.parametrize("name", KEYS[3:])
 @pytest.mark.parametrize("dtype", ["float64", "int32", "uint64", "bool"])
 def test_an_array_of_another_type_is_refused(file, name, dtype):
-    array = read_archive(file, "checkpoint")[name]
+    array = arrays_in(file)[name]
     rewrite(file, **{name: array.astype(dtype)})
     assert f"{name} must be int64 of shape {array.shape}" in refusal(file)
 
 
 @pytest.mark.parametrize("name", KEYS[3:])
 def test_an_array_of_another_shape_is_refused(file, name):
-    array = read_archive(file, "checkpoint")[name]
+    array = arrays_in(file)[name]
     for wrong in (array[:-1], array[np.newaxis], array.ravel()[0]):
         rewrite(file, **{name: wrong})
         assert f"{name} must be int64 of shape {array.shape}" in refusal(file)
@@ -350,7 +468,7 @@ def test_an_array_of_another_shape_is_refused(file, name):
 def test_one_kind_of_floating_point_is_not_the_other(tmp_path, stored, given):
     path = tmp_path / "net"
     trained(NETS[stored]).save(path)
-    array = read_archive(path, "checkpoint")["weights_2"]
+    array = arrays_in(path)["weights_2"]
     rewrite(path, weights_2=array.astype(given))
     assert f"weights_2 must be {stored}" in refusal(path)
 
@@ -358,7 +476,7 @@ def test_one_kind_of_floating_point_is_not_the_other(tmp_path, stored, given):
 @pytest.mark.parametrize("name", KEYS[3:])
 @pytest.mark.parametrize("value", [2**53, -(2**53), 2**63 - 1, -(2**63)])
 def test_a_value_out_of_range_is_refused(file, name, value):
-    array = read_archive(file, "checkpoint")[name]
+    array = arrays_in(file)[name]
     array.flat[-1] = value
     rewrite(file, **{name: array})
     assert name in refusal(file)
@@ -368,7 +486,7 @@ def test_a_value_out_of_range_is_refused(file, name, value):
 def test_a_floating_point_value_out_of_range_is_refused(tmp_path, value):
     path = tmp_path / "net"
     trained(NETS["float64"]).save(path)
-    array = read_archive(path, "checkpoint")["weights_2"]
+    array = arrays_in(path)["weights_2"]
     array[1, 1] = value
     rewrite(path, weights_2=array)
     assert "weights_2" in refusal(path)
@@ -393,6 +511,7 @@ def test_samples_seen_must_be_a_count(file, value):
         '{"layer_sizes": 5}',
         '{"layer_sizes": [3, 2], "momentum": 0.9}',
         '{"layer_sizes": [3, 5, 4, 2], "seed": "0"}',
+        "[" * 100_000,
     ],
 )
 def test_a_definition_that_is_none_is_refused(file, text):
@@ -417,7 +536,7 @@ def test_the_message_about_another_definition_shows_sizes_and_grid(file):
     assert "fraction_bits is 12 there and 30 here" in message
 
 
-def place_of(data, array):
+def offset_of(data, array):
     """Return where an array's bytes lie in a file."""
     place = data.find(array.tobytes())
     assert place > 0
@@ -427,8 +546,8 @@ def place_of(data, array):
 @pytest.mark.parametrize("name", ["weights_1", "backward_potential_2", "feedback_3", "definition"])
 def test_a_corrupted_byte_within_an_array_is_refused(file, name):
     data = bytearray(file.read_bytes())
-    array = read_archive(file, "checkpoint")[name]
-    data[place_of(data, array) + array.nbytes // 2] ^= 1
+    array = arrays_in(file)[name]
+    data[offset_of(data, array) + array.nbytes // 2] ^= 1
     file.write_bytes(data)
     assert "CRC" in refusal(file)
 
@@ -463,8 +582,79 @@ def test_no_flipped_bit_of_the_directory_changes_a_network_or_raises_anything_el
             assert_refused_or_unharmed(tmp_path / "net", corrupted, sim.checkpoint())
 
 
+ZEROS = 2**28
+"""Bytes of zeros that a bomb unpacks: more than a test may take, and quickly written."""
+
+
+def header(array_type, shape):
+    """Return the start of an npy file."""
+    start = io.BytesIO()
+    about = {"descr": array_type, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(start, about)
+    return start.getvalue()
+
+
+def add_bomb(path, name, start=b"", n_zeros=ZEROS):
+    """Replace a member of an npz file by one that unpacks to zeros; `start` comes before them."""
+    with zipfile.ZipFile(path) as archive:
+        members = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    members.pop(name, None)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for kept, content in members.items():
+            archive.writestr(kept, content)
+        with archive.open(name, "w") as member:
+            member.write(start)
+            for _ in range(n_zeros // 2**20):
+                member.write(bytes(2**20))
+
+
+def most_memory(call):
+    """Return the most bytes that Python and NumPy held at once during a call."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_member_that_is_not_used_is_not_read(file):
+    expected = load(file)
+    add_bomb(file, "extra.npy", header("|u1", (ZEROS,)))
+    assert file.stat().st_size < 2**21
+    assert most_memory(lambda: load(file)) < 2**24
+    assert_same_state(load(file), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "reason"),
+    [
+        ("weights_1.npy", header("<i8", (ZEROS // 8,)), "weights_1 must be int64 of shape (3, 5)"),
+        ("weights_1.npy", header("<i8", (3, 5)), "do not hold int64 of shape (3, 5)"),
+        ("weights_1.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff", "EOF"),
+        ("weights_1.npy", b"", "magic"),
+        ("definition.npy", header("|u1", (ZEROS,)), "its definition must be text of at most"),
+        ("samples_seen.npy", header("<i8", (ZEROS // 8,)), "samples_seen must be a number"),
+        ("format_version.npy", header("<i8", (ZEROS // 8,)), "format_version must be a positive"),
+    ],
+    ids=["shape", "length", "header", "no header", "definition", "samples_seen", "version"],
+)
+def test_a_member_that_unpacks_to_more_than_it_should_is_not_read(file, name, start, reason):
+    add_bomb(file, name, start)
+    assert most_memory(lambda: refusal(file)) < 2**24
+    assert reason in refusal(file)
+
+
+@pytest.mark.parametrize("name", ["weights_1.npy", "weights_1"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_second_array_of_a_name_is_refused(file, name):
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(name, archive.read("weights_1.npy"))
+    assert "it has two arrays weights_1" in refusal(file)
+
+
 def test_a_damaged_compressed_file_is_refused(file):
-    np.savez_compressed(file, **read_archive(file, "checkpoint"))
+    np.savez_compressed(file, **arrays_in(file))
     load(file)
     with zipfile.ZipFile(file) as archive:
         entry = archive.getinfo("weights_1.npy")

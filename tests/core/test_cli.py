@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field, fields
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from spikebp_plugins.simulation import comparison
 from spikebp_plugins.simulation.plots import plot_raster
 from spikebp_plugins.simulation.trace import Trace
 
+HERE = Path(__file__).parent
 SMALL = ("--layers", "12", "--rate", "0.05", "--steps", "5", "--samples", "50", "--epochs", "3")
 
 
@@ -429,6 +431,12 @@ def test_sigint_in_a_process_of_its_own(folder):
         (("train", "--dataset", "cifar"), "dataset must be one of 'digits', 'mnist'"),
         (("train", "--layers", "10,x"), "layers must be sizes of hidden layers"),
         (("train", "--layers", "10,,3"), "layers must be sizes of hidden layers"),
+        (
+            ("train", "--layers", "1000000,1000000"),
+            "layers must be such that weights fit into the m",
+        ),
+        (("compare", "--layers", "1000000,1000000"), "weights take 8,001 GB"),
+        (("hardware-report", "--layers", "1000000,1000000"), "weights take 8,001 GB"),
         (("train", "--layers", "0"), "layers must be sizes of hidden layers"),
         (("train", "--update", "never"), "update must be one of 'fractional', 'outer'"),
         (("train", "--steps", "0"), "n_steps must be an integer from 1 to 2147483647; got 0"),
@@ -442,6 +450,8 @@ def test_sigint_in_a_process_of_its_own(folder):
         (("train", *SMALL, "--rate", "1e12"), "must stay below"),
         (("predict", "none.npz"), "none.npz: No such file"),
         (("predict", "a.npz", "--split", "both"), "split must be one of 'test', 'train'"),
+        (("train", "--save", ""), "save must be the name of a file; got '.'"),
+        (("train", "--save", str(HERE)), f"a regular file, or a new one; got {HERE}, which is"),
         (("predict", "a.npz", "--output", "none/s.npz"), "there is no folder none"),
         (("demo", "--seed", "-1"), "seed must be an integer from 0"),
         (("demo", "--output", "none/a.png"), "there is no folder none"),
@@ -457,7 +467,15 @@ def test_an_error_is_one_line(arguments, message):
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError, TypeError, OverflowError, ImportError, ConnectionError, UnsupportedError],
+    [
+        ValueError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+        ImportError,
+        ConnectionError,
+        UnsupportedError,
+    ],
 )
 def test_every_expected_kind_of_error_is_one_line(monkeypatch, error):
     def fail(path):
@@ -740,6 +758,22 @@ def test_compare_takes_two_traces(folder):
     assert run("compare", "a.npz", "b.npz").stdout.startswith("equal in every spike")
     assert run_json("compare", "a.npz", "b.npz") == {"equal": True, "first_difference": None}
     assert "weights differ" in run("compare", "a.npz", "c.npz", exit_code=1).stdout
+
+
+def test_json_has_null_for_what_is_no_number(folder):
+    data = digits()
+    with Simulator(small_net()) as sim:
+        trace = sim.predict(data.x_test[:2], record=True)
+    trace.save("good.npz")
+    trace.scores[1, 3] = np.nan
+    trace.save("bad.npz")
+    shown = run("compare", "bad.npz", "good.npz", "--json", exit_code=1).stdout
+    values = json.loads(shown, parse_constant=pytest.fail)
+    assert not values["equal"]
+    difference = values["first_difference"]
+    assert (difference["quantity"], difference["sample"], difference["unit"]) == ("scores", 1, 3)
+    assert difference["first"] is None
+    assert isinstance(difference["second"], float)
 
 
 @pytest.mark.parametrize(

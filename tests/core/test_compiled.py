@@ -17,7 +17,16 @@ from numba.core.caching import IndexDataCacheFile
 from spikebp_plugins import Simulator, SpikingMLP, compare
 from spikebp_plugins.compiled import backend as compiled
 from spikebp_plugins.compiled import notice
-from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event, layers, steps, trains
+from spikebp_plugins.compiled.kernels import (
+    arrays,
+    blocks,
+    build,
+    constant,
+    event,
+    layers,
+    steps,
+    trains,
+)
 from spikebp_plugins.compiled.kernels import cache as kernel_cache
 from spikebp_plugins.compiled.kernels.cache import KernelFile
 
@@ -155,20 +164,9 @@ def test_wrong_n_jobs_are_refused(n_jobs):
         Simulator(NET, n_jobs=n_jobs)
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda sim: pickle.loads(pickle.dumps(sim))])
-def test_a_copy_of_a_simulator_has_memory_of_its_own(copied):
-    weights, x, y = experiment(NET, n=20)
-    with Simulator(NET, weights=weights) as sim:
-        sim.train(x[:10], y[:10])
-        with copied(sim) as other:
-            assert other.operations == sim.operations
-            trace = sim.train(x[10:], y[10:], record=True)
-            assert compare(other.train(x[10:], y[10:], record=True), trace) is None
-            assert other.operations == sim.operations
-            other.train(x, y)
-        assert all(map(np.array_equal, sim.weights, trace.weights))
-        with pytest.raises(TypeError, match="Network cannot be copied"):
-            copied(sim._engine._wide.network)
+def test_the_memory_of_kernels_cannot_be_copied():
+    with Simulator(NET) as sim, pytest.raises(TypeError, match="Network cannot be copied"):
+        copy.deepcopy(sim._engine._wide.network)
 
 
 def test_kernels_are_kept_for_all_their_sources(monkeypatch, tmp_path):
@@ -218,6 +216,50 @@ def saved_at_once(kind, folder):
 def test_kernels_saved_at_once_are_not_mixed_up(tmp_path):
     assert saved_at_once(IndexDataCacheFile, tmp_path / "numba") == [None, "code for 32 bits"]
     assert saved_at_once(KernelFile, tmp_path / "ours") == ["code for 32 bits", "code for 64 bits"]
+
+
+def twice(x):
+    return 2 * x
+
+
+DAMAGE = {
+    "empty": lambda content: content[:0],
+    "cut off": lambda content: content[: len(content) // 2],
+    "overwritten": lambda content: b"\xff" * len(content),
+    "another object": lambda _: pickle.dumps(3),
+    "its end": lambda content: content[:-1] + b"?",
+}
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_damaged_kernels_are_made_anew(monkeypatch, tmp_path, ending):
+    monkeypatch.setattr(kernel_cache, "kernel_folder", lambda: tmp_path)
+
+    def hits():
+        kernel = build.entry(twice)
+        assert kernel(3) == 6
+        return sum(kernel.stats.cache_hits.values())
+
+    assert (hits(), hits()) == (0, 1)
+    for kind, damage in DAMAGE.items():
+        if (kind, ending) == ("one bit", "nbi"):
+            continue  # an index without checksum leads to no code, or to code with a checksum
+        for file in tmp_path.glob(f"*.{ending}"):
+            file.write_bytes(damage(file.read_bytes()))
+        assert (kind, hits(), hits()) == (kind, 0, 1)
+
+
+def test_kernels_that_may_not_be_compiled_are_refused():
+    done = subprocess.run(
+        [sys.executable, "-c", "from spikebp_plugins import *; Simulator(SpikingMLP((2, 2)))"],
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "UnsupportedError: back end 'compiled' cannot run this network: NUMBA_DISABLE_JIT k" in (
+        done.stderr
+    )
 
 
 def test_kernels_need_no_place_to_be_kept(tmp_path):

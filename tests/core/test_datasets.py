@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 import struct
+import tracemalloc
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from threading import Thread
@@ -113,7 +114,7 @@ ZIPPED = gzip.compress(GOOD, mtime=0)
         (GOOD[:3], "is truncated: 3 bytes hold no IDX header"),
         (GOOD[:9], "is truncated within its header of 16 bytes"),
         (GOOD[:-1], r"is truncated: shape \(1, 2, 3\) needs 22 bytes, but there are 21"),
-        (GOOD + b"\0", r"has trailing bytes: shape \(1, 2, 3\) needs 22 bytes, but there are 23"),
+        (GOOD + b"\0", r"has trailing bytes: shape \(1, 2, 3\) needs 22 bytes"),
         (gzip.compress(GOOD[:-1], mtime=0), "is truncated: shape"),
         (gzip.compress(GOOD + b"\0", mtime=0), "has trailing bytes: shape"),
         (b"\1" + GOOD[1:], "is not an IDX file: its magic number is 0x01000803"),
@@ -135,6 +136,42 @@ def test_read_idx_names_the_file_and_what_is_wrong(tmp_path, content, fault):
         read_idx(path)
     assert str(caught.value).startswith(f"{path} ")
     assert "\n" not in str(caught.value)
+
+
+ROWS = 0xFFFF_FFFF.to_bytes(4, "big")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"\0\0\x08\1" + ROWS, "is truncated: shape (4294967295,) needs 4294967303 bytes, but"),
+        (b"\0\0\x08\3" + 3 * ROWS + b"rest", "is truncated: shape (4294967295, 4294967295, "),
+        (b"\0\0\x08\4" + bytes(4) + 3 * ROWS, "has the shape (0, 4294967295, 4294967295, "),
+    ],
+    ids=["one", "three", "none"],
+)
+@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "zipped"])
+def test_read_idx_takes_no_memory_for_elements_that_are_not_there(tmp_path, content, fault, zipped):
+    path = tmp_path / "images"
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    with pytest.raises(ValueError, match="shape") as caught:
+        read_idx(path)
+    assert str(caught.value).startswith(f"{path} {fault}")
+
+
+def test_read_idx_unpacks_no_more_than_the_shape_needs(tmp_path):
+    path = tmp_path / "images.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(GOOD)
+        for _ in range(2**8):
+            file.write(bytes(2**20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="has trailing bytes"):
+            read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
 
 
 def test_read_idx_does_not_hide_a_missing_file(tmp_path):
@@ -395,19 +432,39 @@ def test_no_network_is_one_sentence_with_a_way_out(monkeypatch, server, dead_hos
     with pytest.raises(ConnectionError) as caught:
         load_dataset("mnist")
     message = str(caught.value)
-    assert message.startswith(f"could not fetch mnist from {url}moved/ or {dead_host}; ")
+    tried = f"{url}moved/ (HTTP 404) or {dead_host} (no connection)"
+    assert message.startswith(f"could not fetch mnist from {tried}; ")
     assert "folder=" in message
     assert "SPIKEBP_DATA" in message
     assert "\n" not in message
     assert "refused" in str(caught.value.__cause__)
 
 
-def test_a_wrong_checksum_is_not_taken_for_a_missing_network(tmp_path, monkeypatch, server):
+@pytest.fixture
+def wrong_host(server):
+    """Return the URL of a host that has a file with other contents."""
     folder, url, _ = server
-    publish(monkeypatch, folder, url)
-    (folder / f"{IDX_FILES[1]}.gz").write_bytes(b"something else")
-    with pytest.raises(ValueError, match=f"hash of downloaded file .{IDX_FILES[1]}.gz. does not"):
+    write_files(folder / "wrong")
+    (folder / "wrong" / f"{IDX_FILES[1]}.gz").write_bytes(b"something else")
+    return f"{url}wrong/"
+
+
+def test_wrong_contents_leave_the_mirror(monkeypatch, server, wrong_host):
+    folder, url, requests = server
+    publish(monkeypatch, folder, wrong_host, url)
+    assert_is_small_data(load_dataset("mnist"))
+    assert [path.startswith("/wrong/") for path in requests] == [True, True, False, False, False]
+
+
+def test_wrong_contents_are_not_taken_for_a_missing_network(
+    tmp_path, monkeypatch, server, wrong_host, dead_host
+):
+    publish(monkeypatch, server[0], wrong_host, dead_host)
+    with pytest.raises(ValueError, match="could not fetch mnist") as caught:
         load_dataset("mnist")
+    tried = f"{wrong_host} (wrong contents) or {dead_host} (no connection)"
+    assert str(caught.value).startswith(f"could not fetch mnist from {tried}; ")
+    assert f"hash of downloaded file ({IDX_FILES[1]}.gz) does not" in str(caught.value.__cause__)
     assert not (tmp_path / "cache" / "spikebp-plugins" / "mnist" / f"{IDX_FILES[1]}.gz").exists()
 
 

@@ -392,6 +392,21 @@ def test_a_rate_too_small_for_every_grid_is_refused():
     assert "fraction_bits" in message
 
 
+@pytest.mark.parametrize("learning_rate", [5e-324, 1e-320])
+@pytest.mark.parametrize("n_steps", [2, 10, 2**31 - 1])
+@pytest.mark.parametrize("arithmetic", ["fixed", "float64", "float32", "loihi2"])
+def test_a_rate_that_the_steps_turn_into_zero_is_refused(learning_rate, n_steps, arithmetic):
+    # It passed on the automatic grid, and the checkpoint, which names the grid, was refused.
+    message = refused(learning_rate=learning_rate, n_steps=n_steps, arithmetic=arithmetic)
+    assert message.startswith("learning_rate must be")
+
+
+@pytest.mark.parametrize("learning_rate", [1e300, 1.7e308])
+def test_a_rate_beyond_the_numbers_of_a_chip_is_refused(learning_rate):
+    message = refused(learning_rate=learning_rate, n_steps=1, arithmetic="loihi2")
+    assert message.startswith("learning_rate must be above 1.49e-08 and below 0.5 with")
+
+
 def test_a_rate_that_rounds_to_zero_on_the_given_grid_is_refused():
     message = refused(learning_rate=0.01, fraction_bits=12)
     assert message.startswith("learning_rate must be")

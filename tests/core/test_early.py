@@ -117,3 +117,18 @@ def test_what_shows_whole_samples_does_not_stop_early(monkeypatch):
     for call in (lambda: sim.predict([[1.0, 1.0, 1.0]], margin=1.0), sim.stream):
         with pytest.raises(UnsupportedError, match="WholeSamples shows whole samples: streams run"):
             call()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_operations_may_need_more_than_64_bits(engine):
+    net = small_net((2, 9000, 2), input_coding="spikes", n_steps=1)
+    weights = [np.zeros(shape) for shape in net.weight_shapes]
+    x = np.array([[[2**52, 0]], [[3, 0]]])
+    with Simulator(net, engine, weights) as sim:
+        sim.predict(x)
+        whole = sim.operations.forward
+        assert whole == (2**52 + 3) * 9000
+        shown = sim.predict(x, margin=1.0)
+        assert shown.operations.tolist() == [2**52 * 9000, 27000]
+        assert sim.operations.forward == 2 * whole
+        assert sim.predict(x[1:], margin=1.0).operations.dtype == np.int64

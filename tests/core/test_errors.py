@@ -36,6 +36,7 @@ EVENTS = np.array([(0, 0, 12, 1), (2, 1, 34, 0)], EVENT_DTYPE)
 COUNTING = small_net((SENSOR.n_inputs, 4, 2), input_coding="spikes")
 X = np.array([[0.0, 1.0], [1.0, 0.0]] * 10)
 Y = np.array([0, 1] * 10)
+NET = small_net((3, 2))
 EYE = [np.eye(2), np.eye(2)]
 
 
@@ -131,7 +132,7 @@ INTEGERS = {
         lambda value: EventEncoder(2, value, step=10), "height", ONE_OR_MORE
     ),
     "EventEncoder.step": Argument(
-        lambda value: EventEncoder(2, 2, step=value), "step", ONE_OR_MORE
+        lambda value: EventEncoder(2, 2, step=value), "step", f"an integer from 1 to {2**63 - 1}"
     ),
     "EventEncoder.encode(n_steps)": Argument(
         lambda value: SENSOR.encode(EVENTS, value),
@@ -140,10 +141,16 @@ INTEGERS = {
         taken=(0,),
     ),
     "EventEncoder.encode(start)": Argument(
-        lambda value: SENSOR.encode(EVENTS, start=value), "start", "an integer", taken=(0, -1)
+        lambda value: SENSOR.encode(EVENTS, start=value),
+        "start",
+        "an integer of 64 bits",
+        taken=(0, -1),
     ),
     "EventEncoder.locate(after)": Argument(
-        lambda value: SENSOR.locate(EVENTS, after=value), "after", "an integer", taken=(0, -1)
+        lambda value: SENSOR.locate(EVENTS, after=value),
+        "after",
+        "an integer of 64 bits",
+        taken=(0, -1),
     ),
     "EventEncoder.batches(n_steps)": Argument(
         lambda value: list(SENSOR.batches([(EVENTS, 1)], value)),
@@ -169,12 +176,14 @@ INTEGERS = {
         lambda value: stream(n_steps=value).show(None, n_steps=7), "n_steps", ONE_OR_MORE
     ),
     "Stream.show": Argument(
-        lambda value: stream(n_steps=2).show(None, n_steps=value), "n_steps", ONE_OR_MORE
+        lambda value: stream(n_steps=2).show(None, n_steps=value),
+        "n_steps",
+        f"an integer from 1 to {2**53}",
     ),
     "Stream.feed(start)": Argument(
         lambda value: stream(n_steps=2).feed(EVENTS, start=value),
         "start",
-        "an integer",
+        "an integer of 64 bits",
         taken=(0, -1),
     ),
     "Stream.advance_to": Argument(
@@ -358,3 +367,34 @@ def test_what_is_allowed_comes_back():
     assert sizes("layers", (), "sizes") == ()
     array = np.arange(3)
     assert finite("x", array_of("x", array, REALS, "reals")) is array
+
+
+MASKED = {
+    "x": lambda: Simulator(NET, "reference").predict(masked([[1.0] * 3])),
+    "y": lambda: Simulator(NET, "reference").train([[1.0] * 3], masked([1])),
+    "weights of layer 1": lambda: Simulator(NET, weights=[masked(np.ones((3, 2)))]),
+    "events": lambda: SENSOR.encode(masked(EVENTS)),
+}
+
+
+def masked(values):
+    """Return a masked array whose last value is masked; of an event, that is its polarity."""
+    array = np.ma.masked_array(values)
+    if array.dtype.names:
+        array["p"][-1] = np.ma.masked
+    else:
+        array[..., -1] = np.ma.masked
+    return array
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masked_values_are_refused(name):
+    with pytest.raises(ArgumentError, match=f"^{name} must be .*, without masked values; got a m"):
+        MASKED[name]()
+
+
+def test_masked_arrays_without_masked_values_are_arrays():
+    x = np.ma.masked_array([[1.0] * 3])
+    sims = (Simulator(NET, "reference") for _ in range(2))
+    first, second = (sim.predict(given) for sim, given in zip(sims, (x, x.data), strict=True))
+    assert (first == second).all()

@@ -77,6 +77,7 @@ def test_the_forms_of_other_tools_are_taken():
         assert (EventEncoder(5, 4, step=10).encode(given) == expected).all()
 
 
+GAP = "longest_gap=1000000 steps of 10 microseconds after the time before"
 WRONG = {
     "x": (events((1, 1, 0, 0), (5, 1, 0, 0)), "x of events must be from 0 to 4; got 5 in event 1"),
     "negative x": (events((-1, 1, 0, 0)), "x of events must be from 0 to 4; got -1 in event 0"),
@@ -87,6 +88,18 @@ WRONG = {
         "events must be in the order of time; got t = 4 in event 2, after 5",
     ),
     "early": (events((1, 1, -3, 0)), "events must be in the order of time; got t = -3 in event 0"),
+    "a leap": (
+        events((1, 1, 7, 0), (1, 1, 2**45, 0)),
+        f"t of events must be at most {GAP}, 7; got 35184372088832 in event 1",
+    ),
+    "a start far away": (
+        events((1, 1, 2**62, 0)),
+        f"t of events must be at most {GAP}, 0; got 4611686018427387904 in event 0",
+    ),
+    "more than 63 bits": (
+        np.array([(1, 1, 2**63, 0)], [(name, np.uint64) for name in "xytp"]),
+        "t of events must be integers of 64 bits with a sign; got 9223372036854775808 in event 0",
+    ),
     "no fields": (np.zeros((3, 4)), "events must be a one-dimensional structured array with"),
     "a field less": (np.zeros(2, [("x", int), ("y", int), ("t", int)]), "events must be a one-dim"),
     "two dimensions": (np.zeros((2, 2), EVENT_DTYPE), "events must be a one-dimensional"),
@@ -110,7 +123,9 @@ def test_the_first_wrong_event_is_named(name):
     [
         ({"width": 0}, "width must be an integer of at least 1; got 0"),
         ({"height": 2.5}, "height must be an integer of at least 1; got 2.5"),
-        ({"step": True}, "step must be an integer of at least 1; got True"),
+        ({"step": True}, f"step must be an integer from 1 to {2**63 - 1}; got True"),
+        ({"step": 2**63}, f"step must be an integer from 1 to {2**63 - 1}; got {2**63}"),
+        ({"longest_gap": 0}, "longest_gap must be an integer of at least 1; got 0"),
         ({"polarity": "both"}, "polarity must be one of 'planes', 'signs', 'ignored'; got 'both'"),
     ],
 )

@@ -11,8 +11,14 @@ from spikebp_plugins import (
     quantized_weights,
     with_bias_input,
 )
-from spikebp_plugins.common.archive import read_archive, write_archive
-from tests.core.small_nets import assert_all_equal, lively_simulator, samples, small_net
+from spikebp_plugins.common.archive import write_archive
+from tests.core.small_nets import (
+    arrays_in,
+    assert_all_equal,
+    lively_simulator,
+    samples,
+    small_net,
+)
 
 BITS = pytest.mark.parametrize("bits", [2, 3, 4, 8, 9, 16, 17, 32])
 SHARED_BY = pytest.mark.parametrize("shared_by", ["layer", "unit"])
@@ -197,7 +203,7 @@ def test_the_file_can_be_read_without_this_code(file):
     ],
 )
 def test_a_file_that_holds_something_else_is_refused(file, changes, error):
-    arrays = read_archive(file, "file") | changes
+    arrays = arrays_in(file) | changes
     write_archive(file, {name: array for name, array in arrays.items() if array is not None})
     with pytest.raises(ValueError, match=error) as caught:
         QuantizedWeights.load(file)

@@ -1,5 +1,7 @@
 """What a user holds: training, prediction, and what is left after anything goes wrong."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -103,6 +105,70 @@ def test_a_closed_simulator_can_be_read_but_not_run(backend, tmp_path):
         again.train(X, Y)
         assert again.samples_seen == 12
     assert checkpoint_bytes(sim) == expected
+
+
+COPIED = pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, lambda sim: pickle.loads(pickle.dumps(sim))],
+    ids=["copy", "deepcopy", "pickle"],
+)
+
+
+@EVERY_ENGINE
+@COPIED
+@pytest.mark.parametrize("shown", [False, True], ids=["at first", "later"])
+def test_a_copy_is_a_simulator_of_its_own(backend, copied, shown):
+    net = small_net(feedback="random", backward_init="carry")
+    with lively_simulator(net, backend) as sim:
+        if shown:
+            sim.train(X, Y)
+            sim.predict(X)
+        with copied(sim) as other, copied(other) as third:
+            for one in (other, third):
+                assert one.backend == backend
+                assert one.operations == sim.operations
+                assert checkpoint_bytes(one) == checkpoint_bytes(sim)
+            before, operations = checkpoint_bytes(sim), sim.operations
+            trace = third.train(X, Y, record=True)
+            assert (checkpoint_bytes(sim), sim.operations) == (before, operations)
+            assert (checkpoint_bytes(other), other.operations) == (before, operations)
+            assert compare(sim.train(X, Y, record=True), trace) is None
+            assert sim.operations == third.operations
+            assert checkpoint_bytes(sim) == checkpoint_bytes(third)
+
+
+@COPIED
+def test_options_of_the_back_end_are_copied(copied):
+    with Simulator(NET, n_jobs=3) as sim, copied(sim) as other:
+        assert len(other._engine._memories) == 3
+
+
+@EVERY_ENGINE
+@COPIED
+def test_a_copy_of_a_closed_simulator_is_closed(backend, copied):
+    sim = trained(4, backend)
+    sim.close()
+    other = copied(sim)
+    assert other.operations == sim.operations
+    assert checkpoint_bytes(other) == checkpoint_bytes(sim)
+    with pytest.raises(RuntimeError, match="closed"):
+        other.train(X, Y)
+
+
+@EVERY_ENGINE
+@COPIED
+def test_a_copy_has_no_part_in_an_open_sample(backend, copied):
+    with trained(4, backend) as sim:
+        before = checkpoint_bytes(sim)
+        stream = sim.stream()
+        stream.show(X[0], target=1)
+        with copied(sim) as other:
+            assert checkpoint_bytes(other) == before
+            other.train(X, Y)
+        with pytest.raises(TypeError, match="a Stream cannot be copied or pickled: copy its sim"):
+            copied(stream)
+        stream.close_sample()
+        assert sim.samples_seen == 5
 
 
 def test_a_simulator_closes_once_and_after_an_error_too(monkeypatch):
@@ -478,6 +544,28 @@ def test_an_overflow_in_prediction_changes_nothing(backend, case):
         sim.predict(x)
     assert checkpoint_bytes(sim) == before
     assert sim.predict(x[3:]).shape == (2, 2)
+
+
+@EVERY_ENGINE
+@pytest.mark.parametrize(
+    "count", [np.uint64(2**63 + 5), np.uint64(2**62), np.int64(-(2**63)), 1e300], ids=repr
+)
+def test_counts_beyond_what_is_counted_are_said_to_be(backend, count):
+    net = small_net(input_coding="spikes", n_steps=1)
+    x = np.array([[[0, count, 0]]])
+    with lively_simulator(net, backend) as sim:
+        stream = sim.stream()
+        for call in (lambda: sim.predict(x), lambda: stream.show(x[0, 0])):
+            with pytest.raises(OverflowError, match="spike count of layer 0") as caught:
+                call()
+            assert str(caught.value).endswith("; it reached 4.61169e+18 or more")
+
+
+def test_feedback_that_overflows_is_not_called_a_weight():
+    net = small_net(feedback="random")
+    feedback = [np.full(shape, 1e300) for shape in net.feedback_shapes]
+    with pytest.raises(OverflowError, match=r"^feedback weight of layer 2 must stay below"):
+        Simulator(net, feedback=feedback)
 
 
 def test_a_weight_that_overflows_names_its_layer():

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins.network.operations import Operations
 from tests.core.experiment import MAGNITUDES
 from tests.core.small_nets import (
     ENGINES,
@@ -19,7 +20,7 @@ from tests.core.small_nets import (
     samples,
     small_net,
 )
-from tests.core.strategies import definitions, inputs, random_weights
+from tests.core.strategies import chip_definitions, definitions, inputs, random_weights
 
 ENGINE = pytest.mark.parametrize("engine", ENGINES)
 BACKWARD = pytest.mark.parametrize("backward_init", ["carry", "zero", "uniform"])
@@ -93,10 +94,19 @@ def test_without_targets_a_stream_predicts(engine):
         assert parts.operations == whole.operations
 
 
+LIMITS = {"max_depth": 4, "max_width": 8, "max_steps": 8}
+IMMEDIATE = definitions(**LIMITS, timing="immediate")
+IN_REALS = st.sampled_from(["float64", "float32"]).flatmap(
+    lambda arithmetic: definitions(
+        **LIMITS, timing="immediate", arithmetic=arithmetic, fraction_bits=None
+    )
+)
+
+
 @st.composite
-def sessions(draw):
+def sessions(draw, nets=IMMEDIATE):
     """A definition and what happens in a stream: steps, targets that come and go, ends."""
-    net = draw(definitions(max_depth=4, max_width=8, max_steps=8, timing="immediate"))
+    net = draw(nets)
     random = np.random.RandomState(draw(st.integers(0, 2**31)))
     magnitude = draw(st.sampled_from((1.0, 1.0, *MAGNITUDES)))
     row = inputs(net, random, 8, magnitude, False)
@@ -141,6 +151,89 @@ def shown(net, weights, happenings, n_steps, backend):
 @given(sessions())
 def test_any_session_equals_the_reference(session):
     assert shown(*session, "compiled") == shown(*session, "reference")
+
+
+def with_zeros(session):
+    """Return a session in which zeros are shown step by step, and no silence."""
+    net, weights, happenings, n_steps = session
+    zeros, shown = np.zeros(net.n_inputs, np.int64), []
+    for happening in happenings:
+        if isinstance(happening, tuple) and happening[0] is None:
+            _, steps, target = happening
+            shown += [(zeros, 1, target)] * steps
+        else:
+            shown.append(happening)
+    return net, weights, shown, n_steps
+
+
+@pytest.mark.parametrize(
+    ("nets", "engine"),
+    [
+        (IMMEDIATE, "compiled"),
+        (IN_REALS, "reference"),
+        (chip_definitions(timing=["immediate"], **LIMITS), "reference"),
+    ],
+    ids=["fixed", "reals", "chip"],
+)
+def test_silence_that_is_counted_is_what_would_be_shown(nets, engine):
+    @settings(deadline=None)
+    @given(sessions(nets))
+    def check(session):
+        said, file = shown(*session, engine)
+        expected, same_file = shown(*with_zeros(session), engine)
+        assert ends(said) == ends(expected)
+        assert file == same_file
+
+    check()
+
+
+def ends(said):
+    """Return the scores of all samples that have closed, and what is so at the end."""
+    closed = [scores for scores in said if isinstance(scores, list)]
+    by_row = [scores if np.ndim(scores) == 2 else [scores] for scores in closed]
+    return [row for rows in by_row for row in rows if row], said[-2:]
+
+
+@ENGINE
+@pytest.mark.parametrize("changes", [{}, {"spikes": "binary"}], ids=["graded", "binary"])
+def test_a_long_silence_takes_no_longer_than_a_short_one(engine, changes):
+    net = small_net(**changes)
+    x, _ = samples(net, 1)
+    with lively_simulator(net, engine) as sim, lively_simulator(net, engine) as same:
+        for one, gap in ((sim, 10**12), (same, 10**4)):
+            stream = one.stream()
+            stream.show(None, n_steps=gap)  # before anything came
+            stream.show(6 * x[0], n_steps=2)
+            stream.show(None, n_steps=gap)
+            stream.show(x[0], target=1, n_steps=2)
+            assert stream.steps_shown == 2 * gap + 4
+            stream.close_sample()
+        assert sim.operations == same.operations
+        assert checkpoint_bytes(sim) == checkpoint_bytes(same)
+
+
+@ENGINE
+def test_silent_samples_are_counted_together(engine):
+    net = small_net()
+    x, y = samples(net, 1)
+    with lively_simulator(net, engine) as sim, lively_simulator(net, engine) as same:
+        stream, one_by_one = sim.stream(n_steps=4), same.stream(n_steps=4)
+        for one in (stream, one_by_one):
+            one.show(x[0], target=y[0], n_steps=2)
+            one.target = None
+        closed = stream.show(None, n_steps=4_000_003)
+        expected = np.concatenate([one_by_one.show(None) for _ in range(403)])
+        assert closed.shape == (1_000_001, 2)
+        assert (closed[: len(expected)] == expected).all()
+        assert not closed[1:].any()
+        assert (stream.steps_shown, one_by_one.steps_shown) == (1, 1)
+        assert sim.samples_seen == same.samples_seen == 1
+        assert sim.operations.samples == 1_000_001
+        more = 1_000_001 - 101
+        dense = sum(n * m for n, m in net.weight_shapes)
+        counted = sim.operations - same.operations
+        assert counted == Operations(samples=more, dense=more * dense)
+        assert checkpoint_bytes(sim) == checkpoint_bytes(same)
 
 
 @ENGINE
@@ -282,6 +375,48 @@ class TestEvents:
         assert stream.target.tolist() == [0, 1]
         assert (stream.close_sample() == good.close_sample()).all()
 
+    @pytest.mark.parametrize("target", [None, 1])
+    @pytest.mark.parametrize(
+        ("time", "allowed"),
+        [(2**40, 31), (2**63 - 1, 31), (31 + 10_000_001, 31)],
+    )
+    def test_a_corrupt_time_stamp_changes_nothing(self, target, time, allowed):
+        stream, good = self.stream(), self.stream()
+        for one in (stream, good):
+            one.feed(self.RECORDING, target=1)
+        message = (
+            "t of events must be at most longest_gap=1000000 steps of 10 microseconds after the "
+            f"time before, {allowed}; got {time} in event 1"
+        )
+        with pytest.raises(ValueError, match="longest_gap") as error:
+            stream.feed(events((0, 0, 31, 1), (0, 0, time, 1), (0, 0, 2**63 - 1, 1)), target=target)
+        assert str(error.value) == message
+        with pytest.raises(ValueError, match="time must be at most longest_gap=1000000 steps"):
+            stream.advance_to(time)
+        with pytest.raises(ValueError, match="time must be an integer of 64 bits; got 9223372036"):
+            stream.advance_to(2**63)
+        assert stream.target.tolist() == [0, 1]
+        assert (stream.close_sample() == good.close_sample()).all()
+
+    @ENGINE
+    def test_times_that_wrap_are_refused_and_a_gap_may_be_allowed(self, engine):
+        far = events((0, 0, -(2**63) + 5, 1), (0, 0, 2**62, 1))
+        with pytest.raises(ValueError, match="got 4611686018427387904 in event 1"):
+            self.stream(engine).feed(far)
+        patient = EventEncoder(3, 1, step=10, polarity="signs", longest_gap=2**64)
+        sim = Simulator(self.NET, engine, lively_weights(self.NET))
+        stream = sim.stream(patient)
+        stream.feed(far)
+        assert stream.steps_shown == (2**62 + 2**63 - 5) // 10
+        stream.close_sample()
+        assert sim.operations.samples == 1
+
+    def test_the_longest_gap_is_allowed(self):
+        stream = self.stream(n_steps=4)
+        assert stream.feed(events((0, 0, 0, 1), (0, 0, 10_000_000, 1))).shape == (250_000, 2)
+        assert stream.advance_to(20_000_000).shape == (250_000, 2)
+        assert self.sim.operations.samples == 500_000
+
     def test_events_need_an_encoder_and_time_a_clock(self):
         stream = lively_simulator(self.NET).stream()
         with pytest.raises(RuntimeError, match="events need an encoder"):
@@ -349,13 +484,37 @@ def interrupted(*arguments):
     raise KeyboardInterrupt
 
 
+TARGETS = "a label, 2 real numbers, or None"
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         ({"x": [1.0, 2.0]}, "x must be of shape (3,); got shape (2,)"),
         ({"x": [1.0, np.nan, 0.0]}, "x must be finite; got nan at index 1"),
         ({"x": ["a", "b", "c"]}, "x must be an array of real numbers; got an array of <U1"),
-        ({"x": None, "n_steps": 0}, "n_steps must be an integer of at least 1; got 0"),
+        ({"x": [1.0, [2.0], 3.0]}, "x must be an array of real numbers; got a ragged array"),
+        (
+            {"x": np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0])},
+            "x must be an array of real numbers, without masked values; got a masked array",
+        ),
+        ({"x": None, "n_steps": 0}, f"n_steps must be an integer from 1 to {2**53}; got 0"),
+        (
+            {"x": None, "n_steps": 10**30},
+            f"n_steps must be an integer from 1 to {2**53}; got {10**30}",
+        ),
+        (
+            {"x": None, "target": [[1.0], [2.0, 3.0]]},
+            "target must be a label, 2 real numbers, or None; got a ragged array",
+        ),
+        (
+            {"x": None, "target": [[1.0, 2.0]]},
+            "target must be a label, 2 real numbers, or None; got [[1.0, 2.0]]",
+        ),
+        (
+            {"x": None, "target": np.ma.masked},
+            f"target must be {TARGETS}, without masked values; got a masked array",
+        ),
         ({"x": None, "target": 2}, "target must be a label from 0 to 1; got 2"),
         ({"x": None, "target": -1}, "target must be a label from 0 to 1; got -1"),
         ({"x": None, "target": [0.0, np.inf]}, "target must be finite; got [0.0, inf]"),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Difference, Simulator, Trace, compare
-from spikebp_plugins.common.archive import read_archive, write_archive
+from spikebp_plugins.common.archive import write_archive
 from tests.core.small_nets import (
+    arrays_in,
     assert_all_equal,
     checkpoint_bytes,
     lively_simulator,
@@ -295,7 +296,7 @@ def test_a_checkpoint_is_no_trace(tmp_path):
 def test_a_trace_of_a_newer_format_is_refused(trace, tmp_path):
     path = tmp_path / "trace.npz"
     trace.save(path)
-    write_archive(path, read_archive(path, "trace") | {"trace_version": np.array(2)})
+    write_archive(path, arrays_in(path) | {"trace_version": np.array(2)})
     assert "trace format 2, newer than the 1" in refusal(path)
 
 
@@ -303,5 +304,32 @@ def test_a_trace_of_a_newer_format_is_refused(trace, tmp_path):
 def test_a_trace_version_that_never_was_is_refused(trace, tmp_path, version):
     path = tmp_path / "trace.npz"
     trace.save(path)
-    write_archive(path, read_archive(path, "trace") | {"trace_version": np.array(version)})
+    write_archive(path, arrays_in(path) | {"trace_version": np.array(version)})
     refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"weights_2": None}, "it has no 'weights_2'"),
+        ({"errors_1": None}, "it has no 'errors_1'"),
+        ({"spikes_1": None}, "it has no 'spikes_1'"),
+        ({"scores": np.array(["high"] * 6)}, "scores must be real numbers; got an array of <U4"),
+        ({"scores": np.zeros((6, 3))}, "scores must be of shape (6, 2); got shape (6, 3)"),
+        (
+            {"step_scores": np.zeros((6, 2))},
+            "step_scores must be of 3 dimensions; got",
+        ),
+        ({"spikes_0": np.zeros((6, 4, 3))}, "spikes_0 must be integers; got an array of float64"),
+        ({"spikes_0": np.zeros((6, 4), int)}, "spikes_0 must be of 3 dimensions; got shape (6, 4)"),
+        ({"spikes_1": np.zeros((6, 3, 5), int)}, "spikes_1 must be of shape (6, 4, 5); got shape"),
+        ({"errors_2": np.zeros((6, 4, 5), int)}, "errors_2 must be of shape (6, 4, 4); got shape"),
+        ({"weights_1": np.array("heavy")}, "weights_1 must be real numbers; got an array of <U5"),
+    ],
+)
+def test_a_trace_of_something_else_is_refused(trace, tmp_path, changes, reason):
+    path = tmp_path / "trace.npz"
+    trace.save(path)
+    arrays = arrays_in(path) | changes
+    write_archive(path, {name: array for name, array in arrays.items() if array is not None})
+    assert f"is not a readable trace: {reason}" in refusal(path)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from spikebp_plugins import Simulator, Trace, compare, load
-from spikebp_plugins.common.archive import read_archive, write_archive
+from spikebp_plugins.common.archive import write_archive
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.network.checkpoint import Checkpoint
+from tests.core.small_nets import arrays_in
 
 FOLDER = Path(__file__).parent
 
@@ -61,7 +62,7 @@ def read(name, root=FOLDER):
     paths = {part: root / name / f"{part}.npz" for part in Golden._fields}
     return Golden(
         start=load(paths["start"]),
-        samples=read_archive(paths["samples"], "set of samples"),
+        samples=arrays_in(paths["samples"]),
         training=Trace.load(paths["training"]),
         prediction=Trace.load(paths["prediction"]),
         end=load(paths["end"]),

@@ -8,6 +8,7 @@ The folder lies among the user's caches, or in ``NUMBA_CACHE_DIR``.
 
 from __future__ import annotations
 
+import pickle
 import platform
 from functools import cache
 from hashlib import sha256
@@ -72,14 +73,40 @@ class KernelFile(IndexDataCacheFile):
     """The compiled code of a kernel for each combination of argument types, and its index.
 
     Numba numbers the codes of a kernel. Two processes that save at once may take the same number:
-    the index would then lead to code for other types.
+    the index would then lead to code for other types. And Numba trusts what it reads. Here code
+    comes with its checksum, and what is damaged is as good as not there: it is made anew.
     """
+
+    def load(self, key):
+        """Return the code for some types, or None if there is none that is whole."""
+        try:
+            return super().load(key)
+        except Exception:  # damaged bytes can make pickle raise almost anything
+            return None
 
     def save(self, key, data):
         """Save the code for some types under a unique name, then enter the name in the index."""
         name = self._data_name(uuid4().int)
         self._save_data(name, data)
         self._save_index({**self._load_index(), key: name})
+
+    def _load_index(self):
+        try:
+            return super()._load_index()
+        except Exception:  # as in `load`
+            return {}
+
+    def _save_data(self, name, data):
+        code = self._dump(data)
+        with self._open_for_write(self._data_path(name)) as file:
+            file.write(sha256(code).digest() + code)
+
+    def _load_data(self, name):
+        content = Path(self._data_path(name)).read_bytes()
+        code = content[sha256().digest_size :]
+        if content != sha256(code).digest() + code:
+            raise ValueError("damaged code")
+        return pickle.loads(code)
 
 
 class KernelCacheImpl(CompileResultCacheImpl):
