@@ -200,15 +200,13 @@ class Drawing:
         drive = (0.3 if form in ("leaf", "sample") else 0.02) * (not is_engine)
         presynaptic = "drive" if self.chance(drive) else "counts"
         arithmetic = "loihi2" if is_engine else "fixed"
-        if self.chance(0.02):
+        if self.chance(0.02):  # others are refused; doubles only where they are, since they round
             arithmetic = self.one_of("loihi2", "fixed", *["float64"] * (tag == "fixed_pt"))
-        if arithmetic == "loihi2":
-            presynaptic, bits = "counts", None
-        elif arithmetic == "fixed":
+        presynaptic = "counts" if arithmetic == "loihi2" else presynaptic
+        bits = None
+        if arithmetic == "fixed":
             # On a fine grid the product of rate and drive would be refused.
             bits = self.one_of(*((None, None, 17, 24, 33) if presynaptic == "counts" else (None,)))
-        else:
-            bits = None
         is_outer = arithmetic != "loihi2" and self.chance(0.33)
         return SpikingMLP(
             sizes,

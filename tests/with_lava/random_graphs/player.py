@@ -107,6 +107,7 @@ class Played:
 
     @property
     def _payload(self):
+        """How much the port `spikes_out` carries for a spike."""
         return PAYLOAD if self.part.form == "standard" else 1
 
     @property
@@ -264,8 +265,7 @@ class Player:
 
     def _configuration(self):
         """Return a run configuration; of several networks each has a model of its own."""
-        forms = {part.form for part in self.graph.parts}
-        return by_form(self.graph.configuration)(self.graph.tag, self.parts, forms)
+        return by_form(self.graph.configuration)(self.graph.tag, self.parts)
 
     # What the reference says.
 
@@ -286,7 +286,7 @@ def by_form(base):
     """Return a class of run configurations that take the model of each network by its form."""
 
     class ByForm(base):
-        def __init__(self, tag, parts, forms):
+        def __init__(self, tag, parts):
             super().__init__(select_tag=tag)
             self.hierarchical = [part.network for part in parts if part.part.form == "hierarchical"]
 
