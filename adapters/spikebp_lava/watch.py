@@ -269,7 +269,7 @@ class Watch:
             raise
 
     def _hold(self) -> None:
-        """Pause, also if the run ends by itself just then: Lava's own method may take that amiss."""
+        """Pause, also if the run ends by itself just then, which Lava's own method takes amiss."""
         runtime = self._runtime
         for port in runtime.runtime_to_service:
             port.send(MGMT_COMMAND.PAUSE)

@@ -6,15 +6,8 @@ import pytest
 pytest.importorskip("lava", reason="Lava is not installed")
 
 from lava.magma.compiler import compiler_graphs
-from lava.magma.core.decorator import implements, requires
-from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyRefPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import RefPort
-from lava.magma.core.process.process import AbstractProcess, LogConfig
-from lava.magma.core.resources import CPU
+from lava.magma.core.process.process import LogConfig
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.dense.process import Dense
 from lava.proc.io.sink import RingBuffer as Receiver
 from lava.proc.io.source import RingBuffer as Sender
@@ -30,6 +23,7 @@ from spikebp_lava import (
     SpikingMLPProcess,
 )
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
+from tests.with_lava.around import Writer
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
     N_SAMPLES,
@@ -49,26 +43,6 @@ from tests.with_lava.halves import Halves
 BOTH = list(zip(TAGS, IMPLEMENTATIONS, strict=True))
 
 COUNTS_IN = NET.replace(input_coding="spikes", input_scale=1.0)
-
-
-class Writer(AbstractProcess):
-    """Writes zeros to a variable, after the first step."""
-
-    def __init__(self, shape):
-        super().__init__()
-        self.weight = RefPort(shape)
-
-
-@implements(proc=Writer, protocol=LoihiProtocol)
-@requires(CPU)
-class WriterModel(PyLoihiProcessModel):
-    weight: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, float)
-
-    def post_guard(self):
-        return True
-
-    def run_post_mgmt(self):
-        self.weight.write(np.zeros(self.weight._shape))
 
 
 @pytest.fixture(scope="module")

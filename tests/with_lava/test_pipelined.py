@@ -15,6 +15,7 @@ from spikebp_plugins import Simulator, UnsupportedError
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.rules.sample import run_sample
+from tests.with_lava.around import Enclosing
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
     N_SAMPLES,
@@ -202,6 +203,17 @@ def test_whole_samples_have_no_resets(samples):
     steps, run_cfg = RunSteps(num_steps=N_SAMPLES), configuration("floating_pt", "leaf")
     with pytest.raises(UnsupportedError, match="a message has the way through the network in it"):
         mlp.run(condition=steps, run_cfg=run_cfg)
+
+
+def test_a_reset_port_of_an_enclosing_process_that_nobody_uses_is_none(samples):
+    mlp = SpikingMLPProcess(PIPELINED, weights=samples.weights, granularity="sample")
+    source = SampleSource(PIPELINED, samples.x, samples.y, granularity="sample")
+    enclosing = Enclosing(mlp, ("spikes_in", "label_in", "target_in", "reset_in"))
+    source.spikes_out.connect(enclosing.spikes_in)
+    source.label_out.connect(enclosing.label_in)
+    source.run(RunSteps(num_steps=N_SAMPLES), configuration("floating_pt", "leaf"))
+    source.stop()
+    assert_same_state(mlp.checkpoint(), samples.by_reference()[1])
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)

@@ -59,6 +59,12 @@ class Graph:
         self.mlp.stop()
 
 
+def repeat(call, *arguments):
+    """Call again and again, until it raises."""
+    while True:
+        call(*arguments)
+
+
 def kill_one():
     os.kill(max(children()), signal.SIGKILL)
 
@@ -107,8 +113,7 @@ def test_a_variable_whose_transfer_is_interrupted(graph, call):
     data = graph.received.data
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        while True:
-            call(data)
+        repeat(call, data)
     signal.signal(signal.SIGINT, previous)
     graph.assert_over("interrupted")
 
@@ -185,10 +190,9 @@ def test_an_injector_and_an_extractor_of_a_graph_whose_process_was_killed(call):
     mlp.wait()
     kill_one()
     with pytest.raises(RuntimeError, match="killed by signal 9"):
-        for _ in range(4):
-            injector.send(np.ones(9)) if call == "send" else extractor.receive()
+        repeat(injector.send, np.ones(9)) if call == "send" else extractor.receive()
     assert not children()
-    with pytest.raises(RuntimeError, match="has ended .*make it anew"):
+    with pytest.raises(RuntimeError, match=r"has ended .*make it anew"):
         extractor.receive()
 
 

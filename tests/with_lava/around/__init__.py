@@ -1,6 +1,7 @@
-"""Processes around a network: a neighbour that fails, and one that contains the network.
+"""Processes around a network: neighbours of several kinds, and one that contains the network.
 
-They are in a folder of their own, since Lava's compiler executes every file beside a process.
+They are in a folder of their own, since Lava's compiler executes every file beside a process, and
+those in the folders beside it.
 """
 
 import time
@@ -8,10 +9,10 @@ import time
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
-from lava.magma.core.model.py.ports import PyOutPort
+from lava.magma.core.model.py.ports import PyOutPort, PyRefPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
-from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.ports.ports import InPort, OutPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
@@ -56,6 +57,26 @@ class PausingModel(PyLoihiProcessModel):
     def run_spk(self):
         self._req_pause = self.time_step == 5
         self.s_out.send(self.proc_params["values"])
+
+
+class Writer(AbstractProcess):
+    """Writes zeros to a variable, after the first step."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.weight = RefPort(shape)
+
+
+@implements(proc=Writer, protocol=LoihiProtocol)
+@requires(CPU)
+class WriterModel(PyLoihiProcessModel):
+    weight: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, float)
+
+    def post_guard(self):
+        return True
+
+    def run_post_mgmt(self):
+        self.weight.write(np.zeros(self.weight._shape))
 
 
 class Enclosing(AbstractProcess):

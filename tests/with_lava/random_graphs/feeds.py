@@ -35,7 +35,7 @@ class Feed(NamedTuple):
     processes: list
 
 
-NOTHING = Feed(lambda n: None, [], [])
+NOTHING = Feed(lambda _: None, [], [])
 
 
 def messages_of_sample(net, form):
@@ -226,6 +226,7 @@ class FeedMaker:
         return self._targets(own)
 
     def answer_none(self):
+        """No label and no target at all."""
         return NOTHING
 
     def _labels(self, labels):
