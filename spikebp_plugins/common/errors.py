@@ -149,6 +149,8 @@ def whole(name: str, array: NDArray[Any], allowed: str) -> NDArray[Any]:
 
 def finite(name: str, array: NDArray[Number], allowed: str = "finite") -> NDArray[Number]:
     """Return an array without infinities and NaN."""
+    if array.dtype.kind in "iub":
+        return array
     is_finite = np.isfinite(array)
     if not is_finite.all():
         raise wrong_argument(name, allowed, array[~is_finite][0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,6 +68,23 @@ class Moment(NamedTuple):
         return self._replace(opens=False, restarts=False, t=self.t + n_steps)
 
 
+class Remembering:
+    """A function of arrays that is not called again for the array that it was called with last."""
+
+    def __init__(self, function: Callable[[Array], Array]) -> None:
+        self._function = function
+        self._argument: tuple[Any, bytes] | None = None
+
+    def __call__(self, array: Array) -> Array:
+        """Return what the function returns, or has returned for an array that was the same."""
+        # By value: the caller may have changed the array itself.
+        argument = array.dtype, array.tobytes()
+        if argument != self._argument:
+            self._value = self._function(array)
+            self._argument = argument
+        return self._value
+
+
 class Stepper:
     """A network that is shown one step after the other.
 
@@ -102,6 +120,12 @@ class Stepper:
             errors=totals.errors.copy(),
         )
         self._run = self._run_with(layout.record(0, 1))
+        # Where input stays the same, converting it takes as long as the step.
+        if layout.net.input_coding == "spikes":
+            self._entering = Remembering(layout.counts)
+        else:
+            self._entering = Remembering(partial(layout.shown, scale=self._scale))
+        self._target = Remembering(layout.shown)
         self._drawn = layout.drawn_for(0)
         self._delays = delays_of(layout.net)
         self._by_reference: tuple[LearningState, SampleState] | None = None
@@ -168,13 +192,11 @@ class Stepper:
             self._by_reference = None
         if self._by_reference is not None:
             return 0
-        layout = self.layout
-        if layout.net.input_coding == "spikes":
-            entering = layout.counts(x)
-        else:
-            entering = layout.shown(x, self._scale)
-        target = self.sample.target_potential if y is None else layout.shown(y)
-        kernel_moment = moment._replace(learns=y is not None)
+        entering = self._entering(x)
+        target = self.sample.target_potential if y is None else self._target(y)
+        kernel_moment = moment
+        if moment.learns != (y is not None):
+            kernel_moment = moment._replace(learns=y is not None)
         if record is not self._run.record:
             self._run = self._run_with(record)
         shown: int = steps.show_steps(

@@ -230,7 +230,8 @@ class LeafModel(
         shared, stepper = self._shared, self._stepper
         message = self._incoming.receive()
         moment = message.moment
-        counts = 0 if moment.opens else stepper.output_counts.copy()
+        is_heard = bool(self.spikes_out.csp_ports)
+        counts: Any = stepper.output_counts.copy() if is_heard and not moment.opens else 0
         stepper.show(
             message.x,
             message.y,
@@ -240,9 +241,12 @@ class LeafModel(
             shared.row(self.time_step),
             message.n_steps,
         )
-        shared.samples += (moment.closes, moment.updates, moment.updates)
-        self.spikes_out.send((stepper.output_counts - counts).astype(np.int64))
-        self.summed_drive_out.send(stepper.summed_drive)
+        if moment.closes:
+            shared.samples += (1, moment.updates, moment.updates)
+        if is_heard:
+            self.spikes_out.send((stepper.output_counts - counts).astype(np.int64))
+        if self.summed_drive_out.csp_ports:
+            self.summed_drive_out.send(stepper.summed_drive)
 
 
 @implements(proc=SpikingMLPProcess, protocol=LoihiProtocol)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -218,25 +219,42 @@ class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
                 allowed = "integers in fixed_pt; input_scale in the definition makes them smaller"
                 raise wrong_argument("x", allowed, x[~whole][0])
 
+        #: The rows that were sent last, and their messages: most are sent many times in a row.
+        self._sent: tuple[int, ...] = ()
+        self._messages: list[tuple[Any, Array]] = []
+
     def run_spk(self) -> None:
         """Send a row of input, and its label or target."""
-        x, labels, targets, pace = self._rows
-        per_sample, rows_x, rows_y, delay, before = (int(n) for n in pace)
+        per_sample, rows_x, rows_y, delay, before = self._rows.pace.tolist()
         message = self.time_step - 1 - before
-        row_of_y = row_of(message, per_sample, rows_y, delay)
+        # The owner of the rows may have changed them since the run before.
+        rows = (
+            before,
+            row_of(message, per_sample, rows_x),
+            row_of(message, per_sample, rows_y, delay),
+        )
+        if rows != self._sent:
+            self._messages = list(self._made(*rows[1:]))
+            self._sent = rows
+        for port, values in self._messages:
+            port.send(values)
+
+    def _made(self, row_x: int, row_y: int) -> Iterator[tuple[Any, Array]]:
+        """Yield ports, and the messages for them."""
+        x, labels, targets, _ = self._rows
         number = np.int64 if self.kind == FIXED else np.float64
-        self.spikes_out.send(x[row_of(message, per_sample, rows_x) % len(x)].astype(number))
+        yield self.spikes_out, x[row_x % len(x)].astype(number)
         if self.label_out.csp_ports:
-            label = -1 if labels is None else labels[row_of_y % len(labels)]
-            self.label_out.send(np.array([label], np.int64))
+            label = -1 if labels is None else labels[row_y % len(labels)]
+            yield self.label_out, np.array([label], np.int64)
         if self.target_out.csp_ports:
             if targets is None:
                 target = np.zeros(self.target_out._shape)
             else:
-                target = targets[row_of_y % len(targets)]
+                target = targets[row_y % len(targets)]
             if self.kind == FIXED:
                 target = np.rint(np.ldexp(target, self._fraction_bits))
-            self.target_out.send(np.clip(target, -(2.0**60), 2.0**60).astype(number))
+            yield self.target_out, np.clip(target, -(2.0**60), 2.0**60).astype(number)
 
 
 class SinkModel(PyLoihiProcessModel):  # type: ignore[misc]
