@@ -1,4 +1,4 @@
-"""Runs of Lava that cannot hang. This module, and no other, uses private parts of its runtime.
+"""Runs of Lava that cannot hang. This module alone uses private parts of Lava's runtime.
 
 Written for lava-nc 0.10, the last release. There, an exception in one process leaves all others
 waiting for ever, and the script with them; `stop()` waits too. A watched runtime looks after its
@@ -8,7 +8,7 @@ has one, with its traceback. If the script itself is killed, its processes end t
 shared memory remains.
 
 Lava's channels can also lose the wake-up for a message, after which all processes wait although
-none has failed. The processes of a watched runtime get ports that lose no wake-up.
+none has failed. The processes of a watched runtime get ports that lose no wake-up (`channels`).
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing import Process
 from queue import Empty
 from typing import Any, Final, Protocol
 
-from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
+
+from spikebp_lava.channels import no_wake_up_is_lost
 
 #: Seconds between two looks at the processes.
 INTERVAL: Final = 0.1
@@ -490,50 +491,6 @@ def _error_of(actor: Any) -> tuple[Exception, str] | None:
     except (EOFError, OSError):
         return None
     return error
-
-
-#: Held while methods of Lava's ports are replaced; a process forked meanwhile holds it too.
-_replacing: Final = threading.RLock()
-
-
-@contextmanager
-def no_wake_up_is_lost() -> Iterator[None]:
-    """Let ports that start in this context, also in processes forked in it, lose no wake-up.
-
-    A port has a thread that queues arriving messages, and wakes a selector that waits for one.
-    Lava's thread checks *before* it queues a message whether the queue holds an older one, and
-    wakes nobody if so. A selector that takes the older message in between, and looks again, waits
-    for ever. Lava's thread also reads the observer twice, and ends with a TypeError when a selector
-    has gone in between; nothing arrives from then on. Here the message is queued first, and then
-    the observer of the port is woken. A selector that comes later looks before it waits.
-    """
-    with _replacing:
-        before = CspRecvPort._req_callback, CspSendPort._ack_callback
-        CspRecvPort._req_callback, CspSendPort._ack_callback = _take_down, _take_back
-        try:
-            yield
-        finally:
-            CspRecvPort._req_callback, CspSendPort._ack_callback = before
-
-
-def _take_down(port: Any, messages: Any) -> None:
-    """Queue each message that has been sent to a port."""
-    _wake_for_each(port, messages, lambda: port._queue.put_nowait(0))
-
-
-def _take_back(port: Any, acknowledgements: Any) -> None:
-    """Free the room of each message of a port that has been received."""
-    _wake_for_each(port, acknowledgements, lambda: port._semaphore.release())
-
-
-def _wake_for_each(port: Any, arrivals: Any, take: Callable[[], None]) -> None:
-    # When a graph ends, the process that shares the semaphore may be gone.
-    with suppress(EOFError):
-        while arrivals.acquire() and not port._done:
-            take()
-            observer = port.observer
-            if observer is not None:
-                observer()
 
 
 #: The id of the process whose children end with it, and its handlers of signals; set while it

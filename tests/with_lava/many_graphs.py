@@ -47,11 +47,6 @@ class Short:
         self.per_sample = 1 if form == "sample" else steps_of_sample(net, net.n_steps)
         self.states = self._by_engine() if self.is_engine else self._by_reference()
 
-    @property
-    def can_set(self):
-        """Whether weights can be set between runs."""
-        return self.form != "standard"
-
     def _by_reference(self):
         """Return the states after each of two runs, between which a matrix is set."""
         x, y, states = self.samples.x, self.samples.y, []
@@ -61,9 +56,8 @@ class Short:
                 sim.train(x, y)
                 checkpoint = sim.checkpoint()
             states.append(checkpoint.state)
-            if self.can_set:
-                changed = with_weights(checkpoint.state, 2, self._halved(checkpoint.state))
-                checkpoint = Checkpoint(self.start.net, changed)
+            changed = with_weights(checkpoint.state, 2, self._halved(checkpoint.state))
+            checkpoint = Checkpoint(self.start.net, changed)
         return states
 
     def _halved(self, state):
@@ -75,6 +69,7 @@ class Short:
         for _ in range(2):
             model.train(self.samples.x, self.samples.y)
             states.append(model.state)
+            model.state = with_weights(model.state, 2, self._halved(model.state))
         return states
 
     def play(self, number):
@@ -82,7 +77,7 @@ class Short:
         samples, net = self.samples, self.start.net
         options = {"granularity": "sample"} if self.form == "sample" else {}
         if self.form == "standard":
-            mlp = StandardMLP(self.start, tag=self.tag)
+            mlp = StandardMLP(self.start)
         else:
             mlp = SpikingMLPProcess(self.start, **options)
         source = SampleSource(net, samples.x, samples.y, **options)
@@ -93,12 +88,10 @@ class Short:
         whole = RunSteps(num_steps=N_SAMPLES * self.per_sample)
         mlp.run(whole, configuration(self.tag, self.form))
         self._assert_reached(mlp, self.states[0])
-        if self.can_set:
-            mlp.spike_count_1.get()  # by messages of Lava's, one for each number
-            unit = 2.0**net.fraction_bits if self.tag == "fixed_pt" else 1
-            mlp.weight_2.set(self._halved(self.states[0]) * unit)
-        else:
-            mlp.neurons[1].spike_count.get()
+        mlp.spike_count_1.get()  # by messages of Lava's, one for each number
+        is_in_units = self.tag == "fixed_pt" and not self.is_engine
+        unit = 2.0**net.fraction_bits if is_in_units else 1
+        mlp.weight_2.set(self._halved(self.states[0]) * unit)
         (source, sink, mlp)[number % 3].run(whole)
         self._assert_reached(mlp, self.states[1])
         (mlp, source, sink)[number % 3].stop()

@@ -11,7 +11,7 @@ pytest.importorskip("lava", reason="Lava is not installed")
 
 from lava.magma.compiler.channels.pypychannel import CspSelector, PyPyChannel
 
-from spikebp_lava.watch import no_wake_up_is_lost
+from spikebp_lava.channels import no_wake_up_is_lost
 
 #: Long enough for a thread to go on, and short beside the time that a lost one waits: for ever.
 SOON = 5.0
@@ -126,10 +126,47 @@ def test_a_selector_that_goes_while_a_message_comes_does_not_end_the_port(ports)
     assert [int(ports.sink.recv()[0]) for _ in range(2)] == [1, 2]
 
 
+def test_a_port_has_a_thread_once_it_is_observed(ports):
+    with no_wake_up_is_lost():
+        ports.start()
+    for value in (1, 2, 3):
+        ports.send(value)
+    assert int(ports.sink.peek()[0]) == 1
+    assert (ports.sink.probe(), ports.sink._queue.qsize()) == (True, 3)
+    assert int(ports.sink.recv()[0]) == 1
+    for port in (ports.source, ports.sink):
+        port.thread.join(SOON)
+        assert not port.thread.is_alive()
+    assert ports.select() == 2
+    assert ports.sink.thread.is_alive()
+    ports.send(4)
+    assert [ports.select(), int(ports.sink.recv()[0])] == [3, 4]
+    assert not ports.sink.probe()
+
+
+@pytest.mark.parametrize("is_observed", [False, True])
+def test_a_full_channel_has_no_room_until_a_message_is_received(ports, is_observed):
+    with no_wake_up_is_lost():
+        ports.start()
+    if is_observed:
+        ports.source.observer = lambda: None
+    for value in range(4):
+        assert ports.source.probe()
+        ports.send(value)
+    assert not ports.source.probe()
+    waiting = threading.Thread(target=ports.send, args=(4,), daemon=True)
+    waiting.start()
+    waiting.join(0.05)
+    assert waiting.is_alive()
+    assert [int(ports.sink.recv()[0]) for _ in range(5)] == [0, 1, 2, 3, 4]
+    waiting.join(SOON)
+    assert not waiting.is_alive()
+
+
 def test_lava_is_left_as_it_was():
     from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
 
-    before = CspRecvPort._req_callback, CspSendPort._ack_callback
+    before = CspRecvPort.start, CspSendPort.start
     with no_wake_up_is_lost():
-        assert CspRecvPort._req_callback is not before[0]
-    assert (CspRecvPort._req_callback, CspSendPort._ack_callback) == before
+        assert CspRecvPort.start is not before[0]
+    assert (CspRecvPort.start, CspSendPort.start) == before

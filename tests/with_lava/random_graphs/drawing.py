@@ -169,7 +169,7 @@ class Drawing:
         is_engine = parts[0].net.arithmetic == "loihi2"  # it knows whole samples
         cuts = self.cuts(parts, ends_with_sample or is_engine)
         n_runs = len(cuts)
-        has_weights = parts[0].form != "standard" and not is_continuous
+        has_weights = not is_engine and not is_continuous
         return Graph(
             seed=self.seed,
             tag=tag,
@@ -240,7 +240,8 @@ class Drawing:
         if form == "standard" and self.chance(0.9):
             answers = tuple(kind for kind in answers if kind not in ("late", "unknown"))
         is_refused = form == "sample" and net.timing == "pipelined" and self.chance(0.9)
-        resets = self.chance(0.25) and form != "standard" and not is_continuous and not is_refused
+        can_reset = net.arithmetic != "loihi2" and not is_continuous and not is_refused
+        resets = self.chance(0.25) and can_reset
         receivers = tuple(kind for kind in RECEIVERS if self.chance(0.4))
         if resets:
             receivers = tuple(kind for kind in receivers if kind != "scores")
@@ -271,9 +272,8 @@ class Drawing:
 
     def second(self, tag, first, is_continuous):
         """Return a second network, which the first one drives or which has the same input."""
-        # There is one set of names for the parts of standard form in a graph.
-        forms = [form for form in FORMS if form != "standard" or first.form != "standard"]
-        form = self.one_of(*forms)
+        # The model of Lava's engine knows whole samples, and runs end with those of the first.
+        form = self.one_of(*(FORMS if tag == "floating_pt" else FORMS[:5]))
         is_driven = self.chance(0.7)
         net = self.net(tag, form, first.net.n_outputs if is_driven else first.net.n_inputs)
         # What arrives are real numbers, or more than one spike of a unit.

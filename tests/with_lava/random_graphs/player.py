@@ -4,7 +4,6 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
 from lava.proc.dense.process import Dense
 from lava.proc.io.sink import RingBuffer as Receiver
@@ -19,7 +18,6 @@ from spikebp_lava import (
     SpikingMLPProcess,
     StandardMLP,
 )
-from spikebp_lava.messages import PAYLOAD
 from tests.with_lava.around import Enclosing
 from tests.with_lava.own import Keep
 from tests.with_lava.random_graphs.expected import expected
@@ -40,7 +38,7 @@ class Found(NamedTuple):
         What the network was between runs, by the messages before.
     scores : ndarray or None
         The scores of samples.
-    operations : Operations or None
+    operations : Operations
         The work of all samples.
     """
 
@@ -63,8 +61,7 @@ class Played:
         self.answer = getattr(self.feeds, f"answer_{part.answer}")()
         self.resets = self.feeds.resets()
         self.network = self._made()
-        is_process = isinstance(self.network, AbstractProcess)
-        self.processes = [self.network if is_process else self.network.keeper]
+        self.processes = [self.network]
         self.outside = self._enclosing() if part.nested else self.network
         self.records, self.looks, self.seen = {}, {}, {}
         for name, feed in self._given().items():
@@ -78,7 +75,7 @@ class Played:
 
     def _made(self):
         if self.part.form == "standard":
-            return StandardMLP(self.start, tag=self.graph.tag)
+            return StandardMLP(self.start)
         granularity = "sample" if self.part.form == "sample" else "step"
         return SpikingMLPProcess(self.start, granularity=granularity)
 
@@ -88,8 +85,7 @@ class Played:
         return "target_in" if "targets" in self.part.answer else "label_in"
 
     def _given(self):
-        feeds = {"spikes_in": self.input, self.answers: self.answer}
-        return feeds | ({} if self.part.form == "standard" else {"reset_in": self.resets})
+        return {"spikes_in": self.input, self.answers: self.answer, "reset_in": self.resets}
 
     def _enclosing(self):
         outputs = ("spikes_out", "summed_drive_out")
@@ -98,17 +94,11 @@ class Played:
             inputs.append("spikes_in")
         if self.part.nested == "all":
             inputs = ["spikes_in", "label_in", "target_in", "reset_in"]
-            inputs = inputs[: 3 if self.part.form == "standard" else 4]
         enclosing = Enclosing(self.network, (*inputs, *outputs))
         self.processes.append(enclosing)
         return enclosing
 
     # What receives the output.
-
-    @property
-    def _payload(self):
-        """How much the port `spikes_out` carries for a spike."""
-        return PAYLOAD if self.part.form == "standard" else 1
 
     @property
     def _unit(self):
@@ -125,7 +115,7 @@ class Played:
         fired = Receiver(shape=(self.net.n_outputs,), buffer=self.graph.n_messages)
         self.outside.spikes_out.connect(fired.a_in)
         if not self.graph.is_continuous:
-            self.seen["output"] = lambda: fired.data.get().T / self._payload
+            self.seen["output"] = lambda: fired.data.get().T
         self.processes.append(fired)
 
     def _receive_drive(self):
@@ -144,7 +134,7 @@ class Played:
         synapses.a_out.connect(neurons.a_in)
         synapses.a_out.connect(keep.a_in)
         if not self.graph.is_continuous:
-            self.seen["behind"] = lambda: keep.rows / (2 * self._payload)
+            self.seen["behind"] = lambda: keep.rows / 2
         self.processes += [synapses, neurons, keep]
 
     def _watch(self, kind, l):
@@ -161,8 +151,6 @@ class Played:
         self.processes.append(monitor)
 
     def _variable(self, kind, l):
-        if self.part.form == "standard":
-            return getattr(self.network.neurons[l], kind)
         return getattr(self.network, f"{kind}_{l}")
 
     # Between runs.
@@ -183,9 +171,8 @@ class Played:
 
     def found(self):
         has_scores = "scores" in self.part.receivers
-        operations = None if self.part.form == "standard" else self.network.operations
         scores = self.sink.scores if has_scores else None
-        return Found(self.records, self.looks, scores, operations)
+        return Found(self.records, self.looks, scores, self.network.operations)
 
 
 class Player:
@@ -245,7 +232,8 @@ class Player:
             bits = net.fraction_bits or 0
             matrix = np.ldexp(self.random.standard_normal(net.weight_shapes[l - 1]), bits)
             matrix = np.rint(matrix)
-            is_in_units = self.graph.is_fixed and number > 0
+            is_standard = self.parts[0].part.form == "standard"
+            is_in_units = self.graph.is_fixed and number > 0 and not is_standard
             given = matrix if is_in_units else np.ldexp(matrix, -bits)
             getattr(network, f"weight_{l}").set(given)
             self.settings[self.n_messages] = (l, np.ldexp(matrix, -bits))
@@ -276,7 +264,7 @@ class Player:
             inputs = self.parts[0].input if part.part.input == "shared" else part.input
             if part.part.input == "series":
                 spikes = np.array([moment.spikes for moment in found[0]], float)
-                inputs = Feed(lambda n, rows=spikes * self.parts[0]._payload: rows[:n], [], [])
+                inputs = Feed(lambda n, rows=spikes: rows[:n], [], [])
             settings = self.settings if part is self.parts[0] else {}
             found.append(expected(self, part, checkpoint, inputs, settings))
         return found
