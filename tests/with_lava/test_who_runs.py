@@ -61,7 +61,7 @@ def raising(error):
 class Case:
     """A source, a network of some form, and a sink; and the process that is run."""
 
-    def __init__(self, form, runner="network", fails_at=0):
+    def __init__(self, form, runner="network", fails_at=0, phase="spk"):
         self.samples = Samples(PIPELINED if form == "standard" else NET)
         net = self.samples.net
         state = initial_state(net, self.samples.weights)
@@ -69,7 +69,7 @@ class Case:
         self.network = make(Checkpoint(net, state))
         self.source = SampleSource(net, self.samples.x, self.samples.y)
         self.sink = ScoreSink(net, N_SAMPLES)
-        self.faulty = Faulty(net.n_inputs, fails_at)
+        self.faulty = Faulty(net.n_inputs, fails_at, phase=phase)
         self.enclosing = Enclosing(self.network) if "enclosing" in runner else None
         self.in_graph = ports = self.enclosing or self.network
         self.source.spikes_out.connect(ports.spikes_in)
@@ -90,8 +90,12 @@ class Case:
         n_steps = N_SAMPLES * self.per_sample
         self.runner.run(condition=RunSteps(num_steps=n_steps), run_cfg=self.configuration)
 
-    def run_on(self, process=None, n_steps=FOR_LONG):
-        (process or self.runner).run(condition=RunSteps(num_steps=n_steps))
+    def run_on(self, process=None, n_steps=FOR_LONG, waits=False):
+        """Run the graph again; with `waits` return from `run` and wait for its end."""
+        process = process or self.runner
+        process.run(condition=RunSteps(num_steps=n_steps, blocking=not waits))
+        if waits:
+            process.wait()
 
     def assert_shown(self, times):
         """Assert that the network is as it was after it had been shown all samples some times."""
@@ -117,9 +121,12 @@ def state_by_reference(net, times):
 class Fault:
     """Something that goes wrong in the second run, soon after its begin or at a step."""
 
-    #: At which step of Lava a neighbour fails.
+    #: At which step of Lava a neighbour fails, and in which of its phases.
     step = 0
+    phase = "spk"
     why = ""
+    #: Whether it happens in `wait` instead of `run`.
+    waits = False
 
     def happen(self):
         """Do it, in a thread."""
@@ -131,6 +138,9 @@ class Fault:
 class NeighbourFails(Fault):
     step = 200
     why = "ZeroDivisionError"
+
+    def __init__(self, phase):
+        self.phase = phase
 
     def expected(self):
         return pytest.raises(ZeroDivisionError, match="nothing can be divided by this source")
@@ -148,6 +158,9 @@ class ProcessIsKilled(Fault):
 
 class Interrupt(Fault):
     why = "interrupted"
+
+    def __init__(self, waits=False):
+        self.waits = waits
 
     def happen(self):
         for pid in (*children(), os.getpid()):  # as a terminal does
@@ -171,10 +184,14 @@ class HandlerRaises(Fault):
         return pytest.raises(self.error, match="of a handler")
 
 
+#: The phases of a step of Lava in which a process computes.
+PHASES = ("spk", "pre_mgmt", "lrn", "post_mgmt")
+
 FAULTS = {
-    "neighbour fails": NeighbourFails(),
+    **{f"neighbour fails in {phase}": NeighbourFails(phase) for phase in PHASES},
     "process is killed": ProcessIsKilled(),
     "interrupt": Interrupt(),
+    "interrupt in wait": Interrupt(waits=True),
     "TimeoutError of a handler": HandlerRaises(TimeoutError),
     "SystemExit of a handler": HandlerRaises(SystemExit),
 }
@@ -211,16 +228,17 @@ def table(*columns, quick):
             (form, runner, fault)
             in {
                 ("hierarchical", "source", "process is killed"),
-                ("hierarchical", "enclosing", "neighbour fails"),
+                ("hierarchical", "enclosing", "neighbour fails in spk"),
+                ("standard", "network", "neighbour fails in lrn"),
                 ("hierarchical", "sink", "interrupt"),
                 ("leaf", "network", "TimeoutError of a handler"),
             }
         ),
     ),
 )
-def test_a_fault_ends_the_run(form, runner, fault):
+def test_a_fault_ends_the_run(form, runner, fault, record_property):
     fault = FAULTS[fault]
-    case = Case(form, runner, fault.step)
+    case = Case(form, runner, fault.step, fault.phase)
     case.first_run()
     happened = []
 
@@ -230,8 +248,11 @@ def test_a_fault_ends_the_run(form, runner, fault):
 
     threading.Timer(0.1, happen).start()
     with fault.expected() as raised:
-        case.run_on()
-    assert not happened or time.monotonic() - happened[0] < SOON
+        case.run_on(waits=fault.waits)
+    if happened:
+        seconds = time.monotonic() - happened[0]
+        record_property("seconds", seconds)
+        assert seconds < SOON
     if fault.step:
         assert "raise ZeroDivisionError" in str(raised.value.__cause__)
     case.assert_shown(1)
@@ -280,23 +301,26 @@ MOMENTS = ("_build_processes", "_build_runtime_services", "_start_ports")
 
 
 @pytest.mark.parametrize(
-    ("form", "moment", "error"),
+    ("form", "runner", "moment", "error"),
     table(
-        ("leaf", "hierarchical"),
+        FORMS,
+        ("network", "source", "enclosing"),
         MOMENTS,
         SIGNALS,
-        quick=lambda form, moment, error: (
-            (form, moment, error)
+        quick=lambda *case: (
+            case
             in {
-                ("leaf", "_build_runtime_services", KeyboardInterrupt),
-                ("hierarchical", "_build_processes", SystemExit),
+                ("leaf", "network", "_build_runtime_services", KeyboardInterrupt),
+                ("hierarchical", "source", "_build_processes", SystemExit),
             }
         ),
     ),
 )
-def test_a_signal_while_the_graph_starts_is_not_lost(form, moment, error, monkeypatch):
+def test_a_signal_while_the_graph_starts_is_not_lost(
+    form, runner, moment, error, monkeypatch, record_property
+):
     """It comes between two forks, or before or after all."""
-    case = Case(form)
+    case = Case(form, runner)
     before = case.network.checkpoint()
     in_place = {number: signal.getsignal(number) for number in SIGNALS.values()}
     build = getattr(Runtime, moment)
@@ -310,7 +334,9 @@ def test_a_signal_while_the_graph_starts_is_not_lost(form, moment, error, monkey
     begin = time.monotonic()
     with pytest.raises(error):
         case.first_run()
-    assert time.monotonic() - begin < SOON
+    seconds = time.monotonic() - begin
+    record_property("seconds", seconds)
+    assert seconds < SOON
     assert {number: signal.getsignal(number) for number in SIGNALS.values()} == in_place
     assert_same_state(case.network.checkpoint(), before.state)
     case.assert_over("it could not be started")

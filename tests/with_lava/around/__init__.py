@@ -20,10 +20,11 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
 class Faulty(AbstractProcess):
-    """A source of one value that fails at one step, in which it first takes some seconds."""
+    """A source of one value that fails in a phase of one step, in which it first takes seconds."""
 
-    def __init__(self, n_outputs, step, value=0.0, seconds=0.0):
-        super().__init__(values=np.full(n_outputs, value), step=step, seconds=seconds)
+    def __init__(self, n_outputs, step, value=0.0, seconds=0.0, phase="spk"):
+        values = np.full(n_outputs, value)
+        super().__init__(values=values, step=step, seconds=seconds, phase=phase)
         self.s_out = OutPort(shape=(n_outputs,))
 
 
@@ -33,11 +34,31 @@ class Faulty(AbstractProcess):
 class FaultyModel(PyLoihiProcessModel):
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
 
+    def fails_in(self, phase):
+        params = self.proc_params
+        return params["phase"] == phase and params["step"] == self.time_step
+
+    def fail(self):
+        time.sleep(self.proc_params["seconds"])
+        raise ZeroDivisionError("nothing can be divided by this source")
+
     def run_spk(self):
-        if self.time_step == self.proc_params["step"]:
-            time.sleep(self.proc_params["seconds"])
-            raise ZeroDivisionError("nothing can be divided by this source")
+        if self.fails_in("spk"):
+            self.fail()
         self.s_out.send(self.proc_params["values"])
+
+    # Lava asks for each phase whether the process takes part in it; the first is before learning.
+
+    def pre_guard(self):
+        return self.fails_in("pre_mgmt")
+
+    def lrn_guard(self):
+        return self.fails_in("lrn") or self.fails_in("pre_mgmt")
+
+    def post_guard(self):
+        return self.fails_in("post_mgmt")
+
+    run_pre_mgmt = run_lrn = run_post_mgmt = fail
 
 
 class Pausing(AbstractProcess):
