@@ -1,4 +1,4 @@
-"""What tests of the notebooks have in common: they run in a fresh kernel, and print what is stored."""
+"""Notebooks run in a fresh kernel, and print what is stored in them."""
 
 import json
 from importlib.util import find_spec
