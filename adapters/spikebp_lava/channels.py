@@ -119,6 +119,7 @@ class UnobservedSender(CspSendPort):  # type: ignore[misc]
 
     observer = _OBSERVER
     _start = CspSendPort.start
+    _semaphore: Any
 
     def start(self) -> None:
         """Begin to send."""
