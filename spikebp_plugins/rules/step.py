@@ -10,17 +10,27 @@ those that start at layer 1 hold None at index 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.network.arithmetic import Integers, Reals, arithmetic_of, check_counts
+from spikebp_plugins.network.arithmetic import (
+    Integers,
+    Reals,
+    arithmetic_of,
+    check_counts,
+    out_of_range,
+)
 from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 from spikebp_plugins.rules.quantization import rectified, signed
+
+#: The magnitude that no summed error reaches: they are 64-bit integers ("Range" in
+#: docs/semantics.md).
+LARGEST_SUM: Final = 2**63
 
 #: One entry for each layer; None where the layer has none.
 Layers = tuple[Any, ...]
@@ -254,8 +264,15 @@ def learn(
     """Rule 5: return both states after a step, with weights changed or with errors summed."""
     if net.update == "fractional":
         return _descend(net, learning, sample, e), sample
-    E = (None, *(sample.E[l] + e[l] for l in range(1, net.n_layers + 1)))
+    E = (None, *(_summed_errors(sample.E[l], e[l], l) for l in range(1, net.n_layers + 1)))
     return learning, sample._replace(E=E)
+
+
+def _summed_errors(E: Integers, e: Integers, l: int) -> Integers:
+    magnitude = np.abs(E.astype(np.float64) + e)
+    if not np.all(magnitude < LARGEST_SUM):
+        raise out_of_range("summed error", l, LARGEST_SUM, float(magnitude.max()))
+    return E + e
 
 
 def close_training(net: SpikingMLP, learning: LearningState, sample: SampleState) -> LearningState:

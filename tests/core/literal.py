@@ -175,7 +175,8 @@ class LiteralNetwork:
         for j, d in enumerate(drive):
             self.s[l][j] = self.state(self.s[l][j] + d)
             k[j], self.phi[l][j] = self.fire(self.state(self.phi[l][j] + d), rectify=True)
-            self.c[l][j] += k[j]
+            if l < self.L:
+                self.c[l][j] += k[j]
         return k
 
     def output_error(self, k, y):

@@ -1,0 +1,273 @@
+"""Statements of docs/semantics.md that the literal transcription of its rules does not reach."""
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins.rules.step import open_sample
+from tests.core.small_nets import (
+    ENGINES,
+    checkpoint_bytes,
+    lively_simulator,
+    lively_weights,
+    samples,
+    small_net,
+)
+
+ENGINE = pytest.mark.parametrize("engine", ENGINES)
+UPDATE = pytest.mark.parametrize("update", ["fractional", "outer"])
+LEAVES_RANGE = np.array([[[5000.0], [5000.0], [-5000.0]]])  # with 40 bits, the second step
+
+
+def summing_net(**changes):
+    """Return a network on whose grid every potential stays below 2^13."""
+    return SpikingMLP((1, 1), n_steps=3, fraction_bits=40, **changes)
+
+
+@ENGINE
+@UPDATE
+def test_summed_input_has_a_range_only_where_it_teaches(engine, update):
+    silent = [[[0.0]]]
+    for presynaptic in ("counts", "drive"):
+        net = summing_net(update=update, presynaptic=presynaptic)
+        with Simulator(net, engine, silent) as sim:
+            assert sim.predict(LEAVES_RANGE).shape == (1, 1)
+            stream = sim.stream()
+            for x in LEAVES_RANGE[0]:
+                stream.show(x)
+            stream.show([0.0], target=[0.0])
+            stream.close_sample()
+            assert sim.samples_seen == 1
+            if presynaptic == "drive" and update == "fractional":
+                with pytest.raises(OverflowError, match="summed input of layer 0"):
+                    sim.train(LEAVES_RANGE, [[0.0]])  # no error, and still checked
+            else:
+                sim.train(LEAVES_RANGE, [[0.0]])
+            if presynaptic == "drive":
+                with pytest.raises(OverflowError, match="summed input of layer 0"):
+                    sim.train(np.abs(LEAVES_RANGE), [[0.0]])
+            else:
+                sim.train(np.abs(LEAVES_RANGE), [[0.0]])
+
+
+@ENGINE
+@pytest.mark.parametrize(
+    ("weights", "margin", "n_steps"),
+    [
+        ([0.5, 0.0], 1.0, 2),
+        ([0.5, 0.0], 1.0 + 2.0**-40, 3),
+        ([0.5, 0.0], 0.0, 1),
+        ([0.5, 0.5], 0.0, 1),
+        ([0.5, 0.5], 2.0**-40, 6),
+    ],
+)
+def test_a_margin_is_a_lead_of_at_least_so_much(engine, weights, margin, n_steps):
+    with Simulator(SpikingMLP((1, 2), n_steps=6), engine, [[weights]]) as sim:
+        assert sim.predict([[1.0]], margin=margin).n_steps.tolist() == [n_steps]
+
+
+@ENGINE
+@pytest.mark.parametrize("backward_init", ["carry", "zero", "uniform"])
+def test_only_closed_samples_with_a_target_are_seen(engine, backward_init):
+    net = small_net(backward_init=backward_init)
+    x, _ = samples(net, 2)
+    with lively_simulator(net, engine) as sim:
+        stream = sim.stream()
+        stream.show(x[0], target=0, n_steps=2)
+        stream.close_sample()
+        before = checkpoint_bytes(sim)
+        stream.show(x[1], target=None, n_steps=2)
+        stream.close_sample()
+        stream.show(x[1], target=1, n_steps=2)
+        stream.drop_sample()
+        assert sim.samples_seen == 1
+        assert checkpoint_bytes(sim) == before
+        assert sim.operations.samples == 2
+        stream.show(x[1], target=None)
+        stream.show(x[1], target=1)
+        stream.show(x[1], target=None)
+        assert sim.samples_seen == 1
+        stream.close_sample()
+        assert sim.samples_seen == 2
+        assert sim.operations.samples == 3
+
+
+@ENGINE
+def test_pipelined_samples_are_shown_as_a_whole(engine):
+    with lively_simulator(small_net(timing="pipelined"), engine) as sim:
+        with pytest.raises(UnsupportedError):
+            sim.stream()
+        with pytest.raises(UnsupportedError):
+            sim.predict([[1.0, 1.0, 1.0]], margin=1.0)
+
+
+@pytest.mark.parametrize(("bits", "exponent"), [(1, -1), (8, -8), (9, -9), (10, -9), (16, -9)])
+def test_the_default_weight_exponent(bits, exponent):
+    net = SpikingMLP((2, 2), arithmetic="loihi2", fraction_bits=bits)
+    assert net.weight_exponent == exponent
+
+
+@ENGINE
+@pytest.mark.parametrize(
+    ("k", "drive", "spikes"),
+    [
+        ([3, 2], 63.5, 63),  # 190.5 - 127: the first term alone would saturate
+        ([3, 0], 2.0**7 - 2.0**-16, 127),
+        ([0, 3], -(2.0**7) + 2.0**-16, 0),
+    ],
+)
+def test_a_sum_on_a_chip_saturates_as_a_whole(engine, k, drive, spikes):
+    net = SpikingMLP(
+        (2, 1),
+        n_steps=2,
+        arithmetic="loihi2",
+        fraction_bits=16,
+        weight_exponent=-1,
+        input_coding="spikes",
+    )
+    with Simulator(net, engine, [[[63.5], [-63.5]]]) as sim:
+        trace = sim.predict([[k, [0, 1]]], record=True)
+    assert trace.spikes[1][0, 0].item() == spikes
+    # What arrives next starts from the saturated sum.
+    last = max(drive - 63.5, -(2.0**7) + 2.0**-16)
+    assert trace.step_scores[0].ravel().tolist() == [drive, last / 2]
+
+
+@ENGINE
+@pytest.mark.parametrize("arithmetic", ["fixed", "loihi2"])
+def test_binary_spikes_do_not_limit_the_difference_at_the_output(engine, arithmetic):
+    net = SpikingMLP((1, 1), n_steps=3, spikes="binary", arithmetic=arithmetic)
+    with Simulator(net, engine, [[[0.24]]]) as sim:
+        trace = sim.train([[4.0]], [[-5.0]], record=True)
+        assert trace.spikes[1].ravel().tolist() == [0, 0, 1]
+        assert trace.errors[1].ravel().tolist() == [1, 1, 2]
+        assert sim.train([[0.0]], [[5.0]], record=True).errors[1].ravel().tolist() == [-1] * 3
+
+
+def test_the_output_has_no_counts():
+    net = small_net()
+    assert [len(c) for c in open_sample(net).c] == list(net.layer_sizes[:-1])
+
+
+@ENGINE
+@pytest.mark.parametrize("arithmetic", ["fixed", "float64", "float32"])
+def test_feedback_has_the_range_of_weights(engine, arithmetic):
+    net = small_net((2, 3, 2), feedback="random", arithmetic=arithmetic)
+    with pytest.raises(OverflowError, match=r"^feedback weight of layer 2 must stay below"):
+        Simulator(net, engine, feedback=[np.full((2, 3), 2.0**60)])
+
+
+@ENGINE
+def test_feedback_saturates_on_a_chip(engine):
+    net = small_net((2, 3, 2), feedback="random", arithmetic="loihi2")
+    with Simulator(net, engine, feedback=[np.full((2, 3), 2.0**60)]) as sim:
+        assert np.unique(sim.checkpoint().state.feedback) == [127 * 2.0**-9]
+
+
+@ENGINE
+@pytest.mark.parametrize("arithmetic", ["fixed", "float64"])
+def test_summed_errors_may_exceed_the_range_of_counts(engine, arithmetic):
+    bits = 1 if arithmetic == "fixed" else None
+    net = SpikingMLP(
+        (1, 1),
+        n_steps=8,
+        update="outer",
+        arithmetic=arithmetic,
+        fraction_bits=bits,
+        learning_rate=64.0,
+    )
+    with Simulator(net, engine, [[[0.0]]]) as sim:
+        trace = sim.train([[0.0]], [[2.0**51]], record=True)
+        assert trace.errors[1].sum() == -(2**54)
+        with pytest.raises(OverflowError, match="weight of layer 1"):
+            sim.train([[1.0]], [[2.0**51]])
+
+
+@ENGINE
+def test_summed_errors_do_not_wrap(engine):
+    # Its rate lets a weight bear so large a sum.
+    net = SpikingMLP((1, 1), n_steps=2100, update="outer", arithmetic="float64", learning_rate=1e-9)
+    with Simulator(net, engine, [[[0.0]]]) as sim:
+        with pytest.raises(OverflowError, match="summed error of layer 1 must stay below 9"):
+            sim.train([[2.0**-9]], [[2.0**52 - 1]])
+        assert (sim.samples_seen, sim.weights[0].item()) == (0, 0.0)
+
+
+@ENGINE
+@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+def test_step_scores_are_the_scores_so_far(engine, timing):
+    net = small_net(timing=timing)
+    x, y = samples(net, 3)
+    with lively_simulator(net, engine) as sim:
+        # Learning would change the weights between the steps of a sample.
+        trace = sim.predict(x, record=True)
+        drive = np.cumsum(trace.spikes[-2] @ sim.weights[-1], axis=1)
+        assert (trace.step_scores == drive / np.arange(1, net.n_steps + 1)[:, np.newaxis]).all()
+        trace = sim.train(x, y, record=True)
+        assert (trace.step_scores[:, -1] == trace.scores).all()
+
+
+@ENGINE
+def test_a_sample_that_overflowed_adds_no_operations(engine):
+    net = small_net()
+    x, y = samples(net, 100)
+    x[50, 0] = 2.0**60
+    calls = [
+        lambda sim, n: sim.train(x[:n], y[:n]),
+        lambda sim, n: sim.predict(x[:n]),
+        lambda sim, n: sim.predict(x[:n], margin=1.0),
+    ]
+    for call in calls:
+        # Several threads predict: what others have done after the sample does not count either.
+        options = {"n_jobs": 3} if engine == "compiled" else {}
+        with Simulator(net, engine, lively_weights(net), **options) as sim:
+            with pytest.raises(OverflowError):
+                call(sim, 100)
+            before = lively_simulator(net)
+            call(before, 50)
+            assert sim.operations == before.operations
+
+
+@ENGINE
+@pytest.mark.parametrize(
+    ("x", "scale", "k"),
+    [
+        # 0.5000000153 is 0.5 in single precision; the product of single factors is above it.
+        (0.1684950255250112, 2.9674467465658334, 0),
+        # 0.500000038 is above 0.5 in single precision; the product of single factors is 0.5.
+        (0.24646286877334014, 2.0287033113031154, 1),
+    ],
+)
+def test_an_input_becomes_single_precision_after_its_product(engine, x, scale, k):
+    net = SpikingMLP((1, 1), n_steps=1, arithmetic="float32", input_scale=scale)
+    assert (np.float32(x * scale) > 0.5) == k
+    assert (np.float32(x) * np.float32(scale) > 0.5) != k
+    with Simulator(net, engine, [[[0.0]]]) as sim:
+        assert sim.predict([[x]], record=True).spikes[0].item() == k
+
+
+@ENGINE
+def test_sums_are_single_precision_and_scores_are_not(engine):
+    net = SpikingMLP((1, 2), n_steps=3, arithmetic="float32", learning_rate=0.1)
+    weights = np.array([0.1234567890123, 1.0 + 2.0**-23])
+    with Simulator(net, engine, [[weights]]) as sim:
+        single = weights.astype(np.float32)
+        assert (sim.weights[0] == single).all()
+        drive = single + single + single
+        assert drive.dtype == np.float32
+        scores = sim.predict([[1.0]])[0]
+    assert (scores == drive.astype(np.float64) / 3).all()
+    assert (scores != scores.astype(np.float32)).any()
+
+
+@ENGINE
+def test_the_rate_becomes_single_precision_after_the_division(engine):
+    net = SpikingMLP(
+        (1, 1), n_steps=3, arithmetic="float32", learning_rate=0.7, input_coding="spikes"
+    )
+    rate = np.float32(0.7 / 9)
+    assert rate != np.float32(0.7) / np.float32(9)
+    with Simulator(net, engine, [[[0.0]]]) as sim:
+        # One spike and one error, -1, in the last step.
+        sim.train([[[0], [0], [1]]], [[[0.0], [0.0], [1.0]]])
+        assert sim.weights[0].item() == rate
