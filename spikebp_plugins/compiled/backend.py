@@ -117,6 +117,8 @@ class CompiledBackend(Backend):
         self._now = Now(self._wide, self._wide.learning(state), state.samples_seen, Operations())
         self._spare: arrays.Learning | None = None
         self._memories = [Memory() for _ in range(n_jobs or _available_cores())]
+        # True while threads predict, and after an interrupt, which may have left some behind.
+        self._may_have_strays = False
         # After a block that 32 bits cannot hold, so many samples go to 64 bits; then twice as many.
         self._patience = 1
         self._wide_samples = 0
@@ -145,6 +147,7 @@ class CompiledBackend(Backend):
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
+        self._avoid_stray_threads()
         outcomes, start = [], 0
         while start < len(batch):
             before = self._now
@@ -158,19 +161,26 @@ class CompiledBackend(Backend):
 
     def predict(self, batch: Batch, record: bool) -> Outcome:
         """Show samples and learn nothing, in several threads."""
+        self._avoid_stray_threads()
         n_threads = min(len(self._memories), max(1, len(batch) // SAMPLES_PER_THREAD))
         bounds = [len(batch) * part // n_threads for part in range(n_threads + 1)]
         batches = [batch[start:stop] for start, stop in pairwise(bounds)]
         self._now = self._in_fastest_layout(batch)
+        # A thread that an interrupt leaves behind finds here what it was given, whenever it runs.
+        now, memories = self._now, self._memories
 
         def show(index: int) -> Part:
-            return self._predict_part(self._memories[index], batches[index], record)
+            return self._predict_part(now, memories[index], batches[index], record)
 
         if n_threads == 1:
             parts = [show(0)]
         else:
+            self._may_have_strays = True
             with ThreadPoolExecutor(n_threads) as pool:
                 parts = list(pool.map(show, range(n_threads)))
+            # Only here is it certain: an interrupt can come while a thread is started, of which the
+            # pool then does not know, and while the pool waits for its threads.
+            self._may_have_strays = False
         operations = self._now.operations
         for part in parts:
             operations += part.operations
@@ -193,6 +203,7 @@ class CompiledBackend(Backend):
 
     def now_in(self, layout: Layout) -> Now:
         """Convert the state to a layout that holds any value in range, and return it."""
+        self._avoid_stray_threads()
         now = self._now.within(layout)
         assert now is not None
         self._now = now
@@ -200,6 +211,7 @@ class CompiledBackend(Backend):
 
     def take(self, learning: arrays.Learning | None, work: Operations) -> Now:
         """Add the operations of a sample of single steps, and what it has learned, if anything."""
+        self._avoid_stray_threads()
         before = self._now
         self._now = before._replace(operations=before.operations + work)
         if learning is not None:
@@ -265,17 +277,26 @@ class CompiledBackend(Backend):
         self._now = now._replace(operations=now.operations + work)
         return done
 
-    def _predict_part(self, memory: Memory, batch: Batch, record: bool) -> Part:
+    def _avoid_stray_threads(self) -> None:
+        """Never use again what threads that an interrupt has left behind may write and read."""
+        if self._may_have_strays:
+            now = self._now
+            self._memories = [Memory() for _ in self._memories]
+            self._now = now._replace(learning=now.layout.copied(now.learning))
+            self._spare = None
+            self._may_have_strays = False
+
+    def _predict_part(self, before: Now, memory: Memory, batch: Batch, record: bool) -> Part:
         outcomes: list[Outcome] = []
-        start, now = 0, self._now
+        start, now = 0, before
         while start < len(batch):
             try:
                 outcome, now = self._show_some(now, memory, batch[start:], record)
             except OverflowError as error:
-                return Part(outcomes, now.operations - self._now.operations, error)
+                return Part(outcomes, now.operations - before.operations, error)
             outcomes.append(outcome)
             start += len(outcome.scores)
-        return Part(outcomes, now.operations - self._now.operations, None)
+        return Part(outcomes, now.operations - before.operations, None)
 
     def _show_some(
         self, now: Now, memory: Memory, batch: Batch, record: bool
