@@ -35,6 +35,21 @@ def lively_simulator(net, backend="reference"):
     return Simulator(net, backend, lively_weights(net))
 
 
+def trained(net, n_samples=5):
+    """Return the checkpoint of a network that has learned."""
+    sim = lively_simulator(net, "compiled" if net.timing == "event" else "reference")
+    sim.train(*samples(net, n_samples))
+    return sim.checkpoint()
+
+
+def assert_restored(found, expected):
+    """Assert that a checkpoint that was read is that of a trained network."""
+    assert found.net == expected.net
+    assert found.state.samples_seen == expected.state.samples_seen == 5
+    for kind in ("weights", "backward_potentials", "feedback"):
+        assert_all_equal(getattr(found.state, kind), getattr(expected.state, kind))
+
+
 def checkpoint_bytes(holder):
     """Return the file that a simulator or a checkpoint saves."""
     with tempfile.TemporaryDirectory() as folder:

@@ -12,10 +12,12 @@ import pytest
 from spikebp_plugins import Simulator, SpikingMLP
 from tests.core.small_nets import (
     assert_all_equal,
+    assert_restored,
     checkpoint_bytes,
     lively_simulator,
     samples,
     small_net,
+    trained,
 )
 from tests.documentation import ROOT, sections
 
@@ -47,12 +49,6 @@ EVERY_NET = pytest.mark.parametrize("net", NETS.values(), ids=NETS)
 APPROXIMATE = pytest.mark.filterwarnings("ignore::spikebp_plugins.nir.ApproximationWarning")
 
 
-def trained(net, n_samples=5):
-    sim = lively_simulator(net, "compiled" if net.timing == "event" else "reference")
-    sim.train(*samples(net, n_samples))
-    return sim.checkpoint()
-
-
 @pytest.fixture
 def graph():
     """The graph of a trained network."""
@@ -74,31 +70,7 @@ def test_a_graph_gives_back_the_network(net, tmp_path):
     nir.write(tmp_path / "again.nir", nir.read(tmp_path / "net.nir"))
     restored = load_nir(tmp_path / "again.nir", net)
     assert checkpoint_bytes(restored) == expected
-    assert restored.net == net
-    assert restored.state.samples_seen == 5
-    for kind in ("weights", "backward_potentials", "feedback"):
-        assert_all_equal(getattr(restored.state, kind), getattr(checkpoint.state, kind))
-
-
-@APPROXIMATE
-def test_a_network_goes_on_learning_as_if_never_written(tmp_path):
-    net = small_net(feedback="random")
-    x, y = samples(net, 8)
-    whole = lively_simulator(net)
-    whole.train(x, y)
-    first = lively_simulator(net)
-    first.train(x[:3], y[:3])
-    save_nir(tmp_path / "net.nir", first.checkpoint())
-    second = load_nir(tmp_path / "net.nir").simulate("reference")
-    second.train(x[3:], y[3:])
-    assert checkpoint_bytes(second) == checkpoint_bytes(whole)
-
-
-@APPROXIMATE
-def test_a_file_is_the_same_for_the_same_state(tmp_path):
-    for name in ("first", "second"):
-        save_nir(tmp_path / name, trained(NETS["fixed"]))
-    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+    assert_restored(restored, checkpoint)
 
 
 @APPROXIMATE

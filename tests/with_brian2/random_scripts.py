@@ -14,8 +14,8 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +39,7 @@ from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError, load
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
 from tests.step_oracle import follow
+from tests.verdicts import DifferenceError, RefusedError, judged, print_counts, verdict_on
 from tests.with_brian2.script_feeds import Feed, FeedMaker, Grid, Spikes, put
 
 #: Kinds of scripts that can be left out: with a network as the argument `input` of another, with
@@ -678,10 +679,6 @@ def look_at(mlp):
     return Look(state, mlp.scores, int(mlp.schedule.samples_shown[0]))
 
 
-class DifferenceError(AssertionError):
-    """A script differs from the reference; the message says where."""
-
-
 def assert_equal(network, found, moments):
     """Raise DifferenceError with the first step in which a network differs, and how."""
     differences = [*_different_records(found.records, moments), *_different_looks(found, moments)]
@@ -741,10 +738,6 @@ def differing(found, expected, name="it"):
     return next(filter(None, (differing(one, other, key) for key, one, other in pairs)), None)
 
 
-class RefusedError(Exception):
-    """A script was refused; the message is that of the package."""
-
-
 def refusal(error):
     """Return the message with which the package has refused something; None if it just failed."""
     while error.__cause__ is not None:
@@ -755,13 +748,6 @@ def refusal(error):
     if is_raised and isinstance(error, (ValueError, OverflowError, UnsupportedError)):
         return f"{type(error).__name__}: {error}"
     return None
-
-
-class Verdict(NamedTuple):
-    """What came out of a script: "equal", "refused" or "different", and why."""
-
-    outcome: str
-    reason: str = ""
 
 
 def judge(script):
@@ -784,19 +770,12 @@ def _verdict(script):
     if script.is_program:
         brian2.set_device("cpp_standalone", build_on_run=False)
     try:
-        compare(script)
-    except RefusedError as error:
-        return Verdict("refused", str(error))
-    except Exception as error:
-        is_told = isinstance(error, DifferenceError)
-        reason = str(error) if is_told else "".join(traceback.format_exception(error))
-        return Verdict("different", reason)
+        return verdict_on(compare, script)
     finally:
         brian2.prefs.codegen.target = target
         if script.is_program:
             brian2.device.reinit()
             brian2.set_device("runtime")
-    return Verdict("equal")
 
 
 def compare(script):
@@ -863,21 +842,6 @@ def _go_on(script, random, reached, expected):
     return tuple(end for _, end in results)
 
 
-def run(seeds, without=(), target="numpy", report=print):
-    """Judge the scripts of some seeds; return the counts of outcomes and of kinds."""
-    outcomes, kinds = Counter(), Counter()
-    for seed in seeds:
-        script = draw(seed, without, target)
-        verdict = judge(script)
-        outcomes[verdict.outcome] += 1
-        kinds.update(script.kinds())
-        if verdict.outcome == "different":
-            report(f"seed {seed}: different\n{script}\n{verdict.reason}\n")
-        elif verdict.outcome == "refused":
-            report(f"seed {seed}: refused: {verdict.reason}")
-    return outcomes, kinds
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scripts", type=int, default=500)
@@ -888,12 +852,8 @@ def main():
     brian2.BrianLogger.log_level_error()
     began = time.perf_counter()
     seeds = range(given.seed, given.seed + given.scripts)
-    outcomes, kinds = run(seeds, given.without, given.target)
-    for kind, count in sorted(kinds.items()):
-        print(f"{count:5} {kind}")
-    names = ("equal", "refused", "different")
-    print(", ".join(f"{outcomes[name]} {name}" for name in names))
-    print(f"{time.perf_counter() - began:.0f} s")
+    counts = judged(seeds, partial(draw, without=given.without, target=given.target), judge)
+    print_counts(*counts, time.perf_counter() - began)
 
 
 if __name__ == "__main__":

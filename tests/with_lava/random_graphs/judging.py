@@ -1,13 +1,12 @@
 """The verdict on a random graph: equal to the reference, refused, or different, and where first."""
 
 import re
-import traceback
-from typing import NamedTuple
 
 import numpy as np
 
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.network.state import initial_state
+from tests.verdicts import DifferenceError, RefusedError, verdict_on
 from tests.with_lava.random_graphs.player import Player
 
 #: The refusals that are documented, by the class of the error and its message.
@@ -28,10 +27,6 @@ REFUSALS = (
     (OverflowError, r"may leave the range in which all sums are exact"),
     (OverflowError, r"of layer \d+ must stay below .* in magnitude"),
 )
-
-
-class DifferenceError(AssertionError):
-    """A graph differs from the reference; the message says where."""
 
 
 def assert_equal(name, played, messages):
@@ -126,10 +121,6 @@ def different_ends(found, messages):
         yield len(messages) - 1, text
 
 
-class RefusedError(Exception):
-    """A graph was refused; the message is that of the package."""
-
-
 def refusal(error):
     """Return the message with which something documented was refused; None if it just failed."""
     for kind, sentence in REFUSALS:
@@ -138,24 +129,9 @@ def refusal(error):
     return None
 
 
-class Verdict(NamedTuple):
-    """What came out of a graph: "equal", "refused" or "different", and why."""
-
-    outcome: str
-    reason: str = ""
-
-
 def judge(graph):
     """Return the verdict on a graph."""
-    try:
-        compare(graph)
-    except RefusedError as error:
-        return Verdict("refused", str(error))
-    except Exception as error:
-        is_told = isinstance(error, DifferenceError)
-        reason = str(error) if is_told else "".join(traceback.format_exception(error))
-        return Verdict("different", reason)
-    return Verdict("equal")
+    return verdict_on(compare, graph)
 
 
 def compare(graph):
