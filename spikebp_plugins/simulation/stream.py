@@ -278,7 +278,7 @@ class Stream:
 
     def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[Reals]:
         """Show steps, close each sample that reaches `n_steps`, and return scores by the row."""
-        closed = []
+        closed: list[Reals] = []
         while n_steps:
             is_open = self._steps.is_open
             if x is None and self._target is None and self._n_steps is not None and not is_open:
