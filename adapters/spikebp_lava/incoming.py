@@ -58,6 +58,11 @@ def check_senders(ports: Iterable[Any]) -> None:
                 raise wrong_argument(port.name, allowed, got)
 
 
+def input_ends(port: Any) -> bool | None:
+    """Receive at a `reset_in` whether input ends with this step; None if the port has no sender."""
+    return bool(np.any(port.recv())) if port.csp_ports else None
+
+
 def label_of(message: Array) -> int:
     """Return the label that a message carries."""
     return int(whole("label_in", message, "whole numbers")[0])
@@ -105,9 +110,7 @@ class Incoming:
             if model.label_in.csp_ports:
                 raise ValueError("connect label_in or target_in, not both")
             target = model.target_in.recv()
-        ends = None
-        if model.reset_in.csp_ports:
-            ends = bool(np.any(model.reset_in.recv()))
+        ends = input_ends(model.reset_in)
         n_steps = int(switches.steps_per_message[0])
         if self._is_pipelined:
             return self._in_pipeline(x, label, target, ends, n_steps)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from lava.magma.core.process.ports.ports import InPort, OutPort
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import SharedNetwork
@@ -31,6 +32,16 @@ class NetworkProcess(Watched, WithPortsOfLava):
 
     net: SpikingMLP
     shared: SharedNetwork
+
+    def _make_ports(self) -> None:
+        """Make the ports of a network, whatever it is made of."""
+        n_inputs, n_outputs = self.net.n_inputs, self.net.n_outputs
+        self.spikes_in = InPort(shape=(n_inputs,))
+        self.label_in = InPort(shape=(1,))
+        self.target_in = InPort(shape=(n_outputs,))
+        self.reset_in = InPort(shape=(1,))
+        self.spikes_out = OutPort(shape=(n_outputs,))
+        self.summed_drive_out = OutPort(shape=(n_outputs,))
 
     def _participant(self) -> Any:
         return self

@@ -17,6 +17,7 @@ from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
+from spikebp_lava.incoming import input_ends
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
@@ -88,8 +89,7 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def run_spk(self) -> None:
         """Count the step, and what the one before has changed."""
-        ends = bool(np.any(self.reset_in.recv())) if self.reset_in.csp_ports else None
-        self._clock.tick(ends)
+        self._clock.tick(input_ends(self.reset_in))
         self._count_changes(self.time_step - 1)
 
     def post_guard(self) -> bool:

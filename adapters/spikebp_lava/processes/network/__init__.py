@@ -12,7 +12,6 @@ from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
-from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess, LogConfig
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
@@ -138,13 +137,7 @@ class SpikingMLPProcess(
             in_all = steps_of_sample(self.net, self.net.n_steps)
             self.shared.switches.steps_per_message[0] = in_all
         self.learning = learning
-        n_inputs, n_outputs = self.net.n_inputs, self.net.n_outputs
-        self.spikes_in = InPort(shape=(n_inputs,))
-        self.label_in = InPort(shape=(1,))
-        self.target_in = InPort(shape=(n_outputs,))
-        self.reset_in = InPort(shape=(1,))
-        self.spikes_out = OutPort(shape=(n_outputs,))
-        self.summed_drive_out = OutPort(shape=(n_outputs,))
+        self._make_ports()
         for l in range(1, self.net.n_layers + 1):
             read, write = partial(self.shared.matrix, l), partial(self.shared.set_matrix, l)
             setattr(self, f"weight_{l}", SharedVar(read, write))

@@ -16,7 +16,7 @@ from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
-from spikebp_lava.incoming import WHOLE_IN_FIXED, label_of
+from spikebp_lava.incoming import WHOLE_IN_FIXED, input_ends, label_of
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
@@ -223,7 +223,7 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def _input_ends(self) -> bool | None:
         """Return whether input ends with this step, or None if nobody says so."""
-        return bool(np.any(self.reset_in.recv())) if self.reset_in.csp_ports else None
+        return input_ends(self.reset_in)
 
     def _send(self, k: Array) -> None:
         self.spikes_out.send(self._message(k))

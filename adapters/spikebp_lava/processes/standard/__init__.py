@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
-from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess, LogConfig
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
@@ -133,13 +132,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             following=_settled_following(self.net, self.tag, following),
         )
         self.learning = learning
-        n_inputs, n_outputs = self.net.n_inputs, self.net.n_outputs
-        self.spikes_in = InPort(shape=(n_inputs,))
-        self.label_in = InPort(shape=(1,))
-        self.target_in = InPort(shape=(n_outputs,))
-        self.reset_in = InPort(shape=(1,))
-        self.spikes_out = OutPort(shape=(n_outputs,))
-        self.summed_drive_out = OutPort(shape=(n_outputs,))
+        self._make_ports()
         for l, size in enumerate(self.net.layer_sizes):
             for kind in _states_of(self.net, l):
                 setattr(self, f"{kind}_{l}", SeenVar(shape=(size,)))
