@@ -20,7 +20,7 @@ def prepare_steps(net: SpikingMLP, tag: str) -> None:
     shared = _smallest(net, tag)
     bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
     learning = arrays.Learning(*shared.arrays(tag), *bounds)
-    totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1])
+    totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1], shared.samples)
     stepper = Stepper(shared.layout, learning, totals)
     moment = Moment(opens=True, closes=True, restarts=True, learns=True, updates=True)
     with announced(("steps", shared.layout.dtype, net.update)):

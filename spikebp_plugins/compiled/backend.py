@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, ClassVar, Final, NamedTuple
@@ -27,6 +27,7 @@ from spikebp_plugins.backends.outcome import (
 )
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES
 from spikebp_plugins.compiled import event_order
+from spikebp_plugins.compiled.block import SampleRoom, make_block
 from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event, trains
 from spikebp_plugins.compiled.kernels.vectors import LANES
 from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now, overwrite
@@ -36,7 +37,7 @@ from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import STEP_TIMINGS, TABLES
-from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import run_sample
@@ -46,8 +47,8 @@ from spikebp_plugins.rules.sample import run_sample
 BLOCK_WORK: Final = 4_000_000_000
 EVENT_BLOCK_WORK: Final = BLOCK_WORK // 10
 
-#: The most `Run` structs of a thread: two integer widths, two learning states that take turns.
-RUNS_KEPT: Final = 8
+#: A counter may be increased by so much before it could leave the range of 64 bits.
+MOST_COUNTED: Final = 2**62
 
 #: The fewest samples for each thread: with fewer, starting the thread would not pay.
 SAMPLES_PER_THREAD: Final = 32
@@ -65,6 +66,13 @@ class Way(NamedTuple):
 
     layout: Layout
     kernel: str
+    #: What tells apart the ways that are compiled each for itself.
+    compiled: tuple[str, bool]
+
+
+def ways(kernel: str, *layouts: Layout) -> tuple[Way, ...]:
+    """Return the ways to compute a block by one kernel."""
+    return tuple(Way(layout, kernel, (kernel, layout.narrow)) for layout in layouts)
 
 
 class Part(NamedTuple):
@@ -104,6 +112,11 @@ class CompiledBackend(Backend):
         lanes = LANES if net.arithmetic == "fixed" and net.timing != "event" else 1
         self._wide = Layout(net, arithmetic.storage_dtype, lanes)
         self._is_delayed = self._wide.undelayed is not self._wide.network
+        self._may_be_constant = net.arithmetic == "fixed" and net.input_coding == "values"
+        self._n_synapses = sum(connection.n_synapses for connection in net.connections)
+        self._block_work = EVENT_BLOCK_WORK if net.timing == "event" else BLOCK_WORK
+        # Of spikes, kernels count fewer than this in a layer and a step.
+        self._most_counted = max(int(arrays.MOST_SPIKES), self._n_synapses)
         self._narrow = None
         # That 32 bits hold a state does not prove that the 24 bits of a chip hold it.
         if (
@@ -112,10 +125,18 @@ class CompiledBackend(Backend):
             and arithmetic.fraction_bits <= NARROW_FRACTION_BITS
         ):
             self._narrow = Layout(net, np.int32, lanes)
-        # A block changes a copy of the learning state, which replaces the original in one
-        # assignment when the block is done: an error or Ctrl-C leaves the state of a boundary.
-        self._now = Now(self._wide, self._wide.learning(state), state.samples_seen, Operations())
-        self._spare: arrays.Learning | None = None
+        layouts = [self._wide] if self._narrow is None else [self._narrow, self._wide]
+        # By kernel: the ways to compute a block, the fastest first.
+        self._ways = {kernel: ways(kernel, *layouts) for kernel in (*KERNELS, "until")}
+        self._ways["constant"] += ways("changing", self._wide)
+        # Kernels change the state in place. What a sample has changed is undone in the kernel that
+        # shows it, so that an error or Ctrl-C finds the state of a boundary.
+        learning = self._wide.learning(state)
+        totals = self._wide.totals()
+        totals.samples[2] = state.samples_seen
+        start = Now(self._wide, learning, self._wide.boundary(), totals, Operations())
+        self._now = start.with_learning(self._wide, learning)
+        self._countable = MOST_COUNTED
         self._memories = [Memory() for _ in range(n_jobs or _available_cores())]
         # True while threads predict, and after an interrupt, which may have left some behind.
         self._may_have_strays = False
@@ -141,52 +162,66 @@ class CompiledBackend(Backend):
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
-        synapses = sum(connection.n_synapses for connection in self.net.connections)
-        work = EVENT_BLOCK_WORK if self.net.timing == "event" else BLOCK_WORK
-        return max(1, work // (n_steps * synapses))
+        return max(1, self._block_work // (n_steps * self._n_synapses))
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
-        self._avoid_stray_threads()
-        outcomes, start = [], 0
-        while start < len(batch):
-            before = self._now
-            outcome, now = self._show_some(before, self._memories[0], batch[start:], record)
-            if now.layout is before.layout:
-                self._spare = before.learning
-            self._now = now
-            outcomes.append(outcome)
-            start += len(outcome.scores)
-        return joined(outcomes)
+        self._make_ready(batch)
+        return self._show(batch, record)
 
     def predict(self, batch: Batch, record: bool) -> Outcome:
         """Show samples and learn nothing, in several threads."""
+        self._make_ready(batch)
+        n_threads = min(len(self._memories), len(batch) // SAMPLES_PER_THREAD)
+        if n_threads <= 1:
+            return self._show(batch, record)
+        return self._show_in_threads(batch, record, n_threads)
+
+    def _make_ready(self, batch: Batch) -> None:
+        """Do what is due before samples are shown."""
         self._avoid_stray_threads()
-        n_threads = min(len(self._memories), max(1, len(batch) // SAMPLES_PER_THREAD))
+        self._countable -= len(batch) * batch.n_steps * self._most_counted
+        if self._countable < 0:
+            now = self._now
+            totals = now.layout.totals()
+            totals.samples[2] = now.samples_seen
+            self._now = now._replace(totals=totals, work=now.operations)
+            self._countable = MOST_COUNTED
+
+    def _show(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in this thread."""
+        memory = self._memories[0]
+        outcome, self._now = self._show_some(self._now, memory, batch, record)
+        outcomes, done, n = [outcome], len(outcome.scores), len(batch.x)
+        while done < n:
+            outcome, self._now = self._show_some(self._now, memory, batch[done:], record)
+            outcomes.append(outcome)
+            done += len(outcome.scores)
+        return joined(outcomes)
+
+    def _show_in_threads(self, batch: Batch, record: bool, n_threads: int) -> Outcome:
+        """Show samples to learn nothing, a part of them in each thread."""
         bounds = [len(batch) * part // n_threads for part in range(n_threads + 1)]
         batches = [batch[start:stop] for start, stop in pairwise(bounds)]
-        self._now = self._in_fastest_layout(batch)
+        self._now = self._in_fastest_layout()
         # A thread that an interrupt leaves behind finds here what it was given, whenever it runs.
         now, memories = self._now, self._memories
 
         def show(index: int) -> Part:
             return self._predict_part(now, memories[index], batches[index], record)
 
-        if n_threads == 1:
-            parts = [show(0)]
-        else:
-            self._may_have_strays = True
-            with ThreadPoolExecutor(n_threads) as pool:
-                parts = list(pool.map(show, range(n_threads)))
-            # Only here is it certain: an interrupt can come while a thread is started, of which the
-            # pool then does not know, and while the pool waits for its threads.
-            self._may_have_strays = False
-        operations = self._now.operations
+        self._may_have_strays = True
+        with ThreadPoolExecutor(n_threads) as pool:
+            parts = list(pool.map(show, range(n_threads)))
+        # Only here is it certain: an interrupt can come while a thread is started, of which the
+        # pool then does not know, and while the pool waits for its threads.
+        self._may_have_strays = False
+        work = self._now.work
         for part in parts:
-            operations += part.operations
+            work += part.operations
             if part.error is not None:
                 break
-        self._now = self._now._replace(operations=operations)
+        self._now = self._now._replace(work=work)
         if part.error is not None:
             raise part.error
         return joined([outcome for part in parts for outcome in part.outcomes])
@@ -199,7 +234,7 @@ class CompiledBackend(Backend):
             raise UnsupportedError(WHOLE_SAMPLES)
         if self.net.arithmetic == "loihi2":
             raise UnsupportedError(SATURATING_STEPS)
-        return CompiledSteps(self._wide, self.now_in, self.take)
+        return CompiledSteps(self._wide, self.now_in, self.replace)
 
     def now_in(self, layout: Layout) -> Now:
         """Convert the state to a layout that holds any value in range, and return it."""
@@ -209,21 +244,9 @@ class CompiledBackend(Backend):
         self._now = now
         return now
 
-    def take(self, learning: arrays.Learning | None, work: Operations) -> Now:
-        """Add the operations of a sample of single steps, and what it has learned, if anything."""
-        self._avoid_stray_threads()
-        before = self._now
-        self._now = before._replace(operations=before.operations + work)
-        if learning is not None:
-            self._now = Now(
-                self._wide,
-                self._copy(self._wide, learning),
-                before.samples_seen + 1,
-                before.operations + work,
-            )
-            if before.layout is self._wide:
-                self._spare = before.learning
-        return self._now
+    def replace(self, now: Now) -> None:
+        """Go on from a state that differs from the present one in more than its arrays."""
+        self._now = now
 
     def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
         """Show each sample until its largest summed drive leads by `margin`, and learn nothing."""
@@ -231,50 +254,38 @@ class CompiledBackend(Backend):
             raise UnsupportedError("samples stop early with timing='immediate' alone")
         if self.net.arithmetic == "loihi2":
             raise UnsupportedError(SATURATING_STEPS)
+        self._make_ready(batch)
         shown, start = empty_prediction(batch), 0
         while start < len(batch):
-            done = self._until(batch[start:], margin, [values[start:] for values in shown])
+            rest, values = batch[start:], [values[start:] for values in shown]
+            for way in self._ways_now("until", rest):
+                if done := self._until(way, rest, margin, values):
+                    break
+            else:  # no kernel can prove that this sample is in range
+                alone, done = super().predict_until(rest[:1], margin), 1
+                for column, value in zip(values, alone, strict=True):
+                    column[0] = value[0]
             start += done
-            if start < len(batch):  # no kernel can prove that this sample is in range
-                alone = super().predict_until(batch[start : start + 1], margin)
-                for values, value in zip(shown, alone, strict=True):
-                    values[start] = value[0]
-                start += 1
         return shown
 
-    def _until(self, batch: Batch, margin: float, shown: list[NDArray[Any]]) -> int:
+    def _until(self, layout: Layout, batch: Batch, margin: float, shown: list[NDArray[Any]]) -> int:
         """Show samples up to the first whose range is not certain; return how many."""
-        layout, n = self._wide, len(batch)
-        now = self.now_in(layout)
+        now = self._now.within(layout)
+        if now is None:
+            return 0
         scores, n_steps, operations = shown
-        drive = np.empty((n, self.net.n_outputs), layout.dtype)
-        spikes = np.zeros((n, self.net.n_layers + 1), np.int64)
-        block = arrays.Block(
-            x=layout.inputs(batch),
-            y=np.zeros((1, 1, 1), layout.dtype),
-            drawn=layout.drawn(batch, 0),
-            drive=drive,
-            n_steps=batch.n_steps,
-            training=False,
-        )
-        run = arrays.Run(
-            net=layout.network,
-            learning=layout.borrowed(now.learning),
-            sample=self._memories[0].sample(layout),
-            totals=layout.totals(),
-            record=layout.record(0, batch.n_steps),
-        )
+        spikes = np.zeros((len(batch), self.net.n_layers + 1), np.int64)
+        memory = self._memories[0]
+        block = memory.block(layout, batch, now)
+        run = memory.run(way.kernel, now, batch, layout.nowhere)
         lead = margin * float(layout.network.one)
-        with announced(("until", layout.dtype)):
+        with announced(way.compiled):
             done: int = blocks.run_until(run, block, lead, n_steps, spikes)
-        scores[:done] = layout.scores(drive[:done], n_steps[:done, np.newaxis])
+        self._now = now
+        scores[:done] = block.scores[:done]
         of_spikes = [connection.forward_operations(1) for connection in self.net.connections]
-        sent = spikes[:done].astype(object)  # of their products and sums, 64 bits may hold too few
-        operations[:done] = sent[:, :-1] @ of_spikes
-        no_errors = [0] * spikes.shape[1]
-        counts = sent.sum(0)
-        work = count_operations(self.net, counts, no_errors, 0, shown=done, trained=0)
-        self._now = now._replace(operations=now.operations + work)
+        # Of their products and sums, 64 bits may hold too few.
+        operations[:done] = spikes[:done, :-1].astype(object) @ of_spikes
         return done
 
     def _avoid_stray_threads(self) -> None:
@@ -283,145 +294,101 @@ class CompiledBackend(Backend):
             now = self._now
             self._memories = [Memory() for _ in self._memories]
             self._now = now._replace(learning=now.layout.copied(now.learning))
-            self._spare = None
             self._may_have_strays = False
 
     def _predict_part(self, before: Now, memory: Memory, batch: Batch, record: bool) -> Part:
+        """Show samples in a thread of their own, with counters of its own."""
         outcomes: list[Outcome] = []
-        start, now = 0, before
+        start, layout = 0, before.layout
+        now = Now(
+            layout, before.learning, layout.boundary(keeps=False), layout.totals(), Operations()
+        )
         while start < len(batch):
             try:
                 outcome, now = self._show_some(now, memory, batch[start:], record)
             except OverflowError as error:
-                return Part(outcomes, now.operations - before.operations, error)
+                return Part(outcomes, now.operations, error)
             outcomes.append(outcome)
             start += len(outcome.scores)
-        return Part(outcomes, now.operations - before.operations, None)
+        return Part(outcomes, now.operations, None)
 
     def _show_some(
         self, now: Now, memory: Memory, batch: Batch, record: bool
     ) -> tuple[Outcome, Now]:
         """Show as many samples as one way can prove to be in range, at least one."""
-        for way in self._ways(batch):
+        kernel = self._kernel(batch)
+        for way in self._ways_now(kernel, batch):
             start = now.within(way.layout)
             if start is not None:
-                shown = self._attempt(way, start, memory, batch, record)
-                if shown is not None:
-                    return shown
+                outcome = self._attempt(way, start, memory, batch, record)
+                if outcome is not None:
+                    return outcome, start
             if way.layout is self._narrow:
                 self._wide_samples, self._patience = self._patience, 2 * self._patience
-        if self.net.timing == "event":
+        if kernel == "event":
             raise event_order.overflow(self._wide, memory.event_sample(self._wide))
         return self._by_reference(now, batch[:1], record)
 
-    def _ways(self, batch: Batch) -> Iterator[Way]:
-        """Yield the ways to compute a batch, the fastest first."""
-        layouts = [self._wide]
+    def _ways_now(self, kernel: str, batch: Batch) -> tuple[Way, ...]:
+        """Return the ways to compute a batch, the fastest first."""
+        ways = self._ways[kernel]
         if self._wide_samples > 0:
             self._wide_samples -= len(batch)
-        elif self._narrow is not None:
-            layouts.insert(0, self._narrow)
+            return ways[1:] if self._narrow is not None else ways
+        return ways
+
+    def _kernel(self, batch: Batch) -> str:
+        """Return the name of the fastest kernel for a batch."""
         if self.net.timing == "event":
-            kernel = "event"
-        else:
-            kernel = "constant" if self._is_constant(batch) else "changing"
-        for layout in layouts:
-            yield Way(layout, kernel)
-        if kernel == "constant":
-            yield Way(self._wide, "changing")
+            return "event"
+        return "constant" if self._is_constant(batch) else "changing"
 
     def _is_constant(self, batch: Batch) -> bool:
-        return (
-            self.net.arithmetic == "fixed"
-            and self.net.input_coding == "values"
-            and batch.x.ndim == 2
-            and batch.n_steps <= trains.MOST_STEPS
-            # With presynaptic="drive", inputs with equal spikes may have different factors.
-            and (batch.y is None or (self.net.presynaptic == "counts" and not self._is_delayed))
-        )
+        if not self._may_be_constant or batch.x.ndim > 2 or batch.n_steps > trains.MOST_STEPS:
+            return False
+        # With presynaptic="drive", inputs with equal spikes may have different factors.
+        return batch.y is None or (self.net.presynaptic == "counts" and not self._is_delayed)
 
-    def _in_fastest_layout(self, batch: Batch) -> Now:
+    def _in_fastest_layout(self) -> Now:
         if self._narrow is None or self._wide_samples > 0:
             return self._now
         return self._now.within(self._narrow) or self._now
 
     def _attempt(
-        self, way: Way, start: Now, memory: Memory, batch: Batch, record: bool
-    ) -> tuple[Outcome, Now] | None:
+        self, way: Way, now: Now, memory: Memory, batch: Batch, record: bool
+    ) -> Outcome | None:
         """Show the samples before the first that the kernel refuses; None if there are none."""
-        training = batch.y is not None
-        layout = way.layout
-        learning = (
-            self._copy(layout, start.learning)
-            if training
-            else memory.borrowed(layout, start.learning)
-        )
-        totals = memory.totals(layout)
-        shown = layout.record(len(batch) if record else 0, batch.n_steps)
-        drive = np.empty((len(batch), self.net.n_outputs), layout.dtype)
-        run = {
-            "net": layout.network if training else layout.undelayed,
-            "learning": learning,
-            "totals": totals,
-            "record": shown,
-        }
-        block = {
-            "y": layout.targets(batch) if training else np.zeros((1, 1, 1), layout.dtype),
-            "drawn": layout.drawn(batch, start.samples_seen),
-            "drive": drive,
-            "n_steps": batch.n_steps,
-            "training": training,
-        }
-        if layout.network.chip:
-            memory.sample(layout).moment[0] = start.samples_seen
-        with announced((way.kernel, layout.dtype, batch.x.dtype == np.uint8)):
-            done = KERNELS[way.kernel](layout, memory, batch, run, block)
-        if done < len(batch):
-            return self._attempt(way, start, memory, batch[:done], record) if done else None
-        trained = done if training else 0
-        counts = (totals.spikes, totals.errors, totals.updates[0])
-        operations = count_operations(self.net, *counts, shown=done, trained=trained)
-        now = Now(
-            layout,
-            learning if training else start.learning,
-            start.samples_seen + trained,
-            start.operations + operations,
-        )
-        recording = None
-        if record:  # kernels write each row under its step of input, so no delay is left
-            no_delays = TABLES["immediate"](self.net.n_layers)
-            recording = layout.recording(shown.arrays, batch.n_steps, training, no_delays)
-        return Outcome(layout.scores(drive, batch.n_steps), recording), now
-
-    def _copy(self, layout: Layout, learning: arrays.Learning) -> arrays.Learning:
-        spare = self._spare
-        # After an interrupt in `train`, the spare copy can be the learning state in use.
-        if spare is None or spare is learning or spare.weight.dtype != learning.weight.dtype:
-            return layout.copied(learning)
-        overwrite(spare, learning)
-        return spare
+        layout, kernel, compiled = way
+        shown = layout.record(len(batch.x), batch.n_steps) if record else layout.nowhere
+        block = memory.block(layout, batch, now)
+        run = memory.run(kernel, now, batch, shown)
+        with announced(compiled):
+            done: int = KERNELS[kernel](run, block)
+        if done == 0:
+            return None
+        # Memory for a single sample is used again.
+        scores = block.scores.copy() if len(batch.x) == 1 else block.scores[:done]
+        if not record:
+            return Outcome(scores, None)
+        # Kernels write each row under its step of input, so no delay is left.
+        no_delays, training = TABLES["immediate"](self.net.n_layers), batch.y is not None
+        rows = [rows[:done] for rows in shown.arrays]
+        return Outcome(scores, layout.recording(rows, batch.n_steps, training, no_delays))
 
     def _by_reference(self, now: Now, batch: Batch, record: bool) -> tuple[Outcome, Now]:
         """Show one sample whose range no kernel could prove."""
         y = None if batch.y is None else batch.targets()[0]
         before = now.layout.state(now.learning, now.samples_seen)
         state, shown = run_sample(self.net, before, batch.inputs()[0], y, batch.n_steps)
-        after = Now(
-            self._wide,
-            self._wide.learning(state),
-            state.samples_seen,
-            now.operations + shown.operations,
-        )
+        after = now._replace(work=now.work + shown.operations)
+        if y is not None:
+            totals = self._wide.totals()
+            overwrite(totals, now.totals)
+            totals.samples[2] = state.samples_seen
+            after = after._replace(totals=totals)
+            after = after.with_learning(self._wide, self._wide.learning(state))
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording), after
-
-
-class ConstantRoom(NamedTuple):
-    """The arrays in which the kernels for constant input work."""
-
-    trains: trains.Trains
-    sorting: trains.Sorting
-    workspace: constant.Workspace
 
 
 class Memory:
@@ -429,43 +396,55 @@ class Memory:
 
     def __init__(self) -> None:
         self._samples: dict[bool, arrays.Sample] = {}
-        self._constant: dict[tuple[bool, int], ConstantRoom] = {}
-        self._groups: trains.Groups | None = None
         self._event_sample: event.EventSample | None = None
-        self._totals: dict[bool, arrays.Totals] = {}
-        self._runs: dict[tuple[int, ...], Any] = {}
-        self._lent: tuple[arrays.Learning, arrays.Learning] | None = None
+        self._constant: dict[tuple[bool, int], dict[str, Any]] = {}
+        self._runs: dict[Any, arrays.Run] = {}
+        self._blocks: dict[Any, SampleRoom] = {}
 
-    def totals(self, layout: Layout) -> arrays.Totals:
-        """Return counters set to zero; the next block sets the same counters to zero."""
-        if layout.narrow not in self._totals:
-            self._totals[layout.narrow] = layout.totals()
-        for counts in self._totals[layout.narrow].arrays:
-            counts[...] = 0
-        return self._totals[layout.narrow]
+    def run(self, kernel: str, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Run:
+        """Return a run, if possible the one that an earlier call has made."""
+        layout, training = now.layout, batch.y is not None
+        key = kernel, layout.narrow, batch.n_steps, training
+        run = self._runs.get(key)
+        if (
+            run is not None
+            and run.learning is now.learning
+            and run.totals is now.totals
+            and run.boundary is now.boundary
+            and run.record is record
+        ):
+            return run
+        fields = {
+            "net": layout.network if training else layout.undelayed,
+            "learning": now.learning,
+            "totals": now.totals,
+            "boundary": now.boundary,
+            "record": record,
+        }
+        if kernel == "event":
+            run = event_order.make_run(layout, self.event_sample(layout), fields)
+        elif kernel == "constant":
+            room = self._constant_room(layout, batch.n_steps)
+            run = constant.ConstantRun(sample=self._sample(layout), **room, **fields)
+        else:
+            run = arrays.Run(sample=self._sample(layout), **fields)
+        if record.spikes.size == 0:
+            self._runs[key] = run
+        return run
 
-    def borrowed(self, layout: Layout, learning: arrays.Learning) -> arrays.Learning:
-        """Return a learning state to read only, with bounds that this thread may write."""
-        if self._lent is None or self._lent[0] is not learning:
-            self._lent = learning, layout.borrowed(learning)
-        return self._lent[1]
-
-    def run(self, kind: type[arrays.Run], rooms: dict[str, Any]) -> Any:
-        """Return a run with these fields, if possible the one that an earlier call has made."""
-        if rooms["record"].spikes.size:
-            return kind(**rooms)
-        key = (id(kind), *map(id, rooms.values()))
-        if key not in self._runs:
-            if len(self._runs) == RUNS_KEPT:
-                self._runs.clear()
-            self._runs[key] = kind(**rooms)
-        return self._runs[key]
-
-    def sample(self, layout: Layout) -> arrays.Sample:
-        """Return the arrays for the state of a sample."""
-        if layout.narrow not in self._samples:
-            self._samples[layout.narrow] = layout.sample()
-        return self._samples[layout.narrow]
+    def block(self, layout: Layout, batch: Batch, now: Now) -> arrays.Block:
+        """Return samples as kernels read them; for a single one, memory that is kept."""
+        x, y = batch.x, batch.y
+        if len(x) != 1:
+            return make_block(layout, batch, now.samples_seen)
+        of_y = None if y is None else y.ndim
+        key = layout.narrow, batch.n_steps, x.ndim, x.dtype.char == "B", of_y
+        room = self._blocks.get(key)
+        if room is None:
+            room = self._blocks[key] = SampleRoom(layout, batch, now.samples_seen)
+        else:
+            room.fill(batch, now)
+        return room.block
 
     def event_sample(self, layout: Layout) -> event.EventSample:
         """Return the arrays for the state of a sample in event timing, which has one layout."""
@@ -473,58 +452,32 @@ class Memory:
             self._event_sample = event_order.make_sample(layout)
         return self._event_sample
 
-    def constant(self, layout: Layout, n_steps: int) -> ConstantRoom:
+    def _sample(self, layout: Layout) -> arrays.Sample:
+        if layout.narrow not in self._samples:
+            self._samples[layout.narrow] = layout.sample()
+        return self._samples[layout.narrow]
+
+    def _constant_room(self, layout: Layout, n_steps: int) -> dict[str, Any]:
         """Return the arrays in which the kernels for constant input work."""
         key = (layout.narrow, n_steps)
         if key not in self._constant:
             n_inputs, zeros = layout.net.n_inputs, layout.zeros
-            self._constant[key] = ConstantRoom(
-                trains.make_trains(n_inputs, n_steps),
-                trains.make_sorting(zeros, n_inputs),
-                constant.make_workspace(zeros, n_inputs, layout.widths[1:], n_steps),
-            )
+            self._constant[key] = {
+                "trains": trains.make_trains(n_inputs, n_steps),
+                "sorting": trains.make_sorting(zeros, n_inputs, layout.levels),
+                "groups": trains.make_groups(n_inputs),
+                "workspace": constant.make_workspace(zeros, n_inputs, layout.widths[1:], n_steps),
+            }
         return self._constant[key]
 
-    def groups(self, batch: Batch) -> trains.Groups:
-        """Return the arrays for the sorted input of a batch."""
-        if self._groups is None or len(self._groups.member) < batch.x.size:
-            self._groups = trains.make_groups(*batch.x.shape)
-        return self._groups
 
-
-def _show_constant(
-    layout: Layout, memory: Memory, batch: Batch, run: dict[str, Any], block: dict[str, Any]
-) -> int:
-    room, groups = memory.constant(layout, batch.n_steps), memory.groups(batch)
-    levels, x = layout.constant_inputs(batch)
-    sorting = layout.network, room.trains, room.sorting
-    n_sorted: int = trains.sort_block(*sorting, levels, x, batch.n_steps, groups)
-    block["drive"] = block["drive"][:n_sorted]
-    rooms = {"sample": memory.sample(layout), "trains": room.trains, "workspace": room.workspace}
-    whole = memory.run(constant.ConstantRun, rooms | run)
-    done: int = constant.run_constant_block(whole, constant.ConstantBlock(groups=groups, **block))
-    return done
-
-
-def _show_changing(
-    layout: Layout, memory: Memory, batch: Batch, run: dict[str, Any], block: dict[str, Any]
-) -> int:
-    whole = memory.run(arrays.Run, {"sample": memory.sample(layout)} | run)
-    done: int = blocks.run_block(whole, arrays.Block(x=layout.inputs(batch), **block))
-    return done
-
-
-def _show_event(
-    layout: Layout, memory: Memory, batch: Batch, run: dict[str, Any], block: dict[str, Any]
-) -> int:
-    whole = event_order.make_run(layout, memory.event_sample(layout), run)
-    done: int = event.run_event_block(whole, arrays.Block(x=layout.inputs(batch), **block))
-    return done
-
-
-#: The functions that show a block: for input that is the same at all steps of a sample, for any
-#: input, and for event timing. Their `run` and `block` are fields of a `Run` and of a `Block`.
-KERNELS: Final = {"constant": _show_constant, "changing": _show_changing, "event": _show_event}
+#: The kernels that show a block: for input that is the same at all steps of a sample, for any
+#: input, and for event timing.
+KERNELS: Final[dict[str, Callable[[Any, arrays.Block], int]]] = {
+    "constant": constant.run_constant_block,
+    "changing": blocks.run_block,
+    "event": event.run_event_block,
+}
 
 
 def _available_cores() -> int:

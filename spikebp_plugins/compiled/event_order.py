@@ -32,6 +32,8 @@ def make_sample(layout: Layout) -> EventSample:
         return np.zeros(size, np.int64)
 
     return EventSample(
+        input=reals(net.n_inputs),
+        target=reals(net.n_outputs),
         potential=reals(units),
         target_potential=reals(net.n_outputs),
         drive=reals(units),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import Recording
-from spikebp_plugins.compiled.kernels import arrays, blocks
+from spikebp_plugins.compiled.kernels import arrays, blocks, entering
 from spikebp_plugins.compiled.kernels.structs import Struct
 from spikebp_plugins.compiled.kernels.vectors import whole_vectors
 from spikebp_plugins.compiled.synapse_arrays import KINDS
@@ -27,7 +27,7 @@ from spikebp_plugins.network.arithmetic import (
 )
 from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
 from spikebp_plugins.network.delays import TABLES, Delays, delays_of, of_input_steps
-from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 
@@ -77,7 +77,8 @@ class Layout:
     def _network(self, delays: Delays) -> arrays.Network:
         net, arithmetic, L = self.net, self.arithmetic, self.net.n_layers
         edges = [0, 0, *(synapses.n_weights for synapses in self._synapses)]
-        backs = [0, 0, 0, *(synapses.n_backward for synapses in self._synapses[1:])]
+        columns = [0, 0, *(synapses.n_backward for synapses in self._synapses)]
+        backs = [0, 0, 0, *columns[3:]]
         number = self.dtype.type
         # Floating point may round grid values above `certain`, so it counts as narrow too.
         narrow, grid, product = self.narrow, 0.0, math.inf
@@ -100,12 +101,16 @@ class Layout:
             unit=np.cumsum([0, *self.widths], dtype=np.int64),
             edge=np.cumsum(edges, dtype=np.int64),
             back=np.cumsum(backs, dtype=np.int64),
+            column=np.cumsum(columns, dtype=np.int64),
             spike_delay=np.array(delays.spikes, np.int64),
             error_delay=np.array(delays.errors, np.int64),
             forward_lag=np.array(delays.forward_lags, np.int64),
             spike_order=_order(range(L + 1), delays.forward_lags),
             error_order=_order(range(L, 0, -1), delays.backward_lags),
             fraction_bits=bits,
+            input_scale=float(net.input_scale),
+            real=math.ldexp(1.0, -bits),
+            farthest=float(self._farthest),
             one=one,
             half=half,
             rate=rate,
@@ -140,6 +145,8 @@ class Layout:
         of_units = state[: 5 * units].reshape(5, units)
         potential, arriving, count, spike, error = of_units
         return arrays.Sample(
+            input=self.zeros(self.net.n_inputs),
+            target=self.zeros(self.net.n_outputs),
             state=state,
             potential=potential,
             arriving=arriving,
@@ -171,15 +178,6 @@ class Layout:
         zeros: Array = room[start : start + size].view(self.dtype).reshape(shape)
         return zeros
 
-    def constant_inputs(self, batch: Batch) -> tuple[Array, Array]:
-        """Return the values of the levels of 8-bit input, and the input, one row for each sample.
-
-        Other input has no levels, and is returned in the numbers of the kernels.
-        """
-        if batch.x.dtype == np.uint8:
-            return self._levels, np.ascontiguousarray(batch.x)
-        return self.zeros(0), self.shown(batch.x, self.net.input_scale)
-
     def learning(self, state: LearningState) -> arrays.Learning:
         """Return a learning state in the form of the kernels."""
         net, L = self.net, self.net.n_layers
@@ -208,11 +206,6 @@ class Layout:
         start, stop = self.network.back[l : l + 2]
         view: Array = self._synapses[l - 1].backward(learning.backward[start:stop])
         return view
-
-    def borrowed(self, learning: arrays.Learning) -> arrays.Learning:
-        """Return a learning state that shares weights and potentials, and has bounds of its own."""
-        bounds = [np.zeros(self.net.n_layers + 1) for _ in range(3)]
-        return arrays.Learning(*learning.arrays[:3], *bounds)
 
     def converted(self, learning: arrays.Learning) -> arrays.Learning | None:
         """Return a learning state in the type of this layout, or None if that cannot hold it."""
@@ -262,46 +255,20 @@ class Layout:
 
     def shown(self, values: Array, scale: float = 1.0) -> Array:
         """Return real values, scaled and rounded, in the numbers of the kernels."""
-        if self.dtype.kind == "i":
-            return self._units(values, scale)
-        with np.errstate(over="ignore"):
-            scaled = np.asarray(values, np.float64) * scale
-        return self.arithmetic.round(scaled).astype(self.dtype, order="C")
+        reals = np.ascontiguousarray(values, np.float64)
+        numbers = np.empty(reals.shape, self.dtype)
+        entering.to_numbers(self.network, reals.ravel(), scale, numbers.ravel())
+        return numbers
 
     def counts(self, values: Array) -> Array:
         """Return spike counts in the numbers of the kernels."""
         counts: Array = np.clip(values, -self._farthest, self._farthest)
         return counts.astype(self.dtype, order="C")
 
-    def inputs(self, batch: Batch) -> Array:
-        """Return the input in the numbers of the kernels, with the shape of `Batch.inputs`.
-
-        Input and targets are made contiguous: for each other order in memory the kernels would be
-        compiled anew.
-        """
-        if self.net.input_coding == "spikes":
-            return self.counts(batch.inputs())
-        x = batch.rows()
-        if x.dtype == np.uint8 and self.dtype.kind == "i":
-            # An index of 8 bits is never out of range: mode="wrap" spares the check.
-            return np.ascontiguousarray(self._levels.take(x, mode="wrap"))
-        return self.shown(x, self.net.input_scale)
-
-    def targets(self, batch: Batch) -> Array:
-        """Return the targets of a batch in the numbers of the kernels."""
-        return self.shown(batch.targets())
-
     @cached_property
-    def _levels(self) -> Array:
+    def levels(self) -> Array:
         """The values of the 256 levels of 8-bit input, in the numbers of the kernels."""
-        return self._units(np.arange(256), self.net.input_scale)
-
-    def _units(self, values: Array, scale: float) -> Array:
-        reals = np.ascontiguousarray(values, np.float64)
-        units = np.empty(reals.shape, self.dtype)
-        one = 2.0**self.network.fraction_bits
-        blocks.to_units(reals.ravel(), scale, one, self._farthest, units.ravel())
-        return units
+        return self.shown(np.arange(256), self.net.input_scale)
 
     @property
     def _farthest(self) -> int:
@@ -370,26 +337,42 @@ class Layout:
 
     def run(self, learning: arrays.Learning) -> arrays.Run:
         """Return a run with arrays of its own for the sample and the totals; it records nothing."""
-        rooms = self.sample(), self.totals(), self.record(0, 1)
+        rooms = self.sample(), self.totals(), self.boundary(keeps=False), self.nowhere
         return arrays.Run(self.network, learning, *rooms)
 
     def totals(self) -> arrays.Totals:
         """Return counters at zero."""
         layers = self.net.n_layers + 1
-        return arrays.Totals(*(np.zeros(size, np.int64) for size in (layers, layers, 1)))
+        return arrays.Totals(*(np.zeros(size, np.int64) for size in (layers, layers, 1, 3)))
+
+    def boundary(self, keeps: bool = True) -> arrays.Boundary:
+        """Return room for what a sample changes; without `keeps` it holds the counts alone."""
+        layers, units = self.net.n_layers + 1, sum(self.widths) if keeps else 0
+        return arrays.Boundary(
+            keeps=keeps,
+            column=self.zeros(self.network.column[-1] if keeps else 0),
+            is_kept=np.zeros(units, np.bool_),
+            kept_layer=np.zeros(units, np.int64),
+            kept_unit=np.zeros(units, np.int64),
+            n_kept=np.zeros(1, np.int64),
+            age=np.zeros(1, np.int64),
+            backward_potential=self.zeros(units),
+            backward_bound=np.zeros(layers),
+            spikes=np.zeros(layers, np.int64),
+            errors=np.zeros(layers, np.int64),
+            updates=np.zeros(1, np.int64),
+        )
 
     def record(self, n_samples: int, n_steps: int) -> arrays.BlockRecord:
         """Return arrays for the record of a block; those of no samples record nothing."""
-        return self._nowhere if n_samples == 0 else self._record(n_samples, n_steps)
-
-    @cached_property
-    def _nowhere(self) -> arrays.BlockRecord:
-        return self._record(0, 1)
-
-    def _record(self, n_samples: int, n_steps: int) -> arrays.BlockRecord:
         units = sum(self.widths)
         sizes = (units, units, self.net.n_outputs)
         return arrays.BlockRecord(*(np.empty((n_samples, n_steps, n), self.dtype) for n in sizes))
+
+    @cached_property
+    def nowhere(self) -> arrays.BlockRecord:
+        """The record that records nothing."""
+        return self.record(0, 1)
 
 
 def _order(layers: range, lags: tuple[int, ...]) -> NDArray[np.int64]:
@@ -410,16 +393,55 @@ def overwrite(target: Struct, source: Struct) -> None:
 
 
 class Now(NamedTuple):
-    """All that changes from sample to sample, at a sample boundary."""
+    """The learning state at a sample boundary; kernels change its arrays from sample to sample.
+
+    Attributes
+    ----------
+    layout : Layout
+        How the arrays lie in memory.
+    learning : arrays.Learning
+        What has been learned.
+    boundary : arrays.Boundary
+        Room for what a sample changes.
+    totals : arrays.Totals
+        What was counted since the start, except `work`.
+    work : Operations
+        The work that `totals` does not count.
+    """
 
     layout: Layout
     learning: arrays.Learning
-    samples_seen: int
-    operations: Operations
+    boundary: arrays.Boundary
+    totals: arrays.Totals
+    work: Operations
+
+    @property
+    def samples_seen(self) -> int:
+        """Training samples so far."""
+        return int(self.totals.samples[2])
+
+    @property
+    def operations(self) -> Operations:
+        """All work so far."""
+        return self.work + operations_of(self.layout.net, self.totals)
 
     def within(self, layout: Layout) -> Now | None:
         """Return this state in another layout, or None if its type cannot hold the state."""
         if layout is self.layout:
             return self
         learning = layout.converted(self.learning)
-        return None if learning is None else self._replace(layout=layout, learning=learning)
+        return None if learning is None else self.with_learning(layout, learning)
+
+    def with_learning(self, layout: Layout, learning: arrays.Learning) -> Now:
+        """Return another learning state; its bounds are measured here."""
+        blocks.measure_bounds(layout.network, learning)
+        same = layout is self.layout
+        boundary = self.boundary if same else layout.boundary()
+        return self._replace(layout=layout, learning=learning, boundary=boundary)
+
+
+def operations_of(net: SpikingMLP, totals: arrays.Totals) -> Operations:
+    """Return the operations that counters stand for."""
+    spikes, errors, updates, samples = (counts.tolist() for counts in totals.arrays)
+    shown, trained, _ = samples
+    return count_operations(net, spikes, errors, updates[0], shown=shown, trained=trained)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from threading import Timer
 from typing import Any, Final
 
@@ -15,21 +14,29 @@ SECONDS_BEFORE_NOTICE: Final = 1.0
 #: The kernels that this process has called before.
 _called: set[Any] = set()
 
+_NOTHING: Final = nullcontext()
 
-@contextmanager
-def announced(kernel: Any) -> Iterator[None]:
-    """Say that a kernel is being compiled if its first call takes long."""
-    if kernel in _called:
-        yield
-        return
-    timer = Timer(SECONDS_BEFORE_NOTICE, _say_that_it_compiles)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-    _called.add(kernel)
+
+def announced(kernel: Any) -> AbstractContextManager[None]:
+    """Return a context manager that says that a kernel is compiled if its first call takes long."""
+    return _NOTHING if kernel in _called else _Notice(kernel)
+
+
+class _Notice(AbstractContextManager[None]):
+    """The first call of a kernel."""
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel = kernel
+        self._timer = Timer(SECONDS_BEFORE_NOTICE, _say_that_it_compiles)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+        if error[0] is None:
+            _called.add(self._kernel)
 
 
 def _say_that_it_compiles() -> None:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Steps
 from spikebp_plugins.compiled.kernels import arrays, steps
-from spikebp_plugins.compiled.kernels.arrays import Learning
+from spikebp_plugins.compiled.kernels.blocks import SAMPLES_PER_BOUND
 from spikebp_plugins.compiled.layout import Layout, Now, overwrite
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.network.delays import ENDLESS, delays_of
-from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import weights_changed
 from spikebp_plugins.rules.step import (
@@ -100,6 +100,13 @@ class Stepper:
         The counts of spikes, errors and changed weights, to which each step adds its own.
     input_scale : float or None, default=None
         The factor of real-valued input; None takes that of the definition.
+    boundary : arrays.Boundary or None, default=None
+        Room for what a sample changes; None if the caller has a copy of the learning state.
+
+    Attributes
+    ----------
+    has_replaced : bool
+        Whether the reference has computed a step of this sample and thus replaced all weights.
     """
 
     def __init__(
@@ -108,18 +115,21 @@ class Stepper:
         learning: arrays.Learning,
         totals: arrays.Totals,
         input_scale: float | None = None,
+        boundary: arrays.Boundary | None = None,
     ) -> None:
         self.layout = layout
         self._scale = layout.net.input_scale if input_scale is None else input_scale
         self.sample = layout.sample()
         self._learning, self._totals = learning, totals
+        self.boundary = boundary or layout.boundary(keeps=False)
+        self.has_replaced = False
         self._kept = steps.Kept(
             state=self.sample.state.copy(),
             backward_potential=learning.backward_potential.copy(),
             spikes=totals.spikes.copy(),
             errors=totals.errors.copy(),
         )
-        self._run = self._run_with(layout.record(0, 1))
+        self.run = self._run_with(layout.nowhere)
         # Where input stays the same, converting it takes as long as the step.
         if layout.net.input_coding == "spikes":
             self._entering = Remembering(layout.counts)
@@ -189,18 +199,25 @@ class Stepper:
         n_steps: int,
     ) -> int:
         if moment.opens:
-            self._by_reference = None
+            self._by_reference, self.has_replaced = None, False
         if self._by_reference is not None:
             return 0
         entering = self._entering(x)
         target = self.sample.target_potential if y is None else self._target(y)
-        kernel_moment = moment
-        if moment.learns != (y is not None):
-            kernel_moment = moment._replace(learns=y is not None)
-        if record is not self._run.record:
-            self._run = self._run_with(record)
+        if record is not self.run.record:
+            self.run = self._run_with(record)
         shown: int = steps.show_steps(
-            self._run, entering, target, self._drawn, kernel_moment, n_steps, row
+            self.run,
+            entering,
+            target,
+            self._drawn,
+            moment.opens,
+            moment.restarts,
+            y is not None,
+            moment.t,
+            moment.n_inputs,
+            n_steps,
+            row,
         )
         return shown
 
@@ -210,13 +227,14 @@ class Stepper:
             learning=self._learning,
             sample=self.sample,
             totals=self._totals,
+            boundary=self.boundary,
             record=record,
             kept=self._kept,
         )
 
     def close(self, samples_seen: int) -> None:
         """With ``update="outer"``, make the update that is due at the end of a sample."""
-        if not steps.close_sample(self._run):
+        if not steps.close_sample(self.run):
             net = self.layout.net
             learning, sample = self._learning_state(samples_seen), self._sample_state()
             self._learn(close_training(net, learning, sample))
@@ -332,6 +350,8 @@ class Stepper:
         # An infinite bound proves nothing. The next sample measures the bounds anew.
         for bound in self._learning.arrays[-3:]:
             bound[...] = np.inf
+        self.boundary.age[0] = SAMPLES_PER_BOUND
+        self.has_replaced = True
 
     def _take(self, after: SampleState, sent: Step) -> None:
         layout, sample = self.layout, self.sample
@@ -361,61 +381,72 @@ class CompiledSteps(Steps):
         How the definition lies in memory: in numbers that hold any value in range.
     now_in : callable
         Returns the `Now` of the back end in a given layout.
-    take : callable
-        Receives the learning state after a sample, or None if it had no target, and the operations
-        of the sample; returns the new `Now` of the back end.
+    replace : callable
+        Receives a `Now` from which the back end is to go on.
     """
 
     def __init__(
         self,
         layout: Layout,
         now_in: Callable[[Layout], Now],
-        take: Callable[[Learning | None, Operations], Now],
+        replace: Callable[[Now], None],
     ) -> None:
         super().__init__(layout.net)
-        self._layout, self._now_in, self._take = layout, now_in, take
+        self._layout, self._now_in, self._replace = layout, now_in, replace
         self._start = now_in(layout)
+        self._seen = self._start.samples_seen
         self._learning = layout.copied(self._start.learning)
         self._totals = layout.totals()
-        self._stepper = Stepper(layout, self._learning, self._totals)
-        self._nowhere = layout.record(0, 1)
+        self._stepper = Stepper(layout, self._learning, self._totals, boundary=layout.boundary())
         self._is_stale = False
 
     def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
         if opens:
             self._begin()
         moment = Moment(opens, False, restarts, y is not None, False)
-        with announced(("steps", self._layout.dtype, self.net.update)):
-            self._stepper.show(x, y, moment, self._seen, self._nowhere, n_steps=n_steps)
+        with announced(("steps", self._layout.narrow)):
+            self._stepper.show(x, y, moment, self._seen, self._layout.nowhere, n_steps=n_steps)
 
     def _begin(self) -> None:
         """Reset the counters, and copy the learning state of the back end unless it is here."""
         for counter in self._totals.arrays:
             counter[...] = 0
         now = self._now_in(self._layout)
-        if self._is_stale or now.learning is not self._start.learning:
+        seen = now.samples_seen
+        if self._is_stale or now.learning is not self._start.learning or seen != self._seen:
             overwrite(self._learning, now.learning)
-        self._start = now
+        self._start, self._seen = now, seen
         self._is_stale = True  # until the sample is closed
 
     def _close(self) -> None:
         if self.is_learning and self.net.update == "outer":
             self._stepper.close(self._seen)
-        totals, trained = self._totals, int(self.is_learning)
-        counts = (totals.spikes, totals.errors, totals.updates[0])
-        work = count_operations(self.net, *counts, shown=1, trained=trained)
-        self._start = self._take(self._learning if trained else None, work)
+        now, trained = self._now_in(self._layout), int(self.is_learning)
+        if self._stepper.has_replaced:
+            now = self._with_all(now, trained)
+            self._replace(now)
+        else:
+            steps.hand_over(self._stepper.run, now.learning, now.totals, trained)
+        self._start, self._seen = now, self._seen + trained
         self._is_stale = False
 
+    def _with_all(self, now: Now, trained: int) -> Now:
+        """Return the state of the back end after a sample that has replaced all weights."""
+        totals = self._layout.totals()
+        for total, before, added in zip(
+            totals.arrays, now.totals.arrays, self._totals.arrays, strict=True
+        ):
+            total[...] = before + added
+        totals.samples[:] += [1, trained, trained]
+        now = now._replace(totals=totals)
+        return now.with_learning(self._layout, self._layout.copied(self._learning))
+
     def _count(self, work: Operations) -> None:
-        self._take(None, work)
+        now = self._now_in(self._layout)
+        self._replace(now._replace(work=now.work + work))
 
     def _potentials(self) -> Sequence[Array]:
         return self._stepper.potentials()
-
-    @property
-    def _seen(self) -> int:
-        return self._start.samples_seen
 
     @property
     def summed_drive(self) -> NDArray[np.float64]:

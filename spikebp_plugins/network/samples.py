@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from spikebp_plugins.network.definition import SpikingMLP
 ROWS_PER_CHECK: Final = 4096
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Batch:
     """Checked samples, with or without targets.
 
@@ -52,10 +52,12 @@ class Batch:
         y = None if self.y is None else self.y[index]
         return Batch(self.net, self.x[index], y, self.n_steps)
 
-    def blocks(self, size: int) -> Iterator[Batch]:
-        """Yield the samples in order, `size` at a time."""
-        for start in range(0, len(self), size):
-            yield self[start : start + size]
+    def blocks(self, size: int) -> Iterable[Batch]:
+        """Return the samples in order, `size` at a time."""
+        n = len(self.x)
+        if 0 < n <= size:
+            return (self,)
+        return (self[start : start + size] for start in range(0, n, size))
 
     def rows(self) -> NDArray[Any]:
         """Return the input as it came, of shape (n_samples, 1 or n_steps, n_inputs)."""
@@ -123,7 +125,7 @@ def check_batch(net: SpikingMLP, x: Any, y: Any = None, n_steps: int | None = No
 def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
     array = _real_array("x", x)
     timed = (n_steps, net.n_inputs)
-    allowed = [timed] if net.input_coding == "spikes" else [(net.n_inputs,), timed]
+    allowed = [timed] if net.input_coding == "spikes" else [timed[1:], timed]
     if array.ndim == 0 or array.shape[1:] not in allowed:
         shapes = " or ".join(_shape(("n_samples", *shape)) for shape in allowed)
         raise wrong_argument("x", f"of shape {shapes}", f"shape {array.shape}")
@@ -156,10 +158,18 @@ def _check_targets(net: SpikingMLP, y: Any, n_samples: int, n_steps: int) -> NDA
         raise wrong_argument(
             "y", "integers where it is one-dimensional (labels)", f"an array of {array.dtype}"
         )
-    if array.size and (array.min() < 0 or array.max() >= n_outputs):
+    labels = array.astype(np.int64)
+    if not _are_within(labels, n_outputs):
         outside = array[(array < 0) | (array >= n_outputs)][0]
         raise wrong_argument("y", f"labels from 0 to {n_outputs - 1}", outside)
-    return array.astype(np.int64)
+    return labels
+
+
+def _are_within(labels: NDArray[np.int64], n: int) -> bool:
+    """Return whether all labels are from 0 to n - 1."""
+    if len(labels) == 1:  # to compare one number, NumPy takes longer than to learn from a sample
+        return 0 <= labels.item() < n
+    return not labels.size or bool(labels.min() >= 0 and labels.max() < n)
 
 
 def _real_array(name: str, values: Any) -> NDArray[Any]:
@@ -172,7 +182,8 @@ def _check_finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
         for start in range(0, len(array), ROWS_PER_CHECK):
             rows = array[start : start + ROWS_PER_CHECK]
             finite = np.isfinite(rows)
-            if not finite.all():
+            # For one sample, to look for a byte takes a third of the time of `finite.all()`.
+            if 0 in finite.tobytes():
                 place = [int(i) for i in np.argwhere(~finite)[0]]
                 place[0] += start
                 value = array[tuple(place)]

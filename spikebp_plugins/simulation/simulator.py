@@ -294,19 +294,16 @@ class Simulator:
             )
 
     def _run(self, engine: Backend, batch: Batch, record: bool, progress: bool | None) -> Any:
-        show = engine.predict if batch.y is None else engine.train
+        show, doing = engine.train, "training"
+        if batch.y is None:
+            show, doing = engine.predict, "predicting"
         outcomes: list[Outcome] = []
-        doing = "predicting" if batch.y is None else "training"
-        with progress_bar(len(batch), doing, wanted=progress) as bar:
-            done = 0
-
-            def report(shown: int) -> None:
-                bar.update(done + shown - bar.n)
-
-            engine.report = report
+        done, n = 0, len(batch)
+        with progress_bar(n, doing, wanted=progress) as bar:
             for block in batch.blocks(engine.block_size(batch.n_steps)):
+                engine.report = bar.after(done)
                 outcomes.append(show(block, record))
-                report(len(block))
+                engine.report(len(block))
                 done += len(block)
         scores, recording = joined(outcomes) if outcomes else _of_no_samples(batch)
         if not record or recording is None:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.compiled import event_order
+from spikebp_plugins.compiled.block import make_block
 from spikebp_plugins.compiled.kernels import event
-from spikebp_plugins.compiled.kernels.arrays import Block
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.samples import check_batch
 
@@ -27,20 +27,13 @@ def backward_spikes(start, x, y):
         "net": layout.network,
         "learning": learning,
         "totals": layout.totals(),
+        "boundary": layout.boundary(),
         "record": layout.record(0, 1),
     }
     run, seen, found = event_order.make_run(layout, sample, room), start.state.samples_seen, []
     whole = check_batch(start.net, x, y)
     for i in range(len(whole)):
-        batch = whole[i : i + 1]
-        block = Block(
-            x=layout.inputs(batch),
-            y=layout.targets(batch),
-            drawn=layout.drawn(batch, seen + i),
-            drive=np.empty((1, start.net.n_outputs), layout.dtype),
-            n_steps=batch.n_steps,
-            training=True,
-        )
+        block = make_block(layout, whole[i : i + 1], seen + i)
         if not event.run_event_block(run, block):
             raise event_order.overflow(layout, sample)
         found.append((sample.net_error.copy(), sample.gross_error.copy()))

@@ -22,10 +22,10 @@ from spikebp_plugins.compiled.kernels import (
     blocks,
     build,
     constant,
+    entering,
     event,
     layers,
     steps,
-    trains,
 )
 from spikebp_plugins.compiled.kernels import cache as kernel_cache
 from spikebp_plugins.compiled.kernels.cache import KernelFile
@@ -170,7 +170,7 @@ def test_the_memory_of_kernels_cannot_be_copied():
 
 
 def test_kernels_are_kept_for_all_their_sources(monkeypatch, tmp_path):
-    modules = (blocks, constant, event, layers, steps, trains)
+    modules = (blocks, constant, entering, event, layers, steps)
     entries = [
         kernel
         for module in modules
@@ -267,8 +267,8 @@ def test_kernels_need_no_place_to_be_kept(tmp_path):
     (tmp_path / "file").touch()
     code = (
         "from spikebp_plugins import Simulator, SpikingMLP\n"
-        "from spikebp_plugins.compiled.kernels import blocks\n"
-        "print(blocks.to_units.stats.cache_path, Simulator(SpikingMLP((2, 2))).weights[0].shape)"
+        "from spikebp_plugins.compiled.kernels import entering\n"
+        "print(entering.to_numbers.stats.cache_path, Simulator(SpikingMLP((2, 2))).weights[0].shape)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -297,4 +297,4 @@ def test_a_long_first_call_says_that_it_compiles(monkeypatch, caplog):
 def test_a_struct_takes_contiguous_arrays_alone():
     values = np.zeros((4, 4))
     with pytest.raises(ValueError, match="spikes of a Totals must be contiguous"):
-        arrays.Totals(spikes=values[:, 0], errors=values[0], updates=values[0])
+        arrays.Totals(values[:, 0], errors=values[0], updates=values[0], samples=values[0])

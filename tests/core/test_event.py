@@ -9,7 +9,8 @@ from numba import njit
 
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
 from spikebp_plugins.backends.base import refused_kind
-from spikebp_plugins.compiled.kernels import event, event_queue
+from spikebp_plugins.compiled import backend as compiled
+from spikebp_plugins.compiled.kernels import event_queue
 from tests.core.backward_spikes import backward_spikes
 from tests.core.literal_event import JavaQueue, LiteralEventNetwork
 from tests.core.small_nets import assert_all_equal, checkpoint_bytes
@@ -269,19 +270,22 @@ def test_errors_that_avalanche_are_an_error(order):
 
 def test_an_interrupt_leaves_a_sample_boundary(monkeypatch):
     net, weights, x, y = small()
-    with Simulator(net, weights=weights) as sim:
+    with Simulator(net, weights=weights) as sim, Simulator(net, weights=weights) as undisturbed:
         sim.train(x[:5], y[:5])
-        before = checkpoint_bytes(sim)
-        run_block = event.run_event_block
+        show = compiled.KERNELS["event"]
 
-        def interrupted(*arguments):
-            run_block(*arguments)
+        def interrupted(run, block):
+            show(run, block)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(event, "run_event_block", interrupted)
+        monkeypatch.setitem(compiled.KERNELS, "event", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            sim.train(x[5:], y[5:])
-        assert checkpoint_bytes(sim) == before
+            sim.train(x[5:9], y[5:9])
+        monkeypatch.undo()
+        # The kernel has ended, so its samples are learned and counted.
+        undisturbed.train(x[:9], y[:9])
+        assert sim.operations == undisturbed.operations
+        assert checkpoint_bytes(sim) == checkpoint_bytes(undisturbed)
 
 
 def test_backward_spikes_are_counted_without_learning():

@@ -9,6 +9,8 @@ import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP
 from spikebp_plugins.compiled import backend
+from spikebp_plugins.compiled.kernels.arrays import Sample
+from spikebp_plugins.compiled.kernels.event import EventSample
 
 NETS = {
     "immediate": SpikingMLP((20, 30, 5), n_steps=6, learning_rate=0.3, seed=2),
@@ -28,7 +30,7 @@ class Work(NamedTuple):
     """What a thread was given to work with."""
 
     thread: Thread
-    memory: backend.Memory
+    sample: Sample | EventSample
     weights: np.ndarray
     weights_at_first: np.ndarray
 
@@ -50,15 +52,15 @@ class Workers:
             monkeypatch.setitem(backend.KERNELS, name, self._waiting(kernel))
 
     def _waiting(self, kernel):
-        def show(layout, memory, batch, run, block):
-            thread, weights = threading.current_thread(), run["learning"].weight
-            self.works.append(Work(thread, memory, weights, weights.copy()))
+        def show(run, block):
+            thread, weights = threading.current_thread(), run.learning.weight
+            self.works.append(Work(thread, run.sample, weights, weights.copy()))
             if thread in self._threads:
                 if len(self.works) == self._interrupted:
                     self._all_have_begun.set()
                 event = self._may_end if thread in self._left else self._has_come
                 assert event.wait(SECONDS)
-            return kernel(layout, memory, batch, run, block)
+            return kernel(run, block)
 
         return show
 
@@ -130,8 +132,7 @@ def test_threads_left_behind_share_nothing_with_later_calls(
     net, x = NETS[timing], INPUTS[kind]
     with Simulator(net, n_jobs=N_THREADS) as sim, Simulator(net, n_jobs=1) as undisturbed:
         for each in (sim, undisturbed):
-            for _ in range(2):  # so that there is a spare learning state
-                each.train(x[:20], Y[:20])
+            each.train(x[:20], Y[:20])
         expected = next_calls(undisturbed, x)
         sim.predict(x)
         workers = Workers(monkeypatch, interrupted, twice)
@@ -139,10 +140,16 @@ def test_threads_left_behind_share_nothing_with_later_calls(
         found = next_calls(sim, x)
         for work in left:
             assert np.array_equal(work.weights, work.weights_at_first)
-            assert not any(later.memory is work.memory for later in workers.works)
+            assert not any(later.sample is work.sample for later in workers.works)
         workers.end()
         assert all(map(np.array_equal, found, expected))
         assert np.array_equal(sim.predict(x), undisturbed.predict(x))
+
+
+def samples_of(sim):
+    """Return the memory for samples that the back end of a simulator may use."""
+    memories = sim._engine._memories
+    return [sample for memory in memories for sample in memory._samples.values()]
 
 
 FIRST_CALLS = {
@@ -160,7 +167,7 @@ def test_every_kind_of_call_may_be_the_first_after_an_interrupt(first, monkeypat
         left = workers.interrupt(sim, X)
         results = [FIRST_CALLS[first](each) for each in (sim, undisturbed)]
         assert all(map(np.array_equal, *results))
-        assert not any(work.memory in sim._engine._memories for work in left)
+        assert not any(work.sample in samples_of(sim) for work in left)
         workers.end()
         assert np.array_equal(sim.predict(X), undisturbed.predict(X))
 
@@ -168,8 +175,6 @@ def test_every_kind_of_call_may_be_the_first_after_an_interrupt(first, monkeypat
 def test_a_sample_of_a_stream_that_is_open_during_the_interrupt(monkeypatch):
     net = NETS["immediate"].replace(arithmetic="float64")  # predicts in the layout of single steps
     with Simulator(net, n_jobs=2) as sim, Simulator(net) as undisturbed:
-        # An interrupt in `train` can leave the state in use as the spare one too.
-        sim._engine._spare = sim._engine._now.learning
         streams = [each.stream() for each in (sim, undisturbed)]
         for stream in streams:
             stream.show(X[0], target=Y[0], n_steps=3)

@@ -5,40 +5,43 @@ import pytest
 from numba import njit
 
 from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins.compiled.backend import Memory
+from spikebp_plugins.compiled.block import make_block
 from spikebp_plugins.compiled.kernels.trains import (
     MOST_LABEL,
     follow_trains,
-    groups_of,
-    make_groups,
-    make_sorting,
-    make_trains,
-    sort_block,
+    groups_in_use,
+    sort_sample,
 )
 from spikebp_plugins.compiled.kernels.vectors import LANES
-from spikebp_plugins.compiled.layout import Layout
+from spikebp_plugins.compiled.layout import Layout, Now
+from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import check_batch
+from spikebp_plugins.network.state import initial_state
 
 
 @njit(_nrt=False)
-def follow(trains, block, i, n_steps):
-    follow_trains(trains, groups_of(block, i), n_steps)
+def sort_and_follow(run, block, i):
+    if not sort_sample(run, block, i):
+        return False
+    follow_trains(run.trains, groups_in_use(run.groups), block.n_steps)
+    return True
 
 
-def sort(net, x, dtype=np.int32):
-    """Return the layout's trains and the sorted groups of all samples, and how many were sorted."""
+def sorting(net, x, dtype=np.int32):
+    """Return a run for constant input, and the block of the samples."""
     layout, batch = Layout(net, dtype, LANES), check_batch(net, x)
-    trains, groups = make_trains(net.n_inputs, net.n_steps), make_groups(*batch.x.shape)
-    levels, values = layout.constant_inputs(batch)
-    n = sort_block(
-        layout.network,
-        trains,
-        make_sorting(layout.zeros, net.n_inputs),
-        levels,
-        values,
-        net.n_steps,
-        groups,
-    )
-    return trains, groups, n
+    learning = layout.learning(initial_state(net))
+    now = Now(layout, learning, layout.boundary(), layout.totals(), Operations())
+    run = Memory().run("constant", now, batch, layout.record(0, net.n_steps))
+    return run, make_block(layout, batch, 0)
+
+
+def n_sorted(net, x, dtype=np.int32):
+    """Return the number of samples before the first that cannot be sorted."""
+    run, block = sorting(net, x, dtype)
+    could = [sort_and_follow(run, block, i) for i in range(len(x))]
+    return could.index(False) if False in could else len(x)
 
 
 def input_spikes(net, x):
@@ -63,12 +66,13 @@ def test_groups_and_jumps_give_the_spikes_of_the_reference(kind, n_steps, spikes
         (77, 3), n_steps=n_steps, spikes=spikes, input_scale=1 / 255 if kind == "levels" else 1.0
     )
     x = samples(kind, 77)
-    trains, groups, n = sort(net, x)
-    assert n == len(x)
+    run, block = sorting(net, x)
+    trains, groups = run.trains, run.groups
     for i, k in enumerate(input_spikes(net, x)):
-        first, last = groups.first_group[i : i + 2]
-        labels, starts = groups.label[first : last - 1], groups.start[first:last]
-        member = groups.member[slice(*groups.first_unit[i : i + 2])]
+        assert sort_and_follow(run, block, i)
+        n_groups, n_units = groups.size
+        labels, starts = groups.label[:n_groups], groups.start[: n_groups + 1]
+        member = groups.member[:n_units]
         counts = np.cumsum(k, axis=0)
         assert np.array_equal(np.sort(member), np.flatnonzero(k.any(0)))
         assert np.array_equal(labels, np.unique(counts.sum(0)[member]) + MOST_LABEL)
@@ -78,7 +82,6 @@ def test_groups_and_jumps_give_the_spikes_of_the_reference(kind, n_steps, spikes
             units = member[begin:end]
             expected = np.tile(trains.count[label, 1 : n_steps + 1], (len(units), 1))
             assert np.array_equal(counts[:, units].T, expected)
-        follow(trains, groups, i, n_steps)
         assert np.array_equal(trains.sent, np.abs(k).sum(1))
         for t in range(n_steps):
             # C_t of each unit, from the jumps of its group and those before.
@@ -94,11 +97,11 @@ def test_sorting_ends_before_a_sample_that_is_out_of_range():
     x = samples("reals", 20)
     x[5, 7] = 1e6
     for dtype in (np.int32, np.int64):
-        assert sort(net, x, dtype)[2] == 5
+        assert n_sorted(net, x, dtype) == 5
     x[0, 0] = -1e6
-    assert sort(net, x)[2] == 0
+    assert n_sorted(net, x) == 0
 
 
 def test_levels_that_are_out_of_range_are_sorted_by_nobody():
     net = SpikingMLP((20, 3), input_scale=1e4)
-    assert sort(net, np.ones((2, 20), np.uint8))[2] == 0
+    assert n_sorted(net, np.ones((2, 20), np.uint8)) == 0

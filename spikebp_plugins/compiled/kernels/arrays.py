@@ -26,12 +26,16 @@ class Network(Struct):
     unit: Any  # int64 (L+2,): where the units of each layer start
     edge: Any  # int64 (L+2,): where W_l starts
     back: Any  # int64 (L+2,): where B_l starts
+    column: Any  # int64 (L+2,): where `Boundary` keeps the columns of W_l
     spike_delay: Any  # int64 (L+1,): steps from the input to the spikes of each layer
     error_delay: Any  # int64 (L+1,): steps from the input to the errors of each layer
     forward_lag: Any  # int64 (L+1,): steps, 0 or 1, that spikes take to each layer
     spike_order: Any  # int64 (L+1,): layers in the order in which they send spikes in a step
     error_order: Any  # int64 (L,): layers in the order in which they send errors in a step
     fraction_bits: int
+    input_scale: float
+    real: float  # what 1 in the numbers of the layout stands for
+    farthest: float  # the magnitude to which input and targets are cut
     one: Any  # what a spike is worth
     half: Any  # the threshold
     rate: Any  # of an update; int64 in layouts of integers
@@ -73,6 +77,8 @@ class Learning(Struct):
 class Sample(Struct):
     """The state of a sample; an array without a stated shape has (sum n_l,)."""
 
+    input: Any  # (n_inputs,): what enters in this step
+    target: Any  # (n_outputs,): the target of this step
     state: Any  # the six arrays that follow, one behind the other, to be copied at once
     potential: Any
     arriving: Any  # drive that is under way, where spikes take a step to the next layer
@@ -91,11 +97,29 @@ class Sample(Struct):
 
 
 class Totals(Struct):
-    """Counts over a block: spikes and errors of each layer, and weights changed."""
+    """Counts since the start: spikes and errors of each layer, weights changed, and samples."""
 
     spikes: Any  # int64 (L+1,)
     errors: Any  # int64 (L+1,)
     updates: Any  # int64 (1,)
+    samples: Any  # int64 (3,): shown, those of them that learned, and all training samples so far
+
+
+class Boundary(Struct):
+    """What a sample changes, as it was at the boundary before the sample."""
+
+    keeps: bool  # False where the caller keeps a copy of the whole state
+    column: Any  # (sum n_{l-1} n_l,): the weights into each unit that has learned
+    is_kept: Any  # bool (sum n_l,): whether a unit has learned
+    kept_layer: Any  # int64 (sum n_l,): the layers of the units that have learned
+    kept_unit: Any  # int64 (sum n_l,): the indices of these units in their layers
+    n_kept: Any  # int64 (1,): how many units these are
+    age: Any  # int64 (1,): training samples since the bounds were measured
+    backward_potential: Any  # of `Learning`
+    backward_bound: Any
+    spikes: Any  # of `Totals`
+    errors: Any
+    updates: Any
 
 
 class BlockRecord(Struct):
@@ -113,19 +137,24 @@ class Run(Struct):
     learning: Learning
     sample: Sample
     totals: Totals
+    boundary: Boundary
     record: BlockRecord
 
 
 class Block(Struct):
-    """The samples to show in order, and the array for the summed drive of their output.
+    """The samples to show in order, as the user gives them, and the array for their scores.
 
-    Sample i has the row i % n of `y` and of `drawn`, which may have fewer rows than samples.
+    Input is in one of three arrays, and targets in one of two; the others are empty. Where all
+    steps of a sample are alike, it has one row.
     """
 
-    x: Any  # (n_samples, 1 or n_steps, n_inputs)
-    y: Any  # (n, 1 or n_steps, n_outputs)
-    drawn: Any  # (n, sum n_l): the backward potentials that training samples start from
-    drive: Any  # (n_samples, n_outputs)
+    reals: Any  # float64 (n_samples, 1 or n_steps, n_inputs)
+    levels: Any  # uint8, likewise: input of 8 bits
+    counts: Any  # int64, likewise: spike counts
+    targets: Any  # float64 (n_samples, 1 or n_steps, n_outputs)
+    labels: Any  # int64 (n_samples,): for one-hot targets
+    drawn: Any  # (n, sum n_l): backward potentials to start from; sample i has the row i % n
+    scores: Any  # float64 (n_samples, n_outputs)
     n_steps: int
     training: bool
 
@@ -196,14 +225,18 @@ def is_busy(t, delay, n_steps):
 
 
 @kernel
-def write_drive(run, drive):
-    """Write the summed drive of the output, s = phi + c."""
+def summed_drive(run, j):
+    """The summed drive of unit j of the output, s = phi + c."""
     net, sample = run.net, run.sample
-    last = net.sizes.size - 1
-    potential = units_of(sample.potential, net, last)
-    count = units_of(sample.count, net, last)
+    place = net.unit[net.sizes.size - 1] + j
+    return sample.potential[place] + sample.count[place] * net.one
+
+
+@kernel
+def write_drive(run, drive):
+    """Write the summed drive of the output."""
     for j in range(drive.size):
-        drive[j] = potential[j] + count[j] * net.one
+        drive[j] = summed_drive(run, j)
 
 
 @kernel

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import copy, write_drive, write_record
+from .arrays import summed_drive, write_record
+from .boundary import begin_boundary, go_back_to_boundary
 from .build import entry, kernel
+from .entering import enter_input, enter_target
 from .rules import bound_learning, learn, open_sample, restart_backward, send_spikes, train_step
-from .slices import units_of
 
-#: Samples after which bounds are measured again, which reads all weights.
+#: Training samples after which bounds are measured again, which reads all weights.
 SAMPLES_PER_BOUND = 250
 
 
@@ -17,72 +18,101 @@ SAMPLES_PER_BOUND = 250
 def show_block(run, block, begin, show, write):
     """Show samples in order, by three functions that each family of kernels has.
 
-    ``begin(run, i, training)`` gets ready for sample i, ``show(run, block, i)`` shows it, and
-    ``write(run, drive)`` writes the summed drive of the output. Returns the number of samples done.
-    It is less than all if `show` has returned False: the caller must then discard what the block
-    has changed.
+    ``begin(run, training)`` gets ready for a sample, ``show(run, block, i)`` shows sample i, and
+    ``write(run, block, i)`` writes its scores. Returns the number of samples done. It is less than
+    all if `show` has returned False: what that sample has changed is undone then.
     """
-    training = block.training
-    for i in range(block.drive.shape[0]):
-        begin(run, i, training)
+    samples, training = run.totals.samples, block.training
+    for i in range(block.scores.shape[0]):
+        begin(run, training)
+        begin_boundary(run)
         if training:
             restart_backward(run, block.drawn[i % block.drawn.shape[0]])
         if not show(run, block, i):
+            go_back_to_boundary(run)
             return i
-        write(run, block.drive[i])
-    return block.drive.shape[0]
+        write(run, block, i)
+        samples[0] += 1
+        if training:
+            samples[1] += 1
+            samples[2] += 1
+    return block.scores.shape[0]
 
 
 @kernel
-def begin_sample(run, i, training):
+def begin_sample(run, training):
     """Reset the state of a sample; at times measure the bounds, which only grow in between."""
-    if i % SAMPLES_PER_BOUND == 0:
-        bound_learning(run)
+    if training:
+        if run.boundary.age[0] >= SAMPLES_PER_BOUND:
+            bound_learning(run.net, run.learning)
+            run.boundary.age[0] = 0
+        run.boundary.age[0] += 1
     open_sample(run, training)
+    run.sample.moment[0] = np.uint64(run.totals.samples[2])
+
+
+@kernel
+def write_scores(run, block, i):
+    """Write the scores of sample i: the summed drive of the output divided by the steps."""
+    scores, unit = block.scores[i], run.net.real
+    for j in range(scores.size):
+        scores[j] = float(summed_drive(run, j)) * unit / block.n_steps
 
 
 @kernel
 def show_sample(run, block, i):
     """Show sample i of a block; False if the range is not certain."""
     net, sample, n_steps = run.net, run.sample, block.n_steps
-    x, y = block.x[i], block.y[i % block.y.shape[0]]
     if not block.training:
         for t in range(1, n_steps + 1):
-            if not send_spikes(run, x[(t - 1) % x.shape[0]], t, n_steps):
+            enter_input(run, block, i, t - 1)
+            if not send_spikes(run, sample.input, t, n_steps):
                 return False
             write_record(run, i, t, n_steps)
         return True
     last = net.sizes.size - 1
     for t in range(1, n_steps + net.error_delay[1] + 1):
-        of_output = max(t - net.spike_delay[last], 1)
-        x_t, y_t = x[(t - 1) % x.shape[0]], y[(of_output - 1) % y.shape[0]]
-        if not train_step(run, x_t, y_t, t, n_steps):
+        enter_input(run, block, i, t - 1)
+        enter_target(run, block, i, max(t - net.spike_delay[last], 1) - 1)
+        if not train_step(run, sample.input, sample.target, t, n_steps):
             return False
         write_record(run, i, t, n_steps)
-    if net.outer and not learn(run, sample.error_sum, 1):
-        return False
-    sample.moment[0] += np.uint64(1)
-    return True
+    return not net.outer or learn(run, sample.error_sum, 1)
 
 
 @entry
 def run_block(run, block):
     """Show samples in order, and learn from each if they are for training."""
-    return show_block(run, block, begin_sample, show_sample, write_drive)
+    return show_block(run, block, begin_sample, show_sample, write_scores)
+
+
+@entry
+def measure_bounds(net, learning):
+    """Set the bounds of a learning state."""
+    bound_learning(net, learning)
 
 
 @kernel
 def lead(run):
     """The largest summed drive of the output less the second largest."""
-    net, sample = run.net, run.sample
-    last = net.sizes.size - 1
-    potential = units_of(sample.potential, net, last)
-    count = units_of(sample.count, net, last)
+    net = run.net
     first = second = -np.inf
-    for j in range(net.sizes[last]):
-        drive = float(potential[j] + count[j] * net.one)
+    for j in range(net.sizes[net.sizes.size - 1]):
+        drive = float(summed_drive(run, j))
         first, second = max(first, drive), max(second, min(first, drive))
     return first - second
+
+
+@kernel
+def show_until(run, block, i, margin):
+    """Show sample i until its lead is `margin`; return the steps, 0 if the range is not certain."""
+    for t in range(1, block.n_steps + 1):
+        enter_input(run, block, i, t - 1)
+        if not send_spikes(run, run.sample.input, t, block.n_steps):
+            return 0
+        if lead(run) >= margin:
+            return t
+    return block.n_steps
 
 
 @entry
@@ -91,25 +121,18 @@ def run_until(run, block, margin, shown, spikes):
 
     Returns the number of samples done: less than all if the range of one is not certain.
     """
-    bound_learning(run)
-    for i in range(block.drive.shape[0]):
-        open_sample(run, False)
-        run.totals.spikes[:] = 0
-        x = block.x[i]
-        for t in range(1, block.n_steps + 1):
-            if not send_spikes(run, x[(t - 1) % x.shape[0]], t, block.n_steps):
-                return i
-            shown[i] = t
-            if lead(run) >= margin:
-                break
-        copy(spikes[i], run.totals.spikes)
-        write_drive(run, block.drive[i])
-    return block.drive.shape[0]
-
-
-@entry
-def to_units(values, scale, one, farthest, units):
-    """Units = rint(v * scale * 2^f), cut to a magnitude that `units` can hold."""
-    for i in range(values.size):
-        v = np.rint((values[i] * scale) * one)
-        units[i] = np.int64(min(max(v, -float(farthest)), float(farthest)))
+    totals, before = run.totals, run.boundary.spikes
+    for i in range(block.scores.shape[0]):
+        begin_sample(run, False)
+        begin_boundary(run)
+        shown[i] = show_until(run, block, i, margin)
+        if shown[i] == 0:
+            go_back_to_boundary(run)
+            return i
+        for layer in range(before.size):
+            spikes[i, layer] = totals.spikes[layer] - before[layer]
+        scores = block.scores[i]
+        for j in range(scores.size):
+            scores[j] = float(summed_drive(run, j)) * run.net.real / shown[i]
+        totals.samples[0] += 1
+    return block.scores.shape[0]

@@ -9,8 +9,9 @@ all T steps can be prepared when the sample opens, and corrected when W_1 learns
   S_t = sum over g of (C_t(g) - C_t(g - 1)) P_g, with P_g the sum of all rows from group g on. For
   input of up to 1, at most t of these terms are not zero. Each row of W_1 is read once.
 - Rule 5 changes W_1 within the sample by W_1 -= rate * outer(c_0(t'), e_1(t')). Rows are written
-  once, when the sample closes. Until then -rate * ((C_t - C_t') . C_t') e_1(t') is added to the
-  prepared S_t of each later step t; the scalar product runs over the input units.
+  once, when the sample closes and nothing can be out of range any more. Until then
+  -rate * ((C_t - C_t') . C_t') e_1(t') is added to the prepared S_t of each later step t; the
+  scalar product runs over the input units.
 
 Prediction sends no errors, so it computes all steps of a layer before the next layer, some columns
 at a time: their sums and potentials stay in registers, and the weights in the first-level cache.
@@ -27,13 +28,23 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import MOST_SPIKES, TOO_MANY, Run, copy, largest, list_active, write_drive, write_row
-from .blocks import begin_sample, show_block
+from .arrays import MOST_SPIKES, TOO_MANY, Run, copy, largest, list_active, write_row
+from .blocks import begin_sample, show_block, write_scores
 from .build import entry, kernel
+from .entering import enter_target
 from .rules import bound_update, learn, send_errors
 from .slices import units_of, weights_of
 from .structs import Struct
-from .trains import Groups, Trains, count_at, follow_trains, groups_of, size_of
+from .trains import (
+    Groups,
+    Sorting,
+    Trains,
+    count_at,
+    follow_trains,
+    groups_in_use,
+    size_of,
+    sort_sample,
+)
 from .vectors import LANES, larger, load, smaller, store, whole_vectors, zeros
 
 
@@ -62,18 +73,9 @@ class ConstantRun(Run):
     """A run with the arrays for constant input."""
 
     trains: Trains
-    workspace: Workspace
-
-
-class ConstantBlock(Struct):
-    """Samples of constant input, sorted into groups; the other fields are those of `Block`."""
-
+    sorting: Sorting
     groups: Groups
-    y: Any
-    drawn: Any
-    drive: Any
-    n_steps: int
-    training: bool
+    workspace: Workspace
 
 
 def make_workspace(
@@ -306,7 +308,7 @@ def predict_sample(run, groups, index, n_steps):
             for t in range(n_steps):
                 n_active[t], _ = list_active(spike[t, :width], active[t])
         record_layer(run, index, layer, n_steps)
-    # `write_drive` adds potential and count, whose sum must be the summed drive.
+    # `summed_drive` adds potential and count.
     for j in range(count.size):
         count[j] = 0
         potential[j] = drive[n_steps - 1, j]
@@ -434,15 +436,17 @@ def learn_all(run, groups, errors, t, n_steps):
 
 
 @kernel
-def train_sample(run, groups, y, index, n_steps):
+def train_sample(run, groups, block, index):
     """Show one sample and learn from it; False if the range is not certain."""
     net, sample, workspace = run.net, run.sample, run.workspace
+    n_steps = block.n_steps
     follow_trains(run.trains, groups, n_steps)
     matrix, width = weights_of(run.learning, net, 1), net.unit[2] - net.unit[1]
     prepare(width, (matrix, width, run.trains, groups, workspace.sums, workspace.drive))
     workspace.n_past[0] = 0
     for t in range(n_steps):
-        if not (forward(run, t) and send_errors(run, y[t % y.shape[0]], t + 1, n_steps)):
+        enter_target(run, block, index, t)
+        if not (forward(run, t) and send_errors(run, sample.target, t + 1, n_steps)):
             return False
         if net.outer:
             for i in range(net.unit[1], sample.error.size):
@@ -461,13 +465,15 @@ def train_sample(run, groups, y, index, n_steps):
 @kernel
 def show_constant_sample(run, block, i):
     """Show sample i of a block; False if the range is not certain."""
-    groups = groups_of(block.groups, i)
+    if not sort_sample(run, block, i):
+        return False
+    groups = groups_in_use(run.groups)
     if block.training:
-        return train_sample(run, groups, block.y[i % block.y.shape[0]], i, block.n_steps)
+        return train_sample(run, groups, block, i)
     return predict_sample(run, groups, i, block.n_steps)
 
 
 @entry
 def run_constant_block(run, block):
     """Show samples of constant input in order, and learn from each if they are for training."""
-    return show_block(run, block, begin_sample, show_constant_sample, write_drive)
+    return show_block(run, block, begin_sample, show_constant_sample, write_scores)

@@ -17,7 +17,9 @@ import numpy as np
 
 from .arrays import Run, copy
 from .blocks import show_block
+from .boundary import keep_column
 from .build import entry, kernel
+from .entering import enter_input, enter_target
 from .event_queue import (
     BACKWARD,
     DRIVE,
@@ -41,6 +43,8 @@ from .structs import Struct
 class EventSample(Struct):
     """The state of a sample; an array without a stated shape has (sum n_l,)."""
 
+    input: Any  # (n_inputs,): what enters in this step
+    target: Any  # (n_outputs,): the target of this step
     potential: Any
     target_potential: Any  # (n_outputs,), of the negative target
     drive: Any
@@ -222,6 +226,7 @@ def descend(run, layer, unit, factor):
     count = units_of(sample.count, net, layer - 1)
     weight = weights_of(learning, net, layer)
     n_out = net.sizes[layer]
+    keep_column(run, layer, unit)
     for i in range(count.size):
         if count[i] > 0:
             weight[i * n_out + unit] -= count[i] * factor
@@ -415,7 +420,7 @@ def write_record(run, index, t):
 
 
 @kernel
-def begin_sample(run, i, training):
+def begin_sample(run, training):
     """Reset the state of a sample."""
     open_sample(run.sample)
 
@@ -423,16 +428,19 @@ def begin_sample(run, i, training):
 @kernel
 def show_sample(run, block, i):
     """Show sample i of a block; False if something is out of range."""
-    sample, x, y = run.sample, block.x[i], block.y[i % block.y.shape[0]]
+    sample = run.sample
     for t in range(block.n_steps):
         sample.spike[:] = 0
         sample.error[:] = 0
         sample.forward.fired[:] = 0
         sample.backward.fired[:] = 0
-        if not forward(run, x[t % x.shape[0]], block.training):
+        enter_input(run, block, i, t)
+        if not forward(run, sample.input, block.training):
             return False
-        if block.training and not compare(run, y[t % y.shape[0]]):
-            return False
+        if block.training:
+            enter_target(run, block, i, t)
+            if not compare(run, sample.target):
+                return False
         if not within(run):
             return False
         write_record(run, i, t)
@@ -440,12 +448,15 @@ def show_sample(run, block, i):
 
 
 @kernel
-def write_summed_drive(run, drive):
-    """Write the summed drive of the output."""
-    copy(drive, units_of(run.sample.drive, run.net, run.net.sizes.size - 1))
+def write_scores(run, block, i):
+    """Write the scores of sample i, in single precision, as the authors hand them out."""
+    net, scores = run.net, block.scores[i]
+    drive = units_of(run.sample.drive, net, net.sizes.size - 1)
+    for j in range(scores.size):
+        scores[j] = np.float32(float(drive[j]) / block.n_steps)
 
 
 @entry
 def run_event_block(run, block):
     """Show samples in order; if one is out of range, stop: `run.sample.fault` says why."""
-    return show_block(run, block, begin_sample, show_sample, write_summed_drive)
+    return show_block(run, block, begin_sample, show_sample, write_scores)

@@ -156,9 +156,8 @@ def restart_backward(run, drawn):
 
 
 @kernel
-def bound_learning(run):
+def bound_learning(net, learning):
     """Set the bounds of `Learning` to the largest magnitudes of what they bound."""
-    net, learning = run.net, run.learning
     for layer in range(1, net.sizes.size):
         learning.weight_bound[layer] = largest(weights_of(learning, net, layer))
         if layer > 1:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .arrays import Run, copy, is_busy, write_row
+from .blocks import SAMPLES_PER_BOUND
+from .boundary import begin_boundary, column_kept, copy_column, set_column
 from .build import entry, kernel
 from .rules import bound_learning, learn, open_sample, restart_backward, send_spikes, train_step
 from .slices import units_of
@@ -45,11 +47,24 @@ def go_back(run):
 
 
 @kernel
+def count_up(totals, counts):
+    """Totals += counts."""
+    for i in range(totals.size):
+        totals[i] += counts[i]
+
+
+@kernel
 def begin(run, drawn, opens, restarts):
     """With `opens`, reset the state of the sample; with `restarts`, its backward potentials."""
+    age = run.boundary.age
     if opens:
         open_sample(run, True)
-        bound_learning(run)
+        begin_boundary(run)
+        # Where no boundary is kept, others may have changed the weights.
+        if age[0] >= SAMPLES_PER_BOUND or not run.boundary.keeps:
+            bound_learning(run.net, run.learning)
+            age[0] = 0
+        age[0] += 1
     if restarts:
         restart_backward(run, drawn)
 
@@ -62,28 +77,29 @@ def clear_errors(sample):
 
 
 @entry
-def show_steps(run, x, y, drawn, moment, n_steps, row):
+def show_steps(run, x, y, drawn, opens, restarts, learns, first, n_inputs, n_steps, row):
     """Show the same input and target for some steps; return how many were certain.
 
-    `moment` is the place of the first of these steps in its sample, and step t after it is written
-    to row `row` + t of the record. Layers that are idle send nothing, and this is recorded too. The
-    first step that is not certain, and those after it, change nothing.
+    The first of these steps is step `first` of its sample, which has `n_inputs` steps of input, and
+    step t after it is written to row `row` + t of the record. Layers that are idle send nothing,
+    and this is recorded too. The first step that is not certain, and those after it, change
+    nothing.
     """
     net, sample = run.net, run.sample
-    begin(run, drawn, moment.opens, moment.restarts)
+    begin(run, drawn, opens, restarts)
     for i in range(n_steps):
-        t = moment.t + i
+        t = first + i
         keep(run)
-        if moment.learns:
-            certain = train_step(run, x, y, t, moment.n_inputs)
+        if learns:
+            certain = train_step(run, x, y, t, n_inputs)
         else:
             clear_errors(sample)
-            certain = send_spikes(run, x, t, moment.n_inputs)
+            certain = send_spikes(run, x, t, n_inputs)
         if not certain:
             go_back(run)
             return i
         for layer in range(net.sizes.size):
-            if not is_busy(t, net.spike_delay[layer], moment.n_inputs):
+            if not is_busy(t, net.spike_delay[layer], n_inputs):
                 units_of(sample.spike, net, layer)[:] = 0
         write_row(run, 0, row + i)
     return n_steps
@@ -93,3 +109,28 @@ def show_steps(run, x, y, drawn, moment, n_steps, row):
 def close_sample(run):
     """Rule 5 of update="outer"; False, with nothing changed, if the range is not certain."""
     return learn(run, run.sample.error_sum, 1)
+
+
+@entry
+def hand_over(run, learning, totals, trained):
+    """Give what a sample has learned to a learning state that was equal when it opened.
+
+    `trained` is 1 if the sample has had a target, else 0.
+    """
+    net, boundary = run.net, run.boundary
+    for a in range(boundary.n_kept[0]):
+        layer, j = boundary.kept_layer[a], boundary.kept_unit[a]
+        # Nothing goes back to the boundary any more: its place serves as the way over.
+        column = column_kept(boundary, net, layer, j)
+        copy_column(run.learning, net, layer, j, column)
+        set_column(learning, net, layer, j, column)
+    copy(learning.backward_potential, run.learning.backward_potential)
+    copy(learning.backward_bound, run.learning.backward_bound)
+    copy(learning.weight_bound, run.learning.weight_bound)
+    copy(learning.matrix_bound, run.learning.matrix_bound)
+    count_up(totals.spikes, run.totals.spikes)
+    count_up(totals.errors, run.totals.errors)
+    count_up(totals.updates, run.totals.updates)
+    totals.samples[0] += 1
+    totals.samples[1] += trained
+    totals.samples[2] += trained

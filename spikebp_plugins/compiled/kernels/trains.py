@@ -6,7 +6,7 @@ differ at all differ in their labels. The label of a train is the sum of C_t ove
 integer, by which units are sorted into groups of equal trains. An image has hundreds of active
 units and a few dozen groups.
 
-A block of samples is sorted before the network sees it.
+A sample is sorted before the network sees it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 
 from .arrays import largest, list_active
-from .build import entry, kernel
+from .build import kernel
+from .entering import enter_values
 from .rules import signed_spikes
 from .structs import Struct
 from .vectors import LANES, larger, load, lowest, nonzero, smaller, store, whole_vectors
@@ -48,24 +47,32 @@ class Sorting(Struct):
     place: Any  # int64 (labels,): number of units of a label, then the place of the first; else 0
     rank: Any  # int64 (n_0,): how many units of the same label come before
     unit: Any  # int64 (n_0,): the active units of a sample
-    value: Any  # (n_0,): their values
+    entered: Any  # (n_0,): the input in the numbers of the layout
+    value: Any  # (n_0,): the values of the active units
     label: Any  # (n_0,): their labels
     at: Any  # int64 (n_0,): their labels + MOST_LABEL
-    level_label: Any  # (256,): labels of all levels of 8-bit input
+    level_value: Any  # (256,): the values of all levels of 8-bit input
+    level_label: Any  # (256,): their labels
+    levels_are: Any  # int64 (1,): whether these labels are found, and in range; see below
+
+
+#: What is known of the labels of 8-bit input.
+UNKNOWN: Final = 0
+IN_RANGE: Final = 1
+OUT_OF_RANGE: Final = 2
 
 
 class Groups(Struct):
-    """The active units of samples, sorted by group; one sample follows the other."""
+    """The active units of a sample, sorted by group."""
 
-    first_unit: Any  # int64 (n_samples + 1,): where in `member` a sample begins
-    first_group: Any  # int64 (n_samples + 1,): where in `start` and `label` a sample begins
-    member: Any  # int32: units
-    start: Any  # int32: where each group begins in its sample; then, where its last group ends
-    label: Any  # int32: label + MOST_LABEL of each group of a sample, ascending; then 0
+    member: Any  # int32 (n_0,): units
+    start: Any  # int32 (n_0 + 1,): where each group begins; then, where the last one ends
+    label: Any  # int32 (n_0 + 1,): label + MOST_LABEL of each group, ascending; then 0
+    size: Any  # int64 (2,): how many groups and units these are
 
 
 class SampleGroups(NamedTuple):
-    """The groups of one sample: slices of `Groups`."""
+    """The parts of `Groups` that are in use."""
 
     member: Any
     start: Any
@@ -85,29 +92,33 @@ def make_trains(n_units: int, n_steps: int) -> Trains:
     )
 
 
-def make_sorting(zeros: Callable[..., Any], n_units: int) -> Sorting:
-    """Return the memory for sorting constant input; `zeros` makes arrays of values."""
+def make_sorting(zeros: Callable[..., Any], n_units: int, level_value: Any) -> Sorting:
+    """Return the memory for sorting constant input.
+
+    `zeros` makes arrays of the layout's type, of which `level_value` is one.
+    """
     n = whole_vectors(n_units)
     return Sorting(
         place=np.zeros(whole_vectors(2 * MOST_LABEL + 1) + LANES, np.int64),
         rank=np.zeros(n, np.int64),
         unit=np.zeros(n, np.int64),
+        entered=zeros(n),
         value=zeros(n),
         label=zeros(n),
         at=np.zeros(n, np.int64),
+        level_value=level_value,
         level_label=zeros(256),
+        levels_are=np.zeros(1, np.int64),
     )
 
 
-def make_groups(n_samples: int, n_units: int) -> Groups:
-    """Return room for the groups of `n_samples` samples of up to `n_units` active units each."""
-    n = n_samples * n_units
+def make_groups(n_units: int) -> Groups:
+    """Return room for the groups of a sample of up to `n_units` active units."""
     return Groups(
-        first_unit=np.zeros(n_samples + 1, np.int64),
-        first_group=np.zeros(n_samples + 1, np.int64),
-        member=np.empty(n, np.int32),
-        start=np.empty(n + n_samples, np.int32),
-        label=np.empty(n + n_samples, np.int32),
+        member=np.zeros(n_units, np.int32),
+        start=np.zeros(n_units + 1, np.int32),
+        label=np.zeros(n_units + 1, np.int32),
+        size=np.zeros(2, np.int64),
     )
 
 
@@ -143,38 +154,50 @@ def know_trains(net, trains, value, label, n, n_steps):
                 trains.count[place, t] = min(max(count, -t), t) if net.limited else count
 
 
-def find_labels(net, trains, sorting, x, n, n_steps):  # pragma: no cover - replaced by overloads
-    raise NotImplementedError
-
-
-@overload(find_labels, inline="always")
-def _overload_find_labels(net, trains, sorting, x, n, n_steps):
-    # Write the labels of the units listed in `sorting.unit`; False if one is out of range.
-    if x.dtype == types.uint8:
-
-        def find(net, trains, sorting, x, n, n_steps):
-            for a in range(n):
-                level = x[np.uintp(sorting.unit[a])]
-                sorting.label[a] = sorting.level_label[level]
-            return True
-
-    else:
-
-        def find(net, trains, sorting, x, n, n_steps):
-            for a in range(n):
-                sorting.value[a] = x[np.uintp(sorting.unit[a])]
-            if not label_values(net, sorting.value, sorting.label, n, n_steps):
-                return False
-            know_trains(net, trains, sorting.value, sorting.label, n, n_steps)
-            return True
-
-    return find
+@kernel
+def know_levels(net, trains, sorting, n_steps):
+    """Find the labels of all levels of 8-bit input, once; False if one is out of range."""
+    if sorting.levels_are[0] == UNKNOWN:
+        value, label = sorting.level_value, sorting.level_label
+        sorting.levels_are[0] = OUT_OF_RANGE
+        if label_values(net, value, label, value.size, n_steps):
+            know_trains(net, trains, value, label, value.size, n_steps)
+            sorting.levels_are[0] = IN_RANGE
+    return sorting.levels_are[0] == IN_RANGE
 
 
 @kernel
-def sort_units(sorting, n_units, member, start, label):
-    """Sort the units of a sample that fire into groups; return how many groups and units."""
+def label_levels(net, trains, sorting, x, n_steps):
+    """List the active units of 8-bit input with their labels; return how many, or -1.
+
+    The return value -1 means that a value is out of range, here as in `label_reals`.
+    """
+    if not know_levels(net, trains, sorting, n_steps):
+        return -1
+    n, _ = list_active(x, sorting.unit)
+    for a in range(n):
+        sorting.label[a] = sorting.level_label[x[np.uintp(sorting.unit[a])]]
+    return n
+
+
+@kernel
+def label_reals(net, trains, sorting, x, n_steps):
+    """List the active units of real-valued input with their labels; return how many, or -1."""
+    enter_values(net, x, net.input_scale, sorting.entered)
+    n, _ = list_active(sorting.entered[: x.size], sorting.unit)
+    for a in range(n):
+        sorting.value[a] = sorting.entered[np.uintp(sorting.unit[a])]
+    if not label_values(net, sorting.value, sorting.label, n, n_steps):
+        return -1
+    know_trains(net, trains, sorting.value, sorting.label, n, n_steps)
+    return n
+
+
+@kernel
+def sort_units(sorting, n_units, groups):
+    """Sort the units of a sample that fire into groups."""
     place, rank, at = sorting.place, sorting.rank, sorting.at
+    member, start, label = groups.member, groups.start, groups.label
     low = high = np.int64(MOST_LABEL)
     for a in range(n_units):
         at[a] = np.int64(sorting.label[a]) + MOST_LABEL
@@ -200,46 +223,28 @@ def sort_units(sorting, n_units, member, start, label):
     place[MOST_LABEL] = 0
     for group in range(n_groups):
         place[np.uintp(label[group])] = 0
-    return n_groups, end
+    groups.size[0], groups.size[1] = n_groups, end
 
 
-@entry
-def sort_block(net, trains, sorting, levels, x, n_steps, groups):
-    """Sort the units of samples up to the first that is out of range; return how many are sorted.
-
-    `levels` holds the values of the 256 levels of 8-bit input; for other input it has length 0.
-    """
-    if not label_values(net, levels, sorting.level_label, levels.size, n_steps):
-        return 0
-    know_trains(net, trains, levels, sorting.level_label, levels.size, n_steps)
-    first_unit = first_group = 0
-    for i in range(x.shape[0]):
-        groups.first_unit[i], groups.first_group[i] = first_unit, first_group
-        n_units, _ = list_active(x[i], sorting.unit)
-        if not find_labels(net, trains, sorting, x[i], n_units, n_steps):
-            return i
-        n_groups, n_firing = sort_units(
-            sorting,
-            n_units,
-            groups.member[first_unit:],
-            groups.start[first_group:],
-            groups.label[first_group:],
-        )
-        first_unit += n_firing
-        first_group += n_groups + 1
-    groups.first_unit[x.shape[0]], groups.first_group[x.shape[0]] = first_unit, first_group
-    return x.shape[0]
+@kernel
+def sort_sample(run, block, i):
+    """Sort the units of a sample of constant input; False if a value is out of range."""
+    net, trains, sorting = run.net, run.trains, run.sorting
+    if block.levels.shape[0] > 0:
+        n_units = label_levels(net, trains, sorting, block.levels[i, 0], block.n_steps)
+    else:
+        n_units = label_reals(net, trains, sorting, block.reals[i, 0], block.n_steps)
+    if n_units >= 0:
+        sort_units(sorting, n_units, run.groups)
+    return n_units >= 0
 
 
 @kernel(inline="always")
-def groups_of(groups, i):
-    """The groups of one sample."""
-    units = groups.first_unit[i : i + 2]
-    places = groups.first_group[i : i + 2]
+def groups_in_use(groups):
+    """The groups of the sample that was sorted last."""
+    n_groups, n_units = groups.size[0], groups.size[1]
     return SampleGroups(
-        groups.member[units[0] : units[1]],
-        groups.start[places[0] : places[1]],
-        groups.label[places[0] : places[1]],
+        groups.member[:n_units], groups.start[: n_groups + 1], groups.label[: n_groups + 1]
     )
 
 

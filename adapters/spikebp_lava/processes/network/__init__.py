@@ -204,7 +204,7 @@ class LeafModel(
         net = shared.net
         shared.adopt(self.kind, range(1, net.n_layers + 1))
         bounds = [np.zeros(net.n_layers + 1) for _ in range(3)]
-        totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1])
+        totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1], shared.samples)
         self._shared = shared
         learning = arrays.Learning(*shared.arrays(self.kind), *bounds)
         self._stepper = Stepper(shared.layout, learning, totals, proc_params["input_scale"])

@@ -1,0 +1,87 @@
+"""Kernels that turn input and targets, as a user gives them, into the numbers of a layout."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from .build import entry, kernel
+
+
+def number_of(net, value, like):  # pragma: no cover - replaced by the overload
+    raise NotImplementedError
+
+
+@overload(number_of, inline="always")
+def _overload_number_of(net, value, like):
+    # A real value as a number of the type of the array `like`. On a grid, rint(v * 2^f), cut to a
+    # magnitude that the type holds, and that every bound refuses or the arithmetic saturates.
+    if isinstance(like.dtype, types.Integer):
+        own = np.int32 if like.dtype.bitwidth == 32 else np.int64
+
+        def number(net, value, like):
+            units = np.rint(value * float(net.one))
+            return own(min(max(units, -net.farthest), net.farthest))
+
+    else:
+        own = np.float32 if like.dtype.bitwidth == 32 else np.float64
+
+        def number(net, value, like):
+            return own(np.rint(value * net.grid) / net.grid if net.grid > 0 else value)
+
+    return number
+
+
+@kernel
+def enter_values(net, values, scale, entering):
+    """Entering = values * scale, in the numbers of the layout."""
+    for i in range(values.size):
+        entering[i] = number_of(net, float(values[i]) * scale, entering)
+
+
+@kernel
+def enter_counts(net, counts, entering):
+    """Entering = counts, cut to a magnitude that the type holds."""
+    for i in range(counts.size):
+        k = float(counts[i])
+        if abs(k) < net.farthest:
+            entering[i] = counts[i]
+        else:
+            entering[i] = net.farthest if k > 0 else -net.farthest
+
+
+@kernel
+def enter_input(run, block, i, t):
+    """Write what sample i of a block shows in step t, from 0, to `Sample.input`."""
+    net, entering = run.net, run.sample.input
+    if block.counts.shape[0] > 0:
+        enter_counts(net, block.counts[i, t % block.counts.shape[1]], entering)
+    elif block.levels.shape[0] > 0:
+        row = t % block.levels.shape[1]
+        if row > 0 or t == 0:
+            enter_values(net, block.levels[i, row], net.input_scale, entering)
+    else:
+        row = t % block.reals.shape[1]
+        if row > 0 or t == 0:
+            enter_values(net, block.reals[i, row], net.input_scale, entering)
+
+
+@kernel
+def enter_target(run, block, i, t):
+    """Write the target of sample i of a block in step t, from 0, to `Sample.target`."""
+    net, target = run.net, run.sample.target
+    if block.labels.shape[0] > 0:
+        if t == 0:
+            target[:] = 0
+            target[block.labels[i]] = net.one
+    else:
+        row = t % block.targets.shape[1]
+        if row > 0 or t == 0:
+            enter_values(net, block.targets[i, row], 1.0, target)
+
+
+@entry
+def to_numbers(net, values, scale, entering):
+    """Entering = values * scale, in the numbers of the layout; for flat arrays."""
+    enter_values(net, values, scale, entering)
