@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
+
+if TYPE_CHECKING:
+    from spikebp_plugins.data.events import EventSteps
 
 Array = NDArray[Any]
 
@@ -264,7 +268,7 @@ class Steps(ABC):
             If a value leaves the range of the arithmetic. The sample is dropped then.
         """
         if x is not None:
-            self._advance(x, y, n_steps)
+            self._advance(partial(self._show, x, y, n_steps), y, n_steps)
             return
         silence, shown = np.zeros(self.net.n_inputs, np.int64), 0
         if y is None:
@@ -272,16 +276,48 @@ class Steps(ABC):
             # step, one, two, four and so on, of which the last may hold some of the others.
             while shown < n_steps and not (self.is_open and self._rests):
                 portion = min(n_steps - shown, max(shown, 1))
-                self._advance(silence, None, portion)
+                self._advance(partial(self._show, silence, None, portion), None, portion)
                 shown += portion
             self.steps_shown += n_steps - shown
         else:
-            self._advance(silence, y, n_steps)
+            self._advance(partial(self._show, silence, y, n_steps), y, n_steps)
 
-    def _advance(self, x: Array, y: Array | None, n_steps: int) -> None:
+    def show_events(self, given: EventSteps, y: Array | None) -> None:
+        """Show consecutive steps of events, and a target to learn from.
+
+        Parameters
+        ----------
+        given : EventSteps
+            At least one step.
+        y : ndarray of shape (n_outputs,) or None
+            As for `show`.
+
+        Raises
+        ------
+        OverflowError
+            As for `show`.
+        """
+        shown = 0
+        for step, counts in given.counts_of(self.net.n_inputs):
+            if step > shown:
+                self.show(None, y, step - shown)
+            self.show(counts, y)
+            shown = step + 1
+        if given.n_steps > shown:
+            self.show(None, y, given.n_steps - shown)
+
+    def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
+        """Show a whole sample: open it, show an input for some steps, and close it.
+
+        Parameters and exceptions are those of `show`; `x` is an array.
+        """
+        self.show(x, y, n_steps)
+        self.close()
+
+    def _advance(self, show: Callable[[bool, bool], None], y: Array | None, n_steps: int) -> None:
         opens, restarts = not self.is_open, y is not None and not self.is_learning
         try:
-            self._show(x, y, n_steps, opens, restarts)
+            show(opens, restarts)
         except BaseException:
             self.drop()
             raise

@@ -50,7 +50,8 @@ def one_of(allowed: Iterable[object]) -> str:
 
 def is_integer(value: object) -> bool:
     """Return whether a value is an integer of Python or NumPy; a Boolean is none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+    # The first comparison spares what numbers of Python's own type need not be asked.
+    return type(value) is int or (isinstance(value, Integral) and not isinstance(value, bool))
 
 
 def integer(

@@ -234,7 +234,7 @@ class CompiledBackend(Backend):
             raise UnsupportedError(WHOLE_SAMPLES)
         if self.net.arithmetic == "loihi2":
             raise UnsupportedError(SATURATING_STEPS)
-        return CompiledSteps(self._wide, self.now_in, self.replace)
+        return CompiledSteps(self._wide, self)
 
     def now_in(self, layout: Layout) -> Now:
         """Convert the state to a layout that holds any value in range, and return it."""
@@ -268,8 +268,9 @@ class CompiledBackend(Backend):
             start += done
         return shown
 
-    def _until(self, layout: Layout, batch: Batch, margin: float, shown: list[NDArray[Any]]) -> int:
+    def _until(self, way: Way, batch: Batch, margin: float, shown: list[NDArray[Any]]) -> int:
         """Show samples up to the first whose range is not certain; return how many."""
+        layout = way.layout
         now = self._now.within(layout)
         if now is None:
             return 0

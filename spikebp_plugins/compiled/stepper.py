@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Steps
+from spikebp_plugins.backends.outcome import Outcome
 from spikebp_plugins.compiled.kernels import arrays, steps
 from spikebp_plugins.compiled.kernels.blocks import SAMPLES_PER_BOUND
 from spikebp_plugins.compiled.layout import Layout, Now, overwrite
 from spikebp_plugins.compiled.notice import announced
+from spikebp_plugins.data.events import EventSteps
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import weights_changed
 from spikebp_plugins.rules.step import (
@@ -137,6 +140,7 @@ class Stepper:
             self._entering = Remembering(partial(layout.shown, scale=self._scale))
         self._target = Remembering(layout.shown)
         self._drawn = layout.drawn_for(0)
+        self._counts = np.zeros(layout.net.n_inputs, np.int64)
         self._delays = delays_of(layout.net)
         self._by_reference: tuple[LearningState, SampleState] | None = None
         output = layout.net.n_layers
@@ -188,6 +192,44 @@ class Stepper:
             done += self._show(x, y, moment.after(done), record, row + done, n_steps - done)
         if moment.updates and self.layout.network.outer:
             self.close(samples_seen)
+
+    def show_events(
+        self, given: EventSteps, y: Array | None, moment: Moment, samples_seen: int
+    ) -> None:
+        """Show consecutive steps of events, without a record; the rest is as for `show`.
+
+        Timings with delays are not for this.
+        """
+        if moment.restarts:
+            self._drawn = self.layout.drawn_for(samples_seen)
+        if moment.opens:
+            self.has_replaced = False
+        target = self.sample.target_potential if y is None else self._target(y)
+        counts = self._counts
+        counts[...] = 0 if given.counts is None else given.counts
+        done, n_steps = 0, given.n_steps
+        while done < n_steps:
+            start, now = np.searchsorted(given.at, done), moment.after(done)
+            done += steps.show_events(
+                self.run,
+                given.at[start:],
+                given.unit[start:],
+                given.weight[start:],
+                counts,
+                target,
+                self._drawn,
+                now.opens,
+                now.restarts,
+                y is not None,
+                done,
+                n_steps,
+            )
+            if done == n_steps:
+                break
+            x, now = counts.copy(), moment.after(done)
+            self._show_by_reference(x, y, now, samples_seen, self.layout.nowhere, 0)
+            counts[...] = 0
+            done += 1
 
     def _show(
         self,
@@ -372,33 +414,59 @@ def _magnitude(counts: Array) -> int:
     return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])
 
 
+class Engine(Protocol):
+    """What single steps need of the back end whose state they start from."""
+
+    def now_in(self, layout: Layout) -> Now:
+        """Convert the state to a layout that holds any value in range, and return it."""
+
+    def replace(self, now: Now) -> None:
+        """Go on from another state."""
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing."""
+
+
 class CompiledSteps(Steps):
     """Shows single steps by the kernels, on a copy of the learning state of the back end.
+
+    A sample that is shown as a whole goes to the back end itself.
 
     Parameters
     ----------
     layout : Layout
         How the definition lies in memory: in numbers that hold any value in range.
-    now_in : callable
-        Returns the `Now` of the back end in a given layout.
-    replace : callable
-        Receives a `Now` from which the back end is to go on.
+    engine : Engine
+        The back end.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        now_in: Callable[[Layout], Now],
-        replace: Callable[[Now], None],
-    ) -> None:
+    def __init__(self, layout: Layout, engine: Engine) -> None:
         super().__init__(layout.net)
-        self._layout, self._now_in, self._replace = layout, now_in, replace
-        self._start = now_in(layout)
+        self._layout, self._engine = layout, engine
+        self._start = engine.now_in(layout)
         self._seen = self._start.samples_seen
         self._learning = layout.copied(self._start.learning)
         self._totals = layout.totals()
         self._stepper = Stepper(layout, self._learning, self._totals, boundary=layout.boundary())
         self._is_stale = False
+        self._whole: NDArray[np.float64] | None = None  # the scores of a whole sample, if the last
+
+    def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
+        """Show a whole sample."""
+        rows = x[np.newaxis] if self.net.input_coding == "values" else x[np.newaxis, np.newaxis]
+        if y is None:
+            outcome = self._engine.predict(Batch(self.net, rows, None, n_steps), False)
+        else:
+            outcome = self._engine.train(Batch(self.net, rows, y[np.newaxis], n_steps), False)
+        self._whole, self.steps_shown = outcome.scores[0], n_steps
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The running scores of the open sample, or the scores of the last one; zero before any."""
+        return super().scores if self._whole is None else self._whole.copy()
 
     def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
         if opens:
@@ -407,11 +475,24 @@ class CompiledSteps(Steps):
         with announced(("steps", self._layout.narrow)):
             self._stepper.show(x, y, moment, self._seen, self._layout.nowhere, n_steps=n_steps)
 
+    def show_events(self, given: EventSteps, y: Array | None) -> None:
+        """Show consecutive steps of events, in one call of a kernel if it can prove the range."""
+
+        def show(opens: bool, restarts: bool) -> None:
+            if opens:
+                self._begin()
+            moment = Moment(opens, False, restarts, y is not None, False)
+            with announced(("events", self._layout.narrow)):
+                self._stepper.show_events(given, y, moment, self._seen)
+
+        self._advance(show, y, given.n_steps)
+
     def _begin(self) -> None:
         """Reset the counters, and copy the learning state of the back end unless it is here."""
         for counter in self._totals.arrays:
             counter[...] = 0
-        now = self._now_in(self._layout)
+        self._whole = None
+        now = self._engine.now_in(self._layout)
         seen = now.samples_seen
         if self._is_stale or now.learning is not self._start.learning or seen != self._seen:
             overwrite(self._learning, now.learning)
@@ -421,10 +502,10 @@ class CompiledSteps(Steps):
     def _close(self) -> None:
         if self.is_learning and self.net.update == "outer":
             self._stepper.close(self._seen)
-        now, trained = self._now_in(self._layout), int(self.is_learning)
+        now, trained = self._engine.now_in(self._layout), int(self.is_learning)
         if self._stepper.has_replaced:
             now = self._with_all(now, trained)
-            self._replace(now)
+            self._engine.replace(now)
         else:
             steps.hand_over(self._stepper.run, now.learning, now.totals, trained)
         self._start, self._seen = now, self._seen + trained
@@ -442,8 +523,8 @@ class CompiledSteps(Steps):
         return now.with_learning(self._layout, self._layout.copied(self._learning))
 
     def _count(self, work: Operations) -> None:
-        now = self._now_in(self._layout)
-        self._replace(now._replace(work=now.work + work))
+        now = self._engine.now_in(self._layout)
+        self._engine.replace(now._replace(work=now.work + work))
 
     def _potentials(self) -> Sequence[Array]:
         return self._stepper.potentials()

@@ -278,19 +278,66 @@ def _check(name: str, values: NDArray[Any], good: NDArray[np.bool_], allowed: st
         raise wrong_argument(f"{name} of events", allowed, f"{values[n]} in event {n}")
 
 
-class Passed(NamedTuple):
-    """Consecutive steps that are over: at most one with events, then those without.
+class EventSteps(NamedTuple):
+    """Consecutive steps that are over, given by their events.
 
     Attributes
     ----------
-    silent : int
-        Number of steps without events.
-    counts : ndarray of shape (n_inputs,) or None
-        Input of the step with events, which comes first; None if there is no such step.
+    n_steps : int
+        The number of steps.
+    at : ndarray of shape (n_events,), int64
+        The step of each event, from 0, in order.
+    unit : ndarray of shape (n_events,), int64
+        Its input unit.
+    weight : ndarray of shape (n_events,), int64
+        What it counts.
+    counts : ndarray of shape (n_inputs,), int64, or None
+        What earlier events of step 0 have counted; None if there were none.
     """
 
-    silent: int
-    counts: Integers | None
+    n_steps: int
+    at: Integers
+    unit: Integers
+    weight: Integers
+    counts: Integers | None = None
+
+    @property
+    def n_silent(self) -> int:
+        """The number of steps before the first with events."""
+        if self.counts is not None:
+            return 0
+        return int(self.at[0]) if len(self.at) else self.n_steps
+
+    def first(self, n_steps: int) -> EventSteps:
+        """Return the first of these steps."""
+        if n_steps == self.n_steps:
+            return self
+        stop = np.searchsorted(self.at, n_steps)
+        events = (values[:stop] for values in self[1:4])
+        return EventSteps(n_steps, *events, self.counts if n_steps else None)
+
+    def after(self, n_steps: int) -> EventSteps:
+        """Return the steps after the first `n_steps`."""
+        if n_steps == 0:
+            return self
+        start = np.searchsorted(self.at, n_steps)
+        at, unit, weight = (values[start:] for values in self[1:4])
+        return EventSteps(self.n_steps - n_steps, at - n_steps, unit, weight)
+
+    def counts_of(self, n_inputs: int) -> Iterator[tuple[int, Integers]]:
+        """Yield each step with events: its index, and its counts of shape (n_inputs,)."""
+        bounds = [0, *(np.flatnonzero(np.diff(self.at)) + 1).tolist(), len(self.at)]
+        first = np.zeros(n_inputs, np.int64) if self.counts is None else self.counts.copy()
+        if self.counts is not None and (not len(self.at) or self.at[0] > 0):
+            yield 0, first
+        for start, stop in pairwise(bounds) if len(self.at) else ():
+            step = int(self.at[start])
+            counts = first if step == 0 else np.zeros(n_inputs, np.int64)
+            np.add.at(counts, self.unit[start:stop], self.weight[start:stop])
+            yield step, counts
+
+
+NO_EVENTS: Final = (np.zeros(0, np.int64),) * 3
 
 
 class EventClock:
@@ -311,19 +358,22 @@ class EventClock:
         #: The counts of the unfinished step, of shape (n_inputs,); None if it has no events yet.
         self.pending: Integers | None = None
 
-    def steps_over(self, located: Located) -> Iterator[Passed]:
-        """Take events, and yield the steps that end before the last of them."""
+    def take(self, located: Located) -> EventSteps:
+        """Take events, and return the steps that end before the last of them."""
+        if not len(located.time):
+            return EventSteps(0, *NO_EVENTS)
         steps = self._encoder.steps_since(self._start, located.time)
-        cuts = np.flatnonzero(np.diff(steps)) + 1
-        bounds = [0, *cuts.tolist(), len(steps)]
-        for first, last in pairwise(bounds) if len(steps) else ():
-            if steps[first] > self._step:
-                yield self._pass(int(steps[first]))
-            counts = self._encoder.count(Located(*(values[first:last] for values in located)))
-            self.pending = counts if self.pending is None else self.pending + counts
-            self.now = int(located.time[last - 1])
+        last = int(steps[-1])
+        n_over = int(np.searchsorted(steps, steps[-1]))
+        at = steps[:n_over].astype(np.int64) - self._step
+        over = self._pass(last, at, located.unit[:n_over], located.weight[:n_over])
+        if self.pending is None:
+            self.pending = np.zeros(self._encoder.n_inputs, np.int64)
+        np.add.at(self.pending, located.unit[n_over:], located.weight[n_over:])
+        self.now = int(located.time[-1])
+        return over
 
-    def advance(self, time: int) -> Passed:
+    def advance(self, time: int) -> EventSteps:
         """Move the clock on to a time without events, and return the steps that end by then.
 
         Raises
@@ -333,11 +383,13 @@ class EventClock:
         """
         self._encoder.check_leap("time", time, self.now)
         self.now = time
-        step = (time - self._start) // self._encoder.step
-        return self._pass(step) if step > self._step else Passed(0, None)
+        return self._pass((time - self._start) // self._encoder.step, *NO_EVENTS)
 
-    def _pass(self, step: int) -> Passed:
-        silent = step - self._step
-        counts, self.pending = self.pending, None
+    def _pass(self, step: int, at: Integers, unit: Integers, weight: Integers) -> EventSteps:
+        """Return the steps before a step, given their events; that step becomes the present one."""
+        n_steps, counts = step - self._step, self.pending
         self._step = step
-        return Passed(silent if counts is None else silent - 1, counts)
+        if n_steps == 0:
+            return EventSteps(0, at, unit, weight)
+        self.pending = None
+        return EventSteps(n_steps, at, unit, weight, counts)

@@ -123,12 +123,23 @@ def check_batch(net: SpikingMLP, x: Any, y: Any = None, n_steps: int | None = No
 
 
 def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
-    array = _real_array("x", x)
+    array = real_array("x", x)
     timed = (n_steps, net.n_inputs)
     allowed = [timed] if net.input_coding == "spikes" else [timed[1:], timed]
     if array.ndim == 0 or array.shape[1:] not in allowed:
         shapes = " or ".join(_shape(("n_samples", *shape)) for shape in allowed)
         raise wrong_argument("x", f"of shape {shapes}", f"shape {array.shape}")
+    return check_values(net, array)
+
+
+def check_values(net: SpikingMLP, array: NDArray[Any]) -> NDArray[Any]:
+    """Check input of any shape; return spike counts that came as real numbers as int64.
+
+    Raises
+    ------
+    ValueError
+        If a value is not allowed.
+    """
     if net.input_coding == "spikes":
         if array.dtype.kind == "f":
             # Lava's sinks, for example, keep the spikes that they receive as real numbers.
@@ -146,10 +157,10 @@ def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
 
 
 def _check_targets(net: SpikingMLP, y: Any, n_samples: int, n_steps: int) -> NDArray[Any]:
-    array = _real_array("y", y)
-    n_outputs = net.n_outputs
-    allowed = [(n_samples,), (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]
-    if array.shape not in allowed:
+    array = real_array("y", y)
+    n_outputs, labels = net.n_outputs, (n_samples,)
+    allowed = [labels, (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]
+    if array.shape != labels and array.shape not in allowed:
         shapes = " or ".join(_shape(shape) for shape in allowed)
         raise wrong_argument("y", f"of shape {shapes}", f"shape {array.shape}")
     if array.ndim > 1:
@@ -158,11 +169,11 @@ def _check_targets(net: SpikingMLP, y: Any, n_samples: int, n_steps: int) -> NDA
         raise wrong_argument(
             "y", "integers where it is one-dimensional (labels)", f"an array of {array.dtype}"
         )
-    labels = array.astype(np.int64)
-    if not _are_within(labels, n_outputs):
+    copied = array.astype(np.int64)  # kernels use them as indices, and trust them
+    if not _are_within(copied, n_outputs):
         outside = array[(array < 0) | (array >= n_outputs)][0]
         raise wrong_argument("y", f"labels from 0 to {n_outputs - 1}", outside)
-    return labels
+    return copied
 
 
 def _are_within(labels: NDArray[np.int64], n: int) -> bool:
@@ -172,7 +183,8 @@ def _are_within(labels: NDArray[np.int64], n: int) -> bool:
     return not labels.size or bool(labels.min() >= 0 and labels.max() < n)
 
 
-def _real_array(name: str, values: Any) -> NDArray[Any]:
+def real_array(name: str, values: Any) -> NDArray[Any]:
+    """Return real numbers as an array; Booleans become integers of 8 bits."""
     array = array_of(name, values, REALS_AND_BOOLEANS, "an array of real numbers")
     return array.astype(np.uint8) if array.dtype == np.bool_ else array
 

@@ -284,8 +284,14 @@ class Simulator:
         """
         engine = self._open_engine()
         self._check_no_open_sample()
-        self._stream = Stream(self.net, engine.steps(), encoder, n_steps, self._turn)
+        self._stream = Stream(self.net, engine.steps(), encoder, n_steps, self._turn, self._claim)
         return self._stream
+
+    def _claim(self, stream: Stream) -> None:
+        """Let a stream open a sample, if no other stream has an open one."""
+        if stream is not self._stream:
+            self._check_no_open_sample()
+            self._stream = stream
 
     def _check_no_open_sample(self) -> None:
         if self._stream is not None and self._stream.is_open:

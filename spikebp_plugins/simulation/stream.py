@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import chain, starmap
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import as_array, integer, wrong_argument
 from spikebp_plugins.common.turns import Turn, one_at_a_time
-from spikebp_plugins.data.events import EventClock, EventEncoder, time_stamp
-from spikebp_plugins.network.samples import check_batch
+from spikebp_plugins.data.events import EventClock, EventEncoder, EventSteps, time_stamp
+from spikebp_plugins.network.samples import check_values, real_array
 
 if TYPE_CHECKING:
     from spikebp_plugins.backends.base import Steps
@@ -48,6 +47,8 @@ class Stream:
         A sample closes by itself after this many steps; with None only `close_sample` closes it.
     turn : Turn
         The lock of the simulator.
+    claim : callable
+        Called with the stream before a sample opens; raises if the sample of another is open.
     """
 
     def __init__(
@@ -57,8 +58,9 @@ class Stream:
         encoder: EventEncoder | None,
         n_steps: int | None,
         turn: Turn,
+        claim: Callable[[Stream], None],
     ) -> None:
-        self._turn = turn
+        self._turn, self._claim = turn, claim
         if encoder is not None and not isinstance(encoder, EventEncoder):
             raise wrong_argument("encoder", "an EventEncoder or None", repr(encoder))
         if encoder is not None and encoder.n_inputs != net.n_inputs:
@@ -72,6 +74,7 @@ class Stream:
         self._n_steps = None if n_steps is None else integer("n_steps", n_steps, 1)
         self._steps, self._encoder = steps, encoder
         self._target: Reals | None = None
+        self._one_hot = np.eye(net.n_outputs)
         self._clock: EventClock | None = None
 
     def __reduce__(self) -> Any:
@@ -99,9 +102,10 @@ class Stream:
         allowed = f"a label, {n_outputs} real numbers, or None"
         array = as_array("target", target, allowed)
         if array.dtype.kind in "iu" and array.ndim == 0:
-            if not 0 <= array < n_outputs:
+            label = int(array)
+            if not 0 <= label < n_outputs:
                 raise wrong_argument("target", f"a label from 0 to {n_outputs - 1}", repr(target))
-            self._target = np.eye(n_outputs)[int(array)]
+            self._target = self._one_hot[label]
         elif array.shape != (n_outputs,) or array.dtype.kind not in "iuf":
             raise wrong_argument("target", allowed, repr(target))
         elif not np.all(np.isfinite(array)):
@@ -155,8 +159,7 @@ class Stream:
         n_steps = integer("n_steps", n_steps, 1, MOST_STEPS)
         given = None if x is None else self._checked_input(x)
         self._take_target(target)
-        with self._whole_or_dropped():
-            return self._collected(self._show(given, n_steps))
+        return self._whole_or_dropped(self._show, given, n_steps)
 
     @one_at_a_time
     def feed(self, events: Any, *, target: Any = UNCHANGED, start: int | None = None) -> Reals:
@@ -199,12 +202,10 @@ class Stream:
         self._take_target(target)
         if clock is None:
             if start is None and not len(located.time):
-                return self._collected([])
+                return np.empty((0, self.net.n_outputs))
             start = int(located.time[0]) if start is None else start
             self._clock = clock = EventClock(encoder, start)
-        with self._whole_or_dropped():
-            closed = starmap(self._show_steps, clock.steps_over(located))
-            return self._collected(list(chain.from_iterable(closed)))
+        return self._whole_or_dropped(self._show_events, clock.take(located))
 
     @one_at_a_time
     def advance_to(self, time: int) -> Reals:
@@ -234,8 +235,7 @@ class Stream:
         allowed = f"an integer of at least {self._clock.now}, the last event"
         time = time_stamp("time", integer("time", time, self._clock.now, allowed=allowed))
         passed = self._clock.advance(time)
-        with self._whole_or_dropped():
-            return self._collected(self._show_steps(*passed))
+        return self._whole_or_dropped(self._show_events, passed)
 
     @one_at_a_time
     def close_sample(self) -> Reals:
@@ -259,12 +259,9 @@ class Stream:
         pending = None if self._clock is None else self._clock.pending
         if pending is None and not self._steps.is_open:
             raise RuntimeError("no sample is open: show or feed something first")
-        with self._whole_or_dropped():
-            # The pending step may be the last of `n_steps`: then the sample is closed already.
-            closed = [] if pending is None else self._show(pending, 1)
-            scores = closed[-1][-1] if closed else self._close()
+        scores = self._whole_or_dropped(self._show_last, pending)
         self._clock = self._target = None
-        return scores
+        return scores[0]
 
     @one_at_a_time
     def drop_sample(self) -> None:
@@ -272,44 +269,80 @@ class Stream:
         self._steps.drop()
         self._clock = self._target = None
 
-    def _show_steps(self, silent: int, counts: NDArray[np.int64] | None) -> list[Reals]:
-        closed = [] if counts is None else self._show(counts, 1)
-        return closed + (self._show(None, silent) if silent else [])
-
     def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[Reals]:
-        """Show steps, close each sample that reaches `n_steps`, and return scores by the row."""
+        """Show an input for some steps; return the scores of samples that close, by the row."""
         closed: list[Reals] = []
         while n_steps:
-            is_open = self._steps.is_open
-            if x is None and self._target is None and self._n_steps is not None and not is_open:
-                # The last of these samples is shown, so that the stream ends as it does after any.
-                silent = max(0, n_steps // self._n_steps - 1)
-                self._steps.count_silent_samples(silent)
-                closed.append(np.zeros((silent, self.net.n_outputs)))
-                n_steps -= silent * self._n_steps
-            shown = self._steps.steps_shown if is_open else 0
-            now = n_steps if self._n_steps is None else min(n_steps, self._n_steps - shown)
-            self._steps.show(x, self._target, now)
+            if x is None:
+                n_steps -= self._count_silent_samples(n_steps, closed)
+            now = self._steps_of_sample(n_steps)
+            if x is not None and now == self._n_steps and not self._steps.is_open:
+                self._claim(self)
+                self._steps.show_sample(x, self._target, now)
+                closed.append(self._steps.scores[np.newaxis])
+            else:
+                self._show_part(partial(self._steps.show, x, self._target, now), closed)
             n_steps -= now
-            if self._steps.steps_shown == self._n_steps:
-                closed.append(self._close()[np.newaxis])
         return closed
+
+    def _show_events(self, given: EventSteps) -> list[Reals]:
+        """Show steps of events; return the scores of samples that close, by the row."""
+        closed: list[Reals] = []
+        while given.n_steps:
+            silent = self._count_silent_samples(given.n_silent, closed)
+            if not silent:
+                now = self._steps_of_sample(given.n_steps)
+                part = partial(self._steps.show_events, given.first(now), self._target)
+                self._show_part(part, closed)
+            given = given.after(silent or now)
+        return closed
+
+    def _steps_of_sample(self, n_steps: int) -> int:
+        """Return how many of some steps belong to the sample that is open, or that opens now."""
+        if self._n_steps is None:
+            return n_steps
+        shown = self._steps.steps_shown if self._steps.is_open else 0
+        return min(n_steps, self._n_steps - shown)
+
+    def _count_silent_samples(self, n_steps: int, closed: list[Reals]) -> int:
+        """Count samples in which nothing happens, and return how many steps they take."""
+        if self._n_steps is None or self._target is not None or self._steps.is_open:
+            return 0
+        # The last of these samples is shown, so that the stream ends as it does after any.
+        n_samples = max(0, n_steps // self._n_steps - 1)
+        if n_samples:
+            self._steps.count_silent_samples(n_samples)
+            closed.append(np.zeros((n_samples, self.net.n_outputs)))
+        return n_samples * self._n_steps
+
+    def _show_part(self, show: Callable[[], None], closed: list[Reals]) -> None:
+        """Show a part of a sample, and close it if that was its last."""
+        if not self._steps.is_open:
+            self._claim(self)
+        show()
+        if self._steps.steps_shown == self._n_steps:
+            closed.append(self._close()[np.newaxis])
 
     def _close(self) -> Reals:
         scores = self._steps.scores
         self._steps.close()
         return scores
 
-    @contextmanager
-    def _whole_or_dropped(self) -> Iterator[None]:
-        """Drop the open sample if the ``with`` block raises."""
+    def _show_last(self, pending: NDArray[Any] | None) -> list[Reals]:
+        """Show the unfinished step, if it has events, and close the sample."""
+        # The pending step may be the last of `n_steps`: then the sample is closed already.
+        closed = [] if pending is None else self._show(pending, 1)
+        return closed or [self._close()[np.newaxis]]
+
+    def _whole_or_dropped(self, show: Callable[..., list[Reals]], *arguments: Any) -> Reals:
+        """Return the scores of the samples that close; an exception drops the open sample."""
         try:
-            yield
+            closed = show(*arguments)
         except BaseException:
             self.drop_sample()
             raise
-
-    def _collected(self, closed: list[Reals]) -> Reals:
+        if len(closed) == 1:
+            return closed[0]
         return np.concatenate([np.empty((0, self.net.n_outputs)), *closed])
 
     def _needed_encoder(self) -> EventEncoder:
@@ -318,16 +351,12 @@ class Stream:
         return self._encoder
 
     def _checked_input(self, x: Any) -> NDArray[Any]:
-        array = as_array("x", x, "an array of real numbers")
+        array = real_array("x", x)
         if array.shape != (self.net.n_inputs,):
             raise wrong_argument("x", f"of shape ({self.net.n_inputs},)", f"shape {array.shape}")
-        if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-            unit = int(np.flatnonzero(~np.isfinite(array))[0])
-            raise wrong_argument("x", "finite", f"{array[unit]} at index {unit}")
-        given = check_batch(self.net, array[np.newaxis, np.newaxis], n_steps=1)
         # Values are scaled and rounded by the back end.
-        shown = given.inputs() if self.net.input_coding == "spikes" else given.x
-        return np.asarray(shown[0, 0])
+        values = check_values(self.net, array)
+        return values.astype(np.int64) if self.net.input_coding == "spikes" else values
 
     def _take_target(self, target: Any) -> None:
         if target is not UNCHANGED:

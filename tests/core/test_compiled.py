@@ -268,7 +268,8 @@ def test_kernels_need_no_place_to_be_kept(tmp_path):
     code = (
         "from spikebp_plugins import Simulator, SpikingMLP\n"
         "from spikebp_plugins.compiled.kernels import entering\n"
-        "print(entering.to_numbers.stats.cache_path, Simulator(SpikingMLP((2, 2))).weights[0].shape)"
+        "path = entering.to_numbers.stats.cache_path\n"
+        "print(path, Simulator(SpikingMLP((2, 2))).weights[0].shape)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

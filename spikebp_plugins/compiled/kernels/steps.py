@@ -8,6 +8,7 @@ from .arrays import Run, copy, is_busy, write_row
 from .blocks import SAMPLES_PER_BOUND
 from .boundary import begin_boundary, column_kept, copy_column, set_column
 from .build import entry, kernel
+from .entering import enter_counts, enter_values
 from .rules import bound_learning, learn, open_sample, restart_backward, send_spikes, train_step
 from .slices import units_of
 from .structs import Struct
@@ -103,6 +104,59 @@ def show_steps(run, x, y, drawn, opens, restarts, learns, first, n_inputs, n_ste
                 units_of(sample.spike, net, layer)[:] = 0
         write_row(run, 0, row + i)
     return n_steps
+
+
+@kernel
+def rests(run):
+    """Whether a step of silence without a target changes nothing: no potential fires."""
+    net, potential = run.net, run.sample.potential
+    if not net.limited:  # every step leaves all potentials at the threshold or below
+        return True
+    for i in range(potential.size):
+        if potential[i] > net.half or (i < net.unit[1] and potential[i] < -net.half):
+            return False
+    return True
+
+
+@entry
+def show_events(run, at, unit, weight, counts, y, drawn, opens, restarts, learns, first, n_steps):
+    """Show consecutive steps of events; return how many were certain, from step `first` on.
+
+    Event a counts weight[a] in step at[a] >= `first` of unit[a]. `counts` holds what has been
+    counted in step `first` before. It is zero after the last step; where a step is not certain, it
+    holds the counts of that step. Steps of silence that change nothing are passed over.
+    """
+    net, sample = run.net, run.sample
+    begin(run, drawn, opens, restarts)
+    a, i, is_silent = 0, first, False
+    for j in range(counts.size):
+        is_silent = is_silent or counts[j] != 0
+    is_silent = not is_silent
+    while i < n_steps:
+        while a < at.size and at[a] == i:
+            counts[unit[a]] += weight[a]
+            is_silent = False
+            a += 1
+        if is_silent and not learns and rests(run):
+            i = at[a] if a < at.size else n_steps
+            continue
+        if net.counts_in:
+            enter_counts(net, counts, sample.input)
+        else:
+            enter_values(net, counts, net.input_scale, sample.input)
+        keep(run)
+        if learns:
+            certain = train_step(run, sample.input, y, i + 1, n_steps)
+        else:
+            clear_errors(sample)
+            certain = send_spikes(run, sample.input, i + 1, n_steps)
+        if not certain:
+            go_back(run)
+            return i - first
+        counts[:] = 0
+        is_silent = True
+        i += 1
+    return n_steps - first
 
 
 @entry
