@@ -3,6 +3,7 @@
 import gc
 import sys
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -607,7 +608,7 @@ def test_memory_does_not_grow(engine):
 
 
 @pytest.mark.parametrize(
-    ("engine", "n_samples", "bytes_a_sample"), [("compiled", 6000, 3), ("reference", 400, 40)]
+    ("engine", "n_samples", "bytes_a_sample"), [("compiled", 4000, 3), ("reference", 400, 100)]
 )
 def test_a_day_of_a_million_samples(engine, n_samples, bytes_a_sample, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
@@ -616,6 +617,9 @@ def test_a_day_of_a_million_samples(engine, n_samples, bytes_a_sample, monkeypat
 
     def allocated():
         gc.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python 3.13 has another name for it
+            sys._clear_type_cache()  # holds some thousand names of attributes
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
@@ -627,5 +631,5 @@ def test_a_day_of_a_million_samples(engine, n_samples, bytes_a_sample, monkeypat
     assert n_samples / 4 < result["with_target"] < n_samples / 2
     assert result["same_scores"]
     assert result["same_state"]
-    at_noon, at_midnight = result["memory"]  # at noon all caches are full
+    at_noon, at_midnight = result["memory"]
     assert at_midnight - at_noon < bytes_a_sample * n_samples / 2
