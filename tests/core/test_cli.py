@@ -513,6 +513,20 @@ def test_an_error_is_one_line(arguments, message):
     assert result.stderr.count("\n") == 1
 
 
+def test_what_cannot_be_saved_is_not_trained(folder, monkeypatch):
+    def fail(*arguments):
+        raise AssertionError("training has begun")
+
+    monkeypatch.setattr(CompiledBackend, "train", fail)
+    (folder / "link.npz").symlink_to("/dev/null")
+    for name, reason in (("link.npz", "no regular file"), ("none/a.npz", "there is no folder")):
+        said = run("train", *SMALL, "--save", name, exit_code=2).stderr
+        assert reason in said
+        assert name.split("/")[0] in said
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "a.npz cannot be written" in run("train", "--save", "a.npz", exit_code=2).stderr
+
+
 @pytest.mark.parametrize(
     "error",
     [

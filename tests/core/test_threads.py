@@ -2,7 +2,7 @@
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Thread
 
 import numpy as np
 import pytest
@@ -99,6 +99,22 @@ def test_threads_with_a_simulator_each():
     found = together(*(lambda seed=seed: learn(seed) for seed in range(N_THREADS)))
     for one, other in zip(found, expected, strict=True):
         assert all(map(np.array_equal, one, other))
+
+
+def test_threads_with_a_simulator_each_run_at_once():
+    x, _ = samples(1, 0)
+    net = NET.replace(arithmetic="float64")
+    with Simulator(net, n_jobs=1) as one, Simulator(net, n_jobs=1) as other:
+        other.predict(x)
+        thread = Thread(target=one.predict, args=(x,), kwargs={"n_steps": 1_000_000})
+        thread.start()
+        n_calls = 0
+        while thread.is_alive():
+            other.predict(x)
+            n_calls += 1
+        thread.join()
+    # The long call is one kernel: held up by it, other calls would come before it and after it.
+    assert n_calls > 20
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])

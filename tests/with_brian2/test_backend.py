@@ -24,8 +24,8 @@ from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, compare, load_dat
 from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
 from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden, shares
+from tests.core import small_nets
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
-from tests.core.small_nets import assert_copies_go_on, lively_simulator, samples, small_net
 from tests.core.strategies import experiments
 from tests.interrupts import interrupts_get_through
 from tests.profiles import examples
@@ -363,8 +363,8 @@ def test_few_programs_are_kept(monkeypatch):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_copies_go_on(target):
-    net = small_net(backward_init="carry")
-    x, y = samples(net, 3)
-    with lively_simulator(net, f"brian2:{target}") as sim:
+    net = small_nets.small_net(backward_init="carry")
+    x, y = small_nets.samples(net, 3)
+    with small_nets.lively_simulator(net, f"brian2:{target}") as sim:
         sim.train(x, y)
-        assert_copies_go_on(sim, x, y)
+        small_nets.assert_copies_go_on(sim, x, y)

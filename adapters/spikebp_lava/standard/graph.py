@@ -35,9 +35,8 @@ FARTHEST: Final = 2.0**60
 def why_no_standard_graph(net: SpikingMLP, tag: str, granularity: str) -> str | None:
     """Return why the back end cannot run a definition with standard parts, or None if it can."""
     if granularity == "sample":
-        reason = (
-            "standard parts take a step of Lava for each step, not one for granularity='sample'"
-        )
+        step = "standard parts take a step of Lava for each step"
+        reason: str | None = f"{step}, not one for granularity='sample'"
     else:
         reason = why_not_of_standard_parts(net, FLOATING)
     if tag == FIXED:
