@@ -392,15 +392,21 @@ def test_ctrl_c_elsewhere_is_one_line(monkeypatch):
     assert run("train", exit_code=130).stderr == "interrupted\n"
 
 
-def started_and_interrupted(module, *arguments):
+def started_and_interrupted(module, *arguments, raised="KeyboardInterrupt"):
     """Run the command in a process that gets SIGINT as it begins to import a module."""
-    code = """
+    code = (
+        """
 import signal, sys
 
 class Interrupt:
     def find_spec(name, path=None, target=None):
         if name == interrupted_at:
-            signal.raise_signal(signal.SIGINT)
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise """
+        + raised
+        + """
 
 # Whoever starts the tests may ignore SIGINT, which a child inherits.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -409,6 +415,7 @@ sys.meta_path.insert(0, Interrupt)
 from spikebp_plugins.cli import main
 main()
 """
+    )
     command = [sys.executable, "-c", code, module, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=300)
 
@@ -420,7 +427,6 @@ main()
         "typing",
         "typer",
         "numpy",
-        "_datetime",  # which NumPy's own C code imports
         "spikebp_plugins.network.definition",
         "spikebp_plugins.cli.train",
         "numba",  # which a command imports, once its options have been read
@@ -428,6 +434,12 @@ main()
 )
 def test_ctrl_c_while_the_command_starts_is_one_line(module):
     result = started_and_interrupted(module, "train", *SMALL)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "interrupted\n")
+
+
+def test_ctrl_c_that_a_package_takes_for_its_own_error_is_one_line():
+    # NumPy says that it is not installed if it is interrupted while its C code imports a module.
+    result = started_and_interrupted("numpy", "--help", raised="ImportError('NumPy')")
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "interrupted\n")
 
 
