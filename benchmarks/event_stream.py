@@ -13,11 +13,11 @@ learns from summed counts, one recording at a time. One thread::
 
 import argparse
 import json
-import os
 import warnings
 from time import perf_counter
 
 import numpy as np
+from measuring import memory_in_use
 from sklearn.neural_network import MLPClassifier
 
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, load_nmnist
@@ -57,13 +57,6 @@ def recordings():
             yield from found.shuffled(seed)
 
     return endless(), "N-MNIST"
-
-
-def memory_in_use():
-    """Return the resident memory of this process in megabytes."""
-    with open("/proc/self/statm") as file:
-        pages = int(file.read().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class Streaming:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: data, the spiking competitor, and alternating blocks."""
+"""What the benchmarks share: data, the spiking competitor, alternating blocks, and memory."""
 
 import os
 import time
@@ -44,6 +44,13 @@ def network(data, hidden, n_steps, **fields):
 
 def hidden_sizes(text):
     return tuple(int(size) for size in text.split(","))
+
+
+def memory_in_use():
+    """Return the resident memory of this process in megabytes."""
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def alternate(competitors, call, n_samples, block):

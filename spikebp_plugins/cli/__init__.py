@@ -1,79 +1,32 @@
 """The command line: ``spikebp train``, ``predict``, ``compare``, ``reproduce`` and the rest."""
 
-from __future__ import annotations
+import os
+import sys
 
-from typing import Annotated, Any
-
-import typer
-from typer.core import TyperGroup
-
-from spikebp_plugins.cli import backends, compare, demo, hardware, predict, reproduce, train
-from spikebp_plugins.cli.options import ARGUMENTS
-from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line
-
-__all__ = ["app", "main"]
-
-
-class Commands(TyperGroup):
-    """Commands that print an error as one line on stderr, and keep the arguments of the call."""
-
-    # Typed as Any: generations of Typer have the context's class in different modules.
-    def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        """Keep the arguments for the line that says how to go on after Ctrl-C."""
-        ctx.meta[ARGUMENTS] = list(args)
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a command; exit with 2 after an error and with 130 after Ctrl-C."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # The reader has closed the pipe, which Typer handles without a message.
-            raise
-        except EXPECTED_ERRORS as error:
-            typer.echo(f"error: {one_line(error)}", err=True)
-            raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(130) from None
-
-
-app = typer.Typer(
-    name="spikebp",
-    cls=Commands,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command()(train.train)
-app.command()(predict.predict)
-app.command()(compare.compare)
-app.command()(backends.backends)
-app.command()(demo.demo)
-app.command()(reproduce.reproduce)
-app.command("hardware-report")(hardware.hardware_report)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"spikebp-plugins {version('spikebp-plugins')}")
-        raise typer.Exit
-
-
-@app.callback()
-def common(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None:
-    """Train a spiking network by backpropagation, with the same result on every back end."""
+__all__ = ["main"]
 
 
 def main() -> None:
     """Run the command line; the console entry point."""
-    app(prog_name="spikebp")
+    try:
+        # All that takes time is imported here, where Ctrl-C has its line.
+        import signal
+
+        ends_on_ctrl_c = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if ends_on_ctrl_c:
+            # KeyboardInterrupt would not do: NumPy's import, for one, makes an ImportError of it.
+            signal.signal(signal.SIGINT, _end_at_once)
+        from spikebp_plugins.cli.program import app
+
+        if ends_on_ctrl_c:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        app(prog_name="spikebp")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _end_at_once(*_: object) -> None:
+    """End the process after Ctrl-C, in the middle of an import if need be."""
+    os.write(2, b"interrupted\n")
+    os._exit(130)

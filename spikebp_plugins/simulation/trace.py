@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from math import prod
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -112,8 +113,10 @@ def _checked(arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
     for name, (kinds, shape) in expected.items():
         if _stated(name, arrays, kinds, len(shape)) != shape:
             raise wrong_argument(name, f"of shape {shape}", f"shape {arrays[name].shape}")
-    for l in layers:  # connections decide on the shape of their weights
-        _stated(f"weights_{l}", arrays, FLOATS)
+    for l in layers:  # connections decide on the shape of their weights, and none has more
+        name, most = f"weights_{l}", sizes[l - 1] * sizes[l]
+        if prod(_stated(name, arrays, FLOATS)) > most:
+            raise wrong_argument(name, f"at most {most} numbers", f"shape {arrays[name].shape}")
     errors = [np.asarray(arrays[f"errors_{l}"]) for l in layers] if has_errors else None
     return {
         "spikes": [np.asarray(arrays[f"spikes_{l}"]) for l in range(n_layers)],

@@ -1,11 +1,13 @@
 """Networks and samples small enough for the reference, and lively enough to test something."""
 
+import copy
+import pickle
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins import Simulator, SpikingMLP, compare
 
 #: The engines of the core. Tests use fixed arithmetic where they can: Numba then compiles once.
 ENGINES = ("reference", "compiled")
@@ -56,6 +58,18 @@ def checkpoint_bytes(holder):
         path = Path(folder) / "state.npz"
         holder.save(path)
         return path.read_bytes()
+
+
+def assert_copies_go_on(sim, x, y):
+    """Assert that copies are simulators of their own, which learn what the first one learns."""
+    copies = [copy.copy(sim), copy.deepcopy(sim), pickle.loads(pickle.dumps(sim))]
+    before = checkpoint_bytes(sim)
+    trace = sim.train(x, y, record=True)
+    for other in copies:
+        with other:
+            assert checkpoint_bytes(other) == before
+            assert compare(other.train(x, y, record=True), trace) is None
+            assert checkpoint_bytes(other) == checkpoint_bytes(sim)
 
 
 def arrays_in(path):

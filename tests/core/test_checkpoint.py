@@ -1,13 +1,11 @@
 """Checkpoints: the same bytes for the same state, all of it or an error."""
 
-import io
 import json
 import os
 import stat
 import subprocess
 import sys
 import time
-import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pytest
 from spikebp_plugins import Simulator, SpikingMLP, averaged, load
 from spikebp_plugins.common.archive import place_of, write_archive
 from spikebp_plugins.network.state import initial_state
+from tests.core.bombs import ZEROS, add_bomb, header, most_memory
 from tests.core.small_nets import (
     ENGINES,
     arrays_in,
@@ -580,42 +579,6 @@ def test_no_flipped_bit_of_the_directory_changes_a_network_or_raises_anything_el
             corrupted = bytearray(data)
             corrupted[place] ^= 1 << bit
             assert_refused_or_unharmed(tmp_path / "net", corrupted, sim.checkpoint())
-
-
-ZEROS = 2**28
-"""Bytes of zeros that a bomb unpacks: more than a test may take, and quickly written."""
-
-
-def header(array_type, shape):
-    """Return the start of an npy file."""
-    start = io.BytesIO()
-    about = {"descr": array_type, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(start, about)
-    return start.getvalue()
-
-
-def add_bomb(path, name, start=b"", n_zeros=ZEROS):
-    """Replace a member of an npz file by one that unpacks to zeros; `start` comes before them."""
-    with zipfile.ZipFile(path) as archive:
-        members = {entry.filename: archive.read(entry) for entry in archive.infolist()}
-    members.pop(name, None)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for kept, content in members.items():
-            archive.writestr(kept, content)
-        with archive.open(name, "w") as member:
-            member.write(start)
-            for _ in range(n_zeros // 2**20):
-                member.write(bytes(2**20))
-
-
-def most_memory(call):
-    """Return the most bytes that Python and NumPy held at once during a call."""
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def test_a_member_that_is_not_used_is_not_read(file):

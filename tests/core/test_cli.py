@@ -17,8 +17,9 @@ import typer
 from typer.testing import CliRunner
 
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load, load_dataset
-from spikebp_plugins.cli import app, options
+from spikebp_plugins.cli import options
 from spikebp_plugins.cli.compare import split_backends
+from spikebp_plugins.cli.program import app
 from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.data import images as datasets
 from spikebp_plugins.data.images import IDX_FILES
@@ -122,7 +123,7 @@ def test_a_new_field_of_the_definition_is_an_option(monkeypatch):
 
 
 def test_heavy_packages_are_not_imported_for_help():
-    code = "import sys, spikebp_plugins.cli; print(*sys.modules)"
+    code = "import sys, spikebp_plugins.cli.program; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert not {"numba", "sklearn", "matplotlib", "tqdm", "pooch"} & set(loaded.split())
 
@@ -391,6 +392,65 @@ def test_ctrl_c_elsewhere_is_one_line(monkeypatch):
     assert run("train", exit_code=130).stderr == "interrupted\n"
 
 
+def started_and_interrupted(module, *arguments, raised="KeyboardInterrupt"):
+    """Run the command in a process that gets SIGINT as it begins to import a module."""
+    code = (
+        """
+import signal, sys
+
+class Interrupt:
+    def find_spec(name, path=None, target=None):
+        if name == interrupted_at:
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise """
+        + raised
+        + """
+
+# Whoever starts the tests may ignore SIGINT, which a child inherits.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupted_at = sys.argv.pop(1)
+sys.meta_path.insert(0, Interrupt)
+from spikebp_plugins.cli import main
+main()
+"""
+    )
+    command = [sys.executable, "-c", code, module, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "spikebp_plugins.cli.program",
+        "typing",
+        "typer",
+        "numpy",
+        "spikebp_plugins.network.definition",
+        "spikebp_plugins.cli.train",
+        "numba",  # which a command imports, once its options have been read
+    ],
+)
+def test_ctrl_c_while_the_command_starts_is_one_line(module):
+    result = started_and_interrupted(module, "train", *SMALL)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "interrupted\n")
+
+
+def test_ctrl_c_that_a_package_takes_for_its_own_error_is_one_line():
+    # NumPy says that it is not installed if it is interrupted while its C code imports a module.
+    result = started_and_interrupted("numpy", "--help", raised="ImportError('NumPy')")
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "interrupted\n")
+
+
+def test_ctrl_c_while_options_are_read_is_one_line(monkeypatch):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.metadata.version", interrupt)
+    assert run("--version", exit_code=130).stderr == "interrupted\n"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send to one process")
 def test_sigint_in_a_process_of_its_own(folder):
     # Whoever starts the tests may ignore SIGINT, which a child inherits.
@@ -463,6 +523,20 @@ def test_an_error_is_one_line(arguments, message):
     assert result.stderr.startswith("error: ")
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_what_cannot_be_saved_is_not_trained(folder, monkeypatch):
+    def fail(*arguments):
+        raise AssertionError("training has begun")
+
+    monkeypatch.setattr(CompiledBackend, "train", fail)
+    (folder / "link.npz").symlink_to("/dev/null")
+    for name, reason in (("link.npz", "no regular file"), ("none/a.npz", "there is no folder")):
+        said = run("train", *SMALL, "--save", name, exit_code=2).stderr
+        assert reason in said
+        assert name.split("/")[0] in said
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert "a.npz cannot be written" in run("train", "--save", "a.npz", exit_code=2).stderr
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from spikebp_plugins import (
     with_bias_input,
 )
 from spikebp_plugins.common.archive import write_archive
+from tests.core.bombs import ZEROS, add_bomb, header, most_memory
 from tests.core.small_nets import (
     arrays_in,
     assert_all_equal,
@@ -208,6 +209,27 @@ def test_a_file_that_holds_something_else_is_refused(file, changes, error):
     with pytest.raises(ValueError, match=error) as caught:
         QuantizedWeights.load(file)
     assert f"{file} is not a readable file of quantized weights" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "error"),
+    [
+        ("weights_1.npy", header("|i1", (ZEROS,)), r"weights_1 must be int8 of shape \(3, 5\)"),
+        ("exponents_1.npy", header("<i8", (5,)), r"do not hold int64 of shape \(5,\)"),
+        ("thresholds_1.npy", header("<f8", (ZEROS // 8,)), "thresholds_1 must be 2"),
+    ],
+    ids=["weights", "length", "thresholds"],
+)
+def test_a_file_that_unpacks_to_more_than_it_should_is_not_read(file, name, start, error):
+    add_bomb(file, "extra.npy", header("|u1", (ZEROS,)))
+    assert most_memory(lambda: QuantizedWeights.load(file)) < 2**24
+    add_bomb(file, name, start)
+
+    def refused():
+        with pytest.raises(ValueError, match=error):
+            QuantizedWeights.load(file)
+
+    assert most_memory(refused) < 2**24
 
 
 def test_a_damaged_or_missing_file_is_refused(file):

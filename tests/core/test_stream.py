@@ -2,6 +2,8 @@
 
 import gc
 import sys
+import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -21,6 +23,8 @@ from tests.core.small_nets import (
     small_net,
 )
 from tests.core.strategies import chip_definitions, definitions, inputs, random_weights
+from tests.documentation import ROOT
+from tests.scripts import loaded
 
 ENGINE = pytest.mark.parametrize("engine", ENGINES)
 BACKWARD = pytest.mark.parametrize("backward_init", ["carry", "zero", "uniform"])
@@ -601,3 +605,31 @@ def test_memory_does_not_grow(engine):
         grown = in_use() - before
         assert sim.samples_seen == 2 * n - 1  # the last one is open
     assert grown < n / 5, f"{grown} blocks of memory more after {n} samples"
+
+
+@pytest.mark.parametrize(
+    ("engine", "n_samples", "bytes_a_sample"), [("compiled", 4000, 3), ("reference", 400, 100)]
+)
+def test_a_day_of_a_million_samples(engine, n_samples, bytes_a_sample, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    day = loaded(ROOT / "benchmarks" / "day_of_stream.py")
+    assert day.PLACES == 1_000_000
+
+    def allocated():
+        gc.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python 3.13 has another name for it
+            sys._clear_type_cache()  # holds some thousand names of attributes
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        result = day.measure(n_samples, engine, allocated, points=2)
+    finally:
+        tracemalloc.stop()
+    assert result["samples_of_the_day"] == 1_000_000
+    assert n_samples / 4 < result["with_target"] < n_samples / 2
+    assert result["same_scores"]
+    assert result["same_state"]
+    at_noon, at_midnight = result["memory"]
+    assert at_midnight - at_noon < bytes_a_sample * n_samples / 2

@@ -2,7 +2,7 @@
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Thread
 
 import numpy as np
 import pytest
@@ -99,6 +99,23 @@ def test_threads_with_a_simulator_each():
     found = together(*(lambda seed=seed: learn(seed) for seed in range(N_THREADS)))
     for one, other in zip(found, expected, strict=True):
         assert all(map(np.array_equal, one, other))
+
+
+def test_threads_with_a_simulator_each_run_at_once():
+    x, _ = samples(1, 0)
+    net = NET.replace(arithmetic="float64")
+    with Simulator(net, n_jobs=1) as one, Simulator(net, n_jobs=1) as other:
+        for sim in (one, other):
+            sim.predict(x, n_steps=10_000)  # compiles
+        thread = Thread(target=one.predict, args=(x,), kwargs={"n_steps": 1_000_000})
+        thread.start()
+        n_calls = 0
+        while thread.is_alive():
+            other.predict(x)
+            n_calls += 1
+        thread.join()
+    # Some two thousand; some forty if kernels kept the lock of the interpreter.
+    assert n_calls > 200
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])

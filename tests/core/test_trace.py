@@ -7,6 +7,7 @@ import pytest
 
 from spikebp_plugins import Difference, Simulator, Trace, compare
 from spikebp_plugins.common.archive import write_archive
+from tests.core.bombs import ZEROS, add_bomb, header, most_memory
 from tests.core.small_nets import (
     arrays_in,
     assert_all_equal,
@@ -333,3 +334,25 @@ def test_a_trace_of_something_else_is_refused(trace, tmp_path, changes, reason):
     arrays = arrays_in(path) | changes
     write_archive(path, {name: array for name, array in arrays.items() if array is not None})
     assert f"is not a readable trace: {reason}" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "reason"),
+    [
+        ("scores.npy", header("<f8", (ZEROS // 8,)), "scores must be of 2 dimensions"),
+        ("spikes_0.npy", header("<i8", (ZEROS // 32, 4, 1)), "spikes_1 must be of shape"),
+        ("errors_1.npy", header("<i8", (6, 4, 5)), "do not hold int64 of shape (6, 4, 5)"),
+        ("weights_1.npy", header("<f8", (ZEROS // 8,)), "weights_1 must be at most 15 numbers"),
+    ],
+    ids=["scores", "input", "length", "weights"],
+)
+def test_a_trace_that_unpacks_to_more_than_it_should_is_not_read(
+    trace, tmp_path, name, start, reason
+):
+    path = tmp_path / "trace.npz"
+    trace.save(path)
+    add_bomb(path, "extra.npy", header("|u1", (ZEROS,)))
+    assert most_memory(lambda: Trace.load(path)) < 2**24
+    add_bomb(path, name, start)
+    assert most_memory(lambda: refusal(path)) < 2**24
+    assert reason in refusal(path)

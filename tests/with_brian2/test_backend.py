@@ -24,6 +24,7 @@ from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, compare, load_dat
 from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
 from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden, shares
+from tests.core import small_nets
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
 from tests.interrupts import interrupts_get_through
@@ -358,3 +359,12 @@ def test_few_programs_are_kept(monkeypatch):
     assert len(kept) == runtime.IDLE_PROGRAMS
     with Simulator(SpikingMLP((3, 7, 2), n_steps=1), "brian2:numpy") as sim:
         assert sim._engine._program is kept[-1]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_copies_go_on(target):
+    net = small_nets.small_net(backward_init="carry")
+    x, y = small_nets.samples(net, 3)
+    with small_nets.lively_simulator(net, f"brian2:{target}") as sim:
+        sim.train(x, y)
+        small_nets.assert_copies_go_on(sim, x, y)

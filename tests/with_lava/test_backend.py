@@ -19,6 +19,7 @@ from spikebp_plugins.compiled import fallback as backed
 from spikebp_plugins.conformance import conformance_tests
 from tests import golden, shares
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
+from tests.core.small_nets import assert_copies_go_on, lively_simulator, samples, small_net
 from tests.core.strategies import experiments
 from tests.profiles import examples
 from tests.with_lava.conftest import children
@@ -208,3 +209,12 @@ def test_lava_can_follow_what_has_made_locks(tmp_path):
         check=False,
     )
     assert result.stdout == "(1, 2)\n", result.stderr
+
+
+@pytest.mark.parametrize("name", SHARED_OUT)
+def test_copies_go_on(name):
+    net = small_net(backward_init="carry")
+    x, y = samples(net, 3)
+    with lively_simulator(net, name) as sim:
+        sim.train(x, y)
+        assert_copies_go_on(sim, x, y)

@@ -387,7 +387,21 @@ class TestMisuse:
             ({"presynaptic": "drive"}, {}, "the trace of a synapse counts spikes"),
             ({"arithmetic": "float32"}, {}, "compute with doubles"),
             ({}, {"granularity": "sample"}, "take a step of Lava for each step"),
-            ({}, {"tag": "fixed_pt"}, "fixed_pt rounds weights at random"),
+            (
+                {},
+                {"tag": "fixed_pt"},
+                "fixed_pt rounds weights at random, .*; use tag='floating_pt'",
+            ),
+            (
+                {"timing": "immediate"},
+                {"tag": "fixed_pt"},
+                "fixed_pt rounds weights at random, .*, not timing='immediate'$",
+            ),
+            (
+                {},
+                {"tag": "fixed_pt", "granularity": "sample"},
+                "fixed_pt rounds weights at random, .*, not one for granularity='sample'$",
+            ),
         ],
     )
     def test_what_the_back_end_does_not_run(self, changes, options, reason):

@@ -9,7 +9,7 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from numpy.typing import NDArray
 
-from spikebp_lava.memory import FIXED, shared_array
+from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.messages import PAYLOAD
 from spikebp_lava.processes.samples import Rows, SampleSource
 from spikebp_lava.processes.standard import StandardMLP
@@ -34,14 +34,20 @@ FARTHEST: Final = 2.0**60
 
 def why_no_standard_graph(net: SpikingMLP, tag: str, granularity: str) -> str | None:
     """Return why the back end cannot run a definition with standard parts, or None if it can."""
-    if tag == FIXED:
-        return (
-            "with standard parts fixed_pt rounds weights at random, with numbers of Lava's own, "
-            "and so is no network of the definition; use tag='floating_pt', or StandardMLP"
-        )
     if granularity == "sample":
-        return "standard parts take a step of Lava for each step, not one for granularity='sample'"
-    return why_not_of_standard_parts(net, tag)
+        step = "standard parts take a step of Lava for each step"
+        reason: str | None = f"{step}, not one for granularity='sample'"
+    else:
+        reason = why_not_of_standard_parts(net, FLOATING)
+    if tag == FIXED:
+        at_random = (
+            "with standard parts fixed_pt rounds weights at random, with numbers of Lava's own, "
+            "and so is no network of the definition"
+        )
+        advice = "use tag='floating_pt', or StandardMLP"
+        # Who follows the advice must not meet another reason then.
+        return f"{at_random}; {advice}" if reason is None else f"{at_random}; and {reason}"
+    return reason
 
 
 class StandardGraph:
