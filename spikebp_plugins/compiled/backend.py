@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numba.core import config
@@ -59,6 +59,9 @@ SATURATING_STEPS: Final = (
     "with arithmetic='loihi2' single steps run on backend='reference': kernels hold no potential "
     "that has saturated"
 )
+
+
+Shown = TypeVar("Shown", Outcome, EarlyPrediction)
 
 
 class Way(NamedTuple):
@@ -147,7 +150,7 @@ class CompiledBackend(Backend):
     @property
     def state(self) -> LearningState:
         """What has been learned so far."""
-        now = self._now
+        now = self._now.at_boundary()
         return now.layout.state(now.learning, now.samples_seen)
 
     @property
@@ -171,11 +174,22 @@ class CompiledBackend(Backend):
 
     def predict(self, batch: Batch, record: bool) -> Outcome:
         """Show samples and learn nothing, in several threads."""
+        if self._now.is_open:
+            return self._beside_open_sample(lambda other: other.predict(batch, record))
         self._make_ready(batch)
-        n_threads = min(len(self._memories), len(batch) // SAMPLES_PER_THREAD)
-        if n_threads <= 1:
-            return self._show(batch, record)
-        return self._show_in_threads(batch, record, n_threads)
+        n_threads = min(len(self._memories), len(batch.x) // SAMPLES_PER_THREAD)
+        if n_threads > 1:
+            return self._show_in_threads(batch, record, n_threads)
+        return self._show(batch, record)
+
+    def _beside_open_sample(self, show: Callable[[CompiledBackend], Shown]) -> Shown:
+        """Show samples on a copy of the state, which while a sample is open is in use."""
+        other = CompiledBackend(self.net, self.state, len(self._memories))
+        other.report = self.report
+        try:
+            return show(other)
+        finally:
+            self.add(other.operations)
 
     def _make_ready(self, batch: Batch) -> None:
         """Do what is due before samples are shown."""
@@ -244,9 +258,9 @@ class CompiledBackend(Backend):
         self._now = now
         return now
 
-    def replace(self, now: Now) -> None:
-        """Go on from a state that differs from the present one in more than its arrays."""
-        self._now = now
+    def add(self, work: Operations) -> None:
+        """Add work that no kernel has counted."""
+        self._now = self._now._replace(work=self._now.work + work)
 
     def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
         """Show each sample until its largest summed drive leads by `margin`, and learn nothing."""
@@ -254,6 +268,8 @@ class CompiledBackend(Backend):
             raise UnsupportedError("samples stop early with timing='immediate' alone")
         if self.net.arithmetic == "loihi2":
             raise UnsupportedError(SATURATING_STEPS)
+        if self._now.is_open:
+            return self._beside_open_sample(lambda other: other.predict_until(batch, margin))
         self._make_ready(batch)
         shown, start = empty_prediction(batch), 0
         while start < len(batch):
@@ -276,14 +292,12 @@ class CompiledBackend(Backend):
             return 0
         scores, n_steps, operations = shown
         spikes = np.zeros((len(batch), self.net.n_layers + 1), np.int64)
-        memory = self._memories[0]
-        block = memory.block(layout, batch, now)
-        run = memory.run(way.kernel, now, batch, layout.nowhere)
+        job = self._memories[0].job(way, now, batch, layout.nowhere)
         lead = margin * float(layout.network.one)
         with announced(way.compiled):
-            done: int = blocks.run_until(run, block, lead, n_steps, spikes)
+            done: int = blocks.run_until(job, lead, n_steps, spikes)
         self._now = now
-        scores[:done] = block.scores[:done]
+        scores[:done] = job.block.scores[:done]
         of_spikes = [connection.forward_operations(1) for connection in self.net.connections]
         # Of their products and sums, 64 bits may hold too few.
         operations[:done] = spikes[:done, :-1].astype(object) @ of_spikes
@@ -361,14 +375,12 @@ class CompiledBackend(Backend):
         """Show the samples before the first that the kernel refuses; None if there are none."""
         layout, kernel, compiled = way
         shown = layout.record(len(batch.x), batch.n_steps) if record else layout.nowhere
-        block = memory.block(layout, batch, now)
-        run = memory.run(kernel, now, batch, shown)
+        job = memory.job(way, now, batch, shown)
         with announced(compiled):
-            done: int = KERNELS[kernel](run, block)
+            done: int = KERNELS[kernel](job)
         if done == 0:
             return None
-        # Memory for a single sample is used again.
-        scores = block.scores.copy() if len(batch.x) == 1 else block.scores[:done]
+        scores = job.block.scores[:done].copy()  # a job for a single sample is used again
         if not record:
             return Outcome(scores, None)
         # Kernels write each row under its step of input, so no delay is left.
@@ -392,6 +404,13 @@ class CompiledBackend(Backend):
         return Outcome(shown.step_scores[-1:], recording), after
 
 
+class KeptJob(NamedTuple):
+    """A job for single samples, and the memory into which each of them is written."""
+
+    job: arrays.Job
+    room: SampleRoom
+
+
 class Memory:
     """The working memory of one thread, made when it is first needed."""
 
@@ -399,53 +418,53 @@ class Memory:
         self._samples: dict[bool, arrays.Sample] = {}
         self._event_sample: event.EventSample | None = None
         self._constant: dict[tuple[bool, int], dict[str, Any]] = {}
-        self._runs: dict[Any, arrays.Run] = {}
-        self._blocks: dict[Any, SampleRoom] = {}
+        self._jobs: dict[Any, KeptJob] = {}
 
-    def run(self, kernel: str, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Run:
-        """Return a run, if possible the one that an earlier call has made."""
-        layout, training = now.layout, batch.y is not None
-        key = kernel, layout.narrow, batch.n_steps, training
-        run = self._runs.get(key)
-        if (
-            run is not None
-            and run.learning is now.learning
-            and run.totals is now.totals
-            and run.boundary is now.boundary
-            and run.record is record
-        ):
-            return run
+    def job(self, way: Way, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Job:
+        """Return a job; for a single sample that is not recorded, one of those that are kept."""
+        x, y = batch.x, batch.y
+        if len(x) != 1 or record.spikes.size:
+            block = make_block(way.layout, batch, now.samples_seen)
+            return arrays.Job(self.run(way, now, batch, record), block)
+        key = (
+            way.compiled,
+            batch.n_steps,
+            x.ndim,
+            x.dtype.char == "B",
+            None if y is None else y.ndim,
+        )
+        kept = self._jobs.get(key)
+        if kept is not None:
+            job, room = kept
+            run = job.run
+            if (
+                run.learning is now.learning
+                and run.totals is now.totals
+                and run.boundary is now.boundary
+            ):
+                room.fill(batch, now)
+                return job
+        room = SampleRoom(way.layout, batch, now.samples_seen)
+        job = arrays.Job(self.run(way, now, batch, record), room.block)
+        self._jobs[key] = KeptJob(job, room)
+        return job
+
+    def run(self, way: Way, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Run:
+        """Return all that a kernel needs besides the samples."""
+        layout = way.layout
         fields = {
-            "net": layout.network if training else layout.undelayed,
+            "net": layout.undelayed if batch.y is None else layout.network,
             "learning": now.learning,
             "totals": now.totals,
             "boundary": now.boundary,
             "record": record,
         }
-        if kernel == "event":
-            run = event_order.make_run(layout, self.event_sample(layout), fields)
-        elif kernel == "constant":
+        if way.kernel == "event":
+            return event_order.make_run(layout, self.event_sample(layout), fields)
+        if way.kernel == "constant":
             room = self._constant_room(layout, batch.n_steps)
-            run = constant.ConstantRun(sample=self._sample(layout), **room, **fields)
-        else:
-            run = arrays.Run(sample=self._sample(layout), **fields)
-        if record.spikes.size == 0:
-            self._runs[key] = run
-        return run
-
-    def block(self, layout: Layout, batch: Batch, now: Now) -> arrays.Block:
-        """Return samples as kernels read them; for a single one, memory that is kept."""
-        x, y = batch.x, batch.y
-        if len(x) != 1:
-            return make_block(layout, batch, now.samples_seen)
-        of_y = None if y is None else y.ndim
-        key = layout.narrow, batch.n_steps, x.ndim, x.dtype.char == "B", of_y
-        room = self._blocks.get(key)
-        if room is None:
-            room = self._blocks[key] = SampleRoom(layout, batch, now.samples_seen)
-        else:
-            room.fill(batch, now)
-        return room.block
+            return constant.ConstantRun(sample=self._sample(layout), **room, **fields)
+        return arrays.Run(sample=self._sample(layout), **fields)
 
     def event_sample(self, layout: Layout) -> event.EventSample:
         """Return the arrays for the state of a sample in event timing, which has one layout."""
@@ -474,7 +493,7 @@ class Memory:
 
 #: The kernels that show a block: for input that is the same at all steps of a sample, for any
 #: input, and for event timing.
-KERNELS: Final[dict[str, Callable[[Any, arrays.Block], int]]] = {
+KERNELS: Final[dict[str, Callable[[arrays.Job], int]]] = {
     "constant": constant.run_constant_block,
     "changing": blocks.run_block,
     "event": event.run_event_block,

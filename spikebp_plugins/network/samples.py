@@ -124,9 +124,11 @@ def check_batch(net: SpikingMLP, x: Any, y: Any = None, n_steps: int | None = No
 
 def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
     array = real_array("x", x)
-    timed = (n_steps, net.n_inputs)
-    allowed = [timed] if net.input_coding == "spikes" else [timed[1:], timed]
-    if array.ndim == 0 or array.shape[1:] not in allowed:
+    of_step, of_sample = (net.n_inputs,), array.shape[1:]
+    may_be_constant = net.input_coding == "values"
+    is_constant = of_sample == of_step and may_be_constant and array.ndim == 2
+    if not is_constant and of_sample != (n_steps, *of_step):
+        allowed = [of_step] * may_be_constant + [(n_steps, *of_step)]
         shapes = " or ".join(_shape(("n_samples", *shape)) for shape in allowed)
         raise wrong_argument("x", f"of shape {shapes}", f"shape {array.shape}")
     return check_values(net, array)
@@ -158,9 +160,9 @@ def check_values(net: SpikingMLP, array: NDArray[Any]) -> NDArray[Any]:
 
 def _check_targets(net: SpikingMLP, y: Any, n_samples: int, n_steps: int) -> NDArray[Any]:
     array = real_array("y", y)
-    n_outputs, labels = net.n_outputs, (n_samples,)
-    allowed = [labels, (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]
-    if array.shape != labels and array.shape not in allowed:
+    n_outputs, of_labels = net.n_outputs, (n_samples,)
+    allowed = [of_labels, (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]
+    if array.shape not in allowed:
         shapes = " or ".join(_shape(shape) for shape in allowed)
         raise wrong_argument("y", f"of shape {shapes}", f"shape {array.shape}")
     if array.ndim > 1:
@@ -198,8 +200,8 @@ def _check_finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
             if 0 in finite.tobytes():
                 place = [int(i) for i in np.argwhere(~finite)[0]]
                 place[0] += start
-                value = array[tuple(place)]
-                raise wrong_argument(name, "finite", f"{value} at index {tuple(place)}")
+                value, index = array[tuple(place)], tuple(place) if len(place) > 1 else place[0]
+                raise wrong_argument(name, "finite", f"{value} at index {index}")
     return array
 
 
