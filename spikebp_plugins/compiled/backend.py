@@ -115,7 +115,11 @@ class CompiledBackend(Backend):
         lanes = LANES if net.arithmetic == "fixed" and net.timing != "event" else 1
         self._wide = Layout(net, arithmetic.storage_dtype, lanes)
         self._is_delayed = self._wide.undelayed is not self._wide.network
-        self._may_be_constant = net.arithmetic == "fixed" and net.input_coding == "values"
+        # For prediction and for training. With presynaptic="drive", inputs with equal spikes may
+        # have different factors.
+        may_be_constant = net.arithmetic == "fixed" and net.input_coding == "values"
+        may_learn = net.presynaptic == "counts" and not self._is_delayed
+        self._may_be_constant = (may_be_constant, may_be_constant and may_learn)
         self._n_synapses = sum(connection.n_synapses for connection in net.connections)
         self._block_work = EVENT_BLOCK_WORK if net.timing == "event" else BLOCK_WORK
         # Of spikes, kernels count fewer than this in a layer and a step.
@@ -193,8 +197,9 @@ class CompiledBackend(Backend):
 
     def _make_ready(self, batch: Batch) -> None:
         """Do what is due before samples are shown."""
-        self._avoid_stray_threads()
-        self._countable -= len(batch) * batch.n_steps * self._most_counted
+        if self._may_have_strays:
+            self._avoid_stray_threads()
+        self._countable -= len(batch.x) * batch.n_steps * self._most_counted
         if self._countable < 0:
             now = self._now
             totals = now.layout.totals()
@@ -252,7 +257,8 @@ class CompiledBackend(Backend):
 
     def now_in(self, layout: Layout) -> Now:
         """Convert the state to a layout that holds any value in range, and return it."""
-        self._avoid_stray_threads()
+        if self._may_have_strays:
+            self._avoid_stray_threads()
         now = self._now.within(layout)
         assert now is not None
         self._now = now
@@ -305,11 +311,10 @@ class CompiledBackend(Backend):
 
     def _avoid_stray_threads(self) -> None:
         """Never use again what threads that an interrupt has left behind may write and read."""
-        if self._may_have_strays:
-            now = self._now
-            self._memories = [Memory() for _ in self._memories]
-            self._now = now._replace(learning=now.layout.copied(now.learning))
-            self._may_have_strays = False
+        now = self._now
+        self._memories = [Memory() for _ in self._memories]
+        self._now = now._replace(learning=now.layout.copied(now.learning))
+        self._may_have_strays = False
 
     def _predict_part(self, before: Now, memory: Memory, batch: Batch, record: bool) -> Part:
         """Show samples in a thread of their own, with counters of its own."""
@@ -333,7 +338,7 @@ class CompiledBackend(Backend):
         """Show as many samples as one way can prove to be in range, at least one."""
         kernel = self._kernel(batch)
         for way in self._ways_now(kernel, batch):
-            start = now.within(way.layout)
+            start = now if way.layout is now.layout else now.within(way.layout)
             if start is not None:
                 outcome = self._attempt(way, start, memory, batch, record)
                 if outcome is not None:
@@ -348,7 +353,7 @@ class CompiledBackend(Backend):
         """Return the ways to compute a batch, the fastest first."""
         ways = self._ways[kernel]
         if self._wide_samples > 0:
-            self._wide_samples -= len(batch)
+            self._wide_samples -= len(batch.x)
             return ways[1:] if self._narrow is not None else ways
         return ways
 
@@ -356,13 +361,12 @@ class CompiledBackend(Backend):
         """Return the name of the fastest kernel for a batch."""
         if self.net.timing == "event":
             return "event"
-        return "constant" if self._is_constant(batch) else "changing"
-
-    def _is_constant(self, batch: Batch) -> bool:
-        if not self._may_be_constant or batch.x.ndim > 2 or batch.n_steps > trains.MOST_STEPS:
-            return False
-        # With presynaptic="drive", inputs with equal spikes may have different factors.
-        return batch.y is None or (self.net.presynaptic == "counts" and not self._is_delayed)
+        is_constant = (
+            self._may_be_constant[batch.y is not None]
+            and batch.x.ndim == 2
+            and batch.n_steps <= trains.MOST_STEPS
+        )
+        return "constant" if is_constant else "changing"
 
     def _in_fastest_layout(self) -> Now:
         if self._narrow is None or self._wide_samples > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,12 +52,10 @@ class Batch:
         y = None if self.y is None else self.y[index]
         return Batch(self.net, self.x[index], y, self.n_steps)
 
-    def blocks(self, size: int) -> Iterable[Batch]:
-        """Return the samples in order, `size` at a time."""
-        n = len(self.x)
-        if 0 < n <= size:
-            return (self,)
-        return (self[start : start + size] for start in range(0, n, size))
+    def blocks(self, size: int) -> Iterator[Batch]:
+        """Yield the samples in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
 
     def rows(self) -> NDArray[Any]:
         """Return the input as it came, of shape (n_samples, 1 or n_steps, n_inputs)."""
@@ -188,7 +186,7 @@ def _are_within(labels: NDArray[np.int64], n: int) -> bool:
 def real_array(name: str, values: Any) -> NDArray[Any]:
     """Return real numbers as an array; Booleans become integers of 8 bits."""
     array = array_of(name, values, REALS_AND_BOOLEANS, "an array of real numbers")
-    return array.astype(np.uint8) if array.dtype == np.bool_ else array
+    return array.astype(np.uint8) if array.dtype.char == "?" else array
 
 
 def _check_finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
