@@ -191,10 +191,10 @@ class CompiledBackend(Backend):
     def _show(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in this thread."""
         memory = self._memories[0]
-        outcome, self._now = self._show_some(self._now, memory, batch, record)
+        outcome = self._show_some(self._now, memory, batch, record, self.replace)
         outcomes, done, n = [outcome], len(outcome.scores), len(batch.x)
         while done < n:
-            outcome, self._now = self._show_some(self._now, memory, batch[done:], record)
+            outcome = self._show_some(self._now, memory, batch[done:], record, self.replace)
             outcomes.append(outcome)
             done += len(outcome.scores)
         return joined(outcomes)
@@ -304,9 +304,14 @@ class CompiledBackend(Backend):
         now = Now(
             layout, before.learning, layout.boundary(keeps=False), layout.totals(), Operations()
         )
+
+        def go_on(state: Now) -> None:
+            nonlocal now
+            now = state
+
         while start < len(batch):
             try:
-                outcome, now = self._show_some(now, memory, batch[start:], record)
+                outcome = self._show_some(now, memory, batch[start:], record, go_on)
             except OverflowError as error:
                 return Part(outcomes, now.operations, error)
             outcomes.append(outcome)
@@ -314,21 +319,33 @@ class CompiledBackend(Backend):
         return Part(outcomes, now.operations, None)
 
     def _show_some(
-        self, now: Now, memory: Memory, batch: Batch, record: bool
-    ) -> tuple[Outcome, Now]:
-        """Show as many samples as one way can prove to be in range, at least one."""
+        self,
+        now: Now,
+        memory: Memory,
+        batch: Batch,
+        record: bool,
+        go_on: Callable[[Now], None],
+    ) -> Outcome:
+        """Show as many samples as one way can prove to be in range, at least one.
+
+        `go_on` takes the state that follows. A kernel changes its arrays in place, and counts of
+        samples that other layouts share, so it is taken before: an interrupt may come right after.
+        """
         kernel = self._kernel(batch)
         for way in self._ways_now(kernel, batch):
             start = now.within(way.layout)
             if start is not None:
+                go_on(start)
                 outcome = self._attempt(way, start, memory, batch, record)
                 if outcome is not None:
-                    return outcome, start
+                    return outcome
             if way.layout is self._narrow:
                 self._wide_samples, self._patience = self._patience, 2 * self._patience
         if kernel == "event":
             raise event_order.overflow(self._wide, memory.event_sample(self._wide))
-        return self._by_reference(now, batch[:1], record)
+        outcome, after = self._by_reference(now, batch[:1], record)
+        go_on(after)
+        return outcome
 
     def _ways_now(self, kernel: str, batch: Batch) -> tuple[Way, ...]:
         """Return the ways to compute a batch, the fastest first."""
@@ -439,7 +456,8 @@ class Memory:
         if len(x) != 1:
             return make_block(layout, batch, now.samples_seen)
         of_y = None if y is None else y.ndim
-        key = layout.narrow, batch.n_steps, x.ndim, x.dtype.char == "B", of_y
+        # Also a sample with changing input may have one row: a stream shows it for all steps.
+        key = layout.narrow, batch.n_steps, x.shape, x.dtype.char == "B", of_y
         room = self._blocks.get(key)
         if room is None:
             room = self._blocks[key] = SampleRoom(layout, batch, now.samples_seen)

@@ -357,6 +357,8 @@ class Layout:
             n_kept=np.zeros(1, np.int64),
             age=np.zeros(1, np.int64),
             backward_potential=self.zeros(units),
+            weight_bound=np.zeros(layers),
+            matrix_bound=np.zeros(layers),
             backward_bound=np.zeros(layers),
             spikes=np.zeros(layers, np.int64),
             errors=np.zeros(layers, np.int64),

@@ -116,6 +116,8 @@ class Boundary(Struct):
     n_kept: Any  # int64 (1,): how many units these are
     age: Any  # int64 (1,): training samples since the bounds were measured
     backward_potential: Any  # of `Learning`
+    weight_bound: Any
+    matrix_bound: Any
     backward_bound: Any
     spikes: Any  # of `Totals`
     errors: Any

@@ -72,6 +72,8 @@ def begin_boundary(run):
             units_of(boundary.is_kept, net, boundary.kept_layer[a])[boundary.kept_unit[a]] = False
         boundary.n_kept[0] = 0
         copy(boundary.backward_potential, learning.backward_potential)
+        copy(boundary.weight_bound, learning.weight_bound)
+        copy(boundary.matrix_bound, learning.matrix_bound)
         copy(boundary.backward_bound, learning.backward_bound)
     copy(boundary.spikes, totals.spikes)
     copy(boundary.errors, totals.errors)
@@ -87,6 +89,8 @@ def go_back_to_boundary(run):
             layer, j = boundary.kept_layer[a], boundary.kept_unit[a]
             set_column(learning, net, layer, j, column_kept(boundary, net, layer, j))
         copy(learning.backward_potential, boundary.backward_potential)
+        copy(learning.weight_bound, boundary.weight_bound)
+        copy(learning.matrix_bound, boundary.matrix_bound)
         copy(learning.backward_bound, boundary.backward_bound)
     copy(totals.spikes, boundary.spikes)
     copy(totals.errors, boundary.errors)
