@@ -236,7 +236,7 @@ class Steps(ABC):
     Attributes
     ----------
     steps_shown : int
-        Steps of the open sample or, if none is open, of the last one.
+        Steps of the open sample or, if none is open, of the last one; 0 after an error.
     is_open : bool
         Whether a sample is open.
     is_learning : bool
@@ -319,7 +319,7 @@ class Steps(ABC):
         try:
             show(opens, restarts)
         except BaseException:
-            self.drop()
+            self._fail()
             raise
         if opens:
             self.steps_shown = 0
@@ -356,16 +356,23 @@ class Steps(ABC):
         """
         try:
             self._close()
-        finally:
-            self.drop()
+        except BaseException:
+            self._fail()
+            raise
+        self.drop()
 
     def drop(self) -> None:
         """End the open sample, and forget what was learned from it."""
         self.is_open = self.is_learning = False
 
+    def _fail(self) -> None:
+        """End the open sample after an error: it has no scores, since its last step is unknown."""
+        self.drop()
+        self.steps_shown = 0
+
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The running scores of the open sample, or the scores of the last one; zero before any."""
+        """The scores of the open sample, or of the last one; zero before any and after an error."""
         if self.steps_shown == 0:
             return np.zeros(self.net.n_outputs)
         scores: NDArray[np.float64] = self.summed_drive / self.steps_shown

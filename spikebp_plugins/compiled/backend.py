@@ -210,10 +210,10 @@ class CompiledBackend(Backend):
     def _show(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in this thread."""
         memory = self._memories[0]
-        outcome, self._now = self._show_some(self._now, memory, batch, record)
+        outcome = self._show_some(self._now, memory, batch, record, self._go_on)
         outcomes, done, n = [outcome], len(outcome.scores), len(batch.x)
         while done < n:
-            outcome, self._now = self._show_some(self._now, memory, batch[done:], record)
+            outcome = self._show_some(self._now, memory, batch[done:], record, self._go_on)
             outcomes.append(outcome)
             done += len(outcome.scores)
         return joined(outcomes)
@@ -264,6 +264,9 @@ class CompiledBackend(Backend):
         self._now = now
         return now
 
+    def _go_on(self, now: Now) -> None:
+        self._now = now
+
     def add(self, work: Operations) -> None:
         """Add work that no kernel has counted."""
         self._now = self._now._replace(work=self._now.work + work)
@@ -298,11 +301,11 @@ class CompiledBackend(Backend):
             return 0
         scores, n_steps, operations = shown
         spikes = np.zeros((len(batch), self.net.n_layers + 1), np.int64)
+        self._now = now
         job = self._memories[0].job(way, now, batch, layout.nowhere)
         lead = margin * float(layout.network.one)
         with announced(way.compiled):
             done: int = blocks.run_until(job, lead, n_steps, spikes)
-        self._now = now
         scores[:done] = job.block.scores[:done]
         of_spikes = [connection.forward_operations(1) for connection in self.net.connections]
         # Of their products and sums, 64 bits may hold too few.
@@ -323,9 +326,14 @@ class CompiledBackend(Backend):
         now = Now(
             layout, before.learning, layout.boundary(keeps=False), layout.totals(), Operations()
         )
+
+        def go_on(state: Now) -> None:
+            nonlocal now
+            now = state
+
         while start < len(batch):
             try:
-                outcome, now = self._show_some(now, memory, batch[start:], record)
+                outcome = self._show_some(now, memory, batch[start:], record, go_on)
             except OverflowError as error:
                 return Part(outcomes, now.operations, error)
             outcomes.append(outcome)
@@ -333,21 +341,33 @@ class CompiledBackend(Backend):
         return Part(outcomes, now.operations, None)
 
     def _show_some(
-        self, now: Now, memory: Memory, batch: Batch, record: bool
-    ) -> tuple[Outcome, Now]:
-        """Show as many samples as one way can prove to be in range, at least one."""
+        self,
+        now: Now,
+        memory: Memory,
+        batch: Batch,
+        record: bool,
+        go_on: Callable[[Now], None],
+    ) -> Outcome:
+        """Show as many samples as one way can prove to be in range, at least one.
+
+        `go_on` takes the state that follows. A kernel changes its arrays in place, and counts of
+        samples that other layouts share, so it is taken before: an interrupt may come right after.
+        """
         kernel = self._kernel(batch)
         for way in self._ways_now(kernel, batch):
             start = now if way.layout is now.layout else now.within(way.layout)
             if start is not None:
+                go_on(start)
                 outcome = self._attempt(way, start, memory, batch, record)
                 if outcome is not None:
-                    return outcome, start
+                    return outcome
             if way.layout is self._narrow:
                 self._wide_samples, self._patience = self._patience, 2 * self._patience
         if kernel == "event":
             raise event_order.overflow(self._wide, memory.event_sample(self._wide))
-        return self._by_reference(now, batch[:1], record)
+        outcome, after = self._by_reference(now, batch[:1], record)
+        go_on(after)
+        return outcome
 
     def _ways_now(self, kernel: str, batch: Batch) -> tuple[Way, ...]:
         """Return the ways to compute a batch, the fastest first."""

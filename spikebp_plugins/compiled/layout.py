@@ -364,6 +364,8 @@ class Layout:
             kept_stride=integers(units),
             age=integers(1),
             backward_potential=self.zeros(units),
+            weight_bound=np.zeros(layers),
+            matrix_bound=np.zeros(layers),
             backward_bound=np.zeros(layers),
             spikes=integers(layers),
             errors=integers(layers),

@@ -447,16 +447,25 @@ class CompiledSteps(Steps):
     def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
         """Show a whole sample."""
         rows = x[np.newaxis] if self.net.input_coding == "values" else x[np.newaxis, np.newaxis]
-        if y is None:
-            outcome = self._engine.predict(Batch(self.net, rows, None, n_steps), False)
-        else:
-            outcome = self._engine.train(Batch(self.net, rows, y[np.newaxis], n_steps), False)
+        try:
+            if y is None:
+                outcome = self._engine.predict(Batch(self.net, rows, None, n_steps), False)
+            else:
+                outcome = self._engine.train(Batch(self.net, rows, y[np.newaxis], n_steps), False)
+        except BaseException:
+            self._fail()
+            raise
         self._whole, self.steps_shown = outcome.scores[0], n_steps
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The running scores of the open sample, or the scores of the last one; zero before any."""
+        """The scores of the open sample, or of the last one; zero before any and after an error."""
         return super().scores if self._whole is None else self._whole.copy()
+
+    def _fail(self) -> None:
+        """End the open sample after an error."""
+        super()._fail()
+        self._whole = None
 
     def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
         if opens:

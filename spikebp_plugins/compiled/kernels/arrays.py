@@ -119,6 +119,8 @@ class Boundary(Struct):
     kept_stride: Any  # int64 (sum n_l,): how far apart their weights are
     age: Any  # int64 (1,): training samples since the bounds were measured
     backward_potential: Any  # of `Learning`
+    weight_bound: Any
+    matrix_bound: Any
     backward_bound: Any
     spikes: Any  # of `Totals`
     errors: Any

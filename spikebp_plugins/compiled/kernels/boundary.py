@@ -72,7 +72,7 @@ def keep_column(run, layer, j):
 
 @kernel
 def restore(net, boundary, learning):
-    """Make a learning state what it was at the boundary; all but the bounds of its weights."""
+    """Make a learning state what it was at the boundary."""
     for a in range(boundary.n_kept[0]):
         layer, j = boundary.kept_layer[a], boundary.kept_unit[a]
         place, stride = boundary.kept_place[a], boundary.kept_stride[a]
@@ -85,6 +85,8 @@ def restore(net, boundary, learning):
             for i in range(n_in):
                 back[j * width + i] = boundary.column[place + i * stride]
     copy(learning.backward_potential, boundary.backward_potential)
+    copy(learning.weight_bound, boundary.weight_bound)
+    copy(learning.matrix_bound, boundary.matrix_bound)
     copy(learning.backward_bound, boundary.backward_bound)
 
 
@@ -111,6 +113,8 @@ def begin_boundary(run):
             units_of(boundary.is_kept, net, boundary.kept_layer[a])[boundary.kept_unit[a]] = False
         boundary.n_kept[0] = boundary.n_used[0] = 0
         copy(boundary.backward_potential, learning.backward_potential)
+        copy(boundary.weight_bound, learning.weight_bound)
+        copy(boundary.matrix_bound, learning.matrix_bound)
         copy(boundary.backward_bound, learning.backward_bound)
     copy(boundary.spikes, totals.spikes)
     copy(boundary.errors, totals.errors)
