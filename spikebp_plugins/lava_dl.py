@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.archive import PathLike, unreadable, whole_file
 from spikebp_plugins.common.errors import ArgumentError, wrong_argument
+from spikebp_plugins.common.hdf5 import check_claims
 from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
 from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
@@ -315,6 +316,7 @@ def _read(path: PathLike) -> tuple[list[_Block], dict[str, NDArray[Any]]]:
             arrays["/".join(rest)] = np.asarray(node[()])
 
     try:
+        check_claims(data)
         with h5py.File(data, "r") as source:
             source.visititems(collect)
     except Exception as error:
@@ -417,7 +419,10 @@ def _own(
     checkpoint = from_arrays(f"the group {GROUP!r} of {os.fspath(path)}", arrays)
     if net is not None and net != checkpoint.net:
         raise wrong_argument("net", f"None or {checkpoint.net}, as in the file", net)
-    written = _written(checkpoint)
+    try:
+        written = _written(checkpoint)
+    except ValueError as error:
+        raise _contradiction(path, f"of which no such file can be: {error}") from error
     if len(layers) != len(written):
         raise _contradiction(path, f"it has {len(layers)} layers")
     for layer, expected in zip(layers, written, strict=True):

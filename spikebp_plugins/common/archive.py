@@ -25,6 +25,9 @@ PathLike = str | os.PathLike[str]
 #: The most bytes of a header of an npy file, before its array; NumPy's own take a hundred.
 LARGEST_HEADER: Final = 2**14
 
+#: The most characters of what another library says of a damaged file: it may show all of it.
+LONGEST_REASON: Final = 300
+
 #: The earliest date that a zip file can hold. With real dates equal arrays would differ as files.
 NO_DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -281,8 +284,11 @@ def _npy_header(start: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
 
 
 def unreadable(path: PathLike, kind: str, reason: object) -> ValueError:
-    """Return the error for a file that is not what it should be."""
-    return ValueError(f"{os.fspath(path)} is not a readable {kind}: {reason}")
+    """Return the error for a file that is not what it should be, in one line."""
+    text = " ".join(str(reason).split())
+    if len(text) > LONGEST_REASON:
+        text = f"{text[:LONGEST_REASON]} ..."
+    return ValueError(f"{os.fspath(path)} is not a readable {kind}: {text}")
 
 
 def check_version(path: PathLike, kind: str, name: str, array: AnyArray, newest: int) -> None:

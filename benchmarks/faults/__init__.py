@@ -1,0 +1,1 @@
+"""Faults on purpose: damaged files, interrupts and kills, each with a verdict."""
