@@ -36,7 +36,6 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.archive import PathLike, unreadable, whole_file
 from spikebp_plugins.common.errors import ArgumentError, wrong_argument
-from spikebp_plugins.common.hdf5 import check_claims
 from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
 from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
@@ -44,6 +43,8 @@ from spikebp_plugins.network.state import initial_state
 
 try:
     import h5py
+
+    from spikebp_plugins.common.hdf5 import arrays_in
 except ImportError as error:
     raise ImportError(
         'files of netx need the package h5py: pip install "spikebp-plugins[lava-dl]"'
@@ -306,19 +307,15 @@ def _read(path: PathLike) -> tuple[list[_Block], dict[str, NDArray[Any]]]:
         data = io.BytesIO(file.read())
     found: dict[str, dict[str, NDArray[Any]]] = {}
     own: dict[str, NDArray[Any]] = {}
-
-    def collect(name: str, node: h5py.Group | h5py.Dataset) -> None:
-        room, *rest = name.split("/", 2)
-        arrays = own
-        if room == "layer" and rest:
-            arrays = found.setdefault(rest.pop(0), {})
-        if room in ("layer", GROUP) and rest and isinstance(node, h5py.Dataset):
-            arrays["/".join(rest)] = np.asarray(node[()])
-
     try:
-        check_claims(data)
         with h5py.File(data, "r") as source:
-            source.visititems(collect)
+            found |= {name: {} for name in source.get("layer", ())}
+            for name, array in arrays_in(source, len(data.getbuffer())).items():
+                room, *rest = name.split("/", 2)
+                if room == GROUP:
+                    own["/".join(rest)] = np.asarray(array[()])
+                elif room == "layer" and len(rest) == 2:
+                    found[rest[0]][rest[1]] = np.asarray(array[()])
     except Exception as error:
         # A damaged file can make h5py raise almost any type of error.
         raise unreadable(path, KIND, error) from error

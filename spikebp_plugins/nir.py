@@ -35,15 +35,22 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.archive import PathLike, unreadable, whole_file
-from spikebp_plugins.common.errors import ArgumentError, wrong_argument
-from spikebp_plugins.common.hdf5 import check_claims
+from spikebp_plugins.common.errors import (
+    REALS_AND_BOOLEANS,
+    ArgumentError,
+    array_of,
+    wrong_argument,
+)
 from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
 from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
 
 try:
+    import h5py
     import nir
+
+    from spikebp_plugins.common.hdf5 import arrays_in
 except ImportError as error:
     raise ImportError(
         'graphs of NIR need the package nir: pip install "spikebp-plugins[nir]"'
@@ -248,7 +255,8 @@ def _read(path: PathLike) -> nir.NIRGraph:
     with open(path, "rb") as file:
         data = io.BytesIO(file.read())
     try:
-        check_claims(data)
+        with h5py.File(data, "r") as file:
+            arrays_in(file, len(data.getbuffer()))
         # Types are checked afterwards, with messages that say what a network needs.
         return nir.read(data, type_check=False)
     except Exception as error:
@@ -372,7 +380,7 @@ def _firing(layer: _Layer, name: str, node: nir.IF) -> _Layer:
 
 def _numbers(name: str, field: str, values: Any) -> NDArray[np.float64]:
     try:
-        numbers = np.asarray(values, np.float64)
+        numbers = array_of(field, values, REALS_AND_BOOLEANS, "numbers").astype(np.float64)
     except (TypeError, ValueError):
         raise _refused(f"{field} of node {name!r} that is no array of numbers") from None
     if not np.all(np.isfinite(numbers)):

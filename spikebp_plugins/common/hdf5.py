@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import Final
 
@@ -13,34 +12,45 @@ import h5py
 UNPACKED_PER_BYTE: Final = 100
 UNPACKED_IN_ALL: Final = 2**24
 
+#: The most groups within each other; the files that are read here have five.
+DEEPEST: Final = 20
 
-def check_claims(data: io.BytesIO) -> None:
-    """Refuse a file whose arrays would unpack to far more than it can hold.
 
-    Nothing is unpacked for this: arrays state their shapes.
+def arrays_in(file: h5py.File, n_bytes: int) -> dict[str, h5py.Dataset]:
+    """Return the arrays of a file by their names, none of which is read.
 
     Parameters
     ----------
-    data : BytesIO
+    file : h5py.File
         The file.
+    n_bytes : int
+        Its length.
 
     Raises
     ------
     ValueError
-        If the arrays of the file claim too much.
-    OSError
-        If it is no HDF5 file.
+        If the arrays claim far more than the file can hold, groups are nested too deep, or there
+        are links to other places.
     """
-    most = UNPACKED_IN_ALL + UNPACKED_PER_BYTE * len(data.getbuffer())
-    claimed = 0
-
-    def add(name: str, node: h5py.Group | h5py.Dataset) -> None:
-        nonlocal claimed
-        if isinstance(node, h5py.Dataset):
-            # A part of a chunk is had by unpacking the whole chunk.
-            claimed += max(node.nbytes, node.dtype.itemsize * math.prod(node.chunks or ()))
-        if claimed > most:
-            raise ValueError(f"its array {name!r} claims more bytes than the file can hold")
-
-    with h5py.File(data, "r") as file:
-        file.visititems(add)
+    found: dict[str, h5py.Dataset] = {}
+    claimed, waiting = 0, [("", file, 0)]
+    while waiting:
+        before, group, depth = waiting.pop()
+        for short in group:
+            name = f"{before}{short}"
+            if not isinstance(group.get(short, getlink=True), h5py.HardLink):
+                raise ValueError(f"its part {name!r} is a link to another place")
+            node = group[short]
+            if isinstance(node, h5py.Group):
+                if depth == DEEPEST:
+                    raise ValueError(f"its groups are nested more than {DEEPEST} deep")
+                waiting.append((f"{name}/", node, depth + 1))
+            elif isinstance(node, h5py.Dataset):
+                found[name] = node
+                # A part of a chunk is had by unpacking the whole chunk.
+                claimed += max(node.nbytes, node.dtype.itemsize * math.prod(node.chunks or ()))
+                most = UNPACKED_IN_ALL + UNPACKED_PER_BYTE * n_bytes
+                # What a chunk takes in the file is taken as memory before it is read.
+                if claimed > most or node.id.get_storage_size() > n_bytes:
+                    raise ValueError(f"its array {name!r} claims more than the file can hold")
+    return found
