@@ -310,7 +310,7 @@ def _read(path: PathLike) -> tuple[list[_Block], dict[str, NDArray[Any]]]:
     try:
         with h5py.File(data, "r") as source:
             found |= {name: {} for name in source.get("layer", ())}
-            for name, array in arrays_in(source, len(data.getbuffer())).items():
+            for name, array in arrays_in(source, data.getvalue()).items():
                 room, *rest = name.split("/", 2)
                 if room == GROUP:
                     own["/".join(rest)] = np.asarray(array[()])

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.approximation import ApproximationWarning
-from spikebp_plugins.common.archive import PathLike, unreadable, whole_file
+from spikebp_plugins.common.archive import PathLike, in_one_line, unreadable, whole_file
 from spikebp_plugins.common.errors import (
     REALS_AND_BOOLEANS,
     ArgumentError,
@@ -225,7 +225,7 @@ def _named(path: PathLike) -> Iterator[None]:
     except (ValueError, OverflowError) as error:
         kinds = (ArgumentError, OverflowError, ValueError)
         kind = next(kind for kind in kinds if isinstance(error, kind))
-        raise kind(f"{os.fspath(path)}: {error}") from error
+        raise kind(f"{os.fspath(path)}: {in_one_line(error)}") from error
 
 
 def _network(graph: nir.NIRGraph, net: SpikingMLP | None) -> Checkpoint:
@@ -256,7 +256,7 @@ def _read(path: PathLike) -> nir.NIRGraph:
         data = io.BytesIO(file.read())
     try:
         with h5py.File(data, "r") as file:
-            arrays_in(file, len(data.getbuffer()))
+            arrays_in(file, data.getvalue())
         # Types are checked afterwards, with messages that say what a network needs.
         return nir.read(data, type_check=False)
     except Exception as error:

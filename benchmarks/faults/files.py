@@ -96,7 +96,9 @@ def judged(kind: Kind, path: Path, whole: Any) -> tuple[str, str]:
                     kind.use(found)
                 except BaseException as error:
                     verdict = judged_error(error, r"in event \d")
-    unexpected = [w for w in warned if not issubclass(w.category, ApproximationWarning)]
+    # Those of deprecation, of the libraries beneath, are not shown to users.
+    expected = (ApproximationWarning, DeprecationWarning)
+    unexpected = [w for w in warned if not issubclass(w.category, expected)]
     if unexpected:
         return "failed", f"warning {unexpected[0].category.__name__}: {unexpected[0].message}"
     return verdict

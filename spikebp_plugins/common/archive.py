@@ -284,11 +284,14 @@ def _npy_header(start: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
 
 
 def unreadable(path: PathLike, kind: str, reason: object) -> ValueError:
-    """Return the error for a file that is not what it should be, in one line."""
+    """Return the error for a file that is not what it should be."""
+    return ValueError(f"{os.fspath(path)} is not a readable {kind}: {in_one_line(reason)}")
+
+
+def in_one_line(reason: object) -> str:
+    """Return what is wrong with a file as a line that is not too long."""
     text = " ".join(str(reason).split())
-    if len(text) > LONGEST_REASON:
-        text = f"{text[:LONGEST_REASON]} ..."
-    return ValueError(f"{os.fspath(path)} is not a readable {kind}: {text}")
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 
 
 def check_version(path: PathLike, kind: str, name: str, array: AnyArray, newest: int) -> None:

@@ -1,0 +1,83 @@
+"""Interrupts and kills of ``spikebp train``, which is then told to go on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from numpy.random import RandomState
+
+from benchmarks.faults.files import random_of
+from spikebp_plugins import load
+
+OPTIONS = ("train", "--layers", "12", "--samples", "300", "--epochs", "3", "--steps", "5")
+
+#: Whoever starts this may ignore SIGINT, which a child inherits.
+CODE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "print(flush=True); from spikebp_plugins.cli import main; main()"
+)
+
+
+def started(folder: Path, backend: str, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-u", "-c", CODE, *OPTIONS, "--backend", backend]
+    command += ["--save", "net.npz", *options]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=pipe, text=True)
+
+
+def whole_run(folder: Path, backend: str, *options: str) -> bytes:
+    with started(folder, backend, *options) as process:
+        _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    return (folder / "net.npz").read_bytes()
+
+
+def stopped(how: str, folder: Path, backend: str, seconds: float, random: RandomState) -> bool:
+    """Stop a run, let it go on, and return whether it was stopped before its end."""
+    path = folder / "net.npz"
+    with started(folder, backend) as process:
+        process.stdout.readline()  # Python has started
+        time.sleep(random.uniform(0, seconds))
+        process.send_signal(signal.SIGINT if how == "interrupt" else signal.SIGKILL)
+        _, errors = process.communicate()
+    codes = (0, 130) if how == "interrupt" else (0, -signal.SIGKILL)
+    assert process.returncode in codes, f"exit code {process.returncode}: {errors}"
+    assert errors.count("\n") <= 1, f"more than a line: {errors}"
+    if how == "interrupt" and process.returncode:
+        assert path.exists() == ("net.npz holds" in errors), errors
+    if path.exists():
+        n_seen = load(path).state.samples_seen
+        assert how == "interrupt" or n_seen % 300 == 0, f"{n_seen} samples"
+        whole_run(folder, backend, "--resume", "net.npz")
+    else:
+        whole_run(folder, backend)
+    left = [file.name for file in folder.iterdir() if file != path]
+    assert not left, f"unfinished files {left}"
+    return process.returncode != 0
+
+
+def cases(how: str, backend: str, seed: int, numbers: range) -> Iterator[dict]:
+    """Yield the verdict on each of some runs."""
+    with tempfile.TemporaryDirectory() as name:
+        expected = whole_run(Path(name), backend)
+        begin = time.monotonic()
+        whole_run(Path(name), backend)
+        seconds = time.monotonic() - begin
+    for number in numbers:
+        result = {"number": number, "verdict": "survived", "reason": ""}
+        try:
+            with tempfile.TemporaryDirectory() as name:
+                folder, random = Path(name), random_of("command", how, backend, seed, number)
+                result["inside"] = stopped(how, folder, backend, seconds, random)
+                assert (folder / "net.npz").read_bytes() == expected, "another network"
+        except BaseException as error:
+            text = "".join(traceback.format_exception(error))[-1500:]
+            result |= {"verdict": "failed", "reason": text}
+        yield result
