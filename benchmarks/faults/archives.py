@@ -9,9 +9,8 @@ import zipfile
 from functools import partial
 
 import numpy as np
+from damage import Damage
 from numpy.random import RandomState
-
-from benchmarks.faults.damage import Damage
 
 Members = dict[str, bytes]
 
@@ -166,7 +165,12 @@ def with_bomb(data: bytes, random: RandomState) -> bytes:
     """Let a member unpack to half a gigabyte of zeros, whatever its header says."""
     members = members_of(data)
     name = a_member(members, random) if random.randint(4) else "unused.npy"
-    starts = (b"", header("|u1", (BOMB,)), header("<i8", (BOMB // 8,)), members.get(name, b"")[:128])
+    starts = (
+        b"",
+        header("|u1", (BOMB,)),
+        header("<i8", (BOMB // 8,)),
+        members.get(name, b"")[:128],
+    )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for other, content in members.items():

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 
 def results(module: str, arguments: tuple[object, ...], numbers: range) -> Iterator[dict]:
     """Yield the results that a module prints for its cases, and a failure for each that ends it."""
     first = numbers.start
     while first < numbers.stop:
-        command = [sys.executable, "-m", f"benchmarks.faults.{module}"]
+        command = [sys.executable, str(Path(__file__).with_name(f"{module}.py"))]
         command += map(str, (*arguments, first, numbers.stop))
         # A pipe that nobody reads would stop the child.
         with tempfile.TemporaryFile("w+") as errors:

@@ -11,9 +11,9 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from files import random_of
 from numpy.random import RandomState
 
-from benchmarks.faults.files import random_of
 from spikebp_plugins import load
 
 OPTIONS = ("train", "--layers", "12", "--samples", "300", "--epochs", "3", "--steps", "5")

@@ -64,7 +64,7 @@ def longer(data: bytes, random: RandomState) -> bytes:
     return data + random.bytes(random.randint(1, 65))
 
 
-def replaced(data: bytes, random: RandomState) -> bytes:
+def replaced(_: bytes, random: RandomState) -> bytes:
     """Return what is no such file at all."""
     text = b"no such file\n"
     return (b"", b"\0" * 64, text, random.bytes(200), gzip.compress(text))[random.randint(5)]

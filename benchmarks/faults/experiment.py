@@ -20,7 +20,7 @@ ENCODER = EventEncoder(4, 3, step=1000, polarity="ignored")
 SAMPLE_TIME = NET.n_steps * ENCODER.step
 
 #: Samples in a call, so that a call takes some hundredths of a second or a run of a simulator.
-SAMPLES = {"compiled": 4000, "reference": 60, "brian2:numpy": 30, "lava": 40}
+SAMPLES = {"compiled": 4000, "reference": 60, "brian2:numpy": 20, "lava": 40}
 
 #: Where each back end says how much it shows between two looks at signals. It is set to so little
 #: that a call of these few samples has several such blocks.

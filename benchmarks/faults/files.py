@@ -1,7 +1,8 @@
 """Damaged files, read one by one.
 
-``python -m benchmarks.faults.files KIND SEED FIRST LAST`` prints a line of JSON for each case; a
-process that a case kills prints none for it. What a case does depends on its kind, seed and number.
+``python benchmarks/faults/files.py KINDS SEED FIRST LAST`` prints a line of JSON for each case of
+kinds that are separated by commas; a process that a case ends prints none for it. What a case does
+depends on its kind, seed and number.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from kinds import KINDS, Kind
 from numpy.random import RandomState
 
-from benchmarks.faults.kinds import KINDS, Kind
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.approximation import ApproximationWarning
 
@@ -128,8 +129,8 @@ def judged_case(kind: Kind, whole: Any, path: Path) -> dict[str, str]:
     return {"verdict": verdict, "reason": reason}
 
 
-def judged_files(name: str, seed: int, numbers: range, keep: Path | None = None) -> Iterator[dict]:
-    """Yield the verdict on each of some cases of a kind."""
+def judged_files(name: str, seed: int, numbers: range, keep: Path | None) -> Iterator[dict]:
+    """Yield the verdict on each of some cases of a kind; `keep` is where the last file stays."""
     kind = KINDS[name]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
@@ -146,14 +147,15 @@ def judged_files(name: str, seed: int, numbers: range, keep: Path | None = None)
             for place in (path, keep):
                 if place is not None:
                     place.write_bytes(data)
-            yield {"number": number, **judged_case(kind, whole, path)}
+            yield {"case": f"{name}:{number}", "number": number, **judged_case(kind, whole, path)}
 
 
 def main() -> None:
-    name, seed, first, last = sys.argv[1], *map(int, sys.argv[2:5])
+    seed, first, last = map(int, sys.argv[2:5])
     keep = Path(sys.argv[5]) if len(sys.argv) > 5 else None
-    for result in judged_files(name, seed, range(first, last), keep):
-        print(json.dumps(result), flush=True)
+    for name in sys.argv[1].split(","):
+        for result in judged_files(name, seed, range(first, last), keep):
+            print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

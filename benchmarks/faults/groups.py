@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 
 import h5py
 import numpy as np
+from damage import Damage
 from numpy.random import RandomState
-
-from benchmarks.faults.damage import Damage
 
 #: Numbers that an array claims to hold: more bytes than a reader may take.
 CLAIMED = 2**28
@@ -137,7 +136,9 @@ def with_bomb(data: bytes, random: RandomState) -> bytes:
 
     def change(file: h5py.File) -> None:
         del file[name]
-        array = file.create_dataset(name, (CLAIMED // 2,), "f8", chunks=(2**17,), compression="gzip")
+        array = file.create_dataset(
+            name, (CLAIMED // 2,), "f8", chunks=(2**17,), compression="gzip"
+        )
         array[: 2**17] = 0
         _, packed = array.id.read_direct_chunk((0,))
         # One chunk is packed once, and stored again and again.

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import archives
 import numpy as np
+import tables
+from damage import ANY, Damage, flipped
 from numpy.random import RandomState
 
-from benchmarks.faults import archives, tables
-from benchmarks.faults.damage import ANY, Damage, flipped
 from spikebp_plugins import EventEncoder, Simulator, SpikingMLP, load, quantized_weights
 from spikebp_plugins.conversion.quantized import QuantizedWeights
 from spikebp_plugins.data.aer import read_aer
@@ -147,7 +148,7 @@ def graphs() -> list[bytes]:
     from spikebp_plugins.nir import save_nir
 
     own = [bytes_by(lambda path, sim=sim: save_nir(path, sim.checkpoint())) for sim in simulators()]
-    return own + [without(own[0], "node/metadata/spikebp_plugins")]
+    return [*own, without(own[0], "node/metadata/spikebp_plugins")]
 
 
 def networks_of_netx() -> list[bytes]:
@@ -155,12 +156,12 @@ def networks_of_netx() -> list[bytes]:
 
     sims = simulators()
     own = [bytes_by(lambda path, sim=sim: save_netx(path, sim.checkpoint())) for sim in sims]
-    return own + [without(own[0], "spikebp_plugins")]
+    return [*own, without(own[0], "spikebp_plugins")]
 
 
 def without(data: bytes, group: str) -> bytes:
     """Return a file as another tool would write it, without the group of this package."""
-    from benchmarks.faults.groups import changed
+    from groups import changed
 
     return changed(data, lambda file: file.pop(group))
 
@@ -179,7 +180,7 @@ def read_netx(path: Path) -> Any:
 
 def damages_of_groups() -> Sequence[Damage]:
     try:
-        from benchmarks.faults.groups import GROUPS
+        from groups import GROUPS
     except ImportError:  # no h5py, and then nothing reads such files either
         return ()
     return GROUPS

@@ -1,7 +1,7 @@
 """Interrupts and kills at random moments, each followed by a comparison.
 
-``python -m benchmarks.faults.stops HOW OPERATION BACKEND SEED FIRST LAST`` prints a line of JSON for
-each case.
+``python benchmarks/faults/stops.py HOW OPERATION BACKEND SEED FIRST LAST`` prints a line of JSON
+for each case; there may be several of the first three, separated by commas.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import command
 import numpy as np
-from numpy.random import RandomState
-
-from benchmarks.faults import command
-from benchmarks.faults.experiment import (
+from experiment import (
     ENCODER,
     NET,
     SAMPLE_TIME,
@@ -34,8 +33,10 @@ from benchmarks.faults.experiment import (
     saved,
     simulator,
 )
-from benchmarks.faults.files import random_of
-from spikebp_plugins import Simulator, load
+from files import random_of
+from numpy.random import RandomState
+
+from spikebp_plugins import load
 
 #: Seconds after which a case hangs.
 TIME_LIMIT = 60
@@ -47,13 +48,13 @@ SOON = 10
 LIFE = {"compiled": 0.3, "reference": 0.3, "brian2:numpy": 3.0, "lava": 3.0}
 
 
-class Different(AssertionError):
+class DifferenceError(AssertionError):
     """What is left is not what an undisturbed run has."""
 
 
 def check(holds: bool, what: str) -> None:
     if not holds:
-        raise Different(what)
+        raise DifferenceError(what)
 
 
 class Interrupts:
@@ -318,10 +319,11 @@ def judged_stops(
 
 
 def main() -> None:
-    how, operation, backend, seed, first, last = sys.argv[1:7]
-    numbers = range(int(first), int(last))
-    for result in judged_stops(how, operation, backend, int(seed), numbers):
-        print(json.dumps(result), flush=True)
+    seed, first, last = map(int, sys.argv[4:7])
+    for case in product(*(names.split(",") for names in sys.argv[1:4])):
+        for result in judged_stops(*case, seed, range(first, last)):
+            name = ":".join((*case, str(result["number"])))
+            print(json.dumps({"case": name, **result}), flush=True)
 
 
 if __name__ == "__main__":

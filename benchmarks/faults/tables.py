@@ -7,9 +7,8 @@ import json
 import zlib
 from collections.abc import Sequence
 
+from damage import ANY, EXTREMES, Damage
 from numpy.random import RandomState
-
-from benchmarks.faults.damage import ANY, EXTREMES, Damage
 
 #: Bytes that a bomb unpacks to: more than a reader may take.
 BOMB = 2**29

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.faults.kinds import KINDS
+from kinds import KINDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 

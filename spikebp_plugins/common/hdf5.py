@@ -68,7 +68,7 @@ def _check_texts(name: str, node: h5py.Dataset, content: bytes) -> None:
     is the length of a text, the address of its heap, and a number in the heap.
     """
     place = node.id.get_offset()
-    if place is None or h5py.check_vlen_dtype(node.dtype) is None and not _is_text(node):
+    if place is None or (h5py.check_vlen_dtype(node.dtype) is None and not _is_text(node)):
         return
     n_address, n_length = node.file.id.get_create_plist().get_sizes()
     n_element = 4 + n_address + 4

@@ -1,1 +1,0 @@
-"""Faults on purpose: damaged files, interrupts and kills, each with a verdict."""
