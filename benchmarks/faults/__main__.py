@@ -61,7 +61,8 @@ def counted(name: str, module: str, arguments: Sequence[object], n: int) -> Coun
     found = children.results(module, tuple(arguments), range(n))
     for result in tqdm(found, name, n, mininterval=1):
         counts[result["verdict"]] += 1
-        counts["inside"] += bool(result.get("inside"))
+        if "inside" in result:
+            counts["inside"] += result["inside"]
         if result["verdict"] == "failed":
             tqdm.write(f"{name}:{result['number']} failed: {result['reason']}")
     return counts
@@ -102,14 +103,14 @@ def main() -> None:
         if given.files
     }
     stopped = {
-        case: counted(":".join(case), "stops", (*case, given.seed), n)
+        "/".join(case): counted(":".join(case), "stops", (*case, given.seed), n)
         for case, n in stops(given.stops).items()
         if n and case[2] in given.backends.split(",")
     }
-    found = tables_of_counts.tables(files, stopped)
-    print("\n\n".join(found.values()))
+    found = {"damaged files": files, "interrupts and kills": stopped}
+    print("\n\n".join(tables_of_counts.tables(found).values()))
     if given.write:
-        tables_of_counts.write(found)
+        tables_of_counts.keep(found)
     sys.exit(any(counts["failed"] for counts in (*files.values(), *stopped.values())))
 
 

@@ -45,8 +45,6 @@ class Kind(NamedTuple):
 
     Attributes
     ----------
-    title : str
-        What the table says of them.
     samples : callable
         Returns whole files, each as bytes.
     read : callable
@@ -57,7 +55,6 @@ class Kind(NamedTuple):
         Goes on with what was read, and may refuse it by naming the event that is wrong.
     """
 
-    title: str
     samples: Callable[[], list[bytes]]
     read: Callable[[Path], Any]
     damages: Sequence[Damage]
@@ -189,18 +186,17 @@ def damages_of_groups() -> Sequence[Damage]:
 NPZ = archives.damages(flipped)
 
 KINDS = {
-    "checkpoint": Kind("checkpoint (npz)", checkpoints, load, NPZ),
-    "trace": Kind("trace (npz)", traces, Trace.load, NPZ),
-    "quantized": Kind("quantized weights (npz)", quantized, QuantizedWeights.load, NPZ),
-    "idx": Kind("IDX images and labels", idx_files, read_idx, tables.IDX),
+    "checkpoint": Kind(checkpoints, load, NPZ),
+    "trace": Kind(traces, Trace.load, NPZ),
+    "quantized": Kind(quantized, QuantizedWeights.load, NPZ),
+    "idx": Kind(idx_files, read_idx, tables.IDX),
     "idx.gz": Kind(
-        "IDX, gzipped",
         lambda: [gzip.compress(data) for data in idx_files()],
         read_idx,
         tables.ZIPPED_IDX,
     ),
-    "aer": Kind("recording (AER)", recordings, read_aer, tables.RECORDINGS, ENCODER.encode),
-    "nir": Kind("graph of NIR (HDF5)", graphs, read_graph, damages_of_groups()),
-    "netx": Kind("network of netx (HDF5)", networks_of_netx, read_netx, damages_of_groups()),
-    "epochs": Kind("list of epochs (JSON)", lists_of_epochs, _epochs_in, tables.EPOCHS),
+    "aer": Kind(recordings, read_aer, tables.RECORDINGS, ENCODER.encode),
+    "nir": Kind(graphs, read_graph, damages_of_groups()),
+    "netx": Kind(networks_of_netx, read_netx, damages_of_groups()),
+    "epochs": Kind(lists_of_epochs, _epochs_in, tables.EPOCHS),
 }

@@ -1,15 +1,30 @@
-"""The tables of docs/reliability.md."""
+"""The tables of docs/reliability.md, from the counts that docs/reliability.json keeps."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from kinds import KINDS
+#: Verdicts by what was counted.
+Counts = Mapping[str, Mapping[str, int]]
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+KEPT = PAGE.with_suffix(".json")
+
+TITLES = {
+    "checkpoint": "checkpoint (npz)",
+    "trace": "trace (npz)",
+    "quantized": "quantized weights (npz)",
+    "idx": "IDX images and labels",
+    "idx.gz": "IDX, gzipped",
+    "aer": "recording (AER)",
+    "nir": "graph of NIR (HDF5)",
+    "netx": "network of netx (HDF5)",
+    "epochs": "list of epochs (JSON)",
+    "command": "`spikebp train`",
+}
 
 #: What a file may come to, as its column is called.
 VERDICTS = {
@@ -19,54 +34,55 @@ VERDICTS = {
     "failed": "failed",
 }
 
-NAMES = {"command": "`spikebp train`"}
-
 
 def markdown(head: list[str], rows: list[list[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def table_of_files(files: Mapping[str, Counter[str]]) -> str:
+def table_of_files(files: Counts) -> str:
     """Return the table of damaged files by kind."""
-    rows = []
+    rows: list[list[object]] = []
     for name, counts in files.items():
-        found = [counts[verdict] for verdict in VERDICTS]
-        rows.append([KINDS[name].title, sum(found), *found])
-    columns = zip(*(row[1:] for row in rows), strict=True)
-    rows.append(["all", *map(sum, columns)])
+        found = [counts.get(verdict, 0) for verdict in VERDICTS]
+        rows.append([TITLES[name], sum(found), *found])
+    rows.append(["all", *map(sum, zip(*(row[1:] for row in rows), strict=True))])
     return markdown(["kind", "tried", *VERDICTS.values()], rows)
 
 
-def table_of_stops(stops: Mapping[tuple[str, ...], Counter[str]]) -> str:
-    """Return the table of interrupts and kills, survived of tried, by operation and back end."""
-    backends = list(dict.fromkeys(backend for _, _, backend in stops))
-    rows = []
-    for how, operation in dict.fromkeys((how, operation) for how, operation, _ in stops):
+def table_of_stops(stops: Counts) -> str:
+    """Return the table of interrupts and kills by operation and back end."""
+    cases = {tuple(name.split("/")): counts for name, counts in stops.items()}
+    backends = list(dict.fromkeys(backend for _, _, backend in cases))
+    rows: list[list[object]] = []
+    for how, operation in dict.fromkeys((how, operation) for how, operation, _ in cases):
+        found = [cases.get((how, operation, backend), {}) for backend in backends]
         cells = []
-        for backend in backends:
-            counts = stops.get((how, operation, backend), Counter())
-            tried = counts["survived"] + counts["failed"]
-            cells.append(f"{counts['survived']} of {tried}" if tried else "–")
-        rows.append([how, NAMES.get(operation, operation), *cells])
-    return markdown(["stopped by", "what", *(f"`{backend}`" for backend in backends)], rows)
+        for counts in found:
+            tried = counts.get("survived", 0) + counts.get("failed", 0)
+            cells.append(f"{counts.get('survived', 0)} of {tried}" if tried else "–")
+        inside = sum(counts.get("inside", 0) for counts in found)
+        rows.append([how, TITLES.get(operation, operation), *cells, inside])
+    names = [f"`{backend}`" for backend in backends]
+    return markdown(["stopped by", "what", *names, "in the middle"], rows)
 
 
-def tables(
-    files: Mapping[str, Counter[str]], stops: Mapping[tuple[str, ...], Counter[str]]
-) -> dict[str, str]:
+def tables(found: Mapping[str, Counts]) -> dict[str, str]:
     """Return the tables by what the page calls them."""
-    found = {}
-    if files:
-        found["damaged files"] = table_of_files(files)
-    if stops:
-        found["interrupts and kills"] = table_of_stops(stops)
-    return found
+    makers = {"damaged files": table_of_files, "interrupts and kills": table_of_stops}
+    return {name: makers[name](counts) for name, counts in found.items() if counts}
 
 
-def write(found: Mapping[str, str]) -> None:
-    """Put the tables into the page."""
-    text = PAGE.read_text("utf-8")
-    for name, table in found.items():
+def written(text: str) -> str:
+    """Return a page with the tables of the counts that are kept."""
+    for name, table in tables(json.loads(KEPT.read_text("utf-8"))).items():
         text = re.sub(rf"(<!-- table: {name} -->\n)(\|.*\n)*", rf"\g<1>{table}\n", text)
-    PAGE.write_text(text, "utf-8")
+    return text
+
+
+def keep(found: Mapping[str, Counts]) -> None:
+    """Keep counts, those of an earlier run where there are no new ones, and write the page."""
+    kept = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
+    kept |= {name: counts for name, counts in found.items() if counts}
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+    PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")
