@@ -108,7 +108,7 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{_prefix()}{os.getpid()}-")
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
+        raise _about(path, error) from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -122,10 +122,18 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
             _hand_over(name, existing)
         os.chmod(name, mode)
         os.replace(name, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(FileNotFoundError):
             os.unlink(name)
+        # Of a disk that is full the system names no file, and of a rename the hidden one.
+        if isinstance(error, OSError) and error.errno and error.filename in (None, name):
+            raise _about(path, error) from error
         raise
+
+
+def _about(path: PathLike, error: OSError) -> OSError:
+    """Return an error of the system with the path that the user has given."""
+    return type(error)(error.errno, error.strerror, os.fspath(path))
 
 
 def _hand_over(name: str, existing: os.stat_result) -> None:
