@@ -17,6 +17,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from fnmatch import fnmatch
 
 import children
 import tables_of_counts
@@ -90,7 +91,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=FILES, help="files of each kind")
     parser.add_argument("--stops", type=float, default=1.0, help="share of all stops")
     parser.add_argument("--kinds", default=",".join(KINDS), help="kinds of files, by commas")
-    parser.add_argument("--backends", default=",".join(BACKENDS), help="back ends, by commas")
+    parser.add_argument("--stopped", default="*", help='a pattern such as "kill:*:lava"')
     parser.add_argument("--only", help="one case: kind:number or how:operation:back end:number")
     parser.add_argument("--write", action="store_true", help="write the tables into the page")
     given = parser.parse_args()
@@ -105,7 +106,7 @@ def main() -> None:
     stopped = {
         "/".join(case): counted(":".join(case), "stops", (*case, given.seed), n)
         for case, n in stops(given.stops).items()
-        if n and case[2] in given.backends.split(",")
+        if n and fnmatch(":".join(case), given.stopped)
     }
     found = {"damaged files": files, "interrupts and kills": stopped}
     print("\n\n".join(tables_of_counts.tables(found).values()))

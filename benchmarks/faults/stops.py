@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -185,12 +186,13 @@ def interrupted_cases(operation: str, backend: str, seed: int, numbers: range) -
     """Yield the verdict on each of some interrupts."""
     interrupts = Interrupts()  # first: Brian2 calls the handler that it finds
     played: Interrupted | None = None
-    with tempfile.TemporaryDirectory() as folder:
+    with ExitStack() as folders:
         for number in numbers:
             result = {"number": number, "verdict": "survived", "reason": ""}
             faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
             try:
                 if played is None:
+                    folder = folders.enter_context(tempfile.TemporaryDirectory())
                     played = Interrupted(backend, Path(folder), interrupts)
                     played.warm_up(operation)
                 random = random_of("interrupt", operation, backend, seed, number)

@@ -83,6 +83,6 @@ def written(text: str) -> str:
 def keep(found: Mapping[str, Counts]) -> None:
     """Keep counts, those of an earlier run where there are no new ones, and write the page."""
     kept = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
-    kept |= {name: counts for name, counts in found.items() if counts}
+    kept = {name: kept.get(name, {}) | dict(counts) for name, counts in found.items()}
     KEPT.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
     PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")

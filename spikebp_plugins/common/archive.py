@@ -6,8 +6,8 @@ import io
 import math
 import os
 import platform
+import secrets
 import stat
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -105,16 +105,13 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
     """
     target, existing = place_of(path)
     _remove_abandoned(target.parent)
+    # It has a name before it exists, so that an interrupt at any moment finds what to remove.
+    name = os.fspath(target.parent / f"{_prefix()}{os.getpid()}-{secrets.token_hex(8)}")
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{_prefix()}{os.getpid()}-")
-    except OSError as error:
-        raise _about(path, error) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with open(name, "xb", opener=_private) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes a private file, of this user.
         if existing is None:
             mode = 0o666 & ~_umask()
         else:
@@ -125,15 +122,15 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
     except BaseException as error:
         with suppress(FileNotFoundError):
             os.unlink(name)
-        # Of a disk that is full the system names no file, and of a rename the hidden one.
+        # Of a disk that is full the system names no file, and otherwise the hidden one.
         if isinstance(error, OSError) and error.errno and error.filename in (None, name):
-            raise _about(path, error) from error
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
         raise
 
 
-def _about(path: PathLike, error: OSError) -> OSError:
-    """Return an error of the system with the path that the user has given."""
-    return type(error)(error.errno, error.strerror, os.fspath(path))
+def _private(name: str, flags: int) -> int:
+    """Open a new file that is this user's alone."""
+    return os.open(name, flags, 0o600)
 
 
 def _hand_over(name: str, existing: os.stat_result) -> None:

@@ -253,6 +253,20 @@ def test_an_interrupted_write_leaves_no_new_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupt_just_after_the_file_was_made_leaves_none(file, monkeypatch):
+    before, make = file.read_bytes(), os.open
+
+    def interrupted(*arguments, **options):
+        os.close(make(*arguments, **options))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("os.open", interrupted)
+        trained(NETS["fixed"]).save(file)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
 @POSIX
 def test_a_file_that_is_replaced_keeps_its_permissions(file):
     for mode in (0o600, 0o664):
@@ -320,7 +334,7 @@ def test_what_may_not_be_written_is_refused(file, monkeypatch, place):
     assert list(file.parent.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("function", ["tempfile.mkstemp", "os.fsync", "os.replace"])
+@pytest.mark.parametrize("function", ["os.open", "os.fsync", "os.replace"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), PermissionError(13, "no")])
 def test_an_error_names_the_path_that_was_given(tmp_path, monkeypatch, function, error):
     def fail(*arguments, **options):

@@ -38,12 +38,12 @@ def test_damaged_files_are_refused_or_unharmed():
 
 @pytest.mark.once
 @LINUX
-@pytest.mark.parametrize("how", ["interrupt", "kill"])
-def test_nothing_is_lost_by_interrupts_and_kills(how):
-    arguments = (how, "train,predict,feed,save", "compiled,reference", "1", "0", "3")
+@pytest.mark.parametrize("backend", ["compiled", "reference"])
+def test_nothing_is_lost_by_interrupts_and_kills(backend):
+    arguments = ("interrupt,kill", "train,predict,feed,save", backend, "1", "0", "2")
     found = results("stops.py", *arguments)
-    assert [case["verdict"] for case in found] == ["survived"] * 24
-    assert any(case["inside"] for case in found)
+    assert [case["verdict"] for case in found] == ["survived"] * 16
+    assert any(case["inside"] for case in found if case["case"].startswith("interrupt"))
 
 
 @pytest.fixture
