@@ -10,7 +10,7 @@ import h5py
 #: The most bytes that arrays may unpack to, for each byte of their file and besides. Files of zeros
 #: alone pack to a thousandth; those of weights, many of them zero, to a tenth.
 UNPACKED_PER_BYTE: Final = 100
-UNPACKED_IN_ALL: Final = 2**24
+UNPACKED_IN_ALL: Final = 2**26
 
 #: The most groups within each other; the files that are read here have five.
 DEEPEST: Final = 20

@@ -70,7 +70,7 @@ def a_large_chunk(file):
 
 def a_claim_of_many_arrays(file):
     for number in range(10):
-        file.create_dataset(f"many {number}", (2**18,), "f8")
+        file.create_dataset(f"many {number}", (2**20,), "f8")
 
 
 def nested(file):
