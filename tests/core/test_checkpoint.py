@@ -260,9 +260,10 @@ def test_an_interrupt_just_after_the_file_was_made_leaves_none(file, monkeypatch
         os.close(make(*arguments, **options))
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("os.open", interrupted)
-        trained(NETS["fixed"]).save(file)
+    sim = trained(NETS["fixed"])
+    monkeypatch.setattr("os.open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sim.save(file)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]
 
