@@ -38,10 +38,9 @@ def test_damaged_files_are_refused_or_unharmed():
 
 @pytest.mark.once
 @LINUX
-@pytest.mark.parametrize("backend", ["compiled", "reference"])
-def test_nothing_is_lost_by_interrupts_and_kills(backend):
-    arguments = ("interrupt,kill", "train,predict,feed,save", backend, "1", "0", "2")
-    found = results("stops.py", *arguments)
+def test_nothing_is_lost_by_interrupts_and_kills():
+    operations, backends = "train,predict,feed,save", "compiled,reference"
+    found = results("stops.py", "interrupt,kill", operations, backends, "1", "0", "1")
     assert [case["verdict"] for case in found] == ["survived"] * 16
     assert any(case["inside"] for case in found if case["case"].startswith("interrupt"))
 
