@@ -71,10 +71,7 @@ class Batch:
         """
         x = self.rows()
         if self.net.input_coding == "spikes":
-            if x.dtype == np.uint64:
-                x = np.minimum(x, np.uint64(LARGEST_COUNT))
-            # The magnitude of -2**63 does not fit into 64 bits.
-            return np.maximum(x.astype(np.int64), -LARGEST_COUNT)
+            return spike_counts(x)
         with np.errstate(over="ignore"):
             scaled = x.astype(np.float64) * self.net.input_scale
         return arithmetic_of(self.net).round(scaled)
@@ -130,6 +127,14 @@ def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
         shapes = " or ".join(_shape(("n_samples", *shape)) for shape in allowed)
         raise wrong_argument("x", f"of shape {shapes}", f"shape {array.shape}")
     return check_values(net, array)
+
+
+def spike_counts(x: NDArray[Any]) -> NDArray[np.int64]:
+    """Return integers as int64, cut to counts whose magnitude 64 bits hold."""
+    if x.dtype == np.uint64:
+        x = np.minimum(x, np.uint64(LARGEST_COUNT))
+    # The magnitude of -2**63 does not fit into 64 bits.
+    return np.maximum(x.astype(np.int64), -LARGEST_COUNT)
 
 
 def check_values(net: SpikingMLP, array: NDArray[Any]) -> NDArray[Any]:
