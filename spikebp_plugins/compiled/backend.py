@@ -476,7 +476,7 @@ class Memory:
     def run(self, way: Way, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Run:
         """Return all that a kernel needs besides the samples."""
         layout = way.layout
-        fields = {
+        fields: dict[str, Any] = {
             "net": layout.undelayed if batch.y is None else layout.network,
             "learning": now.learning,
             "totals": now.totals,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,10 +86,6 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     tol: float = 1e-4
     warm_start: bool = False
 
-    #: The parameters that were checked last, and the network that goes on with them.
-    _in_use: ClassVar[Any] = None
-    _resumed: ClassVar[Any] = None
-
     @abstractmethod
     def _prepared(self, X: Any, y: Any, *, first: bool) -> Any:
         """Check samples, make the network ready to learn from them, and return them."""
@@ -141,9 +137,11 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _check_parameters(self) -> None:
         """Check the parameters, unless they are those that were checked last."""
-        if self._in_use is None or not self._in_use.are_those_of(self):
+        in_use = getattr(self, "_in_use", None)
+        if in_use is None or not in_use.are_those_of(self):
             self._check_values()
-            self._in_use, self._resumed = ParametersInUse(self), None
+            self._in_use = ParametersInUse(self)
+            self._resumed: LazySimulator | None = None  # the network that goes on with them
 
     def _check_values(self) -> None:
         """Check the parameters."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from functools import cache
 from inspect import cleandoc
 from operator import is_
 from typing import Any, Final, TypeVar
@@ -86,11 +85,6 @@ NETWORK_PARAMETERS: Final = tuple(
 _CONSTANT: Final = frozenset([int, float, str, bool, type(None)])
 
 
-@cache
-def _parameter_names(cls: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls) if field.init)
-
-
 class ParametersInUse:
     """The parameters of an estimator as they were at some moment.
 
@@ -104,7 +98,7 @@ class ParametersInUse:
     """
 
     def __init__(self, estimator: NetworkParameters) -> None:
-        self._names = _parameter_names(type(estimator))
+        self._names = [field.name for field in fields(estimator)]
         values = [getattr(estimator, name) for name in self._names]
         self._values = values if all(map(_is_constant, values)) else None
 

@@ -259,9 +259,9 @@ class Stream:
         pending = None if self._clock is None else self._clock.pending
         if pending is None and not self._steps.is_open:
             raise RuntimeError("no sample is open: show or feed something first")
-        scores = self._whole_or_dropped(self._show_last, pending)
+        scores: Reals = self._whole_or_dropped(self._show_last, pending)[0]
         self._clock = self._target = None
-        return scores[0]
+        return scores
 
     @one_at_a_time
     def drop_sample(self) -> None:

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -459,7 +459,8 @@ class Session:
     def _error(self, what):
         done = "\n".join(f"  {n}. {line}" for n, line in enumerate(self.history))
         return SessionError(
-            f"session {self.seed}, operation {len(self.history) - 1}: {what}\n{self.net!r}\n{done}\n"
+            f"session {self.seed}, operation {len(self.history) - 1}: {what}\n"
+            f"{self.net!r}\n{done}\n"
             f"To see it again: python -m tests.core.random_sessions --sessions 1 --seed {self.seed}"
         )
 
@@ -673,11 +674,8 @@ class Session:
         is_open = any(stream.is_open for j, stream in self.one.streams.items() if j != i)
 
         def up_to(follower, k):
-            with follower.stopping_after(k):
-                try:
-                    call(follower)
-                except KeyboardInterrupt:
-                    pass
+            with follower.stopping_after(k), suppress(KeyboardInterrupt):
+                call(follower)
             follower.streams[i].drop_sample()
 
         before = state_of(self.one.sim)
