@@ -21,7 +21,7 @@ from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
 if TYPE_CHECKING:
-    from spikebp_plugins.data.events import EventSteps
+    from spikebp_plugins.data.events import EventClock, EventSteps
 
 Array = NDArray[Any]
 
@@ -305,6 +305,37 @@ class Steps(ABC):
             shown = step + 1
         if given.n_steps > shown:
             self.show(None, y, given.n_steps - shown)
+
+    def feed(
+        self,
+        clock: EventClock,
+        events: Array,
+        y: Array | None,
+        n_left: int,
+    ) -> int | None:
+        """Take events and show the steps that they complete, as far as this goes quickly.
+
+        A back end that can do so overrides this. Events that are left, if only because something
+        rare happens in them, are located, cut into steps and shown by `show_events`.
+
+        Parameters
+        ----------
+        clock : EventClock
+            Cuts time into steps; it has started.
+        events : structured array of shape (n_events,)
+            Events with integers in the fields x, y, t and p, not checked yet.
+        y : ndarray of shape (n_outputs,) or None
+            As for `show`.
+        n_left : int
+            The most steps to show.
+
+        Returns
+        -------
+        int or None
+            How many events have been taken; None if one of them may be wrong, or the back end
+            takes none: nothing has changed then.
+        """
+        return None
 
     def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
         """Show a whole sample: open it, show an input for some steps, and close it.

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Steps
 from spikebp_plugins.backends.outcome import Outcome
-from spikebp_plugins.compiled.kernels import arrays, steps
+from spikebp_plugins.compiled.kernels import arrays, feed, steps
 from spikebp_plugins.compiled.kernels.blocks import SAMPLES_PER_BOUND
 from spikebp_plugins.compiled.layout import Layout, Now, overwrite
 from spikebp_plugins.compiled.notice import announced
-from spikebp_plugins.data.events import EventSteps
+from spikebp_plugins.data.events import EventClock, EventSteps
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
@@ -133,7 +133,7 @@ class Stepper:
         else:
             self._entering = Remembering(partial(layout.shown, scale=self._scale))
         self._target = Remembering(layout.shown)
-        self._drawn = layout.drawn_for(0)
+        self.draw(0)
         self._counts = np.zeros(layout.net.n_inputs, np.int64)
         self._delays = delays_of(layout.net)
         self._by_reference: tuple[LearningState, SampleState] | None = None
@@ -178,7 +178,7 @@ class Stepper:
             are then those of the step before; for those before the sample, keep a copy.
         """
         if moment.restarts:
-            self._drawn = self.layout.drawn_for(samples_seen)
+            self.draw(samples_seen)
         done = self._show(x, y, moment, record, row, n_steps)
         while done < n_steps:
             self._show_by_reference(x, y, moment.after(done), samples_seen, record, row + done)
@@ -186,6 +186,15 @@ class Stepper:
             done += self._show(x, y, moment.after(done), record, row + done, n_steps - done)
         if moment.updates and self.layout.network.outer:
             self.close(samples_seen)
+
+    def draw(self, samples_seen: int) -> None:
+        """Draw the backward potentials that a training sample may start from."""
+        #: These backward potentials.
+        self.drawn = self.layout.drawn_for(samples_seen)
+
+    def numbers_of(self, y: Array | None) -> Array:
+        """Return a target in the numbers of the layout; without one, any array of its shape."""
+        return self.sample.target_potential if y is None else self._target(y)
 
     def show_events(
         self, given: EventSteps, y: Array | None, moment: Moment, samples_seen: int
@@ -195,8 +204,8 @@ class Stepper:
         Timings with delays are not for this.
         """
         if moment.restarts:
-            self._drawn = self.layout.drawn_for(samples_seen)
-        target = self.sample.target_potential if y is None else self._target(y)
+            self.draw(samples_seen)
+        target = self.numbers_of(y)
         counts = self._counts
         counts[...] = 0 if given.counts is None else given.counts
         done, n_steps = 0, given.n_steps
@@ -209,7 +218,7 @@ class Stepper:
                 given.weight[start:],
                 counts,
                 target,
-                self._drawn,
+                self.drawn,
                 now.opens,
                 now.restarts,
                 y is not None,
@@ -237,14 +246,14 @@ class Stepper:
         if self._by_reference is not None:
             return 0
         entering = self._entering(x)
-        target = self.sample.target_potential if y is None else self._target(y)
+        target = self.numbers_of(y)
         if record is not self.run.record:
             self.run = self._run_with(record)
         shown: int = steps.show_steps(
             self.run,
             entering,
             target,
-            self._drawn,
+            self.drawn,
             moment.opens,
             moment.restarts,
             y is not None,
@@ -406,6 +415,47 @@ def _magnitude(counts: Array) -> int:
     return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])
 
 
+class Feeder:
+    """Writes events where a kernel finds them."""
+
+    def __init__(self) -> None:
+        self._feeding: feed.Feeding | None = None
+        self._clock: EventClock | None = None
+
+    def filled(self, run: steps.StepRun, clock: EventClock, events: Array) -> feed.Feeding:
+        """Return all that the kernel needs to take some events."""
+        feeding, n = self._feeding, len(events)
+        if (
+            feeding is None
+            or self._clock is not clock
+            or feeding.run is not run
+            or len(feeding.arrived.t) < n
+        ):
+            feeding = self._feeding = self._new(run, clock, n)
+            self._clock = clock
+        arrived = feeding.arrived
+        for name in ("x", "y", "t", "p"):
+            getattr(arrived, name)[:n] = events[name]
+        return feeding
+
+    def _new(self, run: steps.StepRun, clock: EventClock, n: int) -> feed.Feeding:
+        encoder, room = clock.encoder, max(256, 2 * n)
+        x, y, t, p = (np.zeros(room, np.int64) for _ in range(4))
+        return feed.Feeding(
+            run=run,
+            sensor=feed.Sensor(
+                width=encoder.width,
+                height=encoder.height,
+                step=encoder.step,
+                longest_leap=np.uint64(encoder.longest_leap),
+                planes=encoder.polarity == "planes",
+                signs=encoder.polarity == "signs",
+            ),
+            clock=feed.Clock(clock.times, clock.has_events, clock.counts),
+            arrived=feed.Arrived(x, y, t, p, taken=np.zeros(2, np.int64)),
+        )
+
+
 class Engine(Protocol):
     """What single steps need of the back end whose state they change."""
 
@@ -439,6 +489,7 @@ class CompiledSteps(Steps):
         super().__init__(layout.net)
         self._layout, self._engine = layout, engine
         self._now, self._stepper = self._on(engine.now_in(layout))
+        self._feeder = Feeder()
         self._whole: NDArray[np.float64] | None = None  # the scores of a whole sample, if the last
 
     def _on(self, now: Now) -> tuple[Now, Stepper]:
@@ -486,6 +537,31 @@ class CompiledSteps(Steps):
                 self._stepper.show_events(given, y, moment, self._now.samples_seen)
 
         self._advance(show, y, given.n_steps)
+
+    def feed(self, clock: EventClock, events: Array, y: Array | None, n_left: int) -> int | None:
+        """Take events as long as nothing rare happens: see `kernels.feed`."""
+        opens, restarts = not self.is_open, y is not None and not self.is_learning
+        if opens:
+            self._begin()
+        stepper = self._stepper
+        feeding, n = self._feeder.filled(stepper.run, clock, events), len(events)
+        if restarts:
+            stepper.draw(self._now.samples_seen)
+        learns = y is not None
+        try:
+            with announced(("feed", self._layout.narrow)):
+                target, drawn = stepper.numbers_of(y), stepper.drawn
+                allowed = feed.feed(feeding, n, target, drawn, opens, restarts, learns, n_left)
+            if not allowed:
+                return None
+            taken, shown = feeding.arrived.taken.tolist()
+            if shown:
+                self.steps_shown = shown if opens else self.steps_shown + shown
+                self.is_open, self.is_learning = True, self.is_learning or learns
+        except BaseException:
+            self._fail()
+            raise
+        return int(taken)
 
     def _begin(self) -> None:
         """Take the state of the back end as it is now."""

@@ -147,7 +147,7 @@ class EventEncoder:
             raise wrong_argument(
                 "events", "in the order of time", f"t = {time[n]} in event {n}, after {before[n]}"
             )
-        far = np.flatnonzero(_elapsed(before, time) > np.uint64(self._longest_leap))
+        far = np.flatnonzero(_elapsed(before, time) > np.uint64(self.longest_leap))
         if far.size:
             n = int(far[0])
             raise wrong_argument(
@@ -160,12 +160,13 @@ class EventEncoder:
         return Located(pixel, weight, time)
 
     @property
-    def _longest_leap(self) -> int:
+    def longest_leap(self) -> int:
+        """The most microseconds from one event to the next."""
         return min(self.longest_gap * self.step, LATEST_TIME - EARLIEST_TIME)
 
     def check_leap(self, name: str, time: int, before: int) -> None:
         """Refuse a time that is further from the one before than `longest_gap` steps."""
-        if time - before > self._longest_leap:
+        if time - before > self.longest_leap:
             raise wrong_argument(name, self._allowed_leap(before), str(time))
 
     def _allowed_leap(self, before: int) -> str:
@@ -352,25 +353,34 @@ class EventClock:
     """
 
     def __init__(self, encoder: EventEncoder, start: int) -> None:
-        self.now = start
-        self._encoder, self._start = encoder, start
-        self._step = 0  # the step that `now` lies in
-        #: The counts of the unfinished step, of shape (n_inputs,); None if it has no events yet.
-        self.pending: Integers | None = None
+        self.encoder = encoder
+        #: The start, the time of the last event, and the step that it lies in: int64 (3,).
+        self.times = np.array([start, start, 0], np.int64)
+        #: Whether the unfinished step has events, and their counts: bool (1,), int64 (n_inputs,).
+        self.has_events = np.zeros(1, np.bool_)
+        self.counts = np.zeros(encoder.n_inputs, np.int64)
+
+    @property
+    def now(self) -> int:
+        """The time of the last event."""
+        return int(self.times[1])
+
+    @property
+    def pending(self) -> Integers | None:
+        """The counts of the unfinished step, of shape (n_inputs,); None if it has no events yet."""
+        return self.counts.copy() if self.has_events[0] else None
 
     def take(self, located: Located) -> EventSteps:
         """Take events, and return the steps that end before the last of them."""
         if not len(located.time):
             return EventSteps(0, *NO_EVENTS)
-        steps = self._encoder.steps_since(self._start, located.time)
-        last = int(steps[-1])
+        steps = self.encoder.steps_since(int(self.times[0]), located.time)
         n_over = int(np.searchsorted(steps, steps[-1]))
-        at = steps[:n_over].astype(np.int64) - self._step
-        over = self._pass(last, at, located.unit[:n_over], located.weight[:n_over])
-        if self.pending is None:
-            self.pending = np.zeros(self._encoder.n_inputs, np.int64)
-        np.add.at(self.pending, located.unit[n_over:], located.weight[n_over:])
-        self.now = int(located.time[-1])
+        at = steps[:n_over].astype(np.int64) - self.times[2]
+        over = self._pass(int(steps[-1]), at, located.unit[:n_over], located.weight[:n_over])
+        np.add.at(self.counts, located.unit[n_over:], located.weight[n_over:])
+        self.has_events[0] = True
+        self.times[1] = located.time[-1]
         return over
 
     def advance(self, time: int) -> EventSteps:
@@ -381,15 +391,17 @@ class EventClock:
         ValueError
             If that is further than the encoder's `longest_gap`; nothing has changed then.
         """
-        self._encoder.check_leap("time", time, self.now)
-        self.now = time
-        return self._pass((time - self._start) // self._encoder.step, *NO_EVENTS)
+        self.encoder.check_leap("time", time, self.now)
+        self.times[1] = time
+        return self._pass((time - int(self.times[0])) // self.encoder.step, *NO_EVENTS)
 
     def _pass(self, step: int, at: Integers, unit: Integers, weight: Integers) -> EventSteps:
         """Return the steps before a step, given their events; that step becomes the present one."""
-        n_steps, counts = step - self._step, self.pending
-        self._step = step
+        n_steps = step - int(self.times[2])
         if n_steps == 0:
             return EventSteps(0, at, unit, weight)
-        self.pending = None
+        counts = self.pending
+        self.times[2] = step
+        self.has_events[0] = False
+        self.counts[:] = 0
         return EventSteps(n_steps, at, unit, weight, counts)

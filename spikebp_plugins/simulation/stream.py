@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from spikebp_plugins.network.definition import SpikingMLP
 
 Reals = NDArray[np.float64]
+
+Shown = TypeVar("Shown")
 
 #: The most steps in a call: a double holds their number.
 MOST_STEPS: Final = 2**53
@@ -48,7 +50,7 @@ class Stream:
     turn : Turn
         The lock of the simulator.
     claim : callable
-        Called with the stream before a sample opens; raises if the sample of another is open.
+        Called with the stream before it shows something; raises if the sample of another is open.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Stream:
         self._target: Reals | None = None
         self._one_hot = np.eye(net.n_outputs)
         self._clock: EventClock | None = None
+        self._known_type: np.dtype[Any] | None = None  # of events that were checked
 
     def __reduce__(self) -> Any:
         raise TypeError(
@@ -90,28 +93,34 @@ class Stream:
         Set it to a label, to real values of shape (n_outputs,), or to None, at any moment. It
         holds until it is changed, or until `close_sample` or `drop_sample` sets it to None.
         """
-        return None if self._target is None else self._target.copy()
+        target = self._target
+        return None if target is None else target.copy()
 
     @target.setter
     @one_at_a_time
     def target(self, target: Any) -> None:
-        n_outputs = self.net.n_outputs
+        self._target = self._checked_target(target)
+
+    def _checked_target(self, target: Any) -> Reals | None:
+        if target is UNCHANGED:
+            return self._target
         if target is None:
-            self._target = None
-            return
+            return None
+        n_outputs = self.net.n_outputs
         allowed = f"a label, {n_outputs} real numbers, or None"
         array = as_array("target", target, allowed)
         if array.dtype.kind in "iu" and array.ndim == 0:
             label = int(array)
             if not 0 <= label < n_outputs:
                 raise wrong_argument("target", f"a label from 0 to {n_outputs - 1}", repr(target))
-            self._target = self._one_hot[label]
-        elif array.shape != (n_outputs,) or array.dtype.kind not in "iuf":
+            one_hot: Reals = self._one_hot[label]
+            return one_hot
+        if array.shape != (n_outputs,) or array.dtype.kind not in "iuf":
             raise wrong_argument("target", allowed, repr(target))
-        elif not np.all(np.isfinite(array)):
+        reals: Reals = array.astype(np.float64)
+        if 0 in np.isfinite(reals).tobytes():
             raise wrong_argument("target", "finite", repr(target))
-        else:
-            self._target = array.astype(np.float64)
+        return reals
 
     @property
     @one_at_a_time
@@ -156,10 +165,11 @@ class Stream:
         OverflowError
             If a value leaves the range of the arithmetic; the open sample is dropped then.
         """
+        self._claim(self)
         n_steps = integer("n_steps", n_steps, 1, MOST_STEPS)
         given = None if x is None else self._checked_input(x)
-        self._take_target(target)
-        return self._whole_or_dropped(self._show, given, n_steps)
+        self._target = self._checked_target(target)
+        return self._collected(self._whole_or_dropped(self._show, given, n_steps))
 
     @one_at_a_time
     def feed(self, events: Any, *, target: Any = UNCHANGED, start: int | None = None) -> Reals:
@@ -193,19 +203,25 @@ class Stream:
             If a value leaves the range of the arithmetic. The open sample and the events that
             follow in this call are dropped then.
         """
-        encoder = self._needed_encoder()
-        clock = self._clock
+        self._claim(self)
+        encoder, clock = self._needed_encoder(), self._clock
         if clock is not None and start is not None:
             raise wrong_argument("start", "None while the clock runs", repr(start))
+        if clock is not None and type(events) is np.ndarray and events.dtype is self._known_type:
+            y = self._checked_target(target)
+            closed = self._whole_or_dropped(self._feed, clock, events, y)
+            if closed is not None:
+                return self._collected(closed)
         start = None if start is None else time_stamp("start", start)
         located = encoder.locate(events, start if clock is None else clock.now)
-        self._take_target(target)
+        self._target = self._checked_target(target)
+        self._known_type = getattr(events, "dtype", None)
         if clock is None:
             if start is None and not len(located.time):
                 return np.empty((0, self.net.n_outputs))
             start = int(located.time[0]) if start is None else start
             self._clock = clock = EventClock(encoder, start)
-        return self._whole_or_dropped(self._show_events, clock.take(located))
+        return self._collected(self._whole_or_dropped(self._show_events, clock.take(located)))
 
     @one_at_a_time
     def advance_to(self, time: int) -> Reals:
@@ -229,13 +245,14 @@ class Stream:
         RuntimeError
             If the clock does not run: `feed` starts it.
         """
+        self._claim(self)
         self._needed_encoder()
         if self._clock is None:
             raise RuntimeError("the clock of the stream starts with the first events: feed some")
         allowed = f"an integer of at least {self._clock.now}, the last event"
         time = time_stamp("time", integer("time", time, self._clock.now, allowed=allowed))
         passed = self._clock.advance(time)
-        return self._whole_or_dropped(self._show_events, passed)
+        return self._collected(self._whole_or_dropped(self._show_events, passed))
 
     @one_at_a_time
     def close_sample(self) -> Reals:
@@ -256,6 +273,7 @@ class Stream:
         OverflowError
             If a value leaves the range of the arithmetic; the sample is dropped then.
         """
+        self._claim(self)
         pending = None if self._clock is None else self._clock.pending
         if pending is None and not self._steps.is_open:
             raise RuntimeError("no sample is open: show or feed something first")
@@ -277,12 +295,34 @@ class Stream:
                 n_steps -= self._count_silent_samples(n_steps, closed)
             now = self._steps_of_sample(n_steps)
             if x is not None and now == self._n_steps and not self._steps.is_open:
-                self._claim(self)
                 self._steps.show_sample(x, self._target, now)
                 closed.append(self._steps.scores[np.newaxis])
             else:
                 self._show_part(partial(self._steps.show, x, self._target, now), closed)
             n_steps -= now
+        return closed
+
+    def _feed(self, clock: EventClock, events: NDArray[Any], y: Reals | None) -> list[Reals] | None:
+        """Take events, and return the scores of samples that close, by the row.
+
+        Returns None, with nothing changed, if an event may be wrong.
+        """
+        if events.ndim != 1:
+            return None
+        closed: list[Reals] = []
+        while len(events):
+            taken = self._steps.feed(clock, events, y, self._steps_of_sample(MOST_STEPS))
+            if taken is None:
+                return None
+            self._target = y
+            is_over = self._steps.is_open and self._steps.steps_shown == self._n_steps
+            if is_over:
+                closed.append(self._close()[np.newaxis])
+            elif taken < len(events):  # something rare
+                located = clock.encoder.locate(events[taken:], clock.now)
+                return closed + self._show_events(clock.take(located))
+            events = events[taken:]
+        self._target = y
         return closed
 
     def _show_events(self, given: EventSteps) -> list[Reals]:
@@ -317,8 +357,6 @@ class Stream:
 
     def _show_part(self, show: Callable[[], None], closed: list[Reals]) -> None:
         """Show a part of a sample, and close it if that was its last."""
-        if not self._steps.is_open:
-            self._claim(self)
         show()
         if self._steps.steps_shown == self._n_steps:
             closed.append(self._close()[np.newaxis])
@@ -334,13 +372,15 @@ class Stream:
         closed = [] if pending is None else self._show(pending, 1)
         return closed or [self._close()[np.newaxis]]
 
-    def _whole_or_dropped(self, show: Callable[..., list[Reals]], *arguments: Any) -> Reals:
-        """Return the scores of the samples that close; an exception drops the open sample."""
+    def _whole_or_dropped(self, show: Callable[..., Shown], *arguments: Any) -> Shown:
+        """Return what a function returns; if it raises, drop the open sample."""
         try:
-            closed = show(*arguments)
+            return show(*arguments)
         except BaseException:
             self.drop_sample()
             raise
+
+    def _collected(self, closed: list[Reals]) -> Reals:
         if len(closed) == 1:
             return closed[0]
         return np.concatenate([np.empty((0, self.net.n_outputs)), *closed])
@@ -357,7 +397,3 @@ class Stream:
         # Values are scaled and rounded by the back end.
         values = check_values(self.net, array)
         return spike_counts(values) if self.net.input_coding == "spikes" else values
-
-    def _take_target(self, target: Any) -> None:
-        if target is not UNCHANGED:
-            self.target = target

@@ -111,6 +111,28 @@ def rests(run):
     return True
 
 
+@kernel
+def show_counts(run, counts, y, learns):
+    """Show a step of events; False, with nothing changed, if its range is not certain.
+
+    The number of the step plays no part: only timings with delays read it.
+    """
+    net, sample = run.net, run.sample
+    if net.counts_in:
+        enter_counts(net, counts, sample.input)
+    else:
+        enter_values(net, counts, net.input_scale, sample.input)
+    keep(run)
+    if learns:
+        certain = train_step(run, sample.input, y, 1, 1)
+    else:
+        clear_errors(sample)
+        certain = send_spikes(run, sample.input, 1, 1)
+    if not certain:
+        go_back(run)
+    return certain
+
+
 @entry
 def show_events(run, at, unit, weight, counts, y, drawn, opens, restarts, learns, first, n_steps):
     """Show consecutive steps of events; return how many were certain, from step `first` on.
@@ -119,7 +141,6 @@ def show_events(run, at, unit, weight, counts, y, drawn, opens, restarts, learns
     counted in step `first` before. It is zero after the last step; where a step is not certain, it
     holds the counts of that step. Steps of silence that change nothing are passed over.
     """
-    net, sample = run.net, run.sample
     begin(run, drawn, opens, restarts)
     a, i, is_silent = 0, first, False
     for j in range(counts.size):
@@ -133,18 +154,7 @@ def show_events(run, at, unit, weight, counts, y, drawn, opens, restarts, learns
         if is_silent and not learns and rests(run):
             i = at[a] if a < at.size else n_steps
             continue
-        if net.counts_in:
-            enter_counts(net, counts, sample.input)
-        else:
-            enter_values(net, counts, net.input_scale, sample.input)
-        keep(run)
-        if learns:
-            certain = train_step(run, sample.input, y, i + 1, n_steps)
-        else:
-            clear_errors(sample)
-            certain = send_spikes(run, sample.input, i + 1, n_steps)
-        if not certain:
-            go_back(run)
+        if not show_counts(run, counts, y, learns):
             return i - first
         counts[:] = 0
         is_silent = True
