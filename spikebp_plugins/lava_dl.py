@@ -43,6 +43,8 @@ from spikebp_plugins.network.state import initial_state
 
 try:
     import h5py
+
+    from spikebp_plugins.common.hdf5 import arrays_in
 except ImportError as error:
     raise ImportError(
         'files of netx need the package h5py: pip install "spikebp-plugins[lava-dl]"'
@@ -305,18 +307,15 @@ def _read(path: PathLike) -> tuple[list[_Block], dict[str, NDArray[Any]]]:
         data = io.BytesIO(file.read())
     found: dict[str, dict[str, NDArray[Any]]] = {}
     own: dict[str, NDArray[Any]] = {}
-
-    def collect(name: str, node: h5py.Group | h5py.Dataset) -> None:
-        room, *rest = name.split("/", 2)
-        arrays = own
-        if room == "layer" and rest:
-            arrays = found.setdefault(rest.pop(0), {})
-        if room in ("layer", GROUP) and rest and isinstance(node, h5py.Dataset):
-            arrays["/".join(rest)] = np.asarray(node[()])
-
     try:
         with h5py.File(data, "r") as source:
-            source.visititems(collect)
+            found |= {name: {} for name in source.get("layer", ())}
+            for name, array in arrays_in(source, data.getvalue()).items():
+                room, *rest = name.split("/", 2)
+                if room == GROUP:
+                    own["/".join(rest)] = np.asarray(array[()])
+                elif room == "layer" and len(rest) == 2:
+                    found[rest[0]][rest[1]] = np.asarray(array[()])
     except Exception as error:
         # A damaged file can make h5py raise almost any type of error.
         raise unreadable(path, KIND, error) from error
@@ -417,7 +416,10 @@ def _own(
     checkpoint = from_arrays(f"the group {GROUP!r} of {os.fspath(path)}", arrays)
     if net is not None and net != checkpoint.net:
         raise wrong_argument("net", f"None or {checkpoint.net}, as in the file", net)
-    written = _written(checkpoint)
+    try:
+        written = _written(checkpoint)
+    except ValueError as error:
+        raise _contradiction(path, f"of which no such file can be: {error}") from error
     if len(layers) != len(written):
         raise _contradiction(path, f"it has {len(layers)} layers")
     for layer, expected in zip(layers, written, strict=True):

@@ -25,7 +25,8 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
@@ -33,15 +34,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.approximation import ApproximationWarning
-from spikebp_plugins.common.archive import PathLike, whole_file
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.archive import PathLike, in_one_line, unreadable, whole_file
+from spikebp_plugins.common.errors import (
+    REALS_AND_BOOLEANS,
+    ArgumentError,
+    array_of,
+    wrong_argument,
+)
 from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
 from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
 
 try:
+    import h5py
     import nir
+
+    from spikebp_plugins.common.hdf5 import arrays_in
 except ImportError as error:
     raise ImportError(
         'graphs of NIR need the package nir: pip install "spikebp-plugins[nir]"'
@@ -202,7 +211,24 @@ def _losses(net: SpikingMLP) -> str:
 
 def _checkpoint(graph: nir.NIRGraph | PathLike, net: SpikingMLP | None) -> Checkpoint:
     if isinstance(graph, (str, os.PathLike)):
-        graph = _read(graph)
+        read = _read(graph)
+        with _named(graph):
+            return _network(read, net)
+    return _network(graph, net)
+
+
+@contextmanager
+def _named(path: PathLike) -> Iterator[None]:
+    """Begin the message of an error about the graph in a file with the path."""
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        kinds = (ArgumentError, OverflowError, ValueError)
+        kind = next(kind for kind in kinds if isinstance(error, kind))
+        raise kind(f"{os.fspath(path)}: {in_one_line(error)}") from error
+
+
+def _network(graph: nir.NIRGraph, net: SpikingMLP | None) -> Checkpoint:
     if not isinstance(graph, nir.NIRGraph):
         raise wrong_argument("graph", "a nir.NIRGraph or the path of one", repr(graph))
     layers = _layers(graph)
@@ -220,7 +246,7 @@ def _checkpoint(graph: nir.NIRGraph | PathLike, net: SpikingMLP | None) -> Check
             "spikes will not be those of the tool that the graph is from: there units start at 0 "
             "and are reset, here they start half a spike below their threshold and subtract it",
             ApproximationWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return checkpoint
 
@@ -229,11 +255,13 @@ def _read(path: PathLike) -> nir.NIRGraph:
     with open(path, "rb") as file:
         data = io.BytesIO(file.read())
     try:
+        with h5py.File(data, "r") as file:
+            arrays_in(file, data.getvalue())
         # Types are checked afterwards, with messages that say what a network needs.
         return nir.read(data, type_check=False)
     except Exception as error:
         # A damaged file can make h5py and nir raise almost any type of error.
-        raise ValueError(f"{os.fspath(path)} is not a readable graph of NIR: {error}") from error
+        raise unreadable(path, "graph of NIR", error) from error
 
 
 class _Layer(NamedTuple):
@@ -352,7 +380,7 @@ def _firing(layer: _Layer, name: str, node: nir.IF) -> _Layer:
 
 def _numbers(name: str, field: str, values: Any) -> NDArray[np.float64]:
     try:
-        numbers = np.asarray(values, np.float64)
+        numbers = array_of(field, values, REALS_AND_BOOLEANS, "numbers").astype(np.float64)
     except (TypeError, ValueError):
         raise _refused(f"{field} of node {name!r} that is no array of numbers") from None
     if not np.all(np.isfinite(numbers)):

@@ -9,7 +9,7 @@ import math
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,8 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
         self._learned = LazySimulator.untrained(net)
         self._inputs: dict[Hashable, int] = {}
         self._outputs: dict[Hashable, int] = {}
+        # The names of the last sample, the inputs at that time, and the places of its values.
+        self._places: tuple[Any, ...] = (), self._inputs, [], []
 
     @property
     def _multiclass(self) -> bool:
@@ -130,7 +132,7 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
             If a value leaves the range of the arithmetic; nothing has been learned then.
         """
         inputs = _with_new("n_features", self.n_features, self._inputs, x)
-        outputs = _with_new("n_classes", self.n_classes, self._outputs, [y])
+        outputs = _with_new("n_classes", self.n_classes, self._outputs, (y,))
         targets = np.zeros((1, self.n_classes))
         targets[0, outputs[y]] = self.target
         self._learned.train(self.backend, self._row(x, inputs), targets)
@@ -178,25 +180,50 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
 
     def _row(self, x: Mapping[Any, Any], inputs: Mapping[Hashable, int]) -> NDArray[np.float64]:
         row = np.zeros((1, self.n_features + self.intercept))
-        for name, value in x.items():
-            if not (isinstance(value, (Real, np.bool_)) and math.isfinite(value)):
-                raise wrong_argument(f"x[{name!r}]", "a finite real number", repr(value))
-            if name in inputs:
-                row[0, inputs[name]] = value
+        names = tuple(x)
+        if (names, inputs) != self._places[:2]:
+            # Most often the next sample has the same features, in the same order.
+            known = [place for place, name in enumerate(names) if name in inputs]
+            places = [inputs[names[place]] for place in known]
+            self._places = names, inputs, known, places
+        values = _real_values(x)
+        _, _, known, places = self._places
+        row[0, places] = values if len(known) == len(names) else [values[i] for i in known]
         if self.intercept:
             # The network multiplies all of its input by input_scale: the product is to be 1.
             row[0, -1] = 1 / self._learned.net.input_scale
         return row
 
 
+#: The types of most values, of which nothing but infinity and NaN has to be found.
+_NUMBERS: Final = frozenset([float, int, np.float64])
+
+
+def _real_values(x: Mapping[Any, Any]) -> list[Any]:
+    """Return the values of all features, which must be finite real numbers."""
+    values = list(x.values())
+    if not (_NUMBERS.issuperset(map(type, values)) and _is_finite(sum(values))):
+        for name, value in x.items():
+            if not (isinstance(value, (Real, np.bool_)) and _is_finite(value)):
+                raise wrong_argument(f"x[{name!r}]", "a finite real number", repr(value))
+    return values
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no double holds
+        return False
+
+
 def _with_new(
     capacity_name: str, capacity: int, places: dict[Hashable, int], names: Any
 ) -> dict[Hashable, int]:
     """Return the places of all names; new names get the next free places."""
-    # Sorted by repr, so that the order of a sample's features has no effect.
-    new = sorted((name for name in names if name not in places), key=repr)
+    new = [name for name in names if name not in places]
     if not new:
         return places
+    new.sort(key=repr)  # so that the order of a sample's features has no effect
     count = len(places) + len(new)
     if count > capacity:
         allowed = f"at least {count}, so that there is room for {new[capacity - len(places)]!r}"

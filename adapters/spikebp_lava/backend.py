@@ -61,6 +61,8 @@ class LavaBackend(BackedByCore):
         super().__init__(net, state)
         self._options = (tag, implementation, granularity)
         self._graph: Graph | StandardGraph | None = None
+        # What the graph has learned; None from the begin of a run until its results are taken over.
+        self._in_graph: LearningState | None = None
 
     @classmethod
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:
@@ -85,18 +87,20 @@ class LavaBackend(BackedByCore):
 
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
         state, operations = self._so_far
-        # One graph serves the simulator for life; a new one is made only after an error.
-        graph, self._graph = self._graph, None
-        if graph is None:
-            graph = self._new_graph(state)
+        # One graph serves the simulator for life; a new one is made only after an error, or after
+        # an interrupt between a run and the moment at which its results are taken over.
+        if self._graph is None or self._in_graph is not state:
+            self.close()
+            self._graph = self._new_graph(state)
+        graph, self._in_graph = self._graph, None
         try:
             outcome = graph.show(batch, record)
         except BaseException:
             graph.close()
             raise
-        self._graph = graph
         after = graph.network.shared.read() if batch.y is not None else state
         self._so_far = (after, operations + graph.operations())
+        self._in_graph = after
         return outcome
 
     def _new_graph(self, state: LearningState) -> Graph | StandardGraph:

@@ -93,7 +93,7 @@ class Backend(ABC):
     def __init__(self, net: SpikingMLP, state: LearningState) -> None:
         self.net = net
         #: A back end whose blocks take long calls this with the number of samples shown so far.
-        self.report: Callable[[int], None] = _report_nothing
+        self.report: Callable[[int], None] = report_nothing
 
     @classmethod
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
@@ -204,8 +204,8 @@ class StatefulBackend(Backend):
         """Show samples, and learn from each if the batch has targets."""
 
 
-def _report_nothing(shown: int) -> None:
-    pass
+def report_nothing(shown: int) -> None:
+    """Tell nobody how many samples have been shown."""
 
 
 def refused_kind(

@@ -6,8 +6,8 @@ import io
 import math
 import os
 import platform
+import secrets
 import stat
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,6 +24,9 @@ PathLike = str | os.PathLike[str]
 
 #: The most bytes of a header of an npy file, before its array; NumPy's own take a hundred.
 LARGEST_HEADER: Final = 2**14
+
+#: The most characters of what another library says of a damaged file: it may show all of it.
+LONGEST_REASON: Final = 300
 
 #: The earliest date that a zip file can hold. With real dates equal arrays would differ as files.
 NO_DATE = (1980, 1, 1, 0, 0, 0)
@@ -102,16 +105,13 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
     """
     target, existing = place_of(path)
     _remove_abandoned(target.parent)
+    # It has a name before it exists, so that an interrupt at any moment finds what to remove.
+    name = os.fspath(target.parent / f"{_prefix()}{os.getpid()}-{secrets.token_hex(8)}")
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{_prefix()}{os.getpid()}-")
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with open(name, "xb", opener=_private) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes a private file, of this user.
         if existing is None:
             mode = 0o666 & ~_umask()
         else:
@@ -119,10 +119,18 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
             _hand_over(name, existing)
         os.chmod(name, mode)
         os.replace(name, target)
-    except BaseException:
+    except BaseException as error:
         with suppress(FileNotFoundError):
             os.unlink(name)
+        # Of a disk that is full the system names no file, and otherwise the hidden one.
+        if isinstance(error, OSError) and error.errno and error.filename in (None, name):
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
         raise
+
+
+def _private(name: str, flags: int) -> int:
+    """Open a new file that is this user's alone."""
+    return os.open(name, flags, 0o600)
 
 
 def _hand_over(name: str, existing: os.stat_result) -> None:
@@ -282,7 +290,13 @@ def _npy_header(start: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
 
 def unreadable(path: PathLike, kind: str, reason: object) -> ValueError:
     """Return the error for a file that is not what it should be."""
-    return ValueError(f"{os.fspath(path)} is not a readable {kind}: {reason}")
+    return ValueError(f"{os.fspath(path)} is not a readable {kind}: {in_one_line(reason)}")
+
+
+def in_one_line(reason: object) -> str:
+    """Return what is wrong with a file as a line that is not too long."""
+    text = " ".join(str(reason).split())
+    return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 
 
 def check_version(path: PathLike, kind: str, name: str, array: AnyArray, newest: int) -> None:

@@ -121,6 +121,8 @@ def choice(name: str, value: object, allowed: Iterable[Choice], where: str = "")
 
 def as_array(name: str, values: Any, allowed: str) -> NDArray[Any]:
     """Return values as an array; refuse those of different lengths, and those that are masked."""
+    if type(values) is np.ndarray:
+        return values
     if isinstance(values, np.ma.MaskedArray):
         mask = np.ma.getmaskarray(values)  # type: ignore[no-untyped-call]
         if np.ma.flatten_mask(mask).any():  # type: ignore[no-untyped-call]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from functools import cache, partial
+from functools import cache
 from threading import RLock
 from typing import Any
 
@@ -13,8 +13,6 @@ DELAY = 2.0
 
 def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | None = None) -> Any:
     """Return a progress bar, a context manager whose ``update(n)`` counts n more items.
-
-    Its ``after(n)`` returns a function that takes how many items have been done after the first n.
 
     Parameters
     ----------
@@ -28,7 +26,7 @@ def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | N
         Whether to show the bar; None shows it on a terminal when the work takes long.
     """
     if total <= 1 and not wanted:
-        return NO_BAR
+        return NoBar()
     return _bar_class()(
         total=total,
         desc=doing,
@@ -42,18 +40,14 @@ def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | N
 class NoBar(AbstractContextManager["NoBar"]):
     """Takes the place of a bar for a single item: to make a bar would take longer than the item."""
 
+    n = 0
+
     def update(self, n: int = 1) -> None:
         """Count n more items."""
-
-    def after(self, n: int) -> Any:
-        """Return a function that takes how many items have been done after the first n."""
-        return self.update
+        self.n += n
 
     def __exit__(self, *error: object) -> None:
         pass
-
-
-NO_BAR = NoBar()
 
 
 @cache
@@ -64,11 +58,5 @@ def _bar_class() -> Any:
         # tqdm's own lock works across processes too. To make it fixes the start method of
         # multiprocessing for the whole program, which scripts and Lava want to choose themselves.
         _lock = RLock()
-
-        def after(self, n: int) -> Any:
-            return partial(self._reach, n)
-
-        def _reach(self, n: int, more: int) -> None:
-            self.update(n + more - self.n)
 
     return Bar

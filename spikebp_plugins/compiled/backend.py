@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numba.core import config
@@ -61,6 +61,9 @@ SATURATING_STEPS: Final = (
 )
 
 
+Shown = TypeVar("Shown", Outcome, EarlyPrediction)
+
+
 class Way(NamedTuple):
     """A way to compute a block: the layout of its numbers, and one of the `KERNELS`."""
 
@@ -112,7 +115,11 @@ class CompiledBackend(Backend):
         lanes = LANES if net.arithmetic == "fixed" and net.timing != "event" else 1
         self._wide = Layout(net, arithmetic.storage_dtype, lanes)
         self._is_delayed = self._wide.undelayed is not self._wide.network
-        self._may_be_constant = net.arithmetic == "fixed" and net.input_coding == "values"
+        # For prediction and for training. With presynaptic="drive", inputs with equal spikes may
+        # have different factors.
+        may_be_constant = net.arithmetic == "fixed" and net.input_coding == "values"
+        may_learn = net.presynaptic == "counts" and not self._is_delayed
+        self._may_be_constant = (may_be_constant, may_be_constant and may_learn)
         self._n_synapses = sum(connection.n_synapses for connection in net.connections)
         self._block_work = EVENT_BLOCK_WORK if net.timing == "event" else BLOCK_WORK
         # Of spikes, kernels count fewer than this in a layer and a step.
@@ -147,7 +154,7 @@ class CompiledBackend(Backend):
     @property
     def state(self) -> LearningState:
         """What has been learned so far."""
-        now = self._now
+        now = self._now.at_boundary()
         return now.layout.state(now.learning, now.samples_seen)
 
     @property
@@ -171,16 +178,28 @@ class CompiledBackend(Backend):
 
     def predict(self, batch: Batch, record: bool) -> Outcome:
         """Show samples and learn nothing, in several threads."""
+        if self._now.is_open:
+            return self._beside_open_sample(lambda other: other.predict(batch, record))
         self._make_ready(batch)
-        n_threads = min(len(self._memories), len(batch) // SAMPLES_PER_THREAD)
-        if n_threads <= 1:
-            return self._show(batch, record)
-        return self._show_in_threads(batch, record, n_threads)
+        n_threads = min(len(self._memories), len(batch.x) // SAMPLES_PER_THREAD)
+        if n_threads > 1:
+            return self._show_in_threads(batch, record, n_threads)
+        return self._show(batch, record)
+
+    def _beside_open_sample(self, show: Callable[[CompiledBackend], Shown]) -> Shown:
+        """Show samples on a copy of the state, which while a sample is open is in use."""
+        other = CompiledBackend(self.net, self.state, len(self._memories))
+        other.report = self.report
+        try:
+            return show(other)
+        finally:
+            self.add(other.operations)
 
     def _make_ready(self, batch: Batch) -> None:
         """Do what is due before samples are shown."""
-        self._avoid_stray_threads()
-        self._countable -= len(batch) * batch.n_steps * self._most_counted
+        if self._may_have_strays:
+            self._avoid_stray_threads()
+        self._countable -= len(batch.x) * batch.n_steps * self._most_counted
         if self._countable < 0:
             now = self._now
             totals = now.layout.totals()
@@ -191,10 +210,10 @@ class CompiledBackend(Backend):
     def _show(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in this thread."""
         memory = self._memories[0]
-        outcome = self._show_some(self._now, memory, batch, record, self.replace)
+        outcome = self._show_some(self._now, memory, batch, record, self._go_on)
         outcomes, done, n = [outcome], len(outcome.scores), len(batch.x)
         while done < n:
-            outcome = self._show_some(self._now, memory, batch[done:], record, self.replace)
+            outcome = self._show_some(self._now, memory, batch[done:], record, self._go_on)
             outcomes.append(outcome)
             done += len(outcome.scores)
         return joined(outcomes)
@@ -238,15 +257,19 @@ class CompiledBackend(Backend):
 
     def now_in(self, layout: Layout) -> Now:
         """Convert the state to a layout that holds any value in range, and return it."""
-        self._avoid_stray_threads()
+        if self._may_have_strays:
+            self._avoid_stray_threads()
         now = self._now.within(layout)
         assert now is not None
         self._now = now
         return now
 
-    def replace(self, now: Now) -> None:
-        """Go on from a state that differs from the present one in more than its arrays."""
+    def _go_on(self, now: Now) -> None:
         self._now = now
+
+    def add(self, work: Operations) -> None:
+        """Add work that no kernel has counted."""
+        self._now = self._now._replace(work=self._now.work + work)
 
     def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
         """Show each sample until its largest summed drive leads by `margin`, and learn nothing."""
@@ -254,6 +277,8 @@ class CompiledBackend(Backend):
             raise UnsupportedError("samples stop early with timing='immediate' alone")
         if self.net.arithmetic == "loihi2":
             raise UnsupportedError(SATURATING_STEPS)
+        if self._now.is_open:
+            return self._beside_open_sample(lambda other: other.predict_until(batch, margin))
         self._make_ready(batch)
         shown, start = empty_prediction(batch), 0
         while start < len(batch):
@@ -276,14 +301,12 @@ class CompiledBackend(Backend):
             return 0
         scores, n_steps, operations = shown
         spikes = np.zeros((len(batch), self.net.n_layers + 1), np.int64)
-        memory = self._memories[0]
-        block = memory.block(layout, batch, now)
-        run = memory.run(way.kernel, now, batch, layout.nowhere)
+        self._now = now
+        job = self._memories[0].job(way, now, batch, layout.nowhere)
         lead = margin * float(layout.network.one)
         with announced(way.compiled):
-            done: int = blocks.run_until(run, block, lead, n_steps, spikes)
-        self._now = now
-        scores[:done] = block.scores[:done]
+            done: int = blocks.run_until(job, lead, n_steps, spikes)
+        scores[:done] = job.block.scores[:done]
         of_spikes = [connection.forward_operations(1) for connection in self.net.connections]
         # Of their products and sums, 64 bits may hold too few.
         operations[:done] = spikes[:done, :-1].astype(object) @ of_spikes
@@ -291,11 +314,10 @@ class CompiledBackend(Backend):
 
     def _avoid_stray_threads(self) -> None:
         """Never use again what threads that an interrupt has left behind may write and read."""
-        if self._may_have_strays:
-            now = self._now
-            self._memories = [Memory() for _ in self._memories]
-            self._now = now._replace(learning=now.layout.copied(now.learning))
-            self._may_have_strays = False
+        now = self._now
+        self._memories = [Memory() for _ in self._memories]
+        self._now = now._replace(learning=now.layout.copied(now.learning))
+        self._may_have_strays = False
 
     def _predict_part(self, before: Now, memory: Memory, batch: Batch, record: bool) -> Part:
         """Show samples in a thread of their own, with counters of its own."""
@@ -333,7 +355,7 @@ class CompiledBackend(Backend):
         """
         kernel = self._kernel(batch)
         for way in self._ways_now(kernel, batch):
-            start = now.within(way.layout)
+            start = now if way.layout is now.layout else now.within(way.layout)
             if start is not None:
                 go_on(start)
                 outcome = self._attempt(way, start, memory, batch, record)
@@ -351,7 +373,7 @@ class CompiledBackend(Backend):
         """Return the ways to compute a batch, the fastest first."""
         ways = self._ways[kernel]
         if self._wide_samples > 0:
-            self._wide_samples -= len(batch)
+            self._wide_samples -= len(batch.x)
             return ways[1:] if self._narrow is not None else ways
         return ways
 
@@ -359,13 +381,12 @@ class CompiledBackend(Backend):
         """Return the name of the fastest kernel for a batch."""
         if self.net.timing == "event":
             return "event"
-        return "constant" if self._is_constant(batch) else "changing"
-
-    def _is_constant(self, batch: Batch) -> bool:
-        if not self._may_be_constant or batch.x.ndim > 2 or batch.n_steps > trains.MOST_STEPS:
-            return False
-        # With presynaptic="drive", inputs with equal spikes may have different factors.
-        return batch.y is None or (self.net.presynaptic == "counts" and not self._is_delayed)
+        is_constant = (
+            self._may_be_constant[batch.y is not None]
+            and batch.x.ndim == 2
+            and batch.n_steps <= trains.MOST_STEPS
+        )
+        return "constant" if is_constant else "changing"
 
     def _in_fastest_layout(self) -> Now:
         if self._narrow is None or self._wide_samples > 0:
@@ -378,14 +399,12 @@ class CompiledBackend(Backend):
         """Show the samples before the first that the kernel refuses; None if there are none."""
         layout, kernel, compiled = way
         shown = layout.record(len(batch.x), batch.n_steps) if record else layout.nowhere
-        block = memory.block(layout, batch, now)
-        run = memory.run(kernel, now, batch, shown)
+        job = memory.job(way, now, batch, shown)
         with announced(compiled):
-            done: int = KERNELS[kernel](run, block)
+            done: int = KERNELS[kernel](job)
         if done == 0:
             return None
-        # Memory for a single sample is used again.
-        scores = block.scores.copy() if len(batch.x) == 1 else block.scores[:done]
+        scores = job.block.scores[:done].copy()  # a job for a single sample is used again
         if not record:
             return Outcome(scores, None)
         # Kernels write each row under its step of input, so no delay is left.
@@ -409,6 +428,13 @@ class CompiledBackend(Backend):
         return Outcome(shown.step_scores[-1:], recording), after
 
 
+class KeptJob(NamedTuple):
+    """A job for single samples, and the memory into which each of them is written."""
+
+    job: arrays.Job
+    room: SampleRoom
+
+
 class Memory:
     """The working memory of one thread, made when it is first needed."""
 
@@ -416,54 +442,53 @@ class Memory:
         self._samples: dict[bool, arrays.Sample] = {}
         self._event_sample: event.EventSample | None = None
         self._constant: dict[tuple[bool, int], dict[str, Any]] = {}
-        self._runs: dict[Any, arrays.Run] = {}
-        self._blocks: dict[Any, SampleRoom] = {}
+        self._jobs: dict[Any, KeptJob] = {}
 
-    def run(self, kernel: str, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Run:
-        """Return a run, if possible the one that an earlier call has made."""
-        layout, training = now.layout, batch.y is not None
-        key = kernel, layout.narrow, batch.n_steps, training
-        run = self._runs.get(key)
-        if (
-            run is not None
-            and run.learning is now.learning
-            and run.totals is now.totals
-            and run.boundary is now.boundary
-            and run.record is record
-        ):
-            return run
-        fields = {
-            "net": layout.network if training else layout.undelayed,
+    def job(self, way: Way, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Job:
+        """Return a job; for a single sample that is not recorded, one of those that are kept."""
+        x, y = batch.x, batch.y
+        if len(x) != 1 or record.spikes.size:
+            block = make_block(way.layout, batch, now.samples_seen)
+            return arrays.Job(self.run(way, now, batch, record), block)
+        key = (
+            way.compiled,
+            batch.n_steps,
+            x.ndim,
+            x.dtype.char == "B",
+            None if y is None else y.ndim,
+        )
+        kept = self._jobs.get(key)
+        if kept is not None:
+            job, room = kept
+            run = job.run
+            if (
+                run.learning is now.learning
+                and run.totals is now.totals
+                and run.boundary is now.boundary
+            ):
+                room.fill(batch, now)
+                return job
+        room = SampleRoom(way.layout, batch, now.samples_seen)
+        job = arrays.Job(self.run(way, now, batch, record), room.block)
+        self._jobs[key] = KeptJob(job, room)
+        return job
+
+    def run(self, way: Way, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Run:
+        """Return all that a kernel needs besides the samples."""
+        layout = way.layout
+        fields: dict[str, Any] = {
+            "net": layout.undelayed if batch.y is None else layout.network,
             "learning": now.learning,
             "totals": now.totals,
             "boundary": now.boundary,
             "record": record,
         }
-        if kernel == "event":
-            run = event_order.make_run(layout, self.event_sample(layout), fields)
-        elif kernel == "constant":
+        if way.kernel == "event":
+            return event_order.make_run(layout, self.event_sample(layout), fields)
+        if way.kernel == "constant":
             room = self._constant_room(layout, batch.n_steps)
-            run = constant.ConstantRun(sample=self._sample(layout), **room, **fields)
-        else:
-            run = arrays.Run(sample=self._sample(layout), **fields)
-        if record.spikes.size == 0:
-            self._runs[key] = run
-        return run
-
-    def block(self, layout: Layout, batch: Batch, now: Now) -> arrays.Block:
-        """Return samples as kernels read them; for a single one, memory that is kept."""
-        x, y = batch.x, batch.y
-        if len(x) != 1:
-            return make_block(layout, batch, now.samples_seen)
-        of_y = None if y is None else y.ndim
-        # Also a sample with changing input may have one row: a stream shows it for all steps.
-        key = layout.narrow, batch.n_steps, x.shape, x.dtype.char == "B", of_y
-        room = self._blocks.get(key)
-        if room is None:
-            room = self._blocks[key] = SampleRoom(layout, batch, now.samples_seen)
-        else:
-            room.fill(batch, now)
-        return room.block
+            return constant.ConstantRun(sample=self._sample(layout), **room, **fields)
+        return arrays.Run(sample=self._sample(layout), **fields)
 
     def event_sample(self, layout: Layout) -> event.EventSample:
         """Return the arrays for the state of a sample in event timing, which has one layout."""
@@ -492,7 +517,7 @@ class Memory:
 
 #: The kernels that show a block: for input that is the same at all steps of a sample, for any
 #: input, and for event timing.
-KERNELS: Final[dict[str, Callable[[Any, arrays.Block], int]]] = {
+KERNELS: Final[dict[str, Callable[[arrays.Job], int]]] = {
     "constant": constant.run_constant_block,
     "changing": blocks.run_block,
     "event": event.run_event_block,

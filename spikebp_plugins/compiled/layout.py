@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import Recording
-from spikebp_plugins.compiled.kernels import arrays, blocks, entering
+from spikebp_plugins.compiled.kernels import arrays, blocks, boundary, entering
 from spikebp_plugins.compiled.kernels.structs import Struct
 from spikebp_plugins.compiled.kernels.vectors import whole_vectors
 from spikebp_plugins.compiled.synapse_arrays import KINDS
@@ -77,8 +77,7 @@ class Layout:
     def _network(self, delays: Delays) -> arrays.Network:
         net, arithmetic, L = self.net, self.arithmetic, self.net.n_layers
         edges = [0, 0, *(synapses.n_weights for synapses in self._synapses)]
-        columns = [0, 0, *(synapses.n_backward for synapses in self._synapses)]
-        backs = [0, 0, 0, *columns[3:]]
+        backs = [0, 0, 0, *(synapses.n_backward for synapses in self._synapses[1:])]
         number = self.dtype.type
         # Floating point may round grid values above `certain`, so it counts as narrow too.
         narrow, grid, product = self.narrow, 0.0, math.inf
@@ -101,7 +100,6 @@ class Layout:
             unit=np.cumsum([0, *self.widths], dtype=np.int64),
             edge=np.cumsum(edges, dtype=np.int64),
             back=np.cumsum(backs, dtype=np.int64),
-            column=np.cumsum(columns, dtype=np.int64),
             spike_delay=np.array(delays.spikes, np.int64),
             error_delay=np.array(delays.errors, np.int64),
             forward_lag=np.array(delays.forward_lags, np.int64),
@@ -348,21 +346,30 @@ class Layout:
     def boundary(self, keeps: bool = True) -> arrays.Boundary:
         """Return room for what a sample changes; without `keeps` it holds the counts alone."""
         layers, units = self.net.n_layers + 1, sum(self.widths) if keeps else 0
+        weights = sum(synapses.n_weights for synapses in self._synapses) if keeps else 0
+
+        def integers(size: int) -> Array:
+            return np.zeros(size, np.int64)
+
         return arrays.Boundary(
             keeps=keeps,
-            column=self.zeros(self.network.column[-1] if keeps else 0),
+            is_open=np.zeros(1, np.bool_),
+            column=self.zeros(weights),
+            n_used=integers(1),
             is_kept=np.zeros(units, np.bool_),
-            kept_layer=np.zeros(units, np.int64),
-            kept_unit=np.zeros(units, np.int64),
-            n_kept=np.zeros(1, np.int64),
-            age=np.zeros(1, np.int64),
+            n_kept=integers(1),
+            kept_layer=integers(units),
+            kept_unit=integers(units),
+            kept_place=integers(units),
+            kept_stride=integers(units),
+            age=integers(1),
             backward_potential=self.zeros(units),
             weight_bound=np.zeros(layers),
             matrix_bound=np.zeros(layers),
             backward_bound=np.zeros(layers),
-            spikes=np.zeros(layers, np.int64),
-            errors=np.zeros(layers, np.int64),
-            updates=np.zeros(1, np.int64),
+            spikes=integers(layers),
+            errors=integers(layers),
+            updates=integers(1),
         )
 
     def record(self, n_samples: int, n_steps: int) -> arrays.BlockRecord:
@@ -424,8 +431,28 @@ class Now(NamedTuple):
 
     @property
     def operations(self) -> Operations:
-        """All work so far."""
-        return self.work + operations_of(self.layout.net, self.totals)
+        """All work of samples that have ended."""
+        counts = self.boundary if self.is_open else self.totals
+        spikes, errors = counts.spikes.tolist(), counts.errors.tolist()
+        updates, (shown, trained, _) = int(counts.updates[0]), self.totals.samples.tolist()
+        net = self.layout.net
+        return self.work + count_operations(
+            net, spikes, errors, updates, shown=shown, trained=trained
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a sample has begun that has not ended."""
+        return bool(self.boundary.is_open[0])
+
+    def at_boundary(self) -> Now:
+        """Return the state of the last boundary: while a sample is open, a copy to be read only."""
+        if not self.is_open:
+            return self
+        learning = self.layout.copied(self.learning)
+        boundary.restore_copy(self.layout.network, self.boundary, learning)
+        blank = self.layout.boundary(keeps=False)
+        return self._replace(learning=learning, boundary=blank)
 
     def within(self, layout: Layout) -> Now | None:
         """Return this state in another layout, or None if its type cannot hold the state."""
@@ -440,10 +467,3 @@ class Now(NamedTuple):
         same = layout is self.layout
         boundary = self.boundary if same else layout.boundary()
         return self._replace(layout=layout, learning=learning, boundary=boundary)
-
-
-def operations_of(net: SpikingMLP, totals: arrays.Totals) -> Operations:
-    """Return the operations that counters stand for."""
-    spikes, errors, updates, samples = (counts.tolist() for counts in totals.arrays)
-    shown, trained, _ = samples
-    return count_operations(net, spikes, errors, updates[0], shown=shown, trained=trained)

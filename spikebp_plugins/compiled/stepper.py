@@ -105,11 +105,6 @@ class Stepper:
         The factor of real-valued input; None takes that of the definition.
     boundary : arrays.Boundary or None, default=None
         Room for what a sample changes; None if the caller has a copy of the learning state.
-
-    Attributes
-    ----------
-    has_replaced : bool
-        Whether the reference has computed a step of this sample and thus replaced all weights.
     """
 
     def __init__(
@@ -125,7 +120,6 @@ class Stepper:
         self.sample = layout.sample()
         self._learning, self._totals = learning, totals
         self.boundary = boundary or layout.boundary(keeps=False)
-        self.has_replaced = False
         self._kept = steps.Kept(
             state=self.sample.state.copy(),
             backward_potential=learning.backward_potential.copy(),
@@ -202,8 +196,6 @@ class Stepper:
         """
         if moment.restarts:
             self._drawn = self.layout.drawn_for(samples_seen)
-        if moment.opens:
-            self.has_replaced = False
         target = self.sample.target_potential if y is None else self._target(y)
         counts = self._counts
         counts[...] = 0 if given.counts is None else given.counts
@@ -241,7 +233,7 @@ class Stepper:
         n_steps: int,
     ) -> int:
         if moment.opens:
-            self._by_reference, self.has_replaced = None, False
+            self._by_reference = None
         if self._by_reference is not None:
             return 0
         entering = self._entering(x)
@@ -388,12 +380,12 @@ class Stepper:
         )
 
     def _learn(self, state: LearningState) -> None:
+        steps.keep_all(self.run)
         overwrite(self._learning, self.layout.learning(state))
         # An infinite bound proves nothing. The next sample measures the bounds anew.
         for bound in self._learning.arrays[-3:]:
             bound[...] = np.inf
         self.boundary.age[0] = SAMPLES_PER_BOUND
-        self.has_replaced = True
 
     def _take(self, after: SampleState, sent: Step) -> None:
         layout, sample = self.layout, self.sample
@@ -415,13 +407,13 @@ def _magnitude(counts: Array) -> int:
 
 
 class Engine(Protocol):
-    """What single steps need of the back end whose state they start from."""
+    """What single steps need of the back end whose state they change."""
 
     def now_in(self, layout: Layout) -> Now:
         """Convert the state to a layout that holds any value in range, and return it."""
 
-    def replace(self, now: Now) -> None:
-        """Go on from another state."""
+    def add(self, work: Operations) -> None:
+        """Add work that no kernel has counted."""
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
@@ -431,7 +423,7 @@ class Engine(Protocol):
 
 
 class CompiledSteps(Steps):
-    """Shows single steps by the kernels, on a copy of the learning state of the back end.
+    """Shows single steps by the kernels, which change the state of the back end.
 
     A sample that is shown as a whole goes to the back end itself.
 
@@ -446,13 +438,11 @@ class CompiledSteps(Steps):
     def __init__(self, layout: Layout, engine: Engine) -> None:
         super().__init__(layout.net)
         self._layout, self._engine = layout, engine
-        self._start = engine.now_in(layout)
-        self._seen = self._start.samples_seen
-        self._learning = layout.copied(self._start.learning)
-        self._totals = layout.totals()
-        self._stepper = Stepper(layout, self._learning, self._totals, boundary=layout.boundary())
-        self._is_stale = False
+        self._now, self._stepper = self._on(engine.now_in(layout))
         self._whole: NDArray[np.float64] | None = None  # the scores of a whole sample, if the last
+
+    def _on(self, now: Now) -> tuple[Now, Stepper]:
+        return now, Stepper(self._layout, now.learning, now.totals, boundary=now.boundary)
 
     def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
         """Show a whole sample."""
@@ -482,7 +472,8 @@ class CompiledSteps(Steps):
             self._begin()
         moment = Moment(opens, False, restarts, y is not None, False)
         with announced(("steps", self._layout.narrow)):
-            self._stepper.show(x, y, moment, self._seen, self._layout.nowhere, n_steps=n_steps)
+            seen = self._now.samples_seen
+            self._stepper.show(x, y, moment, seen, self._layout.nowhere, n_steps=n_steps)
 
     def show_events(self, given: EventSteps, y: Array | None) -> None:
         """Show consecutive steps of events, in one call of a kernel if it can prove the range."""
@@ -492,48 +483,30 @@ class CompiledSteps(Steps):
                 self._begin()
             moment = Moment(opens, False, restarts, y is not None, False)
             with announced(("events", self._layout.narrow)):
-                self._stepper.show_events(given, y, moment, self._seen)
+                self._stepper.show_events(given, y, moment, self._now.samples_seen)
 
         self._advance(show, y, given.n_steps)
 
     def _begin(self) -> None:
-        """Reset the counters, and copy the learning state of the back end unless it is here."""
-        for counter in self._totals.arrays:
-            counter[...] = 0
+        """Take the state of the back end as it is now."""
         self._whole = None
-        now = self._engine.now_in(self._layout)
-        seen = now.samples_seen
-        if self._is_stale or now.learning is not self._start.learning or seen != self._seen:
-            overwrite(self._learning, now.learning)
-        self._start, self._seen = now, seen
-        self._is_stale = True  # until the sample is closed
+        now, before = self._engine.now_in(self._layout), self._now
+        if now.learning is not before.learning or now.totals is not before.totals:
+            self._now, self._stepper = self._on(now)
 
     def _close(self) -> None:
         if self.is_learning and self.net.update == "outer":
-            self._stepper.close(self._seen)
-        now, trained = self._engine.now_in(self._layout), int(self.is_learning)
-        if self._stepper.has_replaced:
-            now = self._with_all(now, trained)
-            self._engine.replace(now)
-        else:
-            steps.hand_over(self._stepper.run, now.learning, now.totals, trained)
-        self._start, self._seen = now, self._seen + trained
-        self._is_stale = False
+            self._stepper.close(self._now.samples_seen)
+        steps.end_sample(self._stepper.run, int(self.is_learning))
 
-    def _with_all(self, now: Now, trained: int) -> Now:
-        """Return the state of the back end after a sample that has replaced all weights."""
-        totals = self._layout.totals()
-        for total, before, added in zip(
-            totals.arrays, now.totals.arrays, self._totals.arrays, strict=True
-        ):
-            total[...] = before + added
-        totals.samples[:] += [1, trained, trained]
-        now = now._replace(totals=totals)
-        return now.with_learning(self._layout, self._layout.copied(self._learning))
+    def drop(self) -> None:
+        """End the open sample, and undo what was learned from it."""
+        super().drop()
+        if self._now.is_open:
+            steps.drop_sample(self._stepper.run)
 
     def _count(self, work: Operations) -> None:
-        now = self._engine.now_in(self._layout)
-        self._engine.replace(now._replace(work=now.work + work))
+        self._engine.add(work)
 
     def _potentials(self) -> Sequence[Array]:
         return self._stepper.potentials()

@@ -313,8 +313,8 @@ class EventSteps(NamedTuple):
         if n_steps == self.n_steps:
             return self
         stop = np.searchsorted(self.at, n_steps)
-        events = (values[:stop] for values in self[1:4])
-        return EventSteps(n_steps, *events, self.counts if n_steps else None)
+        at, unit, weight = (values[:stop] for values in self[1:4])
+        return EventSteps(n_steps, at, unit, weight, self.counts if n_steps else None)
 
     def after(self, n_steps: int) -> EventSteps:
         """Return the steps after the first `n_steps`."""

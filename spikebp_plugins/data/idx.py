@@ -24,6 +24,10 @@ MOST_DIMENSIONS: Final = 32
 
 BYTES_AT_A_TIME: Final = 2**20
 
+#: Gzipped contents that are larger are counted before they are kept: a small file can unpack to
+#: more than the memory.
+KEPT_UNCOUNTED: Final = 2**26
+
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     """Return the array that an IDX file holds.
@@ -61,24 +65,38 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
             raise ValueError(f"{path} is truncated within its header of {header} bytes")
         shape = tuple(np.frombuffer(sizes, ">u4").tolist())
         n_bytes = math.prod(shape) * element_type.itemsize
-        # Not a byte more is kept than the header asks for, and no memory taken before it is there.
         content = bytearray()
-        while part := file.read(min(n_bytes + 1 - len(content), BYTES_AT_A_TIME)):
-            content += part
-            if len(content) > n_bytes:
-                raise ValueError(
-                    f"{path} has trailing bytes: shape {shape} needs {header + n_bytes} bytes"
-                )
-    if len(content) < n_bytes:
-        raise ValueError(
-            f"{path} is truncated: shape {shape} needs {header + n_bytes} bytes, but there are "
-            f"{header + len(content)}"
-        )
+        if n_bytes <= KEPT_UNCOUNTED:
+            for part in _parts(file, n_bytes + 1):
+                content += part
+            n_there = len(content)
+        else:
+            n_there = sum(map(len, _parts(file, n_bytes + 1)))
+        if n_there > n_bytes:
+            raise ValueError(
+                f"{path} has trailing bytes: shape {shape} needs {header + n_bytes} bytes"
+            )
+        if n_there < n_bytes:
+            raise ValueError(
+                f"{path} is truncated: shape {shape} needs {header + n_bytes} bytes, but there are "
+                f"{header + n_there}"
+            )
+        if len(content) < n_bytes:
+            file.seek(header)
+            for part in _parts(file, n_bytes):
+                content += part
     try:
         elements = np.frombuffer(content, element_type).reshape(shape)
     except ValueError as error:  # no elements, but more rows or columns than an array can have
         raise ValueError(f"{path} has the shape {shape}: {error}") from error
     return elements.astype(element_type.newbyteorder("="), copy=False)
+
+
+def _parts(file: IO[bytes] | gzip.GzipFile, most: int) -> Iterator[bytes]:
+    """Yield what follows in a file, at most so many bytes."""
+    while most and (part := file.read(min(most, BYTES_AT_A_TIME))):
+        yield part
+        most -= len(part)
 
 
 @contextmanager

@@ -156,9 +156,9 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
             self._resume()
         return X, labels
 
-    def _check_parameters(self) -> None:
+    def _check_values(self) -> None:
         self._target = positive("target", self.target)
-        super()._check_parameters()
+        super()._check_values()
 
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
         targets = np.zeros((len(y), len(self.classes_)))
@@ -173,7 +173,7 @@ def _positions(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
     """Return the place of each label among sorted classes."""
     places: NDArray[np.int64] = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     is_unknown = classes[places] != y
-    if np.any(is_unknown):
+    if is_unknown.any():
         raise wrong_argument("y", f"labels among the classes {classes}", repr(y[is_unknown][0]))
     return places
 

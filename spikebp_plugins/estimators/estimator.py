@@ -20,6 +20,7 @@ from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.parameters import (
     NETWORK_PARAMETERS,
     NetworkParameters,
+    ParametersInUse,
     check_hidden_layers,
 )
 from spikebp_plugins.estimators.validation import validate_data
@@ -135,6 +136,15 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         return hasattr(self, "_learned")
 
     def _check_parameters(self) -> None:
+        """Check the parameters, unless they are those that were checked last."""
+        in_use = getattr(self, "_in_use", None)
+        if in_use is None or not in_use.are_those_of(self):
+            self._check_values()
+            self._in_use = ParametersInUse(self)
+            self._resumed: LazySimulator | None = None  # the network that goes on with them
+
+    def _check_values(self) -> None:
+        """Check the parameters."""
         between, fraction = "between 0 and 1", self.validation_fraction
         course = Course(
             max_iter=integer("max_iter", self.max_iter, 1),
@@ -171,6 +181,11 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _resume(self) -> None:
         """Make the network of earlier calls go on, at the present learning rate."""
+        if self._resumed is not self._learned:
+            self._go_on()
+            self._resumed = self._learned
+
+    def _go_on(self) -> None:
         net = self._learned.net
         hidden = check_hidden_layers(self.hidden_layer_sizes)
         if hidden != net.layer_sizes[1:-1]:
@@ -197,8 +212,11 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _inputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self._has_intercept:
             return X
+        inputs = np.empty((len(X), X.shape[1] + 1))
+        inputs[:, :-1] = X
         # The network multiplies all of its input by input_scale: the product is to be 1.
-        return np.column_stack([X, np.full(len(X), 1 / self._learned.net.input_scale)])
+        inputs[:, -1] = 1 / self._learned.net.input_scale
+        return inputs
 
     def _scores(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from inspect import cleandoc
+from operator import is_
 from typing import Any, Final, TypeVar
 
 from spikebp_plugins.common.errors import integer, is_integer, sizes
@@ -78,6 +79,42 @@ NETWORK_PARAMETERS: Final = tuple(
     for field in fields(NetworkParameters)
     if field.name in {field.name for field in fields(SpikingMLP)}
 )
+
+
+#: Types whose values cannot change: the same object is the same value.
+_CONSTANT: Final = frozenset([int, float, str, bool, type(None)])
+
+
+class ParametersInUse:
+    """The parameters of an estimator as they were at some moment.
+
+    An estimator that learns one sample at a time would spend most of its time on checks of what
+    has not changed.
+
+    Parameters
+    ----------
+    estimator : NetworkParameters
+        The estimator.
+    """
+
+    def __init__(self, estimator: NetworkParameters) -> None:
+        self._names = [field.name for field in fields(estimator)]
+        values = [getattr(estimator, name) for name in self._names]
+        self._values = values if all(map(_is_constant, values)) else None
+
+    def are_those_of(self, estimator: NetworkParameters) -> bool:
+        """Return whether it is certain that an estimator has the same parameters now."""
+        if self._values is None:
+            return False
+        values = vars(estimator)
+        # By identity: True and 1 are equal, but not both allowed.
+        return all(map(is_, map(values.get, self._names), self._values))
+
+
+def _is_constant(value: Any) -> bool:
+    if type(value) is tuple:
+        return all(map(_is_constant, value))
+    return type(value) in _CONSTANT
 
 
 def with_shared_parameters(cls: C) -> C:

@@ -211,12 +211,12 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
             scale[:] = self._scale
         return Coding(y.shape[1:], scale, bool(self.signed_output))
 
-    def _check_parameters(self) -> None:
+    def _check_values(self) -> None:
         scale, allowed = self.target_scale, "'auto' or a positive finite number"
         is_automatic = isinstance(scale, str) and scale == "auto"
         self._scale = None if is_automatic else positive("target_scale", scale, allowed)
         boolean("signed_output", self.signed_output)
-        super()._check_parameters()
+        super()._check_values()
 
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
         return self._coding.encoded(y)

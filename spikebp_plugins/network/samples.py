@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,12 +52,10 @@ class Batch:
         y = None if self.y is None else self.y[index]
         return Batch(self.net, self.x[index], y, self.n_steps)
 
-    def blocks(self, size: int) -> Iterable[Batch]:
-        """Return the samples in order, `size` at a time."""
-        n = len(self.x)
-        if 0 < n <= size:
-            return (self,)
-        return (self[start : start + size] for start in range(0, n, size))
+    def blocks(self, size: int) -> Iterator[Batch]:
+        """Yield the samples in order, `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self[start : start + size]
 
     def rows(self) -> NDArray[Any]:
         """Return the input as it came, of shape (n_samples, 1 or n_steps, n_inputs)."""
@@ -73,10 +71,7 @@ class Batch:
         """
         x = self.rows()
         if self.net.input_coding == "spikes":
-            if x.dtype == np.uint64:
-                x = np.minimum(x, np.uint64(LARGEST_COUNT))
-            # The magnitude of -2**63 does not fit into 64 bits.
-            return np.maximum(x.astype(np.int64), -LARGEST_COUNT)
+            return spike_counts(x)
         with np.errstate(over="ignore"):
             scaled = x.astype(np.float64) * self.net.input_scale
         return arithmetic_of(self.net).round(scaled)
@@ -124,12 +119,22 @@ def check_batch(net: SpikingMLP, x: Any, y: Any = None, n_steps: int | None = No
 
 def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
     array = real_array("x", x)
-    timed = (n_steps, net.n_inputs)
-    allowed = [timed] if net.input_coding == "spikes" else [timed[1:], timed]
-    if array.ndim == 0 or array.shape[1:] not in allowed:
+    of_step, of_sample = (net.n_inputs,), array.shape[1:]
+    may_be_constant = net.input_coding == "values"
+    is_constant = of_sample == of_step and may_be_constant and array.ndim == 2
+    if not is_constant and of_sample != (n_steps, *of_step):
+        allowed = [of_step] * may_be_constant + [(n_steps, *of_step)]
         shapes = " or ".join(_shape(("n_samples", *shape)) for shape in allowed)
         raise wrong_argument("x", f"of shape {shapes}", f"shape {array.shape}")
     return check_values(net, array)
+
+
+def spike_counts(x: NDArray[Any]) -> NDArray[np.int64]:
+    """Return integers as int64, cut to counts whose magnitude 64 bits hold."""
+    if x.dtype == np.uint64:
+        x = np.minimum(x, np.uint64(LARGEST_COUNT))
+    # The magnitude of -2**63 does not fit into 64 bits.
+    return np.maximum(x.astype(np.int64), -LARGEST_COUNT)
 
 
 def check_values(net: SpikingMLP, array: NDArray[Any]) -> NDArray[Any]:
@@ -158,9 +163,9 @@ def check_values(net: SpikingMLP, array: NDArray[Any]) -> NDArray[Any]:
 
 def _check_targets(net: SpikingMLP, y: Any, n_samples: int, n_steps: int) -> NDArray[Any]:
     array = real_array("y", y)
-    n_outputs, labels = net.n_outputs, (n_samples,)
-    allowed = [labels, (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]
-    if array.shape != labels and array.shape not in allowed:
+    n_outputs, of_labels = net.n_outputs, (n_samples,)
+    allowed = [of_labels, (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]
+    if array.shape not in allowed:
         shapes = " or ".join(_shape(shape) for shape in allowed)
         raise wrong_argument("y", f"of shape {shapes}", f"shape {array.shape}")
     if array.ndim > 1:
@@ -186,7 +191,7 @@ def _are_within(labels: NDArray[np.int64], n: int) -> bool:
 def real_array(name: str, values: Any) -> NDArray[Any]:
     """Return real numbers as an array; Booleans become integers of 8 bits."""
     array = array_of(name, values, REALS_AND_BOOLEANS, "an array of real numbers")
-    return array.astype(np.uint8) if array.dtype == np.bool_ else array
+    return array.astype(np.uint8) if array.dtype.char == "?" else array
 
 
 def _check_finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -198,8 +203,8 @@ def _check_finite(name: str, array: NDArray[Any]) -> NDArray[Any]:
             if 0 in finite.tobytes():
                 place = [int(i) for i in np.argwhere(~finite)[0]]
                 place[0] += start
-                value = array[tuple(place)]
-                raise wrong_argument(name, "finite", f"{value} at index {tuple(place)}")
+                value, index = array[tuple(place)], tuple(place) if len(place) > 1 else place[0]
+                raise wrong_argument(name, "finite", f"{value} at index {index}")
     return array
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import unreadable, whole_file
+from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
@@ -32,6 +33,9 @@ BLOCK: Final = 2_000
 #: The number of training images with `quick`, and the largest number of epochs.
 QUICK_SAMPLES: Final = 10_000
 QUICK_EPOCHS: Final = 2
+
+#: What the errors of an epoch must be.
+PERCENT: Final = ("a number from 0 to 100", lambda percent: 0 <= percent <= 100)
 
 
 @dataclass(frozen=True)
@@ -203,9 +207,25 @@ class Study:
 def _epochs_in(path: Path) -> list[dict[str, Any]]:
     try:
         epochs: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["done"]
+        if not isinstance(epochs, list):
+            raise wrong_argument("done", "a list", type(epochs).__name__)
+        for epoch in epochs:
+            _check_epoch(**epoch)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise unreadable(path, "list of epochs", error) from error
     return epochs
+
+
+def _check_epoch(
+    test_error: Any, train_error: Any, operations: Any, averaged_error: Any = None
+) -> None:
+    """Refuse what `Training.keep_epoch` does not write."""
+    real("test_error", test_error, *PERCENT)
+    for name, error in (("train_error", train_error), ("averaged_error", averaged_error)):
+        if error is not None:
+            real(name, error, *PERCENT)
+    for name, count in vars(Operations(**operations)).items():
+        integer(name, count, 0)
 
 
 class Training:

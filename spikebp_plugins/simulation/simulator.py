@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import Backend, UnsupportedError
+from spikebp_plugins.backends.base import Backend, UnsupportedError, report_nothing
 from spikebp_plugins.backends.outcome import (
     EarlyPrediction,
     Outcome,
@@ -303,18 +304,39 @@ class Simulator:
         show, doing = engine.train, "training"
         if batch.y is None:
             show, doing = engine.predict, "predicting"
-        outcomes: list[Outcome] = []
-        done, n = 0, len(batch)
-        with progress_bar(n, doing, wanted=progress) as bar:
-            for block in batch.blocks(engine.block_size(batch.n_steps)):
-                engine.report = bar.after(done)
-                outcomes.append(show(block, record))
-                engine.report(len(block))
-                done += len(block)
-        scores, recording = joined(outcomes) if outcomes else _of_no_samples(batch)
+        if len(batch.x) == 1 and not progress:  # the bar would take longer than the sample
+            scores, recording = show(batch, record)
+        else:
+            scores, recording = self._by_blocks(engine, show, batch, record, doing, progress)
         if not record or recording is None:
             return scores
         return Trace(*recording, scores, self.weights)
+
+    def _by_blocks(
+        self,
+        engine: Backend,
+        show: Callable[[Batch, bool], Outcome],
+        batch: Batch,
+        record: bool,
+        doing: str,
+        progress: bool | None,
+    ) -> Outcome:
+        outcomes: list[Outcome] = []
+        with progress_bar(len(batch), doing, wanted=progress) as bar:
+            done = 0
+
+            def report(shown: int) -> None:
+                bar.update(done + shown - bar.n)
+
+            engine.report = report
+            try:
+                for block in batch.blocks(engine.block_size(batch.n_steps)):
+                    outcomes.append(show(block, record))
+                    report(len(block))
+                    done += len(block)
+            finally:
+                engine.report = report_nothing
+        return joined(outcomes) if outcomes else _of_no_samples(batch)
 
     @property
     @one_at_a_time

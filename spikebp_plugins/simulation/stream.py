@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.errors import as_array, integer, wrong_argument
 from spikebp_plugins.common.turns import Turn, one_at_a_time
 from spikebp_plugins.data.events import EventClock, EventEncoder, EventSteps, time_stamp
-from spikebp_plugins.network.samples import check_values, real_array
+from spikebp_plugins.network.samples import check_values, real_array, spike_counts
 
 if TYPE_CHECKING:
     from spikebp_plugins.backends.base import Steps
@@ -259,9 +259,9 @@ class Stream:
         pending = None if self._clock is None else self._clock.pending
         if pending is None and not self._steps.is_open:
             raise RuntimeError("no sample is open: show or feed something first")
-        scores = self._whole_or_dropped(self._show_last, pending)
+        scores: Reals = self._whole_or_dropped(self._show_last, pending)[0]
         self._clock = self._target = None
-        return scores[0]
+        return scores
 
     @one_at_a_time
     def drop_sample(self) -> None:
@@ -356,7 +356,7 @@ class Stream:
             raise wrong_argument("x", f"of shape ({self.net.n_inputs},)", f"shape {array.shape}")
         # Values are scaled and rounded by the back end.
         values = check_values(self.net, array)
-        return values.astype(np.int64) if self.net.input_coding == "spikes" else values
+        return spike_counts(values) if self.net.input_coding == "spikes" else values
 
     def _take_target(self, target: Any) -> None:
         if target is not UNCHANGED:

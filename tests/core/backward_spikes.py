@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.compiled import event_order
 from spikebp_plugins.compiled.block import make_block
 from spikebp_plugins.compiled.kernels import event
+from spikebp_plugins.compiled.kernels.arrays import Job
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.samples import check_batch
 
@@ -34,7 +35,7 @@ def backward_spikes(start, x, y):
     whole = check_batch(start.net, x, y)
     for i in range(len(whole)):
         block = make_block(layout, whole[i : i + 1], seen + i)
-        if not event.run_event_block(run, block):
+        if not event.run_event_block(Job(run, block)):
             raise event_order.overflow(layout, sample)
         found.append((sample.net_error.copy(), sample.gross_error.copy()))
     net, gross = (np.array(spikes)[:, start.net.n_inputs :] for spikes in zip(*found, strict=True))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, averaged, load
-from spikebp_plugins.common.archive import place_of, write_archive
+from spikebp_plugins.common.archive import place_of, unreadable, write_archive
 from spikebp_plugins.network.state import initial_state
 from tests.core.bombs import ZEROS, add_bomb, header, most_memory
 from tests.core.small_nets import (
@@ -69,6 +69,8 @@ def refusal(path, **arguments):
     with pytest.raises(ValueError, match="checkpoint") as caught:
         load(path, **arguments)
     assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
     return str(caught.value)
 
 
@@ -250,6 +252,21 @@ def test_an_interrupted_write_leaves_no_new_file(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_interrupt_just_after_the_file_was_made_leaves_none(file, monkeypatch):
+    before, make = file.read_bytes(), os.open
+
+    def interrupted(*arguments, **options):
+        os.close(make(*arguments, **options))
+        raise KeyboardInterrupt
+
+    sim = trained(NETS["fixed"])
+    monkeypatch.setattr("os.open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sim.save(file)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
 @POSIX
 def test_a_file_that_is_replaced_keeps_its_permissions(file):
     for mode in (0o600, 0o664):
@@ -317,12 +334,13 @@ def test_what_may_not_be_written_is_refused(file, monkeypatch, place):
     assert list(file.parent.iterdir()) == [file]
 
 
+@pytest.mark.parametrize("function", ["os.open", "os.fsync", "os.replace"])
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), PermissionError(13, "no")])
-def test_an_error_names_the_path_that_was_given(tmp_path, monkeypatch, error):
+def test_an_error_names_the_path_that_was_given(tmp_path, monkeypatch, function, error):
     def fail(*arguments, **options):
         raise error
 
-    monkeypatch.setattr("tempfile.mkstemp", fail)
+    monkeypatch.setattr(function, fail)
     with pytest.raises(type(error)) as caught:
         trained(NETS["fixed"]).save(tmp_path / "net.npz")
     assert caught.value.filename == str(tmp_path / "net.npz")
@@ -614,6 +632,13 @@ def test_a_second_array_of_a_name_is_refused(file, name):
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr(name, archive.read("weights_1.npy"))
     assert "it has two arrays weights_1" in refusal(file)
+
+
+def test_what_another_library_says_is_shown_in_one_line():
+    message = str(unreadable("net.npz", "checkpoint", "two\n  lines " * 100))
+    assert message.startswith("net.npz is not a readable checkpoint: two lines two lines ")
+    assert message.endswith(" ...")
+    assert len(message) < 400
 
 
 def test_a_damaged_compressed_file_is_refused(file):

@@ -14,6 +14,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
+from spikebp_plugins.data import idx
 from spikebp_plugins.data import images as datasets
 from spikebp_plugins.data.idx import read_idx
 from spikebp_plugins.data.images import DATASET_NAMES, IDX_FILES, SOURCES, Source, load_dataset
@@ -172,6 +173,35 @@ def test_read_idx_unpacks_no_more_than_the_shape_needs(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 2**24
     finally:
         tracemalloc.stop()
+
+
+def test_read_idx_keeps_nothing_of_what_is_less_than_the_shape_needs(tmp_path):
+    path = tmp_path / "images.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(b"\0\0\x08\1" + ROWS)
+        for _ in range(2**8):
+            file.write(bytes(2**20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=f"is truncated.* there are {8 + 2**28}"):
+            read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "zipped"])
+def test_read_idx_counts_large_contents_first(tmp_path, monkeypatch, pack):
+    monkeypatch.setattr(idx, "KEPT_UNCOUNTED", 5)
+    monkeypatch.setattr(idx, "BYTES_AT_A_TIME", 4)
+    path, array = tmp_path / "images", np.arange(30, dtype=np.uint8).reshape(5, 6)
+    whole = idx_bytes(array)
+    path.write_bytes(pack(whole))
+    assert np.array_equal(read_idx(path), array)
+    for content, fault in ((whole + b"!", "has trailing bytes"), (whole[:-1], "is truncated")):
+        path.write_bytes(pack(content))
+        with pytest.raises(ValueError, match=fault):
+            read_idx(path)
 
 
 def test_read_idx_does_not_hide_a_missing_file(tmp_path):

@@ -274,8 +274,8 @@ def test_an_interrupt_leaves_a_sample_boundary(monkeypatch):
         sim.train(x[:5], y[:5])
         show = compiled.KERNELS["event"]
 
-        def interrupted(run, block):
-            show(run, block)
+        def interrupted(job):
+            show(job)
             raise KeyboardInterrupt
 
         monkeypatch.setitem(compiled.KERNELS, "event", interrupted)

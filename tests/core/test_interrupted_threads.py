@@ -52,15 +52,15 @@ class Workers:
             monkeypatch.setitem(backend.KERNELS, name, self._waiting(kernel))
 
     def _waiting(self, kernel):
-        def show(run, block):
-            thread, weights = threading.current_thread(), run.learning.weight
-            self.works.append(Work(thread, run.sample, weights, weights.copy()))
+        def show(job):
+            thread, weights = threading.current_thread(), job.run.learning.weight
+            self.works.append(Work(thread, job.run.sample, weights, weights.copy()))
             if thread in self._threads:
                 if len(self.works) == self._interrupted:
                     self._all_have_begun.set()
                 event = self._may_end if thread in self._left else self._has_come
                 assert event.wait(SECONDS)
-            return kernel(run, block)
+            return kernel(job)
 
         return show
 

@@ -590,6 +590,14 @@ def test_blocks_that_were_changed_beside_the_group_are_refused(file, change, rea
         load_netx(file)
 
 
+def test_a_group_of_which_no_such_file_can_be_is_refused_by_path(file):
+    with h5py.File(file, "a") as opened:
+        opened[GROUP]["weights_1"][0, 0] = 2**40
+    with pytest.raises(ValueError, match="must be from -128 to 127 for netx") as caught:
+        load_netx(file)
+    assert str(caught.value).startswith(f"{file} no longer holds the network in its group")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [

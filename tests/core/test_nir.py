@@ -270,6 +270,24 @@ def test_another_graph_is_refused_by_name(reason):
     )
 
 
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        (next(iter(REFUSED.values())), "graph must be a chain"),
+        (chain(START, nir.Linear(np.full((1, 3), 1e300)), END), "must stay below"),
+    ],
+    ids=["refused", "out of range"],
+)
+def test_an_error_about_a_file_names_it(graph, message, tmp_path):
+    path = tmp_path / "net.nir"
+    nir.write(path, graph)
+    with pytest.raises((ValueError, OverflowError), match=message) as of_the_file:
+        load_nir(path)
+    with pytest.raises(type(of_the_file.value), match=message) as of_the_graph:
+        from_nir(graph)
+    assert str(of_the_file.value) == f"{path}: {of_the_graph.value}"
+
+
 @pytest.mark.parametrize("graph", [None, 5, {"nodes": {}}, nir.Linear(W1)], ids=type)
 def test_what_is_no_graph_is_refused(graph):
     with pytest.raises(ValueError, match=r"graph must be a nir\.NIRGraph or the path of one"):

@@ -214,3 +214,33 @@ def test_every_experiment_is_named_in_the_help():
 def test_an_unknown_experiment_is_refused():
     message = "error: experiment must be one of 'mnist', 'ablations'"
     assert run("reproduce", "cifar", exit_code=2).stderr.startswith(message)
+
+
+EPOCH = {"test_error": 3.5, "train_error": None, "operations": {"forward": 5}}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"done": {"0": EPOCH}}, "done must be a list; got dict"),
+        ({"done": 5}, "done must be a list; got int"),
+        ({"done": [5]}, "argument after ** must be a mapping"),
+        ({"done": [{**EPOCH, "unknown": 1}]}, "unexpected keyword argument 'unknown'"),
+        ({"done": [{"test_error": 3.5}]}, "missing 2 required positional arguments"),
+        ({"done": [EPOCH | {"test_error": "low"}]}, "test_error must be a number from 0 to 100"),
+        ({"done": [EPOCH | {"train_error": float("nan")}]}, "train_error must be a number from 0"),
+        ({"done": [EPOCH | {"averaged_error": 101}]}, "averaged_error must be a number from 0"),
+        ({"done": [EPOCH | {"operations": {"forward": -1}}]}, "forward must be an integer of at"),
+        ({"done": [EPOCH | {"operations": [1]}]}, "argument after ** must be a mapping"),
+        ({}, "'done'"),
+    ],
+)
+def test_a_list_of_epochs_that_is_none_is_refused(tmp_path, content, reason):
+    path = tmp_path / "epochs.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="is not a readable list of epochs: ") as caught:
+        study._epochs_in(path)
+    assert str(caught.value).startswith(str(path))
+    assert reason in str(caught.value)
+    path.write_text(json.dumps({"done": [EPOCH, EPOCH | {"averaged_error": 2}]}))
+    assert len(study._epochs_in(path)) == 2

@@ -326,6 +326,8 @@ def test_a_trace_version_that_never_was_is_refused(trace, tmp_path, version):
         ({"spikes_1": np.zeros((6, 3, 5), int)}, "spikes_1 must be of shape (6, 4, 5); got shape"),
         ({"errors_2": np.zeros((6, 4, 5), int)}, "errors_2 must be of shape (6, 4, 4); got shape"),
         ({"weights_1": np.array("heavy")}, "weights_1 must be real numbers; got an array of <U5"),
+        ({"weights_1": np.zeros((5, 3))}, "weights_1 must be of shape (3, 5); got shape (5, 3)"),
+        ({"weights_1": np.zeros(15)}, "weights_1 must be of 2 dimensions; got shape (15,)"),
     ],
 )
 def test_a_trace_of_something_else_is_refused(trace, tmp_path, changes, reason):

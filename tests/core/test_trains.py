@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 from spikebp_plugins import Simulator, SpikingMLP
-from spikebp_plugins.compiled.backend import Memory
+from spikebp_plugins.compiled.backend import Memory, ways
 from spikebp_plugins.compiled.block import make_block
 from spikebp_plugins.compiled.kernels.trains import (
     MOST_LABEL,
@@ -33,7 +33,7 @@ def sorting(net, x, dtype=np.int32):
     layout, batch = Layout(net, dtype, LANES), check_batch(net, x)
     learning = layout.learning(initial_state(net))
     now = Now(layout, learning, layout.boundary(), layout.totals(), Operations())
-    run = Memory().run("constant", now, batch, layout.record(0, net.n_steps))
+    run = Memory().run(*ways("constant", layout), now, batch, layout.nowhere)
     return run, make_block(layout, batch, 0)
 
 

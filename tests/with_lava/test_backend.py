@@ -53,6 +53,23 @@ def suite():
             yield pytest.param(test, id=str(test), marks=shares.marks(test))
 
 
+def test_an_interrupt_before_results_are_taken_over_leaves_the_state_before(monkeypatch):
+    samples = Samples()
+    with (
+        Simulator(NET, "lava", samples.weights) as sim,
+        Simulator(NET, "compiled", samples.weights) as expected,
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(backend.Graph, "operations", Mock(side_effect=KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                sim.train(samples.x, samples.y)
+        assert sim.samples_seen == 0
+        for each in (sim, expected):
+            each.train(samples.x, samples.y)
+        assert all(map(np.array_equal, sim.weights, expected.weights))
+        assert sim.operations == expected.operations
+
+
 @pytest.mark.parametrize("conformance_test", list(suite()))
 def test_conformance(conformance_test):
     conformance_test.run()

@@ -26,7 +26,6 @@ class Network(Struct):
     unit: Any  # int64 (L+2,): where the units of each layer start
     edge: Any  # int64 (L+2,): where W_l starts
     back: Any  # int64 (L+2,): where B_l starts
-    column: Any  # int64 (L+2,): where `Boundary` keeps the columns of W_l
     spike_delay: Any  # int64 (L+1,): steps from the input to the spikes of each layer
     error_delay: Any  # int64 (L+1,): steps from the input to the errors of each layer
     forward_lag: Any  # int64 (L+1,): steps, 0 or 1, that spikes take to each layer
@@ -109,11 +108,15 @@ class Boundary(Struct):
     """What a sample changes, as it was at the boundary before the sample."""
 
     keeps: bool  # False where the caller keeps a copy of the whole state
+    is_open: Any  # bool (1,): whether there may be something to undo
     column: Any  # (sum n_{l-1} n_l,): the weights into each unit that has learned
+    n_used: Any  # int64 (1,): how much of it is in use
     is_kept: Any  # bool (sum n_l,): whether a unit has learned
-    kept_layer: Any  # int64 (sum n_l,): the layers of the units that have learned
-    kept_unit: Any  # int64 (sum n_l,): the indices of these units in their layers
-    n_kept: Any  # int64 (1,): how many units these are
+    n_kept: Any  # int64 (1,): how many units have
+    kept_layer: Any  # int64 (sum n_l,): the layers of these units
+    kept_unit: Any  # int64 (sum n_l,): their indices in their layers
+    kept_place: Any  # int64 (sum n_l,): where in `column` their weights begin
+    kept_stride: Any  # int64 (sum n_l,): how far apart their weights are
     age: Any  # int64 (1,): training samples since the bounds were measured
     backward_potential: Any  # of `Learning`
     weight_bound: Any
@@ -159,6 +162,13 @@ class Block(Struct):
     scores: Any  # float64 (n_samples, n_outputs)
     n_steps: int
     training: bool
+
+
+class Job(Struct):
+    """What Python hands to a kernel that shows a block: one address."""
+
+    run: Run
+    block: Block
 
 
 @kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import summed_drive, write_record
-from .boundary import begin_boundary, go_back_to_boundary
+from .boundary import begin_boundary, end_boundary, go_back_to_boundary
 from .build import entry, kernel
 from .entering import enter_input, enter_target
 from .rules import bound_learning, learn, open_sample, restart_backward, send_spikes, train_step
@@ -22,20 +22,17 @@ def show_block(run, block, begin, show, write):
     ``write(run, block, i)`` writes its scores. Returns the number of samples done. It is less than
     all if `show` has returned False: what that sample has changed is undone then.
     """
-    samples, training = run.totals.samples, block.training
+    training = block.training
     for i in range(block.scores.shape[0]):
-        begin(run, training)
         begin_boundary(run)
+        begin(run, training)
         if training:
             restart_backward(run, block.drawn[i % block.drawn.shape[0]])
         if not show(run, block, i):
             go_back_to_boundary(run)
             return i
         write(run, block, i)
-        samples[0] += 1
-        if training:
-            samples[1] += 1
-            samples[2] += 1
+        end_boundary(run, 1 if training else 0)
     return block.scores.shape[0]
 
 
@@ -81,9 +78,9 @@ def show_sample(run, block, i):
 
 
 @entry
-def run_block(run, block):
+def run_block(job):
     """Show samples in order, and learn from each if they are for training."""
-    return show_block(run, block, begin_sample, show_sample, write_scores)
+    return show_block(job.run, job.block, begin_sample, show_sample, write_scores)
 
 
 @entry
@@ -116,15 +113,16 @@ def show_until(run, block, i, margin):
 
 
 @entry
-def run_until(run, block, margin, shown, spikes):
+def run_until(job, margin, shown, spikes):
     """Show each sample until its lead is `margin`; write its steps to `shown`, and its `spikes`.
 
     Returns the number of samples done: less than all if the range of one is not certain.
     """
+    run, block = job.run, job.block
     totals, before = run.totals, run.boundary.spikes
     for i in range(block.scores.shape[0]):
-        begin_sample(run, False)
         begin_boundary(run)
+        begin_sample(run, False)
         shown[i] = show_until(run, block, i, margin)
         if shown[i] == 0:
             go_back_to_boundary(run)
@@ -134,5 +132,5 @@ def run_until(run, block, margin, shown, spikes):
         scores = block.scores[i]
         for j in range(scores.size):
             scores[j] = float(summed_drive(run, j)) * run.net.real / shown[i]
-        totals.samples[0] += 1
+        end_boundary(run, 0)
     return block.scores.shape[0]

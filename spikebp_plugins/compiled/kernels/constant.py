@@ -474,6 +474,6 @@ def show_constant_sample(run, block, i):
 
 
 @entry
-def run_constant_block(run, block):
+def run_constant_block(job):
     """Show samples of constant input in order, and learn from each if they are for training."""
-    return show_block(run, block, begin_sample, show_constant_sample, write_scores)
+    return show_block(job.run, job.block, begin_sample, show_constant_sample, write_scores)

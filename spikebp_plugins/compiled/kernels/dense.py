@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import list_active
-from .boundary import keep_column
+from .boundary import keep_columns
 from .build import kernel
 from .chip import descend_rounded
 from .slices import backward_of, units_of, weights_of
@@ -85,8 +85,7 @@ def descend(run, errors, layer):
     column = units_of(sample.active, net, layer)
     n_rows, _ = list_active(factor, row)
     n_columns, _ = list_active(error, column)
-    for a in range(n_columns):
-        keep_column(run, layer, column[a])
+    keep_columns(run, layer, column, n_columns)
     if net.chip:
         descend_rounded(run, errors, layer, n_rows, n_columns)
         return n_rows * n_columns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 from numba.extending import overload
+from numba.np.numpy_support import as_dtype
 
 from .build import entry, kernel
 
@@ -17,15 +18,14 @@ def number_of(net, value, like):  # pragma: no cover - replaced by the overload
 def _overload_number_of(net, value, like):
     # A real value as a number of the type of the array `like`. On a grid, rint(v * 2^f), cut to a
     # magnitude that the type holds, and that every bound refuses or the arithmetic saturates.
+    own = as_dtype(like.dtype).type
     if isinstance(like.dtype, types.Integer):
-        own = np.int32 if like.dtype.bitwidth == 32 else np.int64
 
         def number(net, value, like):
             units = np.rint(value * float(net.one))
             return own(min(max(units, -net.farthest), net.farthest))
 
     else:
-        own = np.float32 if like.dtype.bitwidth == 32 else np.float64
 
         def number(net, value, like):
             return own(np.rint(value * net.grid) / net.grid if net.grid > 0 else value)

@@ -457,6 +457,6 @@ def write_scores(run, block, i):
 
 
 @entry
-def run_event_block(run, block):
+def run_event_block(job):
     """Show samples in order; if one is out of range, stop: `run.sample.fault` says why."""
-    return show_block(run, block, begin_sample, show_sample, write_scores)
+    return show_block(job.run, job.block, begin_sample, show_sample, write_scores)

@@ -6,7 +6,7 @@ from typing import Any
 
 from .arrays import Run, copy, is_busy, write_row
 from .blocks import SAMPLES_PER_BOUND
-from .boundary import begin_boundary, column_kept, copy_column, set_column
+from .boundary import begin_boundary, end_boundary, go_back_to_boundary, keep_columns
 from .build import entry, kernel
 from .entering import enter_counts, enter_values
 from .rules import bound_learning, learn, open_sample, restart_backward, send_spikes, train_step
@@ -48,19 +48,12 @@ def go_back(run):
 
 
 @kernel
-def count_up(totals, counts):
-    """Totals += counts."""
-    for i in range(totals.size):
-        totals[i] += counts[i]
-
-
-@kernel
 def begin(run, drawn, opens, restarts):
     """With `opens`, reset the state of the sample; with `restarts`, its backward potentials."""
     age = run.boundary.age
     if opens:
-        open_sample(run, True)
         begin_boundary(run)
+        open_sample(run, True)
         # Where no boundary is kept, others may have changed the weights.
         if age[0] >= SAMPLES_PER_BOUND or not run.boundary.keeps:
             bound_learning(run.net, run.learning)
@@ -166,25 +159,23 @@ def close_sample(run):
 
 
 @entry
-def hand_over(run, learning, totals, trained):
-    """Give what a sample has learned to a learning state that was equal when it opened.
+def keep_all(run):
+    """Keep all weights, before others than a kernel change them."""
+    net = run.net
+    for layer in range(1, net.sizes.size):
+        units = units_of(run.sample.active, net, layer)
+        for j in range(net.sizes[layer]):
+            units[j] = j
+        keep_columns(run, layer, units, net.sizes[layer])
 
-    `trained` is 1 if the sample has had a target, else 0.
-    """
-    net, boundary = run.net, run.boundary
-    for a in range(boundary.n_kept[0]):
-        layer, j = boundary.kept_layer[a], boundary.kept_unit[a]
-        # Nothing goes back to the boundary any more: its place serves as the way over.
-        column = column_kept(boundary, net, layer, j)
-        copy_column(run.learning, net, layer, j, column)
-        set_column(learning, net, layer, j, column)
-    copy(learning.backward_potential, run.learning.backward_potential)
-    copy(learning.backward_bound, run.learning.backward_bound)
-    copy(learning.weight_bound, run.learning.weight_bound)
-    copy(learning.matrix_bound, run.learning.matrix_bound)
-    count_up(totals.spikes, run.totals.spikes)
-    count_up(totals.errors, run.totals.errors)
-    count_up(totals.updates, run.totals.updates)
-    totals.samples[0] += 1
-    totals.samples[1] += trained
-    totals.samples[2] += trained
+
+@entry
+def end_sample(run, trained):
+    """End a sample that is learned, or was shown without a target: see `end_boundary`."""
+    end_boundary(run, trained)
+
+
+@entry
+def drop_sample(run):
+    """Undo a sample."""
+    go_back_to_boundary(run)

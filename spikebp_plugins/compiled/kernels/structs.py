@@ -132,9 +132,16 @@ class StructModel(models.OpaqueModel):
 @unbox(StructType)
 def unbox_struct(kind, struct, c):
     """Take the address of a struct."""
-    number = c.pyapi.object_getattr_string(struct, "address")
+    # A name that is not interned would be a new string in each call, which Python's cache of
+    # attributes does not know.
+    text = c.context.insert_const_string(c.builder.module, "address")
+    kind = ir.FunctionType(c.pyapi.pyobj, [c.pyapi.cstring])
+    intern = c.pyapi._get_function(kind, "PyUnicode_InternFromString")
+    name = c.builder.call(intern, [text])
+    number = c.pyapi.object_getattr(struct, name)
     address = c.pyapi.long_as_voidptr(number)
     c.pyapi.decref(number)
+    c.pyapi.decref(name)
     return NativeValue(address)
 
 

@@ -1,0 +1,165 @@
+"""HDF5 files that claim more than they hold: refused before anything is taken for it."""
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("h5py", reason="h5py is not installed")
+pytest.importorskip("nir", reason="nir is not installed")
+
+import h5py
+
+from spikebp_plugins.common.hdf5 import DEEPEST, arrays_in
+from spikebp_plugins.lava_dl import load_netx, save_netx
+from spikebp_plugins.nir import load_nir, save_nir
+from tests.core.small_nets import small_net, trained
+
+
+def changed(data, change):
+    """Return a file after a change."""
+    buffer = io.BytesIO(data)
+    with h5py.File(buffer, "a") as file:
+        change(file)
+    return buffer.getvalue()
+
+
+def found_in(data):
+    with h5py.File(io.BytesIO(data), "r") as file:
+        return {name: array[()] for name, array in arrays_in(file, data).items()}
+
+
+def text_and_numbers(file):
+    file["group/text"] = ["one", "two", ""]
+    file["group/bytes"] = np.array([b"three"])
+    file.create_dataset("numbers", data=np.zeros(1000), chunks=(100,), compression="gzip")
+    file["number"] = 5
+    file["nothing"] = h5py.Empty("f8")
+    file.create_dataset("packed texts", data=["four"] * 4, chunks=(2,), compression="gzip")
+
+
+WHOLE = changed(b"", text_and_numbers)
+
+
+def test_arrays_are_found_by_their_names():
+    found = found_in(WHOLE)
+    assert sorted(found) == [
+        "group/bytes",
+        "group/text",
+        "nothing",
+        "number",
+        "numbers",
+        "packed texts",
+    ]
+    assert found["group/text"].tolist() == [b"one", b"two", b""]
+    assert found["number"] == 5
+
+
+def many_numbers(file):
+    file.create_dataset("many", (2**40,), "f8")
+
+
+def many_packed_numbers(file):
+    file.create_dataset("many", (2**24,), "f8", chunks=(2**10,), compression="gzip")
+
+
+def a_large_chunk(file):
+    file.create_dataset("many", (4,), "f8", maxshape=(None,), chunks=(2**24,), compression="gzip")
+
+
+def a_claim_of_many_arrays(file):
+    for number in range(10):
+        file.create_dataset(f"many {number}", (2**20,), "f8")
+
+
+def nested(file):
+    file.create_group("/".join("a" * (DEEPEST + 1)))
+
+
+def in_a_circle(file):
+    file["group/again"] = file["group"]
+
+
+def soft_link(file):
+    file["link"] = h5py.SoftLink("/number")
+
+
+def external_link(file):
+    file["group/link"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+CLAIMS = {
+    many_numbers: "array 'many' claims more",
+    many_packed_numbers: "array 'many' claims more",
+    a_large_chunk: "array 'many' claims more",
+    a_claim_of_many_arrays: "claims more",
+    nested: "groups are nested more than 20 deep",
+    in_a_circle: "groups are nested more than 20 deep",
+    soft_link: "part 'link' is a link to another place",
+    external_link: "part 'group/link' is a link to another place",
+}
+
+
+def reader_and_file(name):
+    """Return a reader, and the file of a trained network for it."""
+    save, load = {"nir": (save_nir, load_nir), "netx": (save_netx, load_netx)}[name]
+    return save, load
+
+
+@pytest.mark.parametrize("change", CLAIMS, ids=lambda change: change.__name__)
+def test_what_claims_too_much_is_refused(change):
+    with pytest.raises(ValueError, match=CLAIMS[change]):
+        found_in(changed(WHOLE, change))
+
+
+@pytest.mark.parametrize("name", ["nir", "netx"])
+def test_readers_refuse_what_claims_too_much(name, tmp_path):
+    save, load = reader_and_file(name)
+    path = tmp_path / "net"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        save(path, trained(small_net()))
+    whole = path.read_bytes()
+    for change in (many_numbers, nested, soft_link):
+        path.write_bytes(changed(whole, change))
+        with pytest.raises(ValueError, match=CLAIMS[change]) as caught:
+            load(path)
+        assert str(caught.value).startswith(f"{path} is not a readable ")
+
+
+def damaged_chunk(data):
+    """Let a packed chunk claim four gigabytes of the file."""
+    with h5py.File(io.BytesIO(data), "r") as file:
+        chunk = file["numbers"].id.get_chunk_info(3)
+    # Its length stands in the tree of chunks as a key of 32 bits, and its address behind the key.
+    address = chunk.byte_offset.to_bytes(8, "little")
+    place = data.index(address) - 8 - 8 - 8
+    assert int.from_bytes(data[place : place + 4], "little") == chunk.size
+    return data[:place] + b"\xf0\xff\xff\xff" + data[place + 4 :]
+
+
+def longer_heap(data):
+    """Let the heap of texts claim four gigabytes."""
+    place = data.index(b"GCOL") + 8
+    return data[:place] + (2**32).to_bytes(8, "little") + data[place + 8 :]
+
+
+def heap_elsewhere(data):
+    """Let a text lie in a heap where there is none."""
+    address = data.index(b"GCOL").to_bytes(8, "little")
+    place = data.index(address)
+    return data[:place] + (2**6).to_bytes(8, "little") + data[place + 8 :]
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (damaged_chunk, "array 'numbers' claims more than the file can hold"),
+        (longer_heap, "the heap of its texts '.*' is not in the file"),
+        (heap_elsewhere, "the heap of its texts '.*' is not in the file"),
+    ],
+)
+def test_lengths_that_the_file_does_not_have_are_refused(damage, reason):
+    with pytest.raises(ValueError, match=reason):
+        found_in(damage(WHOLE))
