@@ -390,7 +390,9 @@ def interrupted_by_kernels(calls):
         return result
 
     places = [(blocks, "run_until"), (blocks, "measure_bounds")]
-    places += [(steps, n) for n in ("show_steps", "show_events", "close_sample", "hand_over")]
+    places += [
+        (steps, n) for n in ("show_steps", "show_events", "close_sample", "end_sample", "keep_all")
+    ]
     changed = {name: partial(interrupted, kernel) for name, kernel in backend.KERNELS.items()}
     patches = [
         mock.patch.object(owner, name, partial(interrupted, getattr(owner, name)))

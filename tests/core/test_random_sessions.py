@@ -41,28 +41,35 @@ def states_taken_late(monkeypatch):
     monkeypatch.setattr(CompiledBackend, "_show_some", late)
 
 
-def handing_over(change):
-    """Return a fault in what a sample that was shown step by step hands over."""
+def ending(change):
+    """Return a fault at the end of a sample that was shown step by step."""
 
     def put(monkeypatch):
-        hand_over = steps.hand_over
+        end_sample = steps.end_sample
 
-        def faulty(run, learning, *counts):
-            before = [values.copy() for values in learning.arrays]
-            hand_over(run, learning, *counts)
-            change(run, learning, before)
+        def faulty(run, trained):
+            change(run)
+            end_sample(run, trained)
+            run.boundary.n_kept[0] = 0
 
-        monkeypatch.setattr(steps, "hand_over", faulty)
+        monkeypatch.setattr(steps, "end_sample", faulty)
 
     return put
 
 
-def keep_backward_potentials(run, learning, before):
-    learning.backward_potential[...] = before[2]
+def undo_backward_potentials(run):
+    run.learning.backward_potential[...] = run.boundary.backward_potential
 
 
-def mark_all_columns(run, learning, before):
-    run.boundary.is_kept[...], run.boundary.n_kept[...] = True, 0
+def mark_all_columns(run):
+    run.boundary.is_kept[...] = True
+
+
+def dropped_samples_stay(monkeypatch):
+    def end(run):
+        run.boundary.is_open[0] = False
+
+    monkeypatch.setattr(steps, "drop_sample", end)
 
 
 def errors_that_change_the_state(monkeypatch):
@@ -78,17 +85,18 @@ def errors_that_change_the_state(monkeypatch):
 
 FAULTS = {
     "kernels change arrays before the state has them": states_taken_late,
-    "samples of two shapes share memory": edited(Memory, "block", ("x.shape", "x.ndim")),
-    "what an open sample has learned stays when it is dropped": edited(
-        CompiledSteps, "_begin", ("self._is_stale or ", "")
-    ),
+    "samples of two shapes share memory": edited(Memory, "job", ("x.shape", "x.ndim")),
+    "what an open sample has learned stays when it is dropped": dropped_samples_stay,
     "a stream does not see what others have learned": edited(
         CompiledSteps,
         "_begin",
-        (" or now.learning is not self._start.learning or seen != self._seen", ""),
+        ("now.learning is not before.learning or now.totals is not before.totals", "False"),
     ),
-    "columns that the reference has changed are not handed over": edited(
-        Stepper, "_learn", ("self.has_replaced = True", "pass")
+    "a stream drops the open sample of another": edited(
+        CompiledSteps, "_begin", ("self._engine.owner = None, self", "_ = None, self")
+    ),
+    "columns that the reference changes are not kept": edited(
+        Stepper, "_learn", ("steps.keep_all(self.run)", "pass")
     ),
     "bounds stay when the reference has learned a step": edited(
         Stepper, "_learn", ("bound[...] = np.inf", "pass"), ("self.boundary.age[0]", "_")
@@ -96,8 +104,8 @@ FAULTS = {
     "bounds are not measured": edited(
         Now, "with_learning", ("blocks.measure_bounds(layout.network, learning)", "pass")
     ),
-    "backward potentials are not handed over": handing_over(keep_backward_potentials),
-    "columns are taken for kept that are not": handing_over(mark_all_columns),
+    "backward potentials of a sample of a stream are lost": ending(undo_backward_potentials),
+    "columns are taken for kept that are not": ending(mark_all_columns),
     "a refused sample is not undone": errors_that_change_the_state,
 }
 
