@@ -145,6 +145,7 @@ class CompiledBackend(Backend):
         self._now = start.with_learning(self._wide, learning)
         self._countable = MOST_COUNTED
         self._memories = [Memory() for _ in range(n_jobs or _available_cores())]
+        self.owner: object = None
         # True while threads predict, and after an interrupt, which may have left some behind.
         self._may_have_strays = False
         # After a block that 32 bits cannot hold, so many samples go to 64 bits; then twice as many.
@@ -453,7 +454,7 @@ class Memory:
         key = (
             way.compiled,
             batch.n_steps,
-            x.ndim,
+            x.shape,  # of several steps: a stream shows one row of spike counts for all of them
             x.dtype.char == "B",
             None if y is None else y.ndim,
         )

@@ -457,7 +457,15 @@ class Feeder:
 
 
 class Engine(Protocol):
-    """What single steps need of the back end whose state they change."""
+    """What single steps need of the back end whose state they change.
+
+    Attributes
+    ----------
+    owner : object
+        The single steps that have begun a sample last: they alone may undo it.
+    """
+
+    owner: object
 
     def now_in(self, layout: Layout) -> Now:
         """Convert the state to a layout that holds any value in range, and return it."""
@@ -565,7 +573,7 @@ class CompiledSteps(Steps):
 
     def _begin(self) -> None:
         """Take the state of the back end as it is now."""
-        self._whole = None
+        self._whole, self._engine.owner = None, self
         now, before = self._engine.now_in(self._layout), self._now
         if now.learning is not before.learning or now.totals is not before.totals:
             self._now, self._stepper = self._on(now)
@@ -578,7 +586,7 @@ class CompiledSteps(Steps):
     def drop(self) -> None:
         """End the open sample, and undo what was learned from it."""
         super().drop()
-        if self._now.is_open:
+        if self._now.is_open and self._engine.owner is self:
             steps.drop_sample(self._stepper.run)
 
     def _count(self, work: Operations) -> None:

@@ -37,7 +37,7 @@ from tests.interrupts import interrupts_get_through
 #: Widths that fill vectors, and such that do not.
 WIDTHS = (1, 2, 3, 5, 8, 9, 16, 17, 31, 32, 33, 64, 70)
 #: The sizes of values that leave 32 bits, what kernels can prove, and the range.
-WILD = (1e3, 1e6, 2.0**29, 2.0**35, 2.0**41, 2.0**49, 2.0**60, 1e300)
+WILD = (1e3, 1e6, 2.0**29, 2.0**31, 2.0**33, 2.0**35, 2.0**41, 2.0**49, 2.0**60, 1e300)
 #: More samples than those after which bounds are measured again.
 MANY = 320
 #: Where interrupts come: between any two operations of Python in these files.
@@ -48,6 +48,21 @@ INTERRUPTED = {
 }
 #: Microseconds of a step of events.
 STEP = 10
+
+#: How often each kind of operation comes, compared with others.
+OFTEN = {"train": 8, "predict": 4, "early": 1, "copy": 1, "wrong": 2, "nothing": 1}
+OFTEN_IN_STREAMS = {
+    "open": 2,
+    "show": 9,
+    "whole": 4,
+    "silence": 2,
+    "leap": 1,
+    "feed": 5,
+    "advance": 1,
+    "close": 4,
+    "drop": 1,
+    "target": 1,
+}
 
 
 class SessionError(AssertionError):
@@ -122,11 +137,13 @@ class Samples:
 
     def __init__(self, rng, net):
         self.rng, self.net = rng, net
+        # In some sessions all goes well; in others values often leave a range.
+        self.wild = 0.03 if net.timing == "event" else one_of(rng, 0.0, 0.05, 0.15, 0.4)
+        self.sizes = [one_of(rng, *WILD) for _ in range(2)]
 
     def magnitude(self):
-        """Return how large values are: most often such that all goes well."""
-        wild = 0.03 if self.net.timing == "event" else 0.12
-        return one_of(self.rng, *WILD) if self.rng.random() < wild else 1.0
+        """Return how large values are."""
+        return one_of(self.rng, *self.sizes) if self.rng.random() < self.wild else 1.0
 
     def inputs(self, n, n_steps, changing=None):
         """Return samples of any type and order in memory, one of them perhaps too large."""
@@ -373,7 +390,9 @@ def interrupted_by_kernels(calls):
         return result
 
     places = [(blocks, "run_until"), (blocks, "measure_bounds")]
-    places += [(steps, n) for n in ("show_steps", "show_events", "close_sample", "hand_over")]
+    places += [
+        (steps, n) for n in ("show_steps", "show_events", "close_sample", "end_sample", "keep_all")
+    ]
     changed = {name: partial(interrupted, kernel) for name, kernel in backend.KERNELS.items()}
     patches = [
         mock.patch.object(owner, name, partial(interrupted, getattr(owner, name)))
@@ -422,17 +441,17 @@ class Session:
     ----------
     seed : int
         All that is drawn depends on it alone.
-    n_operations : int or None, default=None
-        How many operations; None draws a number.
     """
 
-    def __init__(self, seed, n_operations=None):
+    def __init__(self, seed):
         self.seed, self.rng = seed, np.random.default_rng([seed, 2026])
         self.net = definition(self.rng)
         self.samples = Samples(self.rng, self.net)
-        self.n_operations = n_operations or int(self.rng.integers(6, 25))
+        most = 60 if self.net.n_steps * self.net.n_layers <= 12 else 25
+        self.n_operations = int(self.rng.integers(6, most))
         self.is_exact = self.net.arithmetic in ("fixed", "loihi2")
         self.has_streams = self.net.timing == "immediate" and self.net.arithmetic != "loihi2"
+        self.kinds = self._drawn_kinds()
         self.n_jobs = int(self.rng.integers(1, 3))
         self.encoders, self.clocks, self.lengths, self.unknown = {}, {}, {}, set()
         self.history, self.counts, self.left_behind = [], Counter(), []
@@ -464,12 +483,14 @@ class Session:
             f"To see it again: python -m tests.core.random_sessions --sessions 1 --seed {self.seed}"
         )
 
+    def _drawn_kinds(self):
+        """Return how often each kind of operation comes in this session, some of them never."""
+        often = OFTEN | (OFTEN_IN_STREAMS if self.has_streams else {})
+        kinds = [kind for kind, n in often.items() for _ in range(n * one_of(self.rng, 0, 1, 1, 3))]
+        return kinds or ["train"]
+
     def _operate(self):
-        kinds = ["train"] * 8 + ["predict"] * 4 + ["early", "copy", "wrong", "wrong", "nothing"]
-        if self.has_streams:
-            kinds += ["open"] * 2 + ["show"] * 9 + ["feed"] * 5 + ["advance", "silence", "silence"]
-            kinds += ["close"] * 4 + ["drop", "target", "whole", "whole"]
-        getattr(self, f"_{one_of(self.rng, *kinds)}")()
+        getattr(self, f"_{one_of(self.rng, *self.kinds)}")()
 
     # What is done
 
@@ -577,7 +598,7 @@ class Session:
 
     def _open(self):
         i = int(self.rng.integers(2))
-        n_steps = one_of(self.rng, None, None, 1, 2, self.net.n_steps, 3)
+        n_steps = one_of(self.rng, None, None, *[self.net.n_steps] * 3, 1, 2, 3)
         encoder = self.samples.encoder()
         self._do(
             f"stream {i} with n_steps={n_steps}, {encoder}",
@@ -609,6 +630,14 @@ class Session:
         n_steps = self.lengths[i] or 2
         n_steps *= int(one_of(self.rng, 1, 1, 2))
         self._show_steps(i, self.samples.row(), self.samples.target(), n_steps)
+
+    def _leap(self):
+        """Show a step with more spikes than kernels count, and ordinary steps after it."""
+        if self.net.spikes == "binary" and self.net.input_coding == "spikes":
+            return
+        i, x = self._a_stream(), self.samples.row().astype(np.float64)
+        self._show_steps(i, np.rint(x * 2.0**31), int(self.rng.integers(self.net.n_outputs)), 1)
+        self._show_steps(i, self.samples.row(), self.samples.target(), 2)
 
     def _silence(self):
         i, target = self._a_stream(), self.samples.target()

@@ -96,6 +96,45 @@ def test_a_long_block_needs_no_more_bits_than_short_ones(monkeypatch, kernel):
     assert used == [("int32", "constant" if kernel == "constant" else "changing")]
 
 
+@pytest.mark.parametrize("kernel", ["constant", "changing"])
+def test_an_interrupt_after_the_first_block_in_another_type_finds_what_it_has_learned(
+    monkeypatch, kernel
+):
+    weights, x, y = experiment(NET, n=5)
+    if kernel == "changing":
+        x = np.repeat(x[:, np.newaxis], NET.n_steps, axis=1)
+    with Simulator(NET, weights=weights) as sim, Simulator(NET, weights=weights) as expected:
+        shown = compiled.KERNELS[kernel]
+
+        def interrupted(job):
+            assert job.run.learning.weight.dtype == np.int32  # the state was in 64 bits
+            shown(job)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setitem(compiled.KERNELS, kernel, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                sim.train(x, y)
+        expected.train(x, y)
+        assert sim.samples_seen == 5
+        assert sim.operations == expected.operations
+        assert all(map(np.array_equal, sim.weights, expected.weights))
+
+
+def test_a_sample_out_of_range_leaves_bounds_as_they_were():
+    # Bounds that it has let grow would prove nothing until they are measured again.
+    net = NET.replace(fraction_bits=40)
+    weights, x, y = experiment(net)
+    with Simulator(net, weights=weights) as sim:
+        sim.train(x, y)
+        learning = sim._engine._now.learning
+        before = [bound.copy() for bound in learning.arrays[3:]]
+        with pytest.raises(OverflowError):
+            sim.train(x[:1], np.full((1, net.n_outputs), 6000.0))
+        assert sim._engine._now.learning is learning
+        assert all(map(np.array_equal, learning.arrays[3:], before))
+
+
 def test_many_fraction_bits_take_64_bits(monkeypatch):
     used = layouts_used(monkeypatch)
     net = NET.replace(fraction_bits=40)

@@ -83,6 +83,64 @@ def test_samples_that_close_themselves(engine, input_coding):
 
 
 @ENGINE
+def test_samples_of_a_stream_have_one_row_and_those_of_train_one_for_each_step(engine):
+    net = small_net(input_coding="spikes")
+    x, labels = samples(net, 3)
+    y = np.eye(net.n_outputs)[labels]
+    with lively_simulator(net, engine) as sim, lively_simulator(net, engine) as expected:
+        stream = sim.stream(n_steps=net.n_steps)
+        for n in range(len(x)):
+            whole = np.repeat(x[n : n + 1, :1], net.n_steps, axis=1)
+            shown = stream.show(x[n, 0], target=y[n], n_steps=net.n_steps)
+            assert (shown == expected.train(whole, y[n : n + 1])).all()
+            one, other = (each.train(x[n : n + 1], y[n : n + 1]) for each in (sim, expected))
+            assert (one == other).all()
+        assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
+
+
+@ENGINE
+def test_what_another_stream_drops_leaves_the_open_sample(engine):
+    net = small_net()
+    x, y = samples(net, 2)
+    with lively_simulator(net, engine) as sim, lively_simulator(net, engine) as expected:
+        sim.train(x, y)
+        expected.train(x, y)
+        stream, other = sim.stream(), sim.stream()
+        for each in (other, stream):
+            each.show(x[0], target=y[0], n_steps=4)
+            each.close_sample()
+        for _ in range(2):
+            expected.train(x[:1], y[:1])
+        stream.show(x[1], target=y[1], n_steps=2)
+        with pytest.raises(RuntimeError, match="a sample of a stream is open"):
+            other.show(x[0])
+        other.drop_sample()
+        stream.show(x[1], n_steps=2)
+        stream.close_sample()
+        expected.train(x[1:], y[1:])
+        assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
+
+
+@ENGINE
+@pytest.mark.parametrize("n_shown", [0, 1])
+def test_a_sample_that_an_error_drops_has_no_scores(engine, n_shown):
+    net = small_net()
+    x, y = samples(net, 1)
+    with lively_simulator(net, engine) as sim:
+        stream = sim.stream(n_steps=net.n_steps)
+        x = 6 * np.abs(x[0])
+        for sign in (1, -1):
+            stream.show(sign * x, target=y[0], n_steps=net.n_steps)
+        assert stream.scores.any()
+        for _ in range(n_shown):
+            stream.show(x)
+        with pytest.raises(OverflowError):
+            stream.show(1e300 * x, n_steps=net.n_steps)
+        assert stream.steps_shown == 0
+        assert not stream.scores.any()
+
+
+@ENGINE
 def test_without_targets_a_stream_predicts(engine):
     net = small_net()
     x, _ = samples(net, 3)
