@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
 
 #: For each kernel and number type, the fields of a network, and what the network does. Kernels that
 #: take long come first; neighbours take equally long, and are compiled by different processes.
@@ -26,7 +26,7 @@ KERNELS = [
     ({"arithmetic": "float64"}, "stream"),
     ({}, "graph"),
     ({"arithmetic": "float32"}, "stream"),
-    ({}, "pixels"),
+    ({}, "events"),
     ({}, "early"),
 ]
 
@@ -40,8 +40,10 @@ def compile_kernel(fields, doing):
             sim.train(x, y)
         case "changing":
             sim.train(np.zeros((1, net.n_steps, 2)), y)
-        case "pixels":
-            sim.train(x.astype(np.uint8), y)
+        case "events":
+            stream = sim.stream(EventEncoder(2, 1, step=1, polarity="ignored"))
+            for t in range(3):
+                stream.feed(np.array([(0, 0, t, 1)], EVENT_DTYPE))
         case "stream":
             sim.stream().show(x[0])
         case "early":

@@ -384,14 +384,7 @@ class EventClock:
         return over
 
     def advance(self, time: int) -> EventSteps:
-        """Move the clock on to a time without events, and return the steps that end by then.
-
-        Raises
-        ------
-        ValueError
-            If that is further than the encoder's `longest_gap`; nothing has changed then.
-        """
-        self.encoder.check_leap("time", time, self.now)
+        """Move the clock on to a time without events, and return the steps that end by then."""
         self.times[1] = time
         return self._pass((time - int(self.times[0])) // self.encoder.step, *NO_EVENTS)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import as_array, integer, wrong_argument
 from spikebp_plugins.common.turns import Turn, one_at_a_time
-from spikebp_plugins.data.events import EventClock, EventEncoder, EventSteps, time_stamp
+from spikebp_plugins.data.events import EventClock, EventEncoder, EventSteps, Located, time_stamp
 from spikebp_plugins.network.samples import check_values, real_array, spike_counts
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class Stream:
                 return np.empty((0, self.net.n_outputs))
             start = int(located.time[0]) if start is None else start
             self._clock = clock = EventClock(encoder, start)
-        return self._collected(self._whole_or_dropped(self._show_events, clock.take(located)))
+        return self._collected(self._whole_or_dropped(self._take, clock, located))
 
     @one_at_a_time
     def advance_to(self, time: int) -> Reals:
@@ -251,8 +251,8 @@ class Stream:
             raise RuntimeError("the clock of the stream starts with the first events: feed some")
         allowed = f"an integer of at least {self._clock.now}, the last event"
         time = time_stamp("time", integer("time", time, self._clock.now, allowed=allowed))
-        passed = self._clock.advance(time)
-        return self._collected(self._whole_or_dropped(self._show_events, passed))
+        self._clock.encoder.check_leap("time", time, self._clock.now)
+        return self._collected(self._whole_or_dropped(self._advance, self._clock, time))
 
     @one_at_a_time
     def close_sample(self) -> Reals:
@@ -320,10 +320,18 @@ class Stream:
                 closed.append(self._close()[np.newaxis])
             elif taken < len(events):  # something rare
                 located = clock.encoder.locate(events[taken:], clock.now)
-                return closed + self._show_events(clock.take(located))
+                return closed + self._take(clock, located)
             events = events[taken:]
         self._target = y
         return closed
+
+    # The clock moves on and the steps are shown under one guard: an interrupt in between would
+    # lose steps.
+    def _take(self, clock: EventClock, located: Located) -> list[Reals]:
+        return self._show_events(clock.take(located))
+
+    def _advance(self, clock: EventClock, time: int) -> list[Reals]:
+        return self._show_events(clock.advance(time))
 
     def _show_events(self, given: EventSteps) -> list[Reals]:
         """Show steps of events; return the scores of samples that close, by the row."""
