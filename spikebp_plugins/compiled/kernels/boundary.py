@@ -8,6 +8,8 @@ without a copy of all weights.
 
 from __future__ import annotations
 
+import numpy as np
+
 from .arrays import copy
 from .build import entry, kernel
 from .slices import backward_of, units_of, weights_of
@@ -37,8 +39,9 @@ def keep_listed(run, layer, first):
         back, width = backward_of(learning, net, layer), net.unit[layer] - net.unit[layer - 1]
         for a in range(first, first + n):
             boundary.kept_place[a], boundary.kept_stride[a] = place, 1
-            for i in range(n_in):
-                column[place + i] = back[unit[a] * width + i]
+            start = unit[a] * width
+            for i in range(n_in):  # an index without a sign lets the compiler use vectors
+                column[np.uintp(place + i)] = back[np.uintp(start + i)]
             place += n_in
         return
     weight = weights_of(learning, net, layer)
@@ -46,7 +49,8 @@ def keep_listed(run, layer, first):
         boundary.kept_place[first + a], boundary.kept_stride[first + a] = place + a, n
     for i in range(n_in):  # row by row, as the weights lie in memory
         for a in range(n):
-            column[place + i * n + a] = weight[i * n_out + unit[first + a]]
+            j = np.uintp(i * n_out + unit[np.uintp(first + a)])
+            column[np.uintp(place + i * n + a)] = weight[j]
 
 
 @kernel
