@@ -148,14 +148,21 @@ def river(net, x, y):
 
 
 def pytorch(net, x, y):
-    """A conventional network of the same size."""
+    """A conventional network of the same size; it too takes and returns arrays of NumPy."""
     rival = PyTorch(net.init_weights(), RATE)
-    given = rival.prepare(x)
-    rival.train(given[:WARM_UP], y[:WARM_UP])
-    return {
-        f"{TORCH}SGD step": lambda part: rival.train(given[part], y[part]),
-        f"{TORCH}forward": lambda part: rival.predict(given[part]),
-    }
+    rows = x.astype(np.float32)
+    rival.train(rival.prepare(x[:WARM_UP]), y[:WARM_UP])
+
+    def learn(part):
+        for i in range(part.start, part.stop):
+            one = slice(i, i + 1)
+            rival.train(rival.torch.from_numpy(rows[one]), y[one])
+
+    def predict(part):
+        for i in range(part.start, part.stop):
+            rival.predict(rival.torch.from_numpy(rows[i : i + 1]))
+
+    return {f"{TORCH}SGD step": learn, f"{TORCH}forward": predict}
 
 
 def measure(name, samples, block):

@@ -180,13 +180,11 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
 
     def _row(self, x: Mapping[Any, Any], inputs: Mapping[Hashable, int]) -> NDArray[np.float64]:
         row = np.zeros((1, self.n_features + self.intercept))
-        names = tuple(x)
+        values, names = _real_values(x), tuple(x)
         if (names, inputs) != self._places[:2]:
             # Most often the next sample has the same features, in the same order.
             known = [place for place, name in enumerate(names) if name in inputs]
-            places = [inputs[names[place]] for place in known]
-            self._places = names, inputs, known, places
-        values = _real_values(x)
+            self._places = names, inputs, known, [inputs[names[place]] for place in known]
         _, _, known, places = self._places
         row[0, places] = values if len(known) == len(names) else [values[i] for i in known]
         if self.intercept:

@@ -50,6 +50,9 @@ EVENT_BLOCK_WORK: Final = BLOCK_WORK // 10
 #: A counter may be increased by so much before it could leave the range of 64 bits.
 MOST_COUNTED: Final = 2**62
 
+#: The most jobs of a thread that are kept: two widths of integers, and some shapes of samples.
+JOBS_KEPT: Final = 16
+
 #: The fewest samples for each thread: with fewer, starting the thread would not pay.
 SAMPLES_PER_THREAD: Final = 32
 
@@ -117,9 +120,11 @@ class CompiledBackend(Backend):
         self._is_delayed = self._wide.undelayed is not self._wide.network
         # For prediction and for training. With presynaptic="drive", inputs with equal spikes may
         # have different factors.
-        may_be_constant = net.arithmetic == "fixed" and net.input_coding == "values"
+        of_values = net.arithmetic == "fixed" and net.input_coding == "values"
+        may_be_constant = of_values and net.timing != "event"
         may_learn = net.presynaptic == "counts" and not self._is_delayed
         self._may_be_constant = (may_be_constant, may_be_constant and may_learn)
+        self._general = "event" if net.timing == "event" else "changing"
         self._n_synapses = sum(connection.n_synapses for connection in net.connections)
         self._block_work = EVENT_BLOCK_WORK if net.timing == "event" else BLOCK_WORK
         # Of spikes, kernels count fewer than this in a layer and a step.
@@ -212,7 +217,10 @@ class CompiledBackend(Backend):
         """Show samples in this thread."""
         memory = self._memories[0]
         outcome = self._show_some(self._now, memory, batch, record, self._go_on)
-        outcomes, done, n = [outcome], len(outcome.scores), len(batch.x)
+        done, n = len(outcome.scores), len(batch.x)
+        if done == n:
+            return outcome
+        outcomes = [outcome]
         while done < n:
             outcome = self._show_some(self._now, memory, batch[done:], record, self._go_on)
             outcomes.append(outcome)
@@ -380,14 +388,14 @@ class CompiledBackend(Backend):
 
     def _kernel(self, batch: Batch) -> str:
         """Return the name of the fastest kernel for a batch."""
-        if self.net.timing == "event":
-            return "event"
-        is_constant = (
-            self._may_be_constant[batch.y is not None]
-            and batch.x.ndim == 2
+        by_kind = self._may_be_constant
+        if (
+            batch.x.ndim == 2
+            and by_kind[batch.y is not None]
             and batch.n_steps <= trains.MOST_STEPS
-        )
-        return "constant" if is_constant else "changing"
+        ):
+            return "constant"
+        return self._general
 
     def _in_fastest_layout(self) -> Now:
         if self._narrow is None or self._wide_samples > 0:
@@ -448,7 +456,7 @@ class Memory:
     def job(self, way: Way, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Job:
         """Return a job; for a single sample that is not recorded, one of those that are kept."""
         x, y = batch.x, batch.y
-        if len(x) != 1 or record.spikes.size:
+        if len(x) != 1 or record is not way.layout.nowhere:
             block = make_block(way.layout, batch, now.samples_seen)
             return arrays.Job(self.run(way, now, batch, record), block)
         key = (
@@ -469,6 +477,8 @@ class Memory:
             ):
                 room.fill(batch, now)
                 return job
+        if len(self._jobs) == JOBS_KEPT:
+            self._jobs.clear()
         room = SampleRoom(way.layout, batch, now.samples_seen)
         job = arrays.Job(self.run(way, now, batch, record), room.block)
         self._jobs[key] = KeptJob(job, room)

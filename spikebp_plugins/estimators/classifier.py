@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from spikebp_plugins.common.errors import positive, wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.parameters import with_shared_parameters
-from spikebp_plugins.estimators.validation import validate_data
+from spikebp_plugins.estimators.validation import checked_data, validate_data
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -144,7 +144,10 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         return known
 
     def _prepared(self, X: Any, y: Any, *, first: bool, classes: Any = None) -> Any:
-        X, y = validate_data(self, X, y, dtype=np.float64, reset=first)
+        if first:
+            X, y = validate_data(self, X, y, dtype=np.float64)
+        else:
+            X, y = checked_data(self, X, y)
         if classes is None:
             check_classification_targets(y)
             classes = np.unique(y) if first else self.classes_

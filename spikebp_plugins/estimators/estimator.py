@@ -23,7 +23,7 @@ from spikebp_plugins.estimators.parameters import (
     ParametersInUse,
     check_hidden_layers,
 )
-from spikebp_plugins.estimators.validation import validate_data
+from spikebp_plugins.estimators.validation import checked_data
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import LARGEST_SEED
 
@@ -220,7 +220,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _scores(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = checked_data(self, X)
         return self._learned.predict(self.backend, self._inputs(X))
 
     def _train_once(self, X: NDArray[np.float64], y: NDArray[Any]) -> None:

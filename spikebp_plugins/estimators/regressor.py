@@ -13,7 +13,7 @@ from sklearn.metrics import r2_score
 from spikebp_plugins.common.errors import boolean, positive, wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.parameters import with_shared_parameters
-from spikebp_plugins.estimators.validation import validate_data
+from spikebp_plugins.estimators.validation import checked_data, validate_data
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -187,9 +187,11 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         return self._coding.decoded(scores)
 
     def _prepared(self, X: Any, y: Any, *, first: bool) -> Any:
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, reset=first
-        )
+        options = {"multi_output": True, "y_numeric": True}
+        if first:
+            X, y = validate_data(self, X, y, dtype=np.float64, **options)
+        else:
+            X, y = checked_data(self, X, y, **options)
         y = y.astype(np.float64)
         coding = self._new_coding(y) if first else self._coding
         coding.check(y)

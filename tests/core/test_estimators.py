@@ -462,3 +462,79 @@ def test_the_code_of_the_guide_runs(title, capsys):
     code = code.replace("MLPClassifier(random_state=0)):", "MLPClassifier(tol=9.0)):")
     exec(code, {})
     assert re.search(r"\d\.\d|\d %", capsys.readouterr().out)
+
+
+# Rows that scikit-learn's checks need not see
+
+AS_GIVEN = {
+    "array": lambda rows: rows,
+    "list": lambda rows: rows.tolist(),
+    "single precision": lambda rows: rows.astype(np.float32).astype(object),
+    "columns first": np.asfortranarray,
+}
+
+
+@pytest.mark.parametrize("given", AS_GIVEN.values(), ids=AS_GIVEN)
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_rows_of_any_kind_are_learned_alike(cls, given, iris):
+    X, y = iris[0].astype(np.float32).astype(np.float64), iris[1]
+    model, expected = cls(random_state=0), cls(random_state=0)
+    options = {"classes": [0, 1, 2]} if cls is SpikingMLPClassifier else {}
+    for rows in (slice(20), *(slice(i, i + 1) for i in range(20, 30))):
+        model.partial_fit(given(X[rows]), y[rows].tolist(), **options)
+        expected.partial_fit(X[rows], y[rows], **options)
+    assert equal_weights(model, expected)
+    assert np.array_equal(model.predict(given(X)), expected.predict(X))
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_row_that_is_not_allowed_is_refused_as_ever(cls, iris):
+    X, y = iris
+    model = cls(random_state=0).partial_fit(
+        X, y, **({"classes": [0, 1, 2]} if cls is SpikingMLPClassifier else {})
+    )
+    before = [weights.copy() for weights in weights_of(model)]
+    wrong = X[:1].copy()
+    wrong[0, 2] = np.nan
+    for row, message in (
+        (wrong, "Input X contains NaN"),
+        (X[:1, :3], "X has 3 features, but .* is expecting 4 features"),
+        (X[0], "Expected 2D array, got 1D array"),
+        (X[:0], "Found array with 0 sample"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.predict(row)
+        with pytest.raises(ValueError, match=message):
+            model.partial_fit(row, y[:1])
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        model.partial_fit(X[:1], y[:2])
+    assert all(map(np.array_equal, weights_of(model), before))
+
+
+def test_names_of_features_are_asked_for_where_they_were_given(iris):
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    X, y = iris
+    model = SpikingMLPClassifier(random_state=0)
+    model.partial_fit(pandas.DataFrame(X, columns=list("abcd")), y, classes=[0, 1, 2])
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        model.predict(X[:1])
+
+
+@pytest.mark.parametrize("wrong", [{"n_steps": True}, {"hidden_layer_sizes": [6]}])
+def test_parameters_are_checked_again_when_they_have_changed(wrong, iris):
+    X, y = iris
+    model = SpikingMLPClassifier(6, n_steps=1, random_state=0)
+    for rows in (slice(20), slice(20, 21), slice(21, 22)):
+        model.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+    seen = model.checkpoint_.state.samples_seen
+    sizes = wrong.get("hidden_layer_sizes")
+    model.set_params(**wrong)
+    if sizes is None:  # equal to 1, but not allowed
+        with pytest.raises(ValueError, match="n_steps must be"):
+            model.partial_fit(X[22:23], y[22:23])
+        assert model.checkpoint_.state.samples_seen == seen
+    else:  # a list may change while it stays the same object
+        model.partial_fit(X[22:23], y[22:23])
+        sizes[0] = 7
+        with pytest.raises(ValueError, match="hidden_layer_sizes must be what it was"):
+            model.partial_fit(X[23:24], y[23:24])
