@@ -207,11 +207,15 @@ class CompiledBackend(Backend):
             self._avoid_stray_threads()
         self._countable -= len(batch.x) * batch.n_steps * self._most_counted
         if self._countable < 0:
-            now = self._now
-            totals = now.layout.totals()
-            totals.samples[2] = now.samples_seen
-            self._now = now._replace(totals=totals, work=now.operations)
-            self._countable = MOST_COUNTED
+            self._empty_counters()
+
+    def _empty_counters(self) -> None:
+        """Begin to count anew, before a counter could leave the range of 64 bits."""
+        now = self._now
+        totals = now.layout.totals()
+        totals.samples[2] = now.samples_seen
+        self._now = now._replace(totals=totals, work=now.operations)
+        self._countable = MOST_COUNTED
 
     def _show(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in this thread."""
@@ -268,6 +272,9 @@ class CompiledBackend(Backend):
         """Convert the state to a layout that holds any value in range, and return it."""
         if self._may_have_strays:
             self._avoid_stray_threads()
+        # Nobody knows for how many steps: what is counted in one sample is less than the rest.
+        if max(int(counts.max()) for counts in self._now.totals.arrays) > MOST_COUNTED // 2:
+            self._empty_counters()
         now = self._now.within(layout)
         assert now is not None
         self._now = now
@@ -368,6 +375,11 @@ class CompiledBackend(Backend):
             if start is not None:
                 go_on(start)
                 outcome = self._attempt(way, start, memory, batch, record)
+                if outcome is None and start.boundary.age[0] > 0:
+                    # Bounds only grow from sample to sample: those of now may prove the range.
+                    blocks.measure_bounds(way.layout.network, start.learning)
+                    start.boundary.age[0] = 0
+                    outcome = self._attempt(way, start, memory, batch, record)
                 if outcome is not None:
                     return outcome
             if way.layout is self._narrow:

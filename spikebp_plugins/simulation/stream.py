@@ -164,6 +164,8 @@ class Stream:
             If an argument is not allowed; nothing has changed then.
         OverflowError
             If a value leaves the range of the arithmetic; the open sample is dropped then.
+        RuntimeError
+            If a sample of another stream of the simulator is open; nothing has changed then.
         """
         self._claim(self)
         n_steps = integer("n_steps", n_steps, 1, MOST_STEPS)
@@ -202,6 +204,8 @@ class Stream:
         OverflowError
             If a value leaves the range of the arithmetic. The open sample and the events that
             follow in this call are dropped then.
+        RuntimeError
+            If a sample of another stream of the simulator is open; nothing has changed then.
         """
         self._claim(self)
         encoder, clock = self._needed_encoder(), self._clock
@@ -243,7 +247,8 @@ class Stream:
             If the time lies before the last event, or further behind it than the encoder's
             `longest_gap`; nothing has changed then.
         RuntimeError
-            If the clock does not run: `feed` starts it.
+            If the clock does not run: `feed` starts it; or if a sample of another stream of the
+            simulator is open.
         """
         self._claim(self)
         self._needed_encoder()

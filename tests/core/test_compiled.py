@@ -29,6 +29,7 @@ from spikebp_plugins.compiled.kernels import (
 )
 from spikebp_plugins.compiled.kernels import cache as kernel_cache
 from spikebp_plugins.compiled.kernels.cache import KernelFile
+from spikebp_plugins.network.operations import Operations
 
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
 
@@ -135,6 +136,22 @@ def test_a_sample_out_of_range_leaves_bounds_as_they_were():
         assert all(map(np.array_equal, learning.arrays[3:], before))
 
 
+def test_single_calls_need_no_more_bits_than_the_weights(monkeypatch):
+    # Bounds that have grown from call to call are measured again before 64 bits are tried.
+    used = layouts_used(monkeypatch)
+    net = NET.replace(fraction_bits=22)
+    weights, x, y = experiment(net, n=200)
+    with Simulator(net, weights=weights) as sim, Simulator(net, weights=weights) as together:
+        for i in range(200):
+            sim.train(x[i : i + 1], y[i : i + 1])
+        assert {dtype for dtype, _ in used} == {"int32"}
+        sim._engine._now.learning.weight_bound[:] *= 2.0**20
+        sim.train(x[:1], y[:1])
+        assert {dtype for dtype, _ in used} == {"int32"}
+        together.train(np.vstack([x, x[:1]]), np.append(y, y[0]))
+        assert all(map(np.array_equal, sim.weights, together.weights))
+
+
 def test_many_fraction_bits_take_64_bits(monkeypatch):
     used = layouts_used(monkeypatch)
     net = NET.replace(fraction_bits=40)
@@ -201,6 +218,29 @@ def test_an_overflow_in_one_thread_is_that_of_the_first_sample():
 def test_wrong_n_jobs_are_refused(n_jobs):
     with pytest.raises(ValueError, match="n_jobs of back end 'compiled' must be an integer of at"):
         Simulator(NET, n_jobs=n_jobs)
+
+
+def test_counters_are_emptied_before_they_are_full(monkeypatch):
+    monkeypatch.setattr(compiled, "MOST_COUNTED", 2**31)  # so that most calls find them full
+    weights, x, y = experiment(NET, n=30)
+    emptied = []
+    empty = compiled.CompiledBackend._empty_counters
+    monkeypatch.setattr(
+        compiled.CompiledBackend, "_empty_counters", lambda self: (emptied.append(1), empty(self))
+    )
+    with Simulator(NET, weights=weights) as sim, Simulator(NET, "reference", weights) as expected:
+        streams = [each.stream() for each in (sim, expected)]
+        sim._engine._now.totals.spikes[0] = 2**30 + 1  # as after a day of streams
+        sim._engine._now = sim._engine._now._replace(work=Operations() - sim.operations)
+        for i in range(0, 30, 3):
+            for each, stream in zip((sim, expected), streams, strict=True):
+                each.train(x[i : i + 1], y[i : i + 1])
+                each.predict(x[i : i + 3])
+                stream.show(x[i], target=y[i], n_steps=3)
+                stream.close_sample()
+            assert sim.operations == expected.operations
+            assert sim.samples_seen == expected.samples_seen
+    assert len(emptied) > 10
 
 
 def test_the_memory_of_kernels_cannot_be_copied():
