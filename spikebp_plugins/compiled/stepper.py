@@ -498,7 +498,8 @@ class CompiledSteps(Steps):
         self._layout, self._engine = layout, engine
         self._now, self._stepper = self._on(engine.now_in(layout))
         self._feeder = Feeder()
-        self._whole: NDArray[np.float64] | None = None  # the scores of a whole sample, if the last
+        # The scores of the last sample, unless the stepper has them.
+        self._known_scores: NDArray[np.float64] | None = None
 
     def _on(self, now: Now) -> tuple[Now, Stepper]:
         return now, Stepper(self._layout, now.learning, now.totals, boundary=now.boundary)
@@ -514,17 +515,17 @@ class CompiledSteps(Steps):
         except BaseException:
             self._fail()
             raise
-        self._whole, self.steps_shown = outcome.scores[0], n_steps
+        self._known_scores, self.steps_shown = outcome.scores[0], n_steps
 
     @property
     def scores(self) -> NDArray[np.float64]:
         """The scores of the open sample, or of the last one; zero before any and after an error."""
-        return super().scores if self._whole is None else self._whole.copy()
+        return super().scores if self._known_scores is None else self._known_scores.copy()
 
     def _fail(self) -> None:
         """End the open sample after an error."""
         super()._fail()
-        self._whole = None
+        self._known_scores = None
 
     def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
         if opens:
@@ -550,7 +551,7 @@ class CompiledSteps(Steps):
         """Take events as long as nothing rare happens: see `kernels.feed`."""
         opens, restarts = not self.is_open, y is not None and not self.is_learning
         if opens:
-            self._begin()
+            self._bind()
         stepper = self._stepper
         feeding, n = self._feeder.filled(stepper.run, clock, events), len(events)
         if restarts:
@@ -564,18 +565,29 @@ class CompiledSteps(Steps):
                 return None
             taken, shown = feeding.arrived.taken.tolist()
             if shown:
+                self._known_scores = None
                 self.steps_shown = shown if opens else self.steps_shown + shown
                 self.is_open, self.is_learning = True, self.is_learning or learns
         except BaseException:
-            self._fail()
+            # Where no sample is open, the scores of the last one are untouched.
+            if self.is_open or self._now.is_open:
+                self._fail()
             raise
         return int(taken)
 
     def _begin(self) -> None:
+        """Get ready to open a sample."""
+        self._bind()
+        self._known_scores = None
+
+    def _bind(self) -> None:
         """Take the state of the back end as it is now."""
-        self._whole, self._engine.owner = None, self
+        self._engine.owner = self
         now, before = self._engine.now_in(self._layout), self._now
         if now.learning is not before.learning or now.totals is not before.totals:
+            self._known_scores = (
+                self.scores
+            )  # of the last sample, which the new stepper does not know
             self._now, self._stepper = self._on(now)
 
     def _close(self) -> None:

@@ -89,11 +89,11 @@ FAULTS = {
     "what an open sample has learned stays when it is dropped": dropped_samples_stay,
     "a stream does not see what others have learned": edited(
         CompiledSteps,
-        "_begin",
+        "_bind",
         ("now.learning is not before.learning or now.totals is not before.totals", "False"),
     ),
     "a stream drops the open sample of another": edited(
-        CompiledSteps, "_begin", ("self._engine.owner = None, self", "_ = None, self")
+        CompiledSteps, "_bind", ("self._engine.owner = self", "_ = self")
     ),
     "columns that the reference changes are not kept": edited(
         Stepper, "_learn", ("steps.keep_all(self.run)", "pass")

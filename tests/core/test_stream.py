@@ -65,7 +65,7 @@ def test_samples_shown_step_by_step_are_those_of_train(engine, backward_init, up
 def test_samples_that_close_themselves(engine, input_coding):
     net = small_net(input_coding=input_coding)
     x, y = samples(net, 5)
-    x = np.array([rows_of(net, sample)[0] for sample in x])
+    x = np.array([0, 5, 0])
     with lively_simulator(net, engine) as whole, lively_simulator(net, engine) as parts:
         shown = x if input_coding == "values" else np.repeat(x[:, np.newaxis], 4, axis=1)
         expected = whole.train(shown, y)
@@ -347,6 +347,28 @@ def test_silence_without_a_target_costs_nothing(engine):
             stream.close_sample()
             counted.append((sim.operations, checkpoint_bytes(sim)))
     assert counted[0] == counted[1]
+
+
+def test_events_of_an_unfinished_step_leave_the_scores_of_the_last_sample():
+    net = small_net(input_coding="spikes")
+    x = np.array([0, 5, 0])
+    for shown in (2, 5):  # a part of a sample, and a whole one
+        answers = []
+        for backend in ("compiled", "reference"):
+            with lively_simulator(net, backend) as sim:
+                encoder = EventEncoder(net.n_inputs, 1, step=10, polarity="ignored")
+                stream = sim.stream(encoder, n_steps=5)
+                stream.show(x, target=1, n_steps=shown)
+                if stream.is_open:
+                    stream.close_sample()
+                scores = stream.scores
+                sim.train(np.tile(x, (1, net.n_steps, 1)), [1])  # in other numbers
+                for time in (0, 1, 2):
+                    stream.feed(events((0, 0, time, 1)))
+                    assert (stream.scores == scores).all()
+                answers.append(scores)
+        assert answers[0].any()
+        assert (answers[0] == answers[1]).all()
 
 
 class TestEvents:
