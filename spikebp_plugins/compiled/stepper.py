@@ -585,9 +585,8 @@ class CompiledSteps(Steps):
         self._engine.owner = self
         now, before = self._engine.now_in(self._layout), self._now
         if now.learning is not before.learning or now.totals is not before.totals:
-            self._known_scores = (
-                self.scores
-            )  # of the last sample, which the new stepper does not know
+            # Of the last sample, which the new stepper does not know.
+            self._known_scores = self.scores
             self._now, self._stepper = self._on(now)
 
     def _close(self) -> None:
