@@ -375,11 +375,6 @@ class CompiledBackend(Backend):
             if start is not None:
                 go_on(start)
                 outcome = self._attempt(way, start, memory, batch, record)
-                if outcome is None and start.boundary.age[0] > 0:
-                    # Bounds only grow from sample to sample: those of now may prove the range.
-                    blocks.measure_bounds(way.layout.network, start.learning)
-                    start.boundary.age[0] = 0
-                    outcome = self._attempt(way, start, memory, batch, record)
                 if outcome is not None:
                     return outcome
             if way.layout is self._narrow:

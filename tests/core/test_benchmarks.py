@@ -30,6 +30,14 @@ def test_rivals_are_timed_beside_the_spiking_network(script):
     assert all(row["microseconds_per_sample"] > 0 for row in result["rows"])
 
 
+def test_single_calls_are_timed_beside_a_block():
+    size = ("--samples", "40", "--block", "20", "--networks", "784-200-200-10,64-100-10")
+    left_out, result = run("single_samples.py", *size)
+    assert left_out["left_out"] == ["784-200-200-10: SPIKEBP_DATA has no MNIST"]
+    assert all(microseconds > 0 for microseconds in result["microseconds"].values())
+    assert {"train, beyond the block", "partial_fit / its validation"} <= result["compared"].keys()
+
+
 def test_event_timing_is_timed_beside_immediate_timing():
     result = run("event_order.py", "--layers", "12", "--samples", "40", "--block", "20")
     names = [row["competitor"] for row in result["rows"]]

@@ -65,7 +65,7 @@ def test_samples_shown_step_by_step_are_those_of_train(engine, backward_init, up
 def test_samples_that_close_themselves(engine, input_coding):
     net = small_net(input_coding=input_coding)
     x, y = samples(net, 5)
-    x = np.array([0, 5, 0])
+    x = np.array([rows_of(net, sample)[0] for sample in x])
     with lively_simulator(net, engine) as whole, lively_simulator(net, engine) as parts:
         shown = x if input_coding == "values" else np.repeat(x[:, np.newaxis], 4, axis=1)
         expected = whole.train(shown, y)

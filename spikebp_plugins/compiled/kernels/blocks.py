@@ -15,6 +15,13 @@ SAMPLES_PER_BOUND = 250
 
 
 @kernel
+def measure(run):
+    """Measure the bounds of what has been learned."""
+    bound_learning(run.net, run.learning)
+    run.boundary.age[0] = 0
+
+
+@kernel
 def show_block(run, block, begin, show, write):
     """Show samples in order, by three functions that each family of kernels has.
 
@@ -22,15 +29,20 @@ def show_block(run, block, begin, show, write):
     ``write(run, block, i)`` writes its scores. Returns the number of samples done. It is less than
     all if `show` has returned False: what that sample has changed is undone then.
     """
-    training = block.training
+    training, age = block.training, run.boundary.age
     for i in range(block.scores.shape[0]):
-        begin_boundary(run)
-        begin(run, training)
-        if training:
-            restart_backward(run, block.drawn[i % block.drawn.shape[0]])
-        if not show(run, block, i):
+        while True:
+            begin_boundary(run)
+            begin(run, training)
+            if training:
+                restart_backward(run, block.drawn[i % block.drawn.shape[0]])
+            if show(run, block, i):
+                break
             go_back_to_boundary(run)
-            return i
+            if age[0] == 0:
+                return i
+            # Bounds only grow from sample to sample: those of now may prove the range.
+            measure(run)
         write(run, block, i)
         end_boundary(run, 1 if training else 0)
     return block.scores.shape[0]
@@ -38,12 +50,12 @@ def show_block(run, block, begin, show, write):
 
 @kernel
 def begin_sample(run, training):
-    """Reset the state of a sample; at times measure the bounds, which only grow in between."""
-    if training:
-        if run.boundary.age[0] >= SAMPLES_PER_BOUND:
-            bound_learning(run.net, run.learning)
-            run.boundary.age[0] = 0
-        run.boundary.age[0] += 1
+    """Reset the state of a sample; at times measure the bounds, which only grow in between.
+
+    Threads that share what has been learned have an age of 0 each, and do not write bounds.
+    """
+    if run.boundary.age[0] >= SAMPLES_PER_BOUND:
+        measure(run)
     open_sample(run, training)
     run.sample.moment[0] = np.uint64(run.totals.samples[2])
 

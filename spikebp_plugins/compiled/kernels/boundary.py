@@ -133,6 +133,7 @@ def end_boundary(run, trained):
     samples[0] += 1
     samples[1] += trained
     samples[2] += trained
+    run.boundary.age[0] += trained
     run.boundary.is_open[0] = False
 
 

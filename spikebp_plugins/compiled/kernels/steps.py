@@ -58,7 +58,6 @@ def begin(run, drawn, opens, restarts):
         if age[0] >= SAMPLES_PER_BOUND or not run.boundary.keeps:
             bound_learning(run.net, run.learning)
             age[0] = 0
-        age[0] += 1
     if restarts:
         restart_backward(run, drawn)
 
