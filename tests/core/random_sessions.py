@@ -15,6 +15,7 @@ import _thread
 import argparse
 import copy
 import pickle
+import signal
 import sys
 import threading
 import time
@@ -422,6 +423,8 @@ def interrupted_by_a_signal(seconds):
         has_come.set()
 
     timer = threading.Timer(seconds, interrupt)
+    # Whoever starts the tests may ignore SIGINT, and Brian2 has a handler of its own.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     with interrupts_get_through():
         try:
             timer.start()
@@ -433,6 +436,7 @@ def interrupted_by_a_signal(seconds):
                     time.sleep(0.0005)
         finally:
             timer.join()
+            signal.signal(signal.SIGINT, previous)
 
 
 # Sessions
