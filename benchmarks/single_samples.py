@@ -57,6 +57,16 @@ NETWORKS = {
 # --- competitors: each shows the samples of a block, and is called by its name ------------------
 
 
+def one_by_one(call):
+    """Return a function that calls another for each sample of a block."""
+
+    def show(part):
+        for i in range(part.start, part.stop):
+            call(i)
+
+    return show
+
+
 def spiking(net, x, y):
     """The simulator, in blocks and in single calls, and a stream."""
     block, single, streamed = (Simulator(net, n_jobs=1) for _ in range(3))
@@ -64,24 +74,16 @@ def spiking(net, x, y):
         sim.train(x[:WARM_UP], y[:WARM_UP])
     stream = streamed.stream(n_steps=N_STEPS)
 
-    def train(part):
-        for i in range(part.start, part.stop):
-            single.train(x[i : i + 1], y[i : i + 1])
-
-    def predict(part):
-        for i in range(part.start, part.stop):
-            single.predict(x[i : i + 1])
-
-    def show(part):
-        for i in range(part.start, part.stop):
-            stream.show(x[i], target=int(y[i]), n_steps=N_STEPS)
-
     return {
         f"{SIMULATOR}train, in a block": lambda part: block.train(x[part], y[part]),
-        f"{SIMULATOR}train, one sample a call": train,
-        STREAM: show,
+        f"{SIMULATOR}train, one sample a call": one_by_one(
+            lambda i: single.train(x[i : i + 1], y[i : i + 1])
+        ),
+        STREAM: one_by_one(lambda i: stream.show(x[i], target=int(y[i]), n_steps=N_STEPS)),
         f"{SIMULATOR}predict, in a block": lambda part: block.predict(x[part]),
-        f"{SIMULATOR}predict, one sample a call": predict,
+        f"{SIMULATOR}predict, one sample a call": one_by_one(
+            lambda i: single.predict(x[i : i + 1])
+        ),
     }
 
 
@@ -93,28 +95,18 @@ def scikit_learn(net, x, y):
     )
     model.partial_fit(x[:WARM_UP], y[:WARM_UP], classes=np.unique(y))
 
-    def learn(part):
-        for i in range(part.start, part.stop):
-            model.partial_fit(x[i : i + 1], y[i : i + 1])
-
-    def predict(part):
-        for i in range(part.start, part.stop):
-            model.predict(x[i : i + 1])
-
-    def validate_both(part):
-        for i in range(part.start, part.stop):
-            one = slice(i, i + 1)
-            validate_data(model, x[one], y[one], dtype=np.float64, reset=False)
-
-    def validate(part):
-        for i in range(part.start, part.stop):
-            validate_data(model, x[i : i + 1], dtype=np.float64, reset=False)
+    def validate(*arrays):
+        validate_data(model, *arrays, dtype=np.float64, reset=False)
 
     return {
-        f"{SKLEARN}partial_fit of one row": learn,
-        f"{VALIDATION}a row and its label": validate_both,
-        f"{SKLEARN}predict of one row": predict,
-        f"{VALIDATION}a row": validate,
+        f"{SKLEARN}partial_fit of one row": one_by_one(
+            lambda i: model.partial_fit(x[i : i + 1], y[i : i + 1])
+        ),
+        f"{VALIDATION}a row and its label": one_by_one(
+            lambda i: validate(x[i : i + 1], y[i : i + 1])
+        ),
+        f"{SKLEARN}predict of one row": one_by_one(lambda i: model.predict(x[i : i + 1])),
+        f"{VALIDATION}a row": one_by_one(lambda i: validate(x[i : i + 1])),
     }
 
 
@@ -136,15 +128,10 @@ def river(net, x, y):
     for row, label in zip(rows[:WARM_UP], labels[:WARM_UP], strict=True):
         model.learn_one(row, label)
 
-    def learn(part):
-        for i in range(part.start, part.stop):
-            model.learn_one(rows[i], labels[i])
-
-    def predict(part):
-        for i in range(part.start, part.stop):
-            model.predict_one(rows[i])
-
-    return {f"{RIVER}learn_one": learn, f"{RIVER}predict_one": predict}
+    return {
+        f"{RIVER}learn_one": one_by_one(lambda i: model.learn_one(rows[i], labels[i])),
+        f"{RIVER}predict_one": one_by_one(lambda i: model.predict_one(rows[i])),
+    }
 
 
 def pytorch(net, x, y):
@@ -153,16 +140,13 @@ def pytorch(net, x, y):
     rows = x.astype(np.float32)
     rival.train(rival.prepare(x[:WARM_UP]), y[:WARM_UP])
 
-    def learn(part):
-        for i in range(part.start, part.stop):
-            one = slice(i, i + 1)
-            rival.train(rival.torch.from_numpy(rows[one]), y[one])
+    def row(i):
+        return rival.torch.from_numpy(rows[i : i + 1])
 
-    def predict(part):
-        for i in range(part.start, part.stop):
-            rival.predict(rival.torch.from_numpy(rows[i : i + 1]))
-
-    return {f"{TORCH}SGD step": learn, f"{TORCH}forward": predict}
+    return {
+        f"{TORCH}SGD step": one_by_one(lambda i: rival.train(row(i), y[i : i + 1])),
+        f"{TORCH}forward": one_by_one(lambda i: rival.predict(row(i))),
+    }
 
 
 def measure(name, samples, block):

@@ -212,6 +212,8 @@ class CompiledBackend(Backend):
     def _empty_counters(self) -> None:
         """Begin to count anew, before a counter could leave the range of 64 bits."""
         now = self._now
+        if now.is_open:  # after an interrupt: the next sample undoes what is left, counts too
+            return
         totals = now.layout.totals()
         totals.samples[2] = now.samples_seen
         self._now = now._replace(totals=totals, work=now.operations)

@@ -27,7 +27,8 @@ def show_block(run, block, begin, show, write):
 
     ``begin(run, training)`` gets ready for a sample, ``show(run, block, i)`` shows sample i, and
     ``write(run, block, i)`` writes its scores. Returns the number of samples done. It is less than
-    all if `show` has returned False: what that sample has changed is undone then.
+    all if `show` has returned False with bounds measured just before: what that sample has changed
+    is undone then.
     """
     training, age = block.training, run.boundary.age
     for i in range(block.scores.shape[0]):
