@@ -5,6 +5,8 @@ which the faulty reference differs from the sound one is the number that the sui
 faulty back end, with both values.
 """
 
+import __future__
+
 import inspect
 import textwrap
 
@@ -27,7 +29,8 @@ def mutated(function, *edits, **names):
         assert source.count(old) == 1, f"{old!r} does not stand once in {function.__name__}"
         source = source.replace(old, new)
     namespace = function.__globals__ | names
-    exec(compile(source, f"<mutated {function.__name__}>", "exec"), namespace)
+    flags = __future__.annotations.compiler_flag  # they name what only type checkers import
+    exec(compile(source, f"<mutated {function.__name__}>", "exec", flags), namespace)
     return namespace[function.__name__]
 
 

@@ -127,6 +127,27 @@ class Backend(ABC):
     def predict(self, batch: Batch, record: bool) -> Outcome:
         """Show samples and learn nothing."""
 
+    def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
+        """Show one sample as the user gave it, checked by nobody, if that goes quickly.
+
+        A back end that can do so overrides this. All other samples are checked, and go to `train`
+        or `predict`.
+
+        Parameters
+        ----------
+        x, y : object
+            Input and target; None as a target learns nothing.
+        n_steps : int
+            The steps for which to show it.
+
+        Returns
+        -------
+        ndarray of shape (1, n_outputs) or None
+            The scores; None if the sample is not allowed or not alone, or the back end shows none
+            in this way: nothing has changed then.
+        """
+        return None
+
     def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
         """Show each sample until its largest summed drive leads by `margin`, and learn nothing.
 
@@ -334,6 +355,13 @@ class Steps(ABC):
         int or None
             How many events have been taken; None if one of them may be wrong, or the back end
             takes none: nothing has changed then.
+        """
+        return None
+
+    def show_one(self, x: Any, y: Array | None, n_steps: int) -> Array | None:
+        """Show a whole sample as the user gave it, if that goes quickly.
+
+        As for `Backend`; only the target has been checked, and no sample is open.
         """
         return None
 

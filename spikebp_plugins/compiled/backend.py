@@ -27,10 +27,11 @@ from spikebp_plugins.backends.outcome import (
 )
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES
 from spikebp_plugins.compiled import event_order
-from spikebp_plugins.compiled.block import SampleRoom, make_block
-from spikebp_plugins.compiled.kernels import arrays, blocks, constant, event, trains
+from spikebp_plugins.compiled.handle import HANDLES_KEPT, Handle, kind_of, new_handle
+from spikebp_plugins.compiled.kernels import arrays, blocks, trains
 from spikebp_plugins.compiled.kernels.vectors import LANES
 from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now, overwrite
+from spikebp_plugins.compiled.memory import KERNELS, Memory, Way, ways
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.stepper import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
@@ -38,7 +39,7 @@ from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import STEP_TIMINGS, TABLES
 from spikebp_plugins.network.operations import Operations
-from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import run_sample
 
@@ -49,9 +50,6 @@ EVENT_BLOCK_WORK: Final = BLOCK_WORK // 10
 
 #: A counter may be increased by so much before it could leave the range of 64 bits.
 MOST_COUNTED: Final = 2**62
-
-#: The most jobs of a thread that are kept: two widths of integers, and some shapes of samples.
-JOBS_KEPT: Final = 16
 
 #: The fewest samples for each thread: with fewer, starting the thread would not pay.
 SAMPLES_PER_THREAD: Final = 32
@@ -64,21 +62,9 @@ SATURATING_STEPS: Final = (
 )
 
 
+Array = NDArray[Any]
+
 Shown = TypeVar("Shown", Outcome, EarlyPrediction)
-
-
-class Way(NamedTuple):
-    """A way to compute a block: the layout of its numbers, and one of the `KERNELS`."""
-
-    layout: Layout
-    kernel: str
-    #: What tells apart the ways that are compiled each for itself.
-    compiled: tuple[str, bool]
-
-
-def ways(kernel: str, *layouts: Layout) -> tuple[Way, ...]:
-    """Return the ways to compute a block by one kernel."""
-    return tuple(Way(layout, kernel, (kernel, layout.narrow)) for layout in layouts)
 
 
 class Part(NamedTuple):
@@ -151,6 +137,7 @@ class CompiledBackend(Backend):
         self._countable = MOST_COUNTED
         self._memories = [Memory() for _ in range(n_jobs or _available_cores())]
         self.owner: object = None
+        self._handles: dict[Any, Handle] = {}
         # True while threads predict, and after an interrupt, which may have left some behind.
         self._may_have_strays = False
         # After a block that 32 bits cannot hold, so many samples go to 64 bits; then twice as many.
@@ -191,6 +178,46 @@ class CompiledBackend(Backend):
         if n_threads > 1:
             return self._show_in_threads(batch, record, n_threads)
         return self._show(batch, record)
+
+    def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
+        """Show one sample as it came, if one of the same kind was shown before."""
+        kind = kind_of(x, y, n_steps)
+        if kind is None:
+            return None
+        handle = self._handles.get(kind)
+        if handle is None or handle.now is not self._now:
+            handle = self._new_handle(kind, x, y, n_steps)
+            if handle is None:
+                return None
+        if (
+            self._may_have_strays
+            or handle.is_second != (self._wide_samples > 0)
+            or (y is None and handle.now.boundary.is_open[0])
+        ):
+            return None
+        self._wide_samples -= handle.is_second
+        self._countable -= n_steps * self._most_counted
+        return None if self._countable < 0 else handle.show(x, y)
+
+    def _new_handle(self, kind: Any, x: Array, y: Array | None, n_steps: int) -> Handle | None:
+        try:
+            batch = check_batch(self.net, x, y, n_steps)
+        except ValueError:  # those who show it in another way say what is wrong
+            return None
+        for way in self._ways[self._kernel(batch)]:
+            if way.layout is self._now.layout:
+                break
+        else:
+            return None
+        is_second = self._narrow is not None and not way.layout.narrow
+        memory = self._memories[0]
+        handle = new_handle(way, self._now, x, batch, memory, is_second=is_second)
+        if handle is not None:
+            # A handle of an earlier state would keep the weights of that state in memory.
+            usable = {k: h for k, h in self._handles.items() if h.now is self._now}
+            self._handles = usable if len(usable) < HANDLES_KEPT else {}
+            self._handles[kind] = handle
+        return handle
 
     def _beside_open_sample(self, show: Callable[[CompiledBackend], Shown]) -> Shown:
         """Show samples on a copy of the state, which while a sample is open is in use."""
@@ -444,104 +471,6 @@ class CompiledBackend(Backend):
             after = after.with_learning(self._wide, self._wide.learning(state))
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording), after
-
-
-class KeptJob(NamedTuple):
-    """A job for single samples, and the memory into which each of them is written."""
-
-    job: arrays.Job
-    room: SampleRoom
-
-
-class Memory:
-    """The working memory of one thread, made when it is first needed."""
-
-    def __init__(self) -> None:
-        self._samples: dict[bool, arrays.Sample] = {}
-        self._event_sample: event.EventSample | None = None
-        self._constant: dict[tuple[bool, int], dict[str, Any]] = {}
-        self._jobs: dict[Any, KeptJob] = {}
-
-    def job(self, way: Way, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Job:
-        """Return a job; for a single sample that is not recorded, one of those that are kept."""
-        x, y = batch.x, batch.y
-        if len(x) != 1 or record is not way.layout.nowhere:
-            block = make_block(way.layout, batch, now.samples_seen)
-            return arrays.Job(self.run(way, now, batch, record), block)
-        key = (
-            way.compiled,
-            batch.n_steps,
-            x.shape,  # of several steps: a stream shows one row of spike counts for all of them
-            x.dtype.char == "B",
-            None if y is None else y.ndim,
-        )
-        kept = self._jobs.get(key)
-        if kept is not None:
-            job, room = kept
-            run = job.run
-            if (
-                run.learning is now.learning
-                and run.totals is now.totals
-                and run.boundary is now.boundary
-            ):
-                room.fill(batch, now)
-                return job
-        if len(self._jobs) == JOBS_KEPT:
-            self._jobs.clear()
-        room = SampleRoom(way.layout, batch, now.samples_seen)
-        job = arrays.Job(self.run(way, now, batch, record), room.block)
-        self._jobs[key] = KeptJob(job, room)
-        return job
-
-    def run(self, way: Way, now: Now, batch: Batch, record: arrays.BlockRecord) -> arrays.Run:
-        """Return all that a kernel needs besides the samples."""
-        layout = way.layout
-        fields: dict[str, Any] = {
-            "net": layout.undelayed if batch.y is None else layout.network,
-            "learning": now.learning,
-            "totals": now.totals,
-            "boundary": now.boundary,
-            "record": record,
-        }
-        if way.kernel == "event":
-            return event_order.make_run(layout, self.event_sample(layout), fields)
-        if way.kernel == "constant":
-            room = self._constant_room(layout, batch.n_steps)
-            return constant.ConstantRun(sample=self._sample(layout), **room, **fields)
-        return arrays.Run(sample=self._sample(layout), **fields)
-
-    def event_sample(self, layout: Layout) -> event.EventSample:
-        """Return the arrays for the state of a sample in event timing, which has one layout."""
-        if self._event_sample is None:
-            self._event_sample = event_order.make_sample(layout)
-        return self._event_sample
-
-    def _sample(self, layout: Layout) -> arrays.Sample:
-        if layout.narrow not in self._samples:
-            self._samples[layout.narrow] = layout.sample()
-        return self._samples[layout.narrow]
-
-    def _constant_room(self, layout: Layout, n_steps: int) -> dict[str, Any]:
-        """Return the arrays in which the kernels for constant input work."""
-        key = (layout.narrow, n_steps)
-        if key not in self._constant:
-            n_inputs, zeros = layout.net.n_inputs, layout.zeros
-            self._constant[key] = {
-                "trains": trains.make_trains(n_inputs, n_steps),
-                "sorting": trains.make_sorting(zeros, n_inputs, layout.levels),
-                "groups": trains.make_groups(n_inputs),
-                "workspace": constant.make_workspace(zeros, n_inputs, layout.widths[1:], n_steps),
-            }
-        return self._constant[key]
-
-
-#: The kernels that show a block: for input that is the same at all steps of a sample, for any
-#: input, and for event timing.
-KERNELS: Final[dict[str, Callable[[arrays.Job], int]]] = {
-    "constant": constant.run_constant_block,
-    "changing": blocks.run_block,
-    "event": event.run_event_block,
-}
 
 
 def _available_cores() -> int:

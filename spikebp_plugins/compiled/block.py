@@ -19,11 +19,18 @@ _NO_COUNTS: Final = np.zeros((0, 1, 1), np.int64)
 _NO_LABELS: Final = np.zeros(0, np.int64)
 
 
-def make_block(layout: Layout, batch: Batch, samples_seen: int, *, copied: bool = False) -> Block:
+def make_block(
+    layout: Layout,
+    batch: Batch,
+    samples_seen: int,
+    *,
+    copied: bool = False,
+    checked: bool = True,
+) -> Block:
     """Return samples as kernels read them; arrays of the right type are used as they are.
 
     Arrays are made contiguous: for each other order in memory kernels would be compiled anew. With
-    `copied` none of them is shared with the batch.
+    `copied` none of them is shared with the batch. Without `checked` the kernel is to check them.
     """
     given = _given(batch)
     convert = np.array if copied else np.asarray
@@ -36,6 +43,7 @@ def make_block(layout: Layout, batch: Batch, samples_seen: int, *, copied: bool 
         scores=np.empty((len(batch), layout.net.n_outputs)),
         n_steps=batch.n_steps,
         training=batch.y is not None,
+        checked=checked,
     )
 
 
@@ -67,24 +75,30 @@ class SampleRoom:
         The first sample.
     samples_seen : int
         Training samples before it.
+    checked : bool
+        Whether samples are checked before they are written; if not, the kernel does.
     """
 
-    def __init__(self, layout: Layout, batch: Batch, samples_seen: int) -> None:
-        self.block = block = make_block(layout, batch, samples_seen, copied=True)
+    def __init__(self, layout: Layout, batch: Batch, samples_seen: int, *, checked: bool) -> None:
+        self.block = block = make_block(layout, batch, samples_seen, copied=True, checked=checked)
         x, *y = _given(batch)
         self._x = getattr(block, x)
-        self._y = getattr(block, y[0]) if y else None
+        self._y: Any = getattr(block, y[0]) if y else None
         self._is_counted = x == "counts"
         self._layout = layout
         self._draws = batch.y is not None and layout.net.backward_init == "uniform"
 
-    def fill(self, batch: Batch, now: Now) -> None:
-        """Write a sample into the memory."""
-        self._x[...] = _counts(batch) if self._is_counted else batch.x
-        if self._y is not None:
-            self._y[...] = batch.y
-        if self._draws:
-            self.block.drawn[0] = self._layout.drawn_for(now.samples_seen)
+    def fill_checked(self, batch: Batch, now: Now) -> None:
+        """Write a checked sample into the memory."""
+        self.fill(_counts(batch) if self._is_counted else batch.x, batch.y, now)
+
+    def fill(self, x: Array, y: Array | None, now: Now) -> None:
+        """Write a sample into the memory: one whose spike counts 64 bits hold."""
+        self._x[...] = x
+        if y is not None:
+            self._y[...] = y
+            if self._draws:
+                self.block.drawn[0] = self._layout.drawn_for(now.samples_seen)
 
 
 def _counts(batch: Batch) -> Array:

@@ -473,6 +473,9 @@ class Engine(Protocol):
     def add(self, work: Operations) -> None:
         """Add work that no kernel has counted."""
 
+    def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
+        """Show one sample as it came, if that goes quickly."""
+
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
 
@@ -516,6 +519,23 @@ class CompiledSteps(Steps):
             self._fail()
             raise
         self._known_scores, self.steps_shown = outcome.scores[0], n_steps
+
+    def show_one(self, x: Any, y: Array | None, n_steps: int) -> Array | None:
+        """Show a whole sample as it came, if that goes quickly."""
+        net = self.net
+        is_row = type(x) is np.ndarray and x.shape == (net.n_inputs,)
+        if not is_row or net.input_coding == "spikes":  # of which samples have one row for a step
+            return None
+        target = None if y is None else y[np.newaxis]
+        try:
+            scores = self._engine.show_one(x[np.newaxis], target, n_steps)
+        except BaseException:
+            self._fail()
+            raise
+        if scores is None:
+            return None
+        self._known_scores, self.steps_shown = scores[0], n_steps
+        return scores.copy()
 
     @property
     def scores(self) -> NDArray[np.float64]:

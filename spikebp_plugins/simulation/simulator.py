@@ -24,7 +24,7 @@ from spikebp_plugins.backends.registry import (
     refused_definition,
 )
 from spikebp_plugins.common.archive import PathLike
-from spikebp_plugins.common.errors import real, wrong_argument
+from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.common.turns import Turn, one_at_a_time
 from spikebp_plugins.data.events import EventEncoder
@@ -191,8 +191,11 @@ class Simulator:
         self._check_no_open_sample()
         if y is None:
             raise wrong_argument("y", "an array of targets", "None")
-        batch = check_batch(self.net, x, y)
-        return self._run(engine, batch, record, progress)
+        if not (record or progress):
+            scores = engine.show_one(x, y, self.net.n_steps)
+            if scores is not None:
+                return scores
+        return self._run(engine, check_batch(self.net, x, y), record, progress)
 
     @one_at_a_time
     def predict(
@@ -237,6 +240,11 @@ class Simulator:
             If a value leaves the range of the arithmetic.
         """
         engine = self._open_engine()
+        if margin is None and not (record or progress):
+            steps = self.net.n_steps if n_steps is None else integer("n_steps", n_steps, 1)
+            scores = engine.show_one(x, None, steps)
+            if scores is not None:
+                return scores
         batch = check_batch(self.net, x, n_steps=n_steps)
         if margin is None:
             return self._run(engine, batch, record, progress)

@@ -169,6 +169,12 @@ class Stream:
         """
         self._claim(self)
         n_steps = integer("n_steps", n_steps, 1, MOST_STEPS)
+        if n_steps == self._n_steps and not self._steps.is_open:
+            y = self._checked_target(target)
+            scores = self._whole_or_dropped(self._steps.show_one, x, y, n_steps)
+            if scores is not None:
+                self._target = y
+                return scores
         given = None if x is None else self._checked_input(x)
         self._target = self._checked_target(target)
         return self._collected(self._whole_or_dropped(self._show, given, n_steps))

@@ -30,6 +30,7 @@ import numpy as np
 import spikebp_plugins
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, compare
 from spikebp_plugins.compiled import backend
+from spikebp_plugins.compiled.handle import Handle
 from spikebp_plugins.compiled.kernels import blocks, steps
 from spikebp_plugins.simulation.stream import UNCHANGED
 from spikebp_plugins.simulation.trace import Trace
@@ -51,7 +52,7 @@ INTERRUPTED = {
 STEP = 10
 
 #: How often each kind of operation comes, compared with others.
-OFTEN = {"train": 8, "predict": 4, "early": 1, "copy": 1, "wrong": 2, "nothing": 1}
+OFTEN = {"train": 6, "singly": 4, "predict": 4, "early": 1, "copy": 1, "wrong": 2, "nothing": 1}
 OFTEN_IN_STREAMS = {
     "open": 2,
     "show": 9,
@@ -261,6 +262,14 @@ class Follower:
         """Predict samples."""
         return self.sim.predict(x, **options)
 
+    def train_singly(self, x, y):
+        """Learn from samples that the other simulator is given one in a call."""
+        return self.train(x, y)
+
+    def predict_singly(self, x, n_steps):
+        """Predict samples that the other simulator is given one in a call."""
+        return self.predict(x, n_steps=n_steps)
+
     def open_stream(self, i, *arguments, **options):
         """Replace a stream by another."""
         self.streams[i] = self.sim.stream(*arguments, **options)
@@ -287,7 +296,7 @@ class Follower:
                 raise KeyboardInterrupt
             return method(*arguments)
 
-        names = ("show", "show_events", "show_sample", "close", "count_silent_samples")
+        names = ("show", "show_events", "show_one", "show_sample", "close", "count_silent_samples")
         for stream in self.streams.values():
             for name in names:
                 setattr(stream._steps, name, partial(stopping, getattr(stream._steps, name)))
@@ -297,6 +306,18 @@ class Follower:
             for stream in self.streams.values():
                 for name in names:
                     delattr(stream._steps, name)
+
+
+class Singly(Follower):
+    """A follower that is given some samples one in a call."""
+
+    def train_singly(self, x, y):
+        """Learn from samples, one in a call."""
+        return joined([self.sim.train(x[i : i + 1], y[i : i + 1]) for i in each(x)])
+
+    def predict_singly(self, x, n_steps):
+        """Predict samples, one in a call."""
+        return joined([self.sim.predict(x[i : i + 1], n_steps=n_steps) for i in each(x)])
 
 
 class InParts(Follower):
@@ -399,7 +420,11 @@ def interrupted_by_kernels(calls):
         (steps, n) for n in ("show_steps", "show_events", "close_sample", "end_sample", "keep_all")
     ]
     changed = {name: partial(interrupted, kernel) for name, kernel in backend.KERNELS.items()}
-    patches = [
+    for name, kernel in backend.KERNELS.items():
+        changed[name].overloads = kernel.overloads
+    show = Handle.show
+    patches = [mock.patch.object(Handle, "show", lambda *given: interrupted(show, *given))]
+    patches += [
         mock.patch.object(owner, name, partial(interrupted, getattr(owner, name)))
         for owner, name in places
     ]
@@ -470,7 +495,7 @@ class Session:
         weights = initial_weights(self.rng, self.net)
         other = "reference" if self.is_exact else "compiled"
         follower = Follower if self.is_exact else InParts
-        self.one = Follower(Simulator(self.net, weights=weights, n_jobs=self.n_jobs))
+        self.one = Singly(Simulator(self.net, weights=weights, n_jobs=self.n_jobs))
         self.two = follower(Simulator(self.net, other, weights))
         for _ in range(self.n_operations):
             try:
@@ -520,6 +545,24 @@ class Session:
             lambda sim: sim.train(x, y, record),
             up_to=lambda sim, k: sim.train(x[:k], y[:k]),
             by_signal=n > 250,
+        )
+
+    def _singly(self):
+        n, n_steps = int(self.rng.integers(3, 9)), self.net.n_steps
+        x, y = self.samples.inputs(n, n_steps), self.samples.targets(n, n_steps)
+        if self.rng.random() < 0.3:
+            self._do(
+                f"predict {n} samples one in a call, x {said(x)}",
+                "predict singly",
+                lambda sim: sim.predict_singly(x, n_steps),
+                up_to=lambda sim, k: sim.predict(x[:k], n_steps=n_steps),
+            )
+            return
+        self._do(
+            f"train {n} samples one in a call, x {said(x)}, y {said(y)}",
+            "train singly",
+            lambda sim: sim.train_singly(x, y),
+            up_to=lambda sim, k: sim.train(x[:k], y[:k]),
         )
 
     def _predict(self):
@@ -578,12 +621,19 @@ class Session:
 
     def _wrong(self):
         net, rng = self.net, self.rng
-        x, y = self.samples.inputs(2, net.n_steps), self.samples.targets(2, net.n_steps)
+        n = int(rng.integers(1, 3))
+        x, y = self.samples.inputs(n, net.n_steps), self.samples.targets(n, net.n_steps)
+        labels, nan = np.full(n, net.n_outputs), x.astype(np.float64)
+        infinite = np.full(y.shape, np.inf)
+        nan.flat[rng.integers(nan.size)] = np.nan
         calls = [
-            ("train: too few targets", lambda f: f.sim.train(x, y[:1])),
+            ("train: too few targets", lambda f: f.sim.train(x, y[: n - 1])),
             ("train: too many inputs", lambda f: f.sim.train(np.repeat(x, 2, -1), y)),
-            ("train: not finite", lambda f: f.sim.train(x * np.nan, y)),
-            ("train: no such label", lambda f: f.sim.train(x, np.array([0, net.n_outputs]))),
+            ("train: not finite", lambda f: f.sim.train(nan, y)),
+            ("train: no such label", lambda f: f.sim.train(x, labels)),
+            ("train: a negative label", lambda f: f.sim.train(x, labels - net.n_outputs - 1)),
+            ("train: a target that is not finite", lambda f: f.sim.train(x, infinite)),
+            ("predict: not finite", lambda f: f.sim.predict(nan, n_steps=net.n_steps)),
             ("predict: no steps", lambda f: f.sim.predict(x, n_steps=0)),
             ("predict: a margin that is negative", lambda f: f.sim.predict(x, margin=-1.0)),
         ]
@@ -853,6 +903,7 @@ def differs(a, b, place=""):
 def counted_ways(counts):
     """Count the layouts and kernels that show samples, and the samples that the reference shows."""
     attempt, by_reference = backend.CompiledBackend._attempt, backend.CompiledBackend._by_reference
+    show = Handle.show
 
     def counted_attempt(self, way, *arguments):
         shown = attempt(self, way, *arguments)
@@ -863,8 +914,15 @@ def counted_ways(counts):
         counts["reference"] += 1
         return by_reference(self, *arguments)
 
+    def counted_show(self, x, y):
+        scores = show(self, x, y)
+        dtype = self.now.layout.dtype
+        counts[f"{dtype} handle" + (" refused" if scores is None else "")] += 1
+        return scores
+
     patch = partial(mock.patch.object, backend.CompiledBackend)
-    with patch("_attempt", counted_attempt), patch("_by_reference", counted_reference):
+    by_handle = mock.patch.object(Handle, "show", counted_show)
+    with patch("_attempt", counted_attempt), patch("_by_reference", counted_reference), by_handle:
         yield
 
 

@@ -62,6 +62,7 @@ class Workers:
                 assert event.wait(SECONDS)
             return kernel(job)
 
+        show.overloads = {}  # so that single samples come here too
         return show
 
     def interrupt(self, sim, x):
@@ -155,6 +156,7 @@ def samples_of(sim):
 FIRST_CALLS = {
     "predict": lambda sim: sim.predict(X[:2]),
     "train": lambda sim: sim.train(X[:2], Y[:2]),
+    "one sample": lambda sim: sim.train(X[:1], Y[:1]),
     "margin": lambda sim: sim.predict(X[:2], margin=1.0),
     "stream": lambda sim: sim.stream(n_steps=6).show(X[0], target=Y[0], n_steps=6),
 }
@@ -163,6 +165,9 @@ FIRST_CALLS = {
 @pytest.mark.parametrize("first", FIRST_CALLS)
 def test_every_kind_of_call_may_be_the_first_after_an_interrupt(first, monkeypatch):
     with Simulator(NETS["immediate"], n_jobs=2) as sim, Simulator(NETS["immediate"]) as undisturbed:
+        for each in (sim, undisturbed) * 3:
+            FIRST_CALLS["one sample"](each)
+        assert sim._engine._handles
         workers = Workers(monkeypatch, interrupted=2, twice=True)
         left = workers.interrupt(sim, X)
         results = [FIRST_CALLS[first](each) for each in (sim, undisturbed)]

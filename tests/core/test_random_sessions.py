@@ -4,9 +4,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from spikebp_plugins.compiled.backend import CompiledBackend, Memory
+from spikebp_plugins.compiled import backend
+from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.compiled.kernels import steps
 from spikebp_plugins.compiled.layout import Now
+from spikebp_plugins.compiled.memory import Memory
 from spikebp_plugins.compiled.stepper import CompiledSteps, Stepper
 from tests.core.random_sessions import Session, SessionError
 from tests.mutations import mutated
@@ -85,7 +87,17 @@ def errors_that_change_the_state(monkeypatch):
 
 FAULTS = {
     "kernels change arrays before the state has them": states_taken_late,
-    "samples of two shapes share memory": edited(Memory, "job", ("x.shape", "x.ndim")),
+    "samples of two shapes share memory": edited(Memory, "kept", ("x.shape", "x.ndim")),
+    "samples of two types share a handle": edited(
+        backend, "kind_of", ("(x.dtype, x.shape, n_steps, y.dtype", "(x.shape, n_steps, y.dtype")
+    ),
+    "a handle outlives the state": edited(
+        CompiledBackend, "show_one", ("handle.now is not self._now", "False")
+    ),
+    "a single prediction uses the state of an open sample": edited(
+        CompiledBackend, "show_one", ("handle.now.boundary.is_open[0]", "False")
+    ),
+    "nobody checks single samples": edited(Memory, "kept", ("checked=checked)", "checked=True)")),
     "what an open sample has learned stays when it is dropped": dropped_samples_stay,
     "a stream does not see what others have learned": edited(
         CompiledSteps,

@@ -162,6 +162,7 @@ class Block(Struct):
     scores: Any  # float64 (n_samples, n_outputs)
     n_steps: int
     training: bool
+    checked: bool  # False if the kernel is to refuse what is not allowed
 
 
 class Job(Struct):

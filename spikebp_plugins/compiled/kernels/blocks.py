@@ -7,7 +7,7 @@ import numpy as np
 from .arrays import summed_drive, write_record
 from .boundary import begin_boundary, end_boundary, go_back_to_boundary
 from .build import entry, kernel
-from .entering import enter_input, enter_target
+from .entering import enter_input, enter_target, is_allowed
 from .rules import bound_learning, learn, open_sample, restart_backward, send_spikes, train_step
 
 #: Training samples after which bounds are measured again, which reads all weights.
@@ -28,10 +28,12 @@ def show_block(run, block, begin, show, write):
     ``begin(run, training)`` gets ready for a sample, ``show(run, block, i)`` shows sample i, and
     ``write(run, block, i)`` writes its scores. Returns the number of samples done. It is less than
     all if `show` has returned False with bounds measured just before: what that sample has changed
-    is undone then.
+    is undone then. It is also less if nobody has checked the samples, and one is not allowed.
     """
     training, age = block.training, run.boundary.age
     for i in range(block.scores.shape[0]):
+        if not block.checked and not is_allowed(run.net, block, i):
+            return i
         while True:
             begin_boundary(run)
             begin(run, training)

@@ -81,6 +81,48 @@ def enter_target(run, block, i, t):
             enter_values(net, block.targets[i, row], 1.0, target)
 
 
+@kernel
+def are_finite(values):
+    """Whether real values are all finite."""
+    finite = 1
+    for i in range(values.size):
+        finite &= abs(values[i]) < np.inf
+    return finite == 1
+
+
+@kernel
+def are_counts(net, counts):
+    """Whether a layer may send these spike counts in one step."""
+    if net.counts_in and net.limited:
+        for i in range(counts.size):
+            if not -net.most <= counts[i] <= net.most:
+                return False
+    return True
+
+
+@kernel
+def is_allowed(net, block, i):
+    """Whether input and target of sample i are such as `network.samples` allows.
+
+    The types and the shapes are those of the block, so that only values can be wrong.
+    """
+    if block.counts.shape[0] > 0:
+        for t in range(block.counts.shape[1]):
+            if not are_counts(net, block.counts[i, t]):
+                return False
+    elif block.reals.shape[0] > 0:
+        for t in range(block.reals.shape[1]):
+            if not are_finite(block.reals[i, t]):
+                return False
+    if block.labels.shape[0] > 0:
+        return 0 <= block.labels[i] < net.sizes[net.sizes.size - 1]
+    if block.targets.shape[0] > 0:
+        for t in range(block.targets.shape[1]):
+            if not are_finite(block.targets[i, t]):
+                return False
+    return True
+
+
 @entry
 def to_numbers(net, values, scale, entering):
     """Entering = values * scale, in the numbers of the layout; for flat arrays."""
