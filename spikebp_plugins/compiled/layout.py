@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import Recording
 from spikebp_plugins.compiled.kernels import arrays, blocks, boundary, entering
+from spikebp_plugins.compiled.kernels.boundary import LOG_HEAD
 from spikebp_plugins.compiled.kernels.structs import Struct
 from spikebp_plugins.compiled.kernels.vectors import whole_vectors
 from spikebp_plugins.compiled.synapse_arrays import KINDS
@@ -37,6 +39,8 @@ Array = NDArray[Any]
 NARROW_CERTAIN: Final = 2.0**31 - 2.0**24
 #: With more fraction bits than this, 32 bits hold too few spikes of potential.
 NARROW_FRACTION_BITS: Final = 22
+#: So many updates of all weights have room in the log of a sample.
+UPDATES_LOGGED: Final = 16
 #: Bytes of a line of the cache.
 CACHE_LINE: Final = 64
 
@@ -347,6 +351,11 @@ class Layout:
         """Return room for what a sample changes; without `keeps` it holds the counts alone."""
         layers, units = self.net.n_layers + 1, sum(self.widths) if keeps else 0
         weights = sum(synapses.n_weights for synapses in self._synapses) if keeps else 0
+        # The kernels of event timing change column after column.
+        has_inverse = self.dtype.kind == "i" and not self.network.chip
+        logs = keeps and has_inverse and self.net.timing != "event"
+        of_step = sum(LOG_HEAD + 2 * sum(pair) for pair in pairwise(self.widths))
+        log = UPDATES_LOGGED * of_step if logs else 0
 
         def integers(size: int) -> Array:
             return np.zeros(size, np.int64)
@@ -354,6 +363,10 @@ class Layout:
         return arrays.Boundary(
             keeps=keeps,
             is_open=np.zeros(1, np.bool_),
+            logs=logs,
+            log=self.zeros(log),
+            n_logged=integers(1),
+            is_whole=np.zeros(1, np.bool_),
             column=self.zeros(weights),
             n_used=integers(1),
             is_kept=np.zeros(units, np.bool_),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from spikebp_plugins.compiled import backend
+from spikebp_plugins.compiled import backend, layout
 from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.compiled.kernels import steps
 from spikebp_plugins.compiled.layout import Now
@@ -67,6 +67,16 @@ def mark_all_columns(run):
     run.boundary.is_kept[...] = True
 
 
+def updates_are_not_logged(monkeypatch):
+    drop_sample = steps.drop_sample
+
+    def faulty(run):
+        run.boundary.n_logged[0] = 0
+        drop_sample(run)
+
+    monkeypatch.setattr(steps, "drop_sample", faulty)
+
+
 def dropped_samples_stay(monkeypatch):
     def end(run):
         run.boundary.is_open[0] = False
@@ -117,6 +127,7 @@ FAULTS = {
         Now, "with_learning", ("blocks.measure_bounds(layout.network, learning)", "pass")
     ),
     "backward potentials of a sample of a stream are lost": ending(undo_backward_potentials),
+    "updates of a sample that is dropped are not in the log": updates_are_not_logged,
     "columns are taken for kept that are not": ending(mark_all_columns),
     "a refused sample is not undone": errors_that_change_the_state,
 }
@@ -138,6 +149,13 @@ def first_that_fails(most=400):
 def test_sessions_notice_faults(fault, monkeypatch):
     FAULTS[fault](monkeypatch)
     first_that_fails()
+
+
+@pytest.mark.parametrize("updates", [0, 1])
+def test_samples_whose_log_of_updates_is_full(updates, monkeypatch):
+    monkeypatch.setattr(layout, "UPDATES_LOGGED", updates)
+    for seed in range(updates, 30, 2):
+        Session(seed).run()
 
 
 @pytest.mark.parametrize("seed", [0, 11])

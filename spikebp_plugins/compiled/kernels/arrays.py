@@ -109,6 +109,10 @@ class Boundary(Struct):
 
     keeps: bool  # False where the caller keeps a copy of the whole state
     is_open: Any  # bool (1,): whether there may be something to undo
+    logs: bool  # whether updates are logged, and undone by their inverse
+    log: Any  # (n,): of each update its layer, factors and errors
+    n_logged: Any  # int64 (1,): how much of it is in use
+    is_whole: Any  # bool (1,): whether `column` has all weights, row by row
     column: Any  # (sum n_{l-1} n_l,): the weights into each unit that has learned
     n_used: Any  # int64 (1,): how much of it is in use
     is_kept: Any  # bool (sum n_l,): whether a unit has learned

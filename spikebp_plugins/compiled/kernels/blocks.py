@@ -6,7 +6,7 @@ import numpy as np
 
 from .arrays import summed_drive, write_record
 from .boundary import begin_boundary, end_boundary, go_back_to_boundary
-from .build import entry, kernel
+from .build import entry, kernel, rare
 from .entering import enter_input, enter_target, is_allowed
 from .rules import bound_learning, learn, open_sample, restart_backward, send_spikes, train_step
 
@@ -14,7 +14,7 @@ from .rules import bound_learning, learn, open_sample, restart_backward, send_sp
 SAMPLES_PER_BOUND = 250
 
 
-@kernel
+@rare
 def measure(run):
     """Measure the bounds of what has been learned."""
     bound_learning(run.net, run.learning)

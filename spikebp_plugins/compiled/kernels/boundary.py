@@ -1,9 +1,12 @@
-"""Kernels that go back to the last sample boundary.
+"""Kernels that go back to the last sample boundary, without a copy of all weights.
 
-A training sample changes the weights into those units alone that get errors: the columns j of W_l,
-and the rows j of B_l, with e_j != 0. Most samples have few. Before such a column changes for the
-first time, it is kept. So a sample that turns out to be out of range, or is dropped, is undone
-without a copy of all weights.
+In integers an update W_l -= r c e' is undone exactly by its inverse, even if it has wrapped. So its
+nonzero c_i and e_j are logged. A sample whose log is full, as one of many steps, goes on with a
+copy of the weights of the boundary.
+
+Where numbers are rounded, or saturate, nothing has an inverse. There a sample changes the weights
+into those units alone that get errors: the columns j of W_l, and the rows j of B_l, with e_j != 0.
+Before such a column changes for the first time, it is kept.
 """
 
 from __future__ import annotations
@@ -11,8 +14,11 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import copy
-from .build import entry, kernel
-from .slices import backward_of, units_of, weights_of
+from .build import entry, kernel, rare
+from .slices import back_of, backward_of, matrix_of, units_of, weights_of
+
+#: Numbers of an update in the log before its factors and errors: layer, and how many these are.
+LOG_HEAD = 3
 
 
 @kernel
@@ -27,7 +33,7 @@ def list_kept(run, layer, j):
         boundary.n_kept[0] = n + 1
 
 
-@kernel
+@rare
 def keep_listed(run, layer, first):
     """Keep the weights into the units of a layer that are listed from index `first` on."""
     net, boundary, learning = run.net, run.boundary, run.learning
@@ -54,14 +60,69 @@ def keep_listed(run, layer, first):
 
 
 @kernel
+def undo_updates(net, boundary, weight, backward, has_backward):
+    """Undo the updates of the log, in flat arrays of all W_l and, with `has_backward`, all B_l."""
+    log, place = boundary.log, np.int64(0)
+    while place < boundary.n_logged[0]:
+        layer = np.int64(log[place])
+        n_rows, n_columns = np.int64(log[place + 1]), np.int64(log[place + 2])
+        row, column = place + LOG_HEAD, place + LOG_HEAD + 2 * n_rows
+        place = column + 2 * n_columns
+        matrix, n_out = matrix_of(weight, net, layer), net.unit[layer + 1] - net.unit[layer]
+        for b in range(row, row + n_rows):
+            start, c = np.int64(log[b]) * n_out, log[b + n_rows]
+            for a in range(column, column + n_columns):
+                j = np.uintp(start + np.int64(log[a]))
+                matrix[j] += net.factor_rate * (c * log[a + n_columns])
+        if has_backward and layer > 1:
+            transposed, n_in = back_of(backward, net, layer), net.unit[layer] - net.unit[layer - 1]
+            for a in range(column, column + n_columns):
+                start, e = np.int64(log[a]) * n_in, log[a + n_columns]
+                for b in range(row, row + n_rows):
+                    i = np.uintp(start + np.int64(log[b]))
+                    transposed[i] += net.factor_rate * (log[b + n_rows] * e)
+
+
+@rare
+def keep_whole(run):
+    """Copy the weights, and make the copy what they were at the boundary."""
+    boundary = run.boundary
+    if not boundary.is_whole[0]:
+        copy(boundary.column, run.learning.weight)
+        undo_updates(run.net, boundary, boundary.column, run.learning.backward, False)
+        boundary.is_whole[0] = True
+
+
+@kernel
+def log_update(run, layer, factor, row, n_rows, error, column, n_columns):
+    """Log the update of W_l by `n_rows` factors and `n_columns` errors, given by their units."""
+    boundary = run.boundary
+    log, place = boundary.log, boundary.n_logged[0]
+    stop = place + LOG_HEAD + 2 * (n_rows + n_columns)
+    if stop > log.size:
+        keep_whole(run)
+    if boundary.is_whole[0]:
+        return
+    log[place], log[place + 1], log[place + 2] = layer, n_rows, n_columns
+    place += LOG_HEAD
+    for b in range(n_rows):
+        log[np.uintp(place + b)] = row[b]
+        log[np.uintp(place + n_rows + b)] = factor[np.uintp(row[b])]
+    place += 2 * n_rows
+    for a in range(n_columns):
+        log[np.uintp(place + a)] = column[a]
+        log[np.uintp(place + n_columns + a)] = error[np.uintp(column[a])]
+    boundary.n_logged[0] = stop
+
+
+@kernel
 def keep_columns(run, layer, units, n):
     """Keep the weights into n units of a layer, except those that are kept already."""
-    if run.boundary.keeps:
-        first = run.boundary.n_kept[0]
-        for a in range(n):
-            list_kept(run, layer, units[a])
-        if run.boundary.n_kept[0] > first:
-            keep_listed(run, layer, first)
+    first = run.boundary.n_kept[0]
+    for a in range(n):
+        list_kept(run, layer, units[a])
+    if run.boundary.n_kept[0] > first:
+        keep_listed(run, layer, first)
 
 
 @kernel
@@ -75,8 +136,8 @@ def keep_column(run, layer, j):
 
 
 @kernel
-def restore(net, boundary, learning):
-    """Make a learning state what it was at the boundary."""
+def restore_columns(net, boundary, learning):
+    """Make the columns that are kept what they were at the boundary."""
     for a in range(boundary.n_kept[0]):
         layer, j = boundary.kept_layer[a], boundary.kept_unit[a]
         place, stride = boundary.kept_place[a], boundary.kept_stride[a]
@@ -88,13 +149,38 @@ def restore(net, boundary, learning):
             back, width = backward_of(learning, net, layer), net.unit[layer] - net.unit[layer - 1]
             for i in range(n_in):
                 back[j * width + i] = boundary.column[place + i * stride]
+
+
+@kernel
+def restore_whole(net, boundary, learning):
+    """Make all weights what they were at the boundary."""
+    copy(learning.weight, boundary.column)
+    for layer in range(2, net.sizes.size):
+        if not net.random_feedback:
+            weight, n_out = weights_of(learning, net, layer), net.unit[layer + 1] - net.unit[layer]
+            back, width = backward_of(learning, net, layer), net.unit[layer] - net.unit[layer - 1]
+            for i in range(net.sizes[layer - 1]):
+                for j in range(net.sizes[layer]):
+                    back[j * width + i] = weight[i * n_out + j]
+
+
+@kernel
+def restore(net, boundary, learning):
+    """Make a learning state what it was at the boundary."""
+    if not boundary.logs:
+        restore_columns(net, boundary, learning)
+    elif boundary.is_whole[0]:
+        restore_whole(net, boundary, learning)
+    else:
+        has_backward = not net.random_feedback
+        undo_updates(net, boundary, learning.weight, learning.backward, has_backward)
     copy(learning.backward_potential, boundary.backward_potential)
     copy(learning.weight_bound, boundary.weight_bound)
     copy(learning.matrix_bound, boundary.matrix_bound)
     copy(learning.backward_bound, boundary.backward_bound)
 
 
-@kernel
+@rare
 def go_back_to_boundary(run):
     """Undo what has changed since the last sample boundary."""
     boundary, totals = run.boundary, run.totals
@@ -115,7 +201,8 @@ def begin_boundary(run):
     if boundary.keeps:
         for a in range(boundary.n_kept[0]):
             units_of(boundary.is_kept, net, boundary.kept_layer[a])[boundary.kept_unit[a]] = False
-        boundary.n_kept[0] = boundary.n_used[0] = 0
+        boundary.n_kept[0] = boundary.n_used[0] = boundary.n_logged[0] = 0
+        boundary.is_whole[0] = False
         copy(boundary.backward_potential, learning.backward_potential)
         copy(boundary.weight_bound, learning.weight_bound)
         copy(boundary.matrix_bound, learning.matrix_bound)

@@ -95,6 +95,10 @@ kernel: Any = partial(
     pipeline_class=PartCompiler,
 )
 
+#: The decorator of kernels that other kernels call now and then: they are called, not inlined, so
+#: that an entry that calls one in several places is not compiled with as many copies of it.
+rare: Any = partial(kernel, forceinline=False)
+
 
 def entry(function: Any) -> Any:
     """Return a kernel that Python calls, cached between processes if there is a cache folder.

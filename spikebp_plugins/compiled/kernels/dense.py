@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import list_active
-from .boundary import keep_columns
+from .boundary import keep_columns, log_update
 from .build import kernel
 from .chip import descend_rounded
 from .slices import backward_of, units_of, weights_of
+
+#: Where at least one column in so many changes, whole rows are changed, by vectors.
+COLUMNS_IN_VECTOR = 8
 
 
 @kernel
@@ -85,17 +88,24 @@ def descend(run, errors, layer):
     column = units_of(sample.active, net, layer)
     n_rows, _ = list_active(factor, row)
     n_columns, _ = list_active(error, column)
-    keep_columns(run, layer, column, n_columns)
+    if run.boundary.logs:
+        log_update(run, layer, factor, row, n_rows, error, column, n_columns)
+    elif run.boundary.keeps:
+        keep_columns(run, layer, column, n_columns)
     if net.chip:
         descend_rounded(run, errors, layer, n_rows, n_columns)
         return n_rows * n_columns
     n_out, rate = error.size, net.factor_rate
     weight = weights_of(learning, net, layer)
-    for a in range(n_columns):
-        j, e = column[a], error[column[a]]
-        for b in range(n_rows):
-            i = np.uintp(row[b])
-            weight[np.uintp(row[b] * n_out + j)] -= rate * (factor[i] * e)
+    whole_rows = n_columns * COLUMNS_IN_VECTOR >= n_out
+    for b in range(n_rows):  # row by row, as the weights lie in memory
+        c, start = factor[row[b]], np.uintp(row[b] * n_out)
+        if whole_rows:
+            for j in range(n_out):
+                weight[start + np.uintp(j)] -= rate * (c * error[j])
+        else:
+            for a in range(n_columns):
+                weight[start + np.uintp(column[a])] -= rate * (c * error[column[a]])
     if layer > 1 and not net.random_feedback:
         descend_transposed(net, backward_of(learning, net, layer), factor, error, column, n_columns)
     return n_rows * n_columns

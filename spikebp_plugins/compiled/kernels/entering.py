@@ -43,12 +43,9 @@ def enter_values(net, values, scale, entering):
 @kernel
 def enter_counts(net, counts, entering):
     """Entering = counts, cut to a magnitude that the type holds."""
+    farthest = np.int64(net.farthest)
     for i in range(counts.size):
-        k = float(counts[i])
-        if abs(k) < net.farthest:
-            entering[i] = counts[i]
-        else:
-            entering[i] = net.farthest if k > 0 else -net.farthest
+        entering[i] = min(max(np.int64(counts[i]), -farthest), farthest)
 
 
 @kernel

@@ -65,6 +65,8 @@ def slices_between(bounds: str, field: str | None = None) -> Any:
 
 #: ``units_of(array, net, layer)``: the units of a layer.
 units_of = slices_between("unit")
+#: ``matrix_of(array, net, layer)`` and ``back_of(array, net, layer)``: the weights W_l and B_l.
+matrix_of, back_of = slices_between("edge"), slices_between("back")
 #: ``weights_of(learning, net, layer)``: W_l as a flat array.
 weights_of = slices_between("edge", "weight")
 #: ``backward_of(learning, net, layer)``: B_l as a flat array.

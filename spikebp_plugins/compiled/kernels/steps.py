@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .arrays import Run, copy, is_busy, write_row
-from .blocks import SAMPLES_PER_BOUND
-from .boundary import begin_boundary, end_boundary, go_back_to_boundary, keep_columns
+from .blocks import SAMPLES_PER_BOUND, measure
+from .boundary import begin_boundary, end_boundary, go_back_to_boundary, keep_columns, keep_whole
 from .build import entry, kernel
 from .entering import enter_counts, enter_values
-from .rules import bound_learning, learn, open_sample, restart_backward, send_spikes, train_step
+from .rules import learn, open_sample, restart_backward, send_spikes, train_step
 from .slices import units_of
 from .structs import Struct
 
@@ -30,9 +32,26 @@ class StepRun(Run):
 
 
 @kernel
+def copy_state(net, target, source):
+    """Copy what a step reads of the state of a sample before it writes it.
+
+    Without delays that is not what the step before has sent, which most often is the larger part.
+    """
+    units, last = net.unit[net.sizes.size], net.sizes.size - 1
+    if net.spike_delay[last] > 0 or net.error_delay[1] > 0:
+        copy(target, source)
+        return
+    for i in range(units):  # potential and count: see `Sample.state`
+        target[i] = source[i]
+        target[np.uintp(2 * units + i)] = source[np.uintp(2 * units + i)]
+    for i in range(5 * units, source.size):  # target potential
+        target[i] = source[i]
+
+
+@kernel
 def keep(run):
     """Remember the state before a step."""
-    copy(run.kept.state, run.sample.state)
+    copy_state(run.net, run.kept.state, run.sample.state)
     copy(run.kept.backward_potential, run.learning.backward_potential)
     copy(run.kept.spikes, run.totals.spikes)
     copy(run.kept.errors, run.totals.errors)
@@ -41,7 +60,7 @@ def keep(run):
 @kernel
 def go_back(run):
     """Return to the state before a step; weights change only in steps that are certain."""
-    copy(run.sample.state, run.kept.state)
+    copy_state(run.net, run.sample.state, run.kept.state)
     copy(run.learning.backward_potential, run.kept.backward_potential)
     copy(run.totals.spikes, run.kept.spikes)
     copy(run.totals.errors, run.kept.errors)
@@ -56,8 +75,7 @@ def begin(run, drawn, opens, restarts):
         open_sample(run, True)
         # Where no boundary is kept, others may have changed the weights.
         if age[0] >= SAMPLES_PER_BOUND or not run.boundary.keeps:
-            bound_learning(run.net, run.learning)
-            age[0] = 0
+            measure(run)
     if restarts:
         restart_backward(run, drawn)
 
@@ -171,11 +189,14 @@ def close_sample(run):
 def keep_all(run):
     """Keep all weights, before others than a kernel change them."""
     net = run.net
-    for layer in range(1, net.sizes.size):
-        units = units_of(run.sample.active, net, layer)
-        for j in range(net.sizes[layer]):
-            units[j] = j
-        keep_columns(run, layer, units, net.sizes[layer])
+    if run.boundary.logs:
+        keep_whole(run)
+    elif run.boundary.keeps:
+        for layer in range(1, net.sizes.size):
+            units = units_of(run.sample.active, net, layer)
+            for j in range(net.sizes[layer]):
+                units[j] = j
+            keep_columns(run, layer, units, net.sizes[layer])
 
 
 @entry
