@@ -331,10 +331,11 @@ class Steps(ABC):
         self,
         clock: EventClock,
         events: Array,
+        until: int,
         y: Array | None,
         n_left: int,
     ) -> int | None:
-        """Take events and show the steps that they complete, as far as this goes quickly.
+        """Take events and show the steps that end by then, as far as this goes quickly.
 
         A back end that can do so overrides this. Events that are left, if only because something
         rare happens in them, are located, cut into steps and shown by `show_events`.
@@ -345,6 +346,9 @@ class Steps(ABC):
             Cuts time into steps; it has started.
         events : structured array of shape (n_events,)
             Events with integers in the fields x, y, t and p, not checked yet.
+        until : int
+            The time in microseconds that the clock is to reach; one before the last event asks for
+            nothing.
         y : ndarray of shape (n_outputs,) or None
             As for `show`.
         n_left : int
@@ -353,8 +357,8 @@ class Steps(ABC):
         Returns
         -------
         int or None
-            How many events have been taken; None if one of them may be wrong, or the back end
-            takes none: nothing has changed then.
+            How many events have been taken, one more if the clock has reached its time; None if
+            one of them may be wrong, or the back end takes none: nothing has changed then.
         """
         return None
 

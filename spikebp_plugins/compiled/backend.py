@@ -33,7 +33,7 @@ from spikebp_plugins.compiled.kernels.vectors import LANES
 from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now, overwrite
 from spikebp_plugins.compiled.memory import KERNELS, Memory, Way, ways
 from spikebp_plugins.compiled.notice import announced
-from spikebp_plugins.compiled.stepper import CompiledSteps
+from spikebp_plugins.compiled.single_steps import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
@@ -295,19 +295,30 @@ class CompiledBackend(Backend):
             raise UnsupportedError(WHOLE_SAMPLES)
         if self.net.arithmetic == "loihi2":
             raise UnsupportedError(SATURATING_STEPS)
-        return CompiledSteps(self._wide, self)
+        return CompiledSteps(self.net, self)
 
-    def now_in(self, layout: Layout) -> Now:
-        """Convert the state to a layout that holds any value in range, and return it."""
+    def now_for_steps(self) -> Now:
+        """Return the state, converted to the numbers in which to begin a sample of single steps."""
         if self._may_have_strays:
             self._avoid_stray_threads()
         # Nobody knows for how many steps: what is counted in one sample is less than the rest.
-        if max(int(counts.max()) for counts in self._now.totals.arrays) > MOST_COUNTED // 2:
+        if max(max(counts.tolist()) for counts in self._now.totals.arrays) > MOST_COUNTED // 2:
             self._empty_counters()
-        now = self._now.within(layout)
-        assert now is not None
-        self._now = now
-        return now
+        if self._wide_samples > 0:
+            self._wide_samples -= 1
+            self._now = self._now.in_wider(self._wide)
+        elif self._narrow is not None:
+            now = self._now.within(self._narrow)
+            if now is None:
+                return self.widened()
+            self._now = now
+        return self._now
+
+    def widened(self) -> Now:
+        """Convert the state, within a sample, to numbers that hold any value in range."""
+        self._wide_samples, self._patience = self._patience, 2 * self._patience
+        self._now = self._now.in_wider(self._wide)
+        return self._now
 
     def _go_on(self, now: Now) -> None:
         self._now = now

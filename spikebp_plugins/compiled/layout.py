@@ -474,6 +474,14 @@ class Now(NamedTuple):
         learning = layout.converted(self.learning)
         return None if learning is None else self.with_learning(layout, learning)
 
+    def in_wider(self, layout: Layout) -> Now:
+        """Return this state, within a sample or not, in a layout that holds all of its values."""
+        if layout is self.layout:
+            return self
+        now = self.with_learning(layout, layout.copied(self.learning))
+        overwrite(now.boundary, self.boundary)
+        return now
+
     def with_learning(self, layout: Layout, learning: arrays.Learning) -> Now:
         """Return another learning state; its bounds are measured here."""
         blocks.measure_bounds(layout.network, learning)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import Steps
-from spikebp_plugins.backends.outcome import Outcome
-from spikebp_plugins.compiled.kernels import arrays, feed, steps
+from spikebp_plugins.compiled.kernels import arrays, steps
 from spikebp_plugins.compiled.kernels.blocks import SAMPLES_PER_BOUND
-from spikebp_plugins.compiled.layout import Layout, Now, overwrite
-from spikebp_plugins.compiled.notice import announced
-from spikebp_plugins.data.events import EventClock, EventSteps
+from spikebp_plugins.compiled.layout import Layout, overwrite
+from spikebp_plugins.data.events import EventSteps
 from spikebp_plugins.network.delays import ENDLESS, delays_of
-from spikebp_plugins.network.operations import Operations
-from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import weights_changed
 from spikebp_plugins.rules.step import (
@@ -133,7 +128,8 @@ class Stepper:
         else:
             self._entering = Remembering(partial(layout.shown, scale=self._scale))
         self._target = Remembering(layout.shown)
-        self.draw(0)
+        #: The backward potentials that a training sample may start from.
+        self.drawn = layout.drawn_for(0)
         self._counts = np.zeros(layout.net.n_inputs, np.int64)
         self._delays = delays_of(layout.net)
         self._by_reference: tuple[LearningState, SampleState] | None = None
@@ -187,10 +183,21 @@ class Stepper:
         if moment.updates and self.layout.network.outer:
             self.close(samples_seen)
 
+    def show_certain(
+        self, x: Array, y: Array | None, moment: Moment, samples_seen: int, n_steps: int
+    ) -> int:
+        """Show those steps that come before the first that no kernel can prove to be in range.
+
+        Returns how many; there is no record, and the rest is as for `show`.
+        """
+        if moment.restarts:
+            self.draw(samples_seen)
+        return self._show(x, y, moment, self.layout.nowhere, 0, n_steps)
+
     def draw(self, samples_seen: int) -> None:
         """Draw the backward potentials that a training sample may start from."""
-        #: These backward potentials.
-        self.drawn = self.layout.drawn_for(samples_seen)
+        if self.layout.net.backward_init == "uniform":
+            self.drawn[...] = self.layout.drawn_for(samples_seen)
 
     def numbers_of(self, y: Array | None) -> Array:
         """Return a target in the numbers of the layout; without one, any array of its shape."""
@@ -203,34 +210,39 @@ class Stepper:
 
         Timings with delays are not for this.
         """
-        if moment.restarts:
-            self.draw(samples_seen)
-        target = self.numbers_of(y)
-        counts = self._counts
-        counts[...] = 0 if given.counts is None else given.counts
         done, n_steps = 0, given.n_steps
         while done < n_steps:
-            start, now = np.searchsorted(given.at, done), moment.after(done)
-            done += steps.show_events(
-                self.run,
-                given.at[start:],
-                given.unit[start:],
-                given.weight[start:],
-                counts,
-                target,
-                self.drawn,
-                now.opens,
-                now.restarts,
-                y is not None,
-                done,
-                n_steps,
-            )
-            if done == n_steps:
-                break
-            x, now = counts.copy(), moment.after(done)
-            self._show_by_reference(x, y, now, samples_seen, self.layout.nowhere, 0)
-            counts[...] = 0
-            done += 1
+            rest, now = given.after(done), moment.after(done)
+            done += self.show_certain_events(rest, y, now, samples_seen)
+            if done < n_steps:
+                x, now = self._counts.copy(), moment.after(done)
+                self._show_by_reference(x, y, now, samples_seen, self.layout.nowhere, 0)
+                done += 1
+
+    def show_certain_events(
+        self, given: EventSteps, y: Array | None, moment: Moment, samples_seen: int
+    ) -> int:
+        """Show those steps of events that come before the first that may be out of range.
+
+        Returns how many; the rest is as for `show_events`.
+        """
+        if moment.restarts:
+            self.draw(samples_seen)
+        self._counts[...] = 0 if given.counts is None else given.counts
+        done: int = steps.show_events(
+            self.run,
+            given.at,
+            given.unit,
+            given.weight,
+            self._counts,
+            self.numbers_of(y),
+            self.drawn,
+            moment.opens,
+            moment.restarts,
+            y is not None,
+            given.n_steps,
+        )
+        return done
 
     def _show(
         self,
@@ -275,9 +287,14 @@ class Stepper:
             kept=self._kept,
         )
 
+    def close_certain(self) -> bool:
+        """Make the update at the end of a sample; False if it may be out of range."""
+        certain: bool = steps.close_sample(self.run)
+        return certain
+
     def close(self, samples_seen: int) -> None:
         """With ``update="outer"``, make the update that is due at the end of a sample."""
-        if not steps.close_sample(self.run):
+        if not self.close_certain():
             net = self.layout.net
             learning, sample = self._learning_state(samples_seen), self._sample_state()
             self._learn(close_training(net, learning, sample))
@@ -413,220 +430,3 @@ class Stepper:
 
 def _magnitude(counts: Array) -> int:
     return sum(abs(int(count)) for count in counts[np.flatnonzero(counts)])
-
-
-class Feeder:
-    """Writes events where a kernel finds them."""
-
-    def __init__(self) -> None:
-        self._feeding: feed.Feeding | None = None
-        self._clock: EventClock | None = None
-
-    def filled(self, run: steps.StepRun, clock: EventClock, events: Array) -> feed.Feeding:
-        """Return all that the kernel needs to take some events."""
-        feeding, n = self._feeding, len(events)
-        if (
-            feeding is None
-            or self._clock is not clock
-            or feeding.run is not run
-            or len(feeding.arrived.t) < n
-        ):
-            feeding = self._feeding = self._new(run, clock, n)
-            self._clock = clock
-        arrived = feeding.arrived
-        for name in ("x", "y", "t", "p"):
-            getattr(arrived, name)[:n] = events[name]
-        return feeding
-
-    def _new(self, run: steps.StepRun, clock: EventClock, n: int) -> feed.Feeding:
-        encoder, room = clock.encoder, max(256, 2 * n)
-        x, y, t, p = (np.zeros(room, np.int64) for _ in range(4))
-        return feed.Feeding(
-            run=run,
-            sensor=feed.Sensor(
-                width=encoder.width,
-                height=encoder.height,
-                step=encoder.step,
-                longest_leap=np.uint64(encoder.longest_leap),
-                planes=encoder.polarity == "planes",
-                signs=encoder.polarity == "signs",
-            ),
-            clock=feed.Clock(clock.times, clock.has_events, clock.counts),
-            arrived=feed.Arrived(x, y, t, p, taken=np.zeros(2, np.int64)),
-        )
-
-
-class Engine(Protocol):
-    """What single steps need of the back end whose state they change.
-
-    Attributes
-    ----------
-    owner : object
-        The single steps that have begun a sample last: they alone may undo it.
-    """
-
-    owner: object
-
-    def now_in(self, layout: Layout) -> Now:
-        """Convert the state to a layout that holds any value in range, and return it."""
-
-    def add(self, work: Operations) -> None:
-        """Add work that no kernel has counted."""
-
-    def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
-        """Show one sample as it came, if that goes quickly."""
-
-    def train(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples in order and learn from each."""
-
-    def predict(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples and learn nothing."""
-
-
-class CompiledSteps(Steps):
-    """Shows single steps by the kernels, which change the state of the back end.
-
-    A sample that is shown as a whole goes to the back end itself.
-
-    Parameters
-    ----------
-    layout : Layout
-        How the definition lies in memory: in numbers that hold any value in range.
-    engine : Engine
-        The back end.
-    """
-
-    def __init__(self, layout: Layout, engine: Engine) -> None:
-        super().__init__(layout.net)
-        self._layout, self._engine = layout, engine
-        self._now, self._stepper = self._on(engine.now_in(layout))
-        self._feeder = Feeder()
-        # The scores of the last sample, unless the stepper has them.
-        self._known_scores: NDArray[np.float64] | None = None
-
-    def _on(self, now: Now) -> tuple[Now, Stepper]:
-        return now, Stepper(self._layout, now.learning, now.totals, boundary=now.boundary)
-
-    def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
-        """Show a whole sample."""
-        rows = x[np.newaxis] if self.net.input_coding == "values" else x[np.newaxis, np.newaxis]
-        try:
-            if y is None:
-                outcome = self._engine.predict(Batch(self.net, rows, None, n_steps), False)
-            else:
-                outcome = self._engine.train(Batch(self.net, rows, y[np.newaxis], n_steps), False)
-        except BaseException:
-            self._fail()
-            raise
-        self._known_scores, self.steps_shown = outcome.scores[0], n_steps
-
-    def show_one(self, x: Any, y: Array | None, n_steps: int) -> Array | None:
-        """Show a whole sample as it came, if that goes quickly."""
-        net = self.net
-        is_row = type(x) is np.ndarray and x.shape == (net.n_inputs,)
-        if not is_row or net.input_coding == "spikes":  # of which samples have one row for a step
-            return None
-        target = None if y is None else y[np.newaxis]
-        try:
-            scores = self._engine.show_one(x[np.newaxis], target, n_steps)
-        except BaseException:
-            self._fail()
-            raise
-        if scores is None:
-            return None
-        self._known_scores, self.steps_shown = scores[0], n_steps
-        return scores.copy()
-
-    @property
-    def scores(self) -> NDArray[np.float64]:
-        """The scores of the open sample, or of the last one; zero before any and after an error."""
-        return super().scores if self._known_scores is None else self._known_scores.copy()
-
-    def _fail(self) -> None:
-        """End the open sample after an error."""
-        super()._fail()
-        self._known_scores = None
-
-    def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
-        if opens:
-            self._begin()
-        moment = Moment(opens, False, restarts, y is not None, False)
-        with announced(("steps", self._layout.narrow)):
-            seen = self._now.samples_seen
-            self._stepper.show(x, y, moment, seen, self._layout.nowhere, n_steps=n_steps)
-
-    def show_events(self, given: EventSteps, y: Array | None) -> None:
-        """Show consecutive steps of events, in one call of a kernel if it can prove the range."""
-
-        def show(opens: bool, restarts: bool) -> None:
-            if opens:
-                self._begin()
-            moment = Moment(opens, False, restarts, y is not None, False)
-            with announced(("events", self._layout.narrow)):
-                self._stepper.show_events(given, y, moment, self._now.samples_seen)
-
-        self._advance(show, y, given.n_steps)
-
-    def feed(self, clock: EventClock, events: Array, y: Array | None, n_left: int) -> int | None:
-        """Take events as long as nothing rare happens: see `kernels.feed`."""
-        opens, restarts = not self.is_open, y is not None and not self.is_learning
-        if opens:
-            self._bind()
-        stepper = self._stepper
-        feeding, n = self._feeder.filled(stepper.run, clock, events), len(events)
-        if restarts:
-            stepper.draw(self._now.samples_seen)
-        learns = y is not None
-        try:
-            with announced(("feed", self._layout.narrow)):
-                target, drawn = stepper.numbers_of(y), stepper.drawn
-                allowed = feed.feed(feeding, n, target, drawn, opens, restarts, learns, n_left)
-            if not allowed:
-                return None
-            taken, shown = feeding.arrived.taken.tolist()
-            if shown:
-                self._known_scores = None
-                self.steps_shown = shown if opens else self.steps_shown + shown
-                self.is_open, self.is_learning = True, self.is_learning or learns
-        except BaseException:
-            # Where no sample is open, the scores of the last one are untouched.
-            if self.is_open or self._now.is_open:
-                self._fail()
-            raise
-        return int(taken)
-
-    def _begin(self) -> None:
-        """Get ready to open a sample."""
-        self._bind()
-        self._known_scores = None
-
-    def _bind(self) -> None:
-        """Take the state of the back end as it is now."""
-        self._engine.owner = self
-        now, before = self._engine.now_in(self._layout), self._now
-        if now.learning is not before.learning or now.totals is not before.totals:
-            # Of the last sample, which the new stepper does not know.
-            self._known_scores = self.scores
-            self._now, self._stepper = self._on(now)
-
-    def _close(self) -> None:
-        if self.is_learning and self.net.update == "outer":
-            self._stepper.close(self._now.samples_seen)
-        steps.end_sample(self._stepper.run, int(self.is_learning))
-
-    def drop(self) -> None:
-        """End the open sample, and undo what was learned from it."""
-        super().drop()
-        if self._now.is_open and self._engine.owner is self:
-            steps.drop_sample(self._stepper.run)
-
-    def _count(self, work: Operations) -> None:
-        self._engine.add(work)
-
-    def _potentials(self) -> Sequence[Array]:
-        return self._stepper.potentials()
-
-    @property
-    def summed_drive(self) -> NDArray[np.float64]:
-        """The summed drive of the output as reals, of shape (n_outputs,)."""
-        return np.asarray(self._layout.decoded(self._stepper.summed_drive), np.float64)

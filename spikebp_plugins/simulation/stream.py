@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import as_array, integer, wrong_argument
 from spikebp_plugins.common.turns import Turn, one_at_a_time
-from spikebp_plugins.data.events import EventClock, EventEncoder, EventSteps, Located, time_stamp
+from spikebp_plugins.data.events import (
+    EARLIEST_TIME,
+    EventClock,
+    EventEncoder,
+    EventSteps,
+    Located,
+    time_stamp,
+)
 from spikebp_plugins.network.samples import check_values, real_array, spike_counts
 
 if TYPE_CHECKING:
@@ -76,7 +83,10 @@ class Stream:
         self._n_steps = None if n_steps is None else integer("n_steps", n_steps, 1)
         self._steps, self._encoder = steps, encoder
         self._target: Reals | None = None
+        # The bytes of the last target of real numbers, and what it was checked to be.
+        self._known_target: tuple[bytes, Reals] = b"", np.zeros(0)
         self._one_hot = np.eye(net.n_outputs)
+        self._of_no_samples = (0, net.n_outputs)
         self._clock: EventClock | None = None
         self._known_type: np.dtype[Any] | None = None  # of events that were checked
 
@@ -106,6 +116,11 @@ class Stream:
             return self._target
         if target is None:
             return None
+        is_usual = type(target) is np.ndarray and target.dtype.char == "d" and target.ndim == 1
+        if is_usual:
+            written = target.tobytes()  # by value: the caller may have changed the array itself
+            if written == self._known_target[0]:
+                return self._known_target[1]
         n_outputs = self.net.n_outputs
         allowed = f"a label, {n_outputs} real numbers, or None"
         array = as_array("target", target, allowed)
@@ -120,6 +135,8 @@ class Stream:
         reals: Reals = array.astype(np.float64)
         if 0 in np.isfinite(reals).tobytes():
             raise wrong_argument("target", "finite", repr(target))
+        if is_usual:
+            self._known_target = written, reals
         return reals
 
     @property
@@ -179,7 +196,6 @@ class Stream:
         self._target = self._checked_target(target)
         return self._collected(self._whole_or_dropped(self._show, given, n_steps))
 
-    @one_at_a_time
     def feed(self, events: Any, *, target: Any = UNCHANGED, start: int | None = None) -> Reals:
         """Take one event or several, in the order of time, and show the steps that they complete.
 
@@ -213,22 +229,35 @@ class Stream:
         RuntimeError
             If a sample of another stream of the simulator is open; nothing has changed then.
         """
-        self._claim(self)
-        encoder, clock = self._needed_encoder(), self._clock
-        if clock is not None and start is not None:
-            raise wrong_argument("start", "None while the clock runs", repr(start))
-        if clock is not None and type(events) is np.ndarray and events.dtype is self._known_type:
-            y = self._checked_target(target)
-            closed = self._whole_or_dropped(self._feed, clock, events, y)
-            if closed is not None:
-                return self._collected(closed)
+        with self._turn.lock:  # what `one_at_a_time` adds to a call is a fifth of this one
+            self._claim(self)
+            encoder, clock = self._needed_encoder(), self._clock
+            if clock is not None and start is not None:
+                raise wrong_argument("start", "None while the clock runs", repr(start))
+            known = type(events) is np.ndarray and events.dtype is self._known_type
+            if clock is not None and known and events.ndim == 1:
+                y = self._checked_target(target)
+                try:
+                    closed = self._feed(clock, events, y)
+                except BaseException:
+                    self.drop_sample()
+                    raise
+                if closed is not None:
+                    self._target = y
+                    return self._collected(closed) if closed else np.empty(self._of_no_samples)
+            return self._feed_checked(encoder, clock, events, target, start)
+
+    def _feed_checked(
+        self, encoder: EventEncoder, clock: EventClock | None, events: Any, target: Any, start: Any
+    ) -> Reals:
+        """Check events, cut them into steps, and show these."""
         start = None if start is None else time_stamp("start", start)
         located = encoder.locate(events, start if clock is None else clock.now)
         self._target = self._checked_target(target)
         self._known_type = getattr(events, "dtype", None)
         if clock is None:
             if start is None and not len(located.time):
-                return np.empty((0, self.net.n_outputs))
+                return np.empty(self._of_no_samples)
             start = int(located.time[0]) if start is None else start
             self._clock = clock = EventClock(encoder, start)
         return self._collected(self._whole_or_dropped(self._take, clock, located))
@@ -263,7 +292,7 @@ class Stream:
         allowed = f"an integer of at least {self._clock.now}, the last event"
         time = time_stamp("time", integer("time", time, self._clock.now, allowed=allowed))
         self._clock.encoder.check_leap("time", time, self._clock.now)
-        return self._collected(self._whole_or_dropped(self._advance, self._clock, time))
+        return self._collected(self._whole_or_dropped(self._reach, self._clock, time))
 
     @one_at_a_time
     def close_sample(self) -> Reals:
@@ -313,33 +342,41 @@ class Stream:
             n_steps -= now
         return closed
 
-    def _feed(self, clock: EventClock, events: NDArray[Any], y: Reals | None) -> list[Reals] | None:
-        """Take events, and return the scores of samples that close, by the row.
+    def _feed(
+        self, clock: EventClock, events: NDArray[Any], y: Reals | None, until: int = EARLIEST_TIME
+    ) -> list[Reals] | None:
+        """Take events, and let the clock reach a time; return the scores of samples that close.
 
         Returns None, with nothing changed, if an event may be wrong.
         """
-        if events.ndim != 1:
-            return None
-        closed: list[Reals] = []
-        while len(events):
-            taken = self._steps.feed(clock, events, y, self._steps_of_sample(MOST_STEPS))
+        steps, n_steps, closed = self._steps, self._n_steps, []
+        while True:
+            n_left = MOST_STEPS if n_steps is None else n_steps - steps.steps_shown * steps.is_open
+            taken = steps.feed(clock, events, until, y, n_left)
             if taken is None:
                 return None
-            self._target = y
-            is_over = self._steps.is_open and self._steps.steps_shown == self._n_steps
-            if is_over:
+            if steps.steps_shown == n_steps and steps.is_open:
                 closed.append(self._close()[np.newaxis])
-            elif taken < len(events):  # something rare
-                located = clock.encoder.locate(events[taken:], clock.now)
-                return closed + self._take(clock, located)
+            elif taken <= len(events):  # something rare
+                self._target = y
+                if taken < len(events):
+                    closed += self._take(clock, clock.encoder.locate(events[taken:], clock.now))
+                return closed + self._advance(clock, max(until, clock.now))
+            if taken > len(events):
+                return closed
             events = events[taken:]
-        self._target = y
-        return closed
 
     # The clock moves on and the steps are shown under one guard: an interrupt in between would
     # lose steps.
     def _take(self, clock: EventClock, located: Located) -> list[Reals]:
         return self._show_events(clock.take(located))
+
+    def _reach(self, clock: EventClock, time: int) -> list[Reals]:
+        if self._known_type is not None:
+            closed = self._feed(clock, np.empty(0, self._known_type), self._target, time)
+            if closed is not None:
+                return closed
+        return self._advance(clock, time)
 
     def _advance(self, clock: EventClock, time: int) -> list[Reals]:
         return self._show_events(clock.advance(time))
@@ -402,7 +439,7 @@ class Stream:
     def _collected(self, closed: list[Reals]) -> Reals:
         if len(closed) == 1:
             return closed[0]
-        return np.concatenate([np.empty((0, self.net.n_outputs)), *closed])
+        return np.concatenate([np.empty(self._of_no_samples), *closed])
 
     def _needed_encoder(self) -> EventEncoder:
         if self._encoder is None:

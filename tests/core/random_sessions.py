@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from unittest import mock
@@ -30,6 +30,7 @@ import numpy as np
 import spikebp_plugins
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, compare
 from spikebp_plugins.compiled import backend
+from spikebp_plugins.compiled.feeder import Feeder
 from spikebp_plugins.compiled.handle import Handle
 from spikebp_plugins.compiled.kernels import blocks, steps
 from spikebp_plugins.simulation.stream import UNCHANGED
@@ -422,8 +423,11 @@ def interrupted_by_kernels(calls):
     changed = {name: partial(interrupted, kernel) for name, kernel in backend.KERNELS.items()}
     for name, kernel in backend.KERNELS.items():
         changed[name].overloads = kernel.overloads
-    show = Handle.show
-    patches = [mock.patch.object(Handle, "show", lambda *given: interrupted(show, *given))]
+    show, take = Handle.show, Feeder.feed
+    patches = [
+        mock.patch.object(Handle, "show", lambda *given: interrupted(show, *given)),
+        mock.patch.object(Feeder, "feed", lambda *given: interrupted(take, *given)),
+    ]
     patches += [
         mock.patch.object(owner, name, partial(interrupted, getattr(owner, name)))
         for owner, name in places
@@ -903,7 +907,7 @@ def differs(a, b, place=""):
 def counted_ways(counts):
     """Count the layouts and kernels that show samples, and the samples that the reference shows."""
     attempt, by_reference = backend.CompiledBackend._attempt, backend.CompiledBackend._by_reference
-    show = Handle.show
+    show, take, widened = Handle.show, Feeder.feed, backend.CompiledBackend.widened
 
     def counted_attempt(self, way, *arguments):
         shown = attempt(self, way, *arguments)
@@ -920,9 +924,25 @@ def counted_ways(counts):
         counts[f"{dtype} handle" + (" refused" if scores is None else "")] += 1
         return scores
 
+    def counted_take(self, *arguments):
+        taken = take(self, *arguments)
+        counts[f"{self.run.learning.weight.dtype} feed" + (" refused" if taken[0] < 0 else "")] += 1
+        return taken
+
+    def counted_widened(self):
+        counts["widened, sample open" if self._now.is_open else "widened"] += 1
+        return widened(self)
+
     patch = partial(mock.patch.object, backend.CompiledBackend)
-    by_handle = mock.patch.object(Handle, "show", counted_show)
-    with patch("_attempt", counted_attempt), patch("_by_reference", counted_reference), by_handle:
+    with ExitStack() as patches:
+        for one in (
+            patch("_attempt", counted_attempt),
+            patch("_by_reference", counted_reference),
+            patch("widened", counted_widened),
+            mock.patch.object(Handle, "show", counted_show),
+            mock.patch.object(Feeder, "feed", counted_take),
+        ):
+            patches.enter_context(one)
         yield
 
 

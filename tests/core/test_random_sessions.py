@@ -9,7 +9,8 @@ from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.compiled.kernels import steps
 from spikebp_plugins.compiled.layout import Now
 from spikebp_plugins.compiled.memory import Memory
-from spikebp_plugins.compiled.stepper import CompiledSteps, Stepper
+from spikebp_plugins.compiled.single_steps import CompiledSteps
+from spikebp_plugins.compiled.stepper import Stepper
 from tests.core.random_sessions import Session, SessionError
 from tests.mutations import mutated
 from tests.profiles import examples
@@ -127,6 +128,12 @@ FAULTS = {
         Now, "with_learning", ("blocks.measure_bounds(layout.network, learning)", "pass")
     ),
     "backward potentials of a sample of a stream are lost": ending(undo_backward_potentials),
+    "potentials are lost when a sample goes on in 64 bits": edited(
+        CompiledSteps, "_widen", ("overwrite(self._stepper.sample, sample)", "pass")
+    ),
+    "what a sample began with is lost when it goes on in 64 bits": edited(
+        Now, "in_wider", ("overwrite(now.boundary, self.boundary)", "pass")
+    ),
     "updates of a sample that is dropped are not in the log": updates_are_not_logged,
     "columns are taken for kept that are not": ending(mark_all_columns),
     "a refused sample is not undone": errors_that_change_the_state,

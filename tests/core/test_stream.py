@@ -556,7 +556,7 @@ def test_an_interrupt_drops_the_sample_and_nothing_else(engine, monkeypatch):
         stream.close_sample()
         stream.show(x[1], target=0, n_steps=2)
         with monkeypatch.context() as patch:
-            patch.setattr(type(steps), "summed_drive", property(interrupted))
+            patch.setattr(type(steps), "scores", property(interrupted))
             with pytest.raises(KeyboardInterrupt):
                 stream.close_sample()
         stream.show(x[1], target=y[1], n_steps=4)

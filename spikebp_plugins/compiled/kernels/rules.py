@@ -233,6 +233,17 @@ def take_drive(run, layer):
 
 
 @kernel
+def largest_drive(run, layer):
+    """The largest magnitude of the summed drive of a layer, s = phi + c."""
+    net, largest_so_far = run.net, 0.0
+    potential = units_of(run.sample.potential, net, layer)
+    count = units_of(run.sample.count, net, layer)
+    for j in range(potential.size):
+        largest_so_far = max(largest_so_far, abs(float(potential[j] + count[j] * net.one)))
+    return largest_so_far
+
+
+@kernel
 def hand_up(run, layer, n_sent):
     """Send the spikes of a layer to the next; False if the range is not certain."""
     net, sample, learning, above = run.net, run.sample, run.learning, layer + 1
@@ -244,6 +255,8 @@ def hand_up(run, layer, n_sent):
         drive = units_of(sample.arriving, net, above)
         drive[:] = 0
     if n_sent > 0:
+        if not sample.drive_bound[above] + gain < net.certain:  # a bound of many steps is loose
+            sample.drive_bound[above] = largest_drive(run, above)
         sample.drive_bound[above] += gain
         add_forward(run, layer, drive)
     return True
@@ -277,7 +290,10 @@ def output_error(run, y):
     """Rule 3; False if the range is not certain."""
     net, sample = run.net, run.sample
     last = net.sizes.size - 1
-    sample.target_bound[0] += largest(y)
+    gain = largest(y)
+    if not sample.target_bound[0] + gain < net.certain:
+        sample.target_bound[0] = largest(sample.target_potential)
+    sample.target_bound[0] += gain
     for j in range(y.size):
         sample.target_potential[j] += y[j]
     if not within(net, sample.target_bound[0], sample.target_potential):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Run, copy, is_busy, write_row
+from .arrays import Run, copy, is_busy, summed_drive, write_row
 from .blocks import SAMPLES_PER_BOUND, measure
 from .boundary import begin_boundary, end_boundary, go_back_to_boundary, keep_columns, keep_whole
 from .build import entry, kernel
@@ -32,8 +32,15 @@ class StepRun(Run):
 
 
 @kernel
+def copy_part(target, source, start, stop):
+    """Target = source from index `start` to `stop`."""
+    for i in range(start, stop):
+        target[np.uintp(i)] = source[np.uintp(i)]
+
+
+@kernel
 def copy_state(net, target, source):
-    """Copy what a step reads of the state of a sample before it writes it.
+    """Copy what a step reads of the state of a sample before it writes it: see `Sample.state`.
 
     Without delays that is not what the step before has sent, which most often is the larger part.
     """
@@ -41,29 +48,30 @@ def copy_state(net, target, source):
     if net.spike_delay[last] > 0 or net.error_delay[1] > 0:
         copy(target, source)
         return
-    for i in range(units):  # potential and count: see `Sample.state`
-        target[i] = source[i]
-        target[np.uintp(2 * units + i)] = source[np.uintp(2 * units + i)]
-    for i in range(5 * units, source.size):  # target potential
-        target[i] = source[i]
+    # Where input is spike counts, its units have no potential.
+    copy_part(target, source, net.unit[1] if net.counts_in else 0, units)
+    copy_part(target, source, 2 * units, 3 * units)  # counts
+    copy_part(target, source, 5 * units, source.size)  # target potentials
 
 
 @kernel
 def keep(run):
     """Remember the state before a step."""
-    copy_state(run.net, run.kept.state, run.sample.state)
-    copy(run.kept.backward_potential, run.learning.backward_potential)
-    copy(run.kept.spikes, run.totals.spikes)
-    copy(run.kept.errors, run.totals.errors)
+    net, kept, psi = run.net, run.kept, run.learning.backward_potential
+    copy_state(net, kept.state, run.sample.state)
+    copy_part(kept.backward_potential, psi, net.unit[1], psi.size)
+    copy(kept.spikes, run.totals.spikes)
+    copy(kept.errors, run.totals.errors)
 
 
 @kernel
 def go_back(run):
     """Return to the state before a step; weights change only in steps that are certain."""
-    copy_state(run.net, run.sample.state, run.kept.state)
-    copy(run.learning.backward_potential, run.kept.backward_potential)
-    copy(run.totals.spikes, run.kept.spikes)
-    copy(run.totals.errors, run.kept.errors)
+    net, kept, psi = run.net, run.kept, run.learning.backward_potential
+    copy_state(net, run.sample.state, kept.state)
+    copy_part(psi, kept.backward_potential, net.unit[1], psi.size)
+    copy(run.totals.spikes, kept.spikes)
+    copy(run.totals.errors, kept.errors)
 
 
 @kernel
@@ -87,6 +95,25 @@ def clear_errors(sample):
     sample.n_errors[:] = 0
 
 
+@kernel
+def show_step(run, x, y, t, n_inputs, learns):
+    """Show step t of a sample; False, with nothing changed, if its range is not certain."""
+    while True:
+        keep(run)
+        if learns:
+            certain = train_step(run, x, y, t, n_inputs)
+        else:
+            clear_errors(run.sample)
+            certain = send_spikes(run, x, t, n_inputs)
+        if certain:
+            return True
+        go_back(run)
+        if run.boundary.age[0] == 0:
+            return False
+        # Bounds only grow from step to step: those of now may prove the range.
+        measure(run)
+
+
 @entry
 def show_steps(run, x, y, drawn, opens, restarts, learns, first, n_inputs, n_steps, row):
     """Show the same input and target for some steps; return how many were certain.
@@ -100,14 +127,7 @@ def show_steps(run, x, y, drawn, opens, restarts, learns, first, n_inputs, n_ste
     begin(run, drawn, opens, restarts)
     for i in range(n_steps):
         t = first + i
-        keep(run)
-        if learns:
-            certain = train_step(run, x, y, t, n_inputs)
-        else:
-            clear_errors(sample)
-            certain = send_spikes(run, x, t, n_inputs)
-        if not certain:
-            go_back(run)
+        if not show_step(run, x, y, t, n_inputs, learns):
             return i
         for layer in range(net.sizes.size):
             if not is_busy(t, net.spike_delay[layer], n_inputs):
@@ -139,27 +159,19 @@ def show_counts(run, counts, y, learns):
         enter_counts(net, counts, sample.input)
     else:
         enter_values(net, counts, net.input_scale, sample.input)
-    keep(run)
-    if learns:
-        certain = train_step(run, sample.input, y, 1, 1)
-    else:
-        clear_errors(sample)
-        certain = send_spikes(run, sample.input, 1, 1)
-    if not certain:
-        go_back(run)
-    return certain
+    return show_step(run, sample.input, y, 1, 1, learns)
 
 
 @entry
-def show_events(run, at, unit, weight, counts, y, drawn, opens, restarts, learns, first, n_steps):
-    """Show consecutive steps of events; return how many were certain, from step `first` on.
+def show_events(run, at, unit, weight, counts, y, drawn, opens, restarts, learns, n_steps):
+    """Show consecutive steps of events; return how many were certain.
 
-    Event a counts weight[a] in step at[a] >= `first` of unit[a]. `counts` holds what has been
-    counted in step `first` before. It is zero after the last step; where a step is not certain, it
-    holds the counts of that step. Steps of silence that change nothing are passed over.
+    Event a counts weight[a] in step at[a] of unit[a]. `counts` holds what has been counted in the
+    first step before. It is zero after the last step; where a step is not certain, it holds the
+    counts of that step. Steps of silence that change nothing are passed over.
     """
     begin(run, drawn, opens, restarts)
-    a, i, is_silent = 0, first, False
+    a, i, is_silent = 0, 0, False
     for j in range(counts.size):
         is_silent = is_silent or counts[j] != 0
     is_silent = not is_silent
@@ -172,11 +184,18 @@ def show_events(run, at, unit, weight, counts, y, drawn, opens, restarts, learns
             i = at[a] if a < at.size else n_steps
             continue
         if not show_counts(run, counts, y, learns):
-            return i - first
+            return i
         counts[:] = 0
         is_silent = True
         i += 1
-    return n_steps - first
+    return n_steps
+
+
+@entry
+def find_scores(run, n_steps, scores):
+    """Write the summed drive of the output divided by the steps shown."""
+    for j in range(scores.size):
+        scores[j] = float(summed_drive(run, j)) * run.net.real / n_steps
 
 
 @entry

@@ -1,0 +1,228 @@
+"""Single steps on the back end `compiled`: a stream works on the state of the back end itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.backends.base import Steps
+from spikebp_plugins.backends.outcome import Outcome
+from spikebp_plugins.compiled.feeder import Feeder
+from spikebp_plugins.compiled.kernels import steps
+from spikebp_plugins.compiled.layout import Now, overwrite
+from spikebp_plugins.compiled.notice import announced
+from spikebp_plugins.compiled.stepper import Moment, Stepper
+from spikebp_plugins.data.events import EventClock, EventSteps
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import Batch
+
+Array = NDArray[Any]
+
+
+class Engine(Protocol):
+    """What single steps need of the back end whose state they change.
+
+    Attributes
+    ----------
+    owner : object
+        The single steps that have begun a sample last: they alone may undo it.
+    """
+
+    owner: object
+
+    def now_for_steps(self) -> Now:
+        """Return the state, converted to the numbers in which to begin a sample."""
+
+    def widened(self) -> Now:
+        """Convert the state, within a sample, to numbers that hold any value in range."""
+
+    def add(self, work: Operations) -> None:
+        """Add work that no kernel has counted."""
+
+    def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
+        """Show one sample as it came, if that goes quickly."""
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing."""
+
+
+class CompiledSteps(Steps):
+    """Shows single steps by the kernels, which change the state of the back end.
+
+    A sample that is shown as a whole goes to the back end itself. A sample begins in 32 bits if
+    they hold the weights, and goes on in wider numbers before the first step for which they may not
+    be enough.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    engine : Engine
+        The back end.
+    """
+
+    def __init__(self, net: SpikingMLP, engine: Engine) -> None:
+        super().__init__(net)
+        self._engine = engine
+        self._take_on(engine.now_for_steps())
+        self._feeder: Feeder | None = None
+        # The scores of the last sample, unless the stepper has them.
+        self._known_scores: NDArray[np.float64] | None = None
+
+    def _take_on(self, now: Now) -> None:
+        self._now = now
+        self._stepper = Stepper(now.layout, now.learning, now.totals, boundary=now.boundary)
+
+    def _widen(self) -> None:
+        """Go on in numbers that hold any value in range."""
+        sample = self._stepper.sample
+        self._take_on(self._engine.widened())
+        overwrite(self._stepper.sample, sample)
+
+    def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
+        """Show a whole sample."""
+        rows = x[np.newaxis] if self.net.input_coding == "values" else x[np.newaxis, np.newaxis]
+        try:
+            if y is None:
+                outcome = self._engine.predict(Batch(self.net, rows, None, n_steps), False)
+            else:
+                outcome = self._engine.train(Batch(self.net, rows, y[np.newaxis], n_steps), False)
+        except BaseException:
+            self._fail()
+            raise
+        self._known_scores, self.steps_shown = outcome.scores[0], n_steps
+
+    def show_one(self, x: Any, y: Array | None, n_steps: int) -> Array | None:
+        """Show a whole sample as it came, if that goes quickly."""
+        net = self.net
+        is_row = type(x) is np.ndarray and x.shape == (net.n_inputs,)
+        if not is_row or net.input_coding == "spikes":  # of which samples have one row for a step
+            return None
+        target = None if y is None else y[np.newaxis]
+        try:
+            scores = self._engine.show_one(x[np.newaxis], target, n_steps)
+        except BaseException:
+            self._fail()
+            raise
+        if scores is None:
+            return None
+        self._known_scores, self.steps_shown = scores[0], n_steps
+        return scores.copy()
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The scores of the open sample, or of the last one; zero before any and after an error."""
+        if self._known_scores is not None:
+            return self._known_scores.copy()
+        scores = np.zeros(self.net.n_outputs)
+        if self.steps_shown > 0:
+            steps.find_scores(self._stepper.run, self.steps_shown, scores)
+        return scores
+
+    def _fail(self) -> None:
+        """End the open sample after an error."""
+        super()._fail()
+        self._known_scores = None
+
+    def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
+        if opens:
+            self._begin()
+        moment, done = Moment(opens, False, restarts, y is not None, False), 0
+        seen = self._now.samples_seen
+        with announced(("steps", self._now.layout.narrow)):
+            if self._now.layout.narrow:
+                done = self._stepper.show_certain(x, y, moment, seen, n_steps)
+            if done < n_steps:
+                self._hold_any_value()
+                rest, nowhere = moment.after(done), self._now.layout.nowhere
+                self._stepper.show(x, y, rest, seen, nowhere, n_steps=n_steps - done)
+
+    def show_events(self, given: EventSteps, y: Array | None) -> None:
+        """Show consecutive steps of events, in one call of a kernel if it can prove the range."""
+
+        def show(opens: bool, restarts: bool) -> None:
+            if opens:
+                self._begin()
+            moment, done = Moment(opens, False, restarts, y is not None, False), 0
+            seen = self._now.samples_seen
+            with announced(("events", self._now.layout.narrow)):
+                if self._now.layout.narrow:
+                    done = self._stepper.show_certain_events(given, y, moment, seen)
+                if done < given.n_steps:
+                    self._hold_any_value()
+                    self._stepper.show_events(given.after(done), y, moment.after(done), seen)
+
+        self._advance(show, y, given.n_steps)
+
+    def _hold_any_value(self) -> None:
+        if self._now.layout.narrow:
+            self._widen()
+
+    def feed(
+        self, clock: EventClock, events: Array, until: int, y: Array | None, n_left: int
+    ) -> int | None:
+        """Take events as long as nothing rare happens: see `kernels.feed`."""
+        opens, restarts = not self.is_open, y is not None and not self.is_learning
+        if opens:
+            self._bind()
+        stepper, feeder = self._stepper, self._feeder
+        if feeder is None or feeder.run is not stepper.run or feeder.clock is not clock:
+            feeder = self._feeder = Feeder(stepper.run, stepper.drawn, clock)
+        if restarts:
+            stepper.draw(self._now.samples_seen)
+        try:
+            taken, shown = feeder.feed(events, until, y, opens, restarts, n_left)
+            if shown:
+                self._known_scores = None
+                self.steps_shown = shown if opens else self.steps_shown + shown
+                self.is_open, self.is_learning = True, self.is_learning or y is not None
+        except BaseException:
+            # Where no sample is open, the scores of the last one are untouched.
+            if self.is_open or self._now.is_open:
+                self._fail()
+            raise
+        return None if taken < 0 else taken
+
+    def _begin(self) -> None:
+        """Get ready to open a sample."""
+        self._bind()
+        self._known_scores = None
+
+    def _bind(self) -> None:
+        """Take the state of the back end as it is now."""
+        self._engine.owner = self
+        now, before = self._engine.now_for_steps(), self._now
+        if now.learning is not before.learning or now.totals is not before.totals:
+            # Of the last sample, which the new stepper does not know.
+            self._known_scores = self.scores
+            self._take_on(now)
+
+    def _close(self) -> None:
+        if self.is_learning and self.net.update == "outer" and not self._stepper.close_certain():
+            self._hold_any_value()
+            self._stepper.close(self._now.samples_seen)
+        steps.end_sample(self._stepper.run, int(self.is_learning))
+
+    def drop(self) -> None:
+        """End the open sample, and undo what was learned from it."""
+        super().drop()
+        if self._now.is_open and self._engine.owner is self:
+            steps.drop_sample(self._stepper.run)
+
+    def _count(self, work: Operations) -> None:
+        self._engine.add(work)
+
+    def _potentials(self) -> Sequence[Array]:
+        return self._stepper.potentials()
+
+    @property
+    def summed_drive(self) -> NDArray[np.float64]:
+        """The summed drive of the output as reals, of shape (n_outputs,)."""
+        return np.asarray(self._now.layout.decoded(self._stepper.summed_drive), np.float64)
