@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from spikebp_plugins.simulation.simulator import Simulator
     from spikebp_plugins.simulation.stream import Stream
     from spikebp_plugins.simulation.trace import Difference, Trace, compare
+    from spikebp_plugins.simulation.warmup import warmup
 
 __all__ = [
     "EVENT_DTYPE",
@@ -77,6 +78,7 @@ __all__ = [
     "spiking_vector_quantization",
     "to_relu",
     "to_torch",
+    "warmup",
     "with_bias_input",
 ]
 
@@ -105,6 +107,7 @@ _NAMES = {
     "simulation.simulator": ("Simulator",),
     "simulation.stream": ("Stream",),
     "simulation.trace": ("Difference", "Trace", "compare"),
+    "simulation.warmup": ("warmup",),
 }
 
 if not TYPE_CHECKING:  # to tools it would say that any name is there

@@ -23,11 +23,14 @@ KERNELS = [
     ({"arithmetic": "float64"}, "changing"),
     ({"arithmetic": "float32"}, "changing"),
     ({}, "stream"),
+    ({"fraction_bits": 30}, "stream"),
     ({"arithmetic": "float64"}, "stream"),
-    ({}, "graph"),
     ({"arithmetic": "float32"}, "stream"),
     ({}, "events"),
+    ({"fraction_bits": 30}, "events"),
+    ({}, "graph"),
     ({}, "early"),
+    ({"fraction_bits": 30}, "early"),
 ]
 
 

@@ -187,6 +187,13 @@ class Backend(ABC):
         """
         raise UnsupportedError(why_no_steps(self))
 
+    def wider(self) -> Backend | None:
+        """Return a back end like this, with the numbers to which this one turns for large values.
+
+        None if it has none, or keeps no code for them that takes long to get ready.
+        """
+        return None
+
     def close(self) -> None:  # noqa: B027
         """Release what the engine holds; called once."""
 

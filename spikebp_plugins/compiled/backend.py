@@ -323,6 +323,18 @@ class CompiledBackend(Backend):
     def _go_on(self, now: Now) -> None:
         self._now = now
 
+    def wider(self) -> CompiledBackend | None:
+        """Return a back end that never uses 32 bits; None if this one does not either."""
+        if self._narrow is None:
+            return None
+        other = CompiledBackend(self.net, self.state, len(self._memories))
+        other._narrow = None
+        other._ways = {
+            kernel: tuple(way for way in ways if not way.layout.narrow)
+            for kernel, ways in other._ways.items()
+        }
+        return other
+
     def add(self, work: Operations) -> None:
         """Add work that no kernel has counted."""
         self._now = self._now._replace(work=self._now.work + work)

@@ -73,7 +73,9 @@ def count_event(sensor, event, counts):
         unit += p * sensor.width * sensor.height
     elif sensor.signs:
         weight = 2 * p - 1
-    counts[np.uintp(unit)] += weight
+    # Whoever fills the user's array in another thread can change an event after it was checked.
+    if np.uintp(unit) < np.uintp(counts.size):
+        counts[np.uintp(unit)] += weight
 
 
 @entry
@@ -109,7 +111,7 @@ def feed(feeding, events, until, opens, restarts, learns, n_left):
             times[1] = reached
             return n + 1, shown
         n_over = np.int64(elapsed // length) - times[2]
-        if n_over > min(n_left - shown, LONG_SILENCE):
+        if not 0 < n_over <= min(n_left - shown, LONG_SILENCE):
             return a, shown
         for _ in range(n_over):
             if shown == 0:

@@ -1,0 +1,52 @@
+"""The command ``spikebp warmup``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated, Any
+
+import typer
+
+from spikebp_plugins.cli import options
+from spikebp_plugins.cli.output import print_json
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.checkpoint import load
+from spikebp_plugins.network.definition import SpikingMLP
+
+
+@options.network_options()
+def warmup(
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(
+            help="File written by `spikebp train --save`; without one, a network of the options "
+            "below, whose sizes do not matter."
+        ),
+    ] = None,
+    backend: options.BackendName = "compiled",
+    as_json: options.Json = False,
+    *,
+    given: dict[str, Any],
+) -> None:
+    """Compile ahead of time what a network may need, so that its first samples wait for nothing.
+
+    For blocks, single calls, streams and early guesses; what is compiled is kept.
+    """
+    from spikebp_plugins.simulation.warmup import warmup
+
+    if checkpoint is None:
+        net = SpikingMLP((2, 2, 2), **given)
+    elif given:
+        raise wrong_argument(
+            "options of the network", "left out with a checkpoint", ", ".join(given)
+        )
+    else:
+        net = load(checkpoint).net
+    start = perf_counter()
+    warmup(net, backend)
+    seconds = perf_counter() - start
+    if as_json:
+        print_json({"backend": backend, "seconds": seconds})
+        return
+    typer.echo(f"{backend}: ready after {seconds:.0f} s")

@@ -1,0 +1,113 @@
+"""Gets back ends ready before they are needed: what is compiled at its first use is used once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+
+import numpy as np
+
+from spikebp_plugins.backends.base import Backend, UnsupportedError
+from spikebp_plugins.backends.registry import (
+    check_options,
+    get_backend,
+    parse_backend,
+    refused_definition,
+)
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.progress import progress_bar
+from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventEncoder, EventSteps
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.samples import check_batch
+from spikebp_plugins.network.state import initial_state
+
+
+def warmup(net: SpikingMLP, backend: str = "compiled", *, progress: bool | None = None) -> None:
+    """Compile ahead of time all that a definition may need.
+
+    The first samples of a definition then wait for nothing: neither those of blocks and single
+    calls, nor streams of vectors and events, nor predictions that stop at a margin, nor samples
+    whose values need numbers of more bits. What is compiled is kept for later processes, and serves
+    all definitions that differ in sizes, rates and numbers of steps alone.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition. Nothing is learned.
+    backend : str, default="compiled"
+        Name of an installed back end, with options behind a colon if any.
+    progress : bool or None, default=None
+        Whether to show a progress bar; None shows one for long work on a terminal.
+
+    Raises
+    ------
+    ValueError
+        If an argument has a value that is not allowed.
+    UnsupportedError
+        If the back end cannot run the definition; the message says why.
+    ImportError
+        If the back end needs a package that is not installed.
+
+    Examples
+    --------
+    >>> warmup(SpikingMLP((4, 8, 2)), "reference")
+    """
+    if not isinstance(net, SpikingMLP):
+        raise wrong_argument("net", "a SpikingMLP", repr(net))
+    name, options = parse_backend(backend)
+    cls = get_backend(name)
+    options = check_options(cls, name, options)
+    if (reason := refused_definition(cls, net, options)) is not None:
+        raise UnsupportedError(f"back end {name!r} cannot run this network: {reason}")
+    engines: list[Backend] = []
+    engine: Backend | None = cls(net, initial_state(net), **options)
+    try:
+        while engine is not None:
+            engines.append(engine)
+            engine = engine.wider()
+        uses = [use for each in engines for use in first_uses(each)]
+        with progress_bar(len(uses), "compiling", "kernels", wanted=progress) as bar:
+            for use in uses:
+                with suppress(UnsupportedError):  # then nobody will wait for it
+                    use()
+                bar.update()
+    finally:
+        for each in engines:
+            each.close()
+
+
+def first_uses(engine: Backend) -> Iterator[Callable[[], object]]:
+    """Yield functions that do all that a back end can be asked for, on input of zeros."""
+    net = engine.net
+    zeros, steps, label = np.zeros((1, 1, net.n_inputs)), net.n_steps, np.zeros(1, np.int64)
+    changing, constant = check_batch(net, zeros, label, 1), check_batch(net, zeros, label, 1)
+    if net.input_coding == "values":
+        constant = check_batch(net, zeros[:, 0], label, steps)
+    for batch in (constant, changing):
+        yield partial(engine.train, batch, False)
+        unlabelled = check_batch(net, batch.x, n_steps=batch.n_steps)
+        yield partial(engine.predict, unlabelled, False)
+    yield partial(engine.predict_until, unlabelled, 0.0)
+    yield partial(_show_steps, engine)
+    yield partial(_show_events, engine)
+
+
+def _show_steps(engine: Backend) -> None:
+    steps, silence = engine.steps(), np.zeros(engine.net.n_inputs, np.int64)
+    target = np.ones(engine.net.n_outputs)
+    for end in (steps.drop, steps.close):
+        steps.show(silence, None)
+        steps.show(silence, target)
+        _ = engine.state, steps.scores  # of the last boundary, and of the open sample
+        end()
+
+
+def _show_events(engine: Backend) -> None:
+    net = engine.net
+    encoder = EventEncoder(net.n_inputs, 1, step=1, polarity="ignored")
+    clock, steps = EventClock(encoder, 0), engine.steps()
+    steps.feed(clock, np.zeros(1, EVENT_DTYPE), 1, None, 1)
+    none = np.zeros(0, np.int64)
+    steps.show_events(EventSteps(1, none, none, none), None)
+    steps.close()
