@@ -43,6 +43,7 @@ def warmup(
         )
     else:
         net = load(checkpoint).net
+    typer.echo("compiling what is not compiled yet; this can take minutes ...", err=True)
     start = perf_counter()
     warmup(net, backend)
     seconds = perf_counter() - start
