@@ -77,8 +77,9 @@ class CompiledSteps(Steps):
         self._known_scores: NDArray[np.float64] | None = None
 
     def _take_on(self, now: Now) -> None:
-        self._now = now
+        # In this order: an interrupt in between leaves a state that `_bind` knows to be an old one.
         self._stepper = Stepper(now.layout, now.learning, now.totals, boundary=now.boundary)
+        self._now = now
 
     def _widen(self) -> None:
         """Go on in numbers that hold any value in range."""
