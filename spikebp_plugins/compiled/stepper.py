@@ -424,8 +424,11 @@ class Stepper:
                 self.layout.of_layer(sample.count, l)[:] = after.s[l] - phi
             if l > 0:
                 self.layout.of_layer(sample.error, l)[:] = 0 if sent.e is None else sent.e[l]
+                sample.n_errors[l] = 0 if sent.e is None else _magnitude(sent.e[l])
                 self.layout.of_layer(sample.error_sum, l)[:] = after.E[l]
         sample.target_potential[:] = layout.encoded(after.phi_y)
+        # Of these values nothing is known; kernels that need bounds measure them.
+        sample.drive_bound[:] = sample.target_bound[:] = np.inf
 
 
 def _magnitude(counts: Array) -> int:
