@@ -84,7 +84,7 @@ class Stream:
         self._steps, self._encoder = steps, encoder
         self._target: Reals | None = None
         # The bytes of the last target of real numbers, and what it was checked to be.
-        self._known_target: tuple[bytes, Reals] = b"", np.zeros(0)
+        self._known_target: tuple[bytes, Reals] | None = None
         self._one_hot = np.eye(net.n_outputs)
         self._of_no_samples = (0, net.n_outputs)
         self._clock: EventClock | None = None
@@ -119,8 +119,9 @@ class Stream:
         is_usual = type(target) is np.ndarray and target.dtype.char == "d" and target.ndim == 1
         if is_usual:
             written = target.tobytes()  # by value: the caller may have changed the array itself
-            if written == self._known_target[0]:
-                return self._known_target[1]
+            known = self._known_target
+            if known is not None and written == known[0]:
+                return known[1]
         n_outputs = self.net.n_outputs
         allowed = f"a label, {n_outputs} real numbers, or None"
         array = as_array("target", target, allowed)

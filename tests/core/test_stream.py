@@ -606,6 +606,10 @@ TARGETS = "a label, 2 real numbers, or None"
             {"x": None, "target": [1.0]},
             "target must be a label, 2 real numbers, or None; got [1.0]",
         ),
+        (
+            {"x": None, "target": np.zeros(0)},
+            f"target must be {TARGETS}; got array([], dtype=float64)",
+        ),
         ({"x": None, "target": 1.0}, "target must be a label, 2 real numbers, or None; got 1.0"),
         ({"x": None, "target": True}, "target must be a label, 2 real numbers, or None; got True"),
     ],
