@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from spikebp_plugins.backends.base import Backend, IntegerOption, refused_kind
+from spikebp_plugins.backends.base import Backend, IntegerOption, UnsupportedError, refused_kind
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.definition import SpikingMLP
 
@@ -95,6 +95,46 @@ def refused_definition(
     """Return why a back end cannot run a definition, or None if it can."""
     refusal = refused_kind(net, cls.timings, cls.arithmetics, cls.connections)
     return refusal or cls.unsupported(net, **options)
+
+
+def backend_for(
+    net: SpikingMLP, backend: str, options: Mapping[str, Any]
+) -> tuple[str, type[Backend], dict[str, Any]]:
+    """Find the back end that is to run a definition.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    backend : str
+        Name of an installed back end, with options behind a colon if any.
+    options : mapping of str
+        Further options, which take precedence.
+
+    Returns
+    -------
+    name : str
+        The name of the back end.
+    cls : type
+        The back end.
+    options : dict of str
+        All of its options, checked.
+
+    Raises
+    ------
+    ValueError
+        If the name or an option is not allowed.
+    UnsupportedError
+        If the back end cannot run the definition; the message says why.
+    ImportError
+        If the back end needs a package that is not installed.
+    """
+    name, parsed = parse_backend(backend)
+    cls = get_backend(name)
+    checked = check_options(cls, name, parsed | dict(options))
+    if (reason := refused_definition(cls, net, checked)) is not None:
+        raise UnsupportedError(f"back end {name!r} cannot run this network: {reason}")
+    return name, cls, checked
 
 
 def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> dict[str, Any]:

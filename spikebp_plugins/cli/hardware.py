@@ -9,7 +9,7 @@ import typer
 
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import print_json, print_table
-from spikebp_plugins.common.errors import integer, wrong_argument
+from spikebp_plugins.common.errors import integer
 from spikebp_plugins.data.images import Dataset
 from spikebp_plugins.network.checkpoint import Checkpoint, load
 from spikebp_plugins.network.definition import EVENT_FIELDS, SpikingMLP
@@ -49,9 +49,8 @@ def hardware_report(
     data = options.load_images(dataset, folder, None if trained is None else trained.net)
     if trained is None:
         trained = _untaught(data, layers, given)
-    elif layers is not None or given:
-        names = ", ".join([*(["layers"] if layers is not None else []), *given])
-        raise wrong_argument("options of the network", "left out with a checkpoint", names)
+    else:
+        options.check_beside_checkpoint([*(["layers"] if layers is not None else []), *given])
     options.check_fits(trained.net, data)
     x, y = data.x_train[:samples], data.y_train[:samples]
     report = hardware_report(trained, x, y if learn else None, core=core)

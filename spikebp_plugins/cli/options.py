@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -151,6 +151,13 @@ def hidden_sizes(text: str) -> tuple[int, ...]:
         allowed = "sizes of hidden layers, positive integers separated by commas"
         raise wrong_argument("layers", allowed, repr(text))
     return tuple(int(part) for part in parts)
+
+
+def check_beside_checkpoint(names: Iterable[str]) -> None:
+    """Raise ValueError if options of the network were given beside a checkpoint, which has them."""
+    given = ", ".join(names)
+    if given:
+        raise wrong_argument("options of the network", "left out with a checkpoint", given)
 
 
 def check_memory(net: SpikingMLP) -> None:

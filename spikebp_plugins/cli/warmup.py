@@ -10,7 +10,6 @@ import typer
 
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import print_json
-from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.checkpoint import load
 from spikebp_plugins.network.definition import SpikingMLP
 
@@ -37,11 +36,8 @@ def warmup(
 
     if checkpoint is None:
         net = SpikingMLP((2, 2, 2), **given)
-    elif given:
-        raise wrong_argument(
-            "options of the network", "left out with a checkpoint", ", ".join(given)
-        )
     else:
+        options.check_beside_checkpoint(given)
         net = load(checkpoint).net
     typer.echo("compiling what is not compiled yet; this can take minutes ...", err=True)
     start = perf_counter()

@@ -310,15 +310,19 @@ class CompiledBackend(Backend):
         elif self._narrow is not None:
             now = self._now.within(self._narrow)
             if now is None:
-                return self.widened()
-            self._now = now
+                self.go_on_widened(self.widened())
+            else:
+                self._now = now
         return self._now
 
     def widened(self) -> Now:
-        """Convert the state, within a sample, to numbers that hold any value in range."""
+        """Return the state, within a sample, in numbers that hold any value in range."""
+        return self._now.in_wider(self._wide)
+
+    def go_on_widened(self, now: Now) -> None:
+        """Go on with that state, and with 64 bits for some samples."""
+        self._now = now
         self._wide_samples, self._patience = self._patience, 2 * self._patience
-        self._now = self._now.in_wider(self._wide)
-        return self._now
 
     def _go_on(self, now: Now) -> None:
         self._now = now

@@ -38,7 +38,10 @@ class Engine(Protocol):
         """Return the state, converted to the numbers in which to begin a sample."""
 
     def widened(self) -> Now:
-        """Convert the state, within a sample, to numbers that hold any value in range."""
+        """Return the state, within a sample, in numbers that hold any value in range."""
+
+    def go_on_widened(self, now: Now) -> None:
+        """Go on with that state, and with those numbers for some samples."""
 
     def add(self, work: Operations) -> None:
         """Add work that no kernel has counted."""
@@ -77,15 +80,25 @@ class CompiledSteps(Steps):
         self._known_scores: NDArray[np.float64] | None = None
 
     def _take_on(self, now: Now) -> None:
-        # In this order: an interrupt in between leaves a state that `_bind` knows to be an old one.
-        self._stepper = Stepper(now.layout, now.learning, now.totals, boundary=now.boundary)
-        self._now = now
+        # In one assignment: an interrupt must not leave a state with the steps of another.
+        self._on = now, _stepper_on(now)
+
+    @property
+    def _now(self) -> Now:
+        return self._on[0]
+
+    @property
+    def _stepper(self) -> Stepper:
+        return self._on[1]
 
     def _widen(self) -> None:
         """Go on in numbers that hold any value in range."""
-        sample = self._stepper.sample
-        self._take_on(self._engine.widened())
-        overwrite(self._stepper.sample, sample)
+        now = self._engine.widened()
+        stepper = _stepper_on(now)
+        overwrite(stepper.sample, self._stepper.sample)
+        self._on = now, stepper
+        # Last: until then what is open in the numbers of before is undone by whoever begins next.
+        self._engine.go_on_widened(now)
 
     def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
         """Show a whole sample."""
@@ -227,3 +240,7 @@ class CompiledSteps(Steps):
     def summed_drive(self) -> NDArray[np.float64]:
         """The summed drive of the output as reals, of shape (n_outputs,)."""
         return np.asarray(self._now.layout.decoded(self._stepper.summed_drive), np.float64)
+
+
+def _stepper_on(now: Now) -> Stepper:
+    return Stepper(now.layout, now.learning, now.totals, boundary=now.boundary)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import Backend, UnsupportedError, report_nothing
+from spikebp_plugins.backends.base import Backend, report_nothing
 from spikebp_plugins.backends.outcome import (
     EarlyPrediction,
     Outcome,
@@ -17,12 +17,7 @@ from spikebp_plugins.backends.outcome import (
     in_64_bits,
     joined,
 )
-from spikebp_plugins.backends.registry import (
-    check_options,
-    get_backend,
-    parse_backend,
-    refused_definition,
-)
+from spikebp_plugins.backends.registry import backend_for
 from spikebp_plugins.common.archive import PathLike
 from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
@@ -126,13 +121,8 @@ class Simulator:
     ) -> None:
         self._turn = Turn()
         self.net = net
-        self.backend, parsed = parse_backend(backend)
-        cls = get_backend(self.backend)
-        options = check_options(cls, self.backend, parsed | options)
-        if (reason := refused_definition(cls, net, options)) is not None:
-            raise UnsupportedError(f"back end {self.backend!r} cannot run this network: {reason}")
-        self._options = options
-        self._engine: Backend | None = cls(net, state, **options)
+        self.backend, cls, self._options = backend_for(net, backend, options)
+        self._engine: Backend | None = cls(net, state, **self._options)
         self._earlier = Operations()  # those of the simulator that this one is a copy of
         self._final = (state, Operations())
         self._stream: Stream | None = None

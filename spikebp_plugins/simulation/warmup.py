@@ -9,12 +9,7 @@ from functools import partial
 import numpy as np
 
 from spikebp_plugins.backends.base import Backend, UnsupportedError
-from spikebp_plugins.backends.registry import (
-    check_options,
-    get_backend,
-    parse_backend,
-    refused_definition,
-)
+from spikebp_plugins.backends.registry import backend_for
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventEncoder, EventSteps
@@ -55,11 +50,7 @@ def warmup(net: SpikingMLP, backend: str = "compiled", *, progress: bool | None 
     """
     if not isinstance(net, SpikingMLP):
         raise wrong_argument("net", "a SpikingMLP", repr(net))
-    name, options = parse_backend(backend)
-    cls = get_backend(name)
-    options = check_options(cls, name, options)
-    if (reason := refused_definition(cls, net, options)) is not None:
-        raise UnsupportedError(f"back end {name!r} cannot run this network: {reason}")
+    _, cls, options = backend_for(net, backend, {})
     engines: list[Backend] = []
     engine: Backend | None = cls(net, initial_state(net), **options)
     try:

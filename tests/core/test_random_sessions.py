@@ -129,7 +129,7 @@ FAULTS = {
     ),
     "backward potentials of a sample of a stream are lost": ending(undo_backward_potentials),
     "potentials are lost when a sample goes on in 64 bits": edited(
-        CompiledSteps, "_widen", ("overwrite(self._stepper.sample, sample)", "pass")
+        CompiledSteps, "_widen", ("overwrite(stepper.sample, self._stepper.sample)", "pass")
     ),
     "what a sample began with is lost when it goes on in 64 bits": edited(
         Now, "in_wider", ("overwrite(now.boundary, self.boundary)", "pass")
