@@ -307,7 +307,7 @@ def test_other_back_ends_refuse_event_timing(monkeypatch):
     with pytest.raises(UnsupportedError, match="back end 'reference' cannot run this network: it"):
         Simulator(net, "reference")
     # One that has never heard of it does not even get to see the definition.
-    monkeypatch.setattr("spikebp_plugins.simulation.simulator.get_backend", lambda _: Pretender)
+    monkeypatch.setattr("spikebp_plugins.backends.registry.get_backend", lambda _: Pretender)
     with pytest.raises(UnsupportedError, match=reason):
         Simulator(net, "pretender")
     assert refused_kind(net) == reason
