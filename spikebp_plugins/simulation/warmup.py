@@ -72,10 +72,10 @@ def first_uses(engine: Backend) -> Iterator[Callable[[], object]]:
     """Yield functions that do all that a back end can be asked for, on input of zeros."""
     net = engine.net
     zeros, steps, label = np.zeros((1, 1, net.n_inputs)), net.n_steps, np.zeros(1, np.int64)
-    changing, constant = check_batch(net, zeros, label, 1), check_batch(net, zeros, label, 1)
-    if net.input_coding == "values":
-        constant = check_batch(net, zeros[:, 0], label, steps)
-    for batch in (constant, changing):
+    batches = [check_batch(net, zeros, label, 1)]
+    if net.input_coding == "values":  # constant input has kernels of its own
+        batches.append(check_batch(net, zeros[:, 0], label, steps))
+    for batch in batches:
         yield partial(engine.train, batch, False)
         unlabelled = check_batch(net, batch.x, n_steps=batch.n_steps)
         yield partial(engine.predict, unlabelled, False)

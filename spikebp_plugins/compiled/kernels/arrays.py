@@ -257,6 +257,13 @@ def write_drive(run, drive):
 
 
 @kernel
+def write_mean_drive(run, n_steps, scores):
+    """Write the summed drive of the output, as reals, divided by the steps shown."""
+    for j in range(scores.size):
+        scores[j] = float(summed_drive(run, j)) * run.net.real / n_steps
+
+
+@kernel
 def write_row(run, index, row):
     """Record what all layers have sent in this step, unless the record is empty."""
     record = run.record

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import summed_drive, write_record
+from .arrays import summed_drive, write_mean_drive, write_record
 from .boundary import begin_boundary, end_boundary, go_back_to_boundary
 from .build import entry, kernel, rare
 from .entering import enter_input, enter_target, is_allowed
@@ -65,10 +65,8 @@ def begin_sample(run, training):
 
 @kernel
 def write_scores(run, block, i):
-    """Write the scores of sample i: the summed drive of the output divided by the steps."""
-    scores, unit = block.scores[i], run.net.real
-    for j in range(scores.size):
-        scores[j] = float(summed_drive(run, j)) * unit / block.n_steps
+    """Write the scores of sample i."""
+    write_mean_drive(run, block.n_steps, block.scores[i])
 
 
 @kernel

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Run, copy, is_busy, summed_drive, write_row
+from .arrays import Run, copy, is_busy, write_mean_drive, write_row
 from .blocks import SAMPLES_PER_BOUND, measure
 from .boundary import begin_boundary, end_boundary, go_back_to_boundary, keep_columns, keep_whole
 from .build import entry, kernel
@@ -193,9 +193,8 @@ def show_events(run, at, unit, weight, counts, y, drawn, opens, restarts, learns
 
 @entry
 def find_scores(run, n_steps, scores):
-    """Write the summed drive of the output divided by the steps shown."""
-    for j in range(scores.size):
-        scores[j] = float(summed_drive(run, j)) * run.net.real / n_steps
+    """Write the scores of the steps shown."""
+    write_mean_drive(run, n_steps, scores)
 
 
 @entry
