@@ -10,7 +10,7 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
-from spikebp_plugins.compiled.kernels import feed, steps
+from spikebp_plugins.compiled.kernels import build, feed, steps
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.data.events import EVENT_DTYPE, EventClock
 
@@ -84,7 +84,7 @@ class Feeder:
         flags = [types.boolean] * 3
         arguments = (self._feeding._numba_type_, events, types.int64, *flags, types.int64)
         with announced(("feed", arguments)):
-            return feed.feed.compile(arguments), not is_usual
+            return build.entered(feed.feed.compile(arguments)), not is_usual
 
     def _copied(self, events: Array) -> Array:
         n = len(events)

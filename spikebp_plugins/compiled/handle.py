@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.compiled.block import SampleRoom
-from spikebp_plugins.compiled.kernels import arrays
+from spikebp_plugins.compiled.kernels import arrays, build
 from spikebp_plugins.compiled.layout import Now
 from spikebp_plugins.compiled.memory import KERNELS, Memory, Way
 from spikebp_plugins.network.samples import Batch
@@ -96,4 +96,4 @@ def new_handle(
     compiled = KERNELS[way.kernel].overloads.get((job._numba_type_,))
     if compiled is None:
         return None
-    return Handle(now, compiled.entry_point, job, room, room.block.scores, is_second)
+    return Handle(now, build.entered(compiled.entry_point), job, room, room.block.scores, is_second)

@@ -1,6 +1,7 @@
 """What is special to the compiled back end: widths of integers, threads, cached kernels."""
 
 import copy
+import gc
 import logging
 import os
 import pickle
@@ -8,7 +9,9 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import numpy as np
 import pytest
@@ -29,6 +32,7 @@ from spikebp_plugins.compiled.kernels import (
 )
 from spikebp_plugins.compiled.kernels import cache as kernel_cache
 from spikebp_plugins.compiled.kernels.cache import KernelFile
+from spikebp_plugins.data.events import EVENT_DTYPE, EventEncoder
 from spikebp_plugins.network.operations import Operations
 
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
@@ -377,3 +381,26 @@ def test_a_struct_takes_contiguous_arrays_alone():
     values = np.zeros((4, 4))
     with pytest.raises(ValueError, match="spikes of a Totals must be contiguous"):
         arrays.Totals(values[:, 0], errors=values[0], updates=values[0], samples=values[0])
+
+
+def test_who_counts_the_memory_of_a_model_does_not_count_the_compiler():
+    net = SpikingMLP((4, 5, 2), n_steps=3)
+    rows, targets = np.ones((3, 1, 4)), np.eye(2)[[[0], [1], [0]]]
+    clicks = np.array([(0, 0, 0, 1), (3, 0, 15, 1), (1, 0, 40, 1)], EVENT_DTYPE)
+    encoder = EventEncoder(4, 1, step=10, polarity="ignored")
+    with Simulator(net) as sim, Simulator(replace(net, input_coding="spikes")) as counting:
+        for x, y in zip(rows, targets, strict=True):  # from the second on by a handle
+            sim.train(x, y)
+            sim.predict(x)
+        watching, feeling = sim.stream(), counting.stream(encoder=encoder)
+        watching.show(rows[0, 0], target=0)
+        feeling.feed(clicks, target=0)
+        found, waiting = {}, [sim, counting, watching, feeling]
+        while waiting:  # as river does
+            one = waiting.pop()
+            if id(one) not in found and not isinstance(one, type | ModuleType | FunctionType):
+                found[id(one)] = one
+                waiting += gc.get_referents(one)
+    origins = {type(one).__module__.partition(".")[0] for one in found.values()}
+    assert {"numpy", "spikebp_plugins"} <= origins
+    assert not {"numba", "llvmlite", "_dynfunc"} & origins

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from hashlib import sha256
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
@@ -58,8 +59,10 @@ class StructType(types.Type):
         super().__init__(f"{name}_{sha256(repr(fields).encode()).hexdigest()[:12]}")
 
 
-#: The types met so far, by class and by what each field holds.
-_types: dict[Any, StructType] = {}
+#: The types met so far, and their places in this list by class and by what each field holds.
+_types: list[StructType] = []
+_places: dict[Any, int] = {}
+_lock: Final = Lock()
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
@@ -73,7 +76,7 @@ class Struct:
     #: The address of the words that describe the fields; the fields that are arrays, in order.
     address: ClassVar[int]
     arrays: ClassVar[tuple[NDArray[Any], ...]]
-    _numba_type_: ClassVar[StructType]
+    _type: ClassVar[int]
     _names: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls) -> None:
@@ -94,7 +97,7 @@ class Struct:
                 arrays.append(value)
             elif isinstance(value, Struct):
                 words.append(value.address)
-                kinds.append(value._numba_type_)
+                kinds.append(value._type)
             else:
                 # What Python calls an integer, NumPy takes for one of 32 bits on some machines.
                 number = np.asarray(value, np.int64 if type(value) is int else None)
@@ -102,14 +105,22 @@ class Struct:
                 words.append(int.from_bytes(padded, "little", signed=True))
                 kinds.append((number.dtype, None))
         key, room = (type(self), *kinds), np.array(words, np.int64)
-        if key not in _types:
+        place = _places.get(key)
+        if place is None:
             named = zip(self._names, map(_type_of, kinds), strict=True)
-            _types[key] = StructType(type(self).__name__, tuple(named))
+            with _lock:
+                place = _places.setdefault(key, len(_types))
+                if place == len(_types):
+                    _types.append(StructType(type(self).__name__, tuple(named)))
         # Written past the dataclass, which is frozen and has no fields for them.
         address = room.__array_interface__["data"][0]
-        self.__dict__.update(
-            _room=room, address=address, arrays=tuple(arrays), _numba_type_=_types[key]
-        )
+        self.__dict__.update(_room=room, address=address, arrays=tuple(arrays), _type=place)
+
+    @property
+    def _numba_type_(self) -> StructType:
+        # No struct holds its type, which holds much of Numba: river and others count the memory of
+        # a model by following what its objects hold.
+        return _types[self._type]
 
     def __reduce__(self) -> Any:
         # A copy would have arrays of its own but the address of the original, and its views would
@@ -118,8 +129,8 @@ class Struct:
 
 
 def _type_of(kind: Any) -> Any:
-    if isinstance(kind, StructType):
-        return kind
+    if isinstance(kind, int):
+        return _types[kind]
     dtype, ndim = kind
     return from_dtype(dtype) if ndim is None else types.Array(from_dtype(dtype), ndim, "C")
 
