@@ -297,6 +297,10 @@ class CompiledBackend(Backend):
             raise UnsupportedError(SATURATING_STEPS)
         return CompiledSteps(self.net, self)
 
+    def is_at(self, now: Now) -> bool:
+        """Whether this is the state that the back end has, and not one of before."""
+        return now.boundary is self._now.boundary
+
     def now_for_steps(self) -> Now:
         """Return the state, converted to the numbers in which to begin a sample of single steps."""
         if self._may_have_strays:

@@ -467,10 +467,20 @@ class Now(NamedTuple):
         blank = self.layout.boundary(keeps=False)
         return self._replace(learning=learning, boundary=blank)
 
+    def _undone(self) -> Now:
+        """Return the state of the last boundary, from which to go on."""
+        totals, counts = self.layout.totals(), self.boundary
+        overwrite(totals, self.totals)
+        for name in ("spikes", "errors", "updates"):
+            getattr(totals, name)[...] = getattr(counts, name)
+        return self.at_boundary()._replace(totals=totals)
+
     def within(self, layout: Layout) -> Now | None:
         """Return this state in another layout, or None if its type cannot hold the state."""
         if layout is self.layout:
             return self
+        if self.is_open:  # an interrupt has kept the caller from undoing a sample
+            return self._undone().within(layout)
         learning = layout.converted(self.learning)
         return None if learning is None else self.with_learning(layout, learning)
 

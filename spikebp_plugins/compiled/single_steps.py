@@ -34,6 +34,9 @@ class Engine(Protocol):
 
     owner: object
 
+    def is_at(self, now: Now) -> bool:
+        """Whether this is the state that the back end has, and not one of before."""
+
     def now_for_steps(self) -> Now:
         """Return the state, converted to the numbers in which to begin a sample."""
 
@@ -227,7 +230,10 @@ class CompiledSteps(Steps):
     def drop(self) -> None:
         """End the open sample, and undo what was learned from it."""
         super().drop()
-        if self._now.is_open and self._engine.owner is self:
+        now, engine = self._now, self._engine
+        # In an earlier state a sample may still be open: that of another stream, which went on with
+        # it in wider numbers.
+        if now.is_open and engine.owner is self and engine.is_at(now):
             steps.drop_sample(self._stepper.run)
 
     def _count(self, work: Operations) -> None:

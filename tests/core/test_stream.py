@@ -564,6 +564,54 @@ def test_an_interrupt_drops_the_sample_and_nothing_else(engine, monkeypatch):
         assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
 
 
+def test_an_interrupt_leaves_what_another_stream_learned_in_wider_numbers(monkeypatch):
+    net = small_net()
+    x, y = samples(net, 2)
+    both = lively_simulator(net, "compiled"), lively_simulator(net, "compiled")
+    with both[0] as sim, both[1] as expected:
+        for each in both:
+            first, second = each.stream(), each.stream()
+            first.show(x[0], target=y[0], n_steps=4)
+            first.close_sample()
+            second.show(x[1], target=y[1], n_steps=2)
+            assert each._engine._now.layout.narrow
+            second.show(1e6 * x[1], n_steps=2)  # the sample ends in other memory than it began in
+            assert not each._engine._now.layout.narrow
+            second.close_sample()
+            if each is sim:
+                with monkeypatch.context() as patch:
+                    patch.setattr(each._engine, "now_for_steps", interrupted)
+                    with pytest.raises(KeyboardInterrupt):
+                        first.show(x[0], target=y[0])
+            assert not first.is_open
+            first.show(x[0], target=y[0], n_steps=4)
+            first.close_sample()
+        assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
+        assert sim.operations == expected.operations
+
+
+def test_a_sample_that_an_interrupt_left_open_is_undone_in_other_numbers(monkeypatch):
+    net = small_net()
+    x, y = samples(net, 3)
+    both = lively_simulator(net, "compiled"), lively_simulator(net, "reference")
+    with both[0] as sim, both[1] as expected:
+        for each in both:
+            each.train(x[:1], y[:1])
+        stream = sim.stream()
+        stream.show(x[1], target=y[1], n_steps=3)
+        with monkeypatch.context() as patch:
+            patch.setattr("spikebp_plugins.compiled.kernels.steps.drop_sample", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                stream.drop_sample()
+        assert sim._engine._now.is_open and not stream.is_open
+        sim._engine._wide_samples = 1
+        for each in both:
+            each.train(x[2:], y[2:])
+        assert not sim._engine._now.layout.narrow
+        assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
+        assert sim.operations == expected.operations
+
+
 def interrupted(*arguments):
     raise KeyboardInterrupt
 
