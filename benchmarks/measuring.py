@@ -14,7 +14,7 @@ class Spiking:
 
     def __init__(self, net, name="spikebp (compiled)"):
         self.name = name
-        self.sim = Simulator(net, n_jobs=1)
+        self.sim = Simulator(net, n_jobs=1, wait=True)
 
     def prepare(self, x):
         return x

@@ -1,6 +1,7 @@
 """Hooks that make a session of tests short."""
 
 import gc
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ from hypothesis import settings
 from tests import profiles  # noqa: F401 (registers them)
 
 settings.load_profile("default")
+
+# Otherwise the reference might be held against itself. Processes that tests start inherit this.
+os.environ["SPIKEBP_WAIT"] = "1"
 
 
 def pytest_sessionstart(session):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, empty_prediction
-from spikebp_plugins.common.errors import integer, one_of
+from spikebp_plugins.common.errors import integer, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, Dense, refused_connections
 from spikebp_plugins.network.definition import SpikingMLP
@@ -36,9 +36,38 @@ class UnsupportedError(NotImplementedError):
     """A back end cannot run a definition; the message says why."""
 
 
+class Option(ABC):
+    """What an option takes, as text too; its default None leaves the choice to the back end."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Return what is allowed."""
+
+    @abstractmethod
+    def parse(self, name: str, value: Any) -> Any:
+        """Return a value, which may be text from a command line, or raise ValueError."""
+
+
 @dataclass(frozen=True)
-class IntegerOption:
-    """An option that takes an integer; its default None leaves the number to the back end.
+class FlagOption(Option):
+    """An option that is True or False."""
+
+    def __str__(self) -> str:
+        return "True or False"
+
+    def parse(self, name: str, value: Any) -> bool | None:
+        """Return a value as True or False."""
+        if value is None or isinstance(value, bool | np.bool_):
+            return None if value is None else bool(value)
+        words = {"true": True, "false": False}
+        if isinstance(value, str) and value.lower() in words:
+            return words[value.lower()]
+        raise wrong_argument(name, str(self), repr(value))
+
+
+@dataclass(frozen=True)
+class IntegerOption(Option):
+    """An option that takes an integer.
 
     Attributes
     ----------
@@ -52,7 +81,7 @@ class IntegerOption:
         return f"an integer of at least {self.lowest}"
 
     def parse(self, name: str, value: Any) -> int | None:
-        """Return a value as an integer; it may be text from a command line."""
+        """Return a value as an integer."""
         is_text = isinstance(value, str) and value.isascii() and value.isdigit()
         number = int(value) if is_text else value
         return None if number is None else integer(name, number, self.lowest)
@@ -75,8 +104,11 @@ class Backend(ABC):
     """
 
     #: The options that the back end takes: the values allowed for each, the first of which is the
-    #: default, or an `IntegerOption`.
-    options: ClassVar[Mapping[str, tuple[Any, ...] | IntegerOption]] = {}
+    #: default, or an `Option`.
+    options: ClassVar[Mapping[str, tuple[Any, ...] | Option]] = {}
+
+    #: The options with which nothing but the engine itself computes, for those who compare it.
+    alone: ClassVar[Mapping[str, Any]] = {}
 
     #: The timings of the definitions that it runs. Any but the default has to be named here.
     timings: ClassVar[tuple[str, ...]] = (DEFAULT_TIMING,)
@@ -156,7 +188,10 @@ class Backend(ABC):
         UnsupportedError
             If the back end shows whole samples only.
         """
-        steps = self.steps()
+        return self._until_by(self.steps(), batch, margin)
+
+    def _until_by(self, steps: Steps, batch: Batch, margin: float) -> EarlyPrediction:
+        """Show samples step by step, each until its lead is `margin`."""
         shown = empty_prediction(batch)
         for i, rows in enumerate(batch.rows()):
             before = self.operations.forward
@@ -187,10 +222,10 @@ class Backend(ABC):
         """
         raise UnsupportedError(why_no_steps(self))
 
-    def wider(self) -> Backend | None:
-        """Return a back end like this, with the numbers to which this one turns for large values.
+    def preparations(self) -> Sequence[Callable[[], object]] | None:
+        """Return functions that together get ready all that the back end may need.
 
-        None if it has none, or keeps no code for them that takes long to get ready.
+        None if only its use gets it ready.
         """
         return None
 

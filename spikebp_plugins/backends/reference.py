@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from spikebp_plugins.backends.base import (
 )
 from spikebp_plugins.backends.outcome import Outcome, recording_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
@@ -66,16 +67,29 @@ class ReferenceBackend(StatefulBackend):
         return Outcome(scores, recording_of(self.net, records) if record else None)
 
 
+class TakesSamples(Protocol):
+    """What the reference needs of a back end to show it samples step by step."""
+
+    net: SpikingMLP
+
+    @property
+    def state(self) -> LearningState:
+        """What has been learned so far."""
+
+    def take(self, state: LearningState, work: Operations) -> None:
+        """Take over the learning state after a sample shown step by step, and add its work."""
+
+
 class ReferenceSteps(Steps):
     """The step rules, one step at a time.
 
     Parameters
     ----------
-    backend : ReferenceBackend
+    backend : TakesSamples
         The back end whose state samples start from, and which takes over what is learned.
     """
 
-    def __init__(self, backend: ReferenceBackend) -> None:
+    def __init__(self, backend: TakesSamples) -> None:
         super().__init__(backend.net)
         self._backend = backend
         self._learning = backend.state

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from spikebp_plugins.backends.base import Backend, IntegerOption, UnsupportedError, refused_kind
+from spikebp_plugins.backends.base import Backend, Option, UnsupportedError, refused_kind
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.definition import SpikingMLP
 
@@ -89,6 +89,24 @@ def parse_backend(text: str) -> tuple[str, dict[str, str]]:
     return name, options
 
 
+def alone(backend: str) -> str:
+    """Return the one-word form of a back end with those options that make it compute alone.
+
+    Parameters
+    ----------
+    backend : str
+        The back end, with options behind a colon if any, which take precedence.
+
+    Raises
+    ------
+    ValueError, ImportError, TypeError
+        As for `get_backend` and `parse_backend`.
+    """
+    name, options = parse_backend(backend)
+    words = {**get_backend(name).alone, **options}
+    return f"{name}:{','.join(f'{option}={words[option]}' for option in words)}" if words else name
+
+
 def refused_definition(
     cls: type[Backend], net: SpikingMLP, options: Mapping[str, Any]
 ) -> str | None:
@@ -151,12 +169,12 @@ def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> 
             allowed = one_of(cls.options) if cls.options else "left out: there are none"
             raise wrong_argument(f"an option of back end {name!r}", allowed, repr(option))
         rule, full_name = cls.options[option], f"{option} of back end {name!r}"
-        if isinstance(rule, IntegerOption):
+        if isinstance(rule, Option):
             settled[option] = rule.parse(full_name, value)
         else:
             settled[option] = choice(full_name, value, rule)
     defaults = {
-        option: None if isinstance(rule, IntegerOption) else rule[0]
+        option: None if isinstance(rule, Option) else rule[0]
         for option, rule in cls.options.items()
     }
     return defaults | settled

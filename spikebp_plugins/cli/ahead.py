@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 
 import numpy as np
 
+from spikebp_plugins.backends.registry import alone
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.simulation.simulator import Simulator
 
@@ -53,7 +54,7 @@ def main(backends: Sequence[str]) -> None:
         import matplotlib.font_manager  # noqa: F401 (makes a list of fonts, the first time)
     net = SpikingMLP((2, 2, 2, 2))
     for name in backends:
-        with Simulator(net, name) as sim:
+        with Simulator(net, alone(name)) as sim:
             sim.train(np.ones((1, 2)), np.zeros(1, int), record=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 from typing import Any
 
-from spikebp_plugins.backends.base import IntegerOption
+from spikebp_plugins.backends.base import Option
 from spikebp_plugins.backends.registry import available_backends, get_backend
 from spikebp_plugins.cli.options import Json
 from spikebp_plugins.cli.output import one_line, print_json, print_table
@@ -34,7 +34,7 @@ def _describe(point: EntryPoint) -> dict[str, Any]:
     else:
         state = "ready"
         options = {
-            name: str(rule) if isinstance(rule, IntegerOption) else list(rule)
+            name: str(rule) if isinstance(rule, Option) else list(rule)
             for name, rule in cls.options.items()
         }
     return {

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.base import (
     PLAIN_ARITHMETICS,
     Backend,
+    FlagOption,
     IntegerOption,
     UnsupportedError,
 )
@@ -25,14 +28,16 @@ from spikebp_plugins.backends.outcome import (
     joined,
     recording_of,
 )
-from spikebp_plugins.backends.reference import WHOLE_SAMPLES
-from spikebp_plugins.compiled import event_order
+from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceSteps
+from spikebp_plugins.compiled import event_order, single_steps
+from spikebp_plugins.compiled.beside import Wanted, wanted
 from spikebp_plugins.compiled.handle import HANDLES_KEPT, Handle, kind_of, new_handle
 from spikebp_plugins.compiled.kernels import arrays, blocks, trains
 from spikebp_plugins.compiled.kernels.vectors import LANES
 from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now, overwrite
 from spikebp_plugins.compiled.memory import KERNELS, Memory, Way, ways
 from spikebp_plugins.compiled.notice import announced
+from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.single_steps import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
@@ -83,12 +88,19 @@ class CompiledBackend(Backend):
 
     The option `n_jobs` is the number of threads that predict, by default one for each core;
     results are the same for any number.
+
+    Kernels that are not in the cache are compiled beside, in another process: until they are ready,
+    the reference shows the samples. With `wait` kernels alone do, and the first samples wait for
+    the compiler. The default is False, or what the environment variable ``SPIKEBP_WAIT`` says.
+    Event timing, which the reference does not know, and floating point, of which each engine rounds
+    the sums in its own order, always wait.
     """
 
     timings: ClassVar = (*STEP_TIMINGS, "event")
     arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
     connections: ClassVar = tuple(KINDS)
-    options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
+    options: ClassVar = {"n_jobs": IntegerOption(lowest=1), "wait": FlagOption()}
+    alone: ClassVar = {"wait": True}
 
     @classmethod
     def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
@@ -97,8 +109,11 @@ class CompiledBackend(Backend):
             return "NUMBA_DISABLE_JIT keeps kernels from being compiled; backend='reference' runs"
         return None
 
-    def __init__(self, net: SpikingMLP, state: LearningState, n_jobs: int | None) -> None:
+    def __init__(
+        self, net: SpikingMLP, state: LearningState, n_jobs: int | None, wait: bool | None = None
+    ) -> None:
         super().__init__(net, state)
+        self.readiness = Readiness(wait if has_exact_reference(net) else True)
         arithmetic = arithmetic_of(net)
         # Only constant input uses vectors; a chip's random numbers go by places without padding.
         lanes = LANES if net.arithmetic == "fixed" and net.timing != "event" else 1
@@ -175,7 +190,7 @@ class CompiledBackend(Backend):
             return self._beside_open_sample(lambda other: other.predict(batch, record))
         self._make_ready(batch)
         n_threads = min(len(self._memories), len(batch.x) // SAMPLES_PER_THREAD)
-        if n_threads > 1:
+        if n_threads > 1 and self._may_use_threads(batch):
             return self._show_in_threads(batch, record, n_threads)
         return self._show(batch, record)
 
@@ -209,6 +224,8 @@ class CompiledBackend(Backend):
                 break
         else:
             return None
+        if not self._is_ready(way, self._now, batch):
+            return None
         is_second = self._narrow is not None and not way.layout.narrow
         memory = self._memories[0]
         handle = new_handle(way, self._now, x, batch, memory, is_second=is_second)
@@ -221,7 +238,7 @@ class CompiledBackend(Backend):
 
     def _beside_open_sample(self, show: Callable[[CompiledBackend], Shown]) -> Shown:
         """Show samples on a copy of the state, which while a sample is open is in use."""
-        other = CompiledBackend(self.net, self.state, len(self._memories))
+        other = CompiledBackend(self.net, self.state, len(self._memories), self.readiness.waits)
         other.report = self.report
         try:
             return show(other)
@@ -258,13 +275,26 @@ class CompiledBackend(Backend):
             outcome = self._show_some(self._now, memory, batch[done:], record, self._go_on)
             outcomes.append(outcome)
             done += len(outcome.scores)
+            self.report(done)
         return joined(outcomes)
+
+    def _may_use_threads(self, batch: Batch) -> bool:
+        """Return whether kernels are ready; the reference would not gain from threads."""
+        ways = self._ways[self._kernel(batch)]
+        if not any(self._is_ready(way, self._now, batch) for way in ways):
+            return False
+        self._now = now = self._in_fastest_layout()
+        use = "bounds", now.layout.narrow
+        if not self.readiness.of(use, lambda: [_bounds_of(now)]):
+            self.readiness.ask(use)
+            return False
+        now.measure()
+        return True
 
     def _show_in_threads(self, batch: Batch, record: bool, n_threads: int) -> Outcome:
         """Show samples to learn nothing, a part of them in each thread."""
         bounds = [len(batch) * part // n_threads for part in range(n_threads + 1)]
         batches = [batch[start:stop] for start, stop in pairwise(bounds)]
-        self._now = self._in_fastest_layout()
         # A thread that an interrupt leaves behind finds here what it was given, whenever it runs.
         now, memories = self._now, self._memories
 
@@ -297,11 +327,19 @@ class CompiledBackend(Backend):
             raise UnsupportedError(SATURATING_STEPS)
         return CompiledSteps(self.net, self)
 
+    def like(self, narrow: bool) -> Now | None:
+        """Return a state of which only the types are right, in 32 bits or in wider numbers.
+
+        None if the back end never uses 32 bits.
+        """
+        layout = self._narrow if narrow else self._wide
+        return None if layout is None else self._now.like(layout)
+
     def is_at(self, now: Now) -> bool:
         """Whether this is the state that the back end has, and not one of before."""
         return now.boundary is self._now.boundary
 
-    def now_for_steps(self) -> Now:
+    def now_for_steps(self, narrow: bool = True) -> Now:
         """Return the state, converted to the numbers in which to begin a sample of single steps."""
         if self._may_have_strays:
             self._avoid_stray_threads()
@@ -310,6 +348,8 @@ class CompiledBackend(Backend):
             self._empty_counters()
         if self._wide_samples > 0:
             self._wide_samples -= 1
+            self._now = self._now.in_wider(self._wide)
+        elif not narrow:
             self._now = self._now.in_wider(self._wide)
         elif self._narrow is not None:
             now = self._now.within(self._narrow)
@@ -331,17 +371,28 @@ class CompiledBackend(Backend):
     def _go_on(self, now: Now) -> None:
         self._now = now
 
-    def wider(self) -> CompiledBackend | None:
-        """Return a back end that never uses 32 bits; None if this one does not either."""
-        if self._narrow is None:
-            return None
-        other = CompiledBackend(self.net, self.state, len(self._memories))
-        other._narrow = None
-        other._ways = {
-            kernel: tuple(way for way in ways if not way.layout.narrow)
-            for kernel, ways in other._ways.items()
-        }
-        return other
+    def preparations(self) -> list[Callable[[], object]]:
+        """Return functions each of which compiles a kernel that may be needed."""
+        return [partial(kernel.compile, types) for kernel, types in dict.fromkeys(self._kernels())]
+
+    def _kernels(self) -> Iterator[Wanted]:
+        """Yield all kernels that may be needed."""
+        net, now = self.net, self._now
+        uses = {self._general: check_batch(net, np.zeros((1, net.n_steps, net.n_inputs)))}
+        if self._may_be_constant[0]:
+            uses["constant"] = check_batch(net, np.zeros((1, net.n_inputs)))
+        if self._may_stop_early() is None:
+            uses["until"] = uses[self._general]
+        for name, batch in uses.items():
+            for way in self._ways[name]:
+                yield from self._kernels_of(way, now, batch)
+        if len(self._memories) > 1:
+            layouts = [way.layout for way in self._ways[self._general]]
+            yield from (_bounds_of(now.like(layout)) for layout in layouts)
+        with suppress(UnsupportedError):
+            for use in single_steps.USES:
+                for narrow in (False, True):
+                    yield from self.steps().kernels(use, narrow)
 
     def add(self, work: Operations) -> None:
         """Add work that no kernel has counted."""
@@ -349,25 +400,33 @@ class CompiledBackend(Backend):
 
     def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
         """Show each sample until its largest summed drive leads by `margin`, and learn nothing."""
-        if self.net.timing != "immediate":
-            raise UnsupportedError("samples stop early with timing='immediate' alone")
-        if self.net.arithmetic == "loihi2":
-            raise UnsupportedError(SATURATING_STEPS)
+        if (reason := self._may_stop_early()) is not None:
+            raise UnsupportedError(reason)
         if self._now.is_open:
             return self._beside_open_sample(lambda other: other.predict_until(batch, margin))
         self._make_ready(batch)
         shown, start = empty_prediction(batch), 0
         while start < len(batch):
             rest, values = batch[start:], [values[start:] for values in shown]
+            missing = None
             for way in self._ways_now("until", rest):
-                if done := self._until(way, rest, margin, values):
+                if not self._is_ready(way, self._now, batch):
+                    missing = missing or way
+                elif done := self._until(way, rest, margin, values):
                     break
-            else:  # no kernel can prove that this sample is in range
-                alone, done = super().predict_until(rest[:1], margin), 1
+            else:
+                with self._by_reference_for(missing, rest):
+                    alone, done = self._until_by(ReferenceSteps(self), rest[:1], margin), 1
                 for column, value in zip(values, alone, strict=True):
                     column[0] = value[0]
             start += done
         return shown
+
+    def _may_stop_early(self) -> str | None:
+        """Return why samples do not stop early, or None if they do."""
+        if self.net.timing != "immediate":
+            return "samples stop early with timing='immediate' alone"
+        return SATURATING_STEPS if self.net.arithmetic == "loihi2" else None
 
     def _until(self, way: Way, batch: Batch, margin: float, shown: list[NDArray[Any]]) -> int:
         """Show samples up to the first whose range is not certain; return how many."""
@@ -429,21 +488,45 @@ class CompiledBackend(Backend):
         `go_on` takes the state that follows. A kernel changes its arrays in place, and counts of
         samples that other layouts share, so it is taken before: an interrupt may come right after.
         """
-        kernel = self._kernel(batch)
-        for way in self._ways_now(kernel, batch):
+        kernel, missing = self._kernel(batch), None
+        ways = self._ways_now(kernel, batch)
+        for way in ways:
+            if not self._is_ready(way, now, batch):
+                missing = missing or way
+                continue
             start = now if way.layout is now.layout else now.within(way.layout)
             if start is not None:
                 go_on(start)
                 outcome = self._attempt(way, start, memory, batch, record)
                 if outcome is not None:
                     return outcome
-            if way.layout is self._narrow:
+            if way.layout is self._narrow and self._is_ready(ways[-1], now, batch):
                 self._wide_samples, self._patience = self._patience, 2 * self._patience
         if kernel == "event":
             raise event_order.overflow(self._wide, memory.event_sample(self._wide))
-        outcome, after = self._by_reference(now, batch[:1], record)
+        with self._by_reference_for(missing, batch):
+            outcome, after = self._by_reference(now, batch[:1], record)
         go_on(after)
         return outcome
+
+    def _is_ready(self, way: Way, now: Now, batch: Batch) -> bool:
+        """Return whether a way to compute a batch need not wait for a compiler."""
+        return self.readiness.of(way.compiled, partial(self._kernels_of, way, now, batch))
+
+    def _kernels_of(self, way: Way, now: Now, batch: Batch) -> list[Wanted]:
+        """Return the kernel of a way."""
+        job = Memory().kept(way, now.like(way.layout), batch[:1], checked=True).job
+        if way.kernel != "until":
+            return [wanted(KERNELS[way.kernel], job)]
+        counts = np.zeros(1, np.int64)
+        return [wanted(blocks.run_until, job, 0.0, counts, counts[np.newaxis])]
+
+    def _by_reference_for(self, missing: Way | None, batch: Batch) -> AbstractContextManager[None]:
+        """Return a context in which the reference shows samples, perhaps for a missing kernel."""
+        if missing is None:
+            return nullcontext()
+        work = float(self._n_synapses * batch.n_steps * len(batch))
+        return self.readiness.done_without(missing.compiled, work)
 
     def _ways_now(self, kernel: str, batch: Batch) -> tuple[Way, ...]:
         """Return the ways to compute a batch, the fastest first."""
@@ -490,18 +573,34 @@ class CompiledBackend(Backend):
 
     def _by_reference(self, now: Now, batch: Batch, record: bool) -> tuple[Outcome, Now]:
         """Show one sample whose range no kernel could prove."""
-        y = None if batch.y is None else batch.targets()[0]
+        y, now = None if batch.y is None else batch.targets()[0], now.closed()
         before = now.layout.state(now.learning, now.samples_seen)
         state, shown = run_sample(self.net, before, batch.inputs()[0], y, batch.n_steps)
-        after = now._replace(work=now.work + shown.operations)
-        if y is not None:
-            totals = self._wide.totals()
-            overwrite(totals, now.totals)
-            totals.samples[2] = state.samples_seen
-            after = after._replace(totals=totals)
-            after = after.with_learning(self._wide, self._wide.learning(state))
         recording = recording_of(self.net, [shown]) if record else None
-        return Outcome(shown.step_scores[-1:], recording), after
+        return Outcome(shown.step_scores[-1:], recording), self._after(now, state, shown.operations)
+
+    def take(self, state: LearningState, work: Operations) -> None:
+        """Take over the learning state after a sample shown step by step, and add its work."""
+        self._now = self._after(self._now.closed(), state, work)
+
+    def _after(self, now: Now, state: LearningState, work: Operations) -> Now:
+        """Return the state after a sample that the reference has shown."""
+        after = now._replace(work=now.work + work)
+        if state.samples_seen == now.samples_seen:  # nothing was learned
+            return after
+        totals = self._wide.totals()
+        overwrite(totals, now.totals)
+        totals.samples[2] = state.samples_seen
+        return after._replace(totals=totals).with_learning(self._wide, self._wide.learning(state))
+
+
+def _bounds_of(now: Now) -> Wanted:
+    return wanted(blocks.measure_bounds, now.layout.network, now.learning)
+
+
+def has_exact_reference(net: SpikingMLP) -> bool:
+    """Return whether the reference computes the same numbers as the kernels."""
+    return net.timing != "event" and isinstance(arithmetic_of(net), FixedPoint)
 
 
 def _available_cores() -> int:

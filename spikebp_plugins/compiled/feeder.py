@@ -10,6 +10,7 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
+from spikebp_plugins.compiled.beside import Wanted
 from spikebp_plugins.compiled.kernels import build, feed, steps
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.data.events import EVENT_DTYPE, EventClock
@@ -75,16 +76,21 @@ class Feeder:
             self._target[...] = y
         return kernel(self._feeding, events, until, opens, restarts, y is not None, n_left)
 
+    def wanted(self, is_usual: bool) -> Wanted:
+        """Return the kernel that takes events of the usual type, or of any other."""
+        dtype, flags = EVENT_DTYPE if is_usual else WIDE_DTYPE, [types.boolean] * 3
+        events = types.Array(from_dtype(dtype), 1, "A")
+        arguments = (self._feeding._numba_type_, events, types.int64, *flags, types.int64)
+        return Wanted(feed.feed, arguments)
+
     def _kernel(self, is_usual: bool) -> tuple[Callable[..., tuple[int, int]], bool]:
         """Return the entry point itself: to find it by its arguments takes longer than to call it.
 
         Each type of events has a kernel of its own, so unusual types share one.
         """
-        events = types.Array(from_dtype(EVENT_DTYPE if is_usual else WIDE_DTYPE), 1, "A")
-        flags = [types.boolean] * 3
-        arguments = (self._feeding._numba_type_, events, types.int64, *flags, types.int64)
-        with announced(("feed", arguments)):
-            return build.entered(feed.feed.compile(arguments)), not is_usual
+        kernel = self.wanted(is_usual)
+        with announced(kernel):
+            return build.entered(feed.feed.compile(kernel.types)), not is_usual
 
     def _copied(self, events: Array) -> Array:
         n = len(events)

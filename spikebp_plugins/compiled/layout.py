@@ -269,8 +269,14 @@ class Layout:
 
     @cached_property
     def levels(self) -> Array:
-        """The values of the 256 levels of 8-bit input, in the numbers of the kernels."""
-        return self.shown(np.arange(256), self.net.input_scale)
+        """The values of the 256 levels of 8-bit input, in the numbers of the kernels.
+
+        As `entering` finds them, for fixed arithmetic, but without a kernel of its own to compile.
+        """
+        with np.errstate(over="ignore"):
+            units = np.rint(np.arange(256) * self.net.input_scale * float(self.network.one))
+        levels: Array = np.clip(units, -self._farthest, self._farthest).astype(self.dtype)
+        return levels
 
     @property
     def _farthest(self) -> int:
@@ -414,6 +420,13 @@ def overwrite(target: Struct, source: Struct) -> None:
         values[...] = others
 
 
+def forget_bounds(learning: arrays.Learning, boundary: arrays.Boundary) -> None:
+    """Have the next sample measure the bounds of weights that no kernel has written."""
+    for bound in learning.arrays[-3:]:
+        bound[...] = np.inf  # which proves nothing
+    boundary.age[0] = blocks.SAMPLES_PER_BOUND
+
+
 class Now(NamedTuple):
     """The learning state at a sample boundary; kernels change its arrays from sample to sample.
 
@@ -467,22 +480,29 @@ class Now(NamedTuple):
         blank = self.layout.boundary(keeps=False)
         return self._replace(learning=learning, boundary=blank)
 
-    def _undone(self) -> Now:
-        """Return the state of the last boundary, from which to go on."""
+    def closed(self) -> Now:
+        """Return this state; if an interrupt has left a sample open, that of the last boundary."""
+        if not self.is_open:
+            return self
         totals, counts = self.layout.totals(), self.boundary
         overwrite(totals, self.totals)
         for name in ("spikes", "errors", "updates"):
             getattr(totals, name)[...] = getattr(counts, name)
-        return self.at_boundary()._replace(totals=totals)
+        return self.at_boundary()._replace(totals=totals, boundary=self.layout.boundary())
 
     def within(self, layout: Layout) -> Now | None:
         """Return this state in another layout, or None if its type cannot hold the state."""
         if layout is self.layout:
             return self
-        if self.is_open:  # an interrupt has kept the caller from undoing a sample
-            return self._undone().within(layout)
-        learning = layout.converted(self.learning)
-        return None if learning is None else self.with_learning(layout, learning)
+        now = self.closed()
+        learning = layout.converted(now.learning)
+        return None if learning is None else now.with_learning(layout, learning)
+
+    def like(self, layout: Layout) -> Now:
+        """Return a state of the same kind in a layout, of which only the types are right."""
+        return self._replace(
+            layout=layout, learning=layout.copied(self.learning), boundary=layout.boundary()
+        )
 
     def in_wider(self, layout: Layout) -> Now:
         """Return this state, within a sample or not, in a layout that holds all of its values."""
@@ -490,11 +510,18 @@ class Now(NamedTuple):
             return self
         now = self.with_learning(layout, layout.copied(self.learning))
         overwrite(now.boundary, self.boundary)
+        forget_bounds(now.learning, now.boundary)
         return now
 
     def with_learning(self, layout: Layout, learning: arrays.Learning) -> Now:
-        """Return another learning state; its bounds are measured here."""
-        blocks.measure_bounds(layout.network, learning)
-        same = layout is self.layout
-        boundary = self.boundary if same else layout.boundary()
+        """Return another learning state, whose bounds the next sample measures."""
+        boundary = self.boundary if layout is self.layout else layout.boundary()
+        forget_bounds(learning, boundary)
         return self._replace(layout=layout, learning=learning, boundary=boundary)
+
+    def measure(self) -> None:
+        """Measure the bounds if that is due, for threads, which only read the state."""
+        age = self.boundary.age
+        if age[0] >= blocks.SAMPLES_PER_BOUND:
+            blocks.measure_bounds(self.layout.network, self.learning)
+            age[0] = 0

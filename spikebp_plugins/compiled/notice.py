@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from threading import Timer
 from typing import Any, Final
 
-#: A kernel from the cache runs its first block in less time.
-SECONDS_BEFORE_NOTICE: Final = 1.0
+#: A kernel from the cache runs its first block in less time, and nobody waits two seconds without
+#: a word.
+SECONDS_BEFORE_NOTICE: Final = 1.5
 
 #: The kernels that this process has called before.
 _called: set[Any] = set()
@@ -40,8 +40,7 @@ class _Notice(AbstractContextManager[None]):
 
 
 def _say_that_it_compiles() -> None:
-    message = "compiling the kernels of this network, once for this machine ..."
-    if sys.stderr.isatty():
-        print(message, file=sys.stderr, flush=True)
-    else:
-        logging.getLogger("spikebp_plugins").info(message)
+    # A warning is shown where nobody has set up logging: on terminals, in logs, and in notebooks.
+    logging.getLogger("spikebp_plugins").warning(
+        "compiling the kernels of this network, once for this machine ..."
+    )

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Steps
 from spikebp_plugins.backends.outcome import Outcome
+from spikebp_plugins.backends.reference import ReferenceSteps
+from spikebp_plugins.compiled.beside import Wanted
 from spikebp_plugins.compiled.feeder import Feeder
 from spikebp_plugins.compiled.kernels import steps
 from spikebp_plugins.compiled.layout import Now, overwrite
 from spikebp_plugins.compiled.notice import announced
+from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.stepper import Moment, Stepper
-from spikebp_plugins.data.events import EventClock, EventSteps
+from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventEncoder, EventSteps
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
+
+
+#: What kernels are used for: any steps; steps of events; the events of a recording, of the usual
+#: type or of another.
+STEPS: Final = "steps"
+EVENTS: Final = "events"
+FEED: Final = "feed"
+FEED_UNUSUAL: Final = "feed of unusual events"
+USES: Final = (STEPS, EVENTS, FEED, FEED_UNUSUAL)
 
 
 class Engine(Protocol):
@@ -30,14 +44,28 @@ class Engine(Protocol):
     ----------
     owner : object
         The single steps that have begun a sample last: they alone may undo it.
+    readiness : Readiness
+        Which kernels can be called.
     """
 
+    net: SpikingMLP
     owner: object
+    readiness: Readiness
+
+    @property
+    def state(self) -> LearningState:
+        """What has been learned so far."""
+
+    def take(self, state: LearningState, work: Operations) -> None:
+        """Take over the learning state after a sample shown step by step, and add its work."""
+
+    def like(self, narrow: bool) -> Now | None:
+        """Return a state of which only the types are right, in 32 bits or in wider numbers."""
 
     def is_at(self, now: Now) -> bool:
         """Whether this is the state that the back end has, and not one of before."""
 
-    def now_for_steps(self) -> Now:
+    def now_for_steps(self, narrow: bool = True) -> Now:
         """Return the state, converted to the numbers in which to begin a sample."""
 
     def widened(self) -> Now:
@@ -64,7 +92,8 @@ class CompiledSteps(Steps):
 
     A sample that is shown as a whole goes to the back end itself. A sample begins in 32 bits if
     they hold the weights, and goes on in wider numbers before the first step for which they may not
-    be enough.
+    be enough. Until the kernels for wider numbers are ready, which hold any value in range, the
+    reference shows samples, each as a whole.
 
     Parameters
     ----------
@@ -77,6 +106,10 @@ class CompiledSteps(Steps):
     def __init__(self, net: SpikingMLP, engine: Engine) -> None:
         super().__init__(net)
         self._engine = engine
+        self._reference: ReferenceSteps | None = None
+        self._is_by_reference = False  # the open sample, or the last one
+        self._ready: set[str] = set()  # the uses whose kernels are ready
+        self._n_synapses = sum(connection.n_synapses for connection in net.connections)
         self._take_on(engine.now_for_steps())
         self._feeder: Feeder | None = None
         # The scores of the last sample, unless the stepper has them.
@@ -138,6 +171,8 @@ class CompiledSteps(Steps):
         """The scores of the open sample, or of the last one; zero before any and after an error."""
         if self._known_scores is not None:
             return self._known_scores.copy()
+        if self._is_by_reference:
+            return super().scores
         scores = np.zeros(self.net.n_outputs)
         if self.steps_shown > 0:
             steps.find_scores(self._stepper.run, self.steps_shown, scores)
@@ -151,6 +186,11 @@ class CompiledSteps(Steps):
     def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
         if opens:
             self._begin()
+        if self._is_by_reference:
+            work = float(self._n_synapses * n_steps)
+            with self._engine.readiness.done_without(("steps", False), work):
+                self._of_reference()._show(x, y, n_steps, opens, restarts)
+            return
         moment, done = Moment(opens, False, restarts, y is not None, False), 0
         seen = self._now.samples_seen
         with announced(("steps", self._now.layout.narrow)):
@@ -163,6 +203,11 @@ class CompiledSteps(Steps):
 
     def show_events(self, given: EventSteps, y: Array | None) -> None:
         """Show consecutive steps of events, in one call of a kernel if it can prove the range."""
+        if not self._takes_events(EVENTS):
+            work = float(self._n_synapses * given.n_steps)
+            with self._engine.readiness.done_without((EVENTS, False), work):
+                super().show_events(given, y)
+            return
 
         def show(opens: bool, restarts: bool) -> None:
             if opens:
@@ -186,6 +231,8 @@ class CompiledSteps(Steps):
         self, clock: EventClock, events: Array, until: int, y: Array | None, n_left: int
     ) -> int | None:
         """Take events as long as nothing rare happens: see `kernels.feed`."""
+        if not self._takes_events(FEED if events.dtype == EVENT_DTYPE else FEED_UNUSUAL):
+            return None
         opens, restarts = not self.is_open, y is not None and not self.is_learning
         if opens:
             self._bind()
@@ -209,19 +256,74 @@ class CompiledSteps(Steps):
 
     def _begin(self) -> None:
         """Get ready to open a sample."""
-        self._bind()
+        if self._is_ready(STEPS, False):
+            self._bind()
+        else:
+            self._is_by_reference = True
         self._known_scores = None
 
     def _bind(self) -> None:
-        """Take the state of the back end as it is now."""
+        """Take the state of the back end as it is now, for the kernels."""
         self._engine.owner = self
-        now, before = self._engine.now_for_steps(), self._now
-        if now.learning is not before.learning or now.totals is not before.totals:
+        may_be_narrow = STEPS in self._ready or self._are_ready(STEPS)
+        now, before = self._engine.now_for_steps(may_be_narrow), self._now
+        is_new = now.learning is not before.learning or now.totals is not before.totals
+        if is_new or self._is_by_reference:
             # Of the last sample, which the new stepper does not know.
             self._known_scores = self.scores
+            self._is_by_reference = False
+        if is_new:
             self._take_on(now)
 
+    def _takes_events(self, use: str) -> bool:
+        """Return whether kernels take the events of the open sample, or of the next."""
+        if use not in self._ready:
+            steps, events = self._is_ready(STEPS, False), self._are_ready(EVENTS)
+            if not (steps and events and (use == EVENTS or self._are_ready(use))):
+                return False
+        return not (self.is_open and self._is_by_reference)
+
+    def _are_ready(self, use: str) -> bool:
+        """Return whether the kernels of a use are ready for numbers of any width.
+
+        As soon as those for wider numbers are, the others are compiled too.
+        """
+        if not self._is_ready(use, False):
+            if use not in (STEPS, EVENTS):  # for which the time that they would save is measured
+                self._engine.readiness.ask((use, False))
+            return False
+        if not self._is_ready(use, True):
+            self._engine.readiness.ask((use, True))
+            return False
+        self._ready.add(use)
+        return True
+
+    def _is_ready(self, use: str, narrow: bool) -> bool:
+        return self._engine.readiness.of((use, narrow), partial(self.kernels, use, narrow))
+
+    def kernels(self, use: str, narrow: bool) -> list[Wanted]:
+        """Return the kernels of a use, for 32 bits or for wider numbers."""
+        now = self._engine.like(narrow)
+        if now is None:
+            return []
+        stepper = _stepper_on(now)
+        if use == STEPS:
+            return stepper.kernels()
+        if use == EVENTS:
+            return stepper.kernels_for_events()
+        clock = EventClock(EventEncoder(self.net.n_inputs, 1, step=1, polarity="ignored"), 0)
+        return [Feeder(stepper.run, stepper.drawn, clock).wanted(use == FEED)]
+
+    def _of_reference(self) -> ReferenceSteps:
+        """Return what shows the open sample by the reference, told where the sample is."""
+        reference = self._reference = self._reference or ReferenceSteps(self._engine)
+        reference.steps_shown, reference.is_learning = self.steps_shown, self.is_learning
+        return reference
+
     def _close(self) -> None:
+        if self._is_by_reference:
+            self._of_reference()._close()
+            return
         if self.is_learning and self.net.update == "outer" and not self._stepper.close_certain():
             self._hold_any_value()
             self._stepper.close(self._now.samples_seen)
@@ -240,11 +342,15 @@ class CompiledSteps(Steps):
         self._engine.add(work)
 
     def _potentials(self) -> Sequence[Array]:
+        if self._is_by_reference:
+            return self._of_reference()._potentials()
         return self._stepper.potentials()
 
     @property
     def summed_drive(self) -> NDArray[np.float64]:
         """The summed drive of the output as reals, of shape (n_outputs,)."""
+        if self._is_by_reference:
+            return self._of_reference().summed_drive
         return np.asarray(self._now.layout.decoded(self._stepper.summed_drive), np.float64)
 
 

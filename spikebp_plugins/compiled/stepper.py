@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.compiled.beside import Wanted, wanted
 from spikebp_plugins.compiled.kernels import arrays, steps
-from spikebp_plugins.compiled.kernels.blocks import SAMPLES_PER_BOUND
-from spikebp_plugins.compiled.layout import Layout, overwrite
+from spikebp_plugins.compiled.kernels.boundary import restore_copy
+from spikebp_plugins.compiled.kernels.entering import to_numbers
+from spikebp_plugins.compiled.layout import Layout, forget_bounds, overwrite
 from spikebp_plugins.data.events import EventSteps
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.state import LearningState
@@ -193,6 +195,29 @@ class Stepper:
         if moment.restarts:
             self.draw(samples_seen)
         return self._show(x, y, moment, self.layout.nowhere, 0, n_steps)
+
+    def kernels(self) -> list[Wanted]:
+        """Return the kernels that show steps, undo them, and read what they have done."""
+        run, sample, flags = self.run, self.sample, [False] * 3
+        net, learning, boundary = self.layout.network, self._learning, self.boundary
+        reals = np.zeros(1)
+        return [
+            wanted(
+                steps.show_steps, run, sample.input, sample.target, self.drawn, *flags, *[1] * 4
+            ),
+            wanted(steps.find_scores, run, 1, reals),
+            *(wanted(kernel, run) for kernel in (steps.close_sample, steps.keep_all)),
+            wanted(steps.end_sample, run, 1),
+            wanted(steps.drop_sample, run),
+            wanted(restore_copy, net, boundary, learning),
+            wanted(to_numbers, net, reals, 1.0, sample.input),
+        ]
+
+    def kernels_for_events(self) -> list[Wanted]:
+        """Return the kernels that show steps of events."""
+        at, flags = np.zeros(0, np.int64), [False] * 3
+        arguments = at, at, at, self._counts, self.sample.target, self.drawn, *flags, 1
+        return [wanted(steps.show_events, self.run, *arguments)]
 
     def draw(self, samples_seen: int) -> None:
         """Draw the backward potentials that a training sample may start from."""
@@ -408,10 +433,7 @@ class Stepper:
     def _learn(self, state: LearningState) -> None:
         steps.keep_all(self.run)
         overwrite(self._learning, self.layout.learning(state))
-        # An infinite bound proves nothing. The next sample measures the bounds anew.
-        for bound in self._learning.arrays[-3:]:
-            bound[...] = np.inf
-        self.boundary.age[0] = SAMPLES_PER_BOUND
+        forget_bounds(self._learning, self.boundary)
 
     def _take(self, after: SampleState, sent: Step) -> None:
         layout, sample = self.layout, self.sample

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from spikebp_plugins.backends.registry import parse_backend
+from spikebp_plugins.backends.registry import alone
 from spikebp_plugins.conformance.cases import N_TRAIN, Case
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.simulation.simulator import Simulator
@@ -77,7 +77,7 @@ def checkpoints_are_handed_on(backend: str, case: Case) -> None:
         with _simulator(first, case) as sim:
             sim.train(data.x[:half], data.y[:half])
             checkpoint = sim.checkpoint()
-        with checkpoint.simulate(second) as sim:
+        with checkpoint.simulate(alone(second)) as sim:
             sim.train(data.x[half:], data.y[half:])
             ends.append(sim.checkpoint())
     for end in ends[:-1]:
@@ -131,8 +131,7 @@ CHECKS: Final[tuple[Callable[[str, Case], None], ...]] = (
 
 
 def _simulator(backend: str, case: Case) -> Simulator:
-    name, options = parse_backend(backend)
-    return Simulator(case.net, name, case.weights(), **options)
+    return Simulator(case.net, alone(backend), case.weights())
 
 
 def _trained(backend: str, case: Case) -> Simulator:

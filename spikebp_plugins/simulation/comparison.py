@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import IntegerOption
-from spikebp_plugins.backends.registry import available_backends, get_backend
+from spikebp_plugins.backends.base import Option
+from spikebp_plugins.backends.registry import alone, available_backends, get_backend
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.simulation.trace import Difference, Trace, compare
 
@@ -122,14 +122,14 @@ def compare_backends(
         If a back end is not installed or cannot run the network; raised before any back end runs.
     """
     for name in backends:
-        start.simulate(name).close()
+        start.simulate(alone(name)).close()
     runs = [_run(start, name, x, y, x_test) for name in backends]
     return Comparison(runs, [agreement(run, runs[0]) for run in runs])
 
 
 def _run(start: Checkpoint, backend: str, x: Array, y: Array, x_test: Array) -> Run:
     begin = time.perf_counter()
-    with start.simulate(backend) as sim:
+    with start.simulate(alone(backend)) as sim:
         training = sim.train(x, y, record=True)
         prediction = sim.predict(x_test, record=True)
     return Run(backend, training, prediction, time.perf_counter() - begin)
@@ -182,7 +182,7 @@ def _every_form() -> Iterator[str]:
     for name in _ready_backends():
         cls = get_backend(name)
         values = cls.options[cls.main_option] if cls.main_option is not None else ()
-        if not values or isinstance(values, IntegerOption):
+        if not values or isinstance(values, Option):
             yield name
         else:
             yield from (f"{name}:{value}" for value in values if value != ANY_OF_THEM)

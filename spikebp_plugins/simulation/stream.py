@@ -350,12 +350,13 @@ class Stream:
 
         Returns None, with nothing changed, if an event may be wrong.
         """
-        steps, n_steps, closed = self._steps, self._n_steps, []
+        steps, n_steps, closed, given = self._steps, self._n_steps, [], events
         while True:
             n_left = MOST_STEPS if n_steps is None else n_steps - steps.steps_shown * steps.is_open
             taken = steps.feed(clock, events, until, y, n_left)
-            if taken is None:
+            if taken is None and events is given:
                 return None
+            taken = taken or 0
             if steps.steps_shown == n_steps and steps.is_open:
                 closed.append(self._close()[np.newaxis])
             elif taken <= len(events):  # something rare

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 
 import numpy as np
 
 from spikebp_plugins.backends.base import Backend, UnsupportedError
-from spikebp_plugins.backends.registry import backend_for
+from spikebp_plugins.backends.registry import alone, backend_for
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventEncoder, EventSteps
@@ -50,22 +50,16 @@ def warmup(net: SpikingMLP, backend: str = "compiled", *, progress: bool | None 
     """
     if not isinstance(net, SpikingMLP):
         raise wrong_argument("net", "a SpikingMLP", repr(net))
-    _, cls, options = backend_for(net, backend, {})
-    engines: list[Backend] = []
-    engine: Backend | None = cls(net, initial_state(net), **options)
-    try:
-        while engine is not None:
-            engines.append(engine)
-            engine = engine.wider()
-        uses = [use for each in engines for use in first_uses(each)]
-        with progress_bar(len(uses), "compiling", "kernels", wanted=progress) as bar:
-            for use in uses:
+    _, cls, options = backend_for(net, alone(backend), {})
+    with closing(cls(net, initial_state(net), **options)) as engine:
+        parts = engine.preparations()
+        if parts is None:
+            parts = list(first_uses(engine))
+        with progress_bar(len(parts), "compiling", "parts", wanted=progress) as bar:
+            for part in parts:
                 with suppress(UnsupportedError):  # then nobody will wait for it
-                    use()
+                    part()
                 bar.update()
-    finally:
-        for each in engines:
-            each.close()
 
 
 def first_uses(engine: Backend) -> Iterator[Callable[[], object]]:

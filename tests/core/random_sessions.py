@@ -33,6 +33,7 @@ from spikebp_plugins.compiled import backend
 from spikebp_plugins.compiled.feeder import Feeder
 from spikebp_plugins.compiled.handle import Handle
 from spikebp_plugins.compiled.kernels import blocks, steps
+from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.stepper import Stepper
 from spikebp_plugins.simulation.stream import UNCHANGED
 from spikebp_plugins.simulation.trace import Trace
@@ -48,7 +49,8 @@ MANY = 320
 PACKAGE = Path(spikebp_plugins.__file__).parent
 INTERRUPTED = {
     str(path)
-    for path in (*PACKAGE.joinpath("compiled").glob("*.py"), PACKAGE / "backends" / "base.py")
+    for folder in ("compiled", "backends")
+    for path in PACKAGE.joinpath(folder).glob("*.py")
 }
 #: Microseconds of a step of events.
 STEP = 10
@@ -498,6 +500,37 @@ def ended_by_the_reference():
         yield
 
 
+class LateReadiness(Readiness):
+    """Kernels become ready at some time, those of each use at another.
+
+    Parameters
+    ----------
+    chance : float
+        How probable this is each time that somebody asks.
+    counts : Counter
+        Where what happened is counted.
+    """
+
+    def __init__(self, chance, counts):
+        super().__init__(False)
+        self._chance, self._counts = chance * chance, counts
+        # Of its own: how often somebody asks is no part of what is drawn for a session.
+        self._rng = np.random.default_rng(int(1e9 * chance))
+
+    def of(self, use, kernels):
+        if use not in self._ready and self._rng.random() < self._chance:
+            self._ready.add(use)
+            self._counts["kernels become ready"] += 1
+        return use in self._ready
+
+    def ask(self, use):
+        pass
+
+    def done_without(self, use, synapse_steps):
+        self._counts["done without a kernel"] += 1
+        return nullcontext()
+
+
 class Session:
     """A random session.
 
@@ -527,6 +560,8 @@ class Session:
         other = "reference" if self.is_exact else "compiled"
         follower = Follower if self.is_exact else InParts
         self.one = Singly(Simulator(self.net, weights=weights, n_jobs=self.n_jobs))
+        if self.is_exact and self.rng.random() < 0.3:
+            self.one.sim._engine.readiness = LateReadiness(self.rng.random(), self.counts)
         self.two = follower(Simulator(self.net, other, weights))
         for _ in range(self.n_operations):
             try:

@@ -367,7 +367,7 @@ def test_kernels_need_no_place_to_be_kept(tmp_path):
 def test_a_long_first_call_says_that_it_compiles(monkeypatch, caplog):
     monkeypatch.setattr(notice, "SECONDS_BEFORE_NOTICE", 0.01)
     monkeypatch.setattr(notice, "_called", set())
-    with caplog.at_level(logging.INFO, "spikebp_plugins"):
+    with caplog.at_level(logging.WARNING, "spikebp_plugins"):
         with notice.announced("a kernel"):
             time.sleep(0.2)
         assert "compiling the kernels" in caplog.text

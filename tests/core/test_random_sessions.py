@@ -4,7 +4,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from spikebp_plugins.compiled import backend, layout
+from spikebp_plugins.compiled import backend, layout, stepper
 from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.compiled.kernels import steps
 from spikebp_plugins.compiled.layout import Now
@@ -122,10 +122,10 @@ FAULTS = {
         Stepper, "_learn", ("steps.keep_all(self.run)", "pass")
     ),
     "bounds stay when the reference has learned a step": edited(
-        Stepper, "_learn", ("bound[...] = np.inf", "pass"), ("self.boundary.age[0]", "_")
+        stepper, "forget_bounds", ("bound[...] = np.inf", "pass"), ("boundary.age[0]", "_")
     ),
     "bounds are not measured": edited(
-        Now, "with_learning", ("blocks.measure_bounds(layout.network, learning)", "pass")
+        layout, "forget_bounds", ("bound[...] = np.inf", "pass"), ("boundary.age[0]", "_")
     ),
     "backward potentials of a sample of a stream are lost": ending(undo_backward_potentials),
     "potentials are lost when a sample goes on in 64 bits": edited(

@@ -603,7 +603,8 @@ def test_a_sample_that_an_interrupt_left_open_is_undone_in_other_numbers(monkeyp
             patch.setattr("spikebp_plugins.compiled.kernels.steps.drop_sample", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 stream.drop_sample()
-        assert sim._engine._now.is_open and not stream.is_open
+        assert sim._engine._now.is_open
+        assert not stream.is_open
         sim._engine._wide_samples = 1
         for each in both:
             each.train(x[2:], y[2:])

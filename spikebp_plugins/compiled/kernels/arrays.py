@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .build import kernel
+from .build import kernel, rare
 from .slices import units_of
 from .structs import Struct
 from .vectors import LANES, WORD, load, lowest, nonzero
@@ -176,14 +176,14 @@ class Job(Struct):
     block: Block
 
 
-@kernel
+@rare
 def copy(target, source):
     """Target = source, which a slice assignment would do through a temporary array."""
     for i in range(target.size):
         target[i] = source[i]
 
 
-@kernel
+@rare
 def largest(values):
     """The largest magnitude in an array; 0 if the array is empty."""
     if values.size == 0:
@@ -208,7 +208,7 @@ def list_lanes(values, j, lanes, active, n_active, total):
     return n_active, total
 
 
-@kernel
+@rare
 def list_active(counts, active):
     """Write the indices of nonzero counts; return how many, and the sum of their magnitudes.
 

@@ -22,6 +22,19 @@ def measure(run):
 
 
 @kernel
+def begin_at_boundary(run):
+    """Begin a sample; at times measure the bounds, which only grow in between.
+
+    Threads that share what has been learned have an age of 0 each, and do not write bounds.
+    """
+    if run.boundary.is_open[0]:  # an interrupt has kept the caller from undoing a sample
+        go_back_to_boundary(run)
+    if run.boundary.age[0] >= SAMPLES_PER_BOUND:
+        measure(run)
+    begin_boundary(run)
+
+
+@kernel
 def show_block(run, block, begin, show, write):
     """Show samples in order, by three functions that each family of kernels has.
 
@@ -35,7 +48,7 @@ def show_block(run, block, begin, show, write):
         if not block.checked and not is_allowed(run.net, block, i):
             return i
         while True:
-            begin_boundary(run)
+            begin_at_boundary(run)
             begin(run, training)
             if training:
                 restart_backward(run, block.drawn[i % block.drawn.shape[0]])
@@ -53,12 +66,7 @@ def show_block(run, block, begin, show, write):
 
 @kernel
 def begin_sample(run, training):
-    """Reset the state of a sample; at times measure the bounds, which only grow in between.
-
-    Threads that share what has been learned have an age of 0 each, and do not write bounds.
-    """
-    if run.boundary.age[0] >= SAMPLES_PER_BOUND:
-        measure(run)
+    """Reset the state of a sample."""
     open_sample(run, training)
     run.sample.moment[0] = np.uint64(run.totals.samples[2])
 
@@ -134,7 +142,7 @@ def run_until(job, margin, shown, spikes):
     run, block = job.run, job.block
     totals, before = run.totals, run.boundary.spikes
     for i in range(block.scores.shape[0]):
-        begin_boundary(run)
+        begin_at_boundary(run)
         begin_sample(run, False)
         shown[i] = show_until(run, block, i, margin)
         if shown[i] == 0:

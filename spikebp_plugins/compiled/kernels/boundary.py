@@ -59,7 +59,7 @@ def keep_listed(run, layer, first):
             column[np.uintp(place + i * n + a)] = weight[j]
 
 
-@kernel
+@rare
 def undo_updates(net, boundary, weight, backward, has_backward):
     """Undo the updates of the log, in flat arrays of all W_l and, with `has_backward`, all B_l."""
     log, place = boundary.log, np.int64(0)
@@ -135,7 +135,7 @@ def keep_column(run, layer, j):
             keep_listed(run, layer, first)
 
 
-@kernel
+@rare
 def restore_columns(net, boundary, learning):
     """Make the columns that are kept what they were at the boundary."""
     for a in range(boundary.n_kept[0]):
@@ -151,7 +151,7 @@ def restore_columns(net, boundary, learning):
                 back[j * width + i] = boundary.column[place + i * stride]
 
 
-@kernel
+@rare
 def restore_whole(net, boundary, learning):
     """Make all weights what they were at the boundary."""
     copy(learning.weight, boundary.column)
@@ -164,7 +164,7 @@ def restore_whole(net, boundary, learning):
                     back[j * width + i] = weight[i * n_out + j]
 
 
-@kernel
+@rare
 def restore(net, boundary, learning):
     """Make a learning state what it was at the boundary."""
     if not boundary.logs:
@@ -196,8 +196,6 @@ def go_back_to_boundary(run):
 def begin_boundary(run):
     """Begin a sample: make the present state the one to which `go_back_to_boundary` goes back."""
     net, boundary, learning, totals = run.net, run.boundary, run.learning, run.totals
-    if boundary.is_open[0]:  # an interrupt has kept the caller from undoing a sample
-        go_back_to_boundary(run)
     if boundary.keeps:
         for a in range(boundary.n_kept[0]):
             units_of(boundary.is_kept, net, boundary.kept_layer[a])[boundary.kept_unit[a]] = False

@@ -125,3 +125,7 @@ class KernelCache(FunctionCache):
         self._impl.locator.ensure_cache_path()
         names = self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp()
         self._cache_file = KernelFile(*names)
+
+    def holds(self, types, context):
+        """Return whether there is code for some types."""
+        return self._index_key(types, context.codegen()) in self._cache_file._load_index()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .build import kernel
+from .build import kernel, rare
 from .slices import backward_of, units_of, weights_of
 
 #: The increment of SplitMix64.
@@ -34,7 +34,7 @@ def absorbed(state, number):
     return mixed(state + GOLDEN * (np.uint64(number) + np.uint64(1)))
 
 
-@kernel
+@rare
 def descend_rounded(run, errors, layer, n_rows, n_columns):
     """W_l -= rate * outer(c, e), rounded stochastically; B_l stays the transpose of W_l."""
     net, sample, learning = run.net, run.sample, run.learning

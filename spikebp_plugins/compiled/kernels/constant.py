@@ -30,7 +30,7 @@ import numpy as np
 
 from .arrays import MOST_SPIKES, TOO_MANY, Run, copy, largest, list_active, write_row
 from .blocks import begin_sample, show_block, write_scores
-from .build import entry, kernel
+from .build import entry, kernel, rare
 from .entering import enter_target
 from .rules import bound_update, learn, send_errors
 from .slices import units_of, weights_of
@@ -234,7 +234,7 @@ def fire_first(net, drive, potential, count, spike):
         store(spike, j, k)
 
 
-@kernel
+@rare
 def send(run, layer, n_sent):
     """Count the spikes of a layer; False if the drive that they cause may be out of range."""
     net, sample = run.net, run.sample
@@ -260,7 +260,7 @@ def record_layer(run, index, layer, n_steps):
             copy(record.drive[index, t], workspace.drive[t, : record.drive.shape[2]])
 
 
-@kernel
+@rare
 def record_input(run, groups, index, t):
     """Record the spikes of layer 0 in step t, from 0."""
     spike = units_of(run.record.spikes[index, t], run.net, 0)
@@ -340,7 +340,7 @@ def forward(run, t):
     return send(run, net.sizes.size - 1, n_sent)
 
 
-@kernel
+@rare
 def scalar_products(run, groups, t, n_steps):
     """Write (C_later - C_t) . C_t, summed over all input units, for each step `later`."""
     trains, product = run.trains, run.workspace.product
@@ -353,7 +353,7 @@ def scalar_products(run, groups, t, n_steps):
         store(product, first, total)
 
 
-@kernel
+@rare
 def learn_first(run, groups, errors, t, n_steps):
     """Rule 5 for W_1: keep errors, correct later drive; False if the range is not certain."""
     net, sample, workspace = run.net, run.sample, run.workspace

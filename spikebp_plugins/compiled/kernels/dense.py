@@ -6,7 +6,7 @@ import numpy as np
 
 from .arrays import list_active
 from .boundary import keep_columns, log_update
-from .build import kernel
+from .build import kernel, rare
 from .chip import descend_rounded
 from .slices import backward_of, units_of, weights_of
 
@@ -67,7 +67,7 @@ def add_backward(run, layer, potential):
     )
 
 
-@kernel
+@rare
 def descend_transposed(net, back, factor, error, column, n_columns):
     """B_l -= rate * outer(e, c), by rows; `column` lists `n_columns` units with errors."""
     n_in, rate = factor.size, net.factor_rate
@@ -78,7 +78,7 @@ def descend_transposed(net, back, factor, error, column, n_columns):
             transposed[i] -= rate * (factor[i] * e)
 
 
-@kernel
+@rare
 def descend(run, errors, layer):
     """W_l -= rate * outer(c, e), and B_l with it; return how many weights that changes."""
     net, sample, learning = run.net, run.sample, run.learning

@@ -28,7 +28,7 @@ from numba import types
 from numba.extending import overload
 
 from .arrays import MOST_SPIKES, WRAP, copy, input_unit, is_busy, largest, list_active
-from .build import kernel
+from .build import kernel, rare
 from .chip import find_traces
 from .dense import add_backward, add_forward, descend
 from .slices import backward_of, units_of, weights_of
@@ -71,7 +71,7 @@ def _overload_rectified_spikes(potential, half, bits):
     return lambda potential, half, bits: max(np.ceil(potential - half), 0)
 
 
-@kernel
+@rare
 def fire_signed(potential, spike, net):
     """k = signed(v), v <- v - k."""
     one, half, bits = net.one, net.half, net.fraction_bits
@@ -107,7 +107,7 @@ def fire_rectified(potential, spike, count, net):
             potential[i] -= k * one
 
 
-@kernel
+@rare
 def gate(run, layer):
     """e = 0 where s = phi + c is below 0."""
     net, sample = run.net, run.sample
@@ -155,7 +155,7 @@ def restart_backward(run, drawn):
         learning.backward_bound[:] = net.half
 
 
-@kernel
+@rare
 def bound_learning(net, learning):
     """Set the bounds of `Learning` to the largest magnitudes of what they bound."""
     for layer in range(1, net.sizes.size):
@@ -382,7 +382,7 @@ def send_errors(run, y, t, n_steps):
     return True
 
 
-@kernel
+@rare
 def bound_update(run, layer, largest_factor, largest_error):
     """Bound the weights after an update; False if their range is not certain."""
     net, learning = run.net, run.learning
@@ -421,7 +421,7 @@ def _overload_scaled_drive(drive, rate, bits, grid):
     return scaled
 
 
-@kernel
+@rare
 def find_factors(run, layer):
     """With presynaptic="drive", write a of rule 5; False if its range is not certain."""
     net, sample = run.net, run.sample
@@ -443,7 +443,7 @@ def find_factors(run, layer):
     return True
 
 
-@kernel
+@rare
 def learn(run, errors, first):
     """Rule 5 for W_l, l >= `first`; False, with none changed, if the range is not certain."""
     net, sample = run.net, run.sample

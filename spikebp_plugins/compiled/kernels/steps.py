@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from .arrays import Run, copy, is_busy, write_mean_drive, write_row
-from .blocks import SAMPLES_PER_BOUND, measure
-from .boundary import begin_boundary, end_boundary, go_back_to_boundary, keep_columns, keep_whole
+from .blocks import SAMPLES_PER_BOUND, begin_at_boundary, measure
+from .boundary import end_boundary, go_back_to_boundary, keep_columns, keep_whole
 from .build import entry, kernel
 from .entering import enter_counts, enter_values
 from .rules import learn, open_sample, restart_backward, send_spikes, train_step
@@ -79,11 +79,10 @@ def begin(run, drawn, opens, restarts):
     """With `opens`, reset the state of the sample; with `restarts`, its backward potentials."""
     age = run.boundary.age
     if opens:
-        begin_boundary(run)
+        if not run.boundary.keeps:  # then others may have changed the weights
+            age[0] = SAMPLES_PER_BOUND
+        begin_at_boundary(run)
         open_sample(run, True)
-        # Where no boundary is kept, others may have changed the weights.
-        if age[0] >= SAMPLES_PER_BOUND or not run.boundary.keeps:
-            measure(run)
     if restarts:
         restart_backward(run, drawn)
 

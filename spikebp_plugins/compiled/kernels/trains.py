@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from .arrays import largest, list_active
-from .build import kernel
+from .build import kernel, rare
 from .entering import enter_values
 from .rules import signed_spikes
 from .structs import Struct
@@ -122,7 +122,7 @@ def make_groups(n_units: int) -> Groups:
     )
 
 
-@kernel
+@rare
 def label_values(net, value, label, n, n_steps):
     """Write the labels of n values; False if one is out of range."""
     if not largest(value[:n]) * n_steps < net.certain:
@@ -142,7 +142,7 @@ def label_values(net, value, label, n, n_steps):
     return largest(label[:n]) <= MOST_LABEL
 
 
-@kernel
+@rare
 def know_trains(net, trains, value, label, n, n_steps):
     """Compute and keep the trains of labels that are met for the first time."""
     for a in range(n):
@@ -260,7 +260,7 @@ def count_at(trains, groups, group, t):
     return trains.count[groups.label[group], t]
 
 
-@kernel
+@rare
 def follow_trains(trains, groups, n_steps):
     """Find the spikes sent in each step, and where C_t jumps between groups."""
     n_jumps, sent = trains.n_jumps, trains.sent
