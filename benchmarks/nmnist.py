@@ -40,7 +40,7 @@ class Spiking:
         )
 
     def fit(self, x, y):
-        self.sim = Simulator(self.net, n_jobs=1)
+        self.sim = Simulator(self.net, n_jobs=1, wait=True)
         for epoch in range(self.epochs):
             order = np.random.RandomState(self.seed + 1 + epoch).permutation(len(x))
             self.sim.train(x[order], TARGET[y[order]])

@@ -5,6 +5,7 @@ median time per sample counts. One thread, single precision for the rivals::
 
     python benchmarks/online_training.py                     # 200,200 and 300,300; T = 10 and 20
     python benchmarks/online_training.py --layers 200,200 --steps 10 --json
+    python benchmarks/online_training.py --variants --samples 20000
     python benchmarks/online_training.py --picture docs/online_training.png
     python benchmarks/online_training.py --widths --picture docs/cost_against_width.png
 """
@@ -16,6 +17,7 @@ import time
 import numpy as np
 from measuring import (
     Spiking,
+    WithRealInput,
     alternate,
     data_for_benchmark,
     hidden_sizes,
@@ -34,18 +36,26 @@ def epoch_orders(n_samples, n_epochs=2):
     return [shuffled(n_samples, 0, epoch) for epoch in range(n_epochs)]
 
 
-def measure(data, hidden, n_steps, samples, block, without):
+def variants(net):
+    """Return the spiking network with pipelined timing, and with input in floating point."""
+    pipelined = Spiking(net.replace(timing="pipelined"), "spikebp (pipelined)")
+    return {"pipelined": pipelined, "real": WithRealInput(net)}
+
+
+def measure(data, hidden, n_steps, samples, block, without, with_variants):
     """Return rows of the table, and the operations of the spiking network in the second epoch."""
     net = network(data, hidden, n_steps)
-    competitors = {"own": Spiking(net), **rivals(net.init_weights(), net.learning_rate, without)}
+    competitors = {"own": Spiking(net), **(variants(net) if with_variants else {})}
+    competitors |= rivals(net.init_weights(), net.learning_rate, without)
+    scales = {
+        name: 1 if isinstance(competitor, Spiking) else np.float32(data.input_scale)
+        for name, competitor in competitors.items()
+    }
     orders = epoch_orders(len(data.x_train))
     epochs = []
     for order in orders:
         x, y = data.x_train[order[:samples]], data.y_train[order[:samples]]
-        inputs = {
-            name: c.prepare(x if name == "own" else x * np.float32(data.input_scale))
-            for name, c in competitors.items()
-        }
+        inputs = {name: c.prepare(x * scales[name]) for name, c in competitors.items()}
         epochs.append((inputs, y))
 
     def train(epoch):
@@ -59,8 +69,7 @@ def measure(data, hidden, n_steps, samples, block, without):
     operations = competitors["own"].sim.operations - before
     rows = summary(competitors, times, "own")
     for row, (name, competitor) in zip(rows, competitors.items(), strict=True):
-        x_test = data.x_test if name == "own" else data.x_test * np.float32(data.input_scale)
-        scores = competitor.predict(competitor.prepare(x_test))
+        scores = competitor.predict(competitor.prepare(data.x_test * scales[name]))
         row["test_error"] = error_percent(scores, data.y_test)
     per_sample = {key: value / n_samples for key, value in operations.to_dict().items()}
     return {"layers": net.layer_sizes, "n_steps": n_steps, "rows": rows, "operations": per_sample}
@@ -190,6 +199,9 @@ def main():
     parser.add_argument("--samples", type=int, default=None, help="training samples in an epoch")
     parser.add_argument("--block", type=int, default=2000, help="samples in a block")
     parser.add_argument("--without", default="", help="rivals to leave out, comma-separated")
+    parser.add_argument(
+        "--variants", action="store_true", help="pipelined timing and real input as well"
+    )
     parser.add_argument("--widths", action="store_true", help="cost against layer width instead")
     parser.add_argument("--picture", help="draw cost against accuracy (or width) to this file")
     parser.add_argument("--json", action="store_true")
@@ -205,7 +217,15 @@ def main():
             print(json.dumps(rows)) if options.json else print_widths(rows)
             return
         results = [
-            measure(data, hidden_sizes(layers), T, options.samples, options.block, without)
+            measure(
+                data,
+                hidden_sizes(layers),
+                T,
+                options.samples,
+                options.block,
+                without,
+                options.variants,
+            )
             for layers in options.layers or ["200,200", "300,300"]
             for T in options.steps or [10, 20]
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,9 @@ import numpy as np
 from numpy.random import RandomState
 
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
+
+# Kernels are to be hit, and not the reference in their place; also in processes started from here.
+os.environ["SPIKEBP_WAIT"] = "1"
 
 NET = SpikingMLP((12, 10, 4), n_steps=5, learning_rate=0.3, seed=3)
 ENCODER = EventEncoder(4, 3, step=1000, polarity="ignored")

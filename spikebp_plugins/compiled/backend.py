@@ -123,8 +123,8 @@ class CompiledBackend(Backend):
         # have different factors.
         of_values = net.arithmetic == "fixed" and net.input_coding == "values"
         may_be_constant = of_values and net.timing != "event"
-        may_learn = net.presynaptic == "counts" and not self._is_delayed
-        self._may_be_constant = (may_be_constant, may_be_constant and may_learn)
+        may_learn = may_be_constant and net.presynaptic == "counts"
+        self._may_be_constant = (may_be_constant, may_learn)
         self._general = "event" if net.timing == "event" else "changing"
         self._n_synapses = sum(connection.n_synapses for connection in net.connections)
         self._block_work = EVENT_BLOCK_WORK if net.timing == "event" else BLOCK_WORK

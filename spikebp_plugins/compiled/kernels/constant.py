@@ -28,11 +28,19 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import MOST_SPIKES, TOO_MANY, Run, copy, largest, list_active, write_row
+from .arrays import MOST_SPIKES, TOO_MANY, Run, copy, largest, list_active, write_record
 from .blocks import begin_sample, show_block, write_scores
 from .build import entry, kernel, rare
 from .entering import enter_target
-from .rules import bound_update, learn, send_errors
+from .rules import (
+    bound_update,
+    fire_layer,
+    hand_up,
+    learn,
+    note_spikes,
+    send_errors,
+    take_drive,
+)
 from .slices import units_of, weights_of
 from .structs import Struct
 from .trains import (
@@ -340,6 +348,40 @@ def forward(run, t):
     return send(run, net.sizes.size - 1, n_sent)
 
 
+@kernel
+def forward_delayed(run, t, n_steps):
+    """Rules 1 and 2 in step t, from 1, with delays; False if the range is not certain.
+
+    Layer 1 is shown for a step of input when the spikes of that step have arrived.
+    """
+    net, sample = run.net, run.sample
+    last = net.sizes.size - 1
+    for place in range(last + 1):
+        layer = net.spike_order[place]
+        row = t - 1 - net.spike_delay[layer]
+        if not 0 <= row < n_steps:
+            continue
+        if layer == 0:
+            if not send(run, 0, float(run.trains.sent[row])):
+                return False
+            continue
+        if layer == 1:
+            potential = units_of(sample.potential, net, 1)
+            count, spike = units_of(sample.count, net, 1), units_of(sample.spike, net, 1)
+            fire_first(net, run.workspace.drive[row], potential, count, spike)
+            n_sent = note_spikes(run, 1)
+        else:
+            if not take_drive(run, layer):
+                return False
+            n_sent = fire_layer(run, layer)
+        if layer == last:
+            if not n_sent < MOST_SPIKES:
+                return False
+        elif not hand_up(run, layer, n_sent):
+            return False
+    return True
+
+
 @rare
 def scalar_products(run, groups, t, n_steps):
     """Write (C_later - C_t) . C_t, summed over all input units, for each step `later`."""
@@ -355,7 +397,10 @@ def scalar_products(run, groups, t, n_steps):
 
 @rare
 def learn_first(run, groups, errors, t, n_steps):
-    """Rule 5 for W_1: keep errors, correct later drive; False if the range is not certain."""
+    """Rule 5 for W_1 in step t, from 0, or after it, when the input is silent.
+
+    Keeps errors, and corrects later drive; False if the range is not certain.
+    """
     net, sample, workspace = run.net, run.sample, run.workspace
     if not net.outer and sample.n_errors[1] == 0:
         return True
@@ -444,18 +489,21 @@ def train_sample(run, groups, block, index):
     matrix, width = weights_of(run.learning, net, 1), net.unit[2] - net.unit[1]
     prepare(width, (matrix, width, run.trains, groups, workspace.sums, workspace.drive))
     workspace.n_past[0] = 0
-    for t in range(n_steps):
-        enter_target(run, block, index, t)
-        if not (forward(run, t) and send_errors(run, sample.target, t + 1, n_steps)):
+    last, is_delayed = net.sizes.size - 1, net.error_delay[1] > 0
+    for t in range(n_steps + net.error_delay[1]):
+        enter_target(run, block, index, max(t - net.spike_delay[last], 0))
+        certain = forward_delayed(run, t + 1, n_steps) if is_delayed else forward(run, t)
+        if not (certain and send_errors(run, sample.target, t + 1, n_steps)):
             return False
         if net.outer:
             for i in range(net.unit[1], sample.error.size):
                 sample.error_sum[i] += sample.error[i]
-        elif not learn_all(run, groups, sample.error, t, n_steps):
+        elif not learn_all(run, groups, sample.error, min(t, n_steps - 1), n_steps):
             return False
         if run.record.spikes.shape[0] > 0:
-            write_row(run, index, t)
-            record_input(run, groups, index, t)
+            write_record(run, index, t + 1, n_steps)
+            if t < n_steps:
+                record_input(run, groups, index, t)
     if net.outer and not learn_all(run, groups, sample.error_sum, n_steps - 1, n_steps):
         return False
     write_first(run, groups)
