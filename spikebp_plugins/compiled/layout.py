@@ -360,7 +360,7 @@ class Layout:
         # The kernels of event timing change column after column.
         has_inverse = self.dtype.kind == "i" and not self.network.chip
         logs = keeps and has_inverse and self.net.timing != "event"
-        of_step = sum(LOG_HEAD + 2 * sum(pair) for pair in pairwise(self.widths))
+        of_step = sum(LOG_HEAD + n_in + 2 * n_out for n_in, n_out in pairwise(self.widths))
         log = UPDATES_LOGGED * of_step if logs else 0
 
         def integers(size: int) -> Array:

@@ -123,7 +123,7 @@ class Memory:
         if key not in self._constant:
             n_inputs, zeros = layout.net.n_inputs, layout.zeros
             self._constant[key] = {
-                "trains": trains.make_trains(n_inputs, n_steps),
+                "trains": trains.make_trains(zeros, n_inputs, n_steps),
                 "sorting": trains.make_sorting(zeros, n_inputs, layout.levels),
                 "groups": trains.make_groups(n_inputs),
                 "workspace": constant.make_workspace(zeros, n_inputs, layout.widths[1:], n_steps),

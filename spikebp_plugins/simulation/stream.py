@@ -325,8 +325,12 @@ class Stream:
     @one_at_a_time
     def drop_sample(self) -> None:
         """Discard the open sample: nothing is learned from it."""
-        self._steps.drop()
-        self._clock = self._target = None
+        steps = self._steps
+        try:
+            steps.drop()
+        finally:  # also if an interrupt comes meanwhile: the next sample undoes what this one left
+            steps.is_open = steps.is_learning = False
+            self._clock = self._target = None
 
     def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[Reals]:
         """Show an input for some steps; return the scores of samples that close, by the row."""

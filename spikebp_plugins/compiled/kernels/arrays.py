@@ -196,16 +196,13 @@ def largest(values):
 
 
 @kernel
-def list_lanes(values, j, lanes, active, n_active, total):
-    """Append the indices of nonzero values among `lanes` from j on; return new number and sum."""
-    found = nonzero(load(values, j, lanes))
-    while found != 0:
-        i = j + lowest(found)
-        active[np.uintp(n_active)] = i
-        n_active += 1
-        total += min(abs(np.int64(values[np.uintp(i)])), TOO_MANY)
-        found &= found - 1
-    return n_active, total
+def nonzero_from(values, j):
+    """Bits that say which of the n values from j on are not 0, and n."""
+    if j + WORD <= values.size:
+        return nonzero(load(values, j, WORD)), WORD
+    if j + LANES <= values.size:
+        return nonzero(load(values, j, LANES)), LANES
+    return np.int64(values[j] != 0), 1
 
 
 @rare
@@ -215,17 +212,15 @@ def list_active(counts, active):
     Each count is capped at TOO_MANY, so that the sum cannot wrap.
     """
     n_active, j, total = 0, 0, np.int64(0)
-    while j + WORD <= counts.size:
-        n_active, total = list_lanes(counts, j, WORD, active, n_active, total)
-        j += WORD
-    while j + LANES <= counts.size:
-        n_active, total = list_lanes(counts, j, LANES, active, n_active, total)
-        j += LANES
-    for i in range(j, counts.size):
-        if counts[i] != 0:
-            active[n_active] = i
+    while j < counts.size:
+        found, n = nonzero_from(counts, j)
+        while found != 0:
+            i = np.uintp(j + lowest(found))
+            active[np.uintp(n_active)] = i
             n_active += 1
             total += min(abs(np.int64(counts[i])), TOO_MANY)
+            found &= found - 1
+        j += n
     return n_active, float(total)
 
 

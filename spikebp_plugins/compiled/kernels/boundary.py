@@ -1,7 +1,7 @@
 """Kernels that go back to the last sample boundary, without a copy of all weights.
 
 In integers an update W_l -= r c e' is undone exactly by its inverse, even if it has wrapped. So its
-nonzero c_i and e_j are logged. A sample whose log is full, as one of many steps, goes on with a
+c and its nonzero e_j are logged. A sample whose log is full, as one of many steps, goes on with a
 copy of the weights of the boundary.
 
 Where numbers are rounded, or saturate, nothing has an inverse. There a sample changes the weights
@@ -17,8 +17,8 @@ from .arrays import copy
 from .build import entry, kernel, rare
 from .slices import back_of, backward_of, matrix_of, units_of, weights_of
 
-#: Numbers of an update in the log before its factors and errors: layer, and how many these are.
-LOG_HEAD = 3
+#: Numbers of an update in the log before its factors: layer, and how many errors there are.
+LOG_HEAD = 2
 
 
 @kernel
@@ -64,23 +64,23 @@ def undo_updates(net, boundary, weight, backward, has_backward):
     """Undo the updates of the log, in flat arrays of all W_l and, with `has_backward`, all B_l."""
     log, place = boundary.log, np.int64(0)
     while place < boundary.n_logged[0]:
-        layer = np.int64(log[place])
-        n_rows, n_columns = np.int64(log[place + 1]), np.int64(log[place + 2])
-        row, column = place + LOG_HEAD, place + LOG_HEAD + 2 * n_rows
+        layer, n_columns = np.int64(log[place]), np.int64(log[place + 1])
+        n_in, n_out = net.unit[layer] - net.unit[layer - 1], net.unit[layer + 1] - net.unit[layer]
+        factor, column = place + LOG_HEAD, place + LOG_HEAD + n_in
         place = column + 2 * n_columns
-        matrix, n_out = matrix_of(weight, net, layer), net.unit[layer + 1] - net.unit[layer]
-        for b in range(row, row + n_rows):
-            start, c = np.int64(log[b]) * n_out, log[b + n_rows]
-            for a in range(column, column + n_columns):
-                j = np.uintp(start + np.int64(log[a]))
-                matrix[j] += net.factor_rate * (c * log[a + n_columns])
+        matrix = matrix_of(weight, net, layer)
+        for i in range(n_in):
+            c = log[factor + i]
+            if c != 0:
+                for a in range(column, column + n_columns):
+                    j = np.uintp(i * n_out + np.int64(log[a]))
+                    matrix[j] += net.factor_rate * (c * log[a + n_columns])
         if has_backward and layer > 1:
-            transposed, n_in = back_of(backward, net, layer), net.unit[layer] - net.unit[layer - 1]
+            transposed = back_of(backward, net, layer)
             for a in range(column, column + n_columns):
                 start, e = np.int64(log[a]) * n_in, log[a + n_columns]
-                for b in range(row, row + n_rows):
-                    i = np.uintp(start + np.int64(log[b]))
-                    transposed[i] += net.factor_rate * (log[b + n_rows] * e)
+                for i in range(n_in):
+                    transposed[np.uintp(start + i)] += net.factor_rate * (log[factor + i] * e)
 
 
 @rare
@@ -94,21 +94,20 @@ def keep_whole(run):
 
 
 @kernel
-def log_update(run, layer, factor, row, n_rows, error, column, n_columns):
-    """Log the update of W_l by `n_rows` factors and `n_columns` errors, given by their units."""
+def log_update(run, layer, factor, error, column, n_columns):
+    """Log an update of W_l; `column` lists the units of its `n_columns` errors that are not 0."""
     boundary = run.boundary
     log, place = boundary.log, boundary.n_logged[0]
-    stop = place + LOG_HEAD + 2 * (n_rows + n_columns)
+    stop = place + LOG_HEAD + factor.size + 2 * n_columns
     if stop > log.size:
         keep_whole(run)
     if boundary.is_whole[0]:
         return
-    log[place], log[place + 1], log[place + 2] = layer, n_rows, n_columns
+    log[place], log[place + 1] = layer, n_columns
     place += LOG_HEAD
-    for b in range(n_rows):
-        log[np.uintp(place + b)] = row[b]
-        log[np.uintp(place + n_rows + b)] = factor[np.uintp(row[b])]
-    place += 2 * n_rows
+    for i in range(factor.size):
+        log[np.uintp(place + i)] = factor[np.uintp(i)]
+    place += factor.size
     for a in range(n_columns):
         log[np.uintp(place + a)] = column[a]
         log[np.uintp(place + n_columns + a)] = error[np.uintp(column[a])]

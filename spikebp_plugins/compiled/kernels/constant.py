@@ -64,14 +64,14 @@ class Workspace(Struct):
     spike: Any  # (2, T, widest): the spikes of layer l in all steps, at index l % 2
     active: Any  # int64 (2, T, widest): the units that fire in each step
     n_active: Any  # int64 (2, T): how many units these are
+    product: Any  # (T rounded up to whole vectors,): what `scalar_products` writes
     # The errors of layer 1 so far, by which W_1 changes when the sample closes.
-    product: Any  # int64 (T rounded up to whole vectors,): what `scalar_products` writes
     n_past: Any  # int64 (1,): how many errors there are
     past_step: Any  # int64 (T * n_1,): the step of each error, from 0
     past_unit: Any  # int64 (T * n_1,): its unit
     past_error: Any  # (T * n_1,): its signed number of spikes
-    past_place: Any  # int64 (T * n_1,): the index of its unit in `column`
     column: Any  # int64 (n_1,): the units with errors, each once
+    error: Any  # (T, n_1): the errors of each step in these columns, times the rate
     change: Any  # (n_1,): what is subtracted from a row of W_1 in these columns
     place: Any  # int64 (n_1,): the index of a unit in `column` plus 1; 0 if it is not there
     row: Any  # (n_1,): `change` spread over a whole row, for when much of a row changes
@@ -104,13 +104,13 @@ def make_workspace(
         spike=values(2, n_steps, widest),
         active=indices(2, n_steps, widest),
         n_active=indices(2, n_steps),
-        product=indices(whole_vectors(n_steps)),
+        product=values(whole_vectors(n_steps)),
         n_past=indices(1),
         past_step=indices(n_steps * width),
         past_unit=indices(n_steps * width),
         past_error=values(n_steps * width),
-        past_place=indices(n_steps * width),
         column=indices(width),
+        error=values(n_steps, width),
         change=values(width),
         place=indices(width),
         row=values(width),
@@ -382,17 +382,16 @@ def forward_delayed(run, t, n_steps):
     return True
 
 
-@rare
-def scalar_products(run, groups, t, n_steps):
-    """Write (C_later - C_t) . C_t, summed over all input units, for each step `later`."""
+@kernel
+def scalar_products(run, groups, t, first):
+    """Write (C_later - C_t) . C_t, summed over all input units, for steps from `first` on."""
     trains, product = run.trains, run.workspace.product
-    for first in range(0, n_steps, LANES):
-        total = zeros(product, LANES)
-        for group in range(groups.label.size - 1):
-            now = count_at(trains, groups, group, t + 1)
-            counted = size_of(groups, group) * now
-            total += counted * (load(trains.count[groups.label[group]], first + 1, LANES) - now)
-        store(product, first, total)
+    total = zeros(product, LANES)
+    for group in range(groups.label.size - 1):
+        now = count_at(trains, groups, group, t + 1)
+        counted = size_of(groups, group) * now
+        total += counted * (load(trains.count[groups.label[group]], first + 1, LANES) - now)
+    store(product, first, total)
 
 
 @rare
@@ -408,13 +407,11 @@ def learn_first(run, groups, errors, t, n_steps):
     n_columns, _ = list_active(error, column)
     if n_columns == 0:
         return True
-    largest_count = 0
-    n_rows = 0
+    largest_count = n_rows = np.int64(0)
     for group in range(groups.label.size - 1):
-        count = abs(count_at(run.trains, groups, group, t + 1))
+        count = abs(np.int64(count_at(run.trains, groups, group, t + 1)))
         largest_count = max(largest_count, count)
-        if count > 0:
-            n_rows += size_of(groups, group)
+        n_rows += size_of(groups, group) if count > 0 else 0
     if not bound_update(run, 1, float(largest_count), largest(error)):
         return False
     first = workspace.n_past[0]
@@ -425,8 +422,8 @@ def learn_first(run, groups, errors, t, n_steps):
         workspace.past_error[first + a] = error[column[a]]
     workspace.n_past[0] = n_past
     run.totals.updates[0] += n_rows * n_columns
-    if t + 1 < n_steps:
-        scalar_products(run, groups, t, n_steps)
+    for first_step in range((t + 1) // LANES * LANES, n_steps, LANES):
+        scalar_products(run, groups, t, first_step)
     for later in range(t + 1, n_steps):
         change = net.rate * workspace.product[later]
         for a in range(first, n_past):
@@ -435,9 +432,34 @@ def learn_first(run, groups, errors, t, n_steps):
 
 
 @kernel
+def find_changes(run, groups, n_columns):
+    """Write to `sums` what changes in each column from a group to the next; clear the errors."""
+    trains, workspace = run.trains, run.workspace
+    width, sums = workspace.change.size, workspace.sums
+    for group in range(groups.label.size - 1):
+        for j in range(0, n_columns, LANES):
+            store(sums, group * width + j, zeros(sums, LANES))
+    first = np.int64(0)
+    for a in range(workspace.n_past[0]):
+        t = workspace.past_step[a]
+        if a > 0 and t == first:  # several errors of one step
+            continue
+        first, error = t, workspace.error[t]
+        for j in range(0, n_columns, LANES):
+            errors = load(error, j, LANES)
+            for m in range(trains.n_jumps[t]):
+                start = trains.jump_group[t, m] * width + j
+                store(sums, start, load(sums, start, LANES) + trains.jump[t, m] * errors)
+            store(error, j, zeros(error, LANES))
+
+
+@kernel
 def write_first(run, groups):
-    """Change W_1 by the errors kept: all rows of a group of input units change alike."""
-    net, trains, workspace = run.net, run.trains, run.workspace
+    """Change W_1 by the errors kept: all rows of a group of input units change alike.
+
+    The change of a group is the one of the group before, and what C_t jumps by.
+    """
+    net, workspace = run.net, run.workspace
     n_past = workspace.n_past[0]
     change, column, place = workspace.change, workspace.column, workspace.place
     # List the columns that change, most often few, and the place of each error in this list.
@@ -448,15 +470,16 @@ def write_first(run, groups):
             column[n_columns] = j
             n_columns += 1
             place[j] = n_columns
-        workspace.past_place[a] = place[j] - 1
+        error = workspace.error[workspace.past_step[a]]
+        error[np.uintp(place[j] - 1)] += net.rate * workspace.past_error[a]
     matrix, width = weights_of(run.learning, net, 1), net.unit[2] - net.unit[1]
+    find_changes(run, groups, n_columns)
     in_row = n_columns * 4 >= width
+    change[:n_columns] = 0
     for group in range(groups.label.size - 1):
-        change[:n_columns] = 0
-        count = trains.count[groups.label[group]]
-        for a in range(n_past):
-            c = count[np.uintp(workspace.past_step[a] + 1)]
-            change[np.uintp(workspace.past_place[a])] += net.rate * c * workspace.past_error[a]
+        for j in range(0, n_columns, LANES):
+            step = load(workspace.sums, group * width + j, LANES)
+            store(change, j, load(change, j, LANES) + step)
         if in_row:
             for a in range(n_columns):
                 workspace.row[np.uintp(column[a])] = change[a]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import list_active
+from .arrays import list_active, nonzero_from
 from .boundary import keep_columns, log_update
 from .build import kernel, rare
 from .chip import descend_rounded
 from .slices import backward_of, units_of, weights_of
+from .vectors import lowest
 
 #: Where at least one column in so many changes, whole rows are changed, by vectors.
 COLUMNS_IN_VECTOR = 8
@@ -84,28 +85,35 @@ def descend(run, errors, layer):
     net, sample, learning = run.net, run.sample, run.learning
     factor = units_of(sample.factor, net, layer - 1)
     error = units_of(errors, net, layer)
-    row = units_of(sample.active, net, layer - 1)
     column = units_of(sample.active, net, layer)
-    n_rows, _ = list_active(factor, row)
     n_columns, _ = list_active(error, column)
     if run.boundary.logs:
-        log_update(run, layer, factor, row, n_rows, error, column, n_columns)
+        log_update(run, layer, factor, error, column, n_columns)
     elif run.boundary.keeps:
         keep_columns(run, layer, column, n_columns)
     if net.chip:
+        n_rows, _ = list_active(factor, units_of(sample.active, net, layer - 1))
         descend_rounded(run, errors, layer, n_rows, n_columns)
         return n_rows * n_columns
     n_out, rate = error.size, net.factor_rate
     weight = weights_of(learning, net, layer)
     whole_rows = n_columns * COLUMNS_IN_VECTOR >= n_out
-    for b in range(n_rows):  # row by row, as the weights lie in memory
-        c, start = factor[row[b]], np.uintp(row[b] * n_out)
-        if whole_rows:
-            for j in range(n_out):
-                weight[start + np.uintp(j)] -= rate * (c * error[j])
-        else:
-            for a in range(n_columns):
-                weight[start + np.uintp(column[a])] -= rate * (c * error[column[a]])
+    n_rows = i = 0
+    while i < factor.size:  # row by row, as the weights lie in memory
+        found, n = nonzero_from(factor, i)
+        while found != 0:
+            row = i + lowest(found)
+            found &= found - 1
+            n_rows += 1
+            c, start = factor[np.uintp(row)], np.uintp(row * n_out)
+            if whole_rows:
+                for j in range(n_out):
+                    weight[start + np.uintp(j)] -= rate * (c * error[j])
+            else:
+                for a in range(n_columns):
+                    unit = np.uintp(column[np.uintp(a)])
+                    weight[start + unit] -= rate * (c * error[unit])
+        i += n
     if layer > 1 and not net.random_feedback:
         descend_transposed(net, backward_of(learning, net, layer), factor, error, column, n_columns)
     return n_rows * n_columns

@@ -71,6 +71,19 @@ def _overload_rectified_spikes(potential, half, bits):
     return lambda potential, half, bits: max(np.ceil(potential - half), 0)
 
 
+def not_negative(potential, count, one):  # pragma: no cover - replaced by the overload
+    raise NotImplementedError
+
+
+@overload(not_negative, inline="always")
+def _overload_not_negative(potential, count, one):
+    # Whether summed drive, s = phi + c, is at least 0. It is in range, so it does not wrap.
+    if isinstance(potential, types.Integer):
+        own, _ = _integer_type(potential)
+        return lambda potential, count, one: own(potential + count * one) >= 0
+    return lambda potential, count, one: potential + count * one >= 0
+
+
 @rare
 def fire_signed(potential, spike, net):
     """k = signed(v), v <- v - k."""
@@ -114,9 +127,8 @@ def gate(run, layer):
     error = units_of(sample.error, net, layer)
     potential = units_of(sample.potential, net, layer)
     count = units_of(sample.count, net, layer)
-    one = net.one
     for i in range(error.size):
-        if potential[i] + count[i] * one < 0:
+        if not not_negative(potential[i], count[i], net.one):
             error[i] = 0
 
 
@@ -335,11 +347,21 @@ def send_no_errors(run, layer):
 def fire_errors(run, layer):
     """Rule 4 of a layer: its backward potentials fire error spikes, which pass the gate or not."""
     net, learning = run.net, run.learning
-    potential = units_of(learning.backward_potential, net, layer)
-    fire_signed(potential, units_of(run.sample.error, net, layer), net)
-    if not net.limited:
-        learning.backward_bound[layer] = net.half
-    gate(run, layer)
+    backward = units_of(learning.backward_potential, net, layer)
+    error = units_of(run.sample.error, net, layer)
+    if net.limited:
+        fire_signed(backward, error, net)
+        gate(run, layer)
+        return
+    # In one loop: most steps have few errors, so that these two take the most of their time.
+    potential = units_of(run.sample.potential, net, layer)
+    count = units_of(run.sample.count, net, layer)
+    one, half, bits = net.one, net.half, net.fraction_bits
+    for i in range(error.size):
+        e = signed_spikes(backward[i], half, bits)
+        backward[i] -= e * one
+        error[i] = e if not_negative(potential[i], count[i], one) else 0
+    learning.backward_bound[layer] = half
 
 
 @kernel

@@ -33,7 +33,7 @@ class Trains(Struct):
     """The trains that were met so far; a label has the index label + `MOST_LABEL`."""
 
     known: Any  # bool (labels,)
-    count: Any  # int64 (labels, stride): 0, then C_1 .. C_T, then zeros, in whole vectors
+    count: Any  # (labels, stride): 0, then C_1 .. C_T, then zeros, in whole vectors
     # A jump: the C_t of a group of the sample less that of the group before, if it is not 0.
     n_jumps: Any  # int64 (T,)
     jump_group: Any  # int64 (T, n_0)
@@ -79,12 +79,12 @@ class SampleGroups(NamedTuple):
     label: Any
 
 
-def make_trains(n_units: int, n_steps: int) -> Trains:
-    """Return room for the spike trains of constant input."""
+def make_trains(zeros: Callable[..., Any], n_units: int, n_steps: int) -> Trains:
+    """Return room for the spike trains of constant input; `zeros` makes arrays of the layout."""
     labels = 2 * MOST_LABEL + 1
     return Trains(
         known=np.zeros(labels, np.bool_),
-        count=np.zeros((labels, whole_vectors(n_steps) + LANES), np.int64),
+        count=zeros(labels, whole_vectors(n_steps) + LANES),
         n_jumps=np.zeros(n_steps, np.int64),
         jump_group=np.zeros((n_steps, n_units), np.int64),
         jump=np.zeros((n_steps, n_units), np.int64),
@@ -282,7 +282,7 @@ def follow_trains(trains, groups, n_steps):
                 trains.jump[t, last] = now - was
                 n_jumps[t] += 1
                 # A sum by parts, like the drive: the jump counts for all units from this group on.
-                sent[t] += (abs(now) - abs(was)) * from_here
+                sent[t] += (abs(np.int64(now)) - abs(np.int64(was))) * from_here
         before = count
     for step in range(n_steps - 1, 0, -1):
         sent[step] -= sent[step - 1]
