@@ -9,7 +9,7 @@ import numpy as np
 from .build import kernel, rare
 from .slices import units_of
 from .structs import Struct
-from .vectors import LANES, WORD, load, lowest, nonzero
+from .vectors import LANES, WORD, load, lowest, nonzero, number_of_bits
 
 #: No 64-bit sum of products may reach this, lest it wrap.
 WRAP = 2.0**61
@@ -206,21 +206,38 @@ def nonzero_from(values, j):
 
 
 @rare
+def list_units(values, active):
+    """Write the indices of nonzero values; return how many. What lies behind them is overwritten.
+
+    Most words have few bits. To write LANES indices always takes less time than to stop after the
+    last one, which no processor can predict.
+    """
+    n_active = j = 0
+    while j < values.size:
+        found, n = nonzero_from(values, j)
+        n_found = number_of_bits(found)
+        if n == 1:
+            if n_found > 0:
+                active[n_active] = j
+        else:
+            # At most j indices lie before these, so that these end where the values read end.
+            for a in range(n_active, n_active + max(n_found, LANES)):
+                active[np.uintp(a)] = j + lowest(found)
+                found &= found - 1
+        n_active += n_found
+        j += n
+    return n_active
+
+
+@rare
 def list_active(counts, active):
     """Write the indices of nonzero counts; return how many, and the sum of their magnitudes.
 
     Each count is capped at TOO_MANY, so that the sum cannot wrap.
     """
-    n_active, j, total = 0, 0, np.int64(0)
-    while j < counts.size:
-        found, n = nonzero_from(counts, j)
-        while found != 0:
-            i = np.uintp(j + lowest(found))
-            active[np.uintp(n_active)] = i
-            n_active += 1
-            total += min(abs(np.int64(counts[i])), TOO_MANY)
-            found &= found - 1
-        j += n
+    n_active, total = list_units(counts, active), np.int64(0)
+    for a in range(n_active):
+        total += min(abs(np.int64(counts[np.uintp(active[np.uintp(a)])])), TOO_MANY)
     return n_active, float(total)
 
 

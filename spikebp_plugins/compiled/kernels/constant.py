@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import MOST_SPIKES, TOO_MANY, Run, copy, largest, list_active, write_record
+from .arrays import MOST_SPIKES, TOO_MANY, Run, copy, largest, list_active, list_units, write_record
 from .blocks import begin_sample, show_block, write_scores
 from .build import entry, kernel, rare
 from .entering import enter_target
@@ -314,7 +314,7 @@ def predict_sample(run, groups, index, n_steps):
         n_sent = n_spikes(count)
         if layer + 1 < net.sizes.size:
             for t in range(n_steps):
-                n_active[t], _ = list_active(spike[t, :width], active[t])
+                n_active[t] = list_units(spike[t, :width], active[t])
         record_layer(run, index, layer, n_steps)
     # `summed_drive` adds potential and count.
     for j in range(count.size):
@@ -404,7 +404,7 @@ def learn_first(run, groups, errors, t, n_steps):
     if not net.outer and sample.n_errors[1] == 0:
         return True
     error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
-    n_columns, _ = list_active(error, column)
+    n_columns = list_units(error, column)
     if n_columns == 0:
         return True
     largest_count = n_rows = np.int64(0)

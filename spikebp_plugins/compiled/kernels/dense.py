@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .arrays import list_active, nonzero_from
+from .arrays import list_units, nonzero_from
 from .boundary import keep_columns, log_update
 from .build import kernel, rare
 from .chip import descend_rounded
@@ -86,13 +86,13 @@ def descend(run, errors, layer):
     factor = units_of(sample.factor, net, layer - 1)
     error = units_of(errors, net, layer)
     column = units_of(sample.active, net, layer)
-    n_columns, _ = list_active(error, column)
+    n_columns = list_units(error, column)
     if run.boundary.logs:
         log_update(run, layer, factor, error, column, n_columns)
     elif run.boundary.keeps:
         keep_columns(run, layer, column, n_columns)
     if net.chip:
-        n_rows, _ = list_active(factor, units_of(sample.active, net, layer - 1))
+        n_rows = list_units(factor, units_of(sample.active, net, layer - 1))
         descend_rounded(run, errors, layer, n_rows, n_columns)
         return n_rows * n_columns
     n_out, rate = error.size, net.factor_rate

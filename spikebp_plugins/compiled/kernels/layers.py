@@ -6,7 +6,7 @@ below, whose spikes arrive.
 
 from __future__ import annotations
 
-from .arrays import MOST_SPIKES, WRAP, largest, list_active
+from .arrays import MOST_SPIKES, WRAP, largest, list_units
 from .build import entry
 from .dense import add_rows, descend_transposed
 from .rules import (
@@ -103,7 +103,7 @@ def layer_learns(run, back, closes):
         return False
     if back.size > 0 and not net.random_feedback:
         error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
-        n_columns, _ = list_active(error, column)
+        n_columns = list_units(error, column)
         factor = units_of(sample.factor, net, 0)
         descend_transposed(net, back, factor, error, column, n_columns)
     return True

@@ -16,9 +16,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from .arrays import largest, list_active
+from .arrays import largest, list_units
 from .build import kernel, rare
-from .entering import enter_values
+from .entering import number_of
 from .rules import signed_spikes
 from .structs import Struct
 from .vectors import LANES, larger, load, lowest, nonzero, smaller, store, whole_vectors
@@ -47,7 +47,6 @@ class Sorting(Struct):
     place: Any  # int64 (labels,): number of units of a label, then the place of the first; else 0
     rank: Any  # int64 (n_0,): how many units of the same label come before
     unit: Any  # int64 (n_0,): the active units of a sample
-    entered: Any  # (n_0,): the input in the numbers of the layout
     value: Any  # (n_0,): the values of the active units
     label: Any  # (n_0,): their labels
     at: Any  # int64 (n_0,): their labels + MOST_LABEL
@@ -102,7 +101,6 @@ def make_sorting(zeros: Callable[..., Any], n_units: int, level_value: Any) -> S
         place=np.zeros(whole_vectors(2 * MOST_LABEL + 1) + LANES, np.int64),
         rank=np.zeros(n, np.int64),
         unit=np.zeros(n, np.int64),
-        entered=zeros(n),
         value=zeros(n),
         label=zeros(n),
         at=np.zeros(n, np.int64),
@@ -174,7 +172,7 @@ def label_levels(net, trains, sorting, x, n_steps):
     """
     if not know_levels(net, trains, sorting, n_steps):
         return -1
-    n, _ = list_active(x, sorting.unit)
+    n = list_units(x, sorting.unit)
     for a in range(n):
         sorting.label[a] = sorting.level_label[x[np.uintp(sorting.unit[a])]]
     return n
@@ -183,10 +181,10 @@ def label_levels(net, trains, sorting, x, n_steps):
 @kernel
 def label_reals(net, trains, sorting, x, n_steps):
     """List the active units of real-valued input with their labels; return how many, or -1."""
-    enter_values(net, x, net.input_scale, sorting.entered)
-    n, _ = list_active(sorting.entered[: x.size], sorting.unit)
-    for a in range(n):
-        sorting.value[a] = sorting.entered[np.uintp(sorting.unit[a])]
+    n = list_units(x, sorting.unit)
+    for a in range(n):  # a value that is rounded to 0 is silent too
+        value = x[np.uintp(sorting.unit[a])] * net.input_scale
+        sorting.value[a] = number_of(net, value, sorting.value)
     if not label_values(net, sorting.value, sorting.label, n, n_steps):
         return -1
     know_trains(net, trains, sorting.value, sorting.label, n, n_steps)

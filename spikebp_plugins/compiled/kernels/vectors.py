@@ -217,9 +217,19 @@ def nonzero(typing_context, vector):
 
 @operation
 def lowest(typing_context, bits):
-    """The place of the lowest bit that is set in `bits`, which is not zero."""
+    """The place of the lowest bit that is set in `bits`; 64 if none is."""
 
     def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), generate
+
+
+@operation
+def number_of_bits(typing_context, bits):
+    """How many bits are set in `bits`."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
 
     return types.int64(types.int64), generate
