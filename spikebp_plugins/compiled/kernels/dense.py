@@ -15,7 +15,7 @@ from .vectors import lowest
 COLUMNS_IN_VECTOR = 8
 
 
-@kernel
+@rare
 def add_rows(total, matrix, counts, active, n_active):
     """Total += counts @ matrix, one row for each active unit."""
     n_out = total.size

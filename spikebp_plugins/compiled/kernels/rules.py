@@ -191,7 +191,7 @@ def note_spikes(run, layer):
     return n_sent
 
 
-@kernel
+@rare
 def fire_layer(run, layer):
     """Threshold a layer and list the units that fire; return the number of spikes."""
     net, sample = run.net, run.sample
@@ -224,7 +224,7 @@ def fire_input(run, x):
     return note_spikes(run, 0)
 
 
-@kernel
+@rare
 def take_drive(run, layer):
     """Add drive with a lag of 1; False if a potential or summed drive may be out of range."""
     net, sample = run.net, run.sample
@@ -255,7 +255,7 @@ def largest_drive(run, layer):
     return largest_so_far
 
 
-@kernel
+@rare
 def hand_up(run, layer, n_sent):
     """Send the spikes of a layer to the next; False if the range is not certain."""
     net, sample, learning, above = run.net, run.sample, run.learning, layer + 1
@@ -274,7 +274,7 @@ def hand_up(run, layer, n_sent):
     return True
 
 
-@kernel
+@rare
 def send_spikes(run, x, t, n_steps):
     """Rules 1 and 2 of step t; False if the range is not certain."""
     net = run.net
