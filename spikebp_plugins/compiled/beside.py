@@ -1,12 +1,13 @@
 """Kernels that are compiled beside the work, in another process, while the work goes on.
 
 A kernel that is neither in this process nor in the cache is asked for. A thread hands what is asked
-for to `compiler`, one process after the other, and notes what it has left in the cache. Where that
+for to `compiler`, one process after the other, and loads what it has left in the cache. Where that
 fails, for whatever reason, the kernel is compiled in this process when it is next called.
 """
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import pickle
@@ -44,6 +45,8 @@ _asked: set[Wanted] = set()
 _queue: list[Wanted] = []
 _worker: Thread | None = None
 _lock = Lock()
+#: Held while the thread loads a kernel: the end of the process must not take the compiler from it.
+_loading = Lock()
 
 _SLOW_START: Final = (
     "the kernels of this network are being compiled, once for this machine; until they are ready "
@@ -136,7 +139,20 @@ def _compile(batch: list[Wanted]) -> None:
         program.stdin.write(request)  # type: ignore[union-attr]
         program.stdin.close()  # type: ignore[union-attr]
         for line in program.stdout:  # type: ignore[union-attr]
-            _missing.discard(batch[int(line)])
+            _load(batch[int(line)])
+
+
+def _load(wanted: Wanted) -> None:
+    """Load a kernel from the cache, so that nobody else waits for that either."""
+    kernel, types = wanted
+    with _loading, suppress(Exception):  # whoever calls it next sees what is wrong with it
+        if kernel._cache.holds(types, kernel.targetctx):
+            kernel.compile(types)
+    _missing.discard(wanted)
+
+
+# Never released: what is not loaded by then is not loaded any more.
+atexit.register(lambda: _loading.acquire())
 
 
 def _import_path() -> list[str]:
@@ -146,8 +162,8 @@ def _import_path() -> list[str]:
 
 def _start_anew() -> None:
     """Forget, in a process that was forked, what only the thread of its parent can end."""
-    global _worker, _lock
-    _worker, _lock = None, Lock()
+    global _worker, _lock, _loading
+    _worker, _lock, _loading = None, Lock(), Lock()
     _missing.clear()
     _asked.clear()
     _queue.clear()

@@ -30,6 +30,19 @@ def test_rivals_are_timed_beside_the_spiking_network(script):
     assert all(row["microseconds_per_sample"] > 0 for row in result["rows"])
 
 
+def test_variants_are_timed_beside_the_network():
+    options = ("--layers", "12", "--steps", "10", "--block", "20", "--samples", "40", "--variants")
+    (result,) = run("online_training.py", *options, "--without", COMPILED_RIVALS)["results"]
+    names = [row["competitor"] for row in result["rows"]]
+    assert names[1:3] == ["spikebp (pipelined)", "spikebp (input in floating point)"]
+
+
+def test_first_runs_are_timed():
+    rows = run("first_run.py", "--samples", "20")["rows"]
+    assert [row["way"] for row in rows] == ["beside", "wait"]
+    assert rows[0]["seconds"] < rows[1]["seconds"]
+
+
 def test_single_calls_are_timed_beside_a_block():
     size = ("--samples", "40", "--block", "20", "--networks", "784-200-200-10,64-100-10")
     left_out, result = run("single_samples.py", *size)
