@@ -45,8 +45,10 @@ _asked: set[Wanted] = set()
 _queue: list[Wanted] = []
 _worker: Thread | None = None
 _lock = Lock()
-#: Held while the thread loads a kernel: the end of the process must not take the compiler from it.
+#: Held while the thread loads a kernel: neither may the process end meanwhile, which would take the
+#: libraries from the thread, nor fork, which would leave Numba's locks closed for good.
 _loading = Lock()
+_is_over = False
 
 _SLOW_START: Final = (
     "the kernels of this network are being compiled, once for this machine; until they are ready "
@@ -146,13 +148,17 @@ def _load(wanted: Wanted) -> None:
     """Load a kernel from the cache, so that nobody else waits for that either."""
     kernel, types = wanted
     with _loading, suppress(Exception):  # whoever calls it next sees what is wrong with it
-        if kernel._cache.holds(types, kernel.targetctx):
+        if not _is_over and kernel._cache.holds(types, kernel.targetctx):
             kernel.compile(types)
     _missing.discard(wanted)
 
 
-# Never released: what is not loaded by then is not loaded any more.
-atexit.register(lambda: _loading.acquire())
+@atexit.register
+def _end() -> None:
+    """Load nothing any more."""
+    global _is_over
+    with _loading:
+        _is_over = True
 
 
 def _import_path() -> list[str]:
@@ -170,4 +176,8 @@ def _start_anew() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew)
+    os.register_at_fork(
+        before=lambda: _loading.acquire(),
+        after_in_parent=lambda: _loading.release(),
+        after_in_child=_start_anew,
+    )

@@ -288,6 +288,14 @@ LEFT_ALONE = """
     wait_for(lambda: list(kernel_folder().glob("*.lock")))
     os._exit(0)
 """
+FORKS = """
+    beside.ask(kernels)
+    child = os.fork()
+    if child == 0:
+        os._exit(bool(beside._asked) or beside._worker is not None)
+    print(os.waitpid(child, 0)[1], flush=True)
+    os._exit(0)
+"""
 IMPOSSIBLE = """
     sys.executable = {program!r}
     beside.ask(kernels)
@@ -326,6 +334,11 @@ def test_the_compiler_outlives_the_program_that_has_started_it(tmp_path):
     while not list(tmp_path.glob("cache/kernels/*/blocks.measure_bounds*.nbc")):
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_process_that_was_forked_asks_anew(tmp_path):
+    done = run(tmp_path, FORKS)
+    assert done.stdout == "0\n", done.stderr
 
 
 @pytest.mark.parametrize("program", ["/nowhere/python", shutil.which("false")])
