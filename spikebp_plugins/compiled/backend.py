@@ -239,7 +239,7 @@ class CompiledBackend(Backend):
     def _beside_open_sample(self, show: Callable[[CompiledBackend], Shown]) -> Shown:
         """Show samples on a copy of the state, which while a sample is open is in use."""
         other = CompiledBackend(self.net, self.state, len(self._memories), self.readiness.waits)
-        other.report = self.report
+        other.report, other.readiness = self.report, self.readiness
         try:
             return show(other)
         finally:

@@ -23,6 +23,11 @@ SECONDS_PER_SYNAPSE: Final = 2e-9
 WAIT: Final = "SPIKEBP_WAIT"
 
 
+#: The seconds that the reference has taken in this process for what some kernels would do. A search
+#: for parameters makes many networks, each of which takes less than a second.
+_seconds: dict[tuple[Wanted, ...], float] = {}
+
+
 class Readiness:
     """Which kernels of a back end can be called without waiting for a compiler.
 
@@ -38,8 +43,7 @@ class Readiness:
         #: Whether kernels are called whether they are ready or not.
         self.waits = asked_to or not beside.is_possible(blocks.run_block)
         self._ready: set[Any] = set()
-        self._wanted: dict[Any, list[Wanted]] = {}
-        self._seconds: dict[Any, float] = {}
+        self._wanted: dict[Any, tuple[Wanted, ...]] = {}
 
     def of(self, use: Any, kernels: Callable[[], Sequence[Wanted]]) -> bool:
         """Return whether all kernels of a use can be called.
@@ -54,7 +58,7 @@ class Readiness:
         if self.waits or use in self._ready:
             return True
         if use not in self._wanted:
-            self._wanted[use] = list(kernels())
+            self._wanted[use] = tuple(kernels())
         if not beside.are_ready(self._wanted[use]):
             return False
         self._ready.add(use)
@@ -77,13 +81,11 @@ class Readiness:
         synapse_steps : float
             The synapses times the steps of all that waits to be done.
         """
-        if self._seconds.get(use, 0.0) + synapse_steps * SECONDS_PER_SYNAPSE > (
-            SECONDS_BEFORE_COMPILING
-        ):
+        wanted, expected = self._wanted[use], synapse_steps * SECONDS_PER_SYNAPSE
+        if _seconds.get(wanted, 0.0) + expected > SECONDS_BEFORE_COMPILING:
             self.ask(use)
         start = time.perf_counter()
         try:
             yield
         finally:
-            taken = time.perf_counter() - start
-            self._seconds[use] = self._seconds.get(use, 0.0) + taken
+            _seconds[wanted] = _seconds.get(wanted, 0.0) + time.perf_counter() - start
