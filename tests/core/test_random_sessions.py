@@ -116,7 +116,7 @@ FAULTS = {
         ("now.learning is not before.learning or now.totals is not before.totals", "False"),
     ),
     "a stream drops the open sample of another": edited(
-        CompiledSteps, "_bind", ("self._engine.owner = self", "_ = self")
+        CompiledSteps, "drop", ("engine.owner is self and ", "")
     ),
     "columns that the reference changes are not kept": edited(
         Stepper, "_learn", ("steps.keep_all(self.run)", "pass")
