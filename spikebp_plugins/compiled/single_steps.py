@@ -108,7 +108,8 @@ class CompiledSteps(Steps):
         self._engine = engine
         self._reference: ReferenceSteps | None = None
         self._is_by_reference = False  # the open sample, or the last one
-        self._ready: set[str] = set()  # the uses whose kernels are ready
+        self._ready: set[str] = set()  # the uses whose own kernels are ready
+        self._usable: set[str] = set()  # the uses of events for which all kernels are ready
         self._n_synapses = sum(connection.n_synapses for connection in net.connections)
         self._take_on(engine.now_for_steps())
         self._feeder: Feeder | None = None
@@ -277,10 +278,12 @@ class CompiledSteps(Steps):
 
     def _takes_events(self, use: str) -> bool:
         """Return whether kernels take the events of the open sample, or of the next."""
-        if use not in self._ready:
-            steps, events = self._is_ready(STEPS, False), self._are_ready(EVENTS)
-            if not (steps and events and (use == EVENTS or self._are_ready(use))):
+        if use not in self._usable:
+            # Of all: what is missing has to be known before it is done without.
+            ready = [each in self._ready or self._are_ready(each) for each in (STEPS, EVENTS, use)]
+            if not all(ready):
                 return False
+            self._usable.add(use)
         return not (self.is_open and self._is_by_reference)
 
     def _are_ready(self, use: str) -> bool:

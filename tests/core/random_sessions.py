@@ -513,20 +513,23 @@ class LateReadiness(Readiness):
 
     def __init__(self, chance, counts):
         super().__init__(False)
+        self._known = set()
         self._chance, self._counts = chance * chance, counts
         # Of its own: how often somebody asks is no part of what is drawn for a session.
         self._rng = np.random.default_rng(int(1e9 * chance))
 
     def of(self, use, kernels):
+        self._known.add(use)
         if use not in self._ready and self._rng.random() < self._chance:
             self._ready.add(use)
             self._counts["kernels become ready"] += 1
         return use in self._ready
 
     def ask(self, use):
-        pass
+        assert use in self._known
 
     def done_without(self, use, synapse_steps):
+        assert use in self._known
         self._counts["done without a kernel"] += 1
         return nullcontext()
 
