@@ -238,7 +238,7 @@ class CompiledBackend(Backend):
 
     def _beside_open_sample(self, show: Callable[[CompiledBackend], Shown]) -> Shown:
         """Show samples on a copy of the state, which while a sample is open is in use."""
-        other = CompiledBackend(self.net, self.state, len(self._memories), self.readiness.waits)
+        other = CompiledBackend(self.net, self.state, len(self._memories))
         other.report, other.readiness = self.report, self.readiness
         try:
             return show(other)
@@ -390,9 +390,10 @@ class CompiledBackend(Backend):
             layouts = [way.layout for way in self._ways[self._general]]
             yield from (_bounds_of(now.like(layout)) for layout in layouts)
         with suppress(UnsupportedError):
+            steps = self.steps()
             for use in single_steps.USES:
                 for narrow in (False, True):
-                    yield from self.steps().kernels(use, narrow)
+                    yield from steps.kernels(use, narrow)
 
     def add(self, work: Operations) -> None:
         """Add work that no kernel has counted."""
@@ -414,7 +415,7 @@ class CompiledBackend(Backend):
                     missing = missing or way
                 elif done := self._until(way, rest, margin, values):
                     break
-            else:
+            else:  # no kernel is ready, or can prove that this sample is in range
                 with self._by_reference_for(missing, rest):
                     alone, done = self._until_by(ReferenceSteps(self), rest[:1], margin), 1
                 for column, value in zip(values, alone, strict=True):

@@ -189,12 +189,12 @@ class CompiledSteps(Steps):
             self._begin()
         if self._is_by_reference:
             work = float(self._n_synapses * n_steps)
-            with self._engine.readiness.done_without(("steps", False), work):
+            with self._engine.readiness.done_without((STEPS, False), work):
                 self._of_reference()._show(x, y, n_steps, opens, restarts)
             return
         moment, done = Moment(opens, False, restarts, y is not None, False), 0
         seen = self._now.samples_seen
-        with announced(("steps", self._now.layout.narrow)):
+        with announced((STEPS, self._now.layout.narrow)):
             if self._now.layout.narrow:
                 done = self._stepper.show_certain(x, y, moment, seen, n_steps)
             if done < n_steps:
@@ -215,7 +215,7 @@ class CompiledSteps(Steps):
                 self._begin()
             moment, done = Moment(opens, False, restarts, y is not None, False), 0
             seen = self._now.samples_seen
-            with announced(("events", self._now.layout.narrow)):
+            with announced((EVENTS, self._now.layout.narrow)):
                 if self._now.layout.narrow:
                     done = self._stepper.show_certain_events(given, y, moment, seen)
                 if done < given.n_steps:
