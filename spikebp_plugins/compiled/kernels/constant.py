@@ -226,6 +226,16 @@ def build_show_next(lanes):
 
 
 prepare = by_columns(build_prepare)
+
+
+@rare
+def prepare_first(run, groups):
+    """Write S_t of layer 1 in all steps to `drive`."""
+    workspace, width = run.workspace, run.net.unit[2] - run.net.unit[1]
+    matrix = weights_of(run.learning, run.net, 1)
+    prepare(width, (matrix, width, run.trains, groups, workspace.sums, workspace.drive))
+
+
 fire_next = by_columns(build_fire_next)
 show_next = by_columns(build_show_next)
 
@@ -305,7 +315,7 @@ def predict_sample(run, groups, index, n_steps):
         matrix, width, drive = weights_of(learning, net, layer), count.size, workspace.drive
         spike, active, n_active = steps_of(workspace, layer)
         if layer == 1:
-            prepare(width, (matrix, width, trains, groups, workspace.sums, drive))
+            prepare_first(run, groups)
             for t in range(n_steps):
                 fire_first(net, drive[t], potential, count, spike[t])
         else:
@@ -509,8 +519,7 @@ def train_sample(run, groups, block, index):
     net, sample, workspace = run.net, run.sample, run.workspace
     n_steps = block.n_steps
     follow_trains(run.trains, groups, n_steps)
-    matrix, width = weights_of(run.learning, net, 1), net.unit[2] - net.unit[1]
-    prepare(width, (matrix, width, run.trains, groups, workspace.sums, workspace.drive))
+    prepare_first(run, groups)
     workspace.n_past[0] = 0
     last, is_delayed = net.sizes.size - 1, net.error_delay[1] > 0
     for t in range(n_steps + net.error_delay[1]):
