@@ -371,8 +371,10 @@ def _firing(layer: _Layer, name: str, node: nir.IF) -> _Layer:
     r, threshold, reset = (
         _numbers(name, field, getattr(node, field)) for field in ("r", "v_threshold", "v_reset")
     )
-    if not r.shape == threshold.shape == reset.shape == shape:
-        raise _refused(f"IF node {name!r} of shape {threshold.shape} behind {shape[0]} units")
+    # A parameter without dimensions, as Norse writes it, is that of all units.
+    for values in (r, threshold, reset):
+        if values.shape not in ((), shape):
+            raise _refused(f"IF node {name!r} of shape {values.shape} behind {shape[0]} units")
     if not (np.all(r > 0) and np.all(threshold > 0) and np.all(threshold > reset)):
         raise _refused(f"IF node {name!r} whose r, v_threshold or cost of a spike is not positive")
     return layer._replace(weights=layer.weights * (r / (threshold - reset)), fires=True)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.conversion.sources import Array, Layer
+from spikebp_plugins.conversion.layers import Array, Layer
 
 
 def balanced(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, positive, wrong_argument
-from spikebp_plugins.conversion.sources import Array, Layer
+from spikebp_plugins.conversion.layers import Array, Layer
 
 
 def with_bias_input(x: Any, *, input_scale: float = 1.0) -> NDArray[Any]:

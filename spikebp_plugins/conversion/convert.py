@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.errors import (
     REALS_AND_BOOLEANS,
     array_of,
@@ -20,18 +22,22 @@ from spikebp_plugins.common.errors import (
 )
 from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
 from spikebp_plugins.conversion.bias import has_bias_unit, with_bias_units, without_bias_units
-from spikebp_plugins.conversion.sources import Array, Layer, layers_of
+from spikebp_plugins.conversion.layers import Array, Layer
+from spikebp_plugins.conversion.sources import checkpoint_of, read_source
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
+
+#: An input is coarse if it is resolved to less than one part in so many: of what a scaler makes 1,
+#: by the steps of a sample; of its largest weight, by the grid.
+COARSE: Final = 4
 
 
 def from_relu(
     source: Any,
     *,
     n_steps: int = 10,
-    input_scale: float = 1.0,
+    input_scale: float | None = None,
     bias: str = "input",
     balance: ArrayLike | None = None,
     percentile: float = 99.9,
@@ -59,17 +65,25 @@ def from_relu(
 
     Parameters
     ----------
-    source : list, MLPClassifier, MLPRegressor or torch.nn.Sequential
-        A list of weight matrices of shape (n_in, n_out), or of pairs of such a matrix and a bias
-        of shape (n_out,) or None; a fitted network of scikit-learn with ``activation="relu"`` (or
-        with no hidden layer); or a Sequential of Linear and ReLU, and Flatten and Dropout, which
-        do nothing in evaluation mode. A classifier of scikit-learn for two classes, which has one
-        output z, gets two: -z/2 and z/2.
+    source : list, MLPClassifier, MLPRegressor, Pipeline, torch.nn.Sequential or Checkpoint
+        - A list of weight matrices of shape (n_in, n_out), or of pairs of such a matrix and a bias
+          of shape (n_out,) or None.
+        - A fitted network of scikit-learn with ``activation="relu"`` (or with no hidden layer). A
+          classifier for two classes, which has one output z, gets two: -z/2 and z/2.
+        - A Sequential of Linear and ReLU. BatchNorm1d in evaluation mode becomes part of the Linear
+          beside it. Flatten, Identity, Dropout in evaluation mode, and a last Softmax or LogSoftmax
+          are left out.
+        - A spiking network: a Checkpoint, a Simulator, or an estimator of this project, whose
+          constant input becomes a bias.
+        - A fitted Pipeline of scikit-learn that ends in one of these, behind StandardScaler,
+          MinMaxScaler, MaxAbsScaler or RobustScaler: the scalers become weights and a bias of the
+          first layer, so that the network is shown what the pipeline is shown.
     n_steps : int, default=10
         T of the spiking network.
-    input_scale : float, default=1.0
+    input_scale : float or None, default=None
         The ReLU network's input is ``x * input_scale``: ``1/255`` for one that has learned pixels
-        in [0, 1] and is to be shown 8-bit ones.
+        in [0, 1] and is to be shown 8-bit ones. None takes that of a spiking network, and 1 for
+        all others.
     bias : {"input", "refuse"}, default="input"
         What becomes of biases: weights of units that are always on, or, with "refuse", an error
         if one is not zero.
@@ -102,6 +116,12 @@ def from_relu(
     OverflowError
         If a weight is out of the range of the grid.
 
+    Warns
+    -----
+    ApproximationWarning
+        If a scaler of a pipeline has brought inputs to a size that the spiking network does not
+        resolve without it: steps or fraction bits are too few.
+
     Examples
     --------
     >>> from spikebp_plugins import from_relu, with_bias_input
@@ -110,13 +130,14 @@ def from_relu(
     ...     sim.predict(with_bias_input([[3.0, 1.0]]))
     array([[2.5]])
     """
-    layers = layers_of(source)
+    layers, own_scale, scaler = read_source(source)
     if choice("bias", bias, ("input", "refuse")) == "refuse":
         layers = _without_biases(layers)
     if "layer_sizes" in fields:
         raise wrong_argument("layer_sizes", "left to the source", repr(fields["layer_sizes"]))
     sizes = _layer_sizes(layers)
-    given = {"layer_sizes": sizes, "n_steps": n_steps, "input_scale": input_scale}
+    scale = own_scale if input_scale is None else input_scale
+    given = {"layer_sizes": sizes, "n_steps": n_steps, "input_scale": scale}
     net = SpikingMLP.from_dict(given | fields)
     if balance is not None:
         x = _balance_input(balance, layers[0].weights.shape[0]) * net.input_scale
@@ -127,9 +148,12 @@ def from_relu(
             output_scale = winner_scale(layers, x)
     elif output_scale == "winner":
         raise wrong_argument("balance", "samples with output_scale='winner'", "None")
-    scale = positive("output_scale", output_scale, "'winner' or a positive finite number")
-    weights = with_bias_units(output_scaled(layers, scale))
-    return Checkpoint(net, initial_state(net, weights))
+    factor = positive("output_scale", output_scale, "'winner' or a positive finite number")
+    weights = with_bias_units(output_scaled(layers, factor))
+    state = initial_state(net, weights)
+    if scaler is not None:
+        _warn_of_coarse_inputs(net, scaler, weights[0][: len(scaler)], state.weights[0])
+    return Checkpoint(net, state)
 
 
 def to_relu(source: Any, bias: str | None = None) -> list[Any]:
@@ -145,8 +169,8 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
 
     Parameters
     ----------
-    source : Checkpoint or Simulator
-        The spiking network, or anything with a ``checkpoint()``.
+    source : Checkpoint, Simulator or estimator
+        The spiking network.
     bias : {"input"} or None, default=None
         With "input" the last input is taken for a constant 1, as :func:`from_relu` makes it, and
         its weights become biases. So do the weights of the last unit of a hidden layer, if it
@@ -177,8 +201,8 @@ def to_torch(source: Any, bias: str | None = None) -> Any:
 
     Parameters
     ----------
-    source : Checkpoint or Simulator
-        The spiking network, or anything with a ``checkpoint()``.
+    source : Checkpoint, Simulator or estimator
+        The spiking network.
     bias : {"input"} or None, default=None
         As for :func:`to_relu`.
 
@@ -209,6 +233,30 @@ def to_torch(source: Any, bias: str | None = None) -> Any:
     return torch.nn.Sequential(*modules[:-1])
 
 
+def _warn_of_coarse_inputs(
+    net: SpikingMLP, scaler: Array, weights: Array, rounded: NDArray[Any]
+) -> None:
+    """Warn of inputs whose scale the scalers knew, but the steps or the grid do not resolve."""
+    spread = np.abs(scaler)  # what scalers bring to a size of about 1 is as large as its inverse
+    size = np.abs(weights).max(axis=1) / np.maximum(spread, np.finfo(float).tiny)
+    error = np.abs(weights - rounded[: len(weights)]).max(axis=1)
+    for is_coarse, reason in (
+        (spread * COARSE > net.n_steps, f"is too small to be told apart in {net.n_steps} steps"),
+        (
+            error * COARSE > size.max() * spread,
+            f"is so large that its weights need more than {net.fraction_bits} fraction bits",
+        ),
+    ):
+        if is_coarse.any():
+            warnings.warn(
+                f"without the scalers, input {is_coarse.argmax()} {reason} (and "
+                f"{is_coarse.sum() - 1} more): convert pipeline[-1] and show it "
+                "pipeline[:-1].transform(x)",
+                ApproximationWarning,
+                stacklevel=3,
+            )
+
+
 def _without_biases(layers: Sequence[Layer]) -> list[Layer]:
     for l, (_, b) in enumerate(layers, 1):
         if b is not None and b.any():
@@ -228,13 +276,3 @@ def _balance_input(balance: ArrayLike, n_inputs: int) -> Array:
     if x.ndim != 2 or x.shape[1] != n_inputs or not len(x):
         raise wrong_argument("balance", allowed, f"shape {x.shape}")
     return finite("balance", x, allowed).astype(np.float64)
-
-
-def checkpoint_of(source: Any) -> Checkpoint:
-    """Return `source` if it is a checkpoint, otherwise ``source.checkpoint()``."""
-    found = source.checkpoint() if callable(getattr(source, "checkpoint", None)) else source
-    if not isinstance(found, Checkpoint):
-        allowed = "a Checkpoint, or anything with a checkpoint()"
-        raise wrong_argument("source", allowed, type(source).__name__)
-    require_dense("source", found.net.connections)
-    return found

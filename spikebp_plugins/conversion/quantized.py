@@ -40,7 +40,7 @@ from spikebp_plugins.common.archive import (
     write_archive,
 )
 from spikebp_plugins.common.errors import boolean, choice, integer, wrong_argument
-from spikebp_plugins.conversion.convert import checkpoint_of
+from spikebp_plugins.conversion.sources import checkpoint_of
 from spikebp_plugins.network.checkpoint import Checkpoint, definition_from
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
@@ -183,8 +183,8 @@ def quantized_weights(
 
     Parameters
     ----------
-    source : Checkpoint or Simulator
-        The network, or anything with a ``checkpoint()``.
+    source : Checkpoint, Simulator or estimator
+        The network.
     bits : int, default=8
         b, the sign included: 2 to 32.
     shared_by : {"layer", "unit"}, default="layer"

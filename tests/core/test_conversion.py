@@ -7,13 +7,20 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.svm import SVC
 
 from spikebp_plugins import (
     QuantizedWeights,
     Simulator,
     SpikingMLP,
+    SpikingMLPClassifier,
     from_relu,
     load,
     load_dataset,
@@ -21,6 +28,7 @@ from spikebp_plugins import (
     to_relu,
     with_bias_input,
 )
+from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.conversion.relu import relu_scores
 from tests.core.small_nets import ENGINES, assert_all_equal, checkpoint_bytes, lively_simulator
 from tests.core.test_benchmarks import run
@@ -350,7 +358,9 @@ def test_a_layer_of_one_such_unit_stays():
 
 @pytest.mark.parametrize("source", [None, [np.eye(2)], SpikingMLP((2, 2)), np.eye(2)])
 def test_what_is_no_spiking_network_is_refused(source):
-    refusal(r"source must be a Checkpoint, or anything with a checkpoint\(\); got", to_relu, source)
+    refusal(
+        "source must be a Checkpoint, a Simulator, or an estimator that .*; got", to_relu, source
+    )
 
 
 def test_how_biases_come_back_is_a_choice():
@@ -438,6 +448,124 @@ def test_what_scikit_learn_has_besides_is_refused():
     refusal("weights of layer 2 must be finite real numbers; got nan", from_relu, model)
 
 
+SCALERS = {
+    "standard": StandardScaler(),
+    "not centred": StandardScaler(with_mean=False),
+    "not scaled": StandardScaler(with_std=False),
+    "robust": RobustScaler(),
+    "robust, not centred": RobustScaler(with_centering=False),
+    "robust, not scaled": RobustScaler(with_scaling=False),
+    "largest": MaxAbsScaler(),
+    "range": MinMaxScaler((-1, 2)),
+}
+
+
+def behind(*steps, y=None, **parameters):
+    """Return a fitted pipeline that ends in a network, and what it was fitted on."""
+    model, x = fitted(y=y, **parameters)
+    x = x * [1.0, 3.0, 0.5, 1.0] + [0.0, 2.0, 0.0, -1.0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make_pipeline(*steps, model).fit(x, np.arange(30) % 3 if y is None else y), x
+
+
+@pytest.mark.parametrize("scaler", SCALERS.values(), ids=SCALERS)
+def test_scalers_of_a_pipeline_become_weights_and_a_bias(scaler):
+    pipeline, x = behind(clone(scaler), "passthrough", StandardScaler(), None)
+    scaled = pipeline[:-1].transform(x)
+    np.testing.assert_allclose(
+        relu_of(pipeline)(x), relu_of(pipeline[-1])(scaled), atol=1e-8, rtol=1e-8
+    )
+    np.testing.assert_array_equal(relu_of(pipeline)(x).argmax(axis=1), pipeline.predict(x))
+
+
+def test_a_pipeline_may_end_in_a_pipeline_or_in_an_estimator_of_this_project():
+    inner, x = behind(StandardScaler())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipeline = make_pipeline(MinMaxScaler(), inner).fit(x, np.arange(30) % 3)
+    np.testing.assert_array_equal(relu_of(pipeline)(x).argmax(axis=1), pipeline.predict(x))
+
+    network = SpikingMLPClassifier(max_iter=3, random_state=0, input_scale=0.5)
+    pipeline = make_pipeline(StandardScaler(), network).fit(x, np.arange(30) % 3)
+    checkpoint = from_relu(pipeline, fraction_bits=40, n_steps=3000)
+    assert checkpoint.net.input_scale == 0.5
+    with checkpoint.simulate() as sim:
+        found = sim.predict(with_bias_input(x, input_scale=0.5))
+    with from_relu(network, fraction_bits=40, n_steps=3000).simulate() as sim:
+        expected = sim.predict(with_bias_input(pipeline[:-1].transform(x), input_scale=0.5))
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+class Derived(StandardScaler):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        (PCA(), "step 'pca' of source must be one of StandardScaler, .*'passthrough'; got PCA"),
+        (Derived(), "step 'derived' of source must be one of .*; got Derived"),
+        (MinMaxScaler(clip=True), "clip of step 'minmaxscaler' of source must be False; got True"),
+    ],
+)
+def test_other_steps_of_a_pipeline_are_refused_by_name(step, error):
+    pipeline, _ = behind(step)
+    refusal(error, from_relu, pipeline)
+
+
+def test_a_pipeline_must_be_fitted_and_fit():
+    model, _ = fitted()
+    refusal(
+        "step 'standardscaler' of source must be a fitted scaler; got a StandardScaler",
+        from_relu,
+        make_pipeline(StandardScaler(), model),
+    )
+    other = StandardScaler().fit(np.ones((3, 5)))
+    refusal(
+        "step 'standardscaler' of source must be one of 4 features, as the network has; got 5",
+        from_relu,
+        make_pipeline(other, model),
+    )
+    refusal("source must be a list .*; got SVC", from_relu, make_pipeline(StandardScaler(), SVC()))
+
+
+def test_input_that_only_a_scaler_makes_large_is_warned_of():
+    random = np.random.RandomState(0)
+    x = random.standard_normal((40, 3)) * [1e-4, 1.0, 1e9]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipeline = make_pipeline(StandardScaler(), MLPClassifier((5,), max_iter=5, random_state=0))
+        pipeline.fit(x, np.arange(40) % 2)
+    with pytest.warns(ApproximationWarning) as caught:
+        from_relu(pipeline)
+    small, large = (str(warning.message) for warning in caught)
+    assert "input 0 is too small to be told apart in 10 steps (and 0 more)" in small
+    assert "input 2 is so large that its weights need more than 17 fraction bits" in large
+    assert all(warning.filename == __file__ for warning in caught)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        from_relu(pipeline[-1])
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_an_estimator_of_this_project_is_a_source(intercept):
+    x = np.random.RandomState(0).standard_normal((30, 4))
+    model = SpikingMLPClassifier((6, 5), max_iter=3, random_state=0, intercept=intercept)
+    model.fit(x, np.arange(30) % 3)
+    weights = model.checkpoint_.state.weights
+    layers = to_relu(from_relu(model, arithmetic="float64"), "input" if intercept else None)
+    rows = [W if isinstance(W, np.ndarray) else np.vstack([W[0], *W[1:]]) for W in layers[:1]]
+    np.testing.assert_array_equal(rows[0], weights[0])
+    for source in (model.checkpoint_, model.checkpoint_.simulate("reference")):
+        assert_all_equal(from_relu(source, n_steps=20).state.weights, weights)
+        assert from_relu(source, n_steps=20).net.n_steps == 20
+    assert_all_equal(to_relu(model), weights)
+    assert_all_equal(quantized_weights(model, 32).checkpoint().state.weights, weights)
+    with pytest.raises(NotFittedError):
+        from_relu(SpikingMLPClassifier())
+
+
 # --- what is wrong -------------------------------------------------------------------------------
 
 EYE = np.eye(2)
@@ -517,6 +645,7 @@ def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
         for block in code.values():
             exec(block, names)
     assert names["spiking_error"] < 10
+    assert np.mean(names["same"]) > 0.98
     assert abs(names["spiking_error"] - names["relu_error"]) < 1
     assert load("converted.npz").net.layer_sizes == (65, 51, 51, 10)
     assert QuantizedWeights.load("hardware.npz").weights[0].dtype == np.int8

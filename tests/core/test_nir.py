@@ -199,6 +199,14 @@ def test_units_are_scaled_so_that_a_spike_costs_1():
 
 
 @APPROXIMATE
+def test_parameters_without_dimensions_are_those_of_all_units():
+    spikes = nir.IF(r=np.array(3.0), v_threshold=np.array(1.0), v_reset=np.array(-0.5))
+    graph = chain(START, nir.Linear(W1), spikes, nir.Linear(W2), END)
+    first, _ = from_nir(graph, SpikingMLP((3, 2, 1), fraction_bits=20)).state.weights
+    np.testing.assert_array_equal(first, W1.T * 2)
+
+
+@APPROXIMATE
 def test_weights_are_rounded_to_the_grid_of_the_definition():
     graph = chain(START, nir.Linear(W1 / 3), units(2), nir.Linear(W2), END)
     net = SpikingMLP((3, 2, 1), learning_rate=0.5, fraction_bits=9, feedback="random")

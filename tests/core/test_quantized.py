@@ -248,6 +248,6 @@ def test_bits_are_a_small_integer(bits):
 
 def test_other_arguments_are_refused():
     sim = lively_simulator(small_net())
-    refusal("source must be a Checkpoint, or anything", [np.eye(2)])
+    refusal("source must be a Checkpoint, a Simulator, or", [np.eye(2)])
     refusal("shared_by must be one of 'layer', 'unit'; got 'network'", sim, shared_by="network")
     refusal("clip must be True or False; got 1", sim, clip=1)

@@ -76,6 +76,45 @@ def test_parameters_may_have_any_precision(dtype):
         np.testing.assert_array_equal(W, V)
 
 
+def normalized(n, seed):
+    """Return a BatchNorm1d that has seen data, in evaluation mode."""
+    random = np.random.RandomState(seed)
+    module = nn.BatchNorm1d(n)
+    with torch.no_grad():
+        for values in (module.running_mean, module.weight, module.bias):
+            values.copy_(torch.from_numpy(random.standard_normal(n)))
+        module.running_var.copy_(torch.from_numpy(random.uniform(0.5, 2, n)))
+    return module.eval()
+
+
+def test_batch_norm_is_folded_into_the_linear_beside_it():
+    source = nn.Sequential(
+        normalized(4, 0),
+        nn.Identity(),
+        nn.Linear(4, 6, bias=False),
+        normalized(6, 1),
+        nn.ReLU(),
+        normalized(6, 2),
+        nn.Linear(6, 5),
+        nn.BatchNorm1d(5, affine=False),
+        nn.ReLU(),
+        nn.Linear(5, 3),
+        normalized(3, 3),
+        nn.LogSoftmax(dim=-1),
+        nn.Identity(),
+    ).eval()
+    layers = to_relu(from_relu(source, arithmetic="float64"), "input")
+    x = inputs().astype(np.float64)
+    a = x
+    for W, b in layers:
+        s = a @ W + b
+        a = np.maximum(s, 0)
+    expected = scores_of(source[:-2].double(), x)
+    np.testing.assert_allclose(s, expected, atol=1e-6)
+    logarithms = scores_of(source.double(), x)
+    np.testing.assert_array_equal(s.argmax(axis=1), logarithms.argmax(axis=1))
+
+
 class Derived(nn.Linear):
     pass
 
@@ -89,12 +128,47 @@ class Derived(nn.Linear):
         (nn.Sequential(), "source must be a network of at least one layer"),
         (nn.Sequential(nn.Conv2d(1, 1, 2)), "module 0 of source must be Linear, .*; got Conv2d"),
         (nn.Sequential(nn.Linear(2, 2), nn.Tanh()), "module 1 of source must be .*; got Tanh"),
-        (nn.Sequential(nn.Linear(2, 2), nn.Softmax(1)), "module 1 of source .*; got Softmax"),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.Softmax(1), nn.Linear(2, 2)),
+            "module 2 of source must be left out behind Softmax; got Linear",
+        ),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.LogSoftmax(0)),
+            "LogSoftmax 1 of source must be over dimension 1, behind the last Linear",
+        ),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Softmax(1)),
+            "Softmax 2 of source must be over dimension 1, behind the last Linear",
+        ),
         (nn.Sequential(nn.Linear(2, 2), nn.LeakyReLU()), "module 1 of source .*; got LeakyReLU"),
         (nn.Sequential(Derived(2, 2)), "module 0 of source must be .*; got Derived"),
         (
             nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))),
-            r"module 0\.1 of source must be .*; got BatchNorm1d",
+            r"BatchNorm1d 0\.1 of source must be in evaluation mode, .*; got training mode",
+        ),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, track_running_stats=False).eval()),
+            "BatchNorm1d 1 of source must be in evaluation mode, with .*; got none of them",
+        ),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.ReLU(), normalized(2, 0)),
+            "a BatchNorm1d of source must be before a Linear, .*; got one behind the last ReLU",
+        ),
+        (
+            nn.Sequential(normalized(2, 0), normalized(2, 0), nn.Linear(2, 2)),
+            "module 1 of source must be a Linear between two BatchNorm1d",
+        ),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.ReLU(), normalized(2, 0), nn.ReLU()),
+            "module 3 of source must be a Linear before a ReLU",
+        ),
+        (
+            nn.Sequential(nn.Linear(2, 2), normalized(3, 0)),
+            "module 1 of source must be of 2 units",
+        ),
+        (
+            nn.Sequential(nn.Linear(2, 2), nn.ReLU(), normalized(3, 0), nn.Linear(2, 2)),
+            "module 3 of source must be of 2 units",
         ),
         (
             nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)),
@@ -163,7 +237,7 @@ def test_wrong_arguments_are_refused():
     sim = lively_simulator(SpikingMLP((3, 5, 2)))
     with pytest.raises(ValueError, match="bias must be one of None, 'input'; got 'refuse'"):
         to_torch(sim, "refuse")
-    with pytest.raises(ValueError, match="source must be a Checkpoint, or anything"):
+    with pytest.raises(ValueError, match="source must be a Checkpoint, a Simulator, or"):
         to_torch(model())
 
 
@@ -173,5 +247,5 @@ def test_the_code_of_the_guide_runs():
     assert names["checkpoint"].net.layer_sizes == (65, 51, 10)
     x = np.random.RandomState(0).uniform(size=(5, 64))
     np.testing.assert_allclose(
-        scores_of(names["module"], x), scores_of(names["model"].double(), x), atol=1e-3
+        scores_of(names["module"], x), scores_of(names["model"][:-1].double(), x), atol=1e-3
     )

@@ -1,0 +1,100 @@
+"""A ReLU network as a list of affine layers, and what can be folded into them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.errors import REALS, array_of, finite, wrong_argument
+
+Array = NDArray[np.float64]
+
+
+class Layer(NamedTuple):
+    r"""One layer :math:`s = a W + b` of a ReLU network.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_in, n_out)
+        :math:`W`.
+    bias : ndarray of shape (n_out,) or None
+        :math:`b`; None where the layer has none.
+    """
+
+    weights: Array
+    bias: Array | None
+
+
+class Scaling(NamedTuple):
+    r"""What scales each unit for itself: :math:`a' = a \odot g + h`.
+
+    Attributes
+    ----------
+    factor : ndarray of shape (n,)
+        :math:`g`.
+    shift : ndarray of shape (n,)
+        :math:`h`.
+    """
+
+    factor: Array
+    shift: Array
+
+    def before(self, layer: Layer) -> Layer:
+        r"""Return one layer that scales and then computes what `layer` does.
+
+        .. math:: (a \odot g + h) W + b = a (g \odot W) + (h W + b)
+        """
+        W, b = layer
+        shift = self.shift @ W
+        return Layer(self.factor[:, np.newaxis] * W, _bias(shift if b is None else shift + b))
+
+    def behind(self, layer: Layer) -> Layer:
+        r"""Return one layer that computes what `layer` does and then scales.
+
+        .. math:: (a W + b) \odot g + h = a (W \odot g) + (b \odot g + h)
+        """
+        W, b = layer
+        return Layer(
+            W * self.factor, _bias(self.shift if b is None else b * self.factor + self.shift)
+        )
+
+
+def _bias(values: Array) -> Array | None:
+    return values if values.any() else None
+
+
+def given_layer(W: Any, b: Any, l: int) -> Layer:
+    """Return layer l, from 1, as it was given; raise ValueError if it is not real numbers."""
+    weights = _reals(f"weights of layer {l}", W, 2)
+    return Layer(weights, None if b is None else _reals(f"bias of layer {l}", b, 1))
+
+
+def checked(layers: Sequence[Layer]) -> list[Layer]:
+    """Return layers; raise ValueError unless they are finite, and each fits the one before."""
+    if not layers:
+        raise wrong_argument("source", "a network of at least one layer of weights", "none")
+    for l, (W, b) in enumerate(layers, 1):
+        if 0 in W.shape:
+            raise wrong_argument(f"weights of layer {l}", "of at least one unit", W.shape)
+        before = layers[l - 2].weights.shape[1] if l > 1 else W.shape[0]
+        if W.shape[0] != before:
+            allowed = f"a matrix of {before} rows, one for each unit before"
+            raise wrong_argument(f"weights of layer {l}", allowed, f"shape {W.shape}")
+        if b is not None and b.shape != W.shape[1:]:
+            allowed = f"of shape ({W.shape[1]},), one for each unit"
+            raise wrong_argument(f"bias of layer {l}", allowed, f"shape {b.shape}")
+        for name, values in (("weights", W), ("bias", b)):
+            if values is not None:
+                finite(f"{name} of layer {l}", values, "finite real numbers")
+    return list(layers)
+
+
+def _reals(name: str, values: Any, n_dimensions: int) -> Array:
+    allowed = f"real numbers of {n_dimensions} dimension{'s' if n_dimensions > 1 else ''}"
+    array = array_of(name, values, REALS, allowed)
+    if array.ndim != n_dimensions:
+        raise wrong_argument(name, allowed, f"shape {array.shape}")
+    return array.astype(np.float64)

@@ -1,0 +1,136 @@
+"""Reads the layers of a Sequential of PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, Final
+
+import numpy as np
+
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.conversion.layers import Layer, Scaling, given_layer
+
+#: Modules that do nothing to a sample.
+ALLOWED: Final = (
+    "Linear, ReLU, BatchNorm1d, Flatten, Dropout, Identity, a last Softmax or LogSoftmax, or a "
+    "Sequential of these"
+)
+
+
+def layers_of_modules(model: Any) -> list[Layer]:
+    """Return the layers of a Sequential; raise ValueError for a module that is no part of them."""
+    nn = import_module("torch.nn")
+    reader = _Reader()
+    # A class derived from a module may compute anything: only the module's own class is accepted.
+    readers = {
+        nn.Linear: reader.linear,
+        nn.ReLU: reader.relu,
+        nn.BatchNorm1d: reader.batch_norm,
+        nn.Dropout: reader.dropout,
+        nn.Flatten: reader.flatten,
+        nn.Identity: reader.identity,
+        nn.Softmax: reader.softmax,
+        nn.LogSoftmax: reader.softmax,
+    }
+    for place, module in _modules(model, nn.Sequential):
+        kind = type(module)
+        if kind not in readers:
+            raise wrong_argument(f"module {place} of source", ALLOWED, kind.__name__)
+        if reader.last is not None and kind is not nn.Identity:
+            allowed = f"left out behind {reader.last}"
+            raise wrong_argument(f"module {place} of source", allowed, kind.__name__)
+        readers[kind](place, module)
+    if reader.waiting is not None and reader.layers:
+        allowed = "before a Linear, or behind one without a ReLU in between"
+        raise wrong_argument("a BatchNorm1d of source", allowed, "one behind the last ReLU")
+    return reader.layers
+
+
+class _Reader:
+    """What the modules read so far compute."""
+
+    def __init__(self) -> None:
+        self.layers: list[Layer] = []
+        self.is_rectified = True  # the units that the next Linear reads
+        self.waiting: Scaling | None = None  # what scales these units
+        self.last: str | None = None  # a module behind which none may follow
+
+    def linear(self, place: str, module: Any) -> None:
+        if not self.is_rectified:
+            raise wrong_argument(f"module {place} of source", "a ReLU after a Linear", "Linear")
+        layer = given_layer(
+            _values(module.weight).T,
+            None if module.bias is None else _values(module.bias),
+            len(self.layers) + 1,
+        )
+        if self.waiting is not None:
+            _check_size(place, module.in_features, self.waiting)
+            layer, self.waiting = self.waiting.before(layer), None
+        self.layers.append(layer)
+        self.is_rectified = False
+
+    def relu(self, place: str, module: Any) -> None:
+        if not self.layers or self.waiting is not None:
+            raise wrong_argument(f"module {place} of source", "a Linear before a ReLU", "ReLU")
+        self.is_rectified = True
+
+    def batch_norm(self, place: str, module: Any) -> None:
+        if module.training or module.running_mean is None:
+            allowed = "in evaluation mode, with the statistics of training: call source.eval()"
+            came = "training mode" if module.training else "none of them"
+            raise wrong_argument(f"BatchNorm1d {place} of source", allowed, came)
+        factor = 1 / np.sqrt(_values(module.running_var) + module.eps)
+        if module.affine:
+            factor = factor * _values(module.weight)
+        shift = -_values(module.running_mean) * factor
+        if module.affine:
+            shift = shift + _values(module.bias)
+        scaling = Scaling(factor, shift)
+        if not self.is_rectified:
+            _check_size(place, self.layers[-1].weights.shape[1], scaling)
+            self.layers[-1] = scaling.behind(self.layers[-1])
+        elif self.waiting is None:
+            self.waiting = scaling
+        else:
+            allowed = "a Linear between two BatchNorm1d"
+            raise wrong_argument(f"module {place} of source", allowed, "BatchNorm1d")
+
+    def dropout(self, place: str, module: Any) -> None:
+        if module.training:
+            allowed = "in evaluation mode: call source.eval()"
+            raise wrong_argument(f"Dropout {place} of source", allowed, "training mode")
+
+    def flatten(self, place: str, module: Any) -> None:
+        if (module.start_dim, module.end_dim) != (1, -1):
+            allowed = "over all dimensions but the first"
+            raise wrong_argument(f"Flatten {place} of source", allowed, module)
+
+    def identity(self, place: str, module: Any) -> None:
+        pass
+
+    def softmax(self, place: str, module: Any) -> None:
+        # It leaves the order of the scores as it is, if it is over the outputs of a sample.
+        if not self.layers or self.is_rectified or module.dim not in (None, 1, -1):
+            allowed = "over dimension 1, behind the last Linear"
+            raise wrong_argument(f"{type(module).__name__} {place} of source", allowed, module)
+        self.last = type(module).__name__
+
+
+def _check_size(place: str, n: int, scaling: Scaling) -> None:
+    if scaling.factor.shape != (n,):
+        allowed = f"of {n} units, as the BatchNorm1d beside it"
+        raise wrong_argument(f"module {place} of source", allowed, scaling.factor.shape)
+
+
+def _values(parameter: Any) -> Any:
+    return parameter.detach().cpu().double().numpy()
+
+
+def _modules(model: Any, sequential: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, module in model.named_children():
+        place = prefix + name
+        if type(module) is sequential:
+            yield from _modules(module, sequential, f"{place}.")
+        else:
+            yield place, module
