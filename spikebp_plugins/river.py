@@ -22,13 +22,13 @@ except ImportError as error:
     ) from error
 
 from spikebp_plugins.common.errors import boolean, integer, positive, wrong_argument
-from spikebp_plugins.estimators.classifier import probabilities
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.parameters import (
     NetworkParameters,
     check_hidden_layers,
     with_shared_parameters,
 )
+from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.network.checkpoint import Checkpoint
 
 
@@ -85,6 +85,7 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
         n_inputs = self.n_features + self.intercept
         net = self._definition(n_inputs, hidden, self.n_classes, self.seed)
         self._learned = LazySimulator.untrained(net)
+        self._temperature = Temperature()
         self._inputs: dict[Hashable, int] = {}
         self._outputs: dict[Hashable, int] = {}
         # The names of the last sample, the inputs at that time, and the places of its values.
@@ -135,8 +136,9 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
         outputs = _with_new("n_classes", self.n_classes, self._outputs, (y,))
         targets = np.zeros((1, self.n_classes))
         targets[0, outputs[y]] = self.target
-        self._learned.train(self.backend, self._row(x, inputs), targets)
+        scores = self._learned.train(self.backend, self._row(x, inputs), targets)
         self._inputs, self._outputs = inputs, outputs
+        self._temperature.observe(scores[:, : len(outputs)], np.array([outputs[y]]))
 
     def predict_one(self, x: dict[Any, Any], **kwargs: Any) -> Any:
         """Return the label of the largest score, the first of equal ones.
@@ -155,10 +157,12 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
         return self.classes[int(self._scores(x).argmax())]
 
     def predict_proba_one(self, x: dict[Any, Any], **kwargs: Any) -> dict[Any, float]:
-        """Return the positive scores of the labels met so far, as shares of their sum.
+        r"""Return probabilities of the labels met so far: the softmax of a multiple of the scores.
 
-        They are not calibrated. Where no score is positive, the softmax of the scores takes their
-        place.
+        .. math:: p = \mathrm{softmax}(\beta s)
+
+        :math:`\beta` is the power of :math:`2^{1/32}` with the least log loss over the last 1,000
+        samples that were learned, found anew after every 50.
 
         Parameters
         ----------
@@ -167,12 +171,12 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
 
         Returns
         -------
-        A share for each label; empty before any has been met.
+        A probability for each label; empty before any has been met.
         """
         if not self._outputs:
             return {}
-        shares = probabilities(self._scores(x))[0].tolist()
-        return dict(zip(self._outputs, shares, strict=True))
+        found = self._temperature.probabilities(self._scores(x))[0].tolist()
+        return dict(zip(self._outputs, found, strict=True))
 
     def _scores(self, x: Mapping[Hashable, Any]) -> NDArray[np.float64]:
         scores = self._learned.predict(self.backend, self._row(x, self._inputs))

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from spikebp_plugins.common.errors import positive, wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.parameters import with_shared_parameters
-from spikebp_plugins.estimators.validation import checked_data, validate_data
+from spikebp_plugins.estimators.samples import Samples
+from spikebp_plugins.estimators.temperature import Temperature
+from spikebp_plugins.estimators.validation import checked_data, checked_weights, validate_data
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,6 +38,11 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     ----------
     target : float, default=2.0
         Spikes that the unit of the right class is to send in a step.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, by label; a class that is not named has the weight 1. "balanced"
+        gives each class the same total. `fit` divides them by their mean over the samples, so that
+        an epoch shows as many samples as without; `partial_fit`, which takes no "balanced",
+        multiplies `sample_weight` by them.
 
     Attributes
     ----------
@@ -66,18 +74,22 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     """
 
     target: float = 2.0
+    class_weight: Any = None
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Learn from each sample once, in the order in which they come.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Features; one sample at a time is fine.
         y : array-like of shape (n_samples,)
             Labels.
         classes : array-like of shape (n_classes,) or None, default=None
             All labels that will ever come; needed in the first call.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each sample is shown, 0 or more; fractions are carried on to the next samples
+            of the same class. None shows each once.
 
         Returns
         -------
@@ -93,7 +105,11 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         self._check_parameters()
         first = not self.__sklearn_is_fitted__()
         known = self._known_classes(first, classes)
-        self._train_once(*self._prepared(X, y, first=first, classes=known))
+        if isinstance(self.class_weight, str):
+            allowed = "a dict or None for partial_fit, which does not know how many are to come"
+            raise wrong_argument("class_weight", allowed, repr(self.class_weight))
+        samples = self._prepared(X, y, sample_weight, first=first, classes=known)
+        self._train_once(samples)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -101,7 +117,7 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Features.
 
         Returns
@@ -113,24 +129,45 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         predicted: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
         return predicted
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return the positive scores as shares of their sum.
-
-        They are not calibrated: the network is asked for spikes, not for probabilities, and a
-        share of 0.9 does not mean that nine of ten such samples belong to the class. Where no
-        score is positive, the softmax of the scores takes their place.
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return the scores of the classes; of two classes, the second's less the first's.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            In spikes a step; columns are those of `classes_`. Of two classes, the second is
+            predicted where the number is above 0.
+        """
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        r"""Return probabilities: the softmax of the scores times a number that learning has found.
+
+        .. math:: p = \mathrm{softmax}(\beta s)
+
+        :math:`\beta` is the power of :math:`2^{1/32}` with the least log loss over the last 1,000
+        samples, with the scores that they reached while they were learned; one label of 200 is
+        taken for wrong there, so that a network that knows its samples by heart is not certain of
+        everything.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Features.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Not negative; rows sum to one; columns are those of `classes_`.
+            Positive; rows sum to one; columns are those of `classes_`.
         """
-        return probabilities(self._scores(X))
+        scores = self._scores(X)
+        return self._temperature.probabilities(scores)
 
     def _known_classes(self, first: bool, classes: Any) -> NDArray[Any]:
         if classes is None:
@@ -143,21 +180,26 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
             raise wrong_argument("classes", f"those of the first call, {self.classes_}", known)
         return known
 
-    def _prepared(self, X: Any, y: Any, *, first: bool, classes: Any = None) -> Any:
+    def _prepared(
+        self, X: Any, y: Any, sample_weight: Any, *, first: bool, classes: Any = None
+    ) -> Samples:
         if first:
-            X, y = validate_data(self, X, y, dtype=np.float64)
+            X, y = validate_data(self, X, y, dtype=np.float64, accept_sparse="csr")
         else:
             X, y = checked_data(self, X, y)
         if classes is None:
             check_classification_targets(y)
             classes = np.unique(y) if first else self.classes_
         labels = _positions(classes, y)
+        weights = checked_weights(sample_weight, X)
+        self._class_weights(classes, labels)  # raises here, before anything has changed
         if first:
             self._start(len(classes))
             self.classes_: NDArray[Any] = classes
+            self._temperature = Temperature()
         else:
             self._resume()
-        return X, labels
+        return Samples(X, labels, weights)
 
     def _check_values(self) -> None:
         self._target = positive("target", self.target)
@@ -168,8 +210,34 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
         targets[np.arange(len(y)), y] = self._target
         return targets
 
-    def _goodness(self, scores: NDArray[np.float64], y: NDArray[Any]) -> float:
-        return float(np.mean(scores.argmax(axis=1) == y))
+    def _goodness(
+        self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> float:
+        return float(np.average(scores.argmax(axis=1) == y, weights=weights))
+
+    def _kind_weights(self, y: NDArray[Any]) -> NDArray[np.float64] | None:
+        return self._class_weights(self.classes_, y)
+
+    def _class_weights(self, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return the weight of the class of each sample, given by its place among the classes."""
+        if self.class_weight is None:
+            return None
+        of_classes = compute_class_weight(self.class_weight, classes=classes, y=classes[y])
+        of_samples: NDArray[np.float64] = of_classes[y]
+        if (of_samples < 0).any() or not of_samples.any():
+            allowed = "not negative, and above zero for some sample"
+            raise wrong_argument("class_weight", allowed, repr(self.class_weight))
+        return of_samples
+
+    def _learned_from(self, scores: NDArray[np.float64], y: NDArray[Any]) -> None:
+        self._temperature.observe(scores, y)
+
+    def _snapshot(self) -> Any:
+        return super()._snapshot(), self._temperature.copy()
+
+    def _go_back(self, snapshot: Any) -> None:
+        checkpoint, self._temperature = snapshot
+        super()._go_back(checkpoint)
 
 
 def _positions(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
@@ -179,15 +247,3 @@ def _positions(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
     if is_unknown.any():
         raise wrong_argument("y", f"labels among the classes {classes}", repr(y[is_unknown][0]))
     return places
-
-
-def probabilities(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return shares that sum to one: the positive scores of a row, divided by their sum.
-
-    A row without a positive score gets the softmax of its scores instead. It keeps their order,
-    and gives nearly equal shares to scores near zero.
-    """
-    largest = scores.max(axis=1, keepdims=True)
-    shares = np.where(largest > 0, np.maximum(scores, 0), np.exp(np.minimum(scores - largest, 0)))
-    normalised: NDArray[np.float64] = shares / shares.sum(axis=1, keepdims=True)
-    return normalised

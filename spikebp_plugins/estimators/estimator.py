@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +24,8 @@ from spikebp_plugins.estimators.parameters import (
     ParametersInUse,
     check_hidden_layers,
 )
+from spikebp_plugins.estimators.repetition import Carry, rounded
+from spikebp_plugins.estimators.samples import Samples, is_sparse, parts_of
 from spikebp_plugins.estimators.validation import checked_data
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import LARGEST_SEED
@@ -40,6 +43,8 @@ class Course(NamedTuple):
     validation_fraction: float
     n_iter_no_change: int
     tol: float
+    verbose: bool
+    callback: Callable[[Any], object] | None
 
 
 @dataclass(eq=False, repr=False)
@@ -73,6 +78,12 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     warm_start : bool, default=False
         Whether `fit` goes on with the network of an earlier call. Of the network's parameters
         only `learning_rate` and `backend` may have changed.
+    verbose : bool, default=False
+        Whether `fit` prints loss, spikes and, with early stopping, the validation score after each
+        epoch.
+    callback : callable or None, default=None
+        What `fit` calls after each epoch, with the estimator: ``n_iter_``, ``loss_curve_`` and
+        ``checkpoint_`` say what there is, and `predict` works. If it returns True, `fit` ends.
     """
 
     hidden_layer_sizes: Any = (100,)
@@ -85,9 +96,11 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     n_iter_no_change: int = 10
     tol: float = 1e-4
     warm_start: bool = False
+    verbose: bool = False
+    callback: Any = None
 
     @abstractmethod
-    def _prepared(self, X: Any, y: Any, *, first: bool) -> Any:
+    def _prepared(self, X: Any, y: Any, sample_weight: Any, *, first: bool) -> Samples:
         """Check samples, make the network ready to learn from them, and return them."""
 
     @abstractmethod
@@ -95,8 +108,28 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """Return the targets of the output, of shape (n_samples, n_outputs)."""
 
     @abstractmethod
-    def _goodness(self, scores: NDArray[np.float64], y: NDArray[Any]) -> float:
+    def _goodness(
+        self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> float:
         """Return how good the network's scores are: the accuracy or the R² that `score` gives."""
+
+    def _kind_weights(self, y: NDArray[Any]) -> NDArray[np.float64] | None:
+        """Return what the kind of each sample is worth; None if all are worth the same."""
+        return None
+
+    def _weighted(self, samples: Samples, *, in_epochs: bool) -> Samples:
+        """Return samples whose weights say how often they are shown, in an epoch or at once."""
+        weights, of_kinds = samples.weights, self._kind_weights(samples.y)
+        if of_kinds is None:
+            return samples
+        if in_epochs:
+            # The last bits of a mean depend on the order of its terms; how often a sample is shown
+            # must not.
+            of_kinds = rounded(of_kinds / np.average(of_kinds, weights=weights))
+        return samples._replace(weights=of_kinds if weights is None else of_kinds * weights)
+
+    def _learned_from(self, scores: NDArray[np.float64], y: NDArray[Any]) -> None:
+        """Take note of the scores that samples reached while they were learned."""
 
     @property
     def checkpoint_(self) -> Checkpoint:
@@ -104,15 +137,20 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         check_is_fitted(self)
         return self._learned.checkpoint
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn from samples for `max_iter` epochs.
+
+        With ``shuffle=True`` the order in which samples are given does not matter.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,), for a regressor also (n_samples, n_targets)
             Labels of any kind, or the targets of a regressor.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often an epoch shows each sample, 0 or more: with 2.5 twice in one epoch, and three
+            times in the next. None shows each once.
 
         Returns
         -------
@@ -128,9 +166,17 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """
         self._check_parameters()
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
-        X, y = self._prepared(X, y, first=not goes_on)
-        self._train_epochs(X, y, goes_on=goes_on)
+        samples = self._prepared(X, y, sample_weight, first=not goes_on)
+        samples = self._weighted(samples, in_epochs=True)
+        if self._course.shuffle:
+            samples = samples.sorted()
+        self._train_epochs(samples, goes_on=goes_on)
         return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_learned")
@@ -153,7 +199,11 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             validation_fraction=real("validation_fraction", fraction, between, lambda x: 0 < x < 1),
             n_iter_no_change=integer("n_iter_no_change", self.n_iter_no_change, 1),
             tol=real("tol", self.tol, "a finite number of at least 0", lambda x: x >= 0),
+            verbose=boolean("verbose", self.verbose),
+            callback=self.callback,
         )
+        if not (self.callback is None or callable(self.callback)):
+            raise wrong_argument("callback", "None or callable", repr(self.callback))
         for name in ("warm_start", "intercept"):
             boolean(name, getattr(self, name))
         if not (self.random_state is None or isinstance(self.random_state, np.random.RandomState)):
@@ -170,6 +220,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         learned = LazySimulator.untrained(net)
         learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
+        self._carry = Carry()
         self.n_iter_ = 0
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] = []
@@ -209,9 +260,12 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _has_intercept(self) -> bool:
         return bool(self._learned.net.n_inputs > self.n_features_in_)
 
-    def _inputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        if not self._has_intercept:
-            return X
+    def _inputs(self, X: Any) -> NDArray[np.float64]:
+        """Return what the network is shown for rows of features, which may be that already."""
+        if is_sparse(X):
+            X = X.toarray()
+        if X.shape[1] == self._learned.net.n_inputs:
+            return np.asarray(X)
         inputs = np.empty((len(X), X.shape[1] + 1))
         inputs[:, :-1] = X
         # The network multiplies all of its input by input_scale: the product is to be 1.
@@ -220,43 +274,98 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _scores(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
-        X = checked_data(self, X)
-        return self._learned.predict(self.backend, self._inputs(X))
+        return self._shown(checked_data(self, X))
 
-    def _train_once(self, X: NDArray[np.float64], y: NDArray[Any]) -> None:
-        self._learned.train(self.backend, self._inputs(X), self._targets(y))
+    def _shown(self, X: Any) -> NDArray[np.float64]:
+        """Return the scores of checked samples."""
+        parts = [
+            self._learned.predict(self.backend, self._inputs(X[rows]))
+            for rows in parts_of(X, np.arange(X.shape[0]))
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _train(self, samples: Samples, order: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Learn from samples in an order, and return the scores that they reached."""
+        scores, y = [], samples.y
+        for rows in parts_of(samples.X, order):
+            targets = self._targets(y[rows])
+            inputs = self._inputs(samples.X[rows])
+            scores.append(self._learned.train(self.backend, inputs, targets))
+            self._learned_from(scores[-1], y[rows])
+        return scores[0] if len(scores) == 1 else np.concatenate(scores)
+
+    def _train_once(self, samples: Samples) -> None:
+        samples = self._weighted(samples, in_epochs=False)
+        y, weights = samples.y, samples.weights
+        order = np.arange(len(y))
+        if weights is not None:
+            kinds = y if is_classifier(self) else np.zeros(len(y))
+            order = self._carry.shown(weights, kinds)
+        if len(order):
+            self._train(samples, order)
         self.n_iter_ += 1
 
-    def _train_epochs(self, X: NDArray[np.float64], y: NDArray[Any], *, goes_on: bool) -> None:
-        inputs, seed, course = self._inputs(X), self._learned.net.seed, self._course
+    def _train_epochs(self, samples: Samples, *, goes_on: bool) -> None:
+        seed, course = self._learned.net.seed, self._course
+        if not is_sparse(samples.X):
+            samples = samples._replace(X=self._inputs(samples.X))
         kept_out = None
         if course.early_stopping:
-            share, classes = course.validation_fraction, y if is_classifier(self) else None
-            inputs, held_inputs, y, held_y = train_test_split(
-                inputs, y, test_size=share, random_state=seed, stratify=classes
-            )
-            kept_out = (held_inputs, held_y)
-        targets = self._targets(y)
-        best, best_score, without_gain = self._learned.checkpoint, -math.inf, 0
+            samples, kept_out = self._split(samples, seed)
+        best, best_score, without_gain = self._snapshot(), -math.inf, 0
         if kept_out is not None and goes_on:
-            best_score = self._validation_score(*kept_out)
+            best_score = self._validation_score(kept_out)
         for _ in range(course.max_iter):
-            order = shuffled(len(y), seed, self.n_iter_) if course.shuffle else slice(None)
-            scores = self._learned.train(self.backend, inputs[order], targets[order])
+            order = samples.shown_in_epoch(self.n_iter_)
+            if course.shuffle:
+                order = order[shuffled(len(order), seed, self.n_iter_)]
+            spikes = self._learned.operations.spikes
+            loss = math.nan
+            if len(order):  # small weights may leave an epoch empty
+                scores = self._train(samples, order)
+                errors = np.maximum(scores, 0) - self._targets(samples.y[order])
+                loss = float(np.mean(np.sum(errors**2, axis=1)) / 2)
             self.n_iter_ += 1
-            errors = np.maximum(scores, 0) - targets[order]
-            self.loss_curve_.append(float(np.mean(np.sum(errors**2, axis=1)) / 2))
-            if kept_out is None:
-                continue
-            score = self._validation_score(*kept_out)
-            self.validation_scores_.append(score)
-            without_gain = without_gain + 1 if score < best_score + course.tol else 0
-            if score > best_score:
-                best, best_score = self._learned.checkpoint, score
+            self.loss_curve_.append(loss)
+            score = None
+            if kept_out is not None:
+                score = self._validation_score(kept_out)
+                self.validation_scores_.append(score)
+                without_gain = without_gain + 1 if score < best_score + course.tol else 0
+                if score > best_score:
+                    best, best_score = self._snapshot(), score
+            if course.verbose:
+                spikes = self._learned.operations.spikes - spikes
+                self._print(spikes / max(1, len(order)), score)
+            if course.callback is not None and course.callback(self) is True:
+                break
             if without_gain >= course.n_iter_no_change:
                 break
         if kept_out is not None:
-            self._learned = LazySimulator(best)
+            self._go_back(best)
 
-    def _validation_score(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> float:
-        return self._goodness(self._learned.predict(self.backend, inputs), y)
+    def _split(self, samples: Samples, seed: int) -> tuple[Samples, Samples]:
+        """Return the samples to learn from, and those that are kept out."""
+        kept, held_out = train_test_split(
+            np.arange(len(samples.y)),
+            test_size=self._course.validation_fraction,
+            random_state=seed,
+            stratify=samples.y if is_classifier(self) else None,
+        )
+        return samples.take(np.sort(kept)), samples.take(np.sort(held_out))
+
+    def _snapshot(self) -> Any:
+        """Return all that learning changes."""
+        return self._learned.checkpoint
+
+    def _go_back(self, snapshot: Any) -> None:
+        """Make the network what it was."""
+        self._learned = LazySimulator(snapshot)
+
+    def _validation_score(self, samples: Samples) -> float:
+        return self._goodness(self._shown(samples.X), samples.y, samples.weights)
+
+    def _print(self, spikes: float, score: float | None) -> None:
+        line = f"Iteration {self.n_iter_}, loss = {self.loss_curve_[-1]:.6f}"
+        line += f", spikes per sample = {spikes:.1f}"
+        print(line if score is None else f"{line}, validation score = {score:.6f}")

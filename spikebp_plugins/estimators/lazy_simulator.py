@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.simulator import Simulator
 
@@ -52,6 +53,12 @@ class LazySimulator:
         """Definition and learning state."""
         with self._lock:
             return self._settled()
+
+    @property
+    def operations(self) -> Operations:
+        """The work since a simulator was opened."""
+        with self._lock:
+            return Operations() if self._simulator is None else self._simulator.operations
 
     def open(self, backend: str) -> None:
         """Open a simulator on a back end, unless one is open there."""

@@ -13,7 +13,8 @@ from sklearn.metrics import r2_score
 from spikebp_plugins.common.errors import boolean, positive, wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.parameters import with_shared_parameters
-from spikebp_plugins.estimators.validation import checked_data, validate_data
+from spikebp_plugins.estimators.samples import Samples
+from spikebp_plugins.estimators.validation import checked_data, checked_weights, validate_data
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -68,7 +69,9 @@ class Coding(NamedTuple):
         return (answers / self.scale).reshape(len(scores), *self.shape)
 
 
-def automatic_scale(y: NDArray[np.float64], typical: float) -> NDArray[np.float64]:
+def automatic_scale(
+    y: NDArray[np.float64], typical: float, weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Return the power of two that brings each target's root mean square closest to `typical`.
 
     A scale is a power of two for two reasons: the last bit of a mean depends on the machine, but
@@ -76,11 +79,13 @@ def automatic_scale(y: NDArray[np.float64], typical: float) -> NDArray[np.float6
     that is zero in all samples has the scale 1.
     """
     columns = y.reshape(len(y), -1)
+    if weights is not None:
+        columns, weights = columns[weights > 0], weights[weights > 0]
     largest = np.abs(columns).max(axis=0)
     all_zero = largest == 0
     largest[all_zero] = 1
     # Targets are divided by their largest magnitude first, so that no square overflows.
-    mean_square = np.mean((columns / largest) ** 2, axis=0)
+    mean_square = np.average((columns / largest) ** 2, axis=0, weights=weights)
     mean_square[all_zero] = typical**2
     size = np.log2(largest) + np.log2(mean_square) / 2
     exponents = np.rint(np.log2(typical) - size).clip(-1000, 1000)
@@ -145,15 +150,18 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     target_scale: Any = "auto"
     signed_output: bool = True
 
-    def partial_fit(self, X: Any, y: Any) -> Self:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn from each sample once, in the order in which they come.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Features; one sample at a time is fine.
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            How often each sample is shown, 0 or more; fractions are carried on to the next samples.
+            None shows each once.
 
         Returns
         -------
@@ -167,7 +175,8 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
             If a value leaves the range of the arithmetic. What was learned until then stays.
         """
         self._check_parameters()
-        self._train_once(*self._prepared(X, y, first=not self.__sklearn_is_fitted__()))
+        first = not self.__sklearn_is_fitted__()
+        self._train_once(self._prepared(X, y, sample_weight, first=first))
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -175,7 +184,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like or sparse matrix of shape (n_samples, n_features)
             Features.
 
         Returns
@@ -186,29 +195,31 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         scores = self._scores(X)
         return self._coding.decoded(scores)
 
-    def _prepared(self, X: Any, y: Any, *, first: bool) -> Any:
-        options = {"multi_output": True, "y_numeric": True}
+    def _prepared(self, X: Any, y: Any, sample_weight: Any, *, first: bool) -> Samples:
+        options: dict[str, Any] = {"multi_output": True, "y_numeric": True}
         if first:
-            X, y = validate_data(self, X, y, dtype=np.float64, **options)
+            options |= {"dtype": np.float64, "accept_sparse": "csr"}
+            X, y = validate_data(self, X, y, **options)
         else:
             X, y = checked_data(self, X, y, **options)
         y = y.astype(np.float64)
-        coding = self._new_coding(y) if first else self._coding
+        weights = checked_weights(sample_weight, X)
+        coding = self._new_coding(y, weights) if first else self._coding
         coding.check(y)
         if first:
             self._start(coding.n_outputs)
             self._coding: Coding = coding
             self.target_scale_ = coding.scale
-            return X, y
+            return Samples(X, y, weights)
         if self._scale is not None and np.any(coding.scale != self._scale):
             raise self._changed("target_scale", coding.scale, self.target_scale)
         if self.signed_output != coding.signed:
             raise self._changed("signed_output", coding.signed, self.signed_output)
         self._resume()
-        return X, y
+        return Samples(X, y, weights)
 
-    def _new_coding(self, y: NDArray[np.float64]) -> Coding:
-        scale = automatic_scale(y, TYPICAL_SPIKES[self.spikes])
+    def _new_coding(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Coding:
+        scale = automatic_scale(y, TYPICAL_SPIKES[self.spikes], weights)
         if self._scale is not None:
             scale[:] = self._scale
         return Coding(y.shape[1:], scale, bool(self.signed_output))
@@ -223,5 +234,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
         return self._coding.encoded(y)
 
-    def _goodness(self, scores: NDArray[np.float64], y: NDArray[Any]) -> float:
-        return float(r2_score(y, self._coding.decoded(scores)))
+    def _goodness(
+        self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> float:
+        return float(r2_score(y, self._coding.decoded(scores), sample_weight=weights))

@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import _check_sample_weight
+
+from spikebp_plugins.common.errors import wrong_argument
 
 try:  # releases of scikit-learn have it in different places
     from sklearn.utils.validation import validate_data as validate_data
@@ -44,7 +48,20 @@ def checked_data(estimator: Any, X: Any, y: Any = _NOTHING, **options: Any) -> A
     if _are_features(estimator, X) and (not has_y or _are_numbers(y, len(X))):
         return (X, y) if has_y else X
     given = (X, y) if has_y else (X,)
-    return validate_data(estimator, *given, dtype=np.float64, reset=False, **options)
+    options |= {"dtype": np.float64, "accept_sparse": "csr", "reset": False}
+    return validate_data(estimator, *given, **options)
+
+
+def checked_weights(weights: Any, X: Any) -> NDArray[np.float64] | None:
+    """Return weights of samples, which must be finite and not negative, and not all zero."""
+    if weights is None:
+        return None
+    checked: NDArray[np.float64] = _check_sample_weight(weights, X, dtype=np.float64)
+    if (checked < 0).any():
+        raise wrong_argument("sample_weight", "not negative", checked[checked < 0][0])
+    if not checked.any():
+        raise wrong_argument("sample_weight", "above zero for some sample", "zeros alone")
+    return checked
 
 
 def _are_features(estimator: Any, X: Any) -> bool:

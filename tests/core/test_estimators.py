@@ -10,11 +10,13 @@ import threading
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_matrix, csc_matrix, csr_matrix
 from sklearn.base import clone
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.metrics import accuracy_score, log_loss, r2_score
+from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_split
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from spikebp_plugins import Simulator, SpikingMLP, load_dataset
@@ -24,9 +26,11 @@ from spikebp_plugins.estimators import (
     SpikingMLPRegressor,
     classifier,
     regressor,
+    samples,
 )
-from spikebp_plugins.estimators.classifier import probabilities
 from spikebp_plugins.estimators.regressor import automatic_scale
+from spikebp_plugins.estimators.samples import Samples
+from spikebp_plugins.estimators.temperature import Temperature, softmax
 from tests.core.test_registry import HEAVY
 from tests.documentation import sections
 
@@ -86,11 +90,13 @@ def test_a_classifier_learns_what_the_simulator_learns(iris):
 
 
 def test_fit_shows_the_epochs_that_its_seed_orders(iris):
-    X, y = iris
-    model = SpikingMLPClassifier(target=1.0, **TINY).fit(X, y)
+    model = SpikingMLPClassifier(target=1.0, **TINY).fit(*iris)
+    X, y, weights = Samples(*iris, None).sorted()
+    assert sorted(weights) == [1] * 148 + [2]  # two flowers of iris are equal
+    rows = np.repeat(np.arange(149), weights.astype(int))
     with Simulator(SpikingMLP((5, 6, 3), learning_rate=0.02, seed=5)) as sim:
         for epoch in range(3):
-            order = shuffled(150, 5, epoch)
+            order = rows[shuffled(150, 5, epoch)]
             scores = sim.train(with_one(X)[order], y[order])
             loss = np.mean(np.sum((np.maximum(scores, 0) - np.eye(3)[y[order]]) ** 2, axis=1)) / 2
             assert model.loss_curve_[epoch] == loss
@@ -181,11 +187,13 @@ def test_early_stopping_keeps_the_best_network(iris):
     ).fit(X, y)
     best = int(np.argmax(model.validation_scores_))
     assert model.n_iter_ == len(model.validation_scores_) == best + 5 < 60
-    rows, others = train_test_split(np.arange(150), test_size=0.3, random_state=5, stratify=y)
-    assert model.score(X[others], y[others]) == model.validation_scores_[best]
-    without = SpikingMLPClassifier(**settings | {"max_iter": best + 1}).fit(X[rows], y[rows])
+    found = Samples(X, y, None).sorted()
+    rows, others = train_test_split(np.arange(149), test_size=0.3, random_state=5, stratify=found.y)
+    kept, held_out = found.take(rows), found.take(others)
+    assert model.score(*held_out) == model.validation_scores_[best]
+    without = SpikingMLPClassifier(**settings | {"max_iter": best + 1}).fit(*kept)
     assert equal_weights(model, without)
-    assert model.checkpoint_.state.samples_seen == (best + 1) * 105
+    assert model.checkpoint_.state.samples_seen == (best + 1) * kept.weights.sum()
 
 
 def test_a_warm_start_with_early_stopping_never_ends_worse(iris):
@@ -199,16 +207,251 @@ def test_a_warm_start_with_early_stopping_never_ends_worse(iris):
     assert all(map(np.array_equal, model.checkpoint_.state.weights, weights))
 
 
-def test_probabilities_are_shares_of_the_positive_scores():
-    scores = np.array([[1.0, -4.0, 3.0], [-1.0, -2.0, -1.5], [0.0, 0.0, 0.0]])
-    shares = probabilities(scores)
-    np.testing.assert_array_equal(shares[0], [0.25, 0.0, 0.75])
-    np.testing.assert_array_equal(shares[2], np.full(3, 1 / 3))
-    softmax = np.exp(scores[1]) / np.exp(scores[1]).sum()
-    np.testing.assert_allclose(shares[1], softmax, rtol=4 * np.finfo(float).eps)
-    np.testing.assert_array_equal(shares.argmax(axis=1), scores.argmax(axis=1))
-    far = probabilities(np.array([[-1e9, -1.0], [1e300, 1.0]]))
-    np.testing.assert_array_equal(far, [[0.0, 1.0], [1.0, 1e-300]])
+# --- weights of samples and classes --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("early", [False, True])
+def test_with_shuffling_the_order_of_samples_does_not_matter(iris, cls, early):
+    X, y = iris
+    settings = TINY | {"early_stopping": early}
+    order = np.random.RandomState(3).permutation(150)
+    a, b = cls(**settings).fit(X, y), cls(**settings).fit(X[order], y[order])
+    assert equal_weights(a, b)
+    assert not equal_weights(a, cls(**settings, shuffle=False).fit(X, y))
+    assert not equal_weights(
+        *(cls(**settings, shuffle=False).fit(X[rows], y[rows]) for rows in (order, order[::-1]))
+    )
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_weight_is_a_number_of_copies(iris, cls):
+    X, y = iris
+    weights = np.random.RandomState(3).randint(0, 4, 150)
+    weighted = cls(**TINY).fit(X, y, sample_weight=weights)
+    copied = cls(**TINY).fit(np.repeat(X, weights, axis=0), np.repeat(y, weights))
+    assert equal_weights(weighted, copied)
+    assert weighted.checkpoint_.state.samples_seen == 3 * weights.sum()
+
+
+def test_fractions_of_a_weight_are_shown_in_some_epochs(iris):
+    X, y = iris
+    weights = np.array([0.3, 2.5, 1.0])[y]
+    model = SpikingMLPClassifier(**TINY | {"max_iter": 10}).fit(X, y, sample_weight=weights)
+    given = Samples(X, y, weights)
+    shown = [given.shown_in_epoch(epoch) for epoch in range(10)]
+    times = np.bincount(np.concatenate(shown), minlength=150)
+    np.testing.assert_array_equal(times, np.array([3, 25, 10])[y])
+    assert all(abs(len(rows) - weights.sum()) < 15 for rows in shown)
+    assert model.checkpoint_.state.samples_seen == times.sum()
+
+
+@pytest.mark.parametrize("rows_at_once", [150, 7, 1])
+def test_a_stream_carries_fractions_on_for_each_class(iris, rows_at_once):
+    X, y = iris
+    weights = np.rint(np.array([0.3, 2.5, 1.0]) * 2**20)[y] / 2**20
+    model = SpikingMLPClassifier(**TINY)
+    for a in range(0, 150, rows_at_once):
+        rows = slice(a, a + rows_at_once)
+        model.partial_fit(X[rows], y[rows], [0, 1, 2], sample_weight=weights[rows])
+    expected = []
+    totals = np.full(3, 0.5)
+    for i, label in enumerate(y):
+        before = np.floor(totals[label])
+        totals[label] += weights[i]
+        expected += [i] * int(np.floor(totals[label]) - before)
+    assert len(expected) == 15 + 125 + 50
+    with Simulator(model.checkpoint_.net) as sim:
+        sim.train(with_one(X)[expected], 2.0 * np.eye(3)[y[expected]])
+        assert equal_weights(model, sim)
+
+
+def test_class_weights_say_how_often_a_class_is_shown(iris):
+    X, y = iris[0][iris[1] > 0], iris[1][iris[1] > 0] * 10
+    X, y = X[20:], y[20:]
+    balanced = compute_class_weight("balanced", classes=np.array([10, 20]), y=y)
+    of_samples = balanced[y // 10 - 1]
+    a = SpikingMLPClassifier(**TINY, class_weight="balanced").fit(X, y)
+    relative = np.rint(of_samples / of_samples.mean() * 2**20) / 2**20
+    assert equal_weights(a, SpikingMLPClassifier(**TINY).fit(X, y, sample_weight=relative))
+    twice = SpikingMLPClassifier(**TINY, class_weight={10: 2.0}).partial_fit(X, y, [10, 20])
+    weights = np.where(y == 10, 2.0, 1.0)
+    expected = SpikingMLPClassifier(**TINY).partial_fit(X, y, [10, 20], sample_weight=weights)
+    assert equal_weights(twice, expected)
+    both = SpikingMLPClassifier(**TINY, class_weight={10: 2.0})
+    both.partial_fit(X, y, [10, 20], sample_weight=np.full(80, 0.5))
+    halved = SpikingMLPClassifier(**TINY).partial_fit(X, y, [10, 20], sample_weight=weights / 2)
+    assert equal_weights(both, halved)
+
+
+@pytest.mark.parametrize(
+    ("settings", "weights", "error"),
+    [
+        ({}, np.r_[-1.0, np.ones(149)], "sample_weight must be not negative; got -1"),
+        ({}, np.zeros(150), "sample_weight must be above zero for some sample; got zeros alone"),
+        ({}, np.full(150, np.nan), "sample_weight contains NaN"),
+        ({}, np.ones(149), "sample_weight.shape"),
+        ({"class_weight": {0: -1.0}}, None, "class_weight must be not negative"),
+        ({"class_weight": "some"}, None, "class_weight"),
+        ({"callback": 3}, None, "callback must be None or callable; got 3"),
+        ({"verbose": 2}, None, "verbose must be"),
+    ],
+)
+def test_wrong_weights_are_refused_before_anything_has_changed(iris, settings, weights, error):
+    model = SpikingMLPClassifier(**TINY, **settings)
+    with pytest.raises(ValueError, match=error):
+        model.fit(*iris, sample_weight=weights)
+    assert not hasattr(model, "n_iter_")
+
+
+def test_balanced_weights_need_all_samples(iris):
+    model = SpikingMLPClassifier(**TINY, class_weight="balanced")
+    with pytest.raises(ValueError, match="class_weight must be a dict or None for partial_fit"):
+        model.partial_fit(*iris, classes=[0, 1, 2])
+
+
+def test_epochs_in_which_nothing_is_shown_change_nothing(iris):
+    weights = np.zeros(150)
+    weights[3] = 0.25
+    model = SpikingMLPClassifier(**TINY | {"max_iter": 8}).fit(*iris, sample_weight=weights)
+    assert model.checkpoint_.state.samples_seen == 2
+    assert np.isnan(model.loss_curve_).sum() == 6
+
+
+# --- sparse features, epochs watched -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("container", [csr_matrix, csc_matrix, coo_matrix])
+def test_sparse_features_are_the_same_as_dense_ones(iris, cls, container, monkeypatch):
+    monkeypatch.setattr(samples, "ROWS_AT_ONCE", 40)
+    X, y = np.maximum(iris[0], 0), iris[1]
+    dense, sparse = (cls(**TINY, shuffle=False).fit(features, y) for features in (X, container(X)))
+    assert equal_weights(dense, sparse)
+    np.testing.assert_array_equal(dense.predict(X), sparse.predict(container(X)))
+    for model, features in ((dense, X), (sparse, container(X))):
+        model.partial_fit(features, y)
+    assert equal_weights(dense, sparse)
+    shuffled = [
+        cls(**TINY).fit(container(X[rows]), y[rows])
+        for rows in (slice(None), slice(None, None, -1))
+    ]
+    assert equal_weights(*shuffled)
+
+
+def test_epochs_are_printed(iris, capsys):
+    model = SpikingMLPClassifier(**TINY, verbose=True, early_stopping=True).fit(*iris)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    for epoch, line in enumerate(lines):
+        found = re.fullmatch(
+            r"Iteration (\d), loss = (.*), spikes per sample = (.*), validation score = (.*)", line
+        )
+        assert int(found[1]) == epoch + 1
+        assert found[2] == f"{model.loss_curve_[epoch]:.6f}"
+        assert float(found[3]) > 0
+        assert found[4] == f"{model.validation_scores_[epoch]:.6f}"
+    SpikingMLPClassifier(**TINY).fit(*iris)
+    assert not capsys.readouterr().out
+
+
+def test_a_callback_sees_each_epoch_and_may_end_the_fit(iris):
+    X, y = iris
+    seen = []
+
+    def watch(model):
+        seen.append((model.n_iter_, model.loss_curve_[-1], model.score(X, y)))
+        return len(seen) == 2
+
+    model = SpikingMLPClassifier(**TINY, callback=watch).fit(X, y)
+    assert [n for n, _, _ in seen] == [1, 2] == list(range(1, model.n_iter_ + 1))
+    assert [loss for _, loss, _ in seen] == model.loss_curve_
+    assert equal_weights(model, SpikingMLPClassifier(**TINY | {"max_iter": 2}).fit(X, y))
+    assert seen[-1][2] == model.score(X, y)
+
+
+# --- probabilities -------------------------------------------------------------------------------
+
+
+def test_the_decision_function_is_the_scores(iris):
+    X, y = iris
+    model = SpikingMLPClassifier(**TINY).fit(X, y)
+    with model.checkpoint_.simulate() as sim:
+        np.testing.assert_array_equal(model.decision_function(X), sim.predict(with_one(X)))
+    model = SpikingMLPClassifier(**TINY | {"max_iter": 30}).fit(X[y > 0], y[y > 0])
+    margin = model.decision_function(X)
+    with model.checkpoint_.simulate() as sim:
+        scores = sim.predict(with_one(X))
+    np.testing.assert_array_equal(margin, scores[:, 1] - scores[:, 0])
+    np.testing.assert_array_equal(model.predict(X), np.where(margin > 0, 2, 1))
+
+
+def test_probabilities_are_a_softmax_with_the_least_loss(iris):
+    X, y = iris
+    model = SpikingMLPClassifier(**TINY | {"max_iter": 20}).fit(X, y)
+    p, scores = model.predict_proba(X), model.decision_function(X)
+    beta = np.log(p[0, 0] / p[0, 1]) / (scores[0, 0] - scores[0, 1])
+    powers = np.exp(beta * (scores - scores.max(axis=1, keepdims=True)))
+    np.testing.assert_allclose(p, powers / powers.sum(axis=1, keepdims=True), rtol=1e-9)
+    assert np.rint(32 * np.log2(beta)) / 32 == pytest.approx(np.log2(beta), abs=1e-9)
+    np.testing.assert_array_equal(p.argmax(axis=1), model.predict(X).astype(int))
+
+
+def brute_force(scores, labels):
+    """Return the beta of least loss on the grid, or the next above it, by trying all."""
+    n, k = scores.shape
+    asked = np.full((n, k), 1 / 200 / (k - 1))
+    asked[np.arange(n), labels] = 199 / 200
+    candidates = 2.0 ** (np.arange(-256, 257) / 32)
+    losses = [-np.sum(asked * np.log(softmax(beta * scores) + 1e-300)) for beta in candidates]
+    return candidates[int(np.argmin(losses))]
+
+
+@pytest.mark.parametrize("noise", [0.3, 1.0, 3.0])
+def test_the_temperature_is_that_of_the_last_thousand(noise):
+    random = np.random.RandomState(0)
+    labels = random.randint(0, 3, 2345)
+    scores = 2 * np.eye(3)[labels] + noise * random.standard_normal((2345, 3))
+    scores[:1300] *= 5  # of the beginning nothing is left
+    found = Temperature()
+    for a in range(0, 2345, 17):
+        found.observe(scores[a : a + 17], labels[a : a + 17])
+    expected = brute_force(scores[1300:2300], labels[1300:2300])
+    assert found.inverse / expected == pytest.approx(1, abs=0.03)
+
+
+def test_the_temperature_does_not_depend_on_calls():
+    random = np.random.RandomState(0)
+    labels = random.randint(0, 2, 1777)
+    scores = np.eye(2)[labels] + random.standard_normal((1777, 2))
+    whole, single, asked = Temperature(), Temperature(), Temperature()
+    whole.observe(scores, labels)
+    for i in range(1777):
+        single.observe(scores[i : i + 1], labels[i : i + 1])
+        asked.observe(scores[i : i + 1], labels[i : i + 1])
+        assert asked.inverse > 0
+        if i == 1000:
+            asked = pickle.loads(pickle.dumps(asked.copy()))
+    assert whole.inverse == single.inverse == asked.inverse != 1
+
+
+def test_what_never_fails_is_certain_to_one_in_200():
+    labels = np.arange(100) % 2
+    sure = Temperature()
+    sure.observe(2.0 * np.eye(2)[labels], labels)
+    assert sure.probabilities(np.array([[2.0, 0.0]]))[0, 0] == pytest.approx(199 / 200, rel=1e-3)
+    empty = Temperature()
+    assert empty.inverse == 1
+    empty.observe(np.zeros((5, 2)), labels[:5])
+    np.testing.assert_array_equal(empty.probabilities(np.zeros((1, 2))), [[0.5, 0.5]])
+
+
+def test_probabilities_are_calibrated():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = (X - X.mean(0)) / X.std(0)
+    model = SpikingMLPClassifier(random_state=0)
+    found = cross_val_predict(model, X, y, cv=5, method="predict_proba")
+    assert log_loss(y, found) < 0.11
 
 
 def test_labels_may_be_text_and_columns_named(iris):

@@ -19,6 +19,7 @@ pytest.importorskip("river", reason="river is not installed")
 from river import checks, datasets, evaluate, metrics, preprocessing
 
 import spikebp_plugins.river
+from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.river import SpikingMLPClassifier
 
 #: A network that no test waits for.
@@ -67,17 +68,18 @@ def test_it_learns_what_the_simulator_learns(iris):
     outputs = np.array([model.classes.index(label) for label in y])
     net = SpikingMLP((5, 6, 3), n_steps=7, learning_rate=0.02, seed=5)
     with Simulator(net) as sim:
-        sim.train(inputs, 1.5 * np.eye(3)[outputs])
+        reached = sim.train(inputs, 1.5 * np.eye(3)[outputs])
         scores = sim.predict(inputs)
         assert model.checkpoint.net == net
         assert all(map(np.array_equal, model.checkpoint.state.weights, sim.weights))
     predicted = [model.predict_one(x) for x in rows(X)]
     assert predicted == [model.classes[place] for place in scores.argmax(axis=1)]
-    for x, score in zip(rows(X), scores, strict=True):
-        shares = model.predict_proba_one(x)
-        if score.max() > 0:
-            positive = np.maximum(score, 0)
-            assert list(shares.values()) == (positive / positive.sum()).tolist()
+    temperature = Temperature()
+    temperature.observe(reached, outputs)
+    expected = temperature.probabilities(scores)
+    for x, shares in zip(rows(X), expected, strict=True):
+        found = list(model.predict_proba_one(x).values())
+        np.testing.assert_allclose(found, shares, rtol=1e-12)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])

@@ -1,0 +1,93 @@
+"""The samples of a call, as estimators show them to the network: in parts, in an order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.estimators.repetition import shown_in_epoch
+
+#: Rows of a sparse matrix that are made dense at once.
+ROWS_AT_ONCE: Final = 1000
+#: Columns by which samples are sorted at once.
+COLUMNS_AT_ONCE: Final = 64
+
+
+class Samples(NamedTuple):
+    """Checked samples.
+
+    Attributes
+    ----------
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
+        Features in double precision; a sparse matrix is compressed by rows.
+    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        Indices of classes, or real targets.
+    weights : ndarray of shape (n_samples,) or None
+        How often an epoch shows each sample; None if that is once.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    weights: NDArray[np.float64] | None
+
+    def take(self, rows: NDArray[np.int64]) -> Samples:
+        """Return some of the samples."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Samples(self.X[rows], self.y[rows], weights)
+
+    def sorted(self) -> Samples:
+        """Return the samples in an order that does not depend on the one in which they are given.
+
+        Equal samples become one with the sum of their weights, and those of weight 0 are left out.
+        """
+        samples = self if self.weights is None else self.take(np.flatnonzero(self.weights))
+        _, first, places = np.unique(samples._ranks(), return_index=True, return_inverse=True)
+        taken = samples.take(first)
+        if samples.weights is None and len(first) == len(samples.y):
+            return taken
+        weights: NDArray[Any] = np.bincount(places, samples.weights)
+        return taken._replace(weights=weights.astype(np.float64))
+
+    def shown_in_epoch(self, epoch: int) -> NDArray[np.int64]:
+        """Return the rows that an epoch shows, before they are shuffled."""
+        if self.weights is None:
+            return np.arange(len(self.y))
+        return shown_in_epoch(self.weights, epoch)
+
+    def _ranks(self) -> NDArray[np.int64]:
+        """Return integers in the order of the samples by their bytes, the same for equal ones."""
+        ranks = np.zeros(len(self.y), np.int64)
+        for columns in (*_columns(self.X), self.y.reshape(len(self.y), -1)):
+            # -0.0 + 0.0 is 0.0, and bytes are in the same order on every machine.
+            numbers = np.ascontiguousarray(columns + 0.0, dtype=">f8")
+            keys = numbers.view(np.dtype((np.void, 8 * numbers.shape[1]))).ravel()
+            _, next_ranks = np.unique(keys, return_inverse=True)
+            distinct, ranks = np.unique(ranks * len(ranks) + next_ranks, return_inverse=True)
+            if len(distinct) == len(ranks):
+                break
+        return ranks
+
+
+def is_sparse(X: Any) -> bool:
+    """Return whether checked features are a sparse matrix."""
+    return not isinstance(X, np.ndarray)
+
+
+def _columns(X: Any) -> Iterator[NDArray[np.float64]]:
+    """Yield all features, some at a time."""
+    by_columns = X.tocsc() if is_sparse(X) else X
+    for start in range(0, X.shape[1], COLUMNS_AT_ONCE):
+        columns = by_columns[:, start : start + COLUMNS_AT_ONCE]
+        yield columns.toarray() if is_sparse(X) else columns
+
+
+def parts_of(X: Any, order: NDArray[np.int64]) -> Iterator[Any]:
+    """Yield an order in parts: all at once, or so few rows that they may be made dense."""
+    if not is_sparse(X):
+        yield order
+        return
+    for start in range(0, max(1, len(order)), ROWS_AT_ONCE):
+        yield order[start : start + ROWS_AT_ONCE]
