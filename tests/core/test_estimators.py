@@ -691,18 +691,29 @@ def test_the_examples_of_the_documentation_hold(module):
     assert doctest.testmod(module).failed == 0
 
 
-@pytest.mark.parametrize("title", ["Classify", "Regress", "Learn from a stream with river"])
+GUIDE = (
+    "Classify",
+    "Weights, sparse features, and a look at the epochs",
+    "Regress",
+    "Learn from a stream with river",
+)
+
+
+@pytest.mark.parametrize("title", GUIDE)
 def test_the_code_of_the_guide_runs(title, capsys):
     if "river" in title:
         pytest.importorskip("river", reason="river is not installed")
-    code = sections("docs/scikit_learn.md")[title]
+    page = sections("docs/scikit_learn.md")
+    code = page[title] if "Weights" not in title else page["Classify"] + page[title]
     for whole, short in (
         ("load_breast_cancer, load_digits):", "):"),
         ("1000", "60"),
         ("750", "50"),
+        ("cv=5", "cv=2"),
+        ("SpikingMLPClassifier(random_state=0)", "SpikingMLPClassifier(max_iter=3)"),
     ):
         code = code.replace(whole, short)
-    code = code.replace("MLPClassifier(random_state=0)):", "MLPClassifier(tol=9.0)):")
+    code = code.replace(" MLPClassifier(random_state=0)):", " MLPClassifier(tol=9.0)):")
     exec(code, {})
     assert re.search(r"\d\.\d|\d %", capsys.readouterr().out)
 
