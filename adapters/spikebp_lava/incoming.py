@@ -175,4 +175,5 @@ class Incoming:
             return None
         if index >= n_outputs:
             raise ValueError(f"label_in must be below {n_outputs}; got {index}")
-        return real_targets(self._shared.net, np.array([index]))[0]
+        y: Array = real_targets(self._shared.net, np.array([index]))[0]
+        return y

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
-from spikebp_plugins.common.errors import positive, wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
-from spikebp_plugins.estimators.parameters import with_shared_parameters
+from spikebp_plugins.estimators.parameters import LabelParameters, with_shared_parameters
 from spikebp_plugins.estimators.validation import checked_data, validate_data
 
 if TYPE_CHECKING:
@@ -21,20 +21,16 @@ if TYPE_CHECKING:
 
 @with_shared_parameters
 @dataclass(eq=False, repr=False, kw_only=True)
-class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
+class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     """A spiking network that learns to classify by backpropagation.
 
     One output unit stands for each class. The target of the right unit is `target` spikes in every
-    step, that of the others is none. The estimator adds nothing to the network: samples learned in
-    the same order give the same integers as `spikebp_plugins.Simulator` does, on every back end.
+    step, that of the others is none; or `label_targets` says both. The estimator adds nothing to
+    the network: samples learned in the same order give the same integers as
+    `spikebp_plugins.Simulator` does, on every back end.
 
     Scale the features first, with ``StandardScaler`` or to [0, 1]: an input of size x sends x
     spikes a step.
-
-    Parameters
-    ----------
-    target : float, default=2.0
-        Spikes that the unit of the right class is to send in a step.
 
     Attributes
     ----------
@@ -64,8 +60,6 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     >>> bool(model.fit(X, y).score(X, y) > 0.95)
     True
     """
-
-    target: float = 2.0
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Learn from each sample once, in the order in which they come.
@@ -159,14 +153,8 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
             self._resume()
         return X, labels
 
-    def _check_values(self) -> None:
-        self._target = positive("target", self.target)
-        super()._check_values()
-
-    def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
-        targets = np.zeros((len(y), len(self.classes_)))
-        targets[np.arange(len(y)), y] = self._target
-        return targets
+    def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        return y
 
     def _goodness(self, scores: NDArray[np.float64], y: NDArray[Any]) -> float:
         return float(np.mean(scores.argmax(axis=1) == y))

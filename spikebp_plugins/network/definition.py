@@ -447,7 +447,7 @@ class SpikingMLP:
 
     def __setstate__(self, values: Mapping[str, Any]) -> None:
         # A pickle from before fields existed lacks them.
-        self.__dict__.update(LEFT_OUT | values)
+        self.__dict__.update({**LEFT_OUT, **values})
 
     def __repr__(self) -> str:
         # The sizes, the three numbers that everyone asks for, and whatever is not the default.

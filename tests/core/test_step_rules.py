@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from spikebp_plugins import Simulator
 from spikebp_plugins.conformance import CASES
-from tests.core.literal import LiteralNetwork
+from tests.core.literal import LiteralNetwork, asked_by
 from tests.core.strategies import chip_definitions, experiments
 from tests.profiles import examples
 
@@ -17,7 +17,7 @@ def literal_steps(net, sample):
 
 def assert_follows_rules(net, weights, x, y, x_test, backend):
     if y.ndim == 1:
-        y = np.eye(net.n_outputs)[y]
+        y = np.array(asked_by(net, y))
     with Simulator(net, backend, weights) as sim:
         literal = LiteralNetwork(net, weights, net.init_feedback())
         trace = sim.train(x, y, record=True)
