@@ -140,8 +140,11 @@ class ParametersInUse:
         values = [getattr(estimator, name) for name in self._names]
         self._values = values if all(map(_is_constant, values)) else None
 
+    # A pickle may be read by a version in which estimators have other parameters, so it holds none.
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
     def __setstate__(self, state: object) -> None:
-        # A pickle may come from a version in which estimators had other parameters.
         self._names, self._values = [], None
 
     def are_those_of(self, estimator: NetworkParameters) -> bool:

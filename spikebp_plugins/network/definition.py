@@ -446,8 +446,9 @@ class SpikingMLP:
         return cls(**_known_fields(values))
 
     def __setstate__(self, values: Mapping[str, Any]) -> None:
-        # A pickle from before fields existed lacks them.
-        self.__dict__.update({**LEFT_OUT, **values})
+        self.__dict__.update(values)
+        for name, value in LEFT_OUT.items():  # a pickle from before a field existed lacks it
+            self.__dict__.setdefault(name, value)
 
     def __repr__(self) -> str:
         # The sizes, the three numbers that everyone asks for, and whatever is not the default.

@@ -43,6 +43,7 @@ OPTIONS = [
     {"backward_init": "zero"},
     {"backward_init": "uniform", "seed": 5},
     {"update": "outer", "feedback": "random", "spikes": "binary", "backward_init": "uniform"},
+    {"label_targets": (-0.3, 2.7)},
 ]
 
 
