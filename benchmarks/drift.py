@@ -75,17 +75,13 @@ class Competitor:
 
 class SpikingAsDefined(Competitor):
     name = "spikebp, targets 0 and 1"
-    targets = (0, 1)
+    label_targets, weight_init = (0, 1), "paper"
 
     def __init__(self, data, hidden, n_steps, rate, seed):
         super().__init__(data, hidden, n_steps, rate, seed)
-        self.net = network(data, hidden, n_steps, learning_rate=rate, seed=seed)
-        self.sim = Simulator(self.net, weights=self.initial_weights(), n_jobs=1)
-        wrong, right = self.targets
-        self.target_of = wrong + (right - wrong) * np.eye(data.n_classes)
-
-    def initial_weights(self):
-        return self.net.init_weights()
+        fields = {"label_targets": self.label_targets, "weight_init": self.weight_init}
+        net = network(data, hidden, n_steps, learning_rate=rate, seed=seed, **fields)
+        self.sim = Simulator(net, n_jobs=1)
 
     def prepare(self, x):
         return x
@@ -94,24 +90,21 @@ class SpikingAsDefined(Competitor):
         return self.sim.predict(x)[0].argmax()
 
     def learn(self, x, y):
-        self.sim.train(x, self.target_of[y])
+        self.sim.train(x, y)
 
 
 class SpikingRaised(SpikingAsDefined):
     # An output unit whose drive is negative has no error: what it has unlearned for one class it
     # cannot learn for another. A spike for each wrong class keeps the drive of all above zero.
     name = "spikebp, targets 1 and 3"
-    targets = (1, 3)
+    label_targets = (1, 3)
 
 
 class SpikingForStreams(SpikingRaised):
     # The small weights of the definition, the paper's, take thousands of samples to grow; the
     # rivals start with weights that suit the size of each layer.
     name = "spikebp, targets 1 and 3, He weights"
-
-    def initial_weights(self):
-        deviation = 0.01  # of the definition's initial weights
-        return [w / deviation * np.sqrt(2 / len(w)) for w in self.net.init_weights()]
+    weight_init = "he"
 
 
 class LinearSGD(Competitor):

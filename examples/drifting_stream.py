@@ -29,15 +29,19 @@ digits[half:] = (digits[half:] + 1) % data.n_classes
 
 # Three spikes for the right class and one for each wrong one. With targets of 1 and 0 a unit that
 # has learned to be silent for a digit gets no error there, and could not take over its new name.
-targets = np.where(np.eye(data.n_classes)[digits], 3.0, 1.0)
-
-net = SpikingMLP((64, 60, 10), n_steps=10, learning_rate=0.1, input_scale=data.input_scale)
+net = SpikingMLP(
+    (64, 60, 10),
+    n_steps=10,
+    learning_rate=0.1,
+    input_scale=data.input_scale,
+    label_targets=(1, 3),
+)
 right = np.zeros(options.samples, bool)
 with Simulator(net) as sim:
     for i in range(options.samples):
         now = slice(i, i + 1)
         right[i] = sim.predict(pixels[now]).argmax() == digits[i]
-        sim.train(pixels[now], targets[now])
+        sim.train(pixels[now], digits[now])
 
 print(f"{options.samples} digits, each predicted before it was learned; classes change at {half}")
 window = max(1, options.samples // 16)

@@ -37,16 +37,16 @@ net = SpikingMLP(
     n_steps=10,
     learning_rate=0.003,
     input_coding="spikes",
+    label_targets=(0, 10),  # spikes a step of the outputs of wrong digits, and of the right one
     seed=options.seed,
 )
-target = 10 * np.eye(10)  # spikes that the output of the right digit should send in a step
 
 with Simulator(net) as sim:
     begin = perf_counter()
     for epoch in range(options.epochs):
         order = train.shuffled(options.seed + 1 + epoch)
         for x, y in encoder.batches(order, net.n_steps, size=100):
-            sim.train(x, target[y])
+            sim.train(x, y)
     seconds = perf_counter() - begin
     print(f"learned from {sim.samples_seen} recordings in {seconds:.1f} s")
 

@@ -21,10 +21,10 @@ except ImportError as error:
         'the classifier for river needs river: pip install "spikebp-plugins[river]"'
     ) from error
 
-from spikebp_plugins.common.errors import boolean, integer, positive, wrong_argument
+from spikebp_plugins.common.errors import boolean, integer, wrong_argument
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.parameters import (
-    NetworkParameters,
+    LabelParameters,
     check_hidden_layers,
     with_shared_parameters,
 )
@@ -34,7 +34,7 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 
 @with_shared_parameters
 @dataclass(eq=False, repr=False)
-class SpikingMLPClassifier(base.Classifier, NetworkParameters):
+class SpikingMLPClassifier(base.Classifier, LabelParameters):
     """A spiking network that learns to classify from a stream.
 
     The network has a fixed number of inputs and outputs. Learning assigns them to names as these
@@ -54,8 +54,6 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
         Number of outputs: the most different labels that may appear.
     hidden_layer_sizes : sequence of int, or int, default=(100,)
         Units of the hidden layers; an integer is the size of the only one.
-    target : float, default=2.0
-        Spikes that the unit of the right class is to send in a step.
     seed : int, default=0
         Seed of the definition.
 
@@ -73,13 +71,11 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
     n_classes: int
     hidden_layer_sizes: Any = (100,)
     _: KW_ONLY
-    target: float = 2.0
     seed: int = 0
 
     def __post_init__(self) -> None:
         self.n_features = integer("n_features", self.n_features, 1)
         self.n_classes = integer("n_classes", self.n_classes, 1)
-        self.target = positive("target", self.target)
         self.intercept = boolean("intercept", self.intercept)
         hidden = check_hidden_layers(self.hidden_layer_sizes)
         n_inputs = self.n_features + self.intercept
@@ -90,6 +86,11 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
         self._outputs: dict[Hashable, int] = {}
         # The names of the last sample, the inputs at that time, and the places of its values.
         self._places: tuple[Any, ...] = (), self._inputs, [], []
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # In a pickle from before the definition knew what labels ask for, it lacks the target.
+        self._learned = self._learned.with_fields(**self._further_fields())
 
     @property
     def _multiclass(self) -> bool:
@@ -134,11 +135,10 @@ class SpikingMLPClassifier(base.Classifier, NetworkParameters):
         """
         inputs = _with_new("n_features", self.n_features, self._inputs, x)
         outputs = _with_new("n_classes", self.n_classes, self._outputs, (y,))
-        targets = np.zeros((1, self.n_classes))
-        targets[0, outputs[y]] = self.target
-        scores = self._learned.train(self.backend, self._row(x, inputs), targets)
+        label = np.array([outputs[y]])
+        scores = self._learned.train(self.backend, self._row(x, inputs), label)
         self._inputs, self._outputs = inputs, outputs
-        self._temperature.observe(scores[:, : len(outputs)], np.array([outputs[y]]))
+        self._temperature.observe(scores[:, : len(outputs)], label)
 
     def predict_one(self, x: dict[Any, Any], **kwargs: Any) -> Any:
         """Return the label of the largest score, the first of equal ones.

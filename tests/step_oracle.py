@@ -9,6 +9,7 @@ from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.rules import step as reference
 from spikebp_plugins.rules.sample import WorkCounter
+from tests.core.literal import asked_by
 
 
 class Moment(NamedTuple):
@@ -158,7 +159,7 @@ class Pipelined:
         net, L, s = self.net, self.net.n_layers, self.sample.s
         e = list(reference.silence(net).e)
         if self.steps - L in self.with_target:
-            y = np.eye(net.n_outputs)[target] if np.ndim(target) == 0 else target
+            y = asked_by(net, [target])[0] if np.ndim(target) == 0 else target
             e[L], phi_y = reference.output_error(
                 net, k[L], self.number.round(y), self.sample.phi_y, s[L]
             )

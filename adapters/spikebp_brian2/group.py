@@ -113,10 +113,10 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         spikes add up; with
         ``input_coding="values"`` the sum is multiplied by ``net.input_scale``.
     label : str, one-dimensional TimedArray, number or None, default=None
-        The class of the sample; below 0 it is not known, and nothing is learned. With None the
-        user sets ``schedule.label``, which starts at -1. A label, like a target, is read when
-        the output fires: with pipelined timing ``net.n_layers`` steps after the input. A run in
-        which another number is learned from raises ValueError at its end.
+        The class of the sample, which asks for ``net.label_targets``; below 0 it is not known, and
+        nothing is learned. With None the user sets ``schedule.label``, which starts at -1. A label,
+        like a target, is read when the output fires: with pipelined timing ``net.n_layers`` steps
+        after the input. A run in which another number is learned from raises ValueError at its end.
     target : as `input`, of n_outputs units, default=None
         Real targets instead of a label.
     sample_end : group that spikes or None, default=None

@@ -148,6 +148,8 @@ OUTPUT_EQUATIONS: Final = """
 label : 1 (linked)
 target_row : integer (linked)
 target_value : 1               # target of every step; yours to set
+wrong_target : 1 (shared, constant)     # what a label asks of outputs that are not its class
+right_target : 1 (shared, constant)     # and of the one that is
 received_target : 1            # what has arrived since the last step; yours to add to
 target_potential : 1           # what the target has not yet asked for as spikes
 not_labels : 1                 # steps with a label that is no class
@@ -406,7 +408,7 @@ def target_code(net: SpikingMLP, shown: Shown) -> str:
     """Return the code of the output that follows its `forward_code`: rule 3."""
     value, count = shown.target, ""
     if shown.by_label:
-        value = "int(i == label)"
+        value = "wrong_target*int(i != label) + right_target*int(i == label)"
         # NaN is no class either.
         count = "not_labels += int(has_target and not (label < N and label == rounded(label, 1)))"
     entering = _on_grid(net, "target_value + received_target")

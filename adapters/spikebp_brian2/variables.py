@@ -36,6 +36,8 @@ def constants(net: SpikingMLP) -> dict[Place, float]:
         "count_limit": float(LIMIT),
         "binary": float(net.spikes == "binary"),
         "input_scale": net.input_scale,
+        "wrong_target": net.label_targets[0],
+        "right_target": net.label_targets[1],
         "update_rate": net.rate,
         "seed_of_draws": float(net.seed),
         "bits_of_draws": 53.0 if bits is None else float(bits),

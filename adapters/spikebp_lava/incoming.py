@@ -15,6 +15,7 @@ from spikebp_lava.schedule import PipelinedSchedule, Schedule, require_input
 from spikebp_plugins.common.errors import finite, whole, wrong_argument
 from spikebp_plugins.compiled.stepper import Moment
 from spikebp_plugins.network.delays import ENDLESS, delays_of
+from spikebp_plugins.network.samples import real_targets
 
 Array = NDArray[Any]
 
@@ -174,6 +175,5 @@ class Incoming:
             return None
         if index >= n_outputs:
             raise ValueError(f"label_in must be below {n_outputs}; got {index}")
-        y = np.zeros(n_outputs)
-        y[index] = 1
+        y: Array = real_targets(self._shared.net, np.array([index]))[0]
         return y

@@ -17,6 +17,7 @@ from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
 from spikebp_plugins.network.definition import (
     CHOICES,
+    DENSE_WEIGHT_INIT,
     EVENT_CHOICES,
     EVENT_FIELDS,
     LOIHI2_WEIGHT_EXPONENT,
@@ -49,6 +50,8 @@ HELP: Final = {
     "weight_exponent": "With --arithmetic loihi2: of the last bit of weights.",
     "backward_init": "Backward potentials at the start of a sample.",
     "feedback": "Errors return through the weights, or random ones.",
+    "weight_init": "Deviation of initial weights: 0.01, or sqrt(2 / inputs of a unit).",
+    "label_targets": "Spikes a step asked of wrong outputs, and of the right one.",
     "seed": "Seed of initial weights, and of the order of samples.",
 }
 
@@ -64,6 +67,8 @@ SETTLED: Final = EVENT_FIELDS | {
     + f"else {SpikingMLP.learning_rate}; a tenth with random feedback",
     "fraction_bits": "from the rate",
     "weight_exponent": LOIHI2_WEIGHT_EXPONENT,
+    "weight_init": DENSE_WEIGHT_INIT,
+    "label_targets": "{:g} {:g}".format(*SpikingMLP.label_targets),
 }
 
 

@@ -103,6 +103,20 @@ def positive(name: str, value: Any, allowed: str = "a positive finite number") -
     return real(name, value, allowed, lambda number: number > 0)
 
 
+def finite_pair(name: str, value: Any) -> tuple[float, float]:
+    """Return a sequence of two finite numbers; -0.0 becomes 0.0, to which it is equal."""
+    values = value.tolist() if isinstance(value, np.ndarray) else value
+    allowed = "a sequence of two finite numbers"
+    is_sequence = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
+    if not is_sequence or len(values) != 2:
+        raise wrong_argument(name, allowed, repr(value))
+    try:
+        first, second = (real(name, number, allowed, math.isfinite) + 0.0 for number in values)
+    except ArgumentError:
+        raise wrong_argument(name, allowed, repr(value)) from None
+    return first, second
+
+
 def boolean(name: str, value: object) -> bool:
     """Return what is True or False."""
     if not isinstance(value, (bool, np.bool_)):

@@ -111,6 +111,8 @@ class Layout:
             error_order=_order(range(L, 0, -1), delays.backward_lags),
             fraction_bits=bits,
             input_scale=float(net.input_scale),
+            wrong_target=net.label_targets[0],
+            right_target=net.label_targets[1],
             real=math.ldexp(1.0, -bits),
             farthest=float(self._farthest),
             one=one,

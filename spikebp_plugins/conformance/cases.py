@@ -98,8 +98,9 @@ class Case:
         The definition.
     inputs, targets : callable
         Functions of (net, random, n) that make n samples.
-    weight_scale : float
-        Standard deviation of the initial weights; large enough for every layer to fire.
+    weight_scale : float or None
+        Standard deviation of the initial weights; large enough for every layer to fire. None takes
+        the initial weights of the definition.
     weight_bits : int or None
         Round the initial weights to this many fraction bits; None does not round.
     """
@@ -108,7 +109,7 @@ class Case:
     net: SpikingMLP
     inputs: Inputs = constant_values
     targets: Inputs = labels
-    weight_scale: float = 0.6
+    weight_scale: float | None = 0.6
     weight_bits: int | None = None
 
     def __str__(self) -> str:
@@ -116,8 +117,10 @@ class Case:
 
     def weights(self) -> list[NDArray[np.float64]]:
         """Return the initial weights."""
-        random = RandomState(self.net.seed + 17)
         shapes, scale = self.net.weight_shapes, self.weight_scale
+        if scale is None:
+            return self.net.init_weights()
+        random = RandomState(self.net.seed + 17)
         drawn = [random.standard_normal(shape) * scale for shape in shapes]
         bits = self.weight_bits
         return drawn if bits is None else [np.rint(w * 2.0**bits) / 2.0**bits for w in drawn]
@@ -158,6 +161,19 @@ CASES: Final[tuple[Case, ...]] = (
     Case("no input", _net(9, 8, 3), inputs=silence),
     Case("real targets", _net(9, 8, 3), targets=real_targets),
     Case("targets changing from step to step", _net(9, 8, 3), targets=changing_targets),
+    Case(
+        "labels that ask of wrong outputs too",
+        _net(9, 8, 6, 3, label_targets=(1.0, 5.0), learning_rate=0.1),
+    ),
+    Case(
+        "labels that ask of wrong outputs too, outer update, binary spikes",
+        _net(9, 8, 6, 3, label_targets=(0.25, 1.5), update="outer", spikes="binary"),
+    ),
+    Case(
+        "initial weights of he",
+        _net(9, 8, 6, 3, weight_init="he", label_targets=(-0.4, 3.3)),
+        weight_scale=None,
+    ),
     Case("outer update", _net(9, 8, 6, 3, update="outer", learning_rate=0.1)),
     Case("smoothed updates", _net(9, 8, 6, 3, presynaptic="drive", learning_rate=0.3)),
     Case(
@@ -217,7 +233,16 @@ CASES: Final[tuple[Case, ...]] = (
         "pipelined timing, backward potentials drawn",
         _pipelined(9, 8, 6, 3, backward_init="uniform", seed=4),
     ),
+    Case(
+        "pipelined timing, labels that ask of wrong outputs too",
+        _pipelined(9, 8, 6, 3, label_targets=(-0.7, 2.3), learning_rate=0.05),
+    ),
     Case("numbers of a chip", _chip(9, 8, 6, 3)),
+    Case(
+        "numbers of a chip, labels that ask of wrong outputs too",
+        _chip(9, 8, 6, 3, weight_init="he", label_targets=(1.0, 5.0), learning_rate=0.1),
+        weight_scale=None,
+    ),
     Case(
         "numbers of a chip, pipelined timing, random feedback",
         _chip(9, 8, 7, 6, 3, timing="pipelined", feedback="random", learning_rate=0.05, seed=3),

@@ -11,9 +11,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
-from spikebp_plugins.common.errors import positive, wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
-from spikebp_plugins.estimators.parameters import with_shared_parameters
+from spikebp_plugins.estimators.parameters import LabelParameters, with_shared_parameters
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.estimators.validation import checked_data, checked_weights, validate_data
@@ -24,20 +24,19 @@ if TYPE_CHECKING:
 
 @with_shared_parameters
 @dataclass(eq=False, repr=False, kw_only=True)
-class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
+class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     """A spiking network that learns to classify by backpropagation.
 
     One output unit stands for each class. The target of the right unit is `target` spikes in every
-    step, that of the others is none. The estimator adds nothing to the network: samples learned in
-    the same order give the same integers as `spikebp_plugins.Simulator` does, on every back end.
+    step, that of the others is none; or `label_targets` says both. The estimator adds nothing to
+    the network: samples learned in the same order give the same integers as
+    `spikebp_plugins.Simulator` does, on every back end.
 
     Scale the features first, with ``StandardScaler`` or to [0, 1]: an input of size x sends x
     spikes a step.
 
     Parameters
     ----------
-    target : float, default=2.0
-        Spikes that the unit of the right class is to send in a step.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, by label; a class that is not named has the weight 1. "balanced"
         gives each class the same total. `fit` divides them by their mean over the samples, so that
@@ -73,7 +72,6 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
     True
     """
 
-    target: float = 2.0
     class_weight: Any = None
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
@@ -201,14 +199,8 @@ class SpikingMLPClassifier(ClassifierMixin, SpikingEstimator):
             self._resume()
         return Samples(X, labels, weights)
 
-    def _check_values(self) -> None:
-        self._target = positive("target", self.target)
-        super()._check_values()
-
-    def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
-        targets = np.zeros((len(y), len(self.classes_)))
-        targets[np.arange(len(y)), y] = self._target
-        return targets
+    def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        return y
 
     def _goodness(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None

@@ -29,6 +29,7 @@ from spikebp_plugins.estimators.samples import Samples, is_sparse, parts_of
 from spikebp_plugins.estimators.validation import checked_data
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import LARGEST_SEED
+from spikebp_plugins.network.samples import real_targets
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -104,8 +105,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """Check samples, make the network ready to learn from them, and return them."""
 
     @abstractmethod
-    def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the targets of the output, of shape (n_samples, n_outputs)."""
+    def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return what the network is to learn: labels, or real targets of its outputs."""
 
     @abstractmethod
     def _goodness(
@@ -243,14 +244,17 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             raise self._changed("hidden_layer_sizes", net.layer_sizes[1:-1], hidden)
         if bool(self.intercept) != self._has_intercept:
             raise self._changed("intercept", self._has_intercept, self.intercept)
+        wanted = self._definition(net.n_inputs, hidden, net.n_outputs, net.seed)
         for name in NETWORK_PARAMETERS:
-            before, now = getattr(net, name), getattr(self, name)
-            is_automatic = name == "fraction_bits" and now is None
-            if now != before and name != "learning_rate" and not is_automatic:
-                raise self._changed(name, before, now)
-        if self.learning_rate != net.learning_rate:
-            self._learned = LazySimulator(self._learned.checkpoint.at_rate(self.learning_rate))
-            self._learned.open(self.backend)
+            before, given = getattr(net, name), getattr(self, name)
+            is_automatic = name == "fraction_bits" and given is None
+            if getattr(wanted, name) != before and name != "learning_rate" and not is_automatic:
+                raise self._changed(name, before, given)
+        learned = self._learned.with_fields(
+            learning_rate=self.learning_rate, label_targets=wanted.label_targets
+        )
+        learned.open(self.backend)
+        self._learned = learned
 
     def _changed(self, name: str, before: object, now: object) -> ValueError:
         allowed = f"what it was when the network was made, {before!r}, to go on"
@@ -323,7 +327,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             loss = math.nan
             if len(order):  # small weights may leave an epoch empty
                 scores = self._train(samples, order)
-                errors = np.maximum(scores, 0) - self._targets(samples.y[order])
+                targets = real_targets(self._learned.net, self._targets(samples.y[order]))
+                errors = np.maximum(scores, 0) - targets
                 loss = float(np.mean(np.sum(errors**2, axis=1)) / 2)
             self.n_iter_ += 1
             self.loss_curve_.append(loss)

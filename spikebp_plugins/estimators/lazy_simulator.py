@@ -60,6 +60,14 @@ class LazySimulator:
         with self._lock:
             return Operations() if self._simulator is None else self._simulator.operations
 
+    def with_fields(self, **fields: Any) -> LazySimulator:
+        """Return one that goes on with other values of some fields of the definition, or itself.
+
+        The grid stays what it is, as with ``Checkpoint.at_rate``.
+        """
+        net = self.net.replace(fraction_bits=self.net.fraction_bits, **fields)
+        return self if net == self.net else LazySimulator(Checkpoint(net, self.checkpoint.state))
+
     def open(self, backend: str) -> None:
         """Open a simulator on a back end, unless one is open there."""
         with self._lock:

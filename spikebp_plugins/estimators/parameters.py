@@ -9,7 +9,7 @@ from inspect import cleandoc
 from operator import is_
 from typing import Any, Final, TypeVar
 
-from spikebp_plugins.common.errors import integer, is_integer, sizes
+from spikebp_plugins.common.errors import integer, is_integer, positive, sizes, wrong_argument
 from spikebp_plugins.estimators.docstrings import with_parameters
 from spikebp_plugins.network.definition import SpikingMLP
 
@@ -47,6 +47,9 @@ class NetworkParameters:
         Backward potentials at the start of a training sample.
     feedback : {"transpose", "random"}, default="transpose"
         Backpropagation, or feedback alignment.
+    weight_init : {"paper", "he"} or None, default=None
+        Standard deviation of the initial weights: 0.01, or the root of two by the inputs of a unit.
+        None takes "paper".
     """
 
     learning_rate: float = 0.02
@@ -61,6 +64,7 @@ class NetworkParameters:
     fraction_bits: int | None = None
     backward_init: str = "carry"
     feedback: str = "transpose"
+    weight_init: str | None = None
 
     def __dask_tokenize__(self) -> bytes:
         # Of a dataclass Dask would take the fields alone, which say nothing of what was learned.
@@ -70,8 +74,42 @@ class NetworkParameters:
         self, n_inputs: int, hidden_layers: Sequence[int], n_outputs: int, seed: int
     ) -> SpikingMLP:
         values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
-        return SpikingMLP((n_inputs, *hidden_layers, n_outputs), seed=seed, **values)
+        sizes = (n_inputs, *hidden_layers, n_outputs)
+        return SpikingMLP(sizes, seed=seed, **values, **self._further_fields())
 
+    def _further_fields(self) -> dict[str, Any]:
+        """Return the fields of the definition that no parameter gives as it is."""
+        return {}
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class LabelParameters(NetworkParameters):
+    """The parameters of a classifier that say what a label asks of the output.
+
+    Parameters
+    ----------
+    target : float or None, default=None
+        Spikes that the unit of the right class is to send in a step, and those of the others none.
+        None takes 2.0.
+    label_targets : sequence of two floats or None, default=None
+        Spikes that a unit of a wrong class is to send in a step, and that of the right one: (1, 5)
+        instead of a `target`. None takes (0, `target`).
+    """
+
+    target: float | None = None
+    label_targets: Any = None
+
+    def _further_fields(self) -> dict[str, Any]:
+        if self.label_targets is None:
+            target = TARGET if self.target is None else positive("target", self.target)
+            return {"label_targets": (0.0, target)}
+        if self.target is not None:
+            raise wrong_argument("target", "None beside label_targets", repr(self.target))
+        return {"label_targets": self.label_targets}
+
+
+#: What ``target=None`` takes.
+TARGET: Final = 2.0
 
 #: The parameters that are fields of the definition.
 NETWORK_PARAMETERS: Final = tuple(
@@ -101,6 +139,13 @@ class ParametersInUse:
         self._names = [field.name for field in fields(estimator)]
         values = [getattr(estimator, name) for name in self._names]
         self._values = values if all(map(_is_constant, values)) else None
+
+    # A pickle may be read by a version in which estimators have other parameters, so it holds none.
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def __setstate__(self, state: object) -> None:
+        self._names, self._values = [], None
 
     def are_those_of(self, estimator: NetworkParameters) -> bool:
         """Return whether it is certain that an estimator has the same parameters now."""

@@ -80,6 +80,11 @@ class Connection(ABC):
 
     @property
     @abstractmethod
+    def fan_in(self) -> int:
+        """Synapses of a unit above, away from borders; initial weights may depend on it."""
+
+    @property
+    @abstractmethod
     def fan_out(self) -> int:
         """Synapses of a unit below, away from borders; random feedback is divided by its root."""
 
@@ -138,6 +143,11 @@ class Dense(Connection):
     def n_synapses(self) -> int:
         """How many synapses there are."""
         return self.n_below * self.n_above
+
+    @property
+    def fan_in(self) -> int:
+        """Synapses of a unit above."""
+        return self.n_below
 
     @property
     def fan_out(self) -> int:

@@ -14,6 +14,7 @@ from spikebp_plugins.common.errors import (
     ArgumentError,
     boolean,
     choice,
+    finite_pair,
     integer,
     positive,
     sizes,
@@ -31,7 +32,13 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "arithmetic": ("fixed", "float64", "float32", "loihi2"),
     "backward_init": ("carry", "zero", "uniform"),
     "feedback": ("transpose", "random"),
+    "weight_init": ("paper", "he"),
 }
+
+#: What ``weight_init=None`` takes for a network of dense connections.
+DENSE_WEIGHT_INIT: Final = "paper"
+#: The standard deviation of initial weights with "paper".
+PAPER_DEVIATION: Final = 0.01
 
 #: The values that some choices are limited to with ``timing="event"``.
 EVENT_CHOICES: Final[dict[str, tuple[str, ...]]] = {
@@ -60,7 +67,12 @@ LARGEST_LOIHI2_RATE: Final = 2**24
 
 #: Fields that `to_dict` leaves out where they have these values. The files of networks that do not
 #: use them thus stay as they were before these fields existed.
-LEFT_OUT: Final[dict[str, object]] = {"presynaptic": "counts", "weight_exponent": None}
+LEFT_OUT: Final[dict[str, object]] = {
+    "presynaptic": "counts",
+    "weight_exponent": None,
+    "weight_init": DENSE_WEIGHT_INIT,
+    "label_targets": (0.0, 1.0),
+}
 
 #: ``fraction_bits=None`` takes the smallest of these for which the rate is exact enough.
 AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
@@ -139,6 +151,12 @@ class SpikingMLP:
     feedback : {"transpose", "random"}, default="transpose"
         Errors travel through the transposed weights (backpropagation) or through fixed random
         ones (feedback alignment).
+    weight_init : {"paper", "he"} or None, default=None
+        Standard deviation of the initial weights, which are normal: 0.01, or
+        :math:`\sqrt{2 / n_{l-1}}`. None takes "paper"; the attribute is then that name.
+    label_targets : sequence of two floats, default=(0.0, 1.0)
+        What an integer label asks of each wrong output and of the right one, in spikes a step.
+        Any finite numbers, rounded to the grid as targets are.
     seed : int, default=0
         Seed of the initial weights, of random feedback and of drawn backward potentials.
 
@@ -171,6 +189,8 @@ class SpikingMLP:
     weight_exponent: int | None = None
     backward_init: str = "carry"
     feedback: str = "transpose"
+    weight_init: str | None = None
+    label_targets: tuple[float, float] = (0.0, 1.0)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -183,7 +203,10 @@ class SpikingMLP:
         settle("n_steps", integer("n_steps", self.n_steps, 1, LARGEST_N_STEPS))
         settle("learning_rate", positive("learning_rate", self.learning_rate))
         settle("input_scale", positive("input_scale", self.input_scale))
+        settle("label_targets", finite_pair("label_targets", self.label_targets))
         settle("seed", integer("seed", self.seed, 0, LARGEST_SEED))
+        if self.weight_init is None:
+            settle("weight_init", DENSE_WEIGHT_INIT)
         for name, allowed in CHOICES.items():
             settle(name, choice(name, getattr(self, name), allowed))
         for name, value in (self._settled_event_fields() | self._settled_grid()).items():
@@ -341,10 +364,18 @@ class SpikingMLP:
         -------
         list of ndarray of shape (n_in, n_out)
             :math:`W_1` to :math:`W_L`, from ``RandomState(seed)`` in turn, standard normal times
-            0.01, not yet rounded to the grid.
+            the deviation of `weight_init`, not yet rounded to the grid.
         """
         random = np.random.RandomState(self.seed)
-        return [random.standard_normal(shape) * 0.01 for shape in self.weight_shapes]
+        return [
+            random.standard_normal(connection.weight_shape) * self._deviation(connection)
+            for connection in self.connections
+        ]
+
+    def _deviation(self, connection: Connection) -> float:
+        if self.weight_init == "paper":
+            return PAPER_DEVIATION
+        return math.sqrt(2 / connection.fan_in)
 
     def init_feedback(self) -> list[NDArray[np.float64]]:
         r"""Draw the fixed backward weights of ``feedback="random"``.
@@ -391,14 +422,13 @@ class SpikingMLP:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain Python values that JSON can hold.
 
-        Fields that the timing does not have are left out. So are `presynaptic` where it is "counts"
-        and `weight_exponent` where it is None.
+        Fields that the timing does not have are left out. So are `presynaptic`, `weight_exponent`,
+        `weight_init` and `label_targets` at their defaults.
         """
         absent = LEFT_OUT | dict.fromkeys(() if self.timing == "event" else EVENT_FIELDS)
-        values = asdict(self) | {"layer_sizes": list(self.layer_sizes)}
         return {
-            name: value
-            for name, value in values.items()
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
             if name not in absent or value != absent[name]
         }
 
@@ -415,13 +445,19 @@ class SpikingMLP:
             raise wrong_argument("values", "a mapping with 'layer_sizes'", repr(values))
         return cls(**_known_fields(values))
 
+    def __setstate__(self, values: Mapping[str, Any]) -> None:
+        self.__dict__.update(values)
+        for name, value in LEFT_OUT.items():  # a pickle from before a field existed lacks it
+            self.__dict__.setdefault(name, value)
+
     def __repr__(self) -> str:
         # The sizes, the three numbers that everyone asks for, and whatever is not the default.
         always = ("n_steps", "learning_rate", "fraction_bits")
         parts = [repr(self.layer_sizes)]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
-            if field.name in always or value != field.default:
+            unsaid = field.default, LEFT_OUT.get(field.name, field.default)
+            if field.name in always or value not in unsaid:
                 parts.append(f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 

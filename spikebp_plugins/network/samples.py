@@ -87,11 +87,37 @@ class Batch:
         ndarray of shape (n_samples, 1 or n_steps, n_outputs)
             Targets rounded to the grid; one row where all steps are alike.
         """
-        y = self.y
-        assert y is not None
-        if y.ndim == 1:
-            y = np.eye(self.net.n_outputs)[y]
+        assert self.y is not None
+        y = real_targets(self.net, self.y)
         return arithmetic_of(self.net).round(y if y.ndim == 3 else y[:, np.newaxis])
+
+
+def label_rows(
+    labels: NDArray[Any], n_outputs: int, label_targets: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Return the targets that integer labels stand for.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,)
+        Labels from 0 to ``n_outputs - 1``.
+    n_outputs : int
+        Units of the output.
+    label_targets : tuple of two floats
+        What a label asks of each wrong output and of the right one.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_outputs)
+        Targets in spikes a step, not yet rounded to the grid.
+    """
+    wrong, right = label_targets
+    return np.where(labels[:, np.newaxis] == np.arange(n_outputs), right, wrong)
+
+
+def real_targets(net: SpikingMLP, y: NDArray[Any]) -> NDArray[Any]:
+    """Return targets as real numbers: for labels what the definition has them ask for."""
+    return label_rows(y, net.n_outputs, net.label_targets) if y.ndim == 1 else y
 
 
 def check_batch(net: SpikingMLP, x: Any, y: Any = None, n_steps: int | None = None) -> Batch:

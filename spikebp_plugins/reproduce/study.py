@@ -19,6 +19,7 @@ from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import label_rows
 from spikebp_plugins.reproduce.learners import LEARNERS, initial_checkpoint
 
 if TYPE_CHECKING:
@@ -259,9 +260,8 @@ class Training:
 
     def learn(self, x: NDArray[Any], y: NDArray[np.int64]) -> None:
         """Learn from samples in order."""
-        right = np.eye(self._study.data.n_classes, dtype=bool)
-        targets = np.where(right, self._about["target"], self._about.get("others", 0.0))
-        self.learner.learn(x, targets[y])
+        asked = self._about.get("others", 0.0), self._about["target"]
+        self.learner.learn(x, label_rows(y, self._study.data.n_classes, asked))
 
     def _file(self, epochs: int) -> Path:
         return self._study.folder / f"{self._name}-{epochs}.npz"

@@ -156,7 +156,7 @@ class Simulator:
             numbers of the second shape.
         y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
                 (n_samples, n_steps, n_outputs)
-            Integer labels, which stand for one-hot targets, or real targets.
+            Integer labels, which ask for `label_targets` of the definition, or real targets.
         record : bool, default=False
             Whether to return every spike and error.
         progress : bool or None, default=None

@@ -19,7 +19,7 @@ from spikebp_plugins.data.events import (
     Located,
     time_stamp,
 )
-from spikebp_plugins.network.samples import check_values, real_array, spike_counts
+from spikebp_plugins.network.samples import check_values, real_array, real_targets, spike_counts
 
 if TYPE_CHECKING:
     from spikebp_plugins.backends.base import Steps
@@ -85,7 +85,8 @@ class Stream:
         self._target: Reals | None = None
         # The bytes of the last target of real numbers, and what it was checked to be.
         self._known_target: tuple[bytes, Reals] | None = None
-        self._one_hot = np.eye(net.n_outputs)
+        # The targets of all labels, each a row.
+        self._of_labels = real_targets(net, np.arange(net.n_outputs))
         self._of_no_samples = (0, net.n_outputs)
         self._clock: EventClock | None = None
         self._known_type: np.dtype[Any] | None = None  # of events that were checked
@@ -129,8 +130,8 @@ class Stream:
             label = int(array)
             if not 0 <= label < n_outputs:
                 raise wrong_argument("target", f"a label from 0 to {n_outputs - 1}", repr(target))
-            one_hot: Reals = self._one_hot[label]
-            return one_hot
+            of_label: Reals = self._of_labels[label]
+            return of_label
         if array.shape != (n_outputs,) or array.dtype.kind not in "iuf":
             raise wrong_argument("target", allowed, repr(target))
         reals: Reals = array.astype(np.float64)

@@ -18,6 +18,12 @@ def scaled_units(value, scale, bits):
     return to_units(float(value) * float(scale), bits)
 
 
+def asked_by(net, labels):
+    """What each label asks of each output: the second of `label_targets` is for the right one."""
+    wrong, right = net.label_targets
+    return [[right if j == y else wrong for j in range(net.layer_sizes[-1])] for y in labels]
+
+
 class LiteralNetwork:
     def __init__(self, net, weights, feedback=None):
         self.net = net

@@ -29,6 +29,7 @@ def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES, size
         "fraction_bits": draw(st.sampled_from(grids)),
         "backward_init": draw(st.sampled_from(["carry", "zero", "uniform"])),
         "feedback": draw(st.sampled_from(["transpose", "random"])),
+        "label_targets": draw(st.sampled_from([(0, 1), (0, 1), (1, 5), (-0.3, 2.7)])),
         "seed": draw(st.integers(0, 2**20)),
     }
     return SpikingMLP(sizes, n_steps=n_steps, learning_rate=learning_rate, **(drawn | fixed))

@@ -231,6 +231,24 @@ def test_options_of_a_chip_reach_the_definition():
     assert report["definition"] == net.to_dict()
 
 
+def test_what_labels_ask_for_and_initial_weights_reach_the_definition(tmp_path):
+    fields = {"weight_init": "he", "label_targets": (-1, 5.5)}
+    net = SpikingMLP((64, 10), input_scale=1 / 16, learning_rate=0.05, **fields)
+    command = ("train", "--layers", "", "--save", tmp_path / "a.npz")
+    options = ("--weight-init", "he", "--label-targets", "-1", "5.5")
+    report = run_json(*command, "--epochs", "0", *options)
+    assert report["definition"] == net.to_dict()
+    assert load(tmp_path / "a.npz").net == net
+    resumed = run_json(*command, "--epochs", "1", "--resume", tmp_path / "a.npz", *options[2:])
+    assert resumed["definition"] == net.to_dict()
+    refused = ("train", "--epochs", "0", "--label-targets", "1", "nan")
+    error = run(*refused, exit_code=2).stderr
+    assert "label_targets must be a sequence of two finite numbers; got (1.0, nan)" in error
+    shown = help_of("train")
+    assert "--label-targets" in shown
+    assert "[default: (0 1)]" in shown
+
+
 def test_options_left_out_are_the_defaults_of_the_definition_but_for_the_rate():
     report = run_json("train", "--epochs", "0")
     net = SpikingMLP((64, 200, 200, 10), input_scale=1 / 16, learning_rate=0.05)

@@ -22,7 +22,7 @@ class Kernel(Connection):
     """Unit j above is joined to units j, j + 1, j + 2 below, by the same three weights."""
 
     weight_shape = feedback_shape = (WIDTH,)
-    fan_out = WIDTH
+    fan_in = fan_out = WIDTH
 
     @property
     def n_synapses(self):

@@ -26,6 +26,7 @@ OTHERS = [
     {"arithmetic": "float64", "backward_init": "zero"},
     {"fraction_bits": 22, "backward_init": "uniform", "feedback": "random"},
     {"presynaptic": "drive", "update": "outer"},
+    {"weight_init": "he", "label_targets": (-0.25, 5.0)},
     {"timing": "event", "arithmetic": "float32"},
     {"timing": "event", "arithmetic": "float64", "event_order": "depth", "hold_error": False},
 ]
@@ -438,6 +439,78 @@ def test_a_description_has_presynaptic_only_where_it_is_not_counts():
     assert SpikingMLP(SIZES, presynaptic="drive").to_dict()["presynaptic"] == "drive"
 
 
+def test_a_description_has_weight_init_and_label_targets_only_where_they_are_not_the_defaults():
+    given = SpikingMLP(SIZES, weight_init="paper", label_targets=(-0.0, np.float32(1)))
+    assert given == SpikingMLP(SIZES)
+    assert given.to_dict() == SpikingMLP(SIZES).to_dict()
+    assert repr(given) == repr(SpikingMLP(SIZES))
+    other = SpikingMLP(SIZES, weight_init="he", label_targets=np.array([1, 5]))
+    description = other.to_dict()
+    assert (description["weight_init"], description["label_targets"]) == ("he", [1.0, 5.0])
+    assert json.loads(json.dumps(description)) == description
+    assert "weight_init='he', label_targets=(1.0, 5.0)" in repr(other)
+
+
+@pytest.mark.parametrize("value", ["normal", "", 0.01, ["he"]], ids=repr)
+def test_other_initial_weights_are_refused(value):
+    message = f"weight_init must be one of 'paper', 'he'; got {value!r}"
+    assert refused(weight_init=value) == message
+
+
+def test_weight_init_is_settled():
+    net = SpikingMLP(SIZES)
+    assert net.weight_init == "paper"
+    assert net.replace(weight_init="he").replace(weight_init=None) == net
+    assert net.replace(weight_init="he").replace(seed=3).weight_init == "he"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        1.0,
+        "15",
+        (),
+        (1.0,),
+        (0, 1, 2),
+        {0.0, 1.0},
+        (0, "1"),
+        (True, 1.0),
+        (0.0, None),
+        (math.nan, 1.0),
+        (0.0, math.inf),
+        np.ones((2, 2)),
+        pytest.param(iter((0, 1)), id="an iterator"),
+    ],
+    ids=repr,
+)
+def test_wrong_label_targets_are_refused(value):
+    allowed = "a sequence of two finite numbers"
+    assert refused(label_targets=value) == f"label_targets must be {allowed}; got {value!r}"
+
+
+@pytest.mark.parametrize("value", [[-1, 5], (-1.0, np.float32(5)), np.array([-1, 5], np.int8)])
+def test_label_targets_become_a_tuple_of_python_numbers(value):
+    asked = SpikingMLP(SIZES, label_targets=value).label_targets
+    assert asked == (-1.0, 5.0)
+    assert (type(asked), *map(type, asked)) == (tuple, float, float)
+    assert math.copysign(1, SpikingMLP(SIZES, label_targets=(-0.0, 1)).label_targets[0]) == 1
+
+
+def test_pickles_from_before_fields_existed_are_read():
+    net = SpikingMLP(SIZES, seed=4)
+    former = {
+        name: value
+        for name, value in vars(net).items()
+        if name not in ("weight_init", "label_targets", "presynaptic", "weight_exponent")
+    }
+    read = SpikingMLP.__new__(SpikingMLP)
+    read.__setstate__(former)
+    assert read == net
+    assert hash(read) == hash(net)
+    assert vars(read).keys() == vars(net).keys()
+
+
 def test_replace_changes_the_fields_that_are_named():
     net = SpikingMLP(SIZES, seed=4)
     assert net.replace(update="outer") == SpikingMLP(SIZES, seed=4, update="outer")
@@ -474,6 +547,17 @@ def test_initial_weights_are_drawn_layer_after_layer(seed):
     expected = [random.standard_normal(shape) * 0.01 for shape in [(3, 5), (5, 4), (4, 2)]]
     drawn = SpikingMLP(SIZES, seed=seed).init_weights()
     assert [matrix.dtype for matrix in drawn] == [np.float64] * 3
+    for matrix, values in zip(drawn, expected, strict=True):
+        np.testing.assert_array_equal(matrix, values, strict=True)
+
+
+def test_initial_weights_of_he_differ_in_their_deviation_alone():
+    random = np.random.RandomState(7)
+    expected = [
+        random.standard_normal((n_in, n_out)) * math.sqrt(2 / n_in)
+        for n_in, n_out in [(3, 5), (5, 4), (4, 2)]
+    ]
+    drawn = SpikingMLP(SIZES, seed=7, weight_init="he").init_weights()
     for matrix, values in zip(drawn, expected, strict=True):
         np.testing.assert_array_equal(matrix, values, strict=True)
 

@@ -232,6 +232,13 @@ NOT_NEGATIVE = "a finite number, not negative, or None"
 REAL_NUMBERS = {
     "SpikingMLP.learning_rate": field("learning_rate", POSITIVE, good=1.5),
     "SpikingMLP.input_scale": field("input_scale", POSITIVE, good=1.5),
+    "SpikingMLP.label_targets": Argument(
+        lambda value: SpikingMLP((2, 2), label_targets=(0, value)),
+        "label_targets",
+        "a sequence of two finite numbers",
+        good=1.5,
+        taken=(0, -1),
+    ),
     "Checkpoint.at_rate": Argument(
         lambda value: lively_simulator(small_net()).checkpoint().at_rate(value).net,
         "learning_rate",

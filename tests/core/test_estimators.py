@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from spikebp_plugins import Simulator, SpikingMLP, load_dataset
+from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, load_dataset
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators import (
     SpikingMLPClassifier,
@@ -28,6 +28,8 @@ from spikebp_plugins.estimators import (
     regressor,
     samples,
 )
+from spikebp_plugins.estimators.lazy_simulator import LazySimulator
+from spikebp_plugins.estimators.parameters import ParametersInUse
 from spikebp_plugins.estimators.regressor import automatic_scale
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.temperature import Temperature, softmax
@@ -80,13 +82,72 @@ def test_a_classifier_learns_what_the_simulator_learns(iris):
     model = SpikingMLPClassifier((6, 5), random_state=5, target=1.5, n_steps=7)
     for rows in (order[:1], order[1:2], order[2:70], order[70:]):
         model.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
-    net = SpikingMLP((5, 6, 5, 3), n_steps=7, learning_rate=0.02, seed=5)
+    fields = {"n_steps": 7, "learning_rate": 0.02, "seed": 5, "label_targets": (0.0, 1.5)}
+    net = SpikingMLP((5, 6, 5, 3), **fields)
     with Simulator(net) as sim:
         sim.train(with_one(X)[order], 1.5 * np.eye(3)[y[order]])
         assert model.checkpoint_.net == net
         assert equal_weights(model, sim)
         assert model.checkpoint_.state.samples_seen == 150
         np.testing.assert_array_equal(model.predict(X), sim.predict(with_one(X)).argmax(axis=1))
+
+
+def test_a_classifier_asks_of_wrong_outputs_too(iris):
+    X, y = iris
+    model = SpikingMLPClassifier(**TINY, label_targets=(1, 5), weight_init="he", shuffle=False)
+    model.fit(X, y)
+    net = SpikingMLP((5, 6, 3), learning_rate=0.02, seed=5, weight_init="he")
+    targets = np.where(np.eye(3, dtype=bool)[y], 5.0, 1.0)
+    with Simulator(net) as sim:
+        for epoch in range(3):
+            scores = sim.train(with_one(X), targets)
+            loss = np.mean(np.sum((np.maximum(scores, 0) - targets) ** 2, axis=1)) / 2
+            assert model.loss_curve_[epoch] == loss
+        assert equal_weights(model, sim)
+    assert model.checkpoint_.net == net.replace(label_targets=(1, 5))
+
+
+def test_no_target_is_one_of_two(iris):
+    X, y = iris
+    models = [
+        SpikingMLPClassifier(**TINY, **given).fit(X, y)
+        for given in ({}, {"target": 2.0}, {"label_targets": [0, 2]})
+    ]
+    assert len({pickle.dumps(model.checkpoint_) for model in models}) == 1
+
+
+def test_a_regressor_takes_other_initial_weights(iris):
+    X, y = iris[0], iris[0][:, 0]
+    model = SpikingMLPRegressor(**TINY, weight_init="he").partial_fit(X[:1], y[:1])
+    net = SpikingMLP((5, 6, 2), seed=5, weight_init="he")
+    assert model.checkpoint_.net == net
+    with pytest.raises(TypeError, match="label_targets"):
+        SpikingMLPRegressor(label_targets=(0, 1))
+
+
+def test_what_labels_ask_for_may_change(iris):
+    X, y = iris
+    model = SpikingMLPClassifier(**TINY, target=1.0).partial_fit(X, y, classes=[0, 1, 2])
+    with Simulator(SpikingMLP((5, 6, 3), learning_rate=0.02, seed=5)) as sim:
+        sim.train(with_one(X), y)
+        sim.train(with_one(X), np.where(np.eye(3, dtype=bool)[y], 5.0, 1.0))
+        model.set_params(target=None, label_targets=(1, 5)).partial_fit(X, y)
+        assert equal_weights(model, sim)
+    assert model.checkpoint_.net.label_targets == (1.0, 5.0)
+
+
+def test_pickles_from_before_the_network_knew_what_labels_ask_for_go_on(iris):
+    X, y = iris
+    model = SpikingMLPClassifier(**TINY, target=1.5)
+    model.partial_fit(X, y, classes=[0, 1, 2]).partial_fit(X, y)
+    checkpoint = model.checkpoint_
+    former = Checkpoint(checkpoint.net.replace(label_targets=(0, 1)), checkpoint.state)
+    before = copy.deepcopy(model)
+    before._learned = before._resumed = LazySimulator(former)
+    before._in_use = ParametersInUse(before)
+    read = pickle.loads(pickle.dumps(before)).partial_fit(X, y)
+    assert equal_weights(read, model.partial_fit(X, y))
+    assert read.checkpoint_.net == checkpoint.net
 
 
 def test_fit_shows_the_epochs_that_its_seed_orders(iris):
@@ -547,6 +608,16 @@ def test_wrong_parameters_are_refused_before_anything_has_changed(iris, cls, wro
     [
         (SpikingMLPClassifier, {"target": 0}, "target must be a positive finite number; got 0"),
         (SpikingMLPClassifier, {"target": np.inf}, "target must be a positive finite number"),
+        (
+            SpikingMLPClassifier,
+            {"target": 2.0, "label_targets": (0, 2)},
+            "target must be None beside label_targets; got 2.0",
+        ),
+        (
+            SpikingMLPClassifier,
+            {"label_targets": (0, np.nan)},
+            "label_targets must be a sequence of two finite numbers; got (0, nan)",
+        ),
         (SpikingMLPRegressor, {"target_scale": "big"}, "target_scale must be 'auto' or a positive"),
         (SpikingMLPRegressor, {"target_scale": -1.0}, "target_scale must be 'auto' or a positive"),
         (SpikingMLPRegressor, {"signed_output": 1}, "signed_output must be True or False; got 1"),
@@ -578,6 +649,7 @@ def test_negative_targets_need_two_units(iris):
         {"input_scale": 0.5},
         {"fraction_bits": 30},
         {"feedback": "random"},
+        {"weight_init": "he"},
     ],
     ids=str,
 )

@@ -12,6 +12,7 @@ from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.compiled import backend as compiled
 from spikebp_plugins.compiled.kernels import event_queue
 from tests.core.backward_spikes import backward_spikes
+from tests.core.literal import asked_by
 from tests.core.literal_event import JavaQueue, LiteralEventNetwork
 from tests.core.small_nets import assert_all_equal, checkpoint_bytes
 from tests.core.strategies import event_experiments
@@ -55,7 +56,7 @@ def assert_sample(net, trace, n, shown):
 
 
 def assert_follows_the_order(net, weights, x, y, x_test):
-    targets = np.eye(net.n_outputs)[y] if y.ndim == 1 else y
+    targets = np.array(asked_by(net, y)) if y.ndim == 1 else y
     literal = LiteralEventNetwork(net, weights, net.init_feedback())
     T, L = net.n_steps, net.n_layers
     with Simulator(net, weights=weights, n_jobs=1) as sim:

@@ -27,6 +27,7 @@ def test_golden_runs_use_every_rule():
         "arithmetic",
         "backward_init",
         "feedback",
+        "weight_init",
     ):
         used = {getattr(net, field) for net in nets}
         assert used >= {getattr(case.net, field) for case in CASES} - {"zero"}

@@ -12,13 +12,14 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import scale
 
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
 
 pytest.importorskip("river", reason="river is not installed")
 
 from river import checks, datasets, evaluate, metrics, preprocessing
 
 import spikebp_plugins.river
+from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.river import SpikingMLPClassifier
 
@@ -66,7 +67,8 @@ def test_it_learns_what_the_simulator_learns(iris):
     columns = [NAMES.index(name) for name in model.features]
     inputs = np.column_stack([X[:, columns], np.ones(len(X))])
     outputs = np.array([model.classes.index(label) for label in y])
-    net = SpikingMLP((5, 6, 3), n_steps=7, learning_rate=0.02, seed=5)
+    fields = {"n_steps": 7, "learning_rate": 0.02, "seed": 5, "label_targets": (0.0, 1.5)}
+    net = SpikingMLP((5, 6, 3), **fields)
     with Simulator(net) as sim:
         reached = sim.train(inputs, 1.5 * np.eye(3)[outputs])
         scores = sim.predict(inputs)
@@ -132,6 +134,33 @@ def test_what_is_not_allowed_changes_nothing(x, y, message):
     assert pickle.dumps(model) == before
 
 
+def test_labels_ask_of_wrong_outputs_too(iris):
+    X, y = iris
+    model = learned(SpikingMLPClassifier(**TINY, label_targets=(1, 5), weight_init="he"), X, y)
+    net = model.checkpoint.net
+    assert (net.label_targets, net.weight_init) == ((1.0, 5.0), "he")
+    columns = [NAMES.index(name) for name in model.features]
+    outputs = np.array([model.classes.index(label) for label in y])
+    with Simulator(net.replace(label_targets=(0, 1))) as sim:
+        inputs = np.column_stack([X[:, columns], np.ones(len(X))])
+        sim.train(inputs, np.where(np.eye(3, dtype=bool)[outputs], 5.0, 1.0))
+        found = model.checkpoint.state.weights
+        assert all(map(np.array_equal, found, sim.weights))
+
+
+def test_pickles_from_before_the_network_knew_what_labels_ask_for_go_on(iris):
+    X, y = iris
+    model = learned(SpikingMLPClassifier(**TINY), X, y)
+    before = copy.deepcopy(model)
+    checkpoint = model.checkpoint
+    former = Checkpoint(checkpoint.net.replace(label_targets=(0, 1)), checkpoint.state)
+    before._learned = LazySimulator(former)
+    read = learned(pickle.loads(pickle.dumps(before)), X, y).checkpoint
+    expected = learned(model, X, y).checkpoint
+    assert all(map(np.array_equal, read.state.weights, expected.state.weights))
+    assert read.net == expected.net
+
+
 def test_a_sample_out_of_range_changes_nothing():
     model = SpikingMLPClassifier(**TINY)
     with pytest.raises(OverflowError, match="layer"):
@@ -146,6 +175,12 @@ def test_a_sample_out_of_range_changes_nothing():
         ({"n_features": 0}, "n_features must be an integer of at least 1; got 0"),
         ({"n_classes": 2.0}, "n_classes must be an integer of at least 1; got 2.0"),
         ({"target": -1}, "target must be a positive finite number; got -1"),
+        (
+            {"target": 2, "label_targets": (1, 5)},
+            "target must be None beside label_targets; got 2",
+        ),
+        ({"label_targets": 5}, "label_targets must be a sequence of two finite numbers; got 5"),
+        ({"weight_init": "xavier"}, "weight_init must be one of 'paper', 'he'; got 'xavier'"),
         ({"hidden_layer_sizes": 0}, "hidden_layer_sizes must be a sequence of positive integers"),
         ({"intercept": "no"}, "intercept must be True or False; got 'no'"),
         ({"spikes": "many"}, "spikes must be one of 'graded', 'binary'; got 'many'"),

@@ -331,6 +331,38 @@ def test_labels_are_one_hot_targets_however_they_are_written(backend, update):
 
 
 @EVERY_ENGINE
+@pytest.mark.parametrize("asked", [(1, 5), (-0.3, 2.7), (-40.0, 7.3)], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"arithmetic": "loihi2"},
+        {"arithmetic": "float64"},
+        {"arithmetic": "float32"},
+        {"spikes": "binary"},
+        {"timing": "pipelined"},
+    ],
+    ids=str,
+)
+def test_labels_are_rows_of_what_the_definition_has_them_ask_for(backend, fields, asked):
+    net = small_net(**fields)
+    rows = np.where(np.eye(2, dtype=bool)[Y], asked[1], asked[0])
+    expected = lively_simulator(net, backend).train(X, rows, record=True)
+    found = lively_simulator(net.replace(label_targets=asked), backend).train(X, Y, record=True)
+    assert compare(found, expected) is None
+
+
+@EVERY_ENGINE
+def test_what_labels_ask_for_has_the_range_of_targets(backend):
+    net = small_net(label_targets=(0, 1e300))
+    sim = lively_simulator(net, backend)
+    with pytest.raises(OverflowError, match="target potential of layer 3"):
+        sim.train(X, Y)
+    assert sim.samples_seen == 0
+    expected = lively_simulator(NET, backend).predict(X, record=True)
+    assert compare(sim.predict(X, record=True), expected) is None
+
+
+@EVERY_ENGINE
 def test_constant_input_is_input_repeated_at_every_step(backend):
     in_time = np.repeat(X[:, np.newaxis], 4, axis=1)
     a, b = (lively_simulator(NET, backend).train(x, Y, record=True) for x in (X, in_time))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from spikebp_plugins import Simulator
 from spikebp_plugins.conformance import CASES
-from tests.core.literal import LiteralNetwork
+from tests.core.literal import LiteralNetwork, asked_by
 from tests.core.strategies import chip_definitions, experiments
 from tests.profiles import examples
 
@@ -16,15 +16,14 @@ def literal_steps(net, sample):
 
 
 def assert_follows_rules(net, weights, x, y, x_test, backend):
-    if y.ndim == 1:
-        y = np.eye(net.n_outputs)[y]
+    asked = np.array(asked_by(net, y)) if y.ndim == 1 else y
     with Simulator(net, backend, weights) as sim:
         literal = LiteralNetwork(net, weights, net.init_feedback())
         trace = sim.train(x, y, record=True)
         for n in range(len(x)):
             if net.backward_init == "uniform":
                 literal.psi = drawn_by_the_rule(net, n)
-            k, e, s = literal.show(literal_steps(net, x[n]), literal_steps(net, y[n]))
+            k, e, s = literal.show(literal_steps(net, x[n]), literal_steps(net, asked[n]))
             assert_sample(net, trace, n, k, e, s)
         for l in range(1, net.n_layers + 1):
             units = np.ldexp(trace.weights[l - 1], net.fraction_bits)

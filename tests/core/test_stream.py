@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, UnsupportedError
 from spikebp_plugins.network.operations import Operations
 from tests.core.experiment import MAGNITUDES
+from tests.core.literal import asked_by
 from tests.core.small_nets import (
     ENGINES,
     assert_all_equal,
@@ -96,6 +97,44 @@ def test_samples_of_a_stream_have_one_row_and_those_of_train_one_for_each_step(e
             one, other = (each.train(x[n : n + 1], y[n : n + 1]) for each in (sim, expected))
             assert (one == other).all()
         assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
+
+
+@ENGINE
+def test_a_label_of_a_stream_asks_for_what_the_definition_says(engine):
+    net = small_net(label_targets=(-0.3, 2.7))
+    x, labels = samples(net, 5)
+    targets = np.array(asked_by(net, labels))
+    with lively_simulator(net, engine) as sim, lively_simulator(small_net(), engine) as expected:
+        stream = sim.stream()
+        for n in range(len(x)):
+            for row in rows_of(net, x[n])[:2]:
+                stream.show(row, target=labels[n])
+            stream.target = labels[n]
+            assert stream.target.tolist() == targets[n].tolist()
+            for row in rows_of(net, x[n])[2:]:
+                stream.show(row)
+            stream.close_sample()
+        expected.train(x, targets)
+        one = sim.stream(n_steps=net.n_steps)  # a kernel for a whole sample of one row
+        for n in range(len(x)):
+            one.show(x[n], target=labels[n], n_steps=net.n_steps)
+        expected.train(x, targets)
+        assert_all_equal(sim.weights, expected.weights)
+
+
+@ENGINE
+def test_a_label_with_events_asks_for_what_the_definition_says(engine):
+    net = small_net(input_coding="spikes", label_targets=(-0.3, 2.7))
+    given = events((0, 0, 3, 1), (2, 0, 14, 0), (1, 0, 15, 1), (0, 0, 38, 1), (1, 0, 52, 1))
+    with lively_simulator(net, engine) as sim, lively_simulator(net, engine) as expected:
+        stream, other = (each.stream(ENCODER) for each in (sim, expected))
+        stream.feed(given[:2], target=1)
+        other.feed(given[:2], target=asked_by(net, [1])[0])
+        for each in (stream, other):
+            each.feed(given[2:])
+            each.close_sample()
+        assert checkpoint_bytes(sim) == checkpoint_bytes(expected)
+        assert sim.samples_seen == 1
 
 
 @ENGINE

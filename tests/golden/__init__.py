@@ -22,6 +22,7 @@ FEATURES = (
     "8-bit pixels",
     "spike counts as input",
     "targets changing from step to step",
+    "initial weights of he",
     "outer update",
     "smoothed updates",
     "binary spikes",

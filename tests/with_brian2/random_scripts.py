@@ -239,7 +239,9 @@ class Drawing:
             fraction_bits=self.one_of(*grids),
             backward_init=self.one_of("carry", "zero", "uniform"),
             feedback=self.one_of("transpose", "transpose", "random"),
-            seed=int(self.random.integers(1000)),
+            seed=(seed := int(self.random.integers(1000))),
+            # Not drawn, so that what is drawn for a seed stays what it was.
+            label_targets=((0, 1), (0, 1), (1, 5), (-0.3, 2.7))[seed % 4],
         )
 
     def script(self):

@@ -124,6 +124,8 @@ def test_cython_learns_what_the_reference_learns(experiment):
         {"backward_init": "zero"},
         {"backward_init": "uniform", "seed": 5},
         {"update": "outer", "feedback": "random", "spikes": "binary", "backward_init": "uniform"},
+        {"label_targets": (-0.3, 2.7)},
+        {"label_targets": (1, 5), "update": "outer", "spikes": "binary"},
     ],
     ids=str,
 )
@@ -240,6 +242,18 @@ class TestInput:
 
 
 class TestTargets:
+    def test_a_label_that_is_set_asks_for_what_the_definition_says(self, experiment):
+        net = NET.replace(label_targets=(1, 5))
+        x, y = experiment.x[0], np.array([[1.0, 5.0, 1.0]])
+        mlps = [SpikingMLPGroup(net, input=x), SpikingMLPGroup(NET, input=x, target=y[0])]
+        mlps[0].schedule.label = 1
+        Network(mlps).run(SAMPLE)
+        with Simulator(NET, "reference") as sim:
+            sim.train(x[np.newaxis], y)
+            for mlp in mlps:
+                found = mlp.checkpoint().state.weights
+                assert all(map(np.array_equal, found, sim.weights))
+
     def test_real_targets_from_a_timed_array(self):
         net = NET
         random = np.random.RandomState(4)

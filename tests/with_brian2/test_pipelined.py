@@ -26,6 +26,7 @@ from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.rules import step as reference
 from spikebp_plugins.rules.sample import run_sample
+from tests.core.literal import asked_by
 from tests.with_brian2.experiment import N_SAMPLES, NET, Experiment
 from tests.with_brian2.test_native import DT, counted
 
@@ -43,6 +44,7 @@ OPTIONS = [
     {"backward_init": "zero"},
     {"backward_init": "uniform", "seed": 5},
     {"update": "outer", "feedback": "random", "spikes": "binary", "backward_init": "uniform"},
+    {"label_targets": (-0.3, 2.7)},
 ]
 
 
@@ -133,7 +135,7 @@ class Literal:
 
     def show(self, x, label, known):
         net = self.net
-        x, y = self.number.round(x), self.number.round(np.eye(net.n_outputs)[label])
+        x, y = self.number.round(x), self.number.round(asked_by(net, [label])[0])
         training, sample = known.any(), reference.open_sample(net)
         if training:
             self.learning = reference.open_training(net, self.learning)

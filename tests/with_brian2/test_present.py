@@ -49,7 +49,7 @@ def samples(net, n, seed=0):
 @pytest.mark.parametrize("timing", ["immediate", "pipelined"])
 @pytest.mark.parametrize("steps", STEPS, ids=["a dt", "a clock", "a dt given", "several dt"])
 def test_every_presentation_is_that_of_the_reference(steps, timing):
-    net = NET.replace(timing=timing)
+    net = NET.replace(timing=timing, label_targets=(-0.3, 2.7))
     mlp = SpikingMLPGroup(net, **steps)
     mlp.record()
     network = Network(mlp)

@@ -23,6 +23,7 @@ from spikebp_lava import (
     SpikingMLPProcess,
 )
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
+from spikebp_plugins.network.delays import steps_of_sample
 from tests.with_lava.around import Writer
 from tests.with_lava.graphs import (
     IMPLEMENTATIONS,
@@ -83,6 +84,21 @@ def test_spikes_errors_weights_and_scores_are_those_of_the_reference(
         assert np.array_equal(recorded[f"spike_count_{l}"], trace.spikes[l].reshape(N_STEPS, -1))
         if l > 0:
             assert np.array_equal(recorded[f"error_{l}"], trace.errors[l].reshape(N_STEPS, -1))
+
+
+@pytest.mark.parametrize(("tag", "implementation"), BOTH)
+@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+def test_labels_ask_for_what_the_definition_says(samples, tag, implementation, timing):
+    net = NET.replace(timing=timing)
+    asking = Samples(net.replace(label_targets=(-0.3, 2.7)))
+    targets = np.where(np.arange(3) == asking.y[:, np.newaxis], 2.7, -0.3)
+    trace, state, _ = Samples(net).by_reference(y=targets)
+    line = Line(asking)
+    steps = N_SAMPLES * steps_of_sample(net, net.n_steps)
+    line.run(steps, configuration(tag, implementation))
+    line.mlp.stop()
+    assert_same_state(line.mlp.checkpoint(), state)
+    assert np.array_equal(line.sink.scores, trace.scores)
 
 
 @pytest.mark.parametrize("tag", TAGS)

@@ -139,6 +139,26 @@ def test_monitors_see_variables_and_spikes_leave_as_they_are(samples, ended):
     assert mlp.operations == operations
 
 
+@pytest.mark.parametrize("net", [PIPELINED, CHIP], ids=["floating", "fixed"])
+def test_labels_ask_for_what_the_definition_says(net, ended):
+    samples = Samples(net.replace(label_targets=(-0.3, 2.7)))
+    samples.x = np.abs(samples.x)
+    mlp = network(samples, ended)
+    shown(mlp, N_SAMPLES, Loihi2SimCfg(select_tag=mlp.tag))
+    start = Checkpoint(net, initial_state(net, samples.weights))
+    targets = np.where(np.arange(3) == samples.y[:, np.newaxis], 2.7, -0.3)
+    if net is CHIP:
+        model = EngineMLP(start)
+        model.train(samples.x, targets)
+        expected = model.state
+    else:
+        with start.simulate("reference") as sim:
+            sim.train(samples.x, targets)
+            expected = sim.checkpoint().state
+    assert all(map(np.array_equal, mlp.weights, expected.weights))
+    assert mlp.checkpoint().state.samples_seen == N_SAMPLES
+
+
 def test_a_process_that_contains_it_takes_its_variables_for_its_own(samples, ended):
     _, state, _ = samples.by_reference()
     outer = ended(Enclosing(network(samples, ended, connected=False)))

@@ -33,6 +33,8 @@ class Network(Struct):
     error_order: Any  # int64 (L,): layers in the order in which they send errors in a step
     fraction_bits: int
     input_scale: float
+    wrong_target: float  # what a label asks of wrong outputs, before it is rounded
+    right_target: float  # and of the right one
     real: float  # what 1 in the numbers of the layout stands for
     farthest: float  # the magnitude to which input and targets are cut
     one: Any  # what a spike is worth
@@ -161,7 +163,7 @@ class Block(Struct):
     levels: Any  # uint8, likewise: input of 8 bits
     counts: Any  # int64, likewise: spike counts
     targets: Any  # float64 (n_samples, 1 or n_steps, n_outputs)
-    labels: Any  # int64 (n_samples,): for one-hot targets
+    labels: Any  # int64 (n_samples,)
     drawn: Any  # (n, sum n_l): backward potentials to start from; sample i has the row i % n
     scores: Any  # float64 (n_samples, n_outputs)
     n_steps: int

@@ -70,8 +70,8 @@ def enter_target(run, block, i, t):
     net, target = run.net, run.sample.target
     if block.labels.shape[0] > 0:
         if t == 0:
-            target[:] = 0
-            target[block.labels[i]] = net.one
+            target[:] = number_of(net, net.wrong_target, target)
+            target[block.labels[i]] = number_of(net, net.right_target, target)
     else:
         row = t % block.targets.shape[1]
         if row > 0 or t == 0:

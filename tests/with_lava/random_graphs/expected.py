@@ -7,6 +7,7 @@ import numpy as np
 from spikebp_lava import EngineMLP
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
+from tests.core.literal import asked_by
 from tests.step_oracle import Moment, follow
 
 
@@ -84,7 +85,7 @@ def follow_engine(start, x, targets):
         if y[0] is None:
             trace = model.predict(shown)
         else:
-            y = [np.eye(net.n_outputs)[row] if np.ndim(row) == 0 else row for row in y]
+            y = [asked_by(net, [row])[0] if np.ndim(row) == 0 else row for row in y]
             trace = model.train(shown, np.array(y)[np.newaxis])
         for t in range(period):
             closes = t == period - 1

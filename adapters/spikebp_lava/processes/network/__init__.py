@@ -79,7 +79,8 @@ class SpikingMLPProcess(
         The input of layer 0: real values (in fixed_pt integers), which are multiplied by
         ``net.input_scale``; with ``input_coding="spikes"`` signed spike counts. Also named `s_in`.
     label_in : InPort of shape (1,)
-        The class; below 0 it is not known, and the step does not learn.
+        The class, which asks for ``net.label_targets``; below 0 it is not known, and the step does
+        not learn.
     target_in : InPort of shape (n_outputs,)
         Real targets instead of a label, in fixed_pt in grid units.
     reset_in : InPort of shape (1,)

@@ -25,6 +25,7 @@ from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.delays import delays_of
+from spikebp_plugins.network.samples import real_targets
 from spikebp_plugins.network.state import drawn_backward_potentials
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
 
@@ -369,8 +370,8 @@ class OutputModel(LearningModel):
         if not 0 <= label < self._n:
             allowed = f"0 to {self._n - 1} in a sample that learns"
             raise wrong_argument("label_in", allowed, label)
-        one_hot: Array = (np.arange(self._n) == label).astype(np.float64)
-        return one_hot
+        y = real_targets(self._net, np.array([label]))[0]
+        return arithmetic_of(self._net).round(y)
 
     def _record_step(self, row: int) -> None:
         super()._record_step(row)
