@@ -53,6 +53,16 @@ static inline double spikebp_rounded(double v, double units) {
 }
 """
 
+#: max(1, floor(R 2^-b)) grid units for the R of a rate and the b bits of a total.
+NORMALIZED_RATE_C: Final = """
+static inline double spikebp_normalized_rate(double rate, double total, double units) {
+    int bits;
+    frexp(total, &bits);
+    double r = floor(ldexp(rate * units, -bits));
+    return (r > 1.0 ? r : 1.0) / units;
+}
+"""
+
 #: Philox4x64-10 with the counter and key of "Random numbers" in docs/semantics.md. NumPy's
 #: generator increments its counter before it draws, and draws four numbers for each counter.
 DRAWN_C: Final = """
@@ -104,6 +114,11 @@ def _rounded(v: Any, units: Any) -> Any:
         return np.rint(v * units) / units
 
 
+def _normalized_rate(rate: Any, total: Any, units: Any) -> Any:
+    _, bits = np.frexp(total)
+    return np.maximum(np.floor(np.ldexp(rate * units, -bits)), 1.0) / units
+
+
 def _drawn(seed: Any, samples_seen: Any, unit: Any, bits: Any) -> Any:
     units = np.atleast_1d(unit).astype(np.int64)
     if not units.size:  # without a unit the other arguments may be empty too
@@ -134,5 +149,6 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "outside": _function(_outside, "spikebp_outside", OUTSIDE_C, 2),
     "larger": _function(np.maximum, "spikebp_larger", LARGER_C, 2),
     "rounded": _function(_rounded, "spikebp_rounded", ROUNDED_C, 2),
+    "normalized_rate": _function(_normalized_rate, "spikebp_normalized_rate", NORMALIZED_RATE_C, 3),
     "drawn_backward_potential": _function(_drawn, "spikebp_drawn", DRAWN_C, 4),
 }

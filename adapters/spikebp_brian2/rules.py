@@ -116,10 +116,19 @@ errors_sent : 1                # magnitudes of error, summed since the start
 most_errors : 1                # largest magnitude of error in this run
 """
 
-#: Further variables of these layers with update="outer".
+#: Further variables of these layers where weights learn at the end of a sample.
 SUMMED_ERROR_EQUATION: Final = """
 in_training : boolean (linked)
 summed_error : 1               # the errors of the present sample
+"""
+
+#: Further variables of these layers with update="normalized".
+NORMALIZED_EQUATIONS: Final = """
+update_rate : 1 (shared, constant)      # the rate before it is divided
+added_squares : 1 (shared, constant)    # what is added to the squared counts below
+arriving_squares : 1           # by how much the squared counts below have grown in this step
+squared_counts : 1             # squared counts of the layer below, summed over its units
+own_rate : 1                   # how much a weight changes for a count and an error of 1
 """
 
 INPUT_EQUATIONS: Final = """
@@ -159,7 +168,7 @@ SYNAPSES_EQUATIONS: Final = """
 weight : 1                     # of the way forward, and back unless there is a backward_weight
 """
 
-#: Further variable of synapses with presynaptic="counts".
+#: Further variable of synapses with presynaptic="counts", where all samples have one rate.
 RATE_EQUATION: Final = """\
 update_rate : 1 (shared, constant)      # how much a weight changes for a count and an error of 1
 """
@@ -177,7 +186,7 @@ def described() -> str:
         'schedule, with timing="pipelined" also': pipelined,
         "layers[l], for every l": of_layers,
         "layers[l], for l < L": [COUNT_EQUATIONS, TEACHING_EQUATIONS],
-        "layers[l], for l > 0": [ERROR_EQUATIONS, SUMMED_ERROR_EQUATION],
+        "layers[l], for l > 0": [ERROR_EQUATIONS, SUMMED_ERROR_EQUATION, NORMALIZED_EQUATIONS],
         "layers[0], the input": [INPUT_EQUATIONS, GIVEN_SPIKES_EQUATION],
         "layers[l], for 0 < l < L": [BACKWARD_EQUATIONS, UNIFORM_EQUATIONS],
         "layers[L], the output": [OUTPUT_EQUATIONS],
@@ -226,8 +235,10 @@ def layer_equations(net: SpikingMLP, l: int) -> str:
             parts.append("opens_training : boolean (linked)\n")
         if net.backward_init == "uniform":
             parts.append(UNIFORM_EQUATIONS)
-    if l > 0 and net.update == "outer":
+    if l > 0 and net.learns_once:
         parts.append(SUMMED_ERROR_EQUATION)
+    if l > 0 and net.update == "normalized":
+        parts.append(NORMALIZED_EQUATIONS)
     return "".join(parts)
 
 
@@ -241,7 +252,7 @@ def layer_events(net: SpikingMLP, l: int) -> dict[str, str]:
     events = {"spike": "spike_count != 0"}
     if l > 0:
         events["error"] = "error != 0"
-        if net.update == "outer":
+        if net.learns_once:
             events["learn"] = "closes_sample and in_training and summed_error != 0"
         if l == net.n_layers:
             events["sample_end"] = "closes_sample"
@@ -250,9 +261,14 @@ def layer_events(net: SpikingMLP, l: int) -> dict[str, str]:
     return events
 
 
+def has_rate_of_synapses(net: SpikingMLP) -> bool:
+    """Return whether synapses hold the rate, the same for all samples."""
+    return net.presynaptic == "counts" and net.update != "normalized"
+
+
 def synapses_equations(net: SpikingMLP, l: int) -> str:
     """Return the equations of the synapses that lead into layer l."""
-    rate = RATE_EQUATION if net.presynaptic == "counts" else ""
+    rate = RATE_EQUATION if has_rate_of_synapses(net) else ""
     backward = l > 1 and net.feedback == "random"
     return SYNAPSES_EQUATIONS + rate + (FEEDBACK_EQUATION if backward else "")
 
@@ -392,6 +408,7 @@ def forward_code(net: SpikingMLP, l: int) -> str:
         potential = int(not opens_sample)*potential + arrived
         overflows += outside(summed_drive, value_limit) + outside(potential, value_limit)
         drive = int(not is_step)*drive
+        {_find_rate(net)}
         spike_count = int(is_busy)*rectified_spikes(potential, binary)
         potential -= spike_count
         {"" if l == net.n_layers else _COUNT + _teach(net, "larger(summed_drive, 0)")}
@@ -448,10 +465,16 @@ def backward_code(net: SpikingMLP) -> str:
 
 def pathways(net: SpikingMLP, l: int) -> tuple[dict[str, str], dict[str, str]]:
     """Return the code of the synapses into layer l: on events of layer l - 1, and of layer l."""
-    below = {"forward": "drive_post += weight*spike_count_pre"}
+    forward = "drive_post += weight*spike_count_pre"
+    if net.update == "normalized":
+        # By how much a spike raises the square of a count that contains it already.
+        forward += (
+            "\narriving_squares_post += (2*input_count_pre - spike_count_pre)*spike_count_pre"
+        )
+    below = {"forward": forward}
     weight = "weight" if net.feedback == "transpose" else "backward_weight"
     backward = f"backward_drive_pre += {weight}*error_post" if l > 1 else ""
-    if net.update == "fractional":
+    if not net.learns_once:
         return below, {"backward": f"{backward}\n{_update(net, 'error_post')}"}
     above = {"backward": backward} if backward else {}
     return below, above | {"learn": _update(net, "summed_error_post")}
@@ -475,9 +498,21 @@ def _sum_errors(net: SpikingMLP) -> str:
     code = """
         errors_sent += abs(error)
         most_errors = larger(most_errors, abs(error))"""
-    if net.update == "outer":
+    if net.learns_once:
         code += "\n        summed_error = int(not opens_sample)*summed_error + error"
     return code
+
+
+def _find_rate(net: SpikingMLP) -> str:
+    """Return the code that finds the rate of a layer with ``update="normalized"``."""
+    if net.update != "normalized":
+        return ""
+    return """
+        squared_counts = int(not opens_sample)*squared_counts + int(is_busy)*arriving_squares
+        arriving_squares = int(not is_step)*arriving_squares
+        overflows += int(closes_sample and in_training) \
+            *outside(squared_counts + added_squares, count_limit)
+        own_rate = normalized_rate(update_rate, squared_counts + added_squares, units_per_one)"""
 
 
 def _teach(net: SpikingMLP, summed: str) -> str:
@@ -499,7 +534,8 @@ def _update(net: SpikingMLP, error: str) -> str:
     if net.presynaptic == "drive":
         teacher, change = "teaching_pre", f"teaching_pre*{error}"
     else:
-        teacher, change = "input_count_pre", f"update_rate*input_count_pre*{error}"
+        rate = "update_rate" if has_rate_of_synapses(net) else "own_rate_post"
+        teacher, change = "input_count_pre", f"{rate}*input_count_pre*{error}"
     return f"""
         weight -= {change}
         weight_travel_pre += abs({change})

@@ -18,6 +18,7 @@ from spikebp_brian2.proof import Seen
 from spikebp_plugins import Operations, SpikingMLP
 from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
 from spikebp_plugins.network.operations import count_operations
+from spikebp_plugins.network.rates import added_squares, learning_rate_into
 from spikebp_plugins.network.state import LearningState
 
 #: Part and name of a variable.
@@ -39,16 +40,19 @@ def constants(net: SpikingMLP) -> dict[Place, float]:
         "wrong_target": net.label_targets[0],
         "right_target": net.label_targets[1],
         "update_rate": net.rate,
+        "added_squares": float(added_squares(net)),
         "seed_of_draws": float(net.seed),
         "bits_of_draws": 53.0 if bits is None else float(bits),
     }
     found = {}
     for l in range(net.n_layers + 1):
         here = of_layers | {"drawn_before": float(sum(net.layer_sizes[1:l]))}
+        if l > 0 and net.update == "normalized":
+            here["update_rate"] = learning_rate_into(net, l)
         for name, value in here.items():
             if rules.has_variable(net, l, name):
                 found[f"layer_{l}", name] = value
-        if l > 0 and net.presynaptic == "counts":
+        if l > 0 and rules.has_rate_of_synapses(net):
             found[f"synapses_{l}", "update_rate"] = net.rate
     return found
 

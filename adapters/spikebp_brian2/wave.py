@@ -101,7 +101,7 @@ class Wave:
             if l > 1:
                 self._block(self.layers[l - 1], rules.backward_code(net))
                 self._event(self.layers[l - 1], "error")
-        if net.update == "outer":
+        if net.learns_once:
             for l in range(1, L + 1):
                 self._event(self.layers[l], "learn")
                 self._pathway(l, "learn")

@@ -62,6 +62,11 @@ def why_not_of_standard_parts(net: SpikingMLP, tag: str) -> str | None:
             "the trace of a synapse counts spikes, and does not know the drive, with which "
             f"presynaptic={net.presynaptic!r} teaches"
         )
+    if net.update == "normalized":
+        return (
+            "a learning rule of Lava's has one rate for all samples, which update='normalized' "
+            "divides by what the sample has sent"
+        )
     if tag == FIXED and net.arithmetic != "loihi2":
         return (
             "synapses of Lava's own hold integers of 9 bits in fixed_pt: they know "

@@ -60,7 +60,7 @@ class Synapses:
     """
 
     def __init__(self, net: SpikingMLP, tag: str) -> None:
-        self._outer = net.update == "outer"
+        self._outer = net.learns_once
         self._options: dict[str, Any] = {"num_message_bits": GRADED}
         if tag == FIXED:
             rate = EngineRate.of(net)

@@ -30,6 +30,7 @@ from spikebp_plugins.network.arithmetic import (
 from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
 from spikebp_plugins.network.delays import TABLES, Delays, delays_of, of_input_steps
 from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.rates import added_squares, rate_shift
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 
@@ -85,16 +86,19 @@ class Layout:
         number = self.dtype.type
         # Floating point may round grid values above `certain`, so it counts as narrow too.
         narrow, grid, product = self.narrow, 0.0, math.inf
+        units = arithmetic.rate_units if isinstance(arithmetic, FixedPoint) else 0
+        rate_unit: Any = 1
         if isinstance(arithmetic, FixedPoint) and self.dtype.kind == "i":
             bits, product = arithmetic.fraction_bits, arrays.WRAP
             limit = math.ldexp(arithmetic.limit, bits)
-            one, half, rate = number(2**bits), number(2 ** (bits - 1)), arithmetic.rate_units
+            one, half, rate = number(2**bits), number(2 ** (bits - 1)), units
         elif isinstance(arithmetic, FixedPoint):
             bits, limit, narrow = 0, arithmetic.limit, True
             grid = 2.0**arithmetic.fraction_bits
             product = limit / grid
             one, half = number(1), number(0.5)
-            rate = number(math.ldexp(arithmetic.rate_units, -arithmetic.fraction_bits))
+            rate_unit = math.ldexp(1.0, -arithmetic.fraction_bits)
+            rate = number(units * rate_unit)
         else:
             bits, limit = 0, arithmetic.limit
             one, half, rate = number(1), number(0.5), number(arithmetic.rate)
@@ -123,7 +127,12 @@ class Layout:
             narrow=narrow,
             limited=net.spikes == "binary" or arithmetic.largest_payload is not None,
             most=number(1 if net.spikes == "binary" else arithmetic.largest_payload or 0),
-            outer=net.update == "outer",
+            outer=net.learns_once,
+            normalized=net.update == "normalized",
+            rate_units=units,
+            rate_unit=rate_unit,
+            added_squares=float(added_squares(net)),
+            rate_shift=np.array([0, *(rate_shift(net, l) for l in range(1, L + 1))], np.int64),
             smoothed=smoothed,
             factor_rate=type(rate)(1) if smoothed else rate,
             grid=grid,
@@ -163,6 +172,7 @@ class Layout:
             active=np.zeros(units, np.int64),
             n_active=np.zeros(layers, np.int64),
             n_errors=np.zeros(layers),
+            rate=np.full(layers, self.network.factor_rate),
             drive_bound=np.zeros(layers),
             target_bound=np.zeros(1),
             moment=np.zeros(2, np.uint64),

@@ -327,7 +327,7 @@ class CompiledSteps(Steps):
         if self._is_by_reference:
             self._of_reference()._close()
             return
-        if self.is_learning and self.net.update == "outer" and not self._stepper.close_certain():
+        if self.is_learning and self.net.learns_once and not self._stepper.close_certain():
             self._hold_any_value()
             self._stepper.close(self._now.samples_seen)
         steps.end_sample(self._stepper.run, int(self.is_learning))

@@ -318,7 +318,7 @@ class Stepper:
         return certain
 
     def close(self, samples_seen: int) -> None:
-        """With ``update="outer"``, make the update that is due at the end of a sample."""
+        """Make the update that is due at the end of a sample whose errors are summed."""
         if not self.close_certain():
             net = self.layout.net
             learning, sample = self._learning_state(samples_seen), self._sample_state()
@@ -345,7 +345,7 @@ class Stepper:
         for l, (k, e) in enumerate(zip(sent.k, sent.e or [None] * len(sent.k), strict=True)):
             self._totals.spikes[l] += _magnitude(k)
             self._totals.errors[l] += 0 if e is None else _magnitude(e)
-        if sent.e is not None and net.update == "fractional":
+        if sent.e is not None and not net.learns_once:
             self._totals.updates[0] += weights_changed(net, after, sent.e)
         if len(record.spikes):
             record.spikes[0, row] = self.sample.spike

@@ -175,6 +175,28 @@ CASES: Final[tuple[Case, ...]] = (
         weight_scale=None,
     ),
     Case("outer update", _net(9, 8, 6, 3, update="outer", learning_rate=0.1)),
+    Case(
+        "normalized update",
+        _net(9, 8, 6, 3, update="normalized", learning_rate=1.0, label_targets=(0.25, 8.0)),
+    ),
+    Case(
+        "normalized update, random feedback, binary spikes, changing input",
+        _net(
+            9, 8, 6, 3, update="normalized", feedback="random", spikes="binary", learning_rate=3.0
+        ),
+        inputs=changing_values,
+    ),
+    Case(
+        "normalized update, spike counts as input",
+        _net(9, 8, 3, update="normalized", input_coding="spikes", learning_rate=0.7),
+        inputs=spike_counts,
+        targets=real_targets,
+    ),
+    Case(
+        "pipelined, normalized update",
+        _pipelined(9, 8, 7, 3, update="normalized", learning_rate=1.0, seed=4),
+        targets=real_targets,
+    ),
     Case("smoothed updates", _net(9, 8, 6, 3, presynaptic="drive", learning_rate=0.3)),
     Case(
         "smoothed outer update, binary spikes",

@@ -135,6 +135,10 @@ class FixedPoint(Numbers):
             changed = self.decode(self._to_python(weights) - change)
         return self.check(changed, "weight", layer)
 
+    def at_rate(self, units: int) -> FixedPoint:
+        """Return the same numbers with another rate, in grid units."""
+        return replace(self, rate_units=units)
+
     def smoothed(self, drive: Reals) -> Array:
         """Return ``rate * drive`` in grid units, rounded to whole ones, ties to even."""
         bits, one = self.fraction_bits, 2**self.fraction_bits

@@ -26,7 +26,7 @@ from spikebp_plugins.network.connections import Connection, Dense
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "timing": ("immediate", "pipelined", "event"),
     "input_coding": ("values", "spikes"),
-    "update": ("fractional", "outer"),
+    "update": ("fractional", "outer", "normalized"),
     "presynaptic": ("counts", "drive"),
     "spikes": ("graded", "binary"),
     "arithmetic": ("fixed", "float64", "float32", "loihi2"),
@@ -57,6 +57,21 @@ LOIHI2_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "update": ("fractional",),
     "presynaptic": ("counts",),
 }
+#: The values that some choices are limited to with ``update="normalized"``: its rates are integers
+#: that are made of counts.
+NORMALIZED_CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "timing": ("immediate", "pipelined"),
+    "arithmetic": ("fixed",),
+    "presynaptic": ("counts",),
+}
+#: There: the default of `fraction_bits`; by how many bits the rate of layers below the output is
+#: lower; and what is added to the squared counts of a layer, in units of T**2.
+NORMALIZED_FRACTION_BITS: Final = 24
+HIDDEN_RATE_BITS: Final = 2
+ADDED_SQUARES: Final = 16
+#: With more steps, what is added would be no exact double.
+LARGEST_NORMALIZED_N_STEPS: Final = 2**24
+
 #: With ``arithmetic="loihi2"``: the defaults of `fraction_bits` and `weight_exponent`.
 LOIHI2_FRACTION_BITS: Final = 12
 LOIHI2_WEIGHT_EXPONENT: Final = -9
@@ -110,7 +125,7 @@ class SpikingMLP:
         T, the steps for which a sample is shown.
     learning_rate : float, default=0.01
         :math:`\eta` of stochastic gradient descent; a step's update is scaled by
-        :math:`\eta / T^2`.
+        :math:`\eta / T^2`, or with ``update="normalized"`` as docs/semantics.md says.
     timing : {"immediate", "pipelined", "event"}, default="immediate"
         "immediate": spikes and errors cross the whole network within a step. "pipelined": they take
         one step for each connection, as between the cores of a chip. "event": each spike is handled
@@ -126,8 +141,10 @@ class SpikingMLP:
         Whether `x` holds values that layer 0 quantizes, or the signed spike counts of layer 0.
     input_scale : float, default=1.0
         Layer 0 quantizes ``x * input_scale``: ``1/255`` for 8-bit pixels.
-    update : {"fractional", "outer"}, default="fractional"
-        Whether weights change at every step, or once at the end of a sample.
+    update : {"fractional", "outer", "normalized"}, default="fractional"
+        Whether weights change at every step, or once at the end of a sample; with "normalized" once
+        too, at a rate that is divided by the squared counts of the layer below. It then needs no
+        other learning rate for wide layers, or for input that sends many spikes.
     presynaptic : {"counts", "drive"}, default="counts"
         What multiplies an error in the update of a weight: the spikes that the unit below has sent
         in this sample, or its summed drive, as if it could send parts of a spike (the paper's
@@ -209,6 +226,8 @@ class SpikingMLP:
             settle("weight_init", DENSE_WEIGHT_INIT)
         for name, allowed in CHOICES.items():
             settle(name, choice(name, getattr(self, name), allowed))
+        if self.update == "normalized":
+            self._check_normalized_fields()
         for name, value in (self._settled_event_fields() | self._settled_grid()).items():
             settle(name, value)
 
@@ -229,6 +248,11 @@ class SpikingMLP:
         value = getattr(self, name)
         if value is not None:
             raise wrong_argument(name, f"None with {where}={getattr(self, where)!r}", repr(value))
+
+    def _check_normalized_fields(self) -> None:
+        for name, allowed in NORMALIZED_CHOICES.items():
+            choice(name, getattr(self, name), allowed, "with update='normalized'")
+        integer("n_steps", self.n_steps, 1, LARGEST_NORMALIZED_N_STEPS)
 
     def _settled_grid(self) -> dict[str, object]:
         if self.arithmetic == "loihi2":
@@ -272,12 +296,18 @@ class SpikingMLP:
         # Like any other number on the grid the rate stays below 2**53 grid units.
         limit = math.ldexp(1.0, 53 - bits)
         if self._real_rate >= limit:
-            most = limit * self.n_steps**2
+            most = limit * self._rate_divisor
             raise self._wrong_rate(f"below {most:.3g} with n_steps={self.n_steps}")
+        if self.update == "normalized":
+            bits = NORMALIZED_FRACTION_BITS if given is None else bits
+            if _rate_units(self._real_rate, bits) >> HIDDEN_RATE_BITS == 0:
+                smallest = math.ldexp(1.0, HIDDEN_RATE_BITS - bits)
+                raise self._wrong_rate(f"at least {smallest:.3g} with fraction_bits={bits}")
+            return bits
         if given is None:
             return _automatic_fraction_bits(self._real_rate)
         if _rate_units(self._real_rate, bits) == 0:
-            smallest = 0.5 * 2.0**-bits * self.n_steps**2
+            smallest = 0.5 * 2.0**-bits * self._rate_divisor
             raise self._wrong_rate(
                 f"above {smallest:.3g} with fraction_bits={bits} and n_steps={self.n_steps} "
                 "(smaller ones round to zero on the grid)"
@@ -289,7 +319,16 @@ class SpikingMLP:
 
     @property
     def _real_rate(self) -> float:
-        return self.learning_rate / self.n_steps**2
+        return self.learning_rate / self._rate_divisor
+
+    @property
+    def _rate_divisor(self) -> int:
+        return 1 if self.update == "normalized" else self.n_steps**2
+
+    @property
+    def learns_once(self) -> bool:
+        """Whether errors are summed, and weights learn once, at the end of a sample."""
+        return self.update != "fractional"
 
     @property
     def n_layers(self) -> int:
@@ -340,6 +379,8 @@ class SpikingMLP:
     def rate(self) -> float:
         """The factor of a step's update: eta / T**2, on a grid rounded to `rate_units`.
 
+        With ``update="normalized"`` it is eta, which each sample divides.
+
         With ``timing="event"`` it is computed in single precision, whatever the arithmetic.
         """
         if self.timing == "event":
@@ -352,10 +393,10 @@ class SpikingMLP:
 
     @property
     def effective_learning_rate(self) -> float:
-        """The learning rate that :attr:`rate` amounts to, rate * T**2."""
+        """The learning rate that :attr:`rate` amounts to."""
         if self.fraction_bits is None and self.timing != "event":
             return self.learning_rate
-        return self.rate * self.n_steps**2
+        return self.rate * self._rate_divisor
 
     def init_weights(self) -> list[NDArray[np.float64]]:
         """Draw the initial weights.
@@ -414,6 +455,8 @@ class SpikingMLP:
             return True
         if self.arithmetic == "loihi2":
             return self.fraction_bits == LOIHI2_FRACTION_BITS
+        if self.update == "normalized":
+            return self.fraction_bits == NORMALIZED_FRACTION_BITS
         try:
             return self.fraction_bits == _automatic_fraction_bits(self._real_rate)
         except ArgumentError:

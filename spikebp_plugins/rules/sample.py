@@ -131,13 +131,13 @@ class WorkCounter:
         if sent.e is None:
             return
         _add_magnitudes(self._errors[1:], sent.e[1:])
-        if self._net.update == "fractional":
+        if not self._net.learns_once:
             self._updates += weights_changed(self._net, sample, sent.e)
 
     def total(self, sample: SampleState, training: bool) -> Operations:
         """Return the operations of the sample once it has ended."""
         updates = self._updates
-        if training and self._net.update == "outer":
+        if training and self._net.learns_once:
             updates = weights_changed(self._net, sample, sample.E)
         return count_operations(
             self._net, self._spikes, self._errors, updates, shown=1, trained=int(training)

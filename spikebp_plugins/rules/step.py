@@ -25,6 +25,7 @@ from spikebp_plugins.network.arithmetic import (
 from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
+from spikebp_plugins.network.rates import normalized_rate_units
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 from spikebp_plugins.rules.quantization import rectified, signed
 
@@ -262,7 +263,7 @@ def learn(
     net: SpikingMLP, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> tuple[LearningState, SampleState]:
     """Rule 5: return both states after a step, with weights changed or with errors summed."""
-    if net.update == "fractional":
+    if not net.learns_once:
         return _descend(net, learning, sample, e), sample
     E = (None, *(_summed_errors(sample.E[l], e[l], l) for l in range(1, net.n_layers + 1)))
     return learning, sample._replace(E=E)
@@ -276,8 +277,8 @@ def _summed_errors(E: Integers, e: Integers, l: int) -> Integers:
 
 
 def close_training(net: SpikingMLP, learning: LearningState, sample: SampleState) -> LearningState:
-    """Return the state after a training sample, with the outer update if there is one."""
-    if net.update == "outer":
+    """Return the state after a training sample, with the update at its end if there is one."""
+    if net.learns_once:
         learning = _descend(net, learning, sample, sample.E)
     return learning._replace(samples_seen=learning.samples_seen + 1)
 
@@ -296,11 +297,18 @@ def _descend(
     net: SpikingMLP, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> LearningState:
     number = arithmetic_of(net).at(learning.samples_seen, sample.t)
-    descend = number.descend if net.presynaptic == "counts" else number.descend_smoothed
     W: Layers = (None, *learning.weights)
     a = presynaptic(net, sample)
-    descended = (
-        descend(W[l], connection, a[l - 1], e[l], l)
-        for l, connection in enumerate(net.connections, 1)
-    )
+    descended = []
+    for l, connection in enumerate(net.connections, 1):
+        of_layer = _at_own_rate(net, number, sample.c[l - 1], l)
+        descend = of_layer.descend if net.presynaptic == "counts" else of_layer.descend_smoothed
+        descended.append(descend(W[l], connection, a[l - 1], e[l], l))
     return learning._replace(weights=tuple(descended))
+
+
+def _at_own_rate(net: SpikingMLP, number: Any, c: Integers, l: int) -> Any:
+    """Return the arithmetic of an update of W_l: with ``update="normalized"`` at its own rate."""
+    if net.update != "normalized":
+        return number
+    return number.at_rate(normalized_rate_units(net, c, l))

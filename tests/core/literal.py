@@ -32,7 +32,9 @@ class LiteralNetwork:
         self.is_chip = net.arithmetic == "loihi2"
         self.samples_seen = 0
         rate_bits = 16 - net.weight_exponent if self.is_chip else self.bits
-        self.rate = round(Fraction(net.learning_rate / net.n_steps**2) * 2**rate_bits)
+        self.is_normalized = net.update == "normalized"
+        rate = net.learning_rate if self.is_normalized else net.learning_rate / net.n_steps**2
+        self.rate = round(Fraction(rate) * 2**rate_bits)
         self.sizes = net.layer_sizes
         self.L = len(self.sizes) - 1
         self.W = [None] + [[[self.weight(v) for v in row] for row in w] for w in weights]
@@ -76,7 +78,7 @@ class LiteralNetwork:
         self.t = 0
         shown = show(xs, ys)
         self.samples_seen += ys is not None
-        if ys is not None and self.net.update == "outer":
+        if ys is not None and self.net.update in ("outer", "normalized"):
             for l in range(1, self.L + 1):
                 self.descend(l, self.E[l])
         return shown
@@ -215,8 +217,9 @@ class LiteralNetwork:
 
     def descend(self, l, e):
         c, s = self.c[l - 1], self.s[l - 1]
+        rate = self.divided_rate(l) if self.is_normalized else self.rate
         for i in range(self.sizes[l - 1]):
-            factor = self.rate * c[i]
+            factor = rate * c[i]
             if self.net.presynaptic == "drive":
                 drive = s[i] if l == 1 else max(s[i], 0)
                 factor = round(Fraction(self.rate * drive, self.one))  # ties to even
@@ -228,6 +231,11 @@ class LiteralNetwork:
                     self.W[l][i][j] = self.shifted(max(-128, min(127, m)))
                 else:
                     self.W[l][i][j] -= factor * e[j]
+
+    def divided_rate(self, l):
+        n = 16 * self.net.n_steps**2 + sum(count * count for count in self.c[l - 1])
+        bits = len(f"{n:b}") + (0 if l == self.L else 2)
+        return max(1, self.rate // 2**bits)
 
     def random_number(self, l, i, j):
         golden = 0x9E3779B97F4A7C15

@@ -121,6 +121,9 @@ def definition(rng):
         fields["fraction_bits"] = int(rng.integers(min(lowest, highest), highest + 1))
     # Not drawn, so that what is drawn for a seed stays what it was; exact in floating point.
     asked = ((0, 1), (0, 1), (1, 5), (-0.5, 2.75))[fields["seed"] % 4]
+    can_divide = fields.get("presynaptic", "counts") == "counts" and arithmetic == "fixed"
+    if can_divide and timing != "event" and fields["seed"] % 5 == 0:
+        fields |= {"update": "normalized", "learning_rate": max(fields["learning_rate"], 0.5)}
     return SpikingMLP(sizes, label_targets=asked, **fields)
 
 

@@ -19,11 +19,19 @@ def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES, size
     learning_rate = draw(st.sampled_from(rates))
     # A given grid may be too coarse for the rate; None always finds one here.
     grids = [None] + [f for f in (17, 24, 33, 40) if learning_rate / n_steps**2 > 2.0**-f]
+    update = draw(st.sampled_from(["fractional", "outer", "normalized"]))
+    update = fixed.get("update", update)
+    kinds = [fixed.get("presynaptic", "counts"), fixed.get("arithmetic", "fixed")]
+    if update == "normalized" and kinds != ["counts", "fixed"]:
+        update = "outer"
+    if update == "normalized":
+        fixed = {"presynaptic": "counts"} | fixed
+        grids = [None, 17, 33] if learning_rate > 2.0**-14 else [None, 40]
     drawn = {
         "timing": draw(st.sampled_from(["immediate", "immediate", "pipelined"])),
         "input_coding": draw(st.sampled_from(["values", "values", "spikes"])),
         "input_scale": draw(st.sampled_from([1.0, 1 / 255, 3.7])),
-        "update": draw(st.sampled_from(["fractional", "outer"])),
+        "update": update,
         "presynaptic": draw(st.sampled_from(["counts", "counts", "drive"])),
         "spikes": draw(st.sampled_from(["graded", "binary"])),
         "fraction_bits": draw(st.sampled_from(grids)),

@@ -169,7 +169,7 @@ def test_the_outermost_seeds_can_draw(seed):
     [
         ("timing", "one of 'immediate', 'pipelined', 'event'"),
         ("input_coding", "one of 'values', 'spikes'"),
-        ("update", "one of 'fractional', 'outer'"),
+        ("update", "one of 'fractional', 'outer', 'normalized'"),
         ("presynaptic", "one of 'counts', 'drive'"),
         ("spikes", "one of 'graded', 'binary'"),
         ("arithmetic", "one of 'fixed', 'float64', 'float32', 'loihi2'"),

@@ -117,6 +117,7 @@ def test_cython_learns_what_the_reference_learns(experiment):
     "changes",
     [
         {"update": "outer"},
+        {"update": "normalized", "learning_rate": 1.0},
         {"presynaptic": "drive"},
         {"presynaptic": "drive", "update": "outer", "spikes": "binary"},
         {"spikes": "binary"},

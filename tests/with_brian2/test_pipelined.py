@@ -37,6 +37,7 @@ STEPS = T + 2 * L - 1
 OPTIONS = [
     {},
     {"update": "outer"},
+    {"update": "normalized", "learning_rate": 1.0},
     {"presynaptic": "drive"},
     {"presynaptic": "drive", "update": "outer", "spikes": "binary"},
     {"spikes": "binary"},

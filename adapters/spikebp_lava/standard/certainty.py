@@ -43,7 +43,7 @@ class Flow(NamedTuple):
     def teaching(self, net: SpikingMLP, l: int) -> tuple[Array, Array]:
         """Return input counts and errors of layer l, for each step in which its weights learn."""
         counts, errors = self.spikes[l - 1], self.errors[l]
-        if net.update == "outer":
+        if net.learns_once:
             return counts.sum(axis=1, keepdims=True), errors.sum(axis=1, keepdims=True)
         return np.cumsum(counts, axis=1), errors
 

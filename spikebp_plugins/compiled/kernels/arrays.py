@@ -45,9 +45,14 @@ class Network(Struct):
     narrow: bool  # results beyond `certain` may have wrapped, or been rounded
     limited: bool  # a unit sends at most `most` spikes in a step, and the rest waits
     most: Any
-    outer: bool  # update="outer"
+    outer: bool  # errors are summed, and weights learn at the end of a sample
+    normalized: bool  # update="normalized", which alone uses the four fields that follow
+    rate_units: int  # the learning rate
+    rate_unit: Any  # what one of these units is worth
+    added_squares: float  # to the squared counts of a layer
+    rate_shift: Any  # int64 (L+1,): by how many bits the rate of W_l is lower
     smoothed: bool  # presynaptic="drive"
-    factor_rate: Any  # the rate by which factors are multiplied; 1 if they contain it
+    factor_rate: Any  # what factors are multiplied by; 1 if they contain the rate
     grid: float  # 2^f where floating point holds values on the grid, else 0
     largest_product: float  # rate times drive stays exact below this
     counts_in: bool  # x holds spike counts
@@ -91,6 +96,7 @@ class Sample(Struct):
     error_sum: Any
     active: Any  # int64: of each layer, the indices of the units that sent something
     n_active: Any  # int64 (L+1,): how many units these are
+    rate: Any  # (L+1,): what factors of W_l are multiplied by; int64 in layouts of integers
     n_errors: Any  # float64 (L+1,): error spikes of each layer in this step
     drive_bound: Any  # float64 (L+1,), of s_l; [0] is that of the summed input
     target_bound: Any  # float64 (1,), of the target potential

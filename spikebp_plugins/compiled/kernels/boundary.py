@@ -17,8 +17,8 @@ from .arrays import copy
 from .build import entry, kernel, rare
 from .slices import back_of, backward_of, matrix_of, units_of, weights_of
 
-#: Numbers of an update in the log before its factors: layer, and how many errors there are.
-LOG_HEAD = 2
+#: Numbers of an update in the log before its factors: layer, how many errors there are, and rate.
+LOG_HEAD = 3
 
 
 @kernel
@@ -65,6 +65,7 @@ def undo_updates(net, boundary, weight, backward, has_backward):
     log, place = boundary.log, np.int64(0)
     while place < boundary.n_logged[0]:
         layer, n_columns = np.int64(log[place]), np.int64(log[place + 1])
+        rate = log[place + 2]
         n_in, n_out = net.unit[layer] - net.unit[layer - 1], net.unit[layer + 1] - net.unit[layer]
         factor, column = place + LOG_HEAD, place + LOG_HEAD + n_in
         place = column + 2 * n_columns
@@ -74,13 +75,13 @@ def undo_updates(net, boundary, weight, backward, has_backward):
             if c != 0:
                 for a in range(column, column + n_columns):
                     j = np.uintp(i * n_out + np.int64(log[a]))
-                    matrix[j] += net.factor_rate * (c * log[a + n_columns])
+                    matrix[j] += rate * (c * log[a + n_columns])
         if has_backward and layer > 1:
             transposed = back_of(backward, net, layer)
             for a in range(column, column + n_columns):
                 start, e = np.int64(log[a]) * n_in, log[a + n_columns]
                 for i in range(n_in):
-                    transposed[np.uintp(start + i)] += net.factor_rate * (log[factor + i] * e)
+                    transposed[np.uintp(start + i)] += rate * (log[factor + i] * e)
 
 
 @rare
@@ -103,7 +104,7 @@ def log_update(run, layer, factor, error, column, n_columns):
         keep_whole(run)
     if boundary.is_whole[0]:
         return
-    log[place], log[place + 1] = layer, n_columns
+    log[place], log[place + 1], log[place + 2] = layer, n_columns, run.sample.rate[layer]
     place += LOG_HEAD
     for i in range(factor.size):
         log[np.uintp(place + i)] = factor[np.uintp(i)]

@@ -34,6 +34,7 @@ from .build import entry, kernel, rare
 from .entering import enter_target
 from .rules import (
     bound_update,
+    find_rate,
     fire_layer,
     hand_up,
     learn,
@@ -405,6 +406,16 @@ def scalar_products(run, groups, t, first):
 
 
 @rare
+def squared_input_counts(run, groups, t):
+    """The sum of the squared counts of the input after step t, from 0."""
+    total = 0.0
+    for group in range(groups.label.size - 1):
+        count = float(count_at(run.trains, groups, group, t + 1))
+        total += float(size_of(groups, group)) * (count * count)
+    return total
+
+
+@rare
 def learn_first(run, groups, errors, t, n_steps):
     """Rule 5 for W_1 in step t, from 0, or after it, when the input is silent.
 
@@ -413,6 +424,8 @@ def learn_first(run, groups, errors, t, n_steps):
     net, sample, workspace = run.net, run.sample, run.workspace
     if not net.outer and sample.n_errors[1] == 0:
         return True
+    if net.normalized and not find_rate(run, 1, squared_input_counts(run, groups, t)):
+        return False
     error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
     n_columns = list_units(error, column)
     if n_columns == 0:
@@ -435,7 +448,7 @@ def learn_first(run, groups, errors, t, n_steps):
     for first_step in range((t + 1) // LANES * LANES, n_steps, LANES):
         scalar_products(run, groups, t, first_step)
     for later in range(t + 1, n_steps):
-        change = net.rate * workspace.product[later]
+        change = sample.rate[1] * workspace.product[later]
         for a in range(first, n_past):
             workspace.drive[later, workspace.past_unit[a]] -= change * workspace.past_error[a]
     return True
@@ -481,7 +494,7 @@ def write_first(run, groups):
             n_columns += 1
             place[j] = n_columns
         error = workspace.error[workspace.past_step[a]]
-        error[np.uintp(place[j] - 1)] += net.rate * workspace.past_error[a]
+        error[np.uintp(place[j] - 1)] += run.sample.rate[1] * workspace.past_error[a]
     matrix, width = weights_of(run.learning, net, 1), net.unit[2] - net.unit[1]
     find_changes(run, groups, n_columns)
     in_row = n_columns * 4 >= width

@@ -69,9 +69,9 @@ def add_backward(run, layer, potential):
 
 
 @rare
-def descend_transposed(net, back, factor, error, column, n_columns):
+def descend_transposed(rate, back, factor, error, column, n_columns):
     """B_l -= rate * outer(e, c), by rows; `column` lists `n_columns` units with errors."""
-    n_in, rate = factor.size, net.factor_rate
+    n_in = factor.size
     for a in range(n_columns):
         start, e = column[a] * n_in, error[column[a]]
         transposed = back[start : start + n_in]
@@ -95,7 +95,7 @@ def descend(run, errors, layer):
         n_rows = list_units(factor, units_of(sample.active, net, layer - 1))
         descend_rounded(run, errors, layer, n_rows, n_columns)
         return n_rows * n_columns
-    n_out, rate = error.size, net.factor_rate
+    n_out, rate = error.size, sample.rate[layer]
     weight = weights_of(learning, net, layer)
     whole_rows = n_columns * COLUMNS_IN_VECTOR >= n_out
     n_rows = i = 0
@@ -115,5 +115,6 @@ def descend(run, errors, layer):
                     weight[start + unit] -= rate * (c * error[unit])
         i += n
     if layer > 1 and not net.random_feedback:
-        descend_transposed(net, backward_of(learning, net, layer), factor, error, column, n_columns)
+        back = backward_of(learning, net, layer)
+        descend_transposed(rate, back, factor, error, column, n_columns)
     return n_rows * n_columns

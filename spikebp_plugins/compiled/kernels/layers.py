@@ -105,5 +105,5 @@ def layer_learns(run, back, closes):
         error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
         n_columns = list_units(error, column)
         factor = units_of(sample.factor, net, 0)
-        descend_transposed(net, back, factor, error, column, n_columns)
+        descend_transposed(sample.rate[1], back, factor, error, column, n_columns)
     return True

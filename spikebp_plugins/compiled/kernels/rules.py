@@ -33,6 +33,9 @@ from .chip import find_traces
 from .dense import add_backward, add_forward, descend
 from .slices import backward_of, units_of, weights_of
 
+#: Sums of integers below this are exact in doubles.
+MOST_EXACT = 2.0**53
+
 
 def _integer_type(potential):
     # Numba widens 32-bit arithmetic to 64 bits. With casts back, and a shift that is masked to the
@@ -404,6 +407,31 @@ def send_errors(run, y, t, n_steps):
     return True
 
 
+@kernel
+def squared_counts(run, layer):
+    """The sum of the squared counts of a layer; not exact beyond `MOST_EXACT`."""
+    total = 0.0
+    count = units_of(run.sample.count, run.net, layer)
+    for i in range(count.size):
+        total += float(count[i]) * float(count[i])
+    return total
+
+
+@rare
+def find_rate(run, layer, squares):
+    """Find the rate of W_l with update="normalized"; False if the squares may be out of range."""
+    net = run.net
+    total = squares + net.added_squares
+    if not total < MOST_EXACT:
+        return False
+    rest, rate = np.int64(total), net.rate_units >> net.rate_shift[layer]
+    while rest > 0:
+        rest >>= 1
+        rate >>= 1
+    run.sample.rate[layer] = max(rate, 1) * net.rate_unit
+    return True
+
+
 @rare
 def bound_update(run, layer, largest_factor, largest_error):
     """Bound the weights after an update; False if their range is not certain."""
@@ -411,7 +439,8 @@ def bound_update(run, layer, largest_factor, largest_error):
     if net.chip:  # whose weights saturate
         learning.weight_bound[layer] = float(-net.lowest_weight << net.weight_shift)
     else:
-        learning.weight_bound[layer] += net.factor_rate * largest_factor * largest_error
+        rate = run.sample.rate[layer]
+        learning.weight_bound[layer] += rate * largest_factor * largest_error
     if not net.random_feedback:
         learning.matrix_bound[layer] = learning.weight_bound[layer]
     return learning.weight_bound[layer] < net.certain
@@ -472,6 +501,8 @@ def learn(run, errors, first):
     for layer in range(first, net.sizes.size):
         if net.outer or sample.n_errors[layer] > 0:
             largest_error = largest(units_of(errors, net, layer))
+            if net.normalized and not find_rate(run, layer, squared_counts(run, layer - 1)):
+                return False
             if net.smoothed and largest_error > 0 and not find_factors(run, layer - 1):
                 return False
             if net.chip:

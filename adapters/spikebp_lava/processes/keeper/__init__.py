@@ -98,7 +98,7 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     @property
     def _is_to_copy(self) -> bool:
-        changes = self._clock.closes or self._shared.net.update == "fractional"
+        changes = self._clock.closes or not self._shared.net.learns_once
         return self._copies and self._clock.learns and changes
 
     def run_post_mgmt(self) -> None:

@@ -25,6 +25,7 @@ from spikebp_lava.watch import Watched
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.delays import delays_of, is_busy
+from spikebp_plugins.network.rates import learning_rate_into
 
 Array = NDArray[Any]
 
@@ -109,6 +110,7 @@ def _pair(shared: SharedNetwork, l: int, kind: str) -> Layout:
         layer_sizes=net.layer_sizes[l - 1 : l + 1],
         input_coding="spikes",
         fraction_bits=net.fraction_bits,
+        learning_rate=learning_rate_into(net, l),
     )
     return Layout(pair, number_type(net, kind))
 

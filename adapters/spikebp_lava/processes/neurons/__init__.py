@@ -299,8 +299,8 @@ class LearningModel(NeuronsModel):
         raise NotImplementedError
 
     def _teaching(self, now: Array, of_sample: Array) -> Array:
-        """With ``update="outer"`` return `of_sample` in the last step, and 0 before; else `now`."""
-        if self._net.update == "fractional":
+        """Return `now`; where weights learn once, `of_sample` in the last step and 0 before."""
+        if not self._net.learns_once:
             return now
         return of_sample if self._clock.closes else np.zeros_like(of_sample)
 

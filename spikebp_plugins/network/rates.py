@@ -1,0 +1,71 @@
+r"""The rate of an update with ``update="normalized"``, from the counts of the layer below.
+
+In grid units, with R those of the learning rate and b(n) the bits of an integer n:
+
+.. math::
+
+    N_l = 16 T^2 + \\sum_i c_{l-1,i}^2, \\qquad
+    r_l = \\max(1, \\lfloor R \\, 2^{-b(N_l) - h_l} \\rfloor), \\qquad h_L = 0, \\; h_l = 2
+
+That is the normalized rule of least mean squares (Nagumo and Noda, 1967), its divisor rounded up to
+a power of two: an update moves the drive of a sample by a share of its error that does not depend
+on how many units spike below, or how often.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.network.arithmetic import LIMIT, out_of_range
+from spikebp_plugins.network.definition import ADDED_SQUARES, HIDDEN_RATE_BITS, SpikingMLP
+
+
+def added_squares(net: SpikingMLP) -> int:
+    """Return what is added to the squared counts of a layer, 16 T^2."""
+    return ADDED_SQUARES * net.n_steps**2
+
+
+def rate_shift(net: SpikingMLP, l: int) -> int:
+    """Return h_l, by how many bits the rate of W_l is lower than that of the output."""
+    return 0 if l == net.n_layers else HIDDEN_RATE_BITS
+
+
+def learning_rate_into(net: SpikingMLP, l: int) -> float:
+    """Return the learning rate with which layers l - 1 and l alone learn as they do in the whole.
+
+    With ``update="normalized"`` the rate of layers below the output is lower.
+    """
+    if net.update != "normalized":
+        return net.learning_rate
+    assert net.rate_units is not None
+    assert net.fraction_bits is not None
+    return math.ldexp(net.rate_units >> rate_shift(net, l), -net.fraction_bits)
+
+
+def normalized_rate_units(net: SpikingMLP, counts: NDArray[np.int64], l: int) -> int:
+    """Return r_l.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    counts : ndarray of shape (n_{l-1},)
+        The counts c of layer l - 1 at the end of a sample.
+    l : int
+        The layer that W_l leads to.
+
+    Raises
+    ------
+    OverflowError
+        If N_l is no exact double.
+    """
+    values: Any = counts[np.flatnonzero(counts)].astype(object)
+    total = added_squares(net) + int(np.dot(values, values))
+    if total >= LIMIT:
+        raise out_of_range("sum of squared counts", l - 1, LIMIT, total)
+    assert net.rate_units is not None
+    return max(1, net.rate_units >> (total.bit_length() + rate_shift(net, l)))
