@@ -32,13 +32,15 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "arithmetic": ("fixed", "float64", "float32", "loihi2"),
     "backward_init": ("carry", "zero", "uniform"),
     "feedback": ("transpose", "random"),
-    "weight_init": ("paper", "he"),
+    "weight_init": ("paper", "he", "quiet"),
 }
 
 #: What ``weight_init=None`` takes for a network of dense connections.
 DENSE_WEIGHT_INIT: Final = "paper"
 #: The standard deviation of initial weights with "paper".
 PAPER_DEVIATION: Final = 0.01
+#: The share of the deviation of "he" that W_1 has with "quiet".
+QUIET_SHARE: Final = 0.25
 
 #: The values that some choices are limited to with ``timing="event"``.
 EVENT_CHOICES: Final[dict[str, tuple[str, ...]]] = {
@@ -168,9 +170,11 @@ class SpikingMLP:
     feedback : {"transpose", "random"}, default="transpose"
         Errors travel through the transposed weights (backpropagation) or through fixed random
         ones (feedback alignment).
-    weight_init : {"paper", "he"} or None, default=None
+    weight_init : {"paper", "he", "quiet"} or None, default=None
         Standard deviation of the initial weights, which are normal: 0.01, or
-        :math:`\sqrt{2 / n_{l-1}}`. None takes "paper"; the attribute is then that name.
+        :math:`\sqrt{2 / n_{l-1}}`. "quiet" is "he" with a quarter of it for :math:`W_1`, and none
+        for :math:`W_L`, which is zero: outputs are silent until they have learned. None takes
+        "paper"; the attribute is then that name.
     label_targets : sequence of two floats, default=(0.0, 1.0)
         What an integer label asks of each wrong output and of the right one, in spikes a step.
         Any finite numbers, rounded to the grid as targets are.
@@ -409,14 +413,17 @@ class SpikingMLP:
         """
         random = np.random.RandomState(self.seed)
         return [
-            random.standard_normal(connection.weight_shape) * self._deviation(connection)
-            for connection in self.connections
+            random.standard_normal(connection.weight_shape) * self._deviation(l, connection)
+            for l, connection in enumerate(self.connections, 1)
         ]
 
-    def _deviation(self, connection: Connection) -> float:
+    def _deviation(self, l: int, connection: Connection) -> float:
         if self.weight_init == "paper":
             return PAPER_DEVIATION
-        return math.sqrt(2 / connection.fan_in)
+        share = 1.0
+        if self.weight_init == "quiet":
+            share = 0.0 if l == self.n_layers else QUIET_SHARE if l == 1 else 1.0
+        return math.sqrt(2 / connection.fan_in) * share
 
     def init_feedback(self) -> list[NDArray[np.float64]]:
         r"""Draw the fixed backward weights of ``feedback="random"``.

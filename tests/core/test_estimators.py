@@ -580,7 +580,7 @@ WRONG = [
     ({"max_iter": True}, "max_iter must be an integer of at least 1; got True"),
     ({"learning_rate": "adaptive"}, "learning_rate must be a positive finite number"),
     ({"n_steps": 2.5}, "n_steps must be an integer"),
-    ({"update": "batch"}, "update must be one of 'fractional', 'outer'; got 'batch'"),
+    ({"update": "batch"}, "update must be one of 'fractional', 'outer', 'normalized'; got 'batch'"),
     ({"validation_fraction": 1.0}, "validation_fraction must be between 0 and 1; got 1.0"),
     ({"n_iter_no_change": 0.5}, "n_iter_no_change must be an integer of at least 1; got 0.5"),
     ({"tol": -1}, "tol must be a finite number of at least 0; got -1"),

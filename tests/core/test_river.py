@@ -180,7 +180,7 @@ def test_a_sample_out_of_range_changes_nothing():
             "target must be None beside label_targets; got 2",
         ),
         ({"label_targets": 5}, "label_targets must be a sequence of two finite numbers; got 5"),
-        ({"weight_init": "xavier"}, "weight_init must be one of 'paper', 'he'; got 'xavier'"),
+        ({"weight_init": "xavier"}, "weight_init must be one of 'paper', 'he', 'quiet'; got 'xavier'"),
         ({"hidden_layer_sizes": 0}, "hidden_layer_sizes must be a sequence of positive integers"),
         ({"intercept": "no"}, "intercept must be True or False; got 'no'"),
         ({"spikes": "many"}, "spikes must be one of 'graded', 'binary'; got 'many'"),
