@@ -28,7 +28,9 @@ from spikebp_plugins.estimators.parameters import (
     check_hidden_layers,
     with_shared_parameters,
 )
+from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.temperature import Temperature
+from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 
 
@@ -81,7 +83,11 @@ class SpikingMLPClassifier(base.Classifier, LabelParameters):
         n_inputs = self.n_features + self.intercept
         net = self._definition(n_inputs, hidden, self.n_classes, self.seed)
         self._learned = LazySimulator.untrained(net)
-        self._temperature = Temperature()
+        self._temperature, self._watch = Temperature(), Watch()
+        self._scaling: InputScaling | None = None
+        if self._scales:
+            self._scaling = InputScaling.unknown(self.n_features, self._spread)
+        self._rates = self._schedule
         self._inputs: dict[Hashable, int] = {}
         self._outputs: dict[Hashable, int] = {}
         # The names of the last sample, the inputs at that time, and the places of its values.
@@ -136,8 +142,13 @@ class SpikingMLPClassifier(base.Classifier, LabelParameters):
         inputs = _with_new("n_features", self.n_features, self._inputs, x)
         outputs = _with_new("n_classes", self.n_classes, self._outputs, (y,))
         label = np.array([outputs[y]])
-        scores = self._learned.train(self.backend, self._row(x, inputs), label)
-        self._inputs, self._outputs = inputs, outputs
+        features, scaling = self._features(x, inputs), self._scaling
+        if scaling is not None:
+            scaling = scaling.after(features)
+        row, net = self._row(features, scaling), self._learned.net
+        scores = self._learned.train(self.backend, row, label, self._rates)
+        self._inputs, self._outputs, self._scaling = inputs, outputs, scaling
+        self._watch.observe(row * net.input_scale, scores, net.n_steps)
         self._temperature.observe(scores[:, : len(outputs)], label)
 
     def predict_one(self, x: dict[Any, Any], **kwargs: Any) -> Any:
@@ -179,18 +190,33 @@ class SpikingMLPClassifier(base.Classifier, LabelParameters):
         return dict(zip(self._outputs, found, strict=True))
 
     def _scores(self, x: Mapping[Hashable, Any]) -> NDArray[np.float64]:
-        scores = self._learned.predict(self.backend, self._row(x, self._inputs))
+        row = self._row(self._features(x, self._inputs), self._scaling)
+        scores = self._learned.predict(self.backend, row)
         return scores[:, : len(self._outputs)]
 
-    def _row(self, x: Mapping[Any, Any], inputs: Mapping[Hashable, int]) -> NDArray[np.float64]:
-        row = np.zeros((1, self.n_features + self.intercept))
+    @property
+    def input_scaling(self) -> InputScaling | None:
+        """How features are scaled before they become input; None if they are not."""
+        return self._scaling
+
+    def _features(
+        self, x: Mapping[Any, Any], inputs: Mapping[Hashable, int]
+    ) -> NDArray[np.float64]:
+        features = np.zeros(self.n_features)
         values, names = _real_values(x), tuple(x)
         if (names, inputs) != self._places[:2]:
             # Most often the next sample has the same features, in the same order.
             known = [place for place, name in enumerate(names) if name in inputs]
             self._places = names, inputs, known, [inputs[names[place]] for place in known]
         _, _, known, places = self._places
-        row[0, places] = values if len(known) == len(names) else [values[i] for i in known]
+        features[places] = values if len(known) == len(names) else [values[i] for i in known]
+        return features
+
+    def _row(
+        self, features: NDArray[np.float64], scaling: InputScaling | None
+    ) -> NDArray[np.float64]:
+        row = np.empty((1, self.n_features + self.intercept))
+        row[0, : self.n_features] = features if scaling is None else scaling.scaled(features)
         if self.intercept:
             # The network multiplies all of its input by input_scale: the product is to be 1.
             row[0, -1] = 1 / self._learned.net.input_scale

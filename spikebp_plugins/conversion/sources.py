@@ -10,7 +10,7 @@ import numpy as np
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.bias import without_bias_units
 from spikebp_plugins.conversion.fitted import layers_of_network, scaling_of
-from spikebp_plugins.conversion.layers import Array, Layer, checked, given_layer
+from spikebp_plugins.conversion.layers import Array, Layer, Scaling, checked, given_layer
 from spikebp_plugins.conversion.torch_modules import layers_of_modules
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import require_dense
@@ -99,7 +99,12 @@ def _of_spiking_network(source: Any) -> Source:
     # The constant input of an estimator is there to be a bias, and is always 1.
     has_bias = getattr(source, "intercept", False)
     layers = without_bias_units(weights) if has_bias else [Layer(W, None) for W in weights]
-    return Source(checked(layers), checkpoint.net.input_scale)
+    scale, factor = checkpoint.net.input_scale, None
+    own = getattr(source, "input_scaling_", None) or getattr(source, "input_scaling", None)
+    if own is not None:
+        factor = own.factor * own.spread
+        layers[0] = Scaling(factor, -own.centre * own.spread * scale).before(layers[0])
+    return Source(checked(layers), scale, factor)
 
 
 def _of_pipeline(pipeline: Any) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +26,9 @@ from spikebp_plugins.estimators.parameters import (
 )
 from spikebp_plugins.estimators.repetition import Carry, rounded
 from spikebp_plugins.estimators.samples import Samples, is_sparse, parts_of
+from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.validation import checked_data
+from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import LARGEST_SEED
 from spikebp_plugins.network.samples import real_targets
@@ -171,6 +173,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         samples = self._weighted(samples, in_epochs=True)
         if self._course.shuffle:
             samples = samples.sorted()
+        if not goes_on:
+            self._scale_to(samples)
         self._train_epochs(samples, goes_on=goes_on)
         return self
 
@@ -221,10 +225,19 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         learned = LazySimulator.untrained(net)
         learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
+        self._scaling: InputScaling | None = None
+        if self._scales:
+            self._scaling = InputScaling.unknown(self.n_features_in_, self._spread)
+        self._watch = Watch()
         self._carry = Carry()
         self.n_iter_ = 0
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] = []
+
+    def _scale_to(self, samples: Samples) -> None:
+        """Scale features to all samples, before any has been learned."""
+        if self._scaling is not None:
+            self._scaling = self._scaling.of_all(samples.X, samples.weights)
 
     def _seed(self) -> int:
         if is_integer(self.random_state):
@@ -244,15 +257,17 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             raise self._changed("hidden_layer_sizes", net.layer_sizes[1:-1], hidden)
         if bool(self.intercept) != self._has_intercept:
             raise self._changed("intercept", self._has_intercept, self.intercept)
+        if self._scales != (self._scaling is not None):
+            before = "off" if self._scaling is None else "auto"
+            raise self._changed("scale_inputs", before, self.scale_inputs)
         wanted = self._definition(net.n_inputs, hidden, net.n_outputs, net.seed)
         for name in NETWORK_PARAMETERS:
             before, given = getattr(net, name), getattr(self, name)
             is_automatic = name == "fraction_bits" and given is None
             if getattr(wanted, name) != before and name != "learning_rate" and not is_automatic:
                 raise self._changed(name, before, given)
-        learned = self._learned.with_fields(
-            learning_rate=self.learning_rate, label_targets=wanted.label_targets
-        )
+        learned = self._learned.with_fields(label_targets=wanted.label_targets)
+        net.replace(learning_rate=wanted.learning_rate, fraction_bits=net.fraction_bits)  # or raise
         learned.open(self.backend)
         self._learned = learned
 
@@ -264,12 +279,35 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _has_intercept(self) -> bool:
         return bool(self._learned.net.n_inputs > self.n_features_in_)
 
+    @property
+    def input_scaling_(self) -> InputScaling | None:
+        """How features are scaled before they become input; None if they are not."""
+        check_is_fitted(self)
+        return self._scaling
+
+    def network_inputs(self, X: Any) -> NDArray[np.float64]:
+        """Return what the network of `checkpoint_` is shown for features.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_inputs)
+            The features, scaled as `input_scaling_` says, and the constant input if there is one.
+        """
+        check_is_fitted(self)
+        return self._inputs(checked_data(self, X))
+
     def _inputs(self, X: Any) -> NDArray[np.float64]:
-        """Return what the network is shown for rows of features, which may be that already."""
-        if is_sparse(X):
-            X = X.toarray()
-        if X.shape[1] == self._learned.net.n_inputs:
-            return np.asarray(X)
+        dense = X.toarray() if is_sparse(X) else X
+        return self._with_intercept(dense if self._scaling is None else self._scaling.scaled(dense))
+
+    def _with_intercept(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self._has_intercept:
+            return X
         inputs = np.empty((len(X), X.shape[1] + 1))
         inputs[:, :-1] = X
         # The network multiplies all of its input by input_scale: the product is to be 1.
@@ -280,22 +318,24 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         check_is_fitted(self)
         return self._shown(checked_data(self, X))
 
-    def _shown(self, X: Any) -> NDArray[np.float64]:
+    def _shown(self, X: Any, *, are_inputs: bool = False) -> NDArray[np.float64]:
         """Return the scores of checked samples."""
         parts = [
-            self._learned.predict(self.backend, self._inputs(X[rows]))
+            self._learned.predict(self.backend, X[rows] if are_inputs else self._inputs(X[rows]))
             for rows in parts_of(X, np.arange(X.shape[0]))
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _train(self, samples: Samples, order: NDArray[np.int64]) -> NDArray[np.float64]:
         """Learn from samples in an order, and return the scores that they reached."""
-        scores, y = [], samples.y
+        scores, y, net = [], samples.y, self._learned.net
         for rows in parts_of(samples.X, order):
-            targets = self._targets(y[rows])
-            inputs = self._inputs(samples.X[rows])
-            scores.append(self._learned.train(self.backend, inputs, targets))
+            targets, inputs = self._targets(y[rows]), samples.X[rows]
+            if not samples.are_inputs:
+                inputs = self._inputs(inputs)
+            scores.append(self._learned.train(self.backend, inputs, targets, self._schedule))
             self._learned_from(scores[-1], y[rows])
+            self._watch.observe(inputs * net.input_scale, scores[-1], net.n_steps)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def _train_once(self, samples: Samples) -> None:
@@ -306,13 +346,30 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             kinds = y if is_classifier(self) else np.zeros(len(y))
             order = self._carry.shown(weights, kinds)
         if len(order):
+            scaling, samples = self._as_inputs(samples, set(order.tolist()))
             self._train(samples, order)
+            self._scaling = scaling
         self.n_iter_ += 1
+
+    def _as_inputs(
+        self, samples: Samples, shown: Collection[int]
+    ) -> tuple[InputScaling | None, Samples]:
+        """Return the scaling after samples, and these as input, each scaled by what came so far."""
+        scaling = self._scaling
+        if scaling is None:
+            return None, samples
+        X = samples.X.toarray() if is_sparse(samples.X) else samples.X
+        scaled = np.zeros(X.shape)
+        for i, x in enumerate(X):
+            if i in shown:
+                scaling = scaling.after(x)
+                scaled[i] = scaling.scaled(x)
+        return scaling, samples._replace(X=self._with_intercept(scaled), are_inputs=True)
 
     def _train_epochs(self, samples: Samples, *, goes_on: bool) -> None:
         seed, course = self._learned.net.seed, self._course
         if not is_sparse(samples.X):
-            samples = samples._replace(X=self._inputs(samples.X))
+            samples = samples._replace(X=self._inputs(samples.X), are_inputs=True)
         kept_out = None
         if course.early_stopping:
             samples, kept_out = self._split(samples, seed)
@@ -327,6 +384,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             loss = math.nan
             if len(order):  # small weights may leave an epoch empty
                 scores = self._train(samples, order)
+                self._watch.end_epoch()
                 targets = real_targets(self._learned.net, self._targets(samples.y[order]))
                 errors = np.maximum(scores, 0) - targets
                 loss = float(np.mean(np.sum(errors**2, axis=1)) / 2)
@@ -368,7 +426,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         self._learned = LazySimulator(snapshot)
 
     def _validation_score(self, samples: Samples) -> float:
-        return self._goodness(self._shown(samples.X), samples.y, samples.weights)
+        scores = self._shown(samples.X, are_inputs=samples.are_inputs)
+        return self._goodness(scores, samples.y, samples.weights)
 
     def _print(self, spikes: float, score: float | None) -> None:
         line = f"Iteration {self.n_iter_}, loss = {self.loss_curve_[-1]:.6f}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.estimators.schedule import Schedule
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.operations import Operations
@@ -38,6 +39,8 @@ class LazySimulator:
 
     def __setstate__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
+        self._n_seen = checkpoint.state.samples_seen
+        self._work = Operations()  # of simulators that are closed
         self._simulator: Simulator | None = None
         self._backend = ""
         self._close: Callable[[], object] = lambda: None
@@ -56,9 +59,11 @@ class LazySimulator:
 
     @property
     def operations(self) -> Operations:
-        """The work since a simulator was opened."""
+        """The work since this object was made."""
         with self._lock:
-            return Operations() if self._simulator is None else self._simulator.operations
+            return (
+                self._work if self._simulator is None else self._work + self._simulator.operations
+            )
 
     def with_fields(self, **fields: Any) -> LazySimulator:
         """Return one that goes on with other values of some fields of the definition, or itself.
@@ -73,17 +78,37 @@ class LazySimulator:
         with self._lock:
             self._opened(backend)
 
-    def train(self, backend: str, x: Any, y: Any) -> NDArray[np.float64]:
+    def train(self, backend: str, x: Any, y: Any, schedule: Schedule) -> NDArray[np.float64]:
         """Learn from samples on a back end, and return the scores that each of them reached."""
+        scores: list[NDArray[np.float64]] = []
         with self._lock:
-            scores: NDArray[np.float64] = self._opened(backend).train(x, y, progress=False)
-        return scores
+            start = 0
+            while start < len(x):
+                self._take_rate(schedule.at(self._n_seen))
+                stop = start + schedule.lasts(self._n_seen, len(x) - start)
+                simulator = self._opened(backend)
+                scores.append(simulator.train(x[start:stop], y[start:stop], progress=False))
+                self._n_seen += stop - start
+                start = stop
+        return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def predict(self, backend: str, x: Any) -> NDArray[np.float64]:
         """Return the scores of samples on a back end."""
         with self._lock:
             scores: NDArray[np.float64] = self._opened(backend).predict(x, progress=False)
         return scores
+
+    def _take_rate(self, rate: float) -> None:
+        """Go on at another learning rate."""
+        if rate != self.net.learning_rate:
+            self._checkpoint = self._settled().at_rate(rate)
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._simulator is not None:
+            self._work += self._simulator.operations
+        self._close()
+        self._simulator = None
 
     def _settled(self) -> Checkpoint:
         if self._simulator is not None:
@@ -93,7 +118,7 @@ class LazySimulator:
     def _opened(self, backend: str) -> Simulator:
         if self._simulator is None or backend != self._backend:
             simulator = self._settled().simulate(backend)
-            self._close()
+            self._shut()
             self._simulator, self._backend = simulator, backend
             # Some back ends hold processes, which must not outlive the estimator.
             self._close = weakref.finalize(self, simulator.close)

@@ -7,10 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from inspect import cleandoc
 from operator import is_
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
-from spikebp_plugins.common.errors import integer, is_integer, positive, sizes, wrong_argument
+from spikebp_plugins.common.errors import (
+    choice,
+    integer,
+    is_integer,
+    positive,
+    sizes,
+    wrong_argument,
+)
 from spikebp_plugins.estimators.docstrings import with_parameters
+from spikebp_plugins.estimators.schedule import Schedule
 from spikebp_plugins.network.definition import SpikingMLP
 
 C = TypeVar("C", bound="type[NetworkParameters]")
@@ -22,8 +30,12 @@ class NetworkParameters:
 
     Parameters
     ----------
-    learning_rate : float
-        Learning rate of stochastic gradient descent: 0.02 by default, for the regressor 0.01.
+    learning_rate : float or None, default=None
+        Learning rate of stochastic gradient descent. None takes 1 with ``update="normalized"``, and
+        otherwise 0.02, or for the regressor 0.01.
+    rate_halvings : int or None, default=None
+        How often the rate is halved: after 128 training samples, 512, 2,048, .. None takes 3 with
+        ``update="normalized"``, and otherwise 0.
     n_steps : int, default=10
         Steps for which a sample is shown.
     backend : str, default="compiled"
@@ -33,8 +45,13 @@ class NetworkParameters:
         Whether a constant input of 1 is added behind the features. The network has no bias.
     input_scale : float, default=1.0
         The factor by which features are multiplied: ``1/255`` for 8-bit pixels.
-    update : {"fractional", "outer"}, default="fractional"
-        Weights change at every step, or once at the end of a sample.
+    scale_inputs : {"auto", "off"}, default="auto"
+        "auto" scales features by powers of two, and centres them, to what they have been so far;
+        `fit` looks at all samples first. With another `input_scale` than 1 it does nothing.
+    update : {"fractional", "outer", "normalized"} or None, default=None
+        Weights change at every step, or once at the end of a sample; with "normalized" at a rate
+        that is divided by the squared spike counts of the layer below. None takes "normalized" in
+        fixed point, with graded spikes and ``presynaptic="counts"``, and otherwise "fractional".
     presynaptic : {"counts", "drive"}, default="counts"
         What an update multiplies errors by: counts of spikes sent, or the rectified drive.
     spikes : {"graded", "binary"}, default="graded"
@@ -47,17 +64,20 @@ class NetworkParameters:
         Backward potentials at the start of a training sample.
     feedback : {"transpose", "random"}, default="transpose"
         Backpropagation, or feedback alignment.
-    weight_init : {"paper", "he"} or None, default=None
+    weight_init : {"paper", "he", "quiet"} or None, default=None
         Standard deviation of the initial weights: 0.01, or the root of two by the inputs of a unit.
-        None takes "paper".
+        "quiet" has quiet outputs until they have learned. None takes "quiet" with
+        ``update="normalized"``, and otherwise "paper".
     """
 
-    learning_rate: float = 0.02
+    learning_rate: float | None = None
+    rate_halvings: int | None = None
     n_steps: int = 10
     backend: str = "compiled"
     intercept: bool = True
     input_scale: float = 1.0
-    update: str = "fractional"
+    scale_inputs: str = "auto"
+    update: str | None = None
     presynaptic: str = "counts"
     spikes: str = "graded"
     arithmetic: str = "fixed"
@@ -65,6 +85,11 @@ class NetworkParameters:
     backward_init: str = "carry"
     feedback: str = "transpose"
     weight_init: str | None = None
+
+    #: The learning rate that None takes, but for ``update="normalized"``.
+    _default_rate: ClassVar[float] = 0.02
+    #: Spikes a step for a feature that is one deviation from its mean.
+    _spread: ClassVar[float] = 1.0
 
     def __dask_tokenize__(self) -> bytes:
         # Of a dataclass Dask would take the fields alone, which say nothing of what was learned.
@@ -74,12 +99,43 @@ class NetworkParameters:
         self, n_inputs: int, hidden_layers: Sequence[int], n_outputs: int, seed: int
     ) -> SpikingMLP:
         values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
+        values |= {"update": self._update, "learning_rate": self._schedule.rate}
+        if self.weight_init is None and self._update == "normalized":
+            values["weight_init"] = "quiet"
         sizes = (n_inputs, *hidden_layers, n_outputs)
         return SpikingMLP(sizes, seed=seed, **values, **self._further_fields())
 
     def _further_fields(self) -> dict[str, Any]:
         """Return the fields of the definition that no parameter gives as it is."""
         return {}
+
+    @property
+    def _update(self) -> str:
+        if self.update is not None:
+            return self.update
+        kinds = (self.arithmetic, self.presynaptic, self.spikes)
+        is_possible = kinds == ("fixed", "counts", "graded")
+        return "normalized" if is_possible else "fractional"
+
+    @property
+    def _schedule(self) -> Schedule:
+        is_normalized = self._update == "normalized"
+        rate, halvings = self.learning_rate, self.rate_halvings
+        if rate is None:
+            rate = NORMALIZED_RATE if is_normalized else self._default_rate
+        if halvings is None:
+            halvings = NORMALIZED_HALVINGS if is_normalized else 0
+        most = LARGEST_HALVINGS
+        return Schedule(
+            positive("learning_rate", rate), integer("rate_halvings", halvings, 0, most)
+        )
+
+    @property
+    def _scales(self) -> bool:
+        """Whether features are scaled and centred."""
+        return choice("scale_inputs", self.scale_inputs, ("auto", "off")) == "auto" and (
+            self.input_scale == 1
+        )
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -90,16 +146,19 @@ class LabelParameters(NetworkParameters):
     ----------
     target : float or None, default=None
         Spikes that the unit of the right class is to send in a step, and those of the others none.
-        None takes 2.0.
+        None takes 2.0, unless ``update="normalized"``.
     label_targets : sequence of two floats or None, default=None
         Spikes that a unit of a wrong class is to send in a step, and that of the right one: (1, 5)
-        instead of a `target`. None takes (0, `target`).
+        instead of a `target`. None takes (0, `target`), or with ``update="normalized"`` and no
+        `target` (1/4, 8).
     """
 
     target: float | None = None
     label_targets: Any = None
 
     def _further_fields(self) -> dict[str, Any]:
+        if self.label_targets is None and self.target is None and self._update == "normalized":
+            return {"label_targets": NORMALIZED_LABEL_TARGETS}
         if self.label_targets is None:
             target = TARGET if self.target is None else positive("target", self.target)
             return {"label_targets": (0.0, target)}
@@ -107,6 +166,13 @@ class LabelParameters(NetworkParameters):
             raise wrong_argument("target", "None beside label_targets", repr(self.target))
         return {"label_targets": self.label_targets}
 
+
+#: What parameters that are None take with ``update="normalized"``.
+NORMALIZED_RATE: Final = 1.0
+NORMALIZED_HALVINGS: Final = 3
+NORMALIZED_LABEL_TARGETS: Final = (0.25, 8.0)
+#: With more, the rate would be halved after more samples than anyone has.
+LARGEST_HALVINGS: Final = 20
 
 #: What ``target=None`` takes.
 TARGET: Final = 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +146,8 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     True
     """
 
-    learning_rate: float = 0.01
+    _default_rate: ClassVar = 0.01
+    _spread: ClassVar = 2.0
     target_scale: Any = "auto"
     signed_output: bool = True
 

@@ -27,16 +27,19 @@ class Samples(NamedTuple):
         Indices of classes, or real targets.
     weights : ndarray of shape (n_samples,) or None
         How often an epoch shows each sample; None if that is once.
+    are_inputs : bool
+        Whether `X` is what the network is shown, and not features.
     """
 
     X: Any
     y: NDArray[Any]
     weights: NDArray[np.float64] | None
+    are_inputs: bool = False
 
     def take(self, rows: NDArray[np.int64]) -> Samples:
         """Return some of the samples."""
         weights = None if self.weights is None else self.weights[rows]
-        return Samples(self.X[rows], self.y[rows], weights)
+        return self._replace(X=self.X[rows], y=self.y[rows], weights=weights)
 
     def sorted(self) -> Samples:
         """Return the samples in an order that does not depend on the one in which they are given.

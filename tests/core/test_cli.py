@@ -516,7 +516,10 @@ def test_sigint_in_a_process_of_its_own(folder):
         (("compare", "--layers", "1000000,1000000"), "weights take 8,001 GB"),
         (("hardware-report", "--layers", "1000000,1000000"), "weights take 8,001 GB"),
         (("train", "--layers", "0"), "layers must be sizes of hidden layers"),
-        (("train", "--update", "never"), "update must be one of 'fractional', 'outer', 'normalized'"),
+        (
+            ("train", "--update", "never"),
+            "update must be one of 'fractional', 'outer', 'normalized'",
+        ),
         (("train", "--steps", "0"), "n_steps must be an integer from 1 to 2147483647; got 0"),
         (("train", "--rate", "nan"), "learning_rate must be a positive finite number"),
         (("train", "--input-coding", "spikes"), "input_coding='spikes' needs spikes as input"),

@@ -486,13 +486,13 @@ def test_a_pipeline_may_end_in_a_pipeline_or_in_an_estimator_of_this_project():
         pipeline = make_pipeline(MinMaxScaler(), inner).fit(x, np.arange(30) % 3)
     np.testing.assert_array_equal(relu_of(pipeline)(x).argmax(axis=1), pipeline.predict(x))
 
-    network = SpikingMLPClassifier(max_iter=3, random_state=0, input_scale=0.5)
+    network = SpikingMLPClassifier(max_iter=3, random_state=0, input_scale=0.5, target=2)
     pipeline = make_pipeline(StandardScaler(), network).fit(x, np.arange(30) % 3)
-    checkpoint = from_relu(pipeline, fraction_bits=40, n_steps=3000)
+    checkpoint = from_relu(pipeline, fraction_bits=30, n_steps=3000)
     assert checkpoint.net.input_scale == 0.5
     with checkpoint.simulate() as sim:
         found = sim.predict(with_bias_input(x, input_scale=0.5))
-    with from_relu(network, fraction_bits=40, n_steps=3000).simulate() as sim:
+    with from_relu(network, fraction_bits=30, n_steps=3000).simulate() as sim:
         expected = sim.predict(with_bias_input(pipeline[:-1].transform(x), input_scale=0.5))
     np.testing.assert_allclose(found, expected, atol=0.01)
 
@@ -551,19 +551,30 @@ def test_input_that_only_a_scaler_makes_large_is_warned_of():
 @pytest.mark.parametrize("intercept", [True, False])
 def test_an_estimator_of_this_project_is_a_source(intercept):
     x = np.random.RandomState(0).standard_normal((30, 4))
-    model = SpikingMLPClassifier((6, 5), max_iter=3, random_state=0, intercept=intercept)
-    model.fit(x, np.arange(30) % 3)
+    settings = {"max_iter": 3, "random_state": 0, "intercept": intercept, "scale_inputs": "off"}
+    model = SpikingMLPClassifier((6, 5), **settings).fit(x, np.arange(30) % 3)
     weights = model.checkpoint_.state.weights
     layers = to_relu(from_relu(model, arithmetic="float64"), "input" if intercept else None)
     rows = [W if isinstance(W, np.ndarray) else np.vstack([W[0], *W[1:]]) for W in layers[:1]]
     np.testing.assert_array_equal(rows[0], weights[0])
     for source in (model.checkpoint_, model.checkpoint_.simulate("reference")):
-        assert_all_equal(from_relu(source, n_steps=20).state.weights, weights)
+        found = from_relu(source, n_steps=20, fraction_bits=24)
+        assert_all_equal(found.state.weights, weights)
         assert from_relu(source, n_steps=20).net.n_steps == 20
     assert_all_equal(to_relu(model), weights)
     assert_all_equal(quantized_weights(model, 32).checkpoint().state.weights, weights)
     with pytest.raises(NotFittedError):
         from_relu(SpikingMLPClassifier())
+
+
+def test_what_scales_the_features_of_an_estimator_becomes_weights_too():
+    x = np.random.RandomState(0).standard_normal((60, 4)) * [1.0, 3.0, 0.6, 2.0] + [0, 2, 0, -1]
+    model = SpikingMLPClassifier((6,), max_iter=5, random_state=0).fit(x, np.arange(60) % 3)
+    assert model.input_scaling_.centre.any()
+    layers = to_relu(from_relu(model, fraction_bits=36), "input")
+    plain = to_relu(from_relu(to_relu(model), fraction_bits=36))
+    expected = scores_of([(W, None) for W in plain], model.network_inputs(x))
+    np.testing.assert_allclose(scores_of(layers, x), expected, atol=1e-6)
 
 
 # --- what is wrong -------------------------------------------------------------------------------

@@ -580,3 +580,28 @@ def test_drawing_leaves_the_generator_of_numpy_alone():
     SpikingMLP(SIZES).init_weights()
     SpikingMLP(SIZES).init_feedback()
     assert np.random.rand() == expected
+
+
+def test_a_normalized_rate_is_not_divided_by_the_steps():
+    net = SpikingMLP(SIZES, update="normalized", learning_rate=0.7, n_steps=9)
+    assert net.fraction_bits == 24
+    assert net.rate_units == round(0.7 * 2**24)
+    assert net.rate == net.effective_learning_rate == net.rate_units / 2**24
+    assert net.replace(learning_rate=0.1).fraction_bits == 24
+    assert net.replace(update="outer") == SpikingMLP(
+        SIZES, update="outer", learning_rate=0.7, n_steps=9
+    )
+    assert SpikingMLP(SIZES, update="normalized", fraction_bits=17).fraction_bits == 17
+    assert refused(update="normalized", n_steps=2**24 + 1).startswith("n_steps must be an integer")
+    smallest = 4 * 2.0**-24
+    assert SpikingMLP(SIZES, update="normalized", learning_rate=smallest).rate_units == 4
+    message = refused(update="normalized", learning_rate=0.8 * smallest)
+    assert message.startswith("learning_rate must be at least 2.38e-07 with fraction_bits=24")
+
+
+def test_quiet_initial_weights_end_in_zeros():
+    he, quiet = (SpikingMLP(SIZES, weight_init=name).init_weights() for name in ("he", "quiet"))
+    np.testing.assert_array_equal(quiet[0], he[0] / 4)
+    np.testing.assert_array_equal(quiet[1], he[1])
+    assert not quiet[2].any()
+    assert not SpikingMLP((3, 2), weight_init="quiet").init_weights()[0].any()

@@ -25,6 +25,7 @@ from spikebp_plugins.river import SpikingMLPClassifier
 
 #: A network that no test waits for.
 TINY = {"n_features": 4, "n_classes": 3, "hidden_layer_sizes": (6,), "seed": 5}
+TINY |= {"update": "fractional", "scale_inputs": "off"}
 NAMES = ("length", "width", 3, "area")
 
 
@@ -180,7 +181,10 @@ def test_a_sample_out_of_range_changes_nothing():
             "target must be None beside label_targets; got 2",
         ),
         ({"label_targets": 5}, "label_targets must be a sequence of two finite numbers; got 5"),
-        ({"weight_init": "xavier"}, "weight_init must be one of 'paper', 'he', 'quiet'; got 'xavier'"),
+        (
+            {"weight_init": "xavier"},
+            "weight_init must be one of 'paper', 'he', 'quiet'; got 'xavier'",
+        ),
         ({"hidden_layer_sizes": 0}, "hidden_layer_sizes must be a sequence of positive integers"),
         ({"intercept": "no"}, "intercept must be True or False; got 'no'"),
         ({"spikes": "many"}, "spikes must be one of 'graded', 'binary'; got 'many'"),

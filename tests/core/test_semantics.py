@@ -271,3 +271,77 @@ def test_the_rate_becomes_single_precision_after_the_division(engine):
         # One spike and one error, -1, in the last step.
         sim.train([[[0], [0], [1]]], [[[0.0], [0.0], [1.0]]])
         assert sim.weights[0].item() == rate
+
+
+# --- a rate of its own for each sample -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_a_normalized_update_is_divided_by_the_squared_counts_below(backend):
+    net = SpikingMLP((2, 1, 1), n_steps=4, update="normalized", learning_rate=3.0)
+    W = [np.array([[0.5], [0.25]]), np.array([[0.75]])]
+    x, y = np.array([[3.0, -2.0]]), np.array([[2.0]])
+    with Simulator(net, backend=backend, weights=W) as sim:
+        trace = sim.train(x, y, record=True)
+        found = sim.weights
+    c_0, c_1 = (trace.spikes[l].sum(axis=1)[0] for l in (0, 1))
+    E_1, E_2 = (trace.errors[l].sum(axis=1)[0] for l in (1, 2))
+    assert c_0.tolist() == [12, -8]
+    assert E_1.any()
+    # 16 * 4**2 + 12**2 + 8**2 has 9 bits, and a layer below the output 2 more.
+    np.testing.assert_array_equal(found[0], W[0] - 3 * 2.0**-11 * np.outer(c_0, E_1))
+    bits = int(256 + c_1[0] ** 2).bit_length()
+    np.testing.assert_array_equal(found[1], W[1] - 3 * 2.0**-bits * np.outer(c_1, E_2))
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+def test_a_normalized_rate_is_one_grid_unit_at_least(backend):
+    net = SpikingMLP(
+        (1, 1),
+        n_steps=1,
+        update="normalized",
+        learning_rate=4 * 2.0**-12,
+        fraction_bits=12,
+        input_coding="spikes",
+    )
+    with Simulator(net, backend=backend, weights=[[[0.0]]]) as sim:
+        sim.train([[[3]]], [[1.0]])
+        assert sim.weights[0][0, 0] == 3 * 2.0**-12
+
+
+@pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("whole", [True, False])
+def test_squared_counts_have_a_range_where_they_teach(backend, whole):
+    net = SpikingMLP((2, 1), n_steps=2, update="normalized", input_coding="spikes")
+    most = 2**25  # of which two steps of two inputs make up 2**53
+    with Simulator(net, backend=backend, weights=[[[0.0], [0.0]]]) as sim:
+        x = np.full((1, 2, 2), most)
+        sim.predict(x)
+        stream = sim.stream()
+
+        def show():
+            stream.show(x[0, 0], target=[1.0])
+            stream.show(x[0, 1], target=[1.0])
+            stream.close_sample()
+
+        train = (lambda: sim.train(x, [[1.0]])) if whole else show
+        with pytest.raises(OverflowError, match="sum of squared counts of layer 0 must stay below"):
+            train()
+        stream.drop_sample()
+        x[0, 0, 0] -= 2**10
+        sim.train(x, [[0.0]])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"timing": "event", "arithmetic": "float32"},
+        {"arithmetic": "float64"},
+        {"arithmetic": "loihi2"},
+        {"presynaptic": "drive"},
+    ],
+    ids=str,
+)
+def test_a_normalized_update_takes_no_other_numbers(fields):
+    with pytest.raises(ValueError, match="with update='normalized'|with arithmetic='loihi2'"):
+        SpikingMLP((2, 2), update="normalized", **fields)

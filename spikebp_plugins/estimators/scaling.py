@@ -1,0 +1,115 @@
+r"""Features of any size as input that sends about a spike a step: a power of two and a centre.
+
+.. math::
+
+    x_i' = g \, (2^{e_i} x_i - m_i), \qquad e_i = -\mathrm{rint}(\log_2 \sigma_i)
+
+with g spikes a step for a deviation, the deviation :math:`\sigma_i` of the feature, and its mean
+:math:`m_i`, in units of :math:`2^{-e_i}` and rounded to eighths. A stream finds mean and deviation
+as it goes. It takes a new exponent, or centre, when the old one is off by more than three quarters
+of a unit, so that the network seldom sees its input change. A feature that has not varied yet is 0.
+
+Every operation is one of IEEE doubles, of single features: so it is the same on every machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.sparsefuncs import mean_variance_axis
+
+from spikebp_plugins.estimators.samples import is_sparse
+
+Array = NDArray[np.float64]
+
+#: Centres are multiples of this.
+GRID: Final = 1 / 8
+#: What an exponent, or a centre in units of the grid, may be off by.
+TOLERANCE: Final = 0.75
+#: A variance below this share of the squared mean is an error of rounding.
+NEGLIGIBLE: Final = 1e-24
+
+
+class InputScaling(NamedTuple):
+    """How features become input, and what has been seen of them.
+
+    Attributes
+    ----------
+    spread : float
+        g, a power of two.
+    factor : ndarray of shape (n_features,)
+        :math:`2^{e_i}`, or 0 for a feature that has not varied.
+    centre : ndarray of shape (n_features,)
+        :math:`m_i`.
+    n_seen : int
+        Samples seen.
+    mean, squares : ndarray of shape (n_features,)
+        Their mean, and the sum of their squared distances from it.
+    """
+
+    spread: float
+    factor: Array
+    centre: Array
+    n_seen: int
+    mean: Array
+    squares: Array
+
+    @classmethod
+    def unknown(cls, n_features: int, spread: float) -> InputScaling:
+        """Return the scaling of features of which nothing has been seen."""
+        nothing = np.zeros(n_features)
+        return cls(spread, nothing, nothing, 0, nothing, nothing)
+
+    def of_all(self, X: Any, weights: Array | None) -> InputScaling:
+        """Return the scaling of features whose samples are all there; others are forgotten.
+
+        Parameters
+        ----------
+        X : ndarray or sparse matrix of shape (n_samples, n_features)
+            Features.
+        weights : ndarray of shape (n_samples,) or None
+            What each sample is worth; None if all are worth the same.
+        """
+        if is_sparse(X):
+            mean, variance = mean_variance_axis(X, axis=0, weights=weights)
+        else:
+            mean = np.average(X, axis=0, weights=weights)
+            variance = np.average((X - mean) ** 2, axis=0, weights=weights)
+        n = X.shape[0]
+        unknown = self.unknown(X.shape[1], self.spread)
+        seen = unknown._replace(n_seen=n, mean=mean, squares=variance * n)
+        return seen._renewed()
+
+    def after(self, x: Array) -> InputScaling:
+        """Return the scaling once another sample has been seen, of shape (n_features,)."""
+        n = self.n_seen + 1
+        distance = x - self.mean
+        mean = self.mean + distance / n
+        squares = self.squares + distance * (x - mean)
+        return self._replace(n_seen=n, mean=mean, squares=squares)._renewed()
+
+    def scaled(self, X: Array) -> Array:
+        """Return features as input."""
+        inputs: Array = (X * self.factor - self.centre) * self.spread
+        return inputs
+
+    def _renewed(self) -> InputScaling:
+        variance = self.squares / self.n_seen
+        share = variance * (self.factor * self.factor)  # of a unit; 0 if it is not known
+        is_off = (share > 2 ** (2 * TOLERANCE)) | (share < 2 ** (-2 * TOLERANCE))
+        is_off &= variance > NEGLIGIBLE * (self.mean * self.mean)
+        factor, centre = self.factor, self.centre
+        if is_off.any():
+            # rint(log2 of the deviation) is half of p, rounded down, for a variance of m 2^p with m
+            # from 1/2 up to 1.
+            _, exponent = np.frexp(variance)
+            factor = np.where(is_off, np.ldexp(1.0, -(exponent // 2)), factor)
+            before = np.where(self.factor > 0, self.factor, factor)
+            centre = centre * (factor / np.where(before > 0, before, 1.0))
+        at = self.mean * factor
+        is_off = np.abs(at - centre) > TOLERANCE * GRID
+        if is_off.any():
+            centre = np.where(is_off, np.rint(at / GRID) * GRID, centre)
+        return self._replace(factor=factor, centre=centre)
