@@ -33,7 +33,10 @@ from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.parameters import ParametersInUse
 from spikebp_plugins.estimators.regressor import automatic_scale
 from spikebp_plugins.estimators.samples import Samples
+from spikebp_plugins.estimators.scaling import InputScaling
+from spikebp_plugins.estimators.schedule import Schedule
 from spikebp_plugins.estimators.temperature import Temperature, softmax
+from spikebp_plugins.network.state import initial_state
 from tests.core.test_registry import HEAVY
 from tests.documentation import sections
 
@@ -438,6 +441,184 @@ def test_a_callback_sees_each_epoch_and_may_end_the_fit(iris):
     assert [loss for _, loss, _ in seen] == model.loss_curve_
     assert equal_weights(model, SpikingMLPClassifier(**TINY | {"max_iter": 2}).fit(X, y))
     assert seen[-1][2] == model.score(X, y)
+
+
+# --- defaults: features of any size, a rate that is halved ---------------------------------------
+
+
+def shown(scaling, X):
+    return with_one(scaling.scaled(X))
+
+
+@pytest.mark.parametrize("rows_at_once", [150, 7, 1])
+def test_a_stream_scales_each_sample_by_what_came_so_far(iris, rows_at_once):
+    X, y = iris[0] * [1e-3, 1.0, 40.0, 5e4] + [0, 3, -100, 1e6], iris[1]
+    model = SpikingMLPClassifier((6,), random_state=5)
+    for a in range(0, 150, rows_at_once):
+        rows = slice(a, a + rows_at_once)
+        model.partial_fit(X[rows], y[rows], [0, 1, 2])
+    scaling, inputs = InputScaling.unknown(4, 1.0), []
+    for x in X:
+        scaling = scaling.after(x)
+        inputs.append(scaling.scaled(x))
+    fields = {"update": "normalized", "weight_init": "quiet", "label_targets": (0.25, 8)}
+    net = SpikingMLP((5, 6, 3), learning_rate=1.0, seed=5, **fields)
+    with Simulator(net) as sim:
+        sim.train(with_one(inputs)[:128], y[:128])
+        checkpoint = sim.checkpoint().at_rate(0.5)
+    with checkpoint.simulate() as sim:
+        sim.train(with_one(inputs)[128:], y[128:])
+        assert equal_weights(model, sim)
+        scores = sim.predict(shown(scaling, X))
+    np.testing.assert_array_equal(model.predict(X), scores.argmax(axis=1))
+    assert model.checkpoint_.net == net.replace(learning_rate=0.5)
+    for found, expected in zip(model.input_scaling_, scaling, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(model.network_inputs(X), shown(scaling, X))
+
+
+def test_exponents_and_centres_are_those_of_the_definition():
+    random = np.random.RandomState(0)
+    X = random.standard_normal((500, 5)) * [3e-4, 1.3, 1.5, 900.0, 0.0] + [0, 0, 20, -1e5, 7]
+    found = InputScaling.unknown(5, 1.0).of_all(X, None)
+    exponents = -np.rint(np.log2(X[:, :4].std(axis=0)))
+    np.testing.assert_array_equal(found.factor, [*2.0**exponents, 0.0])
+    centres = np.rint(8 * X[:, :4].mean(axis=0) * found.factor[:4]) / 8
+    assert np.abs(found.centre[:4] - centres).max() == 0
+    inputs = found.scaled(X)
+    assert not inputs[:, 4].any()
+    assert np.abs(inputs[:, :4].mean(axis=0)).max() <= 1 / 8
+    assert (np.abs(np.log2(inputs[:, :4].std(axis=0))) <= 0.5).all()
+    np.testing.assert_array_equal(found._replace(spread=2.0).scaled(X), 2 * inputs)
+
+
+def test_a_scaling_follows_a_stream_that_changes():
+    random = np.random.RandomState(0)
+    scaling, factors = InputScaling.unknown(1, 1.0), []
+    for i in range(3000):
+        scaling = scaling.after(random.standard_normal(1) * (1 if i < 300 else 100) + 5)
+        factors.append(scaling.factor[0])
+    assert set(factors[100:300]) == {1.0}
+    assert factors[-1] in (2.0**-7, 2.0**-6)
+    assert np.all(np.diff(factors[100:]) <= 0)
+    assert 1 <= np.count_nonzero(np.diff(factors[100:])) <= 6
+
+
+def test_weights_count_for_the_scaling(iris):
+    X, y = iris
+    weights = np.random.RandomState(1).randint(0, 3, 150)
+    settings = {"hidden_layer_sizes": (6,), "max_iter": 2, "random_state": 5}
+    weighted = SpikingMLPClassifier(**settings).fit(10 * X + 3, y, sample_weight=weights)
+    copied = SpikingMLPClassifier(**settings).fit(
+        np.repeat(10 * X + 3, weights, axis=0), np.repeat(y, weights)
+    )
+    assert equal_weights(weighted, copied)
+    sparse = SpikingMLPClassifier(**settings).fit(csr_matrix(10 * X + 3), y, sample_weight=weights)
+    assert equal_weights(weighted, sparse)
+
+
+def test_an_input_scale_or_a_flag_leaves_features_as_they_are(iris):
+    X, y = iris
+    for given in ({"scale_inputs": "off"}, {"input_scale": 0.5}):
+        model = SpikingMLPClassifier((6,), max_iter=1, random_state=5, **given).fit(X, y)
+        assert model.input_scaling_ is None
+        np.testing.assert_array_equal(
+            model.network_inputs(X), np.column_stack([X, np.full(150, 1 / model.input_scale)])
+        )
+    with pytest.raises(ValueError, match="scale_inputs must be one of 'auto', 'off'; got None"):
+        SpikingMLPClassifier(scale_inputs=None).fit(X, y)
+    model.set_params(input_scale=1.0)
+    with pytest.raises(ValueError, match="scale_inputs must be what it was"):
+        model.partial_fit(X, y)
+
+
+def test_what_none_takes_depends_on_the_update():
+    X, y = np.eye(3), np.arange(3)
+
+    def net(**given):
+        model = SpikingMLPClassifier((4,), max_iter=1, random_state=0, **given).fit(X, y)
+        return model.checkpoint_.net
+
+    normalized = SpikingMLP(
+        (4, 4, 3),
+        update="normalized",
+        learning_rate=1.0,
+        weight_init="quiet",
+        label_targets=(0.25, 8),
+    )
+    former = SpikingMLP((4, 4, 3), learning_rate=0.02, label_targets=(0, 2))
+    assert net() == normalized
+    assert net(target=3) == normalized.replace(label_targets=(0, 3))
+    assert net(update="fractional") == former
+    assert net(presynaptic="drive") == former.replace(presynaptic="drive")
+    assert net(spikes="binary") == former.replace(spikes="binary")
+    assert net(arithmetic="float64") == former.replace(arithmetic="float64")
+    assert net(update="outer", learning_rate=0.1) == former.replace(
+        update="outer", learning_rate=0.1
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 700])
+def test_the_rate_is_halved_after_fixed_numbers_of_samples(iris, chunk):
+    X, y = np.tile(iris[0], (5, 1))[:700], np.tile(iris[1], 5)[:700]
+    model = SpikingMLPClassifier((6,), random_state=5, rate_halvings=2, scale_inputs="off")
+    for a in range(0, 700, chunk):
+        model.partial_fit(X[a : a + chunk], y[a : a + chunk], classes=[0, 1, 2])
+        model = pickle.loads(pickle.dumps(model)) if a % 3 == 0 and chunk > 1 else model
+    net = SpikingMLP(
+        (5, 6, 3),
+        update="normalized",
+        learning_rate=1.0,
+        weight_init="quiet",
+        label_targets=(0.25, 8),
+        seed=5,
+    )
+    checkpoint = Checkpoint(net, initial_state(net))
+    for start, stop, rate in ((0, 128, 1.0), (128, 512, 0.5), (512, 700, 0.25)):
+        with checkpoint.at_rate(rate).simulate() as sim:
+            sim.train(with_one(X)[start:stop], y[start:stop])
+            checkpoint = sim.checkpoint()
+    assert equal_weights(model, sim)
+    assert model.checkpoint_.net == checkpoint.net
+    assert Schedule(1.0, 3).at(2048) == 0.125
+    assert Schedule(1.0, 0).lasts(5, 10**6) == 10**6
+
+
+def test_a_network_in_which_nothing_fires_is_warned_of_once(iris):
+    X, y = iris
+    settings = {"max_iter": 8, "random_state": 0, "update": "fractional", "intercept": False}
+    model = SpikingMLPClassifier((6,), **settings)
+    with pytest.warns(RuntimeWarning, match="no output of the network has fired in 1000") as caught:
+        model.set_params(scale_inputs="off").fit(X * 1e-6, y)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SpikingMLPClassifier((6,), **settings).fit(X * 1e-6, y)
+        model.set_params(max_iter=6).fit(X * 1e-6, y)  # 900 samples
+
+
+def test_input_that_sends_many_spikes_is_warned_of_once(iris):
+    X, y = iris
+    settings = {"hidden_layer_sizes": (6,), "max_iter": 3, "random_state": 0}
+    with pytest.warns(RuntimeWarning, match="an input sends 8.* spikes a step on average") as found:
+        SpikingMLPClassifier(**settings, scale_inputs="off").fit(np.abs(X) * 130, y)
+    assert len(found) == 1
+    model = SpikingMLPClassifier((6,), random_state=0, scale_inputs="off")
+
+    def stream():
+        for i in range(1200):
+            rows = slice(i % 150, i % 150 + 1)
+            model.partial_fit(np.abs(X[rows]) * 130, y[rows], classes=[0, 1, 2])
+
+    with pytest.warns(RuntimeWarning, match="spikes a step on average") as found:
+        stream()
+    assert len(found) == 1
+
+
+def test_raw_features_are_learned_like_scaled_ones():
+    X, y = load_breast_cancer(return_X_y=True)
+    model = SpikingMLPClassifier(max_iter=30, random_state=0)
+    assert np.mean(cross_val_predict(model, X, y, cv=3) == y) > 0.95
 
 
 # --- probabilities -------------------------------------------------------------------------------

@@ -343,5 +343,5 @@ def test_squared_counts_have_a_range_where_they_teach(backend, whole):
     ids=str,
 )
 def test_a_normalized_update_takes_no_other_numbers(fields):
-    with pytest.raises(ValueError, match="with update='normalized'|with arithmetic='loihi2'"):
+    with pytest.raises(ValueError, match=r"with (update='normalized'|arithmetic='loihi2')"):
         SpikingMLP((2, 2), update="normalized", **fields)
