@@ -73,16 +73,16 @@ class Remembering:
 
     def __init__(self, function: Callable[[Array], Array]) -> None:
         self._function = function
-        self._argument: tuple[Any, bytes] | None = None
+        self._known: tuple[Any, Array] | None = None
 
     def __call__(self, array: Array) -> Array:
         """Return what the function returns, or has returned for an array that was the same."""
         # By value: the caller may have changed the array itself.
-        argument = array.dtype, array.tobytes()
-        if argument != self._argument:
-            self._value = self._function(array)
-            self._argument = argument
-        return self._value
+        argument, known = (array.dtype, array.tobytes()), self._known
+        if known is None or argument != known[0]:
+            # In one assignment: an interrupt between two would leave a value of another argument.
+            known = self._known = argument, self._function(array)
+        return known[1]
 
 
 class Stepper:

@@ -1,5 +1,6 @@
 """The network step by step equals the reference, in integers and in doubles on the grid."""
 
+import sys
 from importlib.metadata import EntryPoint
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from spikebp_plugins.backends.base import IntegerOption, StatefulBackend
 from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.compiled.layout import Layout
-from spikebp_plugins.compiled.stepper import Moment, Stepper
+from spikebp_plugins.compiled.stepper import Moment, Remembering, Stepper
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.operations import count_operations
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
@@ -107,3 +108,30 @@ def test_a_step_by_the_reference_counts_the_weights_that_it_changes():
     experiment = Experiment(net, weights, x, y, x)
     assert experiment.on("reference")[2].update > 0
     assert_equals_reference(experiment, "stepwise:numbers=float64,together=1")
+
+
+def test_an_interrupt_leaves_no_value_of_another_argument():
+    def interrupt(frame, event, argument):
+        frame.f_trace_opcodes = True
+        left[0] -= event == "opcode"
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return interrupt
+
+    one, two = np.array([1.0]), np.array([2.0])
+    before, is_over = sys.gettrace(), False
+    for position in range(1000):
+        remembering, left = Remembering(np.negative), [position]
+        assert remembering(one) == -1
+        sys.settrace(interrupt)
+        try:
+            remembering(two)
+            is_over = True
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(before)
+        assert (remembering(one), remembering(two)) == (-1, -2)
+        if is_over:
+            break
+    assert 5 < position < 999
