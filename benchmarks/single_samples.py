@@ -91,7 +91,13 @@ def scikit_learn(net, x, y):
     """The classifier with the interface of scikit-learn, and what its checks of a row cost."""
     hidden = net.layer_sizes[1:-1]
     model = SpikingMLPClassifier(
-        hidden, learning_rate=RATE, intercept=False, backend="compiled:n_jobs=1", random_state=0
+        hidden,
+        learning_rate=RATE,
+        update="fractional",
+        scale_inputs="off",
+        intercept=False,
+        backend="compiled:n_jobs=1",
+        random_state=0,
     )
     model.partial_fit(x[:WARM_UP], y[:WARM_UP], classes=np.unique(y))
 

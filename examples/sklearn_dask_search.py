@@ -38,7 +38,7 @@ def main():
     )
     grid = {
         "spikingmlpclassifier__hidden_layer_sizes": [(50,), (100,)],
-        "spikingmlpclassifier__learning_rate": [0.005, 0.02],
+        "spikingmlpclassifier__learning_rate": [0.5, 1.0],
     }
     search = GridSearchCV(make_pipeline(StandardScaler(), network), grid, cv=3)
 

@@ -106,7 +106,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         if isinstance(self.class_weight, str):
             allowed = "a dict or None for partial_fit, which does not know how many are to come"
             raise wrong_argument("class_weight", allowed, repr(self.class_weight))
-        samples = self._prepared(X, y, sample_weight, first=first, classes=known)
+        samples = self._prepared(X, y, sample_weight, first=first, has_epochs=False, classes=known)
         self._train_once(samples)
         return self
 
@@ -179,7 +179,14 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         return known
 
     def _prepared(
-        self, X: Any, y: Any, sample_weight: Any, *, first: bool, classes: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        first: bool,
+        has_epochs: bool,
+        classes: Any = None,
     ) -> Samples:
         if first:
             X, y = validate_data(self, X, y, dtype=np.float64, accept_sparse="csr")
@@ -192,7 +199,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         weights = checked_weights(sample_weight, X)
         self._class_weights(classes, labels)  # raises here, before anything has changed
         if first:
-            self._start(len(classes))
+            self._start(len(classes), has_epochs)
             self.classes_: NDArray[Any] = classes
             self._temperature = Temperature()
         else:

@@ -103,7 +103,9 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     callback: Any = None
 
     @abstractmethod
-    def _prepared(self, X: Any, y: Any, sample_weight: Any, *, first: bool) -> Samples:
+    def _prepared(
+        self, X: Any, y: Any, sample_weight: Any, *, first: bool, has_epochs: bool
+    ) -> Samples:
         """Check samples, make the network ready to learn from them, and return them."""
 
     @abstractmethod
@@ -169,7 +171,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """
         self._check_parameters()
         goes_on = self.warm_start and self.__sklearn_is_fitted__()
-        samples = self._prepared(X, y, sample_weight, first=not goes_on)
+        samples = self._prepared(X, y, sample_weight, first=not goes_on, has_epochs=True)
         samples = self._weighted(samples, in_epochs=True)
         if self._course.shuffle:
             samples = samples.sorted()
@@ -217,14 +219,15 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         self._definition(1, check_hidden_layers(self.hidden_layer_sizes), 1, seed=0)
         self._course = course
 
-    def _start(self, n_outputs: int) -> None:
-        """Make a network in its initial state."""
+    def _start(self, n_outputs: int, has_epochs: bool) -> None:
+        """Make a network in its initial state, for samples that come once or in epochs."""
         n_inputs = self.n_features_in_ + bool(self.intercept)
         hidden = check_hidden_layers(self.hidden_layer_sizes)
         net = self._definition(n_inputs, hidden, n_outputs, self._seed())
         learned = LazySimulator.untrained(net)
         learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
+        self._has_epochs = has_epochs
         self._scaling: InputScaling | None = None
         if self._scales:
             self._scaling = InputScaling.unknown(self.n_features_in_, self._spread)

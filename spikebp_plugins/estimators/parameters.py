@@ -34,8 +34,9 @@ class NetworkParameters:
         Learning rate of stochastic gradient descent. None takes 1 with ``update="normalized"``, and
         otherwise 0.02, or for the regressor 0.01.
     rate_halvings : int or None, default=None
-        How often the rate is halved: after 128 training samples, 512, 2,048, .. None takes 3 with
-        ``update="normalized"``, and otherwise 0.
+        How often the rate is halved: after 128 training samples, 512, 2,048, .. With
+        ``update="normalized"`` None takes 3, and 6 for a network that `fit` makes, whose samples
+        come again; otherwise it takes 0.
     n_steps : int, default=10
         Steps for which a sample is shown.
     backend : str, default="compiled"
@@ -88,6 +89,8 @@ class NetworkParameters:
 
     #: The learning rate that None takes, but for ``update="normalized"``.
     _default_rate: ClassVar[float] = 0.02
+    #: Whether the network was made for samples that come again.
+    _has_epochs = False
     #: Spikes a step for a feature that is one deviation from its mean.
     _spread: ClassVar[float] = 1.0
 
@@ -124,7 +127,8 @@ class NetworkParameters:
         if rate is None:
             rate = NORMALIZED_RATE if is_normalized else self._default_rate
         if halvings is None:
-            halvings = NORMALIZED_HALVINGS if is_normalized else 0
+            few = NORMALIZED_HALVINGS_OF_EPOCHS if self._has_epochs else NORMALIZED_HALVINGS
+            halvings = few if is_normalized else 0
         most = LARGEST_HALVINGS
         return Schedule(
             positive("learning_rate", rate), integer("rate_halvings", halvings, 0, most)
@@ -150,7 +154,7 @@ class LabelParameters(NetworkParameters):
     label_targets : sequence of two floats or None, default=None
         Spikes that a unit of a wrong class is to send in a step, and that of the right one: (1, 5)
         instead of a `target`. None takes (0, `target`), or with ``update="normalized"`` and no
-        `target` (1/4, 8).
+        `target` (3/4, 8).
     """
 
     target: float | None = None
@@ -170,7 +174,8 @@ class LabelParameters(NetworkParameters):
 #: What parameters that are None take with ``update="normalized"``.
 NORMALIZED_RATE: Final = 1.0
 NORMALIZED_HALVINGS: Final = 3
-NORMALIZED_LABEL_TARGETS: Final = (0.25, 8.0)
+NORMALIZED_HALVINGS_OF_EPOCHS: Final = 6
+NORMALIZED_LABEL_TARGETS: Final = (0.75, 8.0)
 #: With more, the rate would be halved after more samples than anyone has.
 LARGEST_HALVINGS: Final = 20
 

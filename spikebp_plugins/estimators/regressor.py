@@ -177,7 +177,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         """
         self._check_parameters()
         first = not self.__sklearn_is_fitted__()
-        self._train_once(self._prepared(X, y, sample_weight, first=first))
+        self._train_once(self._prepared(X, y, sample_weight, first=first, has_epochs=False))
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -196,7 +196,9 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         scores = self._scores(X)
         return self._coding.decoded(scores)
 
-    def _prepared(self, X: Any, y: Any, sample_weight: Any, *, first: bool) -> Samples:
+    def _prepared(
+        self, X: Any, y: Any, sample_weight: Any, *, first: bool, has_epochs: bool
+    ) -> Samples:
         options: dict[str, Any] = {"multi_output": True, "y_numeric": True}
         if first:
             options |= {"dtype": np.float64, "accept_sparse": "csr"}
@@ -208,7 +210,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         coding = self._new_coding(y, weights) if first else self._coding
         coding.check(y)
         if first:
-            self._start(coding.n_outputs)
+            self._start(coding.n_outputs, has_epochs)
             self._coding: Coding = coding
             self.target_scale_ = coding.scale
             return Samples(X, y, weights)

@@ -461,7 +461,7 @@ def test_a_stream_scales_each_sample_by_what_came_so_far(iris, rows_at_once):
     for x in X:
         scaling = scaling.after(x)
         inputs.append(scaling.scaled(x))
-    fields = {"update": "normalized", "weight_init": "quiet", "label_targets": (0.25, 8)}
+    fields = {"update": "normalized", "weight_init": "quiet", "label_targets": (0.75, 8)}
     net = SpikingMLP((5, 6, 3), learning_rate=1.0, seed=5, **fields)
     with Simulator(net) as sim:
         sim.train(with_one(inputs)[:128], y[:128])
@@ -544,7 +544,7 @@ def test_what_none_takes_depends_on_the_update():
         update="normalized",
         learning_rate=1.0,
         weight_init="quiet",
-        label_targets=(0.25, 8),
+        label_targets=(0.75, 8),
     )
     former = SpikingMLP((4, 4, 3), learning_rate=0.02, label_targets=(0, 2))
     assert net() == normalized
@@ -570,7 +570,7 @@ def test_the_rate_is_halved_after_fixed_numbers_of_samples(iris, chunk):
         update="normalized",
         learning_rate=1.0,
         weight_init="quiet",
-        label_targets=(0.25, 8),
+        label_targets=(0.75, 8),
         seed=5,
     )
     checkpoint = Checkpoint(net, initial_state(net))
