@@ -7,12 +7,17 @@ generated; the table has means over seeds. All competitors take turns on blocks 
 thread; needs river; SPIKEBP_DATA brings Elec2::
 
     python benchmarks/streams.py
+    python benchmarks/streams.py --parts
     python benchmarks/streams.py --streams bananas,led --seeds 1 --samples 500 --json
+
+`--parts` shows what each part of the defaults brings: the spiking network alone, on features as
+they are, with one of them changed.
 """
 
 import argparse
 import json
 import os
+import warnings
 from itertools import islice
 from pathlib import Path
 
@@ -109,6 +114,35 @@ COMPETITORS = {
 }
 
 
+#: Those behind a scaler of their own.
+SCALED = set(COMPETITORS) - {"spikebp, raw"}
+
+#: What `--parts` changes.
+PARTS = {
+    "defaults": {},
+    "one rate for all": {
+        "update": "outer",
+        "learning_rate": 0.02,
+        "rate_halvings": 3,
+        "weight_init": "quiet",
+        "label_targets": (0.75, 8),
+    },
+    "rate not halved": {"rate_halvings": 0},
+    "He weights": {"weight_init": "he"},
+    "weights of 0.01": {"weight_init": "paper"},
+    "targets 0 and 2": {"label_targets": (0, 2)},
+    "features as they are": {"scale_inputs": "off"},
+    "former defaults": {"update": "fractional", "scale_inputs": "off"},
+}
+
+
+def changed(changes):
+    """Return a function that makes the spiking network with some parameters changed."""
+    return lambda n_features, labels, seed: SpikingMLPClassifier(
+        n_features, len(labels), seed=seed, backend="compiled:n_jobs=1", **changes
+    )
+
+
 class Scaled:
     """A competitor behind a scaler of its own; what a pipeline of river does, for any classifier.
 
@@ -126,15 +160,15 @@ class Scaled:
         return self.model.predict_one(self.scaler.transform_one(x))
 
 
-def run(name, seed, samples):
+def run(name, seed, samples, competitors):
     """Return the accuracy of each competitor on a stream, and its microseconds a sample."""
     rows, labels = zip(*islice(STREAMS[name](seed), samples), strict=True)
     known = sorted(set(labels))
     models = {
-        competitor: make(len(rows[0]), known, seed) for competitor, make in COMPETITORS.items()
+        competitor: make(len(rows[0]), known, seed) for competitor, make in competitors.items()
     }
     models = {
-        competitor: model if competitor.endswith("raw") else Scaled(model)
+        competitor: Scaled(model) if competitor in SCALED else model
         for competitor, model in models.items()
     }
     right = dict.fromkeys(models, 0)
@@ -154,10 +188,10 @@ def run(name, seed, samples):
     }
 
 
-def measure(name, seeds, samples):
+def measure(name, seeds, samples, competitors):
     """Return the means over seeds, or why a stream is left out."""
     try:
-        runs = [run(name, seed, samples) for seed in range(seeds)]
+        runs = [run(name, seed, samples, competitors) for seed in range(seeds)]
     except FileNotFoundError as error:
         return {"stream": name, "left_out": str(error)}
     return {
@@ -167,16 +201,17 @@ def measure(name, seeds, samples):
                 key: float(np.mean([found[competitor][key] for found in runs]))
                 for key in ("accuracy", "microseconds")
             }
-            for competitor in COMPETITORS
+            for competitor in competitors
         },
     }
 
 
 def print_table(title, found, key, form):
-    print(f"\n| {title} | " + " | ".join(COMPETITORS) + " |")
-    print("|---|" + "---|" * len(COMPETITORS))
+    competitors = found[0]["competitors"]
+    print(f"\n| {title} | " + " | ".join(competitors) + " |")
+    print("|---|" + "---|" * len(competitors))
     for result in found:
-        values = [result["competitors"][competitor][key] for competitor in COMPETITORS]
+        values = [result["competitors"][competitor][key] for competitor in competitors]
         print(f"| {result['stream']} | " + " | ".join(form.format(v) for v in values) + " |")
 
 
@@ -185,11 +220,17 @@ def main():
     parser.add_argument("--streams", default=",".join(STREAMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=SAMPLES, help="the first of each stream")
+    parser.add_argument("--parts", action="store_true", help="what each default brings")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with one_thread():
+    competitors = COMPETITORS
+    if options.parts:
+        competitors = {name: changed(changes) for name, changes in PARTS.items()}
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of networks in which nothing fires
         results = [
-            measure(name, options.seeds, options.samples) for name in options.streams.split(",")
+            measure(name, options.seeds, options.samples, competitors)
+            for name in options.streams.split(",")
         ]
     if options.json:
         print(json.dumps(results))
@@ -198,6 +239,8 @@ def main():
         if "left_out" in result:
             print(f"# left out: {result['stream']}: {result['left_out']}")
     found = [result for result in results if "competitors" in result]
+    if not found:
+        return
     print_table("accuracy, %", found, "accuracy", "{:.1f}")
     print_table("µs a sample", found, "microseconds", "{:.0f}")
 

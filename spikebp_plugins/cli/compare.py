@@ -63,7 +63,7 @@ def compare(
     names = comparison.quick_backends() if backends is None else split_backends(backends)
     data = options.load_images(dataset, folder)
     hidden = options.HIDDEN_LAYERS if layers is None else options.hidden_sizes(layers)
-    rate = options.learning_rate(len(data.x_train[:samples]), given.get("feedback"))
+    rate = options.learning_rate(len(data.x_train[:samples]), given)
     sizes = (data.x_train.shape[1], *hidden, data.n_classes)
     fields = {"input_scale": data.input_scale, "learning_rate": rate} | given
     net = SpikingMLP(sizes, **fields)

@@ -67,7 +67,7 @@ def hardware_report(
 def _untaught(data: Dataset, layers: str | None, given: dict[str, Any]) -> Checkpoint:
     """Return a new network for a data set, as `spikebp train` would begin with."""
     hidden = options.HIDDEN_LAYERS if layers is None else options.hidden_sizes(layers)
-    rate = options.learning_rate(len(data.x_train), given.get("feedback"))
+    rate = options.learning_rate(len(data.x_train), given)
     net = SpikingMLP(
         (data.x_train.shape[1], *hidden, data.n_classes),
         **{"learning_rate": rate, "input_scale": data.input_scale} | given,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -32,6 +32,8 @@ HIDDEN_LAYERS: Final = (200, 200)
 #: Rates for fewer training samples than this, on any data set: each has to teach more. From more
 #: samples a network learns well at the rate of the definition.
 LEARNING_RATES: Final = {1_000: 0.1, 10_000: 0.05}
+#: The rate with ``update="normalized"``, however many samples there are.
+NORMALIZED_RATE: Final = 0.5
 
 #: What help says of the fields of the definition.
 HELP: Final = {
@@ -64,7 +66,8 @@ SPELLINGS: Final = {
 #: What help names as the default of fields that a command or the definition settles later.
 SETTLED: Final = EVENT_FIELDS | {
     "learning_rate": "".join(f"{rate} below {n:,} samples, " for n, rate in LEARNING_RATES.items())
-    + f"else {SpikingMLP.learning_rate}; a tenth with random feedback",
+    + f"else {SpikingMLP.learning_rate}; a tenth with random feedback; "
+    + f"{NORMALIZED_RATE} with --update normalized",
     "fraction_bits": "from the rate",
     "weight_exponent": LOIHI2_WEIGHT_EXPONENT,
     "weight_init": DENSE_WEIGHT_INIT,
@@ -180,12 +183,15 @@ def check_memory(net: SpikingMLP) -> None:
         )
 
 
-def learning_rate(n_samples: int, feedback: str | None = None) -> float:
-    """Return a rate at which a network learns in a few epochs of so many samples."""
+def learning_rate(n_samples: int, fields: Mapping[str, Any] | None = None) -> float:
+    """Return a rate at which a network with these fields learns in a few epochs of samples."""
+    given = fields or {}
+    if given.get("update") == "normalized":
+        return NORMALIZED_RATE
     rates = (rate for limit, rate in LEARNING_RATES.items() if n_samples < limit)
     rate = next(rates, SpikingMLP.learning_rate)
     # Random feedback is far larger than initial weights: at the full rate, units fall silent.
-    return rate / 10 if feedback == "random" else rate
+    return rate / 10 if given.get("feedback") == "random" else rate
 
 
 def load_images(name: str, folder: Path | None, net: SpikingMLP | None = None) -> Dataset:

@@ -169,7 +169,7 @@ def _starting_point(
     if before is not None:
         _check_agrees(before, fields, path)
         return before
-    rate = options.learning_rate(len(data.x_train), fields.get("feedback"))
+    rate = options.learning_rate(len(data.x_train), fields)
     net = SpikingMLP(**{"learning_rate": rate} | fields)
     options.check_memory(net)
     return Checkpoint(net, initial_state(net))

@@ -51,8 +51,9 @@ class NetworkParameters:
         `fit` looks at all samples first. With another `input_scale` than 1 it does nothing.
     update : {"fractional", "outer", "normalized"} or None, default=None
         Weights change at every step, or once at the end of a sample; with "normalized" at a rate
-        that is divided by the squared spike counts of the layer below. None takes "normalized" in
-        fixed point, with graded spikes and ``presynaptic="counts"``, and otherwise "fractional".
+        that is divided by the squared spike counts of the layer below. None takes "normalized" for
+        classifiers in fixed point, with graded spikes and ``presynaptic="counts"``, and otherwise
+        "fractional".
     presynaptic : {"counts", "drive"}, default="counts"
         What an update multiplies errors by: counts of spikes sent, or the rectified drive.
     spikes : {"graded", "binary"}, default="graded"
@@ -91,6 +92,9 @@ class NetworkParameters:
     _default_rate: ClassVar[float] = 0.02
     #: Whether the network was made for samples that come again.
     _has_epochs = False
+    #: Whether None takes ``update="normalized"`` where that is possible. It moves hidden layers by
+    #: the square of the targets: the rate fits those of labels, and not real ones of any size.
+    _normalizes: ClassVar[bool] = True
     #: Spikes a step for a feature that is one deviation from its mean.
     _spread: ClassVar[float] = 1.0
 
@@ -118,7 +122,7 @@ class NetworkParameters:
             return self.update
         kinds = (self.arithmetic, self.presynaptic, self.spikes)
         is_possible = kinds == ("fixed", "counts", "graded")
-        return "normalized" if is_possible else "fractional"
+        return "normalized" if self._normalizes and is_possible else "fractional"
 
     @property
     def _schedule(self) -> Schedule:

@@ -147,6 +147,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     """
 
     _default_rate: ClassVar = 0.01
+    _normalizes: ClassVar = False
     _spread: ClassVar = 2.0
     target_scale: Any = "auto"
     signed_output: bool = True

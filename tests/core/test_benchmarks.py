@@ -96,3 +96,15 @@ def test_competitors_predict_and_learn_a_drifting_stream(tmp_path):
         assert row["rate"] in result["rates"]
         assert row["microseconds_per_sample"] > 0
         assert all(0 <= row[when] <= 1 for when in ("before", "right_after", "at_the_end"))
+
+
+def test_streams_are_learned_by_all_competitors():
+    pytest.importorskip("river", reason="river is not installed")
+    small = ("--streams", "bananas,led", "--seeds", "1", "--samples", "60")
+    found = run("streams.py", *small)
+    assert [result["stream"] for result in found] == ["bananas", "led"]
+    for result in found:
+        assert len(result["competitors"]) == 6
+        assert all(0 < row["accuracy"] < 100 for row in result["competitors"].values())
+    (result,) = run("streams.py", *small[:1], "led", *small[2:], "--parts")
+    assert result["competitors"]["defaults"] != result["competitors"]["rate not halved"]

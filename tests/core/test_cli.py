@@ -266,8 +266,10 @@ def test_training_at_the_default_rate_learns(options, error):
     ("n_samples", "rate"), [(1, 0.1), (999, 0.1), (1_000, 0.05), (9_999, 0.05), (10_000, 0.01)]
 )
 def test_fewer_samples_learn_at_a_larger_rate(n_samples, rate):
-    assert options.learning_rate(n_samples) == options.learning_rate(n_samples, "transpose") == rate
-    assert options.learning_rate(n_samples, "random") == rate / 10
+    fields = {"feedback": "transpose"}
+    assert options.learning_rate(n_samples) == options.learning_rate(n_samples, fields) == rate
+    assert options.learning_rate(n_samples, {"feedback": "random"}) == rate / 10
+    assert options.learning_rate(n_samples, {"update": "normalized"}) == 0.5
 
 
 @pytest.mark.parametrize("command", ["train", "compare"])
