@@ -228,6 +228,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
         self._has_epochs = has_epochs
+        self._rates = self._schedule
         self._scaling: InputScaling | None = None
         if self._scales:
             self._scaling = InputScaling.unknown(self.n_features_in_, self._spread)
@@ -272,7 +273,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         learned = self._learned.with_fields(label_targets=wanted.label_targets)
         net.replace(learning_rate=wanted.learning_rate, fraction_bits=net.fraction_bits)  # or raise
         learned.open(self.backend)
-        self._learned = learned
+        self._learned, self._rates = learned, self._schedule
 
     def _changed(self, name: str, before: object, now: object) -> ValueError:
         allowed = f"what it was when the network was made, {before!r}, to go on"
@@ -336,7 +337,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             targets, inputs = self._targets(y[rows]), samples.X[rows]
             if not samples.are_inputs:
                 inputs = self._inputs(inputs)
-            scores.append(self._learned.train(self.backend, inputs, targets, self._schedule))
+            scores.append(self._learned.train(self.backend, inputs, targets, self._rates))
             self._learned_from(scores[-1], y[rows])
             self._watch.observe(inputs * net.input_scale, scores[-1], net.n_steps)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
@@ -344,7 +345,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _train_once(self, samples: Samples) -> None:
         samples = self._weighted(samples, in_epochs=False)
         y, weights = samples.y, samples.weights
-        order = np.arange(len(y))
+        order: NDArray[np.int64] = np.arange(len(y))
         if weights is not None:
             kinds = y if is_classifier(self) else np.zeros(len(y))
             order = self._carry.shown(weights, kinds)

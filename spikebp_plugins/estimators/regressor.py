@@ -78,7 +78,7 @@ def automatic_scale(
     the targets of the network must not; and predictions can be divided by it exactly. A target
     that is zero in all samples has the scale 1.
     """
-    columns = y.reshape(len(y), -1)
+    columns: NDArray[np.float64] = y.reshape(len(y), -1)
     if weights is not None:
         columns, weights = columns[weights > 0], weights[weights > 0]
     largest = np.abs(columns).max(axis=0)

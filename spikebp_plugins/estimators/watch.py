@@ -37,7 +37,7 @@ class Watch:
         n_steps : int
             The steps of a sample.
         """
-        fires = (scores > 0.5 / n_steps).any(axis=1)
+        fires: NDArray[np.bool_] = np.any(scores > 0.5 / n_steps, axis=1)
         last = np.flatnonzero(fires)
         self._n_silent = len(fires) - 1 - last[-1] if len(last) else self._n_silent + len(fires)
         if self._n_heard < SILENT:

@@ -4,8 +4,8 @@ In grid units, with R those of the learning rate and b(n) the bits of an integer
 
 .. math::
 
-    N_l = 16 T^2 + \\sum_i c_{l-1,i}^2, \\qquad
-    r_l = \\max(1, \\lfloor R \\, 2^{-b(N_l) - h_l} \\rfloor), \\qquad h_L = 0, \\; h_l = 2
+    N_l = 16 T^2 + \sum_i c_{l-1,i}^2, \qquad
+    r_l = \max(1, \lfloor R \, 2^{-b(N_l) - h_l} \rfloor), \qquad h_L = 0, \; h_l = 2
 
 That is the normalized rule of least mean squares (Nagumo and Noda, 1967), its divisor rounded up to
 a power of two: an update moves the drive of a sample by a share of its error that does not depend
