@@ -7,10 +7,20 @@ from spikebp_plugins import SpikingMLP
 from tests.core.experiment import Experiment
 
 RATES = (0.01, 0.1, 0.5, 2.0, 1e-4)
+UPDATES = ("fractional", "outer", "normalized")
 
 
 @st.composite
-def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES, sizes=None, **fixed):
+def definitions(
+    draw,
+    max_depth=6,
+    max_width=12,
+    max_steps=12,
+    rates=RATES,
+    sizes=None,
+    updates=UPDATES,
+    **fixed,
+):
     """Any definition; `sizes` and `fixed` fix its layer sizes and further fields."""
     if sizes is None:
         depth = draw(st.integers(1, max_depth))
@@ -19,14 +29,13 @@ def definitions(draw, max_depth=6, max_width=12, max_steps=12, rates=RATES, size
     learning_rate = draw(st.sampled_from(rates))
     # A given grid may be too coarse for the rate; None always finds one here.
     grids = [None] + [f for f in (17, 24, 33, 40) if learning_rate / n_steps**2 > 2.0**-f]
-    update = draw(st.sampled_from(["fractional", "outer", "normalized"]))
-    update = fixed.get("update", update)
+    update = fixed.get("update", draw(st.sampled_from(updates)))
     kinds = [fixed.get("presynaptic", "counts"), fixed.get("arithmetic", "fixed")]
     if update == "normalized" and kinds != ["counts", "fixed"]:
         update = "outer"
     if update == "normalized":
         fixed = {"presynaptic": "counts"} | fixed
-        grids = [None, 17, 33] if learning_rate > 2.0**-14 else [None, 40]
+        grids = [None, 17, 33]  # whose rate the steps do not divide
     drawn = {
         "timing": draw(st.sampled_from(["immediate", "immediate", "pipelined"])),
         "input_coding": draw(st.sampled_from(["values", "values", "spikes"])),

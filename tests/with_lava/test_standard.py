@@ -88,6 +88,7 @@ def test_the_suite_has_what_such_a_graph_is_made_of():
         timing="pipelined",
         presynaptic="counts",
         arithmetic="fixed",
+        updates=("fractional", "outer"),
     )
 )
 def test_random_experiments_equal_the_reference(experiment):
