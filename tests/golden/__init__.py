@@ -24,6 +24,7 @@ FEATURES = (
     "targets changing from step to step",
     "initial weights of he",
     "outer update",
+    "normalized update",
     "smoothed updates",
     "binary spikes",
     "backward potentials drawn, binary spikes",
