@@ -42,11 +42,9 @@ class SpikingMLPClassifier(base.Classifier, LabelParameters):
     The network has a fixed number of inputs and outputs. Learning assigns them to names as these
     come: new features of a sample take the next inputs, in the order of their ``repr``; a new label
     takes the next output. A feature that a sample does not have counts as 0. Prediction assigns no
-    inputs: a feature that has no input yet counts as 0 there. Learning the same samples in the same
-    order gives the same integers as `spikebp_plugins.Simulator` does, on every back end.
-
-    Scale the features first, with ``river.preprocessing.StandardScaler`` or ``MinMaxScaler``: an
-    input of size x sends x spikes a step.
+    inputs: a feature that has no input yet counts as 0 there. Features may have any size, since
+    they are scaled as they come (`scale_inputs`). Learning the same samples in the same order gives
+    the same integers on every back end.
 
     Parameters
     ----------
@@ -61,9 +59,9 @@ class SpikingMLPClassifier(base.Classifier, LabelParameters):
 
     Examples
     --------
-    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from river import datasets, evaluate, metrics
     >>> from spikebp_plugins.river import SpikingMLPClassifier
-    >>> model = preprocessing.StandardScaler() | SpikingMLPClassifier(n_features=9, n_classes=2)
+    >>> model = SpikingMLPClassifier(n_features=9, n_classes=2)
     >>> accuracy = evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
     >>> accuracy.get() > 0.85
     True

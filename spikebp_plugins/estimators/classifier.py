@@ -27,13 +27,10 @@ if TYPE_CHECKING:
 class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     """A spiking network that learns to classify by backpropagation.
 
-    One output unit stands for each class. The target of the right unit is `target` spikes in every
-    step, that of the others is none; or `label_targets` says both. The estimator adds nothing to
-    the network: samples learned in the same order give the same integers as
-    `spikebp_plugins.Simulator` does, on every back end.
-
-    Scale the features first, with ``StandardScaler`` or to [0, 1]: an input of size x sends x
-    spikes a step.
+    One output unit stands for each class, and `label_targets` says what a label asks of it and of
+    the others. Features may have any size (`scale_inputs`). Inputs as `network_inputs` returns
+    them, learned in the same order, give the same integers in a `spikebp_plugins.Simulator`, on
+    every back end.
 
     Parameters
     ----------
@@ -58,8 +55,11 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         reached while it was learned, as a mean over samples.
     validation_scores_ : list of float
         The accuracy on the validation samples after each epoch; empty without early stopping.
+    input_scaling_ : InputScaling or None
+        How features are scaled before they become input; None if they are not.
     checkpoint_ : Checkpoint
-        Definition and learning state, from which any back end can go on.
+        Definition and learning state, from which any back end can go on. It is to be shown what
+        `network_inputs` returns.
 
     Examples
     --------

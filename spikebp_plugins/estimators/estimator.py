@@ -80,7 +80,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         A smaller rise of the validation score is no gain.
     warm_start : bool, default=False
         Whether `fit` goes on with the network of an earlier call. Of the network's parameters
-        only `learning_rate` and `backend` may have changed.
+        only `learning_rate`, `rate_halvings`, `target`, `label_targets` and `backend` may have
+        changed.
     verbose : bool, default=False
         Whether `fit` prints loss, spikes and, with early stopping, the validation score after each
         epoch.

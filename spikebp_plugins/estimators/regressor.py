@@ -104,10 +104,9 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     stands for each target, and a negative target is refused.
 
     The network's target for y is ``target_scale * y`` spikes a step. The automatic scale needs the
-    many samples of `fit`; to learn from single samples, give a number. Scale the features first,
-    with ``StandardScaler`` or to [0, 1]. The estimator adds nothing to the network: the same
-    samples in the same order give the same integers as `spikebp_plugins.Simulator` does, on every
-    back end.
+    many samples of `fit`; to learn from single samples, give a number. Features may have any size
+    (`scale_inputs`). Inputs as `network_inputs` returns them, learned in the same order, give the
+    same integers in a `spikebp_plugins.Simulator`, on every back end.
 
     Parameters
     ----------
@@ -134,8 +133,11 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         reached while it was learned, in spikes a step, as a mean over samples.
     validation_scores_ : list of float
         R² on the validation samples after each epoch; empty without early stopping.
+    input_scaling_ : InputScaling or None
+        How features are scaled before they become input; None if they are not.
     checkpoint_ : Checkpoint
-        Definition and learning state, from which any back end can go on.
+        Definition and learning state, from which any back end can go on. It is to be shown what
+        `network_inputs` returns.
 
     Examples
     --------

@@ -9,7 +9,8 @@ with g spikes a step for a deviation, the deviation :math:`\sigma_i` of the feat
 as it goes. It takes a new exponent, or centre, when the old one is off by more than three quarters
 of a unit, so that the network seldom sees its input change. A feature that has not varied yet is 0.
 
-Every operation is one of IEEE doubles, of single features: so it is the same on every machine.
+In a stream every operation is one of IEEE doubles, of single features: so it is the same on every
+machine. The means of `fit` may differ in their last bits, which exponents and centres seldom show.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class InputScaling(NamedTuple):
         :math:`2^{e_i}`, or 0 for a feature that has not varied.
     centre : ndarray of shape (n_features,)
         :math:`m_i`.
-    n_seen : int
-        Samples seen.
+    n_seen : float
+        Samples seen, each with its weight.
     mean, squares : ndarray of shape (n_features,)
         Their mean, and the sum of their squared distances from it.
     """
@@ -52,7 +53,7 @@ class InputScaling(NamedTuple):
     spread: float
     factor: Array
     centre: Array
-    n_seen: int
+    n_seen: float
     mean: Array
     squares: Array
 
@@ -77,7 +78,7 @@ class InputScaling(NamedTuple):
         else:
             mean = np.average(X, axis=0, weights=weights)
             variance = np.average((X - mean) ** 2, axis=0, weights=weights)
-        n = X.shape[0]
+        n = X.shape[0] if weights is None else float(weights.sum())
         unknown = self.unknown(X.shape[1], self.spread)
         seen = unknown._replace(n_seen=n, mean=mean, squares=variance * n)
         return seen._renewed()

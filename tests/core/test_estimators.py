@@ -515,6 +515,11 @@ def test_weights_count_for_the_scaling(iris):
     assert equal_weights(weighted, copied)
     sparse = SpikingMLPClassifier(**settings).fit(csr_matrix(10 * X + 3), y, sample_weight=weights)
     assert equal_weights(weighted, sparse)
+    # What comes later is scaled as if the copies had been there.
+    for model in (weighted, copied):
+        model.partial_fit(1e4 * X, y)
+        assert model.input_scaling_.n_seen == weights.sum() + 150
+    assert equal_weights(weighted, copied)
 
 
 def test_an_input_scale_or_a_flag_leaves_features_as_they_are(iris):
