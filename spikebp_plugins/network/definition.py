@@ -304,8 +304,9 @@ class SpikingMLP:
             raise self._wrong_rate(f"below {most:.3g} with n_steps={self.n_steps}")
         if self.update == "normalized":
             bits = NORMALIZED_FRACTION_BITS if given is None else bits
-            if _rate_units(self._real_rate, bits) >> HIDDEN_RATE_BITS == 0:
-                smallest = math.ldexp(1.0, HIDDEN_RATE_BITS - bits)
+            lowered = HIDDEN_RATE_BITS if self.n_layers > 1 else 0
+            if _rate_units(self._real_rate, bits) >> lowered == 0:
+                smallest = math.ldexp(1.0, lowered - bits)
                 raise self._wrong_rate(f"at least {smallest:.3g} with fraction_bits={bits}")
             return bits
         if given is None:

@@ -597,6 +597,12 @@ def test_a_normalized_rate_is_not_divided_by_the_steps():
     assert SpikingMLP(SIZES, update="normalized", learning_rate=smallest).rate_units == 4
     message = refused(update="normalized", learning_rate=0.8 * smallest)
     assert message.startswith("learning_rate must be at least 2.38e-07 with fraction_bits=24")
+    # The rate of an output alone is not lowered.
+    smallest /= 4
+    alone = SpikingMLP((3, 2), update="normalized", learning_rate=smallest)
+    assert alone.rate_units == 1
+    message = refused(layer_sizes=(3, 2), update="normalized", learning_rate=0.4 * smallest)
+    assert message.startswith("learning_rate must be at least 5.96e-08 with fraction_bits=24")
 
 
 def test_quiet_initial_weights_end_in_zeros():

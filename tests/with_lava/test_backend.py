@@ -150,6 +150,13 @@ def test_samples_may_be_longer_than_a_run(name, timing, monkeypatch):
         assert_equals_reference(experiment, name)
 
 
+def test_a_layer_alone_has_the_lowest_rate_that_the_network_gives_it():
+    net = NET.replace(update="normalized", fraction_bits=17, learning_rate=4 * 2.0**-17)
+    samples = Samples()
+    experiment = Experiment(net, samples.weights, samples.x, samples.y, samples.x)
+    assert_equals_reference(experiment, "lava:tag=fixed_pt,implementation=hierarchical")
+
+
 def test_what_cannot_be_proved_is_computed_by_the_core(monkeypatch):
     """A layer alone reports sums that doubles may not hold, and the block is done anew."""
     samples = Samples()
