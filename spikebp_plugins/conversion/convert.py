@@ -21,9 +21,9 @@ from spikebp_plugins.common.errors import (
     wrong_argument,
 )
 from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
-from spikebp_plugins.conversion.bias import has_bias_unit, with_bias_units, without_bias_units
+from spikebp_plugins.conversion.bias import has_bias_unit, with_bias_units
 from spikebp_plugins.conversion.layers import Array, Layer
-from spikebp_plugins.conversion.sources import checkpoint_of, read_source
+from spikebp_plugins.conversion.sources import checkpoint_of, layers_with_biases, read_source
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.state import initial_state
@@ -172,9 +172,10 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
     source : Checkpoint, Simulator or estimator
         The spiking network.
     bias : {"input"} or None, default=None
-        With "input" the last input is taken for a constant 1, as :func:`from_relu` makes it, and
-        its weights become biases. So do the weights of the last unit of a hidden layer, if it
-        still fires exactly one spike a step; if learning has changed it, it stays a unit.
+        With "input" the last input (of an estimator for river, the first) is taken for a constant
+        1, as :func:`from_relu` makes it, and its weights become biases. So do the weights of the
+        last unit of a hidden layer, if it still fires exactly one spike a step; if learning has
+        changed it, it stays a unit.
 
     Returns
     -------
@@ -193,7 +194,7 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
         return weights
     if len(weights[0]) < 2:
         raise wrong_argument("bias", "None for a network with one input", repr(bias))
-    return [tuple(layer) for layer in without_bias_units(weights)]
+    return [tuple(layer) for layer in layers_with_biases(source, weights)]
 
 
 def to_torch(source: Any, bias: str | None = None) -> Any:

@@ -80,6 +80,15 @@ def checkpoint_of(source: Any) -> Checkpoint:
     return found
 
 
+def layers_with_biases(source: Any, weights: list[Array]) -> list[Layer]:
+    """Return the weights of a source as layers, with biases from its constant input.
+
+    That is the last input, or the one at ``source.intercept_at``: 0 in a network that grows.
+    """
+    place = getattr(source, "intercept_at", -1)
+    return without_bias_units([np.roll(weights[0], -1 - place, axis=0), *weights[1:]])
+
+
 def _given(entry: Any, l: int) -> Layer:
     is_pair = isinstance(entry, tuple) and len(entry) == 2 and _n_dimensions(entry[0]) == 2
     W, b = entry if is_pair else (entry, None)
@@ -98,7 +107,7 @@ def _of_spiking_network(source: Any) -> Source:
     weights: list[Array] = [np.array(W, np.float64) for W in checkpoint.state.weights]
     # The constant input of an estimator is there to be a bias, and is always 1.
     has_bias = getattr(source, "intercept", False)
-    layers = without_bias_units(weights) if has_bias else [Layer(W, None) for W in weights]
+    layers = layers_with_biases(source, weights) if has_bias else [Layer(W, None) for W in weights]
     scale, factor = checkpoint.net.input_scale, None
     own = getattr(source, "input_scaling_", None) or getattr(source, "input_scaling", None)
     if own is not None:

@@ -364,11 +364,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         if scaling is None:
             return None, samples
         X = samples.X.toarray() if is_sparse(samples.X) else samples.X
-        scaled = np.zeros(X.shape)
-        for i, x in enumerate(X):
-            if i in shown:
-                scaling = scaling.after(x)
-                scaled[i] = scaling.scaled(x)
+        rows, scaled = sorted(shown), np.zeros(X.shape)
+        scaling, scaled[rows] = scaling.in_turn(X[rows])
         return scaling, samples._replace(X=self._with_intercept(scaled), are_inputs=True)
 
     def _train_epochs(self, samples: Samples, *, goes_on: bool) -> None:

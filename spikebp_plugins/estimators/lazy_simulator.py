@@ -73,6 +73,12 @@ class LazySimulator:
         net = self.net.replace(fraction_bits=self.net.fraction_bits, **fields)
         return self if net == self.net else LazySimulator(Checkpoint(net, self.checkpoint.state))
 
+    def grown(self, n_inputs: int, n_outputs: int) -> LazySimulator:
+        """Return one that goes on with more inputs and outputs, or itself."""
+        if (n_inputs, n_outputs) == (self.net.n_inputs, self.net.n_outputs):
+            return self
+        return LazySimulator(self.checkpoint.grown(n_inputs, n_outputs))
+
     def open(self, backend: str) -> None:
         """Open a simulator on a back end, unless one is open there."""
         with self._lock:
@@ -87,7 +93,11 @@ class LazySimulator:
                 self._take_rate(schedule.at(self._n_seen))
                 stop = start + schedule.lasts(self._n_seen, len(x) - start)
                 simulator = self._opened(backend)
-                scores.append(simulator.train(x[start:stop], y[start:stop], progress=False))
+                try:
+                    scores.append(simulator.train(x[start:stop], y[start:stop], progress=False))
+                except BaseException:  # what was learned before it stays
+                    self._n_seen = self._settled().state.samples_seen
+                    raise
                 self._n_seen += stop - start
                 start = stop
         return scores[0] if len(scores) == 1 else np.concatenate(scores)

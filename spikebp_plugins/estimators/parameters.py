@@ -95,6 +95,8 @@ class NetworkParameters:
     #: Whether None takes ``update="normalized"`` where that is possible. It moves hidden layers by
     #: the square of the targets: the rate fits those of labels, and not real ones of any size.
     _normalizes: ClassVar[bool] = True
+    #: The place of the constant input of `intercept`.
+    intercept_at: ClassVar[int] = -1
     #: Spikes a step for a feature that is one deviation from its mean.
     _spread: ClassVar[float] = 1.0
 
@@ -107,10 +109,15 @@ class NetworkParameters:
     ) -> SpikingMLP:
         values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
         values |= {"update": self._update, "learning_rate": self._schedule.rate}
-        if self.weight_init is None and self._update == "normalized":
-            values["weight_init"] = "quiet"
+        if self.weight_init is None:
+            values["weight_init"] = self._automatic_weight_init
         sizes = (n_inputs, *hidden_layers, n_outputs)
         return SpikingMLP(sizes, seed=seed, **values, **self._further_fields())
+
+    @property
+    def _automatic_weight_init(self) -> str | None:
+        """What ``weight_init=None`` takes."""
+        return "quiet" if self._update == "normalized" else None
 
     def _further_fields(self) -> dict[str, Any]:
         """Return the fields of the definition that no parameter gives as it is."""

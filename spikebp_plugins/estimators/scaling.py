@@ -63,6 +63,14 @@ class InputScaling(NamedTuple):
         nothing = np.zeros(n_features)
         return cls(spread, nothing, nothing, 0, nothing, nothing)
 
+    def resized(self, n_features: int) -> InputScaling:
+        """Return the scaling of the first features, or of more, which have been 0 so far."""
+        arrays: dict[str, Any] = {}
+        for name in ("factor", "centre", "mean", "squares"):
+            values = getattr(self, name)[:n_features]
+            arrays[name] = np.pad(values, (0, n_features - len(values)))
+        return self._replace(**arrays)
+
     def of_all(self, X: Any, weights: Array | None) -> InputScaling:
         """Return the scaling of features whose samples are all there; others are forgotten.
 
@@ -91,10 +99,25 @@ class InputScaling(NamedTuple):
         squares = self.squares + distance * (x - mean)
         return self._replace(n_seen=n, mean=mean, squares=squares)._renewed()
 
+    def in_turn(self, X: Array) -> tuple[InputScaling, Array]:
+        """Return the scaling after samples, and these as input, each scaled by what came so far."""
+        scaling, scaled = self, np.empty(X.shape)
+        for x, inputs in zip(X, scaled, strict=True):
+            scaling = scaling.after(x)
+            inputs[:] = scaling.scaled(x)
+        return scaling, scaled
+
     def scaled(self, X: Array) -> Array:
         """Return features as input."""
         inputs: Array = (X * self.factor - self.centre) * self.spread
         return inputs
+
+    def restored(self, inputs: Array) -> Array:
+        """Return the features that would be scaled to some input; the mean of what never varied."""
+        varies = self.factor > 0
+        known = (inputs / self.spread + self.centre) / np.where(varies, self.factor, 1)
+        features: Array = np.where(varies, known, self.mean)
+        return features
 
     def _renewed(self) -> InputScaling:
         variance = self.squares / self.n_seen

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from copy import copy
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -83,13 +84,20 @@ class Temperature:
 
     def _best(self, n_newer: int) -> float:
         """Return beta for the last samples but `n_newer`."""
-        n_classes = self._chunks[-1][0].shape[1]
-        scores = np.concatenate([_wide(scores, n_classes) for scores, _ in self._chunks])
+        stop = self._n_kept - n_newer
+        n_classes = self._n_classes_at(stop)
+        most = self._chunks[-1][0].shape[1]
+        scores = np.concatenate([_wide(scores, most) for scores, _ in self._chunks])
         labels = np.concatenate([labels for _, labels in self._chunks])
         self._chunks = deque([(scores, labels)])
-        stop = len(labels) - n_newer
         kept = slice(max(0, stop - WINDOW), stop)
-        return _minimum(scores[kept], labels[kept])
+        return _minimum(scores[kept, :n_classes], labels[kept])
+
+    def _n_classes_at(self, stop: int) -> int:
+        """Return how many classes there were when the first of the kept samples had come."""
+        ends = accumulate(len(labels) for _, labels in self._chunks)
+        widths = (scores.shape[1] for scores, _ in self._chunks)
+        return next(width for width, end in zip(widths, ends, strict=True) if end >= stop)
 
 
 def _wide(scores: Array, n_classes: int) -> Array:

@@ -38,10 +38,10 @@ from spikebp_plugins.common.archive import (
     unreadable,
     write_archive,
 )
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.network.state import LearningState, Matrices
+from spikebp_plugins.network.state import LearningState, Matrices, initial_state
 
 if TYPE_CHECKING:
     from spikebp_plugins.simulation.simulator import Simulator
@@ -100,6 +100,41 @@ class Checkpoint:
         bits = self.net.fraction_bits
         net = self.net.replace(learning_rate=learning_rate, fraction_bits=bits)
         return Checkpoint(net, self.state)
+
+    def grown(self, n_inputs: int | None = None, n_outputs: int | None = None) -> Checkpoint:
+        """Return a checkpoint that goes on from here with more inputs and outputs.
+
+        New units come behind those that are there. They have the weights that a network of this
+        size would have had from the start. Up to now it would have learned the same, had the new
+        inputs been 0, and had the new outputs been asked for 0 spikes.
+
+        Parameters
+        ----------
+        n_inputs, n_outputs : int or None, default=None
+            The units of the first and of the last layer from here on; None keeps what there is.
+
+        Raises
+        ------
+        ValueError
+            If there would be fewer units than now, or the definition has another `weight_init` than
+            "growing", or another arithmetic than "fixed", where more units might change results.
+        """
+        net = self.net
+        for name, needed in (("weight_init", "growing"), ("arithmetic", "fixed")):
+            value = getattr(net, name)
+            if value != needed:
+                raise wrong_argument(name, f"{needed!r}, for a network to grow", repr(value))
+        n_inputs = integer("n_inputs", net.n_inputs if n_inputs is None else n_inputs, net.n_inputs)
+        n_outputs = net.n_outputs if n_outputs is None else n_outputs
+        n_outputs = integer("n_outputs", n_outputs, net.n_outputs)
+        sizes = (n_inputs, *net.layer_sizes[1:-1], n_outputs)
+        larger = net.replace(layer_sizes=sizes, fraction_bits=net.fraction_bits)
+        start = initial_state(larger)
+        for name in ("weights", "feedback"):
+            for matrix, known in zip(getattr(start, name), getattr(self.state, name), strict=True):
+                matrix[tuple(map(slice, known.shape))] = known
+        state = self.state._replace(weights=start.weights, feedback=start.feedback)
+        return Checkpoint(larger, state)
 
     def save(self, path: PathLike) -> None:
         """Write the checkpoint, whole or not at all.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, fields
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from spikebp_plugins.common.errors import (
     sizes,
     wrong_argument,
 )
+from spikebp_plugins.network import growing
 from spikebp_plugins.network.connections import Connection, Dense
 
 #: The allowed values of every field that is a choice.
@@ -32,7 +34,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "arithmetic": ("fixed", "float64", "float32", "loihi2"),
     "backward_init": ("carry", "zero", "uniform"),
     "feedback": ("transpose", "random"),
-    "weight_init": ("paper", "he", "quiet"),
+    "weight_init": ("paper", "he", "quiet", "growing"),
 }
 
 #: What ``weight_init=None`` takes for a network of dense connections.
@@ -170,11 +172,12 @@ class SpikingMLP:
     feedback : {"transpose", "random"}, default="transpose"
         Errors travel through the transposed weights (backpropagation) or through fixed random
         ones (feedback alignment).
-    weight_init : {"paper", "he", "quiet"} or None, default=None
+    weight_init : {"paper", "he", "quiet", "growing"} or None, default=None
         Standard deviation of the initial weights, which are normal: 0.01, or
         :math:`\sqrt{2 / n_{l-1}}`. "quiet" is "he" with a quarter of it for :math:`W_1`, and none
-        for :math:`W_L`, which is zero: outputs are silent until they have learned. None takes
-        "paper"; the attribute is then that name.
+        for :math:`W_L`, which is zero: outputs are silent until they have learned. "growing" is
+        "quiet" for any number of inputs and outputs, and draws each weight by itself: more may be
+        added later (``Checkpoint.grown``). None takes "paper"; the attribute is then that name.
     label_targets : sequence of two floats, default=(0.0, 1.0)
         What an integer label asks of each wrong output and of the right one, in spikes a step.
         Any finite numbers, rounded to the grid as targets are.
@@ -410,21 +413,25 @@ class SpikingMLP:
         -------
         list of ndarray of shape (n_in, n_out)
             :math:`W_1` to :math:`W_L`, from ``RandomState(seed)`` in turn, standard normal times
-            the deviation of `weight_init`, not yet rounded to the grid.
+            the deviation of `weight_init`, not yet rounded to the grid. With "growing" each weight
+            is drawn by itself, in another way (docs/semantics.md).
         """
-        random = np.random.RandomState(self.seed)
+        draw = self._drawing(growing.WEIGHTS)
         return [
-            random.standard_normal(connection.weight_shape) * self._deviation(l, connection)
+            draw(l, connection.weight_shape) * self._deviation(l, connection)
             for l, connection in enumerate(self.connections, 1)
         ]
 
-    def _deviation(self, l: int, connection: Connection) -> float:
+    def _deviation(self, l: int, connection: Connection) -> Any:
+        """Return the standard deviation of initial weights, of all or of each input."""
         if self.weight_init == "paper":
             return PAPER_DEVIATION
-        share = 1.0
-        if self.weight_init == "quiet":
-            share = 0.0 if l == self.n_layers else QUIET_SHARE if l == 1 else 1.0
-        return math.sqrt(2 / connection.fan_in) * share
+        is_quiet = self.weight_init != "he"
+        if is_quiet and l == self.n_layers:
+            return 0.0
+        is_growing = self.weight_init == "growing" and l == 1
+        fan_in = growing.fan_in(connection.n_below) if is_growing else connection.fan_in
+        return np.sqrt(2 / fan_in) * (QUIET_SHARE if is_quiet and l == 1 else 1.0)
 
     def init_feedback(self) -> list[NDArray[np.float64]]:
         r"""Draw the fixed backward weights of ``feedback="random"``.
@@ -433,13 +440,26 @@ class SpikingMLP:
         -------
         list of ndarray of shape (n_out, n_in)
             :math:`B_2` to :math:`B_L`, from ``RandomState(seed + 1)`` in turn, standard normal
-            divided by :math:`\sqrt{n_l}`, not yet rounded to the grid.
+            divided by :math:`\sqrt{n_l}`, not yet rounded to the grid. With
+            ``weight_init="growing"`` each is drawn by itself, and :math:`B_L` is divided by 2.
         """
-        random = np.random.RandomState(self.seed + 1)
+        draw = self._drawing(growing.FEEDBACK)
         return [
-            random.standard_normal(connection.feedback_shape) / math.sqrt(connection.fan_out)
-            for connection in self.connections[1:]
+            draw(l, connection.feedback_shape) / self._feedback_divisor(l, connection)
+            for l, connection in enumerate(self.connections[1:], 2)
         ]
+
+    def _feedback_divisor(self, l: int, connection: Connection) -> float:
+        if self.weight_init == "growing" and l == self.n_layers:
+            return growing.FEEDBACK_DIVISOR
+        return math.sqrt(connection.fan_out)
+
+    def _drawing(self, what: int) -> Callable[[int, tuple[int, ...]], NDArray[np.float64]]:
+        """Return what draws matrices of mean 0 and deviation 1, one layer after the other."""
+        if self.weight_init == "growing":
+            return partial(growing.unit_weights, self.seed, what)
+        random = np.random.RandomState(self.seed + (what == growing.FEEDBACK))
+        return lambda _, shape: random.standard_normal(shape)
 
     def replace(self, **changes: Any) -> SpikingMLP:
         """Return a definition with some fields changed.

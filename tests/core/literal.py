@@ -31,6 +31,7 @@ class LiteralNetwork:
         self.one = 2**self.bits
         self.is_chip = net.arithmetic == "loihi2"
         self.samples_seen = 0
+        self.known = range(net.layer_sizes[-1])  # outputs whose label has come
         rate_bits = 16 - net.weight_exponent if self.is_chip else self.bits
         self.is_normalized = net.update == "normalized"
         rate = net.learning_rate if self.is_normalized else net.learning_rate / net.n_steps**2
@@ -189,7 +190,7 @@ class LiteralNetwork:
 
     def output_error(self, k, y):
         e = [0] * self.sizes[self.L]
-        for j in range(len(e)):
+        for j in self.known:
             target = self.state(to_units(y[j], self.bits))
             m, self.phi_y[j] = self.fire(self.state(self.phi_y[j] + target), rectify=False)
             e[j] = 0 if self.s[self.L][j] < 0 else self.message(k[j] - m)

@@ -453,7 +453,7 @@ def test_a_description_has_weight_init_and_label_targets_only_where_they_are_not
 
 @pytest.mark.parametrize("value", ["normal", "", 0.01, ["he"]], ids=repr)
 def test_other_initial_weights_are_refused(value):
-    message = f"weight_init must be one of 'paper', 'he', 'quiet'; got {value!r}"
+    message = f"weight_init must be one of 'paper', 'he', 'quiet', 'growing'; got {value!r}"
     assert refused(weight_init=value) == message
 
 

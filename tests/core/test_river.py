@@ -1,4 +1,4 @@
-"""The classifier for river: its conventions, and the same integers as the simulator's."""
+"""The estimators for river: their conventions, and the same integers as the simulator's."""
 
 import copy
 import doctest
@@ -12,16 +12,19 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import scale
 
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
+from spikebp_plugins import Simulator, SpikingMLP
 
 pytest.importorskip("river", reason="river is not installed")
 
 from river import checks, datasets, evaluate, metrics, preprocessing
 
-import spikebp_plugins.river
-from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.temperature import Temperature
-from spikebp_plugins.river import SpikingMLPClassifier
+from spikebp_plugins.river import (
+    SpikingMLPClassifier,
+    SpikingMLPRegressor,
+    stream_classifier,
+    stream_regressor,
+)
 
 #: A network that no test waits for.
 TINY = {"n_features": 4, "n_classes": 3, "hidden_layer_sizes": (6,), "seed": 5}
@@ -29,8 +32,12 @@ TINY |= {"update": "fractional", "scale_inputs": "off"}
 NAMES = ("length", "width", 3, "area")
 
 
-def checked():
-    return SpikingMLPClassifier(n_features=20, n_classes=10, hidden_layer_sizes=(20,))
+SMALL = {"hidden_layer_sizes": (20,)}
+CHECKED = [
+    SpikingMLPClassifier(**SMALL),
+    SpikingMLPClassifier(n_features=20, n_classes=10, **SMALL),
+    SpikingMLPRegressor(**SMALL),
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +57,16 @@ def learned(model, X, y):
     return model
 
 
-CHECKS = list(checks.yield_checks(checked()))
-
-
 @pytest.mark.parametrize(
-    "check", CHECKS, ids=[f"{i}-{check.__name__}" for i, check in enumerate(CHECKS)]
+    ("model", "check"),
+    [
+        pytest.param(model, check, id=f"{i}-{j}-{check.__name__}")
+        for i, model in enumerate(CHECKED)
+        for j, check in enumerate(checks.yield_checks(model))
+    ],
 )
-def test_river_has_no_objections(check):
-    check(checked())
+def test_river_has_no_objections(model, check):
+    check(model.clone())
 
 
 def test_it_learns_what_the_simulator_learns(iris):
@@ -66,10 +75,10 @@ def test_it_learns_what_the_simulator_learns(iris):
     assert model.features == sorted(NAMES, key=repr)
     assert model.classes == list(dict.fromkeys(y.tolist()))
     columns = [NAMES.index(name) for name in model.features]
-    inputs = np.column_stack([X[:, columns], np.ones(len(X))])
+    inputs = np.column_stack([np.ones(len(X)), X[:, columns]])
     outputs = np.array([model.classes.index(label) for label in y])
     fields = {"n_steps": 7, "learning_rate": 0.02, "seed": 5, "label_targets": (0.0, 1.5)}
-    net = SpikingMLP((5, 6, 3), **fields)
+    net = SpikingMLP((5, 6, 3), weight_init="growing", **fields)
     with Simulator(net) as sim:
         reached = sim.train(inputs, 1.5 * np.eye(3)[outputs])
         scores = sim.predict(inputs)
@@ -143,23 +152,10 @@ def test_labels_ask_of_wrong_outputs_too(iris):
     columns = [NAMES.index(name) for name in model.features]
     outputs = np.array([model.classes.index(label) for label in y])
     with Simulator(net.replace(label_targets=(0, 1))) as sim:
-        inputs = np.column_stack([X[:, columns], np.ones(len(X))])
+        inputs = np.column_stack([np.ones(len(X)), X[:, columns]])
         sim.train(inputs, np.where(np.eye(3, dtype=bool)[outputs], 5.0, 1.0))
         found = model.checkpoint.state.weights
         assert all(map(np.array_equal, found, sim.weights))
-
-
-def test_pickles_from_before_the_network_knew_what_labels_ask_for_go_on(iris):
-    X, y = iris
-    model = learned(SpikingMLPClassifier(**TINY), X, y)
-    before = copy.deepcopy(model)
-    checkpoint = model.checkpoint
-    former = Checkpoint(checkpoint.net.replace(label_targets=(0, 1)), checkpoint.state)
-    before._learned = LazySimulator(former)
-    read = learned(pickle.loads(pickle.dumps(before)), X, y).checkpoint
-    expected = learned(model, X, y).checkpoint
-    assert all(map(np.array_equal, read.state.weights, expected.state.weights))
-    assert read.net == expected.net
 
 
 def test_a_sample_out_of_range_changes_nothing():
@@ -173,8 +169,8 @@ def test_a_sample_out_of_range_changes_nothing():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"n_features": 0}, "n_features must be an integer of at least 1; got 0"),
-        ({"n_classes": 2.0}, "n_classes must be an integer of at least 1; got 2.0"),
+        ({"n_features": 0}, "n_features must be None or an integer of at least 1; got 0"),
+        ({"n_classes": 2.0}, "n_classes must be None or an integer of at least 1; got 2.0"),
         ({"target": -1}, "target must be a positive finite number; got -1"),
         (
             {"target": 2, "label_targets": (1, 5)},
@@ -183,7 +179,7 @@ def test_a_sample_out_of_range_changes_nothing():
         ({"label_targets": 5}, "label_targets must be a sequence of two finite numbers; got 5"),
         (
             {"weight_init": "xavier"},
-            "weight_init must be one of 'paper', 'he', 'quiet'; got 'xavier'",
+            "weight_init must be one of 'paper', 'he', 'quiet', 'growing'; got 'xavier'",
         ),
         ({"hidden_layer_sizes": 0}, "hidden_layer_sizes must be a sequence of positive integers"),
         ({"intercept": "no"}, "intercept must be True or False; got 'no'"),
@@ -196,15 +192,16 @@ def test_wrong_parameters_are_refused(wrong, message):
 
 
 def test_a_stream_is_learned():
-    model = preprocessing.StandardScaler() | SpikingMLPClassifier(n_features=9, n_classes=2)
+    model = preprocessing.StandardScaler() | SpikingMLPClassifier()
     accuracy = evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
     assert accuracy.get() > 0.85
-    assert doctest.testmod(spikebp_plugins.river).failed == 0
+    for module in (stream_classifier, stream_regressor):
+        assert doctest.testmod(module).failed == 0
 
 
 def test_without_river_the_message_says_what_to_install():
     code = "import sys; sys.modules['river'] = None; import spikebp_plugins.river"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == (
-        'ImportError: the classifier for river needs river: pip install "spikebp-plugins[river]"'
+        'ImportError: the estimators for river need river: pip install "spikebp-plugins[river]"'
     )

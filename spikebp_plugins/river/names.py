@@ -1,0 +1,124 @@
+"""Names of features and labels that come in a stream, and the places that they take.
+
+Dictionaries of places are never changed, so that a sample that is refused leaves none behind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping
+from numbers import Real
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.errors import integer, wrong_argument
+
+Places = Mapping[Hashable, int]
+
+#: The types of most values, of which nothing but infinity and NaN has to be found.
+_NUMBERS: Final = frozenset([float, int, np.float64])
+
+
+def capacity(name: str, value: Any) -> int | None:
+    """Return how many names may come, which the parameter `name` says; None if any number may."""
+    return None if value is None else integer(name, value, 1, allowed="None or " + ONE_OR_MORE)
+
+
+ONE_OR_MORE: Final = "an integer of at least 1"
+
+
+def with_new(places: Places, names: Iterable[Hashable], parameter: str, most: int | None) -> Places:
+    """Return the places of all names; new names get the next free places.
+
+    Parameters
+    ----------
+    places : mapping
+        The places of the names before.
+    names : iterable
+        Names, some of them new.
+    parameter : str
+        The parameter of an estimator that says how many names there may be.
+    most : int or None
+        Its value.
+
+    Raises
+    ------
+    ValueError
+        If there are more.
+    """
+    new = [name for name in names if name not in places]
+    if not new:
+        return places
+    new.sort(key=repr)  # so that the order of a sample's features has no effect
+    count = len(places) + len(new)
+    if most is not None and count > most:
+        allowed = f"at least {count}, so that there is room for {new[most - len(places)]!r}"
+        raise wrong_argument(parameter, allowed, most)
+    return {**places, **{name: place for place, name in enumerate(new, len(places))}}
+
+
+class Reader:
+    """Reads the features of samples; most often the next has those of the last, in their order."""
+
+    def __init__(self) -> None:
+        self._names: tuple[Hashable, ...] = ()
+        self._places: Places = {}
+        self._known: list[int] = []
+        self._at: list[int] = []
+
+    def features(self, x: Mapping[Any, Any], places: Places, room: int) -> NDArray[np.float64]:
+        """Return the features of a sample by their places.
+
+        Parameters
+        ----------
+        x : mapping
+            Real numbers by name.
+        places : mapping
+            The places of names; others are left out.
+        room : int
+            How many places there are.
+
+        Returns
+        -------
+        ndarray of shape (room,)
+            0 where the sample has nothing.
+
+        Raises
+        ------
+        ValueError
+            If a value is no finite real number.
+        """
+        features = np.zeros(room)
+        values, names = real_values(x), tuple(x)
+        if (names, places) != (self._names, self._places):
+            known = [i for i, name in enumerate(names) if name in places]
+            self._names, self._places = names, places
+            self._known, self._at = known, [places[names[i]] for i in known]
+        known = self._known
+        features[self._at] = values if len(known) == len(names) else [values[i] for i in known]
+        return features
+
+
+def real_values(x: Mapping[Any, Any]) -> list[Any]:
+    """Return the values of a sample, which must be finite real numbers."""
+    values = list(x.values())
+    if not (_NUMBERS.issuperset(map(type, values)) and is_finite(sum(values))):
+        for name, value in x.items():
+            if not is_real(value):
+                raise wrong_argument(f"x[{name!r}]", "a finite real number", repr(value))
+    return values
+
+
+def is_real(value: Any) -> bool:
+    """Return whether a value is a finite real number."""
+    return isinstance(value, (Real, np.bool_)) and is_finite(value)
+
+
+def is_finite(value: Any) -> bool:
+    """Return whether a number is finite, and a double may hold it."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no double holds
+        return False

@@ -1,0 +1,240 @@
+"""The network as a classifier of river."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from river import base
+
+from spikebp_plugins.estimators.parameters import LabelParameters, with_shared_parameters
+from spikebp_plugins.estimators.temperature import Temperature
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.samples import real_targets
+from spikebp_plugins.river.frames import columns_of, placed, targets_of
+from spikebp_plugins.river.names import Places, capacity, with_new
+from spikebp_plugins.river.stream_learner import GROWING, StreamLearner
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+
+@with_shared_parameters
+@dataclass(eq=False, repr=False)
+class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLearner):
+    """A spiking network that learns to classify from a stream.
+
+    It grows with the stream: new features of a sample take the next inputs of the network, in the
+    order of their ``repr``, and a new label takes the next output. A feature that a sample does not
+    have counts as 0. Prediction assigns no inputs: a feature that has no input yet counts as 0
+    there. An output learns from the first sample of its label on. So it does not matter how much
+    memory there is beforehand (`n_features`, `n_classes`). Features may have any size, since they
+    are scaled as they come (`scale_inputs`). Learning the same samples in the same order gives the
+    same integers on every back end.
+
+    Parameters
+    ----------
+    n_classes : int or None, default=None
+        The most different labels that may appear, for which memory is made at once; None makes
+        memory as they come.
+    hidden_layer_sizes : sequence of int, or int, default=(100,)
+        Units of the hidden layers; an integer is the size of the only one.
+
+    Examples
+    --------
+    >>> from river import datasets, evaluate, metrics
+    >>> from spikebp_plugins.river import SpikingMLPClassifier
+    >>> model = SpikingMLPClassifier()
+    >>> accuracy = evaluate.progressive_val_score(datasets.Phishing(), model, metrics.Accuracy())
+    >>> accuracy.get() > 0.85
+    True
+    """
+
+    n_classes: int | None = None
+    hidden_layer_sizes: Any = (100,)
+
+    def __post_init__(self) -> None:
+        self.n_classes = capacity("n_classes", self.n_classes)
+        self._start(self.hidden_layer_sizes, self.n_classes or 1)
+        self._require_growth("n_classes", self._learned.net)
+        self._outputs: Places = {}
+        self._temperature = Temperature()
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    @classmethod
+    def _unit_test_params(cls) -> Any:
+        yield {}
+        yield {"n_features": 20, "n_classes": 10}
+
+    @property
+    def classes(self) -> list[Hashable]:
+        """The labels met so far, in the order of the outputs."""
+        return list(self._outputs)
+
+    def learn_one(self, x: dict[Any, Any], y: Any) -> None:
+        """Learn from one sample.
+
+        Parameters
+        ----------
+        x
+            Real numbers by feature.
+        y
+            The label.
+
+        Raises
+        ------
+        ValueError
+            If a value of `x` is no finite number, or there are more features or labels than the
+            constructor was told; nothing has changed then.
+        OverflowError
+            If a value leaves the range of the arithmetic; nothing has been learned then.
+        """
+        places, room = self._with_new(x)
+        rows = self._reader.features(x, places, room)[np.newaxis]
+        self._learn_labels(places, rows, [y])
+
+    def learn_many(self, X: pd.DataFrame, y: pd.Series) -> None:
+        """Learn from samples in turn, as `learn_one` would, all of them or none.
+
+        Parameters
+        ----------
+        X
+            A frame of real numbers, with a column for each feature.
+        y
+            The labels.
+
+        Raises
+        ------
+        ValueError
+            If a value of `X` is no finite number, or there are more features or labels than the
+            constructor was told; nothing has changed then.
+        OverflowError
+            If a value leaves the range of the arithmetic; nothing has been learned then.
+        """
+        names, columns = columns_of(X)
+        labels = targets_of(y, len(columns))
+        if labels:
+            places, room = self._with_new(names)
+            self._learn_labels(places, placed(columns, names, places, room), labels)
+
+    def _learn_labels(self, places: Places, rows: Array, y: list[Any]) -> None:
+        outputs, known = self._outputs, []
+        for label in y:
+            outputs = with_new(outputs, (label,), "n_classes", self.n_classes)
+            known.append(len(outputs))
+        labels, n_known = np.array([outputs[label] for label in y]), np.array(known)
+        n_outputs = max(self._learned.net.n_outputs, len(outputs))
+        scores = self._learn(places, rows, n_outputs, lambda net: _targets(net, labels, n_known))
+        self._outputs = outputs
+        for i, n in enumerate(known):
+            self._temperature.observe(scores[i : i + 1, :n], labels[i : i + 1])
+
+    def predict_one(self, x: dict[Any, Any], **kwargs: Any) -> Any:
+        """Return the label of the largest score, the first of equal ones.
+
+        Parameters
+        ----------
+        x
+            Real numbers by feature.
+
+        Returns
+        -------
+        The label, or None before any has been met.
+        """
+        if not self._outputs:
+            return None
+        return self.classes[int(self._scores(x).argmax())]
+
+    def predict_proba_one(self, x: dict[Any, Any], **kwargs: Any) -> dict[Any, float]:
+        r"""Return probabilities of the labels met so far: the softmax of a multiple of the scores.
+
+        .. math:: p = \mathrm{softmax}(\beta s)
+
+        :math:`\beta` is the power of :math:`2^{1/32}` with the least log loss over the last 1,000
+        samples that were learned, found anew after every 50.
+
+        Parameters
+        ----------
+        x
+            Real numbers by feature.
+
+        Returns
+        -------
+        A probability for each label; empty before any has been met.
+        """
+        if not self._outputs:
+            return {}
+        found = self._temperature.probabilities(self._scores(x))[0].tolist()
+        return dict(zip(self._outputs, found, strict=True))
+
+    def predict_many(self, X: pd.DataFrame) -> pd.Series:
+        """Return the label of each row of a frame.
+
+        Parameters
+        ----------
+        X
+            A frame of real numbers, with a column for each feature.
+
+        Returns
+        -------
+        A series of labels, with the index of `X`; empty before any label has been met.
+        """
+        import pandas as pd
+
+        if not self._outputs:
+            return pd.Series(dtype=object)
+        classes, best = self.classes, self._known(self._scores_of_many(X)).argmax(axis=1)
+        return pd.Series([classes[place] for place in best], index=X.index)
+
+    def predict_proba_many(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return the probabilities of the labels met so far, for each row of a frame.
+
+        Parameters
+        ----------
+        X
+            A frame of real numbers, with a column for each feature.
+
+        Returns
+        -------
+        A frame with the index of `X` and a column for each label; empty before any has been met.
+        """
+        import pandas as pd
+
+        if not self._outputs:
+            return pd.DataFrame(index=X.index)
+        shares = self._temperature.probabilities(self._known(self._scores_of_many(X)))
+        return pd.DataFrame(shares, index=X.index, columns=self.classes)
+
+    def _scores(self, x: dict[Any, Any]) -> Array:
+        return self._known(self._learned.predict(self.backend, self._shown_one(x)))
+
+    def _known(self, scores: Array) -> Array:
+        """Return the scores of labels that have been met."""
+        return scores[:, : len(self._outputs)]
+
+
+def _targets(net: SpikingMLP, labels: NDArray[Any], n_known: NDArray[Any]) -> NDArray[Any]:
+    """Return what a network is to learn: of outputs whose label has not come yet, no spikes.
+
+    Those are silent, so that they have no error, and their weights stay 0.
+
+    Parameters
+    ----------
+    net : SpikingMLP
+        The definition.
+    labels, n_known : ndarray of shape (n_samples,)
+        The output that each sample is for, and how many labels had come with it.
+    """
+    if net.weight_init != GROWING or n_known[0] == net.n_outputs:
+        return labels
+    targets = real_targets(net, labels)
+    targets[np.arange(net.n_outputs) >= n_known[:, np.newaxis]] = 0
+    return targets

@@ -1,0 +1,202 @@
+"""What classifier and regressor for river share: a network that grows with its stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.errors import boolean, wrong_argument
+from spikebp_plugins.estimators.lazy_simulator import LazySimulator
+from spikebp_plugins.estimators.parameters import NetworkParameters, check_hidden_layers
+from spikebp_plugins.estimators.scaling import InputScaling
+from spikebp_plugins.estimators.watch import Watch
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.river.frames import columns_of, placed
+from spikebp_plugins.river.names import ONE_OR_MORE, Places, Reader, capacity, with_new
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+#: The initial weights of a network that may grow.
+GROWING: Final = "growing"
+
+
+@dataclass(eq=False, repr=False)
+class StreamLearner(NetworkParameters):
+    """The base of both estimators: features take inputs of the network as they come.
+
+    Memory for inputs doubles when it is full, which no result depends on. Nothing changes if a
+    sample is refused.
+
+    Parameters
+    ----------
+    n_features : int or None, default=None
+        The most different features that may appear, for which memory is made at once; None makes
+        memory as they come.
+    seed : int, default=0
+        Seed of the definition.
+    """
+
+    n_features: int | None = None
+    _: KW_ONLY
+    seed: int = 0
+
+    #: In front of all features, so that these may become more.
+    intercept_at: ClassVar = 0
+
+    def _start(self, hidden_layer_sizes: Any, n_outputs: int) -> None:
+        """Make a network that has learned nothing."""
+        self.n_features = capacity("n_features", self.n_features)
+        self.intercept = boolean("intercept", self.intercept)
+        room = self.n_features or 1
+        hidden = check_hidden_layers(hidden_layer_sizes)
+        net = self._definition(room + self.intercept, hidden, n_outputs, self.seed)
+        self._require_growth("n_features", net)
+        self._learned = LazySimulator.untrained(net)
+        self._inputs: Places = {}
+        self._reader = Reader()
+        self._watch = Watch()
+        self._scaling: InputScaling | None = None
+        if self._scales:
+            self._scaling = InputScaling.unknown(room, self._spread)
+        self._rates = self._schedule
+
+    def _require_growth(self, name: str, net: SpikingMLP) -> None:
+        """Refuse to grow, where a parameter asks for it, with weights that depend on the size."""
+        if getattr(self, name) is None:
+            for field_name, needed in (("weight_init", GROWING), ("arithmetic", "fixed")):
+                found = getattr(net, field_name)
+                if found != needed:
+                    allowed = f"{ONE_OR_MORE} with {field_name}={found!r}"
+                    raise wrong_argument(name, allowed, None)
+
+    @property
+    def _automatic_weight_init(self) -> str | None:
+        return GROWING if self.arithmetic == "fixed" else super()._automatic_weight_init
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Definition and learning state, from which any back end can go on.
+
+        Input 0 is constant (`intercept`), and the features follow, as `network_inputs` has them.
+        """
+        checkpoint = self._learned.checkpoint
+        return checkpoint if self.n_features else _cut(checkpoint, self._n_inputs)
+
+    @property
+    def features(self) -> list[Hashable]:
+        """The features met so far, in the order of the inputs."""
+        return list(self._inputs)
+
+    @property
+    def input_scaling(self) -> InputScaling | None:
+        """How features are scaled before they become input; None if they are not."""
+        scaling = self._scaling
+        return None if scaling is None else scaling.resized(self._n_inputs - self.intercept)
+
+    def network_inputs(self, x: Mapping[Any, Any]) -> Array:
+        """Return what the network of `checkpoint` is shown for a sample.
+
+        Parameters
+        ----------
+        x
+            Real numbers by feature; features that have not been learned from are left out.
+
+        Returns
+        -------
+        ndarray of shape (1, n_inputs)
+            The constant input if there is one, and the features, scaled as `input_scaling` says.
+        """
+        return self._shown_one(x)[:, : self._n_inputs]
+
+    @property
+    def _n_inputs(self) -> int:
+        """Inputs that the checkpoint has: a network has at least one."""
+        return max(1, (self.n_features or len(self._inputs)) + self.intercept)
+
+    @property
+    def _room(self) -> int:
+        """How many features there is memory for."""
+        return self._learned.net.n_inputs - self.intercept
+
+    def _with_new(self, names: Any) -> tuple[Places, int]:
+        """Return the places of all features, and for how many there is to be memory."""
+        places = with_new(self._inputs, names, "n_features", self.n_features)
+        is_full = len(places) > self._room
+        return places, 1 << (len(places) - 1).bit_length() if is_full else self._room
+
+    def _learn(
+        self,
+        places: Places,
+        rows: Array,
+        n_outputs: int,
+        targets: Callable[[SpikingMLP], NDArray[Any]],
+    ) -> Array:
+        """Learn from samples in turn, all of them or none, and return their scores.
+
+        Parameters
+        ----------
+        places : mapping
+            The places of all features, with those that are new.
+        rows : ndarray of shape (n_samples, room)
+            The features of each sample.
+        n_outputs : int
+            The outputs that the network is to have.
+        targets : callable
+            Returns the targets that a network is to learn.
+        """
+        learned = self._learned.grown(rows.shape[1] + self.intercept, n_outputs)
+        scaling, scaled = self._scaling, rows
+        if scaling is not None:
+            scaling, scaled = scaling.resized(rows.shape[1]).in_turn(rows)
+        shown, net = self._with_intercept(scaled), learned.net
+        is_at_stake = learned is self._learned and len(rows) > 1
+        before = self._learned.checkpoint if is_at_stake else None
+        try:
+            scores = learned.train(self.backend, shown, targets(net), self._rates)
+        except BaseException:
+            if before is not None:
+                self._learned = LazySimulator(before)
+            raise
+        self._inputs, self._scaling, self._learned = places, scaling, learned
+        heard = shown[:, : len(places) + self.intercept]
+        self._watch.observe(heard * net.input_scale, scores, net.n_steps)
+        return scores
+
+    def _shown_one(self, x: Mapping[Any, Any]) -> Array:
+        features = self._reader.features(x, self._inputs, self._room)
+        return self._shown(features[np.newaxis])
+
+    def _shown(self, rows: Array) -> Array:
+        """Return features of shape (n_samples, room) as input, scaled by what has come so far."""
+        scaling = self._scaling
+        return self._with_intercept(rows if scaling is None else scaling.scaled(rows))
+
+    def _with_intercept(self, rows: Array) -> Array:
+        if not self.intercept:
+            return rows
+        inputs = np.empty((len(rows), rows.shape[1] + 1))
+        # The network multiplies all of its input by input_scale: the product is to be 1.
+        inputs[:, 0] = 1 / self._learned.net.input_scale
+        inputs[:, 1:] = rows
+        return inputs
+
+    def _scores_of_many(self, X: pd.DataFrame) -> Array:
+        names, columns = columns_of(X)
+        rows = placed(columns, names, self._inputs, self._room)
+        return self._learned.predict(self.backend, self._shown(rows))
+
+
+def _cut(checkpoint: Checkpoint, n_inputs: int) -> Checkpoint:
+    """Return a checkpoint without inputs that nothing has been learned from."""
+    net, weights = checkpoint.net, checkpoint.state.weights
+    sizes = (n_inputs, *net.layer_sizes[1:])
+    state = checkpoint.state._replace(weights=(weights[0][:n_inputs].copy(), *weights[1:]))
+    return Checkpoint(net.replace(layer_sizes=sizes, fraction_bits=net.fraction_bits), state)
