@@ -124,7 +124,6 @@ PARTS = {
         "update": "outer",
         "learning_rate": 0.02,
         "rate_halvings": 3,
-        "weight_init": "quiet",
         "label_targets": (0.75, 8),
     },
     "rate not halved": {"rate_halvings": 0},

@@ -65,6 +65,8 @@ class InputScaling(NamedTuple):
 
     def resized(self, n_features: int) -> InputScaling:
         """Return the scaling of the first features, or of more, which have been 0 so far."""
+        if n_features == len(self.mean):
+            return self
         arrays: dict[str, Any] = {}
         for name in ("factor", "centre", "mean", "squares"):
             values = getattr(self, name)[:n_features]
