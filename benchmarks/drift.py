@@ -262,7 +262,7 @@ def measure(data, hidden, n_steps, samples, drift, seed, block):
     result = {
         "dataset": data.name,
         "drift": drift,
-        "layers": whole_blocks.net.layer_sizes,
+        "layers": whole_blocks.sim.net.layer_sizes,
         "n_steps": n_steps,
         "samples": samples,
         "window": window,

@@ -66,10 +66,11 @@ class NetworkParameters:
         Backward potentials at the start of a training sample.
     feedback : {"transpose", "random"}, default="transpose"
         Backpropagation, or feedback alignment.
-    weight_init : {"paper", "he", "quiet"} or None, default=None
+    weight_init : {"paper", "he", "quiet", "growing"} or None, default=None
         Standard deviation of the initial weights: 0.01, or the root of two by the inputs of a unit.
-        "quiet" has quiet outputs until they have learned. None takes "quiet" with
-        ``update="normalized"``, and otherwise "paper".
+        "quiet" has quiet outputs until they have learned, and "growing" weights that do not depend
+        on the number of inputs. None takes "quiet" with ``update="normalized"``, and otherwise
+        "paper"; in fixed point the estimators for river take "growing".
     """
 
     learning_rate: float | None = None

@@ -106,5 +106,8 @@ def test_streams_are_learned_by_all_competitors():
     for result in found:
         assert len(result["competitors"]) == 6
         assert all(0 < row["accuracy"] < 100 for row in result["competitors"].values())
+    (result,) = run("stream_regression.py", "--streams", "trump", *small[2:])
+    assert len(result["competitors"]) == 4
+    assert all(row["error"] > 0 for row in result["competitors"].values())
     (result,) = run("streams.py", *small[:1], "led", *small[2:], "--parts")
     assert result["competitors"]["defaults"] != result["competitors"]["rate not halved"]
