@@ -131,7 +131,7 @@ PARTS = {
     "weights of 0.01": {"weight_init": "paper"},
     "targets 0 and 2": {"label_targets": (0, 2)},
     "features as they are": {"scale_inputs": "off"},
-    "former defaults": {"update": "fractional", "scale_inputs": "off"},
+    "former defaults": {"update": "fractional", "scale_inputs": "off", "weight_init": "paper"},
 }
 
 
