@@ -113,14 +113,14 @@ class NetworkParameters:
         if self.weight_init is None:
             values["weight_init"] = self._automatic_weight_init
         sizes = (n_inputs, *hidden_layers, n_outputs)
-        return SpikingMLP(sizes, seed=seed, **values, **self._further_fields())
+        return SpikingMLP(sizes, seed=seed, **values, **self._further_fields(hidden_layers))
 
     @property
     def _automatic_weight_init(self) -> str | None:
         """What ``weight_init=None`` takes."""
         return "quiet" if self._update == "normalized" else None
 
-    def _further_fields(self) -> dict[str, Any]:
+    def _further_fields(self, hidden_layers: Sequence[int]) -> dict[str, Any]:
         """Return the fields of the definition that no parameter gives as it is."""
         return {}
 
@@ -166,15 +166,18 @@ class LabelParameters(NetworkParameters):
     label_targets : sequence of two floats or None, default=None
         Spikes that a unit of a wrong class is to send in a step, and that of the right one: (1, 5)
         instead of a `target`. None takes (0, `target`), or with ``update="normalized"`` and no
-        `target` (3/4, 8).
+        `target` (3/4, 8), without hidden layers (0, 8).
     """
 
     target: float | None = None
     label_targets: Any = None
 
-    def _further_fields(self) -> dict[str, Any]:
+    def _further_fields(self, hidden_layers: Sequence[int]) -> dict[str, Any]:
         if self.label_targets is None and self.target is None and self._update == "normalized":
-            return {"label_targets": NORMALIZED_LABEL_TARGETS}
+            wrong, right = NORMALIZED_LABEL_TARGETS
+            # Without hidden layers, what one class asks of an output drives it below zero for the
+            # opposite input, where it would have no error, and never learn its own class.
+            return {"label_targets": (wrong if hidden_layers else 0.0, right)}
         if self.label_targets is None:
             target = TARGET if self.target is None else positive("target", self.target)
             return {"label_targets": (0.0, target)}

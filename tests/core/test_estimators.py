@@ -82,6 +82,14 @@ CHECKS = parametrize_with_checks(
 )
 
 
+def test_a_network_without_hidden_layers_learns_classes_on_all_sides():
+    X = np.array([[1.0, 0.0], [-0.5, 0.9], [-0.5, -0.9]])[np.arange(30) % 3]
+    X += np.random.RandomState(0).standard_normal(X.shape) / 10
+    for seed in range(5):
+        model = SpikingMLPClassifier((), max_iter=5, random_state=seed)
+        assert model.fit(X, np.arange(30) % 3).score(X, np.arange(30) % 3) == 1
+
+
 # Some releases of scikit-learn give an iterator, which some of pytest refuse.
 @pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
 def test_scikit_learn_has_no_objections(estimator, check):
