@@ -64,7 +64,7 @@ def real_numbers(name: str, values: NDArray[Any]) -> Array:
     numbers: Array = values.astype(np.float64)
     is_wrong = ~np.isfinite(numbers)
     if is_wrong.any():
-        raise wrong_argument(name, "finite real numbers", repr(values[is_wrong][0]))
+        raise wrong_argument(name, "finite real numbers", repr(values[is_wrong].tolist()[0]))
     return numbers
 
 

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("river", reason="river is not installed")
-pd = pytest.importorskip("pandas", reason="pandas is not installed")
+pytest.importorskip("pandas", reason="pandas is not installed")
+
+import pandas as pd
 
 from spikebp_plugins import SpikingMLP, to_relu
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
