@@ -52,7 +52,7 @@ HELP: Final = {
     "weight_exponent": "With --arithmetic loihi2: of the last bit of weights.",
     "backward_init": "Backward potentials at the start of a sample.",
     "feedback": "Errors return through the weights, or random ones.",
-    "weight_init": "Initial weights: of 0.01, by the inputs of a unit, with outputs of 0, or to grow.",
+    "weight_init": "Initial weights: 0.01, by the inputs of a unit, outputs of 0, or to grow.",
     "label_targets": "Spikes a step asked of wrong outputs, and of the right one.",
     "seed": "Seed of initial weights, and of the order of samples.",
 }
