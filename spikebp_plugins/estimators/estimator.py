@@ -217,19 +217,21 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         if not (self.random_state is None or isinstance(self.random_state, np.random.RandomState)):
             allowed = f"None, a RandomState or an integer from 0 to {LARGEST_SEED}"
             integer("random_state", self.random_state, 0, LARGEST_SEED, allowed=allowed)
-        self._definition(1, check_hidden_layers(self.hidden_layer_sizes), 1, seed=0)
+        hidden = check_hidden_layers(self.hidden_layer_sizes)
+        self._definition(1, hidden, 1, seed=0, schedule=self._schedule(has_epochs=True))
         self._course = course
 
     def _start(self, n_outputs: int, has_epochs: bool) -> None:
         """Make a network in its initial state, for samples that come once or in epochs."""
         n_inputs = self.n_features_in_ + bool(self.intercept)
         hidden = check_hidden_layers(self.hidden_layer_sizes)
-        net = self._definition(n_inputs, hidden, n_outputs, self._seed())
+        rates = self._schedule(has_epochs)
+        net = self._definition(n_inputs, hidden, n_outputs, self._seed(), rates)
         learned = LazySimulator.untrained(net)
         learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
         self._has_epochs = has_epochs
-        self._rates = self._schedule
+        self._rates = rates
         self._scaling: InputScaling | None = None
         if self._scales:
             self._scaling = InputScaling.unknown(self.n_features_in_, self._spread)
@@ -265,16 +267,18 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         if self._scales != (self._scaling is not None):
             before = "off" if self._scaling is None else "auto"
             raise self._changed("scale_inputs", before, self.scale_inputs)
-        wanted = self._definition(net.n_inputs, hidden, net.n_outputs, net.seed)
+        rates = self._schedule(self._has_epochs)
+        wanted = self._definition(net.n_inputs, hidden, net.n_outputs, net.seed, rates)
         for name in NETWORK_PARAMETERS:
             before, given = getattr(net, name), getattr(self, name)
             is_automatic = name == "fraction_bits" and given is None
             if getattr(wanted, name) != before and name != "learning_rate" and not is_automatic:
                 raise self._changed(name, before, given)
         learned = self._learned.with_fields(label_targets=wanted.label_targets)
-        net.replace(learning_rate=wanted.learning_rate, fraction_bits=net.fraction_bits)  # or raise
+        for rate in (rates.rate, rates.lowest):
+            net.replace(learning_rate=rate, fraction_bits=net.fraction_bits)  # or raise
         learned.open(self.backend)
-        self._learned, self._rates = learned, self._schedule
+        self._learned, self._rates = learned, rates
 
     def _changed(self, name: str, before: object, now: object) -> ValueError:
         allowed = f"what it was when the network was made, {before!r}, to go on"

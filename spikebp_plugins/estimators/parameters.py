@@ -10,6 +10,7 @@ from operator import is_
 from typing import Any, ClassVar, Final, TypeVar
 
 from spikebp_plugins.common.errors import (
+    ArgumentError,
     choice,
     integer,
     is_integer,
@@ -31,8 +32,8 @@ class NetworkParameters:
     Parameters
     ----------
     learning_rate : float or None, default=None
-        Learning rate of stochastic gradient descent. None takes 1 with ``update="normalized"``, and
-        otherwise 0.02, or for the regressor 0.01.
+        Learning rate of stochastic gradient descent. None takes 1 with ``update="normalized"``, or
+        0.6 for a network that `fit` makes, and otherwise 0.02, or for the regressor 0.01.
     rate_halvings : int or None, default=None
         How often the rate is halved: after 128 training samples, 512, 2,048, .. With
         ``update="normalized"`` None takes 3, and 6 for a network that `fit` makes, whose samples
@@ -91,8 +92,6 @@ class NetworkParameters:
 
     #: The learning rate that None takes, but for ``update="normalized"``.
     _default_rate: ClassVar[float] = 0.02
-    #: Whether the network was made for samples that come again.
-    _has_epochs = False
     #: Whether None takes ``update="normalized"`` where that is possible. It moves hidden layers by
     #: the square of the targets: the rate fits those of labels, and not real ones of any size.
     _normalizes: ClassVar[bool] = True
@@ -106,14 +105,29 @@ class NetworkParameters:
         return pickle.dumps(self)
 
     def _definition(
-        self, n_inputs: int, hidden_layers: Sequence[int], n_outputs: int, seed: int
+        self,
+        n_inputs: int,
+        hidden_layers: Sequence[int],
+        n_outputs: int,
+        seed: int,
+        schedule: Schedule,
     ) -> SpikingMLP:
         values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
-        values |= {"update": self._update, "learning_rate": self._schedule.rate}
+        values |= {"update": self._update, "learning_rate": schedule.rate}
         if self.weight_init is None:
             values["weight_init"] = self._automatic_weight_init
         sizes = (n_inputs, *hidden_layers, n_outputs)
-        return SpikingMLP(sizes, seed=seed, **values, **self._further_fields(hidden_layers))
+        net = SpikingMLP(sizes, seed=seed, **values, **self._further_fields(hidden_layers))
+        return net.replace(fraction_bits=self._grid_of_all_rates(net, schedule))
+
+    def _grid_of_all_rates(self, net: SpikingMLP, schedule: Schedule) -> int | None:
+        """Return fraction bits for the first rate and the last, or raise before any is taken."""
+        try:
+            last = net.replace(learning_rate=schedule.lowest, fraction_bits=self.fraction_bits)
+        except ArgumentError as error:
+            allowed = f"such that the last learning rate, {schedule.lowest:.3g}, is large enough"
+            raise wrong_argument("rate_halvings", allowed, schedule.halvings) from error
+        return last.fraction_bits
 
     @property
     def _automatic_weight_init(self) -> str | None:
@@ -132,14 +146,16 @@ class NetworkParameters:
         is_possible = kinds == ("fixed", "counts", "graded")
         return "normalized" if self._normalizes and is_possible else "fractional"
 
-    @property
-    def _schedule(self) -> Schedule:
+    def _schedule(self, has_epochs: bool) -> Schedule:
+        """Return the learning rates for samples that come once or in epochs."""
         is_normalized = self._update == "normalized"
         rate, halvings = self.learning_rate, self.rate_halvings
         if rate is None:
-            rate = NORMALIZED_RATE if is_normalized else self._default_rate
+            rate = self._default_rate
+            if is_normalized:
+                rate = NORMALIZED_RATE_OF_EPOCHS if has_epochs else NORMALIZED_RATE
         if halvings is None:
-            few = NORMALIZED_HALVINGS_OF_EPOCHS if self._has_epochs else NORMALIZED_HALVINGS
+            few = NORMALIZED_HALVINGS_OF_EPOCHS if has_epochs else NORMALIZED_HALVINGS
             halvings = few if is_normalized else 0
         most = LARGEST_HALVINGS
         return Schedule(
@@ -188,6 +204,7 @@ class LabelParameters(NetworkParameters):
 
 #: What parameters that are None take with ``update="normalized"``.
 NORMALIZED_RATE: Final = 1.0
+NORMALIZED_RATE_OF_EPOCHS: Final = 0.6
 NORMALIZED_HALVINGS: Final = 3
 NORMALIZED_HALVINGS_OF_EPOCHS: Final = 6
 NORMALIZED_LABEL_TARGETS: Final = (0.75, 8.0)

@@ -23,6 +23,11 @@ class Schedule(NamedTuple):
     rate: float
     halvings: int
 
+    @property
+    def lowest(self) -> float:
+        """The learning rate after the last mark."""
+        return self.rate / 2.0**self.halvings
+
     def at(self, n_seen: int) -> float:
         """Return the learning rate after some training samples."""
         return self.rate / 2.0 ** sum(mark <= n_seen for mark in self._marks)

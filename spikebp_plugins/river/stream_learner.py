@@ -57,7 +57,8 @@ class StreamLearner(NetworkParameters):
         self.intercept = boolean("intercept", self.intercept)
         room = self.n_features or 1
         hidden = check_hidden_layers(hidden_layer_sizes)
-        net = self._definition(room + self.intercept, hidden, n_outputs, self.seed)
+        self._rates = self._schedule(has_epochs=False)
+        net = self._definition(room + self.intercept, hidden, n_outputs, self.seed, self._rates)
         self._require_growth("n_features", net)
         self._learned = LazySimulator.untrained(net)
         self._inputs: Places = {}
@@ -66,7 +67,6 @@ class StreamLearner(NetworkParameters):
         self._scaling: InputScaling | None = None
         if self._scales:
             self._scaling = InputScaling.unknown(room, self._spread)
-        self._rates = self._schedule
 
     def _require_growth(self, name: str, net: SpikingMLP) -> None:
         """Refuse to grow, where a parameter asks for it, with weights that depend on the size."""

@@ -82,6 +82,23 @@ CHECKS = parametrize_with_checks(
 )
 
 
+def test_one_grid_holds_all_rates(iris):
+    X, y = iris
+    fields = {"update": "fractional", "learning_rate": 0.04, "max_iter": 2}
+    model = SpikingMLPClassifier(rate_halvings=6, **fields).fit(X, y)
+    bits = model.checkpoint_.net.fraction_bits
+    assert bits == SpikingMLP((2, 2), learning_rate=0.04 / 64).fraction_bits > 17
+    before = model.checkpoint_
+    with pytest.raises(ValueError, match=f"learning_rate must be above .* fraction_bits={bits}"):
+        model.set_params(rate_halvings=14).partial_fit(X, y)
+    assert all(map(np.array_equal, weights_of(model), before.state.weights))
+    message = "rate_halvings must be such that the last learning rate, 0.000625, is large enough"
+    refused = SpikingMLPClassifier(rate_halvings=6, fraction_bits=14, **fields)
+    with pytest.raises(ValueError, match=message):
+        refused.fit(X, y)
+    assert not hasattr(refused, "checkpoint_")
+
+
 def test_a_network_without_hidden_layers_learns_classes_on_all_sides():
     X = np.array([[1.0, 0.0], [-0.5, 0.9], [-0.5, -0.9]])[np.arange(30) % 3]
     X += np.random.RandomState(0).standard_normal(X.shape) / 10
@@ -555,7 +572,7 @@ def test_what_none_takes_depends_on_the_update():
     normalized = SpikingMLP(
         (4, 4, 3),
         update="normalized",
-        learning_rate=1.0,
+        learning_rate=0.6,
         weight_init="quiet",
         label_targets=(0.75, 8),
     )
