@@ -52,6 +52,11 @@ class LazySimulator:
         return self._checkpoint.net
 
     @property
+    def n_seen(self) -> int:
+        """Training samples so far."""
+        return self._n_seen
+
+    @property
     def checkpoint(self) -> Checkpoint:
         """Definition and learning state."""
         with self._lock:
@@ -95,10 +100,10 @@ class LazySimulator:
                 simulator = self._opened(backend)
                 try:
                     scores.append(simulator.train(x[start:stop], y[start:stop], progress=False))
+                    self._n_seen += stop - start
                 except BaseException:  # what was learned before it stays
                     self._n_seen = self._settled().state.samples_seen
                     raise
-                self._n_seen += stop - start
                 start = stop
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 

@@ -132,8 +132,13 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
             known.append(len(outputs))
         labels, n_known = np.array([outputs[label] for label in y]), np.array(known)
         n_outputs = max(self._learned.net.n_outputs, len(outputs))
-        scores = self._learn(places, rows, n_outputs, lambda net: _targets(net, labels, n_known))
-        self._outputs = outputs
+        scores = self._learn(
+            places,
+            rows,
+            n_outputs,
+            lambda net: _targets(net, labels, n_known),
+            _outputs=outputs,
+        )
         for i, n in enumerate(known):
             self._temperature.observe(scores[i : i + 1, :n], labels[i : i + 1])
 

@@ -138,6 +138,7 @@ class StreamLearner(NetworkParameters):
         rows: Array,
         n_outputs: int,
         targets: Callable[[SpikingMLP], NDArray[Any]],
+        **changes: Any,
     ) -> Array:
         """Learn from samples in turn, all of them or none, and return their scores.
 
@@ -151,6 +152,8 @@ class StreamLearner(NetworkParameters):
             The outputs that the network is to have.
         targets : callable
             Returns the targets that a network is to learn.
+        **changes
+            Attributes that this object is to have once all samples have been learned.
         """
         learned = self._learned.grown(rows.shape[1] + self.intercept, n_outputs)
         scaling, scaled = self._scaling, rows
@@ -159,13 +162,17 @@ class StreamLearner(NetworkParameters):
         shown, net = self._with_intercept(scaled), learned.net
         is_at_stake = learned is self._learned and len(rows) > 1
         before = self._learned.checkpoint if is_at_stake else None
+        changes |= {"_inputs": places, "_scaling": scaling, "_learned": learned}
+        all_seen, is_done = learned.n_seen + len(rows), False
         try:
             scores = learned.train(self.backend, shown, targets(net), self._rates)
-        except BaseException:
-            if before is not None:
+            is_done = True
+        finally:
+            # Ctrl-C may come when the network has learned, and then all else has to know it too.
+            if is_done or learned.checkpoint.state.samples_seen == all_seen:
+                vars(self).update(changes)  # in one step, which nothing interrupts
+            elif before is not None:
                 self._learned = LazySimulator(before)
-            raise
-        self._inputs, self._scaling, self._learned = places, scaling, learned
         heard = shown[:, : len(places) + self.intercept]
         self._watch.observe(heard * net.input_scale, scores, net.n_steps)
         return scores

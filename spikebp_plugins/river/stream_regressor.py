@@ -134,8 +134,8 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
         else:
             scaling, asked = scaling.in_turn(y)
         targets = CODING.encoded(asked)
-        self._learn(places, rows, CODING.n_outputs, lambda _: targets)
-        self._target_scaling = scaling
+        outputs = CODING.n_outputs
+        self._learn(places, rows, outputs, lambda _: targets, _target_scaling=scaling)
 
     def predict_one(self, x: dict[Any, Any]) -> Any:
         """Return the prediction for a sample.

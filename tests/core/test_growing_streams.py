@@ -183,6 +183,27 @@ def test_a_mini_batch_is_learned_as_a_whole_or_not_at_all(is_told, monkeypatch):
     assert_equal_checkpoints(model.checkpoint, other.checkpoint)
 
 
+def test_what_an_interrupt_leaves_learned_has_its_names(monkeypatch):
+    model, other = stream_model(), stream_model()
+    regressor = SpikingMLPRegressor(hidden_layer_sizes=(5,))
+    with monkeypatch.context() as patch:
+        train = LazySimulator.train
+
+        def interrupted(*arguments):
+            train(*arguments)
+            raise KeyboardInterrupt
+
+        patch.setattr(LazySimulator, "train", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            model.learn_one({"new": 2.0}, "new")
+        with pytest.raises(KeyboardInterrupt):
+            regressor.learn_one({"new": 2.0}, 3.0)
+    other.learn_one({"new": 2.0}, "new")
+    assert (model.features, model.classes) == (["a", "b", "new"], [0, 1, "new"])
+    assert_equal_checkpoints(model.checkpoint, other.checkpoint)
+    assert (regressor.features, regressor.target_scaling.n_seen) == (["new"], 1)
+
+
 def test_a_mini_batch_is_predicted_row_by_row():
     model = SpikingMLPClassifier(hidden_layer_sizes=(5,))
     rows = pd.DataFrame({"b": [1, 2, 3], "a": [True, False, True]}, index=[7, 5, 6])
