@@ -61,13 +61,21 @@ def test_initial_weights_are_normal_and_do_not_depend_on_each_other():
 # --- checkpoints ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("feedback", ["transpose", "random"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"feedback": "random"},
+        {"timing": "pipelined"},
+        {"update": "normalized", "backward_init": "uniform"},
+        {"update": "outer", "presynaptic": "drive", "spikes": "binary"},
+    ],
+)
 @pytest.mark.parametrize("sizes", [SIZES, (3, 2)])
-def test_a_grown_network_goes_on_as_if_it_had_always_been_as_large(sizes, feedback, tmp_path):
+def test_a_grown_network_goes_on_as_if_it_had_always_been_as_large(sizes, fields, tmp_path):
     random = np.random.RandomState(0)
     x, y = random.uniform(-1, 2, (20, sizes[0] + 2)), random.randint(0, sizes[-1], 20)
     x[:10, sizes[0] :] = 0
-    small = growing(*sizes, feedback=feedback, learning_rate=0.1)
+    small = growing(*sizes, learning_rate=0.1, **fields)
     with Simulator(small) as sim:
         sim.train(x[:10, : sizes[0]], y[:10])
         grown = sim.checkpoint().grown(sizes[0] + 2, sizes[-1] + 3)
