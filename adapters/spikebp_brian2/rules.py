@@ -126,6 +126,8 @@ summed_error : 1               # the errors of the present sample
 NORMALIZED_EQUATIONS: Final = """
 update_rate : 1 (shared, constant)      # the rate before it is divided
 added_squares : 1 (shared, constant)    # what is added to the squared counts below
+summed_error_limit : 1 (shared, constant)  # where summed errors are cut off before they teach
+teaching_error : 1             # what is left of them
 arriving_squares : 1           # by how much the squared counts below have grown in this step
 squared_counts : 1             # squared counts of the layer below, summed over its units
 own_rate : 1                   # how much a weight changes for a count and an error of 1
@@ -477,7 +479,8 @@ def pathways(net: SpikingMLP, l: int) -> tuple[dict[str, str], dict[str, str]]:
     if not net.learns_once:
         return below, {"backward": f"{backward}\n{_update(net, 'error_post')}"}
     above = {"backward": backward} if backward else {}
-    return below, above | {"learn": _update(net, "summed_error_post")}
+    error = "teaching_error_post" if net.update == "normalized" else "summed_error_post"
+    return below, above | {"learn": _update(net, error)}
 
 
 def _on_grid(net: SpikingMLP, value: str) -> str:
@@ -500,6 +503,10 @@ def _sum_errors(net: SpikingMLP) -> str:
         most_errors = larger(most_errors, abs(error))"""
     if net.learns_once:
         code += "\n        summed_error = int(not opens_sample)*summed_error + error"
+    if net.update == "normalized":
+        code += (
+            "\n        teaching_error = clip(summed_error, -summed_error_limit, summed_error_limit)"
+        )
     return code
 
 

@@ -18,7 +18,7 @@ from spikebp_brian2.proof import Seen
 from spikebp_plugins import Operations, SpikingMLP
 from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
 from spikebp_plugins.network.operations import count_operations
-from spikebp_plugins.network.rates import added_squares, learning_rate_into
+from spikebp_plugins.network.rates import added_squares, learning_rate_into, summed_error_limit
 from spikebp_plugins.network.state import LearningState
 
 #: Part and name of a variable.
@@ -49,6 +49,7 @@ def constants(net: SpikingMLP) -> dict[Place, float]:
         here = of_layers | {"drawn_before": float(sum(net.layer_sizes[1:l]))}
         if l > 0 and net.update == "normalized":
             here["update_rate"] = learning_rate_into(net, l)
+            here["summed_error_limit"] = float(summed_error_limit(net, l))
         for name, value in here.items():
             if rules.has_variable(net, l, name):
                 found[f"layer_{l}", name] = value

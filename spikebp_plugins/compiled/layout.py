@@ -30,7 +30,7 @@ from spikebp_plugins.network.arithmetic import (
 from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
 from spikebp_plugins.network.delays import TABLES, Delays, delays_of, of_input_steps
 from spikebp_plugins.network.operations import Operations, count_operations
-from spikebp_plugins.network.rates import added_squares, rate_shift
+from spikebp_plugins.network.rates import added_squares, rate_shift, summed_error_limit
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 
@@ -133,6 +133,7 @@ class Layout:
             rate_unit=rate_unit,
             added_squares=float(added_squares(net)),
             rate_shift=np.array([0, *(rate_shift(net, l) for l in range(1, L + 1))], np.int64),
+            error_limit=np.array([summed_error_limit(net, l) for l in range(L + 1)], np.int64),
             smoothed=smoothed,
             factor_rate=type(rate)(1) if smoothed else rate,
             grid=grid,

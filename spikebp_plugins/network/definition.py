@@ -73,6 +73,8 @@ NORMALIZED_CHOICES: Final[dict[str, tuple[str, ...]]] = {
 NORMALIZED_FRACTION_BITS: Final = 24
 HIDDEN_RATE_BITS: Final = 2
 ADDED_SQUARES: Final = 16
+#: There: where summed errors of layers below the output are cut off, in spikes a step.
+LARGEST_SUMMED_ERROR: Final = 8
 #: With more steps, what is added would be no exact double.
 LARGEST_NORMALIZED_N_STEPS: Final = 2**24
 

@@ -21,7 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.arithmetic import LIMIT, out_of_range
-from spikebp_plugins.network.definition import ADDED_SQUARES, HIDDEN_RATE_BITS, SpikingMLP
+from spikebp_plugins.network.definition import (
+    ADDED_SQUARES,
+    HIDDEN_RATE_BITS,
+    LARGEST_SUMMED_ERROR,
+    SpikingMLP,
+)
 
 
 def added_squares(net: SpikingMLP) -> int:
@@ -32,6 +37,14 @@ def added_squares(net: SpikingMLP) -> int:
 def rate_shift(net: SpikingMLP, l: int) -> int:
     """Return h_l, by how many bits the rate of W_l is lower than that of the output."""
     return 0 if l == net.n_layers else HIDDEN_RATE_BITS
+
+
+def summed_error_limit(net: SpikingMLP, l: int) -> int:
+    """Return where summed errors of layer l are cut off before they teach: at 8 T below the output.
+
+    The limit of the output is one that no sum reaches.
+    """
+    return LIMIT if l == net.n_layers else LARGEST_SUMMED_ERROR * net.n_steps
 
 
 def learning_rate_into(net: SpikingMLP, l: int) -> float:

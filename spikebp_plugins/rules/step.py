@@ -25,7 +25,7 @@ from spikebp_plugins.network.arithmetic import (
 from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
-from spikebp_plugins.network.rates import normalized_rate_units
+from spikebp_plugins.network.rates import normalized_rate_units, summed_error_limit
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 from spikebp_plugins.rules.quantization import rectified, signed
 
@@ -279,8 +279,16 @@ def _summed_errors(E: Integers, e: Integers, l: int) -> Integers:
 def close_training(net: SpikingMLP, learning: LearningState, sample: SampleState) -> LearningState:
     """Return the state after a training sample, with the update at its end if there is one."""
     if net.learns_once:
-        learning = _descend(net, learning, sample, sample.E)
+        learning = _descend(net, learning, sample, _teaching(net, sample.E))
     return learning._replace(samples_seen=learning.samples_seen + 1)
+
+
+def _teaching(net: SpikingMLP, E: Sequence[Any]) -> Sequence[Any]:
+    """Return the summed errors that W_1 to W_L learn from."""
+    if net.update != "normalized":
+        return E
+    limits = [summed_error_limit(net, l) for l in range(1, net.n_layers + 1)]
+    return None, *(np.clip(E_l, -m, m) for E_l, m in zip(E[1:], limits, strict=True))
 
 
 def presynaptic(net: SpikingMLP, sample: SampleState) -> Layers:

@@ -81,7 +81,7 @@ class LiteralNetwork:
         self.samples_seen += ys is not None
         if ys is not None and self.net.update in ("outer", "normalized"):
             for l in range(1, self.L + 1):
-                self.descend(l, self.E[l])
+                self.descend(l, self.cut_off(l))
         return shown
 
     def open(self, ys):
@@ -215,6 +215,12 @@ class LiteralNetwork:
             self.descend(l, e)
         for j in range(self.sizes[l]):
             self.E[l][j] += e[j]
+
+    def cut_off(self, l):
+        most = 8 * self.net.n_steps
+        if not self.is_normalized or l == self.L:
+            return self.E[l]
+        return [max(-most, min(most, e)) for e in self.E[l]]
 
     def descend(self, l, e):
         c, s = self.c[l - 1], self.s[l - 1]

@@ -34,6 +34,7 @@ from .build import entry, kernel, rare
 from .entering import enter_target
 from .rules import (
     bound_update,
+    cut_off,
     find_rate,
     fire_layer,
     hand_up,
@@ -424,8 +425,10 @@ def learn_first(run, groups, errors, t, n_steps):
     net, sample, workspace = run.net, run.sample, run.workspace
     if not net.outer and sample.n_errors[1] == 0:
         return True
-    if net.normalized and not find_rate(run, 1, squared_input_counts(run, groups, t)):
-        return False
+    if net.normalized:
+        cut_off(run, 1, errors)
+        if not find_rate(run, 1, squared_input_counts(run, groups, t)):
+            return False
     error, column = units_of(errors, net, 1), units_of(sample.active, net, 1)
     n_columns = list_units(error, column)
     if n_columns == 0:

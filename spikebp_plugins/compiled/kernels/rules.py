@@ -418,6 +418,15 @@ def squared_counts(run, layer):
 
 
 @rare
+def cut_off(run, layer, errors):
+    """Cut off the summed errors of a layer with update="normalized"."""
+    limit, error = run.net.error_limit[layer], units_of(errors, run.net, layer)
+    for i in range(error.size):
+        if abs(error[i]) > limit:
+            error[i] = limit if error[i] > 0 else -limit
+
+
+@rare
 def find_rate(run, layer, squares):
     """Find the rate of W_l with update="normalized"; False if the squares may be out of range."""
     net = run.net
@@ -500,6 +509,8 @@ def learn(run, errors, first):
     net, sample = run.net, run.sample
     for layer in range(first, net.sizes.size):
         if net.outer or sample.n_errors[layer] > 0:
+            if net.normalized:
+                cut_off(run, layer, errors)
             largest_error = largest(units_of(errors, net, layer))
             if net.normalized and not find_rate(run, layer, squared_counts(run, layer - 1)):
                 return False

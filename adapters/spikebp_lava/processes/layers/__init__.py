@@ -25,7 +25,7 @@ from spikebp_lava.watch import Watched
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.delays import delays_of, is_busy
-from spikebp_plugins.network.rates import learning_rate_into
+from spikebp_plugins.network.rates import learning_rate_into, summed_error_limit
 
 Array = NDArray[Any]
 
@@ -112,7 +112,10 @@ def _pair(shared: SharedNetwork, l: int, kind: str) -> Layout:
         fraction_bits=net.fraction_bits,
         learning_rate=learning_rate_into(net, l),
     )
-    return Layout(pair, number_type(net, kind))
+    layout = Layout(pair, number_type(net, kind))
+    for network in (layout.network, layout.undelayed):  # in which layer l is the output
+        network.error_limit[1] = summed_error_limit(net, l)
+    return layout
 
 
 def _require(certain: bool, what: str) -> None:
