@@ -9,7 +9,8 @@ In grid units, with R those of the learning rate and b(n) the bits of an integer
 
 That is the normalized rule of least mean squares (Nagumo and Noda, 1967), its divisor rounded up to
 a power of two: an update moves the drive of a sample by a share of its error that does not depend
-on how many units spike below, or how often.
+on how many units spike below, or how often. Below the output, summed errors are cut off before they
+teach: they grow with the weights above, and with them the share.
 """
 
 from __future__ import annotations

@@ -295,6 +295,26 @@ def test_a_normalized_update_is_divided_by_the_squared_counts_below(backend):
 
 
 @pytest.mark.parametrize("backend", ENGINES)
+@pytest.mark.parametrize("update", ["normalized", "outer"])
+def test_a_normalized_update_cuts_off_summed_errors_below_the_output(backend, update):
+    net = SpikingMLP((1, 1, 1), n_steps=4, update=update, learning_rate=3.0, fraction_bits=24)
+    W = [np.array([[1.0]]), np.array([[16.0]])]
+    with Simulator(net, backend=backend, weights=W) as sim:
+        trace = sim.train([[1.0]], [[0.0]], record=True)
+        found = sim.weights
+    E_1, E_2 = (trace.errors[l].sum(axis=1)[0] for l in (1, 2))
+    assert E_2.tolist() == [64]
+    assert E_1.tolist() == [16 * 64]
+    assert trace.spikes[0].sum() == trace.spikes[1].sum() == 4
+    if update == "outer":
+        rates, of_hidden = (3 / 16, 3 / 16), 16 * 64
+    else:  # 16 * 4**2 + 4**2 has 9 bits
+        rates, of_hidden = (3 * 2.0**-11, 3 * 2.0**-9), 8 * 4
+    assert found[0] == 1 - rates[0] * 4 * of_hidden
+    assert found[1] == 16 - rates[1] * 4 * 64
+
+
+@pytest.mark.parametrize("backend", ENGINES)
 def test_a_normalized_rate_is_one_grid_unit_at_least(backend):
     net = SpikingMLP(
         (1, 1),
