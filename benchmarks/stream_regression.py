@@ -22,7 +22,7 @@ from rivals import one_thread
 from river import base, datasets, linear_model, preprocessing, tree
 from river.datasets import synth
 from sklearn.neural_network import MLPRegressor
-from streams import BLOCK, SAMPLES, Scaled, print_table
+from streams import BLOCK, SAMPLES, Scaled, means, print_table
 
 from spikebp_plugins.river import SpikingMLPRegressor
 
@@ -91,21 +91,6 @@ def run(name, seed, samples):
     }
 
 
-def measure(name, seeds, samples):
-    """Return the means over seeds."""
-    runs = [run(name, seed, samples) for seed in range(seeds)]
-    return {
-        "stream": name,
-        "competitors": {
-            competitor: {
-                key: float(np.mean([found[competitor][key] for found in runs]))
-                for key in ("error", "microseconds")
-            }
-            for competitor in COMPETITORS
-        },
-    }
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--streams", default=",".join(STREAMS))
@@ -116,7 +101,8 @@ def main():
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of river's and scikit-learn's networks
         results = [
-            measure(name, options.seeds, options.samples) for name in options.streams.split(",")
+            means(name, [run(name, seed, options.samples) for seed in range(options.seeds)])
+            for name in options.streams.split(",")
         ]
     if options.json:
         print(json.dumps(results))

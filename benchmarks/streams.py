@@ -193,14 +193,18 @@ def measure(name, seeds, samples, competitors):
         runs = [run(name, seed, samples, competitors) for seed in range(seeds)]
     except FileNotFoundError as error:
         return {"stream": name, "left_out": str(error)}
+    return means(name, runs)
+
+
+def means(name, runs):
+    """Return the means of what runs on a stream found of each competitor."""
     return {
         "stream": name,
         "competitors": {
             competitor: {
-                key: float(np.mean([found[competitor][key] for found in runs]))
-                for key in ("accuracy", "microseconds")
+                key: float(np.mean([found[competitor][key] for found in runs])) for key in values
             }
-            for competitor in competitors
+            for competitor, values in runs[0].items()
         },
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -315,13 +315,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         return self._with_intercept(dense if self._scaling is None else self._scaling.scaled(dense))
 
     def _with_intercept(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        if not self._has_intercept:
-            return X
-        inputs = np.empty((len(X), X.shape[1] + 1))
-        inputs[:, :-1] = X
-        # The network multiplies all of its input by input_scale: the product is to be 1.
-        inputs[:, -1] = 1 / self._learned.net.input_scale
-        return inputs
+        return self._with_constant(X, self._learned.net) if self._has_intercept else X
 
     def _scores(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
@@ -355,21 +349,21 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             kinds = y if is_classifier(self) else np.zeros(len(y))
             order = self._carry.shown(weights, kinds)
         if len(order):
-            scaling, samples = self._as_inputs(samples, set(order.tolist()))
+            scaling, samples = self._as_inputs(samples, np.unique(order))
             self._train(samples, order)
             self._scaling = scaling
         self.n_iter_ += 1
 
     def _as_inputs(
-        self, samples: Samples, shown: Collection[int]
+        self, samples: Samples, shown: NDArray[np.int64]
     ) -> tuple[InputScaling | None, Samples]:
         """Return the scaling after samples, and these as input, each scaled by what came so far."""
         scaling = self._scaling
         if scaling is None:
             return None, samples
         X = samples.X.toarray() if is_sparse(samples.X) else samples.X
-        rows, scaled = sorted(shown), np.zeros(X.shape)
-        scaling, scaled[rows] = scaling.in_turn(X[rows])
+        scaled = np.zeros(X.shape)
+        scaling, scaled[shown] = scaling.in_turn(X[shown])
         return scaling, samples._replace(X=self._with_intercept(scaled), are_inputs=True)
 
     def _train_epochs(self, samples: Samples, *, goes_on: bool) -> None:

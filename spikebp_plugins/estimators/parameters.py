@@ -9,6 +9,9 @@ from inspect import cleandoc
 from operator import is_
 from typing import Any, ClassVar, Final, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from spikebp_plugins.common.errors import (
     ArgumentError,
     choice,
@@ -128,6 +131,14 @@ class NetworkParameters:
             allowed = f"such that the last learning rate, {schedule.lowest:.3g}, is large enough"
             raise wrong_argument("rate_halvings", allowed, schedule.halvings) from error
         return last.fraction_bits
+
+    def _with_constant(self, X: NDArray[np.float64], net: SpikingMLP) -> NDArray[np.float64]:
+        """Return input of shape (n_samples, n_features) with the constant one at its place."""
+        inputs = np.empty((len(X), X.shape[1] + 1))
+        inputs[:, slice(1, None) if self.intercept_at == 0 else slice(-1)] = X
+        # The network multiplies all of its input by input_scale: the product is to be 1.
+        inputs[:, self.intercept_at] = 1 / net.input_scale
+        return inputs
 
     @property
     def _automatic_weight_init(self) -> str | None:

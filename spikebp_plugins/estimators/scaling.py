@@ -102,7 +102,17 @@ class InputScaling(NamedTuple):
         return self._replace(n_seen=n, mean=mean, squares=squares)._renewed()
 
     def in_turn(self, X: Array) -> tuple[InputScaling, Array]:
-        """Return the scaling after samples, and these as input, each scaled by what came so far."""
+        """Return the scaling after samples, and these as input, each scaled by what came so far.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Features, in the order in which they came.
+
+        Returns
+        -------
+        InputScaling, ndarray of shape (n_samples, n_features)
+        """
         scaling, scaled = self, np.empty(X.shape)
         for x, inputs in zip(X, scaled, strict=True):
             scaling = scaling.after(x)
@@ -115,7 +125,10 @@ class InputScaling(NamedTuple):
         return inputs
 
     def restored(self, inputs: Array) -> Array:
-        """Return the features that would be scaled to some input; the mean of what never varied."""
+        """Return the features that are scaled to some input, of shape (n_samples, n_features).
+
+        Of a feature that has not varied it is the mean.
+        """
         varies = self.factor > 0
         known = (inputs / self.spread + self.centre) / np.where(varies, self.factor, 1)
         features: Array = np.where(varies, known, self.mean)

@@ -3,7 +3,7 @@ r"""Initial weights that do not depend on how many inputs and outputs there are.
 Weight (l, i, j) is, with the 16-bit parts :math:`u_1, \dots, u_{12}` of its three numbers of 64
 bits,
 
-.. math:: W_{lij} = \frac{\sigma_l}{2^{16}} \left(\sum_k u_k - 6 \, (2^{16} - 1)\right)
+.. math:: W_{lij} = \frac{\sigma_{li}}{2^{16}} \left(\sum_k u_k - 6 \, (2^{16} - 1)\right)
 
 The sum of twelve uniform numbers is normal in all but its tails. It is one of integers, so that
 every machine draws the same. Philox is a counter: unit i of layer l has one of its own, and the
@@ -42,21 +42,20 @@ def unit_weights(seed: int, what: int, l: int, shape: tuple[int, ...]) -> NDArra
         `WEIGHTS` or `FEEDBACK`.
     l : int
         The layer that the weights belong to.
-    shape : tuple of int
-        Rows and columns; of feedback, which has its rows in layer l, transposed.
+    shape : tuple of two int
+        Rows, each of which has a counter of its own, and columns.
 
     Returns
     -------
-    ndarray of the shape asked for
+    ndarray of shape `shape`
         Multiples of 2^-16.
     """
-    n_below, n_above = shape
-    raw = np.empty((n_below, NUMBERS * n_above), np.uint64)
-    for i in range(n_below):
-        raw[i] = np.random.Philox(key=seed, counter=[0, i, l, what]).random_raw(raw.shape[1])
-    parts = raw[..., np.newaxis] >> np.arange(0, 64, 16, dtype=np.uint64)
-    total = (parts & np.uint64(0xFFFF)).reshape(n_below, n_above, PARTS).sum(axis=2)
-    weights: NDArray[np.float64] = (total.astype(np.float64) - 6 * (2**16 - 1)) / 2**16
+    weights = np.empty(shape)
+    for i, row in enumerate(weights):
+        raw = np.random.Philox(key=seed, counter=[0, i, l, what]).random_raw(NUMBERS * len(row))
+        parts = raw.view(np.uint16).reshape(len(row), PARTS)
+        row[:] = parts.sum(axis=1, dtype=np.int64) - PARTS * (2**16 - 1) // 2
+    weights /= 2**16
     return weights
 
 

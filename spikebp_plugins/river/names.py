@@ -17,6 +17,8 @@ from spikebp_plugins.common.errors import integer, wrong_argument
 
 Places = Mapping[Hashable, int]
 
+ONE_OR_MORE: Final = "an integer of at least 1"
+
 #: The types of most values, of which nothing but infinity and NaN has to be found.
 _NUMBERS: Final = frozenset([float, int, np.float64])
 
@@ -24,9 +26,6 @@ _NUMBERS: Final = frozenset([float, int, np.float64])
 def capacity(name: str, value: Any) -> int | None:
     """Return how many names may come, which the parameter `name` says; None if any number may."""
     return None if value is None else integer(name, value, 1, allowed="None or " + ONE_OR_MORE)
-
-
-ONE_OR_MORE: Final = "an integer of at least 1"
 
 
 def with_new(places: Places, names: Iterable[Hashable], parameter: str, most: int | None) -> Places:

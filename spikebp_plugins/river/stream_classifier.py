@@ -14,7 +14,7 @@ from spikebp_plugins.estimators.parameters import LabelParameters, with_shared_p
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.samples import real_targets
-from spikebp_plugins.river.frames import columns_of, placed, targets_of
+from spikebp_plugins.river.frames import targets_of
 from spikebp_plugins.river.names import Places, capacity, with_new
 from spikebp_plugins.river.stream_learner import GROWING, StreamLearner
 
@@ -97,9 +97,7 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         OverflowError
             If a value leaves the range of the arithmetic; nothing has been learned then.
         """
-        places, room = self._with_new(x)
-        rows = self._reader.features(x, places, room)[np.newaxis]
-        self._learn_labels(places, rows, [y])
+        self._learn_labels(*self._rows_of_one(x), [y])
 
     def learn_many(self, X: pd.DataFrame, y: pd.Series) -> None:
         """Learn from samples in turn, as `learn_one` would, all of them or none.
@@ -119,11 +117,10 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         OverflowError
             If a value leaves the range of the arithmetic; nothing has been learned then.
         """
-        names, columns = columns_of(X)
-        labels = targets_of(y, len(columns))
+        places, rows = self._rows_of_many(X)
+        labels = targets_of(y, len(rows))
         if labels:
-            places, room = self._with_new(names)
-            self._learn_labels(places, placed(columns, names, places, room), labels)
+            self._learn_labels(places, rows, labels)
 
     def _learn_labels(self, places: Places, rows: Array, y: list[Any]) -> None:
         outputs, known = self._outputs, []

@@ -132,6 +132,17 @@ class StreamLearner(NetworkParameters):
         is_full = len(places) > self._room
         return places, 1 << (len(places) - 1).bit_length() if is_full else self._room
 
+    def _rows_of_one(self, x: Mapping[Any, Any]) -> tuple[Places, Array]:
+        """Return the places of all features, and those of a sample, of shape (1, room)."""
+        places, room = self._with_new(x)
+        return places, self._reader.features(x, places, room)[np.newaxis]
+
+    def _rows_of_many(self, X: pd.DataFrame) -> tuple[Places, Array]:
+        """Return the places of all features, and those of a frame, of shape (n_samples, room)."""
+        names, columns = columns_of(X)
+        places, room = self._with_new(names if len(columns) else ())
+        return places, placed(columns, names, places, room)
+
     def _learn(
         self,
         places: Places,
@@ -173,7 +184,7 @@ class StreamLearner(NetworkParameters):
                 vars(self).update(changes)  # in one step, which nothing interrupts
             elif before is not None:
                 self._learned = LazySimulator(before)
-        heard = shown[:, : len(places) + self.intercept]
+        heard = shown[:, : max(1, len(places) + self.intercept)]
         self._watch.observe(heard * net.input_scale, scores, net.n_steps)
         return scores
 
@@ -187,13 +198,7 @@ class StreamLearner(NetworkParameters):
         return self._with_intercept(rows if scaling is None else scaling.scaled(rows))
 
     def _with_intercept(self, rows: Array) -> Array:
-        if not self.intercept:
-            return rows
-        inputs = np.empty((len(rows), rows.shape[1] + 1))
-        # The network multiplies all of its input by input_scale: the product is to be 1.
-        inputs[:, 0] = 1 / self._learned.net.input_scale
-        inputs[:, 1:] = rows
-        return inputs
+        return self._with_constant(rows, self._learned.net) if self.intercept else rows
 
     def _scores_of_many(self, X: pd.DataFrame) -> Array:
         names, columns = columns_of(X)

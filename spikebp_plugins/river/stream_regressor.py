@@ -13,7 +13,7 @@ from spikebp_plugins.common.errors import positive, wrong_argument
 from spikebp_plugins.estimators.parameters import with_shared_parameters
 from spikebp_plugins.estimators.regressor import Coding
 from spikebp_plugins.estimators.scaling import InputScaling
-from spikebp_plugins.river.frames import columns_of, placed, real_numbers, targets_of
+from spikebp_plugins.river.frames import real_numbers, targets_of
 from spikebp_plugins.river.names import is_real
 from spikebp_plugins.river.stream_learner import StreamLearner
 
@@ -98,9 +98,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
         """
         if not is_real(y):
             raise wrong_argument("y", "a finite real number", repr(y))
-        places, room = self._with_new(x)
-        rows = self._reader.features(x, places, room)[np.newaxis]
-        self._learn_targets(places, rows, np.array([[float(y)]]))
+        self._learn_targets(*self._rows_of_one(x), np.array([[float(y)]]))
 
     def learn_many(self, X: pd.DataFrame, y: pd.Series) -> None:
         """Learn from samples in turn, as `learn_one` would, all of them or none.
@@ -120,11 +118,9 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
         OverflowError
             If a value leaves the range of the arithmetic; nothing has been learned then.
         """
-        names, columns = columns_of(X)
-        targets = real_numbers("y", np.array(targets_of(y, len(columns))))
-        if len(columns):
-            places, room = self._with_new(names)
-            rows = placed(columns, names, places, room)
+        places, rows = self._rows_of_many(X)
+        targets = real_numbers("y", np.array(targets_of(y, len(rows))))
+        if len(rows):
             self._learn_targets(places, rows, targets[:, np.newaxis])
 
     def _learn_targets(self, places: Any, rows: Array, y: Array) -> None:

@@ -511,9 +511,9 @@ def learn(run, errors, first):
         if net.outer or sample.n_errors[layer] > 0:
             if net.normalized:
                 cut_off(run, layer, errors)
+                if not find_rate(run, layer, squared_counts(run, layer - 1)):
+                    return False
             largest_error = largest(units_of(errors, net, layer))
-            if net.normalized and not find_rate(run, layer, squared_counts(run, layer - 1)):
-                return False
             if net.smoothed and largest_error > 0 and not find_factors(run, layer - 1):
                 return False
             if net.chip:
