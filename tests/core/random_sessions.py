@@ -37,7 +37,7 @@ from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.stepper import Stepper
 from spikebp_plugins.simulation.stream import UNCHANGED
 from spikebp_plugins.simulation.trace import Trace
-from tests.interrupts import interrupts_get_through
+from tests.interrupts import interrupted_in_python, interrupts_get_through
 
 #: Widths that fill vectors, and such that do not.
 WIDTHS = (1, 2, 3, 5, 8, 9, 16, 17, 31, 32, 33, 64, 70)
@@ -381,34 +381,6 @@ def joined(parts):
 
 
 # Interrupts
-
-
-@contextmanager
-def interrupted_in_python(after):
-    """Raise KeyboardInterrupt before some operation of Python within the package."""
-    left = after
-
-    def enter(frame, event, argument):
-        if frame.f_code.co_filename not in INTERRUPTED:
-            return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
-        return count
-
-    def count(frame, event, argument):
-        nonlocal left
-        if event == "opcode":
-            left -= 1
-            if left < 0:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-        return count
-
-    before = sys.gettrace()
-    sys.settrace(enter)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
 
 
 @contextmanager
@@ -856,7 +828,7 @@ class Session:
         self.counts[kind] += 1
         way, how = None, rng.random()
         if up_to is not None and how < 0.07:
-            way = interrupted_in_python(int(rng.exponential(400)))
+            way = interrupted_in_python(int(rng.exponential(400)), INTERRUPTED)
         elif up_to is not None and how < 0.14:
             way = interrupted_by_kernels(int(one_of(rng, 1, 1, 2, 3)))
         elif by_signal and how < 0.34:

@@ -1,6 +1,6 @@
 """The network step by step equals the reference, in integers and in doubles on the grid."""
 
-import sys
+from contextlib import suppress
 from importlib.metadata import EntryPoint
 from typing import ClassVar
 
@@ -19,6 +19,7 @@ from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.operations import count_operations
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.strategies import experiments
+from tests.interrupts import interrupted_in_python
 from tests.profiles import examples
 
 
@@ -111,26 +112,14 @@ def test_a_step_by_the_reference_counts_the_weights_that_it_changes():
 
 
 def test_an_interrupt_leaves_no_value_of_another_argument():
-    def interrupt(frame, event, argument):
-        frame.f_trace_opcodes = True
-        left[0] -= event == "opcode"
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        return interrupt
-
     one, two = np.array([1.0]), np.array([2.0])
-    before, is_over = sys.gettrace(), False
+    files = {Remembering.__call__.__code__.co_filename}
     for position in range(1000):
-        remembering, left = Remembering(np.negative), [position]
+        remembering, is_over = Remembering(np.negative), False
         assert remembering(one) == -1
-        sys.settrace(interrupt)
-        try:
+        with suppress(KeyboardInterrupt), interrupted_in_python(position, files):
             remembering(two)
             is_over = True
-        except KeyboardInterrupt:
-            pass
-        finally:
-            sys.settrace(before)
         assert (remembering(one), remembering(two)) == (-1, -2)
         if is_over:
             break
