@@ -16,7 +16,7 @@ from typing import Any
 from griffe import Class, Extension, Object
 from latex2mathml.converter import convert
 
-SHARED = Path(__file__).parents[1] / "spikebp_plugins" / "estimators" / "docstrings.py"
+SHARED = Path(__file__).parents[1] / "spikebp_plugins" / "common" / "docstrings.py"
 with_parameters = runpy.run_path(str(SHARED))["with_parameters"]
 
 

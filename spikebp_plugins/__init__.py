@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from spikebp_plugins.estimators import SpikingMLPClassifier as SpikingMLPClassifier
     from spikebp_plugins.estimators import SpikingMLPRegressor as SpikingMLPRegressor
     from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
-    from spikebp_plugins.network.definition import SpikingMLP
+    from spikebp_plugins.network.connections import AveragePool2D, Conv2D, Dense, Sparse
+    from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
     from spikebp_plugins.network.operations import Operations
     from spikebp_plugins.rules.quantization import (
         incremental_dot_product,
@@ -44,10 +45,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVENT_DTYPE",
+    "AveragePool2D",
     "Backend",
     "Checkpoint",
+    "Conv2D",
     "CoreLimits",
     "Dataset",
+    "Dense",
     "Difference",
     "EarlyPrediction",
     "EventEncoder",
@@ -57,7 +61,9 @@ __all__ = [
     "QuantizedWeights",
     "Recordings",
     "Simulator",
+    "Sparse",
     "SpikingMLP",
+    "SpikingNetwork",
     "Stream",
     "Trace",
     "UnsupportedError",
@@ -93,7 +99,8 @@ _NAMES = {
     "data.images": ("Dataset", "load_dataset"),
     "estimators": ("SpikingMLPClassifier", "SpikingMLPRegressor"),
     "network.checkpoint": ("Checkpoint", "averaged", "load"),
-    "network.definition": ("SpikingMLP",),
+    "network.connections": ("AveragePool2D", "Conv2D", "Dense", "Sparse"),
+    "network.definition": ("SpikingMLP", "SpikingNetwork"),
     "network.operations": ("Operations",),
     "rules.quantization": (
         "incremental_dot_product",

@@ -39,6 +39,7 @@ from spikebp_plugins.common.errors import ArgumentError, wrong_argument
 from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
 from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 
 try:
@@ -129,7 +130,7 @@ def save_netx(path: PathLike, checkpoint: Checkpoint) -> None:
         whole.write(buffer.getvalue())
 
 
-def load_netx(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
+def load_netx(path: PathLike, net: Definition | None = None) -> Checkpoint:
     r"""Return the network that a file of netx describes.
 
     A file from :func:`save_netx` gives back the network that it was made of, exactly. One from
@@ -141,7 +142,7 @@ def load_netx(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
     ----------
     path : str or path-like
         The file.
-    net : SpikingMLP or None, default=None
+    net : Definition or None, default=None
         For a file from :func:`save_netx`, the definition that it must have. For one from lava-dl,
         the definition of the network; None takes ``SpikingMLP(layer_sizes)``.
 
@@ -411,7 +412,7 @@ def _thresholds(block: _Block, n_units: int) -> NDArray[np.float64] | None:
 
 
 def _own(
-    path: PathLike, arrays: dict[str, NDArray[Any]], layers: list[_Layer], net: SpikingMLP | None
+    path: PathLike, arrays: dict[str, NDArray[Any]], layers: list[_Layer], net: Definition | None
 ) -> Checkpoint:
     checkpoint = from_arrays(f"the group {GROUP!r} of {os.fspath(path)}", arrays)
     if net is not None and net != checkpoint.net:

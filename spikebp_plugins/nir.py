@@ -44,6 +44,7 @@ from spikebp_plugins.common.errors import (
 from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
 from spikebp_plugins.network.connections import require_dense
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 
 try:
@@ -117,7 +118,7 @@ def save_nir(path: PathLike, checkpoint: Checkpoint) -> None:
         file.write(buffer.getvalue())
 
 
-def from_nir(graph: nir.NIRGraph | PathLike, net: SpikingMLP | None = None) -> Checkpoint:
+def from_nir(graph: nir.NIRGraph | PathLike, net: Definition | None = None) -> Checkpoint:
     r"""Return the network that a graph of NIR describes.
 
     A graph from :func:`to_nir` gives back the network that it was made of, exactly. One from
@@ -129,7 +130,7 @@ def from_nir(graph: nir.NIRGraph | PathLike, net: SpikingMLP | None = None) -> C
     ----------
     graph : nir.NIRGraph, str or path-like
         The graph, or the file that holds it.
-    net : SpikingMLP or None, default=None
+    net : Definition or None, default=None
         For a graph from :func:`to_nir`, the definition that it must have. For a graph from another
         tool, the definition of the network; None takes ``SpikingMLP(layer_sizes)``.
 
@@ -155,14 +156,14 @@ def from_nir(graph: nir.NIRGraph | PathLike, net: SpikingMLP | None = None) -> C
     return _checkpoint(graph, net)
 
 
-def load_nir(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
+def load_nir(path: PathLike, net: Definition | None = None) -> Checkpoint:
     """Return the network that a file of NIR describes: :func:`from_nir` for a path.
 
     Parameters
     ----------
     path : str or path-like
         The file.
-    net : SpikingMLP or None, default=None
+    net : Definition or None, default=None
         As in :func:`from_nir`.
 
     Returns
@@ -200,7 +201,7 @@ def _graph(checkpoint: Checkpoint) -> nir.NIRGraph:
     return graph
 
 
-def _losses(net: SpikingMLP) -> str:
+def _losses(net: Definition) -> str:
     losses = ["what this network learns by"]
     if net.n_layers > 1:
         losses += ["that units start half a spike below their threshold and subtract it"]
@@ -209,7 +210,7 @@ def _losses(net: SpikingMLP) -> str:
     return f"other tools will not see {', or '.join(losses)}; docs/nir.md measures what that costs"
 
 
-def _checkpoint(graph: nir.NIRGraph | PathLike, net: SpikingMLP | None) -> Checkpoint:
+def _checkpoint(graph: nir.NIRGraph | PathLike, net: Definition | None) -> Checkpoint:
     if isinstance(graph, (str, os.PathLike)):
         read = _read(graph)
         with _named(graph):
@@ -228,7 +229,7 @@ def _named(path: PathLike) -> Iterator[None]:
         raise kind(f"{os.fspath(path)}: {in_one_line(error)}") from error
 
 
-def _network(graph: nir.NIRGraph, net: SpikingMLP | None) -> Checkpoint:
+def _network(graph: nir.NIRGraph, net: Definition | None) -> Checkpoint:
     if not isinstance(graph, nir.NIRGraph):
         raise wrong_argument("graph", "a nir.NIRGraph or the path of one", repr(graph))
     layers = _layers(graph)
@@ -272,7 +273,7 @@ class _Layer(NamedTuple):
     fires: bool
 
 
-def _own(metadata: Any, layers: list[_Layer], net: SpikingMLP | None) -> Checkpoint:
+def _own(metadata: Any, layers: list[_Layer], net: Definition | None) -> Checkpoint:
     if not isinstance(metadata, Mapping):
         raise wrong_argument(f"metadata {METADATA_KEY!r}", "a mapping of arrays", repr(metadata))
     arrays = {name: np.asarray(array) for name, array in metadata.items()}

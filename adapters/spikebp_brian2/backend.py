@@ -13,7 +13,7 @@ from spikebp_brian2.runtime import RuntimeProgram, give_back, take_program
 from spikebp_brian2.standalone import StandaloneProgram
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.compiled.fallback import BackedByCore
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -35,7 +35,7 @@ class Brian2Backend(BackedByCore):
     timings: ClassVar = rules.TIMINGS
     main_option: ClassVar = "target"
 
-    def __init__(self, net: SpikingMLP, state: LearningState, target: str) -> None:
+    def __init__(self, net: Definition, state: LearningState, target: str) -> None:
         super().__init__(net, state)
         self._target = settled_target(target)
         self._program: Program = (

@@ -30,7 +30,7 @@ from spikebp_brian2.group import SpikingMLPGroup
 from spikebp_brian2.program import structure_of
 from spikebp_brian2.readings import monitors_for_trace
 from spikebp_brian2.world import borrowed
-from spikebp_plugins import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 
 #: The name of the network's group in every program.
 GROUP: Final = "spikebp"
@@ -68,7 +68,7 @@ $(OBJS): common.h.gch
 RECORDING_VARIABLE: Final = "SPIKEBP_RECORDING"
 
 
-def built_program(net: SpikingMLP) -> Path:
+def built_program(net: Definition) -> Path:
     """Return the folder of the program for a definition; build the program if need be.
 
     Raises
@@ -95,7 +95,7 @@ def built_program(net: SpikingMLP) -> Path:
     return folder
 
 
-def _key(net: SpikingMLP) -> str:
+def _key(net: Definition) -> str:
     sources = sorted(Path(__file__).parent.glob("*.[ph]*"))
     parts = [
         repr(structure_of(net)),
@@ -127,7 +127,7 @@ def _n_cores() -> int:
     return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
-def _build(net: SpikingMLP, folder: Path) -> None:
+def _build(net: Definition, folder: Path) -> None:
     device = Workshop()
     preferences = {
         "devices.cpp_standalone.openmp_threads": 0,

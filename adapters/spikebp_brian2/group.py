@@ -43,10 +43,12 @@ from spikebp_brian2.variables import (
     read_state,
 )
 from spikebp_brian2.wave import KINDS, Wave
-from spikebp_plugins import Checkpoint, Operations, SpikingMLP, Trace, UnsupportedError
+from spikebp_plugins import Checkpoint, Operations, Trace, UnsupportedError
 from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.common.errors import boolean, integer, wrong_argument
+from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.delays import delays_of
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState, initial_state
 
 logger = get_logger(__name__)
@@ -98,7 +100,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
 
     Parameters
     ----------
-    net : SpikingMLP or Checkpoint
+    net : Definition or Checkpoint
         The definition, or a definition with what it has learned.
     weights : sequence of array-like of shape (n_in, n_out) or None, default=None
         Initial weights, rounded to the grid; None takes ``net.init_weights()``.
@@ -187,7 +189,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
 
     def __init__(
         self,
-        net: SpikingMLP | Checkpoint,
+        net: Definition | Checkpoint,
         weights: Any = None,
         feedback: Any = None,
         *,
@@ -736,7 +738,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         return f"<SpikingMLPGroup {self.name!r}: {sizes}, step={self._duration_of_step()}{learns}>"
 
 
-def _is_label(value: float, net: SpikingMLP) -> bool:
+def _is_label(value: float, net: Definition) -> bool:
     return value < 0 or (value < net.n_outputs and value.is_integer())
 
 
@@ -745,8 +747,7 @@ def _starting_state(net: Any, weights: Any, feedback: Any) -> LearningState:
         if weights is not None or feedback is not None:
             raise wrong_argument("weights and feedback", "None with a checkpoint", "matrices")
         return net.state
-    if not isinstance(net, SpikingMLP):
-        raise wrong_argument("net", "a SpikingMLP or a Checkpoint", repr(net))
+    require_definition("net", net, "a Checkpoint")
     refuse_unit("weights", weights)
     refuse_unit("feedback", feedback)
     return initial_state(net, weights, feedback)

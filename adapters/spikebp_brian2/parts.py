@@ -12,14 +12,14 @@ from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
 from spikebp_brian2.functions import FUNCTIONS
-from spikebp_plugins import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 
 
 class Whole(Protocol):
     """What a network is to its parts, and to those who check and read them: `SpikingMLPGroup`."""
 
     name: str
-    net: SpikingMLP
+    net: Definition
     clock: Clock
     device: Device
     has_own_clock: bool

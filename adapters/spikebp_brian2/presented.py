@@ -13,7 +13,7 @@ from spikebp_brian2.rules import Shown
 from spikebp_brian2.sources import refuse_unit
 from spikebp_brian2.tables import table
 from spikebp_brian2.wave import Wave
-from spikebp_plugins import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch, check_batch
 
 #: What the units of each layer have sent, by name of the variable.
@@ -25,7 +25,7 @@ class PresentedSamples:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     wave : Wave
         The parts of the network.
@@ -51,7 +51,7 @@ class PresentedSamples:
         `samples_shown` before the first sample.
     """
 
-    def __init__(self, net: SpikingMLP, wave: Wave, clock: Clock, name: str) -> None:
+    def __init__(self, net: Definition, wave: Wave, clock: Clock, name: str) -> None:
         self._net, self._wave, self._clock, self._name = net, wave, clock, name
         self._is_runtime = isinstance(get_device(), RuntimeDevice)
         self._has_run = False

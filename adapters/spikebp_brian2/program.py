@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins import Operations, SpikingMLP
+from spikebp_plugins import Operations
 from spikebp_plugins.backends import Outcome
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -27,7 +28,7 @@ STRUCTURE: Final = (
 )
 
 
-def structure_of(net: SpikingMLP) -> tuple[Any, ...]:
+def structure_of(net: Definition) -> tuple[Any, ...]:
     """Return the structure of a definition: one program serves all definitions of one structure."""
     return tuple(getattr(net, name) for name in STRUCTURE)
 

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState
 
 
@@ -52,12 +52,12 @@ class Seen(NamedTuple):
     weight_travel: NDArray[Any]
 
 
-def prove_range(net: SpikingMLP, state: LearningState, seen: list[Seen]) -> None:
+def prove_range(net: Definition, state: LearningState, seen: list[Seen]) -> None:
     """Prove that no value left the range in a run.
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     state : LearningState
         The state at the end of the run.
@@ -102,7 +102,7 @@ def prove_range(net: SpikingMLP, state: LearningState, seen: list[Seen]) -> None
                 raise _overflow("a sum of errors", l - 1, arithmetic.limit)
 
 
-def check_on_grid(net: SpikingMLP, state: LearningState) -> None:
+def check_on_grid(net: Definition, state: LearningState) -> None:
     """Check the weights and backward potentials, which a user may have overwritten.
 
     Raises
@@ -129,7 +129,7 @@ def check_on_grid(net: SpikingMLP, state: LearningState) -> None:
                 )
 
 
-def allowed_labels(net: SpikingMLP) -> str:
+def allowed_labels(net: Definition) -> str:
     """Return the phrase for the labels that a step may have."""
     return f"a whole number below {net.n_outputs}, or any below 0 where it is not known"
 

@@ -22,8 +22,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.network.delays import delays_of
+from spikebp_plugins.network.fields import Definition
 
 #: The timings whose delays the code below follows: all connections take no step, or all take one.
 TIMINGS: Final = ("immediate", "pipelined")
@@ -201,7 +201,7 @@ def described() -> str:
     return "\n".join([*lines, ""]).replace("{l}", "l")
 
 
-def schedule_equations(net: SpikingMLP) -> str:
+def schedule_equations(net: Definition) -> str:
     """Return the equations of the schedule."""
     if delays_of(net).are_zero:
         return SCHEDULE_EQUATIONS
@@ -213,7 +213,7 @@ def schedule_equations(net: SpikingMLP) -> str:
     return "".join(parts)
 
 
-def linked_name(net: SpikingMLP, l: int, name: str) -> str:
+def linked_name(net: Definition, l: int, name: str) -> str:
     """Return which variable of the schedule the linked variable `name` of layer l stands for."""
     if delays_of(net).are_zero:
         return "is_step" if name == "is_busy" else name
@@ -221,7 +221,7 @@ def linked_name(net: SpikingMLP, l: int, name: str) -> str:
     return f"{name}_{l}" if is_delayed else name
 
 
-def layer_equations(net: SpikingMLP, l: int) -> str:
+def layer_equations(net: Definition, l: int) -> str:
     """Return the equations of layer l."""
     L = net.n_layers
     parts = [SCHEDULE_LINKS, CONSTANTS, SPIKE_EQUATIONS]
@@ -244,12 +244,12 @@ def layer_equations(net: SpikingMLP, l: int) -> str:
     return "".join(parts)
 
 
-def has_variable(net: SpikingMLP, l: int, name: str) -> bool:
+def has_variable(net: Definition, l: int, name: str) -> bool:
     """Return whether layer l has the variable `name`."""
     return f"\n{name} : " in layer_equations(net, l)
 
 
-def layer_events(net: SpikingMLP, l: int) -> dict[str, str]:
+def layer_events(net: Definition, l: int) -> dict[str, str]:
     """Return the events of layer l and their conditions."""
     events = {"spike": "spike_count != 0"}
     if l > 0:
@@ -263,12 +263,12 @@ def layer_events(net: SpikingMLP, l: int) -> dict[str, str]:
     return events
 
 
-def has_rate_of_synapses(net: SpikingMLP) -> bool:
+def has_rate_of_synapses(net: Definition) -> bool:
     """Return whether synapses hold the rate, the same for all samples."""
     return net.presynaptic == "counts" and net.update != "normalized"
 
 
-def synapses_equations(net: SpikingMLP, l: int) -> str:
+def synapses_equations(net: Definition, l: int) -> str:
     """Return the equations of the synapses that lead into layer l."""
     rate = RATE_EQUATION if has_rate_of_synapses(net) else ""
     backward = l > 1 and net.feedback == "random"
@@ -297,7 +297,7 @@ class Shown(NamedTuple):
     rows: tuple[int, int] | None = None
 
 
-def schedule_code(net: SpikingMLP, shown: Shown) -> str:
+def schedule_code(net: Definition, shown: Shown) -> str:
     """Return the code of the schedule.
 
     The code never sets one variable to another and then changes one of the two in place: NumPy code
@@ -338,7 +338,7 @@ def schedule_code(net: SpikingMLP, shown: Shown) -> str:
         """
 
 
-def _rows(net: SpikingMLP, of_input: int, of_target: int) -> str:
+def _rows(net: Definition, of_input: int, of_target: int) -> str:
     """Return the code that finds the rows of the presented sample.
 
     Behind those of the last sample are the rows of one of nothing.
@@ -354,7 +354,7 @@ def _rows(net: SpikingMLP, of_input: int, of_target: int) -> str:
     )
 
 
-def _windows(net: SpikingMLP, over: str) -> str:
+def _windows(net: Definition, over: str) -> str:
     """Return the code that says when each layer fires: for as many steps as the input was shown."""
     lines = [f"input_over = (is_busy_0 and ({over})) or (input_over and not is_busy_0)"]
     for l, delay in enumerate(delays_of(net).spikes[1:], 1):
@@ -363,7 +363,7 @@ def _windows(net: SpikingMLP, over: str) -> str:
     return _lines(lines)
 
 
-def _targets_under_way(net: SpikingMLP) -> str:
+def _targets_under_way(net: Definition) -> str:
     """Return the code that tells each hidden layer whether errors of a target arrive.
 
     Errors arrive if the layer above had a target in the last step. A window of steps, as in
@@ -380,7 +380,7 @@ def _lines(lines: list[str]) -> str:
     return "\n        ".join(lines)
 
 
-def input_code(net: SpikingMLP) -> str:
+def input_code(net: Definition) -> str:
     """Return the code of layer 0: rule 1."""
     if net.input_coding == "spikes":
         fire = """
@@ -402,7 +402,7 @@ def input_code(net: SpikingMLP) -> str:
         """
 
 
-def forward_code(net: SpikingMLP, l: int) -> str:
+def forward_code(net: Definition, l: int) -> str:
     """Return the code of layer l >= 1 once the spikes have arrived: rule 2."""
     return f"""
         arrived = int(is_busy)*drive
@@ -423,7 +423,7 @@ def input_value_code(shown: Shown) -> str:
     return "" if shown.input is None else f"input_value = {shown.input}"
 
 
-def target_code(net: SpikingMLP, shown: Shown) -> str:
+def target_code(net: Definition, shown: Shown) -> str:
     """Return the code of the output that follows its `forward_code`: rule 3."""
     value, count = shown.target, ""
     if shown.by_label:
@@ -444,7 +444,7 @@ def target_code(net: SpikingMLP, shown: Shown) -> str:
         """
 
 
-def restart_code(net: SpikingMLP) -> str:
+def restart_code(net: Definition) -> str:
     """Return the code that sets backward potentials before the first step with a target."""
     if net.backward_init == "zero":
         return "backward_potential = 0"
@@ -452,7 +452,7 @@ def restart_code(net: SpikingMLP) -> str:
     return f"backward_potential = drawn_backward_potential({draw})"
 
 
-def backward_code(net: SpikingMLP) -> str:
+def backward_code(net: Definition) -> str:
     """Return the code of hidden layers once the errors have arrived: rule 4."""
     return f"""
         backward_potential += int(has_target)*backward_drive
@@ -465,7 +465,7 @@ def backward_code(net: SpikingMLP) -> str:
         """
 
 
-def pathways(net: SpikingMLP, l: int) -> tuple[dict[str, str], dict[str, str]]:
+def pathways(net: Definition, l: int) -> tuple[dict[str, str], dict[str, str]]:
     """Return the code of the synapses into layer l: on events of layer l - 1, and of layer l."""
     forward = "drive_post += weight*spike_count_pre"
     if net.update == "normalized":
@@ -483,7 +483,7 @@ def pathways(net: SpikingMLP, l: int) -> tuple[dict[str, str], dict[str, str]]:
     return below, above | {"learn": _update(net, error)}
 
 
-def _on_grid(net: SpikingMLP, value: str) -> str:
+def _on_grid(net: Definition, value: str) -> str:
     return f"rounded({value}, units_per_one)" if net.arithmetic == "fixed" else f"({value})"
 
 
@@ -497,7 +497,7 @@ _SENT: Final = """
         most_spikes = larger(most_spikes, abs(spike_count))"""
 
 
-def _sum_errors(net: SpikingMLP) -> str:
+def _sum_errors(net: Definition) -> str:
     code = """
         errors_sent += abs(error)
         most_errors = larger(most_errors, abs(error))"""
@@ -510,7 +510,7 @@ def _sum_errors(net: SpikingMLP) -> str:
     return code
 
 
-def _find_rate(net: SpikingMLP) -> str:
+def _find_rate(net: Definition) -> str:
     """Return the code that finds the rate of a layer with ``update="normalized"``."""
     if net.update != "normalized":
         return ""
@@ -522,7 +522,7 @@ def _find_rate(net: SpikingMLP) -> str:
         own_rate = normalized_rate(update_rate, squared_counts + added_squares, units_per_one)"""
 
 
-def _teach(net: SpikingMLP, summed: str) -> str:
+def _teach(net: Definition, summed: str) -> str:
     """Return the code that sets `teaching`; none with ``presynaptic="counts"``.
 
     The product of rate and drive must be exact before it is rounded to the grid; otherwise it
@@ -537,7 +537,7 @@ def _teach(net: SpikingMLP, summed: str) -> str:
         teaching = {_on_grid(net, "scaled_drive")}"""
 
 
-def _update(net: SpikingMLP, error: str) -> str:
+def _update(net: Definition, error: str) -> str:
     if net.presynaptic == "drive":
         teacher, change = "teaching_pre", f"teaching_pre*{error}"
     else:

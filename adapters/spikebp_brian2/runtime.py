@@ -14,9 +14,9 @@ from spikebp_brian2.group import SpikingMLPGroup
 from spikebp_brian2.program import BlockResult, Program, real_targets, structure_of
 from spikebp_brian2.variables import Place, Read, constants, learned, read_operations, read_state
 from spikebp_brian2.world import borrowed
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.network.delays import delays_of, of_input_steps
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -33,13 +33,13 @@ class RuntimeProgram(Program):
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         A definition of the structure.
     target : {"numpy", "cython"}
         Brian2's code generation target.
     """
 
-    def __init__(self, net: SpikingMLP, target: str) -> None:
+    def __init__(self, net: Definition, target: str) -> None:
         self._net, self._target = net, target
         # Made at the first run, since Brian2 warns of objects that were never part of a run.
         self._network: Network | None = None
@@ -111,13 +111,13 @@ class Presentation:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     array : callable
         Takes part and name of a variable, and returns its array.
     """
 
-    def __init__(self, net: SpikingMLP, array: Read) -> None:
+    def __init__(self, net: Definition, array: Read) -> None:
         self._delays = delays_of(net)
         layers = [f"layer_{l}" for l in range(net.n_layers + 1)]
         self._input = array((layers[0], "input_value"))
@@ -180,7 +180,7 @@ class Presentation:
 _idle: dict[Any, list[RuntimeProgram]] = {}
 
 
-def take_program(net: SpikingMLP, target: str) -> RuntimeProgram:
+def take_program(net: Definition, target: str) -> RuntimeProgram:
     """Return a program for a definition: one that was given back, or a new one.
 
     Brian2 takes seconds to prepare code, even code that it has compiled before.
@@ -189,7 +189,7 @@ def take_program(net: SpikingMLP, target: str) -> RuntimeProgram:
     return waiting.pop() if waiting else RuntimeProgram(net, target)
 
 
-def give_back(program: RuntimeProgram, net: SpikingMLP, target: str) -> None:
+def give_back(program: RuntimeProgram, net: Definition, target: str) -> None:
     """Keep a program for the next network of its structure."""
     _idle.setdefault((target, structure_of(net)), []).append(program)
     while sum(map(len, _idle.values())) > IDLE_PROGRAMS:

@@ -25,9 +25,9 @@ from spikebp_brian2.variables import (
     read_seen,
     read_state,
 )
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.network.delays import delays_of, of_input_steps
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -39,11 +39,11 @@ class StandaloneProgram(Program):
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         A definition of the structure.
     """
 
-    def __init__(self, net: SpikingMLP) -> None:
+    def __init__(self, net: Definition) -> None:
         self._folder = built_program(net)
         self._manifest = json.loads((self._folder / MANIFEST).read_text(encoding="utf-8"))
 

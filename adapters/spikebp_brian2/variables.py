@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
 from spikebp_brian2.proof import Seen
-from spikebp_plugins import Operations, SpikingMLP
+from spikebp_plugins import Operations
 from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import count_operations
 from spikebp_plugins.network.rates import added_squares, learning_rate_into, summed_error_limit
 from spikebp_plugins.network.state import LearningState
@@ -28,7 +29,7 @@ Place = tuple[str, str]
 Read = Callable[[Place], NDArray[Any]]
 
 
-def constants(net: SpikingMLP) -> dict[Place, float]:
+def constants(net: Definition) -> dict[Place, float]:
     """Return the numbers of a definition, by variable."""
     bits = net.fraction_bits
     of_layers = {
@@ -72,7 +73,7 @@ def learned(state: LearningState) -> dict[Place, NDArray[Any]]:
     return found
 
 
-def read_state(net: SpikingMLP, read: Read) -> LearningState:
+def read_state(net: Definition, read: Read) -> LearningState:
     """Return the learning state that the variables hold."""
     dtype = arithmetic_of(net).dtype
 
@@ -92,7 +93,7 @@ def read_state(net: SpikingMLP, read: Read) -> LearningState:
     )
 
 
-def read_operations(net: SpikingMLP, read: Read, seen_before: int) -> Operations:
+def read_operations(net: Definition, read: Read, seen_before: int) -> Operations:
     """Return the synaptic operations counted since `samples_seen` was `seen_before`."""
 
     def total(l: int, name: str) -> int:
@@ -109,7 +110,7 @@ def read_operations(net: SpikingMLP, read: Read, seen_before: int) -> Operations
     )
 
 
-def read_seen(net: SpikingMLP, read: Read) -> list[Seen]:
+def read_seen(net: Definition, read: Read) -> list[Seen]:
     """Return what layers 0..L have seen in a run."""
     return [
         Seen(

@@ -22,10 +22,10 @@ from spikebp_brian2 import rules
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.parts import PartNeurons, PartSynapses
 from spikebp_brian2.rules import Shown
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.connections import Connection, Dense
+from spikebp_plugins.network.connections import Connection, DenseConnection
 from spikebp_plugins.network.delays import delays_of
+from spikebp_plugins.network.fields import Definition
 
 #: Variables in the number type of the definition; all other real ones are doubles.
 VALUES: Final = frozenset(
@@ -44,7 +44,9 @@ VALUES: Final = frozenset(
 )
 
 #: What makes the synapses of each kind of connection, in the order of its weights.
-KINDS: Final[dict[type[Connection], Callable[[Synapses], None]]] = {Dense: Synapses.connect}
+KINDS: Final[dict[type[Connection], Callable[[Synapses], None]]] = {
+    DenseConnection: Synapses.connect
+}
 
 
 class Wave:
@@ -52,7 +54,7 @@ class Wave:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     clock : Clock
         The clock of all parts.
@@ -73,7 +75,7 @@ class Wave:
         The orders in the slot at which spikes of sources arrive, and at which the wave is over.
     """
 
-    def __init__(self, net: SpikingMLP, clock: Clock, order: int, name: str) -> None:
+    def __init__(self, net: Definition, clock: Clock, order: int, name: str) -> None:
         self._net, self._clock, self._name = net, clock, name
         self._order: Iterator[int] = count(order)
         self._postponed: list[Any] = []
@@ -209,12 +211,12 @@ class Wave:
                 pathway.order = next(self._order)
 
 
-def _pathways(net: SpikingMLP, l: int) -> list[str]:
+def _pathways(net: Definition, l: int) -> list[str]:
     below, above = rules.pathways(net, l)
     return [*below, *above]
 
 
-def _dtypes(net: SpikingMLP, equations: Equations) -> dict[str, Any]:
+def _dtypes(net: Definition, equations: Equations) -> dict[str, Any]:
     # Set explicitly, so that `prefs.core.default_float_dtype` has no effect.
     dtype = arithmetic_of(net).dtype
     return {

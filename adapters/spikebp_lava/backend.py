@@ -14,11 +14,12 @@ from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.standard.graph import StandardGraph, why_no_standard_graph
 from spikebp_lava.support import TIMINGS, why_unsupported
-from spikebp_plugins import Checkpoint, SpikingMLP
+from spikebp_plugins import Checkpoint
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.compiled.fallback import BackedByCore
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -52,7 +53,7 @@ class LavaBackend(BackedByCore):
 
     def __init__(
         self,
-        net: SpikingMLP,
+        net: Definition,
         state: LearningState,
         tag: str,
         implementation: str,
@@ -65,7 +66,7 @@ class LavaBackend(BackedByCore):
         self._in_graph: LearningState | None = None
 
     @classmethod
-    def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:
+    def unsupported(cls, net: Definition, **options: Any) -> str | None:
         """Return why these options cannot run a definition, or None if they can."""
         if options["implementation"] == "standard":
             return why_no_standard_graph(net, options["tag"], options["granularity"])
@@ -115,7 +116,7 @@ class Graph:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     state : LearningState
         The learning state to start from.
@@ -125,7 +126,7 @@ class Graph:
 
     def __init__(
         self,
-        net: SpikingMLP,
+        net: Definition,
         state: LearningState,
         tag: str,
         implementation: str,

@@ -18,8 +18,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
 
@@ -66,7 +66,7 @@ class EngineRate(NamedTuple):
     exponent: int
 
     @classmethod
-    def of(cls, net: SpikingMLP) -> EngineRate:
+    def of(cls, net: Definition) -> EngineRate:
         """Return the engine's rate that is nearest to the rate of a definition.
 
         Raises
@@ -97,7 +97,7 @@ class EngineRate(NamedTuple):
         """The learning rule, in Lava's notation."""
         return f"-{MANTISSA} * 2^{self.exponent - BITS_BEHIND} * u0 * x1 * y1"
 
-    def learning_rate(self, net: SpikingMLP) -> float:
+    def learning_rate(self, net: Definition) -> float:
         """Return the learning rate of a definition that has exactly this rate."""
         assert net.weight_exponent is not None
         units = self.mantissa * 2.0 ** (self.exponent + net.weight_exponent - BITS_BEHIND)

@@ -14,11 +14,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.compiled.kernels.arrays import BlockRecord, Learning
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.state import LearningState
 
@@ -37,7 +37,7 @@ def shared_array(shape: Any, dtype: Any) -> Array:
     return np.frombuffer(memory, dtype, count=size).reshape(shape)
 
 
-def number_type(net: SpikingMLP, tag: str) -> np.dtype[Any]:
+def number_type(net: Definition, tag: str) -> np.dtype[Any]:
     """Return the number type of process models of a tag."""
     return np.dtype(np.int64) if tag == FIXED else arithmetic_of(net).dtype
 
@@ -61,7 +61,7 @@ class SharedNetwork:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     state : LearningState
         The learning state to start from.
@@ -76,7 +76,7 @@ class SharedNetwork:
         Samples shown, those of them that learned, and all training samples so far.
     """
 
-    def __init__(self, net: SpikingMLP, state: LearningState, n_rows: int = 0) -> None:
+    def __init__(self, net: Definition, state: LearningState, n_rows: int = 0) -> None:
         self.net = net
         layout = Layout(net, number_type(net, FLOATING))
         self.starts = layout.network

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.engine import LARGEST_FACTOR, EngineRate
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
 
@@ -55,11 +55,11 @@ class FloatingMessages(NamedTuple):
 
     Attributes
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     """
 
-    net: SpikingMLP
+    net: Definition
 
     def spikes(self, k: Array, layer: int) -> Array:
         """Return the message of spikes."""
@@ -99,13 +99,13 @@ class FixedMessages(NamedTuple):
 
     Attributes
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition, with ``arithmetic="loihi2"``.
     rate : EngineRate
         The rate as the engine represents it.
     """
 
-    net: SpikingMLP
+    net: Definition
     rate: EngineRate
 
     def spikes(self, k: Array, layer: int) -> Array:

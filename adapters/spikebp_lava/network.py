@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import SharedNetwork
 from spikebp_lava.variables import WithPortsOfLava
 from spikebp_lava.watch import Watched
-from spikebp_plugins import Checkpoint, Operations, SpikingMLP
+from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.definition import require_definition
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState, initial_state
 
 
@@ -22,7 +24,7 @@ class NetworkProcess(Watched, WithPortsOfLava):
 
     Attributes
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     shared : SharedNetwork
         What has been learned, and what is counted.
@@ -30,7 +32,7 @@ class NetworkProcess(Watched, WithPortsOfLava):
 
     _ports_of_lava: ClassVar = {"s_in": "spikes_in", "s_out": "spikes_out"}
 
-    net: SpikingMLP
+    net: Definition
     shared: SharedNetwork
 
     def _make_ports(self) -> None:
@@ -79,11 +81,10 @@ class NetworkProcess(Watched, WithPortsOfLava):
             array[...] = before
 
 
-def definition_of(net: Any) -> SpikingMLP:
+def definition_of(net: Any) -> Definition:
     """Return the definition that a process is given, alone or in a checkpoint."""
     definition = net.net if isinstance(net, Checkpoint) else net
-    if not isinstance(definition, SpikingMLP):
-        raise wrong_argument("net", "a SpikingMLP or a Checkpoint", repr(net))
+    require_definition("net", definition, "a Checkpoint")
     return definition
 
 

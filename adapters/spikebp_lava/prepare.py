@@ -8,14 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from spikebp_lava.memory import FLOATING, SharedNetwork
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.stepper import Moment, Stepper
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 
 
-def prepare_steps(net: SpikingMLP, tag: str) -> None:
+def prepare_steps(net: Definition, tag: str) -> None:
     """Compile the kernels that compute whole steps."""
     shared = _smallest(net, tag)
     bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
@@ -27,7 +27,7 @@ def prepare_steps(net: SpikingMLP, tag: str) -> None:
         stepper.show(np.zeros(1, np.int64), np.zeros(1), moment, 0, shared.record(False))
 
 
-def prepare_layers(net: SpikingMLP, tag: str) -> None:
+def prepare_layers(net: Definition, tag: str) -> None:
     """Compile the kernels that compute single layers."""
     shared = _smallest(net, tag)
     layout = shared.layout
@@ -46,7 +46,7 @@ def prepare_layers(net: SpikingMLP, tag: str) -> None:
         layers.layer_learns(run, back, True)
 
 
-def _smallest(net: SpikingMLP, tag: str) -> SharedNetwork:
+def _smallest(net: Definition, tag: str) -> SharedNetwork:
     smallest = net.replace(layer_sizes=(1, 1), fraction_bits=net.fraction_bits)
     shared = SharedNetwork(smallest, initial_state(smallest))
     if tag != FLOATING:

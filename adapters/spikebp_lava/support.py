@@ -6,9 +6,9 @@ from typing import Final
 
 from spikebp_lava.memory import FIXED, FLOATING
 from spikebp_lava.synapses import KINDS
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.network.connections import refused_connections
+from spikebp_plugins.network.fields import Definition
 
 #: The timings whose delays the processes follow: all connections take no step, or all take one.
 TIMINGS: Final = ("immediate", "pipelined")
@@ -18,7 +18,7 @@ LARGEST_FIXED_LAYER: Final = 2**31 // (256 * 254)
 
 
 def why_unsupported(
-    net: SpikingMLP, tag: str, *, hierarchical: bool, whole_samples: bool, resets: bool = False
+    net: Definition, tag: str, *, hierarchical: bool, whole_samples: bool, resets: bool = False
 ) -> str | None:
     """Return why models of a tag cannot run a definition, or None if they can."""
     if (reason := refused_kind(net, TIMINGS)) is not None:
@@ -43,12 +43,12 @@ def why_unsupported(
     return None
 
 
-def tag_of_standard_parts(net: SpikingMLP) -> str:
+def tag_of_standard_parts(net: Definition) -> str:
     """Return the tag that synapses of Lava's own need for the arithmetic of a definition."""
     return FIXED if net.arithmetic == "loihi2" else FLOATING
 
 
-def why_not_of_standard_parts(net: SpikingMLP, tag: str) -> str | None:
+def why_not_of_standard_parts(net: Definition, tag: str) -> str | None:
     """Return why synapses of Lava's own cannot make up a network, or None if they can."""
     if (reason := refused_connections(net.connections, KINDS)) is not None:
         return reason

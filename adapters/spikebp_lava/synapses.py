@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from spikebp_lava.engine import EngineRate
 from spikebp_lava.memory import FIXED
 from spikebp_lava.messages import FixedMessages, FloatingMessages, Messages
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.network import connections
 from spikebp_plugins.network.connections import Connection
+from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
 
@@ -39,7 +39,7 @@ class Processes(NamedTuple):
 
 #: Lava's processes for each kind of connection.
 KINDS: Final[dict[type[Connection], Processes]] = {
-    connections.Dense: Processes(Dense, LearningDense)
+    connections.DenseConnection: Processes(Dense, LearningDense)
 }
 
 
@@ -48,7 +48,7 @@ class Synapses:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     tag : str
         The tag.
@@ -59,7 +59,7 @@ class Synapses:
         The messages between these synapses and neurons.
     """
 
-    def __init__(self, net: SpikingMLP, tag: str) -> None:
+    def __init__(self, net: Definition, tag: str) -> None:
         self._outer = net.learns_once
         self._options: dict[str, Any] = {"num_message_bits": GRADED}
         if tag == FIXED:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, empty_prediction
 from spikebp_plugins.common.errors import integer, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.connections import Connection, Dense, refused_connections
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.connections import Connection, DenseConnection, refused_connections
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -95,7 +95,7 @@ class Backend(ABC):
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     state : LearningState
         The learning state to start from.
@@ -117,18 +117,18 @@ class Backend(ABC):
     arithmetics: ClassVar[tuple[str, ...]] = PLAIN_ARITHMETICS
 
     #: The kinds of connections of the definitions that it runs, likewise; None stands for any.
-    connections: ClassVar[Collection[type[Connection]] | None] = (Dense,)
+    connections: ClassVar[Collection[type[Connection]] | None] = (DenseConnection,)
 
     #: The option to which "name:word" gives the value "word".
     main_option: ClassVar[str | None] = None
 
-    def __init__(self, net: SpikingMLP, state: LearningState) -> None:
+    def __init__(self, net: Definition, state: LearningState) -> None:
         self.net = net
         #: A back end whose blocks take long calls this with the number of samples shown so far.
         self.report: Callable[[int], None] = report_nothing
 
     @classmethod
-    def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
+    def unsupported(cls, net: Definition, **options: Any) -> str | None:  # noqa: ARG003
         """Return why this back end cannot run a definition, or None if it can.
 
         Definitions whose timing, arithmetic or connections are not among `timings`, `arithmetics`
@@ -240,7 +240,7 @@ class StatefulBackend(Backend):
     both in one assignment, so that after an interrupt both are those of the same sample boundary.
     """
 
-    def __init__(self, net: SpikingMLP, state: LearningState) -> None:
+    def __init__(self, net: Definition, state: LearningState) -> None:
         super().__init__(net, state)
         self._so_far = (state, Operations())
 
@@ -272,10 +272,10 @@ def report_nothing(shown: int) -> None:
 
 
 def refused_kind(
-    net: SpikingMLP,
+    net: Definition,
     timings: tuple[str, ...] = (DEFAULT_TIMING,),
     arithmetics: tuple[str, ...] = PLAIN_ARITHMETICS,
-    connections: Collection[type[Connection]] | None = (Dense,),
+    connections: Collection[type[Connection]] | None = (DenseConnection,),
 ) -> str | None:
     """Return why an engine of these kinds cannot run a definition, or None if it can."""
     for name, known in (("timing", timings), ("arithmetic", arithmetics)):
@@ -293,7 +293,7 @@ class Steps(ABC):
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
 
     Attributes
@@ -306,7 +306,7 @@ class Steps(ABC):
         Whether the open sample has had a target.
     """
 
-    def __init__(self, net: SpikingMLP) -> None:
+    def __init__(self, net: Definition) -> None:
         self.net = net
         self.steps_shown = 0
         self.is_open = self.is_learning = False

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.rules.sample import SampleRecord
 
@@ -103,7 +103,7 @@ def joined(outcomes: list[Outcome]) -> Outcome:
     )
 
 
-def recording_of(net: SpikingMLP, records: list[SampleRecord]) -> Recording:
+def recording_of(net: Definition, records: list[SampleRecord]) -> Recording:
     """Return the records of samples, stacked into the arrays of a trace."""
     layers = range(net.n_layers + 1)
     steps = [shown.steps for shown in records]

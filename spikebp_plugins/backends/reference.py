@@ -16,8 +16,8 @@ from spikebp_plugins.backends.base import (
 )
 from spikebp_plugins.backends.outcome import Outcome, recording_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -70,7 +70,7 @@ class ReferenceBackend(StatefulBackend):
 class TakesSamples(Protocol):
     """What the reference needs of a back end to show it samples step by step."""
 
-    net: SpikingMLP
+    net: Definition
 
     @property
     def state(self) -> LearningState:

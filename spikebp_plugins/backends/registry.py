@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from spikebp_plugins.backends.base import Backend, Option, UnsupportedError, refused_kind
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 
 GROUP: Final = "spikebp_plugins.backends"
 
@@ -108,7 +108,7 @@ def alone(backend: str) -> str:
 
 
 def refused_definition(
-    cls: type[Backend], net: SpikingMLP, options: Mapping[str, Any]
+    cls: type[Backend], net: Definition, options: Mapping[str, Any]
 ) -> str | None:
     """Return why a back end cannot run a definition, or None if it can."""
     refusal = refused_kind(net, cls.timings, cls.arithmetics, cls.connections)
@@ -116,13 +116,13 @@ def refused_definition(
 
 
 def backend_for(
-    net: SpikingMLP, backend: str, options: Mapping[str, Any]
+    net: Definition, backend: str, options: Mapping[str, Any]
 ) -> tuple[str, type[Backend], dict[str, Any]]:
     """Find the back end that is to run a definition.
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     backend : str
         Name of an installed back end, with options behind a colon if any.

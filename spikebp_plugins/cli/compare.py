@@ -14,7 +14,8 @@ from spikebp_plugins.common.archive import place_of
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.data.images import Dataset, error_percent
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import EVENT_FIELDS, SpikingMLP
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import EVENT_FIELDS
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation import comparison, trace
 from spikebp_plugins.simulation.comparison import Comparison

@@ -25,6 +25,7 @@ from spikebp_plugins.common.figures import count
 from spikebp_plugins.conversion.relu import relu_scores, train_relu
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.simulation import comparison
 from spikebp_plugins.simulation.simulator import Simulator
 from spikebp_plugins.simulation.trace import Trace
@@ -133,7 +134,7 @@ def _learn(sim: Simulator, data: Dataset, epochs: int, as_json: bool) -> Lesson:
     return Lesson({SPIKING: spiking, RELU: relu}, training, prediction, trace)
 
 
-def _report(net: SpikingMLP, lesson: Lesson) -> dict[str, Any]:
+def _report(net: Definition, lesson: Lesson) -> dict[str, Any]:
     def work(effort: Effort) -> dict[str, float | None]:
         # Without the time: one network is compiled and the other is NumPy, so it says nothing.
         return {k: v for k, v in effort.per_sample().items() if k != "seconds_per_sample"}

@@ -12,7 +12,8 @@ from spikebp_plugins.cli.output import print_json, print_table
 from spikebp_plugins.common.errors import integer
 from spikebp_plugins.data.images import Dataset
 from spikebp_plugins.network.checkpoint import Checkpoint, load
-from spikebp_plugins.network.definition import EVENT_FIELDS, SpikingMLP
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import EVENT_FIELDS
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.core_limits import CoreLimits
 

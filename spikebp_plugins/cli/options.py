@@ -15,13 +15,14 @@ import typer
 
 from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
-from spikebp_plugins.network.definition import (
+from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import (
     CHOICES,
     DENSE_WEIGHT_INIT,
     EVENT_CHOICES,
     EVENT_FIELDS,
     LOIHI2_WEIGHT_EXPONENT,
-    SpikingMLP,
+    Definition,
 )
 
 #: The key under which a context's `meta` holds the arguments that the program was called with.
@@ -168,7 +169,7 @@ def check_beside_checkpoint(names: Iterable[str]) -> None:
         raise wrong_argument("options of the network", "left out with a checkpoint", given)
 
 
-def check_memory(net: SpikingMLP) -> None:
+def check_memory(net: Definition) -> None:
     """Raise ValueError if the weights of a network alone need more memory than there is."""
     if not hasattr(os, "sysconf"):  # on Windows
         return
@@ -194,7 +195,7 @@ def learning_rate(n_samples: int, fields: Mapping[str, Any] | None = None) -> fl
     return rate / 10 if given.get("feedback") == "random" else rate
 
 
-def load_images(name: str, folder: Path | None, net: SpikingMLP | None = None) -> Dataset:
+def load_images(name: str, folder: Path | None, net: Definition | None = None) -> Dataset:
     """Return a data set with pixels in the range that a network was made for.
 
     Pixels stay 8-bit, except for a network with ``input_scale=1.0``, which was made for pixels
@@ -205,7 +206,7 @@ def load_images(name: str, folder: Path | None, net: SpikingMLP | None = None) -
     return load_dataset(name, folder=folder, raw=not is_made_for_unit_pixels)
 
 
-def check_takes_images(net: SpikingMLP) -> None:
+def check_takes_images(net: Definition) -> None:
     """Raise ValueError if a network does not take the values that an image has."""
     if net.input_coding != "values":
         raise ValueError(
@@ -214,7 +215,7 @@ def check_takes_images(net: SpikingMLP) -> None:
         )
 
 
-def check_fits(net: SpikingMLP, data: Dataset) -> None:
+def check_fits(net: Definition, data: Dataset) -> None:
     """Raise ValueError if a trained network is not one for the images of a data set."""
     check_takes_images(net)
     n_inputs = data.x_test.shape[1]

@@ -12,6 +12,7 @@ from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import print_json
 from spikebp_plugins.network.checkpoint import load
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 
 
 @options.network_options()
@@ -35,7 +36,7 @@ def warmup(
     from spikebp_plugins.simulation.warmup import warmup
 
     if checkpoint is None:
-        net = SpikingMLP((2, 2, 2), **given)
+        net: Definition = SpikingMLP((2, 2, 2), **given)
     else:
         options.check_beside_checkpoint(given)
         net = load(checkpoint).net

@@ -41,8 +41,8 @@ from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.single_steps import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
-from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import STEP_TIMINGS, TABLES
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState
@@ -103,14 +103,14 @@ class CompiledBackend(Backend):
     alone: ClassVar = {"wait": True}
 
     @classmethod
-    def unsupported(cls, net: SpikingMLP, **options: Any) -> str | None:  # noqa: ARG003
+    def unsupported(cls, net: Definition, **options: Any) -> str | None:  # noqa: ARG003
         """Return why nothing can be compiled, or None if it can."""
         if config.DISABLE_JIT:  # type: ignore[attr-defined]
             return "NUMBA_DISABLE_JIT keeps kernels from being compiled; backend='reference' runs"
         return None
 
     def __init__(
-        self, net: SpikingMLP, state: LearningState, n_jobs: int | None, wait: bool | None = None
+        self, net: Definition, state: LearningState, n_jobs: int | None, wait: bool | None = None
     ) -> None:
         super().__init__(net, state)
         self.readiness = Readiness(wait if has_exact_reference(net) else True)
@@ -599,7 +599,7 @@ def _bounds_of(now: Now) -> Wanted:
     return wanted(blocks.measure_bounds, now.layout.network, now.learning)
 
 
-def has_exact_reference(net: SpikingMLP) -> bool:
+def has_exact_reference(net: Definition) -> bool:
     """Return whether the reference computes the same numbers as the kernels."""
     return net.timing != "event" and isinstance(arithmetic_of(net), FixedPoint)
 

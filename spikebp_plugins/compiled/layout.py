@@ -27,8 +27,8 @@ from spikebp_plugins.network.arithmetic import (
     Loihi2,
     arithmetic_of,
 )
-from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
 from spikebp_plugins.network.delays import TABLES, Delays, delays_of, of_input_steps
+from spikebp_plugins.network.fields import LOIHI2_RATE_BITS, Definition
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.rates import added_squares, rate_shift, summed_error_limit
 from spikebp_plugins.network.samples import Batch
@@ -51,7 +51,7 @@ class Layout:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     dtype : dtype
         For fixed arithmetic int64 or int32, which hold grid units, or float64, which holds the
@@ -66,7 +66,7 @@ class Layout:
         Units of each layer, rounded up to a multiple of `lanes`.
     """
 
-    def __init__(self, net: SpikingMLP, dtype: Any, lanes: int = 1) -> None:
+    def __init__(self, net: Definition, dtype: Any, lanes: int = 1) -> None:
         self.net = net
         self.lanes = lanes
         self.widths = [whole_vectors(n, lanes) for n in net.layer_sizes]

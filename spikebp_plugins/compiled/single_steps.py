@@ -20,7 +20,7 @@ from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.stepper import Moment, Stepper
 from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventEncoder, EventSteps
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -48,7 +48,7 @@ class Engine(Protocol):
         Which kernels can be called.
     """
 
-    net: SpikingMLP
+    net: Definition
     owner: object
     readiness: Readiness
 
@@ -97,13 +97,13 @@ class CompiledSteps(Steps):
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     engine : Engine
         The back end.
     """
 
-    def __init__(self, net: SpikingMLP, engine: Engine) -> None:
+    def __init__(self, net: Definition, engine: Engine) -> None:
         super().__init__(net)
         self._engine = engine
         self._reference: ReferenceSteps | None = None

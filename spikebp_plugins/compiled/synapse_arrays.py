@@ -7,7 +7,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from spikebp_plugins.compiled.kernels.vectors import whole_vectors
-from spikebp_plugins.network.connections import Connection, Dense
+from spikebp_plugins.network.connections import Connection, DenseConnection
 
 Array = NDArray[Any]
 
@@ -17,13 +17,13 @@ class DenseArrays:
 
     Parameters
     ----------
-    connection : Dense
+    connection : DenseConnection
         The connection.
     lanes : int
         How many numbers a vector has.
     """
 
-    def __init__(self, connection: Dense, lanes: int) -> None:
+    def __init__(self, connection: DenseConnection, lanes: int) -> None:
         self._below, self._above = connection.n_below, connection.n_above
         #: The lengths of the flat arrays of W and of B.
         self.n_weights = self._below * whole_vectors(self._above, lanes)
@@ -39,4 +39,4 @@ class DenseArrays:
 
 
 #: The class that lays out each kind of connection.
-KINDS: Final[dict[type[Connection], Any]] = {Dense: DenseArrays}
+KINDS: Final[dict[type[Connection], Any]] = {DenseConnection: DenseArrays}

@@ -16,7 +16,8 @@ A definition that the back end declares as unsupported must raise `UnsupportedEr
 declared reason; such a test ends as unsupported, with that reason.
 """
 
-from spikebp_plugins.conformance.cases import CASES, Case
+from spikebp_plugins.conformance.case import Case
+from spikebp_plugins.conformance.cases import CASES
 from spikebp_plugins.conformance.checks import TracesDifferError
 from spikebp_plugins.conformance.suite import (
     ConformanceTest,

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line, print_table
 from spikebp_plugins.common.progress import progress_bar
-from spikebp_plugins.conformance.cases import CASES, Case
+from spikebp_plugins.conformance.case import Case
+from spikebp_plugins.conformance.cases import CASES
 from spikebp_plugins.conformance.suite import conformance_tests, run_conformance, unsupported_reason
 from spikebp_plugins.conformance.table import Table
 

@@ -2,137 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-import numpy as np
-from numpy.random import RandomState
-from numpy.typing import NDArray
-
-from spikebp_plugins.network.definition import SpikingMLP
-
-#: Samples to train on and samples to predict.
-N_TRAIN: Final = 8
-N_TEST: Final = 4
-
-
-class Data(NamedTuple):
-    """Samples of a case: to train on, with targets, and to predict."""
-
-    x: NDArray[Any]
-    y: NDArray[Any]
-    x_test: NDArray[Any]
+from spikebp_plugins.conformance.case import (
+    Case,
+    changing_targets,
+    changing_values,
+    large_targets,
+    large_values,
+    pixels,
+    real_targets,
+    silence,
+    sixteenths,
+    spike_counts,
+)
+from spikebp_plugins.network.connections import AveragePool2D, Conv2D, Dense, Sparse
+from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
+from spikebp_plugins.network.fields import Definition
 
 
-Inputs = Callable[[SpikingMLP, RandomState, int], NDArray[Any]]
-
-
-def constant_values(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Values of either sign, some of them zero, the same at all steps."""
-    x = random.uniform(-1.0, 2.0, (n, net.n_inputs))
-    return np.where(random.uniform(size=x.shape) < 0.3, 0.0, x)
-
-
-def changing_values(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Values that change from step to step."""
-    return random.uniform(-2.0, 3.0, (n, net.n_steps, net.n_inputs))
-
-
-def large_values(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Values so large that a unit sends many spikes a step."""
-    return random.uniform(-60.0, 90.0, (n, net.n_inputs))
-
-
-def pixels(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """8-bit pixels."""
-    return random.randint(0, 256, (n, net.n_inputs)).astype(np.uint8)
-
-
-def sixteenths(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Multiples of 1/16, with which floating point is exact."""
-    return random.randint(-16, 33, (n, net.n_inputs)) / 16
-
-
-def spike_counts(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Signed spike counts, as another network or an event encoder sends them."""
-    largest = 1 if net.spikes == "binary" else 3
-    return random.randint(-largest, largest + 1, (n, net.n_steps, net.n_inputs))
-
-
-def large_targets(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Targets of up to 200 spikes a step, of which a message holds 127, and of few."""
-    return random.uniform(-50.0, 200.0, (n, net.n_outputs))
-
-
-def silence(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """No input at all."""
-    return np.zeros((n, net.n_inputs))
-
-
-def labels(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Integer labels."""
-    return random.randint(0, net.n_outputs, n)
-
-
-def real_targets(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Real targets, more than one spike a step among them, and negative ones."""
-    return random.uniform(-1.0, 3.0, (n, net.n_outputs))
-
-
-def changing_targets(net: SpikingMLP, random: RandomState, n: int) -> NDArray[Any]:
-    """Targets that change from step to step."""
-    return random.uniform(-1.0, 3.0, (n, net.n_steps, net.n_outputs))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A definition, with data that make every rule of it act.
-
-    Attributes
-    ----------
-    feature : str
-        The feature that the case tests.
-    net : SpikingMLP
-        The definition.
-    inputs, targets : callable
-        Functions of (net, random, n) that make n samples.
-    weight_scale : float or None
-        Standard deviation of the initial weights; large enough for every layer to fire. None takes
-        the initial weights of the definition.
-    weight_bits : int or None
-        Round the initial weights to this many fraction bits; None does not round.
-    """
-
-    feature: str
-    net: SpikingMLP
-    inputs: Inputs = constant_values
-    targets: Inputs = labels
-    weight_scale: float | None = 0.6
-    weight_bits: int | None = None
-
-    def __str__(self) -> str:
-        return self.feature.replace(" ", "-")
-
-    def weights(self) -> list[NDArray[np.float64]]:
-        """Return the initial weights."""
-        shapes, scale = self.net.weight_shapes, self.weight_scale
-        if scale is None:
-            return self.net.init_weights()
-        random = RandomState(self.net.seed + 17)
-        drawn = [random.standard_normal(shape) * scale for shape in shapes]
-        bits = self.weight_bits
-        return drawn if bits is None else [np.rint(w * 2.0**bits) / 2.0**bits for w in drawn]
-
-    def data(self) -> Data:
-        """Return the samples."""
-        random = RandomState(self.net.seed + 23)
-        x, x_test = self.inputs(self.net, random, N_TRAIN), self.inputs(self.net, random, N_TEST)
-        return Data(x, self.targets(self.net, random, N_TRAIN), x_test)
-
-
-def _net(*layer_sizes: int, **changes: Any) -> SpikingMLP:
+def _net(*layer_sizes: int, **changes: Any) -> Definition:
     return SpikingMLP(layer_sizes, **({"n_steps": 7, "learning_rate": 0.5} | changes))
 
 
@@ -143,6 +33,20 @@ def _float_case(arithmetic: str, **changes: Any) -> Case:
     net = _net(9, 8, 6, 3, n_steps=4, learning_rate=2.0**-4, arithmetic=arithmetic, **changes)
     return Case(name, net, inputs=sixteenths, weight_bits=6)
 
+
+def _layers(input_shape: tuple[int, ...], *layers: Any, **changes: Any) -> Definition:
+    fields = {"n_steps": 5, "learning_rate": 0.05} | changes
+    return SpikingNetwork(input_shape, [*layers, Dense(3)], **fields)
+
+
+_mixture: Final = partial(
+    _layers,
+    (7, 6, 2),
+    Conv2D(4, 3, padding=1),
+    AveragePool2D(2),
+    Conv2D(5, 2),
+    Sparse(6, density=0.4),
+)
 
 _pipelined: Final = partial(_net, timing="pipelined")
 _chip: Final = partial(_net, arithmetic="loihi2", weight_exponent=-6)
@@ -296,4 +200,63 @@ CASES: Final[tuple[Case, ...]] = (
     _float_case("float64", spikes="binary"),
     _float_case("float64", presynaptic="drive"),
     _float_case("float64", timing="pipelined"),
+    Case("convolution", _layers((6, 5), Conv2D(4, 3))),
+    Case(
+        "convolution, strides, padding, several channels",
+        _layers((7, 6, 2), Conv2D(3, 3, stride=2, padding=1), Conv2D(5, 2, stride=3, padding=2)),
+    ),
+    Case(
+        "convolution, channels first, spike counts as input",
+        _layers((6, 5, 2), Conv2D(4, 3), input_layout="channels_first", input_coding="spikes"),
+        inputs=spike_counts,
+    ),
+    Case("convolution, 8-bit pixels", _layers((6, 6), Conv2D(4, 3), input_scale=1 / 255), pixels),
+    Case(
+        "convolution, outer update, binary spikes, changing input",
+        _layers((6, 5), Conv2D(4, 3), Conv2D(3, 2), update="outer", spikes="binary"),
+        inputs=changing_values,
+    ),
+    Case(
+        "convolution, normalized update",
+        _layers((6, 5), Conv2D(4, 3), Conv2D(3, 2), update="normalized", learning_rate=1.0),
+        targets=real_targets,
+    ),
+    Case(
+        "convolution, smoothed updates",
+        _layers((6, 5), Conv2D(4, 3), Conv2D(3, 2), presynaptic="drive", learning_rate=0.03),
+    ),
+    Case(
+        "convolution, random feedback",
+        _layers((6, 5), Conv2D(4, 3), Conv2D(3, 2), feedback="random", seed=2),
+    ),
+    Case("pooling", _layers((7, 6), Conv2D(4, 3, padding=1), AveragePool2D(2))),
+    Case("pooling of the input", _layers((7, 6, 2), AveragePool2D(3))),
+    Case("sparse connections", _layers((12,), Sparse(9, density=0.4), Sparse(7, density=0.3))),
+    Case(
+        "sparse connections of given pairs, random feedback, changing targets",
+        _layers(
+            (6,),
+            Dense(5),
+            Sparse(4, pairs=[(0, 0), (4, 0), (2, 1), (3, 1), (1, 1), (3, 2), (0, 3)]),
+            feedback="random",
+            learning_rate=0.2,
+        ),
+        targets=changing_targets,
+    ),
+    Case("connections of all kinds", _mixture()),
+    Case(
+        "connections of all kinds, backward potentials drawn, initial weights of he",
+        _mixture(backward_init="uniform", seed=5),
+        weight_scale=None,
+    ),
+    Case("convolution, pipelined timing", _layers((6, 5), Conv2D(4, 3), timing="pipelined")),
+    Case(
+        "connections of all kinds, pipelined timing, random feedback",
+        _mixture(timing="pipelined", feedback="random", seed=3),
+        targets=real_targets,
+    ),
+    Case(
+        "numbers of a chip, connections of all kinds",
+        _mixture(arithmetic="loihi2", weight_exponent=-6, seed=4),
+    ),
 )

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from spikebp_plugins.backends.registry import alone
-from spikebp_plugins.conformance.cases import N_TRAIN, Case
+from spikebp_plugins.conformance.case import N_TRAIN, Case
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.simulation.simulator import Simulator
 from spikebp_plugins.simulation.trace import Difference, Trace, compare

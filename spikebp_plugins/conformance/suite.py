@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from spikebp_plugins.backends import registry
 from spikebp_plugins.backends.base import UnsupportedError
-from spikebp_plugins.conformance.cases import CASES, Case
+from spikebp_plugins.conformance.case import Case
+from spikebp_plugins.conformance.cases import CASES
 from spikebp_plugins.conformance.checks import CHECKS
 from spikebp_plugins.simulation.simulator import Simulator
 

@@ -26,6 +26,7 @@ from spikebp_plugins.conversion.layers import Array, Layer
 from spikebp_plugins.conversion.sources import checkpoint_of, layers_with_biases, read_source
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 
 #: An input is coarse if it is resolved to less than one part in so many: of what a scaler makes 1,
@@ -235,7 +236,7 @@ def to_torch(source: Any, bias: str | None = None) -> Any:
 
 
 def _warn_of_coarse_inputs(
-    net: SpikingMLP, scaler: Array, weights: Array, rounded: NDArray[Any]
+    net: Definition, scaler: Array, weights: Array, rounded: NDArray[Any]
 ) -> None:
     """Warn of inputs whose scale the scalers knew, but the steps or the grid do not resolve."""
     spread = np.abs(scaler)  # what scalers bring to a size of about 1 is as large as its inverse

@@ -42,7 +42,7 @@ from spikebp_plugins.common.archive import (
 from spikebp_plugins.common.errors import boolean, choice, integer, wrong_argument
 from spikebp_plugins.conversion.sources import checkpoint_of
 from spikebp_plugins.network.checkpoint import Checkpoint, definition_from
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 
 FORMAT_VERSION: Final = 1
@@ -62,7 +62,7 @@ class QuantizedWeights:
 
     Attributes
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition of the network.
     bits : int
         b, the sign included.
@@ -72,7 +72,7 @@ class QuantizedWeights:
         :math:`e_1` to :math:`e_L`: one for a layer, or one for each of its units.
     """
 
-    net: SpikingMLP
+    net: Definition
     bits: int
     weights: tuple[Integers, ...]
     exponents: tuple[NDArray[np.int64], ...]

@@ -11,9 +11,10 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 
+from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
-from spikebp_plugins.estimators.parameters import LabelParameters, with_shared_parameters
+from spikebp_plugins.estimators.parameters import LabelParameters
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.estimators.validation import checked_data, checked_weights, validate_data

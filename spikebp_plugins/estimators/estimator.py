@@ -30,7 +30,7 @@ from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.validation import checked_data
 from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import LARGEST_SEED
+from spikebp_plugins.network.fields import LARGEST_SEED
 from spikebp_plugins.network.samples import real_targets
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.estimators.schedule import Schedule
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.simulator import Simulator
@@ -30,7 +30,7 @@ class LazySimulator:
         self.__setstate__(checkpoint)
 
     @classmethod
-    def untrained(cls, net: SpikingMLP) -> LazySimulator:
+    def untrained(cls, net: Definition) -> LazySimulator:
         """Return one that starts before the first training sample."""
         return cls(Checkpoint(net, initial_state(net)))
 
@@ -47,7 +47,7 @@ class LazySimulator:
         self._lock = Lock()
 
     @property
-    def net(self) -> SpikingMLP:
+    def net(self) -> Definition:
         """The definition."""
         return self._checkpoint.net
 

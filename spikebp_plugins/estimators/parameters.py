@@ -5,9 +5,8 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from inspect import cleandoc
 from operator import is_
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +20,9 @@ from spikebp_plugins.common.errors import (
     sizes,
     wrong_argument,
 )
-from spikebp_plugins.estimators.docstrings import with_parameters
 from spikebp_plugins.estimators.schedule import Schedule
 from spikebp_plugins.network.definition import SpikingMLP
-
-C = TypeVar("C", bound="type[NetworkParameters]")
+from spikebp_plugins.network.fields import Definition
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -114,7 +111,7 @@ class NetworkParameters:
         n_outputs: int,
         seed: int,
         schedule: Schedule,
-    ) -> SpikingMLP:
+    ) -> Definition:
         values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
         values |= {"update": self._update, "learning_rate": schedule.rate}
         if self.weight_init is None:
@@ -123,7 +120,7 @@ class NetworkParameters:
         net = SpikingMLP(sizes, seed=seed, **values, **self._further_fields(hidden_layers))
         return net.replace(fraction_bits=self._grid_of_all_rates(net, schedule))
 
-    def _grid_of_all_rates(self, net: SpikingMLP, schedule: Schedule) -> int | None:
+    def _grid_of_all_rates(self, net: Definition, schedule: Schedule) -> int | None:
         """Return fraction bits for the first rate and the last, or raise before any is taken."""
         try:
             last = net.replace(learning_rate=schedule.lowest, fraction_bits=self.fraction_bits)
@@ -132,7 +129,7 @@ class NetworkParameters:
             raise wrong_argument("rate_halvings", allowed, schedule.halvings) from error
         return last.fraction_bits
 
-    def _with_constant(self, X: NDArray[np.float64], net: SpikingMLP) -> NDArray[np.float64]:
+    def _with_constant(self, X: NDArray[np.float64], net: Definition) -> NDArray[np.float64]:
         """Return input of shape (n_samples, n_features) with the constant one at its place."""
         inputs = np.empty((len(X), X.shape[1] + 1))
         inputs[:, slice(1, None) if self.intercept_at == 0 else slice(-1)] = X
@@ -227,9 +224,7 @@ TARGET: Final = 2.0
 
 #: The parameters that are fields of the definition.
 NETWORK_PARAMETERS: Final = tuple(
-    field.name
-    for field in fields(NetworkParameters)
-    if field.name in {field.name for field in fields(SpikingMLP)}
+    field.name for field in fields(NetworkParameters) if field.name in SpikingMLP.field_names()
 )
 
 
@@ -274,13 +269,6 @@ def _is_constant(value: Any) -> bool:
     if type(value) is tuple:
         return all(map(_is_constant, value))
     return type(value) in _CONSTANT
-
-
-def with_shared_parameters(cls: C) -> C:
-    """Add to the docstring of an estimator the parameters that it has from its bases."""
-    bases = [base for base in cls.__mro__[1:] if issubclass(base, NetworkParameters)]
-    cls.__doc__ = with_parameters(*(cleandoc(c.__doc__ or "") for c in (cls, *bases)))
-    return cls
 
 
 def check_hidden_layers(value: Any) -> tuple[int, ...]:

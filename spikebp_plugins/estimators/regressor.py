@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.metrics import r2_score
 
+from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import boolean, positive, wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
-from spikebp_plugins.estimators.parameters import with_shared_parameters
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.validation import checked_data, checked_weights, validate_data
 

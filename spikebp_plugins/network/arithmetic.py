@@ -19,8 +19,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikebp_plugins.common.figures import told_apart
 from spikebp_plugins.network.connections import Arriving, Connection
-from spikebp_plugins.network.definition import LOIHI2_RATE_BITS, SpikingMLP
 from spikebp_plugins.network.draws import draw_key, draws_of
+from spikebp_plugins.network.fields import LOIHI2_RATE_BITS, Definition
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -111,14 +111,15 @@ class FixedPoint(Numbers):
         return _checked(values, self.limit, quantity, layer)
 
     def add_arriving(self, values: Reals, arriving: Arriving, quantity: str, layer: int) -> Reals:
-        """Return ``values + counts @ weights`` for what arrives."""
-        counts, weights = arriving
+        """Return ``values + product(counts, weights)`` for what arrives."""
+        counts, weights, product = arriving
         n_spikes = np.abs(counts.astype(np.float64)).sum()
         if n_spikes * _largest(weights) < self.limit / 2:
-            total: Reals = values + counts.astype(np.float64) @ weights
+            total: Reals = values + product(counts.astype(np.float64), weights)
         else:
             # A sum beyond the limit is rounded to a double, but stays beyond it and is found.
-            units = self._to_python(values) + counts.astype(object) @ self._to_python(weights)
+            arrived = product(counts.astype(object), self._to_python(weights))
+            units = self._to_python(values) + arrived
             total = self.decode(units)
         return self.check(total, quantity, layer)
 
@@ -201,8 +202,8 @@ class FloatingPoint(Numbers):
         return _checked(values, self.limit, quantity, layer)
 
     def add_arriving(self, values: Reals, arriving: Arriving, quantity: str, layer: int) -> Reals:
-        """Return ``values + counts @ weights`` for what arrives."""
-        total = values + arriving.counts.astype(self.dtype) @ arriving.weights
+        """Return ``values + product(counts, weights)`` for what arrives."""
+        total = values + arriving.product(arriving.counts.astype(self.dtype), arriving.weights)
         return self.check(total, quantity, layer)
 
     def descend(
@@ -307,7 +308,7 @@ class Loihi2(FixedPoint):
 Arithmetic = FixedPoint | FloatingPoint
 
 
-def arithmetic_of(net: SpikingMLP) -> Arithmetic:
+def arithmetic_of(net: Definition) -> Arithmetic:
     """Return the arithmetic that a definition asks for."""
     bits, rate_units = net.fraction_bits, net.rate_units
     if bits is None or rate_units is None:

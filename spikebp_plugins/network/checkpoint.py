@@ -1,14 +1,15 @@
 """Checkpoints: a network's definition and what it has learned, as one small file.
 
-Format version 1 is an uncompressed npz of little-endian arrays, in this order:
+Format versions 1 and 2 are an uncompressed npz of little-endian arrays, in this order:
 
 =======================  =======================================================================
-``format_version``       int64, 1
-``definition``           uint8, ``SpikingMLP.to_dict()`` as UTF-8 JSON with sorted keys
+``format_version``       int64, 1 for a `SpikingMLP` and 2 for a `SpikingNetwork`
+``definition``           uint8, ``net.to_dict()`` as UTF-8 JSON with sorted keys
 ``samples_seen``         int64, training samples so far
-``weights_l``            l = 1..L, shape (n_{l-1}, n_l)
+``weights_l``            l = 1..L, shape (n_{l-1}, n_l), or that of the connection
 ``backward_potential_l`` l = 1..L-1, shape (n_l,)
-``feedback_l``           l = 2..L, shape (n_l, n_{l-1}), only with ``feedback="random"``
+``feedback_l``           l = 2..L, shape (n_l, n_{l-1}), or that of the connection, only with
+                         ``feedback="random"``
 =======================  =======================================================================
 
 Matrices and potentials are int64 numbers of grid units in fixed arithmetic, and of the type of
@@ -21,7 +22,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -40,13 +41,17 @@ from spikebp_plugins.common.archive import (
 )
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.definition import SpikingMLP, definition_from_dict
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState, Matrices, initial_state
 
 if TYPE_CHECKING:
     from spikebp_plugins.simulation.simulator import Simulator
 
-FORMAT_VERSION: Final = 1
+#: The version of the files of a `SpikingMLP`, which any version of the package reads; and that of
+#: the files of all other networks.
+MLP_FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 #: The most bytes of a definition; those of ten layers take five hundred.
 LARGEST_DEFINITION: Final = 2**24
@@ -58,13 +63,13 @@ class Checkpoint:
 
     Attributes
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     state : LearningState
         Weights, backward potentials, feedback weights and samples seen.
     """
 
-    net: SpikingMLP
+    net: Definition
     state: LearningState
 
     def simulate(self, backend: str = "compiled", **options: Any) -> Simulator:
@@ -176,20 +181,22 @@ def averaged(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
         found = {getattr(checkpoint.net, name) for checkpoint in checkpoints}
         if len(found) > 1:
             raise wrong_argument("checkpoints", f"of one {name}", repr(sorted(found, key=repr)))
+    if len({checkpoint.net.connections for checkpoint in checkpoints}) > 1:
+        raise wrong_argument("checkpoints", "of the same connections", "others")
     arithmetic = arithmetic_of(last.net)
     stacked = zip(*(checkpoint.state.weights for checkpoint in checkpoints), strict=True)
     weights = tuple(arithmetic.round_weights(np.mean(matrices, axis=0)) for matrices in stacked)
     return Checkpoint(last.net, last.state._replace(weights=weights))
 
 
-def load(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
+def load(path: PathLike, net: Definition | None = None) -> Checkpoint:
     """Read a checkpoint.
 
     Parameters
     ----------
     path : str or path-like
         A file written by ``Simulator.save`` or ``Checkpoint.save``.
-    net : SpikingMLP or None, default=None
+    net : Definition or None, default=None
         The definition that the checkpoint must have.
 
     Returns
@@ -206,14 +213,19 @@ def load(path: PathLike, net: SpikingMLP | None = None) -> Checkpoint:
     with open_archive(path, "checkpoint") as arrays:
         checkpoint = from_arrays(os.fspath(path), arrays)
     if net is not None and checkpoint.net != net:
-        there, here = asdict(checkpoint.net), asdict(net)
-        changes = ", ".join(
-            f"{name} is {there[name]!r} there and {value!r} here"
-            for name, value in here.items()
-            if there[name] != value
-        )
+        changes = _differences(checkpoint.net, net)
         raise ValueError(f"{os.fspath(path)} is a checkpoint of another definition: {changes}")
     return checkpoint
+
+
+def _differences(there: Definition, here: Definition) -> str:
+    if type(there) is not type(here):
+        return f"it is a {type(there).__name__} there and a {type(here).__name__} here"
+    return ", ".join(
+        f"{name} is {getattr(there, name)!r} there and {value!r} here"
+        for name, value in here.field_values().items()
+        if getattr(there, name) != value
+    )
 
 
 def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
@@ -222,13 +234,18 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     encode = arithmetic_of(net).encode
     definition = json.dumps(net.to_dict(), sort_keys=True).encode()
     arrays: dict[str, NDArray[Any]] = {
-        "format_version": np.array(FORMAT_VERSION, np.int64),
+        "format_version": np.array(format_version_of(net), np.int64),
         "definition": np.frombuffer(definition, np.uint8),
         "samples_seen": np.array(state.samples_seen, np.int64),
     }
     learned = chain(state.weights, state.backward_potentials, state.feedback)
     pairs = zip(_expected(net), learned, strict=True)
     return arrays | {name: encode(array) for (name, _), array in pairs}
+
+
+def format_version_of(net: Definition) -> int:
+    """Return the version of the format that the files of a network have."""
+    return MLP_FORMAT_VERSION if isinstance(net, SpikingMLP) else FORMAT_VERSION
 
 
 def from_arrays(path: str, arrays: Mapping[str, AnyArray]) -> Checkpoint:
@@ -279,7 +296,7 @@ def from_arrays(path: str, arrays: Mapping[str, AnyArray]) -> Checkpoint:
     return Checkpoint(net, state)
 
 
-def definition_from(array: AnyArray) -> SpikingMLP:
+def definition_from(array: AnyArray) -> Definition:
     """Return the definition that an array of a file holds as JSON.
 
     Raises
@@ -293,10 +310,10 @@ def definition_from(array: AnyArray) -> SpikingMLP:
         values = json.loads(np.asarray(array).tobytes())
     except RecursionError:
         raise ValueError("its definition is nested too deep") from None
-    return SpikingMLP.from_dict(values)
+    return definition_from_dict(values)
 
 
-def _expected(net: SpikingMLP) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _expected(net: Definition) -> Iterator[tuple[str, tuple[int, ...]]]:
     for layer, shape in enumerate(net.weight_shapes, 1):
         yield f"weights_{layer}", shape
     for layer, size in enumerate(net.layer_sizes[1:-1], 1):

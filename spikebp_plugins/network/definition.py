@@ -2,119 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, asdict, dataclass, fields
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from spikebp_plugins.common.errors import (
-    ArgumentError,
-    boolean,
-    choice,
-    finite_pair,
-    integer,
-    positive,
-    sizes,
-    wrong_argument,
+from spikebp_plugins.common.docstrings import with_shared_parameters
+from spikebp_plugins.common.errors import choice, integer, sizes, wrong_argument
+from spikebp_plugins.network.connections import (
+    Connection,
+    DenseConnection,
+    Layer,
+    Shape,
+    layer_from_dict,
 )
-from spikebp_plugins.network import growing
-from spikebp_plugins.network.connections import Connection, Dense
+from spikebp_plugins.network.fields import Definition
 
-#: The allowed values of every field that is a choice.
-CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "timing": ("immediate", "pipelined", "event"),
-    "input_coding": ("values", "spikes"),
-    "update": ("fractional", "outer", "normalized"),
-    "presynaptic": ("counts", "drive"),
-    "spikes": ("graded", "binary"),
-    "arithmetic": ("fixed", "float64", "float32", "loihi2"),
-    "backward_init": ("carry", "zero", "uniform"),
-    "feedback": ("transpose", "random"),
-    "weight_init": ("paper", "he", "quiet", "growing"),
-}
-
-#: What ``weight_init=None`` takes for a network of dense connections.
-DENSE_WEIGHT_INIT: Final = "paper"
-#: The standard deviation of initial weights with "paper".
-PAPER_DEVIATION: Final = 0.01
-#: The share of the deviation of "he" that W_1 has with "quiet".
-QUIET_SHARE: Final = 0.25
-
-#: The values that some choices are limited to with ``timing="event"``.
-EVENT_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "arithmetic": ("float64", "float32"),
-    "spikes": ("graded",),
-    "presynaptic": ("counts",),
-    "event_order": ("breadth", "depth"),
-}
-#: The fields that no other timing has, with their defaults.
-EVENT_FIELDS: Final[dict[str, object]] = {"event_order": "breadth", "hold_error": True}
-
-#: The values that some choices are limited to with ``arithmetic="loihi2"``: a synapse of a chip
-#: learns at every step, from a count of spikes.
-LOIHI2_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "timing": ("immediate", "pipelined"),
-    "update": ("fractional",),
-    "presynaptic": ("counts",),
-}
-#: The values that some choices are limited to with ``update="normalized"``: its rates are integers
-#: that are made of counts.
-NORMALIZED_CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "timing": ("immediate", "pipelined"),
-    "arithmetic": ("fixed",),
-    "presynaptic": ("counts",),
-}
-#: There: the default of `fraction_bits`; by how many bits the rate of layers below the output is
-#: lower; and what is added to the squared counts of a layer, in units of T**2.
-NORMALIZED_FRACTION_BITS: Final = 24
-HIDDEN_RATE_BITS: Final = 2
-ADDED_SQUARES: Final = 16
-#: There: where summed errors of layers below the output are cut off, in spikes a step.
-LARGEST_SUMMED_ERROR: Final = 8
-#: With more steps, what is added would be no exact double.
-LARGEST_NORMALIZED_N_STEPS: Final = 2**24
-
-#: With ``arithmetic="loihi2"``: the defaults of `fraction_bits` and `weight_exponent`.
-LOIHI2_FRACTION_BITS: Final = 12
-LOIHI2_WEIGHT_EXPONENT: Final = -9
-LARGEST_LOIHI2_FRACTION_BITS: Final = 16
-#: There the rate is held in units of the last bit of a weight, with this many fraction bits.
-LOIHI2_RATE_BITS: Final = 16
-LARGEST_LOIHI2_RATE: Final = 2**24
-
-#: Fields that `to_dict` leaves out where they have these values. The files of networks that do not
-#: use them thus stay as they were before these fields existed.
-LEFT_OUT: Final[dict[str, object]] = {
-    "presynaptic": "counts",
-    "weight_exponent": None,
-    "weight_init": DENSE_WEIGHT_INIT,
-    "label_targets": (0.0, 1.0),
-}
-
-#: ``fraction_bits=None`` takes the smallest of these for which the rate is exact enough.
-AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
-RATE_TOLERANCE: Final = 0.01
-
-#: The smallest and the largest normal number of each floating-point type. Not from np.finfo, which
-#: warns once any library has switched off subnormal numbers, as code compiled for speed does.
-NORMAL_NUMBERS: Final = {
-    "float64": (2.0**-1022, (2 - 2.0**-52) * 2.0**1023),
-    "float32": (2.0**-126, (2 - 2.0**-23) * 2.0**127),
-}
-
-#: Counts over a sample stay exact for any number of steps that can be run.
-LARGEST_N_STEPS: Final = 2**31 - 1
-
-#: RandomState takes 32 bits, and random feedback draws from ``seed + 1``.
-LARGEST_SEED: Final = 2**32 - 2
+#: How the units of an input with channels are numbered.
+INPUT_LAYOUTS: Final = ("channels_last", "channels_first")
+#: The most units of a layer: their numbers are of 32 bits in some engines.
+LARGEST_LAYER: Final = 2**31 - 1
 
 
+@with_shared_parameters
 @dataclass(frozen=True, repr=False)
-class SpikingMLP:
+class SpikingMLP(Definition):
     r"""A multi-layer perceptron of spiking units that learns by backpropagation.
 
     Layers 0..L are joined by weights :math:`W_l` of shape :math:`(n_{l-1}, n_l)` without bias. A
@@ -127,64 +39,6 @@ class SpikingMLP:
     ----------
     layer_sizes : sequence of int
         Units in layers 0 (the input) to L (the output); at least two layers.
-    n_steps : int, default=10
-        T, the steps for which a sample is shown.
-    learning_rate : float, default=0.01
-        :math:`\eta` of stochastic gradient descent; a step's update is scaled by
-        :math:`\eta / T^2`, or with ``update="normalized"`` as docs/semantics.md says.
-    timing : {"immediate", "pipelined", "event"}, default="immediate"
-        "immediate": spikes and errors cross the whole network within a step. "pipelined": they take
-        one step for each connection, as between the cores of a chip. "event": each spike is handled
-        by itself, in the paper's order; this is another network, in floating point, and runs on the
-        back end ``compiled`` alone.
-    event_order : {"breadth", "depth"} or None, default=None
-        With ``timing="event"``: whether all spikes of a layer are handled before those that they
-        cause in the next, or each is followed through all layers at once. None takes "breadth".
-    hold_error : bool or None, default=None
-        With ``timing="event"``: whether errors wait for the end of the step, where spikes of
-        output and target cancel, or each is sent back when it arises. None takes True.
-    input_coding : {"values", "spikes"}, default="values"
-        Whether `x` holds values that layer 0 quantizes, or the signed spike counts of layer 0.
-    input_scale : float, default=1.0
-        Layer 0 quantizes ``x * input_scale``: ``1/255`` for 8-bit pixels.
-    update : {"fractional", "outer", "normalized"}, default="fractional"
-        Whether weights change at every step, or once at the end of a sample; with "normalized" once
-        too, at a rate that is divided by the squared counts of the layer below. It then needs no
-        other learning rate for wide layers, or for input that sends many spikes.
-    presynaptic : {"counts", "drive"}, default="counts"
-        What multiplies an error in the update of a weight: the spikes that the unit below has sent
-        in this sample, or its summed drive, as if it could send parts of a spike (the paper's
-        smoothed gradients). The drive is rectified, except in layer 0.
-    spikes : {"graded", "binary"}, default="graded"
-        Whether a unit may send several spikes in one step.
-    arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
-        Exact fixed point, equal on all back ends; floating point; or the numbers of a chip: weights
-        of 8 bits that learn with stochastic rounding, states of 24 bits that saturate, and
-        messages of at most 127 spikes.
-    fraction_bits : int or None, default=None
-        f of the grid :math:`2^{-f}` of fixed arithmetic, 1 to 40. None takes the smallest of 12
-        to 40 that holds the rate to within 1 %; the attribute is then that number. With
-        ``arithmetic="loihi2"`` it is the f of the states, 1 to 16, and None takes 12.
-    weight_exponent : int or None, default=None
-        With ``arithmetic="loihi2"``: g, from -f to -1. A weight is an integer from -128 to 127
-        times :math:`2^g`. None takes -9, for weights from -1/4 to 1/4.
-    backward_init : {"carry", "zero", "uniform"}, default="carry"
-        Backward potentials at the start of a training sample: kept from the one before, zero, or
-        drawn anew.
-    feedback : {"transpose", "random"}, default="transpose"
-        Errors travel through the transposed weights (backpropagation) or through fixed random
-        ones (feedback alignment).
-    weight_init : {"paper", "he", "quiet", "growing"} or None, default=None
-        Standard deviation of the initial weights, which are normal: 0.01, or
-        :math:`\sqrt{2 / n_{l-1}}`. "quiet" is "he" with a quarter of it for :math:`W_1`, and none
-        for :math:`W_L`, which is zero: outputs are silent until they have learned. "growing" is
-        "quiet" for any number of inputs and outputs, and draws each weight by itself: more may be
-        added later (``Checkpoint.grown``). None takes "paper"; the attribute is then that name.
-    label_targets : sequence of two floats, default=(0.0, 1.0)
-        What an integer label asks of each wrong output and of the right one, in spikes a step.
-        Any finite numbers, rounded to the grid as targets are.
-    seed : int, default=0
-        Seed of the initial weights, of random feedback and of drawn backward potentials.
 
     Raises
     ------
@@ -199,314 +53,114 @@ class SpikingMLP:
     """
 
     layer_sizes: tuple[int, ...]
-    _: KW_ONLY
-    n_steps: int = 10
-    learning_rate: float = 0.01
-    timing: str = "immediate"
-    event_order: str | None = None
-    hold_error: bool | None = None
-    input_coding: str = "values"
-    input_scale: float = 1.0
-    update: str = "fractional"
-    presynaptic: str = "counts"
-    spikes: str = "graded"
-    arithmetic: str = "fixed"
-    fraction_bits: int | None = None
-    weight_exponent: int | None = None
-    backward_init: str = "carry"
-    feedback: str = "transpose"
-    weight_init: str | None = None
-    label_targets: tuple[float, float] = (0.0, 1.0)
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        # The class is frozen. Here alone fields are replaced, each by its plain Python form.
-        def settle(name: str, value: object) -> None:
-            object.__setattr__(self, name, value)
-
-        at_least_two = "a sequence of at least two positive integers"
-        settle("layer_sizes", sizes("layer_sizes", self.layer_sizes, at_least_two, fewest=2))
-        settle("n_steps", integer("n_steps", self.n_steps, 1, LARGEST_N_STEPS))
-        settle("learning_rate", positive("learning_rate", self.learning_rate))
-        settle("input_scale", positive("input_scale", self.input_scale))
-        settle("label_targets", finite_pair("label_targets", self.label_targets))
-        settle("seed", integer("seed", self.seed, 0, LARGEST_SEED))
-        if self.weight_init is None:
-            settle("weight_init", DENSE_WEIGHT_INIT)
-        for name, allowed in CHOICES.items():
-            settle(name, choice(name, getattr(self, name), allowed))
-        if self.update == "normalized":
-            self._check_normalized_fields()
-        for name, value in (self._settled_event_fields() | self._settled_grid()).items():
-            settle(name, value)
-
-    def _settled_event_fields(self) -> dict[str, object]:
-        if self.timing != "event":
-            for name in EVENT_FIELDS:
-                self._check_left_out(name, "timing")
-            return {}
-        given = {name: getattr(self, name) for name in EVENT_FIELDS}
-        settled = EVENT_FIELDS | {name: value for name, value in given.items() if value is not None}
-        for name, allowed in EVENT_CHOICES.items():
-            value = settled.get(name, getattr(self, name))
-            settled[name] = choice(name, value, allowed, "with timing='event'")
-        return settled | {"hold_error": boolean("hold_error", settled["hold_error"])}
-
-    def _check_left_out(self, name: str, where: str) -> None:
-        """Refuse a field that is given, but means nothing with the value of the field `where`."""
-        value = getattr(self, name)
-        if value is not None:
-            raise wrong_argument(name, f"None with {where}={getattr(self, where)!r}", repr(value))
-
-    def _check_normalized_fields(self) -> None:
-        for name, allowed in NORMALIZED_CHOICES.items():
-            choice(name, getattr(self, name), allowed, "with update='normalized'")
-        integer("n_steps", self.n_steps, 1, LARGEST_NORMALIZED_N_STEPS)
-
-    def _settled_grid(self) -> dict[str, object]:
-        if self.arithmetic == "loihi2":
-            return self._settled_loihi2_fields()
-        self._check_left_out("weight_exponent", "arithmetic")
-        if self.arithmetic == "fixed":
-            return {"fraction_bits": self._settled_fraction_bits()}
-        self._check_left_out("fraction_bits", "arithmetic")
-        # The rate of event timing is in single precision in any arithmetic.
-        kind = "float32" if self.timing == "event" else self.arithmetic
-        smallest, largest = NORMAL_NUMBERS[kind]
-        if not smallest <= self.rate <= largest:
-            raise self._wrong_rate(f"such that learning_rate / n_steps**2 is a {kind} above zero")
-        return {}
-
-    def _settled_loihi2_fields(self) -> dict[str, object]:
-        for name, allowed in LOIHI2_CHOICES.items():
-            choice(name, getattr(self, name), allowed, "with arithmetic='loihi2'")
-        bits, exponent = self.fraction_bits, self.weight_exponent
-        bits = LOIHI2_FRACTION_BITS if bits is None else bits
-        bits = integer("fraction_bits", bits, 1, LARGEST_LOIHI2_FRACTION_BITS)
-        exponent = max(LOIHI2_WEIGHT_EXPONENT, -bits) if exponent is None else exponent
-        exponent = integer("weight_exponent", exponent, -bits, -1)
-        # Cut off at the first rate that is refused: of larger ones the units may not be a double.
-        limit = math.ldexp(LARGEST_LOIHI2_RATE, exponent - LOIHI2_RATE_BITS)
-        units = _rate_units(min(self._real_rate, limit), LOIHI2_RATE_BITS - exponent)
-        if not 0 < units < LARGEST_LOIHI2_RATE:
-            smallest, largest = (
-                math.ldexp(r, exponent - LOIHI2_RATE_BITS) * self.n_steps**2
-                for r in (0.5, LARGEST_LOIHI2_RATE - 0.5)
-            )
-            raise self._wrong_rate(
-                f"above {smallest:.3g} and below {largest:.3g} with weight_exponent={exponent} "
-                f"and n_steps={self.n_steps}"
-            )
-        return {"fraction_bits": bits, "weight_exponent": exponent}
-
-    def _settled_fraction_bits(self) -> int:
-        given, lowest = self.fraction_bits, AUTOMATIC_FRACTION_BITS[0]
-        bits = lowest if given is None else integer("fraction_bits", given, 1, 40)
-        # Like any other number on the grid the rate stays below 2**53 grid units.
-        limit = math.ldexp(1.0, 53 - bits)
-        if self._real_rate >= limit:
-            most = limit * self._rate_divisor
-            raise self._wrong_rate(f"below {most:.3g} with n_steps={self.n_steps}")
-        if self.update == "normalized":
-            bits = NORMALIZED_FRACTION_BITS if given is None else bits
-            lowered = HIDDEN_RATE_BITS if self.n_layers > 1 else 0
-            if _rate_units(self._real_rate, bits) >> lowered == 0:
-                smallest = math.ldexp(1.0, lowered - bits)
-                raise self._wrong_rate(f"at least {smallest:.3g} with fraction_bits={bits}")
-            return bits
-        if given is None:
-            return _automatic_fraction_bits(self._real_rate)
-        if _rate_units(self._real_rate, bits) == 0:
-            smallest = 0.5 * 2.0**-bits * self._rate_divisor
-            raise self._wrong_rate(
-                f"above {smallest:.3g} with fraction_bits={bits} and n_steps={self.n_steps} "
-                "(smaller ones round to zero on the grid)"
-            )
-        return bits
-
-    def _wrong_rate(self, allowed: str) -> ArgumentError:
-        return wrong_argument("learning_rate", allowed, repr(self.learning_rate))
+    def _settled_layers(self) -> dict[str, object]:
+        allowed = "a sequence of at least two positive integers"
+        return {"layer_sizes": sizes("layer_sizes", self.layer_sizes, allowed, fewest=2)}
 
     @property
-    def _real_rate(self) -> float:
-        return self.learning_rate / self._rate_divisor
+    def layer_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of layers 0 to L: plain vectors."""
+        return tuple((n,) for n in self.layer_sizes)
+
+    @cached_property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections that lead to layers 1 to L, all of them dense."""
+        return tuple(map(DenseConnection, self.layer_sizes[:-1], self.layer_sizes[1:]))
+
+
+@with_shared_parameters
+@dataclass(frozen=True, repr=False)
+class SpikingNetwork(Definition):
+    r"""A network of spiking units with connections of any kinds, which learns by backpropagation.
+
+    Layers 0..L are joined by connections: sets of synapses, some of which may share a weight.
+    Otherwise it is as `SpikingMLP`. Layers are flat vectors wherever numbers go in and out: an
+    image is given row by row, the channels of a pixel together. Arrays in the shape of the input
+    are taken too, and ``net.layer_shapes`` says how to look at layers.
+
+    Parameters
+    ----------
+    input_shape : sequence of one to three int
+        (n,) for a plain vector, (height, width) or (height, width, channels) for an image.
+    layers : sequence of Layer
+        Layers 1 to L, each with its connection to the layer below: `Dense`, `Conv2D`,
+        `AveragePool2D` or `Sparse`.
+    input_layout : {"channels_last", "channels_first"}, default="channels_last"
+        Whether the input lists the channels of each pixel, or the pixels of each channel, as
+        `EventEncoder` numbers them.
+
+    Raises
+    ------
+    ValueError
+        If a field has a value that is not allowed, or a layer does not fit the one below.
+
+    Examples
+    --------
+    >>> layers = [Conv2D(16, 5, stride=2), Conv2D(32, 5, stride=2), Dense(10)]
+    >>> net = SpikingNetwork((28, 28), layers)
+    >>> net.layer_shapes
+    ((28, 28), (12, 12, 16), (4, 4, 32), (10,))
+    >>> net.weight_shapes
+    ((5, 5, 1, 16), (5, 5, 16, 32), (512, 10))
+    """
+
+    input_shape: tuple[int, ...]
+    layers: Sequence[Layer]
+    input_layout: str = "channels_last"
+
+    def _settled_layers(self) -> dict[str, object]:
+        allowed = "a sequence of one to three positive integers"
+        shape = sizes("input_shape", self.input_shape, allowed, fewest=1)
+        if len(shape) > 3:
+            raise wrong_argument("input_shape", allowed, repr(self.input_shape))
+        is_sequence = isinstance(self.layers, Sequence) and not isinstance(self.layers, str)
+        if not is_sequence or not self.layers or not all(isinstance(l, Layer) for l in self.layers):
+            allowed = "a sequence of at least one layer, such as Dense(10)"
+            raise wrong_argument("layers", allowed, repr(self.layers))
+        layout = choice("input_layout", self.input_layout, INPUT_LAYOUTS)
+        return {"input_shape": shape, "layers": tuple(self.layers), "input_layout": layout}
+
+    @cached_property
+    def _shapes(self) -> tuple[Shape, ...]:
+        shapes = [Shape(self.input_shape, self.input_layout == "channels_first")]
+        for l, layer in enumerate(self.layers, 1):
+            try:
+                shape = layer.above(shapes[-1])
+                integer("its units", shape.size, 1, LARGEST_LAYER)
+            except ValueError as error:
+                raise wrong_argument(f"layer {l}", "one that fits the layer below", error) from None
+            shapes.append(shape)
+        return tuple(shapes)
+
+    @cached_property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Units in layers 0 to L."""
+        return tuple(shape.size for shape in self._shapes)
 
     @property
-    def _rate_divisor(self) -> int:
-        return 1 if self.update == "normalized" else self.n_steps**2
+    def layer_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of arrays whose elements are numbered as the units of layers 0 to L are."""
+        return tuple(shape.of_array for shape in self._shapes)
 
-    @property
-    def learns_once(self) -> bool:
-        """Whether errors are summed, and weights learn once, at the end of a sample."""
-        return self.update != "fractional"
-
-    @property
-    def n_layers(self) -> int:
-        """L, the number of layers with weights."""
-        return len(self.layer_sizes) - 1
-
-    @property
-    def n_inputs(self) -> int:
-        """Units of layer 0."""
-        return self.layer_sizes[0]
-
-    @property
-    def n_outputs(self) -> int:
-        """Units of layer L."""
-        return self.layer_sizes[-1]
-
-    @property
+    @cached_property
     def connections(self) -> tuple[Connection, ...]:
         """The connections that lead to layers 1 to L."""
-        return tuple(map(Dense, self.layer_sizes[:-1], self.layer_sizes[1:]))
+        return tuple(
+            layer.connect(below, self.seed, l)
+            for l, (layer, below) in enumerate(zip(self.layers, self._shapes, strict=False), 1)
+        )
 
-    @property
-    def weight_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of :math:`W_1` to :math:`W_L`."""
-        return tuple(connection.weight_shape for connection in self.connections)
+    def _unsaid(self) -> dict[str, object]:
+        return super()._unsaid() | {"input_layout": INPUT_LAYOUTS[0]}
 
-    @property
-    def feedback_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of the backward weights :math:`B_2` to :math:`B_L`, that is (n_l, n_{l-1})."""
-        return tuple(connection.feedback_shape for connection in self.connections[1:])
-
-    @property
-    def rate_units(self) -> int | None:
-        """The integer r with rate = r * 2**-f in fixed arithmetic; None in floating point.
-
-        With ``arithmetic="loihi2"`` rate = r * 2**(g - 16), g being `weight_exponent`.
-        """
-        bits = self._rate_bits
-        return None if bits is None else _rate_units(self._real_rate, bits)
-
-    @property
-    def _rate_bits(self) -> int | None:
-        if self.weight_exponent is not None:
-            return LOIHI2_RATE_BITS - self.weight_exponent
-        return self.fraction_bits
-
-    @property
-    def rate(self) -> float:
-        """The factor of a step's update: eta / T**2, on a grid rounded to `rate_units`.
-
-        With ``update="normalized"`` it is eta, which each sample divides.
-
-        With ``timing="event"`` it is computed in single precision, whatever the arithmetic.
-        """
-        if self.timing == "event":
-            T = np.float32(self.n_steps)
-            with np.errstate(over="ignore", under="ignore"):
-                return float(np.float32(self.learning_rate) / (T * T))
-        if self._rate_bits is None:
-            return self._real_rate
-        return math.ldexp(_rate_units(self._real_rate, self._rate_bits), -self._rate_bits)
-
-    @property
-    def effective_learning_rate(self) -> float:
-        """The learning rate that :attr:`rate` amounts to."""
-        if self.fraction_bits is None and self.timing != "event":
-            return self.learning_rate
-        return self.rate * self._rate_divisor
-
-    def init_weights(self) -> list[NDArray[np.float64]]:
-        """Draw the initial weights.
-
-        Returns
-        -------
-        list of ndarray of shape (n_in, n_out)
-            :math:`W_1` to :math:`W_L`, from ``RandomState(seed)`` in turn, standard normal times
-            the deviation of `weight_init`, not yet rounded to the grid. With "growing" each weight
-            is drawn by itself, in another way (docs/semantics.md).
-        """
-        draw = self._drawing(growing.WEIGHTS)
-        return [
-            draw(l, connection.weight_shape) * self._deviation(l, connection)
-            for l, connection in enumerate(self.connections, 1)
-        ]
-
-    def _deviation(self, l: int, connection: Connection) -> Any:
-        """Return the standard deviation of initial weights, of all or of each input."""
-        if self.weight_init == "paper":
-            return PAPER_DEVIATION
-        is_quiet = self.weight_init != "he"
-        if is_quiet and l == self.n_layers:
-            return 0.0
-        is_growing = self.weight_init == "growing" and l == 1
-        fan_in = growing.fan_in(connection.n_below) if is_growing else connection.fan_in
-        return np.sqrt(2 / fan_in) * (QUIET_SHARE if is_quiet and l == 1 else 1.0)
-
-    def init_feedback(self) -> list[NDArray[np.float64]]:
-        r"""Draw the fixed backward weights of ``feedback="random"``.
-
-        Returns
-        -------
-        list of ndarray of shape (n_out, n_in)
-            :math:`B_2` to :math:`B_L`, from ``RandomState(seed + 1)`` in turn, standard normal
-            divided by :math:`\sqrt{n_l}`, not yet rounded to the grid. With
-            ``weight_init="growing"`` each is drawn by itself, and :math:`B_L` is divided by 2.
-        """
-        draw = self._drawing(growing.FEEDBACK)
-        return [
-            draw(l, connection.feedback_shape) / self._feedback_divisor(l, connection)
-            for l, connection in enumerate(self.connections[1:], 2)
-        ]
-
-    def _feedback_divisor(self, l: int, connection: Connection) -> float:
-        if self.weight_init == "growing" and l == self.n_layers:
-            return growing.FEEDBACK_DIVISOR
-        return math.sqrt(connection.fan_out)
-
-    def _drawing(self, what: int) -> Callable[[int, tuple[int, ...]], NDArray[np.float64]]:
-        """Return what draws matrices of mean 0 and deviation 1, one layer after the other."""
-        if self.weight_init == "growing":
-            return partial(growing.unit_weights, self.seed, what)
-        random = np.random.RandomState(self.seed + (what == growing.FEEDBACK))
-        return lambda _, shape: random.standard_normal(shape)
-
-    def replace(self, **changes: Any) -> SpikingMLP:
-        """Return a definition with some fields changed.
-
-        ``fraction_bits`` is chosen anew if the present value is the automatic choice, so that a
-        changed rate finds its own grid. A change to a timing other than "event" drops the fields of
-        "event", and a change to an arithmetic other than "loihi2" drops `weight_exponent`.
-        """
-        values = asdict(self)
-        if "fraction_bits" not in changes and self._has_automatic_fraction_bits:
-            values["fraction_bits"] = None
-        if changes.get("timing", "event") != "event":
-            values |= dict.fromkeys(EVENT_FIELDS)  # `changes` that give them are refused
-        if changes.get("arithmetic", "loihi2") != "loihi2":
-            values["weight_exponent"] = None
-        return type(self)(**_known_fields(values | changes))
-
-    @property
-    def _has_automatic_fraction_bits(self) -> bool:
-        if self.fraction_bits is None:
-            return True
-        if self.arithmetic == "loihi2":
-            return self.fraction_bits == LOIHI2_FRACTION_BITS
-        if self.update == "normalized":
-            return self.fraction_bits == NORMALIZED_FRACTION_BITS
-        try:
-            return self.fraction_bits == _automatic_fraction_bits(self._real_rate)
-        except ArgumentError:
-            return False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values that JSON can hold.
-
-        Fields that the timing does not have are left out. So are `presynaptic`, `weight_exponent`,
-        `weight_init` and `label_targets` at their defaults.
-        """
-        absent = LEFT_OUT | dict.fromkeys(() if self.timing == "event" else EVENT_FIELDS)
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-            if name not in absent or value != absent[name]
-        }
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, tuple) and value and isinstance(value[0], Layer):
+            return [layer.to_dict() for layer in value]
+        return super()._plain(value)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SpikingMLP:
+    def from_dict(cls, values: Mapping[str, Any]) -> SpikingNetwork:
         """Return the definition that :meth:`to_dict` described.
 
         Raises
@@ -514,45 +168,42 @@ class SpikingMLP:
         ValueError
             If a field is unknown, missing or wrong.
         """
-        if not isinstance(values, Mapping) or "layer_sizes" not in values:
-            raise wrong_argument("values", "a mapping with 'layer_sizes'", repr(values))
-        return cls(**_known_fields(values))
+        if isinstance(values, Mapping) and isinstance(values.get("layers"), Sequence):
+            values = dict(values) | {"layers": list(map(layer_from_dict, values["layers"]))}
+        return super().from_dict(values)
 
-    def __setstate__(self, values: Mapping[str, Any]) -> None:
-        self.__dict__.update(values)
-        for name, value in LEFT_OUT.items():  # a pickle from before a field existed lacks it
-            self.__dict__.setdefault(name, value)
-
-    def __repr__(self) -> str:
-        # The sizes, the three numbers that everyone asks for, and whatever is not the default.
-        always = ("n_steps", "learning_rate", "fraction_bits")
-        parts = [repr(self.layer_sizes)]
-        for field in fields(self)[1:]:
-            value = getattr(self, field.name)
-            unsaid = field.default, LEFT_OUT.get(field.name, field.default)
-            if field.name in always or value not in unsaid:
-                parts.append(f"{field.name}={value!r}")
-        return f"{type(self).__name__}({', '.join(parts)})"
+    def _repr_of_layers(self, name: str, value: Any) -> list[str]:
+        if name == "layers":
+            return [f"[{', '.join(map(repr, value))}]"]
+        if name == "input_shape":
+            return [repr(value)]
+        return [] if value == INPUT_LAYOUTS[0] else [f"{name}={value!r}"]
 
 
-def _known_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    names = [field.name for field in fields(SpikingMLP)]
-    return {choice("a field of SpikingMLP", name, names): value for name, value in values.items()}
+def definition_from_dict(values: Mapping[str, Any]) -> SpikingMLP | SpikingNetwork:
+    """Return the definition of either kind that its `to_dict` described.
+
+    Raises
+    ------
+    ValueError
+        If a field is unknown, missing or wrong.
+    """
+    is_network = isinstance(values, Mapping) and "input_shape" in values
+    return SpikingNetwork.from_dict(values) if is_network else SpikingMLP.from_dict(values)
 
 
-def _rate_units(rate: float, bits: int) -> int:
-    return round(math.ldexp(rate, bits))
+def require_definition(name: str, value: object, *others: str) -> None:
+    """Raise an error about the argument `name` unless it is a definition of a network.
 
-
-def _automatic_fraction_bits(rate: float) -> int:
-    for bits in AUTOMATIC_FRACTION_BITS:
-        rounded = math.ldexp(_rate_units(rate, bits), -bits)
-        # Rates so small that learning_rate / n_steps**2 is zero round to zero on any grid.
-        if rounded > 0 and abs(rounded - rate) <= RATE_TOLERANCE * rate:
-            return bits
-    raise wrong_argument(
-        "learning_rate",
-        "large enough for learning_rate / n_steps**2 to be within 1 % of a multiple of 2**-40 "
-        "(give fraction_bits to accept a coarser rate)",
-        f"learning_rate / n_steps**2 = {rate!r}",
-    )
+    Parameters
+    ----------
+    name : str
+        The argument.
+    value : object
+        What came.
+    *others : str
+        What else is allowed, for the message.
+    """
+    if not isinstance(value, Definition):
+        allowed = " or ".join(("a SpikingMLP", "a SpikingNetwork", *others))
+        raise wrong_argument(name, allowed, repr(value))

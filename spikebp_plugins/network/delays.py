@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
 
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 
 #: The number of input steps that stands for a sample whose end is not known.
 ENDLESS: Final = sys.maxsize
@@ -81,13 +81,13 @@ TABLES: Final[dict[str, Callable[[int], Delays]]] = {
 STEP_TIMINGS: Final = tuple(TABLES)
 
 
-def delays_of(net: SpikingMLP) -> Delays:
+def delays_of(net: Definition) -> Delays:
     """Return the delays of a definition, which are zero with timing="event"."""
     table = _immediate if net.timing == "event" else TABLES[net.timing]
     return table(net.n_layers)
 
 
-def steps_of_sample(net: SpikingMLP, n_steps: int) -> int:
+def steps_of_sample(net: Definition, n_steps: int) -> int:
     """Return how many steps a sample with `n_steps` steps of input lasts."""
     return delays_of(net).duration(n_steps)
 

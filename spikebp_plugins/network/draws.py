@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.network.definition import LOIHI2_RATE_BITS
+from spikebp_plugins.network.fields import LOIHI2_RATE_BITS
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 

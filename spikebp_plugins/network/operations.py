@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from spikebp_plugins.network.connections import total
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ _counts = operator.attrgetter(*(field.name for field in fields(Operations)))
 
 
 def count_operations(
-    net: SpikingMLP,
+    net: Definition,
     spikes: Sequence[Any],
     errors: Sequence[Any],
     update: int,
@@ -77,7 +77,7 @@ def count_operations(
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     spikes : sequence of length L + 1
         :math:`\sum |k_l|` for l = 0..L: the total of a layer, or an array of one for each unit.

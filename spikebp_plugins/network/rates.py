@@ -4,9 +4,10 @@ In grid units, with R those of the learning rate and b(n) the bits of an integer
 
 .. math::
 
-    N_l = 16 T^2 + \sum_i c_{l-1,i}^2, \qquad
+    N_l = 16 T^2 + \sum_i m_i c_{l-1,i}^2, \qquad
     r_l = \max(1, \lfloor R \, 2^{-b(N_l) - h_l} \rfloor), \qquad h_L = 0, \; h_l = 2
 
+Unit i meets the weights of the connection m_i times: once, or as often as a kernel lies on it.
 That is the normalized rule of least mean squares (Nagumo and Noda, 1967), its divisor rounded up to
 a power of two: an update moves the drive of a sample by a share of its error that does not depend
 on how many units spike below, or how often. Below the output, summed errors are cut off before they
@@ -16,31 +17,30 @@ teach: they grow with the weights above, and with them the share.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.arithmetic import LIMIT, out_of_range
-from spikebp_plugins.network.definition import (
+from spikebp_plugins.network.fields import (
     ADDED_SQUARES,
     HIDDEN_RATE_BITS,
     LARGEST_SUMMED_ERROR,
-    SpikingMLP,
+    Definition,
 )
 
 
-def added_squares(net: SpikingMLP) -> int:
+def added_squares(net: Definition) -> int:
     """Return what is added to the squared counts of a layer, 16 T^2."""
     return ADDED_SQUARES * net.n_steps**2
 
 
-def rate_shift(net: SpikingMLP, l: int) -> int:
+def rate_shift(net: Definition, l: int) -> int:
     """Return h_l, by how many bits the rate of W_l is lower than that of the output."""
     return 0 if l == net.n_layers else HIDDEN_RATE_BITS
 
 
-def summed_error_limit(net: SpikingMLP, l: int) -> int:
+def summed_error_limit(net: Definition, l: int) -> int:
     """Return where summed errors of layer l are cut off before they teach: at 8 T below the output.
 
     The limit of the output is one that no sum reaches.
@@ -48,7 +48,7 @@ def summed_error_limit(net: SpikingMLP, l: int) -> int:
     return LIMIT if l == net.n_layers else LARGEST_SUMMED_ERROR * net.n_steps
 
 
-def learning_rate_into(net: SpikingMLP, l: int) -> float:
+def learning_rate_into(net: Definition, l: int) -> float:
     """Return the learning rate with which layers l - 1 and l alone learn as they do in the whole.
 
     With ``update="normalized"`` the rate of layers below the output is lower.
@@ -60,12 +60,12 @@ def learning_rate_into(net: SpikingMLP, l: int) -> float:
     return math.ldexp(net.rate_units >> rate_shift(net, l), -net.fraction_bits)
 
 
-def normalized_rate_units(net: SpikingMLP, counts: NDArray[np.int64], l: int) -> int:
+def normalized_rate_units(net: Definition, counts: NDArray[np.int64], l: int) -> int:
     """Return r_l.
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     counts : ndarray of shape (n_{l-1},)
         The counts c of layer l - 1 at the end of a sample.
@@ -77,8 +77,7 @@ def normalized_rate_units(net: SpikingMLP, counts: NDArray[np.int64], l: int) ->
     OverflowError
         If N_l is no exact double.
     """
-    values: Any = counts[np.flatnonzero(counts)].astype(object)
-    total = added_squares(net) + int(np.dot(values, values))
+    total = added_squares(net) + net.connections[l - 1].squares(counts)
     if total >= LIMIT:
         raise out_of_range("sum of squared counts", l - 1, LIMIT, total)
     assert net.rate_units is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from spikebp_plugins.common.errors import (
     wrong_argument,
 )
 from spikebp_plugins.network.arithmetic import LARGEST_COUNT, Reals, arithmetic_of
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 
 #: How many rows of a large array are checked at a time for NaN and infinity.
 ROWS_PER_CHECK: Final = 4096
@@ -32,7 +32,7 @@ class Batch:
 
     Attributes
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition that they were checked against.
     x : ndarray of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
         Input in the type in which it came: 8-bit pixels stay 8-bit. Spikes that came as real
@@ -43,7 +43,7 @@ class Batch:
         The steps for which each sample is shown.
     """
 
-    net: SpikingMLP
+    net: Definition
     x: NDArray[Any]
     y: NDArray[Any] | None
     n_steps: int
@@ -115,17 +115,17 @@ def label_rows(
     return np.where(labels[:, np.newaxis] == np.arange(n_outputs), right, wrong)
 
 
-def real_targets(net: SpikingMLP, y: NDArray[Any]) -> NDArray[Any]:
+def real_targets(net: Definition, y: NDArray[Any]) -> NDArray[Any]:
     """Return targets as real numbers: for labels what the definition has them ask for."""
     return label_rows(y, net.n_outputs, net.label_targets) if y.ndim == 1 else y
 
 
-def check_batch(net: SpikingMLP, x: Any, y: Any = None, n_steps: int | None = None) -> Batch:
+def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = None) -> Batch:
     """Check samples and targets against a definition.
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
         Input.
@@ -146,16 +146,27 @@ def check_batch(net: SpikingMLP, x: Any, y: Any = None, n_steps: int | None = No
     return Batch(net, inputs, targets, steps)
 
 
-def _check_inputs(net: SpikingMLP, x: Any, n_steps: int) -> NDArray[Any]:
+def _check_inputs(net: Definition, x: Any, n_steps: int) -> NDArray[Any]:
     array = real_array("x", x)
-    of_step, of_sample = (net.n_inputs,), array.shape[1:]
-    may_be_constant = net.input_coding == "values"
-    is_constant = of_sample == of_step and may_be_constant and array.ndim == 2
-    if not is_constant and of_sample != (n_steps, *of_step):
-        allowed = [of_step] * may_be_constant + [(n_steps, *of_step)]
-        shapes = " or ".join(_shape(("n_samples", *shape)) for shape in allowed)
-        raise wrong_argument("x", f"of shape {shapes}", f"shape {array.shape}")
+    allowed: list[tuple[int, ...]] = [(n_steps, net.n_inputs)]
+    if net.input_coding == "values":
+        allowed.insert(0, (net.n_inputs,))
+    if array.shape[1:] not in allowed:
+        array = _flattened(net, array, allowed)
     return check_values(net, array)
+
+
+def _flattened(
+    net: Definition, array: NDArray[Any], allowed: Sequence[tuple[int, ...]]
+) -> NDArray[Any]:
+    """Return samples in the shape of the input as rows of one of the shapes allowed."""
+    of_layer = net.layer_shapes[0]
+    shaped = [(*flat[:-1], *of_layer) for flat in allowed]
+    if array.shape[1:] in shaped:
+        return array.reshape(len(array), *allowed[shaped.index(array.shape[1:])])
+    known = dict.fromkeys((*allowed, *shaped))
+    shapes = " or ".join(_shape(("n_samples", *shape)) for shape in known)
+    raise wrong_argument("x", f"of shape {shapes}", f"shape {array.shape}")
 
 
 def spike_counts(x: NDArray[Any]) -> NDArray[np.int64]:
@@ -166,7 +177,7 @@ def spike_counts(x: NDArray[Any]) -> NDArray[np.int64]:
     return np.maximum(x.astype(np.int64), -LARGEST_COUNT)
 
 
-def check_values(net: SpikingMLP, array: NDArray[Any]) -> NDArray[Any]:
+def check_values(net: Definition, array: NDArray[Any]) -> NDArray[Any]:
     """Check input of any shape; return spike counts that came as real numbers as int64.
 
     Raises
@@ -190,7 +201,7 @@ def check_values(net: SpikingMLP, array: NDArray[Any]) -> NDArray[Any]:
     return _check_finite("x", array)
 
 
-def _check_targets(net: SpikingMLP, y: Any, n_samples: int, n_steps: int) -> NDArray[Any]:
+def _check_targets(net: Definition, y: Any, n_samples: int, n_steps: int) -> NDArray[Any]:
     array = real_array("y", y)
     n_outputs, of_labels = net.n_outputs, (n_samples,)
     allowed = [of_labels, (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]

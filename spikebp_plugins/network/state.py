@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS, array_of, finite, wrong_argument
 from spikebp_plugins.network.arithmetic import Arithmetic, arithmetic_of
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 
 Matrices = tuple[NDArray[np.floating[Any]], ...]
 
@@ -46,12 +46,12 @@ class LearningState(NamedTuple):
         )
 
 
-def initial_state(net: SpikingMLP, weights: Any = None, feedback: Any = None) -> LearningState:
+def initial_state(net: Definition, weights: Any = None, feedback: Any = None) -> LearningState:
     """Return the state before the first training sample.
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     weights : sequence of array-like of shape (n_in, n_out) or None, default=None
         Real weights, rounded to the grid; None takes ``net.init_weights()``.
@@ -84,7 +84,7 @@ def initial_state(net: SpikingMLP, weights: Any = None, feedback: Any = None) ->
     )
 
 
-def drawn_backward_potentials(net: SpikingMLP, samples_seen: int) -> Matrices:
+def drawn_backward_potentials(net: Definition, samples_seen: int) -> Matrices:
     """Return the backward potentials that ``backward_init="uniform"`` draws for a sample.
 
     They are uniform in [-1/2, 1/2) on the grid. They come from the counter-based generator Philox,

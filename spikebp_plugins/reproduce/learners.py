@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.conversion.relu import relu_scores, train_relu
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.simulator import Simulator
@@ -65,7 +65,7 @@ LEARNERS: Final[dict[str, Callable[[Checkpoint], SpikingLearner | ReluLearner]]]
 }
 
 
-def initial_checkpoint(net: SpikingMLP, kind: str) -> Checkpoint:
+def initial_checkpoint(net: Definition, kind: str) -> Checkpoint:
     """Return the checkpoint of a network that has learned nothing."""
     if kind == "ReLU":
         net = net.replace(arithmetic="float64", timing="immediate")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spikebp_plugins.conversion.relu import relu_scores
 from spikebp_plugins.data.images import error_percent
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.reproduce.study import EVENT_ORDER, Report, Study, TrainedNetwork
 from spikebp_plugins.simulation.plots import plot_learning_curves
 from spikebp_plugins.simulation.simulator import Simulator
@@ -94,7 +94,7 @@ def _results(
     yield OUTER_RUN_AS_RELU, _run_as_relu(study, learned["spiking, outer"])
 
 
-def _run_spiking(study: Study, net: SpikingMLP, network: TrainedNetwork) -> Errors:
+def _run_spiking(study: Study, net: Definition, network: TrainedNetwork) -> Errors:
     with Simulator(net, weights=network.weights) as sim:
         return Errors(*(error_percent(sim.predict(x), y) for x, y in (study.test, study.train)))
 

@@ -18,6 +18,7 @@ from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
 from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import label_rows
 from spikebp_plugins.reproduce.learners import LEARNERS, initial_checkpoint
@@ -87,7 +88,7 @@ class TrainedNetwork:
     averaged_error: float | None = None
 
     @property
-    def net(self) -> SpikingMLP:
+    def net(self) -> Definition:
         """The definition."""
         return self.checkpoint.net
 
@@ -118,7 +119,7 @@ class Study:
     quick: bool = False
     seed: int = 0
 
-    def net(self, *hidden: int, **changes: Any) -> SpikingMLP:
+    def net(self, *hidden: int, **changes: Any) -> Definition:
         """Return the definition of the paper (T = 10, rate 0.01), with some fields changed."""
         data = self.data
         fields = {"input_scale": data.input_scale, "seed": self.seed} | changes
@@ -150,7 +151,7 @@ class Study:
 
     def learned(
         self,
-        net: SpikingMLP,
+        net: Definition,
         epochs: int,
         kind: str = "spiking",
         *,
@@ -163,7 +164,7 @@ class Study:
 
         Parameters
         ----------
-        net : SpikingMLP
+        net : Definition
             The definition.
         epochs : int
             How often each training image is shown.
@@ -239,13 +240,13 @@ class Training:
     ----------
     study : Study
         Data, and the folder for the files.
-    net : SpikingMLP
+    net : Definition
         The definition.
     about : dict
         All that decides what is learned; its hash names the files.
     """
 
-    def __init__(self, study: Study, net: SpikingMLP, about: dict[str, Any]) -> None:
+    def __init__(self, study: Study, net: Definition, about: dict[str, Any]) -> None:
         key = sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         self._study, self._about, self._name = study, about, key
         self._list = study.folder / f"{key}.json"

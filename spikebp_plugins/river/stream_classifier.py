@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base
 
-from spikebp_plugins.estimators.parameters import LabelParameters, with_shared_parameters
+from spikebp_plugins.common.docstrings import with_shared_parameters
+from spikebp_plugins.estimators.parameters import LabelParameters
 from spikebp_plugins.estimators.temperature import Temperature
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import real_targets
 from spikebp_plugins.river.frames import targets_of
 from spikebp_plugins.river.names import Places, capacity, with_new
@@ -223,14 +224,14 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         return scores[:, : len(self._outputs)]
 
 
-def _targets(net: SpikingMLP, labels: NDArray[Any], n_known: NDArray[Any]) -> NDArray[Any]:
+def _targets(net: Definition, labels: NDArray[Any], n_known: NDArray[Any]) -> NDArray[Any]:
     """Return what a network is to learn: of outputs whose label has not come yet, no spikes.
 
     Those are silent, so that they have no error, and their weights stay 0.
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     labels, n_known : ndarray of shape (n_samples,)
         The output that each sample is for, and how many labels had come with it.

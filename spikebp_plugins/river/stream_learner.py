@@ -15,7 +15,7 @@ from spikebp_plugins.estimators.parameters import NetworkParameters, check_hidde
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.river.frames import columns_of, placed
 from spikebp_plugins.river.names import ONE_OR_MORE, Places, Reader, capacity, with_new
 
@@ -68,7 +68,7 @@ class StreamLearner(NetworkParameters):
         if self._scales:
             self._scaling = InputScaling.unknown(room, self._spread)
 
-    def _require_growth(self, name: str, net: SpikingMLP) -> None:
+    def _require_growth(self, name: str, net: Definition) -> None:
         """Refuse to grow, where a parameter asks for it, with weights that depend on the size."""
         if getattr(self, name) is None:
             for field_name, needed in (("weight_init", GROWING), ("arithmetic", "fixed")):
@@ -148,7 +148,7 @@ class StreamLearner(NetworkParameters):
         places: Places,
         rows: Array,
         n_outputs: int,
-        targets: Callable[[SpikingMLP], NDArray[Any]],
+        targets: Callable[[Definition], NDArray[Any]],
         **changes: Any,
     ) -> Array:
         """Learn from samples in turn, all of them or none, and return their scores.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base
 
+from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import positive, wrong_argument
-from spikebp_plugins.estimators.parameters import with_shared_parameters
 from spikebp_plugins.estimators.regressor import Coding
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.river.frames import real_numbers, targets_of

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.arithmetic import Reals
-from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import Delays, delays_of, is_busy
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, count_operations
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.step import (
@@ -46,7 +46,7 @@ class SampleRecord(NamedTuple):
 
 
 def run_sample(
-    net: SpikingMLP,
+    net: Definition,
     learning: LearningState,
     x: NDArray[Any],
     y: Reals | None,
@@ -59,7 +59,7 @@ def run_sample(
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     learning : LearningState
         Weights and backward potentials.
@@ -103,7 +103,7 @@ def _belonging_to(delays: Delays, sent: list[Step], tau: int) -> Step:
     return Step(k, tuple(e and e[l] for l, e in enumerate(errors)))
 
 
-def weights_changed(net: SpikingMLP, sample: SampleState, e: Sequence[Any]) -> int:
+def weights_changed(net: Definition, sample: SampleState, e: Sequence[Any]) -> int:
     """Return how many synapses an update changes: presynaptic factor and error are not 0."""
     ends = zip(net.connections, presynaptic(net, sample), e[1:], strict=True)
     return sum(connection.synapses_with(a_l, e_l) for connection, a_l, e_l in ends)
@@ -114,11 +114,11 @@ class WorkCounter:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     """
 
-    def __init__(self, net: SpikingMLP) -> None:
+    def __init__(self, net: Definition) -> None:
         self._net = net
         # Python's integers, one for each unit: no sum of them wraps.
         self._spikes = [np.zeros(n, object) for n in net.layer_sizes]

@@ -23,8 +23,8 @@ from spikebp_plugins.network.arithmetic import (
     out_of_range,
 )
 from spikebp_plugins.network.connections import Arriving
-from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.rates import normalized_rate_units, summed_error_limit
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
 from spikebp_plugins.rules.quantization import rectified, signed
@@ -80,7 +80,7 @@ class SampleState(NamedTuple):
     t: int = 0
 
 
-def open_sample(net: SpikingMLP) -> SampleState:
+def open_sample(net: Definition) -> SampleState:
     """Return the state at the start of a sample: everything zero."""
     dtype = arithmetic_of(net).dtype
     sizes = net.layer_sizes
@@ -96,13 +96,13 @@ def open_sample(net: SpikingMLP) -> SampleState:
     )
 
 
-def silence(net: SpikingMLP) -> Step:
+def silence(net: Definition) -> Step:
     """Return what idle layers send: no spikes and no errors."""
     nothing = tuple(np.zeros(size, np.int64) for size in net.layer_sizes)
     return Step(nothing, (None, *nothing[1:]))
 
 
-def open_training(net: SpikingMLP, learning: LearningState) -> LearningState:
+def open_training(net: Definition, learning: LearningState) -> LearningState:
     """Return the state with the backward potentials that a training sample starts from."""
     if net.backward_init == "carry":
         return learning
@@ -114,7 +114,7 @@ def open_training(net: SpikingMLP, learning: LearningState) -> LearningState:
 
 
 def step(
-    net: SpikingMLP,
+    net: Definition,
     learning: LearningState,
     sample: SampleState,
     x: NDArray[Any],
@@ -125,7 +125,7 @@ def step(
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     learning : LearningState
         Weights and backward potentials.
@@ -158,7 +158,7 @@ def step(
     # the start of that step, which it goes through.
     sent_k, sent_e = (k, sample.sent.k), (e, sample.sent.e or ())
     through = (learning, sample.before or learning)
-    W: list[Layers] = [(None, *state.weights) for state in through]
+    W: list[Layers] = [synaptic_weights(net, state) for state in through]
     B: list[Layers] = [backward_weights(net, state) for state in through]
     connections = net.connections
 
@@ -201,7 +201,7 @@ def step(
     return learning, sample, sent
 
 
-def fire_input(net: SpikingMLP, phi: Reals, c: Integers, x: NDArray[Any]) -> tuple[Any, Any, Any]:
+def fire_input(net: Definition, phi: Reals, c: Integers, x: NDArray[Any]) -> tuple[Any, Any, Any]:
     """Rule 1: return spikes, potential and counts of the input."""
     number, k = arithmetic_of(net), x
     if net.input_coding == "values":
@@ -210,7 +210,7 @@ def fire_input(net: SpikingMLP, phi: Reals, c: Integers, x: NDArray[Any]) -> tup
 
 
 def forward(
-    net: SpikingMLP, arriving: Arriving, phi: Reals, s: Reals, l: int
+    net: Definition, arriving: Arriving, phi: Reals, s: Reals, l: int
 ) -> tuple[Any, Any, Any]:
     """Rule 2: return spikes, potential and summed drive of layer l."""
     number = arithmetic_of(net)
@@ -220,7 +220,7 @@ def forward(
 
 
 def output_error(
-    net: SpikingMLP, k: Integers, y: Reals, phi_y: Reals, s: Reals
+    net: Definition, k: Integers, y: Reals, phi_y: Reals, s: Reals
 ) -> tuple[Integers, Any]:
     """Rule 3: return the errors of the output, and the potential of the target."""
     number = arithmetic_of(net)
@@ -230,7 +230,7 @@ def output_error(
 
 
 def backward(
-    net: SpikingMLP, arriving: Arriving, psi: Reals, s: Reals, l: int
+    net: Definition, arriving: Arriving, psi: Reals, s: Reals, l: int
 ) -> tuple[Integers, Any]:
     """Rule 4: return errors and backward potential of layer l."""
     psi = arithmetic_of(net).add_arriving(psi, arriving, "backward potential", l)
@@ -238,7 +238,7 @@ def backward(
     return np.where(s < 0, 0, spent), psi
 
 
-def fire(net: SpikingMLP, quantizer: Quantizer, v: Reals) -> tuple[Integers, Reals]:
+def fire(net: Definition, quantizer: Quantizer, v: Reals) -> tuple[Integers, Reals]:
     """Return spikes, and the potentials left; spikes beyond what a message holds stay in these."""
     k, left = quantizer(v, net.spikes == "binary")
     sent = within_payload(net, k)
@@ -247,20 +247,34 @@ def fire(net: SpikingMLP, quantizer: Quantizer, v: Reals) -> tuple[Integers, Rea
     return sent, left + (k - sent).astype(left.dtype)
 
 
-def within_payload(net: SpikingMLP, k: Integers) -> Integers:
+def within_payload(net: Definition, k: Integers) -> Integers:
     """Return counts, limited to the largest payload of a message."""
     largest = arithmetic_of(net).largest_payload
     return k if largest is None else np.clip(k, -largest, largest)
 
 
-def backward_weights(net: SpikingMLP, learning: LearningState) -> Layers:
+def synaptic_weights(net: Definition, learning: LearningState) -> Layers:
+    """Return W_1 to W_L, with the constant of connections that have no weights of their own."""
+    pairs = zip(net.connections, learning.weights, strict=True)
+    return (None, *(W if (w := c.constant_weight) is None else _constant(net, w) for c, W in pairs))
+
+
+def _constant(net: Definition, weight: float) -> Reals:
+    return arithmetic_of(net).round_weights(np.array([weight]))
+
+
+def backward_weights(net: Definition, learning: LearningState) -> Layers:
     """Return B_2 to B_L: the random feedback or, without it, the weights as errors read them."""
-    pairs = zip(net.connections[1:], learning.weights[1:], strict=True)
-    return (None, None, *(learning.feedback or (c.backward_weights(W) for c, W in pairs)))
+    W = synaptic_weights(net, learning)
+    B: list[Any] = [None, None]
+    for l, connection in enumerate(net.connections[1:], 2):
+        is_random = learning.feedback and connection.constant_weight is None
+        B.append(learning.feedback[l - 2] if is_random else connection.backward_weights(W[l]))
+    return tuple(B)
 
 
 def learn(
-    net: SpikingMLP, learning: LearningState, sample: SampleState, e: Sequence[Any]
+    net: Definition, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> tuple[LearningState, SampleState]:
     """Rule 5: return both states after a step, with weights changed or with errors summed."""
     if not net.learns_once:
@@ -276,14 +290,14 @@ def _summed_errors(E: Integers, e: Integers, l: int) -> Integers:
     return E + e
 
 
-def close_training(net: SpikingMLP, learning: LearningState, sample: SampleState) -> LearningState:
+def close_training(net: Definition, learning: LearningState, sample: SampleState) -> LearningState:
     """Return the state after a training sample, with the update at its end if there is one."""
     if net.learns_once:
         learning = _descend(net, learning, sample, _teaching(net, sample.E))
     return learning._replace(samples_seen=learning.samples_seen + 1)
 
 
-def _teaching(net: SpikingMLP, E: Sequence[Any]) -> Sequence[Any]:
+def _teaching(net: Definition, E: Sequence[Any]) -> Sequence[Any]:
     """Return the summed errors that W_1 to W_L learn from."""
     if net.update != "normalized":
         return E
@@ -291,7 +305,7 @@ def _teaching(net: SpikingMLP, E: Sequence[Any]) -> Sequence[Any]:
     return None, *(np.clip(E_l, -m, m) for E_l, m in zip(E[1:], limits, strict=True))
 
 
-def presynaptic(net: SpikingMLP, sample: SampleState) -> Layers:
+def presynaptic(net: Definition, sample: SampleState) -> Layers:
     """Return what layers 0..L-1 multiply errors by in an update: counts, or rate times drive."""
     number = arithmetic_of(net)
     if net.presynaptic == "counts":
@@ -302,7 +316,7 @@ def presynaptic(net: SpikingMLP, sample: SampleState) -> Layers:
 
 
 def _descend(
-    net: SpikingMLP, learning: LearningState, sample: SampleState, e: Sequence[Any]
+    net: Definition, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> LearningState:
     number = arithmetic_of(net).at(learning.samples_seen, sample.t)
     W: Layers = (None, *learning.weights)
@@ -315,7 +329,7 @@ def _descend(
     return learning._replace(weights=tuple(descended))
 
 
-def _at_own_rate(net: SpikingMLP, number: Any, c: Integers, l: int) -> Any:
+def _at_own_rate(net: Definition, number: Any, c: Integers, l: int) -> Any:
     """Return the arithmetic of an update of W_l: with ``update="normalized"`` at its own rate."""
     if net.update != "normalized":
         return number

@@ -20,7 +20,7 @@ from spikebp_plugins.network.arithmetic import (
     STATE_BITS,
     WEIGHT_BITS,
 )
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 
 #: Bytes of a state of a neuron, of a weight, and of a count that synapses learn with.
 STATE_BYTES: Final = STATE_BITS // 8
@@ -144,13 +144,13 @@ class _Part:
 
 
 def needs_of_layers(
-    net: SpikingMLP, core: CoreLimits, seen: Mapping[int, int]
+    net: Definition, core: CoreLimits, seen: Mapping[int, int]
 ) -> tuple[LayerNeeds, ...]:
     """Return what each layer takes.
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     core : CoreLimits
         The limits of a core.
@@ -185,7 +185,7 @@ def needs_of_layers(
     return tuple(needs)
 
 
-def why_no_fit(need: LayerNeeds, net: SpikingMLP, core: CoreLimits) -> str | None:
+def why_no_fit(need: LayerNeeds, net: Definition, core: CoreLimits) -> str | None:
     """Return why a layer does not fit on cores, or None if it does."""
     part = _part(net, need.layer)
     if core.axons is not None and part.axons_in > core.axons:
@@ -200,7 +200,7 @@ def why_no_fit(need: LayerNeeds, net: SpikingMLP, core: CoreLimits) -> str | Non
     return None
 
 
-def _part(net: SpikingMLP, l: int) -> _Part:
+def _part(net: Definition, l: int) -> _Part:
     up = net.connections[l - 1] if l > 0 else None
     # Errors come down to layer 1; layer 0 has none.
     down = net.connections[l] if 0 < l < net.n_layers else None
@@ -225,14 +225,14 @@ def _part(net: SpikingMLP, l: int) -> _Part:
     return _Part(net.layer_sizes[l], synapses, states, factors, fan_in, axons_in, traces)
 
 
-def _fan_out(net: SpikingMLP, l: int) -> int:
+def _fan_out(net: Definition, l: int) -> int:
     L, connections = net.n_layers, net.connections
     spikes = connections[l].n_synapses // connections[l].n_below if l < L else 0
     errors = connections[l - 1].n_synapses // connections[l - 1].n_above if l > 1 else 0
     return spikes + errors
 
 
-def _largest_message(net: SpikingMLP) -> int | None:
+def _largest_message(net: Definition) -> int | None:
     if net.spikes == "binary":
         return 1
     return LARGEST_PAYLOAD if net.arithmetic == "loihi2" else None

@@ -28,8 +28,9 @@ from spikebp_plugins.network.arithmetic import (
     arithmetic_of,
 )
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.delays import steps_of_sample
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
@@ -101,7 +102,7 @@ class HardwareReport:
 
     Attributes
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     widths : tuple of Width
         Each quantity of each layer, as seen with the samples; weights alone if there were none.
@@ -121,7 +122,7 @@ class HardwareReport:
         Training samples from which the weights had learned before the run.
     """
 
-    net: SpikingMLP
+    net: Definition
     widths: tuple[Width, ...]
     weight_exponent: int
     neurons: int
@@ -284,7 +285,7 @@ def _number(value: int | None) -> str:
 
 
 def hardware_report(
-    checkpoint: SpikingMLP | Checkpoint,
+    checkpoint: Definition | Checkpoint,
     x: Any = None,
     y: Any = None,
     *,
@@ -295,7 +296,7 @@ def hardware_report(
 
     Parameters
     ----------
-    checkpoint : SpikingMLP or Checkpoint
+    checkpoint : Definition or Checkpoint
         A network, which is not changed. A definition has its initial weights.
     x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs) or None, \
             default=None
@@ -355,11 +356,10 @@ def hardware_report(
 
 
 def _start_of(checkpoint: Any) -> Checkpoint:
-    if isinstance(checkpoint, SpikingMLP):
-        return Checkpoint(checkpoint, initial_state(checkpoint))
-    if not isinstance(checkpoint, Checkpoint):
-        raise wrong_argument("checkpoint", "a SpikingMLP or a Checkpoint", repr(checkpoint))
-    return checkpoint
+    if isinstance(checkpoint, Checkpoint):
+        return checkpoint
+    require_definition("checkpoint", checkpoint, "a Checkpoint")
+    return Checkpoint(checkpoint, initial_state(checkpoint))
 
 
 def _show(
@@ -419,7 +419,7 @@ class Extremes:
         self._largest_weight = 0.0
 
     def watched_step(
-        self, net: SpikingMLP, learning: LearningState, before: SampleState, *arguments: Any
+        self, net: Definition, learning: LearningState, before: SampleState, *arguments: Any
     ) -> tuple[LearningState, SampleState, Step]:
         """Make a step of the reference, and include its values."""
         learning, after, sent = step(net, learning, before, *arguments)

@@ -24,7 +24,8 @@ from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.common.turns import Turn, one_at_a_time
 from spikebp_plugins.data.events import EventEncoder
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.definition import require_definition
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
@@ -46,7 +47,7 @@ class Simulator:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     backend : str, default="compiled"
         Name of an installed back end, with options behind a colon if any: ``"brian2:numpy"``.
@@ -81,15 +82,14 @@ class Simulator:
 
     def __init__(
         self,
-        net: SpikingMLP,
+        net: Definition,
         backend: str = "compiled",
         weights: Any = None,
         *,
         feedback: Any = None,
         **options: Any,
     ) -> None:
-        if not isinstance(net, SpikingMLP):
-            raise wrong_argument("net", "a SpikingMLP", repr(net))
+        require_definition("net", net)
         self._start(net, initial_state(net, weights, feedback), backend, options)
 
     @classmethod
@@ -117,7 +117,7 @@ class Simulator:
         return simulator
 
     def _start(
-        self, net: SpikingMLP, state: LearningState, backend: str, options: dict[str, Any]
+        self, net: Definition, state: LearningState, backend: str, options: dict[str, Any]
     ) -> None:
         self._turn = Turn()
         self.net = net

@@ -23,7 +23,7 @@ from spikebp_plugins.network.samples import check_values, real_array, real_targe
 
 if TYPE_CHECKING:
     from spikebp_plugins.backends.base import Steps
-    from spikebp_plugins.network.definition import SpikingMLP
+    from spikebp_plugins.network.fields import Definition
 
 Reals = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ class Stream:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     steps : Steps
         Shows single steps on a back end.
@@ -62,7 +62,7 @@ class Stream:
 
     def __init__(
         self,
-        net: SpikingMLP,
+        net: Definition,
         steps: Steps,
         encoder: EventEncoder | None,
         n_steps: int | None,

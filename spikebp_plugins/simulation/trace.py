@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,12 +15,15 @@ from spikebp_plugins.common.archive import (
     PathLike,
     check_version,
     open_archive,
+    scalar,
     unreadable,
     write_archive,
 )
 from spikebp_plugins.common.errors import INTEGERS, ArgumentError, wrong_argument
 
-FORMAT_VERSION: Final = 1
+#: The version of files whose weights are matrices between layers, and of all others.
+DENSE_FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 FLOATS: Final = np.typecodes["Float"]
 
@@ -43,8 +46,8 @@ class Trace:
         The running scores after each step.
     scores : ndarray of shape (n_samples, n_outputs)
         The scores of each sample.
-    weights : list of ndarray of shape (n_in, n_out)
-        The weights after the last sample.
+    weights : list of ndarray
+        The weights, as the connections have them, after the last sample.
     """
 
     spikes: list[NDArray[np.int64]]
@@ -63,7 +66,7 @@ class Trace:
             followed, and what is no regular file refused.
         """
         arrays: dict[str, NDArray[Any]] = {
-            "trace_version": np.array(FORMAT_VERSION, np.int64),
+            "trace_version": np.array(self._format_version, np.int64),
             "step_scores": self.step_scores,
             "scores": self.scores,
         }
@@ -72,6 +75,12 @@ class Trace:
             arrays |= {f"errors_{l}": counts for l, counts in enumerate(self.errors) if l}
         arrays |= {f"weights_{layer}": matrix for layer, matrix in enumerate(self.weights, 1)}
         write_archive(path, arrays)
+
+    @property
+    def _format_version(self) -> int:
+        shapes = [counts.shape[2] for counts in self.spikes]
+        is_dense = [weights.shape for weights in self.weights] == list(pairwise(shapes))
+        return DENSE_FORMAT_VERSION if is_dense else FORMAT_VERSION
 
     @classmethod
     def load(cls, path: PathLike) -> Trace:
@@ -109,7 +118,10 @@ def _checked(arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
     }
     expected = {name: (kinds, (*shown[0][:2], n)) for name, (kinds, n) in timed.items()}
     expected["scores"] = FLOATS, (shown[0][0], sizes[-1])
-    expected |= {f"weights_{l}": (FLOATS, (sizes[l - 1], sizes[l])) for l in layers}
+    is_dense = scalar(arrays["trace_version"]) == DENSE_FORMAT_VERSION
+    for l in layers:
+        name, dense = f"weights_{l}", (sizes[l - 1], sizes[l])
+        expected[name] = FLOATS, dense if is_dense else _stated(name, arrays, FLOATS)
     for name, (kinds, shape) in expected.items():
         if _stated(name, arrays, kinds, len(shape)) != shape:
             raise wrong_argument(name, f"of shape {shape}", f"shape {arrays[name].shape}")
@@ -149,7 +161,7 @@ class Difference(NamedTuple):
     layer : int
         The layer; scores belong to layer L, weights to the layer that they lead into.
     unit : int or tuple of int
-        The unit; for a weight, its row and column.
+        The unit; for a weight, its place in the array: the row and the column, if dense.
     first, second : int or float
         The value in the first trace, and that in the second.
     """

@@ -10,15 +10,15 @@ import numpy as np
 
 from spikebp_plugins.backends.base import Backend, UnsupportedError
 from spikebp_plugins.backends.registry import alone, backend_for
-from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventEncoder, EventSteps
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.definition import require_definition
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import initial_state
 
 
-def warmup(net: SpikingMLP, backend: str = "compiled", *, progress: bool | None = None) -> None:
+def warmup(net: Definition, backend: str = "compiled", *, progress: bool | None = None) -> None:
     """Compile ahead of time all that a definition may need.
 
     The first samples of a definition then wait for nothing: neither those of blocks and single
@@ -28,7 +28,7 @@ def warmup(net: SpikingMLP, backend: str = "compiled", *, progress: bool | None 
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition. Nothing is learned.
     backend : str, default="compiled"
         Name of an installed back end, with options behind a colon if any.
@@ -48,8 +48,7 @@ def warmup(net: SpikingMLP, backend: str = "compiled", *, progress: bool | None 
     --------
     >>> warmup(SpikingMLP((4, 8, 2)), "reference")
     """
-    if not isinstance(net, SpikingMLP):
-        raise wrong_argument("net", "a SpikingMLP", repr(net))
+    require_definition("net", net)
     _, cls, options = backend_for(net, alone(backend), {})
     with closing(cls(net, initial_state(net), **options)) as engine:
         parts = engine.preparations()

@@ -5,16 +5,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import note
 
-from spikebp_plugins import Simulator, SpikingMLP, compare
+from spikebp_plugins import Simulator, compare
+from spikebp_plugins.network.fields import Definition
 
 #: Of input and targets: from no spikes at all, over sums that just fit, to far out of range.
 MAGNITUDES = (0.0, 0.1, 1.0, 10.0, 1e3, 1e6, 2.0**29, 2.0**35, 2.0**41, 2.0**49, 2.0**60, 1e300)
 
 SCRIPT = """\
 from numpy import array, float64, int64
-from spikebp_plugins import Simulator, SpikingMLP, compare
+from spikebp_plugins import Simulator, compare
+from spikebp_plugins.network.definition import definition_from_dict
 
-net = SpikingMLP.from_dict({net})
+net = definition_from_dict({net})
 weights = [{weights}]
 x = {x}
 y = {y}
@@ -37,7 +39,7 @@ for one, other in zip(shown("reference"), shown("{backend}")):
 class Experiment(NamedTuple):
     """A definition, initial weights, samples to train on and samples to predict."""
 
-    net: SpikingMLP
+    net: Definition
     weights: list
     x: Any
     y: Any

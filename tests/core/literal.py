@@ -1,11 +1,15 @@
 """The step rules of docs/semantics.md transcribed as literally as possible.
 
-Python integers count grid units, loops run over single units, and a quantizer fires one spike at
-a time: nothing here is shared with the package, and nothing is vectorised. It is the oracle of
-the reference engine.
+Python integers count grid units, loops run over single units and synapses, and a quantizer fires
+one spike at a time: nothing here is shared with the package, and nothing is vectorised. It is the
+oracle of the reference engine.
 """
 
 from fractions import Fraction
+
+import numpy as np
+
+from tests.core.literal_synapses import synapses_of
 
 
 def to_units(value, bits):
@@ -38,11 +42,21 @@ class LiteralNetwork:
         self.rate = round(Fraction(rate) * 2**rate_bits)
         self.sizes = net.layer_sizes
         self.L = len(self.sizes) - 1
-        self.W = [None] + [[[self.weight(v) for v in row] for row in w] for w in weights]
+        self.synapses = [None, *synapses_of(net)]
+        # Flat lists, in the order of rows.
+        self.W = [None, *map(self.flat, weights)]
         self.B = None
         if net.feedback == "random":
-            self.B = [None, None] + [[[self.weight(v) for v in row] for row in b] for b in feedback]
+            self.B = [None, None, *map(self.flat, feedback)]
+        for l, layer in enumerate(getattr(net, "layers", ()), 1):
+            if type(layer).__name__ == "AveragePool2D":
+                self.W[l] = [self.weight(1 / layer.size**2)]
+                if self.B is not None and l > 1:
+                    self.B[l] = self.W[l]
         self.psi = [[0] * size for size in self.sizes]
+
+    def flat(self, weights):
+        return [self.weight(v) for v in np.ravel(weights)]
 
     def weight(self, value):
         if not self.is_chip:
@@ -174,10 +188,10 @@ class LiteralNetwork:
         return k
 
     def forward(self, l, k):
-        return [
-            sum(k[i] * self.W[l][i][j] for i in range(self.sizes[l - 1]))
-            for j in range(self.sizes[l])
-        ]
+        drive = [0] * self.sizes[l]
+        for i, j, w, _ in self.synapses[l]:
+            drive[j] += k[i] * self.W[l][w]
+        return drive
 
     def fire_layer(self, l, drive):
         k = [0] * self.sizes[l]
@@ -198,9 +212,8 @@ class LiteralNetwork:
 
     def backward(self, l, e):
         drive = [0] * self.sizes[l - 1]
-        for i in range(self.sizes[l - 1]):
-            for j in range(self.sizes[l]):
-                drive[i] += e[j] * (self.W[l][i][j] if self.B is None else self.B[l][j][i])
+        for i, j, w, b in self.synapses[l]:
+            drive[i] += e[j] * (self.W[l][w] if self.B is None else self.B[l][b])
         return drive
 
     def fire_errors(self, l, drive):
@@ -223,33 +236,59 @@ class LiteralNetwork:
         return [max(-most, min(most, e)) for e in self.E[l]]
 
     def descend(self, l, e):
+        if not self.learns(l):
+            return
         c, s = self.c[l - 1], self.s[l - 1]
         rate = self.divided_rate(l) if self.is_normalized else self.rate
-        for i in range(self.sizes[l - 1]):
-            factor = rate * c[i]
-            if self.net.presynaptic == "drive":
+        sums = [0] * len(self.W[l])
+        for i, j, w, _ in self.synapses[l]:
+            if self.is_chip:
+                factor = max(-127, min(127, c[i]))
+            elif self.net.presynaptic == "drive":
                 drive = s[i] if l == 1 else max(s[i], 0)
                 factor = round(Fraction(self.rate * drive, self.one))  # ties to even
-            for j in range(self.sizes[l]):
-                if self.is_chip:
-                    m = self.W[l][i][j] // self.shifted(1)
-                    product = self.rate * max(-127, min(127, c[i])) * e[j]
-                    m -= (product + self.random_number(l, i, j)) // 2**16
-                    self.W[l][i][j] = self.shifted(max(-128, min(127, m)))
-                else:
-                    self.W[l][i][j] -= factor * e[j]
+            else:
+                factor = rate * c[i]
+            sums[w] += factor * e[j]
+        for w, change in enumerate(sums):
+            if self.is_chip:
+                m = self.W[l][w] // self.shifted(1)
+                m -= (self.rate * change + self.random_number(l, w)) // 2**16
+                self.W[l][w] = self.shifted(max(-128, min(127, m)))
+            else:
+                self.W[l][w] -= change
+
+    def weights(self, l):
+        """Return what W_l has learned: nothing in a layer that pools."""
+        return self.W[l] if self.learns(l) else []
+
+    def learns(self, l):
+        layers = getattr(self.net, "layers", None)
+        return layers is None or type(layers[l - 1]).__name__ != "AveragePool2D"
 
     def divided_rate(self, l):
-        n = 16 * self.net.n_steps**2 + sum(count * count for count in self.c[l - 1])
+        n = 16 * self.net.n_steps**2
+        for i, count in enumerate(self.c[l - 1]):
+            n += count * count * self.meetings(l)[i]
         bits = len(f"{n:b}") + (0 if l == self.L else 2)
         return max(1, self.rate // 2**bits)
 
-    def random_number(self, l, i, j):
+    def meetings(self, l):
+        """How often each unit below meets the weights of layer l: as often as a kernel is on it."""
+        layers = getattr(self.net, "layers", None)
+        if layers is None or type(layers[l - 1]).__name__ != "Conv2D":
+            return [1] * self.sizes[l - 1]
+        times = [0] * self.sizes[l - 1]
+        for i, j, _, _ in self.synapses[l]:
+            times[i] += j % layers[l - 1].channels == 0
+        return times
+
+    def random_number(self, l, w):
         golden = 0x9E3779B97F4A7C15
         state = 0
         for v in (self.net.seed, self.samples_seen, self.t, l):
             state = mix(state + golden * (v + 1))
-        return mix(state + golden * (i * self.sizes[l] + j + 1)) // 2**48
+        return mix(state + golden * (w + 1)) // 2**48
 
 
 def mix(z):

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from spikebp_plugins import SpikingMLP
+from spikebp_plugins import AveragePool2D, Conv2D, Dense, Sparse, SpikingMLP, SpikingNetwork
 from tests.core.experiment import Experiment
 
 RATES = (0.01, 0.1, 0.5, 2.0, 1e-4)
@@ -70,6 +70,49 @@ def chip_definitions(draw, timing=("immediate", "pipelined"), **limits):
     return net.replace(
         arithmetic="loihi2", fraction_bits=bits, weight_exponent=max(exponent, -bits)
     )
+
+
+@st.composite
+def networks(draw, nets=definitions, max_depth=4, max_side=7, max_width=8, **limits):
+    """Definitions with connections of all kinds; their other fields are those that `nets` draws."""
+    fields = draw(nets(**limits, max_depth=1)).field_values()
+    del fields["layer_sizes"]
+    side = st.integers(1, max_side)
+    rank = draw(st.integers(1, 3))
+    shape = tuple(draw(st.tuples(side, side, st.integers(1, 3))))[:rank]
+    below, layers = shape, []
+    for _ in range(draw(st.integers(1, max_depth))):
+        layer = draw(layers_above(below, max_width))
+        layers.append(layer)
+        below = SpikingNetwork(shape, layers).layer_shapes[-1]
+    layout = draw(st.sampled_from(["channels_last", "channels_first"]))
+    weight_init = draw(st.sampled_from([None, "paper", "he", "quiet"]))
+    return SpikingNetwork(
+        shape, layers, **(fields | {"input_layout": layout, "weight_init": weight_init})
+    )
+
+
+@st.composite
+def layers_above(draw, below, max_width):
+    """A layer of any kind that fits one of the shape `below`."""
+    kinds = ["Dense", "Sparse"]
+    if len(below) > 1:
+        kinds = ["Conv2D", "Conv2D", "AveragePool2D", *kinds]
+    kind = draw(st.sampled_from(kinds))
+    width = draw(st.integers(1, max_width))
+    if kind == "Dense":
+        return Dense(width)
+    if kind == "AveragePool2D":
+        return AveragePool2D(draw(st.integers(1, min(3, *below[:2]))))
+    if kind == "Conv2D":
+        padding = draw(st.integers(0, 2))
+        size = draw(st.integers(1, min(4, *(n + 2 * padding for n in below[:2]))))
+        return Conv2D(draw(st.integers(1, 4)), size, draw(st.integers(1, 3)), padding)
+    if draw(st.booleans()):
+        return Sparse(width, draw(st.sampled_from([0.01, 0.3, 0.5, 1.0])))
+    units = st.integers(0, int(np.prod(below)) - 1)
+    pairs = st.tuples(units, st.integers(0, width - 1))
+    return Sparse(width, pairs=draw(st.lists(pairs, min_size=1, max_size=12, unique=True)))
 
 
 def random_weights(net, random, scale):

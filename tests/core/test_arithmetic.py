@@ -15,7 +15,7 @@ from spikebp_plugins.network.arithmetic import (
     arithmetic_of,
     check_counts,
 )
-from spikebp_plugins.network.connections import Dense
+from spikebp_plugins.network.connections import DenseConnection
 from tests.profiles import examples
 
 BITS = (1, 17, 40)
@@ -55,7 +55,7 @@ def assert_exact_or_out_of_range(compute, exact, bits, place):
 
 
 def joined_by(weights):
-    return Dense(*np.shape(weights))
+    return DenseConnection(*np.shape(weights))
 
 
 def added(number, values, spikes, weights, layer):
@@ -173,7 +173,7 @@ def test_descending_by_smoothed_counts_is_exact(bits, weight, smoothed, error):
     number = FixedPoint(bits, 13)
     arguments = (
         on_grid([[weight]], bits),
-        Dense(1, 1),
+        DenseConnection(1, 1),
         np.array([smoothed], object),
         np.array([error], np.int64),
     )

@@ -437,9 +437,9 @@ def test_pickled_objects_are_refused_and_not_unpickled(file, tmp_path, name):
 
 
 def test_a_newer_format_is_refused(file):
-    rewrite(file, format_version=np.array(2, np.int64))
+    rewrite(file, format_version=np.array(3, np.int64))
     message = refusal(file)
-    assert "checkpoint format 2, newer than the 1" in message
+    assert "checkpoint format 3, newer than the 2" in message
 
 
 @pytest.mark.parametrize(

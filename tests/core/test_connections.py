@@ -1,180 +1,237 @@
-"""A connection decides how weights are laid out: the reference runs one that shares its weights."""
+"""Connections of any kind: their shapes, what they are refused for, their files and their work."""
 
+import pickle
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, UnsupportedError, to_relu
+from spikebp_plugins import (
+    AveragePool2D,
+    Checkpoint,
+    Conv2D,
+    Dense,
+    Simulator,
+    Sparse,
+    SpikingMLP,
+    SpikingNetwork,
+    Trace,
+    UnsupportedError,
+    averaged,
+    load,
+    to_relu,
+)
 from spikebp_plugins.network.arithmetic import FixedPoint
 from spikebp_plugins.network.checkpoint import to_arrays
-from spikebp_plugins.network.connections import Arriving, Connection, Dense
+from spikebp_plugins.network.connections import DenseConnection
+from spikebp_plugins.network.definition import definition_from_dict
 from spikebp_plugins.network.state import initial_state
-from spikebp_plugins.rules.sample import run_sample
-from tests.core.literal import LiteralNetwork
+from tests.core.literal_synapses import synapses_of
+from tests.core.strategies import experiments, networks
+from tests.profiles import examples
 
-WIDTH = 3
+#: Two channels, a kernel that does not fit the borders, a pool that leaves pixels out.
+LAYERS = [Conv2D(3, 3, stride=2, padding=1), AveragePool2D(2), Sparse(6, density=0.5), Dense(4)]
+NET = SpikingNetwork((9, 7, 2), LAYERS, n_steps=4, learning_rate=0.1, seed=3)
+
+
+def test_shapes_follow_from_the_layers():
+    assert NET.layer_shapes == ((9, 7, 2), (5, 4, 3), (2, 2, 3), (6,), (4,))
+    assert NET.layer_sizes == (126, 60, 12, 6, 4)
+    assert NET.weight_shapes == ((3, 3, 2, 3), (0,), (36,), (6, 4))
+    assert NET.feedback_shapes == ((0,), (36,), (4, 6))
+    turned = NET.replace(input_layout="channels_first")
+    assert turned.layer_shapes[0] == (2, 9, 7)
+    assert turned.layer_shapes[1:] == NET.layer_shapes[1:]
+
+
+@settings(max_examples=examples(100))
+@given(networks(max_steps=3))
+def test_synapses_are_those_of_the_definition(net):
+    for connection, literal in zip(net.connections, synapses_of(net), strict=True):
+        assert connection.n_synapses == len(literal)
+        if not isinstance(connection, DenseConnection):
+            found = zip(*(places.tolist() for places in connection.synapses), strict=True)
+            assert list(found) == [(i, j, w) for i, j, w, _ in literal]
+            uses = np.bincount([w for *_, w, _ in literal], minlength=1)
+            assert connection.most_uses == uses.max()
+
+
+@settings(max_examples=examples(50))
+@given(experiments(nets=networks, max_steps=3, scales=(0.5,)))
+def test_operations_are_those_of_the_synapses(experiment):
+    net, weights, x, y, _ = experiment
+    with Simulator(net, "reference", weights) as sim:
+        trace, found = sim.train(x, y, record=True), sim.operations
+    forward = backward = 0
+    for l, synapses in enumerate(synapses_of(net), 1):
+        spikes = np.abs(trace.spikes[l - 1]).sum(axis=(0, 1)).tolist()
+        errors = np.abs(trace.errors[l]).sum(axis=(0, 1)).tolist()
+        forward += sum(spikes[i] for i, _, _, _ in synapses)
+        backward += sum(errors[j] for _, j, _, _ in synapses) if l > 1 else 0
+    assert (found.forward, found.backward) == (forward, backward)
+    assert found.dense == 3 * len(x) * sum(map(len, synapses_of(net)))
+
+
+@settings(max_examples=examples(100))
+@given(networks())
+def test_a_definition_survives_descriptions(net):
+    assert definition_from_dict(net.to_dict()) == net
+    assert net.replace() == net
+    copy = pickle.loads(pickle.dumps(net))
+    assert copy == net
+    assert hash(copy) == hash(net)
+    names = {kind.__name__: kind for kind in (AveragePool2D, Conv2D, Dense, Sparse, SpikingNetwork)}
+    assert eval(repr(net), names) == net
+
+
+def test_initial_weights_depend_on_the_kinds():
+    convolution = SpikingNetwork((8, 8), [Conv2D(4, 3), Dense(3)], seed=5)
+    assert (convolution.weight_init, SpikingNetwork((8,), [Dense(3)]).weight_init) == (
+        "he",
+        "paper",
+    )
+    random = np.random.RandomState(5)
+    kernel = random.standard_normal((3, 3, 1, 4)) * np.sqrt(2 / 9)
+    dense = random.standard_normal((144, 3)) * np.sqrt(2 / 144)
+    first, second = convolution.init_weights()
+    assert np.array_equal(first, kernel)
+    assert np.array_equal(second, dense)
+    changed = convolution.replace(layers=[Dense(3)])
+    assert changed.weight_init == "paper"
+    [feedback] = convolution.replace(layers=[Dense(9), Dense(3)], input_shape=(9,)).init_feedback()
+    assert feedback.shape == (3, 9)
+    kernels = SpikingNetwork((8, 8), [Conv2D(4, 3), Conv2D(2, 3, 2)], seed=5, feedback="random")
+    drawn = np.random.RandomState(6).standard_normal((3, 3, 4, 2)) / np.sqrt(9 * 2 / 4)
+    assert np.array_equal(kernels.init_feedback()[0], drawn)
+
+
+def test_dense_layers_compute_what_a_perceptron_does():
+    fields = {"n_steps": 5, "learning_rate": 0.3, "seed": 2}
+    nets = SpikingMLP((6, 5, 3), **fields), SpikingNetwork((6,), [Dense(5), Dense(3)], **fields)
+    random = np.random.RandomState(0)
+    x, y = random.uniform(0, 2, (4, 6)), random.randint(0, 3, 4)
+    weights = [random.standard_normal(shape) for shape in nets[0].weight_shapes]
+    for backend in ("reference", "compiled"):
+        one, two = (Simulator(net, backend, weights) for net in nets)
+        assert np.array_equal(one.train(x, y), two.train(x, y))
+        assert all(map(np.array_equal, one.weights, two.weights))
+
+
+def test_the_order_of_channels_is_that_of_numbers_alone():
+    random = np.random.RandomState(1)
+    x = random.uniform(0, 1, (3, 9, 7, 2))
+    y = random.randint(0, 4, 3)
+    last = Simulator(NET, "reference")
+    first = Simulator(NET.replace(input_layout="channels_first"), "reference")
+    turned = x.transpose(0, 3, 1, 2)
+    assert np.array_equal(last.train(x, y), first.train(turned, y))
+    assert all(map(np.array_equal, last.weights, first.weights))
+    # Arrays in the shape of the layer are the flat ones.
+    flat = Simulator(NET, "reference")
+    flat.train(x.reshape(3, -1), y)
+    assert all(map(np.array_equal, flat.weights, last.weights))
+    steps = np.repeat(x[:, np.newaxis], 4, axis=1)
+    assert np.array_equal(last.predict(steps), last.predict(x))
+    with pytest.raises(ValueError, match=r"x must be of shape .*\(n_samples, 9, 7, 2\)"):
+        last.predict(turned)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SpikingNetwork((9,), [Conv2D(2, 3)]), r"layer 1 must .* layer Conv2D above"),
+        (lambda: SpikingNetwork((9, 9), [Conv2D(2, 10)]), r"kernel_size must be at most 9"),
+        (lambda: SpikingNetwork((9, 4), [AveragePool2D(5)]), r"size must be at most 4"),
+        (lambda: SpikingNetwork((9, 9), []), r"layers must be a sequence of at least one layer"),
+        (lambda: SpikingNetwork((9, 9), [10]), r"layers must be a sequence of at least one layer"),
+        (lambda: SpikingNetwork((9, 9, 1, 1), [Dense(2)]), r"input_shape must be .* one to three"),
+        (lambda: Conv2D(2, (3, 5)), r"kernel_size must be an integer of at least 1; got \(3, 5\)"),
+        (lambda: Conv2D(2, 3, padding=-1), r"padding must be an integer of at least 0"),
+        (lambda: Sparse(3), r"Sparse must be given either density or pairs"),
+        (lambda: Sparse(3, 0.5, [(0, 0)]), r"Sparse must be given either density or pairs"),
+        (lambda: Sparse(3, 1.5), r"density must be above 0 and at most 1"),
+        (lambda: Sparse(3, pairs=[(0, 3)]), r"pairs must be of units below 3 in their second"),
+        (lambda: Sparse(3, pairs=[(0, 1), (0, 1)]), r"pairs must be different from each other"),
+        (lambda: Sparse(3, pairs=[(-1, 1)]), r"pairs must be an array of shape \(n_pairs, 2\)"),
+        (
+            lambda: SpikingNetwork((4,), [Sparse(3, pairs=[(4, 1)])]).connections,
+            r"pairs must be of units below 4 in layer 0; got 4",
+        ),
+        (
+            lambda: SpikingNetwork((9, 9), [Conv2D(2, 3)], timing="event", arithmetic="float32"),
+            r"timing must be another where not all connections are dense",
+        ),
+        (
+            lambda: SpikingNetwork((9, 9), [Conv2D(2, 3)], weight_init="growing"),
+            r"weight_init must be another",
+        ),
+        (
+            lambda: SpikingNetwork((9, 9), [Conv2D(2, 3)], arithmetic="float64"),
+            r"arithmetic must be 'fixed' or 'loihi2' where synapses share weights",
+        ),
+    ],
+)
+def test_wrong_layers_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_checkpoint_and_a_trace_hold_any_weights(tmp_path):
+    random = np.random.RandomState(4)
+    x, y = random.uniform(0, 3, (3, 126)), random.randint(0, 4, 3)
+    net = NET.replace(feedback="random")
+    sim = Simulator(net, "reference")
+    trace = sim.train(x, y, record=True)
+    arrays = to_arrays(sim.checkpoint())
+    assert arrays["format_version"] == 2
+    assert [arrays[f"feedback_{l}"].shape for l in (2, 3, 4)] == [(0,), (36,), (4, 6)]
+    sim.save(tmp_path / "conv.npz")
+    again = load(tmp_path / "conv.npz", net)
+    assert all(map(np.array_equal, again.state.weights, sim.weights))
+    with pytest.raises(ValueError, match="seed is 3 there and 4 here"):
+        load(tmp_path / "conv.npz", net.replace(seed=4))
+    with pytest.raises(ValueError, match="a SpikingNetwork there and a SpikingMLP here"):
+        load(tmp_path / "conv.npz", SpikingMLP((126, 4)))
+    trace.save(tmp_path / "trace.npz")
+    shown = Trace.load(tmp_path / "trace.npz")
+    assert all(map(np.array_equal, shown.weights, trace.weights))
+    mean = averaged([sim.checkpoint(), sim.checkpoint()])
+    assert all(map(np.array_equal, mean.state.weights, sim.weights))
+    # Of another seed come other pairs: their weights have no mean.
+    other = Checkpoint(net.replace(seed=8), initial_state(net.replace(seed=8)))
+    with pytest.raises(ValueError, match="checkpoints must be of the same connections"):
+        averaged([sim.checkpoint(), other])
+
+
+def test_the_bound_of_an_update_counts_the_synapses_of_a_weight():
+    connection = SpikingNetwork((4, 1), [Conv2D(1, 1)]).connections[0]
+    number, c, e = FixedPoint(12, 1), np.full(4, 2**25 + 1), np.full(4, -(2**25) - 1)
+    changed = number.descend(np.zeros((1, 1, 1, 1)), connection, c, e, 3)
+    assert np.ldexp(changed, 12).item() == 4 * (2**25 + 1) ** 2
+    with pytest.raises(OverflowError, match="weight of layer 3"):
+        number.descend(np.zeros((1, 1, 1, 1)), connection, 2 * c, e, 3)
 
 
 @dataclass(frozen=True)
-class Kernel(Connection):
-    """Unit j above is joined to units j, j + 1, j + 2 below, by the same three weights."""
+class Alone(DenseConnection):
+    """A kind that no engine has heard of."""
 
-    weight_shape = feedback_shape = (WIDTH,)
-    fan_in = fan_out = WIDTH
-
-    @property
-    def n_synapses(self):
-        return WIDTH * self.n_above
-
-    @property
-    def most_uses(self):
-        return self.n_above
-
-    def backward_weights(self, W):
-        return W
-
-    def spread(self, W):
-        matrix = np.zeros((self.n_below, self.n_above), W.dtype)
-        for w in range(WIDTH):
-            matrix[range(w, w + self.n_above), range(self.n_above)] = W[w]
-        return matrix
-
-    def forward(self, k, W):
-        active = np.flatnonzero(k)
-        return Arriving(k[active], self.spread(W)[active])
-
-    def backward(self, e, B):
-        active = np.flatnonzero(e)
-        return Arriving(e[active], self.spread(B).T[active])
-
-    def outer(self, c, e):
-        return np.array([c[w : w + self.n_above] @ e for w in range(WIDTH)])
-
-    def synapses_with(self, c, e):
-        ones = np.ones(WIDTH, int)
-        return int((self.spread(ones) * np.outer(c != 0, e != 0)).sum())
-
-    def forward_operations(self, spikes):
-        return int(self.spread(np.ones(WIDTH, int)).sum(1) @ spikes)
-
-    def backward_operations(self, errors):
-        return int(self.spread(np.ones(WIDTH, int)).sum(0) @ errors)
+    kind = "Alone"
 
 
-class WithKernel(SpikingMLP):
+class WithAlone(SpikingMLP):
     @property
     def connections(self):
-        first, *others = self.layer_sizes
-        return Dense(first, others[0]), *(Kernel(*pair) for pair in pairwise(others))
-
-
-class LiteralKernel(LiteralNetwork):
-    """The literal rules, with three weights where the rules go through synapses."""
-
-    def synapses(self, l):
-        n_below, n_above = self.sizes[l - 1 : l + 1]
-        if l == 1:
-            return [(i, j, (i, j)) for i in range(n_below) for j in range(n_above)]
-        return [(j + w, j, w) for j in range(n_above) for w in range(WIDTH)]
-
-    def weight_of(self, matrix, w):
-        return matrix[w[0]][w[1]] if isinstance(w, tuple) else matrix[w]
-
-    def forward(self, l, k):
-        drive = [0] * self.sizes[l]
-        for i, j, w in self.synapses(l):
-            drive[j] += k[i] * self.weight_of(self.W[l], w)
-        return drive
-
-    def backward(self, l, e):
-        B = self.W if self.B is None else self.B
-        drive = [0] * self.sizes[l - 1]
-        for i, j, w in self.synapses(l):
-            drive[i] += e[j] * self.weight_of(B[l], w)
-        return drive
-
-    def descend(self, l, e):
-        for i, j, w in self.synapses(l):
-            change = self.rate * self.c[l - 1][i] * e[j]
-            if isinstance(w, tuple):
-                self.W[l][i][j] -= change
-            else:
-                self.W[l][w] -= change
-
-
-def literal(net, state):
-    found = LiteralKernel(net, [], [])
-    found.W = [None, *(np.ldexp(W, net.fraction_bits).astype(int).tolist() for W in state.weights)]
-    if state.feedback:
-        units = [np.ldexp(B, net.fraction_bits).astype(int).tolist() for B in state.feedback]
-        found.B = [None, None, *units]
-    return found
-
-
-def definition(**fields):
-    return WithKernel((5, 8, 6, 4), n_steps=6, learning_rate=0.5, seed=3, **fields)
-
-
-def started(net):
-    random = np.random.RandomState(0)
-    weights = [random.standard_normal(shape) * 0.5 for shape in net.weight_shapes]
-    return initial_state(net, [weights[0], *map(np.abs, weights[1:])])
-
-
-@pytest.mark.parametrize("feedback", ["transpose", "random"])
-@pytest.mark.parametrize("update", ["fractional", "outer"])
-@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
-def test_weights_that_are_shared_follow_the_rules(timing, update, feedback):
-    net = definition(timing=timing, update=update, feedback=feedback)
-    state = started(net)
-    expected = literal(net, state)
-    random = np.random.RandomState(1)
-    changed = 0
-    for _ in range(4):
-        x = np.rint(random.rand(1, 5) * 3 * 2**net.fraction_bits) / 2**net.fraction_bits
-        y = np.eye(4)[[random.randint(4)]]
-        before = state
-        state, shown = run_sample(net, state, x, y, net.n_steps)
-        k, e, _ = expected.show(np.repeat(x, 6, axis=0), np.repeat(y, 6, axis=0))
-        for t, sent in enumerate(shown.steps):
-            assert [counts.tolist() for counts in sent.k] == k[t]
-            assert [counts.tolist() for counts in sent.e[1:]] == e[t][1:]
-        for l, W in enumerate(state.weights, 1):
-            assert np.ldexp(W, net.fraction_bits).astype(int).tolist() == expected.W[l]
-            changed += l > 1 and not np.array_equal(W, before.weights[l - 1])
-        operations = shown.operations
-        lost = [sum(sent.k[l] for sent in shown.steps) for l in range(4)]
-        # A unit at the border below has fewer synapses than one in the middle.
-        fan_out = [net.connections[l].spread(np.ones(WIDTH, int)).sum(1) for l in (1, 2)]
-        upper = sum(int(fan @ lost[l]) for l, fan in enumerate(fan_out, 1))
-        assert operations.forward == 8 * np.abs([sent.k[0] for sent in shown.steps]).sum() + upper
-        assert operations.dense == 3 * (40 + 18 + 12)
-    assert changed
-
-
-def test_files_bounds_and_draws_ask_the_connection():
-    net = definition(feedback="random")
-    state = started(net)
-    arrays = to_arrays(Checkpoint(net, state))
-    assert [arrays[f"weights_{l}"].shape for l in (1, 2, 3)] == [(5, 8), (3,), (3,)]
-    assert [arrays[f"feedback_{l}"].shape for l in (2, 3)] == [(3,), (3,)]
-    drawn = np.random.RandomState(net.seed + 1).standard_normal((2, 3)) / np.sqrt(3)
-    assert np.array_equal(net.init_feedback(), drawn)
-    # The bound of an update counts the four synapses that share a weight.
-    number, c, e = FixedPoint(12, 1), np.full(6, 2**25 + 1), np.full(4, -(2**25) - 1)
-    changed = number.descend(np.zeros(3), net.connections[2], c, e, 3)
-    assert np.ldexp(changed, 12).tolist() == [4 * (2**25 + 1) ** 2] * 3
-    with pytest.raises(OverflowError, match="weight of layer 3"):
-        number.descend(np.zeros(3), net.connections[2], 2 * c, e, 3)
+        return tuple(map(Alone, self.layer_sizes[:-1], self.layer_sizes[1:]))
 
 
 def test_an_engine_refuses_a_kind_that_it_does_not_know():
-    net = definition()
-    with pytest.raises(UnsupportedError, match=r"it knows Dense connections, not Kernel$"):
+    net = WithAlone((5, 4, 4), n_steps=6)
+    with pytest.raises(UnsupportedError, match=r"it knows .* connections, not Alone$"):
         Simulator(net)
-    with Simulator(net, "reference", started(net).weights) as sim:
+    with Simulator(net, "reference") as sim:
         assert sim.train(np.ones((2, 5)), [0, 1]).shape == (2, 4)
-        with pytest.raises(ValueError, match=r"source must be a network of dense connections; got"):
-            to_relu(sim)
+    with pytest.raises(ValueError, match=r"source must be a network of dense connections; got"):
+        to_relu(Simulator(NET, "reference"))

@@ -79,7 +79,7 @@ def literal_weights(model, stream):
         literal.known = range(len(known))
         [asked] = asked_by(net, [known.index(label)])
         literal.show([shown] * net.n_steps, [asked] * net.n_steps)
-    return literal.W[1:]
+    return [np.reshape(W, s) for W, s in zip(literal.W[1:], net.weight_shapes, strict=True)]
 
 
 @settings(max_examples=examples(100))

@@ -281,7 +281,11 @@ def test_limits_are_positive_integers(name, value):
 def test_wrong_arguments_of_a_report_are_refused():
     net = small_net()
     for arguments, options, message in (
-        ((net.layer_sizes,), {}, r"checkpoint must be a SpikingMLP or a Checkpoint; got \(3, 5"),
+        (
+            (net.layer_sizes,),
+            {},
+            r"checkpoint must be a SpikingMLP or a SpikingNetwork or a Checkpoint; got \(3, 5",
+        ),
         ((net,), {"y": [0]}, "y must be None without x; got targets"),
         ((net,), {"core": 8192}, "core must be a CoreLimits or None; got 8192"),
     ):

@@ -41,7 +41,7 @@ def test_these_tests_train_something():
 
 @pytest.mark.parametrize("net", [None, (3, 2), {"layer_sizes": (3, 2)}, SpikingMLP], ids=repr)
 def test_a_simulator_takes_a_definition(net):
-    with pytest.raises(ValueError, match=r"^net must be a SpikingMLP; got "):
+    with pytest.raises(ValueError, match=r"^net must be a SpikingMLP or a SpikingNetwork; got "):
         Simulator(net)
 
 

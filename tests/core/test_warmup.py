@@ -76,7 +76,7 @@ def test_any_definition_can_be_warmed_up(fields, backend):
 
 
 def test_what_cannot_run_is_refused(monkeypatch):
-    with pytest.raises(ValueError, match="net must be a SpikingMLP; got 'net'"):
+    with pytest.raises(ValueError, match="net must be a SpikingMLP or a SpikingNetwork; got 'net'"):
         warmup("net")
     with pytest.raises(ValueError, match="backend must be one of"):
         warmup(SpikingMLP((2, 2)), "nowhere")

@@ -447,7 +447,10 @@ class TestMisuse:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"net": (9, 3)}, r"net must be a SpikingMLP or a Checkpoint; got \(9, 3\)"),
+            (
+                {"net": (9, 3)},
+                r"net must be a SpikingMLP or a SpikingNetwork or a Checkpoint; got \(9, 3\)",
+            ),
             ({"weights": [np.zeros((2, 2))]}, "weights must be matrices of shapes"),
             ({"input": [1.0, 2.0]}, "input must be an expression, a TimedArray, a group that"),
             ({"input": np.full(9, np.nan)}, "9 finite numbers; got array"),

@@ -416,7 +416,10 @@ class TestMisuse:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({"net": (9, 3)}, r"net must be a SpikingMLP or a Checkpoint; got \(9, 3\)"),
+            (
+                {"net": (9, 3)},
+                r"net must be a SpikingMLP or a SpikingNetwork or a Checkpoint; got \(9, 3\)",
+            ),
             (
                 {"net": NET, "granularity": "day"},
                 r"granularity must be one of 'step', 'sample'; got",

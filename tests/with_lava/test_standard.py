@@ -429,7 +429,11 @@ class TestMisuse:
     @pytest.mark.parametrize(
         ("net", "options", "message"),
         [
-            ((9, 3), {}, r"net must be a SpikingMLP or a Checkpoint; got \(9, 3\)"),
+            (
+                (9, 3),
+                {},
+                r"net must be a SpikingMLP or a SpikingNetwork or a Checkpoint; got \(9, 3\)",
+            ),
             (
                 CHIP,
                 {"following": "learn"},

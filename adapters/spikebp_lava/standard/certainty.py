@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
@@ -34,13 +34,13 @@ class Flow(NamedTuple):
     errors: list[Array]
 
     @classmethod
-    def of(cls, net: SpikingMLP, spikes: Array, errors: Array) -> Flow:
+    def of(cls, net: Definition, spikes: Array, errors: Array) -> Flow:
         """Return the flow, from arrays whose last axis holds the units of all layers in a row."""
         starts = np.cumsum(net.layer_sizes)[:-1]
         layers = (np.split(values.astype(np.int64), starts, axis=2) for values in (spikes, errors))
         return cls(*layers)
 
-    def teaching(self, net: SpikingMLP, l: int) -> tuple[Array, Array]:
+    def teaching(self, net: Definition, l: int) -> tuple[Array, Array]:
         """Return input counts and errors of layer l, for each step in which its weights learn."""
         counts, errors = self.spikes[l - 1], self.errors[l]
         if net.learns_once:
@@ -48,7 +48,7 @@ class Flow(NamedTuple):
         return np.cumsum(counts, axis=1), errors
 
 
-def require_certain(net: SpikingMLP, before: LearningState, flow: Flow, payload: int) -> None:
+def require_certain(net: Definition, before: LearningState, flow: Flow, payload: int) -> None:
     """Raise OverflowError unless every sum that the synapses made was exact.
 
     The record is right up to the first sum that may be inexact, and therefore reveals that sum.

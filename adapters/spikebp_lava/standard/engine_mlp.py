@@ -29,7 +29,7 @@ class EngineMLP:
 
     Attributes
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     rate : EngineRate
         The rate as the engine represents it.

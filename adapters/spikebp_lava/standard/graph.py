@@ -15,10 +15,11 @@ from spikebp_lava.processes.samples import Rows, SampleSource
 from spikebp_lava.processes.standard import StandardMLP
 from spikebp_lava.standard.certainty import Flow, require_certain
 from spikebp_lava.support import why_not_of_standard_parts
-from spikebp_plugins import Checkpoint, SpikingMLP
+from spikebp_plugins import Checkpoint
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -32,7 +33,7 @@ STEPS_PER_RUN: Final = 2_000
 FARTHEST: Final = 2.0**60
 
 
-def why_no_standard_graph(net: SpikingMLP, tag: str, granularity: str) -> str | None:
+def why_no_standard_graph(net: Definition, tag: str, granularity: str) -> str | None:
     """Return why the back end cannot run a definition with standard parts, or None if it can."""
     if granularity == "sample":
         step = "standard parts take a step of Lava for each step"
@@ -55,7 +56,7 @@ class StandardGraph:
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     state : LearningState
         The learning state to start from.
@@ -63,7 +64,7 @@ class StandardGraph:
         The tag of the process models.
     """
 
-    def __init__(self, net: SpikingMLP, state: LearningState, tag: str) -> None:
+    def __init__(self, net: Definition, state: LearningState, tag: str) -> None:
         self._net = net
         self.network = StandardMLP(Checkpoint(net, state), n_rows=STEPS_PER_RUN, input_scale=1.0)
         number = np.int64 if net.input_coding == "spikes" else np.float64

@@ -32,11 +32,12 @@ from spikebp_lava.variables import (
     checked_log_config,
 )
 from spikebp_lava.watch import signals_deferred
-from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError
+from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.compiled.kernels import arrays
 from spikebp_plugins.compiled.stepper import Stepper
 from spikebp_plugins.network.delays import steps_of_sample
+from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
 
@@ -58,7 +59,7 @@ class SpikingMLPProcess(
 
     Parameters
     ----------
-    net : SpikingMLP or Checkpoint
+    net : Definition or Checkpoint
         The definition, or a definition with what it has learned.
     weights : sequence of array-like of shape (n_in, n_out) or None, default=None
         Initial weights, rounded to the grid; None takes ``net.init_weights()``.
@@ -112,7 +113,7 @@ class SpikingMLPProcess(
 
     def __init__(
         self,
-        net: SpikingMLP | Checkpoint,
+        net: Definition | Checkpoint,
         *,
         weights: Sequence[Any] | None = None,
         feedback: Sequence[Any] | None = None,

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import GRANULARITIES
 from spikebp_lava.variables import WithPortsOfLava, checked_log_config, define_model
-from spikebp_plugins import SpikingMLP
 from spikebp_plugins.common.errors import choice, integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch
 
 Array = NDArray[Any]
@@ -63,7 +63,7 @@ class SampleSource(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition, whose ``n_steps`` each sample is shown for.
     x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
         Input, kept in its number type. In fixed_pt it must be integers, 8-bit pixels for example,
@@ -95,7 +95,7 @@ class SampleSource(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
 
     def __init__(
         self,
-        net: SpikingMLP,
+        net: Definition,
         x: Any = None,
         y: Any = None,
         *,
@@ -117,7 +117,7 @@ class SampleSource(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
         self.target_out = OutPort(shape=(net.n_outputs,))
 
 
-def _rows_of(net: SpikingMLP, x: Any, y: Any, granularity: str) -> Rows:
+def _rows_of(net: Definition, x: Any, y: Any, granularity: str) -> Rows:
     batch = check_batch(net, x, y)
     if not len(batch):
         raise wrong_argument("x", "at least one sample", "none")
@@ -138,7 +138,7 @@ def _rows_of(net: SpikingMLP, x: Any, y: Any, granularity: str) -> Rows:
     return Rows(batch.x.reshape(-1, net.n_inputs), labels, targets, pace)
 
 
-def n_messages(net: SpikingMLP, granularity: str) -> int:
+def n_messages(net: Definition, granularity: str) -> int:
     """Return how many messages a sample takes."""
     is_stepwise = choice("granularity", granularity, GRANULARITIES) == "step"
     return steps_of_sample(net, net.n_steps) if is_stepwise else 1
@@ -149,7 +149,7 @@ class ScoreSink(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
 
     Parameters
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition, whose ``n_steps`` each sample is shown for.
     n_samples : int
         How many samples to keep the scores of; older scores are overwritten.
@@ -171,7 +171,7 @@ class ScoreSink(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
 
     def __init__(
         self,
-        net: SpikingMLP,
+        net: Definition,
         n_samples: int,
         *,
         granularity: str = "step",

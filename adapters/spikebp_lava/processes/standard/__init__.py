@@ -28,10 +28,11 @@ from spikebp_lava.support import tag_of_standard_parts, why_not_of_standard_part
 from spikebp_lava.synapses import Synapses
 from spikebp_lava.variables import SeenVar, SharedVar, checked_log_config
 from spikebp_lava.watch import is_between_runs
-from spikebp_plugins import Checkpoint, SpikingMLP, UnsupportedError
+from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection
+from spikebp_plugins.network.fields import Definition
 
 #: How transposed matrices follow: they learn the same changes, or are copied after each change.
 FOLLOWING: Final = ("learn", "copy")
@@ -51,7 +52,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 
     Parameters
     ----------
-    net : SpikingMLP or Checkpoint
+    net : Definition or Checkpoint
         The definition, with ``timing="pipelined"``, or a definition with what it has learned.
         With ``arithmetic="loihi2"`` the graph has to be run with the tag fixed_pt, and computes
         what `EngineMLP` does; with any other arithmetic it has to be run with floating_pt.
@@ -105,7 +106,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 
     def __init__(
         self,
-        net: SpikingMLP | Checkpoint,
+        net: Definition | Checkpoint,
         *,
         weights: Any = None,
         feedback: Any = None,
@@ -275,7 +276,7 @@ class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
                 raise wrong_argument(what, allowed, repr(port.var.name))
 
 
-def _states_of(net: SpikingMLP, l: int) -> tuple[str, ...]:
+def _states_of(net: Definition, l: int) -> tuple[str, ...]:
     """Return the names of the variables that the process of a layer has."""
     names: tuple[str, ...] = ("spike_count", "potential")
     if l > 0:
@@ -285,7 +286,7 @@ def _states_of(net: SpikingMLP, l: int) -> tuple[str, ...]:
     return names
 
 
-def _settled_following(net: SpikingMLP, tag: str, following: str | None) -> str | None:
+def _settled_following(net: Definition, tag: str, following: str | None) -> str | None:
     allowed = FOLLOWING if tag == FLOATING else FOLLOWING[1:]
     if following is not None:
         following = choice("following", following, allowed, f"with the tag {tag!r}")

@@ -1,0 +1,131 @@
+"""A definition with data that a back end is tried on, and where the data come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.random import RandomState
+from numpy.typing import NDArray
+
+from spikebp_plugins.network.fields import Definition
+
+#: Samples to train on and samples to predict.
+N_TRAIN: Final = 8
+N_TEST: Final = 4
+
+
+class Data(NamedTuple):
+    """Samples of a case: to train on, with targets, and to predict."""
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    x_test: NDArray[Any]
+
+
+Inputs = Callable[[Definition, RandomState, int], NDArray[Any]]
+
+
+def constant_values(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Values of either sign, some of them zero, the same at all steps."""
+    x = random.uniform(-1.0, 2.0, (n, net.n_inputs))
+    return np.where(random.uniform(size=x.shape) < 0.3, 0.0, x)
+
+
+def changing_values(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Values that change from step to step."""
+    return random.uniform(-2.0, 3.0, (n, net.n_steps, net.n_inputs))
+
+
+def large_values(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Values so large that a unit sends many spikes a step."""
+    return random.uniform(-60.0, 90.0, (n, net.n_inputs))
+
+
+def pixels(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """8-bit pixels."""
+    return random.randint(0, 256, (n, net.n_inputs)).astype(np.uint8)
+
+
+def sixteenths(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Multiples of 1/16, with which floating point is exact."""
+    return random.randint(-16, 33, (n, net.n_inputs)) / 16
+
+
+def spike_counts(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Signed spike counts, as another network or an event encoder sends them."""
+    largest = 1 if net.spikes == "binary" else 3
+    return random.randint(-largest, largest + 1, (n, net.n_steps, net.n_inputs))
+
+
+def large_targets(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Targets of up to 200 spikes a step, of which a message holds 127, and of few."""
+    return random.uniform(-50.0, 200.0, (n, net.n_outputs))
+
+
+def silence(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """No input at all."""
+    return np.zeros((n, net.n_inputs))
+
+
+def labels(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Integer labels."""
+    return random.randint(0, net.n_outputs, n)
+
+
+def real_targets(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Real targets, more than one spike a step among them, and negative ones."""
+    return random.uniform(-1.0, 3.0, (n, net.n_outputs))
+
+
+def changing_targets(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
+    """Targets that change from step to step."""
+    return random.uniform(-1.0, 3.0, (n, net.n_steps, net.n_outputs))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A definition, with data that make every rule of it act.
+
+    Attributes
+    ----------
+    feature : str
+        The feature that the case tests.
+    net : Definition
+        The definition.
+    inputs, targets : callable
+        Functions of (net, random, n) that make n samples.
+    weight_scale : float or None
+        Standard deviation of the initial weights; large enough for every layer to fire. None takes
+        the initial weights of the definition.
+    weight_bits : int or None
+        Round the initial weights to this many fraction bits; None does not round.
+    """
+
+    feature: str
+    net: Definition
+    inputs: Inputs = constant_values
+    targets: Inputs = labels
+    weight_scale: float | None = 0.6
+    weight_bits: int | None = None
+
+    def __str__(self) -> str:
+        return self.feature.replace(" ", "-")
+
+    def weights(self) -> list[NDArray[np.float64]]:
+        """Return the initial weights."""
+        shapes, scale = self.net.weight_shapes, self.weight_scale
+        if scale is None:
+            return self.net.init_weights()
+        random = RandomState(self.net.seed + 17)
+        drawn = [random.standard_normal(shape) * scale for shape in shapes]
+        bits = self.weight_bits
+        return drawn if bits is None else [np.rint(w * 2.0**bits) / 2.0**bits for w in drawn]
+
+    def data(self) -> Data:
+        """Return the samples."""
+        random = RandomState(self.net.seed + 23)
+        x, x_test = self.inputs(self.net, random, N_TRAIN), self.inputs(self.net, random, N_TEST)
+        return Data(x, self.targets(self.net, random, N_TRAIN), x_test)

@@ -1,0 +1,130 @@
+r"""Convolutions: one kernel of weights for all places of an image.
+
+Layer l - 1 is an image of shape (h, w, c_in), layer l one of shape (h', w', c_out), with
+:math:`h' = \lfloor (h + 2p - k) / s \rfloor + 1`. Unit (y, x, b) above is joined to unit
+(y s + q - p, x s + r - p, a) below by weight [q, r, a, b], for all q, r < k for which there is such
+a unit: a cross-correlation. There are no synapses to the padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from spikebp_plugins.common.errors import integer, wrong_argument
+from spikebp_plugins.network.connections.connection import Array
+from spikebp_plugins.network.connections.layer import Layer, Shape
+from spikebp_plugins.network.connections.squares import squares_of
+from spikebp_plugins.network.connections.synapse_list import SynapseList, Synapses
+
+
+@dataclass(frozen=True)
+class Conv2D(Layer):
+    """A layer of images whose places share one kernel of weights.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of the layer.
+    kernel_size : int
+        k, the height and the width of the kernel.
+    stride : int, default=1
+        s, how many pixels the kernel moves from one place to the next.
+    padding : int, default=0
+        p, how many pixels the places of the kernel reach beyond each border.
+    """
+
+    channels: int
+    kernel_size: int
+    stride: int = 1
+    padding: int = 0
+
+    def __post_init__(self) -> None:
+        self._settle(
+            channels=integer("channels", self.channels, 1),
+            kernel_size=integer("kernel_size", self.kernel_size, 1),
+            stride=integer("stride", self.stride, 1),
+            padding=integer("padding", self.padding, 0),
+        )
+
+    def above(self, below: Shape) -> Shape:
+        """Return the shape (h', w', channels)."""
+        height, width = (self._places(n) for n in below.pixels("Conv2D").shape[:2])
+        return Shape((height, width, self.channels))
+
+    def connect(self, below: Shape, seed: int, l: int) -> Convolution:
+        """Return the connection from a layer of images."""
+        return Convolution(below.size, self.above(below).size, below, self)
+
+    def _places(self, n: int) -> int:
+        padded = n + 2 * self.padding
+        if self.kernel_size > padded:
+            allowed = f"at most {padded}, the pixels below with their padding"
+            raise wrong_argument("kernel_size", allowed, self.kernel_size)
+        return (padded - self.kernel_size) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class Convolution(SynapseList):
+    """The synapses of a convolution; W has the shape (k, k, c_in, c_out).
+
+    Parameters
+    ----------
+    below : Shape
+        The shape of the layer below.
+    layer : Conv2D
+        The layer above.
+    """
+
+    below: Shape
+    layer: Conv2D
+
+    kind: ClassVar = "Conv2D"
+    shares_weights: ClassVar = True
+
+    @property
+    def weight_shape(self) -> tuple[int, ...]:
+        """The shape of the kernel, (k, k, c_in, c_out)."""
+        channels = self.below.pixels("Conv2D").shape[2]
+        return (self.layer.kernel_size,) * 2 + (channels, self.layer.channels)
+
+    @property
+    def fan_in(self) -> float:
+        """Synapses of a unit above, away from borders: k^2 c_in."""
+        return float(np.prod(self.weight_shape[:3]))
+
+    @property
+    def fan_out(self) -> float:
+        """Synapses of a unit below, on average away from borders: k^2 c_out / s^2."""
+        layer = self.layer
+        return layer.kernel_size**2 * layer.channels / layer.stride**2
+
+    @cached_property
+    def patches(self) -> Array:
+        """The units below that the kernel lies on, of shape (places, k^2 c_in); -1 is padding."""
+        k, s, p = self.layer.kernel_size, self.layer.stride, self.layer.padding
+        units = np.pad(self.below.pixels("Conv2D"), ((p, p), (p, p), (0, 0)), constant_values=-1)
+        places = squares_of(units, k, s)
+        rows, columns = places.shape[:2]
+        return places.reshape(rows * columns, -1)
+
+    @cached_property
+    def synapses(self) -> Synapses:
+        """The synapses (i, j, w)."""
+        places, of_kernel = self.patches.shape
+        channels = self.layer.channels
+        place, q, b = np.ogrid[:places, :of_kernel, :channels]
+        i, j, w = np.broadcast_arrays(
+            self.patches[:, :, np.newaxis], place * channels + b, q * channels + b
+        )
+        exist = i >= 0
+        return Synapses.ordered(i[exist], j[exist], w[exist])
+
+    def squares(self, c: Array) -> int:
+        """Return the squared counts c, each as often as the kernel lies on its unit."""
+        times = self.fan_out_of_units // self.layer.channels
+        active: Array = c.astype(object)
+        return int(np.dot(active * active, times.astype(object)))

@@ -1,0 +1,31 @@
+"""The squares of pixels that kernels and pools lie on."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+#: Rows and columns. The type is one that the annotations of NumPy 1.26 take.
+_AXES: Final[Any] = (0, 1)
+
+
+def squares_of(units: NDArray[np.int64], size: int, stride: int) -> NDArray[np.int64]:
+    """Return the squares of pixels at each place of an image.
+
+    Parameters
+    ----------
+    units : ndarray of shape (height, width, channels)
+        The number of each unit.
+    size, stride : int
+        Pixels of a side, and from one square to the next.
+
+    Returns
+    -------
+    ndarray of shape (rows, columns, size, size, channels)
+        The units of each square.
+    """
+    windows = sliding_window_view(units, (size, size), axis=_AXES)[::stride, ::stride]
+    return windows.transpose(0, 1, 3, 4, 2)
