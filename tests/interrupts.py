@@ -1,6 +1,7 @@
 """Interrupts that tests send to their own process."""
 
 import gc
+import math
 import sys
 from contextlib import contextmanager
 
@@ -20,9 +21,13 @@ def interrupts_get_through():
 
 
 @contextmanager
-def interrupted_in_python(after, files):
-    """Raise KeyboardInterrupt once, when `after` operations of Python in `files` are over."""
-    left = after
+def interrupted_in_python(after, files, before_that=None):
+    """Raise KeyboardInterrupt once, when `after` operations of Python in `files` are over.
+
+    From Python 3.12 on, the operations of a function are reported from its second call on under the
+    same trace. The first may come in `before_that`, a function whose operations do not count.
+    """
+    left = math.inf
 
     def enter(frame, event, argument):
         if frame.f_code.co_filename not in files:
@@ -39,11 +44,13 @@ def interrupted_in_python(after, files):
                 raise KeyboardInterrupt
         return count
 
-    # Python 3.12 reports operations only where some frame had asked for them before `settrace`.
-    sys._getframe().f_trace_opcodes = True
     before = sys.gettrace()
     sys.settrace(enter)
     try:
+        if before_that is not None:
+            before_that()
+            sys.settrace(enter)  # 3.12 reports operations to those who come after that call
+        left = after
         yield
     finally:
         sys.settrace(before)
