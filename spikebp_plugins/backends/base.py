@@ -16,7 +16,7 @@ from spikebp_plugins.common.errors import integer, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, DenseConnection, refused_connections
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.operations import Operations, operations_of
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -447,9 +447,7 @@ class Steps(ABC):
 
     def count_silent_samples(self, n_samples: int) -> None:
         """Add the work of samples of silence without a target, in which nothing happens."""
-        nothing = [0] * (self.net.n_layers + 1)
-        work = count_operations(self.net, nothing, nothing, 0, shown=n_samples, trained=0)
-        self._count(work)
+        self._count(operations_of(self.net, shown=n_samples, trained=0))
 
     def close(self) -> None:
         """End the open sample, and hand what was learned from it to the back end.

@@ -107,6 +107,8 @@ class CompiledBackend(Backend):
         """Return why nothing can be compiled, or None if it can."""
         if config.DISABLE_JIT:  # type: ignore[attr-defined]
             return "NUMBA_DISABLE_JIT keeps kernels from being compiled; backend='reference' runs"
+        if net.arithmetic != "fixed" and not net.is_dense:
+            return f"with arithmetic={net.arithmetic!r} it knows dense connections alone"
         return None
 
     def __init__(
@@ -122,14 +124,18 @@ class CompiledBackend(Backend):
         # For prediction and for training. With presynaptic="drive", inputs with equal spikes may
         # have different factors.
         of_values = net.arithmetic == "fixed" and net.input_coding == "values"
-        may_be_constant = of_values and net.timing != "event"
+        may_be_constant = of_values and net.timing != "event" and net.is_dense
         may_learn = may_be_constant and net.presynaptic == "counts"
         self._may_be_constant = (may_be_constant, may_learn)
         self._general = "event" if net.timing == "event" else "changing"
         self._n_synapses = sum(connection.n_synapses for connection in net.connections)
         self._block_work = EVENT_BLOCK_WORK if net.timing == "event" else BLOCK_WORK
         # Of spikes, kernels count fewer than this in a layer and a step.
-        self._most_counted = max(int(arrays.MOST_SPIKES), self._n_synapses)
+        # Where units differ in it, they count the operations of spikes too.
+        most_spikes = int(arrays.MOST_SPIKES)
+        if not net.is_dense:
+            most_spikes *= max(max(c.n_below, c.n_above) for c in net.connections)
+        self._most_counted = max(most_spikes, self._n_synapses)
         self._narrow = None
         # That 32 bits hold a state does not prove that the 24 bits of a chip hold it.
         if (
@@ -177,7 +183,8 @@ class CompiledBackend(Backend):
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
-        return max(1, self._block_work // (n_steps * self._n_synapses))
+        by_work = self._block_work // (n_steps * self._n_synapses)
+        return max(1, min(by_work, MOST_COUNTED // (n_steps * self._most_counted)))
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
@@ -436,16 +443,14 @@ class CompiledBackend(Backend):
         if now is None:
             return 0
         scores, n_steps, operations = shown
-        spikes = np.zeros((len(batch), self.net.n_layers + 1), np.int64)
+        spikes = np.zeros((len(batch), now.totals.spikes.size), np.int64)
         self._now = now
         job = self._memories[0].job(way, now, batch, layout.nowhere)
         lead = margin * float(layout.network.one)
         with announced(way.compiled):
             done: int = blocks.run_until(job, lead, n_steps, spikes)
         scores[:done] = job.block.scores[:done]
-        of_spikes = [connection.forward_operations(1) for connection in self.net.connections]
-        # Of their products and sums, 64 bits may hold too few.
-        operations[:done] = spikes[:done, :-1].astype(object) @ of_spikes
+        operations[:done] = layout.forward_operations(spikes[:done])
         return done
 
     def _avoid_stray_threads(self) -> None:

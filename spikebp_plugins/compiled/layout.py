@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import Recording
+from spikebp_plugins.compiled.connected import make_rows
 from spikebp_plugins.compiled.kernels import arrays, blocks, boundary, entering
 from spikebp_plugins.compiled.kernels.boundary import LOG_HEAD
+from spikebp_plugins.compiled.kernels.products import ConnectedNetwork
 from spikebp_plugins.compiled.kernels.structs import Struct
-from spikebp_plugins.compiled.kernels.vectors import whole_vectors
+from spikebp_plugins.compiled.kernels.vectors import LANES, whole_vectors
 from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import (
     HIGHEST_WEIGHT,
@@ -29,7 +31,7 @@ from spikebp_plugins.network.arithmetic import (
 )
 from spikebp_plugins.network.delays import TABLES, Delays, delays_of, of_input_steps
 from spikebp_plugins.network.fields import LOIHI2_RATE_BITS, Definition
-from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.operations import Operations, count_operations, operations_of
 from spikebp_plugins.network.rates import added_squares, rate_shift, summed_error_limit
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
@@ -68,9 +70,14 @@ class Layout:
 
     def __init__(self, net: Definition, dtype: Any, lanes: int = 1) -> None:
         self.net = net
-        self.lanes = lanes
+        # Rows of other connections than dense ones are whole vectors for kernels of any kind.
+        self.lanes = lanes = lanes if net.is_dense else LANES
         self.widths = [whole_vectors(n, lanes) for n in net.layer_sizes]
         self._synapses = [KINDS[type(c)](c, lanes) for c in net.connections]
+        self._rows = None
+        if not net.is_dense:
+            unit = np.cumsum([0, *self.widths], dtype=np.int64)
+            self._rows = make_rows(net.connections, self._synapses, unit)
         self.arithmetic = arithmetic_of(net)
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.narrow = self.dtype == np.int32
@@ -103,54 +110,57 @@ class Layout:
             bits, limit = 0, arithmetic.limit
             one, half, rate = number(1), number(0.5), number(arithmetic.rate)
         smoothed = net.presynaptic == "drive"
-        return arrays.Network(
-            sizes=np.array(net.layer_sizes, np.int64),
-            unit=np.cumsum([0, *self.widths], dtype=np.int64),
-            edge=np.cumsum(edges, dtype=np.int64),
-            back=np.cumsum(backs, dtype=np.int64),
-            spike_delay=np.array(delays.spikes, np.int64),
-            error_delay=np.array(delays.errors, np.int64),
-            forward_lag=np.array(delays.forward_lags, np.int64),
-            spike_order=_order(range(L + 1), delays.forward_lags),
-            error_order=_order(range(L, 0, -1), delays.backward_lags),
-            fraction_bits=bits,
-            input_scale=float(net.input_scale),
-            wrong_target=net.label_targets[0],
-            right_target=net.label_targets[1],
-            real=math.ldexp(1.0, -bits),
-            farthest=float(self._farthest),
-            one=one,
-            half=half,
-            rate=rate,
-            limit=limit,
-            certain=NARROW_CERTAIN if self.narrow else limit / 2,
-            narrow=narrow,
-            limited=net.spikes == "binary" or arithmetic.largest_payload is not None,
-            most=number(1 if net.spikes == "binary" else arithmetic.largest_payload or 0),
-            outer=net.learns_once,
-            normalized=net.update == "normalized",
-            rate_units=units,
-            rate_unit=rate_unit,
-            added_squares=float(added_squares(net)),
-            rate_shift=np.array([0, *(rate_shift(net, l) for l in range(1, L + 1))], np.int64),
-            error_limit=np.array([summed_error_limit(net, l) for l in range(L + 1)], np.int64),
-            smoothed=smoothed,
-            factor_rate=type(rate)(1) if smoothed else rate,
-            grid=grid,
-            largest_product=product,
-            counts_in=net.input_coding == "spikes",
-            random_feedback=net.feedback == "random",
-            zero_backward=net.backward_init == "zero",
-            uniform_backward=net.backward_init == "uniform",
-            chip=isinstance(arithmetic, Loihi2),
-            largest_message=number(LARGEST_PAYLOAD),
-            largest_trace=number(LARGEST_TRACE),
-            weight_shift=bits + (net.weight_exponent or 0),
-            lowest_weight=LOWEST_WEIGHT,
-            highest_weight=HIGHEST_WEIGHT,
-            rate_bits=LOIHI2_RATE_BITS,
-            seed=np.uint64(net.seed),
-        )
+        fields: dict[str, Any] = {
+            "sizes": np.array(net.layer_sizes, np.int64),
+            "unit": np.cumsum([0, *self.widths], dtype=np.int64),
+            "edge": np.cumsum(edges, dtype=np.int64),
+            "back": np.cumsum(backs, dtype=np.int64),
+            "spike_delay": np.array(delays.spikes, np.int64),
+            "error_delay": np.array(delays.errors, np.int64),
+            "forward_lag": np.array(delays.forward_lags, np.int64),
+            "spike_order": _order(range(L + 1), delays.forward_lags),
+            "error_order": _order(range(L, 0, -1), delays.backward_lags),
+            "fraction_bits": bits,
+            "input_scale": float(net.input_scale),
+            "wrong_target": net.label_targets[0],
+            "right_target": net.label_targets[1],
+            "real": math.ldexp(1.0, -bits),
+            "farthest": float(self._farthest),
+            "one": one,
+            "half": half,
+            "rate": rate,
+            "limit": limit,
+            "certain": NARROW_CERTAIN if self.narrow else limit / 2,
+            "narrow": narrow,
+            "limited": net.spikes == "binary" or arithmetic.largest_payload is not None,
+            "most": number(1 if net.spikes == "binary" else arithmetic.largest_payload or 0),
+            "outer": net.learns_once,
+            "normalized": net.update == "normalized",
+            "rate_units": units,
+            "rate_unit": rate_unit,
+            "added_squares": float(added_squares(net)),
+            "rate_shift": np.array([0, *(rate_shift(net, l) for l in range(1, L + 1))], np.int64),
+            "error_limit": np.array([summed_error_limit(net, l) for l in range(L + 1)], np.int64),
+            "smoothed": smoothed,
+            "factor_rate": type(rate)(1) if smoothed else rate,
+            "grid": grid,
+            "largest_product": product,
+            "counts_in": net.input_coding == "spikes",
+            "random_feedback": net.feedback == "random",
+            "zero_backward": net.backward_init == "zero",
+            "uniform_backward": net.backward_init == "uniform",
+            "chip": isinstance(arithmetic, Loihi2),
+            "largest_message": number(LARGEST_PAYLOAD),
+            "largest_trace": number(LARGEST_TRACE),
+            "weight_shift": bits + (net.weight_exponent or 0),
+            "lowest_weight": LOWEST_WEIGHT,
+            "highest_weight": HIGHEST_WEIGHT,
+            "rate_bits": LOIHI2_RATE_BITS,
+            "seed": np.uint64(net.seed),
+        }
+        if self._rows is None:
+            return arrays.Network(**fields)
+        return ConnectedNetwork(**fields, rows=self._rows)
 
     def sample(self) -> arrays.Sample:
         """Return the arrays for the state of a sample."""
@@ -202,6 +212,14 @@ class Layout:
             self.zeros(self.network.unit[-1]),
             *(np.zeros(L + 1) for _ in range(3)),
         )
+        for l, connection in enumerate(net.connections, 1):
+            if connection.constant_weight is not None:
+                constant = self.arithmetic.round_weights(np.array([connection.constant_weight]))
+                for values, edges in (
+                    (learned.weight, self.network.edge),
+                    (learned.backward, self.network.back),
+                ):
+                    values[edges[l] : edges[l + 1]] = self.encoded(constant)
         upper = zip(net.connections[1:], state.weights[1:], strict=True)
         feedback = state.feedback or [c.backward_weights(W) for c, W in upper]
         for l, weights in enumerate(state.weights, 1):
@@ -363,8 +381,57 @@ class Layout:
 
     def totals(self) -> arrays.Totals:
         """Return counters at zero."""
+        counted = self._n_counted
+        return arrays.Totals(*(np.zeros(size, np.int64) for size in (counted, counted, 1, 3)))
+
+    @property
+    def _n_counted(self) -> int:
+        """How many counts of spikes there are: of each layer, and perhaps of its operations."""
         layers = self.net.n_layers + 1
-        return arrays.Totals(*(np.zeros(size, np.int64) for size in (layers, layers, 1, 3)))
+        return layers if self._rows is None else 2 * layers
+
+    def count_sent(
+        self, totals: arrays.Totals, l: int, spikes: Array, errors: Array | None
+    ) -> None:
+        """Count what layer l has sent in a step, and the operations where kernels count them."""
+        layers, connections = self.net.n_layers + 1, self.net.connections
+        k, e = np.abs(spikes).astype(object), None if errors is None else abs(errors.astype(object))
+        totals.spikes[l] += k.sum()
+        totals.errors[l] += 0 if e is None else e.sum()
+        if self._rows is not None:
+            if l < layers - 1:
+                totals.spikes[layers + l] += connections[l].forward_operations(k)
+            if l > 0 and e is not None:
+                totals.errors[layers + l] += connections[l - 1].backward_operations(e)
+
+    def forward_operations(self, spikes: Array) -> Array:
+        """Return the forward operations of samples, of each of which one row counts the spikes."""
+        # Of their products and sums, 64 bits may hold too few.
+        counts = spikes.astype(object)
+        if self._rows is not None:
+            operations: Array = counts[:, self.net.n_layers + 1 :].sum(axis=1)
+            return operations
+        of_spikes = [connection.forward_operations(1) for connection in self.net.connections]
+        operations = counts[:, :-1] @ of_spikes
+        return operations
+
+    def operations(
+        self, spikes: Sequence[int], errors: Sequence[int], update: int, shown: int, trained: int
+    ) -> Operations:
+        """Return the operations that the counts of `Totals` stand for."""
+        if self._rows is None:
+            return count_operations(self.net, spikes, errors, update, shown=shown, trained=trained)
+        layers = self.net.n_layers + 1
+        return operations_of(
+            self.net,
+            forward=sum(spikes[layers:-1]),
+            backward=sum(errors[layers + 2 :]),
+            update=update,
+            spikes=sum(spikes[:layers]),
+            errors=sum(errors[:layers]),
+            shown=shown,
+            trained=trained,
+        )
 
     def boundary(self, keeps: bool = True) -> arrays.Boundary:
         """Return room for what a sample changes; without `keeps` it holds the counts alone."""
@@ -399,8 +466,8 @@ class Layout:
             weight_bound=np.zeros(layers),
             matrix_bound=np.zeros(layers),
             backward_bound=np.zeros(layers),
-            spikes=integers(layers),
-            errors=integers(layers),
+            spikes=integers(self._n_counted),
+            errors=integers(self._n_counted),
             updates=integers(1),
         )
 
@@ -474,10 +541,7 @@ class Now(NamedTuple):
         counts = self.boundary if self.is_open else self.totals
         spikes, errors = counts.spikes.tolist(), counts.errors.tolist()
         updates, (shown, trained, _) = int(counts.updates[0]), self.totals.samples.tolist()
-        net = self.layout.net
-        return self.work + count_operations(
-            net, spikes, errors, updates, shown=shown, trained=trained
-        )
+        return self.work + self.layout.operations(spikes, errors, updates, shown, trained)
 
     @property
     def is_open(self) -> bool:

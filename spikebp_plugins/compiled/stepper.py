@@ -343,8 +343,7 @@ class Stepper:
         self._learn(learning)
         self._take(after, sent)
         for l, (k, e) in enumerate(zip(sent.k, sent.e or [None] * len(sent.k), strict=True)):
-            self._totals.spikes[l] += _magnitude(k)
-            self._totals.errors[l] += 0 if e is None else _magnitude(e)
+            layout.count_sent(self._totals, l, k, e)
         if sent.e is not None and not net.learns_once:
             self._totals.updates[0] += weights_changed(net, after, sent.e)
         if len(record.spikes):

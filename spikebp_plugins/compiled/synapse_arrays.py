@@ -2,14 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.compiled.kernels.vectors import whole_vectors
-from spikebp_plugins.network.connections import Connection, DenseConnection
+from spikebp_plugins.network.connections import (
+    AveragePooling,
+    Connection,
+    Convolution,
+    DenseConnection,
+    SparseConnection,
+    SynapseList,
+)
 
 Array = NDArray[Any]
+
+
+class Lines(NamedTuple):
+    """The rows through which the units of one layer send, in one direction.
+
+    Attributes
+    ----------
+    first, last : ndarray of shape (n_units,), int64
+        The rows of each unit in the lists that follow.
+    offset : ndarray of shape (n_units,), int64
+        What its channel adds to the places of these rows.
+    target, place : ndarray of shape (n_rows,), int64
+        The unit that receives the first weight of a row, and where the row begins for channel 0.
+    length : int
+        The weights of a row.
+    """
+
+    first: Array
+    last: Array
+    offset: Array
+    target: Array
+    place: Array
+    length: int
+
+
+class Wiring(NamedTuple):
+    """The rows of one connection, and its weights in their order: by tap, channels and channels.
+
+    Attributes
+    ----------
+    up, down : Lines
+        The rows through which spikes and errors are sent.
+    weight : ndarray of shape (n_rows of down,), int64
+        The place of each weight that a row of `down` meets in W, for channel 0 below and above.
+    column : ndarray of shape (n_above,), int64
+        What the channel of a unit above adds to it.
+    meets : ndarray of shape (n_below,), int64
+        How often each unit below meets the weights.
+    channels : tuple of int
+        Channels below and above.
+    stride : int
+        Units from one channel below to the next.
+    taps : int
+        Weights for each pair of channels.
+    """
+
+    up: Lines
+    down: Lines
+    weight: Array
+    column: Array
+    meets: Array
+    channels: tuple[int, int]
+    stride: int
+    taps: int
 
 
 class DenseArrays:
@@ -38,5 +100,131 @@ class DenseArrays:
         return flat.reshape(self._above, -1)[:, : self._below]
 
 
+class ConvolutionArrays:
+    """W by tap and channel below, B by tap and channel above, each a row of channels.
+
+    Rows are filled up with zeros to a whole number of vectors.
+
+    Parameters
+    ----------
+    connection : Convolution
+        The connection.
+    lanes : int
+        How many numbers a vector has.
+    """
+
+    def __init__(self, connection: Convolution, lanes: int) -> None:
+        self._connection = connection
+        self._shape = connection.weight_shape
+        *_, self._below, self._above = self._shape
+        self._up, self._down = whole_vectors(self._above, lanes), whole_vectors(self._below, lanes)
+        self._taps = self._shape[0] * self._shape[1]
+        #: The lengths of the flat arrays of W and of B.
+        self.n_weights = self._taps * self._below * self._up
+        self.n_backward = self._taps * self._above * self._down
+
+    def weights(self, flat: Array) -> Array:
+        """Return the view of shape (k, k, c_in, c_out) of the flat array of W."""
+        return flat.reshape(*self._shape[:3], -1)[..., : self._above]
+
+    def backward(self, flat: Array) -> Array:
+        """Return the view of shape (k, k, c_in, c_out) of the flat array of B."""
+        return flat.reshape(*self._shape[:2], self._above, -1)[..., : self._below].swapaxes(2, 3)
+
+    def wiring(self) -> Wiring:
+        """Return the rows."""
+        connection, below, above = self._connection, self._below, self._above
+        pixels = connection.below.pixels("Conv2D").reshape(-1, below)
+        # The pixel of each unit, and the pixels on which each place of the kernel lies.
+        pixel, channel = np.empty((2, connection.n_below), np.int64)
+        pixel[pixels], channel[pixels] = np.ogrid[: len(pixels), :below]
+        of_place = connection.patches[:, ::below]
+        exists = of_place >= 0
+        place, tap = np.nonzero(exists)
+        first_unit = of_place[exists]
+        down = _lines(
+            place,
+            np.arange(connection.n_above) // above,
+            np.arange(connection.n_above) % above * self._down,
+            first_unit,
+            tap * (above * self._down),
+            self._down,
+        )
+        order = np.argsort(pixel[first_unit], kind="stable")
+        up = _lines(
+            pixel[first_unit][order],
+            pixel,
+            channel * self._up,
+            place[order] * above,
+            tap[order] * (below * self._up),
+            self._up,
+        )
+        return Wiring(
+            up=up,
+            down=down,
+            weight=tap * (below * self._up),
+            column=np.arange(connection.n_above) % above,
+            meets=up.last - up.first,
+            channels=(below, above),
+            stride=int(pixels[0, 1] - pixels[0, 0]) if below > 1 else 1,
+            taps=self._taps,
+        )
+
+
+class ListArrays:
+    """W and B as lists of weights, in the order of the connection.
+
+    Parameters
+    ----------
+    connection : SynapseList
+        The connection.
+    lanes : int
+        How many numbers a vector has, of which these kinds have none.
+    """
+
+    def __init__(self, connection: SynapseList, lanes: int) -> None:
+        self._connection = connection
+        self._n_learned = int(np.prod(connection.weight_shape))
+        #: The lengths of the flat arrays of W and of B: a constant weight takes a place too.
+        self.n_weights = self.n_backward = max(self._n_learned, 1)
+
+    def weights(self, flat: Array) -> Array:
+        """Return the view of the weights that learn."""
+        return flat[: self._n_learned]
+
+    def backward(self, flat: Array) -> Array:
+        """Return the view of the backward weights of those."""
+        return flat[: self._n_learned]
+
+    def wiring(self) -> Wiring:
+        """Return the rows, of one weight each."""
+        connection, (i, j, w) = self._connection, self._connection.synapses
+        below, above = np.arange(connection.n_below), np.arange(connection.n_above)
+        order = np.argsort(j, kind="stable")
+        return Wiring(
+            up=_lines(i, below, np.zeros_like(below), j, w, 1),
+            down=_lines(j[order], above, np.zeros_like(above), i[order], w[order], 1),
+            weight=w[order],
+            column=np.zeros_like(above),
+            meets=np.ones_like(below),
+            channels=(1, 1),
+            stride=1,
+            taps=self.n_weights,
+        )
+
+
+def _lines(
+    sender: Array, sender_of: Array, offset: Array, target: Array, place: Array, length: int
+) -> Lines:
+    """Return rows that are sorted by their senders, given the sender of each row and each unit."""
+    first, last = (np.searchsorted(sender, sender_of, side=side) for side in ("left", "right"))
+    return Lines(first, last, offset, target, place, length)
+
+
 #: The class that lays out each kind of connection.
-KINDS: Final[dict[type[Connection], Any]] = {DenseConnection: DenseArrays}
+KINDS: Final[dict[type[Connection], Any]] = {
+    DenseConnection: DenseArrays,
+    Convolution: ConvolutionArrays,
+    SparseConnection: ListArrays,
+    AveragePooling: ListArrays,
+}

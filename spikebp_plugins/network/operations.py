@@ -89,19 +89,39 @@ def count_operations(
         How many samples were shown, and how many of these were training samples.
     """
     connections = net.connections
-    dense_pass = sum(connection.n_synapses for connection in connections)
+    forward = zip(connections, spikes[:-1], strict=True)
+    backward = zip(connections[1:], errors[2:], strict=True)
+    return operations_of(
+        net,
+        forward=sum(connection.forward_operations(k) for connection, k in forward),
+        backward=sum(connection.backward_operations(e) for connection, e in backward),
+        update=update,
+        spikes=sum(map(total, spikes)),
+        errors=sum(map(total, errors)),
+        shown=shown,
+        trained=trained,
+    )
+
+
+def operations_of(
+    net: Definition,
+    *,
+    forward: int = 0,
+    backward: int = 0,
+    update: int = 0,
+    spikes: int = 0,
+    errors: int = 0,
+    shown: int,
+    trained: int,
+) -> Operations:
+    """Return the operations of some samples, given all but what a ReLU network does with them."""
+    dense_pass = sum(connection.n_synapses for connection in net.connections)
     return Operations(
-        forward=sum(
-            connection.forward_operations(k)
-            for connection, k in zip(connections, spikes[:-1], strict=True)
-        ),
-        backward=sum(
-            connection.backward_operations(e)
-            for connection, e in zip(connections[1:], errors[2:], strict=True)
-        ),
+        forward=int(forward),
+        backward=int(backward),
         update=int(update),
         dense=dense_pass * (shown + 2 * trained),
         samples=shown,
-        spikes=sum(map(total, spikes)),
-        errors=sum(map(total, errors)),
+        spikes=int(spikes),
+        errors=int(errors),
     )

@@ -323,6 +323,9 @@ def _descend(
     a = presynaptic(net, sample)
     descended = []
     for l, connection in enumerate(net.connections, 1):
+        if connection.constant_weight is not None:
+            descended.append(W[l])
+            continue
         of_layer = _at_own_rate(net, number, sample.c[l - 1], l)
         descend = of_layer.descend if net.presynaptic == "counts" else of_layer.descend_smoothed
         descended.append(descend(W[l], connection, a[l - 1], e[l], l))

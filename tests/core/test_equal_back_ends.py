@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from spikebp_plugins.conformance import parametrize
 from tests.core.experiment import MAGNITUDES, assert_equals_reference
-from tests.core.strategies import chip_definitions, experiments
+from tests.core.strategies import chip_definitions, experiments, networks
 from tests.core.test_cli import install_faulty
 from tests.profiles import examples
 
@@ -36,8 +36,14 @@ def test_compiled_equals_reference_with_the_numbers_of_a_chip(experiment):
     assert_equals_reference(experiment, "compiled")
 
 
+@settings(max_examples=EXPERIMENTS // 2)
+@given(experiments(magnitudes=MAGNITUDES, nets=networks))
+def test_compiled_equals_reference_through_connections_of_any_kind(experiment):
+    assert_equals_reference(experiment, "compiled")
+
+
 @settings(max_examples=examples(10))
-@given(experiments(magnitudes=MAGNITUDES))
+@given(experiments(magnitudes=MAGNITUDES, nets=networks))
 def test_the_script_of_an_experiment_repeats_it(experiment):
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

@@ -2,6 +2,7 @@
 
 import copy
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import EntryPoint
 from typing import ClassVar
 
@@ -16,10 +17,10 @@ from spikebp_plugins.backends.outcome import joined
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.compiled.stepper import Moment, Remembering, Stepper
+from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
-from spikebp_plugins.network.operations import count_operations
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
-from tests.core.strategies import experiments
+from tests.core.strategies import experiments, networks
 from tests.interrupts import interrupted_in_python
 from tests.profiles import examples
 
@@ -28,6 +29,7 @@ class StepwiseBackend(StatefulBackend):
     """A back end that calls a Stepper, `together` steps at a time where the input is constant."""
 
     timings: ClassVar = ("immediate", "pipelined")
+    connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"numbers": ("int64", "float64"), "together": IntegerOption(lowest=1)}
 
     def __init__(self, net, state, numbers, together):
@@ -73,9 +75,8 @@ class StepwiseBackend(StatefulBackend):
             stepper.show(x[t % len(x)], target, moment, state.samples_seen, record, t, n)
             t += n
         trained = int(y is not None)
-        operations += count_operations(
-            net, totals.spikes, totals.errors, totals.updates[0], shown=1, trained=trained
-        )
+        counts = totals.spikes.tolist(), totals.errors.tolist(), int(totals.updates[0])
+        operations += layout.operations(*counts, shown=1, trained=trained)
         if trained:
             state = layout.state(learning, state.samples_seen + 1)
         self._so_far = (state, operations)
@@ -100,6 +101,13 @@ def test_steps_equal_the_reference(numbers, experiment):
     assert_equals_reference(experiment, *names)
 
 
+@pytest.mark.parametrize("numbers", ["int64", "float64"])
+@settings(max_examples=examples(50))
+@given(experiment=experiments(magnitudes=MAGNITUDES, nets=networks))
+def test_steps_equal_the_reference_through_connections_of_any_kind(numbers, experiment):
+    assert_equals_reference(experiment, f"stepwise:numbers={numbers},together=1")
+
+
 def test_a_step_by_the_reference_counts_the_weights_that_it_changes():
     """What doubles cannot prove goes to the reference, from the first step of a sample on."""
     net = SpikingMLP((8, 6, 6), n_steps=1, learning_rate=0.1)
@@ -117,8 +125,8 @@ def test_an_interrupt_leaves_no_value_of_another_argument():
     files = {Remembering.__call__.__code__.co_filename}
     for position in range(1000):
         remembering, is_over = Remembering(np.negative), False
-        assert remembering(one) == -1
-        with suppress(KeyboardInterrupt), interrupted_in_python(position, files):
+        know_one = partial(remembering, one)
+        with suppress(KeyboardInterrupt), interrupted_in_python(position, files, know_one):
             remembering(two)
             is_over = True
         # Each of its own, since a call forgets what the other would have returned.

@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import copy
-from .build import entry, kernel, rare
+from .build import chosen, entry, kernel, rare
+from .rows import change_unit, has_rows, rebuild_backward
 from .slices import back_of, backward_of, matrix_of, units_of, weights_of
 
 #: Numbers of an update in the log before its factors: layer, how many errors there are, and rate.
@@ -59,29 +60,75 @@ def keep_listed(run, layer, first):
             column[np.uintp(place + i * n + a)] = weight[j]
 
 
+def undo_update(
+    net, weight, backward, has_backward, layer, log, factor, column, n_columns
+):  # pragma: no cover - replaced by the overload
+    raise NotImplementedError
+
+
+@chosen(undo_update)
+def _overload_undo_update(
+    net, weight, backward, has_backward, layer, log, factor, column, n_columns
+):
+    # Undo an update of W_l, with factors, columns and errors at those places of the log.
+    if not has_rows(net):
+
+        def undo(net, weight, backward, has_backward, layer, log, factor, column, n_columns):
+            _undo_dense(net, weight, backward, has_backward, layer, log, factor, column, n_columns)
+
+    else:
+
+        def undo(net, weight, backward, has_backward, layer, log, factor, column, n_columns):
+            if net.rows.is_dense[layer]:
+                _undo_dense(
+                    net, weight, backward, has_backward, layer, log, factor, column, n_columns
+                )
+            else:
+                _undo_along(
+                    net, weight, backward, has_backward, layer, log, factor, column, n_columns
+                )
+
+    return undo
+
+
+@kernel
+def _undo_dense(net, weight, backward, has_backward, layer, log, factor, column, n_columns):
+    n_in, n_out = net.unit[layer] - net.unit[layer - 1], net.unit[layer + 1] - net.unit[layer]
+    rate, matrix = log[factor - 1], matrix_of(weight, net, layer)
+    for i in range(n_in):
+        c = log[factor + i]
+        if c != 0:
+            for a in range(column, column + n_columns):
+                j = np.uintp(i * n_out + np.int64(log[a]))
+                matrix[j] += rate * (c * log[a + n_columns])
+    if has_backward and layer > 1:
+        transposed = back_of(backward, net, layer)
+        for a in range(column, column + n_columns):
+            start, e = np.int64(log[a]) * n_in, log[a + n_columns]
+            for i in range(n_in):
+                transposed[np.uintp(start + i)] += rate * (log[factor + i] * e)
+
+
+@kernel
+def _undo_along(net, weight, backward, has_backward, layer, log, factor, column, n_columns):
+    matrix, back = matrix_of(weight, net, layer), back_of(backward, net, layer)
+    rate, factors = log[factor - 1], log[factor:column]
+    has_back = has_backward and layer > 1
+    for a in range(column, column + n_columns):
+        step = -rate * log[a + n_columns]
+        change_unit(net, layer, matrix, back, has_back, factors, np.int64(log[a]), step)
+
+
 @rare
 def undo_updates(net, boundary, weight, backward, has_backward):
     """Undo the updates of the log, in flat arrays of all W_l and, with `has_backward`, all B_l."""
     log, place = boundary.log, np.int64(0)
     while place < boundary.n_logged[0]:
         layer, n_columns = np.int64(log[place]), np.int64(log[place + 1])
-        rate = log[place + 2]
-        n_in, n_out = net.unit[layer] - net.unit[layer - 1], net.unit[layer + 1] - net.unit[layer]
+        n_in = net.unit[layer] - net.unit[layer - 1]
         factor, column = place + LOG_HEAD, place + LOG_HEAD + n_in
         place = column + 2 * n_columns
-        matrix = matrix_of(weight, net, layer)
-        for i in range(n_in):
-            c = log[factor + i]
-            if c != 0:
-                for a in range(column, column + n_columns):
-                    j = np.uintp(i * n_out + np.int64(log[a]))
-                    matrix[j] += rate * (c * log[a + n_columns])
-        if has_backward and layer > 1:
-            transposed = back_of(backward, net, layer)
-            for a in range(column, column + n_columns):
-                start, e = np.int64(log[a]) * n_in, log[a + n_columns]
-                for i in range(n_in):
-                    transposed[np.uintp(start + i)] += rate * (log[factor + i] * e)
+        undo_update(net, weight, backward, has_backward, layer, log, factor, column, n_columns)
 
 
 @rare
@@ -151,17 +198,41 @@ def restore_columns(net, boundary, learning):
                 back[j * width + i] = boundary.column[place + i * stride]
 
 
+def make_backward(net, learning, layer):  # pragma: no cover - replaced by the overload
+    raise NotImplementedError
+
+
+@chosen(make_backward)
+def _overload_make_backward(net, learning, layer):
+    # Make B_l from W_l.
+    if not has_rows(net):
+        return lambda net, learning, layer: _transpose(net, learning, layer)
+
+    def make(net, learning, layer):
+        if net.rows.is_dense[layer]:
+            _transpose(net, learning, layer)
+        else:
+            rebuild_backward(net, learning, layer)
+
+    return make
+
+
+@kernel
+def _transpose(net, learning, layer):
+    weight, n_out = weights_of(learning, net, layer), net.unit[layer + 1] - net.unit[layer]
+    back, width = backward_of(learning, net, layer), net.unit[layer] - net.unit[layer - 1]
+    for i in range(net.sizes[layer - 1]):
+        for j in range(net.sizes[layer]):
+            back[j * width + i] = weight[i * n_out + j]
+
+
 @rare
 def restore_whole(net, boundary, learning):
     """Make all weights what they were at the boundary."""
     copy(learning.weight, boundary.column)
     for layer in range(2, net.sizes.size):
         if not net.random_feedback:
-            weight, n_out = weights_of(learning, net, layer), net.unit[layer + 1] - net.unit[layer]
-            back, width = backward_of(learning, net, layer), net.unit[layer] - net.unit[layer - 1]
-            for i in range(net.sizes[layer - 1]):
-                for j in range(net.sizes[layer]):
-                    back[j * width + i] = weight[i * n_out + j]
+            make_backward(net, learning, layer)
 
 
 @rare

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from numba import njit
 from numba.core.codegen import JITCodeLibrary
@@ -20,6 +20,7 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.cpu import _dynfunc  # type: ignore[attr-defined]
 from numba.core.typed_passes import NativeLowering
+from numba.extending import overload
 
 from .cache import KernelCache
 
@@ -79,6 +80,14 @@ class PartCompiler(Compiler):
         return managers
 
 
+_OF_PARTS: Final[Any] = {
+    "_nrt": False,
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+    "forceinline": True,
+    "pipeline_class": PartCompiler,
+}
+
 #: The decorator of kernels that only other kernels call.
 #:
 #: Numba's count of references is off (``_nrt=False``), as in Numba's own sorting and string
@@ -87,14 +96,12 @@ class PartCompiler(Compiler):
 #: Without that count a kernel may not return a slice, unless ``inline="always"`` copies it into its
 #: callers before types are known, which takes long to compile.
 #: Calls are inlined by force: a call would push several numbers for each slice that it passes on.
-kernel: Any = partial(
-    njit,
-    _nrt=False,
-    no_cpython_wrapper=True,
-    no_cfunc_wrapper=True,
-    forceinline=True,
-    pipeline_class=PartCompiler,
-)
+kernel: Any = partial(njit, **_OF_PARTS)
+
+#: The decorator of functions that choose a kernel by the types of its arguments. What they return
+#: is compiled as a kernel. With ``inline="always"`` instead, Numba would search the callers for
+#: dead code, and take for that any element that they write of an array of a struct.
+chosen: Any = partial(overload, jit_options=_OF_PARTS)
 
 #: The decorator of kernels that other kernels call now and then: they are called, not inlined, so
 #: that an entry that calls one in several places is not compiled with as many copies of it.

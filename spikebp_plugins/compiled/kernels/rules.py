@@ -30,7 +30,16 @@ from numba.extending import overload
 from .arrays import MOST_SPIKES, WRAP, copy, input_unit, is_busy, largest, list_active
 from .build import kernel, rare
 from .chip import find_traces
-from .dense import add_backward, add_forward, descend
+from .products import (
+    add_backward,
+    add_forward,
+    count_errors,
+    count_spikes,
+    descend,
+    learns,
+    most_uses,
+    squared_counts,
+)
 from .slices import backward_of, units_of, weights_of
 
 #: Sums of integers below this are exact in doubles.
@@ -190,7 +199,7 @@ def note_spikes(run, layer):
     spike = units_of(sample.spike, net, layer)
     sample.n_active[layer], n_sent = list_active(spike, units_of(sample.active, net, layer))
     if n_sent < MOST_SPIKES:
-        run.totals.spikes[layer] += np.int64(n_sent)
+        count_spikes(run, layer, n_sent)
     return n_sent
 
 
@@ -332,7 +341,7 @@ def note_errors(run, layer):
     error = units_of(sample.error, net, layer)
     sample.n_active[layer], n_sent = list_active(error, units_of(sample.active, net, layer))
     if n_sent < MOST_SPIKES:
-        run.totals.errors[layer] += np.int64(n_sent)
+        count_errors(run, layer, n_sent)
     sample.n_errors[layer] = n_sent
     return n_sent
 
@@ -407,16 +416,6 @@ def send_errors(run, y, t, n_steps):
     return True
 
 
-@kernel
-def squared_counts(run, layer):
-    """The sum of the squared counts of a layer; not exact beyond `MOST_EXACT`."""
-    total = 0.0
-    count = units_of(run.sample.count, run.net, layer)
-    for i in range(count.size):
-        total += float(count[i]) * float(count[i])
-    return total
-
-
 @rare
 def cut_off(run, layer, errors):
     """Cut off the summed errors of a layer with update="normalized"."""
@@ -449,7 +448,8 @@ def bound_update(run, layer, largest_factor, largest_error):
         learning.weight_bound[layer] = float(-net.lowest_weight << net.weight_shift)
     else:
         rate = run.sample.rate[layer]
-        learning.weight_bound[layer] += rate * largest_factor * largest_error
+        change = rate * largest_factor * largest_error * most_uses(net, layer)
+        learning.weight_bound[layer] += change
     if not net.random_feedback:
         learning.matrix_bound[layer] = learning.weight_bound[layer]
     return learning.weight_bound[layer] < net.certain
@@ -508,7 +508,7 @@ def learn(run, errors, first):
     """Rule 5 for W_l, l >= `first`; False, with none changed, if the range is not certain."""
     net, sample = run.net, run.sample
     for layer in range(first, net.sizes.size):
-        if net.outer or sample.n_errors[layer] > 0:
+        if learns(net, layer) and (net.outer or sample.n_errors[layer] > 0):
             if net.normalized:
                 cut_off(run, layer, errors)
                 if not find_rate(run, layer, squared_counts(run, layer - 1)):
@@ -522,7 +522,7 @@ def learn(run, errors, first):
             if largest_error > 0 and not bound_update(run, layer, largest_factor, largest_error):
                 return False
     for layer in range(first, net.sizes.size):
-        if net.outer or sample.n_errors[layer] > 0:
+        if learns(net, layer) and (net.outer or sample.n_errors[layer] > 0):
             run.totals.updates[0] += descend(run, errors, layer)
     return True
 

@@ -1,0 +1,107 @@
+"""The rows of all connections of a network, as kernels read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.compiled.kernels.rows import Fan, Rows
+from spikebp_plugins.compiled.synapse_arrays import Lines, Wiring
+from spikebp_plugins.network.connections import Connection, SynapseList
+
+Array = NDArray[Any]
+
+
+def make_rows(connections: Sequence[Connection], synapses: Sequence[Any], unit: Array) -> Rows:
+    """Return the rows of the connections that lead to layers 1 to L.
+
+    Parameters
+    ----------
+    connections : sequence of Connection
+        The connections.
+    synapses : sequence
+        How each of them is laid out.
+    unit : ndarray of shape (L + 2,)
+        Where the units of each layer begin in arrays of all units.
+    """
+    wirings: list[Wiring | None] = [
+        layout.wiring() if isinstance(connection, SynapseList) else None
+        for connection, layout in zip(connections, synapses, strict=True)
+    ]
+    above, below = unit[1:-1], unit[:-2]
+    fan_out, fan_in = zip(*map(_synapses_of_units, connections), strict=True)
+
+    def of_units(first: Array, name: str, otherwise: int) -> Array:
+        parts = [None if w is None else getattr(w, name) for w in wirings]
+        return _placed(unit[-1], first, parts, otherwise)
+
+    def of_layers(values: Sequence[Any], dtype: Any = np.int64) -> Array:
+        return np.array([0, *values], dtype)
+
+    def of_wirings(otherwise: int, read: Any) -> Array:
+        return of_layers([otherwise if w is None else read(w) for w in wirings])
+
+    return Rows(
+        is_dense=of_layers([w is None for w in wirings], np.bool_),
+        learns=of_layers([c.constant_weight is None for c in connections], np.bool_),
+        uses=of_layers([c.most_uses for c in connections], np.float64),
+        meets=of_units(below, "meets", 1),
+        up=_fan(unit[-1], below, [w and w.up for w in wirings], fan_out),
+        down=_fan(unit[-1], above, [w and w.down for w in wirings], fan_in),
+        weight=np.concatenate([_NONE, *(w.weight for w in wirings if w is not None)]),
+        column=of_units(above, "column", 0),
+        channels=of_wirings(0, lambda w: w.channels[0]),
+        stride=of_wirings(0, lambda w: w.stride),
+        taps=of_wirings(0, lambda w: w.taps),
+        channels_above=of_wirings(0, lambda w: w.channels[1]),
+    )
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+def _synapses_of_units(connection: Connection) -> tuple[Array, Array]:
+    """Return the synapses of each unit below, and of each unit above."""
+    if isinstance(connection, SynapseList):
+        return connection.fan_out_of_units, connection.fan_in_of_units
+    n_below, n_above = connection.n_below, connection.n_above
+    return np.full(n_below, n_above), np.full(n_above, n_below)
+
+
+def _placed(n: int, first: Array, parts: Sequence[Any], otherwise: int = 0) -> Array:
+    """Return an array of all units, with what is given for each layer; None gives nothing."""
+    values = np.full(n, otherwise, np.int64)
+    for start, part in zip(first, parts, strict=True):
+        if part is not None:
+            values[start : start + len(part)] = part
+    return values
+
+
+def _fan(n: int, first: Array, lines: Sequence[Lines | None], n_synapses: Sequence[Array]) -> Fan:
+    """Return the rows of all layers in one direction, one layer behind the other."""
+    sizes = [0 if one is None else len(one.target) for one in lines]
+    starts = list(accumulate(sizes, initial=0))[:-1]
+    shifted = [
+        None if one is None else one._replace(first=one.first + start, last=one.last + start)
+        for one, start in zip(lines, starts, strict=True)
+    ]
+
+    def of_units(name: str) -> Array:
+        return _placed(n, first, [one and getattr(one, name) for one in shifted])
+
+    def of_rows(name: str) -> Array:
+        return np.concatenate([_NONE, *(getattr(one, name) for one in lines if one is not None)])
+
+    return Fan(
+        first=of_units("first"),
+        last=of_units("last"),
+        offset=of_units("offset"),
+        n_synapses=_placed(n, first, n_synapses),
+        target=of_rows("target"),
+        place=of_rows("place"),
+        length=np.array([0, *(0 if one is None else one.length for one in lines)], np.int64),
+    )

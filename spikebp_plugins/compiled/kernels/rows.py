@@ -1,0 +1,212 @@
+"""Connections of any kind as rows of weights, and the products along them.
+
+What a unit sends meets rows: each has a place in the array of weights, and a place in the layer
+that receives, where it is added. A pixel meets a row for each place of the kernel that lies on it,
+and the channels of that place are the row. A weight by itself, as of a sparse connection, is a row
+of one.
+
+Rows of several weights are filled up with zeros to whole vectors. To add one also adds zeros to
+units behind those that it is for, which changes nothing; arrays have room for that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from .build import chosen, kernel, rare
+from .slices import backward_of, units_of, weights_of
+from .structs import Struct
+from .vectors import LANES, load, store
+
+
+class Fan(Struct):
+    """The rows that units send through; arrays by unit have the places of all layers."""
+
+    first: Any  # int64 (sum n_l,): the first row of each unit in the lists that follow
+    last: Any  # int64 (sum n_l,): the row behind its last
+    offset: Any  # int64 (sum n_l,): what its channel adds to the places of these rows
+    n_synapses: Any  # int64 (sum n_l,): its synapses
+    target: Any  # int64 (rows,): the unit that receives the first weight, in its layer
+    place: Any  # int64 (rows,): where the row of channel 0 begins in W_l or B_l
+    length: Any  # int64 (L+1,): weights of a row into (forward) or out of (backward) layer l
+
+
+class Rows(Struct):
+    """The connections of a network, not all of them dense."""
+
+    is_dense: Any  # bool (L+1,): W_l and B_l are matrices
+    learns: Any  # bool (L+1,): W_l has weights of its own
+    uses: Any  # float64 (L+1,): the most synapses that share a weight of W_l
+    meets: Any  # int64 (sum n_l,): how often a unit meets the weights above
+    up: Fan
+    down: Fan
+    # For learning: the weights of unit j in row m of `down`, one for each channel a below.
+    weight: Any  # int64 (rows of down,): the place in W_l, for channel 0 below and above
+    column: Any  # int64 (sum n_l,): what the channel of j adds to it
+    channels: Any  # int64 (L+1,): channels below
+    stride: Any  # int64 (L+1,): units from one channel below to the next
+    # The order of W_l and B_l: taps, channels below and above, row lengths are those of the fans.
+    taps: Any  # int64 (L+1,)
+    channels_above: Any  # int64 (L+1,)
+
+
+def has_rows(net):
+    """Whether the type of a definition is that of a network whose connections are not all dense."""
+    return "rows" in net.fields
+
+
+def add_row(total, start, k, matrix, place, length):  # pragma: no cover - see the overload
+    raise NotImplementedError
+
+
+@chosen(add_row)
+def _overload_add_row(total, start, k, matrix, place, length):
+    """Total += k * row, `length` numbers from `start` and `place` on."""
+    if isinstance(total.dtype, types.Integer):
+        return lambda total, start, k, matrix, place, length: _add_vectors(
+            total, start, k, matrix, place, length
+        )
+    return lambda total, start, k, matrix, place, length: _add_numbers(
+        total, start, k, matrix, place, length
+    )
+
+
+@kernel
+def _add_vectors(total, start, k, matrix, place, length):
+    for j in range(0, length, LANES):
+        row = load(matrix, place + j, LANES)
+        store(total, start + j, load(total, start + j, LANES) + k * row)
+
+
+@kernel
+def _add_numbers(total, start, k, matrix, place, length):
+    for j in range(length):
+        total[start + j] += k * matrix[place + j]
+
+
+@rare
+def add_along(fan, first_unit, length, total, matrix, counts, active, n_active):
+    """Add to `total` what active units send through their rows."""
+    for a in range(n_active):
+        i = active[np.uintp(a)]
+        k, unit = counts[np.uintp(i)], np.uintp(first_unit + i)
+        first, last, offset = fan.first[unit], fan.last[unit], fan.offset[unit]
+        if length == 1:
+            for m in range(first, last):
+                total[np.uintp(fan.target[np.uintp(m)])] += (
+                    k * matrix[np.uintp(fan.place[np.uintp(m)] + offset)]
+                )
+        else:
+            for m in range(first, last):
+                start, place = fan.target[np.uintp(m)], fan.place[np.uintp(m)] + offset
+                add_row(total, start, k, matrix, place, length)
+
+
+@kernel
+def add_forward_along(run, layer, drive):
+    """Add the drive that the spikes of a layer cause in the layer above."""
+    net, sample = run.net, run.sample
+    fan = net.rows.up
+    add_along(
+        fan,
+        net.unit[layer],
+        fan.length[layer + 1],
+        drive,
+        weights_of(run.learning, net, layer + 1),
+        units_of(sample.spike, net, layer),
+        units_of(sample.active, net, layer),
+        sample.n_active[layer],
+    )
+
+
+@kernel
+def add_backward_along(run, layer, potential):
+    """Add the errors of a layer, through B, to the backward potentials of the layer below."""
+    net, sample = run.net, run.sample
+    fan = net.rows.down
+    add_along(
+        fan,
+        net.unit[layer],
+        fan.length[layer],
+        potential,
+        backward_of(run.learning, net, layer),
+        units_of(sample.error, net, layer),
+        units_of(sample.active, net, layer),
+        sample.n_active[layer],
+    )
+
+
+@rare
+def change_unit(net, layer, weight, back, has_back, factor, j, step):
+    """W_l -= step * c_i for the synapses of unit j, and B_l with it; return the number of c_i != 0.
+
+    `factor` are the c of the layer below.
+    """
+    rows, fan, unit = net.rows, net.rows.down, np.uintp(net.unit[layer] + j)
+    channels, stride, length = rows.channels[layer], rows.stride[layer], rows.up.length[layer]
+    column, offset = rows.column[unit], fan.offset[unit]
+    n_changed = 0
+    for m in range(fan.first[unit], fan.last[unit]):
+        start, place = fan.target[np.uintp(m)], rows.weight[np.uintp(m)] + column
+        for a in range(channels):
+            c = factor[np.uintp(start + a * stride)]
+            if c != 0:
+                weight[np.uintp(place + a * length)] -= step * c
+                n_changed += 1
+        if has_back:
+            here = fan.place[np.uintp(m)] + offset
+            for a in range(channels):
+                back[np.uintp(here + a)] -= step * factor[np.uintp(start + a)]
+    return n_changed
+
+
+@kernel
+def descend_along(run, errors, layer, n_columns):
+    """W_l -= rate * sum of c_i e_j over the synapses of each weight, and B_l with it."""
+    net, sample, learning = run.net, run.sample, run.learning
+    factor, error = units_of(sample.factor, net, layer - 1), units_of(errors, net, layer)
+    column = units_of(sample.active, net, layer)
+    weight, back = weights_of(learning, net, layer), backward_of(learning, net, layer)
+    has_back = layer > 1 and not net.random_feedback
+    n_changed = 0
+    for a in range(n_columns):
+        j = column[np.uintp(a)]
+        step = sample.rate[layer] * error[np.uintp(j)]
+        n_changed += change_unit(net, layer, weight, back, has_back, factor, j, step)
+    return n_changed
+
+
+@rare
+def rebuild_backward(net, learning, layer):
+    """Make B_l from W_l."""
+    rows = net.rows
+    weight, back = weights_of(learning, net, layer), backward_of(learning, net, layer)
+    below, above = rows.channels[layer], rows.channels_above[layer]
+    up, down = rows.up.length[layer], rows.down.length[layer]
+    for tap in range(rows.taps[layer]):
+        for a in range(below):
+            for b in range(above):
+                back[(tap * above + b) * down + a] = weight[(tap * below + a) * up + b]
+
+
+@rare
+def squares_along(run, layer):
+    """The sum of the squared counts of a layer, each as often as its unit meets the weights."""
+    total, first = 0.0, run.net.unit[layer]
+    count, meets = units_of(run.sample.count, run.net, layer), run.net.rows.meets
+    for i in range(count.size):
+        total += float(count[i]) * float(count[i]) * meets[np.uintp(first + i)]
+    return total
+
+
+@rare
+def operations_along(fan, first_unit, counts, active, n_active):
+    """The synaptic operations of counts, of which each is small enough for their sum."""
+    total = np.int64(0)
+    for a in range(n_active):
+        i = active[np.uintp(a)]
+        total += abs(np.int64(counts[np.uintp(i)])) * fan.n_synapses[np.uintp(first_unit + i)]
+    return total
