@@ -15,9 +15,9 @@ os.environ["SPIKEBP_WAIT"] = "1"
 class Spiking:
     """The compiled back end, with the interface of a rival."""
 
-    def __init__(self, net, name="spikebp (compiled)"):
+    def __init__(self, net, name="spikebp (compiled)", weights=None):
         self.name = name
-        self.sim = Simulator(net, n_jobs=1)
+        self.sim = Simulator(net, weights=weights, n_jobs=1)
 
     def prepare(self, x):
         return x

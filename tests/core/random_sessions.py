@@ -28,7 +28,18 @@ from unittest import mock
 import numpy as np
 
 import spikebp_plugins
-from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, compare
+from spikebp_plugins import (
+    EVENT_DTYPE,
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    EventEncoder,
+    Simulator,
+    Sparse,
+    SpikingMLP,
+    SpikingNetwork,
+    compare,
+)
 from spikebp_plugins.compiled import backend
 from spikebp_plugins.compiled.feeder import Feeder
 from spikebp_plugins.compiled.handle import Handle
@@ -124,7 +135,26 @@ def definition(rng):
     can_divide = fields.get("presynaptic", "counts") == "counts" and arithmetic == "fixed"
     if can_divide and timing != "event" and fields["seed"] % 5 == 0:
         fields |= {"update": "normalized", "learning_rate": max(fields["learning_rate"], 0.5)}
-    return SpikingMLP(sizes, label_targets=asked, **fields)
+    fields["label_targets"] = asked
+    if arithmetic == "fixed" and fields["seed"] % 3 == 0:
+        return network(np.random.default_rng(fields["seed"]), fields)
+    return SpikingMLP(sizes, **fields)
+
+
+def network(rng, fields):
+    """Return a network with connections of any kinds."""
+    shape = one_of(rng, (6, 5), (5, 4, 2), (3, 9, 1), (12,), (1, 1, 5))
+    image = [
+        Conv2D(one_of(rng, 1, 3, 8, 17), one_of(rng, 1, 2, 3), one_of(rng, 1, 2), padding=1),
+        Conv2D(one_of(rng, 2, 16), 2, padding=1),
+        AveragePool2D(1),
+    ]
+    plain = [Dense(one_of(rng, 3, 16, 20)), Sparse(one_of(rng, 1, 7, 33), one_of(rng, 0.2, 0.7))]
+    layers = [] if len(shape) == 1 else [one_of(rng, *image) for _ in range(rng.integers(1, 3))]
+    layers += [one_of(rng, *plain) for _ in range(rng.integers(0 if layers else 1, 3))]
+    return SpikingNetwork(
+        shape, layers, input_layout=one_of(rng, "channels_last", "channels_first"), **fields
+    )
 
 
 def rate(rng, timing):

@@ -36,7 +36,7 @@ def test_compiled_equals_reference_with_the_numbers_of_a_chip(experiment):
     assert_equals_reference(experiment, "compiled")
 
 
-@settings(max_examples=EXPERIMENTS // 2)
+@settings(max_examples=EXPERIMENTS // 5)
 @given(experiments(magnitudes=MAGNITUDES, nets=networks))
 def test_compiled_equals_reference_through_connections_of_any_kind(experiment):
     assert_equals_reference(experiment, "compiled")

@@ -15,7 +15,7 @@ import numpy as np
 
 from .arrays import copy
 from .build import chosen, entry, kernel, rare
-from .rows import change_unit, has_rows, rebuild_backward
+from .rows import change_by_unit, has_rows, rebuild_backward
 from .slices import back_of, backward_of, matrix_of, units_of, weights_of
 
 #: Numbers of an update in the log before its factors: layer, how many errors there are, and rate.
@@ -116,7 +116,7 @@ def _undo_along(net, weight, backward, has_backward, layer, log, factor, column,
     has_back = has_backward and layer > 1
     for a in range(column, column + n_columns):
         step = -rate * log[a + n_columns]
-        change_unit(net, layer, matrix, back, has_back, factors, np.int64(log[a]), step)
+        change_by_unit(net, layer, matrix, back, has_back, factors, np.int64(log[a]), step)
 
 
 @rare

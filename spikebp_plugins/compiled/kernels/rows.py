@@ -64,27 +64,29 @@ def add_row(total, start, k, matrix, place, length):  # pragma: no cover - see t
 
 @chosen(add_row)
 def _overload_add_row(total, start, k, matrix, place, length):
-    """Total += k * row, `length` numbers from `start` and `place` on."""
+    # Total += k * row, `length` numbers from `start` and `place` on. Of integers these are whole
+    # vectors, and most rows have one or two.
     if isinstance(total.dtype, types.Integer):
-        return lambda total, start, k, matrix, place, length: _add_vectors(
-            total, start, k, matrix, place, length
-        )
-    return lambda total, start, k, matrix, place, length: _add_numbers(
-        total, start, k, matrix, place, length
-    )
+
+        def add(total, start, k, matrix, place, length):
+            if length == LANES:
+                _add_vector(total, start, k, matrix, place)
+            else:
+                for j in range(0, length, LANES):
+                    _add_vector(total, start + j, k, matrix, place + j)
+
+    else:
+
+        def add(total, start, k, matrix, place, length):
+            for j in range(length):
+                total[start + j] += k * matrix[place + j]
+
+    return add
 
 
 @kernel
-def _add_vectors(total, start, k, matrix, place, length):
-    for j in range(0, length, LANES):
-        row = load(matrix, place + j, LANES)
-        store(total, start + j, load(total, start + j, LANES) + k * row)
-
-
-@kernel
-def _add_numbers(total, start, k, matrix, place, length):
-    for j in range(length):
-        total[start + j] += k * matrix[place + j]
+def _add_vector(total, start, k, matrix, place):
+    store(total, start, load(total, start, LANES) + k * load(matrix, place, LANES))
 
 
 @rare
@@ -139,43 +141,97 @@ def add_backward_along(run, layer, potential):
     )
 
 
-@rare
-def change_unit(net, layer, weight, back, has_back, factor, j, step):
-    """W_l -= step * c_i for the synapses of unit j, and B_l with it; return the number of c_i != 0.
+@kernel
+def change_unit(net, layer, weight, factor, j, step):
+    """W_l -= step * c_i for the synapses of unit j; return how many c_i are not 0.
 
     `factor` are the c of the layer below.
     """
     rows, fan, unit = net.rows, net.rows.down, np.uintp(net.unit[layer] + j)
     channels, stride, length = rows.channels[layer], rows.stride[layer], rows.up.length[layer]
-    column, offset = rows.column[unit], fan.offset[unit]
     n_changed = 0
     for m in range(fan.first[unit], fan.last[unit]):
-        start, place = fan.target[np.uintp(m)], rows.weight[np.uintp(m)] + column
+        start = fan.target[np.uintp(m)]
+        place = rows.weight[np.uintp(m)] + rows.column[unit]
         for a in range(channels):
             c = factor[np.uintp(start + a * stride)]
             if c != 0:
                 weight[np.uintp(place + a * length)] -= step * c
                 n_changed += 1
-        if has_back:
-            here = fan.place[np.uintp(m)] + offset
-            for a in range(channels):
-                back[np.uintp(here + a)] -= step * factor[np.uintp(start + a)]
     return n_changed
+
+
+@kernel
+def change_place(net, layer, weight, factor, rate, error, j):
+    """W_l -= rate * c_i e_j for all units of a place, of which j is the first.
+
+    Returns the number of c_i that are not 0. Units of a place fill whole vectors.
+    """
+    rows, fan, unit = net.rows, net.rows.down, np.uintp(net.unit[layer] + j)
+    channels, stride, length = rows.channels[layer], rows.stride[layer], rows.up.length[layer]
+    n_changed = 0
+    for m in range(fan.first[unit], fan.last[unit]):
+        start, place = fan.target[np.uintp(m)], rows.weight[np.uintp(m)]
+        for a in range(channels):
+            c = factor[np.uintp(start + a * stride)]
+            if c != 0:
+                add_row(weight, place + a * length, -rate * c, error, j, length)
+                n_changed += 1
+    return n_changed
+
+
+@kernel
+def change_back(net, layer, back, factor, j, step):
+    """B_l -= step * c_i for the synapses of unit j."""
+    rows, fan, unit = net.rows, net.rows.down, np.uintp(net.unit[layer] + j)
+    channels = rows.channels[layer]
+    for m in range(fan.first[unit], fan.last[unit]):
+        start, place = fan.target[np.uintp(m)], fan.place[np.uintp(m)] + fan.offset[unit]
+        if channels == fan.length[layer] and channels % LANES == 0:
+            add_row(back, place, -step, factor, start, channels)
+        else:
+            for a in range(channels):
+                back[np.uintp(place + a)] -= step * factor[np.uintp(start + a)]
+
+
+@rare
+def change_by_unit(net, layer, weight, back, has_back, factor, j, step):
+    """Change W_l and B_l by the error of one unit."""
+    change_unit(net, layer, weight, factor, j, step)
+    if has_back:
+        change_back(net, layer, back, factor, j, step)
 
 
 @kernel
 def descend_along(run, errors, layer, n_columns):
     """W_l -= rate * sum of c_i e_j over the synapses of each weight, and B_l with it."""
-    net, sample, learning = run.net, run.sample, run.learning
+    net, sample, learning, rows = run.net, run.sample, run.learning, run.net.rows
     factor, error = units_of(sample.factor, net, layer - 1), units_of(errors, net, layer)
     column = units_of(sample.active, net, layer)
     weight, back = weights_of(learning, net, layer), backward_of(learning, net, layer)
     has_back = layer > 1 and not net.random_feedback
-    n_changed = 0
-    for a in range(n_columns):
+    above, length, rate = rows.channels_above[layer], rows.up.length[layer], sample.rate[layer]
+    is_whole = above == length and above % LANES == 0
+    n_changed = a = 0
+    while a < n_columns:
+        # Units of a place are side by side, and so are their errors in the list.
         j = column[np.uintp(a)]
-        step = sample.rate[layer] * error[np.uintp(j)]
-        n_changed += change_unit(net, layer, weight, back, has_back, factor, j, step)
+        first = j - rows.column[np.uintp(net.unit[layer] + j)]
+        stop = a + 1
+        while stop < n_columns and column[np.uintp(stop)] < first + above:
+            stop += 1
+        by_place = is_whole and (stop - a) * LANES >= length
+        if by_place:
+            changed = change_place(net, layer, weight, factor, rate, error, first)
+            n_changed += changed * (stop - a)
+        while a < stop:
+            j = column[np.uintp(a)]
+            step = rate * error[np.uintp(j)]
+            if not by_place:
+                n_changed += change_unit(net, layer, weight, factor, j, step)
+            if has_back:
+                change_back(net, layer, back, factor, j, step)
+            a += 1
     return n_changed
 
 

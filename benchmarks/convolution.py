@@ -1,0 +1,147 @@
+"""A convolutional network that learns one sample at a time, beside conventional ones.
+
+All learn a first epoch; then they learn the second in alternating blocks, and the median time per
+sample counts. One thread, single precision for the rivals::
+
+    python benchmarks/convolution.py                       # MNIST where SPIKEBP_DATA has it
+    python benchmarks/convolution.py --samples 10000 --without pytorchconvolution
+    python benchmarks/convolution.py --sizes               # cost against the size of images
+"""
+
+import argparse
+import json
+
+import numpy as np
+from convolution_rivals import RIVALS
+from measuring import Spiking, alternate, data_for_benchmark, print_rows, summary
+from rivals import one_thread
+
+from spikebp_plugins import Conv2D, Dense, SpikingNetwork
+from spikebp_plugins.data.images import error_percent, shuffled
+
+SIZES = (16, 24, 32, 48, 64)
+
+
+def network(side, scale, n_classes, **fields):
+    """Return the network of docs/convolution.md for square images."""
+    layers = [Conv2D(16, 5, stride=2), Conv2D(32, 5, stride=2), Dense(n_classes)]
+    settings = {"learning_rate": 0.003, "label_targets": (0.0, 5.0), "seed": 0} | fields
+    return SpikingNetwork((side, side), layers, input_scale=scale, **settings)
+
+
+def initial_weights(net):
+    """Return normal weights of deviation sqrt(1 / fan-in)."""
+    random = np.random.RandomState(net.seed)
+    return [random.standard_normal(c.weight_shape) / np.sqrt(c.fan_in) for c in net.connections]
+
+
+def competitors_for(net, weights, learning_rate, without):
+    """Return the spiking network and the rivals that are installed, by name."""
+    found = {"own": Spiking(net, weights=weights)}
+    for cls in RIVALS:
+        if cls.__name__.lower() in without:
+            continue
+        try:
+            found[cls.__name__] = cls(net, weights, learning_rate)
+        except ImportError:
+            print(f"# {cls.name} is left out: not installed")
+    return found
+
+
+def measure(data, samples, block, without):
+    """Return the rows for training and for prediction, and operations of a sample."""
+    side = int(np.sqrt(data.x_train.shape[1]))
+    net = network(side, data.input_scale, data.n_classes)
+    # Of a network of rates the errors are smaller than those of spikes, by the target.
+    competitors = competitors_for(net, initial_weights(net), 0.01, without)
+    scales = {name: 1 if name == "own" else np.float32(data.input_scale) for name in competitors}
+    epochs = []
+    for epoch in range(2):
+        order = shuffled(len(data.x_train), 0, epoch)[:samples]
+        x, y = data.x_train[order], data.y_train[order]
+        inputs = {name: c.prepare(x * scales[name]) for name, c in competitors.items()}
+        epochs.append((inputs, y))
+
+    def train(epoch):
+        inputs, y = epochs[epoch]
+        return lambda name, competitor, part: competitor.train(inputs[name][part], y[part])
+
+    def predict(name, competitor, part):
+        return competitor.predict(tests[name][part])
+
+    n_samples = len(epochs[0][1])
+    alternate(competitors, train(0), n_samples, block)
+    own = competitors["own"].sim
+    before = own.operations
+    training = summary(competitors, alternate(competitors, train(1), n_samples, block), "own")
+    work = own.operations - before
+    tests = {name: c.prepare(data.x_test * scales[name]) for name, c in competitors.items()}
+    for row, (name, competitor) in zip(training, competitors.items(), strict=True):
+        row["test_error"] = error_percent(competitor.predict(tests[name]), data.y_test)
+    times = alternate(competitors, predict, len(data.x_test), block)
+    per_sample = {name: value / n_samples for name, value in work.to_dict().items()}
+    return training, summary(competitors, times, "own"), per_sample
+
+
+def measure_sizes(samples, block):
+    """Time and counted operations of training, against the side of random images."""
+    random, rows = np.random.RandomState(0), []
+    for side in SIZES:
+        net = network(side, 1 / 255, 10)
+        own = Spiking(net, weights=initial_weights(net))
+        x = random.randint(0, 256, (samples, side * side)).astype(np.uint8)
+        x[random.random(x.shape) < 0.8] = 0
+        y = random.randint(0, 10, samples)
+        own.train(x, y)
+        before = own.sim.operations
+        call = lambda _, competitor, part: competitor.train(x[part], y[part])  # noqa: E731, B023
+        times = alternate({"own": own}, call, samples, block)
+        work = own.sim.operations - before
+        rows.append(
+            {
+                "side": side,
+                "microseconds_per_sample": 1e6 * float(np.median(times["own"])),
+                "operations_per_sample": work.total / samples,
+                "dense_per_sample": work.dense / samples,
+            }
+        )
+    return rows
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--samples", type=int, default=60_000, help="samples of each epoch")
+    parser.add_argument("--block", type=int, default=500, help="samples from turn to turn")
+    parser.add_argument("--without", default="", help="rivals to leave out, by class name")
+    parser.add_argument("--sizes", action="store_true", help="cost against the size of images")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    with one_thread():
+        if options.sizes:
+            rows = measure_sizes(min(options.samples, 500), options.block)
+            if options.json:
+                print(json.dumps(rows))
+                return
+            print("| side | µs per sample | operations | of a dense network |\n|---|---|---|---|")
+            for row in rows:
+                print(
+                    f"| {row['side']} | {row['microseconds_per_sample']:.0f} | "
+                    f"{row['operations_per_sample']:,.0f} | {row['dense_per_sample']:,.0f} |"
+                )
+            return
+        without = set(options.without.lower().split(","))
+        training, prediction, work = measure(
+            data_for_benchmark(), options.samples, options.block, without
+        )
+    if options.json:
+        print(json.dumps({"training": training, "prediction": prediction, "operations": work}))
+        return
+    print_rows("Training, second epoch", training)
+    print_rows("Prediction", prediction)
+    print("\n" + ", ".join(f"{name} {value:,.0f}" for name, value in work.items()))
+
+
+if __name__ == "__main__":
+    main()
