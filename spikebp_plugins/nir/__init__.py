@@ -1,7 +1,8 @@
 r"""Networks as graphs of NIR, the Neuromorphic Intermediate Representation, and graphs as networks.
 
-A network is written as ``Input -> Linear -> IF -> ... -> Linear -> Output``. NIR's
-integrate-and-fire units have
+A network is written as ``Input -> Linear -> IF -> ... -> Linear -> Output``, with Conv2d and
+AvgPool2d in place of a Linear where its connections are that, and a Flatten behind images. These
+have the shape (channels, height, width) in NIR. NIR's integrate-and-fire units have
 
 .. math::
     \dot{v} = r I, \qquad v > v_{threshold}: \text{fire, } v \leftarrow v_{reset},
@@ -28,23 +29,19 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.archive import PathLike, in_one_line, unreadable, whole_file
-from spikebp_plugins.common.errors import (
-    REALS_AND_BOOLEANS,
-    ArgumentError,
-    array_of,
-    wrong_argument,
-)
+from spikebp_plugins.common.errors import ArgumentError, wrong_argument
+from spikebp_plugins.network.channels_first import image_size, is_image
 from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_arrays
-from spikebp_plugins.network.connections import require_dense
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.connections import DenseConnection, Shape, SparseConnection
+from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.matrix import as_matrix
 from spikebp_plugins.network.state import initial_state
 
 try:
@@ -52,6 +49,8 @@ try:
     import nir
 
     from spikebp_plugins.common.hdf5 import arrays_in
+    from spikebp_plugins.nir.reading import Read, ReadGraph, read_graph
+    from spikebp_plugins.nir.writing import losses, nodes_of
 except ImportError as error:
     raise ImportError(
         'graphs of NIR need the package nir: pip install "spikebp-plugins[nir]"'
@@ -59,10 +58,6 @@ except ImportError as error:
 
 #: The entry of a graph's metadata that holds the checkpoint.
 METADATA_KEY: Final = "spikebp_plugins"
-
-#: The nodes that a graph may have, and their order.
-KINDS: Final = (nir.Input, nir.Linear, nir.Affine, nir.IF, nir.Output)
-ALLOWED: Final = "a chain of Input, Linear (or Affine without bias), IF, .., Linear, Output"
 
 
 def to_nir(checkpoint: Checkpoint) -> nir.NIRGraph:
@@ -81,7 +76,8 @@ def to_nir(checkpoint: Checkpoint) -> nir.NIRGraph:
     -------
     nir.NIRGraph
         Nodes "input", "linear_1", "if_1", .., "linear_L", "output", with weights of shape
-        (n_out, n_in) in single precision; the exact ones are in the metadata.
+        (n_out, n_in) in single precision; the exact ones are in the metadata. Others are "conv_l",
+        with weights of shape (c_out, c_in, k, k), "pool_l", and "flatten_l" before "linear_l".
 
     Warns
     -----
@@ -132,7 +128,8 @@ def from_nir(graph: nir.NIRGraph | PathLike, net: Definition | None = None) -> C
         The graph, or the file that holds it.
     net : Definition or None, default=None
         For a graph from :func:`to_nir`, the definition that it must have. For a graph from another
-        tool, the definition of the network; None takes ``SpikingMLP(layer_sizes)``.
+        tool, the definition of the network; None takes ``SpikingMLP(layer_sizes)``, or for images
+        ``SpikingNetwork(input_shape, layers, input_layout="channels_first")``.
 
     Returns
     -------
@@ -184,30 +181,12 @@ def load_nir(path: PathLike, net: Definition | None = None) -> Checkpoint:
 
 
 def _graph(checkpoint: Checkpoint) -> nir.NIRGraph:
-    net = checkpoint.net
-    require_dense("checkpoint", net.connections)
-    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([net.n_inputs]))}
-    for layer, weights in enumerate(checkpoint.state.weights, 1):
-        # Other tools compute in single precision, and not all of them convert what they read.
-        nodes[f"linear_{layer}"] = nir.Linear(np.ascontiguousarray(weights.T, np.float32))
-        if layer < net.n_layers:
-            one = np.ones(net.layer_sizes[layer], np.float32)
-            nodes[f"if_{layer}"] = nir.IF(r=one, v_threshold=one.copy(), v_reset=0 * one)
-    nodes["output"] = nir.Output(np.array([net.n_outputs]))
+    nodes = nodes_of(checkpoint)
     # NumPy's scalars, because nir cannot write arrays without dimensions.
     arrays = {name: array[()] for name, array in to_arrays(checkpoint).items()}
     graph = nir.NIRGraph(nodes, list(pairwise(nodes)), metadata={METADATA_KEY: arrays})
-    warnings.warn(_losses(net), ApproximationWarning, stacklevel=3)
+    warnings.warn(losses(checkpoint.net), ApproximationWarning, stacklevel=3)
     return graph
-
-
-def _losses(net: Definition) -> str:
-    losses = ["what this network learns by"]
-    if net.n_layers > 1:
-        losses += ["that units start half a spike below their threshold and subtract it"]
-        if net.spikes == "graded":
-            losses += ["that they may fire several times in a step"]
-    return f"other tools will not see {', or '.join(losses)}; docs/nir.md measures what that costs"
 
 
 def _checkpoint(graph: nir.NIRGraph | PathLike, net: Definition | None) -> Checkpoint:
@@ -232,17 +211,12 @@ def _named(path: PathLike) -> Iterator[None]:
 def _network(graph: nir.NIRGraph, net: Definition | None) -> Checkpoint:
     if not isinstance(graph, nir.NIRGraph):
         raise wrong_argument("graph", "a nir.NIRGraph or the path of one", repr(graph))
-    layers = _layers(graph)
     if METADATA_KEY in graph.metadata:
-        return _own(graph.metadata[METADATA_KEY], layers, net)
-    weights = [layer.weights for layer in layers]
-    sizes = (len(weights[0]), *(matrix.shape[1] for matrix in weights))
-    if net is None:
-        net = SpikingMLP(sizes)
-    elif net.layer_sizes != sizes:
-        raise wrong_argument("layer_sizes of net", f"{sizes}, as in the graph", net.layer_sizes)
-    checkpoint = Checkpoint(net, initial_state(net, weights))
-    if any(layer.fires for layer in layers):
+        return _own(graph, net)
+    read = read_graph(graph, net)
+    net = _definition(read, net)
+    checkpoint = Checkpoint(net, initial_state(net, [layer.weights for layer in read.layers]))
+    if any(layer.fires for layer in read.layers):
         warnings.warn(
             "spikes will not be those of the tool that the graph is from: there units start at 0 "
             "and are reset, here they start half a spike below their threshold and subtract it",
@@ -250,6 +224,29 @@ def _network(graph: nir.NIRGraph, net: Definition | None) -> Checkpoint:
             stacklevel=4,
         )
     return checkpoint
+
+
+def _definition(read: ReadGraph, net: Definition | None) -> Definition:
+    """Return the definition of a network from another tool."""
+    image, layers = read.image, [layer.layer for layer in read.layers]
+    sizes = (image.size, *(layer.connection.n_above for layer in read.layers))
+    connections = tuple(layer.connection for layer in read.layers)
+    if net is None:
+        if not is_image(image) and all(isinstance(c, DenseConnection) for c in connections):
+            return SpikingMLP(sizes)
+        layout = "channels_first" if image.channels_first else "channels_last"
+        return SpikingNetwork(image.sizes, layers, input_layout=layout)
+    if net.layer_sizes != sizes:
+        raise wrong_argument("layer_sizes of net", f"{sizes}, as in the graph", net.layer_sizes)
+    if net.connections != connections:
+        raise wrong_argument("net", f"a network of the layers {layers}, as in the graph", net)
+    if isinstance(net, SpikingNetwork) and is_image(image):
+        given = Shape(net.input_shape)
+        if is_image(given) and image_size(given) != image_size(image):
+            raise wrong_argument(
+                "input_shape of net", f"{image.sizes}, as in the graph", net.input_shape
+            )
+    return net
 
 
 def _read(path: PathLike) -> nir.NIRGraph:
@@ -265,29 +262,33 @@ def _read(path: PathLike) -> nir.NIRGraph:
         raise unreadable(path, "graph of NIR", error) from error
 
 
-class _Layer(NamedTuple):
-    """Weights of shape (n_in, n_out), and whether units behind them fire."""
-
-    name: str
-    weights: NDArray[np.float64]
-    fires: bool
-
-
-def _own(metadata: Any, layers: list[_Layer], net: Definition | None) -> Checkpoint:
+def _own(graph: nir.NIRGraph, net: Definition | None) -> Checkpoint:
+    metadata = graph.metadata[METADATA_KEY]
     if not isinstance(metadata, Mapping):
         raise wrong_argument(f"metadata {METADATA_KEY!r}", "a mapping of arrays", repr(metadata))
     arrays = {name: np.asarray(array) for name, array in metadata.items()}
     checkpoint = from_arrays("the metadata of the graph", arrays)
     if net is not None and net != checkpoint.net:
         raise wrong_argument("net", f"None or {checkpoint.net}, as in the graph", net)
-    expected = checkpoint.state.weights
-    for layer, weights in zip(layers, expected, strict=False):
-        if not np.array_equal(layer.weights, weights.astype(np.float32)):
-            raise _contradiction(f"node {layer.name!r} has other weights")
-    fires = [layer.fires for layer in layers]
-    if fires != [True] * (len(expected) - 1) + [False]:
-        raise _contradiction(f"it has {len(layers)} layers, of which {sum(fires)} fire")
+    _compare(read_graph(graph, checkpoint.net).layers, checkpoint)
     return checkpoint
+
+
+def _compare(layers: list[Read], checkpoint: Checkpoint) -> None:
+    """Raise an error unless the layers of a graph are those of the network in its metadata."""
+    connections = checkpoint.net.connections
+    for read, connection, weights in zip(
+        layers, connections, checkpoint.state.weights, strict=False
+    ):
+        joined, expected = connection, weights.astype(np.float32)
+        if isinstance(connection, SparseConnection):
+            joined = DenseConnection(connection.n_below, connection.n_above)
+            expected = as_matrix(connection, expected)
+        if read.connection != joined or not np.array_equal(read.weights, expected):
+            raise _contradiction(f"node {read.name!r} has other weights or connections")
+    fires = [read.fires for read in layers]
+    if fires != [True] * (len(connections) - 1) + [False]:
+        raise _contradiction(f"it has {len(layers)} layers, of which {sum(fires)} fire")
 
 
 def _contradiction(reason: str) -> ValueError:
@@ -295,101 +296,3 @@ def _contradiction(reason: str) -> ValueError:
         f"the graph is no longer the one in its metadata, {reason}: without "
         f"metadata[{METADATA_KEY!r}] it is read like a graph of another tool"
     )
-
-
-def _layers(graph: nir.NIRGraph) -> list[_Layer]:
-    first, *between, last = _chain(graph)
-    size = _size(first, graph.nodes[first].input_type)
-    layers: list[_Layer] = []
-    for name in between:
-        node = graph.nodes[name]
-        waits = bool(layers) and not layers[-1].fires
-        if isinstance(node, nir.IF):
-            if not waits:
-                raise _refused(f"IF node {name!r} with no Linear before it")
-            layers[-1] = _firing(layers[-1], name, node)
-        else:
-            if waits:
-                raise _refused(f"node {name!r} with no IF between it and {layers[-1].name!r}")
-            layers.append(_linear(name, node, size))
-            size = layers[-1].weights.shape[1]
-    if not layers:
-        raise _refused("no Linear")
-    if _size(last, graph.nodes[last].output_type) != size:
-        raise _refused(f"Output node {last!r} of another shape than the {size} units before it")
-    return layers
-
-
-def _chain(graph: nir.NIRGraph) -> list[str]:
-    """Return the names of the nodes from Input to Output."""
-    for name, node in graph.nodes.items():
-        if not isinstance(node, KINDS):
-            raise _refused(f"node {name!r} of type {type(node).__name__}")
-    followers: dict[str, str] = {}
-    reached: set[str] = set()
-    for source, target in graph.edges:
-        for name in (source, target):
-            if name not in graph.nodes:
-                raise _refused(f"an edge of {name!r}, which is no node")
-        if source in followers:
-            raise _refused(f"node {source!r} with more than one edge from it")
-        if target in reached or isinstance(graph.nodes[target], nir.Input):
-            raise _refused(f"node {target!r} with more edges to it than a chain has")
-        followers[source] = target
-        reached.add(target)
-    chain = list(graph.inputs)
-    if len(chain) != 1:
-        raise _refused(f"Input nodes {chain}")
-    while chain[-1] in followers:
-        chain.append(followers[chain[-1]])
-    apart = [name for name in graph.nodes if name not in chain]
-    if apart:
-        raise _refused(f"node {apart[0]!r}, to which nothing leads from the Input")
-    if not isinstance(graph.nodes[chain[-1]], nir.Output):
-        raise _refused(f"node {chain[-1]!r} at the end, with no Output behind it")
-    return chain
-
-
-def _size(name: str, types: Mapping[str, Any]) -> int:
-    shapes = [np.atleast_1d(np.asarray(shape)) for shape in types.values()]
-    if len(shapes) != 1 or shapes[0].shape != (1,) or shapes[0].dtype.kind not in "iu":
-        found = [shape.tolist() for shape in shapes]
-        raise _refused(f"node {name!r} of shape {found}, not of one dimension")
-    return int(shapes[0][0])
-
-
-def _linear(name: str, node: nir.Linear | nir.Affine, n_inputs: int) -> _Layer:
-    if isinstance(node, nir.Affine) and np.any(_numbers(name, "bias", node.bias)):
-        raise _refused(f"Affine node {name!r} with a bias")
-    weights = _numbers(name, "weight", node.weight)
-    if weights.ndim != 2 or weights.shape[1] != n_inputs:
-        raise _refused(f"weights of {name!r} of shape {weights.shape} behind {n_inputs} units")
-    return _Layer(name, weights.T, fires=False)
-
-
-def _firing(layer: _Layer, name: str, node: nir.IF) -> _Layer:
-    shape = layer.weights.shape[1:]
-    r, threshold, reset = (
-        _numbers(name, field, getattr(node, field)) for field in ("r", "v_threshold", "v_reset")
-    )
-    # A parameter without dimensions, as Norse writes it, is that of all units.
-    for values in (r, threshold, reset):
-        if values.shape not in ((), shape):
-            raise _refused(f"IF node {name!r} of shape {values.shape} behind {shape[0]} units")
-    if not (np.all(r > 0) and np.all(threshold > 0) and np.all(threshold > reset)):
-        raise _refused(f"IF node {name!r} whose r, v_threshold or cost of a spike is not positive")
-    return layer._replace(weights=layer.weights * (r / (threshold - reset)), fires=True)
-
-
-def _numbers(name: str, field: str, values: Any) -> NDArray[np.float64]:
-    try:
-        numbers = array_of(field, values, REALS_AND_BOOLEANS, "numbers").astype(np.float64)
-    except (TypeError, ValueError):
-        raise _refused(f"{field} of node {name!r} that is no array of numbers") from None
-    if not np.all(np.isfinite(numbers)):
-        raise _refused(f"{field} of node {name!r} that is not finite")
-    return numbers
-
-
-def _refused(came: str) -> ValueError:
-    return wrong_argument("graph", ALLOWED, came)
