@@ -22,6 +22,10 @@ from spikebp_plugins.common.errors import (
 )
 from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
 from spikebp_plugins.conversion.bias import has_bias_unit, with_bias_units
+from spikebp_plugins.conversion.bias_channel import (
+    weights_with_bias_channels,
+    with_bias_channels,
+)
 from spikebp_plugins.conversion.layers import Array, Layer
 from spikebp_plugins.conversion.sources import (
     Source,
@@ -32,7 +36,7 @@ from spikebp_plugins.conversion.sources import (
 from spikebp_plugins.conversion.torch_export import module_of_layers, module_of_network
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import DenseConnection, Shape
-from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP, SpikingNetwork
+from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.matrix import as_matrix, constant_in
 from spikebp_plugins.network.state import initial_state
@@ -72,7 +76,8 @@ def from_relu(
     **A network with biases has one more input**, the last one, which must be shown a constant 1:
     ``with_bias_input(x, input_scale=...)`` appends it. Its weights are :math:`b_1`. For the biases
     of later layers each hidden layer before them has one more unit, the last one, which fires
-    exactly one spike a step.
+    exactly one spike a step. Images have one more channel instead, and
+    ``with_bias_input(x, net=checkpoint.net)`` appends it to the input.
 
     Parameters
     ----------
@@ -159,7 +164,7 @@ def from_relu(
     scale = read.input_scale if input_scale is None else input_scale
     net = _definition(read, layers, {"n_steps": n_steps, "input_scale": scale} | fields)
     if balance is not None:
-        x = _balance_input(balance, connections[0].n_below, net) * net.input_scale
+        x = _balance_input(balance, read) * net.input_scale
         allowed = "above 0 and at most 100"
         share = real("percentile", percentile, allowed, lambda number: 0 < number <= 100)
         layers = balanced(layers, connections, x, share, positive("peak", peak))
@@ -169,8 +174,10 @@ def from_relu(
         raise wrong_argument("balance", "samples with output_scale='winner'", "None")
     factor = positive("output_scale", output_scale, "'winner' or a positive finite number")
     layers = output_scaled(layers, factor)
-    is_plain = read.structure is None
-    weights = with_bias_units(layers) if is_plain else [W for W, _ in layers]
+    if read.structure is None:
+        weights = with_bias_units(layers)
+    else:
+        weights = weights_with_bias_channels(read.structure, layers)
     state = initial_state(net, weights)
     if scaler is not None:
         _warn_of_coarse_inputs(net, scaler, weights[0][: len(scaler)], state.weights[0])
@@ -334,11 +341,7 @@ def _definition(read: Source, layers: Sequence[Layer], fields: dict[str, Any]) -
     """Return the definition of the spiking network."""
     if read.structure is None:
         return SpikingMLP.from_dict({"layer_sizes": _layer_sizes(layers)} | fields)
-    for l, (_, b) in enumerate(layers, 1):
-        if b is not None and b.any():
-            allowed = f"False in layer {l}: the layers of an image have no unit that is always on"
-            raise wrong_argument("bias of the modules of source", allowed, "True")
-    return read.structure.replace(**fields)
+    return with_bias_channels(read.structure, layers).replace(**fields)
 
 
 def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
@@ -346,10 +349,11 @@ def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
     return tuple(n + more for n, more in zip(units, has_bias_unit(layers), strict=True))
 
 
-def _balance_input(balance: ArrayLike, n_inputs: int, net: Definition) -> Array:
+def _balance_input(balance: ArrayLike, read: Source) -> Array:
+    n_inputs = read.connections[0].n_below
     allowed = f"finite real numbers of shape (n_samples, {n_inputs}), at least one sample"
     x = array_of("balance", balance, REALS_AND_BOOLEANS, allowed)
-    if isinstance(net, SpikingNetwork) and x.shape[1:] == net.layer_shapes[0]:
+    if read.structure is not None and x.shape[1:] == read.structure.layer_shapes[0]:
         x = x.reshape(len(x), -1)
     if x.ndim != 2 or x.shape[1] != n_inputs or not len(x):
         raise wrong_argument("balance", allowed, f"shape {x.shape}")

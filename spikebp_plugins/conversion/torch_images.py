@@ -8,7 +8,12 @@ import numpy as np
 
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.layers import Layer, given_kernel, without_weights
-from spikebp_plugins.conversion.torch_modules import Reader, read_modules, values_of
+from spikebp_plugins.conversion.torch_modules import (
+    Reader,
+    read_modules,
+    scaling_of_batch_norm,
+    values_of,
+)
 from spikebp_plugins.network import connections
 from spikebp_plugins.network.channels_first import (
     is_image,
@@ -41,9 +46,9 @@ def layers_of_images(model: Any, image: Shape) -> tuple[list[Layer], SpikingNetw
     if not reader.layers:
         raise wrong_argument("source", "a network of at least one layer", "none")
     order = units_in_order(reader.shape)
-    if (order != np.arange(len(order))).any():
-        allowed = "a Linear, or of one pixel or one channel: the units of others have another order"
-        raise wrong_argument("the last layer of source", allowed, f"one of {reader.shape.sizes}")
+    if reader.is_flat and (order != np.arange(len(order))).any():
+        allowed = "left out, where the units of an image have another order here"
+        raise wrong_argument("a last Flatten of source", allowed, f"one of {reader.shape.sizes}")
     layout = "channels_first" if image.channels_first else "channels_last"
     return reader.layers, SpikingNetwork(image.sizes, reader.above, input_layout=layout)
 
@@ -68,11 +73,11 @@ class _ImageReader(Reader):
         W, b = self.layers[-1]
         self.layers[-1] = Layer(rows_from(W, self.shape), b)
         self._go_on(place, Dense(module.out_features))
-        self.unrectified = "Linear"
+        self.unrectified = "a Linear"
 
     def convolution(self, place: str, module: Any) -> None:
         """Add a layer with a kernel of weights."""
-        self._require_image(place, "Conv2d")
+        self._require_image(place, module)
         self.require_rectified(place, "Conv2d")
         layer = _convolution_of(place, module)
         channels = self.shape.pixels("Conv2D").shape[2]
@@ -86,18 +91,18 @@ class _ImageReader(Reader):
         self._go_on(place, layer)
         self.layers.append(given_kernel(kernel, bias, len(self.layers) + 1))
         self.is_rectified = False
-        self.unrectified = "Conv2d"
+        self.unrectified = "a Conv2d"
 
     def pool(self, place: str, module: Any) -> None:
         """Add a layer of pools."""
-        self._require_image(place, "AvgPool2d")
+        self._require_image(place, module)
         self.require_rectified(place, "AvgPool2d")
         # The units of a pool are rectified. That changes nothing where all that is below is, but
         # the input may be negative.
         self.is_rectified = bool(self.layers)
         self._go_on(place, _pool_of(place, module))
         self.layers.append(without_weights())
-        self.unrectified = "AvgPool2d of the input"
+        self.unrectified = "an AvgPool2d of the input"
 
     def batch_norm(self, place: str, module: Any) -> None:
         """Make a BatchNorm1d a part of a Linear, not of an image."""
@@ -106,6 +111,17 @@ class _ImageReader(Reader):
             allowed = "behind a Flatten and beside a Linear"
             raise wrong_argument(f"BatchNorm1d {place} of source", allowed, "one of an image")
         super().batch_norm(place, module)
+
+    def batch_norm_of_channels(self, place: str, module: Any) -> None:
+        """Make a BatchNorm2d a part of the Conv2d before it."""
+        if self.is_flat or self.is_rectified or not isinstance(self.above[-1], Conv2D):
+            allowed = "behind a Conv2d without a ReLU in between"
+            raise wrong_argument(f"BatchNorm2d {place} of source", allowed, "one elsewhere")
+        scaling = scaling_of_batch_norm(place, module)
+        if len(scaling.factor) != self.above[-1].channels:
+            allowed = f"of {self.above[-1].channels} channels, as the Conv2d before it"
+            raise wrong_argument(f"module {place} of source", allowed, len(scaling.factor))
+        self.layers[-1] = scaling.behind(self.layers[-1])
 
     def flatten(self, place: str, module: Any) -> None:
         """Note that a Linear may follow."""
@@ -127,9 +143,10 @@ class _ImageReader(Reader):
             raise wrong_argument(f"module {place} of source", allowed, error) from None
         self.above.append(layer)
 
-    def _require_image(self, place: str, kind: str) -> None:
+    def _require_image(self, place: str, module: Any) -> None:
         if self.is_flat:
-            raise wrong_argument(f"module {place} of source", f"an image before a {kind}", "none")
+            kind = type(module).__name__
+            raise wrong_argument(f"module {place} of source", "one for plain vectors", kind)
 
 
 def _convolution_of(place: str, module: Any) -> Conv2D:

@@ -12,8 +12,8 @@ from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.layers import Layer, Scaling, given_layer
 
 ALLOWED: Final = (
-    "Linear, Conv2d, AvgPool2d, ReLU, BatchNorm1d, Flatten, Dropout, Identity, a last Softmax or "
-    "LogSoftmax, or a Sequential of these"
+    "Linear, Conv2d, AvgPool2d, ReLU, BatchNorm1d, BatchNorm2d, Flatten, Dropout, Dropout2d, "
+    "Identity, a last Softmax or LogSoftmax, or a Sequential of these"
 )
 
 
@@ -34,7 +34,9 @@ def read_modules(model: Any, reader: Reader) -> None:
         nn.AvgPool2d: reader.pool,
         nn.ReLU: reader.relu,
         nn.BatchNorm1d: reader.batch_norm,
+        nn.BatchNorm2d: reader.batch_norm_of_channels,
         nn.Dropout: reader.dropout,
+        nn.Dropout2d: reader.dropout,
         nn.Flatten: reader.flatten,
         nn.Identity: reader.identity,
         nn.Softmax: reader.softmax,
@@ -60,7 +62,7 @@ class Reader:
         self.layers: list[Layer] = []
         self.is_rectified = True  # the units that the next Linear reads
         self.waiting: Scaling | None = None  # what scales these units
-        self.unrectified = "Linear"  # what has made units that are not rectified
+        self.unrectified = "a Linear"  # what has made units that are not rectified
         self.last: str | None = None  # a module behind which none may follow
 
     def linear(self, place: str, module: Any) -> None:
@@ -86,6 +88,10 @@ class Reader:
         """Refuse an AvgPool2d: these samples are no images."""
         self.convolution(place, module)
 
+    def batch_norm_of_channels(self, place: str, module: Any) -> None:
+        """Refuse a BatchNorm2d: these samples are no images."""
+        self.convolution(place, module)
+
     def relu(self, place: str, module: Any) -> None:
         """Note that the units of the last layer are rectified."""
         if not self.layers or self.waiting is not None:
@@ -94,17 +100,7 @@ class Reader:
 
     def batch_norm(self, place: str, module: Any) -> None:
         """Make a BatchNorm1d a part of the Linear before it, or of the one to come."""
-        if module.training or module.running_mean is None:
-            allowed = "in evaluation mode, with the statistics of training: call source.eval()"
-            came = "training mode" if module.training else "none of them"
-            raise wrong_argument(f"BatchNorm1d {place} of source", allowed, came)
-        factor = 1 / np.sqrt(values_of(module.running_var) + module.eps)
-        if module.affine:
-            factor = factor * values_of(module.weight)
-        shift = -values_of(module.running_mean) * factor
-        if module.affine:
-            shift = shift + values_of(module.bias)
-        scaling = Scaling(factor, shift)
+        scaling = scaling_of_batch_norm(place, module)
         if not self.is_rectified:
             _check_size(place, self.layers[-1].weights.shape[1], scaling)
             self.layers[-1] = scaling.behind(self.layers[-1])
@@ -118,7 +114,8 @@ class Reader:
         """Check that a Dropout does nothing."""
         if module.training:
             allowed = "in evaluation mode: call source.eval()"
-            raise wrong_argument(f"Dropout {place} of source", allowed, "training mode")
+            name = f"{type(module).__name__} {place} of source"
+            raise wrong_argument(name, allowed, "training mode")
 
     def flatten(self, place: str, module: Any) -> None:
         """Check that a Flatten leaves samples apart."""
@@ -140,8 +137,23 @@ class Reader:
     def require_rectified(self, place: str, kind: str) -> None:
         """Raise an error about a module of a kind unless the units before it are rectified."""
         if not self.is_rectified:
-            allowed = f"a ReLU after a {self.unrectified}"
+            allowed = f"a ReLU after {self.unrectified}"
             raise wrong_argument(f"module {place} of source", allowed, kind)
+
+
+def scaling_of_batch_norm(place: str, module: Any) -> Scaling:
+    """Return what a BatchNorm does to its units, or channels."""
+    if module.training or module.running_mean is None:
+        allowed = "in evaluation mode, with the statistics of training: call source.eval()"
+        came = "training mode" if module.training else "none of them"
+        raise wrong_argument(f"{type(module).__name__} {place} of source", allowed, came)
+    factor = 1 / np.sqrt(values_of(module.running_var) + module.eps)
+    if module.affine:
+        factor = factor * values_of(module.weight)
+    shift = -values_of(module.running_mean) * factor
+    if module.affine:
+        shift = shift + values_of(module.bias)
+    return Scaling(factor, shift)
 
 
 def _check_size(place: str, n: int, scaling: Scaling) -> None:

@@ -12,6 +12,7 @@ from spikebp_plugins import (
     SpikingNetwork,
     from_relu,
     to_relu,
+    with_bias_input,
 )
 from spikebp_plugins.conversion.relu import relu_scores
 from tests.core.small_nets import assert_all_equal, lively_simulator, samples
@@ -113,6 +114,45 @@ def test_dense_layers_of_such_a_network_may_have_a_constant_input():
     layers = to_relu(lively_simulator(net), "input")
     assert [W.shape for W, _ in layers] == [(4, 4), (4, 2)]
     assert [b is None for _, b in layers] == [False, True]
+
+
+@pytest.mark.parametrize("layout", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("steps", [(), (5,)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_images_get_a_channel_for_biases(layout, steps, dtype):
+    net = SpikingNetwork((4, 3, 3), [Dense(2)], input_layout=layout, input_scale=1 / 50)
+    x = np.random.RandomState(0).randint(0, 99, (2, *steps, 4, 3, 2)).astype(dtype)
+    turned = x if layout == "channels_last" else np.moveaxis(x, -1, -3)
+    found = with_bias_input(turned, net=net)
+    assert found.dtype == dtype
+    shaped = found.reshape(2, *steps, *net.layer_shapes[0])
+    back = shaped if layout == "channels_last" else np.moveaxis(shaped, -3, -1)
+    np.testing.assert_array_equal(back[..., :2], x)
+    np.testing.assert_array_equal(back[..., 2], 50)
+    flat = turned.reshape(2, *steps, -1)
+    np.testing.assert_array_equal(with_bias_input(flat, net=net), found)
+    ones = with_bias_input(flat, net=net, input_scale=1.0)
+    assert ones.reshape(found.shape).max(initial=0, where=found == 50) in (1, 50)
+
+
+def test_gray_images_need_no_axis_for_their_channel():
+    net = SpikingNetwork((4, 3, 2), [Dense(2)])
+    x = np.arange(24.0).reshape(2, 4, 3)
+    expected = np.stack([x, np.ones_like(x)], axis=-1).reshape(2, -1)
+    np.testing.assert_array_equal(with_bias_input(x, net=net), expected)
+    np.testing.assert_array_equal(with_bias_input(x[..., np.newaxis], net=net), expected)
+
+
+def test_input_that_gets_no_channel_is_refused():
+    net = SpikingNetwork((4, 3, 3), [Dense(2)])
+    with pytest.raises(ValueError, match=r"x must be .* of shape \(24,\) or \(4, 3, 2\); got"):
+        with_bias_input(np.zeros((2, 36)), net=net)
+    with pytest.raises(ValueError, match="net must be one whose input has a channel for biases"):
+        with_bias_input(np.zeros((2, 12)), net=SpikingNetwork((4, 3), [Dense(2)]))
+    with pytest.raises(ValueError, match="net must be a SpikingMLP or a SpikingNetwork or None"):
+        with_bias_input(np.zeros((2, 12)), net="net")
+    plain = SpikingNetwork((13,), [Dense(2)], input_scale=0.5)
+    np.testing.assert_array_equal(with_bias_input(np.zeros((2, 12)), net=plain)[:, -1], 2)
 
 
 def test_scalers_do_not_go_into_a_kernel():

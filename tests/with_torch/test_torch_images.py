@@ -17,6 +17,7 @@ from spikebp_plugins import (
     from_relu,
     to_relu,
     to_torch,
+    with_bias_input,
 )
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.conversion.relu import relu_scores
@@ -164,6 +165,92 @@ def test_scores_of_a_last_pool_are_scaled_by_the_weights_below():
     assert np.median(scores.max(axis=1)) == pytest.approx(1)
 
 
+def normalized_channels(n, seed):
+    """Return a BatchNorm2d that has seen data, in evaluation mode."""
+    module = nn.BatchNorm2d(n)
+    module.load_state_dict(normalized(n, seed).state_dict())
+    return module.eval()
+
+
+def model_with_biases():
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(4, 5, 3, padding=1, bias=False),
+        normalized_channels(5, 0),
+        nn.ReLU(),
+        nn.Dropout2d().eval(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(20, 6),
+        nn.ReLU(),
+        nn.Linear(6, 3),
+    ).double()
+
+
+@LAYOUTS
+@pytest.mark.parametrize("scale", [1.0, 1 / 255])
+def test_biases_of_images_are_weights_of_a_channel_that_is_always_on(layout, scale):
+    source, x = model_with_biases(), images()
+    settings = {"input_shape": SHAPE, "input_layout": layout, "fraction_bits": 24}
+    checkpoint = from_relu(source, input_scale=scale, **settings)
+    net = checkpoint.net
+    assert net.layer_sizes == (9 * 7 * 4, 5 * 4 * 5, 5 * 4 * 6, 2 * 2 * 6, 7, 3)
+    inputs = with_bias_input(shown(x, layout) / scale, net=net)
+    expected = scores_of(source, x)
+    np.testing.assert_allclose(
+        relu_scores(to_relu(checkpoint), inputs * scale), expected, atol=1e-5
+    )
+    with checkpoint.simulate("reference") as sim:
+        trace = sim.predict(inputs[:2], n_steps=200, record=True)
+    assert np.abs(trace.scores - expected[:2]).max() < 0.05
+    for sent, channels in zip(trace.spikes[:4], (4, 5, 6, 6), strict=True):
+        pixels = sent.reshape(2, 200, channels, -1)[:, :, -1]
+        if sent is not trace.spikes[0] or layout == "channels_last":
+            pixels = sent.reshape(2, 200, -1, channels)[..., -1]
+        np.testing.assert_array_equal(pixels, 1)
+
+
+def test_a_channel_for_biases_ends_where_the_biases_do():
+    source = nn.Sequential(
+        nn.Conv2d(3, 4, 2),
+        nn.ReLU(),
+        nn.Conv2d(4, 2, 2, padding=2, bias=False),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(2 * 11 * 9, 3, bias=False),
+    ).double()
+    checkpoint = from_relu(source, input_shape=SHAPE, fraction_bits=30)
+    assert checkpoint.net.layer_sizes == (9 * 7 * 4, 8 * 6 * 4, 11 * 9 * 2, 3)
+    x = images()
+    found = relu_scores(to_relu(checkpoint), with_bias_input(x, net=checkpoint.net))
+    np.testing.assert_allclose(found, scores_of(source, x), atol=1e-6)
+
+
+@LAYOUTS
+def test_layers_with_biases_are_balanced(layout):
+    source, x = model_with_biases(), images(9)
+    settings = {"input_shape": SHAPE, "input_layout": layout, "fraction_bits": 30}
+    checkpoint = from_relu(source, balance=shown(x, layout), output_scale=0.5, **settings)
+    inputs = with_bias_input(shown(x, layout), net=checkpoint.net)
+    found = relu_scores(to_relu(checkpoint), inputs)
+    np.testing.assert_allclose(found, 0.5 * scores_of(source, x), atol=1e-5)
+    plain = model()
+    expected = from_relu(plain, input_shape=SHAPE, bias="refuse").state.weights
+    assert_all_equal(from_relu(plain, input_shape=SHAPE).state.weights, expected)
+    with pytest.raises(ValueError, match="bias must be 'input' where a bias is not zero"):
+        from_relu(source, input_shape=SHAPE, bias="refuse")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [nn.Conv2d(3, 2, 2, padding=2), nn.Conv2d(3, 2, 3, padding=2)],
+    ids=["beyond the kernel", "on no pixel at the end"],
+)
+def test_a_bias_needs_a_weight_that_lies_on_a_pixel_everywhere(module):
+    refusal("padding of layer 1 must be one for which some weight .*; got 2", module)
+
+
 def conv(**changes):
     return nn.Conv2d(**({"in_channels": 3, "out_channels": 2, "kernel_size": 3} | changes))
 
@@ -210,17 +297,22 @@ def test_other_pools_are_refused(changes, error):
     [
         ([conv(), conv(in_channels=2)], "module 1 of source must be a ReLU after a Conv2d"),
         ([conv(), nn.AvgPool2d(2)], "module 1 of source must be a ReLU after a Conv2d"),
-        ([nn.AvgPool2d(2), conv()], "module 1 of .* a ReLU after a AvgPool2d of the input"),
+        ([nn.AvgPool2d(2), conv()], "module 1 of .* a ReLU after an AvgPool2d of the input"),
         ([conv(), nn.ReLU(), nn.Linear(5, 2)], "module 2 of source must be a Flatten before"),
-        ([nn.Flatten(), conv()], "module 1 of source must be an image before a Conv2d; got none"),
-        ([nn.Flatten(), nn.AvgPool2d(1)], "module 1 of .* an image before a AvgPool2d; got none"),
+        ([nn.Flatten(), conv()], "module 1 of source must be one for plain vectors; got Conv2d"),
+        ([nn.Flatten(), nn.AvgPool2d(1)], "module 1 of .* for plain vectors; got AvgPool2d"),
         ([nn.Flatten(), nn.Linear(188, 2)], "module 1 of source must be a Linear of 189 features"),
         ([conv(), nn.BatchNorm1d(2)], "BatchNorm1d 1 of source must be behind a Flatten"),
         ([conv(), nn.Flatten(), normalized(70, 0)], "BatchNorm1d 2 of source must be behind a"),
         ([conv(), nn.Softmax(1)], "Softmax 1 of source must be behind a Flatten"),
-        ([conv()], r"the last layer of source must be a Linear, .*; got one of \(7, 5, 2\)"),
+        ([conv(), nn.Flatten()], r"a last Flatten of source must be left out, .* \(7, 5, 2\)"),
         ([nn.MaxPool2d(2)], "module 0 of source must be Linear, .*; got MaxPool2d"),
-        ([nn.BatchNorm2d(3).eval()], "module 0 of source must be Linear, .*; got BatchNorm2d"),
+        ([nn.BatchNorm2d(3).eval()], "BatchNorm2d 0 of source must be behind a Conv2d without"),
+        ([conv(), nn.ReLU(), nn.BatchNorm2d(2).eval()], "BatchNorm2d 2 of .* behind a Conv2d"),
+        ([nn.AvgPool2d(2), nn.BatchNorm2d(3).eval()], "BatchNorm2d 1 of .* behind a Conv2d"),
+        ([conv(), nn.BatchNorm2d(2)], "BatchNorm2d 1 of source must be in evaluation mode"),
+        ([conv(), nn.BatchNorm2d(3).eval()], "module 1 of source must be of 2 channels, .* got 3"),
+        ([conv(), nn.Dropout2d()], "Dropout2d 1 of source must be in evaluation mode"),
         ([], "source must be a network of at least one layer"),
     ],
 )
