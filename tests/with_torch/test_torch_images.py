@@ -22,6 +22,7 @@ from spikebp_plugins import (
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.conversion.relu import relu_scores
 from tests.core.small_nets import assert_all_equal, lively_simulator
+from tests.documentation import sections
 from tests.with_torch.test_torch import normalized, scores_of
 
 # Three channels, no square, so that no two dimensions can be taken for each other.
@@ -345,6 +346,17 @@ def test_other_arguments_are_refused():
         from_relu(source, input_shape=SHAPE, arithmetic="float64")
     with pytest.raises(ValueError, match="bias must be None for a network whose connections are"):
         to_torch(from_relu(source, input_shape=SHAPE), "input")
+
+
+def test_the_code_of_the_guide_runs():
+    names = {}
+    code = sections("docs/conversion.md")
+    exec("from spikebp_plugins import with_bias_input\n" + code["PyTorch"] + code["Images"], names)
+    found, expected = names["scores"], scores_of(names["model"], names["images"])
+    assert np.abs(found - expected).max() < 0.1
+    inputs = with_bias_input(names["images"].numpy(), net=names["checkpoint"].net)
+    shaped = inputs.reshape(-1, 2, 8, 8).astype(np.float64)
+    np.testing.assert_allclose(scores_of(names["module"], shaped), expected, atol=1e-3)
 
 
 @LAYOUTS
