@@ -38,7 +38,12 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import DenseConnection, Shape
 from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.matrix import as_matrix, constant_in
+from spikebp_plugins.network.matrix import (
+    MEAN_TOLERANCE,
+    as_matrix,
+    constant_in,
+    pools_that_are_no_means,
+)
 from spikebp_plugins.network.state import initial_state
 
 #: An input is coarse if it is resolved to less than one part in so many: of what a scaler makes 1,
@@ -144,7 +149,8 @@ def from_relu(
     -----
     ApproximationWarning
         If a scaler of a pipeline has brought inputs to a size that the spiking network does not
-        resolve without it: steps or fraction bits are too few.
+        resolve without it: steps or fraction bits are too few. If the weight of a pool is
+        rounded by more than 1 %.
 
     Examples
     --------
@@ -181,6 +187,7 @@ def from_relu(
     state = initial_state(net, weights)
     if scaler is not None:
         _warn_of_coarse_inputs(net, scaler, weights[0][: len(scaler)], state.weights[0])
+    _warn_of_pools(net, MEAN_TOLERANCE)
     return Checkpoint(net, state)
 
 
@@ -261,18 +268,13 @@ def to_torch(source: Any, bias: str | None = None) -> Any:
     if choice("bias", bias, (None, "input")) == "input":
         return module_of_layers(to_relu(source, bias))
     checkpoint = checkpoint_of(source)
-    for l, connection in enumerate(checkpoint.net.connections, 1):
-        exact = connection.constant_weight
-        if exact is None:
-            continue
-        if (rounded := constant_in(checkpoint.net, connection).item()) != exact:
-            warnings.warn(
-                f"a pixel of the pools of layer {l} weighs {exact:.6g} in PyTorch, and rounded to "
-                f"{rounded:.6g} in the spiking network",
-                ApproximationWarning,
-                stacklevel=2,
-            )
+    _warn_of_pools(checkpoint.net, tolerance=0)
     return module_of_network(checkpoint)
+
+
+def _warn_of_pools(net: Definition, tolerance: float) -> None:
+    if (message := pools_that_are_no_means(net, tolerance)) is not None:
+        warnings.warn(message, ApproximationWarning, stacklevel=3)
 
 
 def _matrices(checkpoint: Checkpoint) -> list[NDArray[Any]]:

@@ -1,8 +1,8 @@
-"""Any connection as one matrix, for what knows no other form of weights."""
+"""The weights of synapses for what knows fewer forms of them: as one matrix, or as a mean."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from spikebp_plugins.network.connections import Connection, DenseConnection, Syn
 from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
+
+#: The part by which the weight of a pool may differ from a mean without a word.
+MEAN_TOLERANCE: Final = 0.01
 
 
 def as_matrix(connection: Connection, weights: Array) -> Array:
@@ -38,3 +41,31 @@ def as_matrix(connection: Connection, weights: Array) -> Array:
 def constant_in(net: Definition, connection: Connection) -> Array:
     """Return the constant of a connection without weights of its own, rounded as weights are."""
     return arithmetic_of(net).round_weights(np.array([connection.constant_weight]))
+
+
+def pools_that_are_no_means(net: Definition, tolerance: float = 0.0) -> str | None:
+    """Return what is to be said of a pool whose weight, rounded, makes something else of a mean.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    tolerance : float, default=0.0
+        The part of the weight by which it may differ.
+
+    Returns
+    -------
+    str or None
+        A sentence about the first one; None if there is none.
+    """
+    for l, connection in enumerate(net.connections, 1):
+        exact = connection.constant_weight
+        if exact is None:
+            continue
+        rounded = constant_in(net, connection).item()
+        if abs(rounded - exact) > tolerance * exact:
+            return (
+                f"a pixel of the pools of layer {l} weighs {rounded:.6g} in the spiking network, "
+                f"which is not {exact:.6g} on its grid"
+            )
+    return None

@@ -41,7 +41,7 @@ from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_array
 from spikebp_plugins.network.connections import DenseConnection, Shape, SparseConnection
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.matrix import as_matrix
+from spikebp_plugins.network.matrix import MEAN_TOLERANCE, as_matrix, pools_that_are_no_means
 from spikebp_plugins.network.state import initial_state
 
 try:
@@ -58,6 +58,11 @@ except ImportError as error:
 
 #: The entry of a graph's metadata that holds the checkpoint.
 METADATA_KEY: Final = "spikebp_plugins"
+
+DIFFERENT_UNITS: Final = (
+    "spikes will not be those of the tool that the graph is from: there units start at 0 and are "
+    "reset, here they start half a spike below their threshold and subtract it"
+)
 
 
 def to_nir(checkpoint: Checkpoint) -> nir.NIRGraph:
@@ -148,7 +153,8 @@ def from_nir(graph: nir.NIRGraph | PathLike, net: Definition | None = None) -> C
     Warns
     -----
     ApproximationWarning
-        If the graph is from another tool and has IF nodes: the network's units fire otherwise.
+        If the graph is from another tool and has IF nodes: the network's units fire otherwise. If
+        the weight of a pool is rounded by more than 1 %.
     """
     return _checkpoint(graph, net)
 
@@ -216,13 +222,13 @@ def _network(graph: nir.NIRGraph, net: Definition | None) -> Checkpoint:
     read = read_graph(graph, net)
     net = _definition(read, net)
     checkpoint = Checkpoint(net, initial_state(net, [layer.weights for layer in read.layers]))
+    changes = []
     if any(layer.fires for layer in read.layers):
-        warnings.warn(
-            "spikes will not be those of the tool that the graph is from: there units start at 0 "
-            "and are reset, here they start half a spike below their threshold and subtract it",
-            ApproximationWarning,
-            stacklevel=4,
-        )
+        changes += [DIFFERENT_UNITS]
+    if (pools := pools_that_are_no_means(net, MEAN_TOLERANCE)) is not None:
+        changes += [pools]
+    if changes:
+        warnings.warn("; ".join(changes), ApproximationWarning, stacklevel=4)
     return checkpoint
 
 

@@ -18,7 +18,7 @@ from spikebp_plugins.network.channels_first import (
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import AveragePooling, Connection, Convolution, Shape
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.matrix import as_matrix, constant_in
+from spikebp_plugins.network.matrix import as_matrix, pools_that_are_no_means
 
 
 def nodes_of(checkpoint: Checkpoint) -> dict[str, nir.NIRNode]:
@@ -50,14 +50,9 @@ def losses(net: Definition) -> str:
         found += ["that units start half a spike below their threshold and subtract it"]
         if net.spikes == "graded":
             found += ["that they may fire several times in a step"]
-    if any(map(_is_rounded, [net] * net.n_layers, net.connections)):
+    if pools_that_are_no_means(net) is not None:
         found += ["that weights of pools are rounded"]
     return f"other tools will not see {', or '.join(found)}; docs/nir.md measures what that costs"
-
-
-def _is_rounded(net: Definition, connection: Connection) -> bool:
-    exact = connection.constant_weight
-    return exact is not None and constant_in(net, connection).item() != exact
 
 
 def _reads_images(connection: Connection) -> bool:

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from spikebp_plugins import (
     AveragePool2D,
@@ -14,6 +16,7 @@ from spikebp_plugins import (
     to_relu,
     with_bias_input,
 )
+from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.conversion.relu import relu_scores
 from tests.core.small_nets import assert_all_equal, lively_simulator, samples
 
@@ -94,6 +97,15 @@ def test_a_network_without_weights_keeps_its_scale():
         from_relu(sim, output_scale=2)
 
 
+def test_a_pool_that_the_grid_cannot_hold_is_warned_of():
+    sim = Simulator(SpikingNetwork((6, 6), [AveragePool2D(3), Dense(2)]), "reference")
+    with pytest.warns(ApproximationWarning, match=r"weighs 0\.125 in .* not 0\.111111") as caught:
+        from_relu(sim, fraction_bits=4, learning_rate=30.0)
+    assert caught[0].filename == __file__
+    with pytest.warns(ApproximationWarning, match=r"layer 1 weighs 0\.0310059 in"):
+        from_relu(sim, arithmetic="loihi2", weight_exponent=-12)
+
+
 def test_what_a_source_has_is_not_given_again():
     sim = lively_simulator(NET)
     for name, value in {"layers": LAYERS, "layer_sizes": (3, 2)}.items():
@@ -157,10 +169,7 @@ def test_input_that_gets_no_channel_is_refused():
 
 
 def test_scalers_do_not_go_into_a_kernel():
-    pipeline = pytest.importorskip("sklearn.pipeline")
-    from sklearn.preprocessing import StandardScaler
-
     scaler = StandardScaler().fit(samples(NET, 5)[0])
-    source = pipeline.Pipeline([("scaler", scaler), ("net", lively_simulator(NET))])
+    source = Pipeline([("scaler", scaler), ("net", lively_simulator(NET))])
     with pytest.raises(ValueError, match="the end of a pipeline must be a network of dense conn"):
         from_relu(source)

@@ -379,6 +379,35 @@ def test_a_network_of_all_kinds_goes_to_pytorch_and_back(layout):
 
 def test_pools_whose_weight_is_rounded_are_warned_of():
     sim = Simulator(SpikingNetwork(SHAPE, [AveragePool2D(3), Dense(2)]), "reference")
-    with pytest.warns(ApproximationWarning, match="pools of layer 1 weighs 0.111111 in") as caught:
+    with pytest.warns(ApproximationWarning, match="pools of layer 1 weighs 0.111115 in") as caught:
         to_torch(sim)
     assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_chain_of_images_is_the_same_network(seed):
+    random = np.random.RandomState(seed)
+    height, width, channels = shape = tuple(random.randint([5, 5, 1], [9, 9, 4]).tolist())
+    modules, n = [], channels
+    x = random.uniform(-1, 2, (3, channels, height, width))
+    for _ in range(random.randint(1, 4)):
+        size = random.randint(1, 4)
+        if min(scores_of(nn.Sequential(*modules), x).shape[2:]) < size:
+            break
+        if random.randint(3):
+            padding, stride = random.randint((size + 1) // 2), random.randint(1, 3)
+            conv = nn.Conv2d(n, 3, size, stride, padding, bias=bool(random.randint(2)))
+            modules += [conv.double(), nn.ReLU()]
+            n = 3
+        else:
+            modules += [nn.AvgPool2d(size), nn.ReLU()]
+    n_units = scores_of(nn.Sequential(*modules), x)[0].size
+    source = nn.Sequential(*modules, nn.Flatten(), nn.Linear(n_units, 2, bias=seed % 2)).double()
+    for layout in ("channels_first", "channels_last"):
+        found = from_relu(source, input_shape=shape, input_layout=layout, fraction_bits=36)
+        given = shown(x, layout).reshape(3, -1)
+        if found.net.n_inputs > given.shape[1]:
+            given = with_bias_input(given, net=found.net)
+        np.testing.assert_allclose(
+            relu_scores(to_relu(found), given), scores_of(source, x), atol=1e-7
+        )
