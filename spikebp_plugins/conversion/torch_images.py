@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.layers import Layer, given_kernel, without_weights
 from spikebp_plugins.conversion.torch_modules import (
@@ -16,11 +14,11 @@ from spikebp_plugins.conversion.torch_modules import (
 )
 from spikebp_plugins.network import connections
 from spikebp_plugins.network.channels_first import (
+    has_same_order,
     is_image,
     kernel_from,
     one_number,
     rows_from,
-    units_in_order,
 )
 from spikebp_plugins.network.connections import AveragePool2D, Conv2D, Dense, Shape
 from spikebp_plugins.network.definition import SpikingNetwork
@@ -45,8 +43,7 @@ def layers_of_images(model: Any, image: Shape) -> tuple[list[Layer], SpikingNetw
     read_modules(model, reader)
     if not reader.layers:
         raise wrong_argument("source", "a network of at least one layer", "none")
-    order = units_in_order(reader.shape)
-    if reader.is_flat and (order != np.arange(len(order))).any():
+    if reader.is_flat and not has_same_order(reader.shape):
         allowed = "left out, where the units of an image have another order here"
         raise wrong_argument("a last Flatten of source", allowed, f"one of {reader.shape.sizes}")
     layout = "channels_first" if image.channels_first else "channels_last"

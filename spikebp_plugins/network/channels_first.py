@@ -38,8 +38,16 @@ def image_size(shape: Shape) -> tuple[int, ...]:
     """Return the shape there: (channels, height, width) of an image, (n,) of a plain vector."""
     if not is_image(shape):
         return shape.sizes
-    height, width, channels = shape.pixels("").shape
+    height, width, channels = (*shape.sizes, 1)[:3]
     return channels, height, width
+
+
+def has_same_order(shape: Shape) -> bool:
+    """Return whether units that are numbered pixel by pixel have the same numbers there."""
+    if shape.channels_first or not is_image(shape):
+        return True
+    channels, height, width = image_size(shape)
+    return channels == 1 or height * width == 1
 
 
 def units_in_order(shape: Shape) -> NDArray[np.int64]:

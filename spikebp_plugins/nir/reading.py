@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.channels_first import (
+    has_same_order,
     image_size,
     is_image,
     kernel_from,
     one_number,
     rows_from,
-    units_in_order,
 )
 from spikebp_plugins.network.connections import (
     AveragePool2D,
@@ -92,7 +92,7 @@ def read_graph(graph: nir.NIRGraph, net: Definition | None) -> ReadGraph:
     if _size(last, graph.nodes[last].output_type) != reader.size:
         units = f"{shape.size} units before it"
         raise refused(f"Output node {last!r} of another shape than the {units}")
-    if reader.is_flat and (units_in_order(shape) != np.arange(shape.size)).any():
+    if reader.is_flat and not has_same_order(shape):
         raise refused(f"a Flatten before Output node {last!r}, whose units have another order here")
     return ReadGraph(image, reader.layers)
 
