@@ -1,4 +1,4 @@
-"""Conversion of ReLU networks to spiking ones, and back."""
+"""Conversion of ReLU networks to spiking ones."""
 
 from __future__ import annotations
 
@@ -29,19 +29,14 @@ from spikebp_plugins.conversion.bias_channel import (
 from spikebp_plugins.conversion.layers import Array, Layer
 from spikebp_plugins.conversion.sources import (
     Source,
-    checkpoint_of,
-    layers_with_biases,
     read_source,
 )
-from spikebp_plugins.conversion.torch_export import module_of_layers, module_of_network
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.connections import DenseConnection, Shape
+from spikebp_plugins.network.connections import Shape
 from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.matrix import (
     MEAN_TOLERANCE,
-    as_matrix,
-    constant_in,
     pools_that_are_no_means,
 )
 from spikebp_plugins.network.state import initial_state
@@ -187,109 +182,9 @@ def from_relu(
     state = initial_state(net, weights)
     if scaler is not None:
         _warn_of_coarse_inputs(net, scaler, weights[0][: len(scaler)], state.weights[0])
-    _warn_of_pools(net, MEAN_TOLERANCE)
+    if (message := pools_that_are_no_means(net, MEAN_TOLERANCE)) is not None:
+        warnings.warn(message, ApproximationWarning, stacklevel=2)
     return Checkpoint(net, state)
-
-
-def to_relu(source: Any, bias: str | None = None) -> list[Any]:
-    r"""Return the ReLU network that a spiking network approximates.
-
-    .. math::
-
-        a_0 = x \cdot \mathrm{input\_scale}, \qquad s_l = a_{l-1} W_l \,(+\, b_l), \qquad
-        a_l = \max(0, s_l)
-
-    Its scores :math:`s_L` are the limit of the spiking network's scores for many steps. No weight
-    is rounded. Connections of any kind become matrices: that of a large convolution takes much
-    memory, and :func:`to_torch` keeps the kernel.
-
-    Parameters
-    ----------
-    source : Checkpoint, Simulator or estimator
-        The spiking network.
-    bias : {"input"} or None, default=None
-        With "input" the last input (of an estimator for river, the first) is taken for a constant
-        1, as :func:`from_relu` makes it, and its weights become biases. So do the weights of the
-        last unit of a hidden layer, if it still fires exactly one spike a step; if learning has
-        changed it, it stays a unit. All connections are dense then.
-
-    Returns
-    -------
-    list of ndarray of shape (n_in, n_out), or of tuple
-        :math:`W_1` to :math:`W_L`; with ``bias="input"`` pairs of :math:`W_l` and :math:`b_l` of
-        shape (n_out,), or None where there is none. :func:`from_relu` takes both.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not allowed.
-    """
-    bias = choice("bias", bias, (None, "input"))
-    checkpoint = checkpoint_of(source)
-    weights = [W.astype(np.float64) for W in _matrices(checkpoint)]
-    if bias is None:
-        return weights
-    _require_dense_for_bias(checkpoint)
-    if len(weights[0]) < 2:
-        raise wrong_argument("bias", "None for a network with one input", repr(bias))
-    return [tuple(layer) for layer in layers_with_biases(source, weights)]
-
-
-def to_torch(source: Any, bias: str | None = None) -> Any:
-    r"""Return the ReLU network that a spiking network approximates as a module of PyTorch.
-
-    Parameters
-    ----------
-    source : Checkpoint, Simulator or estimator
-        The spiking network.
-    bias : {"input"} or None, default=None
-        As for :func:`to_relu`.
-
-    Returns
-    -------
-    torch.nn.Sequential
-        Linear and ReLU in turn, without a ReLU at the end, in double precision: no weight is
-        rounded. Its input is ``x * input_scale``. In place of a Linear, Conv2D becomes Conv2d, and
-        AveragePool2D AvgPool2d. Images are of shape (n, channels, height, width), and there is a
-        Flatten behind the last one.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not allowed.
-    ImportError
-        If PyTorch is not installed.
-
-    Warns
-    -----
-    ApproximationWarning
-        If pools have a weight here that is rounded, and a mean there is exact.
-    """
-    if choice("bias", bias, (None, "input")) == "input":
-        return module_of_layers(to_relu(source, bias))
-    checkpoint = checkpoint_of(source)
-    _warn_of_pools(checkpoint.net, tolerance=0)
-    return module_of_network(checkpoint)
-
-
-def _warn_of_pools(net: Definition, tolerance: float) -> None:
-    if (message := pools_that_are_no_means(net, tolerance)) is not None:
-        warnings.warn(message, ApproximationWarning, stacklevel=3)
-
-
-def _matrices(checkpoint: Checkpoint) -> list[NDArray[Any]]:
-    """Return the weights of each layer as one matrix."""
-    net = checkpoint.net
-    return [
-        as_matrix(c, W if c.constant_weight is None else constant_in(net, c))
-        for c, W in zip(net.connections, checkpoint.state.weights, strict=True)
-    ]
-
-
-def _require_dense_for_bias(checkpoint: Checkpoint) -> None:
-    if not all(isinstance(c, DenseConnection) for c in checkpoint.net.connections):
-        allowed = "None for a network whose connections are not all dense"
-        raise wrong_argument("bias", allowed, "'input'")
 
 
 def _warn_of_coarse_inputs(
