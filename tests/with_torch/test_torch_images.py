@@ -352,9 +352,9 @@ def test_the_code_of_the_guide_runs():
     names = {}
     code = sections("docs/conversion.md")
     exec("from spikebp_plugins import with_bias_input\n" + code["PyTorch"] + code["Images"], names)
-    found, expected = names["scores"], scores_of(names["model"], names["images"])
+    found, expected = names["scores"], scores_of(names["convolutional"], names["images"])
     assert np.abs(found - expected).max() < 0.1
-    inputs = with_bias_input(names["images"].numpy(), net=names["checkpoint"].net)
+    inputs = with_bias_input(names["images"].numpy(), net=names["spiking"].net)
     shaped = inputs.reshape(-1, 2, 8, 8).astype(np.float64)
     np.testing.assert_allclose(scores_of(names["module"], shaped), expected, atol=1e-3)
 
