@@ -165,6 +165,8 @@ def load_netx(path: PathLike, net: Definition | None = None) -> Checkpoint:
     ApproximationWarning
         If the file is from lava-dl, and units fire otherwise there or weights had to be rounded.
     """
+    if net is not None:
+        require_dense("net", net.connections)
     blocks, arrays = _read(path)
     layers = _layers(path, blocks)
     if arrays:

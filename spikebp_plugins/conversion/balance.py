@@ -10,6 +10,8 @@ Let :math:`\lambda_l` be the spikes a step that stand for an activation of 1 in 
 
 A rectified unit computes :math:`\max(0, \lambda s) = \lambda \max(0, s)`, so hidden layers compute
 :math:`\lambda_l a_l`, and the output is unchanged; `output_scaled` scales it.
+
+A layer of pools has no weights that could be scaled: its factor is that of the layer below.
 """
 
 from __future__ import annotations
@@ -19,11 +21,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.conversion.layers import Array, Layer
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.conversion.layers import Array, Layer, drive
+from spikebp_plugins.network.connections import Connection
 
 
 def balanced(
-    layers: Sequence[Layer], x: NDArray[np.float64], percentile: float, peak: float
+    layers: Sequence[Layer],
+    connections: Sequence[Connection],
+    x: NDArray[np.float64],
+    percentile: float,
+    peak: float,
 ) -> list[Layer]:
     """Return layers with the same scores, whose hidden activations have another scale.
 
@@ -31,6 +39,8 @@ def balanced(
     ----------
     layers : sequence of Layer
         The ReLU network.
+    connections : sequence of Connection
+        What joins its layers.
     x : ndarray of shape (n_samples, n_inputs)
         Input of the ReLU network.
     percentile : float
@@ -39,13 +49,17 @@ def balanced(
     peak : float
         Spikes a step that stand for this percentile.
     """
+    last = _last_with_weights(layers)
     factors = [1.0]
     a = x
-    for layer in layers[:-1]:
-        a = _rectified(layer, a)
-        reached = float(np.percentile(a, percentile))
-        factors.append(peak / reached if reached > 0 else 1.0)
-    factors.append(1.0)
+    for layer, connection in zip(layers[: max(last, 0)], connections, strict=False):
+        a = _rectified(layer, connection, a)
+        if layer.weights.size:
+            reached = float(np.percentile(a, percentile))
+            factors.append(peak / reached if reached > 0 else 1.0)
+        else:
+            factors.append(factors[-1])
+    factors += [1.0] * (len(layers) + 1 - len(factors))
     return [
         Layer(W * (factor / before), None if b is None else b * factor)
         for (W, b), before, factor in zip(layers, factors[:-1], factors[1:], strict=True)
@@ -54,29 +68,38 @@ def balanced(
 
 def output_scaled(layers: Sequence[Layer], scale: float) -> list[Layer]:
     """Return layers whose scores are `scale` times what they were."""
-    W, b = layers[-1]
-    return [*layers[:-1], Layer(W * scale, None if b is None else b * scale)]
+    last = _last_with_weights(layers)
+    if last < 0:
+        if scale != 1:
+            raise wrong_argument("output_scale", "1 for a network without weights", scale)
+        return list(layers)
+    W, b = layers[last]
+    scaled = Layer(W * scale, None if b is None else b * scale)
+    return [*layers[:last], scaled, *layers[last + 1 :]]
 
 
-def winner_scale(layers: Sequence[Layer], x: NDArray[np.float64]) -> float:
+def _last_with_weights(layers: Sequence[Layer]) -> int:
+    """Return the place of the last layer that has weights, which decide the scale of the scores.
+
+    That is -1 if none has.
+    """
+    return max((place for place, (W, _) in enumerate(layers) if W.size), default=-1)
+
+
+def winner_scale(
+    layers: Sequence[Layer], connections: Sequence[Connection], x: NDArray[np.float64]
+) -> float:
     """Return the scale with which the median, over samples, of the largest score is 1.
 
     If this median is not above zero there is no such scale, and 1.0 is returned.
     """
     a = x
-    for layer in layers[:-1]:
-        a = _rectified(layer, a)
-    largest = float(np.median(_drive(layers[-1], a).max(axis=1)))
+    for layer, connection in zip(layers[:-1], connections, strict=False):
+        a = _rectified(layer, connection, a)
+    largest = float(np.median(drive(layers[-1], connections[-1], a).max(axis=1)))
     return 1 / largest if largest > 0 else 1.0
 
 
-def _rectified(layer: Layer, a: Array) -> Array:
-    s = _drive(layer, a)
+def _rectified(layer: Layer, connection: Connection, a: Array) -> Array:
+    s = drive(layer, connection, a)
     return np.maximum(s, 0.0, out=s)
-
-
-def _drive(layer: Layer, a: Array) -> Array:
-    s: Array = a @ layer.weights
-    if layer.bias is not None:
-        s += layer.bias
-    return s

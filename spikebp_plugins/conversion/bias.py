@@ -21,27 +21,36 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, positive, wrong_argument
 from spikebp_plugins.conversion.layers import Array, Layer
+from spikebp_plugins.network.channels_first import is_image, shapes_of
+from spikebp_plugins.network.connections import Shape
+from spikebp_plugins.network.definition import require_definition
+from spikebp_plugins.network.fields import Definition
 
 
-def with_bias_input(x: Any, *, input_scale: float = 1.0) -> NDArray[Any]:
+def with_bias_input(
+    x: Any, *, input_scale: float | None = None, net: Definition | None = None
+) -> NDArray[Any]:
     r"""Return input with one more unit, which is 1 after it has been scaled.
 
     .. math:: x' = (x, 1 / \mathrm{input\_scale})
 
-    This is what a network with biases from :func:`from_relu` must be shown.
+    This is what a network with biases from :func:`from_relu` must be shown. An image gets one more
+    channel of such units.
 
     Parameters
     ----------
     x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
-        Input as the ReLU network takes it, before it is scaled.
-    input_scale : float, default=1.0
-        The scale of the converted network's input: ``checkpoint.net.input_scale``.
+        Input as the ReLU network takes it, before it is scaled. Images may have their shape.
+    input_scale : float or None, default=None
+        The scale of the converted network's input. None takes that of `net`, or else 1.
+    net : Definition or None, default=None
+        The definition of the converted network, ``checkpoint.net``, where its input is an image.
 
     Returns
     -------
-    ndarray of shape (n_samples, n_inputs + 1) or (n_samples, n_steps, n_inputs + 1)
-        Of the type of `x` if that can hold the new values (8-bit pixels with
-        ``input_scale=1/255`` stay 8-bit), otherwise float64.
+    ndarray of shape (n_samples, n_inputs') or (n_samples, n_steps, n_inputs')
+        With the units of the converted network. Of the type of `x` if that can hold the new values
+        (8-bit pixels with ``input_scale=1/255`` stay 8-bit), otherwise float64.
 
     Raises
     ------
@@ -53,20 +62,57 @@ def with_bias_input(x: Any, *, input_scale: float = 1.0) -> NDArray[Any]:
     >>> with_bias_input(np.zeros((1, 2), np.uint8), input_scale=1 / 255)
     array([[  0,   0, 255]], dtype=uint8)
     """
+    if net is not None:
+        require_definition("net", net, "None")
+    if input_scale is None:
+        input_scale = 1.0 if net is None else net.input_scale
     scale = positive("input_scale", input_scale)
     allowed = "real numbers of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)"
     array = array_of("x", x, REALS_AND_BOOLEANS, allowed)
+    if net is not None and is_image(image := shapes_of(net)[0]):
+        return _with_channel(array, image, _one(scale))
     if array.ndim not in (2, 3):
         raise wrong_argument("x", allowed, f"shape {array.shape}")
+    return _joined(array, (*array.shape[:-1], 1), _one(scale), axis=-1)
+
+
+def _with_channel(array: NDArray[Any], image: Shape, one: float) -> NDArray[Any]:
+    """Return images, of which each has one channel more, as vectors."""
+    height, width, channels = image.pixels("").shape
+    if channels == 1:
+        raise wrong_argument("net", "one whose input has a channel for biases", image.sizes)
+    without = Shape((height, width, channels - 1), image.channels_first)
+    known = [(without.size,), without.of_array]
+    if channels == 2:
+        known += [(height, width)]
+    for shape in known:
+        before = array.shape[: array.ndim - len(shape)]
+        if len(before) in (1, 2) and array.shape[len(before) :] == shape:
+            shaped = array.reshape(*before, *without.of_array)
+            axis = -3 if image.channels_first else -1
+            added = list(shaped.shape)
+            added[axis] = 1
+            return _joined(shaped, tuple(added), one, axis).reshape(*before, -1)
+    shapes = " or ".join(map(str, known))
+    raise wrong_argument("x", f"samples, or steps of samples, of shape {shapes}", array.shape)
+
+
+def _one(scale: float) -> float:
+    """Return what the scale makes 1."""
     one = 1 / scale
     # For a scale of 1/n the quotient should be n, but may miss it by a rounding error.
     if round(one) * scale == 1:
-        one = float(round(one))
+        return float(round(one))
+    return one
+
+
+def _joined(array: NDArray[Any], shape: tuple[int, ...], one: float, axis: int) -> NDArray[Any]:
+    """Return an array, and behind it one of a shape that holds `one`, of a type for both."""
     dtype = np.dtype(np.uint8) if array.dtype.kind == "b" else array.dtype
     if not _holds(dtype, one):
         dtype = np.dtype(np.float64)
-    column = np.full((*array.shape[:-1], 1), one).astype(dtype)
-    return np.concatenate([array.astype(dtype, copy=False), column], axis=-1)
+    added = np.full(shape, one).astype(dtype)
+    return np.concatenate([array.astype(dtype, copy=False), added], axis=axis)
 
 
 def _holds(dtype: np.dtype[Any], value: float) -> bool:

@@ -1,10 +1,9 @@
-"""Conversion of ReLU networks to spiking ones, and back."""
+"""Conversion of ReLU networks to spiking ones."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
@@ -18,15 +17,28 @@ from spikebp_plugins.common.errors import (
     finite,
     positive,
     real,
+    sizes,
     wrong_argument,
 )
 from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
 from spikebp_plugins.conversion.bias import has_bias_unit, with_bias_units
+from spikebp_plugins.conversion.bias_channel import (
+    weights_with_bias_channels,
+    with_bias_channels,
+)
 from spikebp_plugins.conversion.layers import Array, Layer
-from spikebp_plugins.conversion.sources import checkpoint_of, layers_with_biases, read_source
+from spikebp_plugins.conversion.sources import (
+    Source,
+    read_source,
+)
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.connections import Shape
+from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.matrix import (
+    MEAN_TOLERANCE,
+    pools_that_are_no_means,
+)
 from spikebp_plugins.network.state import initial_state
 
 #: An input is coarse if it is resolved to less than one part in so many: of what a scaler makes 1,
@@ -37,6 +49,8 @@ COARSE: Final = 4
 def from_relu(
     source: Any,
     *,
+    input_shape: Sequence[int] | None = None,
+    input_layout: str | None = None,
     n_steps: int = 10,
     input_scale: float | None = None,
     bias: str = "input",
@@ -62,7 +76,8 @@ def from_relu(
     **A network with biases has one more input**, the last one, which must be shown a constant 1:
     ``with_bias_input(x, input_scale=...)`` appends it. Its weights are :math:`b_1`. For the biases
     of later layers each hidden layer before them has one more unit, the last one, which fires
-    exactly one spike a step.
+    exactly one spike a step. Images have one more channel instead, and
+    ``with_bias_input(x, net=checkpoint.net)`` appends it to the input.
 
     Parameters
     ----------
@@ -71,14 +86,21 @@ def from_relu(
           of shape (n_out,) or None.
         - A fitted network of scikit-learn with ``activation="relu"`` (or with no hidden layer). A
           classifier for two classes, which has one output z, gets two: -z/2 and z/2.
-        - A Sequential of Linear and ReLU. BatchNorm1d in evaluation mode becomes part of the Linear
+        - A Sequential of Linear and ReLU; with an `input_shape` also of Conv2d and AvgPool2d, which
+          become Conv2D and AveragePool2D. BatchNorm1d in evaluation mode becomes part of the Linear
           beside it. Flatten, Identity, Dropout in evaluation mode, and a last Softmax or LogSoftmax
           are left out.
         - A spiking network: a Checkpoint, a Simulator, or an estimator of this project, whose
-          constant input becomes a bias.
+          constant input becomes a bias. A SpikingNetwork keeps its connections.
         - A fitted Pipeline of scikit-learn that ends in one of these, behind StandardScaler,
           MinMaxScaler, MaxAbsScaler or RobustScaler: the scalers become weights and a bias of the
           first layer, so that the network is shown what the pipeline is shown.
+    input_shape : sequence of int or None, default=None
+        For a Sequential that is shown images: (height, width) or (height, width, channels). What
+        comes is a SpikingNetwork then, and otherwise a SpikingMLP.
+    input_layout : {"channels_last", "channels_first"} or None, default=None
+        The order of the numbers of an image with channels. None takes "channels_first": the
+        spiking network is shown what the Sequential is shown. Only with `input_shape`.
     n_steps : int, default=10
         T of the spiking network.
     input_scale : float or None, default=None
@@ -92,7 +114,7 @@ def from_relu(
         Samples on which to scale hidden layers (threshold balancing): the percentile of a layer's
         activations becomes `peak` spikes a step, and the next layer's weights undo the factor, so
         that the scores stay what they are. The samples have no input for biases, and are not yet
-        multiplied by `input_scale`. None leaves the scale as it is.
+        multiplied by `input_scale`. Images may have their shape. None leaves the scale as it is.
     percentile : float, default=99.9
         For `balance`: above 0, and at most 100.
     peak : float, default=1.0
@@ -102,7 +124,8 @@ def from_relu(
         is to go on learning should have scores of the size of its targets: "winner" brings the
         median over `balance` of a sample's largest score to 1.
     **fields
-        Fields of the :class:`SpikingMLP`, such as ``learning_rate`` or ``spikes``.
+        Fields of the :class:`SpikingMLP` or :class:`SpikingNetwork`, such as ``learning_rate`` or
+        ``spikes``.
 
     Returns
     -------
@@ -121,7 +144,8 @@ def from_relu(
     -----
     ApproximationWarning
         If a scaler of a pipeline has brought inputs to a size that the spiking network does not
-        resolve without it: steps or fraction bits are too few.
+        resolve without it: steps or fraction bits are too few. If the weight of a pool is
+        rounded by more than 1 %.
 
     Examples
     --------
@@ -131,108 +155,36 @@ def from_relu(
     ...     sim.predict(with_bias_input([[3.0, 1.0]]))
     array([[2.5]])
     """
-    layers, own_scale, scaler = read_source(source)
+    read = read_source(source, _image(input_shape, input_layout))
+    layers, connections, scaler = read.layers, read.connections, read.factor
     if choice("bias", bias, ("input", "refuse")) == "refuse":
         layers = _without_biases(layers)
-    if "layer_sizes" in fields:
-        raise wrong_argument("layer_sizes", "left to the source", repr(fields["layer_sizes"]))
-    sizes = _layer_sizes(layers)
-    scale = own_scale if input_scale is None else input_scale
-    given = {"layer_sizes": sizes, "n_steps": n_steps, "input_scale": scale}
-    net = SpikingMLP.from_dict(given | fields)
+    for name in ("layer_sizes", "layers"):
+        if name in fields:
+            raise wrong_argument(name, "left to the source", repr(fields[name]))
+    scale = read.input_scale if input_scale is None else input_scale
+    net = _definition(read, layers, {"n_steps": n_steps, "input_scale": scale} | fields)
     if balance is not None:
-        x = _balance_input(balance, layers[0].weights.shape[0]) * net.input_scale
+        x = _balance_input(balance, read) * net.input_scale
         allowed = "above 0 and at most 100"
         share = real("percentile", percentile, allowed, lambda number: 0 < number <= 100)
-        layers = balanced(layers, x, share, positive("peak", peak))
+        layers = balanced(layers, connections, x, share, positive("peak", peak))
         if output_scale == "winner":
-            output_scale = winner_scale(layers, x)
+            output_scale = winner_scale(layers, connections, x)
     elif output_scale == "winner":
         raise wrong_argument("balance", "samples with output_scale='winner'", "None")
     factor = positive("output_scale", output_scale, "'winner' or a positive finite number")
-    weights = with_bias_units(output_scaled(layers, factor))
+    layers = output_scaled(layers, factor)
+    if read.structure is None:
+        weights = with_bias_units(layers)
+    else:
+        weights = weights_with_bias_channels(read.structure, layers)
     state = initial_state(net, weights)
     if scaler is not None:
         _warn_of_coarse_inputs(net, scaler, weights[0][: len(scaler)], state.weights[0])
+    if (message := pools_that_are_no_means(net, MEAN_TOLERANCE)) is not None:
+        warnings.warn(message, ApproximationWarning, stacklevel=2)
     return Checkpoint(net, state)
-
-
-def to_relu(source: Any, bias: str | None = None) -> list[Any]:
-    r"""Return the ReLU network that a spiking network approximates.
-
-    .. math::
-
-        a_0 = x \cdot \mathrm{input\_scale}, \qquad s_l = a_{l-1} W_l \,(+\, b_l), \qquad
-        a_l = \max(0, s_l)
-
-    Its scores :math:`s_L` are the limit of the spiking network's scores for many steps. No weight
-    is rounded.
-
-    Parameters
-    ----------
-    source : Checkpoint, Simulator or estimator
-        The spiking network.
-    bias : {"input"} or None, default=None
-        With "input" the last input (of an estimator for river, the first) is taken for a constant
-        1, as :func:`from_relu` makes it, and its weights become biases. So do the weights of the
-        last unit of a hidden layer, if it still fires exactly one spike a step; if learning has
-        changed it, it stays a unit.
-
-    Returns
-    -------
-    list of ndarray of shape (n_in, n_out), or of tuple
-        :math:`W_1` to :math:`W_L`; with ``bias="input"`` pairs of :math:`W_l` and :math:`b_l` of
-        shape (n_out,), or None where there is none. :func:`from_relu` takes both.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not allowed.
-    """
-    bias = choice("bias", bias, (None, "input"))
-    weights = [np.array(W, np.float64) for W in checkpoint_of(source).state.weights]
-    if bias is None:
-        return weights
-    if len(weights[0]) < 2:
-        raise wrong_argument("bias", "None for a network with one input", repr(bias))
-    return [tuple(layer) for layer in layers_with_biases(source, weights)]
-
-
-def to_torch(source: Any, bias: str | None = None) -> Any:
-    r"""Return the ReLU network that a spiking network approximates as a module of PyTorch.
-
-    Parameters
-    ----------
-    source : Checkpoint, Simulator or estimator
-        The spiking network.
-    bias : {"input"} or None, default=None
-        As for :func:`to_relu`.
-
-    Returns
-    -------
-    torch.nn.Sequential
-        Linear and ReLU in turn, without a ReLU at the end, in double precision: no weight is
-        rounded. Its input is ``x * input_scale``.
-
-    Raises
-    ------
-    ValueError
-        If an argument is not allowed.
-    ImportError
-        If PyTorch is not installed.
-    """
-    layers = to_relu(source, bias)
-    pairs = [(W, None) for W in layers] if bias is None else layers
-    torch = import_module("torch")
-    modules: list[Any] = []
-    for W, b in pairs:
-        linear = torch.nn.Linear(*W.shape, bias=b is not None, dtype=torch.float64)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(W.T.copy()))
-            if b is not None:
-                linear.bias.copy_(torch.from_numpy(b))
-        modules += [linear, torch.nn.ReLU()]
-    return torch.nn.Sequential(*modules[:-1])
 
 
 def _warn_of_coarse_inputs(
@@ -267,14 +219,39 @@ def _without_biases(layers: Sequence[Layer]) -> list[Layer]:
     return [Layer(W, None) for W, _ in layers]
 
 
+def _image(input_shape: Sequence[int] | None, input_layout: str | None) -> Shape | None:
+    """Return the shape of the input that was given."""
+    if input_shape is None:
+        if input_layout is not None:
+            raise wrong_argument("input_layout", "None without an input_shape", repr(input_layout))
+        return None
+    allowed = "None, (height, width) or (height, width, channels)"
+    shape = sizes("input_shape", input_shape, allowed, fewest=2)
+    if len(shape) > 3:
+        raise wrong_argument("input_shape", allowed, repr(input_shape))
+    layouts = (None, *INPUT_LAYOUTS)
+    layout = choice("input_layout", input_layout, layouts) or "channels_first"
+    return Shape(shape, channels_first=layout == "channels_first")
+
+
+def _definition(read: Source, layers: Sequence[Layer], fields: dict[str, Any]) -> Definition:
+    """Return the definition of the spiking network."""
+    if read.structure is None:
+        return SpikingMLP.from_dict({"layer_sizes": _layer_sizes(layers)} | fields)
+    return with_bias_channels(read.structure, layers).replace(**fields)
+
+
 def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
-    sizes = [layers[0].weights.shape[0], *(W.shape[1] for W, _ in layers)]
-    return tuple(size + more for size, more in zip(sizes, has_bias_unit(layers), strict=True))
+    units = [layers[0].weights.shape[0], *(W.shape[1] for W, _ in layers)]
+    return tuple(n + more for n, more in zip(units, has_bias_unit(layers), strict=True))
 
 
-def _balance_input(balance: ArrayLike, n_inputs: int) -> Array:
+def _balance_input(balance: ArrayLike, read: Source) -> Array:
+    n_inputs = read.connections[0].n_below
     allowed = f"finite real numbers of shape (n_samples, {n_inputs}), at least one sample"
     x = array_of("balance", balance, REALS_AND_BOOLEANS, allowed)
+    if read.structure is not None and x.shape[1:] == read.structure.layer_shapes[0]:
+        x = x.reshape(len(x), -1)
     if x.ndim != 2 or x.shape[1] != n_inputs or not len(x):
         raise wrong_argument("balance", allowed, f"shape {x.shape}")
     return finite("balance", x, allowed).astype(np.float64)

@@ -1,4 +1,8 @@
-"""A ReLU network as a list of affine layers, and what can be folded into them."""
+"""A ReLU network as a list of affine layers, and what can be folded into them.
+
+A layer is a matrix, or the weights of a connection of another kind: a kernel for all places of an
+image, or none at all where all synapses have the same constant weight.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS, array_of, finite, wrong_argument
+from spikebp_plugins.network.connections import Connection, DenseConnection
 
 Array = NDArray[np.float64]
 
@@ -18,10 +23,10 @@ class Layer(NamedTuple):
 
     Attributes
     ----------
-    weights : ndarray of shape (n_in, n_out)
+    weights : ndarray of shape (n_in, n_out), or that of the connection
         :math:`W`.
     bias : ndarray of shape (n_out,) or None
-        :math:`b`; None where the layer has none.
+        :math:`b`; None where the layer has none. A kernel has one for each of its channels.
     """
 
     weights: Array
@@ -72,6 +77,33 @@ def given_layer(W: Any, b: Any, l: int) -> Layer:
     return Layer(weights, None if b is None else _reals(f"bias of layer {l}", b, 1))
 
 
+def given_kernel(kernel: Any, b: Any, l: int) -> Layer:
+    """Return layer l, as `given_layer` does, with the kernel of a convolution."""
+    weights = _reals(f"weights of layer {l}", kernel, 4)
+    return Layer(weights, None if b is None else _reals(f"bias of layer {l}", b, 1))
+
+
+def without_weights() -> Layer:
+    """Return a layer of pools, whose synapses have a constant weight."""
+    return Layer(np.zeros(0), None)
+
+
+def drive(layer: Layer, connection: Connection, a: Array) -> Array:
+    """Return what the units of a layer get for activations below, of shape (n_samples, n_below)."""
+    W, b = layer
+    if isinstance(connection, DenseConnection):
+        s: Array = a @ W
+        if b is not None:
+            s += b
+        return s
+    if (constant := connection.constant_weight) is not None:
+        W = np.array([constant])
+    arriving = [connection.forward(a_i, W) for a_i in a]
+    s = np.array([one.product(one.counts, one.weights) for one in arriving])
+    # Units are numbered channel by channel within each pixel, so that a bias of channels repeats.
+    return s if b is None else s + np.resize(b, connection.n_above)
+
+
 def checked(layers: Sequence[Layer]) -> list[Layer]:
     """Return layers; raise ValueError unless they are finite, and each fits the one before."""
     if not layers:
@@ -86,6 +118,12 @@ def checked(layers: Sequence[Layer]) -> list[Layer]:
         if b is not None and b.shape != W.shape[1:]:
             allowed = f"of shape ({W.shape[1]},), one for each unit"
             raise wrong_argument(f"bias of layer {l}", allowed, f"shape {b.shape}")
+    return all_finite(layers)
+
+
+def all_finite(layers: Sequence[Layer]) -> list[Layer]:
+    """Return layers; raise ValueError unless all their numbers are finite."""
+    for l, (W, b) in enumerate(layers, 1):
         for name, values in (("weights", W), ("bias", b)):
             if values is not None:
                 finite(f"{name} of layer {l}", values, "finite real numbers")

@@ -9,14 +9,19 @@ with the threshold :math:`\theta_l = 2^{-e_l - 1}` (half a spike) it is
     v \leftarrow v + k_{l-1} Q_l; \qquad
     \text{while } v > \theta_l: \text{ fire, } v \leftarrow v - 2 \theta_l
 
+A connection that is not dense has the sum over its synapses in place of the product. A pool has no
+weights to round: all its integers are 1, its :math:`2^{e_l}` is the weight of a pixel, and so the
+side of its squares must be a power of two.
+
 Files are uncompressed npz archives of little-endian arrays, in this order:
 
 ===================  ===========================================================================
 ``format_version``   int64, 1
-``definition``       uint8, ``SpikingMLP.to_dict()`` as UTF-8 JSON with sorted keys
+``definition``       uint8, ``net.to_dict()`` as UTF-8 JSON with sorted keys
 ``bits``             int64, b
-``weights_l``        l = 1..L, :math:`Q_l`, int8, int16 or int32, shape (n_{l-1}, n_l)
-``exponents_l``      l = 1..L, :math:`e_l`, int64, shape () or (n_l,)
+``weights_l``        l = 1..L, :math:`Q_l`, int8, int16 or int32, shape (n_{l-1}, n_l), or that of
+                     the connection
+``exponents_l``      l = 1..L, :math:`e_l`, int64, shape () or (n_l,); with a kernel () or (c_out,)
 ``thresholds_l``     l = 1..L, :math:`\theta_l`, float64, for readers of the file without this code
 ===================  ===========================================================================
 """
@@ -42,7 +47,9 @@ from spikebp_plugins.common.archive import (
 from spikebp_plugins.common.errors import boolean, choice, integer, wrong_argument
 from spikebp_plugins.conversion.sources import checkpoint_of
 from spikebp_plugins.network.checkpoint import Checkpoint, definition_from
+from spikebp_plugins.network.connections import Connection, Convolution, SparseConnection
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.matrix import constant_in
 from spikebp_plugins.network.state import initial_state
 
 FORMAT_VERSION: Final = 1
@@ -66,10 +73,11 @@ class QuantizedWeights:
         The definition of the network.
     bits : int
         b, the sign included.
-    weights : tuple of ndarray of shape (n_in, n_out)
-        The integers :math:`Q_1` to :math:`Q_L`, int8, int16 or int32.
+    weights : tuple of ndarray of shape (n_in, n_out), or that of the connection
+        The integers :math:`Q_1` to :math:`Q_L`, int8, int16 or int32. Pools have none: (0,).
     exponents : tuple of ndarray of shape () or (n_out,)
-        :math:`e_1` to :math:`e_L`: one for a layer, or one for each of its units.
+        :math:`e_1` to :math:`e_L`: one for a layer, or one for each of its units, or for each
+        channel of a convolution, whose units share a kernel.
     """
 
     net: Definition
@@ -79,7 +87,7 @@ class QuantizedWeights:
 
     @property
     def thresholds(self) -> tuple[Array, ...]:
-        r""":math:`\theta_l = 2^{-e_l - 1}` of shape () or (n_out,), in the units of :math:`Q_l`.
+        r""":math:`\theta_l = 2^{-e_l - 1}`, of the shapes of `exponents`, in units of :math:`Q_l`.
 
         A threshold is a whole number where :math:`e_l < 0`. A potential fires above its threshold,
         not at it, and a spike subtracts twice the threshold.
@@ -91,8 +99,8 @@ class QuantizedWeights:
 
         The rest of its state is that of a network before its first training sample.
         """
-        pairs = zip(self.weights, self.exponents, strict=True)
-        weights = [np.ldexp(Q.astype(np.float64), e) for Q, e in pairs]
+        layers = zip(self.net.connections, self.weights, self.exponents, strict=True)
+        weights = [np.ldexp(Q.astype(np.float64), _of_weights(c, e)) for c, Q, e in layers]
         return Checkpoint(self.net, initial_state(self.net, weights))
 
     def save(self, path: PathLike) -> None:
@@ -146,14 +154,20 @@ class QuantizedWeights:
         bits = integer("bits", _integer("bits", arrays), *BITS)
         net = definition_from(arrays["definition"])
         weights, exponents = [], []
-        for l, shape in enumerate(net.weight_shapes, 1):
+        for l, connection in enumerate(net.connections, 1):
+            shape = connection.weight_shape
             Q, e = arrays[f"weights_{l}"], arrays[f"exponents_{l}"]
             if Q.shape != shape or Q.dtype != _dtype(bits):
                 allowed = f"{_dtype(bits)} of shape {shape}"
                 raise wrong_argument(f"weights_{l}", allowed, f"{Q.dtype} of shape {Q.shape}")
-            if e.shape not in ((), shape[1:]) or e.dtype != np.int64:
-                allowed = f"int64 of shape () or {shape[1:]}"
+            shapes = _exponent_shapes(connection)
+            if e.shape not in shapes or e.dtype != np.int64:
+                allowed = f"int64 of shape {' or '.join(map(str, shapes))}"
                 raise wrong_argument(f"exponents_{l}", allowed, f"{e.dtype} of shape {e.shape}")
+            if connection.constant_weight is not None:
+                own = _of_pool(net, connection, l)
+                if np.asarray(e) != own:
+                    raise wrong_argument(f"exponents_{l}", f"{own}, that of a pool", "another")
             weights.append(np.asarray(Q))
             exponents.append(np.asarray(e))
             if not np.array_equal(weights[-1], np.clip(weights[-1], *ends(bits))):
@@ -179,7 +193,7 @@ def quantized_weights(
 
     with ties to even. :math:`e_l` is the smallest exponent with which all weights fit. On a grid of
     f fraction bits it is at least :math:`-f`, so that :math:`2^{e_l} Q_l` is on the grid. If all
-    weights are zero, it is -1.
+    weights are zero, it is -1. That of a pool is given by its size.
 
     Parameters
     ----------
@@ -188,7 +202,8 @@ def quantized_weights(
     bits : int, default=8
         b, the sign included: 2 to 32.
     shared_by : {"layer", "unit"}, default="layer"
-        Whether all units of a layer share an exponent (and a threshold), or each has its own.
+        Whether all units of a layer share an exponent (and a threshold), or each has its own. The
+        units of a channel of a convolution share one in any case.
     clip : bool, default=False
         Take the exponent with the least squared error, even if larger weights are then clipped to
         the ends of the range. This also clips the weights of 1 that keep the always-on units of
@@ -201,23 +216,63 @@ def quantized_weights(
     Raises
     ------
     ValueError
-        If an argument is not allowed.
+        If an argument is not allowed, or the weight of a pool is no power of two, or rounded.
     """
     checkpoint = checkpoint_of(source)
     b = integer("bits", bits, *BITS)
     shared_by = choice("shared_by", shared_by, ("layer", "unit"))
     clip = boolean("clip", clip)
-    grid = checkpoint.net.fraction_bits
-    floor = SMALLEST_EXPONENT if grid is None else -grid
+    net = checkpoint.net
+    floor = SMALLEST_EXPONENT if net.fraction_bits is None else -net.fraction_bits
     weights, exponents = [], []
-    for matrix in checkpoint.state.weights:
+    for l, (connection, matrix) in enumerate(
+        zip(net.connections, checkpoint.state.weights, strict=True), 1
+    ):
         W = matrix.astype(np.float64)
-        groups = W.T if shared_by == "unit" else [W]
-        found = np.array([_exponent(group, b, floor, clip) for group in groups], np.int64)
-        e = found if shared_by == "unit" else found.reshape(())
+        if connection.constant_weight is not None:
+            e = _of_pool(net, connection, l)
+        elif shared_by == "unit":
+            groups = _by_unit(connection, W)
+            e = np.array([_exponent(group, b, floor, clip) for group in groups], np.int64)
+        else:
+            e = np.array(_exponent(W, b, floor, clip), np.int64)
         exponents.append(e)
-        weights.append(_integers(W, e, b).astype(_dtype(b)))
-    return QuantizedWeights(checkpoint.net, b, tuple(weights), tuple(exponents))
+        weights.append(_integers(W, _of_weights(connection, e), b).astype(_dtype(b)))
+    return QuantizedWeights(net, b, tuple(weights), tuple(exponents))
+
+
+def _exponent_shapes(connection: Connection) -> list[tuple[int, ...]]:
+    """Return the shapes that the exponents of a layer may have."""
+    if connection.constant_weight is not None:
+        return [()]
+    if isinstance(connection, Convolution):
+        return [(), (connection.layer.channels,)]
+    return [(), (connection.n_above,)]
+
+
+def _by_unit(connection: Connection, W: Array) -> list[Array]:
+    """Return the weights of each unit, or of each channel of a convolution."""
+    if isinstance(connection, SparseConnection):
+        j = connection.synapses.j
+        return [W[j == unit] for unit in range(connection.n_above)]
+    return list(W.reshape(-1, W.shape[-1]).T)
+
+
+def _of_weights(connection: Connection, e: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return exponents so that they broadcast with the weights of a connection."""
+    if isinstance(connection, SparseConnection) and e.shape:
+        return e[connection.synapses.j]
+    return e
+
+
+def _of_pool(net: Definition, connection: Connection, l: int) -> NDArray[np.int64]:
+    """Return the exponent of the weight that all synapses of layer l have."""
+    weight = constant_in(net, connection).item()
+    fraction, exponent = np.frexp(weight)
+    if fraction != 0.5 or weight != connection.constant_weight:
+        allowed = f"a power of two in layer {l}, which the grid holds"
+        raise wrong_argument("the weight of a pixel", allowed, f"{weight:.6g} for a pool")
+    return np.array(exponent - 1, np.int64)
 
 
 def ends(bits: int) -> tuple[int, int]:

@@ -10,10 +10,25 @@ import numpy as np
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.bias import without_bias_units
 from spikebp_plugins.conversion.fitted import layers_of_network, scaling_of
-from spikebp_plugins.conversion.layers import Array, Layer, Scaling, checked, given_layer
+from spikebp_plugins.conversion.layers import (
+    Array,
+    Layer,
+    Scaling,
+    all_finite,
+    checked,
+    given_layer,
+)
+from spikebp_plugins.conversion.torch_images import layers_of_images
 from spikebp_plugins.conversion.torch_modules import layers_of_modules
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.connections import require_dense
+from spikebp_plugins.network.connections import (
+    Connection,
+    DenseConnection,
+    Shape,
+    Sparse,
+    SparseConnection,
+)
+from spikebp_plugins.network.definition import SpikingNetwork
 
 ALLOWED: Final = (
     "a list of weight matrices or of pairs (weights, bias), an MLPClassifier or MLPRegressor of "
@@ -33,24 +48,49 @@ class Source(NamedTuple):
         What its input is multiplied by: that of a spiking network, otherwise 1.
     factor : ndarray of shape (n_inputs,) or None
         What scalers before it multiply each of its inputs by; None where there are none.
+    structure : SpikingNetwork or None
+        A definition with its shapes and connections, whose other fields say nothing of it; None
+        where all connections are dense.
     """
 
     layers: list[Layer]
     input_scale: float = 1.0
     factor: Array | None = None
+    structure: SpikingNetwork | None = None
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """What joins the layers."""
+        if self.structure is not None:
+            return self.structure.connections
+        return tuple(DenseConnection(*W.shape) for W, _ in self.layers)
 
 
-def read_source(source: Any) -> Source:
-    """Return the ReLU network that a source is; raise ValueError if it is none."""
+def read_source(source: Any, image: Shape | None = None) -> Source:
+    """Return the ReLU network that a source is; raise ValueError if it is none.
+
+    Parameters
+    ----------
+    source : object
+        The source.
+    image : Shape or None, default=None
+        The shape of its input, for a Sequential of PyTorch that needs it.
+    """
     # The library of an object is loaded already. Names are compared, so that no other is loaded.
     libraries = {cls.__module__.partition(".")[0] for cls in type(source).__mro__}
+    # A class derived from a Sequential may compute anything.
+    if "torch" in libraries and type(source) is import_module("torch.nn").Sequential:
+        if image is None:
+            return Source(checked(layers_of_modules(source)))
+        layers, structure = layers_of_images(source, image)
+        return Source(all_finite(layers), structure=structure)
+    if image is not None:
+        allowed = "None unless the source is a Sequential of PyTorch"
+        raise wrong_argument("input_shape", allowed, repr(image.sizes))
     if isinstance(source, (list, tuple)):
         return Source(checked([_given(entry, l) for l, entry in enumerate(source, 1)]))
     if "spikebp_plugins" in libraries:
         return _of_spiking_network(source)
-    # A class derived from a Sequential may compute anything.
-    if "torch" in libraries and type(source) is import_module("torch.nn").Sequential:
-        return Source(checked(layers_of_modules(source)))
     if "sklearn" in libraries:
         from sklearn.neural_network import MLPClassifier, MLPRegressor
         from sklearn.pipeline import Pipeline
@@ -76,7 +116,6 @@ def checkpoint_of(source: Any) -> Checkpoint:
     if not isinstance(found, Checkpoint):
         allowed = "a Checkpoint, a Simulator, or an estimator that has one"
         raise wrong_argument("source", allowed, type(source).__name__)
-    require_dense("source", found.net.connections)
     return found
 
 
@@ -104,21 +143,42 @@ def _n_dimensions(values: Any) -> int:
 
 def _of_spiking_network(source: Any) -> Source:
     checkpoint = checkpoint_of(source)
+    net = checkpoint.net
     weights: list[Array] = [np.array(W, np.float64) for W in checkpoint.state.weights]
     # The constant input of an estimator is there to be a bias, and is always 1.
     has_bias = getattr(source, "intercept", False)
-    layers = layers_with_biases(source, weights) if has_bias else [Layer(W, None) for W in weights]
-    scale, factor = checkpoint.net.input_scale, None
     own = getattr(source, "input_scaling_", None) or getattr(source, "input_scaling", None)
+    if isinstance(net, SpikingNetwork):
+        if has_bias or own is not None:
+            allowed = "a Checkpoint or a Simulator, if its network is a SpikingNetwork"
+            raise wrong_argument("source", allowed, type(source).__name__)
+        plain = [Layer(W, None) for W in weights]
+        return Source(all_finite(plain), net.input_scale, structure=_structure(net))
+    layers = layers_with_biases(source, weights) if has_bias else [Layer(W, None) for W in weights]
+    scale, factor = net.input_scale, None
     if own is not None:
         factor = own.factor * own.spread
         layers[0] = Scaling(factor, -own.centre * own.spread * scale).before(layers[0])
     return Source(checked(layers), scale, factor)
 
 
+def _structure(net: SpikingNetwork) -> SpikingNetwork:
+    # Which pairs of units a density joins depends on the seed, which may become another.
+    layers = [
+        Sparse(connection.n_above, pairs=connection.pairs)
+        if isinstance(connection, SparseConnection)
+        else layer
+        for layer, connection in zip(net.layers, net.connections, strict=True)
+    ]
+    return SpikingNetwork(net.input_shape, layers, input_layout=net.input_layout)
+
+
 def _of_pipeline(pipeline: Any) -> Source:
     """Return the network at the end of a pipeline, its first layer with the scalers before it."""
     network = read_source(pipeline[-1])
+    if network.structure is not None:
+        allowed = "a network of dense connections, of which scalers can become a part"
+        raise wrong_argument("the end of a pipeline", allowed, "one of a SpikingNetwork")
     layers, n_inputs = list(network.layers), len(network.layers[0].weights)
     factor = np.ones(n_inputs) if network.factor is None else network.factor
     for place, step in reversed(pipeline.steps[:-1]):

@@ -11,23 +11,32 @@ import numpy as np
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.layers import Layer, Scaling, given_layer
 
-#: Modules that do nothing to a sample.
 ALLOWED: Final = (
-    "Linear, ReLU, BatchNorm1d, Flatten, Dropout, Identity, a last Softmax or LogSoftmax, or a "
-    "Sequential of these"
+    "Linear, Conv2d, AvgPool2d, ReLU, BatchNorm1d, BatchNorm2d, Flatten, Dropout, Dropout2d, "
+    "Identity, a last Softmax or LogSoftmax, or a Sequential of these"
 )
 
 
 def layers_of_modules(model: Any) -> list[Layer]:
     """Return the layers of a Sequential; raise ValueError for a module that is no part of them."""
+    reader = Reader()
+    read_modules(model, reader)
+    return reader.layers
+
+
+def read_modules(model: Any, reader: Reader) -> None:
+    """Give each module of a Sequential to the method of a reader that is for its kind."""
     nn = import_module("torch.nn")
-    reader = _Reader()
     # A class derived from a module may compute anything: only the module's own class is accepted.
     readers = {
         nn.Linear: reader.linear,
+        nn.Conv2d: reader.convolution,
+        nn.AvgPool2d: reader.pool,
         nn.ReLU: reader.relu,
         nn.BatchNorm1d: reader.batch_norm,
+        nn.BatchNorm2d: reader.batch_norm_of_channels,
         nn.Dropout: reader.dropout,
+        nn.Dropout2d: reader.dropout,
         nn.Flatten: reader.flatten,
         nn.Identity: reader.identity,
         nn.Softmax: reader.softmax,
@@ -44,24 +53,24 @@ def layers_of_modules(model: Any) -> list[Layer]:
     if reader.waiting is not None and reader.layers:
         allowed = "before a Linear, or behind one without a ReLU in between"
         raise wrong_argument("a BatchNorm1d of source", allowed, "one behind the last ReLU")
-    return reader.layers
 
 
-class _Reader:
-    """What the modules read so far compute."""
+class Reader:
+    """What the modules read so far compute, for samples that are plain vectors."""
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
         self.is_rectified = True  # the units that the next Linear reads
         self.waiting: Scaling | None = None  # what scales these units
+        self.unrectified = "a Linear"  # what has made units that are not rectified
         self.last: str | None = None  # a module behind which none may follow
 
     def linear(self, place: str, module: Any) -> None:
-        if not self.is_rectified:
-            raise wrong_argument(f"module {place} of source", "a ReLU after a Linear", "Linear")
+        """Add a layer of weights."""
+        self.require_rectified(place, "Linear")
         layer = given_layer(
-            _values(module.weight).T,
-            None if module.bias is None else _values(module.bias),
+            values_of(module.weight).T,
+            None if module.bias is None else values_of(module.bias),
             len(self.layers) + 1,
         )
         if self.waiting is not None:
@@ -70,23 +79,28 @@ class _Reader:
         self.layers.append(layer)
         self.is_rectified = False
 
+    def convolution(self, place: str, module: Any) -> None:
+        """Refuse a Conv2d: these samples are no images."""
+        allowed = f"(height, width) or (height, width, channels), for module {place} of source"
+        raise wrong_argument("input_shape", allowed, None)
+
+    def pool(self, place: str, module: Any) -> None:
+        """Refuse an AvgPool2d: these samples are no images."""
+        self.convolution(place, module)
+
+    def batch_norm_of_channels(self, place: str, module: Any) -> None:
+        """Refuse a BatchNorm2d: these samples are no images."""
+        self.convolution(place, module)
+
     def relu(self, place: str, module: Any) -> None:
+        """Note that the units of the last layer are rectified."""
         if not self.layers or self.waiting is not None:
             raise wrong_argument(f"module {place} of source", "a Linear before a ReLU", "ReLU")
         self.is_rectified = True
 
     def batch_norm(self, place: str, module: Any) -> None:
-        if module.training or module.running_mean is None:
-            allowed = "in evaluation mode, with the statistics of training: call source.eval()"
-            came = "training mode" if module.training else "none of them"
-            raise wrong_argument(f"BatchNorm1d {place} of source", allowed, came)
-        factor = 1 / np.sqrt(_values(module.running_var) + module.eps)
-        if module.affine:
-            factor = factor * _values(module.weight)
-        shift = -_values(module.running_mean) * factor
-        if module.affine:
-            shift = shift + _values(module.bias)
-        scaling = Scaling(factor, shift)
+        """Make a BatchNorm1d a part of the Linear before it, or of the one to come."""
+        scaling = scaling_of_batch_norm(place, module)
         if not self.is_rectified:
             _check_size(place, self.layers[-1].weights.shape[1], scaling)
             self.layers[-1] = scaling.behind(self.layers[-1])
@@ -97,24 +111,49 @@ class _Reader:
             raise wrong_argument(f"module {place} of source", allowed, "BatchNorm1d")
 
     def dropout(self, place: str, module: Any) -> None:
+        """Check that a Dropout does nothing."""
         if module.training:
             allowed = "in evaluation mode: call source.eval()"
-            raise wrong_argument(f"Dropout {place} of source", allowed, "training mode")
+            name = f"{type(module).__name__} {place} of source"
+            raise wrong_argument(name, allowed, "training mode")
 
     def flatten(self, place: str, module: Any) -> None:
+        """Check that a Flatten leaves samples apart."""
         if (module.start_dim, module.end_dim) != (1, -1):
             allowed = "over all dimensions but the first"
             raise wrong_argument(f"Flatten {place} of source", allowed, module)
 
     def identity(self, place: str, module: Any) -> None:
-        pass
+        """Take no notice."""
 
     def softmax(self, place: str, module: Any) -> None:
+        """Note that nothing may follow."""
         # It leaves the order of the scores as it is, if it is over the outputs of a sample.
         if not self.layers or self.is_rectified or module.dim not in (None, 1, -1):
             allowed = "over dimension 1, behind the last Linear"
             raise wrong_argument(f"{type(module).__name__} {place} of source", allowed, module)
         self.last = type(module).__name__
+
+    def require_rectified(self, place: str, kind: str) -> None:
+        """Raise an error about a module of a kind unless the units before it are rectified."""
+        if not self.is_rectified:
+            allowed = f"a ReLU after {self.unrectified}"
+            raise wrong_argument(f"module {place} of source", allowed, kind)
+
+
+def scaling_of_batch_norm(place: str, module: Any) -> Scaling:
+    """Return what a BatchNorm does to its units, or channels."""
+    if module.training or module.running_mean is None:
+        allowed = "in evaluation mode, with the statistics of training: call source.eval()"
+        came = "training mode" if module.training else "none of them"
+        raise wrong_argument(f"{type(module).__name__} {place} of source", allowed, came)
+    factor = 1 / np.sqrt(values_of(module.running_var) + module.eps)
+    if module.affine:
+        factor = factor * values_of(module.weight)
+    shift = -values_of(module.running_mean) * factor
+    if module.affine:
+        shift = shift + values_of(module.bias)
+    return Scaling(factor, shift)
 
 
 def _check_size(place: str, n: int, scaling: Scaling) -> None:
@@ -123,7 +162,8 @@ def _check_size(place: str, n: int, scaling: Scaling) -> None:
         raise wrong_argument(f"module {place} of source", allowed, scaling.factor.shape)
 
 
-def _values(parameter: Any) -> Any:
+def values_of(parameter: Any) -> Any:
+    """Return the numbers of a parameter, in double precision."""
     return parameter.detach().cpu().double().numpy()
 
 

@@ -20,7 +20,6 @@ from spikebp_plugins import (
     UnsupportedError,
     averaged,
     load,
-    to_relu,
 )
 from spikebp_plugins.network.arithmetic import FixedPoint
 from spikebp_plugins.network.checkpoint import to_arrays
@@ -233,5 +232,3 @@ def test_an_engine_refuses_a_kind_that_it_does_not_know():
         Simulator(net)
     with Simulator(net, "reference") as sim:
         assert sim.train(np.ones((2, 5)), [0, 1]).shape == (2, 4)
-    with pytest.raises(ValueError, match=r"source must be a network of dense connections; got"):
-        to_relu(Simulator(NET, "reference"))

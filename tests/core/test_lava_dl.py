@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from spikebp_plugins import SpikingMLP
+from spikebp_plugins import Conv2D, SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
@@ -288,6 +288,16 @@ def test_what_netx_cannot_hold_is_refused_and_leaves_the_file(weights, message, 
         save_netx(path, holding(weights, fraction_bits=18))
     assert path.read_text() == "an earlier file"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_connections_that_are_not_dense_are_refused(file, tmp_path):
+    net = SpikingNetwork((3, 3), [Conv2D(2, 2)])
+    reason = "network of dense connections; got another: it knows Dense connections, not Conv2D"
+    with pytest.raises(ValueError, match=f"checkpoint must be a {reason}"):
+        save_netx(tmp_path / "conv.net", Checkpoint(net, initial_state(net)))
+    assert not (tmp_path / "conv.net").exists()
+    with pytest.raises(ValueError, match=f"net must be a {reason}"):
+        load_netx(file, net)
 
 
 @APPROXIMATE
@@ -602,7 +612,7 @@ def test_a_group_of_which_no_such_file_can_be_is_refused_by_path(file):
     ("name", "value", "message"),
     [
         ("samples_seen", -1, "samples_seen must be a number that is not negative"),
-        ("format_version", 2, "checkpoint format 2, newer than the 1"),
+        ("format_version", 3, "checkpoint format 3, newer than the 2"),
         ("weights_2", np.zeros((5, 4)), "weights_2 must be int64 of shape (5, 4)"),
         ("definition", None, "it holds no definition"),
     ],

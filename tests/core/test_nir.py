@@ -345,7 +345,7 @@ def test_layers_that_were_added_or_taken_away_are_refused(graph):
         (5, "metadata 'spikebp_plugins' must be a mapping of arrays; got 5"),
         ({}, "the metadata of the graph is not a readable checkpoint: it holds no definition"),
         ({"weights_2": np.zeros((5, 4))}, "weights_2 must be int64 of shape (5, 4)"),
-        ({"format_version": 2}, "checkpoint format 2, newer than the 1"),
+        ({"format_version": 3}, "checkpoint format 3, newer than the 2"),
         ({"samples_seen": -1}, "samples_seen must be a number that is not negative"),
         ({"definition": np.zeros(3, np.uint8)}, "is not a readable checkpoint"),
     ],

@@ -126,7 +126,7 @@ class Derived(nn.Linear):
         (nn.ModuleList([nn.Linear(2, 2)]), "source must be a list .*; got ModuleList"),
         (torch.eye(2), "source must be a list .*; got Tensor"),
         (nn.Sequential(), "source must be a network of at least one layer"),
-        (nn.Sequential(nn.Conv2d(1, 1, 2)), "module 0 of source must be Linear, .*; got Conv2d"),
+        (nn.Sequential(nn.Conv1d(1, 1, 2)), "module 0 of source must be Linear, .*; got Conv1d"),
         (nn.Sequential(nn.Linear(2, 2), nn.Tanh()), "module 1 of source must be .*; got Tanh"),
         (
             nn.Sequential(nn.Linear(2, 2), nn.Softmax(1), nn.Linear(2, 2)),

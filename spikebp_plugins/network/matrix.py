@@ -1,0 +1,71 @@
+"""The weights of synapses for what knows fewer forms of them: as one matrix, or as a mean."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import Connection, DenseConnection, SynapseList
+from spikebp_plugins.network.fields import Definition
+
+Array = NDArray[Any]
+
+#: The part by which the weight of a pool may differ from a mean without a word.
+MEAN_TOLERANCE: Final = 0.01
+
+
+def as_matrix(connection: Connection, weights: Array) -> Array:
+    """Return the matrix of shape (n_below, n_above) that brings what the connection brings.
+
+    Pairs of units without a synapse have a weight of 0.
+
+    Parameters
+    ----------
+    connection : Connection
+        The connection.
+    weights : ndarray
+        Its weights; of one that has none, the constant that takes their place.
+    """
+    if isinstance(connection, DenseConnection):
+        return weights
+    assert isinstance(connection, SynapseList)
+    i, j, w = connection.synapses
+    matrix = np.zeros((connection.n_below, connection.n_above), weights.dtype)
+    np.add.at(matrix, (i, j), weights.reshape(-1)[w])
+    return matrix
+
+
+def constant_in(net: Definition, connection: Connection) -> Array:
+    """Return the constant of a connection without weights of its own, rounded as weights are."""
+    return arithmetic_of(net).round_weights(np.array([connection.constant_weight]))
+
+
+def pools_that_are_no_means(net: Definition, tolerance: float = 0.0) -> str | None:
+    """Return what is to be said of a pool whose weight, rounded, makes something else of a mean.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    tolerance : float, default=0.0
+        The part of the weight by which it may differ.
+
+    Returns
+    -------
+    str or None
+        A sentence about the first one; None if there is none.
+    """
+    for l, connection in enumerate(net.connections, 1):
+        exact = connection.constant_weight
+        if exact is None:
+            continue
+        rounded = constant_in(net, connection).item()
+        if abs(rounded - exact) > tolerance * exact:
+            return (
+                f"a pixel of the pools of layer {l} weighs {rounded:.6g} in the spiking network, "
+                f"which is not {exact:.6g} on its grid"
+            )
+    return None
