@@ -89,6 +89,7 @@ LARGEST_LOIHI2_FRACTION_BITS: Final = 16
 #: There the rate is held in units of the last bit of a weight, with this many fraction bits.
 LOIHI2_RATE_BITS: Final = 16
 LARGEST_LOIHI2_RATE: Final = 2**24
+LARGEST_LOIHI2_WEIGHT: Final = 127
 
 #: Fields that `to_dict` leaves out where they have these values. The files of networks that do not
 #: use them thus stay as they were before these fields existed.
@@ -267,6 +268,21 @@ class Definition(ABC):
             # Of a sum of floating-point numbers the last bit would depend on the engine.
             allowed = "'fixed' or 'loihi2' where synapses share weights"
             raise wrong_argument("arithmetic", allowed, repr(self.arithmetic))
+        for l, connection in enumerate(self.connections, 1):
+            if connection.constant_weight is not None:
+                self._check_constant_weight(l, connection.constant_weight)
+
+    def _check_constant_weight(self, l: int, weight: float) -> None:
+        """Refuse a constant weight that the numbers of weights do not hold to within 1 %."""
+        if self.weight_exponent is not None:
+            units = min(round(math.ldexp(weight, -self.weight_exponent)), LARGEST_LOIHI2_WEIGHT)
+            held = math.ldexp(units, self.weight_exponent)
+        else:
+            assert self.fraction_bits is not None
+            held = math.ldexp(round(math.ldexp(weight, self.fraction_bits)), -self.fraction_bits)
+        if abs(held - weight) > RATE_TOLERANCE * weight:
+            allowed = f"one whose constant weight {weight:.6g} weights hold to within 1 %"
+            raise wrong_argument(f"layer {l}", allowed, f"{held:.6g}")
 
     def _settled_event_fields(self) -> dict[str, object]:
         if self.timing != "event":

@@ -58,7 +58,7 @@ def test_synapses_are_those_of_the_definition(net):
 
 
 @settings(max_examples=examples(50))
-@given(experiments(nets=networks, max_steps=3, scales=(0.5,)))
+@given(experiments(nets=networks, max_steps=3, scales=(0.5,), rates=(0.01, 0.1)))
 def test_operations_are_those_of_the_synapses(experiment):
     net, weights, x, y, _ = experiment
     with Simulator(net, "reference", weights) as sim:
@@ -161,6 +161,14 @@ def test_the_order_of_channels_is_that_of_numbers_alone():
         (
             lambda: SpikingNetwork((9, 9), [Conv2D(2, 3)], timing="event", arithmetic="float32"),
             r"timing must be another where not all connections are dense",
+        ),
+        (
+            lambda: SpikingNetwork((9, 9), [AveragePool2D(3)], learning_rate=9.0, fraction_bits=4),
+            r"layer 1 must be one whose constant weight 0.111111 .* within 1 %; got 0.125",
+        ),
+        (
+            lambda: SpikingNetwork((9, 9), [AveragePool2D(1)], arithmetic="loihi2"),
+            r"layer 1 must be one whose constant weight 1 .* within 1 %; got 0.248047",
         ),
         (
             lambda: SpikingNetwork((9, 9), [Conv2D(2, 3)], weight_init="growing"),
