@@ -49,14 +49,11 @@ KINDS: Final[dict[type[Connection], Kind]] = {
     connections.DenseConnection: Kind(LayerByKernels, Processes(Dense, LearningDense)),
     connections.Convolution: Kind(
         LayerByRules,
-        "Lava's Conv has a kernel that does not learn, and its synapses that learn share no weight",
+        "the kernel of Lava's Conv does not learn, and Lava's synapses that learn share no weight",
     ),
-    connections.AveragePooling: Kind(
-        LayerByRules,
-        "errors would need a second process for their way back, which is not built on Lava's Conv",
-    ),
+    connections.AveragePooling: Kind(LayerByRules, "they are not built on Lava's Conv"),
     connections.SparseConnection: Kind(
-        LayerByRules, "this is not built on Lava's LearningSparse, only on its LearningDense"
+        LayerByRules, "they are not built on Lava's LearningSparse"
     ),
 }
 

@@ -10,10 +10,10 @@ Array = NDArray[Any]
 
 
 class LayerSteps(Protocol):
-    """Computes layer l >= 1 step by step, and learns the weights of the connection that leads to it.
+    """Computes layer l >= 1 step by step, and learns the weights of the connection to it.
 
-    All values are in the numbers of a tag. What has been learned lies in shared memory, where it may
-    have changed between two steps.
+    All values are in the numbers of a tag. What has been learned lies in shared memory, where it
+    may have changed between two steps.
 
     Attributes
     ----------

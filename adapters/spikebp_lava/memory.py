@@ -276,12 +276,13 @@ class SharedNetwork:
         """Synaptic operations of all samples that have ended since the start."""
         shown, trained, _ = (int(n) for n in self.samples)
         updates = int(self.updates.sum())
-        counted: list[Any] = [self.spikes.tolist(), self.errors.tolist()]
+        spikes: Any = self.spikes.tolist()
+        errors: Any = self.errors.tolist()
         if not self.net.is_dense:  # what a spike costs depends on its unit, at borders for example
             layers = range(self.net.n_layers + 1)
-            of_units = (self.spikes_of_units, self.errors_of_units)
-            counted = [[counts[self.units(l)] for l in layers] for counts in of_units]
-        return count_operations(self.net, *counted, updates, shown=shown, trained=trained)
+            spikes = [self.spikes_of_units[self.units(l)] for l in layers]
+            errors = [self.errors_of_units[self.units(l)] for l in layers]
+        return count_operations(self.net, spikes, errors, updates, shown=shown, trained=trained)
 
 
 def _starts(sizes: Iterable[int], n_without: int = 0) -> Array:

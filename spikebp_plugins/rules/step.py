@@ -316,9 +316,10 @@ def _descend(
     number = arithmetic_of(net).at(learning.samples_seen, sample.t)
     W: Layers = (None, *learning.weights)
     a = presynaptic(net, sample)
-    descended = []
-    for l in range(1, net.n_layers + 1):
-        descended.append(descend(net, number, W[l], sample.c[l - 1], a[l - 1], e[l], l))
+    descended = (
+        descend(net, number, W[l], sample.c[l - 1], a[l - 1], e[l], l)
+        for l in range(1, net.n_layers + 1)
+    )
     return learning._replace(weights=tuple(descended))
 
 

@@ -1,8 +1,9 @@
 """One Lava process for each layer: the parts of the hierarchical model of the network.
 
 In each step spikes travel from layer 0 to layer L, and errors back to layer 1. A layer holds the
-weights of the connection that leads to it; the kind of this connection says what computes it. With pipelined timing spikes and errors travel no further
-than to the next layer in a step: there they go through the weights at once, and act one step later.
+weights of the connection that leads to it, and the kind of this connection says what computes the
+layer. With pipelined timing spikes and errors travel no further than to the next layer in a step:
+there they go through the weights at once, and act one step later.
 """
 
 from __future__ import annotations
@@ -23,7 +24,13 @@ from spikebp_lava.incoming import Incoming
 from spikebp_lava.kinds import KINDS
 from spikebp_lava.layer_by_kernels import require_certain
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
-from spikebp_lava.variables import InSharedMemory, SeenVar, SharedVar, define_model
+from spikebp_lava.variables import (
+    InSharedMemory,
+    ModelOfAnyNetwork,
+    SeenVar,
+    SharedVar,
+    define_model,
+)
 from spikebp_lava.watch import Watched
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.layout import Layout
@@ -189,10 +196,16 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self._recorder.write(self.time_step, self._spike)
 
 
-class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
+class LayerModel(
+    InSharedMemory,
+    PyLoihiProcessModel,  # type: ignore[misc]
+    metaclass=ModelOfAnyNetwork,
+):
     """Rules 2, 4 and 5 for one layer, rule 3 in the output."""
 
     kind: ClassVar[str]
+    number: ClassVar[type]
+    optional = "weight"
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -303,11 +316,11 @@ for _kind, _number in ((FLOATING, float), (FIXED, np.int64)):
     )
     _of_layers = {
         "kind": _kind,
+        "number": _number,
         "spikes_in": _spikes_in,
         "control_in": _spikes_in,
         "spikes_out": _spikes_out,
         "errors_out": _values_out,
-        "weight": _values,
         "spike_count": _values,
         "potential": _values,
         "input_count": _values,

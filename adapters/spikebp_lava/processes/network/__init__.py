@@ -27,7 +27,7 @@ from spikebp_lava.stepper_by_rules import StepperByRules
 from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import (
     InSharedMemory,
-    ModelOfAnyDepth,
+    ModelOfAnyNetwork,
     ProcessOfAnyDepth,
     SeenVar,
     SharedVar,
@@ -63,9 +63,9 @@ class SpikingMLPProcess(
     ----------
     net : Definition or Checkpoint
         The definition, or a definition with what it has learned.
-    weights : sequence of array-like of shape (n_in, n_out) or None, default=None
+    weights : sequence of array-like of shapes ``net.weight_shapes`` or None, default=None
         Initial weights, rounded to the grid; None takes ``net.init_weights()``.
-    feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
+    feedback : sequence of array-like of shapes ``net.feedback_shapes`` or None, default=None
         Backward weights for ``feedback="random"``; None takes ``net.init_feedback()``.
     learning : bool, default=True
         Whether to learn from targets; `learning` can be set between runs.
@@ -94,8 +94,8 @@ class SpikingMLPProcess(
     summed_drive_out : OutPort of shape (n_outputs,)
         The drive of the output summed over the sample so far, in fixed_pt in grid units. Divided
         by the steps shown these are the scores.
-    weight_1, ..., weight_L : Var of shape (n_in, n_out)
-        The weights; in fixed_pt in grid units.
+    weight_1, ..., weight_L : Var of shapes ``net.weight_shapes``
+        The weights; in fixed_pt in grid units. A layer that pools has none.
     spike_count_0, ..., spike_count_L : Var of shape (n_units,)
         The signed spike counts of each layer in the last step, for a Monitor.
     error_1, ..., error_L : Var of shape (n_units,)
@@ -150,6 +150,16 @@ class SpikingMLPProcess(
             if l > 0:
                 setattr(self, f"error_{l}", SeenVar(shape=(size,)))
 
+    def __getattr__(self, name: str) -> Any:
+        net = self.__dict__.get("net")
+        for l, connection in enumerate(net.connections if net else (), 1):
+            if name == f"weight_{l}" and connection.constant_weight is not None:
+                raise AttributeError(
+                    f"there is no variable {name!r}: all synapses of {connection.kind} weigh "
+                    f"{connection.constant_weight:g}, and none learns"
+                )
+        return super().__getattr__(name)
+
     def prepare(self, models: list[type]) -> None:
         """Compile the kernels; called before the processes of a graph are started.
 
@@ -192,15 +202,16 @@ class SpikingMLPProcess(
 class LeafModel(
     InSharedMemory,
     PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=ModelOfAnyDepth,
+    metaclass=ModelOfAnyNetwork,
 ):
     """The whole network in one process, which calls the step kernels of the compiled core.
 
-    Where a connection is of a kind that they do not compute, the rules of the reference compute all.
+    Where a connection is of a kind that they do not compute, the rules of the reference do.
     """
 
     kind: ClassVar[str]
     number: ClassVar[type]
+    optional = r"(weight|spike_count|error)_\d+"
     label_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     reset_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     spikes_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
