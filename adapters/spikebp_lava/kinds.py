@@ -52,9 +52,7 @@ KINDS: Final[dict[type[Connection], Kind]] = {
         "the kernel of Lava's Conv does not learn, and Lava's synapses that learn share no weight",
     ),
     connections.AveragePooling: Kind(LayerByRules, "they are not built on Lava's Conv"),
-    connections.SparseConnection: Kind(
-        LayerByRules, "they are not built on Lava's LearningSparse"
-    ),
+    connections.SparseConnection: Kind(LayerByRules, "they are not built on Lava's LearningSparse"),
 }
 
 

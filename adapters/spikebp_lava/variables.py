@@ -49,7 +49,9 @@ class SharedVar(Var):  # type: ignore[misc]
             raise RuntimeError(f"variable {self.name!r} can only be read")
         values = np.asarray(value)
         if idx is not None:
-            whole = self._read().copy()
+            whole = self._read()
+            # In a type that holds both: an array of integers would cut off the fractions of others.
+            whole = whole.astype(np.result_type(whole, values))
             whole[idx] = values
             values = whole
         self._write(values)
