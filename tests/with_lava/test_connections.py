@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("lava", reason="Lava is not installed")
 
 from lava.magma.core.run_conditions import RunSteps
+from lava.proc.io.source import RingBuffer as Sender
 from lava.proc.monitor.process import Monitor
 
 from spikebp_lava import EngineMLP, SampleSource, SpikingMLPProcess, StandardMLP
@@ -174,6 +175,17 @@ def test_a_message_can_be_a_whole_sample_of_images(samples, tag):
     line.mlp.stop()
     assert_same_state(line.mlp.checkpoint(), state)
     assert np.array_equal(line.sink.scores, trace.scores)
+
+
+def test_images_of_another_process_are_flattened(samples):
+    mlp = SpikingMLPProcess(NET, weights=samples.weights)
+    images = np.repeat(samples.x, NET.n_steps, axis=0).T.reshape(5, 4, N_STEPS)
+    Sender(data=images).s_out.flatten().connect(mlp.spikes_in)
+    labels = Sender(data=np.repeat(samples.y, NET.n_steps)[np.newaxis])
+    labels.s_out.connect(mlp.label_in)
+    mlp.run(condition=RunSteps(num_steps=N_STEPS), run_cfg=configuration("fixed_pt", "leaf"))
+    mlp.stop()
+    assert_same_state(mlp.checkpoint(), samples.by_reference()[1])
 
 
 @pytest.mark.parametrize(("tag", "implementation"), BOTH)
