@@ -16,6 +16,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
+from spikebp_lava.watch import is_running
 from spikebp_plugins.common.errors import wrong_argument
 
 Array = NDArray[Any]
@@ -47,6 +48,13 @@ class SharedVar(Var):  # type: ignore[misc]
         """Write other values."""
         if self._write is None:
             raise RuntimeError(f"variable {self.name!r} can only be read")
+        runtime = self.process.runtime
+        if runtime is not None and is_running(runtime):
+            # What the step that is being made has learned would be lost, or the new values.
+            raise RuntimeError(
+                f"variable {self.name!r} can be set before, between and after runs, not in one; "
+                "wait() waits for its end, and pause() holds it"
+            )
         values = np.asarray(value)
         if idx is not None:
             whole = self._read()

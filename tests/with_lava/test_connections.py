@@ -139,6 +139,22 @@ def test_weights_are_read_and_written_between_runs(samples, tag, implementation)
         assert_same_state(line.mlp.checkpoint(), sim.checkpoint().state)
 
 
+@pytest.mark.parametrize("implementation", [longer("leaf"), "hierarchical"])
+def test_no_weights_are_written_in_a_run(samples, implementation):
+    line = Line(samples)
+    line.run(1, configuration("floating_pt", implementation))
+    line.mlp.run(RunSteps(num_steps=N_STEPS, blocking=False))
+    for variable in (line.mlp.weight_1, line.mlp.weight_4):
+        with pytest.raises(RuntimeError, match=f"{variable.name!r} can be set before, between and"):
+            variable.set(np.zeros(variable.shape))
+    line.mlp.wait()
+    line.mlp.weight_1.set(np.zeros((3, 3, 1, 3)))
+    line.mlp.stop()
+    line.mlp.weight_4.set(np.zeros((6, 3)))
+    assert not line.mlp.weights[0].any()
+    assert not line.mlp.weights[3].any()
+
+
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_a_layer_that_pools_has_no_weights_to_read(samples, implementation):
     line = Line(samples)
