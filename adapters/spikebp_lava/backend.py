@@ -9,6 +9,7 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from numpy.typing import NDArray
 
+from spikebp_lava.kinds import KINDS
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
@@ -50,6 +51,7 @@ class LavaBackend(BackedByCore):
     }
     main_option: ClassVar = "tag"
     timings: ClassVar = TIMINGS
+    connections: ClassVar = tuple(KINDS)
 
     def __init__(
         self,

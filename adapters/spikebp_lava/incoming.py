@@ -14,6 +14,7 @@ from spikebp_lava.memory import FIXED, SharedNetwork
 from spikebp_lava.schedule import PipelinedSchedule, Schedule, require_input
 from spikebp_plugins.common.errors import finite, whole, wrong_argument
 from spikebp_plugins.compiled.stepper import Moment
+from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.samples import real_targets
 
@@ -67,6 +68,14 @@ def input_ends(port: Any) -> bool | None:
 def label_of(message: Array) -> int:
     """Return the label that a message carries."""
     return int(whole("label_in", message, "whole numbers")[0])
+
+
+def of_one_spike(drive: Array) -> Arriving:
+    """Return a drive that has been summed already, in the form in which rules take what arrives.
+
+    To them it is the row of weights of a unit that has sent one spike.
+    """
+    return Arriving(np.ones(1, np.int64), drive[np.newaxis])
 
 
 class Message(NamedTuple):

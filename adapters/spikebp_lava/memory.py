@@ -8,14 +8,17 @@ carries one number.
 
 from __future__ import annotations
 
+import math
 import mmap
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_lava.dense_network import dense_network
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.compiled.kernels.arrays import BlockRecord, Learning
+from spikebp_plugins.compiled.kernels.arrays import BlockRecord
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
@@ -27,6 +30,9 @@ Array = NDArray[Any]
 #: The tags of process models: with doubles that hold values, or integers that hold grid units.
 FLOATING: Final = "floating_pt"
 FIXED: Final = "fixed_pt"
+
+#: No count of a unit's spikes or errors since the start reaches this: it would soon wrap.
+MOST_COUNTED: Final = 2.0**62
 
 
 def shared_array(shape: Any, dtype: Any) -> Array:
@@ -57,7 +63,8 @@ class SharedNetwork:
     """Learning state, counters and switches of one network.
 
     The arrays hold real values until process models of the tag fixed_pt are built, which convert
-    them to grid units.
+    them to grid units. Weights, backward weights and backward potentials each lie layer after
+    layer in a flat array, where the kernels of the compiled core look for those of dense networks.
 
     Parameters
     ----------
@@ -72,17 +79,22 @@ class SharedNetwork:
     ----------
     spikes, errors, updates : ndarray of shape (L + 1,), int64
         Spikes, error spikes and changed weights since the start, by layer.
+    spikes_of_units, errors_of_units : ndarray of shape (sum of layer sizes,), int64
+        The same spikes and errors by unit, as far as `count` has been told of them.
     samples : ndarray of shape (3,), int64
         Samples shown, those of them that learned, and all training samples so far.
     """
 
     def __init__(self, net: Definition, state: LearningState, n_rows: int = 0) -> None:
         self.net = net
-        layout = Layout(net, number_type(net, FLOATING))
-        self.starts = layout.network
-        learning = layout.learning(state)
+        self._arithmetic = arithmetic_of(net)
+        # Layers without weights or backward weights, which come first, hold no numbers of theirs.
+        self._edge = _starts(map(math.prod, net.weight_shapes), n_without=1)
+        self._back = _starts(map(math.prod, net.feedback_shapes), n_without=2)
+        self._unit = _starts(net.layer_sizes)
         # Eight bytes for each number of any type, so that grid units can replace values in place.
-        self._places = [shared_array(array.size, np.int64) for array in learning.arrays[:3]]
+        sizes = (starts[-1] for starts in (self._edge, self._back, self._unit))
+        self._places = [shared_array(size, np.int64) for size in sizes]
         self._tags_are_fixed = shared_array(net.n_layers + 1, np.bool_)
         layers = net.n_layers + 1
         self.spikes, self.errors, self.updates = (shared_array(layers, np.int64) for _ in range(3))
@@ -92,6 +104,9 @@ class SharedNetwork:
         self.switches.steps_per_sample[0] = net.n_steps
         self.switches.steps_per_message[0] = 1
         units = sum(net.layer_sizes)
+        self.spikes_of_units, self.errors_of_units = (
+            shared_array(units, np.int64) for _ in range(2)
+        )
         self._record = [
             shared_array((int(n_rows > 0), n_rows, n), np.int64)
             for n in (units, units, net.n_outputs)
@@ -107,18 +122,21 @@ class SharedNetwork:
     def of_layer(self, tag: str, l: int) -> list[Array]:
         """Return W_l, B_l and the backward potentials of layers l - 1 and l; flat, for l >= 1."""
         weight, backward, potential = self.arrays(tag)
-        edge, back, unit = self.starts.edge, self.starts.back, self.starts.unit
         return [
-            weight[edge[l] : edge[l + 1]],
-            backward[back[l] : back[l + 1]],
-            potential[unit[l - 1] : unit[l + 1]],
+            weight[self._edge[l] : self._edge[l + 1]],
+            backward[self._back[l] : self._back[l + 1]],
+            potential[self._unit[l - 1] : self._unit[l + 1]],
         ]
+
+    def units(self, l: int) -> slice:
+        """Return the place of layer l among the units of all layers."""
+        return slice(*self._unit[l : l + 2])
 
     def adopt(self, tag: str, layers: range) -> None:
         """Convert the arrays of some layers to the numbers of a tag, once for each layer."""
         if tag != FIXED:
             return
-        arithmetic = arithmetic_of(self.net)
+        arithmetic = self._arithmetic
         for l in layers:
             if not self._tags_are_fixed[l]:
                 n_below = self.net.layer_sizes[l - 1]
@@ -135,11 +153,30 @@ class SharedNetwork:
 
     @property
     def layout(self) -> Layout:
-        """The layout of the numbers that the arrays hold now."""
-        return Layout(self.net, number_type(self.net, self.tag))
+        """The layout of the units, and of dense connections, in the numbers of the present tag."""
+        return self.layout_of(self.tag)
+
+    def layout_of(self, tag: str) -> Layout:
+        """Return the layout of the units, and of dense connections, in the numbers of a tag."""
+        dense = dense_network(self.net, *self.net.layer_sizes)
+        return Layout(dense, number_type(self.net, tag))
+
+    def encoded(self, values: Array, tag: str | None = None) -> Array:
+        """Return real values in the numbers of a tag; None is the present tag."""
+        return self._arithmetic.encode(values) if (tag or self.tag) == FIXED else values
+
+    def decoded(self, numbers: Array, tag: str | None = None) -> Array:
+        """Return the real values of numbers of a tag, as an array of their own."""
+        if (tag or self.tag) == FIXED:
+            return self._arithmetic.decode(numbers)
+        return numbers.astype(self._arithmetic.dtype)
+
+    def has_weights(self, l: int) -> bool:
+        """Return whether layer l is reached through weights, and not through a constant."""
+        return self.net.connections[l - 1].constant_weight is None
 
     def matrix(self, l: int, tag: str | None = None) -> Array:
-        """Return W_l, of shape (n_in, n_out), in the numbers of a tag; None is the present tag."""
+        """Return W_l, in its own shape, in the numbers of a tag; None is the present tag."""
         return self.of_layer(tag or self.tag, l)[0].reshape(self.net.weight_shapes[l - 1])
 
     def set_matrix(self, l: int, values: Array) -> None:
@@ -152,7 +189,7 @@ class SharedNetwork:
         OverflowError
             If a weight is out of range.
         """
-        shape, arithmetic = self.net.weight_shapes[l - 1], arithmetic_of(self.net)
+        shape, arithmetic = self.net.weight_shapes[l - 1], self._arithmetic
         name = f"weight_{l}"
         if values.shape != shape:
             raise wrong_argument(name, f"of shape {shape}", f"shape {values.shape}")
@@ -179,21 +216,55 @@ class SharedNetwork:
 
     def read(self) -> LearningState:
         """Return a copy of what has been learned."""
-        bounds = [np.zeros(0)] * 3
-        learning = Learning(*self.arrays(self.tag), *bounds)
-        return self.layout.state(learning, int(self.samples[2])).copy()
+        net, (weight, backward, potential) = self.net, self.arrays(self.tag)
+        feedback_shapes = net.feedback_shapes if net.feedback == "random" else ()
+        of_hidden = potential[self._unit[1] : self._unit[-2]]
+        return LearningState(
+            weights=tuple(self.decoded(W) for W in _cut(weight, net.weight_shapes)),
+            backward_potentials=tuple(
+                self.decoded(psi) for psi in _cut(of_hidden, [(n,) for n in net.layer_sizes[1:-1]])
+            ),
+            feedback=tuple(self.decoded(B) for B in _cut(backward, feedback_shapes)),
+            samples_seen=int(self.samples[2]),
+        )
 
     def write(self, state: LearningState) -> None:
         """Replace the learning state by another."""
-        learning = self.layout.learning(state)
-        for place, values in zip(self.arrays(self.tag), learning.arrays[:3], strict=True):
-            place[:] = values
+        net, (weight, backward, potential) = self.net, self.arrays(self.tag)
+        upper = zip(net.connections[1:], state.weights[1:], strict=True)
+        feedback = state.feedback or [c.backward_weights(W) for c, W in upper]
+        of_hidden = potential[self._unit[1] : self._unit[-2]]
+        for place, values in (
+            (weight, state.weights),
+            (backward, feedback),
+            (of_hidden, state.backward_potentials),
+        ):
+            place[:] = self.encoded(np.concatenate([np.zeros(0), *map(np.ravel, values)]))
         self.samples[2] = state.samples_seen
 
     def kept(self) -> list[tuple[Array, Array]]:
         """Return all arrays that a run changes, each with a copy of its present values."""
-        changing = (*self._places, self.spikes, self.errors, self.updates, self.samples)
+        by_layer = (self.spikes, self.errors, self.updates, self.samples)
+        changing = (*self._places, *by_layer, self.spikes_of_units, self.errors_of_units)
         return [(array, array.copy()) for array in changing]
+
+    def count(self, l: int, spikes: Array, errors: Array | None = None) -> None:
+        """Count what layer l has sent in a step, by layer and by unit.
+
+        Raises
+        ------
+        OverflowError
+            If 64 bits would soon hold a count no more.
+        """
+        sent = [(self.spikes, self.spikes_of_units, spikes)]
+        if errors is not None:
+            sent.append((self.errors, self.errors_of_units, errors))
+        for by_layer, by_unit, values in sent:
+            if not float(by_layer[l]) + np.abs(values.astype(np.float64)).sum() < MOST_COUNTED:
+                raise OverflowError(f"spikes and errors of layer {l} are too many to be counted")
+            counts = np.abs(values.astype(np.int64))
+            by_unit[self.units(l)] += counts
+            by_layer[l] += counts.sum()
 
     def row(self, time_step: int) -> int:
         """Return the row of the record for the first step that a step of Lava makes."""
@@ -205,5 +276,25 @@ class SharedNetwork:
         """Synaptic operations of all samples that have ended since the start."""
         shown, trained, _ = (int(n) for n in self.samples)
         updates = int(self.updates.sum())
-        spikes, errors = self.spikes.tolist(), self.errors.tolist()
+        spikes: Any = self.spikes.tolist()
+        errors: Any = self.errors.tolist()
+        if not self.net.is_dense:  # what a spike costs depends on its unit, at borders for example
+            layers = range(self.net.n_layers + 1)
+            spikes = [self.spikes_of_units[self.units(l)] for l in layers]
+            errors = [self.errors_of_units[self.units(l)] for l in layers]
         return count_operations(self.net, spikes, errors, updates, shown=shown, trained=trained)
+
+
+def _starts(sizes: Iterable[int], n_without: int = 0) -> Array:
+    """Return where each part of a flat array starts and, last, where it ends.
+
+    The first `n_without` parts are empty, and `sizes` are those of the others.
+    """
+    return np.cumsum([0] * (n_without + 1) + list(sizes))
+
+
+def _cut(flat: Array, shapes: Iterable[tuple[int, ...]]) -> list[Array]:
+    """Return the parts of a flat array, which have these shapes."""
+    shapes = list(shapes)
+    parts = np.split(flat, _starts(map(math.prod, shapes))[1:-1]) if shapes else []
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]

@@ -59,7 +59,7 @@ class NetworkProcess(Watched, WithPortsOfLava):
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
-        """Copies of the weights as real numbers, each of shape (n_in, n_out)."""
+        """Copies of the weights as real numbers, of the shapes ``net.weight_shapes``."""
         return [np.array(matrix, np.float64) for matrix in self.shared.read().weights]
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from spikebp_lava.dense_network import dense_network
 from spikebp_lava.memory import FLOATING, SharedNetwork
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.notice import announced
@@ -16,7 +17,7 @@ from spikebp_plugins.network.state import initial_state
 
 
 def prepare_steps(net: Definition, tag: str) -> None:
-    """Compile the kernels that compute whole steps."""
+    """Compile the kernels that compute whole steps of networks of dense connections."""
     shared = _smallest(net, tag)
     bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
     learning = arrays.Learning(*shared.arrays(tag), *bounds)
@@ -47,7 +48,7 @@ def prepare_layers(net: Definition, tag: str) -> None:
 
 
 def _smallest(net: Definition, tag: str) -> SharedNetwork:
-    smallest = net.replace(layer_sizes=(1, 1), fraction_bits=net.fraction_bits)
+    smallest = dense_network(net, 1, 1)
     shared = SharedNetwork(smallest, initial_state(smallest))
     if tag != FLOATING:
         shared.adopt(tag, range(1, 2))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from spikebp_lava.kinds import KINDS, why_no_synapses
 from spikebp_lava.memory import FIXED, FLOATING
-from spikebp_lava.synapses import KINDS
 from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.network.connections import refused_connections
 from spikebp_plugins.network.fields import Definition
@@ -21,7 +21,7 @@ def why_unsupported(
     net: Definition, tag: str, *, hierarchical: bool, whole_samples: bool, resets: bool = False
 ) -> str | None:
     """Return why models of a tag cannot run a definition, or None if they can."""
-    if (reason := refused_kind(net, TIMINGS)) is not None:
+    if (reason := refused_kind(net, TIMINGS, connections=KINDS)) is not None:
         return reason
     if tag == FIXED and net.arithmetic != "fixed":
         return (
@@ -50,7 +50,8 @@ def tag_of_standard_parts(net: Definition) -> str:
 
 def why_not_of_standard_parts(net: Definition, tag: str) -> str | None:
     """Return why synapses of Lava's own cannot make up a network, or None if they can."""
-    if (reason := refused_connections(net.connections, KINDS)) is not None:
+    reason = refused_connections(net.connections, KINDS) or why_no_synapses(net)
+    if reason is not None:
         return reason
     if net.timing != "pipelined":
         return (

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from lava.magma.core.learning.constants import GradedSpikeCfg
 from lava.magma.core.learning.learning_rule import Loihi3FLearningRule
-from lava.proc.dense.process import Dense, LearningDense
 from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
 
 from spikebp_lava.engine import EngineRate
+from spikebp_lava.kinds import synapses_of
 from spikebp_lava.memory import FIXED
 from spikebp_lava.messages import FixedMessages, FloatingMessages, Messages
-from spikebp_plugins.network import connections
 from spikebp_plugins.network.connections import Connection
 from spikebp_plugins.network.fields import Definition
 
@@ -28,19 +27,6 @@ GRADED: Final = 8
 
 #: With fewer bits, Lava would drop the last bit of learned weights that enter a new graph.
 WEIGHT_BITS: Final = 9
-
-
-class Processes(NamedTuple):
-    """Lava's processes for a kind of connection: with weights that stay, and that learn."""
-
-    that_stay: type
-    that_learn: type
-
-
-#: Lava's processes for each kind of connection.
-KINDS: Final[dict[type[Connection], Processes]] = {
-    connections.DenseConnection: Processes(Dense, LearningDense)
-}
 
 
 class Synapses:
@@ -88,7 +74,7 @@ class Synapses:
 
     def that_stay(self, connection: Connection, weights: Array, name: str) -> Any:
         """Return synapses that do not learn."""
-        process = KINDS[type(connection)].that_stay
+        process = synapses_of(connection).that_stay
         return self._settable_as_a_whole(
             process(weights=self.held(weights), name=name, **self._options)
         )
@@ -100,7 +86,7 @@ class Synapses:
         # Lava sets these constants to 65535, with which a third factor would lose its last bits.
         rule.y1_tau = rule.y2_tau = rule.y3_tau = NEVER
         return self._settable_as_a_whole(
-            KINDS[type(connection)].that_learn(
+            synapses_of(connection).that_learn(
                 weights=self.held(weights),
                 learning_rule=rule,
                 graded_spike_cfg=traces,

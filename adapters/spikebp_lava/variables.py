@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABCMeta
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
@@ -15,12 +16,10 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
+from spikebp_lava.watch import is_running
 from spikebp_plugins.common.errors import wrong_argument
 
 Array = NDArray[Any]
-
-#: The variables that a network has for each of its layers, before the number of the layer.
-OF_LAYERS: Final = ("weight", "spike_count", "error")
 
 
 class SharedVar(Var):  # type: ignore[misc]
@@ -49,9 +48,18 @@ class SharedVar(Var):  # type: ignore[misc]
         """Write other values."""
         if self._write is None:
             raise RuntimeError(f"variable {self.name!r} can only be read")
+        runtime = self.process.runtime
+        if runtime is not None and is_running(runtime):
+            # What the step that is being made has learned would be lost, or the new values.
+            raise RuntimeError(
+                f"variable {self.name!r} can be set before, between and after runs, not in one; "
+                "wait() waits for its end, and pause() holds it"
+            )
         values = np.asarray(value)
         if idx is not None:
-            whole = self._read().copy()
+            whole = self._read()
+            # In a type that holds both: an array of integers would cut off the fractions of others.
+            whole = whole.astype(np.result_type(whole, values))
             whole[idx] = values
             values = whole
         self._write(values)
@@ -135,15 +143,16 @@ def _of_any_depth(cls: Any) -> Any:
     return vars(cls).get("_of_any_depth", cls) if isinstance(cls, type) else cls
 
 
-class ModelOfAnyDepth(ABCMeta):
-    """The class of process models that have the variables of all layers, however many there are.
+class ModelOfAnyNetwork(ABCMeta):
+    """The class of process models with variables that only some of their processes have.
 
-    Each of these is an array of the type `number` of the model.
+    They are those whose names match the pattern `optional` of the model, and are arrays of its type
+    `number`. Lava demands that a process has the variables that its model lists; these are not
+    listed, but found where a process has them.
     """
 
     def __getattr__(cls, name: str) -> Any:
-        prefix, _, layer = name.rpartition("_")
-        if prefix in OF_LAYERS and layer.isdecimal():
+        if re.fullmatch(cls.optional, name):
             return LavaPyType(np.ndarray, cls.number)
         raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
 

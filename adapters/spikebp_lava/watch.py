@@ -134,6 +134,11 @@ def is_between_runs(runtime: Any) -> bool:
     return bool(runtime._is_started and not runtime._is_running)
 
 
+def is_running(runtime: Any) -> bool:
+    """Return whether a run has begun, whose end nobody has waited for yet."""
+    return bool(runtime._is_running)
+
+
 def _enclosing(process: Any) -> Iterator[Any]:
     """Yield the processes that contain a process, from the innermost on."""
     while (process := process.parent_proc) is not None:

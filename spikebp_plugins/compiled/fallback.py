@@ -6,7 +6,10 @@ from abc import abstractmethod
 
 from spikebp_plugins.backends.base import StatefulBackend
 from spikebp_plugins.backends.outcome import Outcome
+from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.compiled.backend import CompiledBackend
+from spikebp_plugins.compiled.synapse_arrays import KINDS
+from spikebp_plugins.network.connections import refused_connections
 from spikebp_plugins.network.samples import Batch
 
 
@@ -14,7 +17,8 @@ class BackedByCore(StatefulBackend):
     """A back end of a simulator whose numbers hold less than those of the core.
 
     Subclasses define `_show_exactly`. A block for which they raise `OverflowError` is computed
-    anew by `CompiledBackend`, which returns the result or raises the error for the user.
+    anew by `CompiledBackend`, or by the reference where that does not know the connections;
+    that returns the result or raises the error for the user.
     """
 
     def _show(self, batch: Batch, record: bool) -> Outcome:
@@ -22,7 +26,12 @@ class BackedByCore(StatefulBackend):
             return self._show_exactly(batch, record)
         except OverflowError:
             state, operations = self._so_far
-            core = CompiledBackend(self.net, state, n_jobs=1)
+            core: StatefulBackend | CompiledBackend
+            refusal = refused_connections(self.net.connections, KINDS)
+            if refusal is None and CompiledBackend.unsupported(self.net) is None:
+                core = CompiledBackend(self.net, state, n_jobs=1)
+            else:
+                core = ReferenceBackend(self.net, state)
             try:
                 return (core.predict if batch.y is None else core.train)(batch, record)
             finally:

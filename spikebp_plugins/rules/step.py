@@ -22,7 +22,7 @@ from spikebp_plugins.network.arithmetic import (
     check_counts,
     out_of_range,
 )
-from spikebp_plugins.network.connections import Arriving
+from spikebp_plugins.network.connections import Arriving, Connection
 from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.rates import normalized_rate_units, summed_error_limit
@@ -256,11 +256,13 @@ def within_payload(net: Definition, k: Integers) -> Integers:
 def synaptic_weights(net: Definition, learning: LearningState) -> Layers:
     """Return W_1 to W_L, with the constant of connections that have no weights of their own."""
     pairs = zip(net.connections, learning.weights, strict=True)
-    return (None, *(W if (w := c.constant_weight) is None else _constant(net, w) for c, W in pairs))
+    return (None, *(weights_through(net, connection, W) for connection, W in pairs))
 
 
-def _constant(net: Definition, weight: float) -> Reals:
-    return arithmetic_of(net).round_weights(np.array([weight]))
+def weights_through(net: Definition, connection: Connection, W: Reals) -> Reals:
+    """Return what spikes pass through: the weights W or, where there are none, their constant."""
+    constant = connection.constant_weight
+    return W if constant is None else arithmetic_of(net).round_weights(np.array([constant]))
 
 
 def backward_weights(net: Definition, learning: LearningState) -> Layers:
@@ -279,11 +281,12 @@ def learn(
     """Rule 5: return both states after a step, with weights changed or with errors summed."""
     if not net.learns_once:
         return _descend(net, learning, sample, e), sample
-    E = (None, *(_summed_errors(sample.E[l], e[l], l) for l in range(1, net.n_layers + 1)))
+    E = (None, *(summed_errors(sample.E[l], e[l], l) for l in range(1, net.n_layers + 1)))
     return learning, sample._replace(E=E)
 
 
-def _summed_errors(E: Integers, e: Integers, l: int) -> Integers:
+def summed_errors(E: Integers, e: Integers, l: int) -> Integers:
+    """Return the errors of layer l summed so far, or raise OverflowError for a sum too large."""
     magnitude = np.abs(E.astype(np.float64) + e)
     if not np.all(magnitude < LARGEST_SUM):
         raise out_of_range("summed error", l, LARGEST_SUM, float(magnitude.max()))
@@ -293,16 +296,8 @@ def _summed_errors(E: Integers, e: Integers, l: int) -> Integers:
 def close_training(net: Definition, learning: LearningState, sample: SampleState) -> LearningState:
     """Return the state after a training sample, with the update at its end if there is one."""
     if net.learns_once:
-        learning = _descend(net, learning, sample, _teaching(net, sample.E))
+        learning = _descend(net, learning, sample, sample.E)
     return learning._replace(samples_seen=learning.samples_seen + 1)
-
-
-def _teaching(net: Definition, E: Sequence[Any]) -> Sequence[Any]:
-    """Return the summed errors that W_1 to W_L learn from."""
-    if net.update != "normalized":
-        return E
-    limits = [summed_error_limit(net, l) for l in range(1, net.n_layers + 1)]
-    return None, *(np.clip(E_l, -m, m) for E_l, m in zip(E[1:], limits, strict=True))
 
 
 def presynaptic(net: Definition, sample: SampleState) -> Layers:
@@ -321,19 +316,42 @@ def _descend(
     number = arithmetic_of(net).at(learning.samples_seen, sample.t)
     W: Layers = (None, *learning.weights)
     a = presynaptic(net, sample)
-    descended = []
-    for l, connection in enumerate(net.connections, 1):
-        if connection.constant_weight is not None:
-            descended.append(W[l])
-            continue
-        of_layer = _at_own_rate(net, number, sample.c[l - 1], l)
-        descend = of_layer.descend if net.presynaptic == "counts" else of_layer.descend_smoothed
-        descended.append(descend(W[l], connection, a[l - 1], e[l], l))
+    descended = (
+        descend(net, number, W[l], sample.c[l - 1], a[l - 1], e[l], l)
+        for l in range(1, net.n_layers + 1)
+    )
     return learning._replace(weights=tuple(descended))
 
 
-def _at_own_rate(net: Definition, number: Any, c: Integers, l: int) -> Any:
-    """Return the arithmetic of an update of W_l: with ``update="normalized"`` at its own rate."""
-    if net.update != "normalized":
-        return number
-    return number.at_rate(normalized_rate_units(net, c, l))
+def descend(
+    net: Definition, number: Any, W: Reals, c: Integers, a: Any, e: Integers, l: int
+) -> Reals:
+    """Rule 5: return W_l after an update.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    number : Arithmetic
+        Its arithmetic, for this step.
+    W : ndarray
+        W_l.
+    c : ndarray of shape (n_{l-1},)
+        The input counts of layer l - 1.
+    a : ndarray of shape (n_{l-1},)
+        What multiplies the errors: that layer's part of what `presynaptic` returns.
+    e : ndarray of shape (n_l,)
+        The errors of layer l, of this step or summed.
+    l : int
+        The layer that W_l leads to.
+    """
+    connection = net.connections[l - 1]
+    if connection.constant_weight is not None:
+        return W
+    if net.update == "normalized":
+        number = number.at_rate(normalized_rate_units(net, c, l))
+        limit = summed_error_limit(net, l)
+        e = np.clip(e, -limit, limit)
+    through = number.descend if net.presynaptic == "counts" else number.descend_smoothed
+    changed: Reals = through(W, connection, a, e, l)
+    return changed

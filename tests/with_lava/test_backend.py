@@ -20,7 +20,7 @@ from spikebp_plugins.conformance import conformance_tests
 from tests import golden, shares
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.small_nets import assert_copies_go_on, lively_simulator, samples, small_net
-from tests.core.strategies import experiments
+from tests.core.strategies import experiments, networks
 from tests.profiles import examples
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import NET, Samples
@@ -92,6 +92,15 @@ def test_golden_runs_are_repeated(backend, name):
 @given(experiment=experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
 def test_random_experiments_equal_the_reference(name, experiment):
     if "hierarchical" in name:  # a layer knows the spikes of the layer below, not its drive
+        experiment = experiment._replace(net=experiment.net.replace(presynaptic="counts"))
+    assert_equals_reference(experiment, name)
+
+
+@pytest.mark.parametrize("name", SHARED_OUT)
+@settings(max_examples=examples(3), suppress_health_check=list(HealthCheck))
+@given(experiment=experiments(nets=networks, magnitudes=MAGNITUDES, max_depth=3, max_steps=5))
+def test_random_networks_equal_the_reference(name, experiment):
+    if "hierarchical" in name:
         experiment = experiment._replace(net=experiment.net.replace(presynaptic="counts"))
     assert_equals_reference(experiment, name)
 

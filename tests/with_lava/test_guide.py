@@ -12,6 +12,7 @@ PRINTED = {
     "A first script": ["0.88"],
     "Variables and attributes": ["int64 float64"],
     "The two implementations": ["True", "100", "200"],
+    "Images and other connections": ["(3, 3, 1, 8) False"],
     "Input, labels, targets": ["20"],
     "Where a sample ends, and scores": ["3"],
     "Pipelined timing": ["0.885", "True"],

@@ -1,7 +1,8 @@
 """Deliberate faults in Lava's processes are found by the suite, at their step and layer.
 
-In the hierarchical model each layer is a process that calls kernels for the phases of a step;
-processes are forked, so what is changed here before a graph starts is changed in them.
+In the hierarchical model each layer is a process that calls kernels for the phases of a step, or
+the rules of the reference where its connection is not dense; processes are forked, so what is
+changed here before a graph starts is changed in them.
 """
 
 import inspect
@@ -13,6 +14,8 @@ import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
+from spikebp_lava import layer_by_rules
+from spikebp_lava.layer_by_rules import LayerByRules
 from spikebp_lava.processes.layers import LayerModel
 from spikebp_plugins.compiled.kernels import layers
 from spikebp_plugins.conformance import CASES
@@ -100,11 +103,48 @@ KERNELS = {
 }
 
 
+def with_faulty_rule(name):
+    """Return a function that lets layers follow the rule as it is when a fault is in it."""
+
+    def put(fault, monkeypatch):
+        with pytest.MonkeyPatch.context() as patch:
+            IN_REFERENCE[fault](patch)
+            faulty = getattr(step, name)
+        monkeypatch.setattr(layer_by_rules, name, faulty)
+
+    return put
+
+
+def rules_without_reset(_, monkeypatch):
+    """Let layers begin a sample as if potentials lasted longer."""
+    sound = LayerByRules._open
+
+    def faulty(self):
+        kept = {name: getattr(self, name, None) for name in ("_phi", "_s")}
+        sound(self)
+        vars(self).update({name: values for name, values in kept.items() if values is not None})
+
+    monkeypatch.setattr(LayerByRules, "_open", faulty)
+
+
+#: How the same faults are put into layers that follow the rules of the reference.
+RULES = {
+    "a threshold that is only reached fires": with_faulty_rule("forward"),
+    "the gate of hidden layers is shut at 0": with_faulty_rule("backward"),
+    "the gate of the output is shut at 0": with_faulty_rule("output_error"),
+    "potentials and summed drives are not reset": rules_without_reset,
+}
+
+
 @pytest.mark.parametrize("fault", KERNELS)
 def test_a_fault_is_found_where_it_is(fault, monkeypatch):
+    expected = expected_differences(fault, SUPPORTED)
     name, changed = KERNELS[fault]
     monkeypatch.setattr(layers, name, changed(getattr(layers, name)))
-    assert_found(BACKEND, fault, spread(expected_differences(fault, SUPPORTED), 4))
+    RULES[fault](fault, monkeypatch)
+    for is_dense in (True, False):
+        of_kind = [found for found in expected if found[0].net.is_dense == is_dense]
+        assert_found(BACKEND, fault, spread(of_kind, 3))
 
 
 #: Phases of a layer's step, and how the code of each begins.
@@ -118,7 +158,7 @@ PHASES = {
 def in_order(*order):
     """Return a layer's step with its phases in another order."""
     source = textwrap.dedent(inspect.getsource(LayerModel.run_spk))
-    starts = [source.index(text) for text in (*PHASES.values(), "    shared.spikes[l] =")]
+    starts = [source.index(text) for text in (*PHASES.values(), "    shared.count(l,")]
     codes = [source[start:end] for start, end in pairwise(starts)]
     code_of = dict(zip(PHASES, codes, strict=True))
     edit = ("".join(codes), "".join(code_of[phase] for phase in order))
@@ -136,7 +176,7 @@ def learning_before_spikes_arrive(monkeypatch):
     """Put into the reference: spikes of a step are counted, and go through weights, too late."""
     late = mutated(
         step.step,
-        ("(None, *state.weights) for", "(None, *learning.weights) for"),
+        ("synaptic_weights(net, state) for", "synaptic_weights(net, learning) for"),
         ("    phi, s, c = list(", "    counted = sample.c\n    phi, s, c = list("),
         (
             "learning, sample = learn(net, learning, sample._replace(phi_y=phi_y, sent=sent), e)",

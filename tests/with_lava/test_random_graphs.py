@@ -13,6 +13,8 @@ from tests.with_lava.random_graphs import draw, judge, refusal
 
 #: Short graphs that together are of nearly all kinds.
 SEEDS = (14, 20, 24, 44, 50, 176)
+#: The same of graphs with connections of all kinds.
+SEEDS_OF_ALL_KINDS = (25, 51)
 
 
 def assert_not_different(graph):
@@ -23,6 +25,19 @@ def assert_not_different(graph):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_graph_is_equal_to_the_reference(seed):
     assert judge(draw(seed)) == ("equal", "")
+
+
+@pytest.mark.parametrize("seed", SEEDS_OF_ALL_KINDS)
+def test_a_graph_with_connections_of_all_kinds_is_equal_to_the_reference(seed):
+    graph = draw(seed, has_all_kinds=True)
+    assert not all(part.net.is_dense for part in graph.parts)
+    assert judge(graph) == ("equal", "")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("seed", range(1000, 1020))
+def test_any_graph_with_connections_of_all_kinds_is_equal_or_refused(seed):
+    assert_not_different(draw(seed, has_all_kinds=True))
 
 
 @pytest.mark.thorough

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.engine import LARGEST_TRACE, SEED, EngineRate, learned
+from spikebp_lava.kinds import why_no_synapses
 from spikebp_lava.messages import FixedMessages
-from spikebp_plugins import Checkpoint, Trace
+from spikebp_plugins import Checkpoint, Trace, UnsupportedError
 from spikebp_plugins.backends.outcome import recording_of
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState
@@ -25,7 +26,8 @@ class EngineMLP:
     Parameters
     ----------
     checkpoint : Checkpoint
-        A definition with ``arithmetic="loihi2"``, and the learning state to start from.
+        A definition with ``arithmetic="loihi2"`` and dense connections, and the learning state to
+        start from.
 
     Attributes
     ----------
@@ -35,10 +37,17 @@ class EngineMLP:
         The rate as the engine represents it.
     state : LearningState
         What has been learned so far.
+
+    Raises
+    ------
+    UnsupportedError
+        If the definition has connections that are not made of standard synapses.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.net, self.state = checkpoint.net, checkpoint.state
+        if (reason := why_no_synapses(self.net)) is not None:
+            raise UnsupportedError(f"EngineMLP cannot model this network: {reason}")
         self.rate = EngineRate.of(self.net)
         self._messages = FixedMessages(self.net, self.rate)
         self._random = np.random.default_rng(SEED)

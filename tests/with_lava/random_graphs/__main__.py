@@ -4,6 +4,7 @@ import argparse
 import faulthandler
 import sys
 import time
+from functools import partial
 
 from tqdm import tqdm
 
@@ -26,10 +27,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--graphs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--all-kinds", action="store_true", help="with connections of all kinds")
     given = parser.parse_args()
     began = time.perf_counter()
     seeds = tqdm(range(given.seed, given.seed + given.graphs))
-    outcomes, kinds = judged(seeds, draw, judge_in_time, tqdm.write)
+    outcomes, kinds = judged(
+        seeds, partial(draw, has_all_kinds=given.all_kinds), judge_in_time, tqdm.write
+    )
     print_counts(outcomes, kinds, time.perf_counter() - began)
     sys.exit(bool(outcomes["different"]))
 

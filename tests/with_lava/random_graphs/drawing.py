@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from lava.magma.core.run_configs import Loihi1SimCfg, Loihi2SimCfg
 
-from spikebp_plugins import SpikingMLP
+from spikebp_plugins import AveragePool2D, Conv2D, Dense, Sparse, SpikingMLP, SpikingNetwork
 from tests.with_lava.random_graphs.feeds import messages_of_sample
 
 #: The longest graph, in steps of Lava.
@@ -19,6 +19,8 @@ ANSWERS = (
     *("source", "source", "source_targets", "labels", "labels", "late", "unknown"),
     *("targets", "own_targets", "none"),
 )
+#: The shapes of images that a network with connections of all kinds is given.
+IMAGES = ((4, 3), (3, 3, 2), (5, 2))
 RECEIVERS = ("scores", "spikes", "drive", "behind")
 
 
@@ -28,7 +30,7 @@ class Part:
 
     Attributes
     ----------
-    net : SpikingMLP
+    net : Definition
         The definition.
     form : str
         "leaf", "sample" (a leaf with a message a sample), "hierarchical" or "standard".
@@ -115,6 +117,7 @@ class Graph:
         found += ["learning switched"] * (not all(map(all, self.learning)))
         for part in self.parts:
             found += [part.form, part.net.timing, part.net.arithmetic]
+            found += {f"connection {c.kind}" for c in part.net.connections}
             found += [f"input {part.input}", f"answer {part.answer}", *part.receivers]
             found += ["resets"] * part.resets + [f"nested, ports {part.nested}"] * bool(part.nested)
             found += [f"monitor of {kind}" for kind, _ in part.monitors]
@@ -123,16 +126,35 @@ class Graph:
         return found
 
 
-def draw(seed):
-    """Return the graph of a seed."""
-    return Drawing(seed).graph()
+def draw(seed, has_all_kinds=False):
+    """Return the graph of a seed, with connections of all kinds where that is wanted."""
+    return Drawing(seed, has_all_kinds).graph()
+
+
+def layers_with_weights(net):
+    """Return the layers that are reached through weights: those that pool are not."""
+    return [l for l, c in enumerate(net.connections, 1) if c.constant_weight is None]
+
+
+def layer_above(below, random):
+    """Return a layer of any kind that fits one of the shape `below`."""
+    n = int(random.integers(1, 7))
+    kinds = [Dense(n), Sparse(n, density=0.5)]
+    if len(below) > 1:
+        channels, size = random.integers(1, 4, 2).tolist()
+        stride, padding = int(random.integers(1, 3)), int(random.integers(2))
+        size = min(size, *(side + 2 * padding for side in below[:2]))
+        kinds = [Conv2D(channels, size, stride, padding)] * 2 + kinds
+        kinds += [AveragePool2D(min(2, *below[:2]))] * 2
+    return kinds[random.integers(len(kinds))]
 
 
 class Drawing:
     """Draws the decisions of a graph."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, has_all_kinds):
         self.seed, self.random = seed, np.random.default_rng([seed, 1])
+        self.has_all_kinds = has_all_kinds
 
     def one_of(self, *values):
         return values[int(self.random.integers(len(values)))]
@@ -208,7 +230,7 @@ class Drawing:
             # On a fine grid the product of rate and drive would be refused.
             bits = self.one_of(*((None, None, 17, 24, 33) if presynaptic == "counts" else (None,)))
         is_outer = arithmetic != "loihi2" and self.chance(0.33)
-        return SpikingMLP(
+        net = SpikingMLP(
             sizes,
             n_steps=self.one_of(1, 2, 3, 4, 5, 6, 7, 8),
             learning_rate=self.one_of(*((0.1, 0.3) if arithmetic == "loihi2" else (0.1, 0.5, 2.0))),
@@ -226,6 +248,21 @@ class Drawing:
             # Not drawn, so that what is drawn for a seed stays what it was.
             label_targets=((0, 1), (0, 1), (1, 5), (-0.3, 2.7))[seed % 4],
         )
+        # Where doubles or standard parts are asked for, dense networks are asked of them.
+        can_share = self.has_all_kinds and not is_standard and arithmetic != "float64"
+        return self.of_all_kinds(net, n_inputs) if can_share else net
+
+    def of_all_kinds(self, net, n_inputs):
+        """Return a network with connections of all kinds, with the other fields of a definition."""
+        random = np.random.default_rng([net.seed, 1])
+        shape = (n_inputs,) if n_inputs else IMAGES[net.seed % len(IMAGES)]
+        below, layers = shape, []
+        for _ in range(net.n_layers):
+            layers.append(layer_above(below, random))
+            below = SpikingNetwork(shape, layers).layer_shapes[-1]
+        fields = net.field_values()
+        del fields["layer_sizes"]
+        return SpikingNetwork(shape, layers, **fields)
 
     def part(self, tag, net, form, is_continuous):
         kinds = INPUTS
@@ -268,7 +305,7 @@ class Drawing:
         L = net.n_layers
         found = [("spike_count", l) for l in range(L + 1)] + [("error", l) for l in range(1, L + 1)]
         if form != "standard":
-            found += [("weight", l) for l in range(1, L + 1)]
+            found += [("weight", l) for l in layers_with_weights(net)]
         chosen = self.random.permutation(len(found))[: self.one_of(0, 1, 2, 3, 4)]
         return tuple(found[i] for i in sorted(chosen))
 

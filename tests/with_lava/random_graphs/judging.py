@@ -17,6 +17,7 @@ REFUSALS = (
     (UnsupportedError, r"does not know the drive, with which presynaptic='drive' teaches"),
     (UnsupportedError, r"they know arithmetic='loihi2', not arithmetic='fixed'"),
     (UnsupportedError, r"round nothing as arithmetic='loihi2' does"),
+    (UnsupportedError, r"of standard parts there are no (Conv2D|AveragePool2D|Sparse) connections"),
     (UnsupportedError, r"reset_in is to be left unconnected"),
     (ValueError, r"a label must be known at all steps of a sample or at none"),
     (ValueError, r"label_in must be 0 to \d+ in a sample that learns; got -1"),

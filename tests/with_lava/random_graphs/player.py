@@ -20,6 +20,7 @@ from spikebp_lava import (
 )
 from tests.with_lava.around import Enclosing
 from tests.with_lava.own import Keep
+from tests.with_lava.random_graphs.drawing import layers_with_weights
 from tests.with_lava.random_graphs.expected import expected
 from tests.with_lava.random_graphs.feeds import NOTHING, Feed, FeedMaker
 
@@ -228,7 +229,10 @@ class Player:
         self.learning[self.n_messages] = self.graph.learning[number]
         if number in self.graph.settings:
             network, net = self.parts[0].network, self.parts[0].net
-            l = int(self.random.integers(1, net.n_layers + 1))
+            settable = layers_with_weights(net)
+            if not settable:
+                return
+            l = settable[int(self.random.integers(len(settable)))]
             bits = net.fraction_bits or 0
             matrix = np.ldexp(self.random.standard_normal(net.weight_shapes[l - 1]), bits)
             matrix = np.rint(matrix)

@@ -1,8 +1,9 @@
 """One Lava process for each layer: the parts of the hierarchical model of the network.
 
 In each step spikes travel from layer 0 to layer L, and errors back to layer 1. A layer holds the
-matrix of the synapses that lead to it. With pipelined timing spikes and errors travel no further
-than to the next layer in a step: there they go through the weights at once, and act one step later.
+weights of the connection that leads to it, and the kind of this connection says what computes the
+layer. With pipelined timing spikes and errors travel no further than to the next layer in a step:
+there they go through the weights at once, and act one step later.
 """
 
 from __future__ import annotations
@@ -18,14 +19,22 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
+from spikebp_lava.dense_network import dense_network
 from spikebp_lava.incoming import Incoming
+from spikebp_lava.kinds import KINDS
+from spikebp_lava.layer_by_kernels import require_certain
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
-from spikebp_lava.variables import InSharedMemory, SeenVar, SharedVar, define_model
+from spikebp_lava.variables import (
+    InSharedMemory,
+    ModelOfAnyNetwork,
+    SeenVar,
+    SharedVar,
+    define_model,
+)
 from spikebp_lava.watch import Watched
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.delays import delays_of, is_busy
-from spikebp_plugins.network.rates import learning_rate_into, summed_error_limit
 
 Array = NDArray[Any]
 
@@ -79,7 +88,8 @@ class Layer(Watched, AbstractProcess):  # type: ignore[misc]
         self.control_in = InPort(shape=(len(CONTROL),))
         self.spikes_out = OutPort(shape=(n_units,))
         self.errors_out = OutPort(shape=(n_below,))
-        self.weight = SharedVar(partial(shared.matrix, l), partial(shared.set_matrix, l))
+        if shared.has_weights(l):
+            self.weight = SharedVar(partial(shared.matrix, l), partial(shared.set_matrix, l))
         self.spike_count = SeenVar(shape=(n_units,))
         self.potential = SeenVar(shape=(n_units,))
         self.input_count = SeenVar(shape=(n_units,))
@@ -103,26 +113,6 @@ class OutputLayer(Layer):
         self.summed_drive_out = OutPort(shape=(shared.net.n_outputs,))
 
 
-def _pair(shared: SharedNetwork, l: int, kind: str) -> Layout:
-    """Return the layout of the network that consists of layers l - 1 and l alone."""
-    net = shared.net
-    pair = net.replace(
-        layer_sizes=net.layer_sizes[l - 1 : l + 1],
-        input_coding="spikes",
-        fraction_bits=net.fraction_bits,
-        learning_rate=learning_rate_into(net, l),
-    )
-    layout = Layout(pair, number_type(net, kind))
-    for network in (layout.network, layout.undelayed):  # in which layer l is the output
-        network.error_limit[1] = summed_error_limit(net, l)
-    return layout
-
-
-def _require(certain: bool, what: str) -> None:
-    if not certain:
-        raise OverflowError(f"{what} may leave the range in which all sums are exact")
-
-
 class LayerRecorder:
     """Records the spikes and errors of a layer, while recording is switched on.
 
@@ -138,7 +128,7 @@ class LayerRecorder:
 
     def __init__(self, shared: SharedNetwork, l: int, kind: str) -> None:
         self._shared, self._record = shared, shared.record(tag=kind)
-        self._units = slice(*np.cumsum([0, *shared.net.layer_sizes])[l : l + 2])
+        self._units = shared.units(l)
 
     def write(self, time_step: int, spikes: Array, errors: Array | None = None) -> None:
         """Record the spikes and errors of a step, of shape (n_units,)."""
@@ -164,7 +154,7 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         shared: SharedNetwork = proc_params["shared"]
         net = shared.net
         self._shared, self._delay = shared, delays_of(net).spikes[0]
-        lowest = net.replace(layer_sizes=net.layer_sizes[:2], fraction_bits=net.fraction_bits)
+        lowest = dense_network(net, *net.layer_sizes[:2])
         self._layout = Layout(lowest, number_type(net, self.kind))
         scale = proc_params["input_scale"]
         self._scale = net.input_scale if scale is None else scale
@@ -197,48 +187,45 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
             self._spike[:] = 0
         else:
             certain = layers.input_layer(self._run, entering, moment.opens)
-            _require(certain, "potential of layer 0")
+            require_certain(certain, "potential of layer 0")
         self.spikes_out.send(self._spike.astype(np.int64))
         target = np.zeros(shared.net.n_outputs) if y is None else y
         self.target_out.send(layout.shown(target))
-        shared.spikes[0] = self._run.totals.spikes[0]
+        shared.count(0, self._spike)
         shared.samples += (moment.closes, moment.updates, moment.updates)
         self._recorder.write(self.time_step, self._spike)
 
 
-class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
+class LayerModel(
+    InSharedMemory,
+    PyLoihiProcessModel,  # type: ignore[misc]
+    metaclass=ModelOfAnyNetwork,
+):
     """Rules 2, 4 and 5 for one layer, rule 3 in the output."""
 
     kind: ClassVar[str]
+    number: ClassVar[type]
+    optional = "weight"
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         shared: SharedNetwork = proc_params["shared"]
         l: int = proc_params["layer"]
         shared.adopt(self.kind, range(l, l + 1))
-        layout = _pair(shared, l, self.kind)
-        weight, back, potential = shared.of_layer(self.kind, l)
-        bounds = [np.zeros(2) for _ in range(3)]
-        self._run = layout.run(arrays.Learning(weight, weight[:0], potential, *bounds))
-        self._back = back
-        self._back_bound = float(np.abs(back).max(initial=0))
-        self._shared, self._layout, self._l = shared, layout, l
+        make = KINDS[type(shared.net.connections[l - 1])].layer
+        self._shared, self._l, self._steps = shared, l, make(shared, l, self.kind)
         self._recorder = LayerRecorder(shared, l, self.kind)
-        self._whole = Layout(shared.net, number_type(shared.net, self.kind))
-        unit = self._whole.network.unit
-        self._drawn_part = slice(unit[l - 1], unit[l + 1])
-        self._drawn = self._whole.drawn_for(0)[self._drawn_part].copy()
-        self._down = np.zeros(layout.net.n_inputs, layout.dtype)
         self._delays = delays_of(shared.net)
         self._pipelined = not self._delays.are_zero
-        n, sample = layout.net.n_inputs, self._run.sample
-        self._spike, self._error = sample.spike[n:], sample.error[n:]
+        n_below, n = shared.net.layer_sizes[l - 1 : l + 1]
+        self._no_errors = np.zeros(n_below, number_type(shared.net, self.kind))
+        self._under_way = np.zeros(n, self._no_errors.dtype)
         self.bind(
             weight=shared.matrix(l, self.kind),
-            spike_count=self._spike,
-            potential=sample.potential[n:],
-            input_count=sample.count[n:],
-            error=self._error,
+            spike_count=self._steps.spike,
+            potential=self._steps.potential,
+            input_count=self._steps.count,
+            error=self._steps.error,
         )
 
     def run_spk(self) -> None:
@@ -247,76 +234,56 @@ class LayerModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         With pipelined timing the layer first acts on the spikes that arrived one step ago. The
         spikes that arrive now are counted before the layer learns, and act in the next step.
         """
-        shared, run, l = self._shared, self._run, self._l
+        shared, steps, l = self._shared, self._steps, self._l
         opens, restarts, learns, updates, t, n_inputs, seen = (
             int(v) for v in self.control_in.recv()
         )
-        if restarts:
-            self._drawn[:] = self._whole.drawn_for(seen)[self._drawn_part]
-        layers.begin_step(run, self._drawn, bool(opens), bool(restarts))
+        steps.begin(bool(opens), bool(restarts), seen)
         if not self._pipelined:
             self._receive_spikes()
-        fires = is_busy(t, self._delays.spikes[l], n_inputs)
+        steps.fire(is_busy(t, self._delays.spikes[l], n_inputs))
+        self.spikes_out.send(steps.spike.astype(np.int64))
         has_errors = bool(learns) and is_busy(t, self._delays.errors[l], n_inputs)
-        _require(layers.fire_arrived(run, fires), f"potential of layer {l}")
-        self.spikes_out.send(self._spike.astype(np.int64))
         self._find_errors(has_errors)
         if l > 1:
             self._send_down(has_errors)
         if self._pipelined:
             self._receive_spikes()
         if learns or updates:
-            back = self._back if l > 1 else self._back[:0]
-            _require(layers.layer_learns(run, back, bool(updates)), f"weight of layer {l}")
-        shared.spikes[l] = run.totals.spikes[1]
-        shared.errors[l] = run.totals.errors[1]
-        shared.updates[l] = run.totals.updates[0]
-        self._recorder.write(self.time_step, self._spike, self._error)
+            steps.learn(bool(updates))
+        shared.count(l, steps.spike, steps.error)
+        shared.updates[l] = steps.updates
+        self._recorder.write(self.time_step, steps.spike, steps.error)
 
     def _receive_spikes(self) -> None:
-        k = self._layout.counts(self.spikes_in.recv())
-        _require(layers.receive_spikes(self._run, k), f"potential of layer {self._l}")
+        self._steps.receive(self.spikes_in.recv())
 
     def _find_errors(self, learns: bool) -> None:
         raise NotImplementedError
 
     def _send_down(self, learns: bool) -> None:
-        self._down[:] = 0
-        if learns:
-            random = self._shared.net.feedback == "random"
-            bound = self._back_bound if random else self._run.learning.weight_bound[1]
-            certain = layers.errors_down(self._run, self._back, bound, self._down)
-            _require(certain, f"backward potential of layer {self._l - 1}")
-        self.errors_out.send(self._down)
+        self.errors_out.send(self._steps.errors_down() if learns else self._no_errors)
 
 
 class HiddenModel(LayerModel):
     """Errors come from the layer above."""
 
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self._under_way = np.zeros(self._layout.net.n_outputs, self._layout.dtype)
-
     def _find_errors(self, learns: bool) -> None:
-        arrived = self.errors_in.recv().astype(self._layout.dtype, copy=False)
+        arrived = self.errors_in.recv()
         if self._pipelined:
             arrived, self._under_way = self._under_way, arrived
         if learns:
-            certain = layers.hidden_layer_error(self._run, arrived)
-            _require(certain, f"backward potential of layer {self._l}")
+            self._steps.take_errors(arrived)
 
 
 class OutputModel(LayerModel):
     """Errors come from the target."""
 
     def _find_errors(self, learns: bool) -> None:
-        y = self.target_in.recv().astype(self._layout.dtype, copy=False)
+        y = self.target_in.recv()
         if learns:
-            certain = layers.output_layer_error(self._run, y)
-            _require(certain, f"target potential of layer {self._l}")
-        n = self._layout.net.n_inputs
-        sample = self._run.sample
-        drive = sample.potential[n:] + sample.count[n:] * self._layout.network.one
+            self._steps.compare(y)
+        drive = self._steps.summed_drive
         self.summed_drive_out.send(drive)
         self._recorder.write_drive(self.time_step, drive)
 
@@ -349,11 +316,11 @@ for _kind, _number in ((FLOATING, float), (FIXED, np.int64)):
     )
     _of_layers = {
         "kind": _kind,
+        "number": _number,
         "spikes_in": _spikes_in,
         "control_in": _spikes_in,
         "spikes_out": _spikes_out,
         "errors_out": _values_out,
-        "weight": _values,
         "spike_count": _values,
         "potential": _values,
         "input_count": _values,

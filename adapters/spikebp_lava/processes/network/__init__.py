@@ -18,14 +18,16 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.incoming import Incoming, check_senders, has_sender
+from spikebp_lava.kinds import is_of_kernels
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
 from spikebp_lava.prepare import prepare_layers, prepare_steps
 from spikebp_lava.processes.layers import HiddenLayer, InputLayer, LayerModel, OutputLayer
+from spikebp_lava.stepper_by_rules import StepperByRules
 from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import (
     InSharedMemory,
-    ModelOfAnyDepth,
+    ModelOfAnyNetwork,
     ProcessOfAnyDepth,
     SeenVar,
     SharedVar,
@@ -61,9 +63,9 @@ class SpikingMLPProcess(
     ----------
     net : Definition or Checkpoint
         The definition, or a definition with what it has learned.
-    weights : sequence of array-like of shape (n_in, n_out) or None, default=None
+    weights : sequence of array-like of shapes ``net.weight_shapes`` or None, default=None
         Initial weights, rounded to the grid; None takes ``net.init_weights()``.
-    feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
+    feedback : sequence of array-like of shapes ``net.feedback_shapes`` or None, default=None
         Backward weights for ``feedback="random"``; None takes ``net.init_feedback()``.
     learning : bool, default=True
         Whether to learn from targets; `learning` can be set between runs.
@@ -92,8 +94,8 @@ class SpikingMLPProcess(
     summed_drive_out : OutPort of shape (n_outputs,)
         The drive of the output summed over the sample so far, in fixed_pt in grid units. Divided
         by the steps shown these are the scores.
-    weight_1, ..., weight_L : Var of shape (n_in, n_out)
-        The weights; in fixed_pt in grid units.
+    weight_1, ..., weight_L : Var of shapes ``net.weight_shapes``
+        The weights; in fixed_pt in grid units. A layer that pools has none.
     spike_count_0, ..., spike_count_L : Var of shape (n_units,)
         The signed spike counts of each layer in the last step, for a Monitor.
     error_1, ..., error_L : Var of shape (n_units,)
@@ -140,13 +142,23 @@ class SpikingMLPProcess(
             self.shared.switches.steps_per_message[0] = in_all
         self.learning = learning
         self._make_ports()
-        for l in range(1, self.net.n_layers + 1):
+        for l in filter(self.shared.has_weights, range(1, self.net.n_layers + 1)):
             read, write = partial(self.shared.matrix, l), partial(self.shared.set_matrix, l)
             setattr(self, f"weight_{l}", SharedVar(read, write))
         for l, size in enumerate(self.net.layer_sizes):
             setattr(self, f"spike_count_{l}", SeenVar(shape=(size,)))
             if l > 0:
                 setattr(self, f"error_{l}", SeenVar(shape=(size,)))
+
+    def __getattr__(self, name: str) -> Any:
+        net = self.__dict__.get("net")
+        for l, connection in enumerate(net.connections if net else (), 1):
+            if name == f"weight_{l}" and connection.constant_weight is not None:
+                raise AttributeError(
+                    f"there is no variable {name!r}: all synapses of {connection.kind} weigh "
+                    f"{connection.constant_weight:g}, and none learns"
+                )
+        return super().__getattr__(name)
 
     def prepare(self, models: list[type]) -> None:
         """Compile the kernels; called before the processes of a graph are started.
@@ -178,7 +190,7 @@ class SpikingMLPProcess(
         if ours[0].kind == FIXED:
             check_senders(list(self.in_ports))
         for model in models:
-            if issubclass(model, LeafModel):
+            if issubclass(model, LeafModel) and is_of_kernels(self.net):
                 prepare_steps(self.net, model.kind)
             elif issubclass(model, LayerModel):
                 prepare_layers(self.net, model.kind)
@@ -190,12 +202,16 @@ class SpikingMLPProcess(
 class LeafModel(
     InSharedMemory,
     PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=ModelOfAnyDepth,
+    metaclass=ModelOfAnyNetwork,
 ):
-    """The whole network in one process, which calls the step kernels of the compiled core."""
+    """The whole network in one process, which calls the step kernels of the compiled core.
+
+    Where a connection is of a kind that they do not compute, the rules of the reference do.
+    """
 
     kind: ClassVar[str]
     number: ClassVar[type]
+    optional = r"(weight|spike_count|error)_\d+"
     label_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     reset_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     spikes_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
@@ -205,20 +221,25 @@ class LeafModel(
         shared: SharedNetwork = proc_params["shared"]
         net = shared.net
         shared.adopt(self.kind, range(1, net.n_layers + 1))
-        bounds = [np.zeros(net.n_layers + 1) for _ in range(3)]
-        totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1], shared.samples)
         self._shared = shared
-        learning = arrays.Learning(*shared.arrays(self.kind), *bounds)
-        self._stepper = Stepper(shared.layout, learning, totals, proc_params["input_scale"])
+        self._stepper = self._new_stepper(proc_params["input_scale"])
         self._incoming = Incoming(shared, self, self.kind)
         self._records = shared.record(False), shared.record(True)
-        unit = shared.starts.unit
         for l in range(net.n_layers + 1):
-            units = slice(unit[l], unit[l + 1])
+            units = shared.units(l)
             self.bind(**{f"spike_count_{l}": self._stepper.sample.spike[units]})
             if l > 0:
                 error = self._stepper.sample.error[units]
                 self.bind(**{f"weight_{l}": shared.matrix(l), f"error_{l}": error})
+
+    def _new_stepper(self, input_scale: float | None) -> Stepper | StepperByRules:
+        shared = self._shared
+        if not is_of_kernels(shared.net):
+            return StepperByRules(shared, input_scale)
+        bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
+        totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1], shared.samples)
+        learning = arrays.Learning(*shared.arrays(self.kind), *bounds)
+        return Stepper(shared.layout, learning, totals, input_scale)
 
     def run_spk(self) -> None:
         """Make one step, or the steps of one message."""
@@ -292,7 +313,8 @@ class HierarchicalModel(AbstractSubProcessModel):  # type: ignore[misc]
             if l > 1:
                 layer.out_ports.errors_out.connect(below.in_ports.errors_in)
             for name in ("weight", "spike_count", "error"):
-                getattr(proc.vars, f"{name}_{l}").alias(getattr(layer.vars, name))
+                if name != "weight" or shared.has_weights(l):
+                    getattr(proc.vars, f"{name}_{l}").alias(getattr(layer.vars, name))
             below = layer
         self.layer_0.out_ports.target_out.connect(below.in_ports.target_in)
         below.out_ports.spikes_out.connect(proc.out_ports.spikes_out)

@@ -5,7 +5,7 @@ They follow the rules of the reference; the products of spikes and weights arriv
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import numpy as np
 from lava.magma.core.model.py.model import PyLoihiProcessModel
@@ -16,23 +16,19 @@ from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
-from spikebp_lava.incoming import WHOLE_IN_FIXED, input_ends, label_of
+from spikebp_lava.incoming import WHOLE_IN_FIXED, input_ends, label_of, of_one_spike
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
 from spikebp_lava.variables import SeenVar, define_model
 from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import real_targets
 from spikebp_plugins.network.state import drawn_backward_potentials
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
 
 Array = NDArray[Any]
-
-#: One spike. Given to the rules with the drive of a step as its weights, it adds this drive.
-ONE: Final = np.ones(1, np.int64)
 
 
 class Neurons(AbstractProcess):  # type: ignore[misc]
@@ -282,7 +278,7 @@ class LearningModel(NeuronsModel):
     def _step(self) -> None:
         sums, k = self.drive_in.recv(), np.zeros(self._n, np.int64)
         if self._clock.is_busy(self._delays.spikes[self._l]):
-            drive = Arriving(ONE, self._messages.drive(sums, self._l)[np.newaxis])
+            drive = of_one_spike(self._messages.drive(sums, self._l))
             k, self._phi, self._s = forward(self._net, drive, self._phi, self._s, self._l)
             self._c = self._c + k
         self._send(k)
@@ -331,7 +327,7 @@ class HiddenModel(LearningModel):
     def _errors(self, k: Array) -> Array:
         sums, e, clock = self.errors_in.recv(), np.zeros(self._n, np.int64), self._clock
         if clock.learns and clock.is_busy(self._delays.errors[self._l]):
-            drive = Arriving(ONE, self._messages.drive(sums, self._l)[np.newaxis])
+            drive = of_one_spike(self._messages.drive(sums, self._l))
             e, self._psi = backward(self._net, drive, self._psi, self._s, self._l)
             self.backward_potential = self._psi
         self.count_out.send(self._messages.factors(self._teaching(self._c, self._c)))
