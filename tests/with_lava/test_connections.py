@@ -246,19 +246,19 @@ def test_sparse_connections_learn_in_floating_point(arithmetic):
     assert_equals_reference(experiment, "lava:floating_pt", HIERARCHICAL)
 
 
-def test_what_leaves_the_range_is_computed_anew_by_the_reference(monkeypatch):
+def test_what_leaves_the_range_is_computed_anew_by_the_core(monkeypatch):
     net = of_layers(Conv2D(2, 2), learning_rate=0.5)
     samples = Samples(net)
     samples.weights[0] *= 2.0**38
-    computed = Mock(wraps=fallback.ReferenceBackend)
-    monkeypatch.setattr(fallback, "ReferenceBackend", computed)
+    computed = Mock(wraps=fallback.CompiledBackend)
+    monkeypatch.setattr(fallback, "CompiledBackend", computed)
     experiment = Experiment(net, samples.weights, samples.x, samples.y, samples.x)
     assert_equals_reference(experiment, HIERARCHICAL)
     assert computed.called
 
 
 def test_what_lies_within_the_range_is_left_to_nobody(samples, monkeypatch):
-    monkeypatch.setattr(fallback, "ReferenceBackend", Mock(side_effect=AssertionError))
+    monkeypatch.setattr(fallback, "CompiledBackend", Mock(side_effect=AssertionError))
     trace, _, operations = samples.by_reference()
     with Simulator(NET, HIERARCHICAL, samples.weights) as sim:
         assert compare(sim.train(samples.x, samples.y, record=True), trace) is None
