@@ -35,6 +35,9 @@ FEATURES = (
     "40 fraction bits",
     "float64 arithmetic",
     "float32 arithmetic",
+    "convolution, strides, padding, several channels",
+    "sparse connections",
+    "connections of all kinds, pipelined timing, random feedback",
 )
 CASES_KEPT = {str(case).replace(",", ""): case for case in CASES if case.feature in FEATURES}
 
