@@ -28,6 +28,7 @@ from spikebp_plugins.network.arithmetic import (
     FixedPoint,
     Loihi2,
     arithmetic_of,
+    constant_in,
 )
 from spikebp_plugins.network.delays import TABLES, Delays, delays_of, of_input_steps
 from spikebp_plugins.network.fields import LOIHI2_RATE_BITS, Definition
@@ -214,7 +215,7 @@ class Layout:
         )
         for l, connection in enumerate(net.connections, 1):
             if connection.constant_weight is not None:
-                constant = self.arithmetic.round_weights(np.array([connection.constant_weight]))
+                constant = constant_in(net, connection)
                 for values, edges in (
                     (learned.weight, self.network.edge),
                     (learned.backward, self.network.back),

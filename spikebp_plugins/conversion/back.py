@@ -12,9 +12,10 @@ from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.conversion.sources import checkpoint_of, layers_with_biases
 from spikebp_plugins.conversion.torch_export import module_of_layers, module_of_network
+from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import DenseConnection
-from spikebp_plugins.network.matrix import as_matrix, constant_in, pools_that_are_no_means
+from spikebp_plugins.network.matrix import as_matrix, pools_that_are_no_means
 
 
 def to_relu(source: Any, bias: str | None = None) -> list[Any]:

@@ -35,10 +35,6 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import Shape
 from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.matrix import (
-    MEAN_TOLERANCE,
-    pools_that_are_no_means,
-)
 from spikebp_plugins.network.state import initial_state
 
 #: An input is coarse if it is resolved to less than one part in so many: of what a scaler makes 1,
@@ -182,8 +178,6 @@ def from_relu(
     state = initial_state(net, weights)
     if scaler is not None:
         _warn_of_coarse_inputs(net, scaler, weights[0][: len(scaler)], state.weights[0])
-    if (message := pools_that_are_no_means(net, MEAN_TOLERANCE)) is not None:
-        warnings.warn(message, ApproximationWarning, stacklevel=2)
     return Checkpoint(net, state)
 
 

@@ -46,10 +46,10 @@ from spikebp_plugins.common.archive import (
 )
 from spikebp_plugins.common.errors import boolean, choice, integer, wrong_argument
 from spikebp_plugins.conversion.sources import checkpoint_of
+from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint, definition_from
 from spikebp_plugins.network.connections import Connection, Convolution, SparseConnection
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.matrix import constant_in
 from spikebp_plugins.network.state import initial_state
 
 FORMAT_VERSION: Final = 1

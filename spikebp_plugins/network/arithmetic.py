@@ -318,6 +318,11 @@ def arithmetic_of(net: Definition) -> Arithmetic:
     return Loihi2(bits, rate_units, net.weight_exponent, net.seed)
 
 
+def constant_in(net: Definition, connection: Connection) -> Reals:
+    """Return the constant of a connection without weights of its own, rounded as weights are."""
+    return arithmetic_of(net).round_weights(np.array([connection.constant_weight]))
+
+
 def check_counts(counts: Integers, layer: int) -> Integers:
     """Return spike counts, or raise OverflowError if a double could not hold one exactly."""
     # As doubles: the magnitude of the smallest integer does not fit into 64 bits.

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.connections import Connection, DenseConnection, SynapseList
 from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
-
-#: The part by which the weight of a pool may differ from a mean without a word.
-MEAN_TOLERANCE: Final = 0.01
 
 
 def as_matrix(connection: Connection, weights: Array) -> Array:
@@ -38,20 +35,13 @@ def as_matrix(connection: Connection, weights: Array) -> Array:
     return matrix
 
 
-def constant_in(net: Definition, connection: Connection) -> Array:
-    """Return the constant of a connection without weights of its own, rounded as weights are."""
-    return arithmetic_of(net).round_weights(np.array([connection.constant_weight]))
-
-
-def pools_that_are_no_means(net: Definition, tolerance: float = 0.0) -> str | None:
+def pools_that_are_no_means(net: Definition) -> str | None:
     """Return what is to be said of a pool whose weight, rounded, makes something else of a mean.
 
     Parameters
     ----------
     net : Definition
         The definition.
-    tolerance : float, default=0.0
-        The part of the weight by which it may differ.
 
     Returns
     -------
@@ -63,7 +53,7 @@ def pools_that_are_no_means(net: Definition, tolerance: float = 0.0) -> str | No
         if exact is None:
             continue
         rounded = constant_in(net, connection).item()
-        if abs(rounded - exact) > tolerance * exact:
+        if rounded != exact:
             return (
                 f"a pixel of the pools of layer {l} weighs {rounded:.6g} in the spiking network, "
                 f"which is not {exact:.6g} on its grid"

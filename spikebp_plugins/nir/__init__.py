@@ -41,7 +41,7 @@ from spikebp_plugins.network.checkpoint import Checkpoint, from_arrays, to_array
 from spikebp_plugins.network.connections import DenseConnection, Shape, SparseConnection
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.matrix import MEAN_TOLERANCE, as_matrix, pools_that_are_no_means
+from spikebp_plugins.network.matrix import as_matrix
 from spikebp_plugins.network.state import initial_state
 
 try:
@@ -222,13 +222,8 @@ def _network(graph: nir.NIRGraph, net: Definition | None) -> Checkpoint:
     read = read_graph(graph, net)
     net = _definition(read, net)
     checkpoint = Checkpoint(net, initial_state(net, [layer.weights for layer in read.layers]))
-    changes = []
     if any(layer.fires for layer in read.layers):
-        changes += [DIFFERENT_UNITS]
-    if (pools := pools_that_are_no_means(net, MEAN_TOLERANCE)) is not None:
-        changes += [pools]
-    if changes:
-        warnings.warn("; ".join(changes), ApproximationWarning, stacklevel=4)
+        warnings.warn(DIFFERENT_UNITS, ApproximationWarning, stacklevel=4)
     return checkpoint
 
 

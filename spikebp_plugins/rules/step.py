@@ -20,6 +20,7 @@ from spikebp_plugins.network.arithmetic import (
     Reals,
     arithmetic_of,
     check_counts,
+    constant_in,
     out_of_range,
 )
 from spikebp_plugins.network.connections import Arriving, Connection
@@ -261,8 +262,7 @@ def synaptic_weights(net: Definition, learning: LearningState) -> Layers:
 
 def weights_through(net: Definition, connection: Connection, W: Reals) -> Reals:
     """Return what spikes pass through: the weights W or, where there are none, their constant."""
-    constant = connection.constant_weight
-    return W if constant is None else arithmetic_of(net).round_weights(np.array([constant]))
+    return W if connection.constant_weight is None else constant_in(net, connection)
 
 
 def backward_weights(net: Definition, learning: LearningState) -> Layers:

@@ -16,7 +16,6 @@ from spikebp_plugins import (
     to_relu,
     with_bias_input,
 )
-from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.conversion.relu import relu_scores
 from tests.core.small_nets import assert_all_equal, lively_simulator, samples
 
@@ -97,12 +96,11 @@ def test_a_network_without_weights_keeps_its_scale():
         from_relu(sim, output_scale=2)
 
 
-def test_a_pool_that_the_grid_cannot_hold_is_warned_of():
+def test_a_pool_that_the_grid_cannot_hold_is_refused():
     sim = Simulator(SpikingNetwork((6, 6), [AveragePool2D(3), Dense(2)]), "reference")
-    with pytest.warns(ApproximationWarning, match=r"weighs 0\.125 in .* not 0\.111111") as caught:
+    with pytest.raises(ValueError, match=r"0\.111111 weights hold to within 1 %; got 0\.125"):
         from_relu(sim, fraction_bits=4, learning_rate=30.0)
-    assert caught[0].filename == __file__
-    with pytest.warns(ApproximationWarning, match=r"layer 1 weighs 0\.0310059 in"):
+    with pytest.raises(ValueError, match=r"got 0\.0310059"):
         from_relu(sim, arithmetic="loihi2", weight_exponent=-12)
 
 

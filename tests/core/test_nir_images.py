@@ -342,15 +342,6 @@ def test_a_graph_that_was_changed_beside_its_metadata_is_refused(name):
         from_nir(graph)
 
 
-def test_a_pool_that_the_grid_cannot_hold_is_warned_of():
-    graph = chain(IMAGE, pool(3), nir.Output(np.array([2, 1, 1])))
-    fields = {"fraction_bits": 4, "learning_rate": 30}
-    net = SpikingNetwork((4, 3, 2), [AveragePool2D(3)], **fields)
-    with pytest.warns(ApproximationWarning, match=r"weighs 0\.125 in .* not 0\.111111") as caught:
-        from_nir(graph, net)
-    assert caught[0].filename == __file__
-
-
 def test_weights_of_pools_that_are_rounded_are_among_the_losses():
     net = SpikingNetwork(SHAPE, [AveragePool2D(3), Dense(2)])
     with pytest.warns(ApproximationWarning, match="or that weights of pools are rounded; docs"):

@@ -105,7 +105,6 @@ def test_a_file_that_holds_something_else_is_refused(changes, error, tmp_path):
     [
         (3, {}, "0.111115"),
         (2, {"arithmetic": "loihi2"}, "0.248047"),
-        (4, {"fraction_bits": 3, "learning_rate": 30.0}, "0"),
     ],
 )
 def test_pools_whose_weight_is_no_power_of_two_are_refused(size, fields, weight):
