@@ -108,7 +108,7 @@ def test_numpy_equals_reference_on_random_experiments(experiment):
 def test_compiled_targets_equal_reference_on_random_experiments(target, feature):
     # Only what changes no compiled code is drawn: the programs are those of the suite.
     net = next(case.net for case in CASES if case.feature == feature)
-    kept = {name: getattr(net, name) for name in STRUCTURE if name != "layer_sizes"}
+    kept = {name: getattr(net, name) for name in STRUCTURE if name != "connections"}
 
     @settings(max_examples=examples(20), suppress_health_check=list(HealthCheck))
     @given(experiments(magnitudes=MAGNITUDES, sizes=net.layer_sizes, **kept))
