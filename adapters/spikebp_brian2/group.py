@@ -24,6 +24,7 @@ from spikebp_brian2.intact import (
     as_made,
     check_as_made,
     check_clocks,
+    check_constant_weights,
     check_in_program,
     check_senders,
     check_sources,
@@ -63,8 +64,9 @@ SILENT_SAMPLES: Final = 100
 #: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
 
-#: Where weights are that several synapses share.
-IN_KERNELS: Final = ", or that of kernels[l - 1] where synapses share weights"
+#: Where weights are.
+WEIGHT: Final = "synapses[l - 1].weight, or kernels[l - 1].weight where synapses share weights"
+BACKWARD_WEIGHT: Final = WEIGHT.replace(".weight", ".backward_weight")
 
 #: Where a user finds what the group itself does not have.
 PLACES: Final = {
@@ -77,9 +79,9 @@ PLACES: Final = {
     "target": "output_layer.target_value",
     "target_value": "output_layer.target_value",
     "received_target": "output_layer.received_target",
-    "weight": f"synapses[l - 1].weight{IN_KERNELS}",
-    "feedback": f"synapses[l - 1].backward_weight{IN_KERNELS}",
-    "backward_weight": f"synapses[l - 1].backward_weight{IN_KERNELS}",
+    "weight": WEIGHT,
+    "feedback": BACKWARD_WEIGHT,
+    "backward_weight": BACKWARD_WEIGHT,
     "backward_potential": "layers[l].backward_potential",
 }
 
@@ -99,11 +101,12 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
     r"""A spiking network that learns by backpropagation, made of Brian2 objects.
 
     A container that goes into a `Network` like any group, and that ``run()`` finds. Its parts are
-    a NeuronGroup for each layer, a Synapses for each connection, one for the weights of each
-    connection that shares them, and a NeuronGroup of one neuron, the schedule. A step is one dt or several; within a step the whole wave runs forward and
-    backward in the order of docs/semantics.md, in slot ``thresholds``. With
-    ``timing="pipelined"`` the wave takes a step from layer to layer instead, and a sample lasts
-    ``2*net.n_layers - 1`` steps longer than its input.
+    a NeuronGroup for each layer, a Synapses for each connection, with a NeuronGroup for its weights
+    if synapses share them, and a NeuronGroup of one neuron, the schedule. A step is one dt or
+    several; within a step the whole wave runs forward and backward in the order of
+    docs/semantics.md, in slot ``thresholds``. With ``timing="pipelined"`` the wave takes a step
+    from layer to layer instead, and a sample lasts ``2*net.n_layers - 1`` steps longer than its
+    input.
 
     Parameters
     ----------
@@ -113,7 +116,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         Initial weights in the shapes ``net.weight_shapes``, rounded to the grid; None takes
         ``net.init_weights()``.
     feedback : sequence of array-like or None, default=None
-        Backward weights, of shape (n_out, n_in) for dense connections, for ``feedback="random"``; None takes ``net.init_feedback()``.
+        Backward weights for ``feedback="random"``, of shape (n_out, n_in) for a dense connection,
+        else of the shape of its weights; None takes ``net.init_feedback()``.
     input : str, TimedArray, group that spikes, array-like or None, default=None
         What layer 0 receives: an expression (with ``t`` and ``i``, and names of the script), a
         TimedArray of shape (n, n_inputs), a group of n_inputs units, or constant values. An event
@@ -225,9 +229,9 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
         order, learning = integer("order", order), boolean("learning", learning)
         given = {
-            "input": as_source("input", input, self.net.n_inputs),
-            "label": as_source("label", label, 1, shared=True),
-            "target": as_source("target", target, self.net.n_outputs),
+            "input": as_source("input", input, self.net.layer_shapes[0]),
+            "label": as_source("label", label, (1,), shared=True),
+            "target": as_source("target", target, (self.net.n_outputs,)),
         }
         if (fixed := given["label"].values) is not None and not _is_label(fixed[0], self.net):
             raise wrong_argument("label", allowed_labels(self.net), repr(label))
@@ -267,9 +271,6 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         self._as_made = as_made(self.parts.values())
         self._deliveries_as_made = as_made(self._deliveries)
         self._set(constants(self.net))
-        for l, kernel in enumerate(self.kernels, 1):
-            if kernel is not None and rules.has_constant_weight(self.net, l):
-                kernel.variables["weight"].read_only = True
         self._set(learned(self.net, state))
         self.schedule.steps_per_sample = self.net.n_steps if sample_end is None else ENDLESS
         self.schedule.sample_over = True
@@ -465,7 +466,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         """
         self._check_device()
         state = read_state(self.net, self._read)
-        check_on_grid(self.net, state)
+        self._check_values(state)
         if not self._is_runtime:
             prove_range(self.net, state, read_seen(self.net, self._read))
             if self.schedule.interrupted[0]:
@@ -602,7 +603,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         self._presented.before_run()
         if self._is_runtime:
             self._check_presented()
-            check_on_grid(self.net, read_state(self.net, self._read))
+            self._check_values(read_state(self.net, self._read))
             self._begin_proof()
             self._before_run = [(array, array.copy()) for array in self.changing_arrays()]
             self._compile_together()
@@ -642,7 +643,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         try:
             state = read_state(self.net, self._read)
             prove_range(self.net, state, read_seen(self.net, self._read))
-            check_on_grid(self.net, state)
+            self._check_values(state)
         except (OverflowError, ValueError):
             for array, before in self._before_run:
                 array[:] = before
@@ -657,6 +658,11 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         chosen = SharedModule().code_object_class if uses_cython else None
         for made in self._as_made:
             made.runner.codeobj_class = chosen
+
+    def _check_values(self, state: LearningState) -> None:
+        """Check what a user may have overwritten."""
+        check_on_grid(self.net, state)
+        check_constant_weights(self)
 
     def _begin_proof(self) -> None:
         self._set(dict.fromkeys(seen_places(self.net), 0))
@@ -745,6 +751,10 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         sizes = "-".join(map(str, self.net.layer_sizes))
         learns = f", learning={self.learning}" if self._is_made else ""
         return f"<SpikingMLPGroup {self.name!r}: {sizes}, step={self._duration_of_step()}{learns}>"
+
+
+#: The name under which those who have a `SpikingNetwork` will look for it.
+SpikingNetworkGroup = SpikingMLPGroup
 
 
 def _is_label(value: float, net: Definition) -> bool:

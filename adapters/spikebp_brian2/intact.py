@@ -23,6 +23,9 @@ from spikebp_brian2.variables import constants
 SECONDS_OF_AGREEMENT: Final = 45
 
 
+_STAYS: Final = "must stay {}, since a pool does not learn"
+
+
 class Made(NamedTuple):
     """When a part runs that was made with the network."""
 
@@ -142,6 +145,20 @@ def check_clocks(mlp: Whole, made: list[Made], end: float) -> None:
         )
 
 
+def check_constant_weights(mlp: Whole) -> None:
+    """Check that weights that do not learn are those of the definition.
+
+    Raises
+    ------
+    ValueError
+        If one is not.
+    """
+    for (part, name), weight in constants(mlp.net).items():
+        if name == "weight" and (found := mlp.parts[part].weight[0]) != weight:
+            whole = mlp.parts[part].name
+            raise ValueError(f"{whole}.weight {_STAYS.format(weight)}; got {found}")
+
+
 def check_in_program(mlp: Whole) -> str:
     """Return C++ that checks weights and delays: what is set in a program only the program knows.
 
@@ -158,9 +175,10 @@ def check_in_program(mlp: Whole) -> str:
         part = mlp.parts[rules.part_with_weights(mlp.net, l)]
         n_weights, is_wrong = math.prod(connection.weight_shape), f"!(fabs(v) < limit){off_grid}"
         allowed = 'must hold multiples of 1/" << units << " below " << limit << "'
-        if rules.has_constant_weight(mlp.net, l):
-            weight = constants(mlp.net)[f"kernel_{l}", "weight"]
-            n_weights, is_wrong, allowed = 1, f"v != {weight!r}", f"must stay {weight!r}"
+        if (weight := connection.constant_weight) is not None:
+            # On the grid of the definition that the program is given.
+            n_weights, is_wrong = 1, f"v != rint({weight!r} * units) / units"
+            allowed = _STAYS.format(weight)
         checks += [
             f"""
         for (int n = 0; n < {n_weights}; n++) {{

@@ -26,6 +26,7 @@ class Whole(Protocol):
     schedule: NeuronGroup
     layers: list[PartNeurons]
     synapses: list[PartSynapses]
+    kernels: list[PartNeurons | None]
     parts: dict[str, Any]
 
     @property
@@ -112,7 +113,7 @@ class PartSynapses(Part, Synapses):
             )
         super().connect(*arguments, **options)
 
-    def __setattr__(self, key: str, value: Any, level: int = 0) -> None:
+    def __setattr__(self, key: str, value: Any, level: Any = 0) -> None:
         if self.kernel is not None and key in self.kernel.variables and key in self.equations.names:
             raise TypeError(
                 f"{key!r} of {self.name!r} must be set where it is once for each weight, in "

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator
-from functools import partial
 from itertools import count
 from typing import Any, Final
 
 import numpy as np
-from brian2 import Clock, Equations, Synapses, linked_var, ms
+from brian2 import Clock, Equations, linked_var, ms
 from brian2.equations.equations import FLOAT
 from brian2.groups.group import CodeRunner
 
@@ -22,8 +21,9 @@ from spikebp_brian2 import rules
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.parts import PartNeurons, PartSynapses
 from spikebp_brian2.rules import Shown
-from spikebp_brian2.wiring import KINDS, add_numbers, connect, share
+from spikebp_brian2.wiring import add_numbers, connect, share
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import DenseConnection, SynapseList
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 
@@ -42,6 +42,7 @@ VALUES: Final = frozenset(
         "update_rate",
     }
 )
+
 
 class Wave:
     """The parts of a network.
@@ -106,9 +107,8 @@ class Wave:
         self._event(self.layers[-1], "sample_end")
         self._event(self.layers[-1], "error")
         for l in range(L, 0, -1):
-            self._pathway(l, "backward")
-            if not net.learns_once:
-                self._pathway(l, "learn")
+            for name in ("backward",) if net.learns_once else ("backward", "learn"):
+                self._pathway(l, name)
             if l > 1:
                 self._block(self.layers[l - 1], rules.backward_code(net))
                 self._event(self.layers[l - 1], "error")
@@ -202,6 +202,7 @@ class Wave:
 
     def _square(self, l: int) -> PartSynapses:
         """Return the synapses that bring the squared counts of layer l - 1 to rate l."""
+        net = self._net
         squares = self._synapses(
             f"squares_{l}",
             self.layers[l - 1],
@@ -210,8 +211,8 @@ class Wave:
             on_event={"squares": "counted"},
             delay={"squares": 0 * ms},
         )
-        connect(squares, Synapses.connect)
-        add_numbers(squares, "times_met", self._net.connections[l - 1].times_met)
+        connect(squares, DenseConnection(net.layer_sizes[l - 1], 1))
+        add_numbers(squares, "times_met", net.connections[l - 1].times_met)
         return squares
 
     def _connect(self, l: int) -> PartSynapses:
@@ -230,9 +231,10 @@ class Wave:
             delay=dict.fromkeys(names, 0 * ms),
             dtype=_dtypes(net, equations),
         )
-        connect(synapses, partial(KINDS[type(connection)], connection))
+        connect(synapses, connection)
         if (kernel := self.kernels[l - 1]) is not None:
-            share(synapses, kernel, connection)
+            assert isinstance(connection, SynapseList)
+            share(synapses, kernel, connection.synapses.w)
         if self.rates:
             rate = self.rates[l - 1]
             synapses.variables.add_reference("_own_rate", rate, "own_rate", index="0")

@@ -1,4 +1,4 @@
-"""How synapses of each kind of connection are laid out, and how they find weights that they share."""
+"""How synapses of each kind of connection are made, and how they find weights that they share."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from spikebp_plugins.network.connections import (
     SynapseList,
 )
 
-Connect = Callable[[Any, Synapses], None]
+Connect = Callable[[Synapses, Any], None]
 
 
-def _connect_all(connection: DenseConnection, synapses: Synapses) -> None:
+def _connect_all(synapses: Synapses, _: DenseConnection) -> None:
     synapses.connect()
 
 
-def _connect_listed(connection: SynapseList, synapses: Synapses) -> None:
+def _connect_listed(synapses: Synapses, connection: SynapseList) -> None:
     i, j, _ = connection.synapses
     synapses.connect(i=i, j=j)
 
@@ -42,12 +42,12 @@ KINDS: Final[dict[type[Connection], Connect]] = {
 }
 
 
-def connect(synapses: PartSynapses, connect_them: Callable[[Synapses], None]) -> None:
-    """Make synapses, on every target without compiling for it."""
+def connect(synapses: PartSynapses, connection: Connection) -> None:
+    """Make the synapses of a connection, on every target without compiling for it."""
     if isinstance(get_device(), RuntimeDevice):
         # Connecting is quick in NumPy; Cython would compile for it.
         synapses.codeobj_class = NumpyCodeObject
-    connect_them(synapses)
+    KINDS[type(connection)](synapses, connection)
     synapses.codeobj_class = None
 
 
@@ -58,13 +58,13 @@ def add_numbers(synapses: PartSynapses, name: str, values: NDArray[np.int64]) ->
     )
 
 
-def share(synapses: PartSynapses, kernel: PartNeurons, connection: SynapseList) -> None:
-    """Let synapses find the weights that they share.
+def share(synapses: PartSynapses, kernel: PartNeurons, index: NDArray[np.int64]) -> None:
+    """Let synapses find the weights that they share, given the number of that of each synapse.
 
-    Their names begin with an underscore, so that no code of a user's takes them for variables of
-    the synapses: what is set for each of these would be set several times for each weight.
+    The names of these begin with an underscore, so that no code of a user's takes them for
+    variables of the synapses: what is set for each synapse would be set several times for a weight.
     """
     synapses.kernel = kernel
-    add_numbers(synapses, "weight_index", connection.synapses.w)
+    add_numbers(synapses, "weight_index", index)
     for name in kernel.equations.names:
         synapses.variables.add_reference(f"_kernel_{name}", kernel, name, index="weight_index")
