@@ -119,7 +119,8 @@ class Pipelined:
             if not self.with_target:
                 self.state = reference.open_training(net, self.state)
             self.with_target.add(self.steps - L)
-        W, B = (None, *self.before.weights), reference.backward_weights(net, self.before)
+        W = reference.synaptic_weights(net, self.before)
+        B = reference.backward_weights(net, self.before)
         self.before = self.state
         sent = self._send_spikes(x, W)
         sent = reference.Step(sent, self._send_errors(sent, target, B))

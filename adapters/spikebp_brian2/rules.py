@@ -230,7 +230,7 @@ def described() -> str:
             TRAVEL_EQUATION,
             FEEDBACK_EQUATION,
         ],
-        'parts[f"rate_{l}"], of the weights into layer l': [RATE_EQUATIONS],
+        'parts["rate_1"], of the weights into layer 1, and so on': [RATE_EQUATIONS],
     }
     lines = []
     for part, equations in parts.items():

@@ -136,6 +136,7 @@ class TestAScript:
         set_device("cpp_standalone", build_on_run=False)
         mlp = SpikingMLPGroup(MIXED, mixed.weights, name="mine", **shown(mixed))
         mlp.record()
+        monitor = StateMonitor(mlp.synapses[0], "weight", record=[0, 100], when="end")
         run(N_SAMPLES * duration(MIXED))
         device.build(directory=str(tmp_path / "program"))
         mixed.assert_learned_by(mlp)
@@ -143,6 +144,7 @@ class TestAScript:
         assert mlp.operations == mixed.operations
         shared = mlp.weights[0].ravel()[MIXED.connections[0].synapses.w]
         assert np.array_equal(mlp.synapses[0].weight[:], shared)
+        assert np.array_equal(monitor.weight[:, -1], shared[[0, 100]])
         # What has been learned can be given to it, and nothing that the rules would not compute.
         device.run(run_args={mlp.kernels[0].weight: mixed.end.weights[0].ravel()})
         assert not np.array_equal(mlp.weights[0], mixed.end.weights[0])
