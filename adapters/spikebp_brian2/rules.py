@@ -133,7 +133,7 @@ IN_TRAINING_EQUATION: Final = "in_training : boolean (linked)\n"
 NORMALIZED_EQUATIONS: Final = """
 summed_error_limit : 1 (shared, constant)  # where summed errors are cut off before they teach
 teaching_error : 1             # what is left of them
-squared_counts : 1 (linked)
+squared_counts : 1 (linked)    # those that the rate of the weights into the layer depends on
 """
 
 #: With update="normalized", one neuron for each connection: the rate of its weights in this sample.

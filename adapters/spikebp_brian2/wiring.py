@@ -30,7 +30,10 @@ def _connect_all(synapses: Synapses, _: DenseConnection) -> None:
 
 def _connect_listed(synapses: Synapses, connection: SynapseList) -> None:
     i, j, _ = connection.synapses
-    synapses.connect(i=i, j=j)
+    if len(i):
+        synapses.connect(i=i, j=j)
+    else:  # of a kernel that lies on padding alone; Brian2 takes no empty arrays
+        synapses.connect(condition="False")
 
 
 #: What makes the synapses of each kind of connection, sorted by the unit below and then above.

@@ -22,7 +22,16 @@ from hypothesis import strategies as st
 
 from spikebp_brian2 import backend, runtime
 from spikebp_brian2.program import STRUCTURE, structure_of
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, compare, load_dataset
+from spikebp_plugins import (
+    Checkpoint,
+    Conv2D,
+    Dense,
+    Simulator,
+    SpikingMLP,
+    SpikingNetwork,
+    compare,
+    load_dataset,
+)
 from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
 from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden, shares
@@ -151,6 +160,16 @@ def test_compiled_targets_equal_reference_on_random_experiments(target, feature)
         assert_equals_reference(experiment, f"brian2:{target}")
 
     search()
+
+
+@pytest.mark.parametrize("update", ["fractional", "normalized"])
+def test_a_kernel_may_lie_on_padding_alone(update):
+    layers = [Conv2D(2, 1, stride=3, padding=2), Dense(2)]
+    net = SpikingNetwork((1, 1), layers, n_steps=3, learning_rate=0.5, update=update)
+    assert net.connections[0].n_synapses == 0
+    x, y = np.ones((3, 1)), np.zeros(3, int)
+    weights = [np.ones(shape) for shape in net.weight_shapes]
+    assert_equals_reference(Experiment(net, weights, x, y, x), "brian2:numpy")
 
 
 def test_layers_of_one_unit_draw_backward_potentials():
