@@ -11,6 +11,7 @@ from spikebp_brian2 import rules
 from spikebp_brian2.program import Program
 from spikebp_brian2.runtime import RuntimeProgram, give_back, take_program
 from spikebp_brian2.standalone import StandaloneProgram
+from spikebp_brian2.wiring import KINDS
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.compiled.fallback import BackedByCore
 from spikebp_plugins.network.fields import Definition
@@ -33,6 +34,7 @@ class Brian2Backend(BackedByCore):
 
     options: ClassVar = {"target": ("cython", "numpy", "cpp_standalone", "auto")}
     timings: ClassVar = rules.TIMINGS
+    connections: ClassVar = tuple(KINDS)
     main_option: ClassVar = "target"
 
     def __init__(self, net: Definition, state: LearningState, target: str) -> None:

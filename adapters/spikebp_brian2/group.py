@@ -15,6 +15,7 @@ from brian2 import BrianObject, Clock, Quantity, Synapses, get_device, get_logge
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
 from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
+from brian2.equations.equations import PARAMETER
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
@@ -23,13 +24,14 @@ from spikebp_brian2.intact import (
     as_made,
     check_as_made,
     check_clocks,
+    check_constant_weights,
     check_in_program,
     check_senders,
     check_sources,
 )
 from spikebp_brian2.parts import PartNeurons, PartSynapses
 from spikebp_brian2.presented import PresentedSamples
-from spikebp_brian2.proof import Seen, allowed_labels, check_on_grid, prove_range
+from spikebp_brian2.proof import allowed_labels, check_on_grid, prove_range
 from spikebp_brian2.quiet import be_quiet
 from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
 from spikebp_brian2.sources import Source, as_source, deliver, fires_at, refuse_unit
@@ -38,11 +40,14 @@ from spikebp_brian2.variables import (
     Place,
     constants,
     learned,
+    placed_weights,
     read_operations,
     read_seen,
     read_state,
+    seen_places,
 )
-from spikebp_brian2.wave import KINDS, Wave
+from spikebp_brian2.wave import Wave
+from spikebp_brian2.wiring import KINDS
 from spikebp_plugins import Checkpoint, Operations, Trace, UnsupportedError
 from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.common.errors import boolean, integer, wrong_argument
@@ -59,6 +64,10 @@ SILENT_SAMPLES: Final = 100
 #: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
 
+#: Where weights are.
+WEIGHT: Final = "synapses[l - 1].weight, or kernels[l - 1].weight where synapses share weights"
+BACKWARD_WEIGHT: Final = WEIGHT.replace(".weight", ".backward_weight")
+
 #: Where a user finds what the group itself does not have.
 PLACES: Final = {
     "input": "input_layer.input_value",
@@ -70,9 +79,9 @@ PLACES: Final = {
     "target": "output_layer.target_value",
     "target_value": "output_layer.target_value",
     "received_target": "output_layer.received_target",
-    "weight": "synapses[l - 1].weight",
-    "feedback": "synapses[l - 1].backward_weight",
-    "backward_weight": "synapses[l - 1].backward_weight",
+    "weight": WEIGHT,
+    "feedback": BACKWARD_WEIGHT,
+    "backward_weight": BACKWARD_WEIGHT,
     "backward_potential": "layers[l].backward_potential",
 }
 
@@ -92,20 +101,23 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
     r"""A spiking network that learns by backpropagation, made of Brian2 objects.
 
     A container that goes into a `Network` like any group, and that ``run()`` finds. Its parts are
-    a NeuronGroup for each layer, a Synapses for each pair of layers, and a NeuronGroup of one
-    neuron, the schedule. A step is one dt or several; within a step the whole wave runs forward and
-    backward in the order of docs/semantics.md, in slot ``thresholds``. With
-    ``timing="pipelined"`` the wave takes a step from layer to layer instead, and a sample lasts
-    ``2*net.n_layers - 1`` steps longer than its input.
+    a NeuronGroup for each layer, a Synapses for each connection, with a NeuronGroup for its weights
+    if synapses share them, and a NeuronGroup of one neuron, the schedule. A step is one dt or
+    several; within a step the whole wave runs forward and backward in the order of
+    docs/semantics.md, in slot ``thresholds``. With ``timing="pipelined"`` the wave takes a step
+    from layer to layer instead, and a sample lasts ``2*net.n_layers - 1`` steps longer than its
+    input.
 
     Parameters
     ----------
     net : Definition or Checkpoint
         The definition, or a definition with what it has learned.
-    weights : sequence of array-like of shape (n_in, n_out) or None, default=None
-        Initial weights, rounded to the grid; None takes ``net.init_weights()``.
-    feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
-        Backward weights for ``feedback="random"``; None takes ``net.init_feedback()``.
+    weights : sequence of array-like or None, default=None
+        Initial weights in the shapes ``net.weight_shapes``, rounded to the grid; None takes
+        ``net.init_weights()``.
+    feedback : sequence of array-like or None, default=None
+        Backward weights for ``feedback="random"``, of shape (n_out, n_in) for a dense connection,
+        else of the shape of its weights; None takes ``net.init_feedback()``.
     input : str, TimedArray, group that spikes, array-like or None, default=None
         What layer 0 receives: an expression (with ``t`` and ``i``, and names of the script), a
         TimedArray of shape (n, n_inputs), a group of n_inputs units, or constant values. An event
@@ -148,6 +160,9 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         ``sample_end``. ``help(spikebp_brian2)`` states the meaning of each variable.
     synapses : list of Synapses
         Synapses into layers 1..L, with variable ``weight``; index 0 leads into layer 1.
+    kernels : list of NeuronGroup or None
+        For each of these the group with the ``weight`` of each of the weights that the synapses
+        share, to be set there; None where each synapse has its own.
     schedule : NeuronGroup
         One neuron that counts steps and samples.
     parts : dict of str to NeuronGroup or Synapses
@@ -214,9 +229,9 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             raise wrong_argument("sample_end", "a group that spikes, or None", repr(sample_end))
         order, learning = integer("order", order), boolean("learning", learning)
         given = {
-            "input": as_source("input", input, self.net.n_inputs),
-            "label": as_source("label", label, 1, shared=True),
-            "target": as_source("target", target, self.net.n_outputs),
+            "input": as_source("input", input, self.net.layer_shapes[0]),
+            "label": as_source("label", label, (1,), shared=True),
+            "target": as_source("target", target, (self.net.n_outputs,)),
         }
         if (fixed := given["label"].values) is not None and not _is_label(fixed[0], self.net):
             raise wrong_argument("label", allowed_labels(self.net), repr(label))
@@ -248,14 +263,15 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         self._delays = delays_of(self.net)
         self._wave = Wave(self.net, self.clock, order, self.name)
         self.schedule, self.layers = self._wave.schedule, self._wave.layers
-        self.synapses, self.parts = self._wave.synapses, self._wave.parts
+        self.synapses, self.kernels = self._wave.synapses, self._wave.kernels
+        self.parts = self._wave.parts
         self.contained_objects.extend(self.parts.values())
         self._receive(given, sample_end)
         # Not among these: what the user adds to the parts later, which Brian2 compiles as usual.
         self._as_made = as_made(self.parts.values())
         self._deliveries_as_made = as_made(self._deliveries)
         self._set(constants(self.net))
-        self._set(learned(state))
+        self._set(learned(self.net, state))
         self.schedule.steps_per_sample = self.net.n_steps if sample_end is None else ENDLESS
         self.schedule.sample_over = True
         self.schedule.label = -1
@@ -397,7 +413,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
 
     @property
     def weights(self) -> tuple[NDArray[Any], ...]:
-        """The weights W_1..W_L, of shape (n_in, n_out) each, to be read and set between runs.
+        """The weights W_1..W_L, as `net.weight_shapes` says, to be read and set between runs.
 
         What is set is rounded to the grid. Arrays that are read cannot be written into, since that
         would change nothing.
@@ -405,7 +421,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         Raises
         ------
         ValueError
-            If there is not one matrix of real numbers of the right shape for each pair of layers.
+            If there is not one array of real numbers of the right shape for each connection.
         OverflowError
             If a weight is out of range.
         DimensionMismatchError
@@ -419,10 +435,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
     @weights.setter
     def weights(self, value: Any) -> None:
         refuse_unit("weights", value)
-        for synapses, matrix in zip(
-            self.synapses, initial_state(self.net, value).weights, strict=True
-        ):
-            synapses.weight = matrix.ravel()
+        self._set(placed_weights(self.net, initial_state(self.net, value).weights))
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -453,7 +466,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         """
         self._check_device()
         state = read_state(self.net, self._read)
-        check_on_grid(self.net, state)
+        self._check_values(state)
         if not self._is_runtime:
             prove_range(self.net, state, read_seen(self.net, self._read))
             if self.schedule.interrupted[0]:
@@ -590,7 +603,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         self._presented.before_run()
         if self._is_runtime:
             self._check_presented()
-            check_on_grid(self.net, read_state(self.net, self._read))
+            self._check_values(read_state(self.net, self._read))
             self._begin_proof()
             self._before_run = [(array, array.copy()) for array in self.changing_arrays()]
             self._compile_together()
@@ -630,7 +643,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         try:
             state = read_state(self.net, self._read)
             prove_range(self.net, state, read_seen(self.net, self._read))
-            check_on_grid(self.net, state)
+            self._check_values(state)
         except (OverflowError, ValueError):
             for array, before in self._before_run:
                 array[:] = before
@@ -646,11 +659,13 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         for made in self._as_made:
             made.runner.codeobj_class = chosen
 
+    def _check_values(self, state: LearningState) -> None:
+        """Check what a user may have overwritten."""
+        check_on_grid(self.net, state)
+        check_constant_weights(self)
+
     def _begin_proof(self) -> None:
-        for layer in self.layers:
-            for name in Seen._fields:
-                if name in layer.variables:
-                    setattr(layer, name, 0)
+        self._set(dict.fromkeys(seen_places(self.net), 0))
 
     def changing_arrays(self) -> list[NDArray[Any]]:
         """Return the arrays of all variables that a run may change, in runtime mode.
@@ -661,7 +676,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             part.variables[name].get_value()
             for part in self.parts.values()
             for name, equation in part.equations.items()
-            if not {"linked", "shared"} & set(equation.flags)
+            if equation.type == PARAMETER and not {"linked", "shared"} & set(equation.flags)
         ]
 
     def _duration_of_step(self) -> Quantity:
@@ -736,6 +751,10 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         sizes = "-".join(map(str, self.net.layer_sizes))
         learns = f", learning={self.learning}" if self._is_made else ""
         return f"<SpikingMLPGroup {self.name!r}: {sizes}, step={self._duration_of_step()}{learns}>"
+
+
+#: The name under which those who have a `SpikingNetwork` will look for it.
+SpikingNetworkGroup = SpikingMLPGroup
 
 
 def _is_label(value: float, net: Definition) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
@@ -12,12 +13,17 @@ from brian2.devices.device import RuntimeDevice
 from brian2.groups.group import CodeRunner
 from brian2.synapses.synapses import SynapticPathway
 
+from spikebp_brian2 import rules
 from spikebp_brian2.parts import Whole
 from spikebp_brian2.sources import fires_at
+from spikebp_brian2.variables import constants
 
 #: How long clocks with different dt agree in the programs of cpp_standalone. These compare times,
 #: multiples of dt in doubles, with a tolerance of 1e-14 s, which is rounding from 90 s on.
 SECONDS_OF_AGREEMENT: Final = 45
+
+
+_STAYS: Final = "must stay {}, since a pool does not learn"
 
 
 class Made(NamedTuple):
@@ -139,10 +145,24 @@ def check_clocks(mlp: Whole, made: list[Made], end: float) -> None:
         )
 
 
+def check_constant_weights(mlp: Whole) -> None:
+    """Check that weights that do not learn are those of the definition.
+
+    Raises
+    ------
+    ValueError
+        If one is not.
+    """
+    for (part, name), weight in constants(mlp.net).items():
+        if name == "weight" and (found := mlp.parts[part].weight[0]) != weight:
+            whole = mlp.parts[part].name
+            raise ValueError(f"{whole}.weight {_STAYS.format(weight)}; got {found}")
+
+
 def check_in_program(mlp: Whole) -> str:
     """Return C++ that checks weights and delays: what is set in a program only the program knows.
 
-    Weights are checked as `check_on_grid` does.
+    Weights are checked as `check_on_grid` does, and those that are constant to be what they were.
     """
 
     def name_of(owner: Any, variable: str) -> str:
@@ -150,18 +170,27 @@ def check_in_program(mlp: Whole) -> str:
         return name
 
     off_grid = "" if mlp.net.fraction_bits is None else " || rint(v * units) != v * units"
-    checks = [
-        f"""
-        for (const double v : {name_of(synapses, variable)})
-            if (!(fabs(v) < limit){off_grid}) {{
-                std::cerr << "{synapses.name}.{variable} must hold multiples of 1/" << units
-                          << " below " << limit << "; got " << v << std::endl;
+    checks = []
+    for l, connection in enumerate(mlp.net.connections, 1):
+        part = mlp.parts[rules.part_with_weights(mlp.net, l)]
+        n_weights, is_wrong = math.prod(connection.weight_shape), f"!(fabs(v) < limit){off_grid}"
+        allowed = 'must hold multiples of 1/" << units << " below " << limit << "'
+        if (weight := connection.constant_weight) is not None:
+            # On the grid of the definition that the program is given.
+            n_weights, is_wrong = 1, f"v != rint({weight!r} * units) / units"
+            allowed = _STAYS.format(weight)
+        checks += [
+            f"""
+        for (int n = 0; n < {n_weights}; n++) {{
+            const double v = {name_of(part, variable)}[n];
+            if ({is_wrong}) {{
+                std::cerr << "{part.name}.{variable} {allowed}; got " << v << std::endl;
                 return 2;
-            }}"""
-        for synapses in mlp.synapses
-        for variable in ("weight", "backward_weight")
-        if variable in synapses.variables
-    ]
+            }}
+        }}"""
+            for variable in ("weight", "backward_weight")
+            if variable in part.variables
+        ]
     checks += [
         f"""
         for (const double v : {name_of(pathway, "delay")})
@@ -170,7 +199,8 @@ def check_in_program(mlp: Whole) -> str:
                           << std::endl;
                 return 2;
             }}"""
-        for synapses in mlp.synapses
+        for synapses in mlp.parts.values()
+        if isinstance(synapses, Synapses)
         for pathway in synapses._pathways
     ]
     units, limit = (

@@ -26,6 +26,7 @@ class Whole(Protocol):
     schedule: NeuronGroup
     layers: list[PartNeurons]
     synapses: list[PartSynapses]
+    kernels: list[PartNeurons | None]
     parts: dict[str, Any]
 
     @property
@@ -63,10 +64,6 @@ class Part:
         super().before_run(run_namespace)  # type: ignore[misc]
 
 
-class PartSynapses(Part, Synapses):
-    """Synapses that are part of a network."""
-
-
 class PartNeurons(Part, NeuronGroup):
     """Neurons that are part of a network."""
 
@@ -88,3 +85,38 @@ class PartNeurons(Part, NeuronGroup):
         ours = FUNCTIONS.keys() - of_user
         run_namespace = {name: it for name, it in run_namespace.items() if name not in ours}
         return super().resolve_all(identifiers, run_namespace, of_user, additional_variables)
+
+
+class PartSynapses(Part, Synapses):
+    """Synapses that are part of a network: those that it was made with.
+
+    Attributes
+    ----------
+    kernel : PartNeurons or None
+        The weights that the synapses share; None where each has its own.
+    """
+
+    kernel: PartNeurons | None = None
+
+    def connect(self, *arguments: Any, **options: Any) -> None:
+        """Make synapses, which a network does and then no one.
+
+        Raises
+        ------
+        RuntimeError
+            If the network is made.
+        """
+        if self.group is not None:
+            raise RuntimeError(
+                f"{self.name!r} has the synapses that the definition of its network has; connect "
+                "would make others"
+            )
+        super().connect(*arguments, **options)
+
+    def __setattr__(self, key: str, value: Any, level: Any = 0) -> None:
+        if self.kernel is not None and key in self.kernel.variables and key in self.equations.names:
+            raise TypeError(
+                f"{key!r} of {self.name!r} must be set where it is once for each weight, in "
+                f"{self.kernel.name!r}: mlp.kernels[l - 1].{key}"
+            )
+        super().__setattr__(key, value, level=level + 1)

@@ -17,7 +17,7 @@ from spikebp_plugins.network.state import LearningState
 
 #: Fields of a definition that change the generated code. All others are values of variables.
 STRUCTURE: Final = (
-    "layer_sizes",
+    "connections",
     "timing",
     "input_coding",
     "update",

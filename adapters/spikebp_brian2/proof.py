@@ -3,14 +3,17 @@ r"""Proving that a run was exact.
 Brian2 computes with doubles, which hold every multiple of :math:`2^{-f}` below the limit
 :math:`2^{53-f}`. Potentials, drives and counts are checked at every step. Weights, and the
 partial sums over synapses that form between two checks, are bounded once the run is over. The
-bounds follow from the largest spike count K and error E of each unit in a step and from its weight
-travel V, the sum of the magnitudes of all changes of the weights that start from the unit:
+bounds follow from the largest spike count K and error E of each unit in a step and from the travel
+V of each weight, the sum of the magnitudes of all its changes:
 
 .. math::
 
-    |W_{ij}| \le M_{ij} = |W_{ij}^{end}| + V_i, \qquad
-    \Big|\sum_i k_i W_{ij}\Big| \le \sum_i K_i M_{ij}, \qquad
-    \Big|\sum_j e_j W_{ij}\Big| \le \sum_j E_j M_{ij}
+    |W_w| \le M_w = |W_w^{end}| + V_w, \qquad
+    \Big|\sum k_i W_w\Big| \le \sum K_i M_w, \qquad
+    \Big|\sum e_j W_w\Big| \le \sum E_j M_w
+
+where sums run over the synapses of unit j, and of unit i. Of weights that are not shared, what is
+kept is the travel of all that start from a unit together.
 
 If all bounds stay below the limit, no sum was rounded, in whatever order its terms were added.
 """
@@ -23,11 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
+from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules.step import backward_weights, synaptic_weights
 
 
-class Seen(NamedTuple):
+class SeenByUnits(NamedTuple):
     """What the units of a layer saw in a run; zeros for a variable that the layer does not have.
 
     Attributes
@@ -40,8 +45,6 @@ class Seen(NamedTuple):
         How many steps had a label that is no class.
     most_spikes, most_errors : ndarray of shape (n_units,)
         The largest magnitudes of spike counts and error counts in one step.
-    weight_travel : ndarray of shape (n_units,)
-        The sum of the magnitudes of all changes of the weights that start from the unit.
     """
 
     overflows: NDArray[Any]
@@ -49,10 +52,24 @@ class Seen(NamedTuple):
     not_labels: NDArray[Any]
     most_spikes: NDArray[Any]
     most_errors: NDArray[Any]
-    weight_travel: NDArray[Any]
 
 
-def prove_range(net: Definition, state: LearningState, seen: list[Seen]) -> None:
+class Seen(NamedTuple):
+    """What a network saw in a run.
+
+    Attributes
+    ----------
+    units : list of SeenByUnits
+        What the units of layers 0..L saw.
+    travel : list of ndarray
+        A bound of the travel of each weight, in the shapes of W_1..W_L.
+    """
+
+    units: list[SeenByUnits]
+    travel: list[NDArray[Any]]
+
+
+def prove_range(net: Definition, state: LearningState, seen: Seen) -> None:
     """Prove that no value left the range in a run.
 
     Parameters
@@ -61,8 +78,8 @@ def prove_range(net: Definition, state: LearningState, seen: list[Seen]) -> None
         The definition.
     state : LearningState
         The state at the end of the run.
-    seen : list of Seen
-        What layers 0..L have seen.
+    seen : Seen
+        What the run has seen.
 
     Raises
     ------
@@ -72,34 +89,42 @@ def prove_range(net: Definition, state: LearningState, seen: list[Seen]) -> None
         If an input was not a spike count, with ``input_coding="spikes"``, or a label no class.
     """
     arithmetic = arithmetic_of(net)
-    if np.any(seen[0].not_counts):
+    units = seen.units
+    if np.any(units[0].not_counts):
         allowed = "-1, 0 or 1" if net.spikes == "binary" else "whole numbers"
-        unit = int(np.flatnonzero(seen[0].not_counts)[0])
+        unit = int(np.flatnonzero(units[0].not_counts)[0])
         raise ValueError(
             f"the input of a step must be {allowed} with input_coding='spikes'; unit {unit} of "
             "layer 0 received something else in this run"
         )
-    if np.any(seen[-1].not_labels):
+    if np.any(units[-1].not_labels):
         raise ValueError(
             f"the label of a step must be {allowed_labels(net)}; there was another in this run"
         )
-    for l, layer in enumerate(seen):
+    for l, layer in enumerate(units):
         if np.any(layer.overflows):
             raise _overflow("a value", l, arithmetic.limit)
     if not isinstance(arithmetic, FixedPoint):
         return
-    for l in range(1, net.n_layers + 1):
-        below, above = seen[l - 1], seen[l]
-        travel = np.broadcast_to(below.weight_travel, net.layer_sizes[l - 1])
-        largest = np.abs(state.weights[l - 1]) + travel[:, np.newaxis]
-        if not np.all(largest < arithmetic.limit):
+    largest = state._replace(
+        weights=tuple(np.abs(W) + V for W, V in zip(state.weights, seen.travel, strict=True)),
+        feedback=tuple(map(np.abs, state.feedback)),
+    )
+    W, B = synaptic_weights(net, largest), backward_weights(net, largest)
+    for l, connection in enumerate(net.connections, 1):
+        if not np.all(W[l] < arithmetic.limit):
             raise _overflow("a weight", l, arithmetic.limit)
-        if not np.all(below.most_spikes @ largest < arithmetic.limit / 2):
+        drives = _sums(connection.forward(units[l - 1].most_spikes, W[l]))
+        if not np.all(drives < arithmetic.limit / 2):
             raise _overflow("a sum of drives", l, arithmetic.limit)
         if l > 1:
-            backward = np.abs(state.feedback[l - 2].T) if state.feedback else largest
-            if not np.all(backward @ above.most_errors < arithmetic.limit / 2):
+            errors = _sums(connection.backward(units[l].most_errors, B[l]))
+            if not np.all(errors < arithmetic.limit / 2):
                 raise _overflow("a sum of errors", l - 1, arithmetic.limit)
+
+
+def _sums(arriving: Arriving) -> NDArray[Any]:
+    return arriving.product(arriving.counts, arriving.weights)
 
 
 def check_on_grid(net: Definition, state: LearningState) -> None:

@@ -7,12 +7,15 @@ schedule             whether this dt is a step, of which sample, and whether it 
 layer 0              rule 1: the input fires
 layers 1..L          rule 2: the wave goes forward
 layer L              rule 3: the output is compared with the target
-synapses L..1        rules 4 and 5: errors go backward, weights learn
+synapses L..1        rules 4 and 5: errors go backward, then weights learn
 layers L-1..1        rule 4: backward potentials fire, each layer after the synapses above it
 ===================  ===========================================================================
 
 With ``timing="pipelined"`` all synapses run after all layers, first forward and then backward, so
 that what they carry acts in the next step.
+
+Weights that several synapses share are variables of a group of their own, the kernel. Synapses read
+them as `weight` too, and change them in a pathway that follows all that read them.
 
 The names spell out the symbols of that page: potential (phi), spike_count (k), drive (d),
 summed_drive (s), input_count (c), backward_potential (psi), error (e), summed_error (E).
@@ -97,8 +100,12 @@ overflows : 1                  # how many values have left the range
 #: Variables of the layers that synapses start from.
 COUNT_EQUATIONS: Final = """
 input_count : 1                # net spikes of the present sample
-weights_changed : 1            # number of changes of the weights that start here
-weight_travel : 1              # magnitudes of these changes, summed in this run
+weights_changed : 1            # how often a synapse that starts here has changed its weight
+"""
+
+#: Further variable of these layers, and of kernels: what bounds the weights that a run has seen.
+TRAVEL_EQUATION: Final = """
+weight_travel : 1              # magnitudes of the changes of weights, summed in this run
 """
 
 #: Further variables of these layers with presynaptic="drive".
@@ -118,18 +125,24 @@ most_errors : 1                # largest magnitude of error in this run
 
 #: Further variables of these layers where weights learn at the end of a sample.
 SUMMED_ERROR_EQUATION: Final = """
-in_training : boolean (linked)
 summed_error : 1               # the errors of the present sample
 """
+IN_TRAINING_EQUATION: Final = "in_training : boolean (linked)\n"
 
 #: Further variables of these layers with update="normalized".
 NORMALIZED_EQUATIONS: Final = """
-update_rate : 1 (shared, constant)      # the rate before it is divided
-added_squares : 1 (shared, constant)    # what is added to the squared counts below
 summed_error_limit : 1 (shared, constant)  # where summed errors are cut off before they teach
 teaching_error : 1             # what is left of them
-arriving_squares : 1           # by how much the squared counts below have grown in this step
-squared_counts : 1             # squared counts of the layer below, summed over its units
+squared_counts : 1 (linked)    # those that the rate of the weights into the layer depends on
+"""
+
+#: With update="normalized", one neuron for each connection: the rate of its weights in this sample.
+RATE_EQUATIONS: Final = """
+units_per_one : 1 (shared, constant)    # grid units in 1
+update_rate : 1 (shared, constant)      # the rate before it is divided
+added_squares : 1 (shared, constant)    # what is added to the squared counts below
+arriving_squares : 1           # squared counts of the layer below; they come at the sample's end
+squared_counts : 1             # the sum of both
 own_rate : 1                   # how much a weight changes for a count and an error of 1
 """
 
@@ -166,8 +179,13 @@ target_potential : 1           # what the target has not yet asked for as spikes
 not_labels : 1                 # steps with a label that is no class
 """
 
-SYNAPSES_EQUATIONS: Final = """
+#: The weights, of synapses that have one each, or of a kernel.
+WEIGHT_EQUATION: Final = """
 weight : 1                     # of the way forward, and back unless there is a backward_weight
+"""
+#: How synapses read the weights of a kernel, which are set there.
+SHARED_WEIGHT_EQUATION: Final = """
+weight = _kernel_weight : 1    # that of the kernel with the number weight_index
 """
 
 #: Further variable of synapses with presynaptic="counts", where all samples have one rate.
@@ -175,8 +193,12 @@ RATE_EQUATION: Final = """\
 update_rate : 1 (shared, constant)      # how much a weight changes for a count and an error of 1
 """
 
-#: Further variable of synapses that errors pass, with feedback="random".
+#: Further variable of synapses that errors pass, or of their kernel, with feedback="random".
 FEEDBACK_EQUATION: Final = "backward_weight : 1 (constant)          # of the way back\n"
+SHARED_FEEDBACK_EQUATION: Final = "backward_weight = _kernel_backward_weight : 1\n"
+
+#: What brings the squared counts of a unit to the neuron that finds the rate.
+SQUARES_CODE: Final = "arriving_squares_post += times_met*input_count_pre*input_count_pre"
 
 
 def described() -> str:
@@ -187,12 +209,28 @@ def described() -> str:
         "schedule": [SCHEDULE_EQUATIONS],
         'schedule, with timing="pipelined" also': pipelined,
         "layers[l], for every l": of_layers,
-        "layers[l], for l < L": [COUNT_EQUATIONS, TEACHING_EQUATIONS],
-        "layers[l], for l > 0": [ERROR_EQUATIONS, SUMMED_ERROR_EQUATION, NORMALIZED_EQUATIONS],
+        "layers[l], for l < L": [COUNT_EQUATIONS, TRAVEL_EQUATION, TEACHING_EQUATIONS],
+        "layers[l], for l > 0": [
+            ERROR_EQUATIONS,
+            IN_TRAINING_EQUATION,
+            SUMMED_ERROR_EQUATION,
+            NORMALIZED_EQUATIONS,
+        ],
         "layers[0], the input": [INPUT_EQUATIONS, GIVEN_SPIKES_EQUATION],
         "layers[l], for 0 < l < L": [BACKWARD_EQUATIONS, UNIFORM_EQUATIONS],
         "layers[L], the output": [OUTPUT_EQUATIONS],
-        "synapses[l - 1], into layer l": [SYNAPSES_EQUATIONS, RATE_EQUATION, FEEDBACK_EQUATION],
+        "synapses[l - 1], into layer l": [WEIGHT_EQUATION, RATE_EQUATION, FEEDBACK_EQUATION],
+        "synapses[l - 1], where they share weights": [
+            SHARED_WEIGHT_EQUATION,
+            RATE_EQUATION,
+            SHARED_FEEDBACK_EQUATION,
+        ],
+        "kernels[l - 1], of the weights that they share": [
+            WEIGHT_EQUATION,
+            TRAVEL_EQUATION,
+            FEEDBACK_EQUATION,
+        ],
+        'parts["rate_1"], of the weights into layer 1, and so on': [RATE_EQUATIONS],
     }
     lines = []
     for part, equations in parts.items():
@@ -227,6 +265,8 @@ def layer_equations(net: Definition, l: int) -> str:
     parts = [SCHEDULE_LINKS, CONSTANTS, SPIKE_EQUATIONS]
     parts.append(INPUT_EQUATIONS if l == 0 else ERROR_EQUATIONS)
     parts.append(OUTPUT_EQUATIONS if l == L else COUNT_EQUATIONS)
+    if l < L and has_own_weights(net, l + 1):
+        parts.append(TRAVEL_EQUATION)
     if l < L and net.presynaptic == "drive":
         parts.append(TEACHING_EQUATIONS)
     if l == 0 and net.input_coding == "spikes":
@@ -237,6 +277,8 @@ def layer_equations(net: Definition, l: int) -> str:
             parts.append("opens_training : boolean (linked)\n")
         if net.backward_init == "uniform":
             parts.append(UNIFORM_EQUATIONS)
+    if net.learns_once:
+        parts.append(IN_TRAINING_EQUATION)
     if l > 0 and net.learns_once:
         parts.append(SUMMED_ERROR_EQUATION)
     if l > 0 and net.update == "normalized":
@@ -252,9 +294,11 @@ def has_variable(net: Definition, l: int, name: str) -> bool:
 def layer_events(net: Definition, l: int) -> dict[str, str]:
     """Return the events of layer l and their conditions."""
     events = {"spike": "spike_count != 0"}
+    if l < net.n_layers and net.update == "normalized":
+        events["counted"] = "closes_sample and in_training and input_count != 0"
     if l > 0:
         events["error"] = "error != 0"
-        if net.learns_once:
+        if net.learns_once and not has_constant_weight(net, l):
             events["learn"] = "closes_sample and in_training and summed_error != 0"
         if l == net.n_layers:
             events["sample_end"] = "closes_sample"
@@ -268,11 +312,41 @@ def has_rate_of_synapses(net: Definition) -> bool:
     return net.presynaptic == "counts" and net.update != "normalized"
 
 
+def has_own_weights(net: Definition, l: int) -> bool:
+    """Return whether each of the synapses into layer l has a weight of its own."""
+    return not net.connections[l - 1].shares_weights
+
+
+def has_constant_weight(net: Definition, l: int) -> bool:
+    """Return whether the synapses into layer l have a weight that does not learn."""
+    return net.connections[l - 1].constant_weight is not None
+
+
+def has_backward_weights(net: Definition, l: int) -> bool:
+    """Return whether errors go from layer l through other weights than spikes come."""
+    return l > 1 and net.feedback == "random" and not has_constant_weight(net, l)
+
+
+def part_with_weights(net: Definition, l: int) -> str:
+    """Return the part whose variables are the weights of the synapses into layer l."""
+    return f"synapses_{l}" if has_own_weights(net, l) else f"kernel_{l}"
+
+
+def kernel_equations(net: Definition, l: int) -> str:
+    """Return the equations of the weights that synapses into layer l share."""
+    travel = "" if has_constant_weight(net, l) else TRAVEL_EQUATION
+    return WEIGHT_EQUATION + travel + (FEEDBACK_EQUATION if has_backward_weights(net, l) else "")
+
+
 def synapses_equations(net: Definition, l: int) -> str:
     """Return the equations of the synapses that lead into layer l."""
-    rate = RATE_EQUATION if has_rate_of_synapses(net) else ""
-    backward = l > 1 and net.feedback == "random"
-    return SYNAPSES_EQUATIONS + rate + (FEEDBACK_EQUATION if backward else "")
+    is_own = has_own_weights(net, l)
+    parts = [WEIGHT_EQUATION if is_own else SHARED_WEIGHT_EQUATION]
+    if has_rate_of_synapses(net):
+        parts.append(RATE_EQUATION)
+    if has_backward_weights(net, l):
+        parts.append(FEEDBACK_EQUATION if is_own else SHARED_FEEDBACK_EQUATION)
+    return "".join(parts)
 
 
 class Shown(NamedTuple):
@@ -410,7 +484,7 @@ def forward_code(net: Definition, l: int) -> str:
         potential = int(not opens_sample)*potential + arrived
         overflows += outside(summed_drive, value_limit) + outside(potential, value_limit)
         drive = int(not is_step)*drive
-        {_find_rate(net)}
+        {_check_squares(net)}
         spike_count = int(is_busy)*rectified_spikes(potential, binary)
         potential -= spike_count
         {"" if l == net.n_layers else _COUNT + _teach(net, "larger(summed_drive, 0)")}
@@ -467,20 +541,25 @@ def backward_code(net: Definition) -> str:
 
 def pathways(net: Definition, l: int) -> tuple[dict[str, str], dict[str, str]]:
     """Return the code of the synapses into layer l: on events of layer l - 1, and of layer l."""
-    forward = "drive_post += weight*spike_count_pre"
-    if net.update == "normalized":
-        # By how much a spike raises the square of a count that contains it already.
-        forward += (
-            "\narriving_squares_post += (2*input_count_pre - spike_count_pre)*spike_count_pre"
-        )
-    below = {"forward": forward}
-    weight = "weight" if net.feedback == "transpose" else "backward_weight"
-    backward = f"backward_drive_pre += {weight}*error_post" if l > 1 else ""
-    if not net.learns_once:
-        return below, {"backward": f"{backward}\n{_update(net, 'error_post')}"}
-    above = {"backward": backward} if backward else {}
-    error = "teaching_error_post" if net.update == "normalized" else "summed_error_post"
-    return below, above | {"learn": _update(net, error)}
+    below = {"forward": "drive_post += weight*spike_count_pre"}
+    weight = "backward_weight" if has_backward_weights(net, l) else "weight"
+    above = {"backward": f"backward_drive_pre += {weight}*error_post"} if l > 1 else {}
+    if has_constant_weight(net, l):
+        return below, above
+    if net.learns_once:
+        error = "teaching_error_post" if net.update == "normalized" else "summed_error_post"
+        return below, above | {"learn": _update(net, l, error)}
+    update = _update(net, l, "error_post")
+    if has_own_weights(net, l):
+        # A synapse that has passed its error on may learn at once: no other reads its weight.
+        return below, {"backward": f"{above.get('backward', '')}\n{update}"}
+    return below, above | {"learn": update}
+
+
+def event_of_pathway(net: Definition, name: str) -> str:
+    """Return the event that a pathway of synapses follows."""
+    learn = "learn" if net.learns_once else "error"
+    return {"forward": "spike", "backward": "error", "learn": learn}[name]
 
 
 def _on_grid(net: Definition, value: str) -> str:
@@ -510,16 +589,19 @@ def _sum_errors(net: Definition) -> str:
     return code
 
 
-def _find_rate(net: Definition) -> str:
-    """Return the code that finds the rate of a layer with ``update="normalized"``."""
+def rate_code() -> str:
+    """Return the code that finds the rate of a sample with ``update="normalized"``."""
+    return """
+        squared_counts = added_squares + arriving_squares
+        arriving_squares = 0
+        own_rate = normalized_rate(update_rate, squared_counts, units_per_one)
+        """
+
+
+def _check_squares(net: Definition) -> str:
     if net.update != "normalized":
         return ""
-    return """
-        squared_counts = int(not opens_sample)*squared_counts + int(is_busy)*arriving_squares
-        arriving_squares = int(not is_step)*arriving_squares
-        overflows += int(closes_sample and in_training) \
-            *outside(squared_counts + added_squares, count_limit)
-        own_rate = normalized_rate(update_rate, squared_counts + added_squares, units_per_one)"""
+    return "overflows += outside(squared_counts, count_limit)"
 
 
 def _teach(net: Definition, summed: str) -> str:
@@ -537,14 +619,17 @@ def _teach(net: Definition, summed: str) -> str:
         teaching = {_on_grid(net, "scaled_drive")}"""
 
 
-def _update(net: Definition, error: str) -> str:
+def _update(net: Definition, l: int, error: str) -> str:
     if net.presynaptic == "drive":
         teacher, change = "teaching_pre", f"teaching_pre*{error}"
     else:
-        rate = "update_rate" if has_rate_of_synapses(net) else "own_rate_post"
+        rate = "update_rate" if has_rate_of_synapses(net) else "_own_rate"
         teacher, change = "input_count_pre", f"{rate}*input_count_pre*{error}"
+    weight, travel = "weight", "weight_travel_pre"
+    if not has_own_weights(net, l):
+        weight, travel = "_kernel_weight", "_kernel_weight_travel"
     return f"""
-        weight -= {change}
-        weight_travel_pre += abs({change})
+        {weight} -= {change}
+        {travel} += abs({change})
         weights_changed_pre += int({teacher} != 0)
         """

@@ -74,7 +74,7 @@ class RuntimeProgram(Program):
             ("schedule", "learning"): batch.y is not None,
             ("schedule", "sample_over"): True,
         }
-        for place, values in (constants(batch.net) | learned(state) | start).items():
+        for place, values in (constants(batch.net) | learned(batch.net, state) | start).items():
             self._array(place)[:] = values
         self._presentation.begin(batch, record)
         # A value that leaves the range may overflow a double; the proof after the run finds that.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ class Source(NamedTuple):
     namespace: dict[str, Any] = {}  # noqa: RUF012 (a NamedTuple's default, never changed)
 
 
-def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> Source:
+def as_source(name: str, given: Any, shape: tuple[int, ...], *, shared: bool = False) -> Source:
     """Return the source that an argument stands for.
 
     Parameters
@@ -47,8 +48,8 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
         The argument's name.
     given : None, str, TimedArray, SpikeSource or array-like
         What the user gave.
-    n_units : int
-        How many units receive the values.
+    shape : tuple of int
+        The shape of the layer that receives the values, in which numbers may be given.
     shared : bool, default=False
         Whether a TimedArray has one value for each time instead of one for each unit.
 
@@ -59,6 +60,7 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
     DimensionMismatchError
         If values have a unit.
     """
+    n_units = math.prod(shape)
     if given is None:
         return Source()
     if isinstance(given, str):
@@ -75,17 +77,20 @@ def as_source(name: str, given: Any, n_units: int, *, shared: bool = False) -> S
     if isinstance(given, TimedArray):
         return _timed(name, given, n_units, shared)
     try:
-        values = np.broadcast_to(np.asarray(given, np.float64), n_units).copy()
+        values = np.asarray(given, np.float64)
+        values = values.reshape(-1) if values.shape == shape else values
+        values = np.broadcast_to(values, n_units).copy()
     except (TypeError, ValueError):
         values = np.array([np.nan])
     if not np.isfinite(values).all():
         allowed = f"an expression, a TimedArray, a group that spikes, or {n_units} finite numbers"
-        shape = np.shape(given) if isinstance(given, (np.ndarray, list, tuple)) else ()
-        if shape and shape[0] and shape[1:] == ((n_units,) if not shared else ()):
+        shape_given = np.shape(given) if isinstance(given, (np.ndarray, list, tuple)) else ()
+        of_sample = [()] if shared else [(n_units,), shape]
+        if shape_given and shape_given[0] and shape_given[1:] in of_sample:
             raise wrong_argument(
                 name,
                 "TimedArray(x, dt=...) for samples, one after the other, or left to present(x, y)",
-                f"an array of shape {shape}",
+                f"an array of shape {shape_given}",
             )
         raise wrong_argument(name, allowed, repr(given))
     return Source(values=values)

@@ -80,7 +80,7 @@ class StandaloneProgram(Program):
     ) -> None:
         arguments: dict[Place, Any] = {
             **constants(batch.net),
-            **learned(state),
+            **learned(batch.net, state),
             ("schedule", "steps_per_sample"): batch.n_steps,
             ("schedule", "learning"): batch.y is not None,
         }

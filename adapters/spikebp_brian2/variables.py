@@ -7,14 +7,14 @@ simulation and a compiled program alike.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
-from spikebp_brian2.proof import Seen
+from spikebp_brian2.proof import Seen, SeenByUnits
 from spikebp_plugins import Operations
 from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
 from spikebp_plugins.network.fields import Definition
@@ -41,7 +41,6 @@ def constants(net: Definition) -> dict[Place, float]:
         "wrong_target": net.label_targets[0],
         "right_target": net.label_targets[1],
         "update_rate": net.rate,
-        "added_squares": float(added_squares(net)),
         "seed_of_draws": float(net.seed),
         "bits_of_draws": 53.0 if bits is None else float(bits),
     }
@@ -49,46 +48,68 @@ def constants(net: Definition) -> dict[Place, float]:
     for l in range(net.n_layers + 1):
         here = of_layers | {"drawn_before": float(sum(net.layer_sizes[1:l]))}
         if l > 0 and net.update == "normalized":
-            here["update_rate"] = learning_rate_into(net, l)
             here["summed_error_limit"] = float(summed_error_limit(net, l))
         for name, value in here.items():
             if rules.has_variable(net, l, name):
                 found[f"layer_{l}", name] = value
-        if l > 0 and rules.has_rate_of_synapses(net):
+    for l, connection in enumerate(net.connections, 1):
+        if rules.has_rate_of_synapses(net):
             found[f"synapses_{l}", "update_rate"] = net.rate
+        if net.update == "normalized":
+            found[f"rate_{l}", "units_per_one"] = of_layers["units_per_one"]
+            found[f"rate_{l}", "update_rate"] = learning_rate_into(net, l)
+            found[f"rate_{l}", "added_squares"] = float(added_squares(net))
+        if (weight := connection.constant_weight) is not None:
+            found[f"kernel_{l}", "weight"] = float(arithmetic_of(net).round_weights(weight))
     return found
 
 
-def learned(state: LearningState) -> dict[Place, NDArray[Any]]:
+def learned(net: Definition, state: LearningState) -> dict[Place, NDArray[Any]]:
     """Return the values of a learning state, by variable."""
     found: dict[Place, NDArray[Any]] = {
         ("schedule", "samples_seen"): np.array([state.samples_seen], np.float64)
     }
-    for l, matrix in enumerate(state.weights, 1):
-        found[f"synapses_{l}", "weight"] = matrix.ravel()
-    for l, matrix in enumerate(state.feedback, 2):
-        found[f"synapses_{l}", "backward_weight"] = matrix.T.ravel()
     for l, psi in enumerate(state.backward_potentials, 1):
         found[f"layer_{l}", "backward_potential"] = psi
+    found |= placed_weights(net, state.weights)
+    for l, matrix in enumerate(state.feedback, 2):
+        if rules.has_backward_weights(net, l):
+            # Turned as the weights of the connection are.
+            turned = net.connections[l - 1].backward_weights(matrix)
+            found[rules.part_with_weights(net, l), "backward_weight"] = turned.ravel()
     return found
+
+
+def placed_weights(net: Definition, weights: Sequence[NDArray[Any]]) -> dict[Place, NDArray[Any]]:
+    """Return the values of weights that learn, by variable."""
+    return {
+        (rules.part_with_weights(net, l), "weight"): matrix.ravel()
+        for l, matrix in enumerate(weights, 1)
+        if not rules.has_constant_weight(net, l)
+    }
 
 
 def read_state(net: Definition, read: Read) -> LearningState:
     """Return the learning state that the variables hold."""
     dtype = arithmetic_of(net).dtype
+    upper = range(1, net.n_layers + 1)
 
     def matrix(l: int, name: str) -> NDArray[Any]:
         shape = net.weight_shapes[l - 1]
-        return np.array(read((f"synapses_{l}", name)), dtype).reshape(shape)
+        if rules.has_constant_weight(net, l):
+            return np.zeros(shape, dtype)
+        return np.array(read((rules.part_with_weights(net, l), name)), dtype).reshape(shape)
 
-    hidden = range(1, net.n_layers)
-    backward = range(2, net.n_layers + 1) if net.feedback == "random" else ()
+    def feedback(l: int) -> NDArray[Any]:
+        turned: NDArray[Any] = net.connections[l - 1].backward_weights(matrix(l, "backward_weight"))
+        return turned.copy()
+
     return LearningState(
-        weights=tuple(matrix(l, "weight") for l in range(1, net.n_layers + 1)),
+        weights=tuple(matrix(l, "weight") for l in upper),
         backward_potentials=tuple(
-            np.array(read((f"layer_{l}", "backward_potential")), dtype) for l in hidden
+            np.array(read((f"layer_{l}", "backward_potential")), dtype) for l in upper[:-1]
         ),
-        feedback=tuple(matrix(l, "backward_weight").T.copy() for l in backward),
+        feedback=tuple(feedback(l) for l in upper[1:] if net.feedback == "random"),
         samples_seen=int(read(("schedule", "samples_seen"))[0]),
     )
 
@@ -96,30 +117,60 @@ def read_state(net: Definition, read: Read) -> LearningState:
 def read_operations(net: Definition, read: Read, seen_before: int) -> Operations:
     """Return the synaptic operations counted since `samples_seen` was `seen_before`."""
 
-    def total(l: int, name: str) -> int:
-        return int(np.sum(read((f"layer_{l}", name))))
+    def sent(l: int, name: str) -> NDArray[np.int64]:
+        return np.asarray(read((f"layer_{l}", name))).astype(np.int64)
 
     layers = range(net.n_layers + 1)
     return count_operations(
         net,
-        [total(l, "spikes_sent") for l in layers],
-        [0, *(total(l, "errors_sent") for l in layers[1:])],
-        sum(total(l, "weights_changed") for l in layers[:-1]),
+        [sent(l, "spikes_sent") for l in layers],
+        [0, *(sent(l, "errors_sent") for l in layers[1:])],
+        sum(int(np.sum(read((f"layer_{l}", "weights_changed")))) for l in layers[:-1]),
         shown=int(read(("schedule", "samples_shown"))[0]),
         trained=int(read(("schedule", "samples_seen"))[0]) - seen_before,
     )
 
 
-def read_seen(net: Definition, read: Read) -> list[Seen]:
-    """Return what layers 0..L have seen in a run."""
-    return [
-        Seen(
+def seen_places(net: Definition) -> list[Place]:
+    """Return the variables that prove a run; they begin at 0."""
+    of_units = [
+        (f"layer_{l}", name)
+        for l in range(net.n_layers + 1)
+        for name in SeenByUnits._fields
+        if rules.has_variable(net, l, name)
+    ]
+    learning = [l for l in range(1, net.n_layers + 1) if not rules.has_constant_weight(net, l)]
+    return of_units + [_place_of_travel(net, l) for l in learning]
+
+
+def read_seen(net: Definition, read: Read) -> Seen:
+    """Return what a run has seen."""
+    units = [
+        SeenByUnits(
             *(
                 np.array(read((f"layer_{l}", name)), np.float64)
                 if rules.has_variable(net, l, name)
                 else np.zeros(net.layer_sizes[l])
-                for name in Seen._fields
+                for name in SeenByUnits._fields
             )
         )
         for l in range(net.n_layers + 1)
     ]
+    return Seen(units, [_read_travel(net, read, l) for l in range(1, net.n_layers + 1)])
+
+
+def _place_of_travel(net: Definition, l: int) -> Place:
+    part = f"layer_{l - 1}" if rules.has_own_weights(net, l) else f"kernel_{l}"
+    return part, "weight_travel"
+
+
+def _read_travel(net: Definition, read: Read, l: int) -> NDArray[Any]:
+    """Return how far each of the weights into layer l has travelled at most."""
+    connection = net.connections[l - 1]
+    if rules.has_constant_weight(net, l):
+        return np.zeros(connection.weight_shape)
+    travel = np.array(read(_place_of_travel(net, l)), np.float64)
+    if rules.has_own_weights(net, l):
+        # What the weights that start from a unit have travelled together.
+        return connection.outer(travel, np.ones(connection.n_above))
+    return travel.reshape(connection.weight_shape)

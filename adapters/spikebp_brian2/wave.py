@@ -7,14 +7,13 @@ acts in the next step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import math
+from collections.abc import Collection, Iterator
 from itertools import count
 from typing import Any, Final
 
 import numpy as np
-from brian2 import Clock, Equations, Synapses, linked_var, ms
-from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
-from brian2.devices.device import RuntimeDevice, get_device
+from brian2 import Clock, Equations, linked_var, ms
 from brian2.equations.equations import FLOAT
 from brian2.groups.group import CodeRunner
 
@@ -22,8 +21,9 @@ from spikebp_brian2 import rules
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.parts import PartNeurons, PartSynapses
 from spikebp_brian2.rules import Shown
+from spikebp_brian2.wiring import add_numbers, connect, share
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.connections import Connection, DenseConnection
+from spikebp_plugins.network.connections import DenseConnection, SynapseList
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 
@@ -42,11 +42,6 @@ VALUES: Final = frozenset(
         "update_rate",
     }
 )
-
-#: What makes the synapses of each kind of connection, in the order of its weights.
-KINDS: Final[dict[type[Connection], Callable[[Synapses], None]]] = {
-    DenseConnection: Synapses.connect
-}
 
 
 class Wave:
@@ -69,6 +64,13 @@ class Wave:
         One neuron that counts steps and samples.
     layers : list of NeuronGroup
         Layers 0..L.
+    kernels : list of NeuronGroup or None
+        The weights that synapses into layers 1..L share; None where each has its own.
+    rates : list of NeuronGroup
+        With ``update="normalized"`` one neuron for each of layers 1..L, which finds the rate of the
+        weights that lead there; otherwise empty.
+    squares : list of Synapses
+        Synapses from layers 0..L-1 to these.
     synapses : list of Synapses
         Synapses into layers 1..L.
     arrivals, end : int
@@ -82,8 +84,12 @@ class Wave:
         self.arrivals = next(self._order)
         L = net.n_layers
         self.schedule = self._neurons("schedule", 1, rules.schedule_equations(net))
+        upper = range(1, L + 1)
+        self.kernels = [self._kernel(l) for l in upper]
+        self.rates = [self._rate(l) for l in upper if net.update == "normalized"]
         self.layers = [self._layer(l) for l in range(L + 1)]
-        self.synapses = [self._connect(l) for l in range(1, L + 1)]
+        self.squares = [self._square(l) for l, _ in enumerate(self.rates, 1)]
+        self.synapses = [self._connect(l) for l in upper]
         self._schedule_code = self._block(self.schedule)
         self._input_value_code = self._block(self.layers[0])
         # Without an expression there is nothing to run.
@@ -92,6 +98,8 @@ class Wave:
         self._event(self.layers[0], "spike")
         for l in range(1, L + 1):
             self._pathway(l, "forward")
+            if self.rates:
+                self._find_rate(l)
             if l < L and net.backward_init != "carry":
                 self._event(self.layers[l], "training_begins", rules.restart_code(net))
             self._output_code = self._block(self.layers[l], rules.forward_code(net, l))
@@ -99,14 +107,16 @@ class Wave:
         self._event(self.layers[-1], "sample_end")
         self._event(self.layers[-1], "error")
         for l in range(L, 0, -1):
-            self._pathway(l, "backward")
+            for name in ("backward",) if net.learns_once else ("backward", "learn"):
+                self._pathway(l, name)
             if l > 1:
                 self._block(self.layers[l - 1], rules.backward_code(net))
                 self._event(self.layers[l - 1], "error")
         if net.learns_once:
-            for l in range(1, L + 1):
-                self._event(self.layers[l], "learn")
-                self._pathway(l, "learn")
+            for l in upper:
+                if not rules.has_constant_weight(net, l):
+                    self._event(self.layers[l], "learn")
+                    self._pathway(l, "learn")
         for pathway in self._postponed:
             pathway.order = next(self._order)
         self.end = next(self._order)
@@ -121,8 +131,17 @@ class Wave:
     def parts(self) -> dict[str, Any]:
         """All parts by name: "schedule", "layer_0", ..., "synapses_1", ..."""
         layers = {f"layer_{l}": layer for l, layer in enumerate(self.layers)}
-        synapses = {f"synapses_{l}": one for l, one in enumerate(self.synapses, 1)}
-        return {"schedule": self.schedule} | layers | synapses
+        kernels = {f"kernel_{l}": one for l, one in enumerate(self.kernels, 1) if one is not None}
+        upper = {
+            f"{name}_{l}": one
+            for name, parts in (
+                ("rate", self.rates),
+                ("squares", self.squares),
+                ("synapses", self.synapses),
+            )
+            for l, one in enumerate(parts, 1)
+        }
+        return {"schedule": self.schedule} | layers | kernels | upper
 
     @property
     def pathways(self) -> list[Any]:
@@ -167,31 +186,79 @@ class Wave:
         layer = self._neurons(f"layer_{l}", net.layer_sizes[l], code, events=events)
         for name, equation in layer.equations.items():
             if "linked" in equation.flags:
-                setattr(layer, name, linked_var(self.schedule, rules.linked_name(net, l, name)))
+                owner = self.rates[l - 1] if name == "squared_counts" else self.schedule
+                setattr(layer, name, linked_var(owner, rules.linked_name(net, l, name)))
         return layer
 
+    def _kernel(self, l: int) -> PartNeurons | None:
+        net, connection = self._net, self._net.connections[l - 1]
+        if rules.has_own_weights(net, l):
+            return None
+        n_weights = max(1, math.prod(connection.weight_shape))  # a pool has one, which is constant
+        return self._neurons(f"kernel_{l}", n_weights, rules.kernel_equations(net, l))
+
+    def _rate(self, l: int) -> PartNeurons:
+        return self._neurons(f"rate_{l}", 1, rules.RATE_EQUATIONS)
+
+    def _square(self, l: int) -> PartSynapses:
+        """Return the synapses that bring the squared counts of layer l - 1 to rate l."""
+        net = self._net
+        squares = self._synapses(
+            f"squares_{l}",
+            self.layers[l - 1],
+            self.rates[l - 1],
+            on_pre={"squares": rules.SQUARES_CODE},
+            on_event={"squares": "counted"},
+            delay={"squares": 0 * ms},
+        )
+        connect(squares, DenseConnection(net.layer_sizes[l - 1], 1))
+        add_numbers(squares, "times_met", net.connections[l - 1].times_met)
+        return squares
+
     def _connect(self, l: int) -> PartSynapses:
-        equations = Equations(rules.synapses_equations(self._net, l))
-        below, above = rules.pathways(self._net, l)
-        synapses = PartSynapses(
+        net, connection = self._net, self._net.connections[l - 1]
+        equations = Equations(rules.synapses_equations(net, l))
+        below, above = rules.pathways(net, l)
+        names = (*below, *above)
+        synapses = self._synapses(
+            f"synapses_{l}",
             self.layers[l - 1],
             self.layers[l],
             equations,
             on_pre=below,
             on_post=above,
-            on_event={"forward": "spike", "backward": "error", "learn": "learn"},
-            delay=dict.fromkeys((*below, *above), 0 * ms),
-            dtype=_dtypes(self._net, equations),
+            on_event={name: rules.event_of_pathway(net, name) for name in names},
+            delay=dict.fromkeys(names, 0 * ms),
+            dtype=_dtypes(net, equations),
+        )
+        connect(synapses, connection)
+        if (kernel := self.kernels[l - 1]) is not None:
+            assert isinstance(connection, SynapseList)
+            share(synapses, kernel, connection.synapses.w)
+        if self.rates:
+            rate = self.rates[l - 1]
+            synapses.variables.add_reference("_own_rate", rate, "own_rate", index="0")
+        return synapses
+
+    def _synapses(
+        self, name: str, source: PartNeurons, target: PartNeurons, *model: Any, **options: Any
+    ) -> PartSynapses:
+        return PartSynapses(
+            source,
+            target,
+            *model,
             clock=self._clock,
             namespace=dict(FUNCTIONS),
-            name=f"{self._name}_synapses_{l}",
+            name=f"{self._name}_{name}",
+            **options,
         )
-        if isinstance(get_device(), RuntimeDevice):
-            # Connecting all to all is quick in NumPy; Cython would compile for it.
-            synapses.codeobj_class = NumpyCodeObject
-        KINDS[type(self._net.connections[l - 1])](synapses)
-        synapses.codeobj_class = None
-        return synapses
+
+    def _find_rate(self, l: int) -> None:
+        """Let rate l add up the squared counts of layer l - 1, which has fired in this step."""
+        self._event(self.layers[l - 1], "counted")
+        pathway = self.squares[l - 1].squares
+        pathway.when, pathway.order = "thresholds", next(self._order)
+        self._block(self.rates[l - 1], rules.rate_code())
 
     def _block(self, group: PartNeurons, code: str = "") -> CodeRunner:
         return group.run_regularly(code, when="thresholds", order=next(self._order))

@@ -35,10 +35,6 @@ def make_rows(connections: Sequence[Connection], synapses: Sequence[Any], unit: 
     above, below = unit[1:-1], unit[:-2]
     fan_out, fan_in = zip(*map(_synapses_of_units, connections), strict=True)
 
-    def of_units(first: Array, name: str, otherwise: int) -> Array:
-        parts = [None if w is None else getattr(w, name) for w in wirings]
-        return _placed(unit[-1], first, parts, otherwise)
-
     def of_layers(values: Sequence[Any], dtype: Any = np.int64) -> Array:
         return np.array([0, *values], dtype)
 
@@ -49,11 +45,11 @@ def make_rows(connections: Sequence[Connection], synapses: Sequence[Any], unit: 
         is_dense=of_layers([w is None for w in wirings], np.bool_),
         learns=of_layers([c.constant_weight is None for c in connections], np.bool_),
         uses=of_layers([c.most_uses for c in connections], np.float64),
-        meets=of_units(below, "meets", 1),
+        times_met=_placed(unit[-1], below, [c.times_met for c in connections]),
         up=_fan(unit[-1], below, [w and w.up for w in wirings], fan_out),
         down=_fan(unit[-1], above, [w and w.down for w in wirings], fan_in),
         weight=np.concatenate([_NONE, *(w.weight for w in wirings if w is not None)]),
-        column=of_units(above, "column", 0),
+        column=_placed(unit[-1], above, [w and w.column for w in wirings]),
         channels=of_wirings(0, lambda w: w.channels[0]),
         stride=of_wirings(0, lambda w: w.stride),
         taps=of_wirings(0, lambda w: w.taps),
@@ -72,9 +68,9 @@ def _synapses_of_units(connection: Connection) -> tuple[Array, Array]:
     return np.full(n_below, n_above), np.full(n_above, n_below)
 
 
-def _placed(n: int, first: Array, parts: Sequence[Any], otherwise: int = 0) -> Array:
-    """Return an array of all units, with what is given for each layer; None gives nothing."""
-    values = np.full(n, otherwise, np.int64)
+def _placed(n: int, first: Array, parts: Sequence[Any]) -> Array:
+    """Return an array of all units, with what is given for each layer; None gives zeros."""
+    values = np.zeros(n, np.int64)
     for start, part in zip(first, parts, strict=True):
         if part is not None:
             values[start : start + len(part)] = part

@@ -7,18 +7,19 @@ from abc import abstractmethod
 from spikebp_plugins.backends.base import StatefulBackend
 from spikebp_plugins.backends.outcome import Outcome
 from spikebp_plugins.backends.reference import ReferenceBackend
+from spikebp_plugins.backends.registry import refused_definition
 from spikebp_plugins.compiled.backend import CompiledBackend
-from spikebp_plugins.compiled.synapse_arrays import KINDS
-from spikebp_plugins.network.connections import refused_connections
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
 
 
 class BackedByCore(StatefulBackend):
     """A back end of a simulator whose numbers hold less than those of the core.
 
     Subclasses define `_show_exactly`. A block for which they raise `OverflowError` is computed
-    anew by `CompiledBackend`, or by the reference where that does not know the connections;
-    that returns the result or raises the error for the user.
+    anew by `CompiledBackend`, which returns the result or raises the error for the user; or by the
+    reference, if the compiled engine does not know the definition's connections.
     """
 
     def _show(self, batch: Batch, record: bool) -> Outcome:
@@ -26,12 +27,7 @@ class BackedByCore(StatefulBackend):
             return self._show_exactly(batch, record)
         except OverflowError:
             state, operations = self._so_far
-            core: StatefulBackend | CompiledBackend
-            refusal = refused_connections(self.net.connections, KINDS)
-            if refusal is None and CompiledBackend.unsupported(self.net) is None:
-                core = CompiledBackend(self.net, state, n_jobs=1)
-            else:
-                core = ReferenceBackend(self.net, state)
+            core = _core(self.net, state)
             try:
                 return (core.predict if batch.y is None else core.train)(batch, record)
             finally:
@@ -40,3 +36,9 @@ class BackedByCore(StatefulBackend):
     @abstractmethod
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
         """Show samples, or raise OverflowError with nothing changed."""
+
+
+def _core(net: Definition, state: LearningState) -> StatefulBackend | CompiledBackend:
+    if refused_definition(CompiledBackend, net, {}) is None:
+        return CompiledBackend(net, state, n_jobs=1)
+    return ReferenceBackend(net, state)

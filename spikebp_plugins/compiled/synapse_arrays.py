@@ -54,8 +54,6 @@ class Wiring(NamedTuple):
         The place of each weight that a row of `down` meets in W, for channel 0 below and above.
     column : ndarray of shape (n_above,), int64
         What the channel of a unit above adds to it.
-    meets : ndarray of shape (n_below,), int64
-        How often each unit below meets the weights.
     channels : tuple of int
         Channels below and above.
     stride : int
@@ -68,7 +66,6 @@ class Wiring(NamedTuple):
     down: Lines
     weight: Array
     column: Array
-    meets: Array
     channels: tuple[int, int]
     stride: int
     taps: int
@@ -164,7 +161,6 @@ class ConvolutionArrays:
             down=down,
             weight=tap * (below * self._up),
             column=np.arange(connection.n_above) % above,
-            meets=up.last - up.first,
             channels=(below, above),
             stride=int(pixels[0, 1] - pixels[0, 0]) if below > 1 else 1,
             taps=self._taps,
@@ -206,7 +202,6 @@ class ListArrays:
             down=_lines(j[order], above, np.zeros_like(above), i[order], w[order], 1),
             weight=w[order],
             column=np.zeros_like(above),
-            meets=np.ones_like(below),
             channels=(1, 1),
             stride=1,
             taps=self.n_weights,

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from unittest.mock import Mock
 
 import pytest
@@ -17,16 +18,26 @@ import brian2
 import numpy as np
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from spikebp_brian2 import backend, runtime
 from spikebp_brian2.program import STRUCTURE, structure_of
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, compare, load_dataset
+from spikebp_plugins import (
+    Checkpoint,
+    Conv2D,
+    Dense,
+    Simulator,
+    SpikingMLP,
+    SpikingNetwork,
+    compare,
+    load_dataset,
+)
 from spikebp_plugins.backends.base import PLAIN_ARITHMETICS
 from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden, shares
 from tests.core import small_nets
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
-from tests.core.strategies import experiments
+from tests.core.strategies import definitions, experiments, networks
 from tests.interrupts import interrupts_get_through
 from tests.profiles import examples
 from tests.with_brian2.experiment import NET
@@ -42,7 +53,13 @@ TARGETS = [
 #: Compiling takes some ten seconds for each structure of a network, so the compiled targets are
 #: tested on all cases of these structures. SPIKEBP_WHOLE_SUITE takes all.
 REPRESENTATIVES = {
-    "cython": ("8-bit pixels", "backward potentials drawn, binary spikes", "pipelined timing"),
+    "cython": (
+        "8-bit pixels",
+        "backward potentials drawn, binary spikes",
+        "pipelined timing",
+        "connections of all kinds",
+        "convolution, normalized update",
+    ),
     "cpp_standalone": (
         "8-bit pixels",
         "pipelined timing",
@@ -50,6 +67,8 @@ REPRESENTATIVES = {
         "spike counts as input",
         "random feedback, outer update",
         "backward potentials drawn, binary spikes",
+        "connections of all kinds",
+        "convolution, normalized update",
     ),
 }
 
@@ -100,22 +119,57 @@ def test_numpy_equals_reference_on_random_experiments(experiment):
     assert_equals_reference(experiment, "brian2:numpy")
 
 
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow])
+@given(
+    experiments(
+        magnitudes=MAGNITUDES,
+        nets=networks,
+        rates=(0.01, 0.1),
+        scales=(0.1, 0.7),
+        max_steps=5,
+        max_side=5,
+    )
+)
+def test_numpy_equals_reference_through_connections_of_any_kind(experiment):
+    assert_equals_reference(experiment, "brian2:numpy")
+
+
+@st.composite
+def nets_of_one_structure(draw, net):
+    """Definitions of the same programs as `net`: only what changes no compiled code is drawn."""
+    kept = {name: getattr(net, name) for name in STRUCTURE if name != "connections"}
+    drawn = draw(definitions(sizes=net.layer_sizes, **kept))
+    names = ("n_steps", "learning_rate", "fraction_bits", "input_scale", "spikes", "label_targets")
+    other = net.replace(**{name: getattr(drawn, name) for name in names})
+    # Sparse connections may be drawn with the seed.
+    of_other_seed = other.replace(seed=drawn.seed)
+    return of_other_seed if structure_of(of_other_seed) == structure_of(net) else other
+
+
 @pytest.mark.once
 @pytest.mark.thorough
 @needs_compiler
 @pytest.mark.parametrize("target", ["cython", "cpp_standalone"])
 @pytest.mark.parametrize("feature", REPRESENTATIVES["cython"])
 def test_compiled_targets_equal_reference_on_random_experiments(target, feature):
-    # Only what changes no compiled code is drawn: the programs are those of the suite.
     net = next(case.net for case in CASES if case.feature == feature)
-    kept = {name: getattr(net, name) for name in STRUCTURE if name != "layer_sizes"}
 
     @settings(max_examples=examples(20), suppress_health_check=list(HealthCheck))
-    @given(experiments(magnitudes=MAGNITUDES, sizes=net.layer_sizes, **kept))
+    @given(experiments(magnitudes=MAGNITUDES, nets=partial(nets_of_one_structure, net)))
     def search(experiment):
         assert_equals_reference(experiment, f"brian2:{target}")
 
     search()
+
+
+@pytest.mark.parametrize("update", ["fractional", "normalized"])
+def test_a_kernel_may_lie_on_padding_alone(update):
+    layers = [Conv2D(2, 1, stride=3, padding=2), Dense(2)]
+    net = SpikingNetwork((1, 1), layers, n_steps=3, learning_rate=0.5, update=update)
+    assert net.connections[0].n_synapses == 0
+    x, y = np.ones((3, 1)), np.zeros(3, int)
+    weights = [np.ones(shape) for shape in net.weight_shapes]
+    assert_equals_reference(Experiment(net, weights, x, y, x), "brian2:numpy")
 
 
 def test_layers_of_one_unit_draw_backward_potentials():

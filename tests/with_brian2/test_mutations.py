@@ -13,29 +13,39 @@ from tests.mutations import assert_found, expected_differences, mutated, spread
 
 pytestmark = pytest.mark.thorough
 
-#: The function of the rules that each fault changes, and how.
+#: The functions that each fault changes, and how.
 EDITS = {
-    "a threshold that is only reached fires": (
-        "forward_code",
-        "rectified_spikes(potential,",
-        "rectified_spikes(potential + 0.25*int(potential - floor(potential) == 0.5),",
-    ),
-    "weights change before errors have read them": (
-        "pathways",
-        "{backward}\\n{_update(net, 'error_post')}",
-        "{_update(net, 'error_post')}\\n{backward}",
-    ),
-    "the gate of hidden layers is shut at 0": (
-        "backward_code",
-        "summed_drive >= 0",
-        "summed_drive > 0",
-    ),
-    "the gate of the output is shut at 0": ("target_code", "summed_drive >= 0", "summed_drive > 0"),
-    "potentials are not reset": (
-        "forward_code",
-        "potential = int(not opens_sample)*potential + arrived",
-        "potential = potential + arrived",
-    ),
+    "a threshold that is only reached fires": [
+        (
+            rules,
+            "forward_code",
+            "rectified_spikes(potential,",
+            "rectified_spikes(potential + 0.25*int(potential - floor(potential) == 0.5),",
+        )
+    ],
+    "weights change before errors have read them": [
+        (
+            rules,
+            "pathways",
+            "{above.get('backward', '')}\\n{update}",
+            "{update}\\n{above.get('backward', '')}",
+        ),
+        (Wave, "__init__", '("backward", "learn")', '("learn", "backward")'),
+    ],
+    "the gate of hidden layers is shut at 0": [
+        (rules, "backward_code", "summed_drive >= 0", "summed_drive > 0")
+    ],
+    "the gate of the output is shut at 0": [
+        (rules, "target_code", "summed_drive >= 0", "summed_drive > 0")
+    ],
+    "potentials are not reset": [
+        (
+            rules,
+            "forward_code",
+            "potential = int(not opens_sample)*potential + arrived",
+            "potential = potential + arrived",
+        )
+    ],
 }
 
 
@@ -44,9 +54,9 @@ def test_a_fault_is_found_where_it_is(fault, monkeypatch):
     expected = expected_differences(
         fault, [case for case in CASES if case.net.arithmetic in PLAIN_ARITHMETICS]
     )
-    name, *edit = EDITS[fault]
     monkeypatch.setattr(runtime, "_idle", {})  # no sound program is taken, and no faulty one left
-    monkeypatch.setattr(rules, name, mutated(getattr(rules, name), edit))
+    for owner, name, *edit in EDITS[fault]:
+        monkeypatch.setattr(owner, name, mutated(getattr(owner, name), edit))
     assert_found("brian2:numpy", fault, spread(expected, 6))
 
 

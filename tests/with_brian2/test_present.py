@@ -21,10 +21,11 @@ from brian2 import (
     prefs,
     run,
 )
+from brian2.equations.equations import SUBEXPRESSION
 
 import spikebp_brian2
 from spikebp_brian2 import SpikingMLPGroup
-from spikebp_plugins import Simulator, SpikingMLP, compare
+from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork, compare
 from tests.with_brian2.experiment import NET, Experiment
 
 DT = 0.1 * ms
@@ -296,6 +297,8 @@ def test_help_states_the_meaning_of_every_variable():
         NET,
         NET.replace(backward_init="uniform", input_coding="spikes", **options),
         NET.replace(timing="pipelined"),
+        NET.replace(update="normalized"),
+        SpikingNetwork((4, 4), [Conv2D(2, 2), Conv2D(1, 2), Dense(2)], feedback="random"),
     ]
     for net in nets:
         mlp = SpikingMLPGroup(net)
@@ -304,7 +307,8 @@ def test_help_states_the_meaning_of_every_variable():
                 number = name.rpartition("_")[2]
                 word = name.replace(number, "l") if number.isdigit() else name
                 line = next(line for line in stated.splitlines() if f" {word} : " in line)
-                assert "#" in line or "linked" in equation.flags, name
+                is_stated = "#" in line or "linked" in equation.flags
+                assert is_stated or equation.type == SUBEXPRESSION, name
         Network(mlp).run(DT)
     assert SpikingMLP.__name__ in SpikingMLPGroup.__doc__
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,16 @@ import pytest
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from spikebp_brian2 import group, rules
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
+from spikebp_plugins import (
+    AveragePool2D,
+    Checkpoint,
+    Conv2D,
+    Dense,
+    Simulator,
+    Sparse,
+    SpikingMLP,
+    SpikingNetwork,
+)
 from spikebp_plugins.network.state import initial_state
 from tests.mutations import mutated
 from tests.step_oracle import follow
@@ -20,6 +30,25 @@ from tests.with_brian2.random_scripts import KINDS, differing, draw, judge, refu
 SEEDS = (68, 231, 228, 33, 116, 55, 12, 6, 17, 147, 166, 135)
 
 
+#: Some of them, with one to four layers of weights.
+FEW_SEEDS = (12, 33, 68, 116)
+
+
+def through_other_connections(script):
+    """Return a script with one network, of as many layers, inputs and outputs, but hardly dense."""
+    net = script.net
+    outputs, conv, pool = net.n_outputs, Conv2D(2, 2, padding=1), AveragePool2D(2)
+    layers = {
+        1: [Sparse(outputs, density=0.6)],
+        2: [conv, Dense(outputs)],
+        3: [conv, pool, Dense(outputs)],
+        4: [conv, pool, Sparse(5, density=0.5), Dense(outputs)],
+    }[net.n_layers]
+    fields = {name: value for name, value in net.field_values().items() if name != "layer_sizes"}
+    other = SpikingNetwork((net.n_inputs, 1), layers, **fields)
+    return replace(script, net=other, series=None, then=script.then and "reference")
+
+
 def assert_not_different(script):
     verdict = judge(script)
     assert verdict.outcome in ("equal", "refused"), f"{script}\n{verdict.reason}"
@@ -28,6 +57,18 @@ def assert_not_different(script):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_script_is_equal_to_the_reference_or_refused(seed):
     assert_not_different(draw(seed))
+
+
+@pytest.mark.parametrize("seed", FEW_SEEDS)
+def test_a_script_is_equal_to_the_reference_through_other_connections(seed):
+    assert_not_different(through_other_connections(draw(seed)))
+
+
+@pytest.mark.once
+@pytest.mark.thorough
+@pytest.mark.parametrize("seed", range(1000, 1040))
+def test_any_script_is_equal_to_the_reference_through_other_connections(seed):
+    assert_not_different(through_other_connections(draw(seed)))
 
 
 @pytest.mark.once

@@ -250,15 +250,15 @@ def test_what_leaves_the_range_is_computed_anew_by_the_core(monkeypatch):
     net = of_layers(Conv2D(2, 2), learning_rate=0.5)
     samples = Samples(net)
     samples.weights[0] *= 2.0**38
-    computed = Mock(wraps=fallback.CompiledBackend)
-    monkeypatch.setattr(fallback, "CompiledBackend", computed)
+    computed = Mock(wraps=fallback._core)
+    monkeypatch.setattr(fallback, "_core", computed)
     experiment = Experiment(net, samples.weights, samples.x, samples.y, samples.x)
     assert_equals_reference(experiment, HIERARCHICAL)
     assert computed.called
 
 
 def test_what_lies_within_the_range_is_left_to_nobody(samples, monkeypatch):
-    monkeypatch.setattr(fallback, "CompiledBackend", Mock(side_effect=AssertionError))
+    monkeypatch.setattr(fallback, "_core", Mock(side_effect=AssertionError))
     trace, _, operations = samples.by_reference()
     with Simulator(NET, HIERARCHICAL, samples.weights) as sim:
         assert compare(sim.train(samples.x, samples.y, record=True), trace) is None

@@ -40,7 +40,7 @@ class Rows(Struct):
     is_dense: Any  # bool (L+1,): W_l and B_l are matrices
     learns: Any  # bool (L+1,): W_l has weights of its own
     uses: Any  # float64 (L+1,): the most synapses that share a weight of W_l
-    meets: Any  # int64 (sum n_l,): how often a unit meets the weights above
+    times_met: Any  # int64 (sum n_l,): how often a unit meets the weights above
     up: Fan
     down: Fan
     # For learning: the weights of unit j in row m of `down`, one for each channel a below.
@@ -252,9 +252,9 @@ def rebuild_backward(net, learning, layer):
 def squares_along(run, layer):
     """The sum of the squared counts of a layer, each as often as its unit meets the weights."""
     total, first = 0.0, run.net.unit[layer]
-    count, meets = units_of(run.sample.count, run.net, layer), run.net.rows.meets
+    count, times_met = units_of(run.sample.count, run.net, layer), run.net.rows.times_met
     for i in range(count.size):
-        total += float(count[i]) * float(count[i]) * meets[np.uintp(first + i)]
+        total += float(count[i]) * float(count[i]) * times_met[np.uintp(first + i)]
     return total
 
 

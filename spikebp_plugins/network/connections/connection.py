@@ -92,10 +92,16 @@ class Connection(ABC):
         """What every synapse weighs, not yet rounded, where no weights learn; else None."""
         return None
 
+    @property
+    def times_met(self) -> Array:
+        """How often each unit below meets one set of weights."""
+        return np.ones(self.n_below, np.int64)
+
     def squares(self, c: Array) -> int:
         """Return the squared counts c, each as often as its unit meets one set of weights."""
-        active: Array = c[np.flatnonzero(c)].astype(object)
-        return int(np.dot(active, active))
+        active = np.flatnonzero(c)
+        counts, times = c[active].astype(object), self.times_met[active].astype(object)
+        return int(np.dot(counts * counts, times))
 
     @abstractmethod
     def backward_weights(self, W: Array) -> Array:

@@ -123,8 +123,7 @@ class Convolution(SynapseList):
         exist = i >= 0
         return Synapses.ordered(i[exist], j[exist], w[exist])
 
-    def squares(self, c: Array) -> int:
-        """Return the squared counts c, each as often as the kernel lies on its unit."""
-        times = self.fan_out_of_units // self.layer.channels
-        active: Array = c.astype(object)
-        return int(np.dot(active * active, times.astype(object)))
+    @property
+    def times_met(self) -> Array:
+        """How many places of the kernel cover each unit below."""
+        return self.fan_out_of_units // self.layer.channels

@@ -1,0 +1,256 @@
+"""Networks with convolutions, pools and sparse connections in a user's own script."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+pytest.importorskip("brian2", reason="Brian2 is not installed")
+
+from brian2 import Network, StateMonitor, TimedArray, device, ms, prefs, run, set_device
+
+from spikebp_brian2 import SpikingMLPGroup, SpikingNetworkGroup
+from spikebp_brian2.wiring import KINDS
+from spikebp_plugins import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Simulator,
+    Sparse,
+    SpikingNetwork,
+    UnsupportedError,
+    compare,
+)
+from spikebp_plugins.network.connections import Convolution
+from tests.with_brian2.experiment import N_SAMPLES, Experiment
+from tests.with_brian2.test_habits import refusal_of
+from tests.with_brian2.test_native import DT, shown
+
+MIXED = SpikingNetwork(
+    (6, 5, 2),
+    [Conv2D(3, 3, padding=1), AveragePool2D(2), Sparse(6, density=0.5), Dense(3)],
+    n_steps=7,
+    learning_rate=0.1,
+)
+CONVOLUTION = SpikingNetwork((5, 4), [Conv2D(3, 2), Dense(3)], n_steps=7, learning_rate=0.1)
+
+#: Of what only the full matrix runs.
+MORE = [pytest.mark.once, pytest.mark.thorough]
+needs_compiler = pytest.mark.skipif(
+    shutil.which("g++") is None or shutil.which("make") is None, reason="needs g++ and make"
+)
+
+
+def duration(net):
+    return (net.n_steps + (2 * net.n_layers - 1) * (net.timing == "pipelined")) * DT
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    return Experiment(MIXED)
+
+
+@pytest.fixture(scope="module")
+def convolution():
+    return Experiment(CONVOLUTION)
+
+
+class TestAScript:
+    def test_learns_what_the_reference_learns(self, mixed):
+        mlp = SpikingNetworkGroup(MIXED, mixed.weights, **shown(mixed))
+        run(N_SAMPLES * duration(MIXED))
+        mixed.assert_learned_by(mlp)
+        assert mlp.operations == mixed.operations
+        assert np.array_equal(mlp.scores, mixed.trace.scores[-1])
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            pytest.param({"timing": "pipelined"}, marks=MORE),
+            pytest.param({"update": "outer", "spikes": "binary"}, marks=MORE),
+            {"update": "normalized", "learning_rate": 1.0, "feedback": "random"},
+            pytest.param({"presynaptic": "drive", "timing": "pipelined"}, marks=MORE),
+            pytest.param({"backward_init": "uniform", "feedback": "random"}, marks=MORE),
+        ],
+        ids=str,
+    )
+    def test_shows_images_and_records_every_spike_and_error(self, changes):
+        experiment = Experiment(MIXED.replace(**changes))
+        mlp = SpikingMLPGroup(experiment.net, experiment.weights, step=1 * ms)
+        mlp.record()
+        run(mlp.present(experiment.x.reshape(-1, 6, 5, 2), experiment.y))
+        assert compare(mlp.trace(), experiment.trace) is None
+        experiment.assert_learned_by(mlp)
+        assert mlp.operations == experiment.operations
+
+    def test_shows_one_image_all_the_time(self, convolution):
+        image = convolution.x[0].reshape(5, 4)
+        mlp = SpikingMLPGroup(CONVOLUTION, convolution.weights, input=image, label=1)
+        Network(mlp).run(2 * duration(CONVOLUTION))
+        with Simulator(CONVOLUTION, "reference", convolution.weights) as sim:
+            sim.train(np.stack([image, image]), [1, 1])
+            assert all(map(np.array_equal, mlp.weights, sim.weights))
+
+    def test_goes_on_from_a_checkpoint_and_from_a_store(self, mixed):
+        with Simulator(MIXED, "reference", mixed.weights) as sim:
+            sim.train(mixed.x[:3], mixed.y[:3])
+            mlp = SpikingMLPGroup(sim.checkpoint())
+        network = Network(mlp)
+        network.store()
+        for _ in range(2):
+            network.run(mlp.present(mixed.x[3:], mixed.y[3:]))
+            mixed.assert_learned_by(mlp)
+            network.restore()
+
+    @pytest.mark.parametrize("arithmetic", ["float64", pytest.param("float32", marks=MORE)])
+    def test_computes_with_floating_point_where_no_weights_are_shared(self, arithmetic):
+        # Numbers with which floating point is exact.
+        layers = [Sparse(5, density=0.5), Dense(3)]
+        net = SpikingNetwork(
+            (4, 2), layers, n_steps=4, learning_rate=2.0**-4, arithmetic=arithmetic
+        )
+        random = np.random.RandomState(2)
+        weights = [np.rint(random.standard_normal(s) * 38) / 64 for s in net.weight_shapes]
+        x, y = random.randint(-16, 32, (6, 8)) / 16, random.randint(0, 3, 6)
+        mlp = SpikingMLPGroup(net, weights)
+        mlp.record()
+        Network(mlp).run(mlp.present(x, y))
+        with Simulator(net, "reference", weights) as sim:
+            assert compare(mlp.trace(), sim.train(x, y, record=True)) is None
+
+    @pytest.mark.once
+    @pytest.mark.thorough
+    @needs_compiler
+    def test_is_compiled_by_cython(self, mixed):
+        prefs.codegen.target = "cython"
+        mlp = SpikingMLPGroup(MIXED, mixed.weights, **shown(mixed))
+        Network(mlp).run(N_SAMPLES * duration(MIXED))
+        mixed.assert_learned_by(mlp)
+        shared = mlp.weights[0].ravel()[MIXED.connections[0].synapses.w]
+        assert np.array_equal(mlp.synapses[0].weight[:], shared)
+
+    @pytest.mark.once
+    @pytest.mark.thorough
+    @needs_compiler
+    def test_is_a_program_of_its_own(self, mixed, tmp_path, capfd):
+        set_device("cpp_standalone", build_on_run=False)
+        mlp = SpikingMLPGroup(MIXED, mixed.weights, name="mine", **shown(mixed))
+        mlp.record()
+        monitor = StateMonitor(mlp.synapses[0], "weight", record=[0, 100], when="end")
+        run(N_SAMPLES * duration(MIXED))
+        device.build(directory=str(tmp_path / "program"))
+        mixed.assert_learned_by(mlp)
+        assert compare(mlp.trace(), mixed.trace) is None
+        assert mlp.operations == mixed.operations
+        shared = mlp.weights[0].ravel()[MIXED.connections[0].synapses.w]
+        assert np.array_equal(mlp.synapses[0].weight[:], shared)
+        assert np.array_equal(monitor.weight[:, -1], shared[[0, 100]])
+        # What has been learned can be given to it, and nothing that the rules would not compute.
+        device.run(run_args={mlp.kernels[0].weight: mixed.end.weights[0].ravel()})
+        assert not np.array_equal(mlp.weights[0], mixed.end.weights[0])
+        for kernel, value, message in (
+            (mlp.kernels[0], 0.1, "mine_kernel_1.weight must hold multiples of 1/"),
+            (mlp.kernels[1], 0.5, "mine_kernel_2.weight must stay 0.25"),
+        ):
+            with pytest.raises(RuntimeError, match="Project run failed"):
+                device.run(run_args={kernel.weight: np.full(len(kernel), value)})
+            assert message in capfd.readouterr().err
+
+
+class TestSharedWeights:
+    @pytest.fixture
+    def mlp(self, mixed):
+        return SpikingMLPGroup(MIXED, mixed.weights, name="mine", **shown(mixed))
+
+    def test_are_read_by_weight_and_by_synapse(self, mixed, mlp):
+        monitor = StateMonitor(mlp.synapses[0], "weight", record=[0, 5, 100], when="end")
+        Network(mlp, monitor).run(N_SAMPLES * duration(MIXED))
+        connection = MIXED.connections[0]
+        shared = mixed.end.weights[0].ravel()[connection.synapses.w]
+        assert np.array_equal(mlp.kernels[0].weight[:], mixed.end.weights[0].ravel())
+        assert np.array_equal(mlp.synapses[0].weight[:], shared)
+        assert np.array_equal(monitor.weight[:, -1], shared[[0, 5, 100]])
+        i, j = connection.synapses.i[100], connection.synapses.j[100]
+        assert mlp.synapses[0].weight[i, j] == shared[100]
+        assert np.array_equal(mlp.synapses[1].weight[:], np.full(len(mlp.synapses[1]), 0.25))
+        assert mlp.kernels[2] is None
+        assert np.array_equal(mlp.synapses[2].weight[:], mixed.end.weights[2])
+
+    def test_are_set_by_weight(self, mixed, mlp):
+        mlp.weights = [np.zeros_like(matrix) for matrix in mixed.weights]
+        assert not any(map(np.any, mlp.weights))
+        for l, matrix in enumerate(SpikingMLPGroup(MIXED, mixed.weights).weights):
+            if matrix.size:
+                (mlp.kernels[l] or mlp.synapses[l]).weight = matrix.ravel()
+        network = Network(mlp)
+        network.run(N_SAMPLES * duration(MIXED))
+        mixed.assert_learned_by(mlp)
+        mlp.kernels[0].weight = 0.1
+        cause, _ = refusal_of(network)
+        assert "weight of layer 1 must be a multiple" in cause
+
+    @pytest.mark.parametrize("l", [1, 2])
+    def test_are_not_set_by_synapse(self, mlp, l):
+        synapses, before = mlp.synapses[l - 1], mlp.weights
+        with pytest.raises(
+            TypeError, match=rf"in 'mine_kernel_{l}': mlp\.kernels\[l - 1\]\.weight"
+        ):
+            synapses.weight = 1
+        with pytest.raises(TypeError, match=r"'weight' of 'mine_synapses_.' must be set where"):
+            synapses.weight = "rand()"
+        with pytest.raises(TypeError, match="read-only"):
+            synapses.weight[:] = 1
+        with pytest.raises(TypeError, match="read-only"):
+            synapses.weight[0, 0] = 1
+        with pytest.raises(TypeError, match="read-only"):
+            synapses.weight_index = 0
+        assert all(map(np.array_equal, mlp.weights, before))
+        synapses.run_regularly("weight *= 0.5")
+        with pytest.raises(Exception, match="Error encountered with object named 'mine_synapses"):
+            Network(mlp).run(DT)
+
+    def test_that_are_constant_stay_so(self, mlp):
+        network = Network(mlp)
+        mlp.kernels[1].weight = 0.5
+        cause, _ = refusal_of(network)
+        assert cause == "mine_kernel_2.weight must stay 0.25, since a pool does not learn; got 0.5"
+        mlp.kernels[1].weight = 0.25
+        network.run(DT)
+        mlp.kernels[1].run_regularly("weight = 0.5")
+        with pytest.raises(ValueError, match=r"mine_kernel_2\.weight must stay 0\.25"):
+            network.run(DT)
+        assert mlp.kernels[1].weight[0] == 0.25
+
+    def test_out_of_range_are_found_and_nothing_is_changed(self, convolution):
+        kernel, above = convolution.weights
+        mlp = SpikingMLPGroup(CONVOLUTION, [kernel * 2.0**34, above], input=8.0, label=0)
+        before = mlp.weights
+        with pytest.raises(OverflowError, match="of layer 1"):
+            Network(mlp).run(duration(CONVOLUTION))
+        assert all(map(np.array_equal, mlp.weights, before))
+
+
+def test_synapses_are_those_of_the_definition():
+    mlp = SpikingMLPGroup(MIXED, name="mine")
+    for l in range(1, 5):
+        with pytest.raises(RuntimeError, match=f"'mine_synapses_{l}' has the synapses that"):
+            mlp.synapses[l - 1].connect(i=0, j=0)
+    Network(mlp).run(DT)
+    assert [len(synapses) for synapses in mlp.synapses] == [
+        connection.n_synapses for connection in MIXED.connections
+    ]
+
+
+def test_what_it_cannot_build_is_refused(monkeypatch):
+    with pytest.raises(UnsupportedError, match=r"it knows arithmetic=.*, not arithmetic='loihi2'"):
+        SpikingMLPGroup(MIXED.replace(arithmetic="loihi2", weight_exponent=-6))
+    monkeypatch.delitem(KINDS, Convolution)
+    with pytest.raises(UnsupportedError, match=r"it knows Dense, .* connections, not Conv2D"):
+        SpikingMLPGroup(MIXED)
+
+
+def test_samples_are_left_to_present():
+    with pytest.raises(ValueError, match=r"present\(x, y\); got an array of shape \(3, 5, 4\)"):
+        SpikingMLPGroup(CONVOLUTION, input=np.ones((3, 5, 4)))
+    rows = TimedArray(np.ones((3, 20)), dt=duration(CONVOLUTION))
+    Network(SpikingMLPGroup(CONVOLUTION, input=rows)).run(DT)
