@@ -74,6 +74,8 @@ REPRESENTATIVES = {
 
 #: Those whose programs a short run has compiled; cython takes all of its own.
 SHORT = ("8-bit pixels", "pipelined timing")
+#: Those that no short run compiles.
+LONG = ("connections of all kinds",)
 
 
 def suite(target):
@@ -92,7 +94,8 @@ def suite(target):
                 marks.append(needs_compiler)
             if test.case.feature != "8-bit pixels":
                 marks.append(pytest.mark.once)
-            if target == "cpp_standalone" and test.case.feature not in SHORT:
+            is_long = target == "cython" and test.case.feature in LONG
+            if is_long or (target == "cpp_standalone" and test.case.feature not in SHORT):
                 marks.append(pytest.mark.thorough)
             yield pytest.param(test, id=str(test), marks=marks)
 
@@ -150,7 +153,13 @@ def nets_of_one_structure(draw, net):
 @pytest.mark.thorough
 @needs_compiler
 @pytest.mark.parametrize("target", ["cython", "cpp_standalone"])
-@pytest.mark.parametrize("feature", REPRESENTATIVES["cython"])
+@pytest.mark.parametrize(
+    "feature",
+    [
+        pytest.param(feature, marks=[pytest.mark.thorough] if feature in LONG else [])
+        for feature in REPRESENTATIVES["cython"]
+    ],
+)
 def test_compiled_targets_equal_reference_on_random_experiments(target, feature):
     net = next(case.net for case in CASES if case.feature == feature)
 
