@@ -105,8 +105,10 @@ def _n_dimensions(values: Any) -> int:
 def _of_spiking_network(source: Any) -> Source:
     checkpoint = checkpoint_of(source)
     weights: list[Array] = [np.array(W, np.float64) for W in checkpoint.state.weights]
-    # The constant input of an estimator is there to be a bias, and is always 1.
-    has_bias = getattr(source, "intercept", False)
+    # The constant input of an estimator is there to be a bias, and is always 1. Beside images there
+    # is none.
+    is_added = checkpoint.net.n_inputs != getattr(source, "n_features_in_", None)
+    has_bias = getattr(source, "intercept", False) and is_added
     layers = layers_with_biases(source, weights) if has_bias else [Layer(W, None) for W in weights]
     scale, factor = checkpoint.net.input_scale, None
     own = getattr(source, "input_scaling_", None) or getattr(source, "input_scaling", None)
