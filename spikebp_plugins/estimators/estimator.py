@@ -281,9 +281,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             before = "off" if self._scaling is None else "auto"
             raise self._changed("scale_inputs", before, self.scale_inputs)
         rates = self._schedule(self._has_epochs)
-        wanted = self._definition(
-            self._structure, net.n_inputs, net.n_outputs, net.seed, rates
-        )
+        wanted = self._definition(self._structure, net.n_inputs, net.n_outputs, net.seed, rates)
         for name in NETWORK_PARAMETERS:
             before, given = getattr(net, name), getattr(self, name)
             is_automatic = name == "fraction_bits" and given is None

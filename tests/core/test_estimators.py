@@ -171,7 +171,9 @@ def test_an_estimator_of_images_learns_what_the_simulator_learns(images, cls, wo
     X, y = images
     layers = [Conv2D(3, 3, stride=2), Sparse(6, density=0.5)]
     connections = "conv3k3s2,sparse6d0.5" if words else layers
-    settings = {"connections": connections} | ({"target_scale": 1.5} if cls is ESTIMATORS[1] else {})
+    settings = {"connections": connections} | (
+        {"target_scale": 1.5} if cls is ESTIMATORS[1] else {}
+    )
     model = cls(**IMAGES, **settings, weight_init="he")
     model = clone(model)
     if cls is SpikingMLPClassifier:
@@ -233,7 +235,10 @@ def test_the_last_pixel_of_an_image_is_no_bias(images):
             "image_shape must be (height, width) or (height, width, channels) below Conv2D(",
         ),
         ({"image_shape": (64,)}, "image_shape must be None, (height, width) or (height, width, ch"),
-        ({"image_shape": (8, 4, 2, 1)}, "image_shape must be None, (height, width) or (height, wid"),
+        (
+            {"image_shape": (8, 4, 2, 1)},
+            "image_shape must be None, (height, width) or (height, wid",
+        ),
         ({"image_shape": (8, 9)}, "image_shape must be the shape of an image of 64 features, as X"),
         ({"connections": "conv3k5"}, "got kernel_size must be at most 4, the pixels below with"),
         ({"connections": "conv3k3", "arithmetic": "float64"}, "where synapses share weights"),

@@ -31,7 +31,10 @@ def test_words_stand_for_layers():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("conv16", "connections must be words such as conv16k5, .*, separated by commas; got 'conv1"),
+        (
+            "conv16",
+            "connections must be words such as conv16k5, .*, separated by commas; got 'conv1",
+        ),
         ("conv16k5,,pool2", "connections must be words .*; got ''"),
         ("conv16k5p1s2", "connections must be words .*; got 'conv16k5p1s2'"),
         ("conv١k5", "connections must be words .*; got 'conv١k5'"),
