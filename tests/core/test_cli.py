@@ -408,14 +408,14 @@ def test_resuming_with_other_connections_is_refused(folder):
     with Simulator(CONVOLUTION, "reference") as sim:
         sim.save("a.npz")
     layers = "(Conv2D(channels=2, kernel_size=3, stride=2, padding=0), Dense(n=10))"
-    for options, message in (
+    for other, message in (
         (("--layers", "18"), "it is a SpikingNetwork there and a SpikingMLP here"),
         (
             ("--connections", "conv2k3s2p1"),
             f"layers is {layers} there and {layers.replace('padding=0', 'padding=1')} here",
         ),
     ):
-        said = run("train", "--resume", "a.npz", *options, exit_code=2).stderr
+        said = run("train", "--resume", "a.npz", *other, exit_code=2).stderr
         assert said == f"error: a.npz is a checkpoint of another definition: {message}\n"
 
 
