@@ -155,8 +155,8 @@ class HardwareReport:
                 "from spikes: use presynaptic='counts'."
             )
         found += [
-            f"Layer {l} shares weights, which no synapse can learn by itself: on a chip the network "
-            "predicts, with a weight for each synapse."
+            f"Layer {l} shares weights, which no synapse can learn by itself: on a chip the "
+            "network predicts, with a weight for each synapse."
             for l, connection in enumerate(self.net.connections, 1)
             if connection.shares_weights and connection.constant_weight is None
         ]

@@ -167,7 +167,7 @@ def needs_of_layers(
 def _axons_out(l: int, placements: Sequence[Placement | None]) -> int | None:
     """Return the lines from the neurons of a layer to the cores that hear them."""
     lines = 0
-    # Spikes go up, where they arrive first of all; errors go down to layer 1, where they are second.
+    # Spikes go up, where they arrive first; errors go down to layer 1, where they are second.
     for beside, place in ((l + 1, 0), (l - 1, 1)):
         if 0 < beside < len(placements):
             if (placement := placements[beside]) is None:

@@ -116,13 +116,13 @@ def placed(bytes_of_neurons: Integers, arriving: list[Arriving], limits: CoreLim
         fitting = (limits.memory - traces) // int(bytes_of_neurons[0])
         cores = -(-len(bytes_of_neurons) // min(limits.neurons, fitting))
         return Placement(cores, tuple(cores * part.n_axons for part in arriving))
-    cores = [_Core(arriving, limits)]
+    filled = [_Core(arriving, limits)]
     for unit, size in enumerate(bytes_of_neurons.tolist()):
-        if not cores[-1].takes(unit, size):
-            cores.append(_Core(arriving, limits))
-            cores[-1].takes(unit, size)
-    axons = zip(*(core.axons for core in cores), strict=True)
-    return Placement(len(cores), tuple(map(sum, axons)))
+        if not filled[-1].takes(unit, size):
+            filled.append(_Core(arriving, limits))
+            filled[-1].takes(unit, size)
+    axons = zip(*(core.axons for core in filled), strict=True)
+    return Placement(len(filled), tuple(map(sum, axons)))
 
 
 class _Core:
