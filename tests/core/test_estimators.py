@@ -1160,6 +1160,16 @@ def test_the_code_of_the_guide_runs(title, capsys):
     assert re.search(r"\d\.\d|\d %", capsys.readouterr().out)
 
 
+def test_the_code_of_the_guide_on_images_runs(capsys):
+    code = sections("docs/scikit_learn.md")["Images, and connections other than dense ones"]
+    assert "random_state=0" in code
+    code = code.replace("random_state=0", "random_state=0, max_iter=1, backend='reference'")
+    data = load_dataset("digits")
+    names = {"X_train": data.x_train[:20], "y_train": np.arange(20) % 10}
+    exec(code, names | {"SpikingMLPClassifier": SpikingMLPClassifier})
+    assert capsys.readouterr().out == "((8, 8), (6, 6, 8), (2, 2, 16), (10,))\n"
+
+
 # Rows that scikit-learn's checks need not see
 
 AS_GIVEN = {
