@@ -61,7 +61,7 @@ class LayerNeeds:
         a trace of each axon, on every core that it reaches, and a third factor of each neuron. If
         the layer does not fit, those of one core.
     cores : int or None
-        Cores that the layer takes; None if not even one of its neurons fits on a core.
+        Cores that the layer takes; None if one of its neurons fits on no core.
     """
 
     layer: int
