@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from spikebp_plugins.cli import options
+from spikebp_plugins.cli.layers import Body, Connections, LayerSizes
 from spikebp_plugins.cli.output import duration, percent, print_json, print_table
 from spikebp_plugins.common.archive import place_of
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.data.images import Dataset, error_percent
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.fields import EVENT_FIELDS
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation import comparison, trace
@@ -46,7 +46,8 @@ def compare(
         Path | None, typer.Option(help="Draw spikes of all back ends to this file.")
     ] = None,
     as_json: options.Json = False,
-    layers: options.Layers = None,
+    layers: LayerSizes = None,
+    connections: Connections = None,
     *,
     given: dict[str, Any],
 ) -> None:
@@ -61,13 +62,12 @@ def compare(
         return
     if output is not None:
         place_of(output, "output")
+    body = Body.given(layers, connections) or Body()
     names = comparison.quick_backends() if backends is None else split_backends(backends)
     data = options.load_images(dataset, folder)
-    hidden = options.HIDDEN_LAYERS if layers is None else options.hidden_sizes(layers)
     rate = options.learning_rate(len(data.x_train[:samples]), given)
-    sizes = (data.x_train.shape[1], *hidden, data.n_classes)
     fields = {"input_scale": data.input_scale, "learning_rate": rate} | given
-    net = SpikingMLP(sizes, **fields)
+    net = body.network(data, fields)
     options.check_memory(net)
     start = Checkpoint(net, initial_state(net))
     compared = compare_on_images(start, names, data, samples)

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from spikebp_plugins.cli import options
+from spikebp_plugins.cli.layers import Body, Connections, LayerSizes
 from spikebp_plugins.cli.output import print_json, print_table
 from spikebp_plugins.common.errors import integer
 from spikebp_plugins.data.images import Dataset
 from spikebp_plugins.network.checkpoint import Checkpoint, load
-from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.fields import EVENT_FIELDS
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.core_limits import CoreLimits
@@ -34,7 +34,8 @@ def hardware_report(
     core_neurons: Annotated[int, typer.Option(help="Neurons of a core.")] = CoreLimits.neurons,
     core_memory: Annotated[int, typer.Option(help="Bytes of a core.")] = CoreLimits.memory,
     as_json: options.Json = False,
-    layers: options.Layers = None,
+    layers: LayerSizes = None,
+    connections: Connections = None,
     *,
     given: dict[str, Any],
 ) -> None:
@@ -46,12 +47,13 @@ def hardware_report(
 
     samples = integer("samples", samples, 1)
     core = CoreLimits(neurons=core_neurons, memory=core_memory)
+    body = Body.given(layers, connections)
     trained = None if checkpoint is None else load(checkpoint)
     data = options.load_images(dataset, folder, None if trained is None else trained.net)
     if trained is None:
-        trained = _untaught(data, layers, given)
+        trained = _untaught(data, body or Body(), given)
     else:
-        options.check_beside_checkpoint([*(["layers"] if layers is not None else []), *given])
+        options.check_beside_checkpoint(given, layers=layers, connections=connections)
     options.check_fits(trained.net, data)
     x, y = data.x_train[:samples], data.y_train[:samples]
     report = hardware_report(trained, x, y if learn else None, core=core)
@@ -65,13 +67,10 @@ def hardware_report(
         typer.echo(note)
 
 
-def _untaught(data: Dataset, layers: str | None, given: dict[str, Any]) -> Checkpoint:
+def _untaught(data: Dataset, body: Body, given: dict[str, Any]) -> Checkpoint:
     """Return a new network for a data set, as `spikebp train` would begin with."""
-    hidden = options.HIDDEN_LAYERS if layers is None else options.hidden_sizes(layers)
     rate = options.learning_rate(len(data.x_train), given)
-    net = SpikingMLP(
-        (data.x_train.shape[1], *hidden, data.n_classes),
-        **{"learning_rate": rate, "input_scale": data.input_scale} | given,
-    )
+    fields = {"learning_rate": rate, "input_scale": data.input_scale} | given
+    net = body.network(data, fields)
     options.check_memory(net)
     return Checkpoint(net, initial_state(net))

@@ -15,20 +15,19 @@ import typer
 
 from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import (
     CHOICES,
     DENSE_WEIGHT_INIT,
     EVENT_CHOICES,
     EVENT_FIELDS,
     LOIHI2_WEIGHT_EXPONENT,
+    OTHER_WEIGHT_INIT,
     Definition,
 )
 
 #: The key under which a context's `meta` holds the arguments that the program was called with.
 ARGUMENTS: Final = "spikebp_plugins.arguments"
-
-HIDDEN_LAYERS: Final = (200, 200)
 
 #: Rates for fewer training samples than this, on any data set: each has to teach more. From more
 #: samples a network learns well at the rate of the definition.
@@ -71,7 +70,7 @@ SETTLED: Final = EVENT_FIELDS | {
     + f"{NORMALIZED_RATE} with --update normalized",
     "fraction_bits": "from the rate",
     "weight_exponent": LOIHI2_WEIGHT_EXPONENT,
-    "weight_init": DENSE_WEIGHT_INIT,
+    "weight_init": f"{DENSE_WEIGHT_INIT}, {OTHER_WEIGHT_INIT} unless all layers are dense",
     "label_targets": "{:g} {:g}".format(*SpikingMLP.label_targets),
 }
 
@@ -128,15 +127,6 @@ def _option(field: Parameter) -> Parameter:
     return field.replace(default=None, annotation=Annotated[field.annotation | None, option])
 
 
-Layers = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N,N,...",
-        help="Sizes of hidden layers; may be empty.",
-        show_default=",".join(map(str, HIDDEN_LAYERS)),
-        rich_help_panel="Network",
-    ),
-]
 DatasetName = Annotated[
     str, typer.Option(metavar="|".join(DATASET_NAMES), help="Data set of images.")
 ]
@@ -153,20 +143,21 @@ Json = Annotated[
 ]
 
 
-def hidden_sizes(text: str) -> tuple[int, ...]:
-    """Return the sizes of hidden layers from the text of an option."""
-    parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    if not all(part.isascii() and part.isdigit() and int(part) > 0 for part in parts):
-        allowed = "sizes of hidden layers, positive integers separated by commas"
-        raise wrong_argument("layers", allowed, repr(text))
-    return tuple(int(part) for part in parts)
+def check_beside_checkpoint(given: Iterable[str], **others: object) -> None:
+    """Raise ValueError if options of the network were given beside a checkpoint, which has them.
 
-
-def check_beside_checkpoint(names: Iterable[str]) -> None:
-    """Raise ValueError if options of the network were given beside a checkpoint, which has them."""
-    given = ", ".join(names)
-    if given:
-        raise wrong_argument("options of the network", "left out with a checkpoint", given)
+    Parameters
+    ----------
+    given : iterable of str
+        The names of those that were given.
+    **others
+        Further options by their names; None for those that were not given.
+    """
+    names = [*(name for name, value in others.items() if value is not None), *given]
+    if names:
+        raise wrong_argument(
+            "options of the network", "left out with a checkpoint", ", ".join(names)
+        )
 
 
 def check_memory(net: Definition) -> None:
@@ -225,3 +216,14 @@ def check_fits(net: Definition, data: Dataset) -> None:
             f"one with {net.n_inputs} inputs and {net.n_outputs} classes, as the checkpoint has",
             f"{data.name!r} with {n_inputs} and {data.n_classes}",
         )
+    if isinstance(net, SpikingNetwork) and not _takes_pixels_of(net.input_shape, data.image_shape):
+        raise wrong_argument(
+            "dataset",
+            f"one with images of shape {net.input_shape}, as the checkpoint has",
+            f"{data.name!r} with {data.image_shape}",
+        )
+
+
+def _takes_pixels_of(input_shape: tuple[int, ...], image_shape: tuple[int, int]) -> bool:
+    """Return whether images of as many pixels are read as what they are, or as plain vectors."""
+    return len(input_shape) == 1 or input_shape[:2] == image_shape

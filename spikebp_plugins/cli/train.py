@@ -14,10 +14,12 @@ import typer
 from numpy.typing import NDArray
 
 from spikebp_plugins.cli import options, output
+from spikebp_plugins.cli.layers import Body, Connections, LayerSizes
 from spikebp_plugins.common.archive import place_of
+from spikebp_plugins.common.figures import shapes
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.checkpoint import Checkpoint, load
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.simulator import Simulator
 
@@ -48,7 +50,8 @@ def train(
         Path | None, typer.Option(help="Write a checkpoint here after every epoch.")
     ] = None,
     as_json: options.Json = False,
-    layers: options.Layers = None,
+    layers: LayerSizes = None,
+    connections: Connections = None,
     *,
     given: dict[str, Any],
 ) -> None:
@@ -59,11 +62,11 @@ def train(
     """
     if save is not None:
         place_of(save, "save")
-    hidden = None if layers is None else options.hidden_sizes(layers)
+    body = Body.given(layers, connections)
     before = None if resume is None else load(resume)
     data = options.load_images(dataset, folder, None if before is None else before.net)
     data = replace(data, x_train=data.x_train[:samples], y_train=data.y_train[:samples])
-    start = _starting_point(before, data, hidden, given, resume)
+    start = _starting_point(before, data, body, given, resume)
     options.check_takes_images(start.net)
     course = Course(data, epochs, start.net.seed if shuffle else None)
     with start.simulate(backend) as sim:
@@ -83,7 +86,7 @@ def train(
     if as_json:
         output.print_json(report)
     else:
-        _print_report(report, effort, save)
+        _print_report(report, start.net, effort, save)
 
 
 class Course(NamedTuple):
@@ -155,7 +158,7 @@ def _run(
 def _starting_point(
     before: Checkpoint | None,
     data: Dataset,
-    hidden: tuple[int, ...] | None,
+    body: Body | None,
     given: Mapping[str, Any],
     path: Path | None,
 ) -> Checkpoint:
@@ -163,26 +166,31 @@ def _starting_point(
     fields = dict(given)
     if "input_scale" in fields or before is None:
         fields["input_scale"] = data.input_scale * fields.get("input_scale", 1.0)
-    if hidden is None:
-        hidden = options.HIDDEN_LAYERS if before is None else before.net.layer_sizes[1:-1]
-    fields["layer_sizes"] = (data.x_train.shape[1], *hidden, data.n_classes)
     if before is not None:
-        _check_agrees(before, fields, path)
+        _check_agrees(before, body, fields if body is None else body.fields(data) | fields, path)
+        options.check_fits(before.net, data)
         return before
     rate = options.learning_rate(len(data.x_train), fields)
-    net = SpikingMLP(**{"learning_rate": rate} | fields)
+    net = (body or Body()).network(data, {"learning_rate": rate} | fields)
     options.check_memory(net)
     return Checkpoint(net, initial_state(net))
 
 
-def _check_agrees(checkpoint: Checkpoint, wanted: Mapping[str, Any], path: Path | None) -> None:
+def _check_agrees(
+    checkpoint: Checkpoint, body: Body | None, wanted: Mapping[str, Any], path: Path | None
+) -> None:
     """Raise ValueError if options that were given contradict the checkpoint's definition."""
-    # Not by load(path, net=...): that would also name fields which only follow from others.
-    changes = ", ".join(
-        f"{name} is {there!r} there and {value!r} here"
-        for name, value in wanted.items()
-        if value != (there := getattr(checkpoint.net, name))
-    )
+    net = checkpoint.net
+    if body is not None and not isinstance(net, body.kind):
+        there, here = type(net).__name__, body.kind.__name__
+        changes = f"it is a {there} there and a {here} here"
+    else:
+        # Not by load(path, net=...): that would also name fields which only follow from others.
+        changes = ", ".join(
+            f"{name} is {there!r} there and {value!r} here"
+            for name, value in wanted.items()
+            if value != (there := getattr(net, name))
+        )
     if changes:
         raise ValueError(f"{path} is a checkpoint of another definition: {changes}")
 
@@ -213,9 +221,11 @@ def _without_resume(arguments: list[str]) -> list[str]:
     return kept
 
 
-def _print_report(report: Mapping[str, Any], effort: output.Effort, save: Path | None) -> None:
+def _print_report(
+    report: Mapping[str, Any], net: Definition, effort: output.Effort, save: Path | None
+) -> None:
     rows = [
-        ("layers", "-".join(map(str, report["layers"]))),
+        ("layers", shapes(net.layer_shapes)),
         ("steps", str(report["n_steps"])),
         ("learning rate", f"{report['learning_rate']:.4g}"),
         ("learning rate, as rounded", f"{report['effective_learning_rate']:.4g}"),

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from spikebp_plugins.cli import options
+from spikebp_plugins.cli.layers import Connections, smallest_network
 from spikebp_plugins.cli.output import print_json
 from spikebp_plugins.network.checkpoint import load
 from spikebp_plugins.network.definition import SpikingMLP
-from spikebp_plugins.network.fields import Definition
 
 
 @options.network_options()
@@ -26,6 +26,7 @@ def warmup(
     ] = None,
     backend: options.BackendName = "compiled",
     as_json: options.Json = False,
+    connections: Connections = None,
     *,
     given: dict[str, Any],
 ) -> None:
@@ -35,11 +36,13 @@ def warmup(
     """
     from spikebp_plugins.simulation.warmup import warmup
 
-    if checkpoint is None:
-        net: Definition = SpikingMLP((2, 2, 2), **given)
-    else:
-        options.check_beside_checkpoint(given)
+    if checkpoint is not None:
+        options.check_beside_checkpoint(given, connections=connections)
         net = load(checkpoint).net
+    elif connections is not None:
+        net = smallest_network(connections, given)
+    else:
+        net = SpikingMLP((2, 2, 2), **given)
     typer.echo("compiling what is not compiled yet; this can take minutes ...", err=True)
     start = perf_counter()
     warmup(net, backend)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 
 def count(value: float | None) -> str:
     """Return a mean count as text; None is a dash."""
     if value is None:
         return "-"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def shapes(layers: Iterable[Sequence[int]]) -> str:
+    """Return the shapes of layers as text.
+
+    Examples
+    --------
+    >>> shapes([(28, 28), (12, 12, 16), (10,)])
+    '28x28-12x12x16-10'
+    """
+    return "-".join("x".join(map(str, sizes)) for sizes in layers)
 
 
 def told_apart(first: float, second: float) -> tuple[str, str]:

@@ -226,6 +226,8 @@ class CompiledBackend(Backend):
             batch = check_batch(self.net, x, y, n_steps)
         except ValueError:  # those who show it in another way say what is wrong
             return None
+        if batch.x.shape != x.shape:  # an image, which a handle would not read as a row
+            return None
         for way in self._ways[self._kernel(batch)]:
             if way.layout is self._now.layout:
                 break

@@ -145,8 +145,10 @@ def _of_spiking_network(source: Any) -> Source:
     checkpoint = checkpoint_of(source)
     net = checkpoint.net
     weights: list[Array] = [np.array(W, np.float64) for W in checkpoint.state.weights]
-    # The constant input of an estimator is there to be a bias, and is always 1.
-    has_bias = getattr(source, "intercept", False)
+    # The constant input of an estimator is there to be a bias, and is always 1. Beside images there
+    # is none.
+    is_added = net.n_inputs != getattr(source, "n_features_in_", None)
+    has_bias = getattr(source, "intercept", False) and is_added
     own = getattr(source, "input_scaling_", None) or getattr(source, "input_scaling", None)
     if isinstance(net, SpikingNetwork):
         if has_bias or own is not None:

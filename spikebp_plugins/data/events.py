@@ -16,6 +16,7 @@ counts 1; with ``"signs"`` it has one, y · width + x, and an event counts 1 or 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -89,6 +90,17 @@ class EventEncoder:
     >>> counts = encoder.encode(events, n_steps=2)
     >>> [np.flatnonzero(step).tolist() for step in counts]
     [[1193], [37]]
+
+    A network of images takes them in the shape of the sensor:
+
+    >>> net = SpikingNetwork(
+    ...     encoder.input_shape,
+    ...     [Conv2D(8, 5, stride=2), Dense(10)],
+    ...     input_layout=encoder.input_layout,
+    ...     input_coding="spikes",
+    ... )
+    >>> net.layer_shapes
+    ((2, 34, 34), (15, 15, 8), (10,))
     """
 
     width: int
@@ -111,7 +123,21 @@ class EventEncoder:
     @property
     def n_inputs(self) -> int:
         """Number of input units."""
-        return self.width * self.height * (2 if self.polarity == "planes" else 1)
+        return math.prod(self.input_shape)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The `input_shape` of a `SpikingNetwork` that takes what is encoded.
+
+        (height, width, 2) with ``polarity="planes"``, and otherwise (height, width).
+        """
+        planes = (2,) if self.polarity == "planes" else ()
+        return (self.height, self.width, *planes)
+
+    @property
+    def input_layout(self) -> str:
+        """The `input_layout` of such a network: "channels_first", one plane after the other."""
+        return "channels_first"
 
     def locate(self, events: Any, after: int | None = None) -> Located:
         """Check events, and say which unit each belongs to.

@@ -17,7 +17,12 @@ from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.parameters import LabelParameters
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.temperature import Temperature
-from spikebp_plugins.estimators.validation import checked_data, checked_weights, validate_data
+from spikebp_plugins.estimators.validation import (
+    check_pixels,
+    checked_data,
+    checked_weights,
+    validate_data,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -190,6 +195,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         classes: Any = None,
     ) -> Samples:
         if first:
+            check_pixels(X, self._structure.image_shape)
             X, y = validate_data(self, X, y, dtype=np.float64, accept_sparse="csr")
         else:
             X, y = checked_data(self, X, y)

@@ -22,11 +22,11 @@ from spikebp_plugins.estimators.parameters import (
     NETWORK_PARAMETERS,
     NetworkParameters,
     ParametersInUse,
-    check_hidden_layers,
 )
 from spikebp_plugins.estimators.repetition import Carry, rounded
 from spikebp_plugins.estimators.samples import Samples, is_sparse, parts_of
 from spikebp_plugins.estimators.scaling import InputScaling
+from spikebp_plugins.estimators.structure import HIDDEN_LAYER_SIZES, Structure
 from spikebp_plugins.estimators.validation import checked_data
 from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -60,7 +60,16 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, or int, default=(100,)
-        Units of the hidden layers; an integer is the size of the only one.
+        Units of the hidden layers, which are dense; an integer is the size of the only one.
+    connections : sequence of layers, str or None, default=None
+        The layers below the output instead of `hidden_layer_sizes`, as of a `SpikingNetwork`:
+        ``[Conv2D(16, 5, stride=2), Conv2D(32, 5, stride=2)]``, or in words,
+        ``"conv16k5s2,conv32k5s2"``; ``"pool2"``, ``"dense100"`` and ``"sparse100d0.1"`` are others.
+        The output is dense. None takes dense layers of `hidden_layer_sizes`.
+    image_shape : sequence of int or None, default=None
+        The shape in which the features of a sample are read, (height, width) or (height, width,
+        channels). An image has no place for a constant input: none is added to it, whatever
+        `intercept` says. None takes the features as a plain vector.
     max_iter : int, default=100
         Epochs of `fit`.
     shuffle : bool, default=True
@@ -90,8 +99,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         ``checkpoint_`` say what there is, and `predict` works. If it returns True, `fit` ends.
     """
 
-    hidden_layer_sizes: Any = (100,)
+    hidden_layer_sizes: Any = HIDDEN_LAYER_SIZES
     _: KW_ONLY
+    connections: Any = None
+    image_shape: Any = None
     max_iter: int = 100
     shuffle: bool = True
     random_state: Any = None
@@ -217,16 +228,20 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         if not (self.random_state is None or isinstance(self.random_state, np.random.RandomState)):
             allowed = f"None, a RandomState or an integer from 0 to {LARGEST_SEED}"
             integer("random_state", self.random_state, 0, LARGEST_SEED, allowed=allowed)
-        hidden = check_hidden_layers(self.hidden_layer_sizes)
-        self._definition(1, hidden, 1, seed=0, schedule=self._schedule(has_epochs=True))
-        self._course = course
+        structure = Structure.of_parameters(
+            self.hidden_layer_sizes, self.connections, self.image_shape
+        )
+        # Whether layers other than dense ones fit a plain vector is not known before it comes.
+        is_known = structure.is_dense or structure.image_shape is not None
+        checked = structure if is_known else Structure(())
+        self._definition(checked, 1, 1, seed=0, schedule=self._schedule(has_epochs=True))
+        self._course, self._structure = course, structure
 
     def _start(self, n_outputs: int, has_epochs: bool) -> None:
         """Make a network in its initial state, for samples that come once or in epochs."""
-        n_inputs = self.n_features_in_ + bool(self.intercept)
-        hidden = check_hidden_layers(self.hidden_layer_sizes)
+        n_inputs = self.n_features_in_ + self._adds_intercept
         rates = self._schedule(has_epochs)
-        net = self._definition(n_inputs, hidden, n_outputs, self._seed(), rates)
+        net = self._definition(self._structure, n_inputs, n_outputs, self._seed(), rates)
         learned = LazySimulator.untrained(net)
         learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
@@ -259,16 +274,14 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _go_on(self) -> None:
         net = self._learned.net
-        hidden = check_hidden_layers(self.hidden_layer_sizes)
-        if hidden != net.layer_sizes[1:-1]:
-            raise self._changed("hidden_layer_sizes", net.layer_sizes[1:-1], hidden)
-        if bool(self.intercept) != self._has_intercept:
+        self._check_structure(Structure.of_network(net))
+        if self._adds_intercept != self._has_intercept:
             raise self._changed("intercept", self._has_intercept, self.intercept)
         if self._scales != (self._scaling is not None):
             before = "off" if self._scaling is None else "auto"
             raise self._changed("scale_inputs", before, self.scale_inputs)
         rates = self._schedule(self._has_epochs)
-        wanted = self._definition(net.n_inputs, hidden, net.n_outputs, net.seed, rates)
+        wanted = self._definition(self._structure, net.n_inputs, net.n_outputs, net.seed, rates)
         for name in NETWORK_PARAMETERS:
             before, given = getattr(net, name), getattr(self, name)
             is_automatic = name == "fraction_bits" and given is None
@@ -280,9 +293,26 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         learned.open(self.backend)
         self._learned, self._rates = learned, rates
 
+    def _check_structure(self, before: Structure) -> None:
+        """Refuse another structure than the network was made with."""
+        now = self._structure
+        if now.image_shape != before.image_shape:
+            raise self._changed("image_shape", before.image_shape, now.image_shape)
+        if now.hidden_layers == before.hidden_layers:
+            return
+        if self.connections is None and before.is_dense:
+            sizes_before = before.network(1, 1).layer_sizes[1:-1]
+            raise self._changed("hidden_layer_sizes", sizes_before, self.hidden_layer_sizes)
+        raise self._changed("connections", before.hidden_layers, self.connections)
+
     def _changed(self, name: str, before: object, now: object) -> ValueError:
         allowed = f"what it was when the network was made, {before!r}, to go on"
         return wrong_argument(name, allowed, repr(now))
+
+    @property
+    def _adds_intercept(self) -> bool:
+        """Whether a network that is made now has a constant input."""
+        return bool(self.intercept) and self._structure.image_shape is None
 
     @property
     def _has_intercept(self) -> bool:

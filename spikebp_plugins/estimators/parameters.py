@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from operator import is_
 from typing import Any, ClassVar, Final
@@ -15,12 +14,12 @@ from spikebp_plugins.common.errors import (
     ArgumentError,
     choice,
     integer,
-    is_integer,
     positive,
-    sizes,
     wrong_argument,
 )
 from spikebp_plugins.estimators.schedule import Schedule
+from spikebp_plugins.estimators.structure import Structure
+from spikebp_plugins.network.connections import Layer
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.fields import Definition
 
@@ -106,8 +105,8 @@ class NetworkParameters:
 
     def _definition(
         self,
+        structure: Structure,
         n_inputs: int,
-        hidden_layers: Sequence[int],
         n_outputs: int,
         seed: int,
         schedule: Schedule,
@@ -116,8 +115,8 @@ class NetworkParameters:
         values |= {"update": self._update, "learning_rate": schedule.rate}
         if self.weight_init is None:
             values["weight_init"] = self._automatic_weight_init
-        sizes = (n_inputs, *hidden_layers, n_outputs)
-        net = SpikingMLP(sizes, seed=seed, **values, **self._further_fields(hidden_layers))
+        values |= self._further_fields(structure)
+        net = structure.network(n_inputs, n_outputs, seed=seed, **values)
         return net.replace(fraction_bits=self._grid_of_all_rates(net, schedule))
 
     def _grid_of_all_rates(self, net: Definition, schedule: Schedule) -> int | None:
@@ -142,7 +141,7 @@ class NetworkParameters:
         """What ``weight_init=None`` takes."""
         return "quiet" if self._update == "normalized" else None
 
-    def _further_fields(self, hidden_layers: Sequence[int]) -> dict[str, Any]:
+    def _further_fields(self, structure: Structure) -> dict[str, Any]:
         """Return the fields of the definition that no parameter gives as it is."""
         return {}
 
@@ -196,12 +195,12 @@ class LabelParameters(NetworkParameters):
     target: float | None = None
     label_targets: Any = None
 
-    def _further_fields(self, hidden_layers: Sequence[int]) -> dict[str, Any]:
+    def _further_fields(self, structure: Structure) -> dict[str, Any]:
         if self.label_targets is None and self.target is None and self._update == "normalized":
             wrong, right = NORMALIZED_LABEL_TARGETS
             # Without hidden layers, what one class asks of an output drives it below zero for the
             # opposite input, where it would have no error, and never learn its own class.
-            return {"label_targets": (wrong if hidden_layers else 0.0, right)}
+            return {"label_targets": (wrong if structure.hidden_layers else 0.0, right)}
         if self.label_targets is None:
             target = TARGET if self.target is None else positive("target", self.target)
             return {"label_targets": (0.0, target)}
@@ -268,12 +267,4 @@ class ParametersInUse:
 def _is_constant(value: Any) -> bool:
     if type(value) is tuple:
         return all(map(_is_constant, value))
-    return type(value) in _CONSTANT
-
-
-def check_hidden_layers(value: Any) -> tuple[int, ...]:
-    """Return the sizes of hidden layers, given as a sequence or as the size of the only one."""
-    name, allowed = "hidden_layer_sizes", "a sequence of positive integers, or one of them"
-    if is_integer(value):
-        return (integer(name, value, 1, allowed=allowed),)
-    return sizes(name, value, allowed)
+    return type(value) in _CONSTANT or isinstance(value, Layer)

@@ -14,7 +14,12 @@ from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import boolean, positive, wrong_argument
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.samples import Samples
-from spikebp_plugins.estimators.validation import checked_data, checked_weights, validate_data
+from spikebp_plugins.estimators.validation import (
+    check_pixels,
+    checked_data,
+    checked_weights,
+    validate_data,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -204,6 +209,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     ) -> Samples:
         options: dict[str, Any] = {"multi_output": True, "y_numeric": True}
         if first:
+            check_pixels(X, self._structure.image_shape)
             options |= {"dtype": np.float64, "accept_sparse": "csr"}
             X, y = validate_data(self, X, y, **options)
         else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, _num_features
 
 from spikebp_plugins.common.errors import wrong_argument
 
@@ -50,6 +51,19 @@ def checked_data(estimator: Any, X: Any, y: Any = _NOTHING, **options: Any) -> A
     given = (X, y) if has_y else (X,)
     options |= {"dtype": np.float64, "accept_sparse": "csr", "reset": False}
     return validate_data(estimator, *given, **options)
+
+
+def check_pixels(X: Any, image_shape: tuple[int, ...] | None) -> None:
+    """Refuse features that are as many as no image of a shape has, before they are known."""
+    if image_shape is None:
+        return
+    try:
+        n_features = _num_features(X)
+    except TypeError:  # no table at all, as whoever checks it next will say
+        return
+    if n_features != math.prod(image_shape):
+        allowed = f"the shape of an image of {n_features} features, as X has"
+        raise wrong_argument("image_shape", allowed, repr(image_shape))
 
 
 def checked_weights(weights: Any, X: Any) -> NDArray[np.float64] | None:

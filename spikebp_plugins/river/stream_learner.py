@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import boolean, wrong_argument
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
-from spikebp_plugins.estimators.parameters import NetworkParameters, check_hidden_layers
+from spikebp_plugins.estimators.parameters import NetworkParameters
 from spikebp_plugins.estimators.scaling import InputScaling
+from spikebp_plugins.estimators.structure import Structure
 from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
@@ -56,9 +57,10 @@ class StreamLearner(NetworkParameters):
         self.n_features = capacity("n_features", self.n_features)
         self.intercept = boolean("intercept", self.intercept)
         room = self.n_features or 1
-        hidden = check_hidden_layers(hidden_layer_sizes)
+        structure = Structure.of_sizes(hidden_layer_sizes)
         self._rates = self._schedule(has_epochs=False)
-        net = self._definition(room + self.intercept, hidden, n_outputs, self.seed, self._rates)
+        n_inputs, rates = room + self.intercept, self._rates
+        net = self._definition(structure, n_inputs, n_outputs, self.seed, rates)
         self._require_growth("n_features", net)
         self._learned = LazySimulator.untrained(net)
         self._inputs: Places = {}

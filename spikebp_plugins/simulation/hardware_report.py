@@ -7,6 +7,7 @@ state for Loihi 2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.common.figures import count
+from spikebp_plugins.common.figures import count, shapes
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.network.arithmetic import (
     HIGHEST_WEIGHT,
@@ -35,13 +36,9 @@ from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
 from spikebp_plugins.rules.sample import run_sample
-from spikebp_plugins.rules.step import SampleState, Step, step
-from spikebp_plugins.simulation.core_limits import (
-    CoreLimits,
-    LayerNeeds,
-    needs_of_layers,
-    why_no_fit,
-)
+from spikebp_plugins.rules.step import SampleState, Step, step, synaptic_weights
+from spikebp_plugins.simulation.core_limits import CoreLimits
+from spikebp_plugins.simulation.layer_needs import LayerNeeds, needs_of_layers, why_no_fit
 
 #: Neurons and synapses of one Loihi 2 chip, of 128 cores.
 CHIP_NEURONS: Final = 1_048_576
@@ -158,6 +155,12 @@ class HardwareReport:
                 "from spikes: use presynaptic='counts'."
             )
         found += [
+            f"Layer {l} shares weights, which no synapse can learn by itself: on a chip the "
+            "network predicts, with a weight for each synapse."
+            for l, connection in enumerate(self.net.connections, 1)
+            if connection.shares_weights and connection.constant_weight is None
+        ]
+        found += [
             f"Layer {need.layer} does not fit: it {reason}."
             for need in self.layers
             if (reason := why_no_fit(need, self.net, self.core)) is not None
@@ -189,7 +192,7 @@ class HardwareReport:
         """Return the parts of the report: layers, bits of each variable, size and work."""
         shown = self.operations.samples
         samples = f"{shown:,} samples" if shown else "no samples"
-        name = "-".join(map(str, self.net.layer_sizes))
+        name = shapes(self.net.layer_shapes)
         return [
             self._table_of_layers(f"{name}: what each layer takes"),
             self._table_of_widths(f"{name}, {samples}: bits of each variable"),
@@ -213,10 +216,22 @@ class HardwareReport:
                 "The weights are not yet rounded to 8 bits: with arithmetic='loihi2', "
                 f"weight_exponent={self.weight_exponent} reaches all of them."
             )
-        notes.append(
-            "Cores are counted from states, weights and learning alone: fewer are not enough, and "
-            "more may be needed."
-        )
+        counted = "Cores are counted from states, weights and learning alone"
+        if self.net.is_dense:
+            notes.append(f"{counted}: fewer are not enough, and more may be needed.")
+        else:
+            notes.append(
+                f"{counted}, with neurons on cores in the order of their numbers: more may be "
+                "needed, and another order may need fewer."
+            )
+        for l, connection in enumerate(self.net.connections, 1):
+            if connection.shares_weights:
+                n = math.prod(connection.weight_shape) or 1  # the constant one
+                notes.append(
+                    f"Layer {l} has {n:,} weight{'s' if n > 1 else ''} for "
+                    f"{connection.n_synapses:,} synapses: memory is that of a weight for each "
+                    "synapse, and cores that share weights need less."
+                )
         notes.append("Simulated, not measured on a chip; the chip's sizes are those published.")
         return notes
 
@@ -337,7 +352,7 @@ def hardware_report(
     if x is None:
         if y is not None:
             raise wrong_argument("y", "None without x", "targets")
-        extremes.see_weights(start.state)
+        extremes.see_weights(net, start.state)
     else:
         operations = _show(extremes, start, x, y, progress)
     forward, *others = (connection.n_synapses for connection in net.connections)
@@ -375,7 +390,7 @@ def _show(
     with progress_bar(len(batch), "hardware report", wanted=progress) as bar:
         for given, target in zip(batch.inputs(), targets, strict=True):
             learning, shown = run_sample(net, learning, given, target, net.n_steps, make_step)
-            extremes.see_weights(learning)
+            extremes.see_weights(net, learning)
             operations += shown.operations
             bar.update(1)
     return operations
@@ -441,11 +456,11 @@ class Extremes:
                 self._see("backward potential when it fires", l, fired, LARGEST_STATE)
         return learning, after, sent
 
-    def see_weights(self, learning: LearningState) -> None:
-        """Include the weights after a sample."""
+    def see_weights(self, net: Definition, learning: LearningState) -> None:
+        """Include the weights after a sample, and those that are constant."""
         number = self._number
         units = number.weight_units if isinstance(number, Loihi2) else number.encode
-        for l, weights in enumerate(learning.weights, 1):
+        for l, weights in enumerate(synaptic_weights(net, learning)[1:], 1):
             self._see("weight", l, units(weights), HIGHEST_WEIGHT, LOWEST_WEIGHT)
             self._largest_weight = max(self._largest_weight, float(np.abs(weights).max()))
 

@@ -10,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import PathLike
+from spikebp_plugins.common.errors import integer, wrong_argument
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.connections import Convolution, Shape
+from spikebp_plugins.network.definition import SpikingNetwork
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.simulation.trace import Trace
 
 if TYPE_CHECKING:
@@ -27,6 +32,9 @@ SPIKE_AREA: Final = 8.0
 MOST_UNIT_TICKS: Final = 10
 
 MOST_STEP_TICKS: Final = 10
+
+#: Colours from negative numbers to positive ones; zero is nearly white.
+SIGNED_COLORS: Final = "PuOr_r"
 
 
 def save_learning_picture(
@@ -209,3 +217,90 @@ def _add_size_legend(figure: FigureBase, axes: Axes, largest: int) -> None:
     ]
     place = {"loc": "outside lower center", "ncols": len(handles), "frameon": False}
     figure.legend(handles=handles, title="spikes of a unit in one step", **place)
+
+
+def plot_kernels(axes: Axes, checkpoint: Checkpoint, layer: int = 1) -> None:
+    """Draw the kernels of a convolution: a row for each channel below, a column for each above.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    checkpoint : Checkpoint
+        The network and its weights.
+    layer : int, default=1
+        The layer that the kernels lead to.
+
+    Raises
+    ------
+    ValueError
+        If the layer is none of `Conv2D`.
+    """
+    net = checkpoint.net
+    layer = integer("layer", layer, 1, net.n_layers)
+    connection = net.connections[layer - 1]
+    if not isinstance(connection, Convolution):
+        raise wrong_argument("layer", "a layer of Conv2D", f"{layer}, one of {connection.kind}")
+    kernels = checkpoint.state.weights[layer - 1].transpose(2, 3, 0, 1)
+    _plot_images(axes, kernels, "weight")
+    axes.set(
+        title=f"Kernels of layer {layer}",
+        xlabel=f"channels of layer {layer}",
+        ylabel=f"channels of layer {layer - 1}",
+    )
+
+
+def plot_activity(
+    axes: Axes, trace: Trace, net: Definition, layer: int = 0, sample: int = 0
+) -> None:
+    """Draw how much each unit of a layer sent during a sample, as an image for each channel.
+
+    Parameters
+    ----------
+    axes : matplotlib Axes
+        Where to draw.
+    trace : Trace
+        Recorded spikes.
+    net : Definition
+        The network that sent them.
+    layer : int, default=0
+        A layer whose units are an image.
+    sample : int, default=0
+        Index of the sample.
+
+    Raises
+    ------
+    ValueError
+        If the units of the layer are no image, or the trace is of another network.
+    """
+    layer = integer("layer", layer, 0, net.n_layers)
+    sizes = tuple(counts.shape[2] for counts in trace.spikes)
+    if sizes != net.layer_sizes:
+        allowed = f"of layers of {net.layer_sizes} units, as the network has"
+        raise wrong_argument("trace", allowed, f"one of {sizes}")
+    shape = net.layer_shapes[layer]
+    if len(shape) == 1:
+        raise wrong_argument("layer", "one whose units are an image", f"{layer}, of shape {shape}")
+    if layer == 0 and isinstance(net, SpikingNetwork):
+        pixels = Shape(net.input_shape, net.input_layout == "channels_first").pixels("image")
+    else:
+        pixels = Shape(shape).pixels("image")
+    spikes = trace.spikes[layer][sample].mean(axis=0)[pixels].transpose(2, 0, 1)
+    n_columns = int(np.ceil(np.sqrt(len(spikes))))
+    missing = -len(spikes) % n_columns
+    images = np.pad(spikes, ((0, missing), (0, 0), (0, 0)), constant_values=np.nan)
+    _plot_images(axes, images.reshape(-1, n_columns, *images.shape[1:]), "spikes in a step")
+    axes.set(title=f"Layer {layer}, {len(spikes)} channel{'s' if len(spikes) > 1 else ''}")
+
+
+def _plot_images(axes: Axes, images: NDArray[np.float64], what: str) -> None:
+    """Draw images of shape (n_rows, n_columns, height, width) as a table, with a bar of colours."""
+    gap = ((0, 0), (0, 0), (0, 1), (0, 1))
+    table = np.pad(images, gap, constant_values=np.nan).transpose(0, 2, 1, 3)
+    rows, height, columns, width = table.shape
+    picture = table.reshape(rows * height, columns * width)[:-1, :-1]
+    largest = np.nanmax(np.abs(picture)) or 1.0
+    shown = axes.imshow(picture, cmap=SIGNED_COLORS, vmin=-largest, vmax=largest)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.figure.colorbar(shown, ax=axes, label=what)

@@ -51,11 +51,13 @@ class Simulator:
         The definition.
     backend : str, default="compiled"
         Name of an installed back end, with options behind a colon if any: ``"brian2:numpy"``.
-    weights : sequence of array-like of shape (n_in, n_out) or None, default=None
-        Initial weights, rounded to the grid; None takes ``net.init_weights()``.
-    feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
-        Backward weights :math:`B_2` to :math:`B_L` for a definition with ``feedback="random"``,
-        rounded to the grid; None takes ``net.init_feedback()``.
+    weights : sequence of array-like or None, default=None
+        Initial weights in the shapes of ``net.weight_shapes``, rounded to the grid; None takes
+        ``net.init_weights()``.
+    feedback : sequence of array-like or None, default=None
+        Backward weights :math:`B_2` to :math:`B_L` for a definition with ``feedback="random"``, in
+        the shapes of ``net.feedback_shapes``, rounded to the grid; None takes
+        ``net.init_feedback()``.
     **options
         Options of the back end.
 
@@ -153,7 +155,8 @@ class Simulator:
         ----------
         x : array-like of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)
             Input, constant or changing from step to step. With ``input_coding="spikes"`` whole
-            numbers of the second shape.
+            numbers of the second shape. In place of n_inputs there may be the shape of the input,
+            ``net.layer_shapes[0]``.
         y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
                 (n_samples, n_steps, n_outputs)
             Integer labels, which ask for `label_targets` of the definition, or real targets.
@@ -339,7 +342,7 @@ class Simulator:
     @property
     @one_at_a_time
     def weights(self) -> list[NDArray[np.float64]]:
-        """Copies of the weights :math:`W_1` to :math:`W_L`, each of shape (n_in, n_out)."""
+        """Copies of the weights :math:`W_1` to :math:`W_L`, as the connections have them."""
         return [np.array(matrix, np.float64) for matrix in self._state.weights]
 
     @property

@@ -19,6 +19,7 @@ from spikebp_plugins.data.events import (
     Located,
     time_stamp,
 )
+from spikebp_plugins.network.definition import SpikingNetwork
 from spikebp_plugins.network.samples import check_values, real_array, real_targets, spike_counts
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class Stream:
         if encoder is not None and encoder.n_inputs != net.n_inputs:
             allowed = f"an encoder of {net.n_inputs} inputs, as many as the network has"
             raise wrong_argument("encoder", allowed, f"one of {encoder.n_inputs}")
+        if encoder is not None:
+            _check_pixels(net, encoder)
         if encoder is not None and (net.spikes, net.input_coding) == ("binary", "spikes"):
             allowed = "None with spikes='binary' and input_coding='spikes'"
             got = "an encoder, of whose events several may fall into one step"
@@ -165,7 +168,7 @@ class Stream:
 
         Parameters
         ----------
-        x : array-like of shape (n_inputs,) or None
+        x : array-like of shape (n_inputs,), or of that of the input, or None
             Real values, or whole spike counts with ``input_coding="spikes"``; None shows zeros.
         target : int, array-like of shape (n_outputs,) or None, optional
             The target from these steps on; left out, it stays what it is.
@@ -454,9 +457,28 @@ class Stream:
         return self._encoder
 
     def _checked_input(self, x: Any) -> NDArray[Any]:
-        array = real_array("x", x)
-        if array.shape != (self.net.n_inputs,):
-            raise wrong_argument("x", f"of shape ({self.net.n_inputs},)", f"shape {array.shape}")
+        array, flat = real_array("x", x), (self.net.n_inputs,)
+        if array.shape != flat:
+            if array.shape != self.net.layer_shapes[0]:
+                shapes = dict.fromkeys((flat, self.net.layer_shapes[0]))
+                allowed = f"of shape {' or '.join(map(str, shapes))}"
+                raise wrong_argument("x", allowed, f"shape {array.shape}")
+            array = array.reshape(flat)
         # Values are scaled and rounded by the back end.
         values = check_values(self.net, array)
         return spike_counts(values) if self.net.input_coding == "spikes" else values
+
+
+def _check_pixels(net: Definition, encoder: EventEncoder) -> None:
+    """Refuse an encoder whose units are other pixels than those that a network of images reads.
+
+    To one that reads a plain vector, no unit is beside another.
+    """
+    if not isinstance(net, SpikingNetwork) or len(net.input_shape) == 1:
+        return
+    wanted, layout = (*encoder.input_shape, 1)[:3], encoder.input_layout
+    is_turned = wanted[2] == 1 or net.input_layout == layout
+    if not is_turned or (*net.input_shape, 1)[:3] != wanted:
+        shapes = f"input_shape={net.input_shape} and input_layout={net.input_layout!r}"
+        got = f"one for input_shape={encoder.input_shape} and input_layout={layout!r}"
+        raise wrong_argument("encoder", f"an encoder for {shapes}, as the network has", got)

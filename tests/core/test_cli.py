@@ -16,7 +16,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load, load_dataset
+from spikebp_plugins import (
+    Conv2D,
+    Dense,
+    Simulator,
+    SpikingMLP,
+    SpikingNetwork,
+    UnsupportedError,
+    load,
+    load_dataset,
+)
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.compare import split_backends
 from spikebp_plugins.cli.program import app
@@ -300,6 +309,53 @@ def test_data_from_a_folder(folder):
     assert run_json("predict", "a.npz", *data)["error"] == report["test_error"]
 
 
+# --- Connections
+
+IMAGES = ("--connections", "conv2k3s2", "--steps", "3")
+CONVOLUTION = SpikingNetwork(
+    (8, 8), [Conv2D(2, 3, stride=2), Dense(10)], n_steps=3, learning_rate=0.1, input_scale=1 / 16
+)
+
+
+def test_connections_are_those_of_the_definition(folder):
+    command = ("train", *IMAGES, "--backend", "reference", "--samples", "20", "--save", "a.npz")
+    shown = run(*command, "--epochs", "1").stdout
+    assert "8x8-3x3x2-10" in shown
+    assert load("a.npz").net == CONVOLUTION
+    data = digits()
+    order = np.random.RandomState([0, 0]).permutation(20)
+    with Simulator(CONVOLUTION, "reference") as sim:
+        sim.train(data.x_train[order], data.y_train[order])
+        assert all(map(np.array_equal, load("a.npz").state.weights, sim.weights))
+        error = datasets.error_percent(sim.predict(data.x_test), data.y_test)
+    assert run_json("predict", "a.npz", "--backend", "reference")["error"] == error
+    resumed = run_json(*command, "--epochs", "2", "--resume", "a.npz")
+    assert (resumed["samples_trained"], resumed["layers"]) == (20, [64, 18, 10])
+    assert resumed["definition"] == CONVOLUTION.to_dict()
+
+
+def test_every_command_that_makes_a_network_takes_connections():
+    options = ("--backends", "reference", "--samples", "2")
+    report = run_json("compare", *IMAGES, *options)
+    assert report["definition"] == CONVOLUTION.to_dict()
+    report = run_json("hardware-report", *IMAGES, "--samples", "2", "--rate", "0.1")
+    assert report["definition"] == CONVOLUTION.to_dict()
+    words = ("--connections", "conv2k5s2,conv2k3,pool2")
+    assert run_json("warmup", *words, "--backend", "reference")["backend"] == "reference"
+    for command in ("train", "compare", "hardware-report", "warmup"):
+        assert "conv16k5s2p1" in help_of(command)
+
+
+def test_a_network_of_other_images_is_refused(folder):
+    net = SpikingNetwork((4, 16), [Conv2D(2, 3), Dense(10)])
+    with Simulator(net, "reference") as sim:
+        sim.save("a.npz")
+    said = "error: dataset must be one with images of shape (4, 16), as the checkpoint has; got"
+    assert run("predict", "a.npz", exit_code=2).stderr.startswith(said)
+    assert run("train", "--resume", "a.npz", exit_code=2).stderr.startswith(said)
+    assert run("hardware-report", "a.npz", exit_code=2).stderr.startswith(said)
+
+
 # --- Going on
 
 
@@ -346,6 +402,21 @@ def test_resuming_under_another_definition_is_refused(options, message):
     run("train", *SMALL, "--epochs", "0", "--save", "a.npz")
     result = run("train", "--resume", "a.npz", *options, exit_code=2)
     assert result.stderr == f"error: a.npz is a checkpoint of another definition: {message}\n"
+
+
+def test_resuming_with_other_connections_is_refused(folder):
+    with Simulator(CONVOLUTION, "reference") as sim:
+        sim.save("a.npz")
+    layers = "(Conv2D(channels=2, kernel_size=3, stride=2, padding=0), Dense(n=10))"
+    for other, message in (
+        (("--layers", "18"), "it is a SpikingNetwork there and a SpikingMLP here"),
+        (
+            ("--connections", "conv2k3s2p1"),
+            f"layers is {layers} there and {layers.replace('padding=0', 'padding=1')} here",
+        ),
+    ):
+        said = run("train", "--resume", "a.npz", *other, exit_code=2).stderr
+        assert said == f"error: a.npz is a checkpoint of another definition: {message}\n"
 
 
 # --- Ctrl-C
@@ -518,6 +589,13 @@ def test_sigint_in_a_process_of_its_own(folder):
         (("compare", "--layers", "1000000,1000000"), "weights take 8,001 GB"),
         (("hardware-report", "--layers", "1000000,1000000"), "weights take 8,001 GB"),
         (("train", "--layers", "0"), "layers must be sizes of hidden layers"),
+        (("train", "--connections", "conv3"), "connections must be words such as conv16k5, conv16"),
+        (("train", "--connections", "conv3k9"), "got kernel_size must be at most 8, the pixels"),
+        (("warmup", "--connections", "conv3k300"), "got kernel_size must be at most 256, the pixe"),
+        (
+            ("compare", "--connections", "conv3k3", "--layers", "9"),
+            "layers must be left out beside connections; got '9'",
+        ),
         (
             ("train", "--update", "never"),
             "update must be one of 'fractional', 'outer', 'normalized'",

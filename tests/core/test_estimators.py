@@ -20,7 +20,17 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict, train_test_
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, load_dataset
+from spikebp_plugins import (
+    Checkpoint,
+    Conv2D,
+    Dense,
+    Simulator,
+    Sparse,
+    SpikingMLP,
+    SpikingNetwork,
+    from_relu,
+    load_dataset,
+)
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators import (
     SpikingMLPClassifier,
@@ -78,6 +88,7 @@ CHECKS = parametrize_with_checks(
         SpikingMLPRegressor(),
         SpikingMLPClassifier((), max_iter=30),
         SpikingMLPRegressor(20, presynaptic="drive", early_stopping=True, validation_fraction=0.4),
+        SpikingMLPClassifier(connections=[Dense(20)], max_iter=30),
     ]
 )
 
@@ -142,6 +153,142 @@ def test_a_classifier_asks_of_wrong_outputs_too(iris):
             assert model.loss_curve_[epoch] == loss
         assert equal_weights(model, sim)
     assert model.checkpoint_.net == net.replace(label_targets=(1, 5))
+
+
+IMAGES = TINY | {"max_iter": 2, "backend": "reference", "image_shape": (4, 8, 2)}
+del IMAGES["hidden_layer_sizes"]
+
+
+@pytest.fixture(scope="module")
+def images():
+    data = load_dataset("digits")
+    return data.x_train[:40], data.y_train[:40]
+
+
+@pytest.mark.parametrize("words", [True, False])
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_an_estimator_of_images_learns_what_the_simulator_learns(images, cls, words):
+    X, y = images
+    layers = [Conv2D(3, 3, stride=2), Sparse(6, density=0.5)]
+    connections = "conv3k3s2,sparse6d0.5" if words else layers
+    settings = {"connections": connections} | (
+        {"target_scale": 1.5} if cls is ESTIMATORS[1] else {}
+    )
+    model = cls(**IMAGES, **settings, weight_init="he")
+    model = clone(model)
+    if cls is SpikingMLPClassifier:
+        targets, rate = 2 * np.eye(10)[y], 0.02
+        model.partial_fit(X, y, classes=np.arange(10))
+    else:
+        targets, rate = np.column_stack([1.5 * y, 0 * y]), 0.01
+        model.partial_fit(X, y)
+    fields = {"learning_rate": rate, "seed": 5, "weight_init": "he"}
+    n = targets.shape[1]
+    net = SpikingNetwork((4, 8, 2), [*layers, Dense(n)], **fields)
+    with Simulator(net, "reference") as sim:
+        sim.train(X.reshape(-1, 4, 8, 2), targets)
+        assert equal_weights(model, sim)
+    # No input is constant beside an image: its place would be that of a pixel.
+    assert model.network_inputs(X).shape == (40, 64)
+    copied = pickle.loads(pickle.dumps(model))
+    assert equal_weights(copied.partial_fit(X, y), model.partial_fit(X, y))
+    assert model.checkpoint_.state.samples_seen == 80
+
+
+def test_connections_without_an_image_keep_the_constant_input(iris):
+    X, y = iris
+    settings = {name: value for name, value in IMAGES.items() if name != "image_shape"}
+    model = SpikingMLPClassifier(**settings, connections="sparse6d0.5", shuffle=False).fit(X, y)
+    fields = {"learning_rate": 0.02, "seed": 5, "label_targets": (0, 2), "weight_init": "he"}
+    layers = [Sparse(6, density=0.5), Dense(3)]
+    with Simulator(SpikingNetwork((5,), layers, **fields), "reference") as sim:
+        sim.train(with_one(X), y)
+        sim.train(with_one(X), y)
+        assert model.checkpoint_.net == sim.net
+        assert equal_weights(model, sim)
+    # Dense connections are those of hidden layers of these sizes.
+    dense = [
+        SpikingMLPClassifier(**TINY | {"hidden_layer_sizes": sizes}, connections=layers).fit(X, y)
+        for sizes, layers in (((6, 5), None), ((100,), "dense6,dense5"))
+    ]
+    assert dense[0].checkpoint_.net == dense[1].checkpoint_.net
+    assert equal_weights(*dense)
+
+
+def test_the_last_pixel_of_an_image_is_no_bias(images):
+    X, y = images
+    model = SpikingMLPClassifier(**IMAGES, connections="dense6").fit(X, y)
+    assert from_relu(model).net.layer_sizes == (64, 6, 10)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"connections": "conv3"}, "connections must be words such as conv16k5"),
+        ({"connections": [16]}, "connections must be a sequence of layers"),
+        (
+            {"connections": "dense9", "hidden_layer_sizes": (9,)},
+            "hidden_layer_sizes must be its default, (100,), beside connections; got (9,)",
+        ),
+        (
+            {"connections": "conv3k3", "image_shape": None},
+            "image_shape must be (height, width) or (height, width, channels) below Conv2D(",
+        ),
+        ({"image_shape": (64,)}, "image_shape must be None, (height, width) or (height, width, ch"),
+        (
+            {"image_shape": (8, 4, 2, 1)},
+            "image_shape must be None, (height, width) or (height, wid",
+        ),
+        ({"image_shape": (8, 9)}, "image_shape must be the shape of an image of 64 features, as X"),
+        ({"connections": "conv3k5"}, "got kernel_size must be at most 4, the pixels below with"),
+        ({"connections": "conv3k3", "arithmetic": "float64"}, "where synapses share weights"),
+        (
+            {"connections": [Sparse(6, pairs=[(65, 0)])], "image_shape": None},
+            "pairs must be of units below 65 in layer 0; got 65",
+        ),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_wrong_structures_are_refused_before_anything_has_changed(images, cls, wrong, message):
+    model = cls(**IMAGES).fit(*images)
+    before = pickle.dumps(model.checkpoint_)
+    model.set_params(**wrong)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        model.fit(*images)
+    assert pickle.dumps(model.checkpoint_) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"connections": "conv4k3"},
+        {"connections": None},
+        {"image_shape": (8, 8)},
+        {"connections": None, "hidden_layer_sizes": 7},
+    ],
+    ids=str,
+)
+def test_a_network_of_images_cannot_go_on_as_another(images, change):
+    model = SpikingMLPClassifier(**IMAGES, connections="conv3k3", warm_start=True).fit(*images)
+    seen = model.checkpoint_.state.samples_seen
+    model.set_params(**change)
+    name = min(change)
+    for learn in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=f"{name} must be what it was when the network was"):
+            learn(*images)
+    assert model.checkpoint_.state.samples_seen == seen
+
+
+def test_a_refused_image_leaves_the_features_that_were_learned(images):
+    X, y = images
+    model = SpikingMLPClassifier(**IMAGES, connections="conv3k3").fit(X, y)
+    expected = model.predict(X)
+    with pytest.raises(ValueError, match="image_shape must be the shape of an image of 63"):
+        model.fit(X[:, 1:], y)
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        model.fit(X[0], y[:1])
+    np.testing.assert_array_equal(model.predict(X), expected)
 
 
 def test_no_target_is_one_of_two(iris):
@@ -1011,6 +1158,16 @@ def test_the_code_of_the_guide_runs(title, capsys):
         warnings.simplefilter("ignore")  # of targets too small for any spike
         exec(code, {})
     assert re.search(r"\d\.\d|\d %", capsys.readouterr().out)
+
+
+def test_the_code_of_the_guide_on_images_runs(capsys):
+    code = sections("docs/scikit_learn.md")["Images, and connections other than dense ones"]
+    assert "random_state=0" in code
+    code = code.replace("random_state=0", "random_state=0, max_iter=1, backend='reference'")
+    data = load_dataset("digits")
+    names = {"X_train": data.x_train[:20], "y_train": np.arange(20) % 10}
+    exec(code, names | {"SpikingMLPClassifier": SpikingMLPClassifier})
+    assert capsys.readouterr().out == "((8, 8), (6, 6, 8), (2, 2, 16), (10,))\n"
 
 
 # Rows that scikit-learn's checks need not see

@@ -6,11 +6,23 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from spikebp_plugins import CoreLimits, Simulator, SpikingMLP, UnsupportedError, load
+from spikebp_plugins import (
+    AveragePool2D,
+    Conv2D,
+    CoreLimits,
+    Dense,
+    Simulator,
+    Sparse,
+    SpikingMLP,
+    SpikingNetwork,
+    UnsupportedError,
+    load,
+)
 from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.network.checkpoint import from_arrays, to_arrays
 from spikebp_plugins.network.draws import draw_key, draws_of
 from spikebp_plugins.simulation.hardware_report import bits_of, by_quantity, hardware_report
+from tests.core.literal_synapses import synapses_of
 from tests.core.small_nets import lively_weights, samples, small_net
 from tests.core.test_cli import folder, run, run_json
 
@@ -266,6 +278,134 @@ def test_a_printed_report_has_every_number(capsys):
         assert ("before any training" in printed) == (report.samples_seen == 0)
         assert ("No samples were shown" in printed) == (report.operations.samples == 0)
         assert len({len(line) for line in printed.splitlines() if line.startswith("neurons ")}) <= 2
+
+
+#: A kernel that leaves out pixels, borders, a pool, drawn pairs.
+IMAGES = SpikingNetwork(
+    (7, 6, 2),
+    [Conv2D(3, 3, stride=2, padding=1), AveragePool2D(2), Sparse(6, density=0.4), Dense(4)],
+    n_steps=3,
+    learning_rate=0.05,
+    timing="pipelined",
+)
+
+
+def literal_needs(net, neurons, memory, axons):
+    """Return what each layer takes, from its synapses one by one."""
+    L, sizes, synapses = net.n_layers, net.layer_sizes, [None, *synapses_of(net)]
+    learns = [None, *(type(layer).__name__ != "AveragePool2D" for layer in net.layers)]
+    of_drive = 3 if net.presynaptic == "drive" else 1
+    needs, lines = [], [0] * (L + 1)
+    for l in range(L + 1):
+        heard = [set() for _ in range(sizes[l])]  # (layer, unit, bytes of its trace)
+        factors = 0
+        if l > 0:
+            factors += learns[l]
+            for i, j, *_ in synapses[l]:
+                heard[j].add((l - 1, i, of_drive * learns[l]))
+        if 0 < l < L:
+            follows = learns[l + 1] and net.feedback == "transpose"
+            factors += follows
+            for i, j, *_ in synapses[l + 1]:
+                heard[i].add((l + 1, j, 1 * follows))
+        cores = [(0, 0, set())]
+        states = 3 if l == 0 else 9
+        for of_unit in heard:
+            size = states + factors + len(of_unit)
+            for fresh in (False, True):
+                n, used, known = (0, 0, set()) if fresh else cores[-1]
+                union = known | of_unit
+                held = used + size + sum(trace for *_, trace in union)
+                if n < neurons and held <= memory and (axons is None or len(union) <= axons):
+                    cores = [*(cores if fresh else cores[:-1]), (n + 1, used + size, union)]
+                    break
+        for *_, known in cores:
+            for layer, *_ in known:
+                lines[layer] += 1
+        needs.append(
+            {
+                "synapses": sum(map(len, heard)),
+                "fan_in": max(map(len, heard)),
+                "axons_in": len(set().union(*heard)),
+                "state_memory": states * sizes[l],
+                "learning_memory": factors * sizes[l]
+                + sum(trace for *_, known in cores for *_, trace in known),
+                "cores": len(cores),
+            }
+        )
+    return [need | {"axons_out": n} for need, n in zip(needs, lines, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("neurons", "memory", "axons"),
+    [(8192, 10_000, None), (5, 10_000, None), (50, 100, None), (50, 10_000, 25), (7, 130, 30)],
+)
+@pytest.mark.parametrize(
+    "fields", [{}, {"feedback": "random"}, {"presynaptic": "drive", "timing": "immediate"}], ids=str
+)
+def test_layers_of_any_connections_are_placed_in_the_order_of_their_neurons(
+    neurons, memory, axons, fields
+):
+    net = IMAGES.replace(**fields)
+    limits = CoreLimits(neurons=neurons, memory=memory, axons=axons, cores=10_000)
+    report = hardware_report(net, core=limits)
+    for layer, literal in zip(
+        report.layers, literal_needs(net, neurons, memory, axons), strict=True
+    ):
+        assert {name: getattr(layer, name) for name in literal} == literal
+    assert report.synapses == sum(layer.synapses for layer in report.layers)
+    # Padded places, and pixels that no kernel reaches, have no synapses.
+    assert (report.layers[0].fan_out, report.layers[1].fan_in) == (12, 19)
+
+
+def test_shared_weights_are_counted_for_each_synapse_and_cannot_learn_on_a_chip():
+    report = hardware_report(IMAGES)
+    [shares] = report.obstacles
+    assert shares == (
+        "Layer 1 shares weights, which no synapse can learn by itself: on a chip the network "
+        "predicts, with a weight for each synapse."
+    )
+    synapses = [len(of_layer) for of_layer in synapses_of(IMAGES)]
+    notes = report.notes()
+    for l, text in ((1, f"54 weights for {synapses[0]}"), (2, f"1 weight for {synapses[1]}")):
+        assert any(note.startswith(f"Layer {l} has {text} synapses: memory") for note in notes)
+    assert any("in the order of their numbers" in note for note in notes)
+    assert str(report).startswith("7x6x2-4x3x3-2x1x3-6-4: what each layer takes")
+    sparse = hardware_report(IMAGES.replace(input_shape=(84,), layers=[Sparse(6, 0.5), Dense(4)]))
+    assert sparse.obstacles == ()
+    assert not any("synapses: memory" in note for note in sparse.notes())
+
+
+def test_the_constant_weights_of_a_pool_are_among_those_that_a_chip_holds():
+    random = np.random.RandomState(0)
+    x, y = random.uniform(0, 3, (4, 84)), random.randint(0, 4, 4)
+    weights = [0.01 * random.standard_normal(shape) for shape in IMAGES.weight_shapes]
+    with Simulator(IMAGES, "reference", weights) as sim:
+        checkpoint = sim.checkpoint()
+    report = hardware_report(checkpoint, x, y)
+    pool = seen(report, "weight", 2)
+    assert pool.highest == 2 ** (IMAGES.fraction_bits - 2)
+    assert report.weight_exponent == -8  # 127 / 256 is the first that reaches 1/4
+    with checkpoint.simulate("reference") as sim:
+        sim.train(x, y)
+        assert report.operations == sim.operations
+
+
+@pytest.mark.parametrize(
+    ("limits", "sentence"),
+    [
+        (
+            {"memory": 45},
+            "Layer 1 does not fit: it needs 47 bytes for one neuron alone, and a core",
+        ),
+        ({"axons": 18}, "Layer 1 does not fit: it receives from 19 units, and a core from 18."),
+    ],
+)
+def test_the_neuron_with_the_most_synapses_decides_whether_a_layer_fits(limits, sentence):
+    report = hardware_report(IMAGES, core=CoreLimits(**limits))
+    assert any(obstacle.startswith(sentence) for obstacle in report.obstacles)
+    assert report.layers[1].cores is None
+    assert report.layers[0].axons_out is None
 
 
 @pytest.mark.parametrize(

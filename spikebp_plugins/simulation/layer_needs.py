@@ -1,0 +1,228 @@
+"""What the layers of a network take of the cores of a chip.
+
+A core holds neurons and all synapses that lead to them: those from the layer below, and those
+through which errors come from the layer above. Each synapse has a weight of its own there, also
+where the network shares one among them. Every number has the width that it has with
+``arithmetic="loihi2"``. Tables of addresses, programs and spare room are not counted, since how
+much of them a chip needs is not public: more cores may be needed than counted here. Fewer are not
+enough for dense layers; for others they may be, if neurons are not placed in the order of their
+numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from spikebp_plugins.network.arithmetic import (
+    LARGEST_PAYLOAD,
+    LARGEST_TRACE,
+    STATE_BITS,
+    WEIGHT_BITS,
+)
+from spikebp_plugins.network.connections import Connection
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.simulation.core_limits import CoreLimits
+from spikebp_plugins.simulation.placement import Arriving, Integers, Placement, placed
+
+#: Bytes of a state of a neuron, of a weight, and of a count that synapses learn with.
+STATE_BYTES: Final = STATE_BITS // 8
+WEIGHT_BYTES: Final = WEIGHT_BITS // 8
+TRACE_BYTES: Final = (LARGEST_TRACE.bit_length() + 1) // 8
+
+
+@dataclass(frozen=True)
+class LayerNeeds:
+    """What one layer takes of a chip.
+
+    Attributes
+    ----------
+    layer : int
+        The layer.
+    neurons : int
+        Its neurons.
+    synapses : int
+        Synapses that lead to them, from the layer below and, for errors, from the layer above.
+    fan_in, fan_out : int
+        The most synapses that lead to one of its neurons, and that lead from one to other layers.
+    axons_in : int
+        Units that send to the layer; if it is dense, to each of its cores.
+    axons_out : int or None
+        Lines that leave the layer: one from each neuron to each core that it sends to. None if a
+        layer beside it does not fit.
+    largest_message : int or None
+        The most spikes or errors of one sign that a unit sends in a step: as seen, if samples were
+        shown, otherwise as the definition allows. None is any number.
+    state_memory, synapse_memory, learning_memory : int
+        Bytes for the states of neurons, for weights, and for the counts that synapses learn with:
+        a trace of each axon, on every core that it reaches, and a third factor of each neuron. If
+        the layer does not fit, those of one core.
+    cores : int or None
+        Cores that the layer takes; None if one of its neurons fits on no core.
+    """
+
+    layer: int
+    neurons: int
+    synapses: int
+    fan_in: int
+    fan_out: int
+    axons_in: int
+    axons_out: int | None
+    largest_message: int | None
+    state_memory: int
+    synapse_memory: int
+    learning_memory: int
+    cores: int | None
+
+    @property
+    def memory(self) -> int:
+        """The bytes in all."""
+        return self.state_memory + self.synapse_memory + self.learning_memory
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The memory of a layer: of its neurons, and of each core for what it hears."""
+
+    states: int
+    factors: int
+    arriving: list[Arriving]
+    fan_in: Integers
+    fan_out: Integers
+
+    @property
+    def synapses(self) -> int:
+        """Synapses that lead to the layer."""
+        return sum(part.connection.n_synapses for part in self.arriving)
+
+    @property
+    def axons_in(self) -> int:
+        """Units that the layer hears."""
+        return sum(part.n_axons for part in self.arriving)
+
+    @property
+    def of_neurons(self) -> Integers:
+        """Bytes of each neuron and its synapses."""
+        return self.states + self.factors + WEIGHT_BYTES * self.fan_in
+
+    @property
+    def most_alone(self) -> int:
+        """Bytes that a core needs for one neuron alone, the one that needs most."""
+        traces = (part.trace * part.fans for part in self.arriving)
+        return int(sum(traces, self.of_neurons).max())
+
+    def placed(self, core: CoreLimits) -> Placement | None:
+        """Return how the layer is placed; None if a core cannot hold each neuron of it alone."""
+        if self.most_alone > core.memory:
+            return None
+        if core.axons is not None and self.fan_in.max() > core.axons:
+            return None
+        return placed(self.of_neurons, self.arriving, core)
+
+
+def needs_of_layers(
+    net: Definition, core: CoreLimits, seen: Mapping[int, int]
+) -> tuple[LayerNeeds, ...]:
+    """Return what each layer takes.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    core : CoreLimits
+        The limits of a core.
+    seen : mapping of int to int
+        The largest message that was seen, by layer; empty if no samples were shown.
+    """
+    parts = [_part(net, l) for l in range(net.n_layers + 1)]
+    placements = [part.placed(core) for part in parts]
+    needs = []
+    for l, (part, placement) in enumerate(zip(parts, placements, strict=True)):
+        n, axons = net.layer_sizes[l], [arriving.n_axons for arriving in part.arriving]
+        if placement is not None:
+            axons = list(placement.axons)
+        traces = (a.trace * times for a, times in zip(part.arriving, axons, strict=True))
+        needs.append(
+            LayerNeeds(
+                layer=l,
+                neurons=n,
+                synapses=part.synapses,
+                fan_in=int(part.fan_in.max()),
+                fan_out=int(part.fan_out.max()),
+                axons_in=part.axons_in,
+                axons_out=_axons_out(l, placements),
+                largest_message=seen.get(l, _largest_message(net)),
+                state_memory=n * part.states,
+                synapse_memory=part.synapses * WEIGHT_BYTES,
+                learning_memory=n * part.factors + sum(traces),
+                cores=None if placement is None else placement.cores,
+            )
+        )
+    return tuple(needs)
+
+
+def _axons_out(l: int, placements: Sequence[Placement | None]) -> int | None:
+    """Return the lines from the neurons of a layer to the cores that hear them."""
+    lines = 0
+    # Spikes go up, where they arrive first; errors go down to layer 1, where they are second.
+    for beside, place in ((l + 1, 0), (l - 1, 1)):
+        if 0 < beside < len(placements):
+            if (placement := placements[beside]) is None:
+                return None
+            lines += placement.axons[place]
+    return lines
+
+
+def why_no_fit(need: LayerNeeds, net: Definition, core: CoreLimits) -> str | None:
+    """Return why a layer does not fit on cores, or None if it does."""
+    if core.axons is not None and need.fan_in > core.axons:
+        return f"receives from {need.fan_in:,} units, and a core from {core.axons:,}"
+    if need.cores is None:
+        least = _part(net, need.layer).most_alone
+        return f"needs {least:,} bytes for one neuron alone, and a core has {core.memory:,}"
+    if need.largest_message is not None:
+        bits = need.largest_message.bit_length() + 1
+        if bits > core.message_bits:
+            return f"sends messages of {bits} bits, and a message has {core.message_bits}"
+    return None
+
+
+def _part(net: Definition, l: int) -> _Part:
+    L, n = net.n_layers, net.layer_sizes[l]
+    arriving, sent = [], []
+    if l > 0:
+        trace = STATE_BYTES if net.presynaptic == "drive" else TRACE_BYTES
+        up = net.connections[l - 1]
+        arriving.append(Arriving(up, True, trace if _learns(up) else 0))
+        if l > 1:
+            sent.append(Arriving(up, False, 0))
+    if l < L:
+        down = net.connections[l]
+        sent.append(Arriving(down, True, 0))
+        if l > 0:
+            # The transposed copy learns too: with the errors that arrive, and the layer's counts.
+            learns = net.feedback == "transpose" and _learns(down)
+            arriving.append(Arriving(down, False, TRACE_BYTES if learns else 0))
+    nothing = np.zeros(n, np.int64)
+    return _Part(
+        # Layer 0 has a potential. Above it there is the summed drive, and a second potential, for
+        # errors or for the target.
+        states=STATE_BYTES * (1 if l == 0 else 3),
+        factors=TRACE_BYTES * sum(part.trace > 0 for part in arriving),
+        arriving=arriving,
+        fan_in=sum((part.fans for part in arriving), nothing),
+        fan_out=sum((part.heard_by for part in sent), nothing),
+    )
+
+
+def _learns(connection: Connection) -> bool:
+    return connection.constant_weight is None
+
+
+def _largest_message(net: Definition) -> int | None:
+    if net.spikes == "binary":
+        return 1
+    return LARGEST_PAYLOAD if net.arithmetic == "loihi2" else None
