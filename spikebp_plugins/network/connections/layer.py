@@ -39,8 +39,11 @@ class Shape:
     def of_array(self) -> tuple[int, ...]:
         """The shape of an array whose elements are numbered as the units are."""
         *image, channels = self.sizes
-        is_turned = self.channels_first and len(self.sizes) == 3
-        return (channels, *image) if is_turned else self.sizes
+        return (channels, *image) if self._is_turned else self.sizes
+
+    @property
+    def _is_turned(self) -> bool:
+        return self.channels_first and len(self.sizes) == 3
 
     def pixels(self, kind: str) -> NDArray[np.int64]:
         """Return the number of each unit, as an array of shape (height, width, channels).
@@ -54,7 +57,7 @@ class Shape:
             allowed = f"(height, width) or (height, width, channels) for a layer {kind} above"
             raise wrong_argument("the shape of a layer", allowed, self.sizes)
         numbers = np.arange(self.size).reshape(self.of_array)
-        if self.of_array != self.sizes:
+        if self._is_turned:
             return numbers.transpose(1, 2, 0)
         return numbers.reshape(*self.sizes[:2], -1)
 
