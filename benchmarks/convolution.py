@@ -23,8 +23,9 @@ SIZES = (16, 24, 32, 48, 64)
 
 
 def network(side, scale, n_classes, **fields):
-    """Return the network of docs/convolution.md for square images."""
-    layers = [Conv2D(16, 5, stride=2), Conv2D(32, 5, stride=2), Dense(n_classes)]
+    """Return the network of docs/convolution.md; small images take small kernels."""
+    size = 5 if side >= 13 else 3
+    layers = [Conv2D(16, size, stride=2), Conv2D(32, size, stride=2), Dense(n_classes)]
     settings = {"learning_rate": 0.003, "label_targets": (0.0, 5.0), "seed": 0} | fields
     return SpikingNetwork((side, side), layers, input_scale=scale, **settings)
 

@@ -37,6 +37,16 @@ def test_variants_are_timed_beside_the_network():
     assert names[1:3] == ["spikebp (pipelined)", "spikebp (input in floating point)"]
 
 
+def test_a_spiking_convolution_is_timed_beside_a_dense_one():
+    size = ("--samples", "40", "--block", "20")
+    result = run("convolution.py", *size, "--without", "pytorchconvolution")
+    for rows in (result["training"], result["prediction"]):
+        names = [row["competitor"] for row in rows]
+        assert names == ["spikebp (compiled)", "Numba, dense (im2col and BLAS)"]
+        assert all(row["microseconds_per_sample"] > 0 for row in rows)
+    assert result["operations"]["forward"] > 0
+
+
 def test_first_runs_are_timed():
     rows = run("first_run.py", "--samples", "20")["rows"]
     assert [row["way"] for row in rows] == ["beside", "wait"]
