@@ -179,8 +179,8 @@ class Definition(ABC):
         2 / fan-in, :math:`\sqrt{2 / n_{l-1}}` in a dense layer. "quiet" is "he" with a quarter of
         it for :math:`W_1`, and none for :math:`W_L`, which is zero: outputs are silent until they
         have learned. "growing" is "quiet" for any number of inputs and outputs, and draws each
-        weight by itself: more may be added later (``Checkpoint.grown``). None takes "paper" if all connections are dense, and
-        otherwise "he"; the attribute is then that name.
+        weight by itself: more may be added later (``Checkpoint.grown``). None takes "paper" if all
+        connections are dense, and otherwise "he"; the attribute is then that name.
     label_targets : sequence of two floats, default=(0.0, 1.0)
         What an integer label asks of each wrong output and of the right one, in spikes a step.
         Any finite numbers, rounded to the grid as targets are.
