@@ -52,8 +52,9 @@ class LayerByRules:
         """Reset everything that lasts for one sample."""
         n_below, n = self._net.layer_sizes[self._l - 1 : self._l + 1]
         self._phi, self._s, self._phi_y = (np.zeros(n, self._number.dtype) for _ in range(3))
-        self._c_below = np.zeros(n_below, np.int64)
-        self._k, self._e, self._E = (np.zeros(n, np.int64) for _ in range(3))
+        self._c_below: NDArray[np.int64] = np.zeros(n_below, np.int64)
+        counts: list[NDArray[np.int64]] = [np.zeros(n, np.int64) for _ in range(3)]
+        self._k, self._e, self._E = counts
         self._arriving = self._connection.forward(self._c_below, self._weights)
         for shown in (self.spike, self.potential, self.count):
             shown[:] = 0

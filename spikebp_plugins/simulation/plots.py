@@ -293,7 +293,7 @@ def plot_activity(
     axes.set(title=f"Layer {layer}, {len(spikes)} channel{'s' if len(spikes) > 1 else ''}")
 
 
-def _plot_images(axes: Axes, images: NDArray[np.float64], what: str) -> None:
+def _plot_images(axes: Axes, images: NDArray[np.floating[Any]], what: str) -> None:
     """Draw images of shape (n_rows, n_columns, height, width) as a table, with a bar of colours."""
     gap = ((0, 0), (0, 0), (0, 1), (0, 1))
     table = np.pad(images, gap, constant_values=np.nan).transpose(0, 2, 1, 3)
