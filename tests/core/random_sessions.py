@@ -268,9 +268,21 @@ class Samples:
         rng, net = self.rng, self.net
         if net.spikes == "binary" and net.input_coding == "spikes":
             return None
+        if isinstance(net, SpikingNetwork) and len(net.input_shape) > 1:
+            return self._encoder_of_images()
         if net.n_inputs % 2 == 0 and rng.random() < 0.5:
             return EventEncoder(net.n_inputs // 2, 1, step=STEP, polarity="planes")
         return EventEncoder(net.n_inputs, 1, step=STEP, polarity=one_of(rng, "signs", "ignored"))
+
+    def _encoder_of_images(self):
+        height, width, channels = (*self.net.input_shape, 1)[:3]
+        if channels == 1:
+            polarity = one_of(self.rng, "signs", "ignored")
+        elif channels == 2 and self.net.input_layout == "channels_first":
+            polarity = "planes"
+        else:  # no sensor numbers its pixels like that
+            return None
+        return EventEncoder(width, height, step=STEP, polarity=polarity)
 
     def events(self, encoder, start):
         """Return events after a time: many in a step, or with gaps between them."""
