@@ -6,7 +6,7 @@ import pytest
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, compare
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.compiled.backend import CompiledBackend
-from spikebp_plugins.network import definition, delays
+from spikebp_plugins.network import delays, fields
 from spikebp_plugins.network.delays import Delays
 
 
@@ -30,7 +30,7 @@ SIZES = (6, 9, 8, 7, 4)
 def timing(request, monkeypatch):
     """A timing that the definition does not have."""
     name = "another"
-    for choices in (definition.CHOICES, definition.LOIHI2_CHOICES):
+    for choices in (fields.CHOICES, fields.LOIHI2_CHOICES):
         monkeypatch.setitem(choices, "timing", (*choices["timing"], name))
     monkeypatch.setitem(delays.TABLES, name, lambda _: TABLES[request.param])
     for backend in (ReferenceBackend, CompiledBackend):

@@ -170,8 +170,8 @@ def test_what_cannot_be_proved_is_computed_by_the_core(monkeypatch):
     """A layer alone reports sums that doubles may not hold, and the block is done anew."""
     samples = Samples()
     samples.weights[1][0] *= 2.0**35
-    computed = Mock(wraps=backed.CompiledBackend)
-    monkeypatch.setattr(backed, "CompiledBackend", computed)
+    computed = Mock(wraps=backed._core)
+    monkeypatch.setattr(backed, "_core", computed)
     name = "lava:tag=floating_pt,implementation=hierarchical"
     with Simulator(NET, name, samples.weights) as sim:
         shown = sim.predict(samples.x, record=True)

@@ -159,8 +159,8 @@ def test_what_cannot_be_proved_exact_is_computed_by_the_core(monkeypatch):
     weights[0][0] = 2.0 ** (50 - case.net.fraction_bits)
     weights[0][1] = -weights[0][0]
     x[:, 0] = x[:, 1] = 1
-    computed = Mock(wraps=backed.CompiledBackend)
-    monkeypatch.setattr(backed, "CompiledBackend", computed)
+    computed = Mock(wraps=backed._core)
+    monkeypatch.setattr(backed, "_core", computed)
     with Simulator(case.net, BACKEND, weights) as sim:
         shown = sim.predict(x, record=True)
         assert computed.call_count == 1
