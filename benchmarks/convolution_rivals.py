@@ -5,53 +5,36 @@ the squared error, one sample at a time, single precision, one thread, the same 
 Layers are images with channels last, flat, as they are in the spiking network.
 """
 
+from functools import partial
+
 import numpy as np
 from numba import njit
-from rivals import Rival
+from rivals import PyTorch, Rival, linear_modules
 
 
-class PyTorchConvolution(Rival):
-    """PyTorch with a batch of one, channels first as it prefers them."""
+def convolution_modules(torch, weights, net):
+    """The modules of PyTorch for a network of convolutions below a dense output."""
+    modules = []
+    for layer, kernel in zip(net.layers[:-1], weights[:-1], strict=True):
+        conv = torch.nn.Conv2d(*kernel.shape[2:], kernel.shape[0], layer.stride, bias=False)
+        with torch.no_grad():
+            conv.weight.copy_(torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy()))
+        modules += [conv, torch.nn.ReLU()]
+    # The rows of the last matrix, whose pixels lie channel by channel there.
+    rows = net.shapes[-2].pixels("Conv2D").transpose(2, 0, 1).reshape(-1)
+    return [*modules, torch.nn.Flatten(), *linear_modules(torch, [weights[-1][rows]])]
 
-    name = "PyTorch, batch of one"
+
+class PyTorchConvolution(PyTorch):
+    """Channels first, as PyTorch prefers them."""
 
     def __init__(self, net, weights, learning_rate):
-        super().__init__(weights, learning_rate)
-        import torch
-
-        torch.set_num_threads(1)
-        self.torch = torch
+        super().__init__(weights, learning_rate, partial(convolution_modules, net=net))
         self.shape = (*net.input_shape, 1)[:3]
-        modules = []
-        for layer, matrix in zip(net.layers[:-1], weights[:-1], strict=True):
-            conv = torch.nn.Conv2d(*matrix.shape[2:], matrix.shape[0], layer.stride, bias=False)
-            with torch.no_grad():
-                conv.weight.copy_(torch.from_numpy(matrix.transpose(3, 2, 0, 1).copy()))
-            modules += [conv, torch.nn.ReLU()]
-        height, width, channels = net.layer_shapes[-2]
-        linear = torch.nn.Linear(*weights[-1].shape, bias=False)
-        by_channel = weights[-1].reshape(height, width, channels, -1).transpose(2, 0, 1, 3)
-        with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(by_channel.reshape(weights[-1].shape).T.copy()))
-        self.model = torch.nn.Sequential(*modules, torch.nn.Flatten(), linear, torch.nn.ReLU())
-        self.scores = self.model[:-1]
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=learning_rate)
 
     def prepare(self, x):
-        images = super().prepare(x).reshape(-1, *self.shape).transpose(0, 3, 1, 2)
+        images = Rival.prepare(self, x).reshape(-1, *self.shape).transpose(0, 3, 1, 2)
         return self.torch.from_numpy(np.ascontiguousarray(images))
-
-    def train(self, x, y):
-        targets = self.torch.from_numpy(self.one_hot[y])
-        for i in range(len(x)):
-            self.optimizer.zero_grad()
-            loss = 0.5 * ((self.model(x[i : i + 1]) - targets[i : i + 1]) ** 2).sum()
-            loss.backward()
-            self.optimizer.step()
-
-    def predict(self, x):
-        with self.torch.inference_mode():
-            return np.concatenate([self.scores(x[i : i + 1]).numpy() for i in range(len(x))])
 
 
 @njit(fastmath=True, cache=True)

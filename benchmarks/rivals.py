@@ -32,22 +32,29 @@ class Rival:
 # --- (a) PyTorch -------------------------------------------------------------------------------
 
 
+def linear_modules(torch, weights):
+    """The modules of PyTorch that hold matrices, each with a ReLU behind it."""
+    modules = []
+    for matrix in weights:
+        linear = torch.nn.Linear(*matrix.shape, bias=False)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(matrix.T.copy()))
+        modules += [linear, torch.nn.ReLU()]
+    return modules
+
+
 class PyTorch(Rival):
+    """A sequence of modules, of which the last is a ReLU; `modules` makes them of the weights."""
+
     name = "PyTorch, batch of one"
 
-    def __init__(self, weights, learning_rate):
+    def __init__(self, weights, learning_rate, modules=linear_modules):
         super().__init__(weights, learning_rate)
         import torch
 
         torch.set_num_threads(1)
         self.torch = torch
-        layers = []
-        for matrix in self.weights:
-            linear = torch.nn.Linear(*matrix.shape, bias=False)
-            with torch.no_grad():
-                linear.weight.copy_(torch.from_numpy(matrix.T.copy()))
-            layers += [linear, torch.nn.ReLU()]
-        self.model = torch.nn.Sequential(*layers)
+        self.model = torch.nn.Sequential(*modules(torch, self.weights))
         # The scores are the last drive before it is rectified.
         self.scores = self.model[:-1]
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=learning_rate)

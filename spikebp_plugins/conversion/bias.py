@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import REALS_AND_BOOLEANS, array_of, positive, wrong_argument
 from spikebp_plugins.conversion.layers import Array, Layer
-from spikebp_plugins.network.channels_first import is_image, shapes_of
+from spikebp_plugins.network.channels_first import is_image
 from spikebp_plugins.network.connections import Shape
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
@@ -69,7 +69,7 @@ def with_bias_input(
     scale = positive("input_scale", input_scale)
     allowed = "real numbers of shape (n_samples, n_inputs) or (n_samples, n_steps, n_inputs)"
     array = array_of("x", x, REALS_AND_BOOLEANS, allowed)
-    if net is not None and is_image(image := shapes_of(net)[0]):
+    if net is not None and is_image(image := net.shapes[0]):
         return _with_channel(array, image, _one(scale))
     if array.ndim not in (2, 3):
         raise wrong_argument("x", allowed, f"shape {array.shape}")

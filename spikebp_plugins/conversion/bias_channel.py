@@ -20,7 +20,7 @@ from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.bias import has_bias_unit
 from spikebp_plugins.conversion.layers import Array, Layer
 from spikebp_plugins.network import connections
-from spikebp_plugins.network.channels_first import is_image, shapes_of
+from spikebp_plugins.network.channels_first import is_image
 from spikebp_plugins.network.connections import Conv2D, Dense, Shape
 from spikebp_plugins.network.definition import SpikingNetwork
 
@@ -30,7 +30,7 @@ def with_bias_channels(structure: SpikingNetwork, layers: Sequence[Layer]) -> Sp
     has_unit = has_bias_unit(layers)
     if not has_unit[0]:
         return structure
-    height, width, channels = shapes_of(structure)[0].pixels("").shape
+    height, width, channels = structure.shapes[0].pixels("").shape
     wider = [_wider(layer, has) for layer, has in zip(structure.layers, has_unit[1:], strict=True)]
     return structure.replace(input_shape=(height, width, channels + 1), layers=wider)
 
@@ -46,7 +46,7 @@ def weights_with_bias_channels(
         If the padding of a convolution is so large that no weight lies on the image everywhere.
     """
     has_unit = has_bias_unit(layers)
-    shapes = shapes_of(structure), shapes_of(with_bias_channels(structure, layers))
+    shapes = structure.shapes, with_bias_channels(structure, layers).shapes
     found = []
     for l, (kind, layer) in enumerate(zip(structure.layers, layers, strict=True)):
         carries = has_unit[l + 1]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.conversion.layers import Array
-from spikebp_plugins.network.channels_first import is_image, kernel_for, rows_for, shapes_of
+from spikebp_plugins.network.channels_first import is_image, kernel_for, rows_for
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import AveragePooling, Convolution
 from spikebp_plugins.network.matrix import as_matrix
@@ -27,7 +27,7 @@ def module_of_network(checkpoint: Checkpoint) -> Any:
     net = checkpoint.net
     stages: list[list[Any]] = []
     for below, connection, weights in zip(
-        shapes_of(net), net.connections, checkpoint.state.weights, strict=False
+        net.shapes, net.connections, checkpoint.state.weights, strict=False
     ):
         W = weights.astype(np.float64)
         if isinstance(connection, Convolution):

@@ -15,18 +15,6 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import is_integer
 from spikebp_plugins.network.connections import Shape
-from spikebp_plugins.network.definition import SpikingNetwork
-from spikebp_plugins.network.fields import Definition
-
-
-def shapes_of(net: Definition) -> list[Shape]:
-    """Return the shapes of layers 0 to L."""
-    if not isinstance(net, SpikingNetwork):
-        return [Shape((n,)) for n in net.layer_sizes]
-    shapes = [Shape(net.input_shape, net.input_layout == "channels_first")]
-    for layer in net.layers:
-        shapes.append(layer.above(shapes[-1]))
-    return shapes
 
 
 def is_image(shape: Shape) -> bool:

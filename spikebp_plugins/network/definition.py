@@ -59,9 +59,9 @@ class SpikingMLP(Definition):
         return {"layer_sizes": sizes("layer_sizes", self.layer_sizes, allowed, fewest=2)}
 
     @property
-    def layer_shapes(self) -> tuple[tuple[int, ...], ...]:
+    def shapes(self) -> tuple[Shape, ...]:
         """Shapes of layers 0 to L: plain vectors."""
-        return tuple((n,) for n in self.layer_sizes)
+        return tuple(Shape((n,)) for n in self.layer_sizes)
 
     @cached_property
     def connections(self) -> tuple[Connection, ...]:
@@ -122,7 +122,8 @@ class SpikingNetwork(Definition):
         return {"input_shape": shape, "layers": tuple(self.layers), "input_layout": layout}
 
     @cached_property
-    def _shapes(self) -> tuple[Shape, ...]:
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shapes of layers 0 to L, which know how units are numbered."""
         shapes = [Shape(self.input_shape, self.input_layout == "channels_first")]
         for l, layer in enumerate(self.layers, 1):
             try:
@@ -136,19 +137,14 @@ class SpikingNetwork(Definition):
     @cached_property
     def layer_sizes(self) -> tuple[int, ...]:
         """Units in layers 0 to L."""
-        return tuple(shape.size for shape in self._shapes)
-
-    @property
-    def layer_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shapes of arrays whose elements are numbered as the units of layers 0 to L are."""
-        return tuple(shape.of_array for shape in self._shapes)
+        return tuple(shape.size for shape in self.shapes)
 
     @cached_property
     def connections(self) -> tuple[Connection, ...]:
         """The connections that lead to layers 1 to L."""
         return tuple(
             layer.connect(below, self.seed, l)
-            for l, (layer, below) in enumerate(zip(self.layers, self._shapes, strict=False), 1)
+            for l, (layer, below) in enumerate(zip(self.layers, self.shapes, strict=False), 1)
         )
 
     def _unsaid(self) -> dict[str, object]:

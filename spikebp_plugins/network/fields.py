@@ -22,7 +22,7 @@ from spikebp_plugins.common.errors import (
     wrong_argument,
 )
 from spikebp_plugins.network import growing
-from spikebp_plugins.network.connections import Connection, DenseConnection
+from spikebp_plugins.network.connections import Connection, DenseConnection, Shape
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -241,8 +241,13 @@ class Definition(ABC):
 
     @property
     @abstractmethod
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shapes of layers 0 to L, which know how units are numbered."""
+
+    @property
     def layer_shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shapes of arrays whose elements are numbered as the units of layers 0 to L are."""
+        return tuple(shape.of_array for shape in self.shapes)
 
     @property
     @abstractmethod

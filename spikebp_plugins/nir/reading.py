@@ -102,7 +102,7 @@ def _input_shape(size: tuple[int, ...], net: Definition | None) -> Shape:
     if len(size) == 1:
         return Shape(size)
     if isinstance(net, SpikingNetwork):
-        of_net = Shape(net.input_shape, net.input_layout == "channels_first")
+        of_net = net.shapes[0]
         if image_size(of_net) == size:
             return of_net
     channels, height, width = size

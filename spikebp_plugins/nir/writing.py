@@ -13,7 +13,6 @@ from spikebp_plugins.network.channels_first import (
     is_image,
     kernel_for,
     rows_for,
-    shapes_of,
 )
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import AveragePooling, Connection, Convolution, Shape
@@ -24,7 +23,7 @@ from spikebp_plugins.network.matrix import as_matrix, pools_that_are_no_means
 def nodes_of(checkpoint: Checkpoint) -> dict[str, nir.NIRNode]:
     """Return the nodes of a network from Input to Output, by their names."""
     net = checkpoint.net
-    shapes = shapes_of(net)
+    shapes = list(net.shapes)
     if not _reads_images(net.connections[0]):
         shapes[0] = Shape((net.n_inputs,))  # numbered as it is here
     nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array(image_size(shapes[0])))}

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.archive import PathLike
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.connections import Convolution, Shape
-from spikebp_plugins.network.definition import SpikingNetwork
+from spikebp_plugins.network.connections import Convolution
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.simulation.trace import Trace
 
@@ -281,10 +280,7 @@ def plot_activity(
     shape = net.layer_shapes[layer]
     if len(shape) == 1:
         raise wrong_argument("layer", "one whose units are an image", f"{layer}, of shape {shape}")
-    if layer == 0 and isinstance(net, SpikingNetwork):
-        pixels = Shape(net.input_shape, net.input_layout == "channels_first").pixels("image")
-    else:
-        pixels = Shape(shape).pixels("image")
+    pixels = net.shapes[layer].pixels("image")
     spikes = trace.spikes[layer][sample].mean(axis=0)[pixels].transpose(2, 0, 1)
     n_columns = int(np.ceil(np.sqrt(len(spikes))))
     missing = -len(spikes) % n_columns

@@ -14,8 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import copy
-from .build import chosen, entry, kernel, rare
-from .rows import change_by_unit, has_rows, rebuild_backward
+from .build import entry, kernel, rare
+from .rows import by_connections, change_by_unit, rebuild_backward
 from .slices import back_of, backward_of, matrix_of, units_of, weights_of
 
 #: Numbers of an update in the log before its factors: layer, how many errors there are, and rate.
@@ -60,37 +60,6 @@ def keep_listed(run, layer, first):
             column[np.uintp(place + i * n + a)] = weight[j]
 
 
-def undo_update(
-    net, weight, backward, has_backward, layer, log, factor, column, n_columns
-):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
-
-
-@chosen(undo_update)
-def _overload_undo_update(
-    net, weight, backward, has_backward, layer, log, factor, column, n_columns
-):
-    # Undo an update of W_l, with factors, columns and errors at those places of the log.
-    if not has_rows(net):
-
-        def undo(net, weight, backward, has_backward, layer, log, factor, column, n_columns):
-            _undo_dense(net, weight, backward, has_backward, layer, log, factor, column, n_columns)
-
-    else:
-
-        def undo(net, weight, backward, has_backward, layer, log, factor, column, n_columns):
-            if net.rows.is_dense[layer]:
-                _undo_dense(
-                    net, weight, backward, has_backward, layer, log, factor, column, n_columns
-                )
-            else:
-                _undo_along(
-                    net, weight, backward, has_backward, layer, log, factor, column, n_columns
-                )
-
-    return undo
-
-
 @kernel
 def _undo_dense(net, weight, backward, has_backward, layer, log, factor, column, n_columns):
     n_in, n_out = net.unit[layer] - net.unit[layer - 1], net.unit[layer + 1] - net.unit[layer]
@@ -117,6 +86,19 @@ def _undo_along(net, weight, backward, has_backward, layer, log, factor, column,
     for a in range(column, column + n_columns):
         step = -rate * log[a + n_columns]
         change_by_unit(net, layer, matrix, back, has_back, factors, np.int64(log[a]), step)
+
+
+@kernel
+def _undo_of_kind(net, weight, backward, has_backward, layer, log, factor, column, n_columns):
+    if net.rows.is_dense[layer]:
+        _undo_dense(net, weight, backward, has_backward, layer, log, factor, column, n_columns)
+    else:
+        _undo_along(net, weight, backward, has_backward, layer, log, factor, column, n_columns)
+
+
+#: ``undo_update(net, weight, backward, has_backward, layer, log, factor, column, n_columns)``: undo
+#: an update of W_l, whose factors, columns and errors have these places in the log.
+undo_update = by_connections(_undo_dense, _undo_of_kind)
 
 
 @rare
@@ -198,25 +180,6 @@ def restore_columns(net, boundary, learning):
                 back[j * width + i] = boundary.column[place + i * stride]
 
 
-def make_backward(net, learning, layer):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
-
-
-@chosen(make_backward)
-def _overload_make_backward(net, learning, layer):
-    # Make B_l from W_l.
-    if not has_rows(net):
-        return lambda net, learning, layer: _transpose(net, learning, layer)
-
-    def make(net, learning, layer):
-        if net.rows.is_dense[layer]:
-            _transpose(net, learning, layer)
-        else:
-            rebuild_backward(net, learning, layer)
-
-    return make
-
-
 @kernel
 def _transpose(net, learning, layer):
     weight, n_out = weights_of(learning, net, layer), net.unit[layer + 1] - net.unit[layer]
@@ -224,6 +187,18 @@ def _transpose(net, learning, layer):
     for i in range(net.sizes[layer - 1]):
         for j in range(net.sizes[layer]):
             back[j * width + i] = weight[i * n_out + j]
+
+
+@kernel
+def _make_backward_of_kind(net, learning, layer):
+    if net.rows.is_dense[layer]:
+        _transpose(net, learning, layer)
+    else:
+        rebuild_backward(net, learning, layer)
+
+
+#: ``make_backward(net, learning, layer)``: make B_l from W_l.
+make_backward = by_connections(_transpose, _make_backward_of_kind)
 
 
 @rare

@@ -11,13 +11,13 @@ import numpy as np
 from . import dense
 from .arrays import Network, list_units
 from .boundary import log_update
-from .build import chosen, kernel, rare
+from .build import kernel, rare
 from .rows import (
     Rows,
     add_backward_along,
     add_forward_along,
+    by_connections,
     descend_along,
-    has_rows,
     operations_along,
     squares_along,
 )
@@ -30,60 +30,24 @@ class ConnectedNetwork(Network):
     rows: Rows
 
 
-def add_forward(run, layer, drive):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
-
-
-@chosen(add_forward)
-def _overload_add_forward(run, layer, drive):
-    # Add the drive that the spikes of a layer cause in the layer above.
-    if has_rows(run.fields["net"]):
-        return lambda run, layer, drive: _add_forward_of_kind(run, layer, drive)
-    return lambda run, layer, drive: dense.add_forward(run, layer, drive)
-
-
 @kernel
-def _add_forward_of_kind(run, layer, drive):
+def _add_forward(run, layer, drive):
     if run.net.rows.is_dense[layer + 1]:
         dense.add_forward(run, layer, drive)
     else:
         add_forward_along(run, layer, drive)
 
 
-def add_backward(run, layer, potential):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
-
-
-@chosen(add_backward)
-def _overload_add_backward(run, layer, potential):
-    # Add the errors of a layer, through B, to the backward potentials of the layer below.
-    if has_rows(run.fields["net"]):
-        return lambda run, layer, potential: _add_backward_of_kind(run, layer, potential)
-    return lambda run, layer, potential: dense.add_backward(run, layer, potential)
-
-
 @kernel
-def _add_backward_of_kind(run, layer, potential):
+def _add_backward(run, layer, potential):
     if run.net.rows.is_dense[layer]:
         dense.add_backward(run, layer, potential)
     else:
         add_backward_along(run, layer, potential)
 
 
-def descend(run, errors, layer):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
-
-
-@chosen(descend)
-def _overload_descend(run, errors, layer):
-    # W_l -= rate * outer(c, e), and B_l with it; return how many synapses that changes.
-    if has_rows(run.fields["net"]):
-        return lambda run, errors, layer: _descend_of_kind(run, errors, layer)
-    return lambda run, errors, layer: dense.descend(run, errors, layer)
-
-
 @rare
-def _descend_of_kind(run, errors, layer):
+def _descend(run, errors, layer):
     net, sample = run.net, run.sample
     if net.rows.is_dense[layer]:
         return dense.descend(run, errors, layer)
@@ -94,41 +58,24 @@ def _descend_of_kind(run, errors, layer):
     return descend_along(run, errors, layer, n_columns)
 
 
-def learns(net, layer):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
+@kernel
+def _all_learn(run, layer):
+    return True
 
 
-@chosen(learns)
-def _overload_learns(net, layer):
-    # Whether W_l has weights of its own.
-    if has_rows(net):
-        return lambda net, layer: net.rows.learns[layer]
-    return lambda net, layer: True
+@kernel
+def _learns(run, layer):
+    return run.net.rows.learns[layer]
 
 
-def most_uses(net, layer):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
+@kernel
+def _one_use(run, layer):
+    return 1.0
 
 
-@chosen(most_uses)
-def _overload_most_uses(net, layer):
-    # The most synapses that share a weight of W_l.
-    if has_rows(net):
-        return lambda net, layer: net.rows.uses[layer]
-    return lambda net, layer: 1.0
-
-
-def squared_counts(run, layer):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
-
-
-@chosen(squared_counts)
-def _overload_squared_counts(run, layer):
-    # The sum of the squared counts of a layer, as often as its units meet the weights above. It is
-    # not exact where it is no exact double.
-    if has_rows(run.fields["net"]):
-        return lambda run, layer: squares_along(run, layer)
-    return lambda run, layer: _squared_counts(run, layer)
+@kernel
+def _most_uses(run, layer):
+    return run.net.rows.uses[layer]
 
 
 @kernel
@@ -140,27 +87,15 @@ def _squared_counts(run, layer):
     return total
 
 
-def count_spikes(run, layer, n_sent):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
-
-
-@chosen(count_spikes)
-def _overload_count_spikes(run, layer, n_sent):
-    # Count the spikes that a layer has sent and, unless units are alike in that, their operations.
-    if has_rows(run.fields["net"]):
-        return lambda run, layer, n_sent: _count_spikes_along(run, layer, n_sent)
-    return lambda run, layer, n_sent: _count(run.totals.spikes, layer, n_sent)
-
-
 @kernel
-def _count(totals, layer, n_sent):
-    totals[layer] += np.int64(n_sent)
+def _count_spikes(run, layer, n_sent):
+    run.totals.spikes[layer] += np.int64(n_sent)
 
 
 @kernel
 def _count_spikes_along(run, layer, n_sent):
     net, sample = run.net, run.sample
-    _count(run.totals.spikes, layer, n_sent)
+    _count_spikes(run, layer, n_sent)
     run.totals.spikes[net.sizes.size + layer] += operations_along(
         net.rows.up,
         net.unit[layer],
@@ -170,22 +105,15 @@ def _count_spikes_along(run, layer, n_sent):
     )
 
 
-def count_errors(run, layer, n_sent):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
-
-
-@chosen(count_errors)
-def _overload_count_errors(run, layer, n_sent):
-    # Count the errors that a layer has sent, and their operations as those of spikes.
-    if has_rows(run.fields["net"]):
-        return lambda run, layer, n_sent: _count_errors_along(run, layer, n_sent)
-    return lambda run, layer, n_sent: _count(run.totals.errors, layer, n_sent)
+@kernel
+def _count_errors(run, layer, n_sent):
+    run.totals.errors[layer] += np.int64(n_sent)
 
 
 @kernel
 def _count_errors_along(run, layer, n_sent):
     net, sample = run.net, run.sample
-    _count(run.totals.errors, layer, n_sent)
+    _count_errors(run, layer, n_sent)
     run.totals.errors[net.sizes.size + layer] += operations_along(
         net.rows.down,
         net.unit[layer],
@@ -193,3 +121,24 @@ def _count_errors_along(run, layer, n_sent):
         units_of(sample.active, net, layer),
         sample.n_active[layer],
     )
+
+
+#: ``add_forward(run, layer, drive)``: add the drive that the spikes of a layer cause in the layer
+#: above.
+add_forward = by_connections(dense.add_forward, _add_forward)
+#: ``add_backward(run, layer, potential)``: add the errors of a layer, through B, to the backward
+#: potentials of the layer below.
+add_backward = by_connections(dense.add_backward, _add_backward)
+#: ``descend(run, errors, layer)``: change W_l, and B_l with it; return how many synapses learn.
+descend = by_connections(dense.descend, _descend)
+#: ``learns(run, layer)``: whether W_l has weights of its own.
+learns = by_connections(_all_learn, _learns)
+#: ``most_uses(run, layer)``: the most synapses that share a weight of W_l.
+most_uses = by_connections(_one_use, _most_uses)
+#: ``squared_counts(run, layer)``: the sum of the squared counts of a layer, as often as its units
+#: meet the weights above; not exact where it is no exact double.
+squared_counts = by_connections(_squared_counts, squares_along)
+#: ``count_spikes(run, layer, n_sent)`` and ``count_errors(run, layer, n_sent)``: count what a layer
+#: has sent and, unless its units are alike in that, its operations.
+count_spikes = by_connections(_count_spikes, _count_spikes_along)
+count_errors = by_connections(_count_errors, _count_errors_along)

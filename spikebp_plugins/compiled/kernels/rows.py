@@ -53,9 +53,26 @@ class Rows(Struct):
     channels_above: Any  # int64 (L+1,)
 
 
-def has_rows(net):
-    """Whether the type of a definition is that of a network whose connections are not all dense."""
-    return "rows" in net.fields
+def by_connections(of_dense, of_any):
+    """Return a function for kernels that calls one of two, by the type of the definition.
+
+    Parameters
+    ----------
+    of_dense, of_any : kernel
+        Kernels with the same arguments, of which the first is a definition or holds one as `net`:
+        one for networks whose connections are all dense, and one for all others.
+    """
+
+    def called(*arguments):  # pragma: no cover - replaced by what is chosen
+        raise NotImplementedError
+
+    @chosen(called)
+    def choose(*arguments):
+        net = arguments[0].fields.get("net", arguments[0])
+        function = of_any if "rows" in net.fields else of_dense
+        return lambda *arguments: function(*arguments)
+
+    return called
 
 
 def add_row(total, start, k, matrix, place, length):  # pragma: no cover - see the overload

@@ -448,7 +448,7 @@ def bound_update(run, layer, largest_factor, largest_error):
         learning.weight_bound[layer] = float(-net.lowest_weight << net.weight_shift)
     else:
         rate = run.sample.rate[layer]
-        change = rate * largest_factor * largest_error * most_uses(net, layer)
+        change = rate * largest_factor * largest_error * most_uses(run, layer)
         learning.weight_bound[layer] += change
     if not net.random_feedback:
         learning.matrix_bound[layer] = learning.weight_bound[layer]
@@ -508,7 +508,7 @@ def learn(run, errors, first):
     """Rule 5 for W_l, l >= `first`; False, with none changed, if the range is not certain."""
     net, sample = run.net, run.sample
     for layer in range(first, net.sizes.size):
-        if learns(net, layer) and (net.outer or sample.n_errors[layer] > 0):
+        if learns(run, layer) and (net.outer or sample.n_errors[layer] > 0):
             if net.normalized:
                 cut_off(run, layer, errors)
                 if not find_rate(run, layer, squared_counts(run, layer - 1)):
@@ -522,7 +522,7 @@ def learn(run, errors, first):
             if largest_error > 0 and not bound_update(run, layer, largest_factor, largest_error):
                 return False
     for layer in range(first, net.sizes.size):
-        if learns(net, layer) and (net.outer or sample.n_errors[layer] > 0):
+        if learns(run, layer) and (net.outer or sample.n_errors[layer] > 0):
             run.totals.updates[0] += descend(run, errors, layer)
     return True
 
