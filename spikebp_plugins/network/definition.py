@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from spikebp_plugins.common.docstrings import with_shared_parameters
-from spikebp_plugins.common.errors import choice, integer, sizes, wrong_argument
+from spikebp_plugins.common.errors import ArgumentError, choice, integer, sizes, wrong_argument
 from spikebp_plugins.network.connections import (
     Connection,
     DenseConnection,
@@ -130,7 +130,7 @@ class SpikingNetwork(Definition):
                 shape = layer.above(shapes[-1])
                 integer("its units", shape.size, 1, LARGEST_LAYER)
             except ValueError as error:
-                raise wrong_argument(f"layer {l}", "one that fits the layer below", error) from None
+                raise ArgumentError(f"layer {l}: {error}") from None
             shapes.append(shape)
         return tuple(shapes)
 

@@ -140,8 +140,14 @@ def test_the_order_of_channels_is_that_of_numbers_alone():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SpikingNetwork((9,), [Conv2D(2, 3)]), r"layer 1 must .* layer Conv2D above"),
-        (lambda: SpikingNetwork((9, 9), [Conv2D(2, 10)]), r"kernel_size must be at most 9"),
+        (
+            lambda: SpikingNetwork((9,), [Conv2D(2, 3)]),
+            r"layer 1: .* layer Conv2D above; got \(9,\)",
+        ),
+        (
+            lambda: SpikingNetwork((9, 9), [Conv2D(2, 10)]),
+            r"layer 1: kernel_size must be at most 9, .*; got 10",
+        ),
         (lambda: SpikingNetwork((9, 4), [AveragePool2D(5)]), r"size must be at most 4"),
         (lambda: SpikingNetwork((9, 9), []), r"layers must be a sequence of at least one layer"),
         (lambda: SpikingNetwork((9, 9), [10]), r"layers must be a sequence of at least one layer"),

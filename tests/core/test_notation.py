@@ -41,10 +41,10 @@ def test_words_stand_for_layers():
         ("sparse100", "connections must be words .*; got 'sparse100'"),
         (
             "pool2,conv16k0",
-            "'conv16k0' in connections must be a layer; got kernel_size must be an integer of at",
+            "'conv16k0' in connections: kernel_size must be an integer of at",
         ),
-        ("conv16k5s0", "'conv16k5s0' in connections must be a layer; got stride must be"),
-        ("sparse9d1.5", "must be a layer; got density must be above 0 and at most 1; got 1.5"),
+        ("conv16k5s0", "'conv16k5s0' in connections: stride must be"),
+        ("sparse9d1.5", "in connections: density must be above 0 and at most 1; got 1.5"),
         ([16], "connections must be a sequence of layers such as Conv2D(16, 5), or words such as "),
         (Conv2D(16, 5), "connections must be a sequence of layers such as Conv2D(16, 5), or words"),
     ],

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.errors import ArgumentError, wrong_argument
 from spikebp_plugins.network.connections.all_pairs import Dense
 from spikebp_plugins.network.connections.convolution import Conv2D
 from spikebp_plugins.network.connections.layer import Layer
@@ -74,5 +74,5 @@ def _layer_of(name: str, word: str) -> Layer:
             try:
                 return layer(*found.groups())
             except ValueError as error:
-                raise wrong_argument(f"{word!r} in {name}", "a layer", error) from None
+                raise ArgumentError(f"{word!r} in {name}: {error}") from None
     raise wrong_argument(name, f"words such as {WORDS}, separated by commas", repr(word))
