@@ -242,7 +242,7 @@ def test_the_last_pixel_of_an_image_is_no_bias(images):
         ({"image_shape": (8, 9)}, "image_shape must be the shape of an image of 64 features, as X"),
         (
             {"connections": "conv3k5"},
-            "layer 1: kernel_size must be at most 4, the pixels below with",
+            "layer 1: kernel_size must be at most 4, the pixels below",
         ),
         ({"connections": "conv3k3", "arithmetic": "float64"}, "where synapses share weights"),
         (
