@@ -590,8 +590,11 @@ def test_sigint_in_a_process_of_its_own(folder):
         (("hardware-report", "--layers", "1000000,1000000"), "weights take 8,001 GB"),
         (("train", "--layers", "0"), "layers must be sizes of hidden layers"),
         (("train", "--connections", "conv3"), "connections must be words such as conv16k5, conv16"),
-        (("train", "--connections", "conv3k9"), "got kernel_size must be at most 8, the pixels"),
-        (("warmup", "--connections", "conv3k300"), "got kernel_size must be at most 256, the pixe"),
+        (
+            ("train", "--connections", "conv3k9"),
+            "error: layer 1: kernel_size must be at most 8, the pixels",
+        ),
+        (("warmup", "--connections", "conv3k300"), "kernel_size must be at most 256, the pixels"),
         (
             ("compare", "--connections", "conv3k3", "--layers", "9"),
             "layers must be left out beside connections; got '9'",
