@@ -16,6 +16,7 @@ from spikebp_plugins.compiled.connected import make_rows
 from spikebp_plugins.compiled.kernels import arrays, blocks, boundary, entering
 from spikebp_plugins.compiled.kernels.boundary import LOG_HEAD
 from spikebp_plugins.compiled.kernels.products import ConnectedNetwork
+from spikebp_plugins.compiled.kernels.runs import ConnectedSample
 from spikebp_plugins.compiled.kernels.structs import Struct
 from spikebp_plugins.compiled.kernels.vectors import LANES, whole_vectors
 from spikebp_plugins.compiled.synapse_arrays import KINDS
@@ -169,25 +170,35 @@ class Layout:
         state = self.zeros(5 * units + self.net.n_outputs)
         of_units = state[: 5 * units].reshape(5, units)
         potential, arriving, count, spike, error = of_units
-        return arrays.Sample(
-            input=self.zeros(self.net.n_inputs),
-            target=self.zeros(self.net.n_outputs),
-            state=state,
-            potential=potential,
-            arriving=arriving,
-            count=count,
-            spike=spike,
-            error=error,
-            target_potential=state[5 * units :],
-            factor=self.zeros(units) if self.has_factors else count,
-            error_sum=self.zeros(units),
-            active=np.zeros(units, np.int64),
-            n_active=np.zeros(layers, np.int64),
-            n_errors=np.zeros(layers),
-            rate=np.full(layers, self.network.factor_rate),
-            drive_bound=np.zeros(layers),
-            target_bound=np.zeros(1),
-            moment=np.zeros(2, np.uint64),
+        fields: dict[str, Any] = {
+            "input": self.zeros(self.net.n_inputs),
+            "target": self.zeros(self.net.n_outputs),
+            "state": state,
+            "potential": potential,
+            "arriving": arriving,
+            "count": count,
+            "spike": spike,
+            "error": error,
+            "target_potential": state[5 * units :],
+            "factor": self.zeros(units) if self.has_factors else count,
+            "error_sum": self.zeros(units),
+            "active": np.zeros(units, np.int64),
+            "n_active": np.zeros(layers, np.int64),
+            "n_errors": np.zeros(layers),
+            "rate": np.full(layers, self.network.factor_rate),
+            "drive_bound": np.zeros(layers),
+            "target_bound": np.zeros(1),
+            "moment": np.zeros(2, np.uint64),
+        }
+        if self._rows is None:
+            return arrays.Sample(**fields)
+        words = max(self.widths) // LANES + 1
+        return ConnectedSample(
+            **fields,
+            bits=np.zeros(words, np.int64),
+            before=np.zeros(words, np.int64),
+            step=self.zeros(max(self._rows.up.length)),
+            n_met=np.zeros(1, np.int64),
         )
 
     @property

@@ -43,31 +43,54 @@ class Lines(NamedTuple):
     length: int
 
 
+class RunsOfUnits(NamedTuple):
+    """The runs of units side by side from which the units of one layer receive.
+
+    Attributes
+    ----------
+    first, last : ndarray of shape (n_units,), int64
+        The runs of each unit above in the lists that follow.
+    start, size : ndarray of shape (n_runs,), int64
+        The first unit below, and how many there are.
+    place : ndarray of shape (n_runs,), int64
+        The place in W of the weight for this first unit and channel 0 above.
+    apart : int
+        How much further on the weight for the next unit is.
+    """
+
+    first: Array
+    last: Array
+    start: Array
+    size: Array
+    place: Array
+    apart: int
+
+
 class Wiring(NamedTuple):
-    """The rows of one connection, and its weights in their order: by tap, channels and channels.
+    """The synapses of one connection, and its weights in their order: by tap, then by channels.
 
     Attributes
     ----------
     up, down : Lines
         The rows through which spikes and errors are sent.
-    weight : ndarray of shape (n_rows of down,), int64
-        The place of each weight that a row of `down` meets in W, for channel 0 below and above.
+    runs : RunsOfUnits
+        The runs of units that share weights with those of other places.
+    by_place : bool
+        Whether the units above lie place by place, each with one unit for each channel.
     column : ndarray of shape (n_above,), int64
-        What the channel of a unit above adds to it.
+        The channel of each unit above.
     channels : tuple of int
         Channels below and above.
-    stride : int
-        Units from one channel below to the next.
     taps : int
         Weights for each pair of channels.
     """
 
     up: Lines
     down: Lines
-    weight: Array
+    runs: RunsOfUnits
+    by_place: bool
     column: Array
     channels: tuple[int, int]
-    stride: int
     taps: int
 
 
@@ -159,12 +182,35 @@ class ConvolutionArrays:
         return Wiring(
             up=up,
             down=down,
-            weight=tap * (below * self._up),
+            runs=self._runs(channels_last=below == 1 or pixels[0, 1] == pixels[0, 0] + 1),
+            by_place=True,
             column=np.arange(connection.n_above) % above,
             channels=(below, above),
-            stride=int(pixels[0, 1] - pixels[0, 0]) if below > 1 else 1,
             taps=self._taps,
         )
+
+    def _runs(self, channels_last: bool) -> RunsOfUnits:
+        # Of neighbours in a row of pixels, all channels lie side by side, or those of each channel.
+        connection, (k, *_) = self._connection, self._shape
+        order = np.arange(self._taps * self._below).reshape(k, k, self._below)
+        apart = self._up
+        if not channels_last:
+            order, apart = order.swapaxes(1, 2), self._below * self._up
+        units = connection.patches[:, order.reshape(k, -1)]
+        begins = units >= 0
+        length = k * self._below if channels_last else k
+        behind = np.arange(units.shape[2]) % length > 0
+        begins[..., 1:] &= ~(behind[1:] & (units[..., :-1] >= 0))
+        place, *at = np.nonzero(begins)
+        start = units[begins]
+        # Each of these runs goes on to the next, or to padding.
+        size = np.bincount(np.cumsum(begins[units >= 0]) - 1)
+        first, last = (
+            np.searchsorted(place, np.arange(connection.n_above) // self._above, side=side)
+            for side in ("left", "right")
+        )
+        weights = order.reshape(k, -1)[tuple(at)] * self._up
+        return RunsOfUnits(first, last, start, size, weights, apart)
 
 
 class ListArrays:
@@ -197,13 +243,16 @@ class ListArrays:
         connection, (i, j, w) = self._connection, self._connection.synapses
         below, above = np.arange(connection.n_below), np.arange(connection.n_above)
         order = np.argsort(j, kind="stable")
+        down = _lines(j[order], above, np.zeros_like(above), i[order], w[order], 1)
         return Wiring(
             up=_lines(i, below, np.zeros_like(below), j, w, 1),
-            down=_lines(j[order], above, np.zeros_like(above), i[order], w[order], 1),
-            weight=w[order],
+            down=down,
+            runs=RunsOfUnits(
+                down.first, down.last, down.target, np.ones_like(w), down.place, apart=0
+            ),
+            by_place=False,
             column=np.zeros_like(above),
             channels=(1, 1),
-            stride=1,
             taps=self.n_weights,
         )
 

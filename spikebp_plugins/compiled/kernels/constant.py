@@ -31,6 +31,7 @@ import numpy as np
 from .arrays import MOST_SPIKES, TOO_MANY, Run, copy, largest, list_active, list_units, write_record
 from .blocks import begin_sample, show_block, write_scores
 from .build import entry, kernel, rare
+from .columns import by_columns
 from .entering import enter_target
 from .rules import (
     bound_update,
@@ -117,36 +118,6 @@ def make_workspace(
         place=indices(width),
         row=values(width),
     )
-
-
-def by_columns(build):
-    """Return a kernel that computes all columns of a layer by kernels for some columns.
-
-    `build(lanes)` returns a kernel for `lanes` columns, whose first argument is the first of these
-    columns. With the widths of 8, 5, 3, 2 and 1 vectors, at most two narrower kernels compute what
-    the widest leaves over.
-    """
-    most, five, three, two, one = (build(n * LANES) for n in (8, 5, 3, 2, 1))
-
-    @kernel
-    def do_all(width, arguments):
-        j = 0
-        while j + 8 * LANES <= width:
-            most(j, *arguments)
-            j += 8 * LANES
-        if j + 5 * LANES <= width:
-            five(j, *arguments)
-            j += 5 * LANES
-        if j + 3 * LANES <= width:
-            three(j, *arguments)
-            j += 3 * LANES
-        if j + 2 * LANES <= width:
-            two(j, *arguments)
-            j += 2 * LANES
-        if j < width:
-            one(j, *arguments)
-
-    return do_all
 
 
 @kernel

@@ -17,6 +17,7 @@ import numpy as np
 from numba import types
 
 from .build import chosen, kernel, rare
+from .runs import Runs, add_by_place, change_by_place, gathers
 from .slices import backward_of, units_of, weights_of
 from .structs import Struct
 from .vectors import LANES, load, store
@@ -43,13 +44,11 @@ class Rows(Struct):
     times_met: Any  # int64 (sum n_l,): how often a unit meets the weights above
     up: Fan
     down: Fan
-    # For learning: the weights of unit j in row m of `down`, one for each channel a below.
-    weight: Any  # int64 (rows of down,): the place in W_l, for channel 0 below and above
-    column: Any  # int64 (sum n_l,): what the channel of j adds to it
-    channels: Any  # int64 (L+1,): channels below
-    stride: Any  # int64 (L+1,): units from one channel below to the next
+    runs: Runs
+    column: Any  # int64 (sum n_l,): the channel of a unit above
     # The order of W_l and B_l: taps, channels below and above, row lengths are those of the fans.
     taps: Any  # int64 (L+1,)
+    channels: Any  # int64 (L+1,): channels below
     channels_above: Any  # int64 (L+1,)
 
 
@@ -128,13 +127,16 @@ def add_along(fan, first_unit, length, total, matrix, counts, active, n_active):
 def add_forward_along(run, layer, drive):
     """Add the drive that the spikes of a layer cause in the layer above."""
     net, sample = run.net, run.sample
-    fan = net.rows.up
+    fan, matrix = net.rows.up, weights_of(run.learning, net, layer + 1)
+    if gathers(run, layer + 1):
+        add_by_place(run, layer + 1, matrix, drive)
+        return
     add_along(
         fan,
         net.unit[layer],
         fan.length[layer + 1],
         drive,
-        weights_of(run.learning, net, layer + 1),
+        matrix,
         units_of(sample.spike, net, layer),
         units_of(sample.active, net, layer),
         sample.n_active[layer],
@@ -164,35 +166,15 @@ def change_unit(net, layer, weight, factor, j, step):
 
     `factor` are the c of the layer below.
     """
-    rows, fan, unit = net.rows, net.rows.down, np.uintp(net.unit[layer] + j)
-    channels, stride, length = rows.channels[layer], rows.stride[layer], rows.up.length[layer]
+    runs, unit = net.rows.runs, np.uintp(net.unit[layer] + j)
+    apart, column = runs.apart[layer], net.rows.column[unit]
     n_changed = 0
-    for m in range(fan.first[unit], fan.last[unit]):
-        start = fan.target[np.uintp(m)]
-        place = rows.weight[np.uintp(m)] + rows.column[unit]
-        for a in range(channels):
-            c = factor[np.uintp(start + a * stride)]
+    for m in range(runs.first[unit], runs.last[unit]):
+        start, place = runs.start[np.uintp(m)], runs.place[np.uintp(m)] + column
+        for i in range(runs.size[np.uintp(m)]):
+            c = factor[np.uintp(start + i)]
             if c != 0:
-                weight[np.uintp(place + a * length)] -= step * c
-                n_changed += 1
-    return n_changed
-
-
-@kernel
-def change_place(net, layer, weight, factor, rate, error, j):
-    """W_l -= rate * c_i e_j for all units of a place, of which j is the first.
-
-    Returns the number of c_i that are not 0. Units of a place fill whole vectors.
-    """
-    rows, fan, unit = net.rows, net.rows.down, np.uintp(net.unit[layer] + j)
-    channels, stride, length = rows.channels[layer], rows.stride[layer], rows.up.length[layer]
-    n_changed = 0
-    for m in range(fan.first[unit], fan.last[unit]):
-        start, place = fan.target[np.uintp(m)], rows.weight[np.uintp(m)]
-        for a in range(channels):
-            c = factor[np.uintp(start + a * stride)]
-            if c != 0:
-                add_row(weight, place + a * length, -rate * c, error, j, length)
+                weight[np.uintp(place + i * apart)] -= step * c
                 n_changed += 1
     return n_changed
 
@@ -222,33 +204,20 @@ def change_by_unit(net, layer, weight, back, has_back, factor, j, step):
 @kernel
 def descend_along(run, errors, layer, n_columns):
     """W_l -= rate * sum of c_i e_j over the synapses of each weight, and B_l with it."""
-    net, sample, learning, rows = run.net, run.sample, run.learning, run.net.rows
+    net, sample, learning = run.net, run.sample, run.learning
     factor, error = units_of(sample.factor, net, layer - 1), units_of(errors, net, layer)
-    column = units_of(sample.active, net, layer)
+    column, rate = units_of(sample.active, net, layer), sample.rate[layer]
     weight, back = weights_of(learning, net, layer), backward_of(learning, net, layer)
-    has_back = layer > 1 and not net.random_feedback
-    above, length, rate = rows.channels_above[layer], rows.up.length[layer], sample.rate[layer]
-    is_whole = above == length and above % LANES == 0
-    n_changed = a = 0
-    while a < n_columns:
-        # Units of a place are side by side, and so are their errors in the list.
-        j = column[np.uintp(a)]
-        first = j - rows.column[np.uintp(net.unit[layer] + j)]
-        stop = a + 1
-        while stop < n_columns and column[np.uintp(stop)] < first + above:
-            stop += 1
-        by_place = is_whole and (stop - a) * LANES >= length
-        if by_place:
-            changed = change_place(net, layer, weight, factor, rate, error, first)
-            n_changed += changed * (stop - a)
-        while a < stop:
+    if layer > 1 and not net.random_feedback:
+        for a in range(n_columns):
             j = column[np.uintp(a)]
-            step = rate * error[np.uintp(j)]
-            if not by_place:
-                n_changed += change_unit(net, layer, weight, factor, j, step)
-            if has_back:
-                change_back(net, layer, back, factor, j, step)
-            a += 1
+            change_back(net, layer, back, factor, j, rate * error[np.uintp(j)])
+    if net.rows.runs.by_place[layer]:
+        return change_by_place(run, layer, weight, factor, error, n_columns)
+    n_changed = 0
+    for a in range(n_columns):
+        j = column[np.uintp(a)]
+        n_changed += change_unit(net, layer, weight, factor, j, rate * error[np.uintp(j)])
     return n_changed
 
 
