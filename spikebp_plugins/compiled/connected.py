@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -29,35 +29,25 @@ def make_rows(connections: Sequence[Connection], synapses: Sequence[Any], unit: 
     unit : ndarray of shape (L + 2,)
         Where the units of each layer begin in arrays of all units.
     """
-    wirings: list[Wiring | None] = [
-        layout.wiring() if isinstance(connection, SynapseList) else None
-        for connection, layout in zip(connections, synapses, strict=True)
-    ]
+    wirings = [layout.wiring() for layout in synapses]
     above, below = unit[1:-1], unit[:-2]
     fan_out, fan_in = zip(*map(_synapses_of_units, connections), strict=True)
 
-    def of_layers(values: Sequence[Any], dtype: Any = np.int64) -> Array:
+    def of_layers(values: Iterable[Any], dtype: Any = np.int64) -> Array:
         return np.array([0, *values], dtype)
 
-    def of_wirings(otherwise: int, read: Any) -> Array:
-        return of_layers([otherwise if w is None else read(w) for w in wirings])
-
     return Rows(
-        is_dense=of_layers([w is None for w in wirings], np.bool_),
-        learns=of_layers([c.constant_weight is None for c in connections], np.bool_),
-        uses=of_layers([c.most_uses for c in connections], np.float64),
+        learns=of_layers((c.constant_weight is None for c in connections), np.bool_),
+        uses=of_layers((c.most_uses for c in connections), np.float64),
         times_met=_placed(unit[-1], below, [c.times_met for c in connections]),
-        up=_fan(unit[-1], below, [w and w.up for w in wirings], fan_out),
-        down=_fan(unit[-1], above, [w and w.down for w in wirings], fan_in),
+        up=_fan(unit[-1], below, [w.up for w in wirings], fan_out),
+        down=_fan(unit[-1], above, [w.down for w in wirings], fan_in),
         runs=_runs(unit[-1], below, above, wirings),
-        column=_placed(unit[-1], above, [w and w.column for w in wirings]),
-        taps=of_wirings(0, lambda w: w.taps),
-        channels=of_wirings(0, lambda w: w.channels[0]),
-        channels_above=of_wirings(0, lambda w: w.channels[1]),
+        column=_placed(unit[-1], above, [w.column for w in wirings]),
+        taps=of_layers(w.taps for w in wirings),
+        channels=of_layers(w.channels[0] for w in wirings),
+        channels_above=of_layers(w.channels[1] for w in wirings),
     )
-
-
-_NONE = np.zeros(0, np.int64)
 
 
 def _synapses_of_units(connection: Connection) -> tuple[Array, Array]:
@@ -69,37 +59,34 @@ def _synapses_of_units(connection: Connection) -> tuple[Array, Array]:
 
 
 def _placed(n: int, first: Array, parts: Sequence[Any]) -> Array:
-    """Return an array of all units, with what is given for each layer; None gives zeros."""
+    """Return an array of all units, with what is given for each layer."""
     values = np.zeros(n, np.int64)
     for start, part in zip(first, parts, strict=True):
-        if part is not None:
-            values[start : start + len(part)] = part
+        values[start : start + len(part)] = part
     return values
 
 
-def _in_one_list(parts: Sequence[Any], length: Any) -> tuple[list[Any], Any]:
+def _in_one_list(parts: Sequence[Any], sizes: Sequence[int]) -> tuple[list[Any], Any]:
     """Return parts that are listed one behind the other, and a function that lists a field."""
-    sizes = [0 if part is None else len(length(part)) for part in parts]
-    starts = list(accumulate(sizes, initial=0))[:-1]
+    starts = accumulate(sizes[:-1], initial=0)
     shifted = [
-        None if part is None else part._replace(first=part.first + start, last=part.last + start)
+        part._replace(first=part.first + start, last=part.last + start)
         for part, start in zip(parts, starts, strict=True)
     ]
 
     def listed(name: str) -> Array:
-        of_parts = [getattr(part, name) for part in parts if part is not None]
-        values: Array = np.concatenate([_NONE, *of_parts])
+        values: Array = np.concatenate([getattr(part, name) for part in parts])
         return values
 
     return shifted, listed
 
 
-def _fan(n: int, first: Array, lines: Sequence[Lines | None], n_synapses: Sequence[Array]) -> Fan:
+def _fan(n: int, first: Array, lines: Sequence[Lines], n_synapses: Sequence[Array]) -> Fan:
     """Return the rows of all layers in one direction, one layer behind the other."""
-    shifted, listed = _in_one_list(lines, lambda one: one.target)
+    shifted, listed = _in_one_list(lines, [len(one.target) for one in lines])
 
     def of_units(name: str) -> Array:
-        return _placed(n, first, [one and getattr(one, name) for one in shifted])
+        return _placed(n, first, [getattr(one, name) for one in shifted])
 
     return Fan(
         first=of_units("first"),
@@ -108,34 +95,35 @@ def _fan(n: int, first: Array, lines: Sequence[Lines | None], n_synapses: Sequen
         n_synapses=_placed(n, first, n_synapses),
         target=listed("target"),
         place=listed("place"),
-        length=np.array([0, *(0 if one is None else one.length for one in lines)], np.int64),
+        length=np.array([0, *(one.length for one in lines)], np.int64),
     )
 
 
-def _runs(n: int, below: Array, above: Array, wirings: Sequence[Wiring | None]) -> Runs:
+def _runs(n: int, below: Array, above: Array, wirings: Sequence[Wiring]) -> Runs:
     """Return the runs of all layers, one layer behind the other."""
-    of_layers = [w and w.runs for w in wirings]
-    shifted, listed = _in_one_list(of_layers, lambda runs: runs.start)
-    # Of all units below, so many are active where a run has UNITS_OF_RUN active ones on average.
-    n_below = above - below
-    many = [
-        0 if runs is None else -(-UNITS_OF_RUN * units * len(runs.size) // max(runs.size.sum(), 1))
-        for runs, units in zip(of_layers, n_below.tolist(), strict=True)
-    ]
+    of_layers = [w.runs for w in wirings]
+    shifted, listed = _in_one_list(of_layers, [len(runs.start) for runs in of_layers])
 
-    def of_all(read: Any) -> Array:
-        return np.array([0, *(0 if w is None else read(w) for w in wirings)], np.int64)
+    def of_units(name: str) -> Array:
+        return _placed(n, above, [getattr(runs, name) for runs in shifted])
 
+    def of_all(values: Iterable[Any]) -> Array:
+        return np.array([0, *values], np.int64)
+
+    n_runs = of_all(len(runs.start) for runs in of_layers)
+    n_pairs = of_all(runs.size.sum() for runs in of_layers)
+    n_below = of_all(above - below)
     return Runs(
-        by_place=np.array([False, *(w is not None and w.by_place for w in wirings)]),
-        first=_placed(n, above, [runs and runs.first for runs in shifted]),
-        last=_placed(n, above, [runs and runs.last for runs in shifted]),
+        by_place=np.array([False, *(w.by_place for w in wirings)]),
+        first=of_units("first"),
+        last=of_units("last"),
         start=listed("start"),
         size=listed("size"),
         place=listed("place"),
-        apart=of_all(lambda w: w.runs.apart),
-        many=np.array([0, *many], np.int64),
-        n_places=of_all(lambda w: len(w.column) // w.channels[1]),
-        n_runs=of_all(lambda w: len(w.runs.start)),
-        n_pairs=of_all(lambda w: w.runs.size.sum()),
+        apart=of_all(runs.apart for runs in of_layers),
+        # With so many active units below, a run has UNITS_OF_RUN of them on average.
+        many=-(-UNITS_OF_RUN * n_runs * n_below // np.maximum(n_pairs, 1)),
+        n_places=of_all(len(w.column) // w.channels[1] for w in wirings),
+        n_runs=n_runs,
+        n_pairs=n_pairs,
     )

@@ -413,7 +413,7 @@ class Layout:
         if self._rows is not None:
             if l < layers - 1:
                 totals.spikes[layers + l] += connections[l].forward_operations(k)
-            if l > 0 and e is not None:
+            if l > 1 and e is not None:
                 totals.errors[layers + l] += connections[l - 1].backward_operations(e)
 
     def forward_operations(self, spikes: Array) -> Array:

@@ -119,6 +119,21 @@ class DenseArrays:
         """Return the view of shape (n_above, n_below) of the flat array of B."""
         return flat.reshape(self._above, -1)[:, : self._below]
 
+    def wiring(self) -> Wiring:
+        """Return the rows: all units above are one place, and all units below one run."""
+        below, above = np.arange(self._below), np.arange(self._above)
+        up, down = self.n_weights // self._below, self.n_backward // self._above
+        one = np.zeros(1, np.int64)
+        return Wiring(
+            up=Lines(0 * below, 0 * below + 1, below * up, one, one, up),
+            down=Lines(0 * above, 0 * above + 1, above * down, one, one, down),
+            runs=RunsOfUnits(0 * above, 0 * above + 1, one, one + self._below, one, up),
+            by_place=True,
+            column=above,
+            channels=(self._below, self._above),
+            taps=1,
+        )
+
 
 class ConvolutionArrays:
     """W by tap and channel below, B by tap and channel above, each a row of channels.

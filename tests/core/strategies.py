@@ -104,7 +104,9 @@ def layers_above(draw, below, max_width):
     if len(below) > 1:
         kinds = ["Conv2D", "Conv2D", "AveragePool2D", *kinds]
     kind = draw(st.sampled_from(kinds))
-    width = draw(st.integers(1, max_width))
+    # Compiled kernels add rows of 16 weights by whole vectors, and of more by several.
+    wide = st.sampled_from((16, 17, 48)) if max_width >= 8 else st.nothing()
+    width = draw(st.integers(1, max_width) | wide)
     if kind == "Dense":
         return Dense(width)
     if kind == "AveragePool2D":
@@ -112,7 +114,8 @@ def layers_above(draw, below, max_width):
     if kind == "Conv2D":
         padding = draw(st.integers(0, 2))
         size = draw(st.integers(1, min(4, *(n + 2 * padding for n in below[:2]))))
-        return Conv2D(draw(st.integers(1, 4)), size, draw(st.integers(1, 3)), padding)
+        channels = draw(st.integers(1, 4) | wide)
+        return Conv2D(channels, size, draw(st.integers(1, 3)), padding)
     if draw(st.booleans()):
         return Sparse(width, draw(st.sampled_from([0.01, 0.3, 0.5, 1.0])))
     units = st.integers(0, int(np.prod(below)) - 1)

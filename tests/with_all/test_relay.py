@@ -17,7 +17,7 @@ import brian2
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi1SimCfg
 
-from spikebp_brian2 import SpikingMLPGroup
+from spikebp_brian2 import SpikingNetworkGroup
 from spikebp_lava import SampleSource, SpikingMLPProcess
 from spikebp_plugins import Simulator
 from spikebp_plugins.conformance import CASES
@@ -30,7 +30,13 @@ DEFINITIONS = {
     case.feature: case
     for case in CASES
     if case.feature
-    in ("8-bit pixels", "backward potentials drawn, binary spikes", "pipelined timing")
+    in (
+        "8-bit pixels",
+        "backward potentials drawn, binary spikes",
+        "pipelined timing",
+        "connections of all kinds",
+        "convolution, pipelined timing",
+    )
 }
 
 BACKENDS = (
@@ -59,7 +65,7 @@ def by_brian2_script(checkpoint, x, y):
     brian2.prefs.codegen.target = "numpy"
     sample = steps_of_sample(checkpoint.net, checkpoint.net.n_steps) * brian2.defaultclock.dt
     pixels, digits = (brian2.TimedArray(values, dt=sample) for values in (x, y))
-    mlp = SpikingMLPGroup(checkpoint, input=pixels, label=digits)
+    mlp = SpikingNetworkGroup(checkpoint, input=pixels, label=digits)
     brian2.Network(mlp).run(len(x) * sample)
     return mlp.checkpoint()
 
@@ -77,7 +83,7 @@ def by_lava_graph(checkpoint, x, y):
 
 def legs_for(net):
     backends = list(BACKENDS)
-    if net.timing == "pipelined":  # the only one that Lava's own synapses know
+    if net.timing == "pipelined" and net.is_dense:  # which Lava's own synapses know
         backends.append("lava:tag=floating_pt,implementation=standard")
     return [*map(by_simulator, backends), by_brian2_script, by_lava_graph]
 

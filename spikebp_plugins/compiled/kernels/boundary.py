@@ -88,17 +88,9 @@ def _undo_along(net, weight, backward, has_backward, layer, log, factor, column,
         change_by_unit(net, layer, matrix, back, has_back, factors, np.int64(log[a]), step)
 
 
-@kernel
-def _undo_of_kind(net, weight, backward, has_backward, layer, log, factor, column, n_columns):
-    if net.rows.is_dense[layer]:
-        _undo_dense(net, weight, backward, has_backward, layer, log, factor, column, n_columns)
-    else:
-        _undo_along(net, weight, backward, has_backward, layer, log, factor, column, n_columns)
-
-
 #: ``undo_update(net, weight, backward, has_backward, layer, log, factor, column, n_columns)``: undo
 #: an update of W_l, whose factors, columns and errors have these places in the log.
-undo_update = by_connections(_undo_dense, _undo_of_kind)
+undo_update = by_connections(_undo_dense, _undo_along)
 
 
 @rare
@@ -189,16 +181,8 @@ def _transpose(net, learning, layer):
             back[j * width + i] = weight[i * n_out + j]
 
 
-@kernel
-def _make_backward_of_kind(net, learning, layer):
-    if net.rows.is_dense[layer]:
-        _transpose(net, learning, layer)
-    else:
-        rebuild_backward(net, learning, layer)
-
-
 #: ``make_backward(net, learning, layer)``: make B_l from W_l.
-make_backward = by_connections(_transpose, _make_backward_of_kind)
+make_backward = by_connections(_transpose, rebuild_backward)
 
 
 @rare

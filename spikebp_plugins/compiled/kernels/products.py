@@ -1,7 +1,7 @@
 """What the rules ask of connections, which may all be dense, or of any kinds.
 
 The type of the definition decides when a kernel is compiled. Kernels for a `Network` know dense
-connections alone; those for a `ConnectedNetwork` ask for the kind of each.
+connections alone; those for a `ConnectedNetwork` go along rows and runs, whatever the kinds.
 """
 
 from __future__ import annotations
@@ -30,27 +30,9 @@ class ConnectedNetwork(Network):
     rows: Rows
 
 
-@kernel
-def _add_forward(run, layer, drive):
-    if run.net.rows.is_dense[layer + 1]:
-        dense.add_forward(run, layer, drive)
-    else:
-        add_forward_along(run, layer, drive)
-
-
-@kernel
-def _add_backward(run, layer, potential):
-    if run.net.rows.is_dense[layer]:
-        dense.add_backward(run, layer, potential)
-    else:
-        add_backward_along(run, layer, potential)
-
-
 @rare
 def _descend(run, errors, layer):
     net, sample = run.net, run.sample
-    if net.rows.is_dense[layer]:
-        return dense.descend(run, errors, layer)
     error, column = units_of(errors, net, layer), units_of(sample.active, net, layer)
     n_columns = list_units(error, column)
     if run.boundary.logs:
@@ -114,6 +96,8 @@ def _count_errors(run, layer, n_sent):
 def _count_errors_along(run, layer, n_sent):
     net, sample = run.net, run.sample
     _count_errors(run, layer, n_sent)
+    if layer == 1:  # whose errors go no further
+        return
     run.totals.errors[net.sizes.size + layer] += operations_along(
         net.rows.down,
         net.unit[layer],
@@ -125,10 +109,10 @@ def _count_errors_along(run, layer, n_sent):
 
 #: ``add_forward(run, layer, drive)``: add the drive that the spikes of a layer cause in the layer
 #: above.
-add_forward = by_connections(dense.add_forward, _add_forward)
+add_forward = by_connections(dense.add_forward, add_forward_along)
 #: ``add_backward(run, layer, potential)``: add the errors of a layer, through B, to the backward
 #: potentials of the layer below.
-add_backward = by_connections(dense.add_backward, _add_backward)
+add_backward = by_connections(dense.add_backward, add_backward_along)
 #: ``descend(run, errors, layer)``: change W_l, and B_l with it; return how many synapses learn.
 descend = by_connections(dense.descend, _descend)
 #: ``learns(run, layer)``: whether W_l has weights of its own.

@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
+from .arrays import MANY_ACTIVE
 from .build import chosen, kernel, rare
 from .runs import Runs, add_by_place, change_by_place, gathers
 from .slices import backward_of, units_of, weights_of
@@ -36,9 +36,8 @@ class Fan(Struct):
 
 
 class Rows(Struct):
-    """The connections of a network, not all of them dense."""
+    """The connections of a network, not all of them dense, and all of integers."""
 
-    is_dense: Any  # bool (L+1,): W_l and B_l are matrices
     learns: Any  # bool (L+1,): W_l has weights of its own
     uses: Any  # float64 (L+1,): the most synapses that share a weight of W_l
     times_met: Any  # int64 (sum n_l,): how often a unit meets the weights above
@@ -74,30 +73,14 @@ def by_connections(of_dense, of_any):
     return called
 
 
-def add_row(total, start, k, matrix, place, length):  # pragma: no cover - see the overload
-    raise NotImplementedError
-
-
-@chosen(add_row)
-def _overload_add_row(total, start, k, matrix, place, length):
-    # Total += k * row, `length` numbers from `start` and `place` on. Of integers these are whole
-    # vectors, and most rows have one or two.
-    if isinstance(total.dtype, types.Integer):
-
-        def add(total, start, k, matrix, place, length):
-            if length == LANES:
-                _add_vector(total, start, k, matrix, place)
-            else:
-                for j in range(0, length, LANES):
-                    _add_vector(total, start + j, k, matrix, place + j)
-
+@kernel
+def add_row(total, start, k, matrix, place, length):
+    """Total += k * row, `length` numbers from `start` and `place` on, in whole vectors."""
+    if length == LANES:  # as most rows are
+        _add_vector(total, start, k, matrix, place)
     else:
-
-        def add(total, start, k, matrix, place, length):
-            for j in range(length):
-                total[start + j] += k * matrix[place + j]
-
-    return add
+        for j in range(0, length, LANES):
+            _add_vector(total, start + j, k, matrix, place + j)
 
 
 @kernel
@@ -248,6 +231,10 @@ def squares_along(run, layer):
 def operations_along(fan, first_unit, counts, active, n_active):
     """The synaptic operations of counts, of which each is small enough for their sum."""
     total = np.int64(0)
+    if n_active * MANY_ACTIVE >= counts.size:  # vectors read neighbours faster than a list
+        for i in range(counts.size):
+            total += abs(np.int64(counts[i])) * fan.n_synapses[np.uintp(first_unit + i)]
+        return total
     for a in range(n_active):
         i = active[np.uintp(a)]
         total += abs(np.int64(counts[np.uintp(i)])) * fan.n_synapses[np.uintp(first_unit + i)]

@@ -23,10 +23,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from .arrays import Sample, list_units
-from .build import chosen, kernel, rare
+from .build import kernel, rare
 from .columns import by_columns
 from .slices import units_of
 from .structs import Struct
@@ -156,6 +155,14 @@ def change_is_shorter_by_unit(net, layer, n_active, column, n):
     return n_without_errors < n_looked_up
 
 
+@kernel
+def change_vector(weight, place, k, error, first):
+    """W_l += k * e_j for a vector of errors; return how many of them are not 0."""
+    errors = load(error, first, LANES)
+    store(weight, place, load(weight, place, LANES) + k * errors)
+    return number_of_bits(nonzero(errors))
+
+
 @rare
 def change_by_unit_below(net, layer, weight, factor, rate, error, active, n_active):
     """W_l -= rate * c_i e_j, row by row of the active units; return how many pairs are not 0."""
@@ -167,44 +174,24 @@ def change_by_unit_below(net, layer, weight, factor, rate, error, active, n_acti
         offset = fan.offset[unit]
         for m in range(fan.first[unit], fan.last[unit]):
             first, place = fan.target[np.uintp(m)], fan.place[np.uintp(m)] + offset
+            if length == LANES:
+                n_changed += change_vector(weight, place, k, error, first)
+                continue
             for b in range(0, length, LANES):
-                errors = load(error, first + b, LANES)
-                store(weight, place + b, load(weight, place + b, LANES) + k * errors)
-                n_changed += number_of_bits(nonzero(errors))
+                n_changed += change_vector(weight, place + b, k, error, first + b)
     return n_changed
 
 
-def gathers(run, layer):  # pragma: no cover - see the overload
-    raise NotImplementedError
-
-
-@chosen(gathers)
-def _overload_gathers(run, layer):
-    # Whether the drive of a layer is summed place by place. Weights that are shared are integers.
-    if isinstance(run.fields["learning"].fields["weight"].dtype, types.Integer):
-
-        def decide(run, layer):
-            n_active, runs = run.sample.n_active[layer - 1], run.net.rows.runs
-            return runs.by_place[layer] and n_active >= runs.many[layer]
-
-        return decide
-    return lambda run, layer: False
-
-
-def add_by_place(run, layer, matrix, drive):  # pragma: no cover - see the overload
-    raise NotImplementedError
-
-
-@chosen(add_by_place)
-def _overload_add_by_place(run, layer, matrix, drive):
-    # Add the drive that spikes cause in a layer of places.
-    if isinstance(matrix.dtype, types.Integer):
-        return lambda run, layer, matrix, drive: _add_by_place(run, layer, matrix, drive)
-    return lambda run, layer, matrix, drive: None
+@kernel
+def gathers(run, layer):
+    """Whether the drive of a layer is best summed place by place."""
+    n_active, runs = run.sample.n_active[layer - 1], run.net.rows.runs
+    return runs.by_place[layer] and n_active >= runs.many[layer]
 
 
 @rare
-def _add_by_place(run, layer, matrix, drive):
+def add_by_place(run, layer, matrix, drive):
+    """Add the drive that spikes cause in a layer of places."""
     net, sample = run.net, run.sample
     spike, active = units_of(sample.spike, net, layer - 1), units_of(sample.active, net, layer - 1)
     index_units(spike, sample.bits, sample.before)
@@ -212,23 +199,12 @@ def _add_by_place(run, layer, matrix, drive):
     add_channels(net.rows.up.length[layer], (net, layer, matrix, below, drive))
 
 
-def change_by_place(run, layer, weight, factor, error, n):  # pragma: no cover - see the overload
-    raise NotImplementedError
-
-
-@chosen(change_by_place)
-def _overload_change_by_place(run, layer, weight, factor, error, n):
-    # Change the weights of a layer of places, of which n units have errors; return how many
-    # factors and errors that are not 0 have met.
-    if isinstance(weight.dtype, types.Integer):
-        return lambda run, layer, weight, factor, error, n: _change_by_place(
-            run, layer, weight, factor, error, n
-        )
-    return lambda run, layer, weight, factor, error, n: 0
-
-
 @rare
-def _change_by_place(run, layer, weight, factor, error, n):
+def change_by_place(run, layer, weight, factor, error, n):
+    """Change the weights of a layer of places, of which n units have errors.
+
+    Returns how many factors and errors that are not 0 have met.
+    """
     net, sample, rows = run.net, run.sample, run.net.rows
     column, active = units_of(sample.active, net, layer), units_of(sample.active, net, layer - 1)
     n_active, rate = list_units(factor, active), sample.rate[layer]
