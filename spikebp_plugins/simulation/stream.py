@@ -308,7 +308,7 @@ class Stream:
 
         Returns
         -------
-        ndarray of shape (n_outputs,)
+        ndarray of shape (1, n_outputs)
             The scores of the sample: the summed drive of the output divided by the steps shown.
 
         Raises
