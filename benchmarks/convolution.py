@@ -16,24 +16,24 @@ from convolution_rivals import RIVALS
 from measuring import Spiking, alternate, data_for_benchmark, print_rows, summary
 from rivals import one_thread
 
-from spikebp_plugins import Conv2D, Dense, SpikingNetwork
+from spikebp_plugins import Conv2D, Dense, Simulator, SpikingNetwork
 from spikebp_plugins.data.images import error_percent, shuffled
 
 SIZES = (16, 24, 32, 48, 64)
 
 
 def network(side, scale, n_classes, **fields):
-    """Return the network of docs/convolution.md; small images take small kernels."""
+    """Return the small network of `spikebp reproduce convolution`, or one for small images."""
     size = 5 if side >= 13 else 3
     layers = [Conv2D(16, size, stride=2), Conv2D(32, size, stride=2), Dense(n_classes)]
-    settings = {"learning_rate": 0.003, "label_targets": (0.0, 5.0), "seed": 0} | fields
+    settings = {"learning_rate": 0.01, "label_targets": (0.0, 5.0), "weight_init": "quiet"} | fields
     return SpikingNetwork((side, side), layers, input_scale=scale, **settings)
 
 
 def initial_weights(net):
-    """Return normal weights of deviation sqrt(1 / fan-in)."""
-    random = np.random.RandomState(net.seed)
-    return [random.standard_normal(c.weight_shape) / np.sqrt(c.fan_in) for c in net.connections]
+    """Return the initial weights of the definition, which all learners start from."""
+    with Simulator(net, "reference") as sim:
+        return sim.weights
 
 
 def competitors_for(net, weights, learning_rate, without):

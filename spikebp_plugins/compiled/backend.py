@@ -183,7 +183,7 @@ class CompiledBackend(Backend):
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
-        by_work = self._block_work // (n_steps * self._n_synapses)
+        by_work = self._block_work // (n_steps * max(self._n_synapses, 1))
         return max(1, min(by_work, MOST_COUNTED // (n_steps * self._most_counted)))
 
     def train(self, batch: Batch, record: bool) -> Outcome:

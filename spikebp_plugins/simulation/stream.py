@@ -308,7 +308,7 @@ class Stream:
 
         Returns
         -------
-        ndarray of shape (1, n_outputs)
+        ndarray of shape (n_outputs,)
             The scores of the sample: the summed drive of the output divided by the steps shown.
 
         Raises
@@ -322,9 +322,10 @@ class Stream:
         pending = None if self._clock is None else self._clock.pending
         if pending is None and not self._steps.is_open:
             raise RuntimeError("no sample is open: show or feed something first")
-        scores: Reals = self._whole_or_dropped(self._show_last, pending)[0]
+        (scores,) = self._whole_or_dropped(self._show_last, pending)
         self._clock = self._target = None
-        return scores
+        last: Reals = scores[0]
+        return last
 
     @one_at_a_time
     def drop_sample(self) -> None:

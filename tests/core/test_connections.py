@@ -26,6 +26,7 @@ from spikebp_plugins.network.checkpoint import to_arrays
 from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.definition import definition_from_dict
 from spikebp_plugins.network.state import initial_state
+from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.literal_synapses import synapses_of
 from tests.core.strategies import experiments, networks
 from tests.profiles import examples
@@ -246,3 +247,11 @@ def test_an_engine_refuses_a_kind_that_it_does_not_know():
         Simulator(net)
     with Simulator(net, "reference") as sim:
         assert sim.train(np.ones((2, 5)), [0, 1]).shape == (2, 4)
+
+
+@pytest.mark.parametrize("layers", [(), (Dense(3),)])
+def test_a_kernel_may_lie_on_padding_alone(layers):
+    net = SpikingNetwork((1, 1), [Conv2D(1, 1, stride=2, padding=1), *layers], n_steps=2)
+    assert net.connections[0].n_synapses == 0
+    x, y = np.ones((3, 1)), np.array([0, 1, 2])
+    assert_equals_reference(Experiment(net, initial_state(net).weights, x, y, x), "compiled")

@@ -51,7 +51,7 @@ def test_a_network_of_a_camera_sees_each_event_at_its_place():
     for of_sample, label, score in zip(events, labels, scores, strict=True):
         stream.feed(of_sample, target=label, start=0)
         stream.advance_to(40)
-        np.testing.assert_array_equal(stream.close_sample().reshape(-1), score)
+        np.testing.assert_array_equal(stream.close_sample(), score)
     for sim in (encoded, streamed):
         assert all(map(np.array_equal, sim.weights, by_hand.weights))
 

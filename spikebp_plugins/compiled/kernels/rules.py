@@ -41,15 +41,16 @@ from .products import (
     squared_counts,
 )
 from .slices import backward_of, units_of, weights_of
+from .vectors import shifted_right
 
 #: Sums of integers below this are exact in doubles.
 MOST_EXACT = 2.0**53
 
 
 def _integer_type(potential):
-    # Numba widens 32-bit arithmetic to 64 bits. With casts back, and a shift that is masked to the
-    # width of the type, the compiler can use vectors of the type in which the values are stored.
-    return (np.int32 if potential.bitwidth == 32 else np.int64), potential.bitwidth - 1
+    # Numba widens 32-bit arithmetic to 64 bits. With casts back, and a shift in the type of the
+    # value, the compiler can use vectors of the type in which the values are stored.
+    return np.int32 if potential.bitwidth == 32 else np.int64
 
 
 def signed_spikes(potential, half, bits):  # pragma: no cover - replaced by the overload
@@ -61,9 +62,9 @@ def _overload_signed_spikes(potential, half, bits):
     # sgn(v) * ceil(|v| - 1/2). In grid units, an arithmetic shift rounds down. The half that is
     # added is one unit less for positive v, which makes the threshold strict on both sides.
     if isinstance(potential, types.Integer):
-        own, mask = _integer_type(potential)
-        return lambda potential, half, bits: (
-            own(potential + half - (potential > 0)) >> own(bits & mask)
+        own = _integer_type(potential)
+        return lambda potential, half, bits: shifted_right(
+            own(potential + half - (potential > 0)), bits
         )
 
     return lambda potential, half, bits: np.copysign(np.ceil(abs(potential) - half), potential)
@@ -76,24 +77,24 @@ def rectified_spikes(potential, half, bits):  # pragma: no cover - replaced by t
 @overload(rectified_spikes, inline="always")
 def _overload_rectified_spikes(potential, half, bits):
     if isinstance(potential, types.Integer):
-        own, mask = _integer_type(potential)
+        own = _integer_type(potential)
         return lambda potential, half, bits: max(
-            own(potential + half - 1) >> own(bits & mask), own(0)
+            shifted_right(own(potential + half - 1), bits), own(0)
         )
     return lambda potential, half, bits: max(np.ceil(potential - half), 0)
 
 
-def not_negative(potential, count, one):  # pragma: no cover - replaced by the overload
+def summed(potential, count, one):  # pragma: no cover - replaced by the overload
     raise NotImplementedError
 
 
-@overload(not_negative, inline="always")
-def _overload_not_negative(potential, count, one):
-    # Whether summed drive, s = phi + c, is at least 0. It is in range, so it does not wrap.
+@overload(summed, inline="always")
+def _overload_summed(potential, count, one):
+    # Summed drive, s = phi + c. It is in range, so it does not wrap.
     if isinstance(potential, types.Integer):
-        own, _ = _integer_type(potential)
-        return lambda potential, count, one: own(potential + count * one) >= 0
-    return lambda potential, count, one: potential + count * one >= 0
+        own = _integer_type(potential)
+        return lambda potential, count, one: own(potential + count * one)
+    return lambda potential, count, one: potential + count * one
 
 
 @rare
@@ -140,7 +141,7 @@ def gate(run, layer):
     potential = units_of(sample.potential, net, layer)
     count = units_of(sample.count, net, layer)
     for i in range(error.size):
-        if not not_negative(potential[i], count[i], net.one):
+        if not summed(potential[i], count[i], net.one) >= 0:
             error[i] = 0
 
 
@@ -259,12 +260,14 @@ def take_drive(run, layer):
 @kernel
 def largest_drive(run, layer):
     """The largest magnitude of the summed drive of a layer, s = phi + c."""
-    net, largest_so_far = run.net, 0.0
+    net = run.net
     potential = units_of(run.sample.potential, net, layer)
     count = units_of(run.sample.count, net, layer)
+    low = high = summed(potential[0], count[0], net.one)
     for j in range(potential.size):
-        largest_so_far = max(largest_so_far, abs(float(potential[j] + count[j] * net.one)))
-    return largest_so_far
+        drive = summed(potential[j], count[j], net.one)
+        low, high = min(low, drive), max(high, drive)
+    return max(-float(low), float(high))
 
 
 @rare
@@ -372,7 +375,7 @@ def fire_errors(run, layer):
     for i in range(error.size):
         e = signed_spikes(backward[i], half, bits)
         backward[i] -= e * one
-        error[i] = e if not_negative(potential[i], count[i], one) else 0
+        error[i] = e if summed(potential[i], count[i], one) >= 0 else 0
     learning.backward_bound[layer] = half
 
 

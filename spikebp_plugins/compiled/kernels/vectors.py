@@ -233,3 +233,14 @@ def number_of_bits(typing_context, bits):
         return builder.ctpop(arguments[0])
 
     return types.int64(types.int64), generate
+
+
+@operation
+def shifted_right(typing_context, value, bits):
+    """An integer >> bits in its own type, which Numba's operator widens to 64 bits."""
+
+    def generate(context, builder, signature, arguments):
+        number, places = arguments
+        return builder.ashr(number, context.cast(builder, places, bits, value))
+
+    return value(value, bits), generate
