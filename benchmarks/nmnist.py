@@ -4,8 +4,8 @@ All learn from the same recordings and are tested on the same other recordings. 
 network learns from spike counts of ten steps, as in ``examples/nmnist_events.py``. scikit-learn's
 MLPClassifier has as many hidden units, defaults otherwise, and learns from the counts summed over
 time. The network of ``--connections`` sees six parts of a recording, each as a sample of its own,
-and adds up their scores. Each seed is another split, order and initialization. One thread;
-recordings are encoded beforehand::
+and adds up their scores; so does a second perceptron, with its probabilities. Each seed is another
+split, order and initialization. One thread; recordings are encoded beforehand::
 
     SPIKEBP_DATA=... python benchmarks/nmnist.py
     python benchmarks/nmnist.py --folder nmnist --seeds 3 --epochs 40 --json
@@ -35,10 +35,19 @@ SIDE = 34
 DIGITS = 10
 COMPILED = {"n_jobs": 1, "wait": True}
 
+# The camera jumps three times in 0.3 s, and a part holds half a jump.
+PART_ENCODER = EventEncoder(SIDE, SIDE, step=52_500)
+N_PARTS = 6
+
 
 def order_of(epoch, seed, n):
     """Return the order in which an epoch shows n recordings."""
     return np.random.RandomState(seed + 1 + epoch).permutation(n)
+
+
+def class_of(scores):
+    """Return the class of each recording, given the scores of its parts one after another."""
+    return scores.reshape(-1, N_PARTS, DIGITS).sum(axis=1).argmax(axis=1)
 
 
 class Spiking:
@@ -68,15 +77,15 @@ class Spiking:
 
 
 class SpikingInParts:
-    """A network that forgets between the steps of a recording: each is a sample of its own.
+    """A network to which each part of a recording is a sample of one step.
 
-    The camera jumps three times in 0.3 s, and each part holds half a jump, so that its image is
-    less blurred than that of the whole recording. The rate is halved after half of the epochs and
-    after three quarters. The weights are the mean of those after each epoch of the last quarter.
+    The image of a part is less blurred than that of the whole recording. The rate is halved after
+    half of the epochs and after three quarters. The weights are the mean of those after each epoch
+    of the last quarter.
     """
 
-    encoder = EventEncoder(SIDE, SIDE, step=52_500)
-    n_steps = 6
+    encoder = PART_ENCODER
+    n_steps = N_PARTS
     learning_rate = 0.6
 
     def __init__(self, seed, options):
@@ -103,18 +112,17 @@ class SpikingInParts:
             order = order_of(epoch, self.seed, len(x))
             checkpoint = checkpoint.at_rate(self.learning_rate / 2 ** max(0, quarter - 1))
             with checkpoint.simulate(**COMPILED) as sim:
-                sim.train(self._parts(x[order]), np.repeat(y[order], self.n_steps))
+                sim.train(self._parts(x[order]), np.repeat(y[order], N_PARTS))
                 checkpoint = sim.checkpoint()
             if epoch >= 3 * self.epochs // 4:
                 late.append(checkpoint)
         self.sim = averaged(late).simulate(**COMPILED)
 
     def predict(self, x):
-        scores = self.sim.predict(self._parts(x)).reshape(len(x), self.n_steps, DIGITS)
-        return scores.sum(axis=1).argmax(axis=1)
+        return class_of(self.sim.predict(self._parts(x)))
 
     def _parts(self, x):
-        return x.reshape(len(x) * self.n_steps, 1, self.net.n_inputs)
+        return x.reshape(-1, 1, self.net.n_inputs)
 
 
 class Perceptron:
@@ -132,11 +140,23 @@ class Perceptron:
         return self.model.predict(x.sum(axis=1))
 
 
+class PerceptronInParts(Perceptron):
+    name = f"{Perceptron.name}, in parts"
+    encoder = PART_ENCODER
+    n_steps = N_PARTS
+
+    def fit(self, x, y):
+        self.model.fit(np.concatenate(x), np.repeat(y, N_PARTS))
+
+    def predict(self, x):
+        return class_of(self.model.predict_proba(np.concatenate(x)))
+
+
 def measure(options):
     recordings = load_nmnist(options.folder)
     n_train = options.samples
     rows = []
-    for kind in (Spiking, SpikingInParts, Perceptron):
+    for kind in (Spiking, SpikingInParts, Perceptron, PerceptronInParts):
         accuracies, seconds = [], []
         for seed in range(options.seeds):
             shuffled = recordings.shuffled(seed)
