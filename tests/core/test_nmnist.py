@@ -61,8 +61,14 @@ def test_a_long_stream_is_measured():
     assert all(row["events_per_second"] > 0 for row in result["rows"])
 
 
-def test_the_perceptron_learns_the_same_recordings(folder):
+def test_networks_and_perceptrons_learn_the_same_recordings(folder):
     sizes = ("--samples", "30", "--seeds", "1", "--hidden", "20", "--epochs", "3")
-    rows = run("nmnist.py", "--folder", str(folder), *sizes)["rows"]
-    assert [row["competitor"] for row in rows] == ["spiking network", "scikit-learn MLPClassifier"]
+    words = "conv4k7s3,dense10"
+    parts = ("--connections", words, "--part-epochs", "10")
+    rows = run("nmnist.py", "--folder", str(folder), *sizes, *parts)["rows"]
+    names = [row["competitor"] for row in rows]
+    perceptron = "scikit-learn MLPClassifier"
+    in_parts = ", in parts"
+    assert names == ["spiking network", words + in_parts, perceptron, perceptron + in_parts]
     assert all(len(row["accuracies"]) == 1 for row in rows)
+    assert rows[1]["accuracies"][0] >= 80
