@@ -131,8 +131,8 @@ class Study:
         fields = {"input_scale": self.data.input_scale, "seed": self.seed} | changes
         return SpikingNetwork(self.data.image_shape, layers, **fields)
 
-    def title(self, hidden: Sequence[int], text: str) -> str:
-        """Return the title of a table: data, sizes of hidden layers, and what was done."""
+    def title(self, hidden: Sequence[int | str], text: str) -> str:
+        """Return the title of a table: data, hidden layers by sizes or name, and what was done."""
         return f"{self.data.name}, {'-'.join(map(str, hidden))}{text}"
 
     @property

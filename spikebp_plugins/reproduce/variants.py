@@ -36,6 +36,8 @@ class Variant(NamedTuple):
         Spikes that all other outputs are to send in a step.
     layers : tuple of Layer
         Layers of a `SpikingNetwork`; if empty, they are dense and have the sizes of `compared`.
+    epochs : int
+        How often each training image is shown.
     """
 
     target: float = 1.0
@@ -44,6 +46,7 @@ class Variant(NamedTuple):
     average: int = 0
     others: float = 0.0
     layers: tuple[Layer, ...] = ()
+    epochs: int = EPOCHS
 
 
 def compared(
@@ -53,7 +56,6 @@ def compared(
     *,
     notes: Sequence[str],
     line: tuple[float, str] | None = None,
-    epochs: int = EPOCHS,
     name: str | None = None,
     **fields: Any,
 ) -> Report:
@@ -71,18 +73,16 @@ def compared(
         Sentences below the table.
     line : tuple of float and str, or None, default=None
         A test error in percent to draw a line at, and the label of the line.
-    epochs : int, default=20
-        How often each training image is shown.
     name : str or None, default=None
         What the title calls the networks; None takes the sizes of the hidden layers.
     **fields
         Fields that all definitions share.
     """
     rows = [
-        _row(name, _learned(study, variant, hidden, epochs, fields))
-        for name, variant in variants.items()
+        _row(name, _learned(study, variant, hidden, fields)) for name, variant in variants.items()
     ]
-    shown = study.epochs(epochs)
+    lengths = sorted({study.epochs(variant.epochs) for variant in variants.values()})
+    epochs = " or ".join(map(str, lengths))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -93,23 +93,15 @@ def compared(
             axes.axvline(line[0], color="black", lw=1, ls=":", label=line[1])
             axes.legend()
         name_rows(axes, [row["variant"] for row in rows])
-        axes.set_xlabel(f"test error after {shown} epochs, %")
+        axes.set_xlabel(f"test error after {epochs} epochs, %")
 
-    conditions = f", T = 10, {shown} epochs, {SEEDS} seeds"
-    title = (
-        study.title(hidden, conditions)
-        if name is None
-        else f"{study.data.name}, {name}{conditions}"
-    )
+    conditions = f", T = 10, {epochs} epochs, {SEEDS} seeds"
+    title = study.title(hidden if name is None else (name,), conditions)
     return Report(title, rows, notes, draw)
 
 
 def _learned(
-    study: Study,
-    variant: Variant,
-    hidden: tuple[int, ...],
-    epochs: int,
-    fields: Mapping[str, Any],
+    study: Study, variant: Variant, hidden: tuple[int, ...], fields: Mapping[str, Any]
 ) -> list[TrainedNetwork]:
     options = variant._asdict()
     layers = options.pop("layers")
@@ -120,7 +112,7 @@ def _learned(
         study.image_net(*layers, **each) if layers else study.net(*hidden, **each)
         for each in seeded
     ]
-    return [study.learned(net, epochs, **options) for net in nets]
+    return [study.learned(net, **options) for net in nets]
 
 
 def _row(name: str, networks: list[TrainedNetwork]) -> dict[str, Any]:

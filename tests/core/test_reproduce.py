@@ -238,8 +238,9 @@ def test_convolution_trains_images_and_vectors(monkeypatch, folder):
 
 def test_a_convolution_learns_what_the_simulator_learns(quick):
     layers = (Conv2D(4, 3, stride=2), Dense(10))
-    variant = Variant(5.0, changes={"learning_rate": 0.003}, others=1.0, layers=layers)
-    row = variants.compared(quick, {"one": variant}, (), notes=[], epochs=1).rows[0]
+    changes = {"learning_rate": 0.003}
+    variant = Variant(5.0, changes=changes, others=1.0, layers=layers, epochs=1)
+    row = variants.compared(quick, {"one": variant}, (), notes=[]).rows[0]
     x, y = quick.data.x_train[:SAMPLES], quick.data.y_train[:SAMPLES]
     for seed, error in zip(range(3, 3 + variants.SEEDS), row["each, %"], strict=True):
         net = SpikingNetwork(
