@@ -13,7 +13,16 @@ from spikebp_plugins.common.archive import place_of
 from spikebp_plugins.common.errors import choice
 
 #: In the order of the help text. Not from `reproduce.EXPERIMENTS`, which is slow to import.
-NAMES = ("mnist", "ablations", "convergence", "early-guess", "spikes", "beyond", "hardware")
+NAMES = (
+    "mnist",
+    "ablations",
+    "convergence",
+    "early-guess",
+    "spikes",
+    "beyond",
+    "hardware",
+    "convolution",
+)
 
 
 def reproduce(

@@ -1,4 +1,4 @@
-"""The experiments of the paper, each with one command: ``spikebp reproduce NAME``.
+"""The experiments of the paper and others, each with one command: ``spikebp reproduce NAME``.
 
 An experiment is a module with a function ``run(study)`` that returns a `Report`. Networks are
 trained by `Study.learned`, which saves each network in a folder after every epoch, so that an
@@ -10,6 +10,7 @@ from spikebp_plugins.reproduce import (
     beyond,
     chip_costs,
     convergence,
+    convolution,
     early_guess,
     mnist,
     spikes,
@@ -25,6 +26,7 @@ EXPERIMENTS = {
     "spikes": spikes,
     "beyond": beyond,
     "hardware": chip_costs,
+    "convolution": convolution,
 }
 
 #: The old name of what `Study.learned` returns.

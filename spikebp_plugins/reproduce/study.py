@@ -17,7 +17,8 @@ from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.connections import Layer
+from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import label_rows
@@ -125,8 +126,13 @@ class Study:
         fields = {"input_scale": data.input_scale, "seed": self.seed} | changes
         return SpikingMLP((data.x_train.shape[1], *hidden, data.n_classes), **fields)
 
-    def title(self, hidden: Sequence[int], text: str) -> str:
-        """Return the title of a table: data, sizes of hidden layers, and what was done."""
+    def image_net(self, *layers: Layer, **changes: Any) -> Definition:
+        """Return a network that sees images, with the fields of the paper but for some changed."""
+        fields = {"input_scale": self.data.input_scale, "seed": self.seed} | changes
+        return SpikingNetwork(self.data.image_shape, layers, **fields)
+
+    def title(self, hidden: Sequence[int | str], text: str) -> str:
+        """Return the title of a table: data, hidden layers by sizes or name, and what was done."""
         return f"{self.data.name}, {'-'.join(map(str, hidden))}{text}"
 
     @property

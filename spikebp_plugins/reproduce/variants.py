@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from spikebp_plugins.network.connections import Layer
+from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
 from spikebp_plugins.simulation.plots import name_rows
 
@@ -32,6 +34,10 @@ class Variant(NamedTuple):
         Number of last epochs whose weights are averaged; 0 averages none.
     others : float
         Spikes that all other outputs are to send in a step.
+    layers : tuple of Layer
+        Layers of a `SpikingNetwork`; if empty, they are dense and have the sizes of `compared`.
+    epochs : int
+        How often each training image is shown.
     """
 
     target: float = 1.0
@@ -39,6 +45,8 @@ class Variant(NamedTuple):
     changes: dict[str, Any] = {}  # noqa: RUF012
     average: int = 0
     others: float = 0.0
+    layers: tuple[Layer, ...] = ()
+    epochs: int = EPOCHS
 
 
 def compared(
@@ -48,6 +56,7 @@ def compared(
     *,
     notes: Sequence[str],
     line: tuple[float, str] | None = None,
+    name: str | None = None,
     **fields: Any,
 ) -> Report:
     """Train each variant from several seeds.
@@ -59,18 +68,21 @@ def compared(
     variants : mapping of str to Variant
         The ways to train by their names.
     hidden : tuple of int
-        Sizes of the hidden layers.
+        Sizes of the hidden layers, for variants that name no layers.
     notes : sequence of str
         Sentences below the table.
     line : tuple of float and str, or None, default=None
         A test error in percent to draw a line at, and the label of the line.
+    name : str or None, default=None
+        What the title calls the networks; None takes the sizes of the hidden layers.
     **fields
         Fields that all definitions share.
     """
     rows = [
         _row(name, _learned(study, variant, hidden, fields)) for name, variant in variants.items()
     ]
-    epochs = study.epochs(EPOCHS)
+    lengths = sorted({study.epochs(variant.epochs) for variant in variants.values()})
+    epochs = " or ".join(map(str, lengths))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -83,7 +95,8 @@ def compared(
         name_rows(axes, [row["variant"] for row in rows])
         axes.set_xlabel(f"test error after {epochs} epochs, %")
 
-    title = study.title(hidden, f", T = 10, {epochs} epochs, {SEEDS} seeds")
+    conditions = f", T = 10, {epochs} epochs, {SEEDS} seeds"
+    title = study.title(hidden if name is None else (name,), conditions)
     return Report(title, rows, notes, draw)
 
 
@@ -91,11 +104,15 @@ def _learned(
     study: Study, variant: Variant, hidden: tuple[int, ...], fields: Mapping[str, Any]
 ) -> list[TrainedNetwork]:
     options = variant._asdict()
+    layers = options.pop("layers")
     changes = dict(fields) | options.pop("changes")
     changes["input_scale"] = study.data.input_scale * changes.pop("input", 1.0)
-    seeds = range(study.seed, study.seed + SEEDS)
-    nets = [study.net(*hidden, **changes, seed=seed) for seed in seeds]
-    return [study.learned(net, EPOCHS, **options) for net in nets]
+    seeded = [changes | {"seed": seed} for seed in range(study.seed, study.seed + SEEDS)]
+    nets = [
+        study.image_net(*layers, **each) if layers else study.net(*hidden, **each)
+        for each in seeded
+    ]
+    return [study.learned(net, **options) for net in nets]
 
 
 def _row(name: str, networks: list[TrainedNetwork]) -> dict[str, Any]:
@@ -103,12 +120,13 @@ def _row(name: str, networks: list[TrainedNetwork]) -> dict[str, Any]:
         network.test_errors[-1] if network.averaged_error is None else network.averaged_error
         for network in networks
     ]
-    totals = [sum(epoch.total for epoch in network.operations) for network in networks]
-    samples = sum(epoch.samples for epoch in networks[0].operations)
+    operations = sum((epoch for network in networks for epoch in network.operations), Operations())
     return {
         "variant": name,
         "test error, %": float(np.mean(errors)),
         "each, %": errors,
         "training error, %": float(np.mean([network.train_error for network in networks])),
-        "operations per sample": float(np.mean(totals)) / samples,
+        "weights": sum(weights.size for weights in networks[0].weights),
+        "operations per sample": operations.total / operations.samples,
+        "operations / dense": operations.total / operations.dense,
     }

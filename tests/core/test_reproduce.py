@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, load_dataset
+from spikebp_plugins import (
+    AveragePool2D,
+    Conv2D,
+    Dense,
+    Simulator,
+    SpikingNetwork,
+    load_dataset,
+)
 from spikebp_plugins.cli.reproduce import NAMES
 from spikebp_plugins.conversion.relu import train_relu
 from spikebp_plugins.data.images import error_percent, shuffled
@@ -15,11 +22,13 @@ from spikebp_plugins.reproduce import (
     ablations,
     beyond,
     convergence,
+    convolution,
     mnist,
     study,
     variants,
 )
 from spikebp_plugins.reproduce.learners import SpikingLearner
+from spikebp_plugins.reproduce.variants import Variant
 from tests.core.test_cli import run, run_json
 
 SAMPLES = 120
@@ -205,6 +214,53 @@ def test_beyond_trains_from_several_seeds(monkeypatch):
         assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
         assert len(row["each, %"]) == variants.SEEDS
         assert row["operations per sample"] > 0
+
+
+def test_convolution_trains_images_and_vectors(monkeypatch, folder):
+    layers = (Conv2D(4, 3, stride=2), AveragePool2D(2), Dense(10))
+    chosen = {
+        "dense": Variant(),
+        "convolution": Variant(5.0, (1,), {"learning_rate": 0.003}, 2, 1.0, layers),
+    }
+    monkeypatch.setattr(convolution, "VARIANTS", chosen)
+    result = reproduced("convolution", "--output", "c.png")
+    dense, images = result["rows"]
+    assert [dense["variant"], images["variant"]] == list(chosen)
+    assert dense["weights"] == 64 * 12 + 12 * 12 + 12 * 10
+    assert images["weights"] == 3 * 3 * 4 + 4 * 10
+    for row in result["rows"]:
+        assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
+        assert row["operations / dense"] > 0
+    assert any("99.4 %" in note for note in result["notes"])
+    assert result["title"] == "digits, convolutions, T = 10, 2 epochs, 3 seeds"
+    assert (folder / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_convolution_learns_what_the_simulator_learns(quick):
+    layers = (Conv2D(4, 3, stride=2), Dense(10))
+    changes = {"learning_rate": 0.003}
+    variant = Variant(5.0, changes=changes, others=1.0, layers=layers, epochs=1)
+    row = variants.compared(quick, {"one": variant}, (), notes=[]).rows[0]
+    x, y = quick.data.x_train[:SAMPLES], quick.data.y_train[:SAMPLES]
+    for seed, error in zip(range(3, 3 + variants.SEEDS), row["each, %"], strict=True):
+        net = SpikingNetwork(
+            (8, 8),
+            layers,
+            learning_rate=0.003,
+            label_targets=(1, 5),
+            input_scale=quick.data.input_scale,
+            seed=seed,
+        )
+        order = shuffled(SAMPLES, seed, 0)
+        with Simulator(net) as sim:
+            sim.train(x[order], y[order])
+            assert error == error_percent(sim.predict(quick.data.x_test), quick.data.y_test)
+
+
+def test_the_networks_of_convolution_fit_mnist():
+    for variant in convolution.VARIANTS.values():
+        if variant.layers:
+            assert SpikingNetwork((28, 28), variant.layers).layer_sizes[-1] == 10
 
 
 def test_every_experiment_is_named_in_the_help():
