@@ -119,7 +119,7 @@ def _runs(n: int, below: Array, above: Array, wirings: Sequence[Wiring]) -> Runs
         last=of_units("last"),
         start=listed("start"),
         size=listed("size"),
-        place=listed("place"),
+        weight=listed("weight"),
         apart=of_all(runs.apart for runs in of_layers),
         # With so many active units below, a run has UNITS_OF_RUN of them on average.
         many=-(-UNITS_OF_RUN * n_runs * n_below // np.maximum(n_pairs, 1)),

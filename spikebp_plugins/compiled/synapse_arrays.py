@@ -52,8 +52,8 @@ class RunsOfUnits(NamedTuple):
         The runs of each unit above in the lists that follow.
     start, size : ndarray of shape (n_runs,), int64
         The first unit below, and how many there are.
-    place : ndarray of shape (n_runs,), int64
-        The place in W of the weight for this first unit and channel 0 above.
+    weight : ndarray of shape (n_runs,), int64
+        The index in W of the weight for this first unit and channel 0 above.
     apart : int
         How much further on the weight for the next unit is.
     """
@@ -62,7 +62,7 @@ class RunsOfUnits(NamedTuple):
     last: Array
     start: Array
     size: Array
-    place: Array
+    weight: Array
     apart: int
 
 

@@ -153,7 +153,7 @@ def change_unit(net, layer, weight, factor, j, step):
     apart, column = runs.apart[layer], net.rows.column[unit]
     n_changed = 0
     for m in range(runs.first[unit], runs.last[unit]):
-        start, place = runs.start[np.uintp(m)], runs.place[np.uintp(m)] + column
+        start, place = runs.start[np.uintp(m)], runs.weight[np.uintp(m)] + column
         for i in range(runs.size[np.uintp(m)]):
             c = factor[np.uintp(start + i)]
             if c != 0:

@@ -45,7 +45,7 @@ class Runs(Struct):
     last: Any  # int64 (sum n_l,): the run behind its last
     start: Any  # int64 (runs,): the first unit of a run, in its layer
     size: Any  # int64 (runs,): its units
-    place: Any  # int64 (runs,): where in W_l the weight for this unit and channel 0 above is
+    weight: Any  # int64 (runs,): the index in W_l of that for this unit and channel 0 above
     apart: Any  # int64 (L+1,): from the weight for a unit to that for the next
     many: Any  # int64 (L+1,): with so many active units below, W_l is read place by place
     n_places: Any  # int64 (L+1,)
@@ -94,11 +94,11 @@ def build_add(lanes):
             received = load(total, j + channel, lanes)
             for m in range(runs.first[unit], runs.last[unit]):
                 start, size = runs.start[np.uintp(m)], runs.size[np.uintp(m)]
-                place = runs.place[np.uintp(m)] + channel - start * apart
+                row = runs.weight[np.uintp(m)] + channel - start * apart
                 first, last = n_before(bits, before, start), n_before(bits, before, start + size)
                 for a in range(first, last):
                     i = active[np.uintp(a)]
-                    received += spike[np.uintp(i)] * load(matrix, place + i * apart, lanes)
+                    received += spike[np.uintp(i)] * load(matrix, row + i * apart, lanes)
             store(total, j + channel, received)
 
     return add
@@ -115,12 +115,12 @@ def build_change(lanes):
         steps, n_met[0] = load(step, channel, lanes), 0
         for m in range(runs.first[np.uintp(unit)], runs.last[np.uintp(unit)]):
             start, size = runs.start[np.uintp(m)], runs.size[np.uintp(m)]
-            place = runs.place[np.uintp(m)] + channel - start * apart
+            row = runs.weight[np.uintp(m)] + channel - start * apart
             first, last = n_before(bits, before, start), n_before(bits, before, start + size)
             for a in range(first, last):
                 i = active[np.uintp(a)]
-                row = place + i * apart
-                store(matrix, row, load(matrix, row, lanes) - factor[np.uintp(i)] * steps)
+                learned = load(matrix, row + i * apart, lanes) - factor[np.uintp(i)] * steps
+                store(matrix, row + i * apart, learned)
             n_met[0] += last - first
 
     return change
@@ -141,14 +141,14 @@ def change_is_shorter_by_unit(net, layer, n_active, column, n):
 
     The first looks at places without errors too. The second has to find the active units.
     """
-    runs, rows, n_places, place = net.rows.runs, net.rows, 0, np.int64(-1)
+    runs, rows, n_places, latest = net.rows.runs, net.rows, 0, np.int64(-1)
     vectors = rows.up.length[layer] // LANES
     if vectors * LANES != rows.channels_above[layer]:  # the errors of a place are no whole vectors
         return False
     for a in range(n):
         first = first_of_place(net, layer, column[np.uintp(a)])
-        n_places += first != place
-        place = first
+        n_places += first != latest
+        latest = first
     all_places, n_below = runs.n_places[layer], net.sizes[layer - 1]
     n_without_errors = n_active * runs.n_pairs[layer] * (all_places - n_places) * vectors
     n_looked_up = n_places * runs.n_runs[layer] * n_below * LOOK_UP
@@ -156,10 +156,10 @@ def change_is_shorter_by_unit(net, layer, n_active, column, n):
 
 
 @kernel
-def change_vector(weight, place, k, error, first):
+def change_vector(weight, start, k, error, first):
     """W_l += k * e_j for a vector of errors; return how many of them are not 0."""
     errors = load(error, first, LANES)
-    store(weight, place, load(weight, place, LANES) + k * errors)
+    store(weight, start, load(weight, start, LANES) + k * errors)
     return number_of_bits(nonzero(errors))
 
 
@@ -173,12 +173,12 @@ def change_by_unit_below(net, layer, weight, factor, rate, error, active, n_acti
         k, unit = -rate * factor[np.uintp(i)], np.uintp(first_unit + i)
         offset = fan.offset[unit]
         for m in range(fan.first[unit], fan.last[unit]):
-            first, place = fan.target[np.uintp(m)], fan.place[np.uintp(m)] + offset
+            first, row = fan.target[np.uintp(m)], fan.place[np.uintp(m)] + offset
             if length == LANES:
-                n_changed += change_vector(weight, place, k, error, first)
+                n_changed += change_vector(weight, row, k, error, first)
                 continue
             for b in range(0, length, LANES):
-                n_changed += change_vector(weight, place + b, k, error, first + b)
+                n_changed += change_vector(weight, row + b, k, error, first + b)
     return n_changed
 
 
