@@ -16,7 +16,7 @@ from convolution_rivals import RIVALS
 from measuring import Spiking, alternate, data_for_benchmark, print_rows, summary
 from rivals import one_thread
 
-from spikebp_plugins import Conv2D, Dense, Simulator, SpikingNetwork
+from spikebp_plugins import Conv2D, Dense, SpikingNetwork
 from spikebp_plugins.data.images import error_percent, shuffled
 
 SIZES = (16, 24, 32, 48, 64)
@@ -30,20 +30,20 @@ def network(side, scale, n_classes, **fields):
     return SpikingNetwork((side, side), layers, input_scale=scale, **settings)
 
 
-def initial_weights(net):
-    """Return the initial weights of the definition, which all learners start from."""
-    with Simulator(net, "reference") as sim:
-        return sim.weights
+def weights_of_rivals(net):
+    """Return normal weights of deviation sqrt(1 / fan-in): from outputs at 0 they learn nothing."""
+    random = np.random.RandomState(net.seed)
+    return [random.standard_normal(c.weight_shape) / np.sqrt(c.fan_in) for c in net.connections]
 
 
-def competitors_for(net, weights, learning_rate, without):
+def competitors_for(net, learning_rate, without):
     """Return the spiking network and the rivals that are installed, by name."""
-    found = {"own": Spiking(net, weights=weights)}
+    found = {"own": Spiking(net)}
     for cls in RIVALS:
         if cls.__name__.lower() in without:
             continue
         try:
-            found[cls.__name__] = cls(net, weights, learning_rate)
+            found[cls.__name__] = cls(net, weights_of_rivals(net), learning_rate)
         except ImportError:
             print(f"# {cls.name} is left out: not installed")
     return found
@@ -54,7 +54,7 @@ def measure(data, samples, block, without):
     side = int(np.sqrt(data.x_train.shape[1]))
     net = network(side, data.input_scale, data.n_classes)
     # Of a network of rates the errors are smaller than those of spikes, by the target.
-    competitors = competitors_for(net, initial_weights(net), 0.01, without)
+    competitors = competitors_for(net, 0.01, without)
     scales = {name: 1 if name == "own" else np.float32(data.input_scale) for name in competitors}
     epochs = []
     for epoch in range(2):
@@ -89,7 +89,7 @@ def measure_sizes(samples, block):
     random, rows = np.random.RandomState(0), []
     for side in SIZES:
         net = network(side, 1 / 255, 10)
-        own = Spiking(net, weights=initial_weights(net))
+        own = Spiking(net)
         x = random.randint(0, 256, (samples, side * side)).astype(np.uint8)
         x[random.random(x.shape) < 0.8] = 0
         y = random.randint(0, 10, samples)
