@@ -207,7 +207,7 @@ class ConvolutionArrays:
     def _runs(self, channels_last: bool) -> RunsOfUnits:
         # Of neighbours in a row of pixels, all channels lie side by side, or those of each channel.
         connection, (k, *_) = self._connection, self._shape
-        order = np.arange(self._taps * self._below).reshape(k, k, self._below)
+        order: Array = np.arange(self._taps * self._below).reshape(k, k, self._below)
         apart = self._up
         if not channels_last:
             order, apart = order.swapaxes(1, 2), self._below * self._up
