@@ -39,6 +39,9 @@ DEFINITIONS = {
     )
 }
 
+#: Of networks whose connections are not all dense, each back end has met one.
+LONG = ("convolution, pipelined timing",)
+
 BACKENDS = (
     "reference",
     "compiled",
@@ -95,7 +98,10 @@ def saved(checkpoint, folder):
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="compiled targets of Brian2 need g++")
-@pytest.mark.parametrize("name", DEFINITIONS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.thorough] if n in LONG else []) for n in DEFINITIONS],
+)
 @pytest.mark.parametrize(
     "seed", [0, *(pytest.param(n, marks=pytest.mark.thorough) for n in (1, 2))]
 )
