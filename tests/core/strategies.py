@@ -74,8 +74,11 @@ def chip_definitions(draw, timing=("immediate", "pipelined"), **limits):
 
 
 @st.composite
-def networks(draw, nets=definitions, max_depth=4, max_side=7, max_width=8, **limits):
-    """Definitions with connections of all kinds; their other fields are those that `nets` draws."""
+def networks(draw, nets=definitions, max_depth=4, max_side=7, max_width=8, wide=(), **limits):
+    """Definitions with connections of all kinds; their other fields are those that `nets` draws.
+
+    `wide` are numbers of channels and units that layers may have besides small ones.
+    """
     fields = draw(nets(**limits, max_depth=1)).field_values()
     del fields["layer_sizes"]
     side = st.integers(1, max_side)
@@ -83,7 +86,7 @@ def networks(draw, nets=definitions, max_depth=4, max_side=7, max_width=8, **lim
     shape = tuple(draw(st.tuples(side, side, st.integers(1, 3))))[:rank]
     below, layers = shape, []
     for _ in range(draw(st.integers(1, max_depth))):
-        layer = draw(layers_above(below, max_width))
+        layer = draw(layers_above(below, max_width, wide))
         layers.append(layer)
         below = SpikingNetwork(shape, layers).layer_shapes[-1]
     layout = draw(st.sampled_from(["channels_last", "channels_first"]))
@@ -98,15 +101,14 @@ def networks(draw, nets=definitions, max_depth=4, max_side=7, max_width=8, **lim
 
 
 @st.composite
-def layers_above(draw, below, max_width):
+def layers_above(draw, below, max_width, wide):
     """A layer of any kind that fits one of the shape `below`."""
     kinds = ["Dense", "Sparse"]
     if len(below) > 1:
         kinds = ["Conv2D", "Conv2D", "AveragePool2D", *kinds]
     kind = draw(st.sampled_from(kinds))
-    # Compiled kernels add rows of 16 weights by whole vectors, and of more by several.
-    wide = st.sampled_from((16, 17, 48)) if max_width >= 8 else st.nothing()
-    width = draw(st.integers(1, max_width) | wide)
+    others = st.sampled_from(wide) if wide else st.nothing()
+    width = draw(st.integers(1, max_width) | others)
     if kind == "Dense":
         return Dense(width)
     if kind == "AveragePool2D":
@@ -114,7 +116,7 @@ def layers_above(draw, below, max_width):
     if kind == "Conv2D":
         padding = draw(st.integers(0, 2))
         size = draw(st.integers(1, min(4, *(n + 2 * padding for n in below[:2]))))
-        channels = draw(st.integers(1, 4) | wide)
+        channels = draw(st.integers(1, 4) | others)
         return Conv2D(channels, size, draw(st.integers(1, 3)), padding)
     if draw(st.booleans()):
         return Sparse(width, draw(st.sampled_from([0.01, 0.3, 0.5, 1.0])))

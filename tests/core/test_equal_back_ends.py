@@ -14,6 +14,8 @@ from tests.profiles import examples
 
 #: Thousands in one environment of tox; the others draw hundreds each, of other experiments.
 EXPERIMENTS = examples(2000)
+#: Rows of kernels that are a vector, nearly two, and three.
+VECTORS = (16, 17, 48)
 
 
 @settings(max_examples=EXPERIMENTS)
@@ -37,7 +39,7 @@ def test_compiled_equals_reference_with_the_numbers_of_a_chip(experiment):
 
 
 @settings(max_examples=EXPERIMENTS // 5)
-@given(experiments(magnitudes=MAGNITUDES, nets=networks))
+@given(experiments(magnitudes=MAGNITUDES, nets=networks, wide=VECTORS))
 def test_compiled_equals_reference_through_connections_of_any_kind(experiment):
     assert_equals_reference(experiment, "compiled")
 
