@@ -28,7 +28,7 @@ from spikebp_plugins.network.definition import definition_from_dict
 from spikebp_plugins.network.state import initial_state
 from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.literal_synapses import synapses_of
-from tests.core.strategies import experiments, networks
+from tests.core.strategies import experiments, networks, random_weights
 from tests.profiles import examples
 
 #: Two channels, a kernel that does not fit the borders, a pool that leaves pixels out.
@@ -255,3 +255,15 @@ def test_a_kernel_may_lie_on_padding_alone(layers):
     assert net.connections[0].n_synapses == 0
     x, y = np.ones((3, 1)), np.array([0, 1, 2])
     assert_equals_reference(Experiment(net, initial_state(net).weights, x, y, x), "compiled")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_channels_of_whole_vectors_learn_by_place_and_by_active_unit(seed):
+    layers = [Conv2D(16, 3, stride=2), Conv2D(32, 2), Dense(3)]
+    net = SpikingNetwork((8, 8), layers, n_steps=4, learning_rate=0.05, seed=seed)
+    random = np.random.RandomState(seed)
+    x = random.uniform(0, 1, (6, 64)) * (random.uniform(size=(6, 64)) < 0.4)
+    weights = random_weights(net, random, 0.3)
+    experiment = Experiment(net, weights, x, random.randint(0, 3, 6), x)
+    assert experiment.on("reference")[2].update > 0
+    assert_equals_reference(experiment, "compiled")
