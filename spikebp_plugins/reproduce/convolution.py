@@ -27,27 +27,28 @@ FRACTION_BITS: Final = 24
 _LATE: Final = (3, 5, 7, 8)
 _LATER: Final = (4, 6, 8)
 
-#: Outputs begin at zero: none falls silent for good, as some do at these rates from other weights.
-_QUIET: Final = {"weight_init": "quiet"}
+
+def _two_kernels(
+    first: int, second: int, learning_rate: float, halve_after: tuple[int, ...], average: int
+) -> Variant:
+    """Return a network of two convolutions with these channels.
+
+    Its outputs begin at zero: none falls silent for good, as some do at these rates from others.
+    """
+    return Variant(
+        5.0,
+        halve_after,
+        {"learning_rate": learning_rate, "weight_init": "quiet"},
+        average=average,
+        epochs=EPOCHS,
+        layers=(Conv2D(first, 5, stride=2), Conv2D(second, 5, stride=2), Dense(10)),
+    )
+
 
 VARIANTS: Final = {
     "300-300, dense": Variant(5.0, _LATE, {"learning_rate": 0.005}, others=1.0, epochs=EPOCHS),
-    "conv16k5s2, conv32k5s2": Variant(
-        5.0,
-        _LATE,
-        {"learning_rate": 0.01} | _QUIET,
-        average=3,
-        epochs=EPOCHS,
-        layers=(Conv2D(16, 5, stride=2), Conv2D(32, 5, stride=2), Dense(10)),
-    ),
-    "conv32k5s2, conv64k5s2": Variant(
-        5.0,
-        _LATER,
-        {"learning_rate": 0.02} | _QUIET,
-        average=4,
-        epochs=EPOCHS,
-        layers=(Conv2D(32, 5, stride=2), Conv2D(64, 5, stride=2), Dense(10)),
-    ),
+    "conv16k5s2, conv32k5s2": _two_kernels(16, 32, 0.01, _LATE, average=3),
+    "conv32k5s2, conv64k5s2": _two_kernels(32, 64, 0.02, _LATER, average=4),
 }
 
 

@@ -322,10 +322,10 @@ class Stream:
         pending = None if self._clock is None else self._clock.pending
         if pending is None and not self._steps.is_open:
             raise RuntimeError("no sample is open: show or feed something first")
-        (scores,) = self._whole_or_dropped(self._show_last, pending)
+        (closed,) = self._whole_or_dropped(self._show_last, pending)
         self._clock = self._target = None
-        last: Reals = scores[0]
-        return last
+        scores: Reals = closed[0]
+        return scores
 
     @one_at_a_time
     def drop_sample(self) -> None:
