@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 
 from spikebp_plugins.network.connections import Layer
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
 from spikebp_plugins.simulation.plots import name_rows
@@ -78,9 +79,9 @@ def compared(
     **fields
         Fields that all definitions share.
     """
-    rows = [
-        _row(name, _learned(study, variant, hidden, fields)) for name, variant in variants.items()
-    ]
+    # A network that the images do not fit is refused before any is trained.
+    nets = {name: _nets(study, variant, hidden, fields) for name, variant in variants.items()}
+    rows = [_row(name, _learned(study, variants[name], nets[name])) for name in variants]
     lengths = sorted({study.epochs(variant.epochs) for variant in variants.values()})
     epochs = " or ".join(map(str, lengths))
 
@@ -100,18 +101,22 @@ def compared(
     return Report(title, rows, notes, draw)
 
 
-def _learned(
+def _nets(
     study: Study, variant: Variant, hidden: tuple[int, ...], fields: Mapping[str, Any]
-) -> list[TrainedNetwork]:
-    options = variant._asdict()
-    layers = options.pop("layers")
-    changes = dict(fields) | options.pop("changes")
+) -> list[Definition]:
+    layers, changes = variant.layers, {**fields, **variant.changes}
     changes["input_scale"] = study.data.input_scale * changes.pop("input", 1.0)
     seeded = [changes | {"seed": seed} for seed in range(study.seed, study.seed + SEEDS)]
-    nets = [
+    return [
         study.image_net(*layers, **each) if layers else study.net(*hidden, **each)
         for each in seeded
     ]
+
+
+def _learned(study: Study, variant: Variant, nets: Sequence[Definition]) -> list[TrainedNetwork]:
+    options = variant._asdict()
+    for name in ("layers", "changes"):  # which the definitions have
+        del options[name]
     return [study.learned(net, **options) for net in nets]
 
 

@@ -263,6 +263,12 @@ def test_the_networks_of_convolution_fit_mnist():
             assert SpikingNetwork((28, 28), variant.layers).layer_sizes[-1] == 10
 
 
+def test_nothing_is_trained_if_a_network_does_not_fit_the_images(quick):
+    with pytest.raises(ValueError, match="layer 2: kernel_size must be at most 2"):
+        convolution.run(quick)
+    assert not list(quick.folder.iterdir())
+
+
 def test_every_experiment_is_named_in_the_help():
     assert tuple(EXPERIMENTS) == NAMES
 
