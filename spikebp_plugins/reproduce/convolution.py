@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from spikebp_plugins.network.connections import Conv2D, Dense
+from spikebp_plugins.network.connections import AveragePool2D, Conv2D, Dense
 from spikebp_plugins.reproduce.study import Report, Study
 from spikebp_plugins.reproduce.variants import Variant, compared
 
@@ -20,35 +20,44 @@ HIDDEN_LAYERS: Final = (300, 300)
 #: Test error of SpikeGrad, in percent.
 SPIKEGRAD: Final = 0.6
 
-#: Fraction bits with which the grid holds a sixteenth of the smallest rate to within 1 %.
-FRACTION_BITS: Final = 24
+#: Fraction bits with which the grid holds a sixteenth of the smallest rate to within 0.1 %, and with
+#: which 32 bits hold the weights.
+FRACTION_BITS: Final = 21
 
 #: The epochs after which rates are halved.
 _LATE: Final = (3, 5, 7, 8)
 _LATER: Final = (4, 6, 8)
 
 
-def _two_kernels(
-    first: int, second: int, learning_rate: float, halve_after: tuple[int, ...], average: int
+def _convolutions(
+    *layers: Conv2D | AveragePool2D, rate: float, halve_after: tuple[int, ...], average: int
 ) -> Variant:
-    """Return a network of two convolutions with these channels.
+    """Return a network of these layers below its outputs.
 
     Its outputs begin at zero: none falls silent for good, as some do at these rates from others.
     """
+    changes = {"learning_rate": rate, "weight_init": "quiet"}
     return Variant(
-        5.0,
-        halve_after,
-        {"learning_rate": learning_rate, "weight_init": "quiet"},
-        average=average,
-        epochs=EPOCHS,
-        layers=(Conv2D(first, 5, stride=2), Conv2D(second, 5, stride=2), Dense(10)),
+        5.0, halve_after, changes, average=average, epochs=EPOCHS, layers=(*layers, Dense(10))
     )
 
 
 VARIANTS: Final = {
     "300-300, dense": Variant(5.0, _LATE, {"learning_rate": 0.005}, others=1.0, epochs=EPOCHS),
-    "conv16k5s2, conv32k5s2": _two_kernels(16, 32, 0.01, _LATE, average=3),
-    "conv32k5s2, conv64k5s2": _two_kernels(32, 64, 0.02, _LATER, average=4),
+    "conv16k5s2, conv32k5s2": _convolutions(
+        Conv2D(16, 5, stride=2), Conv2D(32, 5, stride=2), rate=0.01, halve_after=_LATE, average=3
+    ),
+    "conv32k5s2, conv64k5s2": _convolutions(
+        Conv2D(32, 5, stride=2), Conv2D(64, 5, stride=2), rate=0.02, halve_after=_LATER, average=4
+    ),
+    "conv24k5s2p2, conv64k5, pool2": _convolutions(
+        Conv2D(24, 5, stride=2, padding=2),
+        Conv2D(64, 5),
+        AveragePool2D(2),
+        rate=0.015,
+        halve_after=_LATE,
+        average=3,
+    ),
 }
 
 
