@@ -1,0 +1,177 @@
+"""A network as one file in C with its header, and a guide to both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+from spikebp_plugins.common.archive import PathLike, whole_file
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.embedded.network_in_c import NetworkInC
+from spikebp_plugins.embedded.templates import array_of, defined, fill, number
+from spikebp_plugins.network.arithmetic import constant_in
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.state import LearningState
+
+#: A declaration of an array that changes: its type, its name, and its lengths.
+DECLARED: Final = re.compile(r"^static (\w+) (\w+)((?:\[[^]]+\])+)", re.MULTILINE)
+LENGTH: Final = re.compile(r"\[([^]]+)\]")
+
+
+@dataclass(frozen=True)
+class CProgram:
+    """A network in C99: one file, which includes its header and nothing but the standard's own.
+
+    Attributes
+    ----------
+    stem : str
+        The name of both files, and what all public names begin with.
+    source, header, guide : str
+        The texts of the file, of its header, and of a page about both.
+    memory : dict of int
+        Bytes that the program keeps in memory, by the name of the array.
+    """
+
+    stem: str
+    source: str
+    header: str
+    guide: str
+    memory: dict[str, int]
+
+    def save(self, folder: PathLike) -> list[Path]:
+        """Write ``stem.c``, ``stem.h`` and ``stem.md``, and return their paths."""
+        place = Path(folder)
+        texts = {".c": self.source, ".h": self.header, ".md": self.guide}
+        paths = [place / f"{self.stem}{ending}" for ending in texts]
+        for path, text in zip(paths, texts.values(), strict=True):
+            with whole_file(path) as file:
+                file.write(text.encode())
+        return paths
+
+
+def to_c(checkpoint: Checkpoint, weight_bits: int = 16, stem: str = "net") -> CProgram:
+    """Return a network as a program in C, which goes on learning from where the checkpoint is.
+
+    It learns the same integers as every back end. A sample after which a number would not fit its
+    type is undone, and the program says so.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network, and what it has learned.
+    weight_bits : {16, 32, 64}, default=16
+        Bits of a weight. Potentials have 32 with 16, and otherwise 64.
+    stem : str, default="net"
+        The name of the files, and what all public names begin with: an identifier of C.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not allowed.
+    UnsupportedError
+        If C does not know a part of the definition; the message says which.
+    OverflowError
+        If a number that was learned does not fit its type.
+    """
+    if not isinstance(checkpoint, Checkpoint):
+        raise wrong_argument("checkpoint", "a Checkpoint", type(checkpoint).__name__)
+    if not (isinstance(stem, str) and stem.isascii() and stem.isidentifier()):
+        raise wrong_argument("stem", "an identifier of C", repr(stem))
+    network = NetworkInC.of(checkpoint.net, weight_bits)
+    network.check_state(checkpoint.state)
+    return program_of(network, checkpoint.state, stem)
+
+
+def program_of(network: NetworkInC, state: LearningState | None, stem: str = "net") -> CProgram:
+    """Return the program of a network; without a state all that is learned begins at zero."""
+    parts = {
+        "about": f"/* {network.net!r}\n * in C99, written by spikebp-plugins. */",
+        "stem": stem,
+        "constants": f"{_public_types(network)}\n\n{defined(network.public_constants())}",
+        "types": _private_types(network),
+        "sizes": defined(network.constants()),
+        "first_units": ", ".join(map(str, accumulate(network.net.layer_sizes, initial=0))),
+        "connections": "\n    ".join(_connections(network)),
+        "key": ", ".join(f"0x{byte:02X}" for byte in network.key.to_bytes(4, "little")),
+        "learned": "\n".join(_learned(network, state)),
+    }
+    known = network.constants() | network.public_constants()
+    source, header = (fill(f"network.{ending}", stem, parts, known) for ending in "ch")
+    return CProgram(stem, source, header, "", memory_of(network, source))
+
+
+def _public_types(network: NetworkInC) -> str:
+    types = network.types
+    bits = {"weight": types.weight_bits, "state": types.state_bits, "count": types.count_bits}
+    return "\n".join(f"typedef int{n}_t net_{name}_t;" for name, n in bits.items())
+
+
+def _private_types(network: NetworkInC) -> str:
+    bits = {"weight_bits": network.types.weight_bits, "unit": network.unit_bits}
+    return "\n".join(f"typedef uint{n}_t {name}_t;" for name, n in bits.items())
+
+
+def _connections(network: NetworkInC) -> Iterator[str]:
+    net, sizes = network.net, network.sizes_of_weights
+    first = list(accumulate(sizes, initial=0))
+    for l, (connection, geometry) in enumerate(zip(net.connections, network.geometries, strict=True)):
+        learns = connection.constant_weight is None
+        constant = 0 if learns else int(network.units(constant_in(net, connection))[0])
+        back = max(0, first[l] - sizes[0]) if net.feedback == "random" else first[l]
+        height, width, channels = geometry.above
+        numbers = (
+            *geometry.below,
+            *geometry.strides,
+            *(width, height, channels),
+            *(geometry.kernel, geometry.stride, geometry.padding),
+            *(first[l], back, int(learns), constant, max(1, connection.most_uses)),
+        )
+        yield f"{{ {', '.join(map(number, numbers))} }},"
+
+
+def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
+    """Yield the declarations of what is learned, and of what it needs besides."""
+    net = network.net
+    if net.input_coding == "values":
+        yield "/* What a pixel adds to the potential of its unit in a step. */"
+        yield array_of("static const net_state_t PIXEL_VALUES[256]", network.pixel_values())
+        yield ""
+    yield "/* What has been learned: weights, samples, and what waits to be sent back. */"
+    seen = 0 if state is None else state.samples_seen
+    weights = () if state is None else network.weights(state)
+    potentials = () if state is None else network.backward_potentials(state)
+    yield array_of("static net_weight_t weights[WEIGHTS]", weights)
+    yield array_of("static net_state_t backward_potential[HIDDEN_UNITS]", potentials)
+    yield f"static uint64_t samples_seen = {seen};"
+    if net.feedback != "random":
+        yield "#define WEIGHTS_BACK weights"
+        return
+    yield ""
+    yield "/* The fixed weights that errors go through. */"
+    feedback = () if state is None else network.feedback(state)
+    # A state that comes later brings them.
+    const = "" if state is None else "const "
+    yield array_of(f"static {const}net_weight_t WEIGHTS_BACK[{max(1, network.n_feedback)}]", feedback)
+
+
+def memory_of(network: NetworkInC, source: str) -> dict[str, int]:
+    """Return the bytes of each array that a program keeps in memory."""
+    bits = {
+        "net_weight_t": network.types.weight_bits,
+        "net_state_t": network.types.state_bits,
+        "net_count_t": network.types.count_bits,
+        "unit_t": network.unit_bits,
+        "int32_t": 32,
+    }
+    constants = network.constants() | network.public_constants()
+    memory = {}
+    for kind, name, lengths in DECLARED.findall(source):
+        n = 1
+        for length in LENGTH.findall(lengths):
+            n *= sum(constants.get(part) or int(part) for part in length.split(" + "))
+        memory[name] = n * bits[kind] // 8
+    return memory

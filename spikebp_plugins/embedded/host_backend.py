@@ -1,0 +1,243 @@
+"""The back end `c`: the network in C that a microcontroller runs, compiled for this machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.backends.base import Backend, Option
+from spikebp_plugins.backends.outcome import Outcome, Recording, joined, recording_of
+from spikebp_plugins.common.errors import one_of, wrong_argument
+from spikebp_plugins.embedded.geometry import GEOMETRIES
+from spikebp_plugins.embedded.host_library import PIXELS, SPIKES, VALUES, WORK, HostLibrary, Shown
+from spikebp_plugins.embedded.network_in_c import NetworkInC, why_not_in_c
+from spikebp_plugins.embedded.number_types import WEIGHT_BITS
+from spikebp_plugins.embedded.toolchain import find_compiler, why_no_compiler
+from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of, of_input_steps
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.operations import Operations, operations_of
+from spikebp_plugins.network.samples import Batch, spike_counts
+from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules.sample import run_sample
+
+Array = NDArray[Any]
+
+#: Synapses times steps of a block, which takes some tenths of a second at most.
+BLOCK_WORK: Final = 200_000_000
+
+#: A counter of C is emptied before it has come so far.
+MOST_COUNTED: Final = 2**61
+
+
+class WeightBits(Option):
+    """An option that takes the bits of a weight."""
+
+    def __str__(self) -> str:
+        return f"{one_of(WEIGHT_BITS)} or None"
+
+    def parse(self, name: str, value: Any) -> int | None:
+        """Return a value as an integer."""
+        words = {str(bits): bits for bits in WEIGHT_BITS}
+        bits = words.get(value, value) if isinstance(value, str) else value
+        if bits is not None and bits not in WEIGHT_BITS:
+            raise wrong_argument(name, str(self), repr(value))
+        return None if bits is None else int(bits)
+
+
+class Now(NamedTuple):
+    """Where a back end is.
+
+    Attributes
+    ----------
+    state : LearningState
+        The learning state; where a network in C goes on, that of some moment before.
+    earlier : Operations
+        The work that the network in C has not counted.
+    library : HostLibrary or None
+        The network in C; None if the reference goes on.
+    """
+
+    state: LearningState
+    earlier: Operations
+    library: HostLibrary | None
+
+
+class CBackend(Backend):
+    """The network in C, compiled by the compiler of this machine.
+
+    The option `weight_bits` says how many bits a weight has. By default these are the fewest that
+    hold the weights, and become more when a number outgrows its type. A sample that no type holds
+    is computed by the reference, which returns the result or raises the error for the user.
+    """
+
+    timings: ClassVar = STEP_TIMINGS
+    arithmetics: ClassVar = ("fixed",)
+    connections: ClassVar = tuple(GEOMETRIES)
+    options: ClassVar = {"weight_bits": WeightBits()}
+    main_option: ClassVar = "weight_bits"
+
+    @classmethod
+    def unsupported(cls, net: Definition, **options: Any) -> str | None:
+        """Return why there is no program in C, or no compiler, or None if there are both."""
+        reason = why_not_in_c(net, options.get("weight_bits") or WEIGHT_BITS[-1])
+        return reason or (None if find_compiler() else why_no_compiler())
+
+    def __init__(self, net: Definition, state: LearningState, weight_bits: int | None) -> None:
+        super().__init__(net, state)
+        given = WEIGHT_BITS if weight_bits is None else (weight_bits,)
+        # Those that may still be needed, the narrowest first.
+        self._networks = [
+            NetworkInC(net, bits) for bits in given if why_not_in_c(net, bits) is None
+        ]
+        self._libraries: dict[NetworkInC, HostLibrary] = {}
+        self._now = Now(state, Operations(), None)
+
+    @property
+    def state(self) -> LearningState:
+        """What has been learned so far."""
+        state, _, library = self._now
+        return state if library is None else library.write_state(state)
+
+    @property
+    def samples_seen(self) -> int:
+        """Training samples so far."""
+        state, _, library = self._now
+        return state.samples_seen if library is None else library.samples_seen
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
+        _, earlier, library = self._now
+        if library is None:
+            return earlier
+        counts = dict(zip(WORK, library.work.tolist(), strict=True))
+        return earlier + operations_of(self.net, **counts)
+
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to hand over at a time."""
+        n_synapses = sum(connection.n_synapses for connection in self.net.connections)
+        return max(1, BLOCK_WORK // (n_steps * max(n_synapses, 1)))
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+        return self._show(batch, record)
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing."""
+        return self._show(batch, record)
+
+    def _show(self, batch: Batch, record: bool) -> Outcome:
+        outcomes: list[Outcome] = []
+        done = 0
+        while done < len(batch):
+            rest = batch[done:]
+            library = self._library()
+            outcome = None if library is None else self._show_in_c(library, rest, record)
+            if outcome is None:
+                self._leave_c()
+                if len(self._networks) > 1:  # the next has room for larger numbers
+                    del self._networks[0]
+                    continue
+                outcome = self._show_by_rules(rest[:1], record)
+            outcomes.append(outcome)
+            done += len(outcome.scores)
+        return joined(outcomes)
+
+    def _library(self) -> HostLibrary | None:
+        """Return the network in C with the state of now, or None if its types do not hold it."""
+        _, _, library = self._now
+        if library is not None and library.work.max() < MOST_COUNTED:
+            return library
+        self._leave_c()
+        state, earlier, _ = self._now
+        network = self._networks[0]
+        try:
+            network.check_state(state)
+        except OverflowError:
+            return None
+        library = self._libraries.get(network) or HostLibrary(network)
+        self._libraries = {network: library}
+        library.read_state(state)
+        library.work[:] = 0
+        self._now = Now(state, earlier, library)
+        return library
+
+    def _leave_c(self) -> None:
+        """Take state and work from the network in C."""
+        self._now = Now(self.state, self.operations, None)
+
+    def _show_in_c(self, library: HostLibrary, batch: Batch, record: bool) -> Outcome | None:
+        """Show samples as far as the types of C hold them; None if they do not hold the first."""
+        kind, x, fits = self._inputs(library, batch)
+        y = None
+        if batch.y is not None:
+            y, holds = _in_units(self.net, batch.targets(), library)
+            fits &= holds
+        n = len(batch) if fits.all() else int(fits.argmin())
+        if n == 0:
+            return None
+        shown = library.show(kind, x[:n], None if y is None else y[:n], batch.n_steps, record)
+        return _outcome(self.net, shown, batch.n_steps, is_training=y is not None) if shown.n else None
+
+    def _inputs(self, library: HostLibrary, batch: Batch) -> tuple[int, Array, NDArray[np.bool_]]:
+        """Return the kind of input, the input in a type of C, and which samples it holds."""
+        rows = batch.rows()
+        if self.net.input_coding == "spikes":
+            counts = spike_counts(rows)
+            return SPIKES, *_narrowed(counts, library.network.types.largest_count, library.count_dtype)
+        if rows.dtype == np.uint8:
+            return PIXELS, rows, np.ones(len(rows), bool)
+        return VALUES, *_in_units(self.net, batch.inputs(), library)
+
+    def _show_by_rules(self, batch: Batch, record: bool) -> Outcome:
+        """Show one sample by the reference."""
+        state, earlier, _ = self._now
+        target = None if batch.y is None else batch.targets()[0]
+        state, shown = run_sample(self.net, state, batch.inputs()[0], target, batch.n_steps)
+        self._now = Now(state, earlier + shown.operations, None)
+        recording = recording_of(self.net, [shown]) if record else None
+        return Outcome(shown.step_scores[-1:], recording)
+
+
+def _narrowed(units: Array, largest: int, dtype: np.dtype[Any]) -> tuple[Array, NDArray[np.bool_]]:
+    """Return integers in a type, and which samples it holds; those of others mean nothing."""
+    fits = (np.abs(units) <= largest).reshape(len(units), -1).all(axis=1)
+    return np.clip(units, -largest, largest).astype(dtype), fits
+
+
+def _in_units(
+    net: Definition, values: Array, library: HostLibrary
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Return real numbers of the grid in grid units, and which samples the type of C holds."""
+    units = values * math.ldexp(1.0, library.network.fraction_bits)  # exact
+    return _narrowed(units, library.network.types.largest_state, library.state_dtype)
+
+
+def _outcome(net: Definition, shown: Shown, n_steps: int, *, is_training: bool) -> Outcome:
+    """Return what a block has left as a back end hands it out."""
+    n, bits = shown.n, net.fraction_bits
+    assert bits is not None
+    unit = math.ldexp(1.0, -bits)
+    scores = shown.drive[:n] * unit / n_steps
+    if shown.spikes is None or shown.errors is None or shown.step_drive is None:
+        return Outcome(scores, None)
+    none = (0,) * (net.n_layers + 1)
+    sent, back = delays_of(net) if is_training else (none, none)
+    borders = np.cumsum(net.layer_sizes)[:-1]
+
+    def by_layer(record: Array, borders: Array, delays: Sequence[int]) -> list[NDArray[np.int64]]:
+        parts = np.split(record[:n].astype(np.int64), borders, axis=2)
+        pairs = zip(parts, delays, strict=True)
+        return [of_input_steps(part, delay, n_steps) for part, delay in pairs]
+
+    spikes = by_layer(shown.spikes, borders, sent)
+    errors = None
+    if is_training:
+        errors = [None, *by_layer(shown.errors, borders[1:] - net.n_inputs, back[1:])]
+    drive = of_input_steps(shown.step_drive[:n], sent[-1], n_steps)
+    step_scores = drive * unit / np.arange(1, n_steps + 1)[:, np.newaxis]
+    return Outcome(scores, Recording(spikes, errors, step_scores))

@@ -1,0 +1,981 @@
+/*@about@*/
+
+#include "@stem@.h"
+
+#include <string.h>
+
+/* What is computed, in short. All numbers are integers, and 1 << NET_FRACTION_BITS stands for 1.
+ *
+ * A unit adds up what arrives in its potential. Whenever the potential is above 1/2 it fires: it
+ * sends a spike, and 1 is taken from the potential. A spike brings the weight of a synapse to the
+ * unit at its other end. The output is compared with a target. Its errors are spikes too: they
+ * travel back through the same synapses, and the weight of each synapse changes by
+ *
+ *     -rate * (spikes that its lower unit has sent in this sample) * (errors of its upper unit).
+ *
+ * Only units that send something cost time. Integers do not round, so every program that follows
+ * these rules learns the same weights, in every bit.
+ */
+
+/*@types@*/
+
+enum input { PIXELS, VALUES, SPIKES };
+
+/*@sizes@*/
+
+/* Units of all layers are in one array, those of layer l from FIRST_UNIT[l] on. Arrays without
+ * layer 0 begin at layer 1, and there layer l begins at UPPER(l). */
+static const int32_t FIRST_UNIT[LAYERS + 2] = { /*@first_units@*/ };
+#define N_UNITS(l) (FIRST_UNIT[(l) + 1] - FIRST_UNIT[l])
+#define UPPER(l) (FIRST_UNIT[l] - NET_INPUTS)
+
+/* Where what is on its way to a layer is kept: with pipelined timing it waits for the next step,
+ * and otherwise it arrives before anything else is sent. */
+#define ARRIVING_AT(l) (PIPELINED ? UPPER(l) : 0)
+
+/* A connection: the synapses from one layer to the next. The units of an image are numbered by the
+ * strides. A layer that is no image is one pixel, whose channels are its units; then a kernel of
+ * one pixel joins all units to all. */
+struct connection {
+    int32_t below_height, below_width, below_channels;
+    int32_t row_stride, column_stride, channel_stride; /* between units below */
+    int32_t width, height, channels;                   /* of the layer above, channels together */
+    int32_t kernel, stride, padding;
+    int32_t first_weight;  /* of its weights [row][column][channel below][channel above] */
+    int32_t first_back;    /* of the weights, in the same order, that its errors go through */
+    int32_t learns;        /* 0 for a pool, whose synapses join equal channels and all weigh */
+    net_state_t constant;  /* this */
+    net_state_t uses;      /* the most synapses that share one weight */
+};
+
+static const struct connection CONNECTIONS[LAYERS] = {
+    /*@connections@*/
+};
+
+/*@learned@*/
+
+/* The sample that is open. */
+static net_state_t potential[UNITS];
+static net_state_t summed_drive[UPPER_UNITS];
+static net_count_t spike_count[LOWER_UNITS]; /* spikes so far, those of negative sign subtracted */
+static net_state_t target_potential[NET_OUTPUTS];
+static net_state_t target[TARGETS_KEPT][NET_OUTPUTS];
+static net_state_t given_target[NET_OUTPUTS];
+#if LEARNS_ONCE
+static net_count_t summed_error[UPPER_UNITS];
+#endif
+static int32_t steps_shown; /* steps of input, of this sample or of the last one */
+static int32_t steps_made;  /* and those after them, in which spikes are still on their way */
+static uint8_t is_open, is_learning, is_outside, is_unreadable;
+
+/* What units send in this step: a count for each, the list of those that send any, and sums. */
+static net_count_t spikes[UNITS];
+static net_count_t errors[UPPER_UNITS];
+static unit_t spiking[UNITS];
+static unit_t erring[UPPER_UNITS];
+static int32_t n_spiking[LAYERS + 1], n_erring[LAYERS + 1];
+static net_state_t spikes_sent[LAYERS + 1], errors_sent[LAYERS + 1];
+static net_state_t most_spikes[LAYERS + 1]; /* the largest spike count of the sample */
+static net_state_t most_errors[LAYERS + 1]; /* the largest error of the step */
+
+/* What is on its way to the units of a layer. */
+static net_state_t arriving[ARRIVING];
+static net_state_t arriving_back[ARRIVING_BACK];
+
+/* What undoes a sample: the backward potentials before it and, for each step in which weights have
+ * changed, what they have changed by. A copy of the weights would not fit. */
+static net_state_t backward_potential_before[HIDDEN_UNITS];
+static net_count_t logged_counts[STEPS_LOGGED][LOWER_UNITS];
+static net_count_t logged_errors[STEPS_LOGGED][UPPER_UNITS];
+static int32_t n_logged;
+
+/* The changes of one row of weights, and where the errors of each place of a kernel begin. */
+static net_state_t row_change[MOST_CHANNELS];
+static unit_t first_of_place[MOST_PLACES + 1];
+
+/* A program that includes this file may count work, and look at each step. */
+#ifndef NET_COUNT
+#define NET_COUNT(what, n, times) ((void)0)
+#endif
+#ifndef NET_AFTER_STEP
+#define NET_AFTER_STEP() ((void)0)
+#endif
+
+/* ---- Numbers -------------------------------------------------------------------------------- */
+
+static net_state_t magnitude(net_state_t v)
+{
+    return v < 0 ? -v : v;
+}
+
+/* Note that a magnitude, or one of several that were joined by "or", is larger than its type
+ * allows. Limits are one less than a power of two. The sample is undone then. */
+static void check(net_state_t magnitudes, net_state_t limit)
+{
+    if (magnitudes > limit)
+        is_outside = 1;
+}
+
+/* How often 1 can be taken from a potential, not negative, until it is no more than 1/2. */
+static net_state_t crossings(net_state_t v)
+{
+    net_state_t n = (v + HALF - 1) >> NET_FRACTION_BITS;
+    return n > 1 && BINARY_SPIKES ? 1 : n;
+}
+
+/* Take spikes of either sign from a potential, and return how many. */
+static net_state_t fire(net_state_t *v)
+{
+    net_state_t n = *v < 0 ? -crossings(-*v) : crossings(*v);
+    *v -= n * ONE;
+    return n;
+}
+
+#if NET_WEIGHT_BITS == 64
+/* The magnitudes of all weights of a connection that there have been, joined by "or"; and of those
+ * that errors go through. With narrower weights, sums have room for the largest that there can be. */
+static net_state_t joined[LAYERS + 1], joined_back[LAYERS + 1];
+static uint8_t are_joined;
+#define LARGEST_OF(weights_of, l) (weights_of[l] + 1)
+#else
+#define LARGEST_OF(weights_of, l) LARGEST_WEIGHT
+#endif
+
+/* Note that a sum could leave its type: what n spikes bring, each of them at most one weight. */
+static void check_sum(net_state_t n, net_state_t weight)
+{
+    if (n > LARGEST_SUM / weight)
+        is_outside = 1;
+}
+
+/* The weight with the bits that are left of a number too large for a weight. It is never used: it
+ * can be undone, since what is subtracted from it comes back when it is added. */
+static net_weight_t wrapped(net_state_t v)
+{
+    weight_bits_t bits = (weight_bits_t)v;
+    net_weight_t weight;
+    memcpy(&weight, &bits, sizeof weight);
+    return weight;
+}
+
+/* ---- Spikes forward ------------------------------------------------------------------------- */
+
+/* Note what unit i of a layer sends in this step. */
+static void send(int32_t l, int32_t i, net_state_t n)
+{
+    int32_t unit = FIRST_UNIT[l] + i;
+    spikes[unit] = (net_count_t)n;
+    if (n == 0)
+        return;
+    spiking[FIRST_UNIT[l] + n_spiking[l]++] = (unit_t)i;
+    spikes_sent[l] += magnitude(n);
+    check(magnitude(n) | spikes_sent[l], LARGEST_STATE);
+    check(magnitude(n), LARGEST_COUNT);
+    NET_COUNT(spikes, magnitude(n), 1);
+    if (l < LAYERS) {
+        net_state_t count = spike_count[unit] + n;
+        check(magnitude(count), LARGEST_COUNT);
+        spike_count[unit] = (net_count_t)count;
+        if (magnitude(count) > most_spikes[l])
+            most_spikes[l] = magnitude(count);
+    }
+}
+
+static void begin_to_send(int32_t l)
+{
+    n_spiking[l] = 0;
+    spikes_sent[l] = 0;
+}
+
+static void send_nothing(int32_t l)
+{
+    begin_to_send(l);
+    memset(spikes + FIRST_UNIT[l], 0, (size_t)(FIRST_UNIT[l + 1] - FIRST_UNIT[l]) * sizeof *spikes);
+}
+
+/* The input fires. */
+static void fire_input(const void *x, enum input kind)
+{
+    int32_t i;
+    begin_to_send(0);
+    for (i = 0; i < NET_INPUTS && !is_outside; i++) {
+        net_state_t v;
+        if (kind == SPIKES) {
+            v = ((const net_count_t *)x)[i];
+            is_outside |= (uint8_t)(v > LARGEST_COUNT || v < -LARGEST_COUNT);
+            if (!is_outside)
+                send(0, i, v);
+            continue;
+        }
+        v = kind == PIXELS ? PIXEL_VALUES[((const uint8_t *)x)[i]] : ((const net_state_t *)x)[i];
+        check(magnitude(v), LARGEST_STATE);
+        if (is_outside)
+            return;
+        potential[i] += v;
+        check(magnitude(potential[i]), LARGEST_STATE);
+        send(0, i, fire(&potential[i]));
+    }
+}
+
+/* ---- Connections ---------------------------------------------------------------------------- */
+
+/* The first of the places of a kernel, in one dimension, that lie on a pixel of the padded image. */
+static int32_t first_place(const struct connection *c, int32_t pixel)
+{
+    return pixel < c->kernel ? 0 : (pixel - c->kernel) / c->stride + 1;
+}
+
+#if NORMALIZED
+/* How often a unit below meets the weights: on so many places the kernel lies on it. */
+static int32_t times_met(const struct connection *c, int32_t unit)
+{
+    int32_t y = unit / c->row_stride % c->below_height + c->padding;
+    int32_t x = unit / c->column_stride % c->below_width + c->padding;
+    int32_t rows = 0, columns = 0, place;
+    for (place = first_place(c, y); place < c->height && place * c->stride <= y; place++)
+        rows++;
+    for (place = first_place(c, x); place < c->width && place * c->stride <= x; place++)
+        columns++;
+    return rows * columns;
+}
+#endif
+
+/* Where the weights [row][column][channel below] of a kernel begin, one for each channel above. */
+static int32_t row_of(const struct connection *c, int32_t row, int32_t column, int32_t channel)
+{
+    return ((row * c->kernel + column) * c->below_channels + channel) * c->channels;
+}
+
+#if NET_WEIGHT_BITS == 64
+static void join_weights(void)
+{
+    int32_t l, i;
+    for (l = 1; l <= LAYERS; l++) {
+        const struct connection *c = &CONNECTIONS[l - 1];
+        joined[l] = joined_back[l] = c->constant;
+        for (i = 0; c->learns && i < row_of(c, c->kernel, 0, 0); i++) {
+            joined[l] |= magnitude(weights[c->first_weight + i]);
+            if (l > 1)
+                joined_back[l] |= magnitude(WEIGHTS_BACK[c->first_back + i]);
+        }
+    }
+    are_joined = 1;
+}
+#endif
+
+/* The first unit below that weights [row][column] join to a place, or -1 if they lie on padding. */
+static int32_t unit_under(const struct connection *c, int32_t place, int32_t row, int32_t column)
+{
+    int32_t y = place / c->width * c->stride + row - c->padding;
+    int32_t x = place % c->width * c->stride + column - c->padding;
+    int is_inside = y >= 0 && y < c->below_height && x >= 0 && x < c->below_width;
+    return is_inside ? y * c->row_stride + x * c->column_stride : -1;
+}
+
+/* Part a list of units into the places that they are at, and return how many there are. */
+static int32_t find_places(const struct connection *c, const unit_t *list, int32_t n)
+{
+    int32_t n_places = 0, place = -1, i;
+    for (i = 0; i < n; i++)
+        if (list[i] / c->channels != place) {
+            place = list[i] / c->channels;
+            first_of_place[n_places++] = (unit_t)i;
+        }
+    first_of_place[n_places] = (unit_t)n;
+    return n_places;
+}
+
+/* Bring to layer l the spikes of the layer below. */
+static void pass_forward(int32_t l)
+{
+    const struct connection *c = &CONNECTIONS[l - 1];
+    const net_count_t *sent = spikes + FIRST_UNIT[l - 1];
+    const unit_t *list = spiking + FIRST_UNIT[l - 1];
+    net_state_t *to = arriving + ARRIVING_AT(l);
+    int32_t n;
+    memset(to, 0, (size_t)N_UNITS(l) * sizeof *to);
+    check_sum(spikes_sent[l - 1], LARGEST_OF(joined, l));
+    if (is_outside)
+        return;
+    for (n = 0; n < n_spiking[l - 1]; n++) {
+        int32_t y = list[n] / c->row_stride % c->below_height + c->padding;
+        int32_t x = list[n] / c->column_stride % c->below_width + c->padding;
+        int32_t channel = list[n] / c->channel_stride % c->below_channels;
+        net_state_t count = sent[list[n]];
+        int32_t Y, X, b;
+        /* The kernel lies on the unit at the places (Y, X). */
+        for (Y = first_place(c, y); Y < c->height && Y * c->stride <= y; Y++)
+            for (X = first_place(c, x); X < c->width && X * c->stride <= x; X++) {
+                net_state_t *at = to + (Y * c->width + X) * c->channels;
+                if (c->learns) {
+                    const net_weight_t *row = weights + c->first_weight
+                        + row_of(c, y - Y * c->stride, x - X * c->stride, channel);
+                    for (b = 0; b < c->channels; b++)
+                        at[b] += count * row[b];
+                    NET_COUNT(forward, magnitude(count), c->channels);
+                } else {
+                    at[channel] += count * c->constant;
+                    NET_COUNT(forward, magnitude(count), 1);
+                }
+            }
+    }
+}
+
+/* Bring the errors of layer l to the layer below, through the same synapses. */
+static void pass_back(int32_t l)
+{
+    const struct connection *c = &CONNECTIONS[l - 1];
+    const net_count_t *sent = errors + UPPER(l);
+    const unit_t *list = erring + UPPER(l);
+    net_state_t *to = arriving_back + ARRIVING_AT(l - 1);
+    int32_t n_places = find_places(c, list, n_erring[l]), p, q, r, a, m;
+    memset(to, 0, (size_t)N_UNITS(l - 1) * sizeof *to);
+    check_sum(errors_sent[l], LARGEST_OF(joined_back, l));
+    if (is_outside)
+        return;
+    for (p = 0; p < n_places; p++) {
+        int32_t from = first_of_place[p], until = first_of_place[p + 1];
+        int32_t place = list[from] / c->channels;
+        for (q = 0; q < c->kernel; q++)
+            for (r = 0; r < c->kernel; r++) {
+                int32_t unit = unit_under(c, place, q, r);
+                if (unit < 0)
+                    continue;
+                for (m = from; m < until; m++)
+                    NET_COUNT(backward, magnitude(sent[list[m]]), c->learns ? c->below_channels : 1);
+                if (!c->learns) {
+                    for (m = from; m < until; m++) {
+                        int32_t channel = list[m] - place * c->channels;
+                        to[unit + channel * c->channel_stride] += sent[list[m]] * c->constant;
+                    }
+                    continue;
+                }
+                for (a = 0; a < c->below_channels; a++, unit += c->channel_stride) {
+                    const net_weight_t *row = WEIGHTS_BACK + c->first_back + row_of(c, q, r, a);
+                    net_state_t sum = 0;
+                    for (m = from; m < until; m++)
+                        sum += (net_state_t)sent[list[m]] * row[list[m] - place * c->channels];
+                    to[unit] += sum;
+                }
+            }
+    }
+}
+
+/* Subtract from a weight. */
+static void change(int32_t l, net_weight_t *weight, net_state_t less)
+{
+    net_state_t v = *weight - less;
+    check(magnitude(v), LARGEST_WEIGHT);
+#if NET_WEIGHT_BITS == 64
+    joined[l] |= magnitude(v);
+    joined_back[l] |= RANDOM_FEEDBACK ? 0 : magnitude(v);
+#else
+    (void)l;
+#endif
+    *weight = wrapped(v);
+}
+
+/* Let the weights of connection l learn: subtract rate * counts * errors, summed over the synapses
+ * that share a weight. The same with a negative rate takes it back. */
+static void learn(int32_t l, const net_count_t *counts, const net_count_t *back, net_state_t rate)
+{
+    const struct connection *c = &CONNECTIONS[l - 1];
+    unit_t *list = erring + UPPER(l);
+    int32_t n = 0, i, p, q, r, a, b, m, n_places;
+    if (!c->learns)
+        return;
+    counts += FIRST_UNIT[l - 1];
+    back += UPPER(l);
+    for (i = 0; i < N_UNITS(l); i++)
+        if (back[i] != 0)
+            list[n++] = (unit_t)i;
+    n_places = find_places(c, list, n);
+    for (q = 0; n_places > 0 && q < c->kernel; q++)
+        for (r = 0; r < c->kernel; r++)
+            for (a = 0; a < c->below_channels; a++) {
+                net_weight_t *row = weights + c->first_weight + row_of(c, q, r, a);
+                int32_t changes = 0;
+                for (p = 0; p < n_places; p++) {
+                    int32_t from = first_of_place[p], until = first_of_place[p + 1];
+                    int32_t place = list[from] / c->channels, unit = unit_under(c, place, q, r);
+                    net_state_t factor = unit < 0 ? 0 : counts[unit + a * c->channel_stride] * rate;
+                    if (factor == 0)
+                        continue;
+                    for (m = from; m < until; m++)
+                        row_change[list[m] - place * c->channels] += factor * back[list[m]];
+                    NET_COUNT(update, until - from, 1);
+                    changes = 1;
+                }
+                for (b = 0; changes && b < c->channels; b++)
+                    if (row_change[b] != 0) {
+                        change(l, row + b, row_change[b]);
+                        row_change[b] = 0;
+                    }
+            }
+}
+
+/* ---- Rules ---------------------------------------------------------------------------------- */
+
+/* Layer l receives what has arrived, and fires: positive spikes alone, negative potential waits. */
+static void receive(int32_t l)
+{
+    const net_state_t *from = arriving + ARRIVING_AT(l);
+    net_state_t *s = summed_drive + UPPER(l), *v = potential + FIRST_UNIT[l], magnitudes = 0;
+    int32_t i;
+    for (i = 0; i < N_UNITS(l); i++) {
+        s[i] += from[i];
+        v[i] += from[i];
+        magnitudes |= magnitude(s[i]) | magnitude(v[i]);
+    }
+    check(magnitudes, LARGEST_STATE);
+    begin_to_send(l);
+    for (i = 0; i < N_UNITS(l) && !is_outside; i++)
+        send(l, i, v[i] > HALF ? fire(v + i) : 0);
+}
+
+/* Note which error unit i of a layer sends back. Where the summed drive is negative, none passes. */
+static void send_back(int32_t l, int32_t i, net_state_t n)
+{
+    int32_t unit = UPPER(l) + i;
+    if (summed_drive[unit] < 0)
+        n = 0;
+    errors[unit] = (net_count_t)n;
+    if (n == 0)
+        return;
+    erring[UPPER(l) + n_erring[l]++] = (unit_t)i;
+    errors_sent[l] += magnitude(n);
+    check(magnitude(n), LARGEST_COUNT);
+    check(errors_sent[l], LARGEST_STATE);
+    if (magnitude(n) > most_errors[l])
+        most_errors[l] = magnitude(n);
+    NET_COUNT(errors, magnitude(n), 1);
+#if LEARNS_ONCE
+    n += summed_error[unit];
+    check(magnitude(n), LARGEST_COUNT);
+    summed_error[unit] = (net_count_t)n;
+#endif
+}
+
+static void begin_to_send_back(int32_t l)
+{
+    n_erring[l] = 0;
+    errors_sent[l] = 0;
+    most_errors[l] = 0;
+}
+
+static void send_nothing_back(int32_t l)
+{
+    begin_to_send_back(l);
+    memset(errors + UPPER(l), 0, (size_t)N_UNITS(l) * sizeof *errors);
+}
+
+/* The output is compared with the target, which fires too: errors are its spikes too many. */
+static void compare_output(const net_state_t *asked)
+{
+    const net_count_t *sent = spikes + FIRST_UNIT[LAYERS];
+    int32_t i;
+    begin_to_send_back(LAYERS);
+    for (i = 0; i < NET_OUTPUTS && !is_outside; i++) {
+        check(magnitude(asked[i]), LARGEST_STATE);
+        if (is_outside)
+            return;
+        target_potential[i] += asked[i];
+        check(magnitude(target_potential[i]), LARGEST_STATE);
+        if (!is_outside)
+            send_back(LAYERS, i, sent[i] - fire(target_potential + i));
+    }
+}
+
+/* Hidden layer l receives errors in its backward potential, and fires what it sends back. */
+static void receive_errors(int32_t l)
+{
+    const net_state_t *from = arriving_back + ARRIVING_AT(l);
+    net_state_t *v = backward_potential + UPPER(l), magnitudes = 0;
+    int32_t i;
+    for (i = 0; i < N_UNITS(l); i++) {
+        v[i] += from[i];
+        magnitudes |= magnitude(v[i]);
+    }
+    check(magnitudes, LARGEST_STATE);
+    begin_to_send_back(l);
+    for (i = 0; i < N_UNITS(l) && !is_outside; i++)
+        send_back(l, i, fire(v + i));
+}
+
+/* ---- Learning ------------------------------------------------------------------------------- */
+
+/* The rate of connection l. It is fixed or, with normalized updates, lower the more spikes there
+ * are: RATE is divided by a power of two above 16 T^2 plus the squared counts of the units below,
+ * each as often as its unit meets the weights, and below the output by 4 more. */
+static net_state_t rate_of[LAYERS + 1];
+
+static void find_rate(int32_t l)
+{
+#if NORMALIZED
+    const struct connection *c = &CONNECTIONS[l - 1];
+    uint64_t squares = (uint64_t)16 * NET_STEPS * NET_STEPS;
+    int32_t shift = l < LAYERS ? 2 : 0, i;
+    for (i = 0; i < N_UNITS(l - 1); i++) {
+        uint64_t count = (uint64_t)magnitude(spike_count[FIRST_UNIT[l - 1] + i]);
+        if (count >= (uint64_t)1 << 27 || squares >= (uint64_t)1 << 53) {
+            is_outside = 1;
+            return;
+        }
+        if (count > 0)
+            squares += (uint64_t)times_met(c, i) * count * count;
+    }
+    is_outside |= squares >= (uint64_t)1 << 53;
+    for (; squares > 0; squares >>= 1)
+        shift++;
+    rate_of[l] = shift < (int32_t)(8 * sizeof RATE_UNITS) - 1 ? RATE_UNITS >> shift : 0;
+    if (rate_of[l] < 1)
+        rate_of[l] = 1;
+#else
+    rate_of[l] = RATE_UNITS;
+#endif
+}
+
+#if NORMALIZED
+/* Cut off a summed error of a hidden layer at 8 T: large weights to the output would otherwise
+ * silence hidden units. */
+static net_count_t limited(int32_t l, net_count_t sum)
+{
+    net_state_t limit = (net_state_t)8 * NET_STEPS;
+    if (l == LAYERS || magnitude(sum) <= limit)
+        return sum;
+    return (net_count_t)(sum < 0 ? -limit : limit);
+}
+#endif
+
+/* Note that the changes of connection l could leave their type: at most `uses` products are added
+ * up for a weight, none larger than that of the largest count and the largest error. */
+static void check_changes(int32_t l, net_state_t rate, net_state_t most_back)
+{
+    const struct connection *c = &CONNECTIONS[l - 1];
+    net_state_t limit = LARGEST_SUM / c->uses / rate;
+    if (c->learns && most_spikes[l - 1] > 0 && most_back > limit / most_spikes[l - 1])
+        is_outside = 1;
+}
+
+#if LEARNS_ONCE
+/* All connections learn from the errors of the whole sample. */
+static void learn_at_end(void)
+{
+    int32_t l, i;
+    for (l = 1; l <= LAYERS; l++) {
+        net_state_t most = 0;
+        for (i = 0; i < N_UNITS(l); i++) {
+            net_count_t *sum = summed_error + UPPER(l) + i;
+#if NORMALIZED
+            *sum = limited(l, *sum);
+#endif
+            if (magnitude(*sum) > most)
+                most = magnitude(*sum);
+        }
+        find_rate(l);
+        check_changes(l, rate_of[l], most);
+    }
+    if (is_outside)
+        return;
+    for (l = 1; l <= LAYERS; l++)
+        learn(l, spike_count, summed_error, rate_of[l]);
+    for (l = 1; l <= LAYERS && is_outside; l++)
+        learn(l, spike_count, summed_error, -rate_of[l]);
+}
+#else
+/* All connections learn from the errors of this step. */
+static void learn_now(void)
+{
+    int32_t l, n = 0;
+    for (l = 1; l <= LAYERS; l++) {
+        find_rate(l);
+        check_changes(l, rate_of[l], most_errors[l]);
+        n += n_erring[l];
+    }
+    if (is_outside || n == 0)
+        return;
+    memcpy(logged_counts[n_logged], spike_count, sizeof spike_count);
+    memcpy(logged_errors[n_logged], errors, sizeof errors);
+    n_logged++;
+    for (l = 1; l <= LAYERS; l++)
+        learn(l, spike_count, errors, rate_of[l]);
+}
+#endif
+
+/* Take back what the open sample has taught, and end it. */
+static void undo(void)
+{
+#if !LEARNS_ONCE
+    while (n_logged > 0) {
+        int32_t l;
+        n_logged--;
+        for (l = 1; l <= LAYERS; l++)
+            learn(l, logged_counts[n_logged], logged_errors[n_logged], -rate_of[l]);
+    }
+#endif
+    if (is_learning)
+        memcpy(backward_potential, backward_potential_before, sizeof backward_potential);
+    is_open = is_learning = is_outside = 0;
+}
+
+/* ---- A step --------------------------------------------------------------------------------- */
+
+/* Whether a layer has something to send that is so many steps behind the input. */
+static int is_busy(int32_t delay)
+{
+    return steps_made > delay && steps_made - delay <= steps_shown;
+}
+
+/* Make one step of the open sample. With pipelined timing a spike takes a step for each connection,
+ * and what is sent in this step arrives in the next. */
+static void step(const void *x, enum input kind, int is_taught)
+{
+    int32_t is_delayed = PIPELINED && is_learning, l;
+    steps_made++;
+    if (is_busy(0))
+        fire_input(x, kind);
+    else
+        send_nothing(0);
+    for (l = 1; l <= LAYERS && !is_outside; l++) {
+        if (!is_delayed)
+            pass_forward(l);
+        if (is_outside)
+            return;
+        if (is_busy(is_delayed ? l : 0))
+            receive(l);
+        else
+            send_nothing(l);
+    }
+    for (l = LAYERS; l >= 1 && is_learning && !is_outside; l--) {
+        int32_t delay = is_delayed ? 2 * LAYERS - l : 0;
+        if (l < LAYERS && !is_delayed)
+            pass_back(l + 1);
+        if (is_outside)
+            return;
+        if (!is_taught || !is_busy(delay))
+            send_nothing_back(l);
+        else if (l == LAYERS)
+            compare_output(target[(steps_made - delay) % TARGETS_KEPT]);
+        else
+            receive_errors(l);
+    }
+    for (l = 1; l <= LAYERS && is_delayed && !is_outside; l++) {
+        pass_forward(l);
+        if (l > 1 && !is_outside)
+            pass_back(l);
+    }
+#if !LEARNS_ONCE
+    if (is_learning && !is_outside)
+        learn_now();
+#endif
+}
+
+/* Open a sample, if none is, and let it learn from here on, if it has a target. */
+static void open_sample(int is_taught)
+{
+#if NET_WEIGHT_BITS == 64
+    if (!are_joined)
+        join_weights();
+#endif
+    if (!is_open) {
+        memset(potential, 0, sizeof potential);
+        memset(summed_drive, 0, sizeof summed_drive);
+        memset(spike_count, 0, sizeof spike_count);
+        memset(most_spikes, 0, sizeof most_spikes);
+        memset(errors, 0, sizeof errors);
+        steps_shown = steps_made = 0;
+        is_open = 1;
+    }
+    if (is_taught && !is_learning) {
+        memset(target_potential, 0, sizeof target_potential);
+        memset(arriving, 0, sizeof arriving);
+        memset(arriving_back, 0, sizeof arriving_back);
+#if LEARNS_ONCE
+        memset(summed_error, 0, sizeof summed_error);
+#endif
+        memcpy(backward_potential_before, backward_potential, sizeof backward_potential);
+        if (STARTS_AT_ZERO)
+            memset(backward_potential, 0, sizeof backward_potential);
+        n_logged = 0;
+        is_learning = 1;
+    }
+}
+
+static enum net_result failed(void)
+{
+    undo();
+    steps_shown = 0;
+    return NET_OUTSIDE;
+}
+
+/* Show the input of one step. */
+static enum net_result show(const void *x, enum input kind, int32_t label)
+{
+    int is_taught = label != NET_NO_LABEL;
+    int32_t i;
+    if (is_unreadable)
+        return NET_WRONG_STATE;
+    if (label < NET_GIVEN_TARGET || label >= NET_OUTPUTS)
+        return NET_WRONG_LABEL;
+    if (PIPELINED && is_open && is_taught != is_learning)
+        return NET_MIXED;
+    if (!LEARNS_ONCE && is_taught && (is_learning ? n_logged : 0) + STEPS_AFTER >= STEPS_LOGGED)
+        return NET_TOO_LONG;
+    open_sample(is_taught);
+    steps_shown++;
+    for (i = 0; i < NET_OUTPUTS && is_taught; i++)
+        target[steps_shown % TARGETS_KEPT][i] = label == NET_GIVEN_TARGET ? given_target[i]
+            : i == label                                                  ? RIGHT_TARGET
+                                                                          : WRONG_TARGET;
+    step(x, kind, is_taught);
+    NET_AFTER_STEP();
+    return is_outside ? failed() : NET_OK;
+}
+
+/* Show a whole sample. Spike counts are given for each step, other input for all. */
+static enum net_result show_sample(const void *x, enum input kind, int32_t label)
+{
+    enum net_result result = is_open ? NET_SAMPLE_IS_OPEN : NET_OK;
+    int32_t t;
+    for (t = 0; t < NET_STEPS && result == NET_OK; t++)
+        if (kind == SPIKES)
+            result = show((const net_count_t *)x + t * NET_INPUTS, kind, label);
+        else
+            result = show(x, kind, label);
+    return result == NET_OK ? net_close() : result;
+}
+
+/* ---- For the program that uses the network -------------------------------------------------- */
+
+#if NET_INPUT_IS_SPIKES
+static int is_wrong(const net_count_t *x, int32_t n)
+{
+    int32_t i;
+    for (i = 0; i < n; i++)
+        if (BINARY_SPIKES && (x[i] > 1 || x[i] < -1))
+            return 1;
+    return 0;
+}
+
+enum net_result net_show_spikes(const net_count_t *x, int32_t label)
+{
+    return is_wrong(x, NET_INPUTS) ? NET_WRONG_INPUT : show(x, SPIKES, label);
+}
+
+enum net_result net_learn_spikes(const net_count_t *x, int32_t label)
+{
+    if (is_wrong(x, NET_STEPS * NET_INPUTS))
+        return NET_WRONG_INPUT;
+    return show_sample(x, SPIKES, label);
+}
+
+enum net_result net_predict_spikes(const net_count_t *x)
+{
+    return net_learn_spikes(x, NET_NO_LABEL);
+}
+#else
+enum net_result net_show_pixels(const uint8_t *x, int32_t label)
+{
+    return show(x, PIXELS, label);
+}
+
+enum net_result net_show_values(const net_state_t *x, int32_t label)
+{
+    return show(x, VALUES, label);
+}
+
+enum net_result net_learn_pixels(const uint8_t *x, int32_t label)
+{
+    return show_sample(x, PIXELS, label);
+}
+
+enum net_result net_learn_values(const net_state_t *x, int32_t label)
+{
+    return show_sample(x, VALUES, label);
+}
+
+enum net_result net_predict_pixels(const uint8_t *x)
+{
+    return show_sample(x, PIXELS, NET_NO_LABEL);
+}
+
+enum net_result net_predict_values(const net_state_t *x)
+{
+    return show_sample(x, VALUES, NET_NO_LABEL);
+}
+#endif
+
+enum net_result net_close(void)
+{
+    if (!is_open)
+        return NET_NO_SAMPLE;
+    while (is_learning && steps_made < steps_shown + STEPS_AFTER && !is_outside) {
+        step(0, PIXELS, 1);
+        NET_AFTER_STEP();
+    }
+#if LEARNS_ONCE
+    if (is_learning && !is_outside)
+        learn_at_end();
+#endif
+    if (is_outside)
+        return failed();
+    samples_seen += is_learning;
+    is_open = is_learning = 0;
+    return NET_OK;
+}
+
+enum net_result net_drop(void)
+{
+    if (!is_open)
+        return NET_NO_SAMPLE;
+    undo();
+    return NET_OK;
+}
+
+void net_set_target(const net_state_t *values)
+{
+    memcpy(given_target, values, sizeof given_target);
+}
+
+const net_state_t *net_summed_drive(void)
+{
+    return summed_drive + UPPER(LAYERS);
+}
+
+int32_t net_steps(void)
+{
+    return steps_shown;
+}
+
+int32_t net_class(void)
+{
+    const net_state_t *drive = net_summed_drive();
+    int32_t best = 0, i;
+    for (i = 1; i < NET_OUTPUTS; i++)
+        if (drive[i] > drive[best])
+            best = i;
+    return best;
+}
+
+uint64_t net_samples_seen(void)
+{
+    return samples_seen;
+}
+
+/* ---- What was learned, as bytes ------------------------------------------------------------- */
+
+/* The bytes are a header, the weights, the backward potentials, and a checksum of all before it.
+ * All numbers are little-endian. The header has the letters "SBPC", the version of the format (1),
+ * the bytes of a weight and of a potential, a byte 0, a key by which the network is known, and the
+ * samples seen. */
+#define KEY_END 12u
+#define HEADER_END (KEY_END + 8u)
+#define WEIGHTS_END (HEADER_END + (uint32_t)(N_WEIGHTS * sizeof *weights))
+#define POTENTIALS_END (WEIGHTS_END + (uint32_t)(N_HIDDEN * sizeof *backward_potential))
+
+static const uint8_t HEADER[KEY_END] = { 'S', 'B', 'P', 'C', 1, sizeof *weights,
+    sizeof *backward_potential, 0, /*@key@*/ };
+
+/* How many bytes of a new state have been read, and their checksum. */
+static uint32_t bytes_read, checksum_read;
+
+/* The checksum (CRC-32) after one more byte. That of no bytes is 0. */
+static uint32_t checksum_after(uint32_t sum, uint8_t byte)
+{
+    int32_t bit;
+    sum = ~sum ^ byte;
+    for (bit = 0; bit < 8; bit++)
+        sum = sum & 1u ? sum >> 1 ^ 0xEDB88320u : sum >> 1;
+    return ~sum;
+}
+
+/* Where byte number `at` of an array of little-endian numbers lies in memory. */
+static uint8_t *byte_in(void *numbers, uint32_t size, uint32_t at)
+{
+    const uint16_t one = 1;
+    uint32_t byte = at % size;
+    if (*(const uint8_t *)&one == 0)
+        byte = size - 1 - byte;
+    return (uint8_t *)numbers + (at - at % size + byte);
+}
+
+/* Where a byte of the state behind the key lies in memory. */
+static uint8_t *state_byte(uint32_t at)
+{
+    if (at < HEADER_END)
+        return byte_in(&samples_seen, sizeof samples_seen, at - KEY_END);
+    if (at < WEIGHTS_END)
+        return byte_in(weights, sizeof *weights, at - HEADER_END);
+    return byte_in(backward_potential, sizeof *backward_potential, at - WEIGHTS_END);
+}
+
+static int is_between(net_state_t v, net_state_t limit)
+{
+    return v <= limit && v >= -limit;
+}
+
+/* Whether all numbers of a state that was read are within their range. */
+static int is_within_range(void)
+{
+    int32_t i;
+    for (i = 0; i < N_WEIGHTS; i++)
+        if (!is_between(weights[i], LARGEST_WEIGHT))
+            return 0;
+    for (i = 0; i < N_HIDDEN; i++)
+        if (!is_between(backward_potential[i], LARGEST_STATE))
+            return 0;
+    return 1;
+}
+
+enum net_result net_write_state(uint32_t offset, uint8_t *bytes, uint32_t n)
+{
+    uint32_t at, sum = 0;
+    if (is_open)
+        return NET_SAMPLE_IS_OPEN;
+    if (is_unreadable || offset > NET_STATE_SIZE || n > NET_STATE_SIZE - offset)
+        return NET_WRONG_STATE;
+    for (at = 0; at < POTENTIALS_END && offset + n > POTENTIALS_END; at++)
+        sum = checksum_after(sum, at < KEY_END ? HEADER[at] : *state_byte(at));
+    for (at = offset; at < offset + n; at++)
+        if (at < KEY_END)
+            bytes[at - offset] = HEADER[at];
+        else if (at < POTENTIALS_END)
+            bytes[at - offset] = *state_byte(at);
+        else
+            bytes[at - offset] = (uint8_t)(sum >> 8 * (at - POTENTIALS_END));
+    return NET_OK;
+}
+
+enum net_result net_read_state(uint32_t offset, const uint8_t *bytes, uint32_t n)
+{
+    uint32_t i, wrong = 0;
+    if (is_open)
+        return NET_SAMPLE_IS_OPEN;
+    if (offset == 0)
+        bytes_read = checksum_read = 0;
+    if (offset != bytes_read || n > NET_STATE_SIZE - offset)
+        return NET_WRONG_STATE;
+    for (i = 0; i < n && !wrong; i++, bytes_read++) {
+        uint32_t at = bytes_read;
+        if (at < KEY_END)
+            wrong = bytes[i] != HEADER[at];
+        else if (at < POTENTIALS_END) {
+            is_unreadable = 1;
+            *state_byte(at) = bytes[i];
+        } else
+            wrong = bytes[i] != (uint8_t)(checksum_read >> 8 * (at - POTENTIALS_END));
+        if (at < POTENTIALS_END)
+            checksum_read = checksum_after(checksum_read, bytes[i]);
+    }
+    if (wrong || (bytes_read == NET_STATE_SIZE && !is_within_range())) {
+        bytes_read = 0;
+        return NET_WRONG_STATE;
+    }
+    if (bytes_read == NET_STATE_SIZE) {
+        is_unreadable = 0;
+#if NET_WEIGHT_BITS == 64
+        are_joined = 0;
+#endif
+    }
+    return NET_OK;
+}

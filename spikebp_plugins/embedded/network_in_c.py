@@ -1,0 +1,240 @@
+"""A network as C has it: the types, sizes and constants that follow from its definition."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.backends.base import UnsupportedError, refused_kind
+from spikebp_plugins.embedded.geometry import GEOMETRIES, geometry_of
+from spikebp_plugins.embedded.number_types import number_types
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
+
+#: Bytes of the state before the weights: letters and sizes, key, and samples seen.
+HEADER_BYTES: Final = 20
+CHECKSUM_BYTES: Final = 4
+
+#: What the values of fields are that C does not know, and why.
+LEFT_OUT: Final = {
+    ("presynaptic", "drive"): "it learns from spike counts, not from drive",
+    ("backward_init", "uniform"): "it has no room for the generator that draws backward potentials",
+}
+
+
+class NetworkInC:
+    """A network as C has it: types, sizes and tables.
+
+    Parameters
+    ----------
+    net : Definition
+        A definition that C knows.
+    weight_bits : {16, 32, 64}
+        Bits of a weight.
+    """
+
+    def __init__(self, net: Definition, weight_bits: int) -> None:
+        self.net = net
+        self.types = number_types(net, weight_bits)
+        self.geometries = [geometry_of(connection) for connection in net.connections]
+        self.sizes_of_weights = [int(np.prod(shape)) for shape in net.weight_shapes]
+        self.n_weights = sum(self.sizes_of_weights)
+        self.n_feedback = sum(self.sizes_of_weights[1:]) if net.feedback == "random" else 0
+        self.n_hidden = sum(net.layer_sizes[1:-1])
+
+    @classmethod
+    def of(cls, net: Definition, weight_bits: int) -> NetworkInC:
+        """Return a network for C, or raise UnsupportedError with the reason why there is none."""
+        number_types(net, weight_bits)
+        if (reason := why_not_in_c(net, weight_bits)) is not None:
+            raise UnsupportedError(f"there is no program in C for this network: {reason}")
+        return cls(net, weight_bits)
+
+    @property
+    def fraction_bits(self) -> int:
+        """The fraction bits of all numbers."""
+        assert self.net.fraction_bits is not None  # only fixed arithmetic is known
+        return self.net.fraction_bits
+
+    @property
+    def rate_units(self) -> int:
+        """The rate, in grid units."""
+        assert self.net.rate_units is not None
+        return self.net.rate_units
+
+    @property
+    def unit_bits(self) -> int:
+        """Bits of the number of a unit within its layer."""
+        return 16 if max(self.net.layer_sizes) < 2**16 else 32
+
+    @property
+    def steps_after(self) -> int:
+        """Steps of a training sample behind the last step of input."""
+        return delays_of(self.net).errors[1]
+
+    @property
+    def steps_logged(self) -> int:
+        """Steps that can be undone; none has to be where weights learn at the end."""
+        return 1 if self.net.learns_once else self.net.n_steps + self.steps_after
+
+    @property
+    def state_size(self) -> int:
+        """Bytes of what is learned."""
+        weights = self.n_weights * self.types.weight_bits // 8
+        return HEADER_BYTES + weights + self.n_hidden * self.types.state_bits // 8 + CHECKSUM_BYTES
+
+    @property
+    def key(self) -> int:
+        """The number by which a state is known as one of this network, at any learning rate."""
+        fields = {name: v for name, v in self.net.to_dict().items() if name != "learning_rate"}
+        return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
+
+    def units(self, array: Any) -> NDArray[np.int64]:
+        """Return real numbers of the grid as integers."""
+        encoded: NDArray[np.int64] = arithmetic_of(self.net).encode(np.asarray(array))
+        return encoded
+
+    def weights(self, state: LearningState) -> NDArray[np.int64]:
+        """Return all weights in grid units, in the order of C."""
+        return self._joined(state.weights)
+
+    def backward_potentials(self, state: LearningState) -> NDArray[np.int64]:
+        """Return all backward potentials in grid units."""
+        return self._joined(state.backward_potentials)
+
+    def feedback(self, state: LearningState) -> NDArray[np.int64]:
+        """Return all random backward weights in grid units, each in the order of a forward one."""
+        shapes = self.net.weight_shapes[1:]
+        pairs = zip(state.feedback, shapes, strict=bool(state.feedback))
+        return self._joined(b if b.shape == shape else b.T for b, shape in pairs)
+
+    def check_state(self, state: LearningState) -> None:
+        """Refuse numbers that do not fit their types.
+
+        Raises
+        ------
+        OverflowError
+            If a weight or a backward potential is too large.
+        """
+        types = self.types
+        for name, units, largest, bits in (
+            ("weight", self.weights(state), types.largest_weight, types.weight_bits),
+            ("feedback weight", self.feedback(state), types.largest_weight, types.weight_bits),
+            (
+                "backward potential",
+                self.backward_potentials(state),
+                types.largest_state,
+                types.state_bits,
+            ),
+        ):
+            reached = int(np.abs(units).max(initial=0))
+            if reached > largest:
+                raise OverflowError(
+                    f"each {name} must be at most {largest} grid units, for {bits} bits; "
+                    f"one is {reached}"
+                )
+
+    def _joined(self, arrays: Iterable[NDArray[Any]]) -> NDArray[np.int64]:
+        parts = [self.units(array).reshape(-1) for array in arrays]
+        return np.concatenate([np.zeros(0, np.int64), *parts])
+
+    def pixel_values(self) -> NDArray[np.int64]:
+        """Return what each 8-bit pixel adds to the potential of its unit, in grid units."""
+        pixels = np.broadcast_to(np.arange(256)[:, np.newaxis], (256, self.net.n_inputs))
+        return self.units(Batch(self.net, pixels, None, 1).inputs()[:, 0, 0])
+
+    def label_targets(self) -> tuple[int, int]:
+        """Return what a label asks of a wrong output and of the right one, in grid units."""
+        wrong, right = self.units(arithmetic_of(self.net).round(self.net.label_targets))
+        return int(wrong), int(right)
+
+    def constants(self) -> dict[str, int]:
+        """Return the numbers that the file defines, by their names."""
+        net, types = self.net, self.types
+        sizes, is_delayed = net.layer_sizes, self.steps_after > 0
+        units, upper = sum(sizes), sum(sizes[1:])
+        one = 2**self.fraction_bits
+        wrong, right = self.label_targets()
+        return {
+            "LAYERS": net.n_layers,
+            "UNITS": units,
+            "LOWER_UNITS": units - net.n_outputs,
+            "UPPER_UNITS": upper,
+            "N_HIDDEN": self.n_hidden,
+            "HIDDEN_UNITS": max(1, self.n_hidden),
+            "N_WEIGHTS": self.n_weights,
+            "WEIGHTS": max(1, self.n_weights),
+            "ARRIVING": upper if is_delayed else max(sizes[1:]),
+            "ARRIVING_BACK": max(1, self.n_hidden if is_delayed else max(sizes[1:-1], default=1)),
+            "TARGETS_KEPT": net.n_layers + 1 if is_delayed else 1,
+            "STEPS_AFTER": self.steps_after,
+            "STEPS_LOGGED": self.steps_logged,
+            "MOST_CHANNELS": max(geometry.above[2] for geometry in self.geometries),
+            "MOST_PLACES": max(geometry.n_places for geometry in self.geometries),
+            "PIPELINED": int(is_delayed),
+            "LEARNS_ONCE": int(net.learns_once),
+            "NORMALIZED": int(net.update == "normalized"),
+            "BINARY_SPIKES": int(net.spikes == "binary"),
+            "STARTS_AT_ZERO": int(net.backward_init == "zero"),
+            "RANDOM_FEEDBACK": int(net.feedback == "random"),
+            "ONE": one,
+            "HALF": one // 2,
+            "LARGEST_WEIGHT": types.largest_weight,
+            "LARGEST_STATE": types.largest_state,
+            "LARGEST_COUNT": types.largest_count,
+            "LARGEST_SUM": types.largest_sum,
+            "RATE_UNITS": self.rate_units,
+            "WRONG_TARGET": wrong,
+            "RIGHT_TARGET": right,
+        }
+
+    def public_constants(self) -> dict[str, int]:
+        """Return the numbers that the header defines, by their names."""
+        net = self.net
+        return {
+            "NET_INPUTS": net.n_inputs,
+            "NET_OUTPUTS": net.n_outputs,
+            "NET_INPUT_IS_SPIKES": int(net.input_coding == "spikes"),
+            "NET_STEPS": net.n_steps,
+            "NET_FRACTION_BITS": self.fraction_bits,
+            "NET_WEIGHT_BITS": self.types.weight_bits,
+            "NET_STATE_SIZE": self.state_size,
+        }
+
+
+def why_not_in_c(net: Definition, weight_bits: int = 64) -> str | None:
+    """Return why a network cannot be a program in C, or None if it can.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    weight_bits : {16, 32, 64}, default=64
+        Bits of a weight.
+    """
+    refusal = refused_kind(net, STEP_TIMINGS, ("fixed",), tuple(GEOMETRIES))
+    if refusal is not None:
+        return refusal
+    for (name, value), reason in LEFT_OUT.items():
+        if getattr(net, name) == value:
+            return f"with {name}={value!r}: {reason}"
+    network = NetworkInC(net, weight_bits)
+    types = network.types
+    most = types.largest_fraction_bits
+    if network.fraction_bits > most:
+        return f"with weights of {weight_bits} bits it has at most {most} fraction bits"
+    numbers = {"learning_rate": [network.rate_units], "label_targets": network.label_targets()}
+    if net.input_coding == "values":
+        numbers["input_scale"] = network.pixel_values().tolist()
+    for name, units in numbers.items():
+        if max(map(abs, units)) > types.largest_state:
+            return f"{name} leaves the {types.state_bits} bits of its potentials"
+    return None

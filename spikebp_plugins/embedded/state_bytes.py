@@ -1,0 +1,124 @@
+"""What a network in C has learned, as the bytes that its program writes and reads.
+
+They are, one after the other and all numbers little-endian:
+
+========================  =====================================================================
+4 bytes                   the letters ``SBPC``
+4 bytes                   the version of the format (1), the bytes of a weight, those of a
+                          potential, and 0
+4 bytes                   the key of the network, which is the same at any learning rate
+8 bytes                   training samples seen
+weights                   of all connections, in grid units
+backward potentials       of layers 1..L-1, in grid units
+4 bytes                   the CRC-32 of all bytes before
+========================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from itertools import accumulate, pairwise
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.embedded.network_in_c import CHECKSUM_BYTES, NetworkInC
+from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.state import LearningState
+
+#: Letters, version, bytes of a weight and of a potential, zero, key, and samples seen.
+HEADER: Final = struct.Struct("<4sBBBBIQ")
+LETTERS: Final = b"SBPC"
+VERSION: Final = 1
+
+
+def to_state_bytes(checkpoint: Checkpoint, weight_bits: int = 16) -> bytes:
+    """Return what a checkpoint has learned as bytes that its program in C reads.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network, and what it has learned.
+    weight_bits : {16, 32, 64}, default=16
+        Bits of a weight of the program.
+
+    Raises
+    ------
+    ValueError
+        If `weight_bits` is not allowed.
+    UnsupportedError
+        If there is no program in C for the network.
+    OverflowError
+        If a number does not fit its type.
+    """
+    network = NetworkInC.of(checkpoint.net, weight_bits)
+    network.check_state(checkpoint.state)
+    return bytes_of(network, checkpoint.state)
+
+
+def from_state_bytes(data: bytes, checkpoint: Checkpoint) -> Checkpoint:
+    """Return the checkpoint that a program in C has come to.
+
+    Parameters
+    ----------
+    data : bytes
+        What the program wrote.
+    checkpoint : Checkpoint
+        The one that the program was made from: it has the definition, and the random feedback.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are damaged, or of another network.
+    """
+    start = data[: HEADER.size]
+    if len(start) < HEADER.size or not start.startswith(LETTERS):
+        raise wrong_argument("data", "the state of a network in C", f"{len(data)} other bytes")
+    _, version, weight_bytes, state_bytes, _, key, _ = HEADER.unpack(start)
+    if version != VERSION:
+        raise wrong_argument("data", f"in version {VERSION} of the format", f"version {version}")
+    network = NetworkInC.of(checkpoint.net, 8 * weight_bytes)
+    if len(data) != network.state_size or state_bytes * 8 != network.types.state_bits:
+        raise wrong_argument("data", f"{network.state_size} bytes long", f"{len(data)} bytes")
+    if key != network.key:
+        raise wrong_argument("data", "the state of this network", "that of another")
+    if zlib.crc32(data[:-CHECKSUM_BYTES]) != int.from_bytes(data[-CHECKSUM_BYTES:], "little"):
+        raise wrong_argument("data", "undamaged", "bytes with another checksum")
+    return Checkpoint(checkpoint.net, state_of(network, data, checkpoint.state))
+
+
+def bytes_of(network: NetworkInC, state: LearningState) -> bytes:
+    """Return a state that fits the types of a network as bytes."""
+    types = network.types
+    sizes = types.weight_bits // 8, types.state_bits // 8
+    start = HEADER.pack(LETTERS, VERSION, *sizes, 0, network.key, state.samples_seen)
+    weights = network.weights(state).astype(f"<i{sizes[0]}").tobytes()
+    potentials = network.backward_potentials(state).astype(f"<i{sizes[1]}").tobytes()
+    data = start + weights + potentials
+    return data + zlib.crc32(data).to_bytes(CHECKSUM_BYTES, "little")
+
+
+def state_of(network: NetworkInC, data: bytes, before: LearningState) -> LearningState:
+    """Return the state that bytes of a network hold, with the feedback of an earlier one."""
+    net, types = network.net, network.types
+    decode = arithmetic_of(net).decode
+    samples_seen = HEADER.unpack(data[: HEADER.size])[-1]
+    weights = np.frombuffer(data, f"<i{types.weight_bits // 8}", network.n_weights, HEADER.size)
+    place = HEADER.size + weights.nbytes
+    potentials = np.frombuffer(data, f"<i{types.state_bits // 8}", network.n_hidden, place)
+
+    def parts(numbers: NDArray[Any], shapes: Any) -> tuple[NDArray[Any], ...]:
+        ends = accumulate((int(np.prod(shape)) for shape in shapes), initial=0)
+        bounds = zip(pairwise(ends), shapes, strict=True)
+        return tuple(decode(numbers[start:stop].reshape(shape)) for (start, stop), shape in bounds)
+
+    return LearningState(
+        weights=parts(weights, net.weight_shapes),
+        backward_potentials=parts(potentials, [(n,) for n in net.layer_sizes[1:-1]]),
+        feedback=before.feedback,
+        samples_seen=samples_seen,
+    )

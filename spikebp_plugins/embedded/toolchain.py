@@ -1,0 +1,74 @@
+"""Finds the compiler of the machine, and compiles a network in C to a library."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+#: What a compiler of C is called where the environment variable ``CC`` names none.
+USUAL_NAMES: Final = ("cc", "gcc", "clang")
+
+#: How libraries are compiled. The code is for this very processor: it is not kept for others.
+FLAGS: Final = ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared")
+
+#: What brings a compiler, by the name of the system.
+PACKAGES: Final = {
+    "linux": "on Debian and Ubuntu `apt install gcc`, on Fedora `dnf install gcc`",
+    "darwin": "`xcode-select --install`",
+}
+
+
+def find_compiler() -> list[str] | None:
+    """Return the command of a compiler, or None if there is none.
+
+    It is that of the environment variable ``CC``, or the first of the usual names that is found.
+    """
+    named = os.environ.get("CC")
+    commands = [shlex.split(named)] if named else [[name] for name in USUAL_NAMES]
+    for command in commands:
+        if command and shutil.which(command[0]):
+            return command
+    return None
+
+
+def why_no_compiler() -> str:
+    """Return why there is no compiler, and what brings one."""
+    named = os.environ.get("CC")
+    missing = f"CC={named!r}" if named else f"none of {', '.join(USUAL_NAMES)}"
+    brings = PACKAGES.get(sys.platform, "a compiler of C, named by the environment variable CC,")
+    return f"it needs a compiler of C, and {missing} is found: {brings} brings one"
+
+
+def compiled_library(sources: Mapping[str, str], main: str) -> bytes:
+    """Return the shared library that sources compile to.
+
+    Parameters
+    ----------
+    sources : mapping of str
+        The texts of the files, by their names.
+    main : str
+        The name of the file that includes the others.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no compiler, or it refuses the sources; the message has what it printed.
+    """
+    compiler = find_compiler()
+    if compiler is None:
+        raise RuntimeError(why_no_compiler())
+    with tempfile.TemporaryDirectory(prefix="spikebp-") as folder:
+        for name, text in sources.items():
+            Path(folder, name).write_text(text, "utf-8")
+        command = [*compiler, *FLAGS, main, "-o", "library"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"{shlex.join(command)} failed: {done.stderr.strip()}")
+        return Path(folder, "library").read_bytes()
