@@ -118,7 +118,9 @@ def _private_types(network: NetworkInC) -> str:
 def _connections(network: NetworkInC) -> Iterator[str]:
     net, sizes = network.net, network.sizes_of_weights
     first = list(accumulate(sizes, initial=0))
-    for l, (connection, geometry) in enumerate(zip(net.connections, network.geometries, strict=True)):
+    for l, (connection, geometry) in enumerate(
+        zip(net.connections, network.geometries, strict=True)
+    ):
         learns = connection.constant_weight is None
         constant = 0 if learns else int(network.units(constant_in(net, connection))[0])
         back = max(0, first[l] - sizes[0]) if net.feedback == "random" else first[l]
@@ -136,7 +138,7 @@ def _connections(network: NetworkInC) -> Iterator[str]:
 def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
     """Yield the declarations of what is learned, and of what it needs besides."""
     net = network.net
-    if net.input_coding == "values":
+    if network.takes_pixels:
         yield "/* What a pixel adds to the potential of its unit in a step. */"
         yield array_of("static const net_state_t PIXEL_VALUES[256]", network.pixel_values())
         yield ""
@@ -155,7 +157,9 @@ def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
     feedback = () if state is None else network.feedback(state)
     # A state that comes later brings them.
     const = "" if state is None else "const "
-    yield array_of(f"static {const}net_weight_t WEIGHTS_BACK[{max(1, network.n_feedback)}]", feedback)
+    yield array_of(
+        f"static {const}net_weight_t WEIGHTS_BACK[{max(1, network.n_feedback)}]", feedback
+    )
 
 
 def memory_of(network: NetworkInC, source: str) -> dict[str, int]:

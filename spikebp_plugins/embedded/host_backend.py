@@ -181,15 +181,19 @@ class CBackend(Backend):
         if n == 0:
             return None
         shown = library.show(kind, x[:n], None if y is None else y[:n], batch.n_steps, record)
-        return _outcome(self.net, shown, batch.n_steps, is_training=y is not None) if shown.n else None
+        return (
+            _outcome(self.net, shown, batch.n_steps, is_training=y is not None) if shown.n else None
+        )
 
     def _inputs(self, library: HostLibrary, batch: Batch) -> tuple[int, Array, NDArray[np.bool_]]:
         """Return the kind of input, the input in a type of C, and which samples it holds."""
         rows = batch.rows()
         if self.net.input_coding == "spikes":
             counts = spike_counts(rows)
-            return SPIKES, *_narrowed(counts, library.network.types.largest_count, library.count_dtype)
-        if rows.dtype == np.uint8:
+            return SPIKES, *_narrowed(
+                counts, library.network.types.largest_count, library.count_dtype
+            )
+        if rows.dtype == np.uint8 and library.network.takes_pixels:
             return PIXELS, rows, np.ones(len(rows), bool)
         return VALUES, *_in_units(self.net, batch.inputs(), library)
 

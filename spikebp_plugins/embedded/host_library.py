@@ -148,7 +148,11 @@ class HostLibrary:
         y = None if y is None else np.ascontiguousarray(y)
         arrays = [x, y, *records, drive, self.work]
         block = _Block(
-            n, n_steps, kind, x.shape[1], 0 if y is None else y.shape[1],
+            n,
+            n_steps,
+            kind,
+            x.shape[1],
+            0 if y is None else y.shape[1],
             *(None if array is None else array.ctypes.data for array in arrays),
         )
         return Shown(self._library.host_show(ctypes.byref(block)), drive, *records)
@@ -159,4 +163,6 @@ def _compiled(net: Definition, weight_bits: int) -> bytes:
     network = NetworkInC(net, weight_bits)
     program = program_of(network, None)
     host = fill("host.c", "net", {"stem": "net"}, network.constants())
-    return compiled_library({"net.c": program.source, "net.h": program.header, "host.c": host}, "host.c")
+    return compiled_library(
+        {"net.c": program.source, "net.h": program.header, "host.c": host}, "host.c"
+    )

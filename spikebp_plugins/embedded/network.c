@@ -207,7 +207,12 @@ static void fire_input(const void *x, enum input kind)
                 send(0, i, v);
             continue;
         }
-        v = kind == PIXELS ? PIXEL_VALUES[((const uint8_t *)x)[i]] : ((const net_state_t *)x)[i];
+#if NET_TAKES_PIXELS
+        if (kind == PIXELS)
+            v = PIXEL_VALUES[((const uint8_t *)x)[i]];
+        else
+#endif
+            v = ((const net_state_t *)x)[i];
         check(magnitude(v), LARGEST_STATE);
         if (is_outside)
             return;
@@ -774,19 +779,9 @@ enum net_result net_predict_spikes(const net_count_t *x)
     return net_learn_spikes(x, NET_NO_LABEL);
 }
 #else
-enum net_result net_show_pixels(const uint8_t *x, int32_t label)
-{
-    return show(x, PIXELS, label);
-}
-
 enum net_result net_show_values(const net_state_t *x, int32_t label)
 {
     return show(x, VALUES, label);
-}
-
-enum net_result net_learn_pixels(const uint8_t *x, int32_t label)
-{
-    return show_sample(x, PIXELS, label);
 }
 
 enum net_result net_learn_values(const net_state_t *x, int32_t label)
@@ -794,14 +789,26 @@ enum net_result net_learn_values(const net_state_t *x, int32_t label)
     return show_sample(x, VALUES, label);
 }
 
-enum net_result net_predict_pixels(const uint8_t *x)
-{
-    return show_sample(x, PIXELS, NET_NO_LABEL);
-}
-
 enum net_result net_predict_values(const net_state_t *x)
 {
     return show_sample(x, VALUES, NET_NO_LABEL);
+}
+#endif
+
+#if NET_TAKES_PIXELS
+enum net_result net_show_pixels(const uint8_t *x, int32_t label)
+{
+    return show(x, PIXELS, label);
+}
+
+enum net_result net_learn_pixels(const uint8_t *x, int32_t label)
+{
+    return show_sample(x, PIXELS, label);
+}
+
+enum net_result net_predict_pixels(const uint8_t *x)
+{
+    return show_sample(x, PIXELS, NET_NO_LABEL);
 }
 #endif
 

@@ -31,11 +31,14 @@ enum net_result {
 enum net_result net_learn_spikes(const net_count_t *x, int32_t label);
 enum net_result net_predict_spikes(const net_count_t *x);
 #else
-/* Input is pixels of 8 bits, or values in units of 1 / (1 << NET_FRACTION_BITS) spikes a step. */
-enum net_result net_learn_pixels(const uint8_t *x, int32_t label);
-enum net_result net_predict_pixels(const uint8_t *x);
+/* Input is values in units of 1 / (1 << NET_FRACTION_BITS) spikes a step. */
 enum net_result net_learn_values(const net_state_t *x, int32_t label);
 enum net_result net_predict_values(const net_state_t *x);
+#endif
+#if NET_TAKES_PIXELS
+/* The same for pixels of 8 bits. */
+enum net_result net_learn_pixels(const uint8_t *x, int32_t label);
+enum net_result net_predict_pixels(const uint8_t *x);
 #endif
 
 /* Show one step of a sample, which opens with the first step, and stays open until it is closed or
@@ -43,8 +46,10 @@ enum net_result net_predict_values(const net_state_t *x);
 #if NET_INPUT_IS_SPIKES
 enum net_result net_show_spikes(const net_count_t *x, int32_t label);
 #else
-enum net_result net_show_pixels(const uint8_t *x, int32_t label);
 enum net_result net_show_values(const net_state_t *x, int32_t label);
+#endif
+#if NET_TAKES_PIXELS
+enum net_result net_show_pixels(const uint8_t *x, int32_t label);
 #endif
 
 /* End a sample that was shown step by step: keep what it taught, or forget it. */

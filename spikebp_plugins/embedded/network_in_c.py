@@ -99,8 +99,7 @@ class NetworkInC:
 
     def units(self, array: Any) -> NDArray[np.int64]:
         """Return real numbers of the grid as integers."""
-        encoded: NDArray[np.int64] = arithmetic_of(self.net).encode(np.asarray(array))
-        return encoded
+        return arithmetic_of(self.net).encode(np.asarray(array)).astype(np.int64)
 
     def weights(self, state: LearningState) -> NDArray[np.int64]:
         """Return all weights in grid units, in the order of C."""
@@ -145,6 +144,13 @@ class NetworkInC:
     def _joined(self, arrays: Iterable[NDArray[Any]]) -> NDArray[np.int64]:
         parts = [self.units(array).reshape(-1) for array in arrays]
         return np.concatenate([np.zeros(0, np.int64), *parts])
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether input may be 8-bit pixels: values that leave room for a sum."""
+        if self.net.input_coding == "spikes":
+            return False
+        return int(np.abs(self.pixel_values()).max()) <= self.types.largest_state
 
     def pixel_values(self) -> NDArray[np.int64]:
         """Return what each 8-bit pixel adds to the potential of its unit, in grid units."""
@@ -203,6 +209,7 @@ class NetworkInC:
             "NET_INPUTS": net.n_inputs,
             "NET_OUTPUTS": net.n_outputs,
             "NET_INPUT_IS_SPIKES": int(net.input_coding == "spikes"),
+            "NET_TAKES_PIXELS": int(self.takes_pixels),
             "NET_STEPS": net.n_steps,
             "NET_FRACTION_BITS": self.fraction_bits,
             "NET_WEIGHT_BITS": self.types.weight_bits,
@@ -232,8 +239,6 @@ def why_not_in_c(net: Definition, weight_bits: int = 64) -> str | None:
     if network.fraction_bits > most:
         return f"with weights of {weight_bits} bits it has at most {most} fraction bits"
     numbers = {"learning_rate": [network.rate_units], "label_targets": network.label_targets()}
-    if net.input_coding == "values":
-        numbers["input_scale"] = network.pixel_values().tolist()
     for name, units in numbers.items():
         if max(map(abs, units)) > types.largest_state:
             return f"{name} leaves the {types.state_bits} bits of its potentials"

@@ -20,9 +20,7 @@ CONDITION: Final = re.compile(r"#if (!?)(\w+)(?: == (\d+))?")
 NUMBERS_PER_LINE: Final = 16
 
 
-def fill(
-    template: str, stem: str, parts: Mapping[str, str], constants: Mapping[str, int]
-) -> str:
+def fill(template: str, stem: str, parts: Mapping[str, str], constants: Mapping[str, int]) -> str:
     """Return a template with its parts, and with `stem` in the place of ``net``.
 
     Parameters

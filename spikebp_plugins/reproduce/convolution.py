@@ -20,8 +20,8 @@ HIDDEN_LAYERS: Final = (300, 300)
 #: Test error of SpikeGrad, in percent.
 SPIKEGRAD: Final = 0.6
 
-#: Fraction bits with which the grid holds a sixteenth of the smallest rate to within 0.1 %, and with
-#: which 32 bits hold the weights.
+#: Fraction bits with which the grid holds a sixteenth of the smallest rate to within 0.1 %, and
+#: with which 32 bits hold the weights.
 FRACTION_BITS: Final = 21
 
 #: The epochs after which rates are halved.
