@@ -175,7 +175,7 @@ class CBackend(Backend):
         kind, x, fits = self._inputs(library, batch)
         y = None
         if batch.y is not None:
-            y, holds = _in_units(self.net, batch.targets(), library)
+            y, holds = _in_units(batch.targets(), library)
             fits &= holds
         n = len(batch) if fits.all() else int(fits.argmin())
         if n == 0:
@@ -195,7 +195,7 @@ class CBackend(Backend):
             )
         if rows.dtype == np.uint8 and library.network.takes_pixels:
             return PIXELS, rows, np.ones(len(rows), bool)
-        return VALUES, *_in_units(self.net, batch.inputs(), library)
+        return VALUES, *_in_units(batch.inputs(), library)
 
     def _show_by_rules(self, batch: Batch, record: bool) -> Outcome:
         """Show one sample by the reference."""
@@ -213,9 +213,7 @@ def _narrowed(units: Array, largest: int, dtype: np.dtype[Any]) -> tuple[Array, 
     return np.clip(units, -largest, largest).astype(dtype), fits
 
 
-def _in_units(
-    net: Definition, values: Array, library: HostLibrary
-) -> tuple[Array, NDArray[np.bool_]]:
+def _in_units(values: Array, library: HostLibrary) -> tuple[Array, NDArray[np.bool_]]:
     """Return real numbers of the grid in grid units, and which samples the type of C holds."""
     units = values * math.ldexp(1.0, library.network.fraction_bits)  # exact
     return _narrowed(units, library.network.types.largest_state, library.state_dtype)
