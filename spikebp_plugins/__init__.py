@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from spikebp_plugins.data.aer import EventRecordings, Recordings, load_nmnist, read_aer
     from spikebp_plugins.data.events import EVENT_DTYPE, EventEncoder
     from spikebp_plugins.data.images import Dataset, load_dataset
+    from spikebp_plugins.embedded import CProgram, from_state_bytes, to_c, to_state_bytes
     from spikebp_plugins.estimators import SpikingMLPClassifier as SpikingMLPClassifier
     from spikebp_plugins.estimators import SpikingMLPRegressor as SpikingMLPRegressor
     from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
@@ -47,6 +48,7 @@ __all__ = [
     "EVENT_DTYPE",
     "AveragePool2D",
     "Backend",
+    "CProgram",
     "Checkpoint",
     "Conv2D",
     "CoreLimits",
@@ -71,6 +73,7 @@ __all__ = [
     "averaged",
     "compare",
     "from_relu",
+    "from_state_bytes",
     "hardware_report",
     "incremental_dot_product",
     "incremental_outer_product",
@@ -82,7 +85,9 @@ __all__ = [
     "rectified_spiking_quantization",
     "spiking_stream_quantization",
     "spiking_vector_quantization",
+    "to_c",
     "to_relu",
+    "to_state_bytes",
     "to_torch",
     "warmup",
     "with_bias_input",
@@ -97,6 +102,7 @@ _NAMES = {
     "data.aer": ("EventRecordings", "Recordings", "load_nmnist", "read_aer"),
     "data.events": ("EVENT_DTYPE", "EventEncoder"),
     "data.images": ("Dataset", "load_dataset"),
+    "embedded": ("CProgram", "from_state_bytes", "to_c", "to_state_bytes"),
     "estimators": ("SpikingMLPClassifier", "SpikingMLPRegressor"),
     "network.checkpoint": ("Checkpoint", "averaged", "load"),
     "network.connections": ("AveragePool2D", "Conv2D", "Dense", "Sparse"),

@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from spikebp_plugins.cli import backends, compare, demo, hardware, predict, reproduce, train, warmup
+from spikebp_plugins.cli import (
+    backends,
+    compare,
+    demo,
+    export_c,
+    hardware,
+    predict,
+    reproduce,
+    train,
+    warmup,
+)
 from spikebp_plugins.cli.options import ARGUMENTS
 from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line
 
@@ -65,6 +75,8 @@ app.command()(backends.backends)
 app.command()(demo.demo)
 app.command()(reproduce.reproduce)
 app.command("hardware-report")(hardware.hardware_report)
+app.command("export-c")(export_c.export_c)
+app.command("import-c")(export_c.import_c)
 app.command()(warmup.warmup)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -12,10 +12,23 @@ from typing import Final
 from spikebp_plugins.common.archive import PathLike, whole_file
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.embedded.network_in_c import NetworkInC
-from spikebp_plugins.embedded.templates import array_of, defined, fill, number
+from spikebp_plugins.embedded.templates import array_of, defined, fill, named, number
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.state import LearningState
+
+#: What C calls the type of each kind of input.
+INPUT_TYPES: Final = {"pixels": "uint8_t", "values": "net_state_t", "spikes": "net_count_t"}
+
+#: A loop to copy: it names each sample before it learns from it.
+LOOP: Final = """\
+void sample_arrived(const TYPE *x, int32_t label)
+{
+    if (net_predict_KIND(x) == NET_OK)
+        show(net_class());
+    if (label != NET_NO_LABEL && net_learn_KIND(x, label) != NET_OK)
+        show_error();
+}"""
 
 #: A declaration of an array that changes: its type, its name, and its lengths.
 DECLARED: Final = re.compile(r"^static (\w+) (\w+)((?:\[[^]]+\])+)", re.MULTILINE)
@@ -41,6 +54,10 @@ class CProgram:
     header: str
     guide: str
     memory: dict[str, int]
+
+    def memory_by_use(self) -> dict[str, int]:
+        """Return the bytes of memory for weights, for what takes a sample back, and in all."""
+        return by_use(self.memory)
 
     def save(self, folder: PathLike) -> list[Path]:
         """Write ``stem.c``, ``stem.h`` and ``stem.md``, and return their paths."""
@@ -88,9 +105,9 @@ def to_c(checkpoint: Checkpoint, weight_bits: int = 16, stem: str = "net") -> CP
 
 def program_of(network: NetworkInC, state: LearningState | None, stem: str = "net") -> CProgram:
     """Return the program of a network; without a state all that is learned begins at zero."""
+    constants = network.constants() | network.public_constants()
     parts = {
         "about": f"/* {network.net!r}\n * in C99, written by spikebp-plugins. */",
-        "stem": stem,
         "constants": f"{_public_types(network)}\n\n{defined(network.public_constants())}",
         "types": _private_types(network),
         "sizes": defined(network.constants()),
@@ -99,9 +116,38 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
         "key": ", ".join(f"0x{byte:02X}" for byte in network.key.to_bytes(4, "little")),
         "learned": "\n".join(_learned(network, state)),
     }
-    known = network.constants() | network.public_constants()
-    source, header = (fill(f"network.{ending}", stem, parts, known) for ending in "ch")
-    return CProgram(stem, source, header, "", memory_of(network, source))
+    source, header = (fill(f"network.{ending}", parts, constants) for ending in "ch")
+    memory = memory_of(network, source)
+    about = {
+        "definition": repr(network.net),
+        "memory": "\n".join(f"| {name} | {n:,} |" for name, n in by_use(memory).items()),
+        "kind": _kind(network),
+        "loop": LOOP.replace("KIND", _kind(network)).replace("TYPE", INPUT_TYPES[_kind(network)]),
+        "steps": str(network.net.n_steps),
+        "state_size": f"{network.state_size:,}",
+    }
+    guide = fill("network.md", about, constants)
+    source, header, guide = (named(text, stem) for text in (source, header, guide))
+    return CProgram(stem, source, header, guide, memory)
+
+
+def by_use(memory: Mapping[str, int]) -> dict[str, int]:
+    """Return the bytes of weights, of the log that takes a sample back, of the rest, and of all."""
+    log = memory["logged_counts"] + memory["logged_errors"]
+    total, weights = sum(memory.values()), memory["weights"]
+    return {
+        "weights": weights,
+        "what takes a sample back": log,
+        "the rest": total - weights - log,
+        "together": total,
+    }
+
+
+def _kind(network: NetworkInC) -> str:
+    """Return the word for the input that most users have."""
+    if network.takes_pixels:
+        return "pixels"
+    return "values" if network.net.input_coding == "values" else "spikes"
 
 
 def _public_types(network: NetworkInC) -> str:
@@ -116,23 +162,31 @@ def _private_types(network: NetworkInC) -> str:
 
 
 def _connections(network: NetworkInC) -> Iterator[str]:
+    """Yield the members of each ``struct connection``."""
     net, sizes = network.net, network.sizes_of_weights
-    first = list(accumulate(sizes, initial=0))
-    for l, (connection, geometry) in enumerate(
-        zip(net.connections, network.geometries, strict=True)
-    ):
+    pairs = zip(net.connections, network.geometries, strict=True)
+    first_weights = accumulate(sizes, initial=0)
+    for (connection, geometry), first in zip(pairs, first_weights, strict=False):
         learns = connection.constant_weight is None
-        constant = 0 if learns else int(network.units(constant_in(net, connection))[0])
-        back = max(0, first[l] - sizes[0]) if net.feedback == "random" else first[l]
         height, width, channels = geometry.above
-        numbers = (
+        members = (
             *geometry.below,
             *geometry.strides,
-            *(width, height, channels),
-            *(geometry.kernel, geometry.stride, geometry.padding),
-            *(first[l], back, int(learns), constant, max(1, connection.most_uses)),
+            width,
+            height,
+            channels,
+            geometry.kernel,
+            geometry.stride,
+            geometry.padding,
+            first,
+            # The first connection has no random feedback: no errors go through it.
+            max(0, first - sizes[0]) if net.feedback == "random" else first,
+            int(geometry.is_dense),
+            int(learns),
+            0 if learns else int(network.units(constant_in(net, connection))[0]),
+            max(1, connection.most_uses),
         )
-        yield f"{{ {', '.join(map(number, numbers))} }},"
+        yield f"{{ {', '.join(map(number, members))} }},"
 
 
 def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:

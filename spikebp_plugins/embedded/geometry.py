@@ -39,6 +39,11 @@ class Geometry:
     padding: int
 
     @property
+    def is_dense(self) -> bool:
+        """Whether the kernel joins all units to all."""
+        return self.below[:2] == (1, 1) == self.above[:2] and self.kernel == 1
+
+    @property
     def n_places(self) -> int:
         """How many places the kernel lies on."""
         return self.above[0] * self.above[1]

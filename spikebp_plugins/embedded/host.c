@@ -11,7 +11,7 @@ static void host_count(int kind, int64_t n, int64_t times);
 #define NET_COUNT(what, n, times) host_count(host_##what, (n), (times))
 #define NET_AFTER_STEP() host_after_step()
 
-#include "@stem@.c"
+#include "net.c"
 
 /* Work that could leave 64 bits fails the sample. */
 #define HOST_MOST ((int64_t)1 << 60)
@@ -64,7 +64,7 @@ static int host_show_one(const struct host_block *b, const uint8_t *x, const net
         int32_t label = b->y_rows > 0 ? NET_GIVEN_TARGET : NET_NO_LABEL;
         if (b->y_rows > 0)
             net_set_target(y + t % b->y_rows * NET_OUTPUTS);
-        if (show(row, (enum input)b->kind, label) != NET_OK)
+        if (show(row, (enum input)b->kind, label, t == 0 || b->x_rows > 1) != NET_OK)
             return 0;
     }
     return !host_is_uncountable && net_close() == NET_OK;

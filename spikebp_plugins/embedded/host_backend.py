@@ -13,14 +13,15 @@ from spikebp_plugins.backends.base import Backend, Option
 from spikebp_plugins.backends.outcome import Outcome, Recording, joined, recording_of
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.embedded.geometry import GEOMETRIES
-from spikebp_plugins.embedded.host_library import PIXELS, SPIKES, VALUES, WORK, HostLibrary, Shown
+from spikebp_plugins.embedded.host_library import WORK, HostLibrary, Shown
+from spikebp_plugins.embedded.host_samples import SamplesInC, samples_in_c
 from spikebp_plugins.embedded.network_in_c import NetworkInC, why_not_in_c
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS
 from spikebp_plugins.embedded.toolchain import find_compiler, why_no_compiler
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of, of_input_steps
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, operations_of
-from spikebp_plugins.network.samples import Batch, spike_counts
+from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import run_sample
 
@@ -132,18 +133,20 @@ class CBackend(Backend):
 
     def _show(self, batch: Batch, record: bool) -> Outcome:
         outcomes: list[Outcome] = []
-        done = 0
+        done, portion = 0, len(batch)
         while done < len(batch):
-            rest = batch[done:]
+            rest = batch[done : done + portion]
             library = self._library()
             outcome = None if library is None else self._show_in_c(library, rest, record)
             if outcome is None:
                 self._leave_c()
-                if len(self._networks) > 1:  # the next has room for larger numbers
-                    del self._networks[0]
+                if len(self._networks) > 1 and len(samples_in_c(self._networks[-1], rest[:1]).x):
+                    del self._networks[0]  # the next has room for larger numbers
                     continue
                 outcome = self._show_by_rules(rest[:1], record)
+                portion = 1  # where samples fail one after the other, few are prepared in vain
             outcomes.append(outcome)
+            portion *= 2
             done += len(outcome.scores)
         return joined(outcomes)
 
@@ -172,30 +175,9 @@ class CBackend(Backend):
 
     def _show_in_c(self, library: HostLibrary, batch: Batch, record: bool) -> Outcome | None:
         """Show samples as far as the types of C hold them; None if they do not hold the first."""
-        kind, x, fits = self._inputs(library, batch)
-        y = None
-        if batch.y is not None:
-            y, holds = _in_units(batch.targets(), library)
-            fits &= holds
-        n = len(batch) if fits.all() else int(fits.argmin())
-        if n == 0:
-            return None
-        shown = library.show(kind, x[:n], None if y is None else y[:n], batch.n_steps, record)
-        return (
-            _outcome(self.net, shown, batch.n_steps, is_training=y is not None) if shown.n else None
-        )
-
-    def _inputs(self, library: HostLibrary, batch: Batch) -> tuple[int, Array, NDArray[np.bool_]]:
-        """Return the kind of input, the input in a type of C, and which samples it holds."""
-        rows = batch.rows()
-        if self.net.input_coding == "spikes":
-            counts = spike_counts(rows)
-            return SPIKES, *_narrowed(
-                counts, library.network.types.largest_count, library.count_dtype
-            )
-        if rows.dtype == np.uint8 and library.network.takes_pixels:
-            return PIXELS, rows, np.ones(len(rows), bool)
-        return VALUES, *_in_units(batch.inputs(), library)
+        samples = samples_in_c(library.network, batch)
+        shown = library.show(samples, record)
+        return _outcome(self.net, shown, samples) if shown.n > 0 else None
 
     def _show_by_rules(self, batch: Batch, record: bool) -> Outcome:
         """Show one sample by the reference."""
@@ -207,28 +189,16 @@ class CBackend(Backend):
         return Outcome(shown.step_scores[-1:], recording)
 
 
-def _narrowed(units: Array, largest: int, dtype: np.dtype[Any]) -> tuple[Array, NDArray[np.bool_]]:
-    """Return integers in a type, and which samples it holds; those of others mean nothing."""
-    fits = (np.abs(units) <= largest).reshape(len(units), -1).all(axis=1)
-    return np.clip(units, -largest, largest).astype(dtype), fits
-
-
-def _in_units(values: Array, library: HostLibrary) -> tuple[Array, NDArray[np.bool_]]:
-    """Return real numbers of the grid in grid units, and which samples the type of C holds."""
-    units = values * math.ldexp(1.0, library.network.fraction_bits)  # exact
-    return _narrowed(units, library.network.types.largest_state, library.state_dtype)
-
-
-def _outcome(net: Definition, shown: Shown, n_steps: int, *, is_training: bool) -> Outcome:
+def _outcome(net: Definition, shown: Shown, samples: SamplesInC) -> Outcome:
     """Return what a block has left as a back end hands it out."""
-    n, bits = shown.n, net.fraction_bits
+    n, n_steps, bits = shown.n, samples.n_steps, net.fraction_bits
     assert bits is not None
     unit = math.ldexp(1.0, -bits)
     scores = shown.drive[:n] * unit / n_steps
     if shown.spikes is None or shown.errors is None or shown.step_drive is None:
         return Outcome(scores, None)
     none = (0,) * (net.n_layers + 1)
-    sent, back = delays_of(net) if is_training else (none, none)
+    sent, back = (none, none) if samples.y is None else delays_of(net)
     borders = np.cumsum(net.layer_sizes)[:-1]
 
     def by_layer(record: Array, borders: Array, delays: Sequence[int]) -> list[NDArray[np.int64]]:
@@ -238,7 +208,7 @@ def _outcome(net: Definition, shown: Shown, n_steps: int, *, is_training: bool) 
 
     spikes = by_layer(shown.spikes, borders, sent)
     errors = None
-    if is_training:
+    if samples.y is not None:
         errors = [None, *by_layer(shown.errors, borders[1:] - net.n_inputs, back[1:])]
     drive = of_input_steps(shown.step_drive[:n], sent[-1], n_steps)
     step_scores = drive * unit / np.arange(1, n_steps + 1)[:, np.newaxis]

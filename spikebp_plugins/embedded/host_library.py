@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.embedded.c_program import program_of
+from spikebp_plugins.embedded.host_samples import SamplesInC
 from spikebp_plugins.embedded.network_in_c import NetworkInC
 from spikebp_plugins.embedded.state_bytes import bytes_of, state_of
 from spikebp_plugins.embedded.templates import fill
@@ -23,9 +24,6 @@ from spikebp_plugins.network.state import LearningState
 
 #: Compiled libraries that a process keeps, of some tens of kilobytes.
 LIBRARIES_KEPT: Final = 64
-
-#: What input is: an ``enum input`` of C.
-PIXELS, VALUES, SPIKES = range(3)
 
 #: The kinds of work that are counted, in the order of C; then samples, and those with a target.
 WORK: Final = ("forward", "backward", "update", "spikes", "errors", "shown", "trained")
@@ -115,24 +113,17 @@ class HostLibrary:
         seen.restype = ctypes.c_uint64
         return int(seen())
 
-    def show(
-        self, kind: int, x: NDArray[Any], y: NDArray[Any] | None, n_steps: int, record: bool
-    ) -> Shown:
+    def show(self, samples: SamplesInC, record: bool) -> Shown:
         """Show samples in order, and learn from each if there are targets.
 
         Parameters
         ----------
-        kind : {PIXELS, VALUES, SPIKES}
-            What input is.
-        x : ndarray of shape (n_samples, 1 or n_steps, n_inputs)
-            Input: uint8 pixels, or values or spike counts in the type of C.
-        y : ndarray of shape (n_samples, 1 or n_steps, n_outputs) or None
-            Targets in the type of C.
-        n_steps : int
-            Steps of input.
+        samples : SamplesInC
+            The samples.
         record : bool
             Whether to return every spike and error.
         """
+        kind, x, y, n_steps = samples
         net, n = self.network.net, len(x)
         x = np.ascontiguousarray(x)
         drive = np.empty((n, net.n_outputs), self.state_dtype)
@@ -162,7 +153,7 @@ class HostLibrary:
 def _compiled(net: Definition, weight_bits: int) -> bytes:
     network = NetworkInC(net, weight_bits)
     program = program_of(network, None)
-    host = fill("host.c", "net", {"stem": "net"}, network.constants())
+    host = fill("host.c", {}, network.constants())
     return compiled_library(
         {"net.c": program.source, "net.h": program.header, "host.c": host}, "host.c"
     )

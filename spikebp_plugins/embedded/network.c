@@ -1,6 +1,6 @@
 /*@about@*/
 
-#include "@stem@.h"
+#include "net.h"
 
 #include <string.h>
 
@@ -43,6 +43,7 @@ struct connection {
     int32_t kernel, stride, padding;
     int32_t first_weight;  /* of its weights [row][column][channel below][channel above] */
     int32_t first_back;    /* of the weights, in the same order, that its errors go through */
+    int32_t is_dense;      /* whether all units are joined to all */
     int32_t learns;        /* 0 for a pool, whose synapses join equal channels and all weigh */
     net_state_t constant;  /* this */
     net_state_t uses;      /* the most synapses that share one weight */
@@ -71,6 +72,8 @@ static uint8_t is_open, is_learning, is_outside, is_unreadable;
 /* What units send in this step: a count for each, the list of those that send any, and sums. */
 static net_count_t spikes[UNITS];
 static net_count_t errors[UPPER_UNITS];
+static unit_t given[NET_INPUTS]; /* the inputs that may send any */
+static int32_t n_given;
 static unit_t spiking[UNITS];
 static unit_t erring[UPPER_UNITS];
 static int32_t n_spiking[LAYERS + 1], n_erring[LAYERS + 1];
@@ -89,9 +92,11 @@ static net_count_t logged_counts[STEPS_LOGGED][LOWER_UNITS];
 static net_count_t logged_errors[STEPS_LOGGED][UPPER_UNITS];
 static int32_t n_logged;
 
-/* The changes of one row of weights, and where the errors of each place of a kernel begin. */
+/* The changes of one row of weights; of each place of a kernel, where its errors begin in a list,
+ * and a unit that the kernel lies on. */
 static net_state_t row_change[MOST_CHANNELS];
 static unit_t first_of_place[MOST_PLACES + 1];
+static int32_t unit_of_place[MOST_PLACES];
 
 /* A program that includes this file may count work, and look at each step. */
 #ifndef NET_COUNT
@@ -106,6 +111,11 @@ static unit_t first_of_place[MOST_PLACES + 1];
 static net_state_t magnitude(net_state_t v)
 {
     return v < 0 ? -v : v;
+}
+
+static int is_between(net_state_t v, net_state_t limit)
+{
+    return v <= limit && v >= -limit;
 }
 
 /* Note that a magnitude, or one of several that were joined by "or", is larger than its type
@@ -160,65 +170,78 @@ static net_weight_t wrapped(net_state_t v)
 
 /* ---- Spikes forward ------------------------------------------------------------------------- */
 
-/* Note what unit i of a layer sends in this step. */
-static void send(int32_t l, int32_t i, net_state_t n)
+/* Forget what a layer sent in the step before. */
+static void send_nothing(int32_t l)
 {
-    int32_t unit = FIRST_UNIT[l] + i;
-    spikes[unit] = (net_count_t)n;
-    if (n == 0)
-        return;
-    spiking[FIRST_UNIT[l] + n_spiking[l]++] = (unit_t)i;
-    spikes_sent[l] += magnitude(n);
-    check(magnitude(n) | spikes_sent[l], LARGEST_STATE);
-    check(magnitude(n), LARGEST_COUNT);
-    NET_COUNT(spikes, magnitude(n), 1);
-    if (l < LAYERS) {
-        net_state_t count = spike_count[unit] + n;
-        check(magnitude(count), LARGEST_COUNT);
-        spike_count[unit] = (net_count_t)count;
-        if (magnitude(count) > most_spikes[l])
-            most_spikes[l] = magnitude(count);
-    }
-}
-
-static void begin_to_send(int32_t l)
-{
+    int32_t i;
+    for (i = 0; i < n_spiking[l]; i++)
+        spikes[FIRST_UNIT[l] + spiking[FIRST_UNIT[l] + i]] = 0;
     n_spiking[l] = 0;
     spikes_sent[l] = 0;
 }
 
-static void send_nothing(int32_t l)
+/* Let a unit send so many spikes: it is the next in the list of its layer. */
+static void send(int32_t l, int32_t unit, net_state_t n)
 {
-    begin_to_send(l);
-    memset(spikes + FIRST_UNIT[l], 0, (size_t)(FIRST_UNIT[l + 1] - FIRST_UNIT[l]) * sizeof *spikes);
+    int32_t first = FIRST_UNIT[l];
+    spiking[first + n_spiking[l]++] = (unit_t)unit;
+    spikes[first + unit] = (net_count_t)n;
+    spikes_sent[l] += magnitude(n);
+    check(magnitude(n), LARGEST_COUNT);
+    check(spikes_sent[l], LARGEST_STATE);
+    NET_COUNT(spikes, magnitude(n), 1);
+    if (l < LAYERS) {
+        n += spike_count[first + unit];
+        check(magnitude(n), LARGEST_COUNT);
+        spike_count[first + unit] = (net_count_t)n;
+        if (magnitude(n) > most_spikes[l])
+            most_spikes[l] = magnitude(n);
+    }
+}
+
+/* What an input is in this step: a value, or a number of spikes. */
+static net_state_t input_of(const void *x, enum input kind, int32_t unit)
+{
+#if NET_TAKES_PIXELS
+    if (kind == PIXELS)
+        return PIXEL_VALUES[((const uint8_t *)x)[unit]];
+#endif
+    return kind == SPIKES ? ((const net_count_t *)x)[unit] : ((const net_state_t *)x)[unit];
+}
+
+/* List the inputs that may do something in a step: those that are not zero. With binary spikes
+ * others may still have some to send. */
+static void list_inputs(const void *x, enum input kind)
+{
+    int32_t unit;
+    n_given = 0;
+    for (unit = 0; unit < NET_INPUTS; unit++) {
+        int waits = BINARY_SPIKES && magnitude(potential[unit]) > HALF;
+        given[n_given] = (unit_t)unit;
+        n_given += waits | (input_of(x, kind, unit) != 0);
+    }
 }
 
 /* The input fires. */
-static void fire_input(const void *x, enum input kind)
+static void fire_inputs(const void *x, enum input kind)
 {
     int32_t i;
-    begin_to_send(0);
-    for (i = 0; i < NET_INPUTS && !is_outside; i++) {
-        net_state_t v;
+    send_nothing(0);
+    for (i = 0; i < n_given && !is_outside; i++) {
+        int32_t unit = given[i];
+        net_state_t v = input_of(x, kind, unit), *sum = potential + unit;
+        if (!is_between(v, kind == SPIKES ? LARGEST_COUNT : LARGEST_STATE)) {
+            is_outside = 1;
+            return;
+        }
         if (kind == SPIKES) {
-            v = ((const net_count_t *)x)[i];
-            is_outside |= (uint8_t)(v > LARGEST_COUNT || v < -LARGEST_COUNT);
-            if (!is_outside)
-                send(0, i, v);
+            send(0, unit, v);
             continue;
         }
-#if NET_TAKES_PIXELS
-        if (kind == PIXELS)
-            v = PIXEL_VALUES[((const uint8_t *)x)[i]];
-        else
-#endif
-            v = ((const net_state_t *)x)[i];
-        check(magnitude(v), LARGEST_STATE);
-        if (is_outside)
-            return;
-        potential[i] += v;
-        check(magnitude(potential[i]), LARGEST_STATE);
-        send(0, i, fire(&potential[i]));
+        *sum += v;
+        check(magnitude(*sum), LARGEST_STATE);
+        if (magnitude(*sum) > HALF && !is_outside)
+            send(0, unit, fire(sum));
     }
 }
 
@@ -290,6 +313,28 @@ static int32_t find_places(const struct connection *c, const unit_t *list, int32
     return n_places;
 }
 
+/* Add the weights of the units in a list, each times its count. Four rows at a time need fewer
+ * loads and stores of the sums. */
+static void add_rows(net_state_t *to, const net_weight_t *first, int32_t length,
+    const unit_t *list, int32_t n, const net_count_t *sent)
+{
+    int32_t i = 0, b;
+    for (; i + 4 <= n; i += 4) {
+        const net_weight_t *row0 = first + list[i] * length, *row1 = first + list[i + 1] * length;
+        const net_weight_t *row2 = first + list[i + 2] * length, *row3 = first + list[i + 3] * length;
+        net_state_t count0 = sent[list[i]], count1 = sent[list[i + 1]];
+        net_state_t count2 = sent[list[i + 2]], count3 = sent[list[i + 3]];
+        for (b = 0; b < length; b++)
+            to[b] += count0 * row0[b] + count1 * row1[b] + count2 * row2[b] + count3 * row3[b];
+    }
+    for (; i < n; i++) {
+        const net_weight_t *row = first + list[i] * length;
+        net_state_t count = sent[list[i]];
+        for (b = 0; b < length; b++)
+            to[b] += count * row[b];
+    }
+}
+
 /* Bring to layer l the spikes of the layer below. */
 static void pass_forward(int32_t l)
 {
@@ -302,6 +347,11 @@ static void pass_forward(int32_t l)
     check_sum(spikes_sent[l - 1], LARGEST_OF(joined, l));
     if (is_outside)
         return;
+    if (c->is_dense) {
+        add_rows(to, weights + c->first_weight, c->channels, list, n_spiking[l - 1], sent);
+        NET_COUNT(forward, spikes_sent[l - 1], c->channels);
+        return;
+    }
     for (n = 0; n < n_spiking[l - 1]; n++) {
         int32_t y = list[n] / c->row_stride % c->below_height + c->padding;
         int32_t x = list[n] / c->column_stride % c->below_width + c->padding;
@@ -366,18 +416,78 @@ static void pass_back(int32_t l)
     }
 }
 
-/* Subtract from a weight. */
-static void change(int32_t l, net_weight_t *weight, net_state_t less)
+/* Note the magnitudes of weights that have changed, joined by "or". */
+static void check_weights(int32_t l, net_state_t magnitudes)
 {
-    net_state_t v = *weight - less;
-    check(magnitude(v), LARGEST_WEIGHT);
+    check(magnitudes, LARGEST_WEIGHT);
 #if NET_WEIGHT_BITS == 64
-    joined[l] |= magnitude(v);
-    joined_back[l] |= RANDOM_FEEDBACK ? 0 : magnitude(v);
+    joined[l] |= magnitudes;
+    joined_back[l] |= RANDOM_FEEDBACK ? 0 : magnitudes;
 #else
     (void)l;
 #endif
-    *weight = wrapped(v);
+}
+
+/* Let a dense connection learn. */
+static void learn_dense(int32_t l, const net_count_t *counts, const net_count_t *back, int32_t n,
+    net_state_t rate)
+{
+    const struct connection *c = &CONNECTIONS[l - 1];
+    const unit_t *list = erring + UPPER(l);
+    net_weight_t *row = weights + c->first_weight;
+    net_state_t magnitudes = 0;
+    int32_t a, m;
+    for (a = 0; a < c->below_channels; a++, row += c->channels) {
+        net_state_t factor = counts[a] * rate;
+        if (factor == 0)
+            continue;
+        for (m = 0; m < n; m++) {
+            net_state_t v = row[list[m]] - factor * back[list[m]];
+            magnitudes |= magnitude(v);
+            row[list[m]] = wrapped(v);
+        }
+        NET_COUNT(update, n, 1);
+    }
+    check_weights(l, magnitudes);
+}
+
+/* Let a convolution learn: for each row of its kernel, the changes of all places are added up. */
+static void learn_kernel(int32_t l, const net_count_t *counts, const net_count_t *back, int32_t n,
+    net_state_t rate)
+{
+    const struct connection *c = &CONNECTIONS[l - 1];
+    const unit_t *list = erring + UPPER(l);
+    int32_t n_places = find_places(c, list, n), p, q, r, a, b, m;
+    net_state_t magnitudes = 0;
+    for (q = 0; q < c->kernel; q++)
+        for (r = 0; r < c->kernel; r++) {
+            for (p = 0; p < n_places; p++)
+                unit_of_place[p] = unit_under(c, list[first_of_place[p]] / c->channels, q, r);
+            for (a = 0; a < c->below_channels; a++) {
+                net_weight_t *row = weights + c->first_weight + row_of(c, q, r, a);
+                int32_t changes = 0;
+                for (p = 0; p < n_places; p++) {
+                    int32_t from = first_of_place[p], until = first_of_place[p + 1];
+                    int32_t first = list[from] / c->channels * c->channels;
+                    net_state_t count = unit_of_place[p] < 0
+                        ? 0
+                        : counts[unit_of_place[p] + a * c->channel_stride];
+                    if (count == 0)
+                        continue;
+                    for (m = from; m < until; m++)
+                        row_change[list[m] - first] += count * back[list[m]];
+                    NET_COUNT(update, until - from, 1);
+                    changes = 1;
+                }
+                for (b = 0; changes && b < c->channels; b++) {
+                    net_state_t v = row[b] - rate * row_change[b];
+                    magnitudes |= magnitude(v);
+                    row[b] = wrapped(v);
+                    row_change[b] = 0;
+                }
+            }
+        }
+    check_weights(l, magnitudes);
 }
 
 /* Let the weights of connection l learn: subtract rate * counts * errors, summed over the synapses
@@ -386,37 +496,19 @@ static void learn(int32_t l, const net_count_t *counts, const net_count_t *back,
 {
     const struct connection *c = &CONNECTIONS[l - 1];
     unit_t *list = erring + UPPER(l);
-    int32_t n = 0, i, p, q, r, a, b, m, n_places;
+    int32_t n = 0, i;
     if (!c->learns)
         return;
     counts += FIRST_UNIT[l - 1];
     back += UPPER(l);
-    for (i = 0; i < N_UNITS(l); i++)
-        if (back[i] != 0)
-            list[n++] = (unit_t)i;
-    n_places = find_places(c, list, n);
-    for (q = 0; n_places > 0 && q < c->kernel; q++)
-        for (r = 0; r < c->kernel; r++)
-            for (a = 0; a < c->below_channels; a++) {
-                net_weight_t *row = weights + c->first_weight + row_of(c, q, r, a);
-                int32_t changes = 0;
-                for (p = 0; p < n_places; p++) {
-                    int32_t from = first_of_place[p], until = first_of_place[p + 1];
-                    int32_t place = list[from] / c->channels, unit = unit_under(c, place, q, r);
-                    net_state_t factor = unit < 0 ? 0 : counts[unit + a * c->channel_stride] * rate;
-                    if (factor == 0)
-                        continue;
-                    for (m = from; m < until; m++)
-                        row_change[list[m] - place * c->channels] += factor * back[list[m]];
-                    NET_COUNT(update, until - from, 1);
-                    changes = 1;
-                }
-                for (b = 0; changes && b < c->channels; b++)
-                    if (row_change[b] != 0) {
-                        change(l, row + b, row_change[b]);
-                        row_change[b] = 0;
-                    }
-            }
+    for (i = 0; i < N_UNITS(l); i++) {
+        list[n] = (unit_t)i;
+        n += back[i] != 0;
+    }
+    if (n > 0 && c->is_dense)
+        learn_dense(l, counts, back, n, rate);
+    else if (n > 0)
+        learn_kernel(l, counts, back, n, rate);
 }
 
 /* ---- Rules ---------------------------------------------------------------------------------- */
@@ -433,21 +525,29 @@ static void receive(int32_t l)
         magnitudes |= magnitude(s[i]) | magnitude(v[i]);
     }
     check(magnitudes, LARGEST_STATE);
-    begin_to_send(l);
+    send_nothing(l);
     for (i = 0; i < N_UNITS(l) && !is_outside; i++)
-        send(l, i, v[i] > HALF ? fire(v + i) : 0);
+        if (v[i] > HALF)
+            send(l, i, fire(v + i));
 }
 
-/* Note which error unit i of a layer sends back. Where the summed drive is negative, none passes. */
-static void send_back(int32_t l, int32_t i, net_state_t n)
+/* Forget what a layer sent back in the step before. */
+static void send_nothing_back(int32_t l)
 {
-    int32_t unit = UPPER(l) + i;
-    if (summed_drive[unit] < 0)
-        n = 0;
-    errors[unit] = (net_count_t)n;
-    if (n == 0)
+    memset(errors + UPPER(l), 0, (size_t)N_UNITS(l) * sizeof *errors);
+    n_erring[l] = 0;
+    errors_sent[l] = 0;
+    most_errors[l] = 0;
+}
+
+/* Let a unit send errors back, unless its summed drive is negative: then they are lost. */
+static void send_back(int32_t l, int32_t unit, net_state_t n)
+{
+    int32_t at = UPPER(l) + unit;
+    if (n == 0 || summed_drive[at] < 0)
         return;
-    erring[UPPER(l) + n_erring[l]++] = (unit_t)i;
+    erring[UPPER(l) + n_erring[l]++] = (unit_t)unit;
+    errors[at] = (net_count_t)n;
     errors_sent[l] += magnitude(n);
     check(magnitude(n), LARGEST_COUNT);
     check(errors_sent[l], LARGEST_STATE);
@@ -455,23 +555,10 @@ static void send_back(int32_t l, int32_t i, net_state_t n)
         most_errors[l] = magnitude(n);
     NET_COUNT(errors, magnitude(n), 1);
 #if LEARNS_ONCE
-    n += summed_error[unit];
+    n += summed_error[at];
     check(magnitude(n), LARGEST_COUNT);
-    summed_error[unit] = (net_count_t)n;
+    summed_error[at] = (net_count_t)n;
 #endif
-}
-
-static void begin_to_send_back(int32_t l)
-{
-    n_erring[l] = 0;
-    errors_sent[l] = 0;
-    most_errors[l] = 0;
-}
-
-static void send_nothing_back(int32_t l)
-{
-    begin_to_send_back(l);
-    memset(errors + UPPER(l), 0, (size_t)N_UNITS(l) * sizeof *errors);
 }
 
 /* The output is compared with the target, which fires too: errors are its spikes too many. */
@@ -479,7 +566,7 @@ static void compare_output(const net_state_t *asked)
 {
     const net_count_t *sent = spikes + FIRST_UNIT[LAYERS];
     int32_t i;
-    begin_to_send_back(LAYERS);
+    send_nothing_back(LAYERS);
     for (i = 0; i < NET_OUTPUTS && !is_outside; i++) {
         check(magnitude(asked[i]), LARGEST_STATE);
         if (is_outside)
@@ -502,9 +589,10 @@ static void receive_errors(int32_t l)
         magnitudes |= magnitude(v[i]);
     }
     check(magnitudes, LARGEST_STATE);
-    begin_to_send_back(l);
+    send_nothing_back(l);
     for (i = 0; i < N_UNITS(l) && !is_outside; i++)
-        send_back(l, i, fire(v + i));
+        if (magnitude(v[i]) > HALF)
+            send_back(l, i, fire(v + i));
 }
 
 /* ---- Learning ------------------------------------------------------------------------------- */
@@ -638,7 +726,7 @@ static void step(const void *x, enum input kind, int is_taught)
     int32_t is_delayed = PIPELINED && is_learning, l;
     steps_made++;
     if (is_busy(0))
-        fire_input(x, kind);
+        fire_inputs(x, kind);
     else
         send_nothing(0);
     for (l = 1; l <= LAYERS && !is_outside; l++) {
@@ -713,8 +801,8 @@ static enum net_result failed(void)
     return NET_OUTSIDE;
 }
 
-/* Show the input of one step. */
-static enum net_result show(const void *x, enum input kind, int32_t label)
+/* Show the input of one step, which may be that of the step before. */
+static enum net_result show(const void *x, enum input kind, int32_t label, int is_new)
 {
     int is_taught = label != NET_NO_LABEL;
     int32_t i;
@@ -727,6 +815,8 @@ static enum net_result show(const void *x, enum input kind, int32_t label)
     if (!LEARNS_ONCE && is_taught && (is_learning ? n_logged : 0) + STEPS_AFTER >= STEPS_LOGGED)
         return NET_TOO_LONG;
     open_sample(is_taught);
+    if (is_new)
+        list_inputs(x, kind);
     steps_shown++;
     for (i = 0; i < NET_OUTPUTS && is_taught; i++)
         target[steps_shown % TARGETS_KEPT][i] = label == NET_GIVEN_TARGET ? given_target[i]
@@ -744,9 +834,9 @@ static enum net_result show_sample(const void *x, enum input kind, int32_t label
     int32_t t;
     for (t = 0; t < NET_STEPS && result == NET_OK; t++)
         if (kind == SPIKES)
-            result = show((const net_count_t *)x + t * NET_INPUTS, kind, label);
+            result = show((const net_count_t *)x + t * NET_INPUTS, kind, label, 1);
         else
-            result = show(x, kind, label);
+            result = show(x, kind, label, t == 0);
     return result == NET_OK ? net_close() : result;
 }
 
@@ -764,7 +854,7 @@ static int is_wrong(const net_count_t *x, int32_t n)
 
 enum net_result net_show_spikes(const net_count_t *x, int32_t label)
 {
-    return is_wrong(x, NET_INPUTS) ? NET_WRONG_INPUT : show(x, SPIKES, label);
+    return is_wrong(x, NET_INPUTS) ? NET_WRONG_INPUT : show(x, SPIKES, label, 1);
 }
 
 enum net_result net_learn_spikes(const net_count_t *x, int32_t label)
@@ -781,7 +871,7 @@ enum net_result net_predict_spikes(const net_count_t *x)
 #else
 enum net_result net_show_values(const net_state_t *x, int32_t label)
 {
-    return show(x, VALUES, label);
+    return show(x, VALUES, label, 1);
 }
 
 enum net_result net_learn_values(const net_state_t *x, int32_t label)
@@ -798,7 +888,7 @@ enum net_result net_predict_values(const net_state_t *x)
 #if NET_TAKES_PIXELS
 enum net_result net_show_pixels(const uint8_t *x, int32_t label)
 {
-    return show(x, PIXELS, label);
+    return show(x, PIXELS, label, 1);
 }
 
 enum net_result net_learn_pixels(const uint8_t *x, int32_t label)
@@ -914,11 +1004,6 @@ static uint8_t *state_byte(uint32_t at)
     if (at < WEIGHTS_END)
         return byte_in(weights, sizeof *weights, at - HEADER_END);
     return byte_in(backward_potential, sizeof *backward_potential, at - WEIGHTS_END);
-}
-
-static int is_between(net_state_t v, net_state_t limit)
-{
-    return v <= limit && v >= -limit;
 }
 
 /* Whether all numbers of a state that was read are within their range. */

@@ -10,8 +10,8 @@ from typing import Final
 #: What is filled in: a comment ``/*@name@*/``, or a word ``@name@``.
 PLACES: Final = re.compile(r"/\*@(\w+)@\*/|@(\w+)@")
 
-#: The names that begin with that of the network.
-NAMES: Final = re.compile(r"\b(net|NET)_(?=\w)")
+#: The names that begin with that of the network, and those of its files.
+NAMES: Final = re.compile(r"\b(net|NET)(?=_\w|\.[ch]\b)")
 
 #: Lines that begin and end what is there under a condition.
 CONDITION: Final = re.compile(r"#if (!?)(\w+)(?: == (\d+))?")
@@ -20,23 +20,25 @@ CONDITION: Final = re.compile(r"#if (!?)(\w+)(?: == (\d+))?")
 NUMBERS_PER_LINE: Final = 16
 
 
-def fill(template: str, stem: str, parts: Mapping[str, str], constants: Mapping[str, int]) -> str:
-    """Return a template with its parts, and with `stem` in the place of ``net``.
+def fill(template: str, parts: Mapping[str, str], constants: Mapping[str, int]) -> str:
+    """Return a template with its parts.
 
     Parameters
     ----------
     template : str
         The name of a file of this folder.
-    stem : str
-        What all public names begin with.
     parts : mapping of str
         The text for each place.
     constants : mapping of int
         What conditions may ask for: lines for another network are left out.
     """
     text = resolved(files(__package__).joinpath(template).read_text("utf-8"), constants)
-    text = PLACES.sub(lambda place: parts[place[1] or place[2]], text)
-    return NAMES.sub(lambda name: f"{stem}_" if name[1] == "net" else f"{stem.upper()}_", text)
+    return PLACES.sub(lambda place: parts[place[1] or place[2]], text)
+
+
+def named(text: str, stem: str) -> str:
+    """Return a text with `stem` in place of the name ``net``."""
+    return NAMES.sub(lambda name: stem if name[1] == "net" else stem.upper(), text)
 
 
 def resolved(text: str, constants: Mapping[str, int]) -> str:

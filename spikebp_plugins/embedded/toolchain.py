@@ -15,7 +15,8 @@ from typing import Final
 #: What a compiler of C is called where the environment variable ``CC`` names none.
 USUAL_NAMES: Final = ("cc", "gcc", "clang")
 
-#: How libraries are compiled. The code is for this very processor: it is not kept for others.
+#: How libraries are compiled: for this very processor, since they are not kept for others. What the
+#: environment variable ``CFLAGS`` says comes behind that.
 FLAGS: Final = ("-std=c99", "-O3", "-march=native", "-fPIC", "-shared")
 
 #: What brings a compiler, by the name of the system.
@@ -67,7 +68,8 @@ def compiled_library(sources: Mapping[str, str], main: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="spikebp-") as folder:
         for name, text in sources.items():
             Path(folder, name).write_text(text, "utf-8")
-        command = [*compiler, *FLAGS, main, "-o", "library"]
+        flags = shlex.split(os.environ.get("CFLAGS", ""))
+        command = [*compiler, *FLAGS, *flags, main, "-o", "library"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RuntimeError(f"{shlex.join(command)} failed: {done.stderr.strip()}")

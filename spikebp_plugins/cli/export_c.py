@@ -1,0 +1,77 @@
+"""The commands ``spikebp export-c`` and ``spikebp import-c``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spikebp_plugins.cli.output import print_table
+from spikebp_plugins.common.archive import place_of, unreadable, whole_file
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.checkpoint import load
+
+WeightBits = Annotated[
+    int, typer.Option(metavar="16|32|64", help="Bits of a weight; those of the rest follow.")
+]
+
+
+def export_c(
+    checkpoint: Annotated[Path, typer.Argument(help="File written by `spikebp train --save`.")],
+    output: Annotated[
+        Path, typer.Option(help="The file in C; its header and a guide are written beside it.")
+    ] = Path("net.c"),
+    weight_bits: WeightBits = 16,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Write what was learned to this file, for a board, and no program."),
+    ] = None,
+) -> None:
+    """Write a network as one file in C that goes on learning: on a microcontroller, say.
+
+    It learns the same integers as every back end, without floating point and without a heap.
+    """
+    from spikebp_plugins.embedded import to_c, to_state_bytes
+
+    if state is not None:
+        place_of(state, "state")
+        data = to_state_bytes(load(checkpoint), weight_bits)
+        with whole_file(state) as file:
+            file.write(data)
+        typer.echo(f"{state}: {len(data):,} bytes")
+        return
+    if output.suffix != ".c":
+        raise wrong_argument("output", "the name of a file that ends in .c", repr(str(output)))
+    place_of(output, "output")
+    program = to_c(load(checkpoint), weight_bits, output.stem)
+    for path in program.save(output.parent):
+        typer.echo(str(path))
+    print_table(
+        f"Memory of {output.name}, in bytes",
+        ("of", "bytes"),
+        [(name, f"{n:,}") for name, n in program.memory_by_use().items()],
+    )
+
+
+def import_c(
+    state: Annotated[Path, typer.Argument(help="Bytes that a program in C has written.")],
+    checkpoint: Annotated[
+        Path, typer.Option(help="The checkpoint that the program was made from.")
+    ],
+    output: Annotated[Path, typer.Option(help="Write the new checkpoint to this file.")],
+) -> None:
+    """Turn what a program in C has learned into a checkpoint, from which any back end goes on."""
+    from spikebp_plugins.embedded import from_state_bytes
+
+    place_of(output, "output")
+    before = load(checkpoint)
+    try:
+        learned = from_state_bytes(state.read_bytes(), before)
+    except ValueError as error:
+        raise unreadable(state, "state of this network in C", error) from error
+    learned.save(output)
+    since = learned.state.samples_seen - before.state.samples_seen
+    typer.echo(
+        f"{output}: {learned.state.samples_seen:,} samples seen, {since:,} since {checkpoint}"
+    )
