@@ -181,7 +181,7 @@ def _connections(network: NetworkInC) -> Iterator[str]:
             first,
             # The first connection has no random feedback: no errors go through it.
             max(0, first - sizes[0]) if net.feedback == "random" else first,
-            int(geometry.is_dense),
+            int(learns and geometry.is_dense),
             int(learns),
             0 if learns else int(network.units(constant_in(net, connection))[0]),
             max(1, connection.most_uses),

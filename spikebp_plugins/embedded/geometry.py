@@ -40,7 +40,7 @@ class Geometry:
 
     @property
     def is_dense(self) -> bool:
-        """Whether the kernel joins all units to all."""
+        """Whether the kernel of a convolution would join all units to all."""
         return self.below[:2] == (1, 1) == self.above[:2] and self.kernel == 1
 
     @property

@@ -111,9 +111,9 @@ class NetworkInC:
 
     def feedback(self, state: LearningState) -> NDArray[np.int64]:
         """Return all random backward weights in grid units, each in the order of a forward one."""
-        shapes = self.net.weight_shapes[1:]
-        pairs = zip(state.feedback, shapes, strict=bool(state.feedback))
-        return self._joined(b if b.shape == shape else b.T for b, shape in pairs)
+        pairs = zip(self.net.connections[1:], state.feedback, strict=bool(state.feedback))
+        # What turns forward weights into backward ones turns these back too.
+        return self._joined(connection.backward_weights(b) for connection, b in pairs)
 
     def check_state(self, state: LearningState) -> None:
         """Refuse numbers that do not fit their types.

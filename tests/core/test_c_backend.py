@@ -1,0 +1,207 @@
+"""The back end `c`: equal to the reference in every number, and what it needs to run."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+
+from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork, UnsupportedError
+from spikebp_plugins.conformance import parametrize
+from spikebp_plugins.embedded import host_library, toolchain
+from spikebp_plugins.embedded.network_in_c import why_not_in_c
+from tests.core.experiment import MAGNITUDES, assert_equals_reference
+from tests.core.strategies import experiments, networks
+from tests.profiles import examples
+
+pytestmark = pytest.mark.skipif(toolchain.find_compiler() is None, reason="no compiler of C")
+
+
+@pytest.fixture(autouse=True)
+def quick_compiler(monkeypatch):
+    monkeypatch.setenv("CFLAGS", "-O0")
+
+
+@parametrize("c")
+def test_conformance(conformance_test):
+    conformance_test.run()
+
+
+@pytest.mark.thorough
+@pytest.mark.once
+@parametrize("c:16", "c:32", "c:64")
+def test_conformance_with_weights_of_each_size(conformance_test, monkeypatch):
+    monkeypatch.setenv("CFLAGS", "-O2")
+    conformance_test.run()
+
+
+def assert_c_equals_reference(experiment, *sizes):
+    known = [bits for bits in sizes if why_not_in_c(experiment.net, bits) is None]
+    assume(known)
+    assert_equals_reference(experiment, *(f"c:{bits}" for bits in known))
+
+
+@settings(max_examples=examples(60))
+@given(experiments(magnitudes=MAGNITUDES, presynaptic="counts"))
+def test_c_equals_reference(experiment):
+    assert_c_equals_reference(experiment, 16, 64)
+
+
+@settings(max_examples=examples(60))
+@given(experiments(magnitudes=MAGNITUDES, nets=networks, presynaptic="counts"))
+def test_c_equals_reference_through_images(experiment):
+    assert_c_equals_reference(experiment, 16, 32)
+
+
+def small(**changes):
+    return SpikingMLP((6, 5, 3), **({"n_steps": 4, "learning_rate": 0.1} | changes))
+
+
+def trained(backend, net, x, y, weights=None):
+    sim = Simulator(net, backend, weights)
+    scores = sim.train(x, y)
+    return scores, sim
+
+
+def test_types_become_wider_when_a_number_outgrows_them():
+    """The first images fit 16 bits, later ones need 32 and 64, and the last no type."""
+    net = small(fraction_bits=12, learning_rate=0.5)
+    random = np.random.RandomState(2)
+    x = random.uniform(-1, 2, (50, 6)) * np.repeat([1, 1, 6, 12, 1], 10)[:, np.newaxis]
+    y = random.randint(0, 3, 50)
+    scores, sim = trained("c", net, x, y)
+    expected, reference = trained("reference", net, x, y)
+    assert np.array_equal(scores, expected)
+    assert sim.operations == reference.operations
+    for a, b in zip(sim.weights, reference.weights, strict=True):
+        assert np.array_equal(a, b)
+    assert sim._engine._networks[0].types.weight_bits > 16
+    assert max(np.abs(w).max() for w in sim.weights) * 2**12 > 2**15
+
+
+def test_a_sample_that_no_type_holds_is_shown_by_the_reference():
+    """Others are shown in C all the same, with the fewest bits."""
+    net = small(input_scale=2.0**-20)
+    x = np.random.RandomState(0).uniform(0, 2**21, (20, 6))
+    x[7] *= 2.0**12  # its potentials need more than 32 bits
+    y = np.arange(20) % 3
+    scores, sim = trained("c:16", net, x, y)
+    expected, reference = trained("reference", net, x, y)
+    assert np.array_equal(scores, expected)
+    assert sim.operations == reference.operations
+    assert sim._engine._now.library is not None
+
+
+def test_weights_that_do_not_fit_are_left_to_the_reference():
+    net = small(fraction_bits=14)
+    weights = [np.full(shape, 3.0) for shape in net.weight_shapes]
+    x, y = np.ones((3, 6)) / 8, [0, 1, 2]
+    scores, sim = trained("c:16", net, x, y, weights)
+    assert np.array_equal(scores, trained("reference", net, x, y, weights)[0])
+    assert sim._engine._now.library is None
+
+
+def test_networks_have_numbers_of_their_own():
+    """Two simulators of one definition, and a copy, do not share what is static in C."""
+    net = small()
+    x, y = np.random.RandomState(1).uniform(-1, 2, (9, 6)), np.arange(9) % 3
+    one, other = Simulator(net, "c"), Simulator(net, "c")
+    one.train(x, y)
+    assert other.samples_seen == 0
+    other.train(x[:4], y[:4])
+    copy = pickle.loads(pickle.dumps(other))
+    other.train(x[4:], y[4:])
+    one.close()
+    assert copy.samples_seen == 4
+    copy.train(x[4:], y[4:])
+    for matrices in zip(one.weights, other.weights, copy.weights, strict=True):
+        assert np.array_equal(matrices[0], matrices[1])
+        assert np.array_equal(matrices[0], matrices[2])
+    assert one.operations == other.operations == copy.operations
+
+
+def test_an_interrupt_between_blocks_keeps_what_was_learned(monkeypatch):
+    net = small()
+    x, y = np.random.RandomState(1).uniform(-1, 2, (9, 6)), np.arange(9) % 3
+    sim = Simulator(net, "c")
+    monkeypatch.setattr(type(sim._engine), "block_size", lambda self, n_steps: 2)
+    show, calls = host_library.HostLibrary.show, []
+
+    def interrupted(self, samples, record):
+        shown = show(self, samples, record)
+        calls.append(shown.n)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return shown
+
+    monkeypatch.setattr(host_library.HostLibrary, "show", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sim.train(x, y)
+    monkeypatch.setattr(host_library.HostLibrary, "show", show)
+    assert sim.samples_seen == sim.operations.samples == 6
+    sim.train(x[6:], y[6:])
+    _, expected = trained("reference", net, x, y)
+    assert sim.operations == expected.operations
+    for a, b in zip(sim.weights, expected.weights, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_counters_are_emptied_before_they_are_full(monkeypatch):
+    from spikebp_plugins.embedded import host_backend
+
+    monkeypatch.setattr(host_backend, "MOST_COUNTED", 100)
+    net = small()
+    x, y = np.random.RandomState(1).uniform(-1, 2, (30, 6)), np.arange(30) % 3
+    with Simulator(net, "c") as sim, Simulator(net, "reference") as reference:
+        for i in range(30):
+            sim.train(x[i : i + 1], y[i : i + 1])
+            reference.train(x[i : i + 1], y[i : i + 1])
+        assert sim.operations == reference.operations
+        assert sim._engine._now.library.work.sum() < sum(vars(sim.operations).values())
+
+
+def test_without_a_compiler_the_error_says_what_brings_one(monkeypatch):
+    monkeypatch.setenv("CC", "/nowhere/cc")
+    with pytest.raises(UnsupportedError, match=r"a compiler of C, and CC='/nowhere/cc' is found"):
+        Simulator(small(), "c")
+    monkeypatch.delenv("CC")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UnsupportedError, match=r"none of cc, gcc, clang is found: .* brings one"):
+        Simulator(small(), "c")
+
+
+def test_what_a_compiler_refuses_is_in_the_error(monkeypatch):
+    monkeypatch.setenv("CFLAGS", "-fno-such-flag")
+    net = small(seed=77)  # not compiled before
+    with pytest.raises(RuntimeError, match=r"no-such-flag.* failed: .*"):
+        Simulator(net, "c").train(np.ones((1, 6)), [0])
+
+
+def test_the_compiler_may_have_arguments(monkeypatch):
+    monkeypatch.setenv("CC", f"{toolchain.find_compiler()[0]} -DANYTHING=1")
+    sim = Simulator(small(seed=78), "c")
+    assert sim.predict(np.ones((1, 6))).shape == (1, 3)
+
+
+@pytest.mark.parametrize("bits", [16, "32", 64, None])
+def test_the_option_takes_the_bits_of_a_weight(bits):
+    with Simulator(small(), "c", weight_bits=bits) as sim:
+        sim.train(np.ones((1, 6)), [0])
+        assert sim._engine._networks[0].types.weight_bits == int(bits or 16)
+
+
+@pytest.mark.parametrize("bits", [8, "many", 1.5])
+def test_other_bits_are_refused(bits):
+    with pytest.raises(ValueError, match="weight_bits of back end 'c' must be one of 16, 32, 64"):
+        Simulator(small(), "c", weight_bits=bits)
+
+
+def test_single_steps_are_refused_with_the_reason():
+    with Simulator(small(), "c") as sim, pytest.raises(UnsupportedError, match="whole samples"):
+        sim.stream()
+
+
+def test_a_kernel_on_padding_alone():
+    net = SpikingNetwork((1, 1), [Conv2D(2, 1, stride=2, padding=1), Dense(2)], n_steps=3)
+    x, y = np.ones((4, 1)), [0, 1, 0, 1]
+    assert np.array_equal(trained("c", net, x, y)[0], trained("reference", net, x, y)[0])
