@@ -224,6 +224,7 @@ def memory_of(network: NetworkInC, source: str) -> dict[str, int]:
         "net_count_t": network.types.count_bits,
         "unit_t": network.unit_bits,
         "int32_t": 32,
+        "uint8_t": 8,
     }
     constants = network.constants() | network.public_constants()
     memory = {}

@@ -78,8 +78,14 @@ static unit_t spiking[UNITS];
 static unit_t erring[UPPER_UNITS];
 static int32_t n_spiking[LAYERS + 1], n_erring[LAYERS + 1];
 static net_state_t spikes_sent[LAYERS + 1], errors_sent[LAYERS + 1];
-static net_state_t most_spikes[LAYERS + 1]; /* the largest spike count of the sample */
-static net_state_t most_errors[LAYERS + 1]; /* the largest error of the step */
+static net_state_t most_errors[LAYERS + 1]; /* the largest error of this step */
+
+/* The units that have sent any in this sample, of which alone the weights above change; and the
+ * largest spike count among them. */
+static unit_t met[LOWER_UNITS];
+static uint8_t is_met[LOWER_UNITS];
+static int32_t n_met[LAYERS];
+static net_state_t most_spikes[LAYERS];
 
 /* What is on its way to the units of a layer. */
 static net_state_t arriving[ARRIVING];
@@ -191,6 +197,10 @@ static void send(int32_t l, int32_t unit, net_state_t n)
     check(spikes_sent[l], LARGEST_STATE);
     NET_COUNT(spikes, magnitude(n), 1);
     if (l < LAYERS) {
+        if (!is_met[first + unit]) {
+            is_met[first + unit] = 1;
+            met[first + n_met[l]++] = (unit_t)unit;
+        }
         n += spike_count[first + unit];
         check(magnitude(n), LARGEST_COUNT);
         spike_count[first + unit] = (net_count_t)n;
@@ -254,8 +264,8 @@ static int32_t first_place(const struct connection *c, int32_t pixel)
 }
 
 #if NORMALIZED
-/* How often a unit below meets the weights: on so many places the kernel lies on it. */
-static int32_t times_met(const struct connection *c, int32_t unit)
+/* How many places of the kernel lie on a unit below. */
+static int32_t places_on(const struct connection *c, int32_t unit)
 {
     int32_t y = unit / c->row_stride % c->below_height + c->padding;
     int32_t x = unit / c->column_stride % c->below_width + c->padding;
@@ -433,13 +443,13 @@ static void learn_dense(int32_t l, const net_count_t *counts, const net_count_t 
     net_state_t rate)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
-    const unit_t *list = erring + UPPER(l);
-    net_weight_t *row = weights + c->first_weight;
+    const unit_t *list = erring + UPPER(l), *below = met + FIRST_UNIT[l - 1];
     net_state_t magnitudes = 0;
-    int32_t a, m;
-    for (a = 0; a < c->below_channels; a++, row += c->channels) {
-        net_state_t factor = counts[a] * rate;
-        if (factor == 0)
+    int32_t i, m;
+    for (i = 0; i < n_met[l - 1]; i++) {
+        net_weight_t *row = weights + c->first_weight + below[i] * c->channels;
+        net_state_t factor = counts[below[i]] * rate;
+        if (factor == 0) /* spikes of both signs, or none yet in the step that is taken back */
             continue;
         for (m = 0; m < n; m++) {
             net_state_t v = row[list[m]] - factor * back[list[m]];
@@ -491,24 +501,28 @@ static void learn_kernel(int32_t l, const net_count_t *counts, const net_count_t
 }
 
 /* Let the weights of connection l learn: subtract rate * counts * errors, summed over the synapses
- * that share a weight. The same with a negative rate takes it back. */
-static void learn(int32_t l, const net_count_t *counts, const net_count_t *back, net_state_t rate)
+ * that share a weight. The n units with errors are listed. */
+static void learn(int32_t l, const net_count_t *counts, const net_count_t *back, int32_t n,
+    net_state_t rate)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
-    unit_t *list = erring + UPPER(l);
-    int32_t n = 0, i;
-    if (!c->learns)
+    if (n == 0 || !c->learns)
         return;
-    counts += FIRST_UNIT[l - 1];
-    back += UPPER(l);
+    if (c->is_dense)
+        learn_dense(l, counts + FIRST_UNIT[l - 1], back + UPPER(l), n, rate);
+    else
+        learn_kernel(l, counts + FIRST_UNIT[l - 1], back + UPPER(l), n, rate);
+}
+
+/* List the units of layer l with errors, and return how many there are. */
+static int32_t list_errors(int32_t l, const net_count_t *back)
+{
+    int32_t n = 0, i;
     for (i = 0; i < N_UNITS(l); i++) {
-        list[n] = (unit_t)i;
-        n += back[i] != 0;
+        erring[UPPER(l) + n] = (unit_t)i;
+        n += back[UPPER(l) + i] != 0;
     }
-    if (n > 0 && c->is_dense)
-        learn_dense(l, counts, back, n, rate);
-    else if (n > 0)
-        learn_kernel(l, counts, back, n, rate);
+    return n;
 }
 
 /* ---- Rules ---------------------------------------------------------------------------------- */
@@ -608,14 +622,14 @@ static void find_rate(int32_t l)
     const struct connection *c = &CONNECTIONS[l - 1];
     uint64_t squares = (uint64_t)16 * NET_STEPS * NET_STEPS;
     int32_t shift = l < LAYERS ? 2 : 0, i;
-    for (i = 0; i < N_UNITS(l - 1); i++) {
-        uint64_t count = (uint64_t)magnitude(spike_count[FIRST_UNIT[l - 1] + i]);
+    for (i = 0; i < n_met[l - 1]; i++) {
+        int32_t unit = met[FIRST_UNIT[l - 1] + i];
+        uint64_t count = (uint64_t)magnitude(spike_count[FIRST_UNIT[l - 1] + unit]);
         if (count >= (uint64_t)1 << 27 || squares >= (uint64_t)1 << 53) {
             is_outside = 1;
             return;
         }
-        if (count > 0)
-            squares += (uint64_t)times_met(c, i) * count * count;
+        squares += (uint64_t)places_on(c, unit) * count * count;
     }
     is_outside |= squares >= (uint64_t)1 << 53;
     for (; squares > 0; squares >>= 1)
@@ -671,9 +685,9 @@ static void learn_at_end(void)
     if (is_outside)
         return;
     for (l = 1; l <= LAYERS; l++)
-        learn(l, spike_count, summed_error, rate_of[l]);
+        learn(l, spike_count, summed_error, list_errors(l, summed_error), rate_of[l]);
     for (l = 1; l <= LAYERS && is_outside; l++)
-        learn(l, spike_count, summed_error, -rate_of[l]);
+        learn(l, spike_count, summed_error, list_errors(l, summed_error), -rate_of[l]);
 }
 #else
 /* All connections learn from the errors of this step. */
@@ -691,7 +705,7 @@ static void learn_now(void)
     memcpy(logged_errors[n_logged], errors, sizeof errors);
     n_logged++;
     for (l = 1; l <= LAYERS; l++)
-        learn(l, spike_count, errors, rate_of[l]);
+        learn(l, spike_count, errors, n_erring[l], rate_of[l]);
 }
 #endif
 
@@ -701,9 +715,9 @@ static void undo(void)
 #if !LEARNS_ONCE
     while (n_logged > 0) {
         int32_t l;
-        n_logged--;
+        const net_count_t *back = logged_errors[--n_logged];
         for (l = 1; l <= LAYERS; l++)
-            learn(l, logged_counts[n_logged], logged_errors[n_logged], -rate_of[l]);
+            learn(l, logged_counts[n_logged], back, list_errors(l, back), -rate_of[l]);
     }
 #endif
     if (is_learning)
@@ -775,6 +789,8 @@ static void open_sample(int is_taught)
         memset(summed_drive, 0, sizeof summed_drive);
         memset(spike_count, 0, sizeof spike_count);
         memset(most_spikes, 0, sizeof most_spikes);
+        memset(is_met, 0, sizeof is_met);
+        memset(n_met, 0, sizeof n_met);
         memset(errors, 0, sizeof errors);
         steps_shown = steps_made = 0;
         is_open = 1;
