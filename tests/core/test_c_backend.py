@@ -124,7 +124,7 @@ def test_an_interrupt_between_blocks_keeps_what_was_learned(monkeypatch):
     net = small()
     x, y = np.random.RandomState(1).uniform(-1, 2, (9, 6)), np.arange(9) % 3
     sim = Simulator(net, "c")
-    monkeypatch.setattr(type(sim._engine), "block_size", lambda self, n_steps: 2)
+    monkeypatch.setattr(type(sim._engine), "block_size", lambda *_: 2)
     show, calls = host_library.HostLibrary.show, []
 
     def interrupted(self, samples, record):
