@@ -12,7 +12,7 @@ from typing import Final
 from spikebp_plugins.common.archive import PathLike, whole_file
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.embedded.network_in_c import NetworkInC
-from spikebp_plugins.embedded.templates import array_of, defined, fill, number
+from spikebp_plugins.embedded.templates import array_of, defined, fill, number, renamed
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.state import LearningState
@@ -101,7 +101,7 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
     }
     known = network.constants() | network.public_constants()
     source, header = (fill(f"network.{ending}", stem, parts, known) for ending in "ch")
-    return CProgram(stem, source, header, "", memory_of(network, source))
+    return CProgram(stem, source, header, "", memory_of(network, source, stem))
 
 
 def _public_types(network: NetworkInC) -> str:
@@ -162,7 +162,7 @@ def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
     )
 
 
-def memory_of(network: NetworkInC, source: str) -> dict[str, int]:
+def memory_of(network: NetworkInC, source: str, stem: str) -> dict[str, int]:
     """Return the bytes of each array that a program keeps in memory."""
     bits = {
         "net_weight_t": network.types.weight_bits,
@@ -171,7 +171,9 @@ def memory_of(network: NetworkInC, source: str) -> dict[str, int]:
         "unit_t": network.unit_bits,
         "int32_t": 32,
     }
-    constants = network.constants() | network.public_constants()
+    bits = {renamed(name, stem): n for name, n in bits.items()}
+    known = network.constants() | network.public_constants()
+    constants = {renamed(name, stem): n for name, n in known.items()}
     memory = {}
     for kind, name, lengths in DECLARED.findall(source):
         n = 1

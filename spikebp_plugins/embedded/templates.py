@@ -35,7 +35,11 @@ def fill(template: str, stem: str, parts: Mapping[str, str], constants: Mapping[
         What conditions may ask for: lines for another network are left out.
     """
     text = resolved(files(__package__).joinpath(template).read_text("utf-8"), constants)
-    text = PLACES.sub(lambda place: parts[place[1] or place[2]], text)
+    return renamed(PLACES.sub(lambda place: parts[place[1] or place[2]], text), stem)
+
+
+def renamed(text: str, stem: str) -> str:
+    """Return a text with `stem` in the place of ``net`` at the beginning of names."""
     return NAMES.sub(lambda name: f"{stem}_" if name[1] == "net" else f"{stem.upper()}_", text)
 
 
