@@ -94,8 +94,10 @@ static net_state_t arriving_back[ARRIVING_BACK];
 /* What undoes a sample: the backward potentials before it and, for each step in which weights have
  * changed, what they have changed by. A copy of the weights would not fit. */
 static net_state_t backward_potential_before[HIDDEN_UNITS];
+#if !LEARNS_ONCE
 static net_count_t logged_counts[STEPS_LOGGED][LOWER_UNITS];
 static net_count_t logged_errors[STEPS_LOGGED][UPPER_UNITS];
+#endif
 static int32_t n_logged;
 
 /* The changes of one row of weights; of each place of a kernel, where its errors begin in a list,

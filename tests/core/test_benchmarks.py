@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.scripts import loaded
+
 pytestmark = [pytest.mark.once, pytest.mark.thorough]
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
@@ -121,3 +123,23 @@ def test_streams_are_learned_by_all_competitors():
     assert all(row["error"] > 0 for row in result["competitors"].values())
     (result,) = run("streams.py", *small[:1], "led", *small[2:], "--parts")
     assert result["competitors"]["defaults"] != result["competitors"]["rate not halved"]
+
+
+def test_a_board_counts_instructions_beside_a_rectified_network():
+    missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
+    if missing is not None:
+        pytest.skip(missing)
+    size = ("--layers", "20,15", "--before", "1000", "--samples", "100")
+    result = run("board.py", *size)
+    rows = result["rows"]
+    names = ["spikebp", "ReLU, zeros skipped"]
+    assert [(row["core"], row["competitor"]) for row in rows] == [
+        (core, name) for core in ("M3", "M4") for name in names
+    ]
+    for row in rows:
+        assert row["instructions_to_learn"] > row["instructions_to_predict"] > 64 * 20
+        assert 0 < row["error"] < 60
+        # The weights of both are in memory.
+        assert row["ram"] > 2 * (64 * 20 + 20 * 15 + 15 * 10)
+    for row in rows[::2]:
+        assert row["own_over_this_to_learn"] == row["own_over_this_to_predict"] == 1

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.documentation import ROOT
-from tests.scripts import printed_by
+from tests.scripts import loaded, printed_by
 
 pytestmark = pytest.mark.once
 
@@ -22,4 +22,17 @@ def test_a_drifting_stream_is_followed(tmp_path):
     assert starts == [0, *(end + 1 for end in ends[:-1])]
     assert ends[-1] == 32
     assert ["change" in line for line in windows].index(True) == starts.index(16)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_board_goes_on_learning(tmp_path):
+    missing = loaded(FOLDER / "board" / "emulated.py").why_no_board()
+    if missing is not None:
+        pytest.skip(missing)
+    printed = printed_by(FOLDER / "board_digits.py", tmp_path, "--samples", "50", "--core", "M4")
+    lines = printed.splitlines()
+    assert lines[0].startswith("1387 digits learned on this computer: test error ")
+    assert lines[1].startswith("program for the Cortex-M4: ")
+    assert lines[2].startswith("50 digits learned on the board")
+    assert lines[-1] == "this computer would have learned the same weights"
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""A program for a board, and what builds and emulates it."""
