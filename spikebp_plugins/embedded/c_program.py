@@ -133,7 +133,7 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
 
 def by_use(memory: Mapping[str, int]) -> dict[str, int]:
     """Return the bytes of weights, of the log that takes a sample back, of the rest, and of all."""
-    log = memory["logged_counts"] + memory["logged_errors"]
+    log = memory.get("logged_counts", 0) + memory.get("logged_errors", 0)
     total, weights = sum(memory.values()), memory["weights"]
     return {
         "weights": weights,

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from spikebp_plugins.embedded.toolchain import find_compiler
 from tests.documentation import ROOT
 from tests.scripts import loaded, printed_by
 
@@ -25,14 +26,23 @@ def test_a_drifting_stream_is_followed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_board_goes_on_learning(tmp_path):
-    missing = loaded(FOLDER / "board" / "emulated.py").why_no_board()
-    if missing is not None:
+def why_no_board():
+    return loaded(FOLDER / "board" / "emulated.py").why_no_board()
+
+
+@pytest.mark.parametrize("where", ["here", "board"])
+def test_a_board_learns_a_new_class(tmp_path, where):
+    if where == "board" and (missing := why_no_board()) is not None:
         pytest.skip(missing)
-    printed = printed_by(FOLDER / "board_digits.py", tmp_path, "--samples", "50", "--core", "M4")
-    lines = printed.splitlines()
-    assert lines[0].startswith("1387 digits learned on this computer: test error ")
-    assert lines[1].startswith("program for the Cortex-M4: ")
-    assert lines[2].startswith("50 digits learned on the board")
-    assert lines[-1] == "this computer would have learned the same weights"
-    assert list(tmp_path.iterdir()) == []
+    if where == "here" and find_compiler() is None:
+        pytest.skip("no compiler of C")
+    options = ["--here"] if where == "here" else ["--picture", "seen.png"]
+    printed = printed_by(FOLDER / "new_class_on_a_board.py", tmp_path, *options)
+    rows = re.findall(r"^ *(\d+) +([\d.]+) % +([\d.]+) %$", printed, re.MULTILINE)
+    seen, new, others = ([float(row[column]) for row in rows] for column in range(3))
+    assert seen[0] == new[0] == 0
+    assert seen[-1] == 60
+    assert new[-1] > 90
+    assert min(others) > 85
+    assert printed.splitlines()[-1] == "This machine would have learned the same weights."
+    assert [path.name for path in tmp_path.iterdir()] == ([] if where == "here" else ["seen.png"])
