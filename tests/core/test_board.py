@@ -203,7 +203,7 @@ def test_a_program_with_a_heap_does_not_link(tmp_path):
 
 
 def test_a_network_that_does_not_fit_is_refused_by_the_linker(tmp_path):
-    net = NETWORK.replace(layer_sizes=(784, 140, 50, 10))
+    net = NETWORK.replace(layer_sizes=(784, 160, 50, 10))
     with pytest.raises(RuntimeError, match="`RAM' overflowed"):
         built(Simulator(net).checkpoint(), M3, tmp_path)
 
