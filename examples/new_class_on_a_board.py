@@ -122,11 +122,12 @@ def main():
     x, y = shown_to_board(data, not options.no_review)
     learned = (learned_here if options.here else learned_on_board)(checkpoint, x, y)
     print(f"{'nines seen':>10} {'nines known':>12} {'others known':>13}")
-    rows = []
+    rows, reports = [], []
     for n, (later, report) in zip(TRIED_AFTER, learned, strict=True):
         rows.append((n, *accuracy(later, data)))
+        reports.append(report)
         print(f"{n:10} {rows[-1][1]:10.1f} % {rows[-1][2]:11.1f} %")
-    if report is not None:
+    if (report := reports[-1]) is not None:
         print(
             f"A sample took the board {report.to_learn:,.0f} instructions to learn and "
             f"{report.to_predict:,.0f} to predict, and at most {report.stack_used} bytes of stack."

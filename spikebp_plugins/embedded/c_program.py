@@ -113,6 +113,7 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
         "sizes": defined(network.constants()),
         "first_units": ", ".join(map(str, accumulate(network.net.layer_sizes, initial=0))),
         "connections": "\n    ".join(_connections(network)),
+        "trains": "\n".join(_trains(network)),
         "key": ", ".join(f"0x{byte:02X}" for byte in network.key.to_bytes(4, "little")),
         "learned": "\n".join(_learned(network, state)),
     }
@@ -187,6 +188,19 @@ def _connections(network: NetworkInC) -> Iterator[str]:
             max(1, connection.most_uses),
         )
         yield f"{{ {', '.join(map(number, members))} }},"
+
+
+def _trains(network: NetworkInC) -> Iterator[str]:
+    """Yield the tables of the trains of spikes that pixels send."""
+    trains = network.trains
+    if trains is None:
+        return
+    yield "/* Each pixel sends one of these trains of spikes, here and summed up to each step. */"
+    for name, table in (("TRAINS", trains.spikes), ("TRAIN_COUNTS", trains.counts)):
+        rows = ",\n    ".join(f"{{ {', '.join(map(str, row))} }}" for row in table.tolist())
+        yield f"static const net_count_t {name}[N_TRAINS][NET_STEPS] = {{\n    {rows},\n}};"
+    yield array_of("static const uint8_t TRAIN_OF_PIXEL[256]", trains.of_pixel)
+    yield ""
 
 
 def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:

@@ -3,13 +3,17 @@
 
 #include <stdint.h>
 
+static void host_before_sample(void);
 static void host_after_step(void);
 enum { host_forward, host_backward, host_update, host_spikes, host_errors, host_kinds };
 static int64_t host_work[host_kinds];
 static int host_is_uncountable;
 static void host_count(int kind, int64_t n, int64_t times);
+#define NET_COUNTS_WORK
 #define NET_COUNT(what, n, times) host_count(host_##what, (n), (times))
+#define NET_BEFORE_SAMPLE() host_before_sample()
 #define NET_AFTER_STEP() host_after_step()
+#define NET_MAY_CLOSE() (!host_is_uncountable)
 
 #include "net.c"
 
@@ -18,10 +22,16 @@ static void host_count(int kind, int64_t n, int64_t times);
 
 static void host_count(int kind, int64_t n, int64_t times)
 {
-    if (n > HOST_MOST / times || host_work[kind] > HOST_MOST)
+    if ((times > 0 && n > HOST_MOST / times) || host_work[kind] > HOST_MOST)
         host_is_uncountable = 1;
     else
         host_work[kind] += n * times;
+}
+
+static void host_before_sample(void)
+{
+    memset(host_work, 0, sizeof host_work);
+    host_is_uncountable = 0;
 }
 
 /* Where the steps of a sample are recorded: spikes, errors and summed drive of the output. */
@@ -59,15 +69,23 @@ static int host_show_one(const struct host_block *b, const uint8_t *x, const net
 {
     size_t size = b->kind == PIXELS ? 1 : b->kind == VALUES ? sizeof(net_state_t) : sizeof(net_count_t);
     int64_t t;
+    /* As a user would show it. To record each step, or the steps of a short sample, they are shown. */
+    if (b->kind == PIXELS && b->x_rows == 1 && b->y_rows <= 1 && b->n_steps == NET_STEPS
+        && b->spikes == 0) {
+        int32_t label = b->y_rows > 0 ? NET_GIVEN_TARGET : NET_NO_LABEL;
+        if (b->y_rows > 0)
+            net_set_target(y);
+        return show_sample(x, PIXELS, label) == NET_OK;
+    }
     for (t = 0; t < b->n_steps; t++) {
         const uint8_t *row = x + (size_t)(t % b->x_rows) * size * NET_INPUTS;
         int32_t label = b->y_rows > 0 ? NET_GIVEN_TARGET : NET_NO_LABEL;
         if (b->y_rows > 0)
             net_set_target(y + t % b->y_rows * NET_OUTPUTS);
-        if (show(row, (enum input)b->kind, label, t == 0 || b->x_rows > 1) != NET_OK)
+        if (show(row, (enum input)b->kind, label, t == 0 || b->x_rows > 1 ? ANEW : AS_BEFORE) != NET_OK)
             return 0;
     }
-    return !host_is_uncountable && net_close() == NET_OK;
+    return net_close() == NET_OK;
 }
 
 /* Show samples in order until one fails, and return how many were shown. */
@@ -81,8 +99,6 @@ int64_t host_show(const struct host_block *b)
     for (i = 0; i < b->n_samples; i++) {
         const uint8_t *x = (const uint8_t *)b->x + (size_t)(i * b->x_rows) * size * NET_INPUTS;
         const net_state_t *y = b->y_rows > 0 ? b->y + i * b->y_rows * NET_OUTPUTS : 0;
-        memset(host_work, 0, sizeof host_work);
-        host_is_uncountable = 0;
         if (!host_show_one(b, x, y)) {
             (void)net_drop();
             break;

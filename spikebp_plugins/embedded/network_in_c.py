@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.base import UnsupportedError, refused_kind
 from spikebp_plugins.embedded.geometry import GEOMETRIES, geometry_of
 from spikebp_plugins.embedded.number_types import number_types
+from spikebp_plugins.embedded.pixel_trains import PixelTrains, pixel_trains
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.fields import Definition
@@ -28,6 +30,11 @@ LEFT_OUT: Final = {
     ("presynaptic", "drive"): "it learns from spike counts, not from drive",
     ("backward_init", "uniform"): "it has no room for the generator that draws backward potentials",
 }
+
+#: The longest samples that are shown as a whole: what layer 1 receives is kept for each step.
+MOST_STEPS_PREPARED: Final = 32
+#: The largest spike count of a pixel there: sums of products of two counts have room.
+MOST_OF_TRAIN: Final = 127
 
 
 class NetworkInC:
@@ -157,6 +164,18 @@ class NetworkInC:
         pixels = np.broadcast_to(np.arange(256)[:, np.newaxis], (256, self.net.n_inputs))
         return self.units(Batch(self.net, pixels, None, 1).inputs()[:, 0, 0])
 
+    @cached_property
+    def trains(self) -> PixelTrains | None:
+        """The trains of spikes that pixels send, if samples of pixels are shown as a whole."""
+        net, first = self.net, self.geometries[0]
+        may_be = self.takes_pixels and first.is_dense and net.connections[0].constant_weight is None
+        if not may_be or self.steps_after or self.types.weight_bits == 64:
+            return None
+        if net.n_steps > MOST_STEPS_PREPARED or net.n_inputs >= 2**16:
+            return None
+        trains = pixel_trains(net, self.pixel_values())
+        return trains if trains.most <= MOST_OF_TRAIN else None
+
     def label_targets(self) -> tuple[int, int]:
         """Return what a label asks of a wrong output and of the right one, in grid units."""
         wrong, right = self.units(arithmetic_of(self.net).round(self.net.label_targets))
@@ -169,6 +188,7 @@ class NetworkInC:
         units, upper = sum(sizes), sum(sizes[1:])
         one = 2**self.fraction_bits
         wrong, right = self.label_targets()
+        trains = self.trains
         return {
             "LAYERS": net.n_layers,
             "UNITS": units,
@@ -198,6 +218,10 @@ class NetworkInC:
             "LARGEST_COUNT": types.largest_count,
             "LARGEST_SUM": types.largest_sum,
             "RATE_UNITS": self.rate_units,
+            "PREPARES": int(trains is not None),
+            "N_TRAINS": 1 if trains is None else len(trains.spikes),
+            "MOST_OF_TRAIN": 1 if trains is None else trains.most,
+            "FIRST_WIDTH": sizes[1],
             "WRONG_TARGET": wrong,
             "RIGHT_TARGET": right,
         }

@@ -101,6 +101,61 @@ def test_weights_that_do_not_fit_are_left_to_the_reference():
     assert sim._engine._now.library is None
 
 
+PIXEL_NETS = {
+    "fractional": {},
+    "outer": {"update": "outer"},
+    "normalized": {"update": "normalized", "learning_rate": 1.0, "fraction_bits": 14},
+    "binary": {"spikes": "binary"},
+    "random feedback": {"feedback": "random"},
+    "zeroed": {"backward_init": "zero"},
+    "several spikes a step": {"input_scale": 1 / 60},
+    "dark": {"input_scale": 1 / 10_000},
+    "one step": {"n_steps": 1},
+    "40 steps": {"n_steps": 40, "learning_rate": 2.0},
+    "pipelined": {"timing": "pipelined"},
+}
+
+
+@pytest.mark.parametrize("bits", [16, 32, 64])
+@pytest.mark.parametrize("kind", PIXEL_NETS)
+def test_pixels_shown_as_a_whole(kind, bits):
+    """What layer 1 receives is found for all steps at once, and learned at the end."""
+    fields = {"input_scale": 1 / 255, "label_targets": (0.5, 3.0), "learning_rate": 0.2}
+    net = small(**(fields | PIXEL_NETS[kind]))
+    random = np.random.RandomState(4)
+    x = random.randint(0, 256, (40, 6)).astype(np.uint8) * (random.uniform(size=(40, 6)) < 0.7)
+    x, y = x.astype(np.uint8), random.randint(0, 3, 40)
+    with Simulator(net, f"c:{bits}") as sim, Simulator(net, "reference") as reference:
+        for labels in (y, np.eye(3)[y] * 1.7):
+            assert np.array_equal(sim.train(x, labels), reference.train(x, labels))
+            assert np.array_equal(sim.predict(x), reference.predict(x))
+        assert sim.operations == reference.operations
+        assert sim._engine._now.library is not None
+        for a, b in zip(sim.weights, reference.weights, strict=True):
+            assert np.array_equal(a, b)
+        prepares = sim._engine._networks[0].constants()["PREPARES"]
+        assert prepares == (bits < 64 and kind not in ("40 steps", "pipelined"))
+
+
+@pytest.mark.parametrize("update", ["fractional", "outer"])
+def test_pixels_that_do_not_fit_as_a_whole_are_shown_step_by_step_or_undone(update):
+    """Weights near the limit of 16 bits: a sample is learned in C, or undone and left."""
+    net = small(input_scale=1 / 255, fraction_bits=8, learning_rate=1.0, update=update)
+    random, left = np.random.RandomState(4), set()
+    for _ in range(40):
+        x = random.randint(0, 256, (1, 6)).astype(np.uint8)
+        y = random.uniform(-2, 6, (1, 3))
+        weights = [random.uniform(-127.9, 127.9, shape) for shape in net.weight_shapes]
+        scores, sim = trained("c:16", net, x, y, weights)
+        expected, reference = trained("reference", net, x, y, weights)
+        assert np.array_equal(scores, expected)
+        assert sim.operations == reference.operations
+        for a, b in zip(sim.weights, reference.weights, strict=True):
+            assert np.array_equal(a, b)
+        left.add(sim._engine._now.library is None)
+    assert left == {True, False}
+
+
 def test_networks_have_numbers_of_their_own():
     """Two simulators of one definition, and a copy, do not share what is static in C."""
     net = small()
