@@ -359,7 +359,7 @@ static void add_rows(net_state_t *to, const net_weight_t *first, int32_t length,
     const unit_t *list, int32_t n, const net_count_t *sent)
 {
     int32_t i = 0, b;
-    for (; i + 4 <= n; i += 4) {
+    for (; UNITS >= 4 && i + 4 <= n; i += 4) {
         const net_weight_t *row0 = first + list[i] * length, *row1 = first + list[i + 1] * length;
         const net_weight_t *row2 = first + list[i + 2] * length, *row3 = first + list[i + 3] * length;
         net_state_t count0 = sent[list[i]], count1 = sent[list[i + 1]];
@@ -652,7 +652,7 @@ static int32_t n_of_train(int32_t train)
 static void sum_rows(net_state_t *to, const net_weight_t *first, const unit_t *list, int32_t n)
 {
     int32_t i = 0, b;
-    for (; i + 4 <= n; i += 4) {
+    for (; NET_INPUTS >= 4 && i + 4 <= n; i += 4) {
         const net_weight_t *row0 = first + list[i] * FIRST_WIDTH;
         const net_weight_t *row1 = first + list[i + 1] * FIRST_WIDTH;
         const net_weight_t *row2 = first + list[i + 2] * FIRST_WIDTH;

@@ -10,7 +10,8 @@ import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, load_dataset
 from spikebp_plugins.embedded import from_state_bytes, to_c, to_state_bytes
-from spikebp_plugins.embedded.host_library import PIXELS, HostLibrary
+from spikebp_plugins.embedded.host_library import HostLibrary
+from spikebp_plugins.embedded.host_samples import PIXELS, SamplesInC
 from spikebp_plugins.embedded.network_in_c import NetworkInC
 from spikebp_plugins.embedded.toolchain import find_compiler
 from tests.core.small_nets import assert_all_equal, checkpoint_bytes
@@ -151,7 +152,7 @@ def test_samples_that_would_leave_16_bits_are_undone_and_counted(tmp_path):
     library.read_state(before.state)
     targets = np.where(np.arange(10) == y[:, np.newaxis], 5, 1).astype(np.int32) << 14
     fits = [
-        library.show(PIXELS, image[None, None], target[None, None], 5, False).n == 1
+        library.show(SamplesInC(PIXELS, image[None, None], target[None, None], 5), False).n == 1
         for image, target in zip(x, targets, strict=True)
     ]
     assert learned.undone == fits.count(False)

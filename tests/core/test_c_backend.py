@@ -22,6 +22,7 @@ def quick_compiler(monkeypatch):
     monkeypatch.setenv("CFLAGS", "-O0")
 
 
+@pytest.mark.once
 @parametrize("c")
 def test_conformance(conformance_test):
     conformance_test.run()

@@ -123,7 +123,7 @@ def test_the_library_of_this_machine_compiles_without_a_warning(compiler, tmp_pa
         net = NETWORKS[feature]
         network = NetworkInC(net, 16)
         program_of(network, None).save(tmp_path)
-        host = fill("host.c", "net", {"stem": "net"}, network.constants())
+        host = fill("host.c", {}, network.constants())
         (tmp_path / f"host{i}.c").write_text(host)
         run([compiler, *FLAGS, "-O1", "-fPIC", "-c", f"host{i}.c"], tmp_path)
 

@@ -30,7 +30,7 @@ def why_no_board():
     return loaded(FOLDER / "board" / "emulated.py").why_no_board()
 
 
-@pytest.mark.parametrize("where", ["here", "board"])
+@pytest.mark.parametrize("where", ["board", pytest.param("here", marks=pytest.mark.thorough)])
 def test_a_board_learns_a_new_class(tmp_path, where):
     if where == "board" and (missing := why_no_board()) is not None:
         pytest.skip(missing)
