@@ -13,6 +13,8 @@ from spikebp_plugins.reproduce.study import Report, Study
 from spikebp_plugins.reproduce.variants import Variant, compared
 
 EPOCHS: Final = 10
+#: The network with a pool still learns then, and goes on for as long again.
+MORE_EPOCHS: Final = 20
 
 #: Sizes of the hidden layers of the network without convolutions.
 HIDDEN_LAYERS: Final = (300, 300)
@@ -27,10 +29,15 @@ FRACTION_BITS: Final = 21
 #: The epochs after which rates are halved.
 _LATE: Final = (3, 5, 7, 8)
 _LATER: Final = (4, 6, 8)
+_LATEST: Final = (8, 12, 15, 17)
 
 
 def _convolutions(
-    *layers: Conv2D | AveragePool2D, rate: float, halve_after: tuple[int, ...], average: int
+    *layers: Conv2D | AveragePool2D,
+    rate: float,
+    halve_after: tuple[int, ...],
+    average: int,
+    epochs: int = EPOCHS,
 ) -> Variant:
     """Return a network of these layers below its outputs.
 
@@ -38,7 +45,7 @@ def _convolutions(
     """
     changes = {"learning_rate": rate, "weight_init": "quiet"}
     return Variant(
-        5.0, halve_after, changes, average=average, epochs=EPOCHS, layers=(*layers, Dense(10))
+        5.0, halve_after, changes, average=average, epochs=epochs, layers=(*layers, Dense(10))
     )
 
 
@@ -55,8 +62,9 @@ VARIANTS: Final = {
         Conv2D(64, 5),
         AveragePool2D(2),
         rate=0.015,
-        halve_after=_LATE,
-        average=3,
+        halve_after=_LATEST,
+        average=4,
+        epochs=MORE_EPOCHS,
     ),
 }
 

@@ -125,7 +125,6 @@ def test_streams_are_learned_by_all_competitors():
     assert result["competitors"]["defaults"] != result["competitors"]["rate not halved"]
 
 
-@pytest.mark.thorough
 def test_a_board_counts_instructions_beside_a_rectified_network():
     missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
     if missing is not None:
