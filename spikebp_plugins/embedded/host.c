@@ -22,7 +22,9 @@ static void host_count(int kind, int64_t n, int64_t times);
 
 static void host_count(int kind, int64_t n, int64_t times)
 {
-    if ((times > 0 && n > HOST_MOST / times) || host_work[kind] > HOST_MOST)
+    if ((n | times) >> 30 != 0 && times > 0 && n > HOST_MOST / times)
+        host_is_uncountable = 1;
+    else if (host_work[kind] > HOST_MOST)
         host_is_uncountable = 1;
     else
         host_work[kind] += n * times;

@@ -225,7 +225,6 @@ static void send(int32_t l, int32_t unit, net_state_t n)
     spikes_sent[l] += magnitude(n);
     check(magnitude(n), LARGEST_COUNT);
     check(spikes_sent[l], LARGEST_STATE);
-    NET_COUNT(spikes, magnitude(n), 1);
     if (l < LAYERS) {
         if (!is_met[first + unit]) {
             is_met[first + unit] = 1;
@@ -283,6 +282,7 @@ static void fire_inputs(const void *x, enum input kind)
         if (magnitude(*sum) > HALF && !is_outside)
             send(0, unit, fire(sum));
     }
+    NET_COUNT(spikes, spikes_sent[0], 1);
 }
 
 /* ---- Connections ---------------------------------------------------------------------------- */
@@ -431,13 +431,17 @@ static void pass_back(int32_t l)
     for (p = 0; p < n_places; p++) {
         int32_t from = first_of_place[p], until = first_of_place[p + 1];
         int32_t place = list[from] / c->channels;
+#ifdef NET_COUNTS_WORK
+        net_state_t sum_of_place = 0;
+        for (m = from; m < until; m++)
+            sum_of_place += magnitude(sent[list[m]]);
+#endif
         for (q = 0; q < c->kernel; q++)
             for (r = 0; r < c->kernel; r++) {
                 int32_t unit = unit_under(c, place, q, r);
                 if (unit < 0)
                     continue;
-                for (m = from; m < until; m++)
-                    NET_COUNT(backward, magnitude(sent[list[m]]), c->learns ? c->below_channels : 1);
+                NET_COUNT(backward, sum_of_place, c->learns ? c->below_channels : 1);
                 if (!c->learns) {
                     for (m = from; m < until; m++) {
                         int32_t channel = list[m] - place * c->channels;
@@ -475,7 +479,7 @@ static void learn_dense(int32_t l, const net_count_t *counts, const net_count_t 
     const struct connection *c = &CONNECTIONS[l - 1];
     const unit_t *list = erring + UPPER(l), *below = met + FIRST_UNIT[l - 1];
     net_state_t magnitudes = 0;
-    int32_t i, m;
+    int32_t n_rows = 0, i, m;
     for (i = 0; i < n_met[l - 1]; i++) {
         net_weight_t *row = weights + c->first_weight + below[i] * c->channels;
         net_state_t factor = counts[below[i]] * rate;
@@ -486,8 +490,10 @@ static void learn_dense(int32_t l, const net_count_t *counts, const net_count_t 
             magnitudes |= magnitude(v);
             row[list[m]] = wrapped(v);
         }
-        NET_COUNT(update, n, 1);
+        n_rows++;
     }
+    NET_COUNT(update, n_rows, n);
+    (void)n_rows;
     check_weights(l, magnitudes);
 }
 
@@ -573,6 +579,7 @@ static void receive(int32_t l)
     for (i = 0; i < N_UNITS(l) && !is_outside; i++)
         if (v[i] > HALF)
             send(l, i, fire(v + i));
+    NET_COUNT(spikes, spikes_sent[l], 1);
 }
 
 /* Forget what a layer sent back in the step before. */
@@ -597,7 +604,6 @@ static void send_back(int32_t l, int32_t unit, net_state_t n)
     check(errors_sent[l], LARGEST_STATE);
     if (magnitude(n) > most_errors[l])
         most_errors[l] = magnitude(n);
-    NET_COUNT(errors, magnitude(n), 1);
 #if LEARNS_ONCE
     n += summed_error[at];
     check(magnitude(n), LARGEST_COUNT);
@@ -620,6 +626,7 @@ static void compare_output(const net_state_t *asked)
         if (!is_outside)
             send_back(LAYERS, i, sent[i] - fire(target_potential + i));
     }
+    NET_COUNT(errors, errors_sent[LAYERS], 1);
 }
 
 /* Hidden layer l receives errors in its backward potential, and fires what it sends back. */
@@ -637,6 +644,7 @@ static void receive_errors(int32_t l)
     for (i = 0; i < N_UNITS(l) && !is_outside; i++)
         if (magnitude(v[i]) > HALF)
             send_back(l, i, fire(v + i));
+    NET_COUNT(errors, errors_sent[l], 1);
 }
 
 #if PREPARES

@@ -152,7 +152,7 @@ class NetworkInC:
         parts = [self.units(array).reshape(-1) for array in arrays]
         return np.concatenate([np.zeros(0, np.int64), *parts])
 
-    @property
+    @cached_property
     def takes_pixels(self) -> bool:
         """Whether input may be 8-bit pixels: values that leave room for a sum."""
         if self.net.input_coding == "spikes":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spikebp_plugins.embedded.toolchain import find_compiler
 from tests.scripts import loaded
 
 pytestmark = [pytest.mark.once, pytest.mark.thorough]
@@ -143,3 +144,13 @@ def test_a_board_counts_instructions_beside_a_rectified_network():
         assert row["ram"] > 2 * (64 * 20 + 20 * 15 + 15 * 10)
     for row in rows[::2]:
         assert row["own_over_this_to_learn"] == row["own_over_this_to_predict"] == 1
+
+
+@pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
+def test_the_network_in_c_is_timed_beside_the_compiled_one():
+    result = run("network_in_c.py", "--samples", "40", "--block", "20", "--without-start")
+    for rows in (result["training"], result["prediction"]):
+        assert [row["competitor"] for row in rows] == [
+            "spikebp (compiled)",
+            "spikebp (C, 16-bit weights)",
+        ]
