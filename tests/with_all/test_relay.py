@@ -21,6 +21,7 @@ from spikebp_brian2 import SpikingNetworkGroup
 from spikebp_lava import SampleSource, SpikingMLPProcess
 from spikebp_plugins import Simulator
 from spikebp_plugins.conformance import CASES
+from spikebp_plugins.embedded.network_in_c import why_not_in_c
 from spikebp_plugins.network.delays import steps_of_sample
 
 SAMPLES_OF_A_LEG = 10
@@ -88,6 +89,8 @@ def legs_for(net):
     backends = list(BACKENDS)
     if net.timing == "pipelined" and net.is_dense:  # which Lava's own synapses know
         backends.append("lava:tag=floating_pt,implementation=standard")
+    if why_not_in_c(net) is None:
+        backends.append("c")
     return [*map(by_simulator, backends), by_brian2_script, by_lava_graph]
 
 
