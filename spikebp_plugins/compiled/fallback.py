@@ -20,6 +20,9 @@ class BackedByCore(StatefulBackend):
     Subclasses define `_show_exactly`. A block for which they raise `OverflowError` is computed
     anew by `CompiledBackend`, which returns the result or raises the error for the user; or by the
     reference, if the compiled engine does not know the definition's connections.
+
+    Nobody waits for a compiler where the reference has the same numbers, not even with
+    ``SPIKEBP_WAIT``: such blocks are rare, and mostly shown before a kernel would be ready.
     """
 
     def _show(self, batch: Batch, record: bool) -> Outcome:
@@ -40,5 +43,5 @@ class BackedByCore(StatefulBackend):
 
 def _core(net: Definition, state: LearningState) -> StatefulBackend | CompiledBackend:
     if refused_definition(CompiledBackend, net, {}) is None:
-        return CompiledBackend(net, state, n_jobs=1)
+        return CompiledBackend(net, state, n_jobs=1, wait=False)
     return ReferenceBackend(net, state)
