@@ -1,11 +1,15 @@
 """Fixtures for the tests with Brian2."""
 
+import gc
 import os
 import sys
 
 import pytest
 
 from tests.with_brian2.experiment import NET, Experiment
+
+#: With more of them, the collection of garbage before a run takes longer than the run itself.
+MANY_OBJECTS = 50_000
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +36,16 @@ def fresh_brian2():
     brian2.set_device("runtime")
     brian2.start_scope()
     brian2.defaultclock.dt = 0.1 * brian2.ms
+    if len(gc.get_objects()) > MANY_OBJECTS:
+        hide_from_collector()
+
+
+def hide_from_collector():
+    """Hide all objects from the collector of garbage, most of which Brian2 keeps for good.
+
+    It remembers each line of code that it has ever parsed.
+    """
+    if (runtime := sys.modules.get("spikebp_brian2.runtime")) is not None:
+        runtime._idle.clear()  # networks, of which no collection would free the memory any more
+    gc.collect()
+    gc.freeze()
