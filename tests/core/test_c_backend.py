@@ -7,9 +7,10 @@ import pytest
 from hypothesis import assume, given, settings
 
 from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork, UnsupportedError
-from spikebp_plugins.conformance import parametrize
+from spikebp_plugins.conformance import conformance_tests, parametrize
 from spikebp_plugins.embedded import host_library, toolchain
 from spikebp_plugins.embedded.network_in_c import why_not_in_c
+from tests import shares
 from tests.core.experiment import MAGNITUDES, assert_equals_reference
 from tests.core.strategies import experiments, networks
 from tests.profiles import examples
@@ -23,7 +24,10 @@ def quick_compiler(monkeypatch):
 
 
 @pytest.mark.once
-@parametrize("c")
+@pytest.mark.parametrize(
+    "conformance_test",
+    [pytest.param(t, id=str(t), marks=shares.marks(t)) for t in conformance_tests("c")],
+)
 def test_conformance(conformance_test):
     conformance_test.run()
 
