@@ -1035,6 +1035,7 @@ static void open_sample(int is_taught)
         memset(n_met, 0, sizeof n_met);
         memset(errors, 0, sizeof errors);
         steps_shown = steps_made = 0;
+        n_logged = 0;
         is_open = 1;
         NET_BEFORE_SAMPLE();
 #if PREPARES
@@ -1051,7 +1052,6 @@ static void open_sample(int is_taught)
         memcpy(backward_potential_before, backward_potential, sizeof backward_potential);
         if (STARTS_AT_ZERO)
             memset(backward_potential, 0, sizeof backward_potential);
-        n_logged = 0;
         is_learning = 1;
     }
 }

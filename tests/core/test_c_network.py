@@ -144,6 +144,27 @@ def test_a_dropped_sample_leaves_nothing(kind):
 
 
 @needs_compiler
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sample_without_a_target_undoes_nothing(kind):
+    """Neither one that is dropped nor one that leaves the range takes back what one before taught."""
+    net = KINDS[kind]
+    c = CNetwork(checkpoint_of(net), 16)
+    x = inputs_of(net, net.n_steps)
+    for row in x:
+        assert show(c, row, 1) == "OK"
+    assert c.call("close") == "OK"
+    before = c.state_bytes
+    assert show(c, x[0], NO_LABEL) == "OK"
+    assert c.call("drop") == "OK"
+    assert c.state_bytes == before
+    if net.input_coding == "values":
+        too_large = c.units(np.zeros(net.n_inputs))
+        too_large[0] = 2**30
+        assert c.call("predict_values", too_large) == "OUTSIDE"
+        assert c.state_bytes == before
+
+
+@needs_compiler
 @pytest.mark.parametrize("kind", ["dense", "outer", "pipelined", "images", "images, outer"])
 def test_a_sample_that_leaves_the_range_is_undone(kind):
     """Weights near the largest that 16 bits hold are driven beyond it, in the midst of a row."""
