@@ -146,7 +146,7 @@ def test_a_dropped_sample_leaves_nothing(kind):
 @needs_compiler
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_sample_without_a_target_undoes_nothing(kind):
-    """Neither one that is dropped nor one that leaves the range takes back what one before taught."""
+    """Neither one that is dropped nor one that leaves the range takes back an earlier one."""
     net = KINDS[kind]
     c = CNetwork(checkpoint_of(net), 16)
     x = inputs_of(net, net.n_steps)
