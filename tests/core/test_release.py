@@ -55,7 +55,7 @@ def test_an_archive_installs_without_extras(archives, kind, tmp_path):
     code = "import spikebp_plugins as s; print(s.__file__, *s.available_backends())"
     printed = output_of(python, "-c", code, folder=tmp_path)
     assert printed.startswith(str(tmp_path / "env")), printed
-    assert printed.split()[1:] == ["brian2", "compiled", "lava", "reference"]
+    assert printed.split()[1:] == ["brian2", "c", "compiled", "lava", "reference"]
     for adapter, extra in (("spikebp_brian2", "brian2"), ("spikebp_lava", "lava")):
         printed = output_of(python, "-c", f"import {adapter}", folder=tmp_path)
         assert f"pip install 'spikebp-plugins[{extra}]'" in printed
@@ -73,6 +73,8 @@ def test_archives_hold_what_they_should(archives):
         f"spikebp_plugins-{version('spikebp-plugins')}.dist-info",
     }
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    templates = ("host.c", "network.c", "network.h", "network.md")
+    assert {f"spikebp_plugins/embedded/{name}" for name in templates} <= set(names)
     with tarfile.open(archives[".gz"]) as source:
         tops = {name.split("/")[1] for name in source.getnames()}
     assert {
