@@ -899,6 +899,8 @@ static void learn_at_end(void)
                 most = magnitude(*sum);
         }
         find_rate(l);
+        if (is_outside) /* there is no rate */
+            return;
         check_changes(l, rate_of[l], most);
     }
     if (is_outside)

@@ -97,6 +97,20 @@ def test_a_sample_that_no_type_holds_is_shown_by_the_reference():
     assert sim._engine._now.library is not None
 
 
+def test_counts_too_large_for_a_rate_are_left_to_the_reference():
+    net = small(update="normalized", learning_rate=1.0, input_coding="spikes", fraction_bits=12)
+    weights = [np.zeros(shape) for shape in net.weight_shapes]
+    x = np.full((2, 4, 6), 2**27)
+    outcomes = []
+    for backend in ("c:32", "reference"):
+        with Simulator(net, backend, weights) as sim:
+            try:
+                outcomes.append(sim.train(x, [0, 1]).tolist())
+            except OverflowError as error:
+                outcomes.append(str(error))
+    assert outcomes[0] == outcomes[1]
+
+
 def test_weights_that_do_not_fit_are_left_to_the_reference():
     net = small(fraction_bits=14)
     weights = [np.full(shape, 3.0) for shape in net.weight_shapes]
