@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 
-def printed_by(script, folder, *arguments):
-    """Run a script in a folder, and return what it prints; no error and no warning is allowed."""
+def completed(script, folder, *arguments):
+    """Run a script in a folder to its end, and return the process; no error is allowed."""
     result = subprocess.run(
         [sys.executable, str(script), *arguments],
         cwd=folder,
@@ -19,6 +19,12 @@ def printed_by(script, folder, *arguments):
         timeout=300,
     )
     assert result.returncode == 0, result.stderr
+    return result
+
+
+def printed_by(script, folder, *arguments):
+    """Run a script in a folder, and return what it prints; no error and no warning is allowed."""
+    result = completed(script, folder, *arguments)
     # Lava warns of files beside a process that it cannot execute.
     assert not re.search("Traceback|Warning", result.stderr), result.stderr
     return result.stdout
