@@ -1,12 +1,12 @@
 """What the benchmarks share: data, the spiking competitor, alternating blocks, and memory."""
 
 import os
-import time
 from pathlib import Path
 
 import numpy as np
 
 from spikebp_plugins import Simulator, SpikingMLP, load_dataset
+from spikebp_plugins.reproduce.timing import alternate as alternate
 
 # What is timed is what is compiled, and not the reference in its place.
 os.environ["SPIKEBP_WAIT"] = "1"
@@ -65,21 +65,6 @@ def memory_in_use():
     with open("/proc/self/statm") as file:
         pages = int(file.read().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def alternate(competitors, call, n_samples, block):
-    """Time calls on blocks of samples, competitors taking turns.
-
-    Returns the seconds per sample of each block, for each competitor.
-    """
-    times = {name: [] for name in competitors}
-    for start in range(0, n_samples, block):
-        part = slice(start, min(start + block, n_samples))
-        for name, competitor in competitors.items():
-            begin = time.perf_counter()
-            call(name, competitor, part)
-            times[name].append((time.perf_counter() - begin) / (part.stop - part.start))
-    return times
 
 
 def summary(competitors, times, own):

@@ -1,9 +1,9 @@
-"""The two kinds of network that experiments train: spiking, and of rectified units."""
+"""The kinds of network that experiments train: spiking, and of rectified units."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,27 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.reproduce.integer_relu import IntegerReluLearner
 from spikebp_plugins.simulation.simulator import Simulator
 
 Array = NDArray[Any]
+
+
+class Learner(Protocol):
+    """What learns samples one at a time, and is kept as a checkpoint."""
+
+    @property
+    def operations(self) -> Operations:
+        """All that was counted so far."""
+
+    def learn(self, x: Array, y: Array) -> None:
+        """Learn from samples in order."""
+
+    def scores(self, x: Array) -> NDArray[np.float64]:
+        """Return the scores of samples."""
+
+    def checkpoint(self) -> Checkpoint:
+        """Return what has been learned."""
 
 
 class SpikingLearner(Simulator):
@@ -29,6 +47,28 @@ class SpikingLearner(Simulator):
         """Return the scores of samples."""
         scores: NDArray[np.float64] = self.predict(x, progress=False)
         return scores
+
+
+class EarlyLearner(SpikingLearner):
+    """A spiking network that ends a training sample once its right output leads by a margin.
+
+    It is shown a stream, whose samples may be closed early: no other rule is needed.
+    """
+
+    #: By so many spikes the summed drive of the right output leads that of any other.
+    margin: Final = 8.0
+
+    def learn(self, x: Array, y: Array) -> None:
+        """Learn from samples in order."""
+        stream = self.stream(n_steps=None)
+        for values, target in zip(x, y, strict=True):
+            others = np.arange(len(target)) != target.argmax()
+            for _ in range(self.net.n_steps):
+                stream.show(values, target=target)
+                drive = stream.scores * stream.steps_shown
+                if drive[~others] >= drive[others].max() + self.margin:
+                    break
+            stream.close_sample()
 
 
 class ReluLearner:
@@ -59,9 +99,11 @@ class ReluLearner:
 
 
 #: The kinds of network by name: functions of the checkpoint that a network starts from.
-LEARNERS: Final[dict[str, Callable[[Checkpoint], SpikingLearner | ReluLearner]]] = {
+LEARNERS: Final[dict[str, Callable[[Checkpoint], Learner]]] = {
     "spiking": SpikingLearner.from_checkpoint,
+    "spiking, closed early": EarlyLearner.from_checkpoint,
     "ReLU": ReluLearner,
+    "integer ReLU": IntegerReluLearner,
 }
 
 

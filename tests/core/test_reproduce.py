@@ -16,6 +16,7 @@ from spikebp_plugins import (
 from spikebp_plugins.cli.reproduce import NAMES
 from spikebp_plugins.conversion.relu import train_relu
 from spikebp_plugins.data.images import error_percent, shuffled
+from spikebp_plugins.network.samples import label_rows
 from spikebp_plugins.reproduce import (
     EXPERIMENTS,
     Study,
@@ -23,15 +24,23 @@ from spikebp_plugins.reproduce import (
     beyond,
     convergence,
     convolution,
+    efficiency,
     mnist,
     study,
     variants,
 )
-from spikebp_plugins.reproduce.learners import SpikingLearner
+from spikebp_plugins.reproduce.learners import EarlyLearner, SpikingLearner
 from spikebp_plugins.reproduce.variants import Variant
 from tests.core.test_cli import run, run_json
 
 SAMPLES = 120
+
+
+class NeverEarly(EarlyLearner):
+    margin = np.inf
+
+
+LEARNING = (SpikingLearner, EarlyLearner, NeverEarly)
 
 
 @pytest.fixture(autouse=True)
@@ -255,6 +264,51 @@ def test_a_convolution_learns_what_the_simulator_learns(quick):
         with Simulator(net) as sim:
             sim.train(x[order], y[order])
             assert error == error_percent(sim.predict(quick.data.x_test), quick.data.y_test)
+
+
+def test_efficiency_compares_networks_by_time_operations_and_memory(monkeypatch, folder):
+    ways = (
+        "T = 2, targets 1 and 5",
+        "T = 10, targets 1 and 5, samples closed early",
+        "integer ReLU, targets 0 and 1",
+    )
+    chosen = {name: efficiency.WAYS[name] for name in ways}
+    # The first stops after a step, the other never.
+    chosen[ways[0]] = chosen[ways[0]]._replace(margins=(0.0, 1e6))
+    monkeypatch.setattr(efficiency, "WAYS", chosen)
+    monkeypatch.setattr(efficiency, "WIDE_WAYS", {"integer ReLU": efficiency.RELU_WAY})
+    monkeypatch.setattr(efficiency, "WIDTHS", ((12, 12), (10, 5)))
+    monkeypatch.setattr(efficiency, "TIMED", 40)
+    rows = reproduced("efficiency", "--output", "e.png")["rows"]
+    whole = [row for row in rows if row["margin"] is None]
+    assert [row["network"] for row in whole] == [*ways, "integer ReLU"]
+    assert [row["hidden"] for row in whole] == ["12-12"] * 3 + ["10-5"]
+    for row in whole:
+        assert min(row["us"], row["training, us"]) > 0
+        assert row["operations of training"] > row["operations"] > 0
+        assert row["kB of training"] > row["kB"]
+    first, never = (row for row in rows if row["margin"] is not None)
+    assert first["operations"] < never["operations"] == whole[0]["operations"]
+    assert never["test error, %"] == whole[0]["test error, %"]
+    # 14 bits take two bytes, 17 take four; layer 0 of spikes has states as well.
+    n_weights, n_units = 64 * 12 + 12 * 12 + 12 * 10, 12 + 12 + 10
+    sizes = [1000 * row["kB"] for row in whole[:3]]
+    expected = [2 * n_weights + 8 * (64 + n_units), 0, 2 * n_weights + 8 * n_units]
+    assert sizes[::2] == expected[::2]
+    assert (folder / "e.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sample_is_closed_once_its_output_leads(quick):
+    net = quick.net(12, learning_rate=0.1, fraction_bits=20)
+    x, y = (array[:SAMPLES] for array in (quick.data.x_train, quick.data.y_train))
+    targets = label_rows(y, 10, (1.0, 5.0))
+    whole, early, never = (kind.from_checkpoint(Simulator(net).checkpoint()) for kind in LEARNING)
+    for learner in (whole, early, never):
+        learner.learn(x, targets)
+    assert early.operations.forward < whole.operations.forward
+    assert early.operations.samples == whole.operations.samples == SAMPLES
+    assert never.operations == whole.operations
+    assert all(map(np.array_equal, never.weights, whole.weights))
 
 
 def test_the_networks_of_convolution_fit_mnist():

@@ -244,3 +244,36 @@ def shifted_right(typing_context, value, bits):
         return builder.ashr(number, context.cast(builder, places, bits, value))
 
     return value(value, bits), generate
+
+
+@operation
+def in_type_of(typing_context, array, vector):
+    """A vector of integers as numbers of the type of an array; what does not fit wraps."""
+    converted = Vector(array.dtype, vector.lanes)
+    is_wider = array.dtype.bitwidth > vector.dtype.bitwidth
+
+    def generate(context, builder, signature, arguments):
+        kind = context.get_value_type(converted)
+        parts = _parts(builder, arguments[1])
+        if array.dtype.bitwidth != vector.dtype.bitwidth:
+            convert = builder.sext if is_wider else builder.trunc
+            parts = [convert(*part) for part in zip(parts, kind.elements, strict=True)]
+        return _joined(builder, kind, parts)
+
+    return converted(array, vector), generate
+
+
+@operation
+def sum_of_lanes(typing_context, vector):
+    """The sum of a vector of integers, in its own type."""
+
+    def generate(context, builder, signature, arguments):
+        total = context.get_constant(vector.dtype, 0)
+        for part in _parts(builder, arguments[0]):
+            suffix = f"v{part.type.count}i{vector.dtype.bitwidth}"
+            takes = ir.FunctionType(part.type.element, [part.type])
+            reduce = builder.module.declare_intrinsic(f"llvm.vector.reduce.add.{suffix}", (), takes)
+            total = builder.add(total, builder.call(reduce, [part]))
+        return total
+
+    return vector.dtype(vector), generate

@@ -1,0 +1,109 @@
+"""The integer network of rectified units: its equations by hand, and what it refuses."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import SpikingMLP
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.reproduce.integer_relu import IntegerReluLearner
+
+
+def network(*sizes, rate=2.0**-7, **fields):
+    fields = {"n_steps": 1, "fraction_bits": 14, "input_scale": 1 / 255, "seed": 5} | fields
+    fields = {"weight_init": "he"} | fields
+    return SpikingMLP(sizes, learning_rate=rate, **fields)
+
+
+def learner(net):
+    return IntegerReluLearner(Checkpoint(net, initial_state(net)))
+
+
+def units(learner):
+    net = learner.checkpoint().net
+    return [
+        np.ldexp(matrix, net.fraction_bits).astype(np.int64)
+        for matrix in learner.checkpoint().state.weights
+    ]
+
+
+def rounded(values, bits):
+    return (values + (1 << (bits - 1))) >> bits
+
+
+def literal(W, f, rate_bits, x, y):
+    """Return the weights after some samples, the scores of each, and the multiply-adds."""
+    W, scores, done = [matrix.copy() for matrix in W], [], np.zeros(3, int)
+    for x_i, y_i in zip(x, y, strict=True):
+        a = [np.rint(x_i / 255 * 2**8).astype(np.int64)]
+        for matrix in W:
+            s = a[-1] @ matrix
+            done[0] += np.count_nonzero(a[-1]) * matrix.shape[1]
+            a.append(np.maximum(s >> f, 0))
+        scores.append(s / 2.0 ** (f + 8))
+        e = rounded(s - np.rint(y_i * 2.0 ** (f + 8)).astype(np.int64), f + 8 - 6)
+        for l in range(len(W) - 1, -1, -1):
+            n = np.count_nonzero(a[l]) * np.count_nonzero(e)
+            done[1:] += n * (l > 0), n
+            below = rounded(W[l] @ e, f) * (a[l] > 0)
+            W[l] -= rounded(np.outer(a[l], e), 8 + 6 + rate_bits - f)
+            e = below
+    return W, np.array(scores), done
+
+
+@pytest.mark.parametrize("sizes", [(20, 17, 15, 3), (130, 200, 40, 10), (64, 10)], ids=str)
+@pytest.mark.parametrize("fraction_bits", [14, 17])
+def test_it_computes_its_equations(sizes, fraction_bits):
+    random = np.random.RandomState(1)
+    own = learner(network(*sizes, fraction_bits=fraction_bits))
+    x = random.randint(0, 256, (40, sizes[0])) * (random.rand(40, sizes[0]) < 0.3)
+    # Some samples ask for what the network says, and so leave few errors.
+    y = np.where(random.rand(40, 1) < 0.3, own.scores(x), random.rand(40, sizes[-1]))
+    W, scores, done = literal(units(own), fraction_bits, 7, x, y)
+    assert np.array_equal(own.scores(x[:1]), scores[:1])
+    before = own.operations
+    own.learn(x, y)
+    assert all(map(np.array_equal, units(own), W))
+    learned = own.operations - before
+    assert (learned.forward, learned.backward, learned.update) == tuple(done)
+    assert learned.samples == 40
+    assert 0 < learned.update < 40 * sum(a * b for a, b in pairwise(sizes))
+
+
+def test_it_goes_on_from_its_checkpoint():
+    random = np.random.RandomState(2)
+    x, y = random.randint(0, 256, (30, 20)), random.rand(30, 3)
+    whole = learner(network(20, 17, 3))
+    parts = learner(network(20, 17, 3))
+    whole.learn(x, y)
+    parts.learn(x[:10], y[:10])
+    parts = IntegerReluLearner(parts.checkpoint())
+    parts.learn(x[10:], y[10:])
+    assert all(map(np.array_equal, units(whole), units(parts)))
+    assert parts.operations.samples == 20
+    assert learner(network(20, 17, 3)).operations == Operations()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_steps": 2}, "start must be dense, with n_steps=1 and at most 18 fraction bits"),
+        ({"fraction_bits": 19}, "start must be dense, with n_steps=1 and at most 18 fraction bits"),
+        ({"rate": 0.01}, r"learning_rate must be a power of two below 2\*\*0; got 0.01"),
+        ({"rate": 1.0}, r"learning_rate must be a power of two below 2\*\*0; got 1.0"),
+    ],
+    ids=str,
+)
+def test_it_refuses_what_its_integers_do_not_hold(changes, message):
+    with pytest.raises(ValueError, match=message):
+        learner(network(20, 10, **changes))
+
+
+def test_a_weight_that_comes_near_the_end_of_its_type_is_an_error():
+    own = learner(network(4, 2, rate=2.0**-2, weight_init="paper"))
+    x, y = np.full((20, 4), 255), np.array([[7.0, 0.0]] * 20)
+    with pytest.raises(OverflowError, match=r"a weight takes more than 0.75 of its type"):
+        own.learn(x, y)
