@@ -54,6 +54,8 @@ class Way(NamedTuple):
         Spikes a step (or activations) that wrong outputs and the right one are to send.
     margins : tuple of float
         Margins at which a prediction ends early.
+    strength : float
+        By which input is multiplied.
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Way(NamedTuple):
     others: float
     target: float
     margins: tuple[float, ...] = ()
+    strength: float = 1.0
 
     @property
     def asked(self) -> tuple[float, float]:
@@ -82,7 +85,7 @@ def _relu(others: float) -> Way:
 
 RELU_WAY: Final = _relu(0.2)
 FEW_STEPS: Final = _steps(2, 8, 14, 2.0, 10.0, (1.0, 4.0))
-MANY_STEPS: Final = _steps(10, 8, 17, 1.0, 5.0, (0.5, 1.0, 2.0, 4.0, 8.0))
+MANY_STEPS: Final = _steps(10, 100, 21, 1.0, 5.0, (0.5, 1.0, 2.0, 4.0, 8.0))
 
 #: The ways that are tried with layers of one size.
 WAYS: Final = {
@@ -90,13 +93,15 @@ WAYS: Final = {
     "T = 2, targets 1 and 5": _steps(2, 20, 14, 1.0, 5.0, (0.5, 1.0, 2.0, 4.0)),
     "T = 2, targets 2 and 10": FEW_STEPS,
     "T = 3, targets 4 and 20": _steps(3, 8, 16, 4.0, 20.0, (1.0, 4.0)),
-    "T = 5, targets 1 and 5": _steps(5, 8, 16, 1.0, 5.0, (0.5, 1.0, 2.0, 4.0)),
+    "T = 5, targets 1 and 5": _steps(5, 12, 16, 1.0, 5.0, (0.5, 1.0, 2.0, 4.0)),
+    "T = 5, targets 1 and 5, half the input": _steps(5, 12, 16, 1.0, 5.0, (1.0, 4.0), 0.5),
     "T = 10, as in the paper": Way(SPIKING, {}, 0.0, 1.0, (0.5, 1.0, 2.0)),
     "T = 10, targets 1 and 5": MANY_STEPS,
     "T = 10, targets 1 and 5, samples closed early": MANY_STEPS._replace(
         kind=CLOSED_EARLY, margins=()
     ),
-    "T = 20, targets 1 and 5": _steps(20, 4, 18, 1.0, 5.0),
+    "T = 10, targets 4 and 20": _steps(10, 20, 21, 4.0, 20.0, (1.0, 2.0, 4.0, 8.0)),
+    "T = 20, targets 1 and 5": _steps(20, 25, 21, 1.0, 5.0),
     "integer ReLU, targets 0 and 1": _relu(0.0),
     "integer ReLU, targets 0.2 and 1": RELU_WAY,
 }
@@ -178,8 +183,9 @@ def _entries(study: Study) -> Iterator[Entry]:
 
 
 def _learned(study: Study, way: Way, hidden: tuple[int, ...]) -> TrainedNetwork:
+    scale = study.data.input_scale * way.strength
     return study.learned(
-        study.net(*hidden, **way.fields),
+        study.net(*hidden, input_scale=scale, **way.fields),
         EPOCHS,
         way.kind,
         target=way.target,

@@ -76,12 +76,18 @@ _pass_forward = by_columns(_drive_of)
 @kernel
 def _find_inputs(x, of_pixel, width, row, value):
     """List the pixels that are not zero; return their number."""
-    n = 0
-    for i in range(x.size):
-        pixel = x[np.uintp(i)]
-        if pixel != 0:
-            row[np.uintp(n)], value[np.uintp(n)] = i * width, of_pixel[np.uintp(pixel)]
+    n, i = 0, 0
+    while i < x.size:
+        # The last pixels, which fill no vector, are looked at one by one.
+        is_whole = i + LANES <= x.size
+        active = nonzero(load(x, i, LANES)) if is_whole else np.int64(x[np.uintp(i)] != 0)
+        while active != 0:
+            pixel = i + lowest(active)
+            row[np.uintp(n)] = pixel * width
+            value[np.uintp(n)] = of_pixel[np.uintp(x[np.uintp(pixel)])]
             n += 1
+            active &= active - 1
+        i += LANES if is_whole else 1
     return n
 
 
