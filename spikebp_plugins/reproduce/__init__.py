@@ -1,6 +1,7 @@
 """The experiments of the paper and others, each with one command: ``spikebp reproduce NAME``.
 
-An experiment is a module with a function ``run(study)`` that returns a `Report`. Networks are
+An experiment is a module with a function ``run(study)`` that returns a `Report`. One that is not of
+images has a function ``load(folder)`` that returns the data which it takes instead. Networks are
 trained by `Study.learned`, which saves each network in a folder after every epoch, so that an
 interrupted experiment goes on and two experiments share their networks.
 """
@@ -13,6 +14,7 @@ from spikebp_plugins.reproduce import (
     convolution,
     early_guess,
     mnist,
+    speech,
     spikes,
 )
 from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
@@ -27,6 +29,7 @@ EXPERIMENTS = {
     "beyond": beyond,
     "hardware": chip_costs,
     "convolution": convolution,
+    "speech": speech,
 }
 
 #: The old name of what `Study.learned` returns.
