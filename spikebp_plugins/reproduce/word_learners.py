@@ -92,7 +92,7 @@ class SpikingWords(WordLearner):
 
     name = "spiking network"
     package = "spikebp_plugins"
-    rates = tuple(Rates(known, new) for known in (0.6, 0.3, 1.0) for new in (0.4, 0.2, 0.8))
+    rates = tuple(Rates(known, new) for known in (0.6, 0.3, 1.0) for new in (0.4, 0.2, 0.6))
 
     def __init__(self, simulator: SpikingLearner) -> None:
         self._simulator = simulator
@@ -129,6 +129,16 @@ class SpikingWords(WordLearner):
     def n_parameters(self) -> int:
         """How many weights there are."""
         return sum(weights.size for weights in self._simulator.weights)
+
+
+class SpikingWordsTwice(SpikingWords):
+    """The same, shown each word twice: still in a fraction of the time that rivals take for one."""
+
+    name = "spiking network, words twice"
+
+    def learn(self, x: Array, label: int) -> None:
+        """Learn from a word, two times in a row."""
+        self._simulator.learn(np.array([x, x]), np.array([label, label]))
 
 
 class TorchWords(WordLearner):
@@ -283,4 +293,10 @@ class LinearWords(_ScikitWords):
         return int(self._model.coef_.size + self._model.intercept_.size)
 
 
-LEARNERS: Final[tuple[type[WordLearner], ...]] = (SpikingWords, TorchWords, MlpWords, LinearWords)
+LEARNERS: Final[tuple[type[WordLearner], ...]] = (
+    SpikingWords,
+    SpikingWordsTwice,
+    TorchWords,
+    MlpWords,
+    LinearWords,
+)
