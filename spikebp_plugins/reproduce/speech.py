@@ -68,7 +68,7 @@ def load(folder: Path | None) -> WordsOfSpeakers:
     x, shape = words.features(), (N_PARTS, N_BANDS)
     none = x[:0], words.labels[:0]
     return WordsOfSpeakers(
-        NAME, x, words.labels, *none, N_CLASSES, 1.0, shape, speakers=words.speakers
+        NAME if folder is None else folder.resolve().name, x, words.labels, *none, N_CLASSES, 1.0, shape, speakers=words.speakers
     )
 
 

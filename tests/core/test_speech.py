@@ -1,6 +1,7 @@
 """Spoken digits: recordings, features, the experiment, and the example."""
 
 import copy
+import doctest
 import hashlib
 import os
 import re
@@ -117,6 +118,10 @@ def test_a_missing_package_is_named(word, monkeypatch):
     monkeypatch.setitem(sys.modules, "kaldi_native_fbank", None)
     with pytest.raises(ImportError, match=r'kaldi_native_fbank: pip install "spikebp-plugins\[spe'):
         speech_features(word, 8000)
+
+
+def test_the_code_of_the_docstrings_runs():
+    assert doctest.testmod(filter_bank).failed == 0
 
 
 # --- recordings
