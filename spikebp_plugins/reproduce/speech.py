@@ -68,7 +68,14 @@ def load(folder: Path | None) -> WordsOfSpeakers:
     x, shape = words.features(), (N_PARTS, N_BANDS)
     none = x[:0], words.labels[:0]
     return WordsOfSpeakers(
-        NAME if folder is None else folder.resolve().name, x, words.labels, *none, N_CLASSES, 1.0, shape, speakers=words.speakers
+        NAME if folder is None else folder.resolve().name,
+        x,
+        words.labels,
+        *none,
+        N_CLASSES,
+        1.0,
+        shape,
+        speakers=words.speakers,
     )
 
 
@@ -109,7 +116,7 @@ def run(study: Study) -> Report:
         last.set_xlabel(f"recognized after {WORDS[-1]} words, %")
 
     notes = [
-        f"Mean of {len(seeds)} runs with each speaker left out; each word is learned once.",
+        f"Mean of {len(seeds)} runs with each speaker left out; each word comes once.",
         f"Each speaker, after {WORDS[-1]} words: {', '.join(data.names)}.",
         "µs a word: the time that learning one took in this run.",
         *(f"{one.name} is not installed." for one in LEARNERS if one not in learners),
