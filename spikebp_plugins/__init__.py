@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from spikebp_plugins.conversion.quantized import QuantizedWeights, quantized_weights
     from spikebp_plugins.data.aer import EventRecordings, Recordings, load_nmnist, read_aer
     from spikebp_plugins.data.events import EVENT_DTYPE, EventEncoder
+    from spikebp_plugins.data.filter_bank import speech_features
     from spikebp_plugins.data.images import Dataset, load_dataset
+    from spikebp_plugins.data.speech import SpokenDigits, load_fsdd
     from spikebp_plugins.embedded import CProgram, from_state_bytes, to_c, to_state_bytes
     from spikebp_plugins.estimators import SpikingMLPClassifier as SpikingMLPClassifier
     from spikebp_plugins.estimators import SpikingMLPRegressor as SpikingMLPRegressor
@@ -66,6 +68,7 @@ __all__ = [
     "Sparse",
     "SpikingMLP",
     "SpikingNetwork",
+    "SpokenDigits",
     "Stream",
     "Trace",
     "UnsupportedError",
@@ -79,10 +82,12 @@ __all__ = [
     "incremental_outer_product",
     "load",
     "load_dataset",
+    "load_fsdd",
     "load_nmnist",
     "quantized_weights",
     "read_aer",
     "rectified_spiking_quantization",
+    "speech_features",
     "spiking_stream_quantization",
     "spiking_vector_quantization",
     "to_c",
@@ -101,7 +106,9 @@ _NAMES = {
     "conversion.quantized": ("QuantizedWeights", "quantized_weights"),
     "data.aer": ("EventRecordings", "Recordings", "load_nmnist", "read_aer"),
     "data.events": ("EVENT_DTYPE", "EventEncoder"),
+    "data.filter_bank": ("speech_features",),
     "data.images": ("Dataset", "load_dataset"),
+    "data.speech": ("SpokenDigits", "load_fsdd"),
     "embedded": ("CProgram", "from_state_bytes", "to_c", "to_state_bytes"),
     "estimators": ("SpikingMLPClassifier", "SpikingMLPRegressor"),
     "network.checkpoint": ("Checkpoint", "averaged", "load"),

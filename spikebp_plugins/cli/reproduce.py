@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,8 @@ import typer
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import print_json, print_table
 from spikebp_plugins.common.archive import place_of
-from spikebp_plugins.common.errors import choice
+from spikebp_plugins.common.errors import choice, wrong_argument
+from spikebp_plugins.data.images import DATASET_NAMES, Dataset
 
 #: In the order of the help text. Not from `reproduce.EXPERIMENTS`, which is slow to import.
 NAMES = (
@@ -23,6 +25,7 @@ NAMES = (
     "hardware",
     "convolution",
     "efficiency",
+    "speech",
 )
 
 
@@ -31,7 +34,14 @@ def reproduce(
     quick: Annotated[
         bool, typer.Option("--quick", help="10,000 images and 2 epochs: to see it in minutes.")
     ] = False,
-    dataset: options.DatasetName = "mnist",
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(DATASET_NAMES),
+            help="Data set of images; speech has one of its own.",
+            show_default="mnist",
+        ),
+    ] = None,
     folder: options.Folder = None,
     results: Annotated[
         Path, typer.Option(help="Folder that keeps trained networks; made if missing.")
@@ -50,7 +60,7 @@ def reproduce(
     experiment = choice("experiment", experiment, EXPERIMENTS)
     if output is not None:
         place_of(output, "output")
-    data = options.load_images(dataset, folder)
+    data = _data(experiment, dataset, folder)
     results.mkdir(parents=True, exist_ok=True)
     report = EXPERIMENTS[experiment].run(Study(data, results, quick, seed))
     if as_json:
@@ -69,6 +79,18 @@ def reproduce(
 
         save_picture(output, report.draw, report.title)
         typer.echo(f"picture: {output}", err=as_json)
+
+
+def _data(experiment: str, dataset: str | None, folder: Path | None) -> Dataset:
+    """Return the data of an experiment: its own, or a data set of images."""
+    from spikebp_plugins.reproduce import EXPERIMENTS
+
+    load: Callable[[Path | None], Dataset] | None = getattr(EXPERIMENTS[experiment], "load", None)
+    if load is None:
+        return options.load_images("mnist" if dataset is None else dataset, folder)
+    if dataset is not None:
+        raise wrong_argument("dataset", f"left out for {experiment}, which has its own", dataset)
+    return load(folder)
 
 
 def _text(value: Any) -> str:

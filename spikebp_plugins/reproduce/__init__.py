@@ -1,6 +1,7 @@
 """The experiments of the paper and others, each with one command: ``spikebp reproduce NAME``.
 
-An experiment is a module with a function ``run(study)`` that returns a `Report`. Networks are
+An experiment is a module with a function ``run(study)`` that returns a `Report`. One that is not of
+images has a function ``load(folder)`` that returns the data which it takes instead. Networks are
 trained by `Study.learned`, which saves each network in a folder after every epoch, so that an
 interrupted experiment goes on and two experiments share their networks.
 """
@@ -14,6 +15,7 @@ from spikebp_plugins.reproduce import (
     early_guess,
     efficiency,
     mnist,
+    speech,
     spikes,
 )
 from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
@@ -29,6 +31,7 @@ EXPERIMENTS = {
     "hardware": chip_costs,
     "convolution": convolution,
     "efficiency": efficiency,
+    "speech": speech,
 }
 
 #: The old name of what `Study.learned` returns.
