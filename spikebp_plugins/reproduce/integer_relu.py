@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.compiled.kernels.relu import Grid, Layers, Sample, show
 from spikebp_plugins.compiled.kernels.vectors import LANES, whole_vectors
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, operations_of
 from spikebp_plugins.network.state import initial_state
-from spikebp_plugins.reproduce.relu_kernels import Grid, Layers, Sample, show
 
 Array = NDArray[Any]
 

@@ -1,20 +1,19 @@
-"""Kernels of an integer network of rectified units; `integer_relu` states what they compute.
+"""Kernels of an integer network of rectified units: no part of an engine, but its rival.
 
-They are written as the kernels of the spiking network are: sums of a loop over active units stay in
-registers, and rows are whole vectors. What is zero is skipped everywhere.
+`spikebp_plugins.reproduce.integer_relu` states what they compute. They are written as the kernels
+of the spiking network are: sums of a loop over active units stay in registers, and rows are whole
+vectors. What is zero is skipped everywhere.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
-from spikebp_plugins.compiled.kernels.build import kernel
-from spikebp_plugins.compiled.kernels.columns import by_columns
-from spikebp_plugins.compiled.kernels.vectors import (
+from .build import entry, kernel
+from .columns import by_columns
+from .vectors import (
     LANES,
     in_type_of,
     larger,
@@ -191,11 +190,7 @@ def _compare(layers, grid, sample, target):
         sample.error[first + j] = (over + half) >> grid.error
 
 
-#: The decorator of what Python calls.
-_entry: Any = partial(njit, _nrt=False, nogil=True)
-
-
-@_entry
+@entry
 def show(layers, grid, sample, weights, of_pixel, x, targets, scores, operations):
     """Show samples, and learn from those that have targets.
 
