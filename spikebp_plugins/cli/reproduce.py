@@ -22,6 +22,8 @@ NAMES = (
     "beyond",
     "hardware",
     "convolution",
+    "best-dense",
+    "integer-only",
 )
 
 

@@ -7,11 +7,13 @@ interrupted experiment goes on and two experiments share their networks.
 
 from spikebp_plugins.reproduce import (
     ablations,
+    best_dense,
     beyond,
     chip_costs,
     convergence,
     convolution,
     early_guess,
+    integer_only,
     mnist,
     spikes,
 )
@@ -27,6 +29,8 @@ EXPERIMENTS = {
     "beyond": beyond,
     "hardware": chip_costs,
     "convolution": convolution,
+    "best-dense": best_dense,
+    "integer-only": integer_only,
 }
 
 #: The old name of what `Study.learned` returns.

@@ -10,6 +10,7 @@ from spikebp_plugins import (
     Conv2D,
     Dense,
     Simulator,
+    SpikingMLP,
     SpikingNetwork,
     load_dataset,
 )
@@ -20,9 +21,11 @@ from spikebp_plugins.reproduce import (
     EXPERIMENTS,
     Study,
     ablations,
+    best_dense,
     beyond,
     convergence,
     convolution,
+    integer_only,
     mnist,
     study,
     variants,
@@ -267,6 +270,57 @@ def test_nothing_is_trained_if_a_network_does_not_fit_the_images(quick):
     with pytest.raises(ValueError, match="layer 2: kernel_size must be at most 2"):
         convolution.run(quick)
     assert not list(quick.folder.iterdir())
+
+
+def test_a_variant_has_layers_and_steps_of_its_own(quick):
+    chosen = {"own": Variant(changes={"n_steps": 3}, hidden=(5,)), "the experiment's": Variant()}
+    report = variants.compared(quick, chosen, (12, 12), notes=[])
+    assert [row["weights"] for row in report.rows] == [74 * 5, 64 * 12 + 12 * 12 + 12 * 10]
+    assert report.title == "digits, 12-12, T = 3 or 10, 2 epochs, 3 seeds"
+
+
+def test_the_best_dense_network_is_one_for_each_variant(monkeypatch):
+    small = {name: v._replace(hidden=(12,)) for name, v in best_dense.VARIANTS.items()}
+    monkeypatch.setattr(best_dense, "VARIANTS", small)
+    result = reproduced("best-dense")
+    assert [row["variant"] for row in result["rows"]] == list(small)
+    assert {row["weights"] for row in result["rows"]} == {74 * 12}
+    assert any("1.12 %" in note for note in result["notes"])
+
+
+def test_the_grid_of_the_best_dense_network_holds_its_last_rate():
+    for variant in best_dense.VARIANTS.values():
+        rate = variant.changes["learning_rate"] / 2 ** len(variant.halve_after)
+        changes = variant.changes | {"learning_rate": rate}
+        net = SpikingMLP((784, 10), fraction_bits=best_dense.FRACTION_BITS, **changes)
+        assert net.effective_learning_rate == pytest.approx(rate, rel=0.05)
+
+
+def test_integers_alone_are_counted_in_memory_and_bits(monkeypatch, folder):
+    monkeypatch.setattr(integer_only, "MEASURED", 5)
+    result = reproduced("integer-only", "--output", "i.png")
+    (row,) = result["rows"]  # the others' figures are those of MNIST
+    n_weights = 64 * 12 + 12 * 12 + 12 * 10
+    assert row["bytes of weights"] == 2 * n_weights
+    assert row["bytes of state"] > 4 * (12 + 12)  # the backward potentials, of 32 bits
+    assert row["fraction bits"] == 14
+    assert 1 < row["bits of weights"] <= 16
+    # A potential at its threshold is half a spike.
+    assert row["bits of potentials"] > 14
+    assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
+    assert (folder / "i.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_memory_of_methods_in_batches_is_counted():
+    rows = {name: rival.row(name, 784) for name, rival in integer_only.RIVALS.items()}
+    n_weights = 78_400 + 5_000 + 500
+    # PocketNN has 160 biases and 1,500 fixed weights, NITRO-D 1,500 weights to local outputs.
+    assert rows["PocketNN"]["bytes of weights"] == 4 * (n_weights + 160 + 1_500)
+    assert rows["NITRO-D"]["bytes of weights"] == 4 * (n_weights + 1_500)
+    of_sample = 784 + 4 * 3 * 180
+    assert rows["NITRO-D"]["bytes of state"] == 4 * (n_weights + 1_500) + 64 * of_sample
+    assert rows["NITRO-D"]["operations per sample"] == 2 * (n_weights + 1_500) + 1_500
+    assert rows["PocketNN"]["test error, %"] == pytest.approx(3.02)
 
 
 def test_every_experiment_is_named_in_the_help():
