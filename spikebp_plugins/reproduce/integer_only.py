@@ -32,18 +32,7 @@ MEASURED: Final = 100
 _STEPS: Final[dict[str, Any]] = {"n_steps": 5, "weight_init": "he"}
 
 #: The ways to train, and the bits of a weight in memory and in the program in C that is counted.
-#: With 14 fraction bits 16 bits hold weights below 2, and the last rate is one unit of the grid.
 VARIANTS: Final = {
-    "spikes, 16-bit weights": (
-        Variant(
-            5.0,
-            (8, 14),
-            _STEPS | {"fraction_bits": 14, "learning_rate": 0.006},
-            average=5,
-            others=1.0,
-        ),
-        16,
-    ),
     "spikes, 32-bit weights": (
         Variant(
             8.0,

@@ -287,14 +287,17 @@ def test_the_best_dense_network_is_trained_from_several_seeds(quick, monkeypatch
     assert row["variant"] in small
     assert row["weights"] == 74 * 12
     assert any("1.12 %" in note for note in result["notes"])
-    # The scores of all seeds added up.
+    # The last weights of each seed, read after more steps.
     kept = Study(quick.data, quick.folder / "spikebp-reproduce", quick=True, seed=3)
     (variant,) = small.values()
     networks = variants.learned_of(
         kept, variant, variants.nets_of(kept, variant, (), best_dense.FIELDS)
     )
-    scores = [Simulator.from_checkpoint(n.checkpoint).predict(kept.test[0]) for n in networks]
-    assert row["together, %"] == error_percent(scores[0] + scores[1] + scores[2], kept.test[1])
+    x, y = kept.test
+    scores = [n.checkpoint.simulate().predict(x, n_steps=20) for n in networks]
+    assert row["last weights, %"] == [n.test_errors[-1] for n in networks]
+    assert row["after 20 steps, %"] == [error_percent(of_one, y) for of_one in scores]
+    assert row["together, %"] == error_percent(scores[0] + scores[1] + scores[2], y)
 
 
 def test_the_grid_of_the_best_dense_network_holds_its_last_rate():
