@@ -58,7 +58,7 @@ def run(study: Study) -> Report:
         **FIELDS,
     )
     rows = [
-        row | _read(study, variant)
+        dict(row) | _read(study, variant)
         for row, variant in zip(report.rows, VARIANTS.values(), strict=True)
     ]
     return replace(report, rows=rows)

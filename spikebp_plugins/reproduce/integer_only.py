@@ -1,13 +1,13 @@
 """Learning with integers alone: the network of NITRO-D and of PocketNN, learned by spikes.
 
-All numbers here are integers in units of 2**-f. The others' errors are those that they report; their
-memory and work are counted from their programs, as `Batches` says. Operations of theirs are
+All numbers here are integers in units of 2**-f. The others' errors are those that they report;
+their memory and work are counted from their programs, as `Batches` says. Operations of theirs are
 multiply-adds, and those of spikes additions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -149,12 +149,10 @@ def run(study: Study) -> Report:
             each = row["each, %"] or []
             axes.plot(each, [i] * len(each), "o", color="C0")
             axes.plot(row["test error, %"], i, "k|", ms=14)
-            memory = (row["bytes of weights"] + row["bytes of state"]) / 1000
-            axes.annotate(f" {memory:,.0f} KB", (row["test error, %"], i), va="bottom")
         axes.axvline(IN_FLOATS, color="black", lw=1, ls=":", label="in floating point")
         axes.legend()
-        name_rows(axes, [row["network"] for row in rows])
-        axes.set_xlabel("test error, %; memory for weights and learning beside")
+        name_rows(axes, [f"{row['network']}\n{_kilobytes(row):,.0f} KB" for row in rows])
+        axes.set_xlabel("test error, %, beside the memory that learning takes")
 
     conditions = f", integers alone, T = {_STEPS['n_steps']}, {SEEDS} seeds"
     notes = [
@@ -163,6 +161,11 @@ def run(study: Study) -> Report:
         "Bits are those that hold all values seen while images are learned, after training.",
     ]
     return Report(study.title(HIDDEN_LAYERS, conditions), rows, notes, draw)
+
+
+def _kilobytes(row: Mapping[str, Any]) -> float:
+    """Return the memory of weights and of all that learning needs."""
+    return float(row["bytes of weights"] + row["bytes of state"]) / 1000
 
 
 def _row(study: Study, name: str, variant: Variant, weight_bits: int) -> dict[str, Any]:

@@ -121,18 +121,16 @@ def nets_of(
     fields : mapping
         Fields that all definitions of the experiment share.
     """
-    layers, changes = variant.layers, {**fields, **variant.changes}
+    layers, sizes = variant.layers, variant.hidden or hidden
+    changes = {**fields, **variant.changes}
     changes["input_scale"] = study.data.input_scale * changes.pop("input", 1.0)
     seeded = [changes | {"seed": seed} for seed in range(study.seed, study.seed + SEEDS)]
     return [
-        study.image_net(*layers, **each) if layers else study.net(*(variant.hidden or hidden), **each)
-        for each in seeded
+        study.image_net(*layers, **each) if layers else study.net(*sizes, **each) for each in seeded
     ]
 
 
-def learned_of(
-    study: Study, variant: Variant, nets: Sequence[Definition]
-) -> list[TrainedNetwork]:
+def learned_of(study: Study, variant: Variant, nets: Sequence[Definition]) -> list[TrainedNetwork]:
     """Return the networks of a variant after training."""
     options = variant._asdict()
     for name in ("layers", "hidden", "changes"):  # which the definitions have

@@ -312,13 +312,14 @@ def test_integers_alone_are_counted_in_memory_and_bits(monkeypatch, folder):
     monkeypatch.setattr(integer_only, "MEASURED", 5)
     result = reproduced("integer-only", "--output", "i.png")
     n_weights = 64 * 12 + 12 * 12 + 12 * 10
-    assert len(result["rows"]) == 2  # the others' figures are those of MNIST
-    for row, weight_bytes, fraction_bits in zip(result["rows"], (2, 4), (14, 18), strict=True):
-        assert row["bytes of weights"] == weight_bytes * n_weights
+    made = integer_only.VARIANTS.values()  # the others' figures are those of MNIST
+    for row, (variant, weight_bits) in zip(result["rows"], made, strict=True):
+        fraction_bits = variant.changes["fraction_bits"]
+        assert row["bytes of weights"] == weight_bits // 8 * n_weights
         # Backward potentials have twice the bits of weights.
-        assert row["bytes of state"] > 2 * weight_bytes * (12 + 12)
+        assert row["bytes of state"] > 2 * weight_bits // 8 * (12 + 12)
         assert row["fraction bits"] == fraction_bits
-        assert 1 < row["bits of weights"] <= 8 * weight_bytes
+        assert 1 < row["bits of weights"] <= weight_bits
         # A potential at its threshold is half a spike.
         assert row["bits of potentials"] > fraction_bits
         assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
