@@ -282,12 +282,13 @@ def test_a_variant_has_layers_and_steps_of_its_own(quick):
 def test_the_best_dense_network_is_trained_from_several_seeds(quick, monkeypatch):
     small = {name: v._replace(hidden=(12,)) for name, v in best_dense.VARIANTS.items()}
     monkeypatch.setattr(best_dense, "VARIANTS", small)
-    result = reproduced("best-dense", "--seed", "3")
+    result = reproduced("best-dense", "--seed", "3", "--output", "b.png")
+    assert (quick.folder / "b.png").read_bytes().startswith(b"\x89PNG")
     (row,) = result["rows"]
     assert row["variant"] in small
     assert row["weights"] == 74 * 12
     assert any("1.12 %" in note for note in result["notes"])
-    # The last weights of each seed, read after more steps.
+    # Each seed is read after more steps.
     kept = Study(quick.data, quick.folder / "spikebp-reproduce", quick=True, seed=3)
     (variant,) = small.values()
     networks = variants.learned_of(
@@ -295,7 +296,7 @@ def test_the_best_dense_network_is_trained_from_several_seeds(quick, monkeypatch
     )
     x, y = kept.test
     scores = [n.checkpoint.simulate().predict(x, n_steps=20) for n in networks]
-    assert row["last weights, %"] == [n.test_errors[-1] for n in networks]
+    assert row["each, %"] == [n.test_errors[-1] for n in networks]
     assert row["after 20 steps, %"] == [error_percent(of_one, y) for of_one in scores]
     assert row["together, %"] == error_percent(scores[0] + scores[1] + scores[2], y)
 
