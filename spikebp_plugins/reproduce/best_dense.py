@@ -77,6 +77,7 @@ def run(study: Study) -> Report:
             (HM2_BP, "HM2-BP, 2018", ":"),
         ):
             axes.axhline(error, color="black", lw=1, ls=style, label=label)
+        axes.set_ylim((1, 4) if study.is_the_papers else None)
         axes.legend()
 
     return replace(report, rows=rows, draw=draw)
