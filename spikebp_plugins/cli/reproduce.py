@@ -26,6 +26,8 @@ NAMES = (
     "convolution",
     "efficiency",
     "speech",
+    "best-dense",
+    "integer-only",
 )
 
 

@@ -8,12 +8,14 @@ interrupted experiment goes on and two experiments share their networks.
 
 from spikebp_plugins.reproduce import (
     ablations,
+    best_dense,
     beyond,
     chip_costs,
     convergence,
     convolution,
     early_guess,
     efficiency,
+    integer_only,
     mnist,
     speech,
     spikes,
@@ -32,6 +34,8 @@ EXPERIMENTS = {
     "convolution": convolution,
     "efficiency": efficiency,
     "speech": speech,
+    "best-dense": best_dense,
+    "integer-only": integer_only,
 }
 
 #: The old name of what `Study.learned` returns.

@@ -36,9 +36,11 @@ class Variant(NamedTuple):
     others : float
         Spikes that all other outputs are to send in a step.
     layers : tuple of Layer
-        Layers of a `SpikingNetwork`; if empty, they are dense and have the sizes of `compared`.
+        Layers of a `SpikingNetwork`; if empty, they are dense.
     epochs : int
         How often each training image is shown.
+    hidden : tuple of int
+        Sizes of dense hidden layers; if empty, those of the experiment.
     """
 
     target: float = 1.0
@@ -48,6 +50,7 @@ class Variant(NamedTuple):
     others: float = 0.0
     layers: tuple[Layer, ...] = ()
     epochs: int = EPOCHS
+    hidden: tuple[int, ...] = ()
 
 
 def compared(
@@ -69,7 +72,7 @@ def compared(
     variants : mapping of str to Variant
         The ways to train by their names.
     hidden : tuple of int
-        Sizes of the hidden layers, for variants that name no layers.
+        Sizes of the hidden layers, for variants that name none.
     notes : sequence of str
         Sentences below the table.
     line : tuple of float and str, or None, default=None
@@ -80,10 +83,11 @@ def compared(
         Fields that all definitions share.
     """
     # A network that the images do not fit is refused before any is trained.
-    nets = {name: _nets(study, variant, hidden, fields) for name, variant in variants.items()}
-    rows = [_row(name, _learned(study, variants[name], nets[name])) for name in variants]
+    nets = {name: nets_of(study, variant, hidden, fields) for name, variant in variants.items()}
+    rows = [row_of(name, learned_of(study, variants[name], nets[name])) for name in variants]
     lengths = sorted({study.epochs(variant.epochs) for variant in variants.values()})
     epochs = " or ".join(map(str, lengths))
+    steps = " or ".join(map(str, sorted({net.n_steps for of in nets.values() for net in of})))
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -96,31 +100,46 @@ def compared(
         name_rows(axes, [row["variant"] for row in rows])
         axes.set_xlabel(f"test error after {epochs} epochs, %")
 
-    conditions = f", T = 10, {epochs} epochs, {SEEDS} seeds"
+    conditions = f", T = {steps}, {epochs} epochs, {SEEDS} seeds"
     title = study.title(hidden if name is None else (name,), conditions)
     return Report(title, rows, notes, draw)
 
 
-def _nets(
+def nets_of(
     study: Study, variant: Variant, hidden: tuple[int, ...], fields: Mapping[str, Any]
 ) -> list[Definition]:
-    layers, changes = variant.layers, {**fields, **variant.changes}
+    """Return the definitions of a variant, one for each seed.
+
+    Parameters
+    ----------
+    study : Study
+        The data, and the first seed.
+    variant : Variant
+        The way to train.
+    hidden : tuple of int
+        Sizes of the hidden layers, for a variant that names none.
+    fields : mapping
+        Fields that all definitions of the experiment share.
+    """
+    layers, sizes = variant.layers, variant.hidden or hidden
+    changes = {**fields, **variant.changes}
     changes["input_scale"] = study.data.input_scale * changes.pop("input", 1.0)
     seeded = [changes | {"seed": seed} for seed in range(study.seed, study.seed + SEEDS)]
     return [
-        study.image_net(*layers, **each) if layers else study.net(*hidden, **each)
-        for each in seeded
+        study.image_net(*layers, **each) if layers else study.net(*sizes, **each) for each in seeded
     ]
 
 
-def _learned(study: Study, variant: Variant, nets: Sequence[Definition]) -> list[TrainedNetwork]:
+def learned_of(study: Study, variant: Variant, nets: Sequence[Definition]) -> list[TrainedNetwork]:
+    """Return the networks of a variant after training."""
     options = variant._asdict()
-    for name in ("layers", "changes"):  # which the definitions have
+    for name in ("layers", "hidden", "changes"):  # which the definitions have
         del options[name]
     return [study.learned(net, **options) for net in nets]
 
 
-def _row(name: str, networks: list[TrainedNetwork]) -> dict[str, Any]:
+def row_of(name: str, networks: Sequence[TrainedNetwork]) -> dict[str, Any]:
+    """Return the row of a variant, with the means of its networks."""
     errors = [
         network.test_errors[-1] if network.averaged_error is None else network.averaged_error
         for network in networks

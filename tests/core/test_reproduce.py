@@ -10,6 +10,7 @@ from spikebp_plugins import (
     Conv2D,
     Dense,
     Simulator,
+    SpikingMLP,
     SpikingNetwork,
     load_dataset,
 )
@@ -21,10 +22,12 @@ from spikebp_plugins.reproduce import (
     EXPERIMENTS,
     Study,
     ablations,
+    best_dense,
     beyond,
     convergence,
     convolution,
     efficiency,
+    integer_only,
     mnist,
     study,
     variants,
@@ -321,6 +324,73 @@ def test_nothing_is_trained_if_a_network_does_not_fit_the_images(quick):
     with pytest.raises(ValueError, match="layer 2: kernel_size must be at most 2"):
         convolution.run(quick)
     assert not list(quick.folder.iterdir())
+
+
+def test_a_variant_has_layers_and_steps_of_its_own(quick):
+    chosen = {"own": Variant(changes={"n_steps": 3}, hidden=(5,)), "the experiment's": Variant()}
+    report = variants.compared(quick, chosen, (12, 12), notes=[])
+    assert [row["weights"] for row in report.rows] == [74 * 5, 64 * 12 + 12 * 12 + 12 * 10]
+    assert report.title == "digits, 12-12, T = 3 or 10, 2 epochs, 3 seeds"
+
+
+def test_the_best_dense_network_is_trained_from_several_seeds(quick, monkeypatch):
+    small = {name: v._replace(hidden=(12,)) for name, v in best_dense.VARIANTS.items()}
+    monkeypatch.setattr(best_dense, "VARIANTS", small)
+    result = reproduced("best-dense", "--seed", "3", "--output", "b.png")
+    assert (quick.folder / "b.png").read_bytes().startswith(b"\x89PNG")
+    (row,) = result["rows"]
+    assert row["variant"] in small
+    assert row["weights"] == 74 * 12
+    assert any("1.12 %" in note for note in result["notes"])
+    # Each seed is read after more steps.
+    kept = Study(quick.data, quick.folder / "spikebp-reproduce", quick=True, seed=3)
+    (variant,) = small.values()
+    networks = variants.learned_of(
+        kept, variant, variants.nets_of(kept, variant, (), best_dense.FIELDS)
+    )
+    x, y = kept.test
+    scores = [n.checkpoint.simulate().predict(x, n_steps=20) for n in networks]
+    assert row["each, %"] == [n.test_errors[-1] for n in networks]
+    assert row["after 20 steps, %"] == [error_percent(of_one, y) for of_one in scores]
+    assert row["together, %"] == error_percent(scores[0] + scores[1] + scores[2], y)
+
+
+def test_the_grid_of_the_best_dense_network_holds_its_last_rate():
+    for variant in best_dense.VARIANTS.values():
+        rate = variant.changes["learning_rate"] / 2 ** len(variant.halve_after)
+        changes = variant.changes | {"learning_rate": rate}
+        net = SpikingMLP((784, 10), **best_dense.FIELDS, **changes)
+        assert net.effective_learning_rate == pytest.approx(rate, rel=0.05)
+
+
+def test_integers_alone_are_counted_in_memory_and_bits(monkeypatch, folder):
+    monkeypatch.setattr(integer_only, "MEASURED", 5)
+    result = reproduced("integer-only", "--output", "i.png")
+    n_weights = 64 * 12 + 12 * 12 + 12 * 10
+    made = integer_only.VARIANTS.values()  # the others' figures are those of MNIST
+    for row, (variant, weight_bits) in zip(result["rows"], made, strict=True):
+        fraction_bits = variant.changes["fraction_bits"]
+        assert row["bytes of weights"] == weight_bits // 8 * n_weights
+        # Backward potentials have twice the bits of weights.
+        assert row["bytes of state"] > 2 * weight_bits // 8 * (12 + 12)
+        assert row["fraction bits"] == fraction_bits
+        assert 1 < row["bits of weights"] <= weight_bits
+        # A potential at its threshold is half a spike.
+        assert row["bits of potentials"] > fraction_bits
+        assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
+    assert (folder / "i.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_memory_of_methods_in_batches_is_counted():
+    rows = {name: rival.row(name, 784) for name, rival in integer_only.RIVALS.items()}
+    n_weights = 78_400 + 5_000 + 500
+    # PocketNN has 160 biases and 1,500 fixed weights, NITRO-D 1,500 weights to local outputs.
+    assert rows["PocketNN"]["bytes of weights"] == 4 * (n_weights + 160 + 1_500)
+    assert rows["NITRO-D"]["bytes of weights"] == 4 * (n_weights + 1_500)
+    of_sample = 784 + 4 * 3 * 180
+    assert rows["NITRO-D"]["bytes of state"] == 4 * (n_weights + 1_500) + 64 * of_sample
+    assert rows["NITRO-D"]["operations per sample"] == 2 * (n_weights + 1_500) + 1_500
+    assert rows["PocketNN"]["test error, %"] == pytest.approx(3.02)
 
 
 def test_every_experiment_is_named_in_the_help():
