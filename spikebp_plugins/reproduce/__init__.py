@@ -13,6 +13,7 @@ from spikebp_plugins.reproduce import (
     convolution,
     early_guess,
     mnist,
+    random_feedback,
     spikes,
 )
 from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
@@ -27,6 +28,7 @@ EXPERIMENTS = {
     "beyond": beyond,
     "hardware": chip_costs,
     "convolution": convolution,
+    "random-feedback": random_feedback,
 }
 
 #: The old name of what `Study.learned` returns.

@@ -101,6 +101,25 @@ def compared(
     return Report(title, rows, notes, draw)
 
 
+def learned_from_seeds(
+    study: Study, variant: Variant, hidden: tuple[int, ...], **fields: Any
+) -> list[TrainedNetwork]:
+    """Return networks that are trained in the way of a variant, one from each seed.
+
+    Parameters
+    ----------
+    study : Study
+        The data, the folder of trained networks, and the first seed.
+    variant : Variant
+        The way to train.
+    hidden : tuple of int
+        Sizes of the hidden layers, for a variant that names no layers.
+    **fields
+        Fields of the definition that the variant does not change.
+    """
+    return _learned(study, variant, _nets(study, variant, hidden, fields))
+
+
 def _nets(
     study: Study, variant: Variant, hidden: tuple[int, ...], fields: Mapping[str, Any]
 ) -> list[Definition]:
