@@ -98,8 +98,7 @@ def run(study: Study) -> Report:
         HIDDEN_LAYERS, f", random feedback, pipelined, {epochs} epochs, {SEEDS} seeds"
     )
     notes = [
-        "The gain is the part of an output's error that one sample corrects: "
-        f"above {LARGEST_GAIN} the error grows.",
+        f"The gain is what a sample corrects of an error; above {LARGEST_GAIN} the error grows.",
         "Halved: the rate, after epochs 4, 8 and 12.",
     ]
     return Report(title, rows, notes, draw)
