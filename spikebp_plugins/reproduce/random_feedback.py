@@ -57,10 +57,7 @@ def _raised(
 
 VARIANTS: Final = {
     "targets 0 and 1, rate 0.01": _plain(0.01),
-    "targets 0 and 1, rate 0.003": _plain(0.003),
     "targets 0 and 1, rate 0.001": _plain(0.001),
-    "targets 0 and 1, rate 0.0005": _plain(0.0005),
-    "targets 1 and 3, rate 0.001": _raised(0.001),
     "targets 1 and 3, rate 0.0005": _raised(0.0005),
     "targets 1 and 3, rate 0.0005, halved": _raised(0.0005, (4, 8, 12), FRACTION_BITS),
 }
