@@ -265,7 +265,10 @@ def test_the_networks_of_convolution_fit_mnist():
 
 
 def test_random_feedback_trains_from_several_seeds(monkeypatch, folder):
-    chosen = [random_feedback._plain(0.05), random_feedback._raised(0.01, (1,), 26)]
+    chosen = (
+        random_feedback._variant(0.05),
+        random_feedback._variant(0.01, (1,), raised=True),
+    )
     names = ("targets 0 and 1, rate 0.05", "targets 1 and 3, rate 0.01, halved")
     monkeypatch.setattr(random_feedback, "VARIANTS", dict(zip(names, chosen, strict=True)))
     result = reproduced("random-feedback", "--output", "r.png")
