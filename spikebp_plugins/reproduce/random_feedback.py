@@ -8,7 +8,7 @@ An output that has been thrown below zero has no error any more, and is lost for
 
 So a rate that stays as it is breaks down sooner or later. One that is halved in time holds: hidden
 layers then grow less, and outputs learn less from the same spikes. Targets above zero for wrong
-outputs too make learning better, and do not hold by themselves.
+outputs too keep outputs from being lost at the beginning, and do not hold by themselves.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def _variant(rate: float, halve_after: tuple[int, ...] = (), *, raised: bool = F
 
 VARIANTS: Final = {
     "targets 0 and 1, rate 0.001": _variant(0.001),
+    "targets 0 and 1, rate 0.001, halved": _variant(0.001, _LATE),
     "targets 1 and 3, rate 0.0005": _variant(0.0005, raised=True),
     "targets 1 and 3, rate 0.0005, halved": _variant(0.0005, _LATE, raised=True),
 }
