@@ -28,6 +28,7 @@ NAMES = (
     "speech",
     "best-dense",
     "integer-only",
+    "random-feedback",
 )
 
 

@@ -173,7 +173,8 @@ class Definition(ABC):
         drawn anew.
     feedback : {"transpose", "random"}, default="transpose"
         Errors travel through the transposed weights (backpropagation) or through fixed random
-        ones (feedback alignment).
+        ones (feedback alignment). Random ones need a rate a tenth as large, or less, that is
+        halved in time, or learning breaks down after good epochs (docs/hardware.md says why).
     weight_init : {"paper", "he", "quiet", "growing"} or None, default=None
         Standard deviation of the initial weights, which are normal: 0.01, or with "he" the root of
         2 / fan-in, :math:`\sqrt{2 / n_{l-1}}` in a dense layer. "quiet" is "he" with a quarter of

@@ -18,6 +18,7 @@ from spikebp_plugins.reproduce import (
     integer_only,
     mnist,
     speech,
+    random_feedback,
     spikes,
 )
 from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
@@ -36,6 +37,7 @@ EXPERIMENTS = {
     "speech": speech,
     "best-dense": best_dense,
     "integer-only": integer_only,
+    "random-feedback": random_feedback,
 }
 
 #: The old name of what `Study.learned` returns.

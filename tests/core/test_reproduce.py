@@ -29,6 +29,7 @@ from spikebp_plugins.reproduce import (
     efficiency,
     integer_only,
     mnist,
+    random_feedback,
     study,
     variants,
 )
@@ -318,6 +319,46 @@ def test_the_networks_of_convolution_fit_mnist():
     for variant in convolution.VARIANTS.values():
         if variant.layers:
             assert SpikingNetwork((28, 28), variant.layers).layer_sizes[-1] == 10
+
+
+def test_random_feedback_trains_from_several_seeds(monkeypatch, folder):
+    chosen = (
+        random_feedback._variant(0.05),
+        random_feedback._variant(0.01, (1,), raised=True),
+    )
+    names = ("targets 0 and 1, rate 0.05", "targets 1 and 3, rate 0.01, halved")
+    monkeypatch.setattr(random_feedback, "VARIANTS", dict(zip(names, chosen, strict=True)))
+    monkeypatch.setattr(variants, "SEEDS", 2)
+    result = reproduced("random-feedback", "--output", "r.png")
+    for row in result["rows"]:
+        assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
+        assert all(map(float.__ge__, row["each, %"], row["lowest, %"]))
+        assert len(row["gain"]) == 2
+        assert min(row["spikes, first and last epoch"]) > 0
+    assert [row["variant"] for row in result["rows"]] == list(names)
+    assert (folder / "r.png").read_bytes().startswith(b"\x89PNG")
+    kept = [json.loads(path.read_text()) for path in (folder / "spikebp-reproduce").glob("*.json")]
+    definitions = [network["definition"] for network in kept]
+    assert {(d["timing"], d["feedback"]) for d in definitions} == {("pipelined", "random")}
+    assert sorted(network.get("others", 0.0) for network in kept) == [0.0, 0.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+def test_the_gain_is_what_a_constant_error_changes(quick, timing):
+    # So small a rate that the outputs stay silent: the error is -1 in every step.
+    net = quick.net(
+        40, feedback="random", timing=timing, learning_rate=1e-5, fraction_bits=36, weight_init="he"
+    )
+    weights = [net.init_weights()[0], np.full((40, 10), 2.0**-20)]  # drives above zero
+    start = Simulator(net, weights=weights, feedback=[np.zeros((10, 40))]).checkpoint()
+    x = quick.data.x_test[:1]
+    with start.simulate() as sim:
+        before = sim.predict(x)
+        trace = sim.train(x, np.ones((1, 10)), record=True)
+        change = sim.predict(x) - before
+    assert trace.spikes[1].sum() > 40
+    assert np.all(trace.errors[2] == -1)
+    assert change == pytest.approx(random_feedback.output_gain(start, x), rel=1e-3)
 
 
 def test_nothing_is_trained_if_a_network_does_not_fit_the_images(quick):
