@@ -17,8 +17,8 @@ from spikebp_plugins.reproduce import (
     efficiency,
     integer_only,
     mnist,
-    speech,
     random_feedback,
+    speech,
     spikes,
 )
 from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
