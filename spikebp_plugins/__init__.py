@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from spikebp_plugins.network.connections import AveragePool2D, Conv2D, Dense, Sparse
     from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
     from spikebp_plugins.network.operations import Operations
+    from spikebp_plugins.network.replay import ReplayBuffer
     from spikebp_plugins.rules.quantization import (
         incremental_dot_product,
         incremental_outer_product,
@@ -62,6 +63,7 @@ __all__ = [
     "Operations",
     "QuantizedWeights",
     "Recordings",
+    "ReplayBuffer",
     "Simulator",
     "Sparse",
     "SpikingMLP",
@@ -108,6 +110,7 @@ _NAMES = {
     "network.connections": ("AveragePool2D", "Conv2D", "Dense", "Sparse"),
     "network.definition": ("SpikingMLP", "SpikingNetwork"),
     "network.operations": ("Operations",),
+    "network.replay": ("ReplayBuffer",),
     "rules.quantization": (
         "incremental_dot_product",
         "incremental_outer_product",

@@ -44,7 +44,7 @@ from spikebp_plugins.common.archive import (
     unreadable,
     write_archive,
 )
-from spikebp_plugins.common.errors import REALS, integer, wrong_argument
+from spikebp_plugins.common.errors import REALS, ArgumentError, integer, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP, definition_from_dict
 from spikebp_plugins.network.fields import Definition
@@ -266,11 +266,9 @@ def format_version_of(checkpoint: Checkpoint) -> int:
 def _arrays_of(replay: ReplayBuffer) -> dict[str, NDArray[Any]]:
     replay = replay.copy()  # which no other thread fills meanwhile
     settings = (replay.capacity, replay.n_replayed, replay.seed, replay.n_seen)
+    kept = {"replay_x": replay.x, "replay_y": replay.y}
     arrays: dict[str, NDArray[Any]] = {"replay": np.array(settings, np.int64)}
-    for name, kept in (("replay_x", replay.x), ("replay_y", replay.y)):
-        if kept is not None:
-            arrays[name] = kept
-    return arrays
+    return arrays | {name: array for name, array in kept.items() if array is not None}
 
 
 def from_arrays(path: str, arrays: Mapping[str, AnyArray]) -> Checkpoint:
@@ -319,9 +317,10 @@ def from_arrays(path: str, arrays: Mapping[str, AnyArray]) -> Checkpoint:
         samples_seen=samples_seen,
     )
     try:
-        return Checkpoint(net, state, _replay_from(net, arrays))
-    except ValueError as error:
-        raise error if isinstance(error, UnicodeError) else refuse(error) from error
+        replay = _replay_from(net, arrays)
+    except ArgumentError as error:  # what cannot be read at all is refused already
+        raise refuse(error) from error
+    return Checkpoint(net, state, replay)
 
 
 def _replay_from(net: Definition, arrays: Mapping[str, AnyArray]) -> ReplayBuffer | None:
@@ -349,12 +348,12 @@ def _replay_from(net: Definition, arrays: Mapping[str, AnyArray]) -> ReplayBuffe
     }
     for name, allowed in shapes.items():
         array = arrays.get(name)
-        is_known = array is not None and array.dtype.char in REALS
+        known = [(n_kept, *shape) for shape in allowed]
         # Before it is read: a small file can claim to hold more than the memory.
-        if not is_known or array.shape not in [(n_kept, *shape) for shape in allowed]:
-            known = " or ".join(str((n_kept, *shape)) for shape in allowed)
+        if array is None or array.dtype.char not in REALS or array.shape not in known:
             got = "nothing" if array is None else _type_of(array)
-            raise wrong_argument(name, f"real numbers of shape {known}", got)
+            all_known = " or ".join(map(str, known))
+            raise wrong_argument(name, f"real numbers of shape {all_known}", got)
     batch = check_batch(net, np.asarray(arrays["replay_x"]), np.asarray(arrays["replay_y"]))
     return ReplayBuffer.of_samples(
         batch.x, batch.y, n_seen, capacity, n_replayed=n_replayed, seed=seed

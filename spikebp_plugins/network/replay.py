@@ -30,7 +30,7 @@ from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.common.turns import Turn, one_at_a_time
 from spikebp_plugins.network.draws import draw_key, numbers_of
 from spikebp_plugins.network.fields import LARGEST_SEED, Definition
-from spikebp_plugins.network.samples import Batch, check_batch, real_array
+from spikebp_plugins.network.samples import Batch, check_batch, real_array, real_targets
 
 Array = NDArray[Any]
 
@@ -89,7 +89,8 @@ class ReplayBuffer:
     end, a network learns the same integers.
 
     Samples and targets are kept in the type in which they come: 8-bit pixels take a byte each. The
-    first sample decides on type and shape for all.
+    first sample decides on the type for all. Input that stays the same is kept once, until samples
+    come whose input changes from step to step, and so are labels until real targets come.
 
     Hand it to ``Simulator.train`` or ``Simulator.stream``, and save it with
     ``Simulator.save(path, replay=buffer)``. A network of another kind learns from a `mix`.
@@ -292,9 +293,16 @@ class ReplayBuffer:
             except ValueError as error:
                 allowed = "a buffer of samples that the network could learn"
                 raise wrong_argument("replay", allowed, f"one of others: {error}") from error
-        self._checked = net
         assert batch.y is not None
-        return self._mix(batch.x, batch.y, net)
+        x, y, kept_x, kept_y = batch.x, batch.y, kept.x, kept.y
+        if kept_x is not None and kept_y is not None:
+            x, kept_x = _in_one_form(batch, x, kept_x)
+            y, kept_y = _in_one_form(batch, _as_rows(net, y, kept_y), _as_rows(net, kept_y, y))
+            for name, new, old in (("x", x, kept_x), ("y", y, kept_y)):
+                _check_like(name, new, old)  # before what is kept takes another form
+            self._now = kept._replace(x=kept_x, y=kept_y)
+        self._checked = net
+        return self._mix(x, y, net)
 
     @contextmanager
     def learning(self, mixture: Mixture, n_learned: Callable[[], int]) -> Iterator[None]:
@@ -405,6 +413,21 @@ class ReplayBuffer:
             if place >= 0:
                 taken_by[place] = n_before + i
         return np.array(sources, np.int64), places
+
+
+def _as_rows(net: Definition, y: Array, other: Array) -> Array:
+    """Return labels as the targets that they stand for, where others are real targets."""
+    return real_targets(net, y) if y.ndim < other.ndim else y
+
+
+def _in_one_form(batch: Batch, first: Array, second: Array) -> tuple[Array, Array]:
+    """Return two arrays with a row for each step if one of them has it."""
+    n_axes = max(first.ndim, second.ndim)
+    made = [
+        np.repeat(array[:, np.newaxis], batch.n_steps, axis=1) if array.ndim < n_axes else array
+        for array in (first, second)
+    ]
+    return made[0], made[1]
 
 
 def _check_like(name: str, new: Array, kept: Array) -> None:

@@ -30,7 +30,7 @@ from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
-from spikebp_plugins.simulation.replaying import Replaying, check_replay
+from spikebp_plugins.simulation.replaying import ReplayedSteps, Replaying, check_replay
 from spikebp_plugins.simulation.stream import Stream
 from spikebp_plugins.simulation.trace import Trace
 
@@ -278,7 +278,13 @@ class Simulator:
         return lead
 
     @one_at_a_time
-    def stream(self, encoder: EventEncoder | None = None, *, n_steps: int | None = None) -> Stream:
+    def stream(
+        self,
+        encoder: EventEncoder | None = None,
+        *,
+        n_steps: int | None = None,
+        replay: ReplayBuffer | None = None,
+    ) -> Stream:
         """Return a stream, which is shown input step by step, with or without a target.
 
         Parameters
@@ -287,6 +293,10 @@ class Simulator:
             Turns events of a sensor into input.
         n_steps : int or None, default=None
             A sample closes by itself after this many steps; with None the user closes it.
+        replay : ReplayBuffer or None, default=None
+            Samples of the past: when a sample that had a target is closed, some of them are learned
+            again, and then it is kept among them, as `train` would learn it: the input of its first
+            ``net.n_steps`` steps, silence where it had fewer, and its last target.
 
         Returns
         -------
@@ -303,7 +313,11 @@ class Simulator:
         """
         engine = self._open_engine()
         self._check_no_open_sample()
-        self._stream = Stream(self.net, engine.steps(), encoder, n_steps, self._turn, self._claim)
+        check_replay(replay)
+        steps = engine.steps()
+        if replay is not None:
+            steps = ReplayedSteps(steps, engine, replay)
+        self._stream = Stream(self.net, steps, encoder, n_steps, self._turn, self._claim)
         return self._stream
 
     def _claim(self, stream: Stream) -> None:
