@@ -19,7 +19,7 @@ and it does not matter in what parts these came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -181,6 +181,11 @@ class ReplayBuffer:
     def seed(self) -> int:
         """Seed of all draws."""
         return self._seed
+
+    @property
+    def lock(self) -> AbstractContextManager[bool]:
+        """What to hold from a `mix` to the end of its learning, where threads share a buffer."""
+        return self._turn.lock
 
     @property
     @one_at_a_time

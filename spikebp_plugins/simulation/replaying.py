@@ -14,7 +14,7 @@ from spikebp_plugins.backends.outcome import Outcome
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.data.events import EventSteps
 from spikebp_plugins.network.operations import Operations
-from spikebp_plugins.network.replay import ReplayBuffer
+from spikebp_plugins.network.replay import Mixture, ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch, real_targets
 
 Array = NDArray[Any]
@@ -44,21 +44,24 @@ class Replaying:
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Learn from new samples and those drawn after each; the outcome is of the new ones."""
-        engine, replay = self._engine, self._replay
-        mixture = replay.mix_batch(batch)
-        report, before = engine.report, engine.samples_seen
+        with self._replay.lock:
+            mixture = self._replay.mix_batch(batch)
+            outcome = self._train(batch, mixture, record)
+        return outcome.of(mixture.is_new)
+
+    def _train(self, batch: Batch, mixture: Mixture, record: bool) -> Outcome:
+        engine, report, before = self._engine, self._engine.report, self._engine.samples_seen
 
         def report_new(shown: int) -> None:
             report(mixture.n_new(shown))
 
         engine.report = report_new
         try:
-            with replay.learning(mixture, lambda: engine.samples_seen - before):
+            with self._replay.learning(mixture, lambda: engine.samples_seen - before):
                 mixed = Batch(batch.net, mixture.x, mixture.y, batch.n_steps)
-                outcome = engine.train(mixed, record)
+                return engine.train(mixed, record)
         finally:
             engine.report = report
-        return outcome.of(mixture.is_new)
 
 
 class ReplayedSteps(Steps):
@@ -145,14 +148,16 @@ class ReplayedSteps(Steps):
 
     def _learn(self, learn: Callable[[], None]) -> None:
         """Learn from the sample that is noted, and then from some of before."""
-        engine, replay, net = self._engine, self._replay, self.net
-        mixture, before = replay.mix_batch(self._noted()), engine.samples_seen
-        with replay.learning(mixture, lambda: engine.samples_seen - before):
-            learn()
-            again = ~mixture.is_new
-            if again.any():
-                batch = Batch(net, mixture.x[again], mixture.y[again], net.n_steps)
-                engine.train(batch, False)
+        engine, replay, before = self._engine, self._replay, self._engine.samples_seen
+        noted = self._noted()
+        with replay.lock:
+            mixture = replay.mix_batch(noted)
+            with replay.learning(mixture, lambda: engine.samples_seen - before):
+                learn()
+                again = ~mixture.is_new
+                if again.any():
+                    x, y = mixture.x[again], mixture.y[again]
+                    engine.train(Batch(self.net, x, y, noted.n_steps), False)
 
     def _noted(self) -> Batch:
         """Return the sample that is noted, as a block of one."""
