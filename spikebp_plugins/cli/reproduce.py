@@ -22,6 +22,7 @@ NAMES = (
     "beyond",
     "hardware",
     "convolution",
+    "forgetting",
 )
 
 

@@ -12,6 +12,7 @@ from spikebp_plugins.reproduce import (
     convergence,
     convolution,
     early_guess,
+    forgetting,
     mnist,
     spikes,
 )
@@ -27,6 +28,7 @@ EXPERIMENTS = {
     "beyond": beyond,
     "hardware": chip_costs,
     "convolution": convolution,
+    "forgetting": forgetting,
 }
 
 #: The old name of what `Study.learned` returns.

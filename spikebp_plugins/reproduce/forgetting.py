@@ -55,15 +55,16 @@ BLOCK: Final = 1000
 FIELDS: Final[dict[str, Any]] = {
     "update": "normalized",
     "weight_init": "quiet",
+    "n_steps": 20,
     "label_targets": (0.75, 8.0),
     "fraction_bits": 24,
 }
 
 #: Rates, for each benchmark without a buffer and with one.
-SPIKING_RATES: Final = {"split": (0.25, 0.25), "permuted": (0.25, 0.25)}
+SPIKING_RATES: Final = {"split": (0.1, 0.1), "permuted": (0.2, 0.25)}
 TORCH_RATES: Final = {
-    1: {"split": (0.01, 0.01), "permuted": (0.01, 0.01)},
-    10: {"split": (0.05, 0.05), "permuted": (0.05, 0.05)},
+    1: {"split": (0.01, 0.01), "permuted": (0.01, 0.02)},
+    10: {"split": (0.1, 0.2), "permuted": (0.1, 0.4)},
 }
 
 
@@ -292,11 +293,12 @@ def matrix(
     """Return the accuracy in percent on each task (columns) after each (rows); kept in a file."""
     rate = way.rates[benchmark][capacity > 0] if rate is None else rate
     size = study.data.x_train.shape[1]
-    net = study.net(*HIDDEN_LAYERS, **FIELDS, learning_rate=SPIKING_RATES["split"][0], seed=seed)
+    net = study.net(*HIDDEN_LAYERS, **FIELDS, learning_rate=1.0, seed=seed)
     about = {
         "experiment": "forgetting",
-        "definition": net.to_dict(),
         "way": way.name,
+        "network": list(net.layer_sizes) if way.batch_size else net.to_dict(),
+        "seed": seed,
         "benchmark": benchmark,
         "capacity": capacity,
         "rate": rate,
