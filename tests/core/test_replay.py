@@ -256,7 +256,7 @@ def test_after_an_overflow_both_have_the_samples_before_it(engine):
     assert np.array_equal(buffer.x, seen.x)
 
 
-@pytest.mark.parametrize(("how", "pace"), [("train", 17), ("stream", 53)])
+@pytest.mark.parametrize(("how", "pace"), [("train", 41), ("stream", 127)])
 def test_an_interrupt_leaves_both_in_step(how, pace):
     """Whenever it comes, the buffer has seen those new samples that the network has."""
     x, y = samples(NET, 3)
