@@ -66,9 +66,9 @@ LABEL_TARGETS: Final = {
     "permuted": ((0.75, 4.0), (0.75, 8.0)),
 }
 #: Rates, likewise.
-SPIKING_RATES: Final = {"split": (0.1, 0.1), "permuted": (0.2, 0.25)}
+SPIKING_RATES: Final = {"split": (0.5, 0.1), "permuted": (0.2, 0.25)}
 TORCH_RATES: Final = {
-    1: {"split": (0.01, 0.01), "permuted": (0.01, 0.02)},
+    1: {"split": (0.01, 0.01), "permuted": (0.005, 0.02)},
     10: {"split": (0.1, 0.2), "permuted": (0.1, 0.4)},
 }
 
