@@ -17,7 +17,7 @@ same samples, those that are learned again included.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
@@ -221,12 +221,11 @@ class TorchLearner:
 
 
 class Way(NamedTuple):
-    """A way to learn: what learns, its rates without a buffer and with one, and with which."""
+    """A way to learn: what learns, and its rates without a buffer and with one."""
 
     name: str
     rates: Mapping[str, tuple[float, float]]
     batch_size: int | None = None  # of PyTorch; None is the spiking network
-    capacities: tuple[int, ...] = CAPACITIES
 
     def learner(self, net: Definition, replay: ReplayBuffer | None, rate: float) -> Learner:
         """Return a network that has learned nothing."""
@@ -238,8 +237,7 @@ class Way(NamedTuple):
 SPIKING: Final = Way("spikebp", SPIKING_RATES)
 TORCH: Final = (
     Way("PyTorch, batches of 10", TORCH_RATES[10], 10),
-    # It takes longest and was no better, so not with all buffers.
-    Way("PyTorch, one at a time", TORCH_RATES[1], 1, (0, 500)),
+    Way("PyTorch, one at a time", TORCH_RATES[1], 1),
 )
 
 
@@ -256,23 +254,19 @@ def run(study: Study) -> Report:
             row: dict[str, Any] = {"benchmark": benchmark, "buffer": capacity}
             row["bytes"] = capacity * n_bytes
             for way in ways:
-                learned: Sequence[int] = seeds if capacity in way.capacities else ()
-                found = [matrix(study, way, benchmark, capacity, seed) for seed in learned]
-                each = [average(accuracies) for accuracies in found]
-                lost = [forgetting(accuracies) for accuracies in found]
-                row[f"{way.name}, %"] = float(np.mean(each)) if found else None
-                row[f"{way.name}, each"] = each
-                row[f"{way.name}, forgetting"] = float(np.mean(lost)) if found else None
+                found = [matrix(study, way, benchmark, capacity, seed) for seed in seeds]
+                row[f"{way.name}, %"] = float(np.mean([average(each) for each in found]))
+                row[f"{way.name}, each"] = [average(each) for each in found]
+                row[f"{way.name}, forgetting"] = float(np.mean([forgetting(m) for m in found]))
             rows.append(row)
 
     def draw(figure: Figure) -> None:
         for axes, benchmark in zip(figure.subplots(1, 2), BENCHMARKS, strict=True):
             chosen = [row for row in rows if row["benchmark"] == benchmark]
-            for way, marker in zip(ways, ("o-", "s--", "^"), strict=False):
-                known = [row[f"{way.name}, %"] for row in chosen]
-                shown = [(i, share) for i, share in enumerate(known) if share is not None]
-                axes.plot(*zip(*shown, strict=True), marker, label=way.name)
-            axes.set_xticks(range(len(chosen)), [f"{row['buffer']:,}" for row in chosen])
+            places = range(len(chosen))
+            for way, marker in zip(ways, ("o-", "s--", "^:"), strict=False):
+                axes.plot(places, [row[f"{way.name}, %"] for row in chosen], marker, label=way.name)
+            axes.set_xticks(places, [f"{row['buffer']:,}" for row in chosen])
             axes.set_xlabel("samples in the buffer")
             axes.set_title(f"{benchmark} {study.data.name}")
         figure.axes[0].set_ylabel("accuracy over all tasks after the last, %")
