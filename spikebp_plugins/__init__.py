@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from spikebp_plugins.network.connections import AveragePool2D, Conv2D, Dense, Sparse
     from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
     from spikebp_plugins.network.operations import Operations
+    from spikebp_plugins.network.replay import ReplayBuffer
     from spikebp_plugins.rules.quantization import (
         incremental_dot_product,
         incremental_outer_product,
@@ -64,6 +65,7 @@ __all__ = [
     "Operations",
     "QuantizedWeights",
     "Recordings",
+    "ReplayBuffer",
     "Simulator",
     "Sparse",
     "SpikingMLP",
@@ -115,6 +117,7 @@ _NAMES = {
     "network.connections": ("AveragePool2D", "Conv2D", "Dense", "Sparse"),
     "network.definition": ("SpikingMLP", "SpikingNetwork"),
     "network.operations": ("Operations",),
+    "network.replay": ("ReplayBuffer",),
     "rules.quantization": (
         "incremental_dot_product",
         "incremental_outer_product",

@@ -44,6 +44,18 @@ class Outcome(NamedTuple):
     scores: NDArray[np.float64]
     recording: Recording | None
 
+    def of(self, rows: NDArray[np.bool_]) -> Outcome:
+        """Return the outcome of some of the samples."""
+        if self.recording is None:
+            return Outcome(self.scores[rows], None)
+        spikes, errors, step_scores = self.recording
+        chosen = Recording(
+            spikes=[layer[rows] for layer in spikes],
+            errors=errors and [None, *(layer[rows] for layer in errors[1:])],
+            step_scores=step_scores[rows],
+        )
+        return Outcome(self.scores[rows], chosen)
+
 
 class EarlyPrediction(NamedTuple):
     """Predictions of samples, each shown until its largest summed drive led by a margin.

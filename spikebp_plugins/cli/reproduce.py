@@ -29,6 +29,7 @@ NAMES = (
     "best-dense",
     "integer-only",
     "random-feedback",
+    "forgetting",
 )
 
 

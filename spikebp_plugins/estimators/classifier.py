@@ -66,6 +66,8 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     checkpoint_ : Checkpoint
         Definition and learning state, from which any back end can go on. It is to be shown what
         `network_inputs` returns.
+    replay_buffer_ : ReplayBuffer or None
+        The samples that are learned again, as features; None without `replay_capacity`.
 
     Examples
     --------
@@ -242,8 +244,8 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         return super()._snapshot(), self._temperature.copy()
 
     def _go_back(self, snapshot: Any) -> None:
-        checkpoint, self._temperature = snapshot
-        super()._go_back(checkpoint)
+        of_network, self._temperature = snapshot
+        super()._go_back(of_network)
 
 
 def _positions(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:

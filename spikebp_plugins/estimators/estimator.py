@@ -24,13 +24,14 @@ from spikebp_plugins.estimators.parameters import (
     ParametersInUse,
 )
 from spikebp_plugins.estimators.repetition import Carry, rounded
-from spikebp_plugins.estimators.samples import Samples, is_sparse, parts_of
+from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, is_sparse, parts_of
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.structure import HIDDEN_LAYER_SIZES, Structure
 from spikebp_plugins.estimators.validation import checked_data
 from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import LARGEST_SEED
+from spikebp_plugins.network.replay import MOST_REPLAYED, MOST_SAMPLES, Mixture, ReplayBuffer
 from spikebp_plugins.network.samples import real_targets
 
 if TYPE_CHECKING:
@@ -97,6 +98,12 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     callback : callable or None, default=None
         What `fit` calls after each epoch, with the estimator: ``n_iter_``, ``loss_curve_`` and
         ``checkpoint_`` say what there is, and `predict` works. If it returns True, `fit` ends.
+    replay_capacity : int, default=0
+        Samples of the past that are kept, to be learned again beside new ones: so a network does
+        not forget classes, say, that come no more. 0 keeps none.
+    n_replayed : int, default=1
+        How many of them are learned again after each sample. They count among the training samples
+        after which the rate is halved.
     """
 
     hidden_layer_sizes: Any = HIDDEN_LAYER_SIZES
@@ -113,6 +120,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     warm_start: bool = False
     verbose: bool = False
     callback: Any = None
+    replay_capacity: int = 0
+    n_replayed: int = 1
 
     @abstractmethod
     def _prepared(
@@ -225,6 +234,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             raise wrong_argument("callback", "None or callable", repr(self.callback))
         for name in ("warm_start", "intercept"):
             boolean(name, getattr(self, name))
+        integer("replay_capacity", self.replay_capacity, 0, MOST_SAMPLES)
+        integer("n_replayed", self.n_replayed, 1, MOST_REPLAYED)
         if not (self.random_state is None or isinstance(self.random_state, np.random.RandomState)):
             allowed = f"None, a RandomState or an integer from 0 to {LARGEST_SEED}"
             integer("random_state", self.random_state, 0, LARGEST_SEED, allowed=allowed)
@@ -250,6 +261,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         self._scaling: InputScaling | None = None
         if self._scales:
             self._scaling = InputScaling.unknown(self.n_features_in_, self._spread)
+        self._replay: ReplayBuffer | None = None
+        if self.replay_capacity:
+            settings = {"n_replayed": self.n_replayed, "seed": net.seed}
+            self._replay = ReplayBuffer(self.replay_capacity, **settings)
         self._watch = Watch()
         self._carry = Carry()
         self.n_iter_ = 0
@@ -280,6 +295,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         if self._scales != (self._scaling is not None):
             before = "off" if self._scaling is None else "auto"
             raise self._changed("scale_inputs", before, self.scale_inputs)
+        self._check_replay()
         rates = self._schedule(self._has_epochs)
         wanted = self._definition(self._structure, net.n_inputs, net.n_outputs, net.seed, rates)
         for name in NETWORK_PARAMETERS:
@@ -292,6 +308,15 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             net.replace(learning_rate=rate, fraction_bits=net.fraction_bits)  # or raise
         learned.open(self.backend)
         self._learned, self._rates = learned, rates
+
+    def _check_replay(self) -> None:
+        """Refuse another replay buffer than the network was made with."""
+        replay = self.replay_buffer_
+        capacity = 0 if replay is None else replay.capacity
+        if self.replay_capacity != capacity:
+            raise self._changed("replay_capacity", capacity, self.replay_capacity)
+        if replay is not None and self.n_replayed != replay.n_replayed:
+            raise self._changed("n_replayed", replay.n_replayed, self.n_replayed)
 
     def _check_structure(self, before: Structure) -> None:
         """Refuse another structure than the network was made with."""
@@ -323,6 +348,14 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """How features are scaled before they become input; None if they are not."""
         check_is_fitted(self)
         return self._scaling
+
+    @property
+    def replay_buffer_(self) -> ReplayBuffer | None:
+        """The samples that are learned again, as features; None without `replay_capacity`."""
+        check_is_fitted(self)
+        # Pickles of before have none.
+        found: ReplayBuffer | None = getattr(self, "_replay", None)
+        return found
 
     def network_inputs(self, X: Any) -> NDArray[np.float64]:
         """Return what the network of `checkpoint_` is shown for features.
@@ -361,6 +394,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _train(self, samples: Samples, order: NDArray[np.int64]) -> NDArray[np.float64]:
         """Learn from samples in an order, and return the scores that they reached."""
+        if self.replay_buffer_ is not None:
+            return self._train_again(self.replay_buffer_, samples, order, in_turn=False)
         scores, y, net = [], samples.y, self._learned.net
         for rows in parts_of(samples.X, order):
             targets, inputs = self._targets(y[rows]), samples.X[rows]
@@ -371,6 +406,50 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             self._watch.observe(inputs * net.input_scale, scores[-1], net.n_steps)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
+    def _train_again(
+        self,
+        replay: ReplayBuffer,
+        samples: Samples,
+        order: NDArray[np.int64],
+        *,
+        in_turn: bool,
+    ) -> NDArray[np.float64]:
+        """Learn from samples in an order, and again from some of before after each.
+
+        The buffer keeps features, which are scaled as those of the new sample before them are: in a
+        stream (`in_turn`) by what came so far.
+        """
+        scores, net = [], self._learned.net
+        is_first = np.diff(order, prepend=-1) != 0  # and not the same sample once more
+        for start in range(0, len(order), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            rows = order[part]
+            X = samples.X[rows].toarray() if is_sparse(samples.X) else samples.X[rows]
+            with replay.lock:
+                mixture, scaling = replay.mix(X, samples.y[rows]), self._scaling
+                if in_turn and scaling is not None:
+                    is_seen = mixture.is_new.copy()
+                    is_seen[mixture.is_new] = is_first[part]
+                    scaling, scaled = scaling.in_turn(mixture.x, is_seen)
+                    inputs = self._with_intercept(scaled)
+                else:
+                    inputs = self._inputs(mixture.x)
+                reached = self._learn_mixture(replay, mixture, inputs)
+                self._scaling = scaling
+            scores.append(reached[mixture.is_new])
+            self._learned_from(scores[-1], samples.y[rows])
+            shown = inputs[mixture.is_new] * net.input_scale
+            self._watch.observe(shown, scores[-1], net.n_steps)
+        return np.concatenate(scores)
+
+    def _learn_mixture(
+        self, replay: ReplayBuffer, mixture: Mixture, inputs: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        learned, targets = self._learned, self._targets(mixture.y)
+        before = learned.n_seen
+        with replay.learning(mixture, lambda: learned.n_seen - before):
+            return learned.train(self.backend, inputs, targets, self._rates)
+
     def _train_once(self, samples: Samples) -> None:
         samples = self._weighted(samples, in_epochs=False)
         y, weights = samples.y, samples.weights
@@ -378,7 +457,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         if weights is not None:
             kinds = y if is_classifier(self) else np.zeros(len(y))
             order = self._carry.shown(weights, kinds)
-        if len(order):
+        replay = self.replay_buffer_
+        if len(order) and replay is not None:
+            self._train_again(replay, samples, order, in_turn=True)
+        elif len(order):
             scaling, samples = self._as_inputs(samples, np.unique(order))
             self._train(samples, order)
             self._scaling = scaling
@@ -398,7 +480,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _train_epochs(self, samples: Samples, *, goes_on: bool) -> None:
         seed, course = self._learned.net.seed, self._course
-        if not is_sparse(samples.X):
+        if not is_sparse(samples.X) and self.replay_buffer_ is None:
             samples = samples._replace(X=self._inputs(samples.X), are_inputs=True)
         kept_out = None
         if course.early_stopping:
@@ -449,11 +531,13 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _snapshot(self) -> Any:
         """Return all that learning changes."""
-        return self._learned.checkpoint
+        replay = self.replay_buffer_
+        return self._learned.checkpoint, None if replay is None else replay.copy()
 
     def _go_back(self, snapshot: Any) -> None:
         """Make the network what it was."""
-        self._learned = LazySimulator(snapshot)
+        checkpoint, self._replay = snapshot
+        self._learned = LazySimulator(checkpoint)
 
     def _validation_score(self, samples: Samples) -> float:
         scores = self._shown(samples.X, are_inputs=samples.are_inputs)

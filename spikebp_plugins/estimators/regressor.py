@@ -143,6 +143,8 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     checkpoint_ : Checkpoint
         Definition and learning state, from which any back end can go on. It is to be shown what
         `network_inputs` returns.
+    replay_buffer_ : ReplayBuffer or None
+        The samples that are learned again, as features; None without `replay_capacity`.
 
     Examples
     --------

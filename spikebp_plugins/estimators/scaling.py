@@ -101,21 +101,26 @@ class InputScaling(NamedTuple):
         squares = self.squares + distance * (x - mean)
         return self._replace(n_seen=n, mean=mean, squares=squares)._renewed()
 
-    def in_turn(self, X: Array) -> tuple[InputScaling, Array]:
+    def in_turn(
+        self, X: Array, is_new: NDArray[np.bool_] | None = None
+    ) -> tuple[InputScaling, Array]:
         """Return the scaling after samples, and these as input, each scaled by what came so far.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
             Features, in the order in which they came.
+        is_new : ndarray of shape (n_samples,), bool, or None, default=None
+            Which samples are new: others have been seen before; None stands for all.
 
         Returns
         -------
         InputScaling, ndarray of shape (n_samples, n_features)
         """
         scaling, scaled = self, np.empty(X.shape)
-        for x, inputs in zip(X, scaled, strict=True):
-            scaling = scaling.after(x)
+        for i, (x, inputs) in enumerate(zip(X, scaled, strict=True)):
+            if is_new is None or is_new[i]:
+                scaling = scaling.after(x)
             inputs[:] = scaling.scaled(x)
         return scaling, scaled
 

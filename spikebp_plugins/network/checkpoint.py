@@ -10,6 +10,11 @@ Format versions 1 and 2 are an uncompressed npz of little-endian arrays, in this
 ``backward_potential_l`` l = 1..L-1, shape (n_l,)
 ``feedback_l``           l = 2..L, shape (n_l, n_{l-1}), or that of the connection, only with
                          ``feedback="random"``
+``replay``               int64, shape (4,): capacity, n_replayed, seed and n_seen of a replay
+                         buffer; a file that has it has version 2
+``replay_x``             the samples that it keeps, in the type in which they came; left out, like
+                         ``replay_y``, before the first
+``replay_y``             their labels (int64) or targets
 =======================  =======================================================================
 
 Matrices and potentials are int64 numbers of grid units in fixed arithmetic, and of the type of
@@ -22,7 +27,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -39,10 +44,12 @@ from spikebp_plugins.common.archive import (
     unreadable,
     write_archive,
 )
-from spikebp_plugins.common.errors import integer, wrong_argument
+from spikebp_plugins.common.errors import REALS, ArgumentError, integer, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.definition import SpikingMLP, definition_from_dict
 from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.replay import ReplayBuffer
+from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import LearningState, Matrices, initial_state
 
 if TYPE_CHECKING:
@@ -67,10 +74,13 @@ class Checkpoint:
         The definition.
     state : LearningState
         Weights, backward potentials, feedback weights and samples seen.
+    replay : ReplayBuffer or None, default=None
+        Samples that the network learns again, to be handed to ``Simulator.train``.
     """
 
     net: Definition
     state: LearningState
+    replay: ReplayBuffer | None = None
 
     def simulate(self, backend: str = "compiled", **options: Any) -> Simulator:
         """Return a simulator that goes on exactly where this checkpoint was made.
@@ -104,7 +114,7 @@ class Checkpoint:
         """
         bits = self.net.fraction_bits
         net = self.net.replace(learning_rate=learning_rate, fraction_bits=bits)
-        return Checkpoint(net, self.state)
+        return replace(self, net=net)
 
     def grown(self, n_inputs: int | None = None, n_outputs: int | None = None) -> Checkpoint:
         """Return a checkpoint that goes on from here with more inputs and outputs.
@@ -122,9 +132,12 @@ class Checkpoint:
         ------
         ValueError
             If there would be fewer units than now, or the definition has another `weight_init` than
-            "growing", or another arithmetic than "fixed", where more units might change results.
+            "growing", or another arithmetic than "fixed", where more units might change results. Or
+            if there is a replay buffer: its samples have as many inputs as they have.
         """
         net = self.net
+        if self.replay is not None:
+            raise wrong_argument("replay", "None, for a network to grow", repr(self.replay))
         for name, needed in (("weight_init", "growing"), ("arithmetic", "fixed")):
             value = getattr(net, name)
             if value != needed:
@@ -186,7 +199,7 @@ def averaged(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
     arithmetic = arithmetic_of(last.net)
     stacked = zip(*(checkpoint.state.weights for checkpoint in checkpoints), strict=True)
     weights = tuple(arithmetic.round_weights(np.mean(matrices, axis=0)) for matrices in stacked)
-    return Checkpoint(last.net, last.state._replace(weights=weights))
+    return replace(last, state=last.state._replace(weights=weights))
 
 
 def load(path: PathLike, net: Definition | None = None) -> Checkpoint:
@@ -234,18 +247,28 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     encode = arithmetic_of(net).encode
     definition = json.dumps(net.to_dict(), sort_keys=True).encode()
     arrays: dict[str, NDArray[Any]] = {
-        "format_version": np.array(format_version_of(net), np.int64),
+        "format_version": np.array(format_version_of(checkpoint), np.int64),
         "definition": np.frombuffer(definition, np.uint8),
         "samples_seen": np.array(state.samples_seen, np.int64),
     }
     learned = chain(state.weights, state.backward_potentials, state.feedback)
     pairs = zip(_expected(net), learned, strict=True)
-    return arrays | {name: encode(array) for (name, _), array in pairs}
+    arrays |= {name: encode(array) for (name, _), array in pairs}
+    return arrays if checkpoint.replay is None else arrays | _arrays_of(checkpoint.replay)
 
 
-def format_version_of(net: Definition) -> int:
-    """Return the version of the format that the files of a network have."""
-    return MLP_FORMAT_VERSION if isinstance(net, SpikingMLP) else FORMAT_VERSION
+def format_version_of(checkpoint: Checkpoint) -> int:
+    """Return the version of the format that the file of a checkpoint has."""
+    is_first = isinstance(checkpoint.net, SpikingMLP) and checkpoint.replay is None
+    return MLP_FORMAT_VERSION if is_first else FORMAT_VERSION
+
+
+def _arrays_of(replay: ReplayBuffer) -> dict[str, NDArray[Any]]:
+    replay = replay.copy()  # which no other thread fills meanwhile
+    settings = (replay.capacity, replay.n_replayed, replay.seed, replay.n_seen)
+    kept = {"replay_x": replay.x, "replay_y": replay.y}
+    arrays: dict[str, NDArray[Any]] = {"replay": np.array(settings, np.int64)}
+    return arrays | {name: array for name, array in kept.items() if array is not None}
 
 
 def from_arrays(path: str, arrays: Mapping[str, AnyArray]) -> Checkpoint:
@@ -293,7 +316,52 @@ def from_arrays(path: str, arrays: Mapping[str, AnyArray]) -> Checkpoint:
         feedback=stored("feedback_"),
         samples_seen=samples_seen,
     )
-    return Checkpoint(net, state)
+    try:
+        replay = _replay_from(net, arrays)
+    except ArgumentError as error:  # what cannot be read at all is refused already
+        raise refuse(error) from error
+    return Checkpoint(net, state, replay)
+
+
+def _replay_from(net: Definition, arrays: Mapping[str, AnyArray]) -> ReplayBuffer | None:
+    """Return the replay buffer that arrays of a file hold, or None.
+
+    Raises
+    ------
+    ValueError
+        If they hold one that the network could not have filled.
+    """
+    if "replay" not in arrays:
+        return None
+    settings = arrays["replay"]
+    if settings.shape != (4,) or settings.dtype != np.int64:
+        raise wrong_argument("replay", "int64 of shape (4,)", _type_of(settings))
+    capacity, n_replayed, seed, n_seen = np.asarray(settings).tolist()
+    empty = ReplayBuffer(capacity, n_replayed=n_replayed, seed=seed)
+    if n_seen == 0:
+        return empty
+    n_kept = min(integer("n_seen", n_seen, 0), capacity)
+    inputs, outputs = (net.n_inputs,), (net.n_outputs,)
+    shapes = {
+        "replay_x": [inputs, (net.n_steps, *inputs)],
+        "replay_y": [(), outputs, (net.n_steps, *outputs)],
+    }
+    for name, allowed in shapes.items():
+        array = arrays.get(name)
+        known = [(n_kept, *shape) for shape in allowed]
+        # Before it is read: a small file can claim to hold more than the memory.
+        if array is None or array.dtype.char not in REALS or array.shape not in known:
+            got = "nothing" if array is None else _type_of(array)
+            all_known = " or ".join(map(str, known))
+            raise wrong_argument(name, f"real numbers of shape {all_known}", got)
+    batch = check_batch(net, np.asarray(arrays["replay_x"]), np.asarray(arrays["replay_y"]))
+    return ReplayBuffer.of_samples(
+        batch.x, batch.y, n_seen, capacity, n_replayed=n_replayed, seed=seed
+    )
+
+
+def _type_of(array: AnyArray) -> str:
+    return f"{array.dtype} of shape {array.shape}"
 
 
 def definition_from(array: AnyArray) -> Definition:

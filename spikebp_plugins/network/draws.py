@@ -1,4 +1,4 @@
-"""Random numbers for stochastic rounding, each determined by its weight and its step."""
+"""Random numbers that are counted: each is determined by its key and its place."""
 
 from __future__ import annotations
 
@@ -30,9 +30,14 @@ def draw_key(*parts: int) -> NDArray[np.uint64]:
     return key
 
 
+def numbers_of(key: NDArray[np.uint64], n: int, first: int = 0) -> NDArray[np.uint64]:
+    """Return n random numbers of 64 bits: those from place `first` on of the stream of a key."""
+    place = np.arange(first + 1, first + n + 1, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        return mixed(key + _GOLDEN * place)
+
+
 def draws_of(key: NDArray[np.uint64], shape: tuple[int, ...]) -> NDArray[np.int64]:
     """Return a random number of 16 bits for each weight of a matrix, numbered row by row."""
-    position = np.arange(1, math.prod(shape) + 1, dtype=np.uint64).reshape(shape)
-    with np.errstate(over="ignore"):
-        drawn = mixed(key + _GOLDEN * position) >> np.uint64(64 - LOIHI2_RATE_BITS)
-    return drawn.astype(np.int64)
+    drawn = numbers_of(key, math.prod(shape)) >> np.uint64(64 - LOIHI2_RATE_BITS)
+    return drawn.astype(np.int64).reshape(shape)

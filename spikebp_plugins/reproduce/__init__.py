@@ -15,6 +15,7 @@ from spikebp_plugins.reproduce import (
     convolution,
     early_guess,
     efficiency,
+    forgetting,
     integer_only,
     mnist,
     random_feedback,
@@ -38,6 +39,7 @@ EXPERIMENTS = {
     "best-dense": best_dense,
     "integer-only": integer_only,
     "random-feedback": random_feedback,
+    "forgetting": forgetting,
 }
 
 #: The old name of what `Study.learned` returns.

@@ -27,8 +27,10 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
+from spikebp_plugins.simulation.replaying import ReplayedSteps, Replaying, check_replay
 from spikebp_plugins.simulation.stream import Stream
 from spikebp_plugins.simulation.trace import Trace
 
@@ -148,7 +150,15 @@ class Simulator:
             self.close()
 
     @one_at_a_time
-    def train(self, x: Any, y: Any, *, record: bool = False, progress: bool | None = None) -> Any:
+    def train(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        replay: ReplayBuffer | None = None,
+        record: bool = False,
+        progress: bool | None = None,
+    ) -> Any:
         """Learn from samples, one at a time and in order.
 
         Parameters
@@ -160,6 +170,10 @@ class Simulator:
         y : array-like of shape (n_samples,), (n_samples, n_outputs) or \
                 (n_samples, n_steps, n_outputs)
             Integer labels, which ask for `label_targets` of the definition, or real targets.
+        replay : ReplayBuffer or None, default=None
+            Samples of the past: after each new sample some of them are learned again, and then it
+            is kept among them. They count among `samples_seen` and `operations`; what is returned,
+            and the progress bar, are of the new samples alone.
         record : bool, default=False
             Whether to return every spike and error.
         progress : bool or None, default=None
@@ -176,7 +190,9 @@ class Simulator:
             If `x` or `y` is not allowed; nothing has changed then.
         OverflowError
             If a value leaves the range of the arithmetic. What was learned from earlier samples
-            (on some back ends: from earlier blocks of samples) is kept.
+            (on some back ends: from earlier blocks of samples) is kept. After this, as after an
+            interrupt, `replay` has seen those new samples that have been learned; what was to be
+            learned again after the last of them may be missing.
         RuntimeError
             If a sample of a stream is open.
         """
@@ -184,11 +200,12 @@ class Simulator:
         self._check_no_open_sample()
         if y is None:
             raise wrong_argument("y", "an array of targets", "None")
-        if not (record or progress):
+        check_replay(replay)
+        if not (record or progress or replay is not None):
             scores = engine.show_one(x, y, self.net.n_steps)
             if scores is not None:
                 return scores
-        return self._run(engine, check_batch(self.net, x, y), record, progress)
+        return self._run(engine, check_batch(self.net, x, y), record, progress, replay)
 
     @one_at_a_time
     def predict(
@@ -261,7 +278,13 @@ class Simulator:
         return lead
 
     @one_at_a_time
-    def stream(self, encoder: EventEncoder | None = None, *, n_steps: int | None = None) -> Stream:
+    def stream(
+        self,
+        encoder: EventEncoder | None = None,
+        *,
+        n_steps: int | None = None,
+        replay: ReplayBuffer | None = None,
+    ) -> Stream:
         """Return a stream, which is shown input step by step, with or without a target.
 
         Parameters
@@ -270,6 +293,10 @@ class Simulator:
             Turns events of a sensor into input.
         n_steps : int or None, default=None
             A sample closes by itself after this many steps; with None the user closes it.
+        replay : ReplayBuffer or None, default=None
+            Samples of the past: when a sample that had a target is closed, some of them are learned
+            again, and then it is kept among them, as `train` would learn it: the input of its first
+            ``net.n_steps`` steps, silence where it had fewer, and its last target.
 
         Returns
         -------
@@ -286,7 +313,11 @@ class Simulator:
         """
         engine = self._open_engine()
         self._check_no_open_sample()
-        self._stream = Stream(self.net, engine.steps(), encoder, n_steps, self._turn, self._claim)
+        check_replay(replay)
+        steps = engine.steps()
+        if replay is not None:
+            steps = ReplayedSteps(steps, engine, replay)
+        self._stream = Stream(self.net, steps, encoder, n_steps, self._turn, self._claim)
         return self._stream
 
     def _claim(self, stream: Stream) -> None:
@@ -301,14 +332,23 @@ class Simulator:
                 "a sample of a stream is open: close_sample() or drop_sample() first"
             )
 
-    def _run(self, engine: Backend, batch: Batch, record: bool, progress: bool | None) -> Any:
-        show, doing = engine.train, "training"
+    def _run(
+        self,
+        engine: Backend,
+        batch: Batch,
+        record: bool,
+        progress: bool | None,
+        replay: ReplayBuffer | None = None,
+    ) -> Any:
+        show, doing, size = engine.train, "training", engine.block_size(batch.n_steps)
         if batch.y is None:
             show, doing = engine.predict, "predicting"
+        elif replay is not None:
+            show, size = Replaying(engine, replay).train, max(1, size // (1 + replay.n_replayed))
         if len(batch.x) == 1 and not progress:  # the bar would take longer than the sample
             scores, recording = show(batch, record)
         else:
-            scores, recording = self._by_blocks(engine, show, batch, record, doing, progress)
+            scores, recording = self._by_blocks(engine, show, batch, size, record, doing, progress)
         if not record or recording is None:
             return scores
         return Trace(*recording, scores, self.weights)
@@ -318,6 +358,7 @@ class Simulator:
         engine: Backend,
         show: Callable[[Batch, bool], Outcome],
         batch: Batch,
+        size: int,
         record: bool,
         doing: str,
         progress: bool | None,
@@ -331,7 +372,7 @@ class Simulator:
 
             engine.report = report
             try:
-                for block in batch.blocks(engine.block_size(batch.n_steps)):
+                for block in batch.blocks(size):
                     outcomes.append(show(block, record))
                     report(len(block))
                     done += len(block)
@@ -360,11 +401,18 @@ class Simulator:
         return self._earlier + self._engine.operations
 
     @one_at_a_time
-    def checkpoint(self) -> Checkpoint:
-        """Return definition and learning state, from which any back end can go on."""
-        return Checkpoint(self.net, self._state.copy())
+    def checkpoint(self, replay: ReplayBuffer | None = None) -> Checkpoint:
+        """Return definition and learning state, from which any back end can go on.
 
-    def save(self, path: PathLike) -> None:
+        Parameters
+        ----------
+        replay : ReplayBuffer or None, default=None
+            What the network has learned with, of which the checkpoint takes a copy.
+        """
+        check_replay(replay)
+        return Checkpoint(self.net, self._state.copy(), None if replay is None else replay.copy())
+
+    def save(self, path: PathLike, *, replay: ReplayBuffer | None = None) -> None:
         """Write a checkpoint, whole or not at all.
 
         Parameters
@@ -372,8 +420,10 @@ class Simulator:
         path : str or path-like
             The file, which is replaced if it exists and keeps its permissions; a link is
             followed, and what is no regular file refused.
+        replay : ReplayBuffer or None, default=None
+            What the network has learned with: ``load(path).replay`` goes on from there.
         """
-        self.checkpoint().save(path)
+        self.checkpoint(replay).save(path)
 
     @one_at_a_time
     def close(self) -> None:

@@ -67,7 +67,10 @@ def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
     for code in sections("docs/streams.md").values():
         exec(code, names)
     assert load("stream.npz").state.samples_seen == 2000
-    assert "y of events must be from 0 to 33; got 99 in event 1" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "y of events must be from 0 to 33; got 99 in event 1" in printed
+    shares = re.findall(r"^0\.\d{9,}$", printed, re.MULTILINE)
+    assert [f"{float(share):.3f}" for share in shares] == ["0.114", "0.861"]
     assert names["shown"].n_steps.shape == (2,)
 
 

@@ -87,8 +87,15 @@ CHECKS = parametrize_with_checks(
         SpikingMLPClassifier(),
         SpikingMLPRegressor(),
         SpikingMLPClassifier((), max_iter=30),
-        SpikingMLPRegressor(20, presynaptic="drive", early_stopping=True, validation_fraction=0.4),
-        SpikingMLPClassifier(connections=[Dense(20)], max_iter=30),
+        SpikingMLPRegressor(
+            20,
+            presynaptic="drive",
+            early_stopping=True,
+            validation_fraction=0.4,
+            replay_capacity=20,
+            n_replayed=2,
+        ),
+        SpikingMLPClassifier(connections=[Dense(20)], max_iter=30, replay_capacity=50),
     ]
 )
 

@@ -9,6 +9,7 @@ from spikebp_plugins import (
     AveragePool2D,
     Conv2D,
     Dense,
+    ReplayBuffer,
     Simulator,
     SpikingMLP,
     SpikingNetwork,
@@ -27,6 +28,7 @@ from spikebp_plugins.reproduce import (
     convergence,
     convolution,
     efficiency,
+    forgetting,
     integer_only,
     mnist,
     random_feedback,
@@ -432,6 +434,60 @@ def test_the_memory_of_methods_in_batches_is_counted():
     assert rows["NITRO-D"]["bytes of state"] == 4 * (n_weights + 1_500) + 64 * of_sample
     assert rows["NITRO-D"]["operations per sample"] == 2 * (n_weights + 1_500) + 1_500
     assert rows["PocketNN"]["test error, %"] == pytest.approx(3.02)
+
+
+def test_forgetting_learns_what_the_simulator_learns(quick, monkeypatch):
+    monkeypatch.setattr(forgetting, "BLOCK", 7)
+    order = np.random.RandomState(3).permutation(10)
+    tasks = forgetting.split_tasks(quick, 3)
+    assert [sorted(set(task.y_train)) for task in tasks] == np.sort(order.reshape(5, 2)).tolist()
+    assert sum(len(task.y_train) for task in tasks) == SAMPLES
+    assert sum(len(task.y_test) for task in tasks) == len(quick.data.y_test)
+    targets = forgetting.LABEL_TARGETS["split"][1]
+    net = quick.net(12, 12, **forgetting.FIELDS, label_targets=targets, learning_rate=0.1)
+    buffer, accuracies = ReplayBuffer(20, seed=3), []
+    with Simulator(net) as sim:
+        for task in tasks:
+            sim.train(task.x_train, task.y_train, replay=buffer)
+            right = [sim.predict(other.x_test).argmax(1) == other.y_test for other in tasks]
+            accuracies.append([100 * each.mean() for each in right])
+    found = forgetting.matrix(quick, forgetting.SPIKING, "split", 20, 3)
+    assert found == pytest.approx(np.array(accuracies))
+    monkeypatch.setattr(Simulator, "train", None)  # what is kept is not learned again
+    assert np.array_equal(forgetting.matrix(quick, forgetting.SPIKING, "split", 20, 3), found)
+    assert forgetting.average(found) == pytest.approx(np.mean(accuracies[-1]))
+    lost = [accuracies[i][i] - accuracies[-1][i] for i in range(4)]
+    assert forgetting.forgetting(found) == pytest.approx(np.mean(lost))
+
+
+def test_permuted_tasks_are_the_same_images_with_other_pixels(quick):
+    tasks = forgetting.permuted_tasks(quick, 3)
+    random = np.random.RandomState(3)
+    for i, task in enumerate(tasks):
+        pixels = random.permutation(64)
+        rows = shuffled(SAMPLES, 3, i)[: SAMPLES // 5]
+        assert np.array_equal(task.x_train, quick.train[0][rows][:, pixels])
+        assert np.array_equal(task.x_test, quick.data.x_test[:, pixels])
+
+
+def test_forgetting_has_a_row_for_each_buffer(monkeypatch, folder):
+    monkeypatch.setattr(forgetting, "find_spec", lambda _: None)
+    result = reproduced("forgetting", "--output", "f.png")
+    rows = result["rows"]
+    assert [(row["benchmark"], row["buffer"], row["bytes"]) for row in rows] == [
+        (name, size, 72 * size) for name in ("split", "permuted") for size in (0, 200)
+    ]
+    assert all(0 <= row["spikebp, %"] <= 100 for row in rows)
+    assert any("PyTorch is not installed" in note for note in result["notes"])
+    assert (folder / "f.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("content", [{}, {"accuracies": [[1, 2]]}, {"accuracies": [[101] * 5] * 5}])
+def test_accuracies_that_are_none_are_refused(tmp_path, content):
+    path = tmp_path / "kept.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="is not a readable list of accuracies: "):
+        forgetting._read(path)
 
 
 def test_every_experiment_is_named_in_the_help():

@@ -19,10 +19,11 @@ from lava.magma.core.run_configs import Loihi1SimCfg
 
 from spikebp_brian2 import SpikingNetworkGroup
 from spikebp_lava import SampleSource, SpikingMLPProcess
-from spikebp_plugins import Simulator
+from spikebp_plugins import Checkpoint, ReplayBuffer, Simulator, load
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.embedded.network_in_c import why_not_in_c
 from spikebp_plugins.network.delays import steps_of_sample
+from tests.core.small_nets import checkpoint_bytes, lively_simulator, samples, small_net
 
 SAMPLES_OF_A_LEG = 10
 
@@ -126,3 +127,18 @@ def test_a_relay_in_any_order_ends_in_the_same_bytes(name, seed, tmp_path):
         pairs = zip(checkpoint.state.weights, before.state.weights, strict=True)
         assert not all(np.array_equal(*pair) for pair in pairs)  # every leg learns something
     assert saved(checkpoint, tmp_path) == saved(expected, tmp_path)
+
+
+def test_samples_that_are_learned_again_go_from_back_end_to_back_end(tmp_path):
+    net, path = small_net(), tmp_path / "net.npz"
+    x, y = samples(net, 12)
+    with lively_simulator(net) as sim:
+        sim.train(x, y, replay=ReplayBuffer(4))
+        expected = checkpoint_bytes(sim)
+    lively_simulator(net).save(path, replay=ReplayBuffer(4))
+    for start, backend in ((0, "brian2:numpy"), (4, "lava"), (8, "compiled")):
+        rows, checkpoint = slice(start, start + 4), load(path)
+        with checkpoint.simulate(backend) as sim:
+            sim.train(x[rows], y[rows], replay=checkpoint.replay)
+            sim.save(path, replay=checkpoint.replay)
+    assert checkpoint_bytes(Checkpoint(net, load(path).state)) == expected

@@ -7,7 +7,15 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from torch import nn
 
-from spikebp_plugins import SpikingMLP, from_relu, to_relu, to_torch, with_bias_input
+from spikebp_plugins import (
+    ReplayBuffer,
+    SpikingMLP,
+    from_relu,
+    to_relu,
+    to_torch,
+    with_bias_input,
+)
+from spikebp_plugins.reproduce.forgetting import TorchLearner
 from tests.core.small_nets import assert_all_equal, lively_simulator
 from tests.documentation import sections
 
@@ -249,3 +257,25 @@ def test_the_code_of_the_guide_runs():
     np.testing.assert_allclose(
         scores_of(names["module"], x), scores_of(names["model"][:-1].double(), x), atol=1e-3
     )
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_the_rival_of_forgetting_is_plain_gradient_descent(batch_size):
+    net = SpikingMLP((4, 6, 5, 3), input_scale=0.5, seed=0)
+    x, y = inputs().repeat(6, axis=0), np.arange(30) % 3
+    rival = TorchLearner(net, ReplayBuffer(4, seed=2), 0.1, batch_size)
+    rival.learn(x, y)
+    torch.manual_seed(0)
+    module = model()
+    descent = torch.optim.SGD(module.parameters(), lr=0.1)
+    mixture = ReplayBuffer(4, seed=2).mix(x, y)
+    size = 1 if batch_size == 1 else 2 * batch_size
+    for start in range(0, len(mixture.y), size):
+        rows = slice(start, start + size)
+        descent.zero_grad()
+        shown = module(torch.from_numpy(mixture.x[rows] * 0.5))
+        nn.functional.cross_entropy(shown, torch.from_numpy(mixture.y[rows])).backward()
+        descent.step()
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(x * 0.5)).numpy()
+    np.testing.assert_allclose(rival.scores(x), expected, rtol=1e-4, atol=1e-5)
