@@ -55,7 +55,6 @@ BLOCK: Final = 1000
 FIELDS: Final[dict[str, Any]] = {
     "update": "normalized",
     "weight_init": "quiet",
-    "n_steps": 20,
     "fraction_bits": 24,
 }
 
@@ -65,7 +64,8 @@ LABEL_TARGETS: Final = {
     "split": ((0.75, 8.0), (0.75, 8.0)),
     "permuted": ((0.75, 4.0), (0.75, 8.0)),
 }
-#: Rates, likewise.
+#: Steps and rates, likewise.
+N_STEPS: Final = {"split": (20, 20), "permuted": (20, 10)}
 SPIKING_RATES: Final = {"split": (0.5, 0.1), "permuted": (0.2, 0.25)}
 TORCH_RATES: Final = {
     1: {"split": (0.01, 0.01), "permuted": (0.005, 0.02)},
@@ -298,7 +298,11 @@ def matrix(
     """Return the accuracy in percent on each task (columns) after each (rows); kept in a file."""
     rate = way.rates[benchmark][capacity > 0] if rate is None else rate
     size = study.data.x_train.shape[1]
-    fields = FIELDS | {"label_targets": LABEL_TARGETS[benchmark][capacity > 0]}
+    has_buffer = capacity > 0
+    fields = FIELDS | {
+        "n_steps": N_STEPS[benchmark][has_buffer],
+        "label_targets": LABEL_TARGETS[benchmark][has_buffer],
+    }
     net = study.net(*HIDDEN_LAYERS, **fields, learning_rate=1.0, seed=seed)
     about = {
         "experiment": "forgetting",

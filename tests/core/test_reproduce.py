@@ -444,7 +444,8 @@ def test_forgetting_learns_what_the_simulator_learns(quick, monkeypatch):
     assert sum(len(task.y_train) for task in tasks) == SAMPLES
     assert sum(len(task.y_test) for task in tasks) == len(quick.data.y_test)
     targets = forgetting.LABEL_TARGETS["split"][1]
-    net = quick.net(12, 12, **forgetting.FIELDS, label_targets=targets, learning_rate=0.1)
+    fields = forgetting.FIELDS | {"n_steps": forgetting.N_STEPS["split"][1]}
+    net = quick.net(12, 12, **fields, label_targets=targets, learning_rate=0.1)
     buffer, accuracies = ReplayBuffer(20, seed=3), []
     with Simulator(net) as sim:
         for task in tasks:
