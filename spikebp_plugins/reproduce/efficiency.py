@@ -78,14 +78,16 @@ def _steps(n_steps: int, units: int, bits: int, *of: Any) -> Way:
     return Way(SPIKING, fields, *of)
 
 
-def _relu(others: float) -> Way:
-    fields = {"n_steps": 1, "learning_rate": 2.0**-5, "fraction_bits": 14}
+def _relu(others: float, rate: float = 2.0**-5) -> Way:
+    fields = {"n_steps": 1, "learning_rate": rate, "fraction_bits": 14}
     return Way(RELU, fields, others, 1.0)
 
 
 RELU_WAY: Final = _relu(0.2)
+SLOW_RELU_WAY: Final = _relu(0.0, 2.0**-6)
 FEW_STEPS: Final = _steps(2, 8, 14, 2.0, 10.0, (1.0, 4.0))
-MANY_STEPS: Final = _steps(10, 100, 21, 1.0, 5.0, (0.5, 1.0, 2.0, 4.0, 8.0))
+MANY_STEPS: Final = _steps(10, 8, 17, 1.0, 5.0, (0.5, 1.0, 2.0, 4.0, 8.0))
+CLOSED: Final = MANY_STEPS._replace(kind=CLOSED_EARLY)
 
 #: The ways that are tried with layers of one size.
 WAYS: Final = {
@@ -97,17 +99,22 @@ WAYS: Final = {
     "T = 5, targets 1 and 5, half the input": _steps(5, 12, 16, 1.0, 5.0, (1.0, 4.0), 0.5),
     "T = 10, as in the paper": Way(SPIKING, {}, 0.0, 1.0, (0.5, 1.0, 2.0)),
     "T = 10, targets 1 and 5": MANY_STEPS,
-    "T = 10, targets 1 and 5, samples closed early": MANY_STEPS._replace(
-        kind=CLOSED_EARLY, margins=()
-    ),
-    "T = 10, targets 4 and 20": _steps(10, 20, 21, 4.0, 20.0, (1.0, 2.0, 4.0, 8.0)),
-    "T = 20, targets 1 and 5": _steps(20, 25, 21, 1.0, 5.0),
+    "T = 10, targets 1 and 5, samples closed early": CLOSED,
+    "T = 10, targets 4 and 20": _steps(10, 4, 18, 4.0, 20.0, (1.0, 2.0, 4.0, 8.0)),
+    "T = 20, targets 1 and 5": _steps(20, 4, 18, 1.0, 5.0),
     "integer ReLU, targets 0 and 1": _relu(0.0),
     "integer ReLU, targets 0.2 and 1": RELU_WAY,
+    "integer ReLU, targets 0 and 1, half the rate": SLOW_RELU_WAY,
 }
 
 #: The ways that are tried with layers of all sizes.
-WIDE_WAYS: Final = {"T = 2": FEW_STEPS, "T = 10": MANY_STEPS, "integer ReLU": RELU_WAY}
+WIDE_WAYS: Final = {
+    "T = 2": FEW_STEPS,
+    "T = 10": MANY_STEPS,
+    "T = 10, closed early": CLOSED,
+    "integer ReLU, targets 0.2 and 1": RELU_WAY,
+    "integer ReLU, targets 0 and 1, half the rate": SLOW_RELU_WAY,
+}
 
 #: Numbers of 4 bytes of a unit and of an input, in prediction and while learning. A spiking unit
 #: has a potential and its spikes; while learning also a backward potential, errors, and the spikes
@@ -303,7 +310,7 @@ def _draw(rows: Sequence[Mapping[str, Any]], figure: Figure) -> None:
                 chosen = [row for row in rows if _family(row) == family and row[column] is not None]
                 errors = [row["test error, %"] for row in chosen]
                 axes.plot([row[column] for row in chosen], errors, marker, label=family)
-            axes.set(xscale="log", yscale="log", xlabel=f"{column} a sample")
+            axes.set(xscale="log", xlabel=column)
             axes.grid(alpha=0.3, which="both")
         line[0].set_ylabel("test error, %")
     panels[0, 0].legend(fontsize="small")

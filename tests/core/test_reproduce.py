@@ -281,6 +281,7 @@ def test_efficiency_compares_networks_by_time_operations_and_memory(monkeypatch,
     chosen = {name: efficiency.WAYS[name] for name in ways}
     # The first stops after a step, the other never.
     chosen[ways[0]] = chosen[ways[0]]._replace(margins=(0.0, 1e6))
+    chosen[ways[1]] = chosen[ways[1]]._replace(margins=())
     monkeypatch.setattr(efficiency, "WAYS", chosen)
     monkeypatch.setattr(efficiency, "WIDE_WAYS", {"integer ReLU": efficiency.RELU_WAY})
     monkeypatch.setattr(efficiency, "WIDTHS", ((12, 12), (10, 5)))
