@@ -87,7 +87,7 @@ class IntegerReluLearner:
     @property
     def operations(self) -> Operations:
         """Multiply-adds so far; an update of a weight is one."""
-        forward, backward, update = self._operations
+        forward, backward, update = map(int, self._operations)
         return operations_of(
             self._net,
             forward=forward,
