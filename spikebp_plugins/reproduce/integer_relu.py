@@ -98,7 +98,20 @@ class IntegerReluLearner:
         )
 
     def learn(self, x: Array, y: Array) -> None:
-        """Learn from samples in order; targets have the shape (n_samples, n_outputs)."""
+        """Learn from samples in order.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_samples, n_inputs), uint8
+            Pixels.
+        y : array-like of shape (n_samples, n_outputs)
+            Targets.
+
+        Raises
+        ------
+        OverflowError
+            If a weight came near the end of its type; what was learned is not to be used then.
+        """
         bits = self._grid.weight + ACTIVATION_BITS
         self._show(x, np.rint(np.ldexp(np.asarray(y, np.float64), bits)).astype(np.int32))
         largest = 2 ** (8 * self._weights.itemsize - 1)
@@ -106,7 +119,7 @@ class IntegerReluLearner:
             raise OverflowError(f"a weight takes more than {LARGEST_PART} of its type")
 
     def scores(self, x: Array) -> NDArray[np.float64]:
-        """Return the scores of samples: the drive of the output."""
+        """Return the scores of samples, of shape (n_samples, n_outputs): the drive of the output."""
         nothing = np.empty((0, self._net.n_outputs), np.int32)
         return np.ldexp(self._show(x, nothing), -int(self._grid.weight) - ACTIVATION_BITS)
 
