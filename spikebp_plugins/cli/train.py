@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.cli import options, output
 from spikebp_plugins.cli.layers import Body, Connections, LayerSizes
 from spikebp_plugins.common.archive import place_of
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.figures import shapes
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.network.checkpoint import Checkpoint, load
@@ -169,6 +170,10 @@ def _starting_point(
     if before is not None:
         _check_agrees(before, body, fields if body is None else body.fields(data) | fields, path)
         options.check_fits(before.net, data)
+        if before.replay is not None:
+            # The buffer would be lost, and samples learned again are no place in an epoch.
+            allowed = "a checkpoint without a replay buffer: with one go on in Python"
+            raise wrong_argument("resume", allowed, repr(before.replay))
         return before
     rate = options.learning_rate(len(data.x_train), fields)
     net = (body or Body()).network(data, {"learning_rate": rate} | fields)

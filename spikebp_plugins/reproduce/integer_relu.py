@@ -119,7 +119,7 @@ class IntegerReluLearner:
             raise OverflowError(f"a weight takes more than {LARGEST_PART} of its type")
 
     def scores(self, x: Array) -> NDArray[np.float64]:
-        """Return the scores of samples, of shape (n_samples, n_outputs): the drive of the output."""
+        """Return the drive of the output, of shape (n_samples, n_outputs)."""
         nothing = np.empty((0, self._net.n_outputs), np.int32)
         return np.ldexp(self._show(x, nothing), -int(self._grid.weight) - ACTIVATION_BITS)
 

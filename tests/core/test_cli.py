@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from spikebp_plugins import (
     Conv2D,
     Dense,
+    ReplayBuffer,
     Simulator,
     SpikingMLP,
     SpikingNetwork,
@@ -417,6 +418,17 @@ def test_resuming_with_other_connections_is_refused(folder):
     ):
         said = run("train", "--resume", "a.npz", *other, exit_code=2).stderr
         assert said == f"error: a.npz is a checkpoint of another definition: {message}\n"
+
+
+def test_a_replay_buffer_is_not_lost_by_resuming(folder):
+    buffer = ReplayBuffer(2)
+    with Simulator(SpikingMLP((64, 12, 10), input_scale=1 / 16), "reference") as sim:
+        sim.train(np.ones((3, 64)), [1, 2, 3], replay=buffer)
+        sim.save("a.npz", replay=buffer)
+    before = Path("a.npz").read_bytes()
+    said = run("train", "--resume", "a.npz", "--save", "a.npz", exit_code=2).stderr
+    assert said.startswith("error: resume must be a checkpoint without a replay buffer: with one")
+    assert Path("a.npz").read_bytes() == before
 
 
 # --- Ctrl-C
