@@ -33,7 +33,7 @@ class Brian2Backend(BackedByCore):
     """
 
     options: ClassVar = {"target": ("cython", "numpy", "cpp_standalone", "auto")}
-    timings: ClassVar = rules.TIMINGS
+    choices: ClassVar = rules.CHOICES
     connections: ClassVar = tuple(KINDS)
     main_option: ClassVar = "target"
 

@@ -221,7 +221,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
     ) -> None:
         state = _starting_state(net, weights, feedback)
         self.net = net.net if isinstance(net, Checkpoint) else net
-        if (reason := refused_kind(self.net, rules.TIMINGS, connections=KINDS)) is not None:
+        if (reason := refused_kind(self.net, rules.CHOICES, KINDS)) is not None:
             raise UnsupportedError(f"SpikingMLPGroup cannot run this network: {reason}")
         if label is not None and target is not None:
             raise wrong_argument("label", "None where a target is given", repr(label))

@@ -28,8 +28,14 @@ from typing import Final, NamedTuple
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 
-#: The timings whose delays the code below follows: all connections take no step, or all take one.
-TIMINGS: Final = ("immediate", "pipelined")
+#: What the code below knows of fields whose values not every back end knows. Connections take no
+#: step, or all take one.
+CHOICES: Final = {
+    "timing": ("immediate", "pipelined"),
+    "arithmetic": ("fixed", "float64", "float32"),
+    "presynaptic": ("counts", "drive"),
+    "backward_init": ("carry", "zero", "uniform"),
+}
 
 #: One neuron that says when steps, samples and learning happen.
 SCHEDULE_EQUATIONS: Final = """

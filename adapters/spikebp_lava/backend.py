@@ -14,7 +14,7 @@ from spikebp_lava.memory import FIXED, FLOATING, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.standard.graph import StandardGraph, why_no_standard_graph
-from spikebp_lava.support import TIMINGS, why_unsupported
+from spikebp_lava.support import CHOICES, why_unsupported
 from spikebp_plugins import Checkpoint
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.backends.outcome import joined
@@ -50,7 +50,7 @@ class LavaBackend(BackedByCore):
         "granularity": ("step", "sample"),
     }
     main_option: ClassVar = "tag"
-    timings: ClassVar = TIMINGS
+    choices: ClassVar = CHOICES
     connections: ClassVar = tuple(KINDS)
 
     def __init__(

@@ -10,8 +10,14 @@ from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.network.connections import refused_connections
 from spikebp_plugins.network.fields import Definition
 
-#: The timings whose delays the processes follow: all connections take no step, or all take one.
-TIMINGS: Final = ("immediate", "pipelined")
+#: What the processes know of fields whose values not every back end knows. Connections take no
+#: step, or all take one.
+CHOICES: Final = {
+    "timing": ("immediate", "pipelined"),
+    "arithmetic": ("fixed", "float64", "float32"),
+    "presynaptic": ("counts", "drive"),
+    "backward_init": ("carry", "zero", "uniform"),
+}
 
 #: The most units whose weights of 9 bits times payloads of 9 bits fit into Lava's 32-bit sums.
 LARGEST_FIXED_LAYER: Final = 2**31 // (256 * 254)
@@ -21,7 +27,7 @@ def why_unsupported(
     net: Definition, tag: str, *, hierarchical: bool, whole_samples: bool, resets: bool = False
 ) -> str | None:
     """Return why models of a tag cannot run a definition, or None if they can."""
-    if (reason := refused_kind(net, TIMINGS, connections=KINDS)) is not None:
+    if (reason := refused_kind(net, CHOICES, KINDS)) is not None:
         return reason
     if tag == FIXED and net.arithmetic != "fixed":
         return (

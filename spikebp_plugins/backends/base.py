@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
-#: The timing that every back end runs.
-DEFAULT_TIMING: Final = "immediate"
-
-#: The kinds of arithmetic that every back end runs, though not with every option.
-PLAIN_ARITHMETICS: Final = ("fixed", "float64", "float32")
+#: The values that every back end runs, of the fields of which some run others too.
+PLAIN_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "timing": ("immediate",),
+    "arithmetic": ("fixed",),
+    "presynaptic": ("counts",),
+    "backward_init": ("carry", "zero"),
+}
 
 
 class UnsupportedError(NotImplementedError):
@@ -110,13 +112,11 @@ class Backend(ABC):
     #: The options with which nothing but the engine itself computes, for those who compare it.
     alone: ClassVar[Mapping[str, Any]] = {}
 
-    #: The timings of the definitions that it runs. Any but the default has to be named here.
-    timings: ClassVar[tuple[str, ...]] = (DEFAULT_TIMING,)
+    #: For fields of the definitions that it runs, all values that it knows. Those in
+    #: `PLAIN_CHOICES` have the values there if they are not named here, and other fields any.
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
-    #: The kinds of arithmetic of the definitions that it runs, likewise.
-    arithmetics: ClassVar[tuple[str, ...]] = PLAIN_ARITHMETICS
-
-    #: The kinds of connections of the definitions that it runs, likewise; None stands for any.
+    #: The kinds of connections of the definitions that it runs; None stands for any.
     connections: ClassVar[Collection[type[Connection]] | None] = (DenseConnection,)
 
     #: The option to which "name:word" gives the value "word".
@@ -131,8 +131,7 @@ class Backend(ABC):
     def unsupported(cls, net: Definition, **options: Any) -> str | None:  # noqa: ARG003
         """Return why this back end cannot run a definition, or None if it can.
 
-        Definitions whose timing, arithmetic or connections are not among `timings`, `arithmetics`
-        and `connections` are refused without calling this.
+        Definitions beyond `choices` and `connections` are refused without calling this.
         """
         return None
 
@@ -273,12 +272,11 @@ def report_nothing(shown: int) -> None:
 
 def refused_kind(
     net: Definition,
-    timings: tuple[str, ...] = (DEFAULT_TIMING,),
-    arithmetics: tuple[str, ...] = PLAIN_ARITHMETICS,
-    connections: Collection[type[Connection]] | None = (DenseConnection,),
+    choices: Mapping[str, tuple[str, ...]],
+    connections: Collection[type[Connection]] | None,
 ) -> str | None:
     """Return why an engine of these kinds cannot run a definition, or None if it can."""
-    for name, known in (("timing", timings), ("arithmetic", arithmetics)):
+    for name, known in {**PLAIN_CHOICES, **choices}.items():
         asked = getattr(net, name)
         if asked not in known:
             return f"it knows {name}={one_of(known)}, not {name}={asked!r}"

@@ -8,16 +8,11 @@ from typing import Any, ClassVar, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import (
-    PLAIN_ARITHMETICS,
-    StatefulBackend,
-    Steps,
-    UnsupportedError,
-)
+from spikebp_plugins.backends.base import StatefulBackend, Steps, UnsupportedError
 from spikebp_plugins.backends.outcome import Outcome, recording_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
-from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -35,8 +30,7 @@ WHOLE_SAMPLES: Final = (
 class ReferenceBackend(StatefulBackend):
     """The executable specification: slow, and right by inspection."""
 
-    timings: ClassVar = STEP_TIMINGS
-    arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
+    choices: ClassVar = {**CHOICES, "timing": STEP_TIMINGS}
     connections: ClassVar = None
 
     def block_size(self, n_steps: int) -> int:

@@ -111,7 +111,7 @@ def refused_definition(
     cls: type[Backend], net: Definition, options: Mapping[str, Any]
 ) -> str | None:
     """Return why a back end cannot run a definition, or None if it can."""
-    refusal = refused_kind(net, cls.timings, cls.arithmetics, cls.connections)
+    refusal = refused_kind(net, cls.choices, cls.connections)
     return refusal or cls.unsupported(net, **options)
 
 

@@ -14,13 +14,7 @@ import numpy as np
 from numba.core import config
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import (
-    PLAIN_ARITHMETICS,
-    Backend,
-    FlagOption,
-    IntegerOption,
-    UnsupportedError,
-)
+from spikebp_plugins.backends.base import Backend, FlagOption, IntegerOption, UnsupportedError
 from spikebp_plugins.backends.outcome import (
     EarlyPrediction,
     Outcome,
@@ -41,8 +35,8 @@ from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.single_steps import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
 from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
-from spikebp_plugins.network.delays import STEP_TIMINGS, TABLES
-from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.delays import TABLES
+from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState
@@ -96,8 +90,7 @@ class CompiledBackend(Backend):
     the sums in its own order, always wait.
     """
 
-    timings: ClassVar = (*STEP_TIMINGS, "event")
-    arithmetics: ClassVar = (*PLAIN_ARITHMETICS, "loihi2")
+    choices: ClassVar = CHOICES
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1), "wait": FlagOption()}
     alone: ClassVar = {"wait": True}

@@ -15,10 +15,10 @@ from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.embedded.geometry import GEOMETRIES
 from spikebp_plugins.embedded.host_library import WORK, HostLibrary, Shown
 from spikebp_plugins.embedded.host_samples import SamplesInC, samples_in_c
-from spikebp_plugins.embedded.network_in_c import NetworkInC, why_not_in_c
+from spikebp_plugins.embedded.network_in_c import CHOICES_IN_C, NetworkInC, why_not_in_c
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS
 from spikebp_plugins.embedded.toolchain import find_compiler, why_no_compiler
-from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of, of_input_steps
+from spikebp_plugins.network.delays import delays_of, of_input_steps
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, operations_of
 from spikebp_plugins.network.samples import Batch
@@ -75,8 +75,7 @@ class CBackend(Backend):
     is computed by the reference, which returns the result or raises the error for the user.
     """
 
-    timings: ClassVar = STEP_TIMINGS
-    arithmetics: ClassVar = ("fixed",)
+    choices: ClassVar = CHOICES_IN_C
     connections: ClassVar = tuple(GEOMETRIES)
     options: ClassVar = {"weight_bits": WeightBits()}
     main_option: ClassVar = "weight_bits"

@@ -25,11 +25,8 @@ from spikebp_plugins.network.state import LearningState
 HEADER_BYTES: Final = 20
 CHECKSUM_BYTES: Final = 4
 
-#: What the values of fields are that C does not know, and why.
-LEFT_OUT: Final = {
-    ("presynaptic", "drive"): "it learns from spike counts, not from drive",
-    ("backward_init", "uniform"): "it has no room for the generator that draws backward potentials",
-}
+#: What C knows of fields whose values not every back end knows.
+CHOICES_IN_C: Final = {"timing": STEP_TIMINGS}
 
 #: The longest samples that are shown as a whole: what layer 1 receives is kept for each step.
 MOST_STEPS_PREPARED: Final = 32
@@ -251,12 +248,9 @@ def why_not_in_c(net: Definition, weight_bits: int = 64) -> str | None:
     weight_bits : {16, 32, 64}, default=64
         Bits of a weight.
     """
-    refusal = refused_kind(net, STEP_TIMINGS, ("fixed",), tuple(GEOMETRIES))
+    refusal = refused_kind(net, CHOICES_IN_C, tuple(GEOMETRIES))
     if refusal is not None:
         return refusal
-    for (name, value), reason in LEFT_OUT.items():
-        if getattr(net, name) == value:
-            return f"with {name}={value!r}: {reason}"
     network = NetworkInC(net, weight_bits)
     types = network.types
     most = types.largest_fraction_bits

@@ -352,8 +352,8 @@ def test_bytes_are_those_of_the_checkpoint(tmp_path):
 REFUSED = {
     "arithmetic='fixed', not arithmetic='float64'": {"arithmetic": "float64"},
     "'immediate', 'pipelined', not timing='event'": {"timing": "event", "arithmetic": "float32"},
-    "spike counts, not from drive": {"presynaptic": "drive"},
-    "generator that draws backward potentials": {"backward_init": "uniform"},
+    "presynaptic='counts', not presynaptic='drive'": {"presynaptic": "drive"},
+    "one of 'carry', 'zero', not backward_init='uniform'": {"backward_init": "uniform"},
     "at most 24 fraction bits": {"fraction_bits": 25},
     "learning_rate leaves the 32 bits": {"learning_rate": 1e5, "fraction_bits": 20},
     "label_targets leaves the 32 bits": {"label_targets": (0, 1e4), "fraction_bits": 20},

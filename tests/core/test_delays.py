@@ -34,7 +34,8 @@ def timing(request, monkeypatch):
         monkeypatch.setitem(choices, "timing", (*choices["timing"], name))
     monkeypatch.setitem(delays.TABLES, name, lambda _: TABLES[request.param])
     for backend in (ReferenceBackend, CompiledBackend):
-        monkeypatch.setattr(backend, "timings", (*backend.timings, name))
+        timings = (*backend.choices["timing"], name)
+        monkeypatch.setattr(backend, "choices", {**backend.choices, "timing": timings})
     return name
 
 

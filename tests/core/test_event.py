@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from numba import njit
 
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
-from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.compiled import backend as compiled
 from spikebp_plugins.compiled.kernels import event_queue
 from tests.core.backward_spikes import backward_spikes
@@ -311,5 +310,3 @@ def test_other_back_ends_refuse_event_timing(monkeypatch):
     monkeypatch.setattr("spikebp_plugins.backends.registry.get_backend", lambda _: Pretender)
     with pytest.raises(UnsupportedError, match=reason):
         Simulator(net, "pretender")
-    assert refused_kind(net) == reason
-    assert refused_kind(net.replace(timing="immediate")) is None

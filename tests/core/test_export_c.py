@@ -95,5 +95,5 @@ def test_what_c_does_not_know_is_refused(folder):
     Simulator(net, "reference").save("drawn.npz")
     printed = run("export-c", "drawn.npz", exit_code=2)
     assert printed.startswith(
-        "error: there is no program in C for this network: with backward_init"
+        "error: there is no program in C for this network: it knows backward_init=one of"
     )

@@ -21,7 +21,7 @@ class Pretender(ReferenceBackend):
 
     options = {"target": ("fast", "slow"), "level": (1, 2)}  # noqa: RUF012
     main_option = "target"
-    timings = Backend.timings
+    choices = Backend.choices
     made_with = None
     closed = 0
 
