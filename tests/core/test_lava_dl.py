@@ -14,7 +14,6 @@ from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
     assert_all_equal,
-    assert_restored,
     checkpoint_bytes,
     small_net,
     trained,
@@ -27,17 +26,7 @@ import h5py
 
 from spikebp_plugins.lava_dl import GROUP, ApproximationWarning, load_netx, save_netx
 
-NETS = {
-    "fixed": small_net(),
-    "random feedback": small_net(feedback="random"),
-    "one layer": small_net((3, 2)),
-    "spike counts as input": small_net(input_coding="spikes", spikes="binary"),
-    "40 fraction bits": small_net(fraction_bits=40),
-    "float64": small_net(arithmetic="float64", feedback="random"),
-    "float32": small_net(arithmetic="float32"),
-    "event": small_net(timing="event", arithmetic="float32", hold_error=False),
-    "numbers of a chip": small_net(arithmetic="loihi2"),
-}
+RANDOM = small_net(feedback="random")
 APPROXIMATE = pytest.mark.filterwarnings(
     "ignore::spikebp_plugins.common.approximation.ApproximationWarning"
 )
@@ -55,22 +44,8 @@ def file(tmp_path):
     """The file of a trained network."""
     path = tmp_path / "net.net"
     with pytest.warns(ApproximationWarning):
-        save_netx(path, trained(NETS["random feedback"]))
+        save_netx(path, trained(RANDOM))
     return path
-
-
-# There and back.
-
-
-@APPROXIMATE
-@pytest.mark.parametrize("net", NETS.values(), ids=NETS)
-def test_a_file_gives_back_the_network(net, tmp_path):
-    checkpoint = trained(net)
-    for path in (tmp_path / "net.net", str(tmp_path / "other.net")):
-        save_netx(path, checkpoint)
-        assert checkpoint_bytes(load_netx(path)) == checkpoint_bytes(checkpoint)
-    restored = load_netx(tmp_path / "net.net", net)
-    assert_restored(restored, checkpoint)
 
 
 LOSSES = (
@@ -298,12 +273,6 @@ def test_connections_that_are_not_dense_are_refused(file, tmp_path):
     assert not (tmp_path / "conv.net").exists()
     with pytest.raises(ValueError, match=f"net must be a {reason}"):
         load_netx(file, net)
-
-
-@APPROXIMATE
-def test_a_folder_must_be_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match="folder"):
-        save_netx(tmp_path / "folder" / "net.net", holding(*EXACT))
 
 
 # Files as lava-dl writes them.
@@ -543,23 +512,7 @@ def test_layers_are_numbered_from_0_without_a_gap(tmp_path):
         load_netx(path)
 
 
-def test_files_that_are_none_are_refused(file):
-    with pytest.raises(FileNotFoundError, match=r"missing\.net"):
-        load_netx(file.parent / "missing.net")
-    data = file.read_bytes()
-    for content in (b"", b"version https://git-lfs", data[:100], data[: len(data) // 2], data[:-1]):
-        file.write_bytes(content)
-        with pytest.raises(ValueError, match=r"net\.net is not a readable network of netx: "):
-            load_netx(file)
-
-
 # What our own files hold beside the blocks.
-
-
-def test_a_definition_can_be_required(file):
-    load_netx(file, NETS["random feedback"])
-    with pytest.raises(ValueError, match=r"net must be None or .*, as in the file; got"):
-        load_netx(file, NETS["fixed"])
 
 
 @APPROXIMATE
@@ -568,7 +521,7 @@ def test_our_own_file_without_its_group_is_one_of_lava_dl(file):
         del opened[GROUP]
     checkpoint = load_netx(file)
     assert checkpoint.net == SpikingMLP((3, 5, 4, 2))
-    expected = trained(NETS["random feedback"]).state.weights
+    expected = trained(RANDOM).state.weights
     for weights, exact in zip(checkpoint.state.weights, expected, strict=True):
         assert np.all(np.abs(weights - exact) <= 1 / 64)
 
@@ -613,7 +566,6 @@ def test_a_group_of_which_no_such_file_can_be_is_refused_by_path(file):
     [
         ("samples_seen", -1, "samples_seen must be a number that is not negative"),
         ("format_version", 3, "checkpoint format 3, newer than the 2"),
-        ("weights_2", np.zeros((5, 4)), "weights_2 must be int64 of shape (5, 4)"),
         ("definition", None, "it holds no definition"),
     ],
 )
@@ -627,14 +579,6 @@ def test_a_damaged_group_is_refused(file, name, value, message):
     assert str(caught.value).startswith(f"the group 'spikebp_plugins' of {file} ")
 
 
-def test_a_missing_package_is_named_with_the_command_that_installs_it():
-    code = "import sys; sys.modules['h5py'] = None; import spikebp_plugins.lava_dl"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stderr.splitlines()[-1] == (
-        'ImportError: files of netx need the package h5py: pip install "spikebp-plugins[lava-dl]"'
-    )
-
-
 @APPROXIMATE
 def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -644,6 +588,7 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
     assert checkpoint_bytes(load_netx("digits.net")) == checkpoint_bytes(names["checkpoint"])
 
 
+@pytest.mark.thorough
 @pytest.mark.once
 def test_the_benchmark_runs_the_rules_of_the_page():
     command = [sys.executable, str(ROOT / "benchmarks" / "netx_agreement.py")]

@@ -12,7 +12,6 @@ import pytest
 from spikebp_plugins import Simulator, SpikingMLP
 from tests.core.small_nets import (
     assert_all_equal,
-    assert_restored,
     checkpoint_bytes,
     lively_simulator,
     samples,
@@ -34,18 +33,7 @@ from spikebp_plugins.nir import (
     to_nir,
 )
 
-NETS = {
-    "fixed": small_net(),
-    "random feedback": small_net(feedback="random"),
-    "one layer": small_net((3, 2)),
-    "one unit each": small_net((1, 1, 1)),
-    "spike counts as input": small_net(input_coding="spikes", spikes="binary"),
-    "40 fraction bits": small_net(fraction_bits=40),
-    "float64": small_net(arithmetic="float64", feedback="random"),
-    "float32": small_net(arithmetic="float32"),
-    "event": small_net(timing="event", arithmetic="float32", hold_error=False),
-}
-EVERY_NET = pytest.mark.parametrize("net", NETS.values(), ids=NETS)
+RANDOM = small_net(feedback="random")
 APPROXIMATE = pytest.mark.filterwarnings("ignore::spikebp_plugins.nir.ApproximationWarning")
 
 
@@ -53,29 +41,12 @@ APPROXIMATE = pytest.mark.filterwarnings("ignore::spikebp_plugins.nir.Approximat
 def graph():
     """The graph of a trained network."""
     with pytest.warns(ApproximationWarning):
-        return to_nir(trained(NETS["random feedback"]))
-
-
-@APPROXIMATE
-@EVERY_NET
-def test_a_graph_gives_back_the_network(net, tmp_path):
-    checkpoint = trained(net)
-    expected = checkpoint_bytes(checkpoint)
-    assert checkpoint_bytes(from_nir(to_nir(checkpoint))) == expected
-    save_nir(tmp_path / "net.nir", checkpoint)
-    for path in (tmp_path / "net.nir", str(tmp_path / "net.nir")):
-        assert checkpoint_bytes(from_nir(path)) == expected
-        assert checkpoint_bytes(load_nir(path)) == expected
-    # Through the reader and the writer of other tools.
-    nir.write(tmp_path / "again.nir", nir.read(tmp_path / "net.nir"))
-    restored = load_nir(tmp_path / "again.nir", net)
-    assert checkpoint_bytes(restored) == expected
-    assert_restored(restored, checkpoint)
+        return to_nir(trained(RANDOM))
 
 
 @APPROXIMATE
 def test_the_graph_is_what_other_tools_read(graph):
-    checkpoint = trained(NETS["random feedback"])
+    checkpoint = trained(RANDOM)
     assert list(graph.nodes) == [
         *("input", "linear_1", "if_1", "linear_2", "if_2", "linear_3", "output")
     ]
@@ -123,15 +94,15 @@ SEVERAL_SPIKES = ", or that they may fire several times in a step"
 
 
 @pytest.mark.parametrize(
-    ("name", "losses"),
+    ("net", "losses"),
     [
-        ("one layer", ""),
-        ("spike counts as input", HALF_A_SPIKE),
-        ("fixed", HALF_A_SPIKE + SEVERAL_SPIKES),
+        (small_net((3, 2)), ""),
+        (small_net(spikes="binary"), HALF_A_SPIKE),
+        (small_net(), HALF_A_SPIKE + SEVERAL_SPIKES),
     ],
 )
-def test_one_sentence_says_what_others_will_not_see(name, losses, tmp_path):
-    checkpoint = lively_simulator(NETS[name]).checkpoint()
+def test_one_sentence_says_what_others_will_not_see(net, losses, tmp_path):
+    checkpoint = lively_simulator(net).checkpoint()
     with pytest.warns(ApproximationWarning) as exported:
         to_nir(checkpoint)
     with pytest.warns(ApproximationWarning) as saved:
@@ -225,7 +196,7 @@ def test_weights_are_rounded_to_the_grid_of_the_definition():
 def test_our_own_graph_without_its_metadata_is_a_foreign_one(graph):
     graph.metadata = {}
     checkpoint = from_nir(graph)
-    assert_all_equal(checkpoint.state.weights, trained(NETS["random feedback"]).state.weights)
+    assert_all_equal(checkpoint.state.weights, trained(RANDOM).state.weights)
     assert checkpoint.state.samples_seen == 0
 
 
@@ -302,12 +273,6 @@ def test_what_is_no_graph_is_refused(graph):
         from_nir(graph)
 
 
-def test_a_definition_can_be_required(graph):
-    from_nir(graph, NETS["random feedback"])
-    with pytest.raises(ValueError, match="as in the graph; got"):
-        from_nir(graph, NETS["fixed"])
-
-
 @pytest.mark.parametrize("change", [lambda w: w + 1, lambda w: w[:, :2]], ids=["values", "shape"])
 def test_a_graph_that_was_changed_beside_its_metadata_is_refused(graph, change):
     node = nir.Linear(change(graph.nodes["linear_3"].weight))
@@ -344,9 +309,7 @@ def test_layers_that_were_added_or_taken_away_are_refused(graph):
     [
         (5, "metadata 'spikebp_plugins' must be a mapping of arrays; got 5"),
         ({}, "the metadata of the graph is not a readable checkpoint: it holds no definition"),
-        ({"weights_2": np.zeros((5, 4))}, "weights_2 must be int64 of shape (5, 4)"),
         ({"format_version": 3}, "checkpoint format 3, newer than the 2"),
-        ({"samples_seen": -1}, "samples_seen must be a number that is not negative"),
         ({"definition": np.zeros(3, np.uint8)}, "is not a readable checkpoint"),
     ],
 )
@@ -359,29 +322,6 @@ def test_damaged_metadata_are_refused(graph, change, message):
 
 
 @APPROXIMATE
-def test_files_that_are_none_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"net\.nir"):
-        load_nir(tmp_path / "net.nir")
-    with pytest.raises(FileNotFoundError, match="folder"):
-        save_nir(tmp_path / "folder" / "net.nir", trained(NETS["fixed"]))
-    file = tmp_path / "net.nir"
-    save_nir(file, trained(NETS["fixed"]))
-    data = file.read_bytes()
-    for content in (b"", b"weights", data[:100], data[: len(data) // 2]):
-        file.write_bytes(content)
-        with pytest.raises(ValueError, match=r"net\.nir is not a readable graph of NIR: "):
-            load_nir(file)
-
-
-def test_a_missing_package_is_named_with_the_command_that_installs_it():
-    code = "import sys; sys.modules['nir'] = None; import spikebp_plugins.nir"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.stderr.splitlines()[-1] == (
-        'ImportError: graphs of NIR need the package nir: pip install "spikebp-plugins[nir]"'
-    )
-
-
-@APPROXIMATE
 def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -390,6 +330,7 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
     assert checkpoint_bytes(load_nir("digits.nir")) == checkpoint_bytes(names["checkpoint"])
 
 
+@pytest.mark.thorough
 @pytest.mark.once
 def test_the_benchmark_reads_graphs_with_its_own_interpreter():
     command = [sys.executable, str(ROOT / "benchmarks" / "nir_agreement.py")]
