@@ -21,7 +21,11 @@ from tests.scripts import loaded
 board = loaded(ROOT / "examples" / "board" / "emulated.py")
 MISSING = board.why_no_board()
 
-pytestmark = [pytest.mark.once, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.thorough,
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+]
 
 MNIST = Path(os.environ.get("SPIKEBP_DATA", "")) / "mnist"
 M3, M4 = board.CORES.values()
@@ -83,9 +87,7 @@ def test_digits_are_learned_on_the_board_as_in_the_compiled_back_end(core, tmp_p
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason="SPIKEBP_DATA does not name a folder with mnist/")
-@pytest.mark.parametrize(
-    "core", [M3, pytest.param(M4, marks=pytest.mark.thorough)], ids=lambda core: core.cpu
-)
+@on_both_cores
 def test_mnist_is_learned_on_the_board_as_in_the_compiled_back_end(core, tmp_path):
     data = load_dataset("mnist", raw=True)
     net = NETWORK.replace(

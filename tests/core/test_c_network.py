@@ -78,8 +78,13 @@ def show(c, x, label):
 
 
 @needs_compiler
-@pytest.mark.parametrize("bits", [16, 32, 64])
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if "pipelined" not in kind])
+@pytest.mark.parametrize(
+    ("kind", "bits"),
+    [
+        *((kind, 16) for kind in KINDS if "pipelined" not in kind),
+        *(("dense", 32), ("outer", 64), ("images", 64)),
+    ],
+)
 def test_steps_are_those_of_a_stream(kind, bits):
     """Steps with labels, with targets and without either; samples of any length."""
     net = KINDS[kind]

@@ -175,8 +175,7 @@ def test_values_with_too_many_trains_are_not_grouped(monkeypatch):
 
 
 @pytest.mark.parametrize("sizes", [(5, 1), (20, 16, 4), (37, 130, 4), (16, 33, 257, 300, 17, 3)])
-@pytest.mark.parametrize("n_steps", [1, 10, 17])
-@pytest.mark.parametrize("levels", [False, True])
+@pytest.mark.parametrize(("n_steps", "levels"), [(1, True), (17, False)])
 def test_layers_of_any_width_equal_the_reference(sizes, n_steps, levels):
     # Widths and steps that fill vectors, and such that do not.
     net = SpikingMLP(sizes, seed=2, n_steps=n_steps, learning_rate=0.01)
@@ -194,8 +193,7 @@ def test_layers_of_any_width_equal_the_reference(sizes, n_steps, levels):
         assert sim.operations == expected.operations
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2, "3"])
-@pytest.mark.parametrize("n_steps", [None, 65])
+@pytest.mark.parametrize(("n_jobs", "n_steps"), [(1, None), (2, 65), ("3", None)])
 def test_prediction_is_the_same_for_any_number_of_threads(n_jobs, n_steps):
     weights, x, _ = experiment(NET, n=120)
     with (

@@ -30,7 +30,7 @@ from spikebp_plugins import (
 )
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.conversion.relu import relu_scores
-from tests.core.small_nets import ENGINES, assert_all_equal, checkpoint_bytes, lively_simulator
+from tests.core.small_nets import assert_all_equal, lively_simulator
 from tests.core.test_benchmarks import run
 from tests.documentation import sections
 
@@ -177,8 +177,7 @@ def test_where_no_output_wins_the_scale_stays():
     assert_all_equal(found.state.weights, from_relu(layers).state.weights)
 
 
-@pytest.mark.parametrize("backend", ENGINES)
-def test_it_goes_on_learning_with_spikes(backend):
+def test_it_goes_on_learning_with_spikes():
     data = load_dataset("digits")
     x, y = data.x_train[:300], data.y_train[:300]
     with warnings.catch_warnings():
@@ -186,19 +185,13 @@ def test_it_goes_on_learning_with_spikes(backend):
         model = MLPClassifier((20,), max_iter=3, random_state=0).fit(x, y)
     checkpoint = from_relu(model, n_steps=5, learning_rate=0.05)
     shown = with_bias_input(x)
-    with checkpoint.simulate(backend) as sim:
+    with checkpoint.simulate() as sim:
         before = np.mean(sim.predict(shown).argmax(axis=1) == y)
         for _ in range(3):
             sim.train(shown, y)
         after = np.mean(sim.predict(shown).argmax(axis=1) == y)
         assert after > before + 0.1
         assert sim.samples_seen == 900
-        learned = checkpoint_bytes(sim)
-    if backend != "reference":
-        with checkpoint.simulate("reference") as sim:
-            for _ in range(3):
-                sim.train(shown, y)
-            assert checkpoint_bytes(sim) == learned
 
 
 def test_biases_can_be_refused():
@@ -250,13 +243,6 @@ def test_the_type_stays_where_it_can_hold_the_new_input(dtype, scale, kept, one)
 @pytest.mark.parametrize("x", [[1.0], 1.0, [["a"]], [[1.0], [1.0, 2.0]], [[[[1.0]]]]])
 def test_other_input_is_refused(x):
     refusal("x must be ", with_bias_input, x)
-
-
-@pytest.mark.parametrize("scale", [0, -1, np.nan, np.inf, "1", True])
-def test_a_scale_is_a_positive_number(scale):
-    refusal(
-        "input_scale must be a positive finite number", with_bias_input, [[1]], input_scale=scale
-    )
 
 
 # --- balancing -----------------------------------------------------------------------------------
@@ -618,8 +604,6 @@ def test_a_matrix_may_be_a_tuple_of_two_rows():
         ({"bias": None}, "bias must be one of"),
         ({"layer_sizes": (2, 2)}, "layer_sizes must be left to the source"),
         ({"momentum": 0.9}, "a field of SpikingMLP must be one of .*; got 'momentum'"),
-        ({"n_steps": 0}, "n_steps must be an integer"),
-        ({"input_scale": -1}, "input_scale must be a positive finite number"),
         ({"spikes": "many"}, "spikes must be one of"),
         ({"output_scale": 0}, "output_scale must be 'winner' or a positive finite number; got 0"),
         ({"output_scale": "loser"}, "output_scale must be 'winner' or a .*; got 'loser'"),
@@ -662,6 +646,7 @@ def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
     assert QuantizedWeights.load("hardware.npz").weights[0].dtype == np.int8
 
 
+@pytest.mark.thorough
 @pytest.mark.once
 def test_the_benchmark_runs():
     size = ("--layers", "12", "--epochs", "2", "--steps", "5", "--samples", "3")

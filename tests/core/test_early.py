@@ -12,7 +12,7 @@ from tests.core.small_nets import ENGINES, checkpoint_bytes, lively_simulator, s
 from tests.core.strategies import experiments
 
 ENGINE = pytest.mark.parametrize("engine", ENGINES)
-MARGINS = (0.0, 0.25, 0.5, 1.0, 1.5, 4.0, 100.0)
+MARGINS = (0.0, 0.5, 1.0, 4.0, 100.0)
 
 
 def stops(trace, margin):

@@ -30,7 +30,8 @@ def why_no_board():
     return loaded(FOLDER / "board" / "emulated.py").why_no_board()
 
 
-@pytest.mark.parametrize("where", ["board", pytest.param("here", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("where", ["board", "here"])
 def test_a_board_learns_a_new_class(tmp_path, where):
     if where == "board" and (missing := why_no_board()) is not None:
         pytest.skip(missing)

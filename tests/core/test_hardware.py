@@ -473,16 +473,6 @@ def test_the_command_refuses_no_samples(folder):
     assert run("hardware-report", "net.npz", "--samples", 0, exit_code=2).stderr.startswith(message)
 
 
-def test_weights_are_integers_of_8_bits():
-    checkpoint, _, _ = trained(small_net(**CHIP))
-    for weights in checkpoint.state.weights:
-        units = np.ldexp(weights, 6)
-        assert_array_equal(units, np.rint(units))
-        assert units.min() >= -128
-        assert units.max() <= 127
-        assert len(np.unique(units)) > 4
-
-
 def test_weights_that_enter_are_rounded_and_saturate():
     net = small_net((1, 5), arithmetic="loihi2", weight_exponent=-2, fraction_bits=4)
     with Simulator(net, weights=[[[0.125, 0.375, -99.0, 99.0, 0.3]]]) as sim:

@@ -45,6 +45,7 @@ def archives(tmp_path_factory):
     return {path.suffix: path for path in folder.iterdir() if path.name.startswith("spikebp")}
 
 
+@pytest.mark.thorough
 @pytest.mark.once
 @pytest.mark.parametrize("kind", [".gz", ".whl"], ids=["sdist", "wheel"])
 def test_an_archive_installs_without_extras(archives, kind, tmp_path):
@@ -64,6 +65,7 @@ def test_an_archive_installs_without_extras(archives, kind, tmp_path):
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.once
 def test_archives_hold_what_they_should(archives):
     with zipfile.ZipFile(archives[".whl"]) as wheel:
