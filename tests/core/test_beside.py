@@ -73,17 +73,19 @@ def feed(sim, x, y):
     return [*scores, fed.advance_to(200), fed.scores]
 
 
-OF_SAMPLES = [train, train_singly, predict_in_threads]
-PLAIN = [{}, {"update": "outer", "backward_init": "uniform"}]
-# Kernels show single steps of neither.
-WHOLE = [{"timing": "pipelined"}, {"arithmetic": "loihi2", "fraction_bits": 6}]
+OUTER = {"update": "outer", "backward_init": "uniform"}
 
 
 @pytest.mark.parametrize(
     ("use", "fields"),
     [
-        *((use, fields) for use in OF_SAMPLES for fields in (*PLAIN, *WHOLE)),
-        *((use, fields) for use in (stop_early, stream, feed) for fields in PLAIN),
+        (train, {"timing": "pipelined"}),
+        (train, {"arithmetic": "loihi2", "fraction_bits": 6}),
+        (train_singly, OUTER),
+        (predict_in_threads, {}),
+        (stop_early, {}),
+        (stream, OUTER),
+        (feed, {}),
     ],
 )
 def test_no_number_shows_when_kernels_become_ready(use, fields):

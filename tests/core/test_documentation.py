@@ -13,6 +13,7 @@ from tests.documentation import ROOT, sections
 pytestmark = pytest.mark.once
 
 
+@pytest.mark.smoke
 def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}

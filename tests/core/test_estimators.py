@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.sparse import coo_matrix, csc_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.metrics import accuracy_score, log_loss, r2_score
@@ -452,7 +452,7 @@ def test_fractions_of_a_weight_are_shown_in_some_epochs(iris):
     assert model.checkpoint_.state.samples_seen == times.sum()
 
 
-@pytest.mark.parametrize("rows_at_once", [150, 7, 1])
+@pytest.mark.parametrize("rows_at_once", [7, 1])
 def test_a_stream_carries_fractions_on_for_each_class(iris, rows_at_once):
     X, y = iris
     weights = np.rint(np.array([0.3, 2.5, 1.0]) * 2**20)[y] / 2**20
@@ -528,7 +528,7 @@ def test_epochs_in_which_nothing_is_shown_change_nothing(iris):
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS)
-@pytest.mark.parametrize("container", [csr_matrix, csc_matrix, coo_matrix])
+@pytest.mark.parametrize("container", [csr_matrix, coo_matrix])
 def test_sparse_features_are_the_same_as_dense_ones(iris, cls, container, monkeypatch):
     monkeypatch.setattr(samples, "ROWS_AT_ONCE", 40)
     X, y = np.maximum(iris[0], 0), iris[1]
@@ -583,7 +583,7 @@ def shown(scaling, X):
     return with_one(scaling.scaled(X))
 
 
-@pytest.mark.parametrize("rows_at_once", [150, 7, 1])
+@pytest.mark.parametrize("rows_at_once", [7, 1])
 def test_a_stream_scales_each_sample_by_what_came_so_far(iris, rows_at_once):
     X, y = iris[0] * [1e-3, 1.0, 40.0, 5e4] + [0, 3, -100, 1e6], iris[1]
     model = SpikingMLPClassifier((6,), random_state=5)
@@ -696,7 +696,7 @@ def test_what_none_takes_depends_on_the_update():
     )
 
 
-@pytest.mark.parametrize("chunk", [1, 100, 700])
+@pytest.mark.parametrize("chunk", [1, 100])
 def test_the_rate_is_halved_after_fixed_numbers_of_samples(iris, chunk):
     X, y = np.tile(iris[0], (5, 1))[:700], np.tile(iris[1], 5)[:700]
     model = SpikingMLPClassifier((6,), random_state=5, rate_halvings=2, scale_inputs="off")
@@ -753,12 +753,6 @@ def test_input_that_sends_many_spikes_is_warned_of_once(iris):
     assert len(found) == 1
 
 
-def test_raw_features_are_learned_like_scaled_ones():
-    X, y = load_breast_cancer(return_X_y=True)
-    model = SpikingMLPClassifier(max_iter=30, random_state=0)
-    assert np.mean(cross_val_predict(model, X, y, cv=3) == y) > 0.95
-
-
 # --- probabilities -------------------------------------------------------------------------------
 
 
@@ -796,7 +790,7 @@ def brute_force(scores, labels):
     return candidates[int(np.argmin(losses))]
 
 
-@pytest.mark.parametrize("noise", [0.3, 1.0, 3.0])
+@pytest.mark.parametrize("noise", [0.3, 3.0])
 def test_the_temperature_is_that_of_the_last_thousand(noise):
     random = np.random.RandomState(0)
     labels = random.randint(0, 3, 2345)
@@ -835,11 +829,11 @@ def test_what_never_fails_is_certain_to_one_in_200():
     np.testing.assert_array_equal(empty.probabilities(np.zeros((1, 2))), [[0.5, 0.5]])
 
 
-def test_probabilities_are_calibrated():
+def test_raw_features_are_learned_with_calibrated_probabilities():
     X, y = load_breast_cancer(return_X_y=True)
-    X = (X - X.mean(0)) / X.std(0)
-    model = SpikingMLPClassifier(random_state=0)
-    found = cross_val_predict(model, X, y, cv=5, method="predict_proba")
+    model = SpikingMLPClassifier(max_iter=30, random_state=0)
+    found = cross_val_predict(model, X, y, cv=3, method="predict_proba")
+    assert np.mean(found.argmax(axis=1) == y) > 0.95
     assert log_loss(y, found) < 0.11
 
 
@@ -864,7 +858,7 @@ def test_digits_are_learned():
     assert model.score(data.x_test, data.y_test) == accuracy_score(data.y_test, predicted)
 
 
-@pytest.mark.parametrize("size", [0.01, 1.0, 1e4])
+@pytest.mark.parametrize("size", [0.01, 1e4])
 def test_a_sine_is_learned_in_any_size(size):
     x = np.random.RandomState(0).uniform(-3, 3, (400, 1))
     y = size * np.sin(x[:, 0])

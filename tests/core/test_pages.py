@@ -14,6 +14,7 @@ pytestmark = pytest.mark.once
 CONFIGURATION = (ROOT / "mkdocs.yml").read_text("utf-8")
 
 
+@pytest.mark.smoke
 def test_the_first_five_minutes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     names = {}
