@@ -85,19 +85,6 @@ def test_a_sequential_of_images_is_the_same_network(layout):
     np.testing.assert_allclose(scores_of(to_torch(checkpoint), x), scores_of(source, x), atol=1e-9)
 
 
-@LAYOUTS
-@pytest.mark.parametrize("balanced", [False, True])
-def test_scores_of_spikes_approach_those_of_the_sequential(layout, balanced):
-    source, x = model(), images(2)
-    balancing = {"balance": shown(images(9), layout), "peak": 2.0} if balanced else {}
-    checkpoint = from_relu(source, input_shape=SHAPE, input_layout=layout, **balancing)
-    expected = scores_of(source.double(), x)
-    with checkpoint.simulate("reference") as sim:
-        found = {T: sim.predict(shown(x, layout), n_steps=T) for T in (20, 500)}
-    few, many = (np.abs(scores - expected).max() for scores in found.values())
-    assert many < 0.01 < few
-
-
 def test_without_a_layout_it_is_shown_what_the_sequential_is_shown():
     checkpoint = from_relu(model(), input_shape=SHAPE)
     assert checkpoint.net.input_layout == "channels_first"
