@@ -266,6 +266,7 @@ OUTGROWS = """
 """
 
 
+@pytest.mark.thorough
 def test_a_stream_that_outgrows_32_bits_never_waits_for_a_compiler():
     warmup(SpikingMLP((4, 3, 2), n_steps=6))  # so that kernels are in the cache
     command = [sys.executable, "-c", textwrap.dedent(OUTGROWS)]

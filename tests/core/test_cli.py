@@ -536,7 +536,7 @@ def test_sigint_in_a_process_of_its_own(folder):
         "from spikebp_plugins.cli import main; main()"
     )
     # The reference is slow enough to be caught amid an epoch, and needs nothing compiled.
-    options = ["train", "--layers", "12", "--samples", "400", "--epochs", "3", "--steps", "5"]
+    options = ["train", "--layers", "12", "--samples", "200", "--epochs", "2", "--steps", "5"]
     options += ["--rate", "0.05", "--save", "net.npz"]
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", code, *options, "--backend", "reference"],
@@ -545,14 +545,14 @@ def test_sigint_in_a_process_of_its_own(folder):
         text=True,
     )
     with process:
-        assert process.stdout.readline().startswith("epoch 1/3")
+        assert process.stdout.readline().startswith("epoch 1/2")
         time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors.startswith("interrupted: net.npz holds the network after ")
     assert errors.count("\n") == 1
-    assert 400 <= load("net.npz").state.samples_seen < 1200
+    assert 200 <= load("net.npz").state.samples_seen < 400
 
     run(*shlex.split(errors.split("; go on with: ")[1])[1:])
     run(*options, "--save", "whole.npz")
@@ -763,14 +763,15 @@ def core_alone(monkeypatch):
 
 def test_demo_compares_both_networks_and_draws(folder, core_alone):
     pytest.importorskip("matplotlib")
-    result = run("demo", "--epochs", "2")
-    for part in ("epoch 2/2", "spiking network", "ReLU network", "picture: spikebp-demo.png"):
+    result = run("demo", "--epochs", "1")
+    for part in ("epoch 1/1", "spiking network", "ReLU network", "picture: spikebp-demo.png"):
         assert part in result.stdout
     assert (folder / "spikebp-demo.png").read_bytes().startswith(b"\x89PNG")
     rows = [line.split() for line in result.stdout.splitlines() if "equal" in line]
     assert [(row[1], row.count("equal")) for row in rows] == [("reference", 4), ("compiled", 4)]
 
 
+@pytest.mark.thorough
 def test_demo_without_matplotlib(folder, monkeypatch, core_alone):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = run("demo", "--epochs", "1", "--seed", "4", "--json")
@@ -790,6 +791,7 @@ def test_demo_without_matplotlib(folder, monkeypatch, core_alone):
     assert list(report["comparison"]["backends"]) == ["reference", "compiled"]
 
 
+@pytest.mark.thorough
 def test_demo_fails_if_a_back_end_differs(monkeypatch):
     install_faulty(monkeypatch)
     result = run("demo", "--epochs", "1", "--all", exit_code=1)

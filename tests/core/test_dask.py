@@ -73,6 +73,7 @@ def test_a_cluster_tells_apart_what_was_learned(tmp_path):
     assert printed_by(script, tmp_path).split() == ["True", "False"]
 
 
+@pytest.mark.thorough
 @pytest.mark.once
 def test_the_example_searches(tmp_path):
     output = printed_by(

@@ -154,7 +154,7 @@ def test_a_classifier_asks_of_wrong_outputs_too(iris):
     assert model.checkpoint_.net == net.replace(label_targets=(1, 5))
 
 
-IMAGES = TINY | {"max_iter": 2, "backend": "reference", "image_shape": (4, 8, 2)}
+IMAGES = TINY | {"max_iter": 2, "image_shape": (4, 8, 2)}
 del IMAGES["hidden_layer_sizes"]
 
 
@@ -164,8 +164,7 @@ def images():
     return data.x_train[:40], data.y_train[:40]
 
 
-@pytest.mark.parametrize("words", [True, False])
-@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize(("cls", "words"), zip(ESTIMATORS, [True, False], strict=True))
 def test_an_estimator_of_images_learns_what_the_simulator_learns(images, cls, words):
     X, y = images
     layers = [Conv2D(3, 3, stride=2), Sparse(6, density=0.5)]
@@ -195,7 +194,7 @@ def test_an_estimator_of_images_learns_what_the_simulator_learns(images, cls, wo
 
 
 def test_connections_without_an_image_keep_the_constant_input(iris):
-    X, y = iris
+    X, y = iris[0][:30], iris[1][:30]
     settings = {name: value for name, value in IMAGES.items() if name != "image_shape"}
     model = SpikingMLPClassifier(**settings, connections="sparse6d0.5", shuffle=False).fit(X, y)
     fields = {"learning_rate": 0.02, "seed": 5, "label_targets": (0, 2), "weight_init": "he"}
@@ -1050,8 +1049,8 @@ def test_the_examples_of_the_documentation_hold(module):
 
 GUIDE = (
     "Classify",
-    "Weights, sparse features, and a look at the epochs",
-    "Regress",
+    pytest.param("Weights, sparse features, and a look at the epochs", marks=pytest.mark.thorough),
+    pytest.param("Regress", marks=pytest.mark.thorough),
     "Learn from a stream with river",
     "Numbers from a stream",
 )

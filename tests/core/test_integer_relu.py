@@ -54,8 +54,11 @@ def literal(W, f, rate_bits, x, y):
     return W, np.array(scores), done
 
 
-@pytest.mark.parametrize("sizes", [(20, 17, 15, 3), (130, 200, 40, 10), (64, 10)], ids=str)
-@pytest.mark.parametrize("fraction_bits", [14, 17])
+@pytest.mark.parametrize(
+    ("sizes", "fraction_bits"),
+    [((20, 17, 15, 3), 14), ((130, 200, 40, 10), 17), ((64, 10), 14)],
+    ids=str,
+)
 def test_it_computes_its_equations(sizes, fraction_bits):
     random = np.random.RandomState(1)
     own = learner(network(*sizes, fraction_bits=fraction_bits))

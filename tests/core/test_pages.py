@@ -51,6 +51,7 @@ def test_the_back_end_of_the_page_is_found_and_equal(tmp_path, monkeypatch, caps
     assert {test.backend for test in tests} == {"toy"}
 
 
+@pytest.mark.thorough
 def test_the_pictures_of_the_algorithm_are_made(tmp_path):
     pytest.importorskip("matplotlib")
     page = (ROOT / "docs" / "algorithm.md").read_text("utf-8")

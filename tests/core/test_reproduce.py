@@ -153,7 +153,6 @@ def test_ablations_have_a_row_for_each_variant(folder):
     assert len(kept) == len(ablations.VARIANTS)
 
 
-@pytest.mark.thorough
 def test_convergence_is_like_one_over_t(monkeypatch):
     # Long enough for spikes to reach the output.
     monkeypatch.setattr(study, "QUICK_SAMPLES", 1400)
