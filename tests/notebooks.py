@@ -20,7 +20,6 @@ def marks(simulator):
     missing = [name for name in needed if find_spec(name) is None]
     reason = f"not installed: {', '.join(missing)}"
     return [
-        pytest.mark.once,
         pytest.mark.thorough,
         pytest.mark.skipif(bool(missing), reason=reason),
     ]

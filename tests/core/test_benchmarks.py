@@ -11,7 +11,7 @@ import pytest
 from spikebp_plugins.embedded.toolchain import find_compiler
 from tests.scripts import loaded
 
-pytestmark = [pytest.mark.once, pytest.mark.thorough]
+pytestmark = pytest.mark.thorough
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 COMPILED_RIVALS = "pytorch,scikitlearn,numbadense,numbadensedouble,numbasparse"

@@ -22,7 +22,6 @@ board = loaded(ROOT / "examples" / "board" / "emulated.py")
 MISSING = board.why_no_board()
 
 pytestmark = [
-    pytest.mark.once,
     pytest.mark.thorough,
     pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
 ]

@@ -23,7 +23,6 @@ def quick_compiler(monkeypatch):
     monkeypatch.setenv("CFLAGS", "-O0")
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(
     "conformance_test",
     [pytest.param(t, id=str(t), marks=shares.marks(t)) for t in conformance_tests("c")],
@@ -33,7 +32,6 @@ def test_conformance(conformance_test):
 
 
 @pytest.mark.thorough
-@pytest.mark.once
 @parametrize("c:16", "c:32", "c:64")
 def test_conformance_with_weights_of_each_size(conformance_test, monkeypatch):
     monkeypatch.setenv("CFLAGS", "-O2")

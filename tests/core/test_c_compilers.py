@@ -20,8 +20,6 @@ from spikebp_plugins.embedded.number_types import WEIGHT_BITS
 from spikebp_plugins.embedded.templates import fill
 from tests.core.small_nets import checkpoint_bytes, lively_weights
 
-pytestmark = pytest.mark.once
-
 #: Cases of the conformance suite whose programs differ most.
 FEATURES = (
     "2 layers of weights",

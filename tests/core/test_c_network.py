@@ -23,7 +23,6 @@ from spikebp_plugins.embedded.toolchain import find_compiler
 from spikebp_plugins.network.checkpoint import Checkpoint
 from tests.core.c_network import GIVEN_TARGET, NO_LABEL, CNetwork, assert_same
 
-pytestmark = pytest.mark.once
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
 
 

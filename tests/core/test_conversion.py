@@ -647,7 +647,6 @@ def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.thorough
-@pytest.mark.once
 def test_the_benchmark_runs():
     size = ("--layers", "12", "--epochs", "2", "--steps", "5", "--samples", "3")
     found = run("conversion.py", "--sources", "scikit-learn", "--backends", "reference", *size)

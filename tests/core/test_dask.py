@@ -74,7 +74,6 @@ def test_a_cluster_tells_apart_what_was_learned(tmp_path):
 
 
 @pytest.mark.thorough
-@pytest.mark.once
 def test_the_example_searches(tmp_path):
     output = printed_by(
         ROOT / "examples" / "sklearn_dask_search.py",

@@ -10,8 +10,6 @@ from spikebp_plugins.conformance import conformance_tests
 from tests.core.test_cli import run
 from tests.documentation import ROOT, sections
 
-pytestmark = pytest.mark.once
-
 
 @pytest.mark.smoke
 def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):

@@ -8,8 +8,6 @@ from spikebp_plugins.embedded.toolchain import find_compiler
 from tests.documentation import ROOT
 from tests.scripts import loaded, printed_by
 
-pytestmark = pytest.mark.once
-
 FOLDER = ROOT / "examples"
 
 

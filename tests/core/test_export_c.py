@@ -7,8 +7,6 @@ from typer.testing import CliRunner
 from spikebp_plugins import Simulator, SpikingMLP, load, to_c, to_state_bytes
 from spikebp_plugins.cli.program import app
 
-pytestmark = pytest.mark.once
-
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):

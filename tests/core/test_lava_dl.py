@@ -589,7 +589,6 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.thorough
-@pytest.mark.once
 def test_the_benchmark_runs_the_rules_of_the_page():
     command = [sys.executable, str(ROOT / "benchmarks" / "netx_agreement.py")]
     options = ["--epochs", "4", "--layers", "40", "--steps", "10", "--readers", "rules", "--json"]

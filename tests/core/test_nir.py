@@ -331,7 +331,6 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
 
 
 @pytest.mark.thorough
-@pytest.mark.once
 def test_the_benchmark_reads_graphs_with_its_own_interpreter():
     command = [sys.executable, str(ROOT / "benchmarks" / "nir_agreement.py")]
     options = [

@@ -13,7 +13,7 @@ from tests.core.test_benchmarks import run
 from tests.documentation import ROOT
 from tests.scripts import printed_by
 
-pytestmark = [pytest.mark.once, pytest.mark.thorough]
+pytestmark = pytest.mark.thorough
 
 EXAMPLE = ROOT / "examples" / "nmnist_events.py"
 

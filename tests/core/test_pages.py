@@ -9,8 +9,6 @@ from spikebp_plugins import load
 from tests.documentation import ROOT, sections
 from tests.scripts import loaded, printed_by
 
-pytestmark = pytest.mark.once
-
 CONFIGURATION = (ROOT / "mkdocs.yml").read_text("utf-8")
 
 

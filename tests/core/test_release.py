@@ -46,7 +46,6 @@ def archives(tmp_path_factory):
 
 
 @pytest.mark.thorough
-@pytest.mark.once
 @pytest.mark.parametrize("kind", [".gz", ".whl"], ids=["sdist", "wheel"])
 def test_an_archive_installs_without_extras(archives, kind, tmp_path):
     uv("venv", "--python", sys.executable, tmp_path / "env")
@@ -66,7 +65,6 @@ def test_an_archive_installs_without_extras(archives, kind, tmp_path):
 
 
 @pytest.mark.thorough
-@pytest.mark.once
 def test_archives_hold_what_they_should(archives):
     with zipfile.ZipFile(archives[".whl"]) as wheel:
         names = wheel.namelist()

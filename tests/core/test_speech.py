@@ -230,7 +230,6 @@ def test_no_network_is_one_sentence_with_a_way_out(tmp_path, monkeypatch):
     assert len(load_fsdd()) == 10
 
 
-@pytest.mark.once
 @pytest.mark.skipif(
     not DATA_FOLDER or not Path(DATA_FOLDER, "fsdd").is_dir(), reason="SPIKEBP_DATA has no fsdd"
 )
@@ -364,7 +363,6 @@ def test_data_that_do_not_serve_are_refused(study, folder, tmp_path, monkeypatch
 # --- the example
 
 
-@pytest.mark.once
 @pytest.mark.thorough
 def test_the_example_learns_a_new_speaker(folder, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
