@@ -231,12 +231,9 @@ def test_digits_are_the_default():
 def test_digits_are_the_raw_ones_times_the_scale():
     raw, data = load_dataset(raw=True), load_dataset()
     assert raw.x_train.dtype == raw.x_test.dtype == np.uint8
-    assert raw.input_scale == 1 / 16
-    assert raw.x_train.max() == 16
+    assert (raw.input_scale, raw.x_train.max()) == (1 / 16, 16)
     np.testing.assert_array_equal(data.x_train, raw.x_train.astype(np.float64) * raw.input_scale)
     np.testing.assert_array_equal(data.x_test, raw.x_test.astype(np.float64) * raw.input_scale)
-    np.testing.assert_array_equal(data.y_train, raw.y_train)
-    np.testing.assert_array_equal(data.y_test, raw.y_test)
 
 
 def test_digits_have_a_fixed_split_that_uses_each_image_once():
@@ -288,15 +285,6 @@ def test_raw_images_stay_bytes_and_the_scale_maps_them_exactly(tmp_path):
     assert raw.input_scale == 1 / 255
     np.testing.assert_array_equal(data.x_train, raw.x_train.astype(np.float64) * raw.input_scale)
     np.testing.assert_array_equal(data.x_test, raw.x_test.astype(np.float64) * raw.input_scale)
-
-
-def test_every_byte_is_scaled_into_the_unit_interval(tmp_path):
-    images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
-    label = np.zeros(1, np.uint8)
-    folder = write_files(tmp_path, [images, label, images, label])
-    x = load_dataset("mnist", folder=folder).x_train[0]
-    np.testing.assert_array_equal(x, np.arange(256.0) * (1 / 255))
-    assert (x[0], x[-1]) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("file", IDX_FILES)
@@ -362,14 +350,6 @@ def test_wrong_arrays_are_refused(tmp_path, index, array, fault):
     with pytest.raises(ValueError, match=fault) as caught:
         load_dataset("mnist", folder=folder)
     assert IDX_FILES[index] in str(caught.value)
-
-
-def test_a_truncated_file_is_refused(tmp_path):
-    folder = write_files(tmp_path, gz=False)
-    path = folder / IDX_FILES[0]
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=f"{IDX_FILES[0]} is truncated"):
-        load_dataset("mnist", folder=folder)
 
 
 @pytest.mark.parametrize("name", ["MNIST", "", None, 3, ["digits"]])

@@ -76,6 +76,15 @@ def with_one(X):
     return np.column_stack([X, np.ones(len(X))])
 
 
+def with_mark(given):
+    """Return an estimator and a check, of which those of the first estimator are a smoke test."""
+    values = getattr(given, "values", given)
+    marks = [*getattr(given, "marks", ())]
+    if repr(values[0]) == "SpikingMLPClassifier()":
+        marks.append(pytest.mark.smoke)
+    return pytest.param(*values, marks=marks)
+
+
 CHECKS = parametrize_with_checks(
     [
         SpikingMLPClassifier(),
@@ -118,7 +127,7 @@ def test_a_network_without_hidden_layers_learns_classes_on_all_sides():
 
 
 # Some releases of scikit-learn give an iterator, which some of pytest refuse.
-@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
+@pytest.mark.parametrize(CHECKS.args[0], [*map(with_mark, CHECKS.args[1])], **CHECKS.kwargs)
 def test_scikit_learn_has_no_objections(estimator, check):
     check(estimator)
 
