@@ -489,12 +489,9 @@ def test_a_normalized_rate_is_not_divided_by_the_steps():
     assert message.startswith("learning_rate must be at least 5.96e-08 with fraction_bits=24")
 
 
-def drawn(seed, shapes, deviations):
+def drawn(seed, shapes):
     random = np.random.RandomState(seed)
-    return [
-        random.standard_normal(shape) * deviation
-        for shape, deviation in zip(shapes, deviations, strict=True)
-    ]
+    return [random.standard_normal(shape) for shape in shapes]
 
 
 @pytest.mark.parametrize("seed", [0, 12345])
@@ -507,10 +504,9 @@ def test_weights_are_drawn_layer_after_layer(seed):
         "quiet": [he[0] / 4, he[1], 0],
     }.items():
         found = SpikingMLP(SIZES, seed=seed, weight_init=weight_init).init_weights()
-        for matrix, values in zip(found, drawn(seed, shapes, deviations), strict=True):
-            np.testing.assert_array_equal(matrix, values, strict=True)
+        for matrix, normal, deviation in zip(found, drawn(seed, shapes), deviations, strict=True):
+            np.testing.assert_array_equal(matrix, normal * deviation, strict=True)
     found = SpikingMLP(SIZES, seed=seed, feedback="random").init_feedback()
-    expected = drawn(seed + 1, [(4, 5), (2, 4)], [1 / 2, 1 / math.sqrt(2)])
-    for matrix, values in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(matrix, values, strict=True)
+    for matrix, normal in zip(found, drawn(seed + 1, [(4, 5), (2, 4)]), strict=True):
+        np.testing.assert_array_equal(matrix, normal / math.sqrt(len(matrix)), strict=True)
     assert not SpikingMLP((3, 2), weight_init="quiet").init_weights()[0].any()
