@@ -10,11 +10,13 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from numpy.typing import NDArray
 
 from spikebp_lava.kinds import KINDS
-from spikebp_lava.memory import FIXED, FLOATING, shared_array
+from spikebp_lava.memory import FIXED, FLOATING, fraction_bits_of, shared_array
+from spikebp_lava.messages import PAYLOAD
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
-from spikebp_lava.standard.graph import StandardGraph, why_no_standard_graph
-from spikebp_lava.support import CHOICES, why_unsupported
+from spikebp_lava.processes.standard import StandardMLP
+from spikebp_lava.standard.certainty import Flow, require_certain
+from spikebp_lava.support import CHOICES, why_no_standard_graph, why_unsupported
 from spikebp_plugins import Checkpoint
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.backends.outcome import joined
@@ -63,7 +65,7 @@ class LavaBackend(BackedByCore):
     ) -> None:
         super().__init__(net, state)
         self._options = (tag, implementation, granularity)
-        self._graph: Graph | StandardGraph | None = None
+        self._graph: Graph | None = None
         # What the graph has learned; None from the begin of a run until its results are taken over.
         self._in_graph: LearningState | None = None
 
@@ -74,7 +76,6 @@ class LavaBackend(BackedByCore):
             return why_no_standard_graph(net, options["tag"], options["granularity"])
         return why_unsupported(
             net,
-            options["tag"],
             hierarchical=options["implementation"] == "hierarchical",
             whole_samples=options["granularity"] == "sample",
         )
@@ -94,7 +95,7 @@ class LavaBackend(BackedByCore):
         # an interrupt between a run and the moment at which its results are taken over.
         if self._graph is None or self._in_graph is not state:
             self.close()
-            self._graph = self._new_graph(state)
+            self._graph = Graph(self.net, state, *self._options)
         graph, self._in_graph = self._graph, None
         try:
             outcome = graph.show(batch, record)
@@ -105,12 +106,6 @@ class LavaBackend(BackedByCore):
         self._so_far = (after, operations + graph.operations())
         self._in_graph = after
         return outcome
-
-    def _new_graph(self, state: LearningState) -> Graph | StandardGraph:
-        tag, implementation, granularity = self._options
-        if implementation == "standard":
-            return StandardGraph(self.net, state, tag)
-        return Graph(self.net, state, tag, implementation, granularity)
 
 
 class Graph:
@@ -134,13 +129,16 @@ class Graph:
         implementation: str,
         granularity: str,
     ) -> None:
-        self._net, self._tag, self._whole_samples = net, tag, granularity == "sample"
+        self._net, self._whole_samples = net, granularity == "sample"
+        self._is_standard = implementation == "standard"
         # Values cross the ports as real numbers on the grid, in fixed_pt as grid units.
-        self._in_units = tag == FIXED and net.input_coding == "values"
-        self.network = SpikingMLPProcess(
+        in_units = tag == FIXED and net.input_coding == "values"
+        self._bits = fraction_bits_of(net) if in_units else 0
+        make = StandardMLP if self._is_standard else SpikingMLPProcess
+        self.network = make(
             Checkpoint(net, state),
             n_rows=STEPS_PER_RUN,
-            input_scale=2.0 ** -(net.fraction_bits or 0) if self._in_units else 1.0,
+            input_scale=2.0**-self._bits,
         )
         integers = tag == FIXED or net.input_coding == "spikes"
         self._targets = shared_array((STEPS_PER_RUN, net.n_outputs), np.float64)
@@ -176,7 +174,8 @@ class Graph:
         self.network.learning = batch.y is not None
         in_all = steps_of_sample(self._net, n_steps)
         shared.switches.steps_per_sample[0] = n_steps
-        shared.switches.recording[0] = record
+        state, records_all = shared.read(), record or self._is_standard
+        shared.switches.recording[0] = records_all
         constant = x.shape[1] == y.shape[1] == 1 and in_all <= STEPS_PER_RUN
         together = in_all if self._whole_samples and constant else 1
         shared.switches.steps_per_message[0] = together
@@ -193,27 +192,34 @@ class Graph:
             # The delay is 0 here: where rows change, `_fill` has delayed the rows of the messages.
             self._rows.pace[:] = per_sample, rows_x, rows_y, 0, before
             self._run(len(part))
-            if record:
+            if records_all:
                 rows = len(part) * together
                 records.append([array[0, :rows].copy() for array in shared.record().arrays])
         scores = self._sink.drives[:n_samples] / n_steps
-        return Outcome(scores, self._recording(batch, records) if record else None)
+        recording = self._recording(batch, records, state) if records_all else None
+        return Outcome(scores, recording if record else None)
+
+    def _recording(
+        self, batch: Batch, records: list[list[Array]], before: LearningState
+    ) -> Recording:
+        """Return the recording of a block; of standard parts, if it proves that sums were exact."""
+        shape = (len(batch), steps_of_sample(self._net, batch.n_steps), -1)
+        shown = [np.concatenate(parts).reshape(shape) for parts in zip(*records, strict=True)]
+        if self._is_standard:
+            require_certain(self._net, before, Flow.of(self._net, *shown[:2]), PAYLOAD)
+        layout = self.network.shared.layout
+        return layout.recording(shown, batch.n_steps, batch.y is not None)
 
     def _entering(self, x: Array) -> Array:
         """Return input on the grid, of any shape, in the numbers that cross the ports."""
-        if self._in_units:
-            x = np.ldexp(x, self._net.fraction_bits or 0)
-        return np.clip(x, -FARTHEST, FARTHEST) if x.dtype.kind == "f" else x
+        if x.dtype.kind != "f":
+            return x
+        clipped: Array = np.clip(np.ldexp(x, self._bits), -FARTHEST, FARTHEST)
+        return clipped
 
     def _run(self, n_messages: int) -> None:
         self.network.run(condition=RunSteps(num_steps=n_messages), run_cfg=self._configuration)
         self._steps_run += n_messages
-
-    def _recording(self, batch: Batch, records: list[list[Array]]) -> Recording:
-        shape = (len(batch), steps_of_sample(self._net, batch.n_steps), -1)
-        shown = [np.concatenate(parts).reshape(shape) for parts in zip(*records, strict=True)]
-        layout = self.network.shared.layout
-        return layout.recording(shown, batch.n_steps, batch.y is not None)
 
     def operations(self) -> Operations:
         """Return the operations since the last call."""

@@ -96,14 +96,10 @@ class Incoming:
         The network.
     model : PyLoihiProcessModel
         The model, with the ports spikes_in, label_in, target_in and reset_in.
-    tag : str
-        The tag of the model.
     """
 
-    def __init__(self, shared: SharedNetwork, model: Any, tag: str) -> None:
+    def __init__(self, shared: SharedNetwork, model: Any) -> None:
         self._shared, self._model = shared, model
-        self._is_fixed = tag == FIXED
-        self._unit = 2.0 ** -(shared.net.fraction_bits or 0) if tag == FIXED else 1.0
         self._schedule = Schedule()
         delays = delays_of(shared.net)
         self._is_pipelined = not delays.are_zero
@@ -171,12 +167,12 @@ class Incoming:
         return counts
 
     def _fitting(self, port: str, values: Array) -> Array:
-        return whole(port, values, WHOLE_IN_FIXED) if self._is_fixed else values
+        return whole(port, values, WHOLE_IN_FIXED) if self._shared.tag == FIXED else values
 
     def _target(self, label: Array | None, target: Array | None) -> Array | None:
         n_outputs = self._shared.net.n_outputs
         if target is not None:
-            return self._fitting("target_in", finite("target_in", target)) * self._unit
+            return self._shared.decoded(self._fitting("target_in", finite("target_in", target)))
         if label is None:
             return None
         index = label_of(label)

@@ -23,9 +23,9 @@ class Processes(NamedTuple):
 
 
 class MakeLayer(Protocol):
-    """Makes what computes a layer of a network, for process models of a tag."""
+    """Makes what computes a layer of a network."""
 
-    def __call__(self, shared: SharedNetwork, l: int, tag: str) -> LayerSteps:
+    def __call__(self, shared: SharedNetwork, l: int) -> LayerSteps:
         """Return what computes layer l."""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.dense_network import dense_network
-from spikebp_lava.memory import SharedNetwork, number_type
+from spikebp_lava.memory import SharedNetwork
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.layout import Layout
 from spikebp_plugins.network.rates import learning_rate_into, summed_error_limit
@@ -31,21 +31,17 @@ class LayerByKernels:
         The network.
     l : int
         The index of the layer.
-    tag : str
-        The tag of the layer's process model.
     """
 
-    def __init__(self, shared: SharedNetwork, l: int, tag: str) -> None:
-        layout = _pair(shared, l, tag)
-        weight, self._back, potential = shared.of_layer(tag, l)
+    def __init__(self, shared: SharedNetwork, l: int) -> None:
+        layout = _pair(shared, l)
+        weight, self._back, potential = shared.of_layer(l)
         bounds = [np.zeros(2) for _ in range(3)]
         self._run = layout.run(arrays.Learning(weight, weight[:0], potential, *bounds))
         self._back_bound = float(np.abs(self._back).max(initial=0))
         self._layout, self._l = layout, l
         self._has_random_feedback = shared.net.feedback == "random"
-        self._whole = shared.layout_of(tag)
-        self._drawn_part = slice(shared.units(l - 1).start, shared.units(l).stop)
-        self._drawn = self._whole.drawn_for(0)[self._drawn_part].copy()
+        self._nothing_drawn = layout.drawn_for(0)
         n, sample = layout.net.n_inputs, self._run.sample
         self._down = np.zeros(n, layout.dtype)
         self.spike, self.error = sample.spike[n:], sample.error[n:]
@@ -62,11 +58,9 @@ class LayerByKernels:
         drive: Array = self.potential + self.count * self._layout.network.one
         return drive
 
-    def begin(self, opens: bool, restarts: bool, samples_seen: int) -> None:
+    def begin(self, opens: bool, restarts: bool) -> None:
         """Begin a step, which may open its sample, and may be the first with a target."""
-        if restarts:
-            self._drawn[:] = self._whole.drawn_for(samples_seen)[self._drawn_part]
-        layers.begin_step(self._run, self._drawn, opens, restarts)
+        layers.begin_step(self._run, self._nothing_drawn, opens, restarts)
 
     def receive(self, k: Array) -> None:
         """Count spikes of the layer below, and send them through the weights."""
@@ -80,12 +74,11 @@ class LayerByKernels:
 
     def compare(self, y: Array) -> None:
         """Make rule 3, for the output."""
-        certain = layers.output_layer_error(self._run, y.astype(self._layout.dtype, copy=False))
+        certain = layers.output_layer_error(self._run, y)
         require_certain(certain, f"target potential of layer {self._l}")
 
     def take_errors(self, arrived: Array) -> None:
         """Make rule 4, for a layer below the output, with what comes from the layer above."""
-        arrived = arrived.astype(self._layout.dtype, copy=False)
         certain = layers.hidden_layer_error(self._run, arrived)
         require_certain(certain, f"backward potential of layer {self._l}")
 
@@ -103,7 +96,7 @@ class LayerByKernels:
         require_certain(certain, f"weight of layer {self._l}")
 
 
-def _pair(shared: SharedNetwork, l: int, tag: str) -> Layout:
+def _pair(shared: SharedNetwork, l: int) -> Layout:
     """Return the layout of the network that consists of layers l - 1 and l alone."""
     net = shared.net
     pair = dense_network(
@@ -112,7 +105,7 @@ def _pair(shared: SharedNetwork, l: int, tag: str) -> Layout:
         input_coding="spikes",
         learning_rate=learning_rate_into(net, l),
     )
-    layout = Layout(pair, number_type(net, tag))
+    layout = Layout(pair, shared.dtype)
     for network in (layout.network, layout.undelayed):  # in which layer l is the output
         network.error_limit[1] = summed_error_limit(net, l)
     return layout

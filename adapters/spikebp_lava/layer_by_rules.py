@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.incoming import of_one_spike
-from spikebp_lava.memory import SharedNetwork, number_type
+from spikebp_lava.memory import SharedNetwork
 from spikebp_plugins.network.arithmetic import arithmetic_of, check_counts
 from spikebp_plugins.rules.step import (
     backward,
@@ -31,17 +31,15 @@ class LayerByRules:
         The network.
     l : int
         The index of the layer.
-    tag : str
-        The tag of the layer's process model.
     """
 
-    def __init__(self, shared: SharedNetwork, l: int, tag: str) -> None:
-        net, dtype = shared.net, number_type(shared.net, tag)
+    def __init__(self, shared: SharedNetwork, l: int) -> None:
+        net, dtype = shared.net, shared.dtype
         n_below, n = net.layer_sizes[l - 1 : l + 1]
-        self._shared, self._net, self._l, self._tag = shared, net, l, tag
+        self._shared, self._net, self._l = shared, net, l
         self._connection, self._number = net.connections[l - 1], arithmetic_of(net)
-        self._learned, self._layout = shared.matrix(l, tag), shared.layout_of(tag)
-        self._psi = shared.of_layer(tag, l)[2][n_below:]
+        self._learned = shared.matrix(l)
+        self._psi = shared.of_layer(l)[2][n_below:]
         has_own = l > 1 and net.feedback == "random" and shared.has_weights(l)
         self._feedback = shared.read().feedback[l - 2] if has_own else None
         self.spike, self.error, self.potential, self.count = (np.zeros(n, dtype) for _ in range(4))
@@ -51,7 +49,7 @@ class LayerByRules:
     def _open(self) -> None:
         """Reset everything that lasts for one sample."""
         n_below, n = self._net.layer_sizes[self._l - 1 : self._l + 1]
-        self._phi, self._s, self._phi_y = (np.zeros(n, self._number.dtype) for _ in range(3))
+        self._phi, self._s, self._phi_y = (np.zeros(n) for _ in range(3))
         self._c_below: NDArray[np.int64] = np.zeros(n_below, np.int64)
         counts: list[NDArray[np.int64]] = [np.zeros(n, np.int64) for _ in range(3)]
         self._k, self._e, self._E = counts
@@ -62,20 +60,20 @@ class LayerByRules:
     @property
     def _weights(self) -> Array:
         """What spikes pass through, as real numbers."""
-        W = self._shared.decoded(self._learned, self._tag)
+        W = self._shared.decoded(self._learned)
         return weights_through(self._net, self._connection, W)
 
     @property
     def summed_drive(self) -> Array:
         """The drive summed over the sample so far."""
-        return self._shared.encoded(self._s, self._tag)
+        return self._shared.encoded(self._s)
 
-    def begin(self, opens: bool, restarts: bool, samples_seen: int) -> None:
+    def begin(self, opens: bool, restarts: bool) -> None:
         """Begin a step, which may open its sample, and may be the first with a target."""
         if opens:
             self._open()
-        if restarts and self._net.backward_init != "carry":
-            self._psi[:] = self._layout.of_layer(self._layout.drawn_for(samples_seen), self._l)
+        if restarts and self._net.backward_init == "zero":
+            self._psi[:] = 0
         self._send_errors(np.zeros_like(self._e))
 
     def receive(self, k: Array) -> None:
@@ -89,7 +87,7 @@ class LayerByRules:
             self._k, self._phi, self._s = forward(
                 self._net, self._arriving, self._phi, self._s, self._l
             )
-            self.potential[:] = self._shared.encoded(self._phi, self._tag)
+            self.potential[:] = self._shared.encoded(self._phi)
         else:
             self._k = np.zeros_like(self._k)
         self.spike[:] = self._k
@@ -98,16 +96,16 @@ class LayerByRules:
 
     def compare(self, y: Array) -> None:
         """Make rule 3, for the output."""
-        target = self._shared.decoded(y, self._tag)
+        target = self._shared.decoded(y)
         e, self._phi_y = output_error(self._net, self._k, target, self._phi_y, self._s)
         self._send_errors(e)
 
     def take_errors(self, arrived: Array) -> None:
         """Make rule 4, for a layer below the output, with what comes from the layer above."""
-        drive = of_one_spike(self._shared.decoded(arrived, self._tag))
-        psi = self._shared.decoded(self._psi, self._tag)
+        drive = of_one_spike(self._shared.decoded(arrived))
+        psi = self._shared.decoded(self._psi)
         e, psi = backward(self._net, drive, psi, self._s, self._l)
-        self._psi[:] = self._shared.encoded(psi, self._tag)
+        self._psi[:] = self._shared.encoded(psi)
         self._send_errors(e)
 
     def _send_errors(self, e: Array) -> None:
@@ -120,9 +118,9 @@ class LayerByRules:
         if B is None:
             B = self._connection.backward_weights(self._weights)
         arriving, l = self._connection.backward(self._e, B), self._l - 1
-        nothing = np.zeros(self._net.layer_sizes[l], self._number.dtype)
+        nothing = np.zeros(self._net.layer_sizes[l])
         sums = self._number.add_arriving(nothing, arriving, "backward potential", l)
-        return self._shared.encoded(sums, self._tag)
+        return self._shared.encoded(sums)
 
     def learn(self, closes: bool) -> None:
         """Make rule 5, at the end of a sample if it `closes`."""
@@ -133,6 +131,6 @@ class LayerByRules:
                 return
         c = self._c_below
         self.updates += self._connection.synapses_with(c, e)
-        W = self._shared.decoded(self._learned, self._tag)
+        W = self._shared.decoded(self._learned)
         changed = descend(self._net, self._number, W, c, c, e, self._l)
-        self._learned[...] = self._shared.encoded(changed, self._tag)
+        self._learned[...] = self._shared.encoded(changed)

@@ -36,7 +36,7 @@ class LayerSteps(Protocol):
     def summed_drive(self) -> Array:
         """The drive summed over the sample so far."""
 
-    def begin(self, opens: bool, restarts: bool, samples_seen: int) -> None:
+    def begin(self, opens: bool, restarts: bool) -> None:
         """Begin a step, which may open its sample, and may be the first with a target."""
 
     def receive(self, k: Array) -> None:

@@ -43,9 +43,10 @@ def shared_array(shape: Any, dtype: Any) -> Array:
     return np.frombuffer(memory, dtype, count=size).reshape(shape)
 
 
-def number_type(net: Definition, tag: str) -> np.dtype[Any]:
-    """Return the number type of process models of a tag."""
-    return np.dtype(np.int64) if tag == FIXED else arithmetic_of(net).dtype
+def fraction_bits_of(net: Definition) -> int:
+    """Return the fraction bits of the grid, which every network has that runs here."""
+    assert net.fraction_bits is not None
+    return net.fraction_bits
 
 
 class Switches(NamedTuple):
@@ -62,9 +63,10 @@ class Switches(NamedTuple):
 class SharedNetwork:
     """Learning state, counters and switches of one network.
 
-    The arrays hold real values until process models of the tag fixed_pt are built, which convert
-    them to grid units. Weights, backward weights and backward potentials each lie layer after
-    layer in a flat array, where the kernels of the compiled core look for those of dense networks.
+    The arrays hold real values until `adopt` converts them to grid units for process models of the
+    tag fixed_pt, before these are started. Weights, backward weights and backward potentials each
+    lie layer after layer in a flat array, where the kernels of the compiled core look for those of
+    dense networks.
 
     Parameters
     ----------
@@ -77,6 +79,8 @@ class SharedNetwork:
 
     Attributes
     ----------
+    tag : str
+        The tag whose numbers the arrays hold.
     spikes, errors, updates : ndarray of shape (L + 1,), int64
         Spikes, error spikes and changed weights since the start, by layer.
     spikes_of_units, errors_of_units : ndarray of shape (sum of layer sizes,), int64
@@ -92,10 +96,10 @@ class SharedNetwork:
         self._edge = _starts(map(math.prod, net.weight_shapes), n_without=1)
         self._back = _starts(map(math.prod, net.feedback_shapes), n_without=2)
         self._unit = _starts(net.layer_sizes)
-        # Eight bytes for each number of any type, so that grid units can replace values in place.
+        # Both tags have numbers of eight bytes, so that grid units can replace values in place.
         sizes = (starts[-1] for starts in (self._edge, self._back, self._unit))
         self._places = [shared_array(size, np.int64) for size in sizes]
-        self._tags_are_fixed = shared_array(net.n_layers + 1, np.bool_)
+        self.tag = FLOATING
         layers = net.n_layers + 1
         self.spikes, self.errors, self.updates = (shared_array(layers, np.int64) for _ in range(3))
         self.samples = shared_array(3, np.int64)
@@ -114,14 +118,18 @@ class SharedNetwork:
         self._empty = [np.zeros((0, 0, n), np.int64) for n in (units, units, net.n_outputs)]
         self.write(state)
 
-    def arrays(self, tag: str) -> list[Array]:
-        """Return weights, backward weights and backward potentials, flat, as numbers of a tag."""
-        dtype = number_type(self.net, tag)
-        return [place.view(dtype)[: place.size] for place in self._places]
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the numbers."""
+        return np.dtype(np.int64 if self.tag == FIXED else np.float64)
 
-    def of_layer(self, tag: str, l: int) -> list[Array]:
+    def arrays(self) -> list[Array]:
+        """Return weights, backward weights and backward potentials, flat."""
+        return [place.view(self.dtype) for place in self._places]
+
+    def of_layer(self, l: int) -> list[Array]:
         """Return W_l, B_l and the backward potentials of layers l - 1 and l; flat, for l >= 1."""
-        weight, backward, potential = self.arrays(tag)
+        weight, backward, potential = self.arrays()
         return [
             weight[self._edge[l] : self._edge[l + 1]],
             backward[self._back[l] : self._back[l + 1]],
@@ -132,55 +140,38 @@ class SharedNetwork:
         """Return the place of layer l among the units of all layers."""
         return slice(*self._unit[l : l + 2])
 
-    def adopt(self, tag: str, layers: range) -> None:
-        """Convert the arrays of some layers to the numbers of a tag, once for each layer."""
-        if tag != FIXED:
-            return
-        arithmetic = self._arithmetic
-        for l in layers:
-            if not self._tags_are_fixed[l]:
-                n_below = self.net.layer_sizes[l - 1]
-                values, units = self.of_layer(FLOATING, l), self.of_layer(FIXED, l)
-                for real, integer in (*zip(values[:2], units[:2], strict=True),):
-                    integer[:] = arithmetic.encode(real)
-                units[2][n_below:] = arithmetic.encode(values[2][n_below:])
-                self._tags_are_fixed[l] = True
-
-    @property
-    def tag(self) -> str:
-        """The tag whose numbers the arrays hold now."""
-        return FIXED if self._tags_are_fixed[-1] else FLOATING
+    def adopt(self, tag: str) -> None:
+        """Convert the arrays to the numbers of a tag, once and for all."""
+        if tag != self.tag:
+            state = self.read()
+            self.tag = tag
+            self.write(state)
 
     @property
     def layout(self) -> Layout:
-        """The layout of the units, and of dense connections, in the numbers of the present tag."""
-        return self.layout_of(self.tag)
+        """The layout of the units, and of dense connections."""
+        return Layout(dense_network(self.net, *self.net.layer_sizes), self.dtype)
 
-    def layout_of(self, tag: str) -> Layout:
-        """Return the layout of the units, and of dense connections, in the numbers of a tag."""
-        dense = dense_network(self.net, *self.net.layer_sizes)
-        return Layout(dense, number_type(self.net, tag))
+    def encoded(self, values: Array) -> Array:
+        """Return real values in the numbers of the tag."""
+        return self._arithmetic.encode(values) if self.tag == FIXED else values
 
-    def encoded(self, values: Array, tag: str | None = None) -> Array:
-        """Return real values in the numbers of a tag; None is the present tag."""
-        return self._arithmetic.encode(values) if (tag or self.tag) == FIXED else values
-
-    def decoded(self, numbers: Array, tag: str | None = None) -> Array:
-        """Return the real values of numbers of a tag, as an array of their own."""
-        if (tag or self.tag) == FIXED:
+    def decoded(self, numbers: Array) -> Array:
+        """Return the real values of numbers of the tag, as an array of their own."""
+        if self.tag == FIXED:
             return self._arithmetic.decode(numbers)
-        return numbers.astype(self._arithmetic.dtype)
+        return numbers.astype(np.float64)
 
     def has_weights(self, l: int) -> bool:
         """Return whether layer l is reached through weights, and not through a constant."""
         return self.net.connections[l - 1].constant_weight is None
 
-    def matrix(self, l: int, tag: str | None = None) -> Array:
-        """Return W_l, in its own shape, in the numbers of a tag; None is the present tag."""
-        return self.of_layer(tag or self.tag, l)[0].reshape(self.net.weight_shapes[l - 1])
+    def matrix(self, l: int) -> Array:
+        """Return W_l, in its own shape."""
+        return self.of_layer(l)[0].reshape(self.net.weight_shapes[l - 1])
 
     def set_matrix(self, l: int, values: Array) -> None:
-        """Replace W_l by `values`, given in the numbers of the present tag.
+        """Replace W_l by `values`, given in the numbers of the tag.
 
         Raises
         ------
@@ -193,9 +184,7 @@ class SharedNetwork:
         name = f"weight_{l}"
         if values.shape != shape:
             raise wrong_argument(name, f"of shape {shape}", f"shape {values.shape}")
-        real = np.asarray(values, np.float64)
-        if self.tag == FIXED:
-            real = np.ldexp(real, -(self.net.fraction_bits or 0))
+        real = self.decoded(np.asarray(values))
         if not np.array_equal(arithmetic.round(real), real):
             allowed = "on the grid: multiples of 2**-fraction_bits (whole numbers in fixed_pt)"
             raise wrong_argument(name, allowed, values[arithmetic.round(real) != real][0])
@@ -205,18 +194,14 @@ class SharedNetwork:
         weights[l - 1] = arithmetic.round(real)
         self.write(state._replace(weights=tuple(weights)))
 
-    def record(self, wanted: bool = True, tag: str | None = None) -> BlockRecord:
+    def record(self, wanted: bool = True) -> BlockRecord:
         """Return the record to write into; a record of no samples if none is wanted."""
-        dtype = number_type(self.net, tag or self.tag)
         places = self._record if wanted else self._empty
-        views = [
-            place.view(dtype).reshape(-1)[: place.size].reshape(place.shape) for place in places
-        ]
-        return BlockRecord(*views)
+        return BlockRecord(*(place.view(self.dtype) for place in places))
 
     def read(self) -> LearningState:
         """Return a copy of what has been learned."""
-        net, (weight, backward, potential) = self.net, self.arrays(self.tag)
+        net, (weight, backward, potential) = self.net, self.arrays()
         feedback_shapes = net.feedback_shapes if net.feedback == "random" else ()
         of_hidden = potential[self._unit[1] : self._unit[-2]]
         return LearningState(
@@ -230,7 +215,7 @@ class SharedNetwork:
 
     def write(self, state: LearningState) -> None:
         """Replace the learning state by another."""
-        net, (weight, backward, potential) = self.net, self.arrays(self.tag)
+        net, (weight, backward, potential) = self.net, self.arrays()
         upper = zip(net.connections[1:], state.weights[1:], strict=True)
         feedback = state.feedback or [c.backward_weights(W) for c, W in upper]
         of_hidden = potential[self._unit[1] : self._unit[-2]]

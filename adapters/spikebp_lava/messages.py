@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_lava.engine import LARGEST_FACTOR, EngineRate
+from spikebp_lava.memory import fraction_bits_of
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.fields import Definition
@@ -78,7 +79,7 @@ class FloatingMessages(NamedTuple):
         return arithmetic_of(self.net).check(sums / PAYLOAD, "drive of a step", layer)
 
     def values(self, carried: Array) -> Array:
-        """Return the targets rounded to the grid, if there is one."""
+        """Return the targets rounded to the grid."""
         return arithmetic_of(self.net).round(carried)
 
     def units(self, values: Array) -> Array:
@@ -151,5 +152,4 @@ class FixedMessages(NamedTuple):
 
     @property
     def _bits(self) -> int:
-        assert self.net.fraction_bits is not None
-        return self.net.fraction_bits
+        return fraction_bits_of(self.net)

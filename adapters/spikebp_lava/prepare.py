@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from spikebp_lava.dense_network import dense_network
-from spikebp_lava.memory import FLOATING, SharedNetwork
+from spikebp_lava.memory import SharedNetwork
 from spikebp_plugins.compiled.kernels import arrays, layers
 from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.stepper import Moment, Stepper
@@ -20,7 +20,7 @@ def prepare_steps(net: Definition, tag: str) -> None:
     """Compile the kernels that compute whole steps of networks of dense connections."""
     shared = _smallest(net, tag)
     bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
-    learning = arrays.Learning(*shared.arrays(tag), *bounds)
+    learning = arrays.Learning(*shared.arrays(), *bounds)
     totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1], shared.samples)
     stepper = Stepper(shared.layout, learning, totals)
     moment = Moment(opens=True, closes=True, restarts=True, learns=True, updates=True)
@@ -33,7 +33,7 @@ def prepare_layers(net: Definition, tag: str) -> None:
     shared = _smallest(net, tag)
     layout = shared.layout
     nothing = np.zeros(1, layout.dtype)
-    weight, back, potential = shared.of_layer(tag, 1)
+    weight, back, potential = shared.of_layer(1)
     learning = arrays.Learning(weight, weight[:0], potential, *(np.zeros(2) for _ in range(3)))
     run = layout.run(learning)
     with announced(("layers", layout.dtype)):
@@ -50,6 +50,5 @@ def prepare_layers(net: Definition, tag: str) -> None:
 def _smallest(net: Definition, tag: str) -> SharedNetwork:
     smallest = dense_network(net, 1, 1)
     shared = SharedNetwork(smallest, initial_state(smallest))
-    if tag != FLOATING:
-        shared.adopt(tag, range(1, 2))
+    shared.adopt(tag)
     return shared

@@ -53,7 +53,7 @@ class StepperByRules:
         net = shared.net
         self._shared, self._net, self._number = shared, net, arithmetic_of(net)
         self._scale = net.input_scale if input_scale is None else input_scale
-        dtype, units = shared.layout.dtype, sum(net.layer_sizes)
+        dtype, units = shared.dtype, sum(net.layer_sizes)
         self.sample = Sent(np.zeros(units, dtype), np.zeros(units, dtype))
         self.output_counts = np.zeros(net.n_outputs, dtype)
         self._state = open_sample(net)

@@ -7,38 +7,25 @@ from typing import Final
 from spikebp_lava.kinds import KINDS, why_no_synapses
 from spikebp_lava.memory import FIXED, FLOATING
 from spikebp_plugins.backends.base import refused_kind
-from spikebp_plugins.network.connections import refused_connections
 from spikebp_plugins.network.fields import Definition
 
 #: What the processes know of fields whose values not every back end knows. Connections take no
 #: step, or all take one.
-CHOICES: Final = {
-    "timing": ("immediate", "pipelined"),
-    "arithmetic": ("fixed", "float64", "float32"),
-    "presynaptic": ("counts", "drive"),
-    "backward_init": ("carry", "zero", "uniform"),
-}
+CHOICES: Final = {"timing": ("immediate", "pipelined")}
+
+#: The same of synapses of Lava's own; what they ask of the timing has a reason of its own below.
+CHOICES_OF_STANDARD_PARTS: Final = {**CHOICES, "arithmetic": ("fixed", "loihi2")}
 
 #: The most units whose weights of 9 bits times payloads of 9 bits fit into Lava's 32-bit sums.
 LARGEST_FIXED_LAYER: Final = 2**31 // (256 * 254)
 
 
 def why_unsupported(
-    net: Definition, tag: str, *, hierarchical: bool, whole_samples: bool, resets: bool = False
+    net: Definition, *, hierarchical: bool, whole_samples: bool, resets: bool = False
 ) -> str | None:
-    """Return why models of a tag cannot run a definition, or None if they can."""
+    """Return why the processes cannot run a definition, or None if they can."""
     if (reason := refused_kind(net, CHOICES, KINDS)) is not None:
         return reason
-    if tag == FIXED and net.arithmetic != "fixed":
-        return (
-            f"fixed_pt computes with integers, not with arithmetic={net.arithmetic!r}; "
-            "use tag='floating_pt'"
-        )
-    if hierarchical and net.presynaptic == "drive":
-        return (
-            "the process of a layer receives the spikes of the layer below, not its drive, with "
-            "which presynaptic='drive' teaches; use implementation='leaf'"
-        )
     if hierarchical and whole_samples:
         return "layers exchange spikes at every step, which granularity='sample' does not show"
     if net.timing == "pipelined" and whole_samples and resets:
@@ -54,9 +41,27 @@ def tag_of_standard_parts(net: Definition) -> str:
     return FIXED if net.arithmetic == "loihi2" else FLOATING
 
 
-def why_not_of_standard_parts(net: Definition, tag: str) -> str | None:
+def why_no_standard_graph(net: Definition, tag: str, granularity: str) -> str | None:
+    """Return why the back end cannot run a definition with standard parts, or None if it can."""
+    if granularity == "sample":
+        step = "standard parts take a step of Lava for each step"
+        reason: str | None = f"{step}, not one for granularity='sample'"
+    else:
+        reason = why_not_of_standard_parts(net)
+    if tag == FIXED:
+        at_random = (
+            "with standard parts fixed_pt rounds weights at random, with numbers of Lava's own, "
+            "and so is no network of the definition"
+        )
+        advice = "use tag='floating_pt', or StandardMLP"
+        # Who follows the advice must not meet another reason then.
+        return f"{at_random}; {advice}" if reason is None else f"{at_random}; and {reason}"
+    return reason
+
+
+def why_not_of_standard_parts(net: Definition) -> str | None:
     """Return why synapses of Lava's own cannot make up a network, or None if they can."""
-    reason = refused_connections(net.connections, KINDS) or why_no_synapses(net)
+    reason = refused_kind(net, CHOICES_OF_STANDARD_PARTS, KINDS) or why_no_synapses(net)
     if reason is not None:
         return reason
     if net.timing != "pipelined":
@@ -64,29 +69,14 @@ def why_not_of_standard_parts(net: Definition, tag: str) -> str | None:
             "a spike takes a step through synapses of Lava's own: they know timing='pipelined', "
             f"not timing={net.timing!r}"
         )
-    if net.presynaptic != "counts":
-        return (
-            "the trace of a synapse counts spikes, and does not know the drive, with which "
-            f"presynaptic={net.presynaptic!r} teaches"
-        )
     if net.update == "normalized":
         return (
             "a learning rule of Lava's has one rate for all samples, which update='normalized' "
             "divides by what the sample has sent"
         )
-    if tag == FIXED and net.arithmetic != "loihi2":
-        return (
-            "synapses of Lava's own hold integers of 9 bits in fixed_pt: they know "
-            f"arithmetic='loihi2', not arithmetic={net.arithmetic!r}"
-        )
-    if tag == FIXED and max(net.layer_sizes) > LARGEST_FIXED_LAYER:
+    if tag_of_standard_parts(net) == FIXED and max(net.layer_sizes) > LARGEST_FIXED_LAYER:
         return (
             f"sums of 32 bits hold the spikes of {LARGEST_FIXED_LAYER} units in fixed_pt, not "
             f"those of {max(net.layer_sizes)}"
-        )
-    if tag == FLOATING and net.arithmetic in ("float32", "loihi2"):
-        return (
-            "synapses of Lava's own compute with doubles in floating_pt, and round nothing as "
-            f"arithmetic={net.arithmetic!r} does"
         )
     return None

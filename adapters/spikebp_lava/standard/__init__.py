@@ -1,1 +1,1 @@
-"""The network as a graph of Lava's own synapses, and a NumPy model of Lava's learning engine."""
+"""What Lava's own synapses compute: the proof that sums were exact, and a model of the engine."""

@@ -117,7 +117,7 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
         if self._clock.learns:
             for l in range(1, L + 1):
                 weights = getattr(self, f"weight_{l}").read()
-                self._shared.matrix(l, FLOATING)[...] = self._messages.weights(weights).T
+                self._shared.matrix(l)[...] = self._messages.weights(weights).T
         self._shared.updates += self._changes
         self._changes[:] = 0
         self._shared.samples += (1, self._clock.learns, self._clock.learns)

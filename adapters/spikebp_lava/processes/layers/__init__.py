@@ -23,7 +23,8 @@ from spikebp_lava.dense_network import dense_network
 from spikebp_lava.incoming import Incoming
 from spikebp_lava.kinds import KINDS
 from spikebp_lava.layer_by_kernels import require_certain
-from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, number_type
+from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.recorder import LayerRecorder
 from spikebp_lava.variables import (
     InSharedMemory,
     ModelOfAnyNetwork,
@@ -39,9 +40,9 @@ from spikebp_plugins.network.delays import delays_of, is_busy
 Array = NDArray[Any]
 
 #: The numbers that the control port carries: whether this step is the first of its sample, is the
-#: first with a target, has a target, and ends a sample that has learned; with pipelined timing, the
-#: number of this step and how many steps of input the sample has; and the training samples before.
-CONTROL = ("opens", "restarts", "learns", "updates", "t", "n_inputs", "samples_seen")
+#: first with a target, has a target, and ends a sample that has learned; and with pipelined timing,
+#: the number of this step and how many steps of input the sample has.
+CONTROL = ("opens", "restarts", "learns", "updates", "t", "n_inputs")
 
 
 class InputLayer(Watched, AbstractProcess):  # type: ignore[misc]
@@ -113,37 +114,6 @@ class OutputLayer(Layer):
         self.summed_drive_out = OutPort(shape=(shared.net.n_outputs,))
 
 
-class LayerRecorder:
-    """Records the spikes and errors of a layer, while recording is switched on.
-
-    Parameters
-    ----------
-    shared : SharedNetwork
-        The network.
-    l : int
-        The index of the layer.
-    kind : str
-        The tag of the layer's process model.
-    """
-
-    def __init__(self, shared: SharedNetwork, l: int, kind: str) -> None:
-        self._shared, self._record = shared, shared.record(tag=kind)
-        self._units = shared.units(l)
-
-    def write(self, time_step: int, spikes: Array, errors: Array | None = None) -> None:
-        """Record the spikes and errors of a step, of shape (n_units,)."""
-        if self._shared.switches.recording[0]:
-            row = self._shared.row(time_step)
-            self._record.spikes[0, row, self._units] = spikes
-            if errors is not None:
-                self._record.errors[0, row, self._units] = errors
-
-    def write_drive(self, time_step: int, drive: Array) -> None:
-        """Record the summed drive of the output, of shape (n_outputs,)."""
-        if self._shared.switches.recording[0]:
-            self._record.drive[0, self._shared.row(time_step)] = drive
-
-
 class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
     """Rule 1, and the schedule."""
 
@@ -155,16 +125,16 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         net = shared.net
         self._shared, self._delay = shared, delays_of(net).spikes[0]
         lowest = dense_network(net, *net.layer_sizes[:2])
-        self._layout = Layout(lowest, number_type(net, self.kind))
+        self._layout = Layout(lowest, shared.dtype)
         scale = proc_params["input_scale"]
         self._scale = net.input_scale if scale is None else scale
         nothing = self._layout.zeros(0)  # this layer learns nothing
         learning = arrays.Learning(nothing, nothing, nothing, *(np.zeros(2) for _ in range(3)))
         self._run = self._layout.run(learning)
-        self._incoming = Incoming(shared, self, self.kind)
+        self._incoming = Incoming(shared, self)
         n, sample = net.n_inputs, self._run.sample
         self._spike = sample.spike[:n]
-        self._recorder = LayerRecorder(shared, 0, self.kind)
+        self._recorder = LayerRecorder(shared, 0)
         self.bind(
             spike_count=self._spike,
             potential=sample.potential[:n],
@@ -179,10 +149,8 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
             entering = layout.counts(x)
         else:
             entering = layout.shown(x, self._scale)
-        seen = int(shared.samples[2])
-        control = (moment.opens, moment.restarts, moment.learns, moment.updates)
-        when = (moment.t, moment.n_inputs, seen)
-        self.control_out.send(np.array(control + when, np.int64))
+        control = [int(getattr(moment, name)) for name in CONTROL]
+        self.control_out.send(np.array(control, np.int64))
         if not is_busy(moment.t, self._delay, moment.n_inputs):
             self._spike[:] = 0
         else:
@@ -211,17 +179,16 @@ class LayerModel(
         super().__init__(proc_params)
         shared: SharedNetwork = proc_params["shared"]
         l: int = proc_params["layer"]
-        shared.adopt(self.kind, range(l, l + 1))
         make = KINDS[type(shared.net.connections[l - 1])].layer
-        self._shared, self._l, self._steps = shared, l, make(shared, l, self.kind)
-        self._recorder = LayerRecorder(shared, l, self.kind)
+        self._shared, self._l, self._steps = shared, l, make(shared, l)
+        self._recorder = LayerRecorder(shared, l)
         self._delays = delays_of(shared.net)
         self._pipelined = not self._delays.are_zero
         n_below, n = shared.net.layer_sizes[l - 1 : l + 1]
-        self._no_errors = np.zeros(n_below, number_type(shared.net, self.kind))
-        self._under_way = np.zeros(n, self._no_errors.dtype)
+        self._no_errors = np.zeros(n_below, shared.dtype)
+        self._under_way = np.zeros(n, shared.dtype)
         self.bind(
-            weight=shared.matrix(l, self.kind),
+            weight=shared.matrix(l),
             spike_count=self._steps.spike,
             potential=self._steps.potential,
             input_count=self._steps.count,
@@ -235,10 +202,8 @@ class LayerModel(
         spikes that arrive now are counted before the layer learns, and act in the next step.
         """
         shared, steps, l = self._shared, self._steps, self._l
-        opens, restarts, learns, updates, t, n_inputs, seen = (
-            int(v) for v in self.control_in.recv()
-        )
-        steps.begin(bool(opens), bool(restarts), seen)
+        opens, restarts, learns, updates, t, n_inputs = self.control_in.recv().tolist()
+        steps.begin(bool(opens), bool(restarts))
         if not self._pipelined:
             self._receive_spikes()
         steps.fire(is_busy(t, self._delays.spikes[l], n_inputs))

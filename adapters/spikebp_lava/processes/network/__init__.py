@@ -180,7 +180,6 @@ class SpikingMLPProcess(
             return
         reason = why_unsupported(
             self.net,
-            ours[0].kind,
             hierarchical=type(self) not in {model.implements_process for model in ours},
             whole_samples=self._takes_whole_samples,
             resets=has_sender(self.reset_in),
@@ -196,7 +195,7 @@ class SpikingMLPProcess(
                 prepare_layers(self.net, model.kind)
         # Here, and not in processes that a fault at the start may kill in the middle of it.
         with signals_deferred():
-            self.shared.adopt(ours[0].kind, range(1, self.net.n_layers + 1))
+            self.shared.adopt(ours[0].kind)
 
 
 class LeafModel(
@@ -220,10 +219,9 @@ class LeafModel(
         super().__init__(proc_params)
         shared: SharedNetwork = proc_params["shared"]
         net = shared.net
-        shared.adopt(self.kind, range(1, net.n_layers + 1))
         self._shared = shared
         self._stepper = self._new_stepper(proc_params["input_scale"])
-        self._incoming = Incoming(shared, self, self.kind)
+        self._incoming = Incoming(shared, self)
         self._records = shared.record(False), shared.record(True)
         for l in range(net.n_layers + 1):
             units = shared.units(l)
@@ -238,7 +236,7 @@ class LeafModel(
             return StepperByRules(shared, input_scale)
         bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
         totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1], shared.samples)
-        learning = arrays.Learning(*shared.arrays(self.kind), *bounds)
+        learning = arrays.Learning(*shared.arrays(), *bounds)
         return Stepper(shared.layout, learning, totals, input_scale)
 
     def run_spk(self) -> None:

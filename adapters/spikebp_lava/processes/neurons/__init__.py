@@ -19,13 +19,13 @@ from spikebp_lava.activity import Activity
 from spikebp_lava.incoming import WHOLE_IN_FIXED, input_ends, label_of, of_one_spike
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
+from spikebp_lava.recorder import LayerRecorder
 from spikebp_lava.schedule import Clock
 from spikebp_lava.variables import SeenVar, define_model
 from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import real_targets
-from spikebp_plugins.network.state import drawn_backward_potentials
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
 
 Array = NDArray[Any]
@@ -191,9 +191,7 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
         self._l: int = proc_params["layer"]
         self._n = self._net.layer_sizes[self._l]
         self._clock = Clock(self._shared)
-        starts = np.cumsum([0, *self._net.layer_sizes])
-        self._units = slice(starts[self._l], starts[self._l + 1])
-        self._record = self._shared.record(tag=FLOATING)
+        self._recorder = LayerRecorder(self._shared, self._l)
 
     def run_spk(self) -> None:
         """Make one step."""
@@ -203,8 +201,6 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
         self._step()
         if self._clock.closes:
             self._close()
-        if self._shared.switches.recording[0]:
-            self._record_step(self._shared.row(self.time_step))
 
     def _open(self) -> None:
         """Begin a sample: reset everything that lasts for one sample."""
@@ -229,9 +225,6 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def _message(self, k: Array) -> Array:
         return self._messages.spikes(k, self._l)
-
-    def _record_step(self, row: int) -> None:
-        self._record.spikes[0, row, self._units] = self.spike_count
 
 
 class InputModel(NeuronsModel):
@@ -261,6 +254,7 @@ class InputModel(NeuronsModel):
             k, self._phi, self._c = fire_input(self._net, self._phi, self._c, x)
         self._send(k)
         self._activity.write(self.time_step, 0, self._c)
+        self._recorder.write(self.time_step, k)
 
 
 class LearningModel(NeuronsModel):
@@ -290,6 +284,7 @@ class LearningModel(NeuronsModel):
         self.errors_out.send(self._messages.errors(e))
         self.factor_out.send(self._messages.factors(teaching))
         self.error, self.summed_drive = e, self._s
+        self._recorder.write(self.time_step, k, e)
 
     def _errors(self, k: Array) -> Array:
         raise NotImplementedError
@@ -300,29 +295,19 @@ class LearningModel(NeuronsModel):
             return now
         return of_sample if self._clock.closes else np.zeros_like(of_sample)
 
-    def _record_step(self, row: int) -> None:
-        super()._record_step(row)
-        self._record.errors[0, row, self._units] = self.error
-
 
 class HiddenModel(LearningModel):
     """Rules 2 and 4."""
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._kept = self._shared.of_layer(FLOATING, self._l)[2][-self._n :]
+        self._kept = self._shared.of_layer(self._l)[2][-self._n :]
 
     def _open(self) -> None:
         super()._open()
         if self._clock.learns:
-            self._psi = self._opening_potentials()
-
-    def _opening_potentials(self) -> Array:
-        if self._net.backward_init == "carry":
-            return self._kept.copy()
-        if self._net.backward_init == "zero":
-            return np.zeros(self._n)
-        return drawn_backward_potentials(self._net, int(self._shared.samples[2]))[self._l - 1]
+            carries = self._net.backward_init == "carry"
+            self._psi = self._kept.copy() if carries else np.zeros(self._n)
 
     def _errors(self, k: Array) -> Array:
         sums, e, clock = self.errors_in.recv(), np.zeros(self._n, np.int64), self._clock
@@ -351,6 +336,7 @@ class OutputModel(LearningModel):
         target, e = self.target_in.recv(), np.zeros(self._n, np.int64)
         label = self.label_in.recv() if self.label_in.csp_ports else None
         self.summed_drive_out.send(self._messages.units(self._s))
+        self._recorder.write_drive(self.time_step, self._s)
         if self._clock.learns and self._clock.is_busy(self._delays.errors[self._l]):
             y = self._real(target) if label is None else self._of_class(label)
             e, self._phi_y = output_error(self._net, k, y, self._phi_y, self._s)
@@ -368,10 +354,6 @@ class OutputModel(LearningModel):
             raise wrong_argument("label_in", allowed, label)
         y = real_targets(self._net, np.array([label]))[0]
         return arithmetic_of(self._net).round(y)
-
-    def _record_step(self, row: int) -> None:
-        super()._record_step(row)
-        self._record.drive[0, row] = self._s
 
 
 for _kind, _number, _message in ((FLOATING, float, float), (FIXED, np.int64, np.int32)):

@@ -211,7 +211,7 @@ class SourceModel(PyLoihiProcessModel):  # type: ignore[misc]
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._rows: Rows = proc_params["rows"]
-        self._fraction_bits: int = proc_params["fraction_bits"] or 0
+        self._fraction_bits: int = proc_params["fraction_bits"]
         x = self._rows.x
         if self.kind == FIXED and x.dtype.kind == "f":
             whole = np.rint(x) == x
@@ -266,7 +266,7 @@ class SinkModel(PyLoihiProcessModel):  # type: ignore[misc]
         super().__init__(proc_params)
         self._drives, self._pace = proc_params["drives"], proc_params["pace"]
         fixed = self.kind == FIXED
-        self._unit = 2.0 ** -(proc_params["fraction_bits"] or 0) if fixed else 1.0
+        self._unit = 2.0 ** -proc_params["fraction_bits"] if fixed else 1.0
         self._messages = 0
 
     def run_spk(self) -> None:

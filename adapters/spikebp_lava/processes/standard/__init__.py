@@ -55,7 +55,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     net : Definition or Checkpoint
         The definition, with ``timing="pipelined"``, or a definition with what it has learned.
         With ``arithmetic="loihi2"`` the graph has to be run with the tag fixed_pt, and computes
-        what `EngineMLP` does; with any other arithmetic it has to be run with floating_pt.
+        what `EngineMLP` does; with ``arithmetic="fixed"`` it has to be run with floating_pt.
     weights : sequence of array-like of shape (n_in, n_out) or None, default=None
         Initial weights, rounded to the grid; None takes ``net.init_weights()``.
     feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
@@ -120,7 +120,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         state = starting_state(net, weights, feedback)
         self.net = definition_of(net)
         self.tag = tag_of_standard_parts(self.net)
-        reason = why_not_of_standard_parts(self.net, self.tag)
+        reason = why_not_of_standard_parts(self.net)
         if reason is not None:
             raise UnsupportedError(f"StandardMLP cannot run this network: {reason}")
         self.synapses = Synapses(self.net, self.tag)
@@ -138,7 +138,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             for kind in _states_of(self.net, l):
                 setattr(self, f"{kind}_{l}", SeenVar(shape=(size,)))
         for l in range(1, self.net.n_layers + 1):
-            read = partial(self.shared.matrix, l, FLOATING)
+            read = partial(self.shared.matrix, l)
             setattr(self, f"weight_{l}", SharedVar(read, partial(self._set_weights, l)))
             held = self.synapses.held(read().T)
             setattr(self, f"forward_weight_{l}", SeenVar(shape=held.shape, init=held))
@@ -148,7 +148,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         if self.runtime and not is_between_runs(self.runtime):
             raise RuntimeError(f"weight_{l} can be set before the graph is made, and between runs")
         self.shared.set_matrix(l, values)
-        matrix = self.shared.matrix(l, FLOATING)
+        matrix = self.shared.matrix(l)
         if not self.runtime:
             getattr(self.vars, f"forward_weight_{l}").init = self.synapses.held(matrix.T)
             return
@@ -243,7 +243,7 @@ class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
         return synapses
 
     def _of_layer(self, l: int) -> tuple[Connection, NDArray[Any]]:
-        return self._net.connections[l - 1], self._shared.matrix(l, FLOATING)
+        return self._net.connections[l - 1], self._shared.matrix(l)
 
     def _keep(self, port: str, variable: Any) -> None:
         getattr(self.keeper, port).connect_var(variable)
