@@ -39,6 +39,22 @@ def nothing_remains():
     assert not left
 
 
+@pytest.fixture
+def make_line():
+    """Return a maker of graphs of standard parts that end with their test, however that ends."""
+    from tests.with_lava.graphs import StandardLine
+
+    lines = []
+
+    def make(*arguments, **options):
+        lines.append(StandardLine(*arguments, **options))
+        return lines[-1].connect()
+
+    yield make
+    for line in lines:
+        line.mlp.stop()
+
+
 def children():
     """The running processes that this test has started, except the resource tracker."""
     tracker = multiprocessing.resource_tracker._resource_tracker._pid

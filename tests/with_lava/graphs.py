@@ -4,16 +4,44 @@ import numpy as np
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi1SimCfg, Loihi2SimCfg
 
-from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess, StandardMLP
+from spikebp_plugins import (
+    AveragePool2D,
+    Checkpoint,
+    Conv2D,
+    Dense,
+    Simulator,
+    Sparse,
+    SpikingMLP,
+    SpikingNetwork,
+    Trace,
+)
+from spikebp_plugins.network.delays import steps_of_sample
+from spikebp_plugins.network.state import initial_state
 
 TAGS = ("floating_pt", "fixed_pt")
 IMPLEMENTATIONS = ("leaf", "hierarchical")
 
 #: With integer input, which both tags can send, and two hidden layers, so that errors cross one.
 NET = SpikingMLP((9, 8, 7, 3), n_steps=7, learning_rate=0.5, input_scale=0.25)
+#: Networks of Lava's own synapses; the numbers of the second are those of a chip.
+PIPELINED = NET.replace(learning_rate=0.1, timing="pipelined")
+CHIP = PIPELINED.replace(arithmetic="loihi2", weight_exponent=-7)
+#: All kinds of connections, with a pool in the middle and a kernel that overlaps the border.
+IMAGES = SpikingNetwork(
+    (5, 4),
+    [Conv2D(3, 3, padding=1), AveragePool2D(2), Sparse(6, density=0.5), Dense(3)],
+    n_steps=5,
+    learning_rate=0.1,
+    input_scale=0.25,
+)
 N_SAMPLES = 6
 N_STEPS = N_SAMPLES * NET.n_steps
+
+
+def of_layers(*layers, **fields):
+    """Return a small network of images, with these layers below its output."""
+    return SpikingNetwork((3, 3), [*layers, Dense(2)], n_steps=4, **fields)
 
 
 def configuration(tag, implementation, cls=Loihi2SimCfg):
@@ -52,6 +80,45 @@ class Line:
         self.mlp.run(condition=RunSteps(num_steps=n_steps), run_cfg=run_cfg)
 
 
+class StandardLine:
+    """A source, a graph of standard parts, and a sink."""
+
+    def __init__(self, net, n_samples=6, **options):
+        samples = Samples(net)
+        self.net, self.start = net, Checkpoint(net, initial_state(net, samples.weights))
+        self.x, self.y = abs(samples.x[:n_samples]), samples.y[:n_samples]
+        self.period = steps_of_sample(net, net.n_steps)
+        n_rows = n_samples * self.period
+        self.mlp = StandardMLP(self.start, n_rows=n_rows, **options)
+        self.mlp.shared.switches.recording[0] = True
+        self.source, self.sink = SampleSource(net, self.x, self.y), ScoreSink(net, n_samples)
+
+    def connect(self, ports=None):
+        ports = ports or self.mlp
+        self.source.spikes_out.connect(ports.spikes_in)
+        self.source.label_out.connect(ports.label_in)
+        ports.summed_drive_out.connect(self.sink.summed_drive_in)
+        return self
+
+    def show(self, training=True, run_cfg=None):
+        """Show all samples, and return their trace."""
+        mlp, n_rows = self.mlp, len(self.x) * self.period
+        mlp.learning = training
+        self.source.run(RunSteps(num_steps=n_rows), run_cfg or Loihi2SimCfg(select_tag=mlp.tag))
+        mlp.shared.switches.steps_before[0] += n_rows
+        shape = (len(self.x), self.period, -1)
+        rows = [rows[0].reshape(shape) for rows in mlp.shared.record().arrays]
+        recording = mlp.shared.layout.recording(rows, self.net.n_steps, training)
+        return Trace(*recording, self.sink.scores.copy(), mlp.weights)
+
+    def by_reference(self):
+        with Simulator.from_checkpoint(self.start, "reference") as sim:
+            return sim.train(self.x, self.y, record=True), sim.checkpoint().state
+
+    def part(self, name):
+        return getattr(self.mlp.procs, name)
+
+
 def granularity(options):
     return {name: value for name, value in options.items() if name == "granularity"}
 
@@ -67,15 +134,20 @@ def assert_same_state(checkpoint, expected):
 
 
 __all__ = [
+    "CHIP",
+    "IMAGES",
     "IMPLEMENTATIONS",
     "NET",
     "N_SAMPLES",
     "N_STEPS",
+    "PIPELINED",
     "TAGS",
     "Line",
     "Loihi1SimCfg",
     "Loihi2SimCfg",
     "Samples",
+    "StandardLine",
     "assert_same_state",
     "configuration",
+    "of_layers",
 ]

@@ -10,16 +10,23 @@ import textwrap
 from functools import wraps
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
-from spikebp_lava import layer_by_rules
+from spikebp_lava import EngineMLP, layer_by_rules, synapses
 from spikebp_lava.layer_by_rules import LayerByRules
+from spikebp_lava.processes import neurons
+from spikebp_lava.processes.keeper import KeeperModel
 from spikebp_lava.processes.layers import LayerModel
+from spikebp_lava.schedule import PipelinedSchedule, Schedule
+from spikebp_lava.standard import engine_mlp
+from spikebp_plugins import compare
 from spikebp_plugins.compiled.kernels import layers
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.conformance.suite import unsupported_reason
+from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.rules import sample, step
 from tests.mutations import (
     IN_REFERENCE,
@@ -29,6 +36,8 @@ from tests.mutations import (
     mutated,
     spread,
 )
+from tests.with_lava.graphs import CHIP, NET, PIPELINED, Loihi2SimCfg
+from tests.with_lava.random_graphs import Graph, play
 
 pytestmark = pytest.mark.thorough
 
@@ -201,3 +210,83 @@ def test_a_layer_that_learns_before_spikes_arrive_is_found(monkeypatch):
     faulty = in_order("errors go down", "weights learn", "spikes arrive")
     monkeypatch.setattr(LayerModel, "run_spk", faulty)
     assert_found(BACKEND, fault, expected)
+
+
+def opening_no_sample_anew(monkeypatch):
+    for cls in (Schedule, PipelinedSchedule):
+        advance = cls.advance
+
+        def never_opens(self, *arguments, sound=advance):
+            return sound(self, *arguments)._replace(opens=False)
+
+        monkeypatch.setattr(cls, "advance", never_opens)
+
+
+def sending_no_errors_down(monkeypatch):
+    sound = LayerModel._send_down
+    monkeypatch.setattr(LayerModel, "_send_down", lambda self, _: sound(self, False))
+
+
+@pytest.mark.parametrize(
+    ("put", "differs"),
+    [(opening_no_sample_anew, "spike|output|drive"), (sending_no_errors_down, "error|weight")],
+)
+@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+def test_a_graph_of_a_user_finds_a_fault(put, differs, timing, monkeypatch):
+    put(monkeypatch)
+    net = NET.replace(timing=timing)
+    in_all = 3 * steps_of_sample(net, net.n_steps)
+    graph = Graph(
+        net=net,
+        form="hierarchical",
+        tag="fixed_pt",
+        base=Loihi2SimCfg,
+        input="changing",
+        answer="labels",
+        has_resets=False,
+        is_nested=False,
+        monitors=(("error", 1), ("weight", 1)),
+        cuts=(in_all,),
+        runs=((True, False, 0),),
+        seed=1,
+    )
+    with pytest.raises(AssertionError, match=differs):
+        play(graph)
+
+
+class TestStandardParts:
+    """Faults among synapses of Lava's own, which learn by themselves."""
+
+    def difference(self, make_line, net, by_reference=True):
+        line = make_line(net)
+        if by_reference:
+            return compare(line.show(), line.by_reference()[0])
+        return compare(line.show(), EngineMLP(line.start).train(line.x, line.y))
+
+    def test_a_gate_that_is_always_open(self, monkeypatch, make_line):
+        def open_gate(net, arriving, psi, s, l):
+            return step.backward(net, arriving, psi, np.zeros_like(s), l)
+
+        monkeypatch.setattr(neurons, "backward", open_gate)
+        difference = self.difference(make_line, PIPELINED)
+        assert (difference.quantity, difference.layer in (1, 2)) == ("errors", True)
+
+    def test_traces_that_outlive_their_sample(self, monkeypatch, make_line):
+        monkeypatch.setattr(KeeperModel, "_empty", lambda *_: None)
+        # In the first sample nothing is left of another one.
+        assert self.difference(make_line, PIPELINED).sample > 0
+
+    def test_traces_that_decay(self, monkeypatch, make_line):
+        monkeypatch.setattr(synapses, "NEVER", 2**16 - 1)
+        assert self.difference(make_line, PIPELINED) is not None
+
+    def test_copies_that_are_made_too_late(self, monkeypatch, make_line):
+        late = property(lambda self: self._copies and self._clock.learns and self._clock.closes)
+        monkeypatch.setattr(KeeperModel, "_is_to_copy", late)
+        difference = self.difference(make_line, CHIP, by_reference=False)
+        assert difference.quantity == "errors"
+        assert difference.layer in (1, 2)
+
+    def test_numbers_that_are_not_the_engines(self, monkeypatch, make_line):
+        monkeypatch.setattr(engine_mlp, "SEED", 3)
+        assert self.difference(make_line, CHIP, by_reference=False) is not None

@@ -1,0 +1,449 @@
+"""Graphs of Lava processes as users build them, drawn at random: each must equal the reference.
+
+    python -m tests.with_lava.random_graphs 3000 --busy 2
+
+plays many of them, beside processes that keep cores busy. None may hang: if one takes longer than
+two minutes, the program prints all stacks and ends.
+"""
+
+import argparse
+import faulthandler
+import multiprocessing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lava.magma.core.run_conditions import RunSteps
+from lava.proc.io.sink import RingBuffer as Receiver
+from lava.proc.io.source import RingBuffer as Sender
+from lava.proc.monitor.process import Monitor
+
+from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess, StandardMLP
+from spikebp_plugins import Checkpoint
+from spikebp_plugins.network.delays import delays_of, steps_of_sample
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.state import initial_state
+from tests.core.strategies import definitions, networks
+from tests.step_oracle import follow
+from tests.with_lava.around import Enclosing
+from tests.with_lava.graphs import (
+    TAGS,
+    Loihi1SimCfg,
+    Loihi2SimCfg,
+    assert_same_state,
+    configuration,
+)
+from tests.with_lava.own import Keep, Replay
+
+#: Seconds after which a graph hangs.
+TIME_LIMIT = 120
+
+#: A leaf, one with a message for each sample, a process for each layer, synapses of Lava's own.
+FORMS = ("leaf", "sample", "hierarchical", "standard")
+
+INPUTS = ("spikes_in", "label_in", "target_in", "reset_in")
+OUTPUTS = ("spikes_out", "summed_drive_out")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """All decisions of a graph; the numbers in it are drawn from the seed.
+
+    Attributes
+    ----------
+    net : Definition
+        The definition.
+    form, tag : str
+        One of `FORMS`, and the tag of the run configuration.
+    base : type
+        The class of the run configuration.
+    input : str
+        What sends the input: a "source" of samples, one of "changing" samples, a "buffer" of
+        Lava's, or a process of the user's "own".
+    answer : str
+        "labels" or "targets" of the "source" or of another process, or "none".
+    has_resets, is_nested : bool
+        Whether `reset_in` is connected, and whether a process contains the network.
+    monitors : tuple of tuple
+        The variables that have a monitor, each a kind and a layer.
+    cuts : tuple of int
+        Where runs end, in messages.
+    runs : tuple of tuple
+        For each run, whether it learns, whether weights are set before it, and which process runs.
+    seed : int
+        The seed.
+    """
+
+    net: Definition
+    form: str
+    tag: str
+    base: type
+    input: str
+    answer: str
+    has_resets: bool
+    is_nested: bool
+    monitors: tuple
+    cuts: tuple
+    runs: tuple
+    seed: int
+
+    @property
+    def per_sample(self):
+        """How many messages a sample takes."""
+        return 1 if self.form == "sample" else steps_of_sample(self.net, self.net.n_steps)
+
+    @property
+    def n(self):
+        """How many messages there are."""
+        return self.cuts[-1]
+
+    @property
+    def unit(self):
+        """What 1 means at a port for real targets and drives."""
+        return 2.0**-self.net.fraction_bits if self.tag == "fixed_pt" else 1.0
+
+    @property
+    def granularity(self):
+        return {"granularity": "sample"} if self.form == "sample" else {}
+
+
+def nets(form, **limits):
+    """Definitions that a form does not refuse."""
+    limits["presynaptic"] = "counts"
+    if form == "standard":
+        limits |= {"timing": "pipelined", "updates": ("fractional", "outer")}
+
+    def that_begin(backward_init):
+        dense = definitions(max_depth=4, max_width=6, backward_init=backward_init, **limits)
+        if form == "standard":
+            return dense
+        kinds = {"max_depth": 3, "max_side": 4, "max_width": 5}
+        return dense | networks(backward_init=backward_init, **kinds, **limits)
+
+    return st.sampled_from(("carry", "zero")).flatmap(that_begin)
+
+
+@st.composite
+def graphs(draw, form):
+    """Any graph of a form that is not refused."""
+
+    def one_of(*values):
+        return draw(st.sampled_from(values))
+
+    limits = {"max_steps": 6, "rates": (0.05, 0.5), "fraction_bits": None}
+    net = draw(nets(form, input_scale=one_of(1.0, 1 / 3, 1.7), **limits))
+    tag = TAGS[0] if form == "standard" else one_of(*TAGS)
+    L, is_pipelined = net.n_layers, net.timing == "pipelined"
+    sources = ["source"] * (net.input_coding == "values") + ["changing"] * (form != "sample")
+    given = one_of(*sources, "buffer", "own")
+    answers = ["source labels", "source targets"] * (given in sources) + ["labels", "targets"]
+    is_nested = draw(st.booleans())
+    seen = [("spike_count", l) for l in range(L + 1)] + [("error", l) for l in range(1, L + 1)]
+    weight = "forward_weight" if form == "standard" else "weight"
+    seen += [(weight, l) for l in layers_with_weights(net)]
+    per_sample = 1 if form == "sample" else steps_of_sample(net, net.n_steps)
+    n = per_sample * draw(st.integers(1, 4)) + draw(st.integers(0, per_sample - 1))
+    cuts = tuple(sorted({*draw(st.lists(st.integers(1, n), max_size=2)), n}))
+    run = st.tuples(st.booleans(), st.booleans(), st.integers(0, 99))
+    return Graph(
+        net=net,
+        form=form,
+        tag=tag,
+        base=one_of(Loihi2SimCfg, Loihi1SimCfg),
+        input=given,
+        answer=one_of(*answers, "none"),
+        has_resets=draw(st.booleans()) and not (form == "sample" and is_pipelined),
+        is_nested=is_nested,
+        # Lava sees no variables of a process inside another one.
+        monitors=() if is_nested else tuple(draw(st.sets(st.sampled_from(seen), max_size=3))),
+        cuts=cuts,
+        runs=tuple(draw(run) for _ in cuts),
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )
+
+
+def layers_with_weights(net):
+    """Return the layers that are reached through weights: those that pool are not."""
+    return [l for l, c in enumerate(net.connections, 1) if c.constant_weight is None]
+
+
+class Given:
+    """What a graph gives its network: rows of real numbers, one for each message, and processes.
+
+    Attributes
+    ----------
+    x, ends : ndarray or None
+        Input, and where it ends.
+    answers : list
+        The label or the real targets of each message, None without any.
+    first : ndarray
+        The message with which the sample of each message begins.
+    senders : dict
+        The ports that send, by the name of the port that receives.
+    processes : list
+        Those that send.
+    """
+
+    def __init__(self, graph, random):
+        self._graph, self._net, self._random = graph, graph.net, random
+        self.senders, self.processes = {}, []
+        self.ends = self._drawn_ends() if graph.has_resets else None
+        self.first = self._first_of_samples()
+        if self.ends is not None:
+            self._send("reset_in", Sender(data=self.ends[np.newaxis].astype(int)))
+        self._give_input()
+        self._give_answers()
+
+    def _drawn_ends(self):
+        """Return ends of samples of any length; the way through the network has none."""
+        graph = self._graph
+        longest = 3 if graph.form == "sample" else 2 * self._net.n_steps
+        ends, first = np.zeros(graph.n, bool), 0
+        while first < graph.n:
+            last = first + int(self._random.integers(longest))
+            ends[last : last + 1] = True
+            first = last + self._on_its_way + 1
+        return ends
+
+    @property
+    def _on_its_way(self):
+        """How many steps a sample takes from the end of its input to its own end."""
+        return steps_of_sample(self._net, 0)
+
+    def _first_of_samples(self):
+        n, per_sample = self._graph.n, self._graph.per_sample
+        if self.ends is None:
+            return np.arange(n) // per_sample * per_sample
+        begins, after = np.zeros(n, int), np.flatnonzero(self.ends) + self._on_its_way + 1
+        begins[after[after < n]] = after[after < n]
+        return np.maximum.accumulate(begins)
+
+    def _give_input(self):
+        graph, net, n = self._graph, self._net, self._graph.n
+        if graph.input in ("source", "changing"):
+            steps = (net.n_steps,) if graph.input == "changing" else ()
+            x = self._values((3, *steps, net.n_inputs))
+            self.x, y = self._of_source(x), None
+            if graph.answer == "source labels":
+                y = self._random.integers(0, net.n_outputs, 3)
+            elif graph.answer == "source targets":
+                y = self._random.uniform(-1, 2, (3, *steps, net.n_outputs))
+            self._source, self._y = SampleSource(net, x, y, **graph.granularity), y
+            self._send("spikes_in", self._source, self._source.spikes_out)
+        else:
+            self.x = self._values((n, net.n_inputs))
+            make = Replay(self.x) if graph.input == "own" else Sender(data=self.x.T)
+            self._send("spikes_in", make)
+
+    def _values(self, shape):
+        net, random = self._net, self._random
+        if net.input_coding == "spikes" and net.spikes == "binary":
+            return random.integers(-1, 2, shape)
+        if self._graph.tag == "fixed_pt" or net.input_coding == "spikes":
+            return random.integers(-2, 5, shape)
+        return random.uniform(-1, 2, shape)
+
+    def _of_source(self, values, delay=0):
+        """Return the rows that a source sends, of samples that it begins again after the last."""
+        n, per_sample = self._graph.n, self._graph.per_sample
+        sample, message = np.divmod(np.arange(n), per_sample)
+        of_sample = values[sample % len(values)]
+        if values.ndim < 3:
+            return of_sample
+        return of_sample[np.arange(n), np.clip(message - delay, 0, self._net.n_steps - 1)]
+
+    def _give_answers(self):
+        graph, net, n, random = self._graph, self._net, self._graph.n, self._random
+        self.answers = [None] * n
+        if graph.answer == "source labels":
+            self._send("label_in", self._source, self._source.label_out)
+            self.answers = self._of_source(self._y).tolist()
+        elif graph.answer == "source targets":
+            self._send("target_in", self._source, self._source.target_out)
+            self.answers = list(self._of_source(self._y, delays_of(net).spikes[-1]))
+        elif graph.answer == "labels":
+            labels = random.integers(0, net.n_outputs, n)
+            if graph.form != "standard":  # there all samples that learn have labels
+                labels[random.random(n)[self.first] < 0.3] = -1
+            if net.timing == "immediate":
+                labels[np.arange(n) - self.first < random.integers(0, 3, n)[self.first]] = -1
+            self._send("label_in", Sender(data=labels[np.newaxis]))
+            self.answers = [None if label < 0 else label for label in labels.tolist()]
+        elif graph.answer == "targets":
+            targets = random.uniform(-1, 2, (n, net.n_outputs))
+            if graph.tag == "fixed_pt":
+                targets = np.rint(targets / graph.unit)
+            self._send("target_in", Replay(targets))
+            self.answers = list(targets * graph.unit)
+
+    def _send(self, port, process, sender=None):
+        self.senders[port] = sender or process.s_out
+        self.processes.append(process)
+
+
+class Player:
+    """A graph in Lava, and what it must do by the reference."""
+
+    def __init__(self, graph):
+        random = np.random.default_rng(graph.seed)
+        net = graph.net
+        weights = [0.8 * random.standard_normal(shape) for shape in net.weight_shapes]
+        self.graph, self.random = graph, random
+        self.start = Checkpoint(net, initial_state(net, weights))
+        if graph.form == "standard":
+            self.network = StandardMLP(self.start)
+        else:
+            self.network = SpikingMLPProcess(self.start, **graph.granularity)
+        self.given = Given(graph, random)
+        enclosing = [Enclosing(self.network, INPUTS + OUTPUTS)] if graph.is_nested else []
+        (ports,) = enclosing or [self.network]
+        for name, sender in self.given.senders.items():
+            sender.connect(getattr(ports, name))
+        self.sink = ScoreSink(net, graph.n, **graph.granularity)
+        self.drives = Keep(net.n_outputs, graph.n)
+        self.fired = Receiver(shape=(net.n_outputs,), buffer=graph.n)
+        ports.spikes_out.connect(self.fired.a_in)
+        ports.summed_drive_out.connect(self.drives.a_in)
+        ports.summed_drive_out.connect(self.sink.summed_drive_in)
+        self.monitors = [Monitor() for _ in graph.monitors]
+        for monitor, (kind, l) in zip(self.monitors, graph.monitors, strict=True):
+            monitor.probe(getattr(self.network, f"{kind}_{l}"), graph.n)
+        self.around = [*self.given.processes, self.sink, self.drives, self.fired, *enclosing]
+        self.settings = {}
+
+    def play(self):
+        """Run the graph, and assert that it does what the reference does."""
+        graph, states, first = self.graph, [], 0
+        try:
+            for number, end in enumerate(graph.cuts):
+                learns, sets_weights, runner = graph.runs[number]
+                self.network.learning = learns
+                if sets_weights:
+                    self._set_weights(first)
+                # At first none is run that is in another process, which it does not know yet.
+                processes = self.around + [self.network] * (number > 0 or not graph.is_nested)
+                run_cfg = configuration(graph.tag, graph.form, graph.base) if number == 0 else None
+                processes[runner % len(processes)].run(RunSteps(num_steps=end - first), run_cfg)
+                states.append(self.network.checkpoint())
+                first = end
+            records = self._records()
+        finally:
+            self.network.stop()
+        moments = self._moments()
+        self._assert_recorded(records, moments)
+        self._assert_reached(states, moments)
+
+    def _set_weights(self, message):
+        graph, net = self.graph, self.graph.net
+        layers = layers_with_weights(net)
+        if not layers:
+            return
+        l = layers[int(self.random.integers(len(layers)))]
+        matrix = np.rint(self.random.standard_normal(net.weight_shapes[l - 1]) * 2**12) / 2**12
+        getattr(self.network, f"weight_{l}").set(matrix / (graph.unit if message else 1))
+        self.settings[message] = (l, matrix)
+
+    def _records(self):
+        """Return what was received and seen, each of shape (n_messages, n), by what it is."""
+        records = {"output": self.fired.data.get().T, "drive": self.drives.rows * self.graph.unit}
+        for monitor, (kind, l) in zip(self.monitors, self.graph.monitors, strict=True):
+            ((values,),) = (found.values() for found in monitor.get_data().values())
+            unit = self.graph.unit if kind == "weight" else 1
+            records[kind, l] = values.reshape(self.graph.n, -1) * unit
+        return records
+
+    def _moments(self):
+        """Return the moments of each message, by the reference."""
+        graph, given = self.graph, self.given
+        together = steps_of_sample(graph.net, graph.net.n_steps) if graph.form == "sample" else 1
+        is_pipelined = graph.net.timing == "pipelined"
+        # With pipelined timing learning is a matter of whole samples.
+        asked = given.first if is_pipelined else np.arange(graph.n)
+        learns = [graph.runs[np.searchsorted(graph.cuts, m, side="right")][0] for m in asked]
+        targets = [y if learn else None for y, learn in zip(given.answers, learns, strict=True)]
+        ends = given.ends
+        if ends is not None:
+            ends = np.zeros((graph.n, together), bool)
+            ends[:, -1] = given.ends
+            ends = ends.ravel()
+        steps = follow(
+            self.start,
+            np.repeat(given.x, together, axis=0),
+            [y for y in targets for _ in range(together)],
+            ends,
+            {message * together: weights for message, weights in self.settings.items()},
+        )
+        return [steps[i : i + together] for i in range(0, len(steps), together)]
+
+    def _assert_recorded(self, records, moments):
+        for name, rows in records.items():
+            for message, (row, steps) in enumerate(zip(rows, moments, strict=True)):
+                wanted = np.ravel(self._wanted(name, steps))
+                assert np.array_equal(row, wanted), f"{name} in message {message}"
+
+    @staticmethod
+    def _wanted(name: Any, steps: Any) -> Any:
+        last = steps[-1]
+        if name == "output":
+            return sum(moment.spikes[-1] for moment in steps)
+        if name == "drive":
+            return last.drives[-1]
+        kind, l = name
+        if kind == "weight":
+            return last.state.weights[l - 1]
+        if kind == "forward_weight":
+            return last.state.weights[l - 1].T
+        return {"spike_count": last.spikes, "error": last.errors}[kind][l]
+
+    def _assert_reached(self, checkpoints, moments):
+        """Compare what has been learned after each run, and what is known of all samples."""
+        for end, checkpoint in zip(self.graph.cuts, checkpoints, strict=True):
+            moment = moments[end - 1][-1]
+            if moment.closes:
+                assert_same_state(checkpoint, moment.state)
+            elif self.graph.form != "standard":  # whose synapses share weights between samples
+                pairs = zip(checkpoint.state.weights, moment.state.weights, strict=True)
+                assert all(np.array_equal(*pair) for pair in pairs)
+        closing = [steps[-1] for steps in moments if steps[-1].closes]
+        if self.given.ends is None:
+            wanted = [moment.scores for moment in closing]
+            assert np.array_equal(
+                self.sink.scores, np.reshape(wanted, (-1, self.graph.net.n_outputs))
+            )
+        if moments[-1][-1].closes:
+            assert self.network.operations == closing[-1].operations
+
+
+def play(graph):
+    """Assert that a graph does what the reference does."""
+    Player(graph).play()
+
+
+def spin():
+    while True:
+        pass
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("graphs", type=int, help="how many of each form")
+    parser.add_argument("--busy", type=int, default=0, help="processes that keep a core busy each")
+    asked = parser.parse_args()
+    for _ in range(asked.busy):
+        multiprocessing.Process(target=spin, daemon=True).start()
+
+    def play_in_time(graph):
+        faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
+        play(graph)
+        faulthandler.cancel_dump_traceback_later()
+
+    limits = settings(max_examples=asked.graphs, deadline=None, suppress_health_check=HealthCheck)
+    for form in FORMS:
+        limits(given(graphs(form))(play_in_time))()
+        print(f"{form}: {asked.graphs} graphs equal the reference")
+
+
+if __name__ == "__main__":
+    main()
