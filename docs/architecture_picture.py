@@ -53,14 +53,12 @@ Places = list[dict[Node, float]]
 
 
 def sources() -> dict[str, ast.Module]:
-    """Return what each module says, without the former places of what has moved."""
+    """Return what each module says."""
     found = {}
     for package in (CORE, *sorted((ROOT / "adapters").glob("spikebp_*"))):
         for path in sorted(package.rglob("*.py")):
-            tree = ast.parse(path.read_text("utf-8"))
-            if not (ast.get_docstring(tree) or "").startswith("A former place"):
-                parts = path.relative_to(package.parent).with_suffix("").parts
-                found[".".join(parts).removesuffix(".__init__")] = tree
+            parts = path.relative_to(package.parent).with_suffix("").parts
+            found[".".join(parts).removesuffix(".__init__")] = ast.parse(path.read_text("utf-8"))
     return found
 
 

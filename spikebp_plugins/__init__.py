@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     )
     from spikebp_plugins.conversion import from_relu, to_relu, to_torch, with_bias_input
     from spikebp_plugins.conversion.quantized import QuantizedWeights, quantized_weights
-    from spikebp_plugins.data.aer import EventRecordings, Recordings, load_nmnist, read_aer
+    from spikebp_plugins.data.aer import EventRecordings, load_nmnist, read_aer
     from spikebp_plugins.data.events import EVENT_DTYPE, EventEncoder
     from spikebp_plugins.data.filter_bank import speech_features
     from spikebp_plugins.data.images import Dataset, load_dataset
@@ -64,7 +64,6 @@ __all__ = [
     "HardwareReport",
     "Operations",
     "QuantizedWeights",
-    "Recordings",
     "ReplayBuffer",
     "Simulator",
     "Sparse",
@@ -106,7 +105,7 @@ _NAMES = {
     "backends": ("Backend", "EarlyPrediction", "UnsupportedError", "available_backends"),
     "conversion": ("from_relu", "to_relu", "to_torch", "with_bias_input"),
     "conversion.quantized": ("QuantizedWeights", "quantized_weights"),
-    "data.aer": ("EventRecordings", "Recordings", "load_nmnist", "read_aer"),
+    "data.aer": ("EventRecordings", "load_nmnist", "read_aer"),
     "data.events": ("EVENT_DTYPE", "EventEncoder"),
     "data.filter_bank": ("speech_features",),
     "data.images": ("Dataset", "load_dataset"),

@@ -108,10 +108,6 @@ class EventRecordings(Sequence[tuple[NDArray[Any], int]]):
         return f"EventRecordings({len(self)} recordings of {len(np.unique(self.labels))} classes)"
 
 
-Recordings = EventRecordings
-"""An alias: the old name of `EventRecordings`."""
-
-
 def load_nmnist(folder: PathLike | None = None, part: str = "Train") -> EventRecordings:
     """Find the recordings of N-MNIST, or of any data set in folders of the same form.
 

@@ -353,9 +353,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def replay_buffer_(self) -> ReplayBuffer | None:
         """The samples that are learned again, as features; None without `replay_capacity`."""
         check_is_fitted(self)
-        # Pickles of before have none.
-        found: ReplayBuffer | None = getattr(self, "_replay", None)
-        return found
+        return self._replay
 
     def network_inputs(self, X: Any) -> NDArray[np.float64]:
         """Return what the network of `checkpoint_` is shown for features.

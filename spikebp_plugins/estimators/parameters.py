@@ -248,13 +248,6 @@ class ParametersInUse:
         values = [getattr(estimator, name) for name in self._names]
         self._values = values if all(map(_is_constant, values)) else None
 
-    # A pickle may be read by a version in which estimators have other parameters, so it holds none.
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def __setstate__(self, state: object) -> None:
-        self._names, self._values = [], None
-
     def are_those_of(self, estimator: NetworkParameters) -> bool:
         """Return whether it is certain that an estimator has the same parameters now."""
         if self._values is None:

@@ -147,9 +147,6 @@ class SpikingNetwork(Definition):
             for l, (layer, below) in enumerate(zip(self.layers, self.shapes, strict=False), 1)
         )
 
-    def _unsaid(self) -> dict[str, object]:
-        return super()._unsaid() | {"input_layout": INPUT_LAYOUTS[0]}
-
     def _plain(self, value: Any) -> Any:
         if isinstance(value, tuple) and value and isinstance(value[0], Layer):
             return [layer.to_dict() for layer in value]

@@ -91,15 +91,6 @@ LOIHI2_RATE_BITS: Final = 16
 LARGEST_LOIHI2_RATE: Final = 2**24
 LARGEST_LOIHI2_WEIGHT: Final = 127
 
-#: Fields that `to_dict` leaves out where they have these values. The files of networks that do not
-#: use them thus stay as they were before these fields existed.
-LEFT_OUT: Final[dict[str, object]] = {
-    "presynaptic": "counts",
-    "weight_exponent": None,
-    "weight_init": DENSE_WEIGHT_INIT,
-    "label_targets": (0.0, 1.0),
-}
-
 #: ``fraction_bits=None`` takes the smallest of these for which the rate is exact enough.
 AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
 RATE_TOLERANCE: Final = 0.01
@@ -551,22 +542,11 @@ class Definition(ABC):
         return {name: getattr(self, name) for name in self.field_names()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain Python values that JSON can hold.
+        """Return all fields as plain Python values that JSON can hold.
 
-        Fields that the timing does not have are left out. So are fields that came later, where they
-        have their defaults.
+        A field that means nothing with the timing or the arithmetic is None.
         """
-        unsaid = self._unsaid()
-        return {
-            name: self._plain(value)
-            for name, value in self.field_values().items()
-            if name not in unsaid or value != unsaid[name]
-        }
-
-    def _unsaid(self) -> dict[str, object]:
-        """Return the values with which fields are left out of descriptions."""
-        absent = LEFT_OUT | {"weight_init": self._automatic_weight_init}
-        return absent | dict.fromkeys(() if self.timing == "event" else EVENT_FIELDS)
+        return {name: self._plain(value) for name, value in self.field_values().items()}
 
     def _plain(self, value: Any) -> Any:
         """Return the value of a field as JSON can hold it."""
@@ -575,6 +555,8 @@ class Definition(ABC):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return the definition that :meth:`to_dict` described.
+
+        Fields that are not named, but for those of the layers, have their defaults.
 
         Raises
         ------
@@ -594,20 +576,16 @@ class Definition(ABC):
     def __getstate__(self) -> dict[str, Any]:
         return self.field_values()  # without what is kept of them
 
-    def __setstate__(self, values: Mapping[str, Any]) -> None:
-        self.__dict__.update(values)
-        for name, value in LEFT_OUT.items():  # a pickle from before a field existed lacks it
-            self.__dict__.setdefault(name, value)
-
     def __repr__(self) -> str:
         # The layers, the three numbers that everyone asks for, and whatever is not the default.
         always = ("n_steps", "learning_rate", "fraction_bits")
-        shared, unsaid = {f.name: f.default for f in fields(Definition)}, self._unsaid()
+        defaults = {field.name: field.default for field in fields(Definition)}
+        defaults["weight_init"] = self._automatic_weight_init
         parts = []
         for name, value in self.field_values().items():
-            if name not in shared:
+            if name not in defaults:
                 parts += self._repr_of_layers(name, value)
-            elif name in always or value not in (shared[name], unsaid.get(name, shared[name])):
+            elif name in always or value != defaults[name]:
                 parts.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 

@@ -42,7 +42,4 @@ EXPERIMENTS = {
     "forgetting": forgetting,
 }
 
-#: The old name of what `Study.learned` returns.
-Learned = TrainedNetwork
-
-__all__ = ["EXPERIMENTS", "Learned", "Report", "Study", "TrainedNetwork"]
+__all__ = ["EXPERIMENTS", "Report", "Study", "TrainedNetwork"]

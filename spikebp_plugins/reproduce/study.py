@@ -194,10 +194,10 @@ class Study:
             "dataset": self.data.name,
             "samples": len(x),
             "target": target,
+            "others": others,
             "halve_after": list(halve_after),
+            "average": average,
         }
-        # Zeros are left out, so that the keys of networks saved before these options stay valid.
-        about |= {name: n for name, n in {"average": average, "others": others}.items() if n}
         training = Training(self, net, about)
         total = epochs * len(x)
         with progress_bar(total, f"{kind} network, {epochs} epochs") as bar:
@@ -224,9 +224,7 @@ def _epochs_in(path: Path) -> list[dict[str, Any]]:
     return epochs
 
 
-def _check_epoch(
-    test_error: Any, train_error: Any, operations: Any, averaged_error: Any = None
-) -> None:
+def _check_epoch(test_error: Any, train_error: Any, operations: Any, averaged_error: Any) -> None:
     """Refuse what `Training.keep_epoch` does not write."""
     real("test_error", test_error, *PERCENT)
     for name, error in (("train_error", train_error), ("averaged_error", averaged_error)):
@@ -267,7 +265,7 @@ class Training:
 
     def learn(self, x: NDArray[Any], y: NDArray[np.int64]) -> None:
         """Learn from samples in order."""
-        asked = self._about.get("others", 0.0), self._about["target"]
+        asked = self._about["others"], self._about["target"]
         self.learner.learn(x, label_rows(y, self._study.data.n_classes, asked))
 
     def _file(self, epochs: int) -> Path:

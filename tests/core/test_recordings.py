@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import spikebp_plugins
 from spikebp_plugins import EVENT_DTYPE, EventRecordings, load_nmnist, read_aer
 from tests.aer import write_aer
 
@@ -83,7 +82,6 @@ def test_recordings_are_read_when_they_are_asked_for(folder):
     found.files[5].unlink()
     part = found[1:4]
     assert isinstance(part, EventRecordings)
-    assert spikebp_plugins.Recordings is EventRecordings
     assert part.labels.tolist() == [0, 0, 3]
     assert found[[0, 4]].labels.tolist() == [0, 3]
     assert repr(part) == "EventRecordings(3 recordings of 2 classes)"
