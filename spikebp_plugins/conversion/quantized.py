@@ -12,47 +12,24 @@ with the threshold :math:`\theta_l = 2^{-e_l - 1}` (half a spike) it is
 A connection that is not dense has the sum over its synapses in place of the product. A pool has no
 weights to round: all its integers are 1, its :math:`2^{e_l}` is the weight of a pixel, and so the
 side of its squares must be a power of two.
-
-Files are uncompressed npz archives of little-endian arrays, in this order:
-
-===================  ===========================================================================
-``format_version``   int64, 1
-``definition``       uint8, ``net.to_dict()`` as UTF-8 JSON with sorted keys
-``bits``             int64, b
-``weights_l``        l = 1..L, :math:`Q_l`, int8, int16 or int32, shape (n_{l-1}, n_l), or that of
-                     the connection
-``exponents_l``      l = 1..L, :math:`e_l`, int64, shape () or (n_l,); with a kernel () or (c_out,)
-``thresholds_l``     l = 1..L, :math:`\theta_l`, float64, for readers of the file without this code
-===================  ===========================================================================
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.archive import (
-    AnyArray,
-    PathLike,
-    open_archive,
-    scalar,
-    unreadable,
-    write_archive,
-)
 from spikebp_plugins.common.errors import boolean, choice, integer, wrong_argument
 from spikebp_plugins.conversion.sources import checkpoint_of
 from spikebp_plugins.network.arithmetic import constant_in
-from spikebp_plugins.network.checkpoint import Checkpoint, definition_from
-from spikebp_plugins.network.connections import Connection, Convolution, SparseConnection
+from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.connections import Connection, SparseConnection
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 
-FORMAT_VERSION: Final = 1
 BITS: Final = (2, 32)
 
 #: The smallest exponent for floating-point weights. It is that of the smallest normal number of
@@ -102,83 +79,6 @@ class QuantizedWeights:
         layers = zip(self.net.connections, self.weights, self.exponents, strict=True)
         weights = [np.ldexp(Q.astype(np.float64), _of_weights(c, e)) for c, Q, e in layers]
         return Checkpoint(self.net, initial_state(self.net, weights))
-
-    def save(self, path: PathLike) -> None:
-        """Write definition and weights to a file, whole or not at all.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file, which is replaced if it exists and keeps its permissions; a link is
-            followed, and what is no regular file refused.
-        """
-        definition = json.dumps(self.net.to_dict(), sort_keys=True).encode()
-        arrays: dict[str, NDArray[Any]] = {
-            "format_version": np.array(FORMAT_VERSION, np.int64),
-            "definition": np.frombuffer(definition, np.uint8),
-            "bits": np.array(self.bits, np.int64),
-        }
-        for name in ("weights", "exponents", "thresholds"):
-            arrays |= {f"{name}_{l}": array for l, array in enumerate(getattr(self, name), 1)}
-        write_archive(path, arrays)
-
-    @classmethod
-    def load(cls, path: PathLike) -> QuantizedWeights:
-        """Read what :meth:`save` wrote.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is damaged, holds something else, or is of a newer format.
-        """
-        kind = "file of quantized weights"
-        with open_archive(path, kind) as arrays:
-            try:
-                return cls._from_arrays(arrays)
-            except (KeyError, ValueError) as error:
-                reason = f"it has no {error}" if isinstance(error, KeyError) else error
-                raise unreadable(path, kind, reason) from error
-
-    @classmethod
-    def _from_arrays(cls, arrays: Mapping[str, AnyArray]) -> QuantizedWeights:
-        version = _integer("format_version", arrays)
-        if version != FORMAT_VERSION:
-            raise wrong_argument("format_version", str(FORMAT_VERSION), version)
-        bits = integer("bits", _integer("bits", arrays), *BITS)
-        net = definition_from(arrays["definition"])
-        weights, exponents = [], []
-        for l, connection in enumerate(net.connections, 1):
-            shape = connection.weight_shape
-            Q, e = arrays[f"weights_{l}"], arrays[f"exponents_{l}"]
-            if Q.shape != shape or Q.dtype != _dtype(bits):
-                allowed = f"{_dtype(bits)} of shape {shape}"
-                raise wrong_argument(f"weights_{l}", allowed, f"{Q.dtype} of shape {Q.shape}")
-            shapes = _exponent_shapes(connection)
-            if e.shape not in shapes or e.dtype != np.int64:
-                allowed = f"int64 of shape {' or '.join(map(str, shapes))}"
-                raise wrong_argument(f"exponents_{l}", allowed, f"{e.dtype} of shape {e.shape}")
-            if connection.constant_weight is not None:
-                own = _of_pool(net, connection, l)
-                if np.asarray(e) != own:
-                    raise wrong_argument(f"exponents_{l}", f"{own}, that of a pool", "another")
-            weights.append(np.asarray(Q))
-            exponents.append(np.asarray(e))
-            if not np.array_equal(weights[-1], np.clip(weights[-1], *ends(bits))):
-                raise wrong_argument(f"weights_{l}", f"integers of {bits} bits", "larger ones")
-        found = cls(net, bits, tuple(weights), tuple(exponents))
-        for l, threshold in enumerate(found.thresholds, 1):
-            stored = arrays[f"thresholds_{l}"]
-            same_type = (stored.shape, stored.dtype) == (threshold.shape, threshold.dtype)
-            if not (same_type and np.array_equal(np.asarray(stored), threshold)):
-                raise wrong_argument(f"thresholds_{l}", "2**(-exponents - 1)", "something else")
-        return found
 
 
 def quantized_weights(
@@ -239,15 +139,6 @@ def quantized_weights(
         exponents.append(e)
         weights.append(_integers(W, _of_weights(connection, e), b).astype(_dtype(b)))
     return QuantizedWeights(net, b, tuple(weights), tuple(exponents))
-
-
-def _exponent_shapes(connection: Connection) -> list[tuple[int, ...]]:
-    """Return the shapes that the exponents of a layer may have."""
-    if connection.constant_weight is not None:
-        return [()]
-    if isinstance(connection, Convolution):
-        return [(), (connection.layer.channels,)]
-    return [(), (connection.n_above,)]
 
 
 def _by_unit(connection: Connection, W: Array) -> list[Array]:
@@ -312,11 +203,3 @@ def _squared_error(W: Array, e: int, bits: int) -> float:
 
 def _dtype(bits: int) -> np.dtype[Any]:
     return np.dtype(np.int8 if bits <= 8 else np.int16 if bits <= 16 else np.int32)
-
-
-def _integer(name: str, arrays: Mapping[str, AnyArray]) -> int:
-    array = arrays[name]
-    number = scalar(array)
-    if number is None:
-        raise wrong_argument(name, "an integer", f"{array.dtype} of shape {array.shape}")
-    return number

@@ -1,9 +1,9 @@
 """Checkpoints: a network's definition and what it has learned, as one small file.
 
-Format versions 1 and 2 are an uncompressed npz of little-endian arrays, in this order:
+A file is an uncompressed npz of little-endian arrays, in this order:
 
 =======================  =======================================================================
-``format_version``       int64, 1 for a `SpikingMLP` and 2 for a `SpikingNetwork`
+``format_version``       int64, 1
 ``definition``           uint8, ``net.to_dict()`` as UTF-8 JSON with sorted keys
 ``samples_seen``         int64, training samples so far
 ``weights_l``            l = 1..L, shape (n_{l-1}, n_l), or that of the connection
@@ -11,7 +11,7 @@ Format versions 1 and 2 are an uncompressed npz of little-endian arrays, in this
 ``feedback_l``           l = 2..L, shape (n_l, n_{l-1}), or that of the connection, only with
                          ``feedback="random"``
 ``replay``               int64, shape (4,): capacity, n_replayed, seed and n_seen of a replay
-                         buffer; a file that has it has version 2
+                         buffer, if there is one
 ``replay_x``             the samples that it keeps, in the type in which they came; left out, like
                          ``replay_y``, before the first
 ``replay_y``             their labels (int64) or targets
@@ -36,17 +36,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import (
-    AnyArray,
     PathLike,
     check_version,
-    open_archive,
+    read_archive,
     scalar,
     unreadable,
     write_archive,
 )
 from spikebp_plugins.common.errors import REALS, ArgumentError, integer, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.definition import SpikingMLP, definition_from_dict
+from spikebp_plugins.network.definition import definition_from_dict
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import check_batch
@@ -55,13 +54,7 @@ from spikebp_plugins.network.state import LearningState, Matrices, initial_state
 if TYPE_CHECKING:
     from spikebp_plugins.simulation.simulator import Simulator
 
-#: The version of the files of a `SpikingMLP`, which any version of the package reads; and that of
-#: the files of all other networks.
-MLP_FORMAT_VERSION: Final = 1
-FORMAT_VERSION: Final = 2
-
-#: The most bytes of a definition; those of ten layers take five hundred.
-LARGEST_DEFINITION: Final = 2**24
+FORMAT_VERSION: Final = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +216,7 @@ def load(path: PathLike, net: Definition | None = None) -> Checkpoint:
     ValueError
         If the file is no checkpoint, damaged, of a newer format, or of another definition.
     """
-    with open_archive(path, "checkpoint") as arrays:
-        checkpoint = from_arrays(os.fspath(path), arrays)
+    checkpoint = from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
     if net is not None and checkpoint.net != net:
         changes = _differences(checkpoint.net, net)
         raise ValueError(f"{os.fspath(path)} is a checkpoint of another definition: {changes}")
@@ -247,7 +239,7 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     encode = arithmetic_of(net).encode
     definition = json.dumps(net.to_dict(), sort_keys=True).encode()
     arrays: dict[str, NDArray[Any]] = {
-        "format_version": np.array(format_version_of(checkpoint), np.int64),
+        "format_version": np.array(FORMAT_VERSION, np.int64),
         "definition": np.frombuffer(definition, np.uint8),
         "samples_seen": np.array(state.samples_seen, np.int64),
     }
@@ -255,12 +247,6 @@ def to_arrays(checkpoint: Checkpoint) -> dict[str, NDArray[Any]]:
     pairs = zip(_expected(net), learned, strict=True)
     arrays |= {name: encode(array) for (name, _), array in pairs}
     return arrays if checkpoint.replay is None else arrays | _arrays_of(checkpoint.replay)
-
-
-def format_version_of(checkpoint: Checkpoint) -> int:
-    """Return the version of the format that the file of a checkpoint has."""
-    is_first = isinstance(checkpoint.net, SpikingMLP) and checkpoint.replay is None
-    return MLP_FORMAT_VERSION if is_first else FORMAT_VERSION
 
 
 def _arrays_of(replay: ReplayBuffer) -> dict[str, NDArray[Any]]:
@@ -271,10 +257,8 @@ def _arrays_of(replay: ReplayBuffer) -> dict[str, NDArray[Any]]:
     return arrays | {name: array for name, array in kept.items() if array is not None}
 
 
-def from_arrays(path: str, arrays: Mapping[str, AnyArray]) -> Checkpoint:
+def from_arrays(path: str, arrays: Mapping[str, NDArray[Any]]) -> Checkpoint:
     """Return the checkpoint that arrays of a file hold.
-
-    An array is read if the definition needs it, and has the shape and type that follow.
 
     Raises
     ------
@@ -299,7 +283,7 @@ def from_arrays(path: str, arrays: Mapping[str, AnyArray]) -> Checkpoint:
                 array = arrays.get(name)
                 if array is None or array.shape != shape or array.dtype != arithmetic.storage_dtype:
                     raise refuse(f"{name} must be {arithmetic.storage_dtype} of shape {shape}")
-                found.append(arithmetic.decode(np.asarray(array)))
+                found.append(arithmetic.decode(array))
                 if not np.all(np.abs(found[-1]) < arithmetic.limit):
                     raise refuse(f"{name} must stay below {arithmetic.limit:.6g} in magnitude")
                 is_state = name.startswith("backward_potential_")
@@ -323,7 +307,7 @@ def from_arrays(path: str, arrays: Mapping[str, AnyArray]) -> Checkpoint:
     return Checkpoint(net, state, replay)
 
 
-def _replay_from(net: Definition, arrays: Mapping[str, AnyArray]) -> ReplayBuffer | None:
+def _replay_from(net: Definition, arrays: Mapping[str, NDArray[Any]]) -> ReplayBuffer | None:
     """Return the replay buffer that arrays of a file hold, or None.
 
     Raises
@@ -336,7 +320,7 @@ def _replay_from(net: Definition, arrays: Mapping[str, AnyArray]) -> ReplayBuffe
     settings = arrays["replay"]
     if settings.shape != (4,) or settings.dtype != np.int64:
         raise wrong_argument("replay", "int64 of shape (4,)", _type_of(settings))
-    capacity, n_replayed, seed, n_seen = np.asarray(settings).tolist()
+    capacity, n_replayed, seed, n_seen = settings.tolist()
     empty = ReplayBuffer(capacity, n_replayed=n_replayed, seed=seed)
     if n_seen == 0:
         return empty
@@ -349,22 +333,21 @@ def _replay_from(net: Definition, arrays: Mapping[str, AnyArray]) -> ReplayBuffe
     for name, allowed in shapes.items():
         array = arrays.get(name)
         known = [(n_kept, *shape) for shape in allowed]
-        # Before it is read: a small file can claim to hold more than the memory.
         if array is None or array.dtype.char not in REALS or array.shape not in known:
             got = "nothing" if array is None else _type_of(array)
             all_known = " or ".join(map(str, known))
             raise wrong_argument(name, f"real numbers of shape {all_known}", got)
-    batch = check_batch(net, np.asarray(arrays["replay_x"]), np.asarray(arrays["replay_y"]))
+    batch = check_batch(net, arrays["replay_x"], arrays["replay_y"])
     return ReplayBuffer.of_samples(
         batch.x, batch.y, n_seen, capacity, n_replayed=n_replayed, seed=seed
     )
 
 
-def _type_of(array: AnyArray) -> str:
+def _type_of(array: NDArray[Any]) -> str:
     return f"{array.dtype} of shape {array.shape}"
 
 
-def definition_from(array: AnyArray) -> Definition:
+def definition_from(array: NDArray[Any]) -> Definition:
     """Return the definition that an array of a file holds as JSON.
 
     Raises
@@ -372,10 +355,10 @@ def definition_from(array: AnyArray) -> Definition:
     ValueError
         If it holds none.
     """
-    if len(array.shape) != 1 or array.dtype != np.uint8 or array.shape[0] > LARGEST_DEFINITION:
-        raise ValueError(f"its definition must be text of at most {LARGEST_DEFINITION} bytes")
+    if array.ndim != 1 or array.dtype != np.uint8:
+        raise ValueError("its definition must be text")
     try:
-        values = json.loads(np.asarray(array).tobytes())
+        values = json.loads(array.tobytes())
     except RecursionError:
         raise ValueError("its definition is nested too deep") from None
     return definition_from_dict(values)

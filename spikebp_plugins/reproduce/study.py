@@ -296,7 +296,7 @@ class Training:
     @property
     def _averaged_epochs(self) -> range:
         epochs: int = self._about["epochs"]
-        return range(max(1, epochs + 1 - self._about.get("average", 0)), epochs + 1)
+        return range(max(1, epochs + 1 - self._about["average"]), epochs + 1)
 
     def _averaged_error(self) -> float | None:
         if not self._averaged_epochs:

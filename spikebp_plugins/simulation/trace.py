@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import (
-    AnyArray,
     PathLike,
     check_version,
-    open_archive,
-    scalar,
+    read_archive,
     unreadable,
     write_archive,
 )
 from spikebp_plugins.common.errors import INTEGERS, ArgumentError, wrong_argument
 
-#: The version of files whose weights are matrices between layers, and of all others.
-DENSE_FORMAT_VERSION: Final = 1
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 1
 
 FLOATS: Final = np.typecodes["Float"]
 
@@ -66,7 +62,7 @@ class Trace:
             followed, and what is no regular file refused.
         """
         arrays: dict[str, NDArray[Any]] = {
-            "trace_version": np.array(self._format_version, np.int64),
+            "trace_version": np.array(FORMAT_VERSION, np.int64),
             "step_scores": self.step_scores,
             "scores": self.scores,
         }
@@ -75,12 +71,6 @@ class Trace:
             arrays |= {f"errors_{l}": counts for l, counts in enumerate(self.errors) if l}
         arrays |= {f"weights_{layer}": matrix for layer, matrix in enumerate(self.weights, 1)}
         write_archive(path, arrays)
-
-    @property
-    def _format_version(self) -> int:
-        shapes = [counts.shape[2] for counts in self.spikes]
-        is_dense = [weights.shape for weights in self.weights] == list(pairwise(shapes))
-        return DENSE_FORMAT_VERSION if is_dense else FORMAT_VERSION
 
     @classmethod
     def load(cls, path: PathLike) -> Trace:
@@ -93,18 +83,18 @@ class Trace:
         ValueError
             If the file is no trace, damaged, or of a newer format.
         """
-        with open_archive(path, "trace") as arrays:
-            if not {"trace_version", "step_scores", "scores", "spikes_0"} <= arrays.keys():
-                raise unreadable(path, "trace", "it holds no spikes")
-            check_version(path, "trace", "trace_version", arrays["trace_version"], FORMAT_VERSION)
-            try:
-                return cls(**_checked(arrays))
-            except (KeyError, ArgumentError) as error:
-                reason = f"it has no {error}" if isinstance(error, KeyError) else error
-                raise unreadable(path, "trace", reason) from error
+        arrays = read_archive(path, "trace")
+        if not {"trace_version", "step_scores", "scores", "spikes_0"} <= arrays.keys():
+            raise unreadable(path, "trace", "it holds no spikes")
+        check_version(path, "trace", "trace_version", arrays["trace_version"], FORMAT_VERSION)
+        try:
+            return cls(**_checked(arrays))
+        except (KeyError, ArgumentError) as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else error
+            raise unreadable(path, "trace", reason) from error
 
 
-def _checked(arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
+def _checked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """Return the fields of a trace, each array of the type and shape that spikes ask for."""
     n_layers = sum(name.startswith("spikes_") for name in arrays)  # the input's is one of them
     layers = range(1, n_layers)
@@ -118,25 +108,23 @@ def _checked(arrays: Mapping[str, AnyArray]) -> dict[str, Any]:
     }
     expected = {name: (kinds, (*shown[0][:2], n)) for name, (kinds, n) in timed.items()}
     expected["scores"] = FLOATS, (shown[0][0], sizes[-1])
-    is_dense = scalar(arrays["trace_version"]) == DENSE_FORMAT_VERSION
-    for l in layers:
-        name, dense = f"weights_{l}", (sizes[l - 1], sizes[l])
-        expected[name] = FLOATS, dense if is_dense else _stated(name, arrays, FLOATS)
+    for l in layers:  # weights have the shape of their connection, of which a trace does not know
+        _stated(f"weights_{l}", arrays, FLOATS)
     for name, (kinds, shape) in expected.items():
         if _stated(name, arrays, kinds, len(shape)) != shape:
             raise wrong_argument(name, f"of shape {shape}", f"shape {arrays[name].shape}")
-    errors = [np.asarray(arrays[f"errors_{l}"]) for l in layers] if has_errors else None
+    errors = [arrays[f"errors_{l}"] for l in layers] if has_errors else None
     return {
-        "spikes": [np.asarray(arrays[f"spikes_{l}"]) for l in range(n_layers)],
+        "spikes": [arrays[f"spikes_{l}"] for l in range(n_layers)],
         "errors": None if errors is None else [None, *errors],
-        "step_scores": np.asarray(arrays["step_scores"]),
-        "scores": np.asarray(arrays["scores"]),
-        "weights": [np.asarray(arrays[f"weights_{l}"]) for l in layers],
+        "step_scores": arrays["step_scores"],
+        "scores": arrays["scores"],
+        "weights": [arrays[f"weights_{l}"] for l in layers],
     }
 
 
 def _stated(
-    name: str, arrays: Mapping[str, AnyArray], kinds: str, n_dimensions: int | None = None
+    name: str, arrays: Mapping[str, NDArray[Any]], kinds: str, n_dimensions: int | None = None
 ) -> tuple[int, ...]:
     """Return the shape of an array, whose type must be one of `kinds`."""
     array = arrays[name]

@@ -17,7 +17,6 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 from sklearn.svm import SVC
 
 from spikebp_plugins import (
-    QuantizedWeights,
     Simulator,
     SpikingMLP,
     SpikingMLPClassifier,
@@ -643,7 +642,7 @@ def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
     assert np.mean(names["same"]) > 0.98
     assert abs(names["spiking_error"] - names["relu_error"]) < 1
     assert load("converted.npz").net.layer_sizes == (65, 51, 51, 10)
-    assert QuantizedWeights.load("hardware.npz").weights[0].dtype == np.int8
+    assert names["W"].dtype == np.int8
 
 
 @pytest.mark.thorough

@@ -4,17 +4,13 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import (
-    QuantizedWeights,
     Simulator,
     SpikingMLP,
     from_relu,
     quantized_weights,
     with_bias_input,
 )
-from spikebp_plugins.common.archive import write_archive
-from tests.core.bombs import ZEROS, add_bomb, header, most_memory
 from tests.core.small_nets import (
-    arrays_in,
     assert_all_equal,
     lively_simulator,
     samples,
@@ -148,97 +144,6 @@ def test_units_that_are_always_on_stay_so():
         with found.simulate("reference") as sim:
             trace = sim.predict(with_bias_input(np.ones((1, 3))), record=True)
         np.testing.assert_array_equal(trace.spikes[1][:, :, -1], 1)
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Eight bits of a small network, each unit with an exponent of its own."""
-    path = tmp_path / "weights.npz"
-    quantized_weights(lively_simulator(small_net()), shared_by="unit").save(path)
-    return path
-
-
-@SHARED_BY
-@pytest.mark.parametrize("bits", [4, 12, 20])
-def test_a_file_is_read_as_it_was_saved(bits, shared_by, tmp_path):
-    path = tmp_path / "weights.npz"
-    found = quantized_weights(lively_simulator(small_net()), bits, shared_by=shared_by)
-    found.save(path)
-    again = QuantizedWeights.load(path)
-    assert (again.net, again.bits) == (found.net, bits)
-    for name in ("weights", "exponents", "thresholds"):
-        assert_all_equal(getattr(again, name), getattr(found, name))
-    written = path.read_bytes()
-    again.save(path)
-    assert path.read_bytes() == written
-
-
-def test_the_file_can_be_read_without_this_code(file):
-    with np.load(file, allow_pickle=False) as arrays:
-        names = ["weights", "exponents", "thresholds"]
-        assert arrays.files == [
-            *("format_version", "definition", "bits"),
-            *(f"{name}_{l}" for name in names for l in (1, 2, 3)),
-        ]
-        np.testing.assert_array_equal(arrays["thresholds_2"], 0.5 / 2.0 ** arrays["exponents_2"])
-
-
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"format_version": np.array(2)}, "format_version must be 1; got 2"),
-        ({"format_version": np.array(0.5)}, "format_version must be an integer"),
-        ({"bits": np.array(40)}, "bits must be an integer from 2 to 32; got 40"),
-        ({"bits": np.array([8])}, "bits must be an integer"),
-        ({"bits": np.array(4)}, "weights_1 must be integers of 4 bits"),
-        ({"bits": None}, "it has no 'bits'"),
-        ({"definition": np.frombuffer(b"{", np.uint8)}, "is not a readable file"),
-        ({"weights_2": None}, "it has no 'weights_2'"),
-        ({"weights_2": np.zeros((5, 4))}, r"weights_2 must be int8 of shape \(5, 4\); got float64"),
-        ({"weights_2": np.zeros((4, 5), np.int8)}, "weights_2 must be int8 of shape"),
-        ({"exponents_1": np.zeros(4, np.int64)}, r"exponents_1 must be int64 of shape \(\) or"),
-        ({"exponents_1": np.zeros(5)}, "exponents_1 must be int64"),
-        ({"exponents_3": np.array(-3)}, "thresholds_3 must be 2"),
-        ({"thresholds_1": np.zeros(5)}, "thresholds_1 must be 2"),
-        ({"thresholds_1": None}, "it has no 'thresholds_1'"),
-    ],
-)
-def test_a_file_that_holds_something_else_is_refused(file, changes, error):
-    arrays = arrays_in(file) | changes
-    write_archive(file, {name: array for name, array in arrays.items() if array is not None})
-    with pytest.raises(ValueError, match=error) as caught:
-        QuantizedWeights.load(file)
-    assert f"{file} is not a readable file of quantized weights" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "start", "error"),
-    [
-        ("weights_1.npy", header("|i1", (ZEROS,)), r"weights_1 must be int8 of shape \(3, 5\)"),
-        ("exponents_1.npy", header("<i8", (5,)), r"do not hold int64 of shape \(5,\)"),
-        ("thresholds_1.npy", header("<f8", (ZEROS // 8,)), "thresholds_1 must be 2"),
-    ],
-    ids=["weights", "length", "thresholds"],
-)
-def test_a_file_that_unpacks_to_more_than_it_should_is_not_read(file, name, start, error):
-    add_bomb(file, "extra.npy", header("|u1", (ZEROS,)))
-    assert most_memory(lambda: QuantizedWeights.load(file)) < 2**24
-    add_bomb(file, name, start)
-
-    def refused():
-        with pytest.raises(ValueError, match=error):
-            QuantizedWeights.load(file)
-
-    assert most_memory(refused) < 2**24
-
-
-def test_a_damaged_or_missing_file_is_refused(file):
-    file.write_bytes(file.read_bytes()[:-20])
-    with pytest.raises(ValueError, match="is not a readable file of quantized weights"):
-        QuantizedWeights.load(file)
-    file.unlink()
-    with pytest.raises(FileNotFoundError, match=r"weights\.npz"):
-        QuantizedWeights.load(file)
 
 
 @pytest.mark.parametrize("bits", [1, 33, 0, -8, 8.0, "8", True, None])

@@ -7,14 +7,12 @@ from spikebp_plugins import (
     AveragePool2D,
     Conv2D,
     Dense,
-    QuantizedWeights,
     Sparse,
     SpikingNetwork,
     quantized_weights,
 )
-from spikebp_plugins.common.archive import write_archive
 from tests.core.literal_synapses import synapses_of
-from tests.core.small_nets import arrays_in, assert_all_equal, lively_simulator, samples
+from tests.core.small_nets import lively_simulator, samples
 
 LAYERS = [Conv2D(3, 3, 2, 1), AveragePool2D(2), Sparse(6, density=0.5), Dense(4)]
 NET = SpikingNetwork((9, 7, 2), LAYERS, n_steps=6, seed=3)
@@ -70,34 +68,6 @@ def test_each_unit_has_the_least_exponent_of_its_own_weights(shared_by):
         assert np.rint(W / 2.0**e).min() >= -32
         half = np.rint(W / 2.0 ** (e - 1))
         assert half.max() > 31 or half.min() < -32
-
-
-@SHARED_BY
-def test_a_file_is_read_as_it_was_saved(shared_by, tmp_path):
-    found = quantized_weights(uneven_simulator(NET), 12, shared_by=shared_by, clip=True)
-    found.save(tmp_path / "weights.npz")
-    again = QuantizedWeights.load(tmp_path / "weights.npz")
-    assert again.net == NET
-    for name in ("weights", "exponents", "thresholds"):
-        assert_all_equal(getattr(again, name), getattr(found, name))
-    assert_all_equal(again.checkpoint().state.weights, found.checkpoint().state.weights)
-
-
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"exponents_1": np.zeros(5, np.int64)}, r"exponents_1 must be .* \(\) or \(3,\); got"),
-        ({"exponents_2": np.zeros(1, np.int64)}, r"exponents_2 must be int64 of shape \(\); got"),
-        ({"exponents_2": np.array(-3)}, "exponents_2 must be -2, that of a pool; got another"),
-        ({"weights_2": np.ones(1, np.int8)}, r"weights_2 must be int8 of shape \(0,\); got"),
-    ],
-)
-def test_a_file_that_holds_something_else_is_refused(changes, error, tmp_path):
-    path = tmp_path / "weights.npz"
-    quantized_weights(uneven_simulator(NET)).save(path)
-    write_archive(path, arrays_in(path) | changes)
-    with pytest.raises(ValueError, match=error):
-        QuantizedWeights.load(path)
 
 
 @pytest.mark.parametrize(
