@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def results(module: str, arguments: tuple[object, ...], numbers: range) -> Iterator[dict]:
-    """Yield the results that a module prints for its cases, and a failure for each that ends it."""
+def results(arguments: tuple[object, ...], numbers: range) -> Iterator[dict]:
+    """Yield the results that `stops.py` prints, and a failure for each case that ends it."""
     first = numbers.start
     while first < numbers.stop:
-        command = [sys.executable, str(Path(__file__).with_name(f"{module}.py"))]
+        command = [sys.executable, str(Path(__file__).with_name("stops.py"))]
         command += map(str, (*arguments, first, numbers.stop))
         # A pipe that nobody reads would stop the child.
         with tempfile.TemporaryFile("w+") as errors:

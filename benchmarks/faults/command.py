@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from files import random_of
+from experiment import check_folder, random_of
 from numpy.random import RandomState
 
 from spikebp_plugins import load
@@ -65,8 +65,7 @@ def stopped(how: str, folder: Path, backend: str, seconds: float, random: Random
         whole_run(folder, backend, "--resume", "net.npz")
     else:
         whole_run(folder, backend)
-    left = [file.name for file in folder.iterdir() if file != path]
-    assert not left, f"unfinished files {left}"
+    check_folder(path, how)
     return process.returncode != 0 and not is_over
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import tempfile
@@ -57,6 +58,19 @@ def events(random: RandomState, n_samples: int) -> np.ndarray:
     found["t"] = time
     found["x"], found["y"] = random.randint(4, size=len(time)), random.randint(3, size=len(time))
     return found
+
+
+def random_of(*case: object) -> RandomState:
+    """Return the random numbers of a case."""
+    digest = hashlib.sha256(repr(case).encode()).digest()
+    return RandomState(np.frombuffer(digest, np.uint32))
+
+
+def check_folder(path: Path, how: str) -> None:
+    """Raise an error if there is more than a file, and what a kill left of it unfinished."""
+    left = [file.name for file in path.parent.iterdir() if file != path]
+    is_kill = how == "kill" and len(left) == 1 and left[0].startswith(".spikebp-")
+    assert not left or is_kill, f"unfinished files {left}"
 
 
 def saved(holder: Any) -> bytes:

@@ -30,12 +30,13 @@ from experiment import (
     SAMPLE_TIME,
     SAMPLES,
     Course,
+    check_folder,
     events,
+    random_of,
     samples,
     saved,
     simulator,
 )
-from files import random_of
 from numpy.random import RandomState
 
 from spikebp_plugins import load
@@ -175,8 +176,7 @@ class Interrupted:
         check(not ended or self.path.read_bytes() == later, "no interrupt, and the earlier file")
         self.sim.save(self.path)
         check(self.path.read_bytes() == later, "another file afterwards")
-        left = [file.name for file in self.path.parent.iterdir() if file != self.path]
-        check(not left, f"unfinished files {left}")
+        check_folder(self.path, "interrupt")
 
     def close(self) -> None:
         self.sim.close()
@@ -276,16 +276,14 @@ def killed_case(operation: str, backend: str, course: Course, random: RandomStat
         check(seconds < SOON, f"processes {in_session(child)} stay behind")
         n_seen = load(path).state.samples_seen
         check(path.read_bytes() == course.after(n_seen), "not the checkpoint of a sample boundary")
-        unfinished = len(list(Path(folder).iterdir())) - 1
         with load(path).simulate("compiled" if backend == "lava" else backend) as sim:
             stream = course.stream(sim)
             for number in range(n_seen, n_seen + 5):
                 course.learn(sim, number, stream)
             sim.save(path)
         check(path.read_bytes() == course.after(n_seen + 5), "it does not go on as it was")
-        left = [file.name for file in Path(folder).iterdir() if file != path]
-        check(not left, f"unfinished files {left}")
-        return {"seconds": seconds, "unfinished": unfinished, "samples": n_seen}
+        check_folder(path, "kill")
+        return {"seconds": seconds, "samples": n_seen}
 
 
 def killed_cases(operation: str, backend: str, seed: int, numbers: range) -> Iterator[dict]:

@@ -36,7 +36,6 @@ def text_and_numbers(file):
     file.create_dataset("numbers", data=np.zeros(1000), chunks=(100,), compression="gzip")
     file["number"] = 5
     file["nothing"] = h5py.Empty("f8")
-    file.create_dataset("packed texts", data=["four"] * 4, chunks=(2,), compression="gzip")
 
 
 WHOLE = changed(b"", text_and_numbers)
@@ -44,14 +43,7 @@ WHOLE = changed(b"", text_and_numbers)
 
 def test_arrays_are_found_by_their_names():
     found = found_in(WHOLE)
-    assert sorted(found) == [
-        "group/bytes",
-        "group/text",
-        "nothing",
-        "number",
-        "numbers",
-        "packed texts",
-    ]
+    assert sorted(found) == ["group/bytes", "group/text", "nothing", "number", "numbers"]
     assert found["group/text"].tolist() == [b"one", b"two", b""]
     assert found["number"] == 5
 
@@ -71,6 +63,14 @@ def a_large_chunk(file):
 def a_claim_of_many_arrays(file):
     for number in range(10):
         file.create_dataset(f"many {number}", (2**20,), "f8")
+
+
+def packed_texts(file):
+    file.create_dataset("texts", data=["four"] * 4, chunks=(2,), compression="gzip")
+
+
+def rows_of_any_length(file):
+    file.create_dataset("rows", (2,), h5py.vlen_dtype("f8"))[0] = [1.0, 2.0]
 
 
 def nested(file):
@@ -94,6 +94,8 @@ CLAIMS = {
     many_packed_numbers: "array 'many' claims more",
     a_large_chunk: "array 'many' claims more",
     a_claim_of_many_arrays: "claims more",
+    packed_texts: "array 'texts' holds neither numbers nor texts",
+    rows_of_any_length: "array 'rows' holds neither numbers nor texts",
     nested: "groups are nested more than 20 deep",
     in_a_circle: "groups are nested more than 20 deep",
     soft_link: "part 'link' is a link to another place",
@@ -139,27 +141,13 @@ def damaged_chunk(data):
     return data[:place] + b"\xf0\xff\xff\xff" + data[place + 4 :]
 
 
-def longer_heap(data):
-    """Let the heap of texts claim four gigabytes."""
-    place = data.index(b"GCOL") + 8
-    return data[:place] + (2**32).to_bytes(8, "little") + data[place + 8 :]
+def longer_text(data):
+    """Let a text claim four gigabytes; its length stands before the address of its heap."""
+    place = data.index(data.index(b"GCOL").to_bytes(8, "little")) - 4
+    return data[:place] + b"\xff\xff\xff\xff" + data[place + 4 :]
 
 
-def heap_elsewhere(data):
-    """Let a text lie in a heap where there is none."""
-    address = data.index(b"GCOL").to_bytes(8, "little")
-    place = data.index(address)
-    return data[:place] + (2**6).to_bytes(8, "little") + data[place + 8 :]
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (damaged_chunk, "array 'numbers' claims more than the file can hold"),
-        (longer_heap, "the heap of its texts '.*' is not in the file"),
-        (heap_elsewhere, "the heap of its texts '.*' is not in the file"),
-    ],
-)
-def test_lengths_that_the_file_does_not_have_are_refused(damage, reason):
-    with pytest.raises(ValueError, match=reason):
+@pytest.mark.parametrize("damage", [damaged_chunk, longer_text])
+def test_lengths_that_the_file_does_not_have_are_refused(damage):
+    with pytest.raises(ValueError, match=r"array '.*' claims more than the file"):
         found_in(damage(WHOLE))
