@@ -3,8 +3,6 @@
 import json
 import os
 import stat
-import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -15,7 +13,6 @@ import pytest
 from spikebp_plugins import Simulator, SpikingMLP, averaged, load
 from spikebp_plugins.common.archive import place_of, unreadable, write_archive
 from spikebp_plugins.network.state import initial_state
-from tests.core.bombs import ZEROS, add_bomb, header, most_memory
 from tests.core.small_nets import (
     ENGINES,
     arrays_in,
@@ -355,43 +352,11 @@ def test_names_may_be_as_long_as_the_file_system_allows(tmp_path):
         sim.save(tmp_path / ("n" * 300))
 
 
-@POSIX
-def test_unfinished_files_of_dead_processes_are_removed(tmp_path):
-    path = tmp_path / "net.npz"
-    script = (
-        "import os, sys; from spikebp_plugins.common.archive import whole_file\n"
-        "with whole_file(sys.argv[1]) as file:\n"
-        "    file.write(b'half'); file.flush(); print(flush=True); sys.stdin.read()\n"
-    )
-    sim = trained(NETS["fixed"])
-    with subprocess.Popen(
-        [sys.executable, "-c", script, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        process.stdout.readline()
-        (unfinished,) = tmp_path.iterdir()
-        assert f"-{process.pid}-" in unfinished.name
-        of_another_machine = tmp_path / unfinished.name.replace("-", "-far", 1)
-        of_another_machine.touch()
-        sim.save(path)
-        assert sorted(tmp_path.iterdir()) == sorted([path, unfinished, of_another_machine])
-        process.kill()
-    assert unfinished.exists()
-    sim.save(path)
-    assert sorted(tmp_path.iterdir()) == sorted([path, of_another_machine])
-
-
 def test_a_missing_file_or_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"net\.npz"):
         load(tmp_path / "net.npz")
     with pytest.raises(FileNotFoundError, match="folder"):
         trained(NETS["fixed"]).save(tmp_path / "folder" / "net.npz")
-
-
-@pytest.mark.parametrize("kept", [0, 1, 4, 30, 0.25, 0.5, 0.75, 0.9, -22, -1])
-def test_a_truncated_file_is_refused(file, kept):
-    data = file.read_bytes()
-    file.write_bytes(data[: int(kept * len(data)) if isinstance(kept, float) else kept])
-    assert "is not a readable checkpoint" in refusal(file)
 
 
 @pytest.mark.parametrize("content", [b"weights", b"PK\x03\x04", b"\x93NUMPY\x01\x00" + b" " * 200])
@@ -427,19 +392,17 @@ class Trap:
         return Path.touch, (self.mark,)
 
 
-@pytest.mark.parametrize("name", ["weights_1", "definition", "format_version", "unknown"])
-def test_pickled_objects_are_refused_and_not_unpickled(file, tmp_path, name):
+def test_pickled_objects_are_refused_and_not_unpickled(file, tmp_path):
     arrays = arrays_in(file)
-    arrays[name] = np.array([Trap(tmp_path / "mark")], dtype=object)
+    arrays["weights_1"] = np.array([Trap(tmp_path / "mark")], dtype=object)
     np.savez(file, **arrays)
     assert "is not a readable checkpoint" in refusal(file)
     assert not (tmp_path / "mark").exists()
 
 
 def test_a_newer_format_is_refused(file):
-    rewrite(file, format_version=np.array(3, np.int64))
-    message = refusal(file)
-    assert "checkpoint format 3, newer than the 2" in message
+    rewrite(file, format_version=np.array(2, np.int64))
+    assert "checkpoint format 2, newer than the 1" in refusal(file)
 
 
 @pytest.mark.parametrize(
@@ -466,17 +429,10 @@ def test_a_missing_array_is_refused(file, name):
 
 
 @pytest.mark.parametrize("name", KEYS[3:])
-@pytest.mark.parametrize("dtype", ["float64", "int32", "uint64", "bool"])
-def test_an_array_of_another_type_is_refused(file, name, dtype):
+def test_an_array_of_another_type_or_shape_is_refused(file, name):
     array = arrays_in(file)[name]
-    rewrite(file, **{name: array.astype(dtype)})
-    assert f"{name} must be int64 of shape {array.shape}" in refusal(file)
-
-
-@pytest.mark.parametrize("name", KEYS[3:])
-def test_an_array_of_another_shape_is_refused(file, name):
-    array = arrays_in(file)[name]
-    for wrong in (array[:-1], array[np.newaxis], array.ravel()[0]):
+    others = [array.astype(dtype) for dtype in ("float64", "int32", "uint64", "bool")]
+    for wrong in (*others, array[:-1], array[np.newaxis], array.ravel()[0]):
         rewrite(file, **{name: wrong})
         assert f"{name} must be int64 of shape {array.shape}" in refusal(file)
 
@@ -491,12 +447,12 @@ def test_one_kind_of_floating_point_is_not_the_other(tmp_path, stored, given):
 
 
 @pytest.mark.parametrize("name", KEYS[3:])
-@pytest.mark.parametrize("value", [2**53, -(2**53), 2**63 - 1, -(2**63)])
-def test_a_value_out_of_range_is_refused(file, name, value):
+def test_a_value_out_of_range_is_refused(file, name):
     array = arrays_in(file)[name]
-    array.flat[-1] = value
-    rewrite(file, **{name: array})
-    assert name in refusal(file)
+    for value in (2**53, -(2**53), 2**63 - 1, -(2**63)):
+        array.flat[-1] = value
+        rewrite(file, **{name: array})
+        assert name in refusal(file)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
@@ -553,77 +509,26 @@ def test_the_message_about_another_definition_shows_sizes_and_grid(file):
     assert "fraction_bits is 12 there and 30 here" in message
 
 
-def offset_of(data, array):
-    """Return where an array's bytes lie in a file."""
-    place = data.find(array.tobytes())
-    assert place > 0
-    return place
+@pytest.mark.parametrize("shape", [(2**40,), (3, 4), (3, 5, 1)])
+def test_an_array_of_another_size_than_it_states_is_refused(file, shape):
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    header = members["weights_1.npy"].replace(b"(3, 5)", str(shape).encode(), 1)
+    padding = b" " * (len(str(shape)) - len("(3, 5)"))
+    members["weights_1.npy"] = header.replace(padding + b"\n", b"\n", 1)
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    message = refusal(file)
+    if shape == (3, 5, 1):
+        assert "weights_1 must be int64 of shape (3, 5)" in message
+    else:
+        assert f"its array weights_1 does not hold int64 of shape {shape}" in message
 
 
-@pytest.mark.parametrize("name", ["weights_1", "backward_potential_2", "feedback_3", "definition"])
-def test_a_corrupted_byte_within_an_array_is_refused(file, name):
-    data = bytearray(file.read_bytes())
-    array = arrays_in(file)[name]
-    data[offset_of(data, array) + array.nbytes // 2] ^= 1
-    file.write_bytes(data)
-    assert "CRC" in refusal(file)
-
-
-def assert_refused_or_unharmed(path, data, expected):
-    path.write_bytes(data)
-    try:
-        checkpoint = load(path)
-    except ValueError:
-        return
-    assert_same_state(checkpoint, expected)
-
-
-def test_no_corrupted_byte_changes_a_network_or_raises_anything_else(tmp_path):
-    sim = trained(small_net((2, 1)), n_samples=1)
-    sim.save(tmp_path / "net")
-    data = (tmp_path / "net").read_bytes()
-    for place in range(len(data)):
-        corrupted = bytearray(data)
-        corrupted[place] ^= 0xFF
-        assert_refused_or_unharmed(tmp_path / "net", corrupted, sim.checkpoint())
-
-
-def test_no_flipped_bit_of_the_directory_changes_a_network_or_raises_anything_else(tmp_path):
-    sim = trained(small_net((2, 1)), n_samples=1)
-    sim.save(tmp_path / "net")
-    data = (tmp_path / "net").read_bytes()
-    for place in range(data.index(b"PK\x01\x02"), len(data)):
-        for bit in range(8):
-            corrupted = bytearray(data)
-            corrupted[place] ^= 1 << bit
-            assert_refused_or_unharmed(tmp_path / "net", corrupted, sim.checkpoint())
-
-
-def test_a_member_that_is_not_used_is_not_read(file):
-    expected = load(file)
-    add_bomb(file, "extra.npy", header("|u1", (ZEROS,)))
-    assert file.stat().st_size < 2**21
-    assert most_memory(lambda: load(file)) < 2**24
-    assert_same_state(load(file), expected)
-
-
-@pytest.mark.parametrize(
-    ("name", "start", "reason"),
-    [
-        ("weights_1.npy", header("<i8", (ZEROS // 8,)), "weights_1 must be int64 of shape (3, 5)"),
-        ("weights_1.npy", header("<i8", (3, 5)), "do not hold int64 of shape (3, 5)"),
-        ("weights_1.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff", "EOF"),
-        ("weights_1.npy", b"", "magic"),
-        ("definition.npy", header("|u1", (ZEROS,)), "its definition must be text of at most"),
-        ("samples_seen.npy", header("<i8", (ZEROS // 8,)), "samples_seen must be a number"),
-        ("format_version.npy", header("<i8", (ZEROS // 8,)), "format_version must be a positive"),
-    ],
-    ids=["shape", "length", "header", "no header", "definition", "samples_seen", "version"],
-)
-def test_a_member_that_unpacks_to_more_than_it_should_is_not_read(file, name, start, reason):
-    add_bomb(file, name, start)
-    assert most_memory(lambda: refusal(file)) < 2**24
-    assert reason in refusal(file)
+def test_a_compressed_file_is_refused(file):
+    np.savez_compressed(file, **arrays_in(file))
+    assert "its array format_version is compressed, or claims too much" in refusal(file)
 
 
 @pytest.mark.parametrize("name", ["weights_1.npy", "weights_1"])
@@ -639,19 +544,6 @@ def test_what_another_library_says_is_shown_in_one_line():
     assert message.startswith("net.npz is not a readable checkpoint: two lines two lines ")
     assert message.endswith(" ...")
     assert len(message) < 400
-
-
-def test_a_damaged_compressed_file_is_refused(file):
-    np.savez_compressed(file, **arrays_in(file))
-    load(file)
-    with zipfile.ZipFile(file) as archive:
-        entry = archive.getinfo("weights_1.npy")
-    data = bytearray(file.read_bytes())
-    # Behind the local header of 30 bytes, the name, and NumPy's extra field of 20 bytes.
-    start = entry.header_offset + 30 + len("weights_1.npy") + 20
-    data[start : start + 8] = b"\xff" * 8
-    file.write_bytes(data)
-    refusal(file)
 
 
 def test_another_rate_leaves_all_numbers_on_their_grid():

@@ -41,11 +41,11 @@ from tests.core.small_nets import lively_simulator, lively_weights, samples, sma
 MEMORY = 2**28
 
 
-def in_one(data):
+def only_part(data):
     return {"": data}
 
 
-def first_of(parts):
+def content_of(parts):
     return parts[""]
 
 
@@ -67,12 +67,12 @@ class Kind(NamedTuple):
 
     write: Callable[[Path], Any]
     read: Callable[[Path], Any]
-    open: Callable[[bytes], dict[str, bytes]] = in_one
-    close: Callable[[dict[str, bytes]], bytes] = first_of
+    open: Callable[[bytes], dict[str, bytes]] = only_part
+    close: Callable[[dict[str, bytes]], bytes] = content_of
 
     @property
     def has_parts(self):
-        return self.open is not in_one
+        return self.open is not only_part
 
 
 def save_checkpoint(path):
@@ -145,7 +145,7 @@ KINDS = {
     "IDX, gzipped": Kind(
         save_zipped_idx,
         read_idx,
-        lambda data: in_one(gzip.decompress(data)),
+        lambda data: only_part(gzip.decompress(data)),
         lambda parts: gzip.compress(parts[""]),
     ),
     "recording": Kind(lambda path: path.write_bytes(bytes(range(200))), read_aer),
@@ -172,7 +172,7 @@ def damaged(data, changes):
 
 
 @cache
-def whole(kind, folder):
+def original(kind, folder):
     """Return a file, and the file of what is read from it."""
     path = folder / "whole"
     with warnings.catch_warnings():
@@ -228,7 +228,7 @@ def folder(tmp_path_factory):
 @given(damage=DAMAGE)
 def test_a_damaged_file_is_read_or_refused(name, folder, damage):
     kind = KINDS[name]
-    data, expected = whole(kind, folder)
+    data, expected = original(kind, folder)
     found = read(kind, damaged(data, damage), folder)
     assert not kind.has_parts or found in (None, expected)
 
@@ -237,7 +237,7 @@ def test_a_damaged_file_is_read_or_refused(name, folder, damage):
 @given(damage=DAMAGE, part=st.integers(0, 20))
 def test_a_damaged_part_with_its_checksum_is_read_or_refused(name, folder, damage, part):
     kind = KINDS[name]
-    parts = kind.open(whole(kind, folder)[0])
+    parts = kind.open(original(kind, folder)[0])
     part = list(parts)[part % len(parts)]
     read(kind, kind.close(parts | {part: damaged(parts[part], damage)}), folder)
 
@@ -249,4 +249,4 @@ def test_a_damaged_part_with_its_checksum_is_read_or_refused(name, folder, damag
 def test_a_damaged_file_of_hdf5_is_read_or_refused(name, folder, damage):
     pytest.importorskip("nir", reason="nir is not installed")
     kind = KINDS_OF_HDF5[name]
-    read(kind, damaged(whole(kind, folder)[0], damage), folder)
+    read(kind, damaged(original(kind, folder)[0], damage), folder)

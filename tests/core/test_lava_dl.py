@@ -565,7 +565,7 @@ def test_a_group_of_which_no_such_file_can_be_is_refused_by_path(file):
     ("name", "value", "message"),
     [
         ("samples_seen", -1, "samples_seen must be a number that is not negative"),
-        ("format_version", 3, "checkpoint format 3, newer than the 2"),
+        ("format_version", 3, "checkpoint format 3, newer than the 1"),
         ("definition", None, "it holds no definition"),
     ],
 )

@@ -309,7 +309,7 @@ def test_layers_that_were_added_or_taken_away_are_refused(graph):
     [
         (5, "metadata 'spikebp_plugins' must be a mapping of arrays; got 5"),
         ({}, "the metadata of the graph is not a readable checkpoint: it holds no definition"),
-        ({"format_version": 3}, "checkpoint format 3, newer than the 2"),
+        ({"format_version": 3}, "checkpoint format 3, newer than the 1"),
         ({"definition": np.zeros(3, np.uint8)}, "is not a readable checkpoint"),
     ],
 )

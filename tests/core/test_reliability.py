@@ -10,8 +10,6 @@ from tests.documentation import ROOT
 from tests.scripts import loaded
 
 FOLDER = ROOT / "benchmarks" / "faults"
-KINDS = "checkpoint,trace,quantized,idx,idx.gz,aer,epochs"
-WITHOUT_CHECKSUMS = {"idx", "aer", "epochs"}
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
@@ -27,17 +25,6 @@ def results(script, *arguments):
 
 @pytest.mark.once
 @LINUX
-def test_damaged_files_are_refused_or_unharmed():
-    found = results("files.py", KINDS, "1", "0", "43")
-    assert len(found) == 43 * (KINDS.count(",") + 1)
-    for case in found:
-        kind = case["case"].split(":")[0]
-        assert case["verdict"] != "other" or kind in WITHOUT_CHECKSUMS, case
-    assert {"refused", "same", "other"} == {case["verdict"] for case in found}
-
-
-@pytest.mark.once
-@LINUX
 def test_nothing_is_lost_by_interrupts_and_kills():
     operations, backends = "train,predict,feed,save", "compiled,reference"
     found = results("stops.py", "interrupt,kill", operations, backends, "1", "0", "1")
@@ -47,7 +34,7 @@ def test_nothing_is_lost_by_interrupts_and_kills():
 
 @pytest.fixture
 def script():
-    return loaded(FOLDER / "tables_of_counts.py")
+    return loaded(FOLDER / "table_of_counts.py")
 
 
 def test_the_page_shows_what_was_counted(script):
@@ -56,14 +43,9 @@ def test_the_page_shows_what_was_counted(script):
 
 
 def test_as_many_faults_were_tried_as_the_page_says(script):
-    counts = json.loads(script.KEPT.read_text("utf-8"))
-    files, stops = counts["damaged files"], counts["interrupts and kills"]
-    assert not sum(found.get("failed", 0) for found in (*files.values(), *stops.values()))
-    assert set(files) <= set(script.TITLES)
-    assert sum(sum(found.values()) for found in files.values()) >= 10_000
+    stops = json.loads(script.KEPT.read_text("utf-8"))
+    assert not sum(found.get("failed", 0) for found in stops.values())
     assert sum(found["survived"] for found in stops.values()) >= 500
-    for name in ("checkpoint", "trace", "quantized", "idx.gz"):
-        assert "other" not in files[name]
     assert {name.split("/")[2] for name in stops} == {
         "compiled",
         "reference",

@@ -100,7 +100,6 @@ def test_learning_goes_on_from_a_file(engine, with_targets, tmp_path):
     checkpoint = load(tmp_path / "net.npz")
     checkpoint.save(tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "net.npz").read_bytes()
-    assert arrays_in(tmp_path / "net.npz")["format_version"] == 2
     with checkpoint.simulate(engine) as sim:
         sim.train(x[11:], y[11:], replay=checkpoint.replay)
         assert checkpoint_bytes(sim) == checkpoint_bytes(whole)
@@ -117,7 +116,6 @@ def test_a_file_may_hold_a_buffer_that_has_seen_nothing(tmp_path):
     assert found.nbytes == 0
     sim.save(tmp_path / "plain.npz")
     assert load(tmp_path / "plain.npz").replay is None
-    assert arrays_in(tmp_path / "plain.npz")["format_version"] == 1
 
 
 SETTINGS = [6, 1, 0, 11]
@@ -135,7 +133,7 @@ SETTINGS = [6, 1, 0, 11]
         ({"replay": np.array([6, 1, 0, 5])}, r"replay_x must be real numbers of shape \(5, 3\)"),
         ({"replay_x": None}, "replay_x must be real numbers of shape .*; got nothing"),
         ({"replay_x": np.zeros((6, 4))}, r"replay_x must .*; got float64 of shape \(6, 4\)"),
-        ({"replay_x": np.zeros((6, 3), complex)}, "replay_x must be real numbers"),
+        ({"replay_x": np.zeros((6, 3), complex)}, "replay_x does not hold complex128"),
         ({"replay_x": np.full((6, 3), np.nan)}, "x must be finite"),
         ({"replay_y": np.full(6, 2)}, "y must be labels from 0 to 1; got 2"),
         ({"replay_y": np.zeros(6)}, "y must be integers"),

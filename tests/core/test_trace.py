@@ -7,7 +7,6 @@ import pytest
 
 from spikebp_plugins import Difference, Trace, compare
 from spikebp_plugins.common.archive import write_archive
-from tests.core.bombs import ZEROS, add_bomb, header, most_memory
 from tests.core.small_nets import (
     arrays_in,
     assert_all_equal,
@@ -236,15 +235,6 @@ def refusal(path):
     return str(caught.value)
 
 
-def test_a_damaged_trace_is_refused(trace, tmp_path):
-    path = tmp_path / "trace.npz"
-    trace.save(path)
-    data = path.read_bytes()
-    for length in (0, 10, len(data) // 2, len(data) - 1):
-        path.write_bytes(data[:length])
-        assert "is not a readable trace" in refusal(path)
-
-
 def test_a_checkpoint_is_no_trace(tmp_path):
     path = tmp_path / "net.npz"
     path.write_bytes(checkpoint_bytes(lively_simulator(NET)))
@@ -254,11 +244,11 @@ def test_a_checkpoint_is_no_trace(tmp_path):
 def test_a_trace_of_a_newer_format_is_refused(trace, tmp_path):
     path = tmp_path / "trace.npz"
     trace.save(path)
-    write_archive(path, arrays_in(path) | {"trace_version": np.array(3)})
-    assert "trace format 3, newer than the 2" in refusal(path)
+    write_archive(path, arrays_in(path) | {"trace_version": np.array(2)})
+    assert "trace format 2, newer than the 1" in refusal(path)
 
 
-@pytest.mark.parametrize("version", [0, [1, 2], "1", 0.5])
+@pytest.mark.parametrize("version", [0, [1, 2], 0.5])
 def test_a_trace_version_that_never_was_is_refused(trace, tmp_path, version):
     path = tmp_path / "trace.npz"
     trace.save(path)
@@ -272,7 +262,8 @@ def test_a_trace_version_that_never_was_is_refused(trace, tmp_path, version):
         ({"weights_2": None}, "it has no 'weights_2'"),
         ({"errors_1": None}, "it has no 'errors_1'"),
         ({"spikes_1": None}, "it has no 'spikes_1'"),
-        ({"scores": np.array(["high"] * 6)}, "scores must be real numbers; got an array of <U4"),
+        ({"scores": np.array(["high"] * 6)}, "its array scores does not hold <U4 of shape (6,)"),
+        ({"scores": np.zeros((6, 2), int)}, "scores must be real numbers; got an array of int64"),
         ({"scores": np.zeros((6, 3))}, "scores must be of shape (6, 2); got shape (6, 3)"),
         (
             {"step_scores": np.zeros((6, 2))},
@@ -282,9 +273,7 @@ def test_a_trace_version_that_never_was_is_refused(trace, tmp_path, version):
         ({"spikes_0": np.zeros((6, 4), int)}, "spikes_0 must be of 3 dimensions; got shape (6, 4)"),
         ({"spikes_1": np.zeros((6, 3, 5), int)}, "spikes_1 must be of shape (6, 4, 5); got shape"),
         ({"errors_2": np.zeros((6, 4, 5), int)}, "errors_2 must be of shape (6, 4, 4); got shape"),
-        ({"weights_1": np.array("heavy")}, "weights_1 must be real numbers; got an array of <U5"),
-        ({"weights_1": np.zeros((5, 3))}, "weights_1 must be of shape (3, 5); got shape (5, 3)"),
-        ({"weights_1": np.zeros(15)}, "weights_1 must be of 2 dimensions; got shape (15,)"),
+        ({"weights_1": np.zeros((3, 5), int)}, "weights_1 must be real numbers; got an array of"),
     ],
 )
 def test_a_trace_of_something_else_is_refused(trace, tmp_path, changes, reason):
@@ -293,25 +282,3 @@ def test_a_trace_of_something_else_is_refused(trace, tmp_path, changes, reason):
     arrays = arrays_in(path) | changes
     write_archive(path, {name: array for name, array in arrays.items() if array is not None})
     assert f"is not a readable trace: {reason}" in refusal(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "start", "reason"),
-    [
-        ("scores.npy", header("<f8", (ZEROS // 8,)), "scores must be of 2 dimensions"),
-        ("spikes_0.npy", header("<i8", (ZEROS // 32, 4, 1)), "spikes_1 must be of shape"),
-        ("errors_1.npy", header("<i8", (6, 4, 5)), "do not hold int64 of shape (6, 4, 5)"),
-        ("weights_1.npy", header("<f8", (ZEROS // 8,)), "weights_1 must be of 2 dimensions"),
-    ],
-    ids=["scores", "input", "length", "weights"],
-)
-def test_a_trace_that_unpacks_to_more_than_it_should_is_not_read(
-    trace, tmp_path, name, start, reason
-):
-    path = tmp_path / "trace.npz"
-    trace.save(path)
-    add_bomb(path, "extra.npy", header("|u1", (ZEROS,)))
-    assert most_memory(lambda: Trace.load(path)) < 2**24
-    add_bomb(path, name, start)
-    assert most_memory(lambda: refusal(path)) < 2**24
-    assert reason in refusal(path)
