@@ -499,7 +499,12 @@ def test_an_unknown_experiment_is_refused():
     assert run("reproduce", "cifar", exit_code=2).stderr.startswith(message)
 
 
-EPOCH = {"test_error": 3.5, "train_error": None, "operations": {"forward": 5}}
+EPOCH = {
+    "test_error": 3.5,
+    "train_error": None,
+    "operations": {"forward": 5},
+    "averaged_error": None,
+}
 
 
 @pytest.mark.parametrize(
@@ -509,7 +514,7 @@ EPOCH = {"test_error": 3.5, "train_error": None, "operations": {"forward": 5}}
         ({"done": 5}, "done must be a list; got int"),
         ({"done": [5]}, "argument after ** must be a mapping"),
         ({"done": [{**EPOCH, "unknown": 1}]}, "unexpected keyword argument 'unknown'"),
-        ({"done": [{"test_error": 3.5}]}, "missing 2 required positional arguments"),
+        ({"done": [{"test_error": 3.5}]}, "missing 3 required positional arguments"),
         ({"done": [EPOCH | {"test_error": "low"}]}, "test_error must be a number from 0 to 100"),
         ({"done": [EPOCH | {"train_error": float("nan")}]}, "train_error must be a number from 0"),
         ({"done": [EPOCH | {"averaged_error": 101}]}, "averaged_error must be a number from 0"),
