@@ -6,6 +6,8 @@ from hypothesis import settings
 settings.register_profile("default", max_examples=100, deadline=None)
 #: For --hypothesis-profile, where another run draws all examples of the same tests.
 settings.register_profile("few", max_examples=25, deadline=None)
+#: For a smoke test.
+settings.register_profile("fewest", max_examples=2, deadline=None)
 
 
 def examples(number):

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -102,34 +102,6 @@ def test_every_field_of_the_definition_is_an_option():
     options = {spelling for parameter in parameters for spelling in parameter.opts}
     names = {field.name for field in fields(SpikingMLP)} - {"layer_sizes"}
     assert {f"--{name.replace('_', '-')}" for name in names} | {"--layers"} <= options
-
-
-def test_a_new_field_of_the_definition_is_an_option(monkeypatch):
-    @dataclass(frozen=True, repr=False)
-    class Longer(SpikingMLP):
-        threshold: float | None = None
-        pair: tuple[float, float] = (0.0, 1.0)
-        is_new: bool = field(default=True, kw_only=True)
-
-    received = []
-    monkeypatch.setattr(options, "SpikingMLP", Longer)
-    program = typer.Typer()
-
-    @program.command()
-    @options.network_options(without=("seed",))
-    def command(first: int = 1, *, given: dict):
-        received.append((first, given))
-
-    def call(*arguments):
-        return CliRunner(env={"COLUMNS": "200"}).invoke(program, arguments)
-
-    assert call().exit_code == 0
-    assert call("--no-is-new", "--pair", "1", "5", "--first", "2").exit_code == 0
-    assert received == [(1, {}), (2, {"pair": (1, 5), "is_new": False})]
-    assert call("--seed", "1").exit_code == 2
-    text = call("--help").stdout
-    assert "[default: ((0.0, 1.0))]" in text
-    assert "None" not in text
 
 
 def test_heavy_packages_are_not_imported_for_help():

@@ -58,21 +58,11 @@ def drawn_by_the_rule(net, i):
 
 
 # Small rates and weights: counts stay small enough to be fired one by one.
-small_experiments = experiments(
-    max_depth=4, max_width=6, max_steps=6, rates=(0.01, 0.1), scales=(0.1, 0.7)
-)
-
-
+@pytest.mark.smoke
 @settings(max_examples=examples(150))
-@given(small_experiments)
+@given(experiments(max_depth=4, max_width=6, max_steps=6, rates=(0.01, 0.1), scales=(0.1, 0.7)))
 def test_reference_follows_the_rules(experiment):
     assert_follows_rules(*experiment, backend="reference")
-
-
-@settings(max_examples=examples(150))
-@given(small_experiments)
-def test_compiled_follows_the_rules(experiment):
-    assert_follows_rules(*experiment, backend="compiled")
 
 
 # Large inputs and small grids: states saturate, messages are full, traces stop counting.
