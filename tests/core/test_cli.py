@@ -899,6 +899,7 @@ def test_json_has_null_for_what_is_no_number(folder):
         (("--backends", "reference,reference"), "backends must be different from each other"),
         (("--backends", "reference,nothing"), "backend must be "),
         (("--layers", "0"), "layers must be sizes of hidden layers"),
+        (("--input-scale", "2"), "No such option"),
     ],
 )
 def test_compare_refuses(arguments, message):
