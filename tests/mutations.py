@@ -16,7 +16,7 @@ import pytest
 from spikebp_plugins import Simulator, compare
 from spikebp_plugins.backends import reference as reference_backend
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
-from spikebp_plugins.conformance.checks import training_equals_reference
+from spikebp_plugins.conformance.protocol import RECORDED, trained
 from spikebp_plugins.rules import sample
 from spikebp_plugins.rules import step as reference
 from spikebp_plugins.rules.quantization import rectified
@@ -121,21 +121,16 @@ def is_in_layers(layer, which, last):
     return {"any": layer >= 1, "hidden": 1 <= layer < last, "output": layer == last}[which]
 
 
-def trained_on_reference(case):
-    data = case.data()
-    with Simulator(case.net, "reference", case.weights()) as sim:
-        return sim.train(data.x, data.y, record=True)
-
-
 def expected_differences(fault, cases=CASES):
     """Return the cases that show a fault, each with the first difference that it makes."""
     found = []
     for case in cases:
-        sound = trained_on_reference(case)
+        data, sound = case.data(), trained(case, RECORDED).trace
         with pytest.MonkeyPatch.context() as patch:
             IN_REFERENCE[fault](patch)
             try:
-                faulty = trained_on_reference(case)
+                with Simulator(case.net, "reference", case.weights()) as sim:
+                    faulty = sim.train(data.x[:RECORDED], data.y[:RECORDED], record=True)
             except OverflowError:
                 continue  # found as well, but not by a comparison of traces
         difference = compare(faulty, sound)
@@ -153,7 +148,7 @@ def assert_found(backend, fault, expected):
         assert is_in_layers(difference.layer, layers, case.net.n_layers)
         assert difference.sample >= first_sample
         with pytest.raises(TracesDifferError) as failure:
-            ConformanceTest(backend, training_equals_reference, case).run()
+            ConformanceTest(backend, case).run()
         assert failure.value.difference == difference, case.feature
 
 

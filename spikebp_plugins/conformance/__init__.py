@@ -4,7 +4,7 @@ A back-end author runs the suite from a shell, and gets a table of features by b
 
     python -m spikebp_plugins.conformance NAME [NAME ...]
 
-or in pytest, with one test for each pair of check and case::
+or in pytest, with one test for each case::
 
     from spikebp_plugins.conformance import parametrize
 
@@ -18,7 +18,7 @@ declared reason; such a test ends as unsupported, with that reason.
 
 from spikebp_plugins.conformance.case import Case
 from spikebp_plugins.conformance.cases import CASES
-from spikebp_plugins.conformance.checks import TracesDifferError
+from spikebp_plugins.conformance.protocol import TracesDifferError
 from spikebp_plugins.conformance.suite import (
     ConformanceTest,
     Result,

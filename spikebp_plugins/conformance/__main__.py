@@ -24,7 +24,7 @@ def run_table(backends: Sequence[str], cases: Sequence[Case] | None = None) -> T
         If a back end is not installed or cannot run; raised before any test runs.
     """
     for name in backends:
-        unsupported_reason(name, CASES[0])
+        unsupported_reason(name, CASES[0].net)
     table = Table()
     total = sum(1 for _ in conformance_tests(*backends, cases=cases))
     with progress_bar(total, "conformance", "tests") as bar:

@@ -49,11 +49,6 @@ def pixels(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
     return random.randint(0, 256, (n, net.n_inputs)).astype(np.uint8)
 
 
-def sixteenths(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
-    """Multiples of 1/16, with which floating point is exact."""
-    return random.randint(-16, 33, (n, net.n_inputs)) / 16
-
-
 def spike_counts(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
     """Signed spike counts, as another network or an event encoder sends them."""
     largest = 1 if net.spikes == "binary" else 3
@@ -63,11 +58,6 @@ def spike_counts(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
 def large_targets(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
     """Targets of up to 200 spikes a step, of which a message holds 127, and of few."""
     return random.uniform(-50.0, 200.0, (n, net.n_outputs))
-
-
-def silence(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
-    """No input at all."""
-    return np.zeros((n, net.n_inputs))
 
 
 def labels(net: Definition, random: RandomState, n: int) -> NDArray[Any]:
@@ -100,8 +90,6 @@ class Case:
     weight_scale : float or None
         Standard deviation of the initial weights; large enough for every layer to fire. None takes
         the initial weights of the definition.
-    weight_bits : int or None
-        Round the initial weights to this many fraction bits; None does not round.
     """
 
     feature: str
@@ -109,7 +97,6 @@ class Case:
     inputs: Inputs = constant_values
     targets: Inputs = labels
     weight_scale: float | None = 0.6
-    weight_bits: int | None = None
 
     def __str__(self) -> str:
         return self.feature.replace(" ", "-")
@@ -120,9 +107,7 @@ class Case:
         if scale is None:
             return self.net.init_weights()
         random = RandomState(self.net.seed + 17)
-        drawn = [random.standard_normal(shape) * scale for shape in shapes]
-        bits = self.weight_bits
-        return drawn if bits is None else [np.rint(w * 2.0**bits) / 2.0**bits for w in drawn]
+        return [random.standard_normal(shape) * scale for shape in shapes]
 
     def data(self) -> Data:
         """Return the samples."""

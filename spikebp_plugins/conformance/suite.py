@@ -1,9 +1,9 @@
-"""Running the checks: by hand, from a shell, or as tests."""
+"""Running the cases: by hand, from a shell, or as tests."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +11,8 @@ from spikebp_plugins.backends import registry
 from spikebp_plugins.backends.base import UnsupportedError
 from spikebp_plugins.conformance.case import Case
 from spikebp_plugins.conformance.cases import CASES
-from spikebp_plugins.conformance.checks import CHECKS
+from spikebp_plugins.conformance.protocol import run_case
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.simulation.simulator import Simulator
 
 
@@ -25,24 +26,21 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class ConformanceTest:
-    """One check of one case on one back end.
+    """One case on one back end.
 
     Attributes
     ----------
     backend : str
         The back end, with options behind a colon if any.
-    check : callable
-        The function of (backend, case) that raises AssertionError on a failure.
     case : Case
         Definition and data.
     """
 
     backend: str
-    check: Callable[[str, Case], None]
     case: Case
 
     def __str__(self) -> str:
-        return f"{self.backend}-{self.check.__name__}-{self.case}"
+        return f"{self.backend}-{self.case}"
 
     def run(self) -> str | None:
         """Run the test.
@@ -50,16 +48,16 @@ class ConformanceTest:
         Returns
         -------
         str or None
-            None if the check passed, or why the back end does not support the case.
+            None if everything was equal, or why the back end does not support the case.
 
         Raises
         ------
         AssertionError
             If the back end failed, or does not refuse what it declares as unsupported.
         """
-        reason = unsupported_reason(self.backend, self.case)
+        reason = unsupported_reason(self.backend, self.case.net)
         if reason is None:
-            self.check(self.backend, self.case)
+            run_case(self.backend, self.case)
             return None
         if not reason.strip():
             raise AssertionError("a back end must say why it does not support a definition")
@@ -72,11 +70,11 @@ class ConformanceTest:
         raise AssertionError(f"declared as unsupported ({reason}), but it was accepted")
 
 
-def unsupported_reason(backend: str, case: Case) -> str | None:
-    """Return why a back end does not support a case, or None if it does."""
+def unsupported_reason(backend: str, net: Definition) -> str | None:
+    """Return why a back end does not support a definition, or None if it does."""
     name, options = registry.parse_backend(backend)
     cls = registry.get_backend(name)
-    return registry.refused_definition(cls, case.net, registry.check_options(cls, name, options))
+    return registry.refused_definition(cls, net, registry.check_options(cls, name, options))
 
 
 def conformance_tests(
@@ -84,8 +82,8 @@ def conformance_tests(
 ) -> Iterator[ConformanceTest]:
     """Yield every test of the suite, or of some of its cases, for some back ends."""
     chosen = CASES if cases is None else cases
-    for backend, case, check in itertools.product(backends, chosen, CHECKS):
-        yield ConformanceTest(backend, check, case)
+    for backend, case in itertools.product(backends, chosen):
+        yield ConformanceTest(backend, case)
 
 
 def run_conformance(backend: str, cases: Sequence[Case] | None = None) -> Iterator[Result]:

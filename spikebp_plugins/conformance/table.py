@@ -13,14 +13,14 @@ WORDS: Final = {"passed": "equal", "unsupported": "no", "failed": "FAILED"}
 
 
 class Cell(NamedTuple):
-    """The outcome of all checks of one feature on one back end.
+    """The outcome of one feature on one back end.
 
     Attributes
     ----------
     outcome : str
         "passed", "unsupported" or "failed".
     reason : str
-        Why a back end does not support the feature, or how the first check failed.
+        Why a back end does not support the feature, or how it failed.
     """
 
     outcome: str
@@ -40,12 +40,9 @@ class Table:
     columns: dict[str, dict[str, Cell]] = field(default_factory=dict)
 
     def add(self, result: Result) -> None:
-        """Add the result of one test; a cell keeps the first failure of its feature."""
+        """Add the result of one test."""
         column = self.columns.setdefault(result.test.backend, {})
-        feature = result.test.case.feature
-        if column.get(feature, Cell("passed")).outcome != "failed":
-            failed = f"{result.test.check.__name__}: " if result.outcome == "failed" else ""
-            column[feature] = Cell(result.outcome, failed + result.reason)
+        column[result.test.case.feature] = Cell(result.outcome, result.reason)
 
     @property
     def features(self) -> list[str]:

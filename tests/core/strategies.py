@@ -19,13 +19,18 @@ def definitions(
     max_steps=12,
     rates=RATES,
     sizes=None,
+    wide=(),
     updates=UPDATES,
     **fixed,
 ):
-    """Any definition; `sizes` and `fixed` fix its layer sizes and further fields."""
+    """Any definition; `sizes` and `fixed` fix its layer sizes and further fields.
+
+    `wide` are numbers of units that layers may have besides small ones.
+    """
     if sizes is None:
         depth = draw(st.integers(1, max_depth))
-        sizes = draw(st.lists(st.integers(1, max_width), min_size=depth + 1, max_size=depth + 1))
+        width = st.integers(1, max_width) | (st.sampled_from(wide) if wide else st.nothing())
+        sizes = draw(st.lists(width, min_size=depth + 1, max_size=depth + 1))
     n_steps = draw(st.integers(1, max_steps))
     learning_rate = draw(st.sampled_from(rates))
     # A given grid may be too coarse for the rate; None always finds one here.
@@ -123,6 +128,12 @@ def layers_above(draw, below, max_width, wide):
     units = st.integers(0, int(np.prod(below)) - 1)
     pairs = st.tuples(units, st.integers(0, width - 1))
     return Sparse(width, pairs=draw(st.lists(pairs, min_size=1, max_size=12, unique=True)))
+
+
+@st.composite
+def any_network(draw, kinds=(definitions, networks, chip_definitions), **limits):
+    """A definition of any of some kinds."""
+    return draw(draw(st.sampled_from(kinds))(**limits))
 
 
 def random_weights(net, random, scale):

@@ -5,14 +5,15 @@ import pickle
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork, UnsupportedError
-from spikebp_plugins.conformance import conformance_tests, parametrize
+from spikebp_plugins.conformance import parametrize
 from spikebp_plugins.embedded import host_library, toolchain
 from spikebp_plugins.embedded.network_in_c import why_not_in_c
-from tests import shares
+from spikebp_plugins.embedded.number_types import WEIGHT_BITS
 from tests.core.experiment import MAGNITUDES, assert_equals_reference
-from tests.core.strategies import experiments, networks
+from tests.core.strategies import any_network, definitions, experiments, networks
 from tests.profiles import examples
 
 pytestmark = pytest.mark.skipif(toolchain.find_compiler() is None, reason="no compiler of C")
@@ -23,10 +24,7 @@ def quick_compiler(monkeypatch):
     monkeypatch.setenv("CFLAGS", "-O0")
 
 
-@pytest.mark.parametrize(
-    "conformance_test",
-    [pytest.param(t, id=str(t), marks=shares.marks(t)) for t in conformance_tests("c")],
-)
+@parametrize("c")
 def test_conformance(conformance_test):
     conformance_test.run()
 
@@ -38,22 +36,16 @@ def test_conformance_with_weights_of_each_size(conformance_test, monkeypatch):
     conformance_test.run()
 
 
-def assert_c_equals_reference(experiment, *sizes):
-    known = [bits for bits in sizes if why_not_in_c(experiment.net, bits) is None]
-    assume(known)
-    assert_equals_reference(experiment, *(f"c:{bits}" for bits in known))
-
-
-@settings(max_examples=examples(60))
-@given(experiments(magnitudes=MAGNITUDES, presynaptic="counts"))
-def test_c_equals_reference(experiment):
-    assert_c_equals_reference(experiment, 16, 64)
-
-
-@settings(max_examples=examples(60))
-@given(experiments(magnitudes=MAGNITUDES, nets=networks, presynaptic="counts"))
-def test_c_equals_reference_through_images(experiment):
-    assert_c_equals_reference(experiment, 16, 32)
+@settings(max_examples=examples(180))
+@given(
+    experiments(
+        nets=any_network, kinds=(definitions, networks), magnitudes=MAGNITUDES, presynaptic="counts"
+    ),
+    st.sampled_from(WEIGHT_BITS),
+)
+def test_c_equals_reference(experiment, bits):
+    assume(why_not_in_c(experiment.net, bits) is None)
+    assert_equals_reference(experiment, f"c:{bits}")
 
 
 def small(**changes):

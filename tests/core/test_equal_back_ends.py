@@ -1,4 +1,4 @@
-"""Compiled equals reference in every number, overflow included, over random experiments."""
+"""Compiled equals reference in every number: named cases, and random experiments with overflow."""
 
 import contextlib
 import io
@@ -8,55 +8,35 @@ from hypothesis import given, settings
 
 from spikebp_plugins.conformance import parametrize
 from tests.core.experiment import MAGNITUDES, assert_equals_reference
-from tests.core.strategies import chip_definitions, experiments, networks
+from tests.core.strategies import any_network, experiments
 from tests.core.test_cli import install_faulty
 from tests.profiles import examples
 
-#: Thousands in one environment of tox; the others draw hundreds each, of other experiments.
-EXPERIMENTS = examples(2000)
 #: Rows of kernels that are a vector, nearly two, and three.
 VECTORS = (16, 17, 48)
 
 
-@settings(max_examples=EXPERIMENTS)
-@given(experiments(magnitudes=MAGNITUDES))
+@parametrize("reference", "compiled")
+def test_conformance(conformance_test):
+    conformance_test.run()
+
+
+@settings(max_examples=examples(2500))
+@given(
+    experiments(
+        nets=any_network,
+        magnitudes=(*MAGNITUDES, 30.0),
+        scales=(0.05, 0.5, 1.5, 20.0),
+        wide=VECTORS,
+        max_steps=20,
+    )
+)
 def test_compiled_equals_reference(experiment):
     assert_equals_reference(experiment, "compiled")
 
 
-@settings(max_examples=EXPERIMENTS // 4)
-@given(experiments(magnitudes=MAGNITUDES, max_depth=5, max_width=40, max_steps=20))
-def test_compiled_equals_reference_in_larger_networks(experiment):
-    assert_equals_reference(experiment, "compiled")
-
-
-@settings(max_examples=EXPERIMENTS // 4)
-@given(
-    experiments(magnitudes=(1.0, 30.0, *MAGNITUDES), scales=(0.1, 1.0, 20.0), nets=chip_definitions)
-)
-def test_compiled_equals_reference_with_the_numbers_of_a_chip(experiment):
-    assert_equals_reference(experiment, "compiled")
-
-
-@settings(max_examples=EXPERIMENTS // 5)
-@given(experiments(magnitudes=MAGNITUDES, nets=networks, wide=VECTORS))
-def test_compiled_equals_reference_through_connections_of_any_kind(experiment):
-    assert_equals_reference(experiment, "compiled")
-
-
-@settings(max_examples=examples(10))
-@given(experiments(magnitudes=MAGNITUDES, nets=networks))
-def test_the_script_of_an_experiment_repeats_it(experiment):
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(experiment.script("compiled"), {})
-    lines = printed.getvalue().splitlines()
-    for line, shown in zip(lines, experiment.on("reference")[0], strict=True):
-        assert line == (str((shown, shown)) if isinstance(shown, str) else "None")
-
-
 @pytest.mark.once
-def test_a_failure_prints_a_script(monkeypatch):
+def test_a_failure_prints_a_script_that_repeats_it(monkeypatch):
     install_faulty(monkeypatch)
 
     @settings(deadline=None, database=None, report_multiple_bugs=False)
@@ -66,9 +46,11 @@ def test_a_failure_prints_a_script(monkeypatch):
 
     with pytest.raises(AssertionError) as failure:
         search()
-    assert any("To see it again" in line for line in failure.value.__notes__)
-
-
-@parametrize("reference", "compiled")
-def test_conformance(conformance_test):
-    conformance_test.run()
+    (note,) = [text for text in failure.value.__notes__ if "To see it again" in text]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(note.partition("\n\n")[2], {})
+    training, prediction, training_again = printed.getvalue().splitlines()
+    assert "quantity='spikes', sample=1" in training
+    assert prediction == "None"
+    assert training_again == training

@@ -11,14 +11,13 @@ from tests.golden import __main__ as command
 
 
 @pytest.mark.parametrize("backend", ["reference", "compiled"])
-@pytest.mark.parametrize("name", golden.CASES_KEPT)
+@pytest.mark.parametrize("name", golden.NETS)
 def test_golden_runs_are_repeated(name, backend):
     golden.assert_repeated(name, backend)
 
 
 def test_golden_runs_use_every_rule():
-    nets = [case.net for case in golden.CASES_KEPT.values()]
-    assert len(nets) == len(golden.FEATURES)
+    nets = golden.NETS.values()
     for field in (
         "timing",
         "input_coding",
@@ -36,10 +35,10 @@ def test_golden_runs_use_every_rule():
 @pytest.fixture
 def copies(tmp_path, monkeypatch):
     """Let the command work on a copy of one golden run."""
-    (name,) = list(golden.CASES_KEPT)[:1]
+    name = "one-step"
     shutil.copytree(golden.FOLDER / name, tmp_path / name)
     monkeypatch.setattr(command, "FOLDER", tmp_path)
-    monkeypatch.setattr(command, "CASES_KEPT", {name: golden.CASES_KEPT[name]})
+    monkeypatch.setattr(command, "NETS", [name])
     monkeypatch.setattr(command, "read", lambda name: golden.read(name, tmp_path))
     return tmp_path / name
 
@@ -66,10 +65,17 @@ def test_what_has_changed_is_overwritten_only_if_accepted(copies, monkeypatch, c
     assert path.read_bytes() == right
 
 
+def test_the_run_of_a_case_is_kept(copies, monkeypatch):
+    kept = {path.name: path.read_bytes() for path in copies.iterdir()}
+    shutil.rmtree(copies)
+    monkeypatch.setattr("sys.argv", ["golden", copies.name])
+    assert command.main() == 0
+    assert {path.name: path.read_bytes() for path in copies.iterdir()} == kept
+
+
 def test_a_changed_number_is_found(monkeypatch):
-    name = next(iter(golden.CASES_KEPT))
-    run = golden.read(name)
+    run = golden.read("one-step")
     run.end.state.weights[0][0, 0] += 1
     monkeypatch.setattr(golden, "read", Mock(return_value=run))
     with pytest.raises(AssertionError, match="weights"):
-        golden.assert_repeated(name, "compiled")
+        golden.assert_repeated("one-step", "compiled")

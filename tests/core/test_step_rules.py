@@ -8,6 +8,7 @@ from hypothesis import given, settings
 
 from spikebp_plugins import Simulator
 from spikebp_plugins.conformance import CASES
+from spikebp_plugins.conformance.protocol import RECORDED, trained
 from tests.core.literal import LiteralNetwork, asked_by
 from tests.core.strategies import chip_definitions, experiments, networks
 from tests.profiles import examples
@@ -101,7 +102,7 @@ def test_a_chip_draws_one_number_for_a_weight_that_synapses_share(experiment):
     assert_follows_rules(*experiment, backend="reference")
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.net.fraction_bits is not None], ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_conformance_cases_follow_the_rules(case):
     data = case.data()
     assert_follows_rules(case.net, case.weights(), data.x, data.y, data.x_test, "reference")
@@ -109,14 +110,11 @@ def test_conformance_cases_follow_the_rules(case):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_conformance_cases_bring_every_layer_to_work(case):
-    if case.feature == "no input":
-        pytest.skip("this case is there for what happens without spikes")
-    data = case.data()
+    trace = trained(case, RECORDED).trace
     with Simulator(case.net, "reference", case.weights()) as sim:
         initial = sim.weights
-        trace = sim.train(data.x, data.y, record=True)
-        for l in range(1, case.net.n_layers + 1):
-            assert trace.spikes[l].any()
-            assert trace.errors[l].any()
-            learns = case.net.connections[l - 1].constant_weight is None
-            assert (trace.weights[l - 1] != initial[l - 1]).any() == learns
+    for l in range(1, case.net.n_layers + 1):
+        assert trace.spikes[l].any()
+        assert trace.errors[l].any()
+        learns = case.net.connections[l - 1].constant_weight is None
+        assert (trace.weights[l - 1] != initial[l - 1]).any() == learns

@@ -9,42 +9,19 @@ from typing import NamedTuple
 from spikebp_plugins import Simulator, Trace, compare, load
 from spikebp_plugins.common.archive import write_archive
 from spikebp_plugins.conformance import CASES
+from spikebp_plugins.conformance.suite import unsupported_reason
 from spikebp_plugins.network.checkpoint import Checkpoint
 from tests.core.small_nets import arrays_in
 
 FOLDER = Path(__file__).parent
 
-#: Cases of the conformance suite that together use every rule.
-FEATURES = (
-    "3 layers of weights",
-    "one step",
-    "input changing from step to step",
-    "8-bit pixels",
-    "spike counts as input",
-    "targets changing from step to step",
-    "initial weights of he",
-    "outer update",
-    "normalized update",
-    "smoothed updates",
-    "binary spikes",
-    "backward potentials drawn, binary spikes",
-    "random feedback, outer update",
-    "pipelined timing",
-    "pipelined timing, binary spikes, changing input and targets",
-    "numbers of a chip, pipelined timing, random feedback",
-    "40 fraction bits",
-    "float64 arithmetic",
-    "float32 arithmetic",
-    "convolution, strides, padding, several channels",
-    "sparse connections",
-    "connections of all kinds, pipelined timing, random feedback",
-)
-CASES_KEPT = {str(case).replace(",", ""): case for case in CASES if case.feature in FEATURES}
+#: The names of the runs, each with its definition; together they use every rule.
+NETS = {path.parent.name: load(path).net for path in sorted(FOLDER.glob("*/start.npz"))}
 
 
-def names_of(*arithmetics):
-    """Return the names of the cases with some kinds of arithmetic."""
-    return [name for name, case in CASES_KEPT.items() if case.net.arithmetic in arithmetics]
+def names_for(backend):
+    """Return the names of the runs that a back end does not refuse."""
+    return [name for name, net in NETS.items() if unsupported_reason(backend, net) is None]
 
 
 class Golden(NamedTuple):
@@ -82,10 +59,15 @@ def show(start, samples, backend):
         return Golden(start, samples, training, prediction, sim.checkpoint())
 
 
-def make(case):
-    """Return the golden run of a case, by the reference."""
+def new(name):
+    """Return the run of a case of the conformance suite, which is not kept yet."""
+    (case,) = [case for case in CASES if name_of(case) == name]
     with Simulator(case.net, "reference", case.weights()) as sim:
         return show(sim.checkpoint(), case.data()._asdict(), "reference")
+
+
+def name_of(case):
+    return str(case).replace(",", "")
 
 
 def assert_repeated(name, backend):

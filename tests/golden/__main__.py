@@ -1,4 +1,4 @@
-"""Make the golden runs anew: ``python -m tests.golden [--accept]``."""
+"""Make the golden runs anew: ``python -m tests.golden [--accept] [NEW ...]``."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from spikebp_plugins import compare
-from tests.golden import CASES_KEPT, FOLDER, Golden, make, read
+from tests.golden import FOLDER, NETS, Golden, new, read, show
 
 
 def differences(name, folder):
@@ -20,24 +20,23 @@ def differences(name, folder):
 def main():
     parser = argparse.ArgumentParser(prog="python -m tests.golden", description=__doc__)
     parser.add_argument("--accept", action="store_true", help="overwrite what has changed")
+    parser.add_argument("new", nargs="*", metavar="NEW", help="a case of the suite to be kept")
     options = parser.parse_args()
+    for name in options.new:
+        new(name).save(FOLDER / name)
     refused = False
-    for name, case in CASES_KEPT.items():
-        golden = make(case)
+    for name in NETS:
+        kept = read(name)
+        golden = show(kept.start, kept.samples, "reference")
         with tempfile.TemporaryDirectory() as folder:
             golden.save(Path(folder) / name)
-            if not (FOLDER / name).exists():
-                print(f"{name}: new")
-            elif not (changed := list(differences(name, Path(folder)))):
-                continue
-            else:
-                kept = read(name)
-                where = compare(golden.training, kept.training)
-                print(f"{name}: {', '.join(changed)} changed; now and before: {where}")
-                if not options.accept:
-                    refused = True
-                    continue
-        golden.save(FOLDER / name)
+            changed = list(differences(name, Path(folder)))
+        if changed:
+            where = compare(golden.training, kept.training)
+            print(f"{name}: {', '.join(changed)} changed; now and before: {where}")
+            if options.accept:
+                golden.save(FOLDER / name)
+            refused = refused or not options.accept
     if refused:
         print("nothing that has changed was overwritten; --accept does so")
     return int(refused)

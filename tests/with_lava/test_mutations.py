@@ -42,7 +42,7 @@ from tests.with_lava.random_graphs import Graph, play
 pytestmark = pytest.mark.thorough
 
 BACKEND = "lava:tag=fixed_pt,implementation=hierarchical"
-SUPPORTED = [case for case in CASES if unsupported_reason(BACKEND, case) is None]
+SUPPORTED = [case for case in CASES if unsupported_reason(BACKEND, case.net) is None]
 
 
 class LayerUnits:
