@@ -77,8 +77,8 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case("smoothed updates", _net(9, 8, 6, 3, presynaptic="drive", learning_rate=0.3)),
     Case(
-        "backward potentials zeroed, 40 steps, 40 fraction bits",
-        _net(9, 8, 6, 3, backward_init="zero", n_steps=40, fraction_bits=40),
+        "backward potentials zeroed, 20 steps, 40 fraction bits",
+        _net(9, 8, 6, 3, backward_init="zero", n_steps=20, fraction_bits=40),
     ),
     Case(
         "backward potentials drawn, binary spikes",

@@ -35,7 +35,7 @@ def test_golden_runs_use_every_rule():
 @pytest.fixture
 def copies(tmp_path, monkeypatch):
     """Let the command work on a copy of one golden run."""
-    name = "one-step"
+    name = "3-layers-of-weights"
     shutil.copytree(golden.FOLDER / name, tmp_path / name)
     monkeypatch.setattr(command, "FOLDER", tmp_path)
     monkeypatch.setattr(command, "NETS", [name])
@@ -74,8 +74,8 @@ def test_the_run_of_a_case_is_kept(copies, monkeypatch):
 
 
 def test_a_changed_number_is_found(monkeypatch):
-    run = golden.read("one-step")
+    run = golden.read("3-layers-of-weights")
     run.end.state.weights[0][0, 0] += 1
     monkeypatch.setattr(golden, "read", Mock(return_value=run))
     with pytest.raises(AssertionError, match="weights"):
-        golden.assert_repeated("one-step", "compiled")
+        golden.assert_repeated("3-layers-of-weights", "compiled")
