@@ -59,8 +59,18 @@ CASES: Final[tuple[Case, ...]] = (
         weight_scale=None,
     ),
     Case(
-        "labels that ask of wrong outputs too, outer update, binary spikes",
-        _net(9, 8, 6, 3, label_targets=(0.25, 1.5), update="outer", spikes="binary"),
+        "labels that ask of wrong outputs too, outer update, binary spikes, 4 fraction bits",
+        _net(
+            *(9, 8, 6, 3),
+            label_targets=(0.25, 1.5),
+            update="outer",
+            spikes="binary",
+            # Few numbers, of which many are equal to a threshold or to zero.
+            n_steps=4,
+            learning_rate=1.0,
+            fraction_bits=4,
+            seed=3,
+        ),
     ),
     Case("binary spikes", _net(9, 8, 6, 3, spikes="binary"), targets=real_targets),
     Case("random feedback, outer update", _net(9, 8, 6, 3, feedback="random", update="outer")),

@@ -35,7 +35,6 @@ def test_compiled_equals_reference(experiment):
     assert_equals_reference(experiment, "compiled")
 
 
-@pytest.mark.once
 def test_a_failure_prints_a_script_that_repeats_it(monkeypatch):
     install_faulty(monkeypatch)
 
