@@ -50,6 +50,6 @@ def test_a_failure_prints_a_script_that_repeats_it(monkeypatch):
     with contextlib.redirect_stdout(printed):
         exec(note.partition("\n\n")[2], {})
     training, prediction, training_again = printed.getvalue().splitlines()
-    assert "quantity='spikes', sample=1" in training
+    assert training.startswith("spikes differ at sample 1")
     assert prediction == "None"
     assert training_again == training
