@@ -18,9 +18,12 @@ os.environ["SPIKEBP_WAIT"] = "1"
 
 
 def pytest_sessionstart(session):
-    """Compile the kernels before test processes start, so that these find them in the cache."""
+    """Compile the kernels before test processes start, so that these find them in the cache.
+
+    A smoke test needs few of them.
+    """
     count = session.config.getoption("numprocesses", None)
-    if not count:
+    if not count or session.config.getoption("markexpr") == "smoke":
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     reporter.write_line("compiling the kernels, where they are not in the cache ...")

@@ -23,7 +23,6 @@ def results(script, *arguments):
     return found
 
 
-@pytest.mark.once
 @LINUX
 def test_nothing_is_lost_by_interrupts_and_kills():
     operations, backends = "train,predict,feed,save", "compiled,reference"
