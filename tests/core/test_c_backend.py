@@ -36,6 +36,7 @@ def test_conformance_with_weights_of_each_size(conformance_test, monkeypatch):
     conformance_test.run()
 
 
+@pytest.mark.smoke
 @settings(max_examples=examples(180))
 @given(
     experiments(

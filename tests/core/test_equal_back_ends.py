@@ -21,6 +21,7 @@ def test_conformance(conformance_test):
     conformance_test.run()
 
 
+@pytest.mark.smoke
 @settings(max_examples=examples(2500))
 @given(
     experiments(

@@ -10,17 +10,26 @@ from spikebp_plugins import Simulator
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.conformance.protocol import RECORDED, trained
 from tests.core.literal import LiteralNetwork, asked_by
-from tests.core.strategies import chip_definitions, experiments, networks
+from tests.core.strategies import (
+    any_network,
+    chip_definitions,
+    definitions,
+    experiments,
+    networks,
+)
 from tests.profiles import examples
+
+#: Of networks that a literal transcription shows one spike at a time.
+SMALL = {"max_depth": 4, "max_width": 6, "max_steps": 6}
 
 
 def literal_steps(net, sample):
     return np.broadcast_to(sample, (net.n_steps, sample.shape[-1]))
 
 
-def assert_follows_rules(net, weights, x, y, x_test, backend):
+def assert_follows_rules(net, weights, x, y, x_test):
     asked = np.array(asked_by(net, y)) if y.ndim == 1 else y
-    with Simulator(net, backend, weights) as sim:
+    with Simulator(net, "reference", weights) as sim:
         literal = LiteralNetwork(net, weights, net.init_feedback())
         trace = sim.train(x, y, record=True)
         for n in range(len(x)):
@@ -60,52 +69,39 @@ def drawn_by_the_rule(net, i):
 
 # Small rates and weights: counts stay small enough to be fired one by one.
 @pytest.mark.smoke
-@settings(max_examples=examples(150))
-@given(experiments(max_depth=4, max_width=6, max_steps=6, rates=(0.01, 0.1), scales=(0.1, 0.7)))
+@settings(max_examples=examples(300))
+@given(
+    experiments(
+        nets=any_network,
+        kinds=(definitions, networks),
+        scales=(0.1, 0.7),
+        rates=(0.01, 0.1),
+        **SMALL,
+    )
+)
 def test_reference_follows_the_rules(experiment):
-    assert_follows_rules(*experiment, backend="reference")
+    assert_follows_rules(*experiment)
 
 
 # Large inputs and small grids: states saturate, messages are full, traces stop counting.
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(200))
 @given(
     experiments(
+        nets=any_network,
+        kinds=(chip_definitions, partial(networks, chip_definitions)),
         magnitudes=(1.0, 30.0, 3000.0),
         scales=(0.1, 1.0, 20.0),
-        nets=chip_definitions,
-        max_depth=4,
-        max_width=6,
-        max_steps=6,
+        **SMALL,
     )
 )
 def test_reference_follows_the_rules_of_a_chip(experiment):
-    assert_follows_rules(*experiment, backend="reference")
-
-
-@settings(max_examples=examples(150))
-@given(experiments(nets=networks, max_steps=5, rates=(0.01, 0.1), scales=(0.1, 0.7), max_side=5))
-def test_reference_follows_the_rules_through_connections_of_any_kind(experiment):
-    assert_follows_rules(*experiment, backend="reference")
-
-
-@settings(max_examples=examples(50))
-@given(
-    experiments(
-        magnitudes=(1.0, 300.0),
-        scales=(0.1, 1.0),
-        nets=partial(networks, chip_definitions),
-        max_steps=5,
-        max_side=5,
-    )
-)
-def test_a_chip_draws_one_number_for_a_weight_that_synapses_share(experiment):
-    assert_follows_rules(*experiment, backend="reference")
+    assert_follows_rules(*experiment)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_conformance_cases_follow_the_rules(case):
     data = case.data()
-    assert_follows_rules(case.net, case.weights(), data.x, data.y, data.x_test, "reference")
+    assert_follows_rules(case.net, case.weights(), data.x, data.y, data.x_test)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
