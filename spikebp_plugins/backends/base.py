@@ -297,7 +297,7 @@ class Steps(ABC):
     Attributes
     ----------
     steps_shown : int
-        Steps of the open sample or, if none is open, of the last one; 0 after an error.
+        Steps of the open sample.
     is_open : bool
         Whether a sample is open.
     is_learning : bool
@@ -402,27 +402,12 @@ class Steps(ABC):
         """
         return None
 
-    def show_one(self, x: Any, y: Array | None, n_steps: int) -> Array | None:
-        """Show a whole sample as the user gave it, if that goes quickly.
-
-        As for `Backend`; only the target has been checked, and no sample is open.
-        """
-        return None
-
-    def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
-        """Show a whole sample: open it, show an input for some steps, and close it.
-
-        Parameters and exceptions are those of `show`; `x` is an array.
-        """
-        self.show(x, y, n_steps)
-        self.close()
-
     def _advance(self, show: Callable[[bool, bool], None], y: Array | None, n_steps: int) -> None:
         opens, restarts = not self.is_open, y is not None and not self.is_learning
         try:
             show(opens, restarts)
         except BaseException:
-            self._fail()
+            self.drop()
             raise
         if opens:
             self.steps_shown = 0
@@ -457,25 +442,16 @@ class Steps(ABC):
         """
         try:
             self._close()
-        except BaseException:
-            self._fail()
-            raise
-        self.drop()
+        finally:
+            self.drop()
 
     def drop(self) -> None:
         """End the open sample, and forget what was learned from it."""
         self.is_open = self.is_learning = False
 
-    def _fail(self) -> None:
-        """End the open sample after an error: it has no scores, since its last step is unknown."""
-        self.drop()
-        self.steps_shown = 0
-
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The scores of the open sample, or of the last one; zero before any and after an error."""
-        if self.steps_shown == 0:
-            return np.zeros(self.net.n_outputs)
+        """The scores of the open sample."""
         scores: NDArray[np.float64] = self.summed_drive / self.steps_shown
         return scores
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Steps
-from spikebp_plugins.backends.outcome import Outcome
 from spikebp_plugins.backends.reference import ReferenceSteps
 from spikebp_plugins.compiled.beside import Wanted
 from spikebp_plugins.compiled.feeder import Feeder
@@ -22,7 +21,6 @@ from spikebp_plugins.compiled.stepper import Moment, Stepper
 from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventEncoder, EventSteps
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
-from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
@@ -77,23 +75,13 @@ class Engine(Protocol):
     def add(self, work: Operations) -> None:
         """Add work that no kernel has counted."""
 
-    def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
-        """Show one sample as it came, if that goes quickly."""
-
-    def train(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples in order and learn from each."""
-
-    def predict(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples and learn nothing."""
-
 
 class CompiledSteps(Steps):
     """Shows single steps by the kernels, which change the state of the back end.
 
-    A sample that is shown as a whole goes to the back end itself. A sample begins in 32 bits if
-    they hold the weights, and goes on in wider numbers before the first step for which they may not
-    be enough. Until the kernels for wider numbers are ready, which hold any value in range, the
-    reference shows samples, each as a whole.
+    A sample begins in 32 bits if they hold the weights, and goes on in wider numbers before the
+    first step for which they may not be enough. Until the kernels for wider numbers are ready,
+    which hold any value in range, the reference shows samples, each as a whole.
 
     Parameters
     ----------
@@ -107,14 +95,12 @@ class CompiledSteps(Steps):
         super().__init__(net)
         self._engine = engine
         self._reference: ReferenceSteps | None = None
-        self._is_by_reference = False  # the open sample, or the last one
+        self._is_by_reference = False  # the open sample
         self._ready: set[str] = set()  # the uses whose own kernels are ready
         self._usable: set[str] = set()  # the uses of events for which all kernels are ready
         self._n_synapses = sum(connection.n_synapses for connection in net.connections)
         self._take_on(engine.now_for_steps())
         self._feeder: Feeder | None = None
-        # The scores of the last sample, unless the stepper has them.
-        self._known_scores: NDArray[np.float64] | None = None
 
     def _take_on(self, now: Now) -> None:
         # In one assignment: an interrupt must not leave a state with the steps of another.
@@ -137,52 +123,14 @@ class CompiledSteps(Steps):
         # Last: until then what is open in the numbers of before is undone by whoever begins next.
         self._engine.go_on_widened(now)
 
-    def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
-        """Show a whole sample."""
-        rows = x[np.newaxis] if self.net.input_coding == "values" else x[np.newaxis, np.newaxis]
-        try:
-            if y is None:
-                outcome = self._engine.predict(Batch(self.net, rows, None, n_steps), False)
-            else:
-                outcome = self._engine.train(Batch(self.net, rows, y[np.newaxis], n_steps), False)
-        except BaseException:
-            self._fail()
-            raise
-        self._known_scores, self.steps_shown = outcome.scores[0], n_steps
-
-    def show_one(self, x: Any, y: Array | None, n_steps: int) -> Array | None:
-        """Show a whole sample as it came, if that goes quickly."""
-        net = self.net
-        is_row = type(x) is np.ndarray and x.shape == (net.n_inputs,)
-        if not is_row or net.input_coding == "spikes":  # of which samples have one row for a step
-            return None
-        target = None if y is None else y[np.newaxis]
-        try:
-            scores = self._engine.show_one(x[np.newaxis], target, n_steps)
-        except BaseException:
-            self._fail()
-            raise
-        if scores is None:
-            return None
-        self._known_scores, self.steps_shown = scores[0], n_steps
-        return scores.copy()
-
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The scores of the open sample, or of the last one; zero before any and after an error."""
-        if self._known_scores is not None:
-            return self._known_scores.copy()
+        """The scores of the open sample."""
         if self._is_by_reference:
             return super().scores
         scores = np.zeros(self.net.n_outputs)
-        if self.steps_shown > 0:
-            steps.find_scores(self._stepper.run, self.steps_shown, scores)
+        steps.find_scores(self._stepper.run, self.steps_shown, scores)
         return scores
-
-    def _fail(self) -> None:
-        """End the open sample after an error."""
-        super()._fail()
-        self._known_scores = None
 
     def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
         if opens:
@@ -245,13 +193,10 @@ class CompiledSteps(Steps):
         try:
             taken, shown = feeder.feed(events, until, y, opens, restarts, n_left)
             if shown:
-                self._known_scores = None
                 self.steps_shown = shown if opens else self.steps_shown + shown
                 self.is_open, self.is_learning = True, self.is_learning or y is not None
         except BaseException:
-            # Where no sample is open, the scores of the last one are untouched.
-            if self.is_open or self._now.is_open:
-                self._fail()
+            self.drop()
             raise
         return None if taken < 0 else taken
 
@@ -261,19 +206,14 @@ class CompiledSteps(Steps):
             self._bind()
         else:
             self._is_by_reference = True
-        self._known_scores = None
 
     def _bind(self) -> None:
         """Take the state of the back end as it is now, for the kernels."""
         self._engine.owner = self
         may_be_narrow = STEPS in self._ready or self._are_ready(STEPS)
         now, before = self._engine.now_for_steps(may_be_narrow), self._now
-        is_new = now.learning is not before.learning or now.totals is not before.totals
-        if is_new or self._is_by_reference:
-            # Of the last sample, which the new stepper does not know.
-            self._known_scores = self.scores
-            self._is_by_reference = False
-        if is_new:
+        self._is_by_reference = False
+        if now.learning is not before.learning or now.totals is not before.totals:
             self._take_on(now)
 
     def _takes_events(self, use: str) -> bool:

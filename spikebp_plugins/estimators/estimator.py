@@ -31,7 +31,7 @@ from spikebp_plugins.estimators.validation import checked_data
 from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import LARGEST_SEED
-from spikebp_plugins.network.replay import MOST_REPLAYED, MOST_SAMPLES, Mixture, ReplayBuffer
+from spikebp_plugins.network.replay import MOST_REPLAYED, MOST_SAMPLES, ReplayBuffer
 from spikebp_plugins.network.samples import real_targets
 
 if TYPE_CHECKING:
@@ -417,14 +417,15 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         The buffer keeps features, which are scaled as those of the new sample before them are: in a
         stream (`in_turn`) by what came so far.
         """
-        scores, net = [], self._learned.net
+        scores, learned = [], self._learned
+        net = learned.net
         is_first = np.diff(order, prepend=-1) != 0  # and not the same sample once more
         for start in range(0, len(order), ROWS_AT_ONCE):
             part = slice(start, start + ROWS_AT_ONCE)
             rows = order[part]
             X = samples.X[rows].toarray() if is_sparse(samples.X) else samples.X[rows]
-            with replay.lock:
-                mixture, scaling = replay.mix(X, samples.y[rows]), self._scaling
+            scaling = self._scaling
+            with replay.learning(X, samples.y[rows], lambda: learned.n_seen) as mixture:
                 if in_turn and scaling is not None:
                     is_seen = mixture.is_new.copy()
                     is_seen[mixture.is_new] = is_first[part]
@@ -432,21 +433,14 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                     inputs = self._with_intercept(scaled)
                 else:
                     inputs = self._inputs(mixture.x)
-                reached = self._learn_mixture(replay, mixture, inputs)
+                targets = self._targets(mixture.y)
+                reached = learned.train(self.backend, inputs, targets, self._rates)
                 self._scaling = scaling
             scores.append(reached[mixture.is_new])
             self._learned_from(scores[-1], samples.y[rows])
             shown = inputs[mixture.is_new] * net.input_scale
             self._watch.observe(shown, scores[-1], net.n_steps)
         return np.concatenate(scores)
-
-    def _learn_mixture(
-        self, replay: ReplayBuffer, mixture: Mixture, inputs: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        learned, targets = self._learned, self._targets(mixture.y)
-        before = learned.n_seen
-        with replay.learning(mixture, lambda: learned.n_seen - before):
-            return learned.train(self.backend, inputs, targets, self._rates)
 
     def _train_once(self, samples: Samples) -> None:
         samples = self._weighted(samples, in_epochs=False)

@@ -47,7 +47,7 @@ from spikebp_plugins.common.errors import REALS, ArgumentError, integer, wrong_a
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.definition import definition_from_dict
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.replay import ReplayBuffer
+from spikebp_plugins.network.replay import MOST_SAMPLES, ReplayBuffer
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import LearningState, Matrices, initial_state
 
@@ -321,10 +321,10 @@ def _replay_from(net: Definition, arrays: Mapping[str, NDArray[Any]]) -> ReplayB
     if settings.shape != (4,) or settings.dtype != np.int64:
         raise wrong_argument("replay", "int64 of shape (4,)", _type_of(settings))
     capacity, n_replayed, seed, n_seen = settings.tolist()
-    empty = ReplayBuffer(capacity, n_replayed=n_replayed, seed=seed)
+    buffer = ReplayBuffer(capacity, n_replayed=n_replayed, seed=seed)
     if n_seen == 0:
-        return empty
-    n_kept = min(integer("n_seen", n_seen, 0), capacity)
+        return buffer
+    n_kept = min(integer("n_seen", n_seen, 0, MOST_SAMPLES), capacity)
     inputs, outputs = (net.n_inputs,), (net.n_outputs,)
     shapes = {
         "replay_x": [inputs, (net.n_steps, *inputs)],
@@ -338,9 +338,8 @@ def _replay_from(net: Definition, arrays: Mapping[str, NDArray[Any]]) -> ReplayB
             all_known = " or ".join(map(str, known))
             raise wrong_argument(name, f"real numbers of shape {all_known}", got)
     batch = check_batch(net, arrays["replay_x"], arrays["replay_y"])
-    return ReplayBuffer.of_samples(
-        batch.x, batch.y, n_seen, capacity, n_replayed=n_replayed, seed=seed
-    )
+    buffer.__setstate__(buffer.__getstate__() | {"x": batch.x, "y": batch.y, "n_seen": n_seen})
+    return buffer
 
 
 def _type_of(array: NDArray[Any]) -> str:

@@ -19,7 +19,7 @@ and it does not matter in what parts these came.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -30,7 +30,7 @@ from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.common.turns import Turn, one_at_a_time
 from spikebp_plugins.network.draws import draw_key, numbers_of
 from spikebp_plugins.network.fields import LARGEST_SEED, Definition
-from spikebp_plugins.network.samples import Batch, check_batch, real_array, real_targets
+from spikebp_plugins.network.samples import check_batch, real_array, real_targets
 
 Array = NDArray[Any]
 
@@ -56,8 +56,6 @@ class Mixture:
         How many samples the buffer had seen before.
     places : ndarray of shape (n_new,), int64
         Where the buffer keeps each new sample; -1 if nowhere.
-    net : Definition or None
-        The definition that all of them have been checked against.
     """
 
     x: Array
@@ -65,11 +63,6 @@ class Mixture:
     is_new: NDArray[np.bool_]
     first: int
     places: NDArray[np.int64]
-    net: Definition | None = None
-
-    def n_new(self, n_learned: int) -> int:
-        """Return how many new samples are among the first that have been learned."""
-        return int(np.count_nonzero(self.is_new[:n_learned]))
 
 
 class _Kept(NamedTuple):
@@ -119,53 +112,34 @@ class ReplayBuffer:
     """
 
     def __init__(self, capacity: int, *, n_replayed: int = 1, seed: int = 0) -> None:
-        self._capacity = integer("capacity", capacity, 1, MOST_SAMPLES)
-        self._n_replayed = integer("n_replayed", n_replayed, 1, MOST_REPLAYED)
-        self._seed = integer("seed", seed, 0, LARGEST_SEED)
-        self._start(_Kept(None, None, 0))
+        settings = {
+            "capacity": integer("capacity", capacity, 1, MOST_SAMPLES),
+            "n_replayed": integer("n_replayed", n_replayed, 1, MOST_REPLAYED),
+            "seed": integer("seed", seed, 0, LARGEST_SEED),
+        }
+        self.__setstate__(settings | {"x": None, "y": None, "n_seen": 0})
 
-    def _start(self, kept: _Kept) -> None:
-        self._turn = Turn()
-        self._key = draw_key(self._seed)
-        self._now = kept
-        #: What is being learned, and a function that says how many of it have been.
-        self._learning: tuple[Mixture, Callable[[], int]] | None = None
+    @one_at_a_time
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("capacity", "n_replayed", "seed", "x", "y", "n_seen")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._capacity: int = state["capacity"]
+        self._n_replayed: int = state["n_replayed"]
+        self._seed: int = state["seed"]
+        self._turn, self._key = Turn(), draw_key(self._seed)
+        self._kept = _Kept(state["x"], state["y"], state["n_seen"])
+        #: What is being learned, a function that counts what a network learns, and its first value.
+        self._pending: tuple[Mixture, Callable[[], int], int] | None = None
         #: The definition that all samples are known to fit.
         self._checked: Definition | None = None
 
-    @classmethod
-    def of_samples(
-        cls, x: Any, y: Any, n_seen: int, capacity: int, *, n_replayed: int = 1, seed: int = 0
-    ) -> ReplayBuffer:
-        """Return a buffer that goes on from samples which another one has kept.
-
-        Parameters
-        ----------
-        x : array-like of shape (n_kept, ...)
-            The samples, as `x` of the other buffer has them.
-        y : array-like of shape (n_kept, ...)
-            Their targets.
-        n_seen : int
-            How many samples the other one has seen.
-        capacity, n_replayed, seed
-            As for a new buffer.
-
-        Raises
-        ------
-        ValueError
-            If an argument is not allowed, or so many samples seen would have left others.
-        """
-        buffer = cls(capacity, n_replayed=n_replayed, seed=seed)
-        x, y = real_array("x", x), real_array("y", y)
-        n_seen = integer("n_seen", n_seen, 0, MOST_SAMPLES)
-        n_kept = min(n_seen, buffer.capacity)
-        for name, array in (("x", x), ("y", y)):
-            if array.ndim < 1 or len(array) != n_kept:
-                allowed = f"{n_kept} samples, of {n_seen} that came"
-                raise wrong_argument(name, allowed, f"shape {array.shape}")
-        if n_kept:
-            buffer._now = _Kept(x.copy(), y.copy(), n_seen)
-        return buffer
+    def copy(self) -> ReplayBuffer:
+        """Return a buffer of its own that goes on from here."""
+        other = type(self).__new__(type(self))
+        other.__setstate__(self.__getstate__())
+        return other
 
     @property
     def capacity(self) -> int:
@@ -181,11 +155,6 @@ class ReplayBuffer:
     def seed(self) -> int:
         """Seed of all draws."""
         return self._seed
-
-    @property
-    def lock(self) -> AbstractContextManager[bool]:
-        """What to hold from a `mix` to the end of its learning, where threads share a buffer."""
-        return self._turn.lock
 
     @property
     @one_at_a_time
@@ -211,10 +180,8 @@ class ReplayBuffer:
     @one_at_a_time
     def nbytes(self) -> int:
         """The bytes that samples and targets take."""
-        kept = self._settled()
-        if kept.x is None or kept.y is None:
-            return 0
-        return int(kept.x[: len(self)].nbytes + kept.y[: len(self)].nbytes)
+        x, y = self.x, self.y
+        return 0 if x is None or y is None else int(x.nbytes + y.nbytes)
 
     def __len__(self) -> int:
         return min(self.n_seen, self._capacity)
@@ -222,23 +189,6 @@ class ReplayBuffer:
     def __repr__(self) -> str:
         settings = f"n_replayed={self._n_replayed}, seed={self._seed}"
         return f"{type(self).__name__}({self._capacity}, {settings}): {len(self)} samples"
-
-    @one_at_a_time
-    def __getstate__(self) -> dict[str, Any]:
-        names = ("capacity", "n_replayed", "seed")
-        settings = {name: getattr(self, name) for name in names}
-        return settings | {"x": self.x, "y": self.y, "n_seen": self.n_seen}
-
-    def __setstate__(self, copied: dict[str, Any]) -> None:
-        self._capacity, self._n_replayed = copied["capacity"], copied["n_replayed"]
-        self._seed = copied["seed"]
-        self._start(_Kept(copied["x"], copied["y"], copied["n_seen"]))
-
-    def copy(self) -> ReplayBuffer:
-        """Return a buffer of its own that goes on from here."""
-        other = type(self).__new__(type(self))
-        other.__setstate__(self.__getstate__())
-        return other
 
     @one_at_a_time
     def mix(self, x: Any, y: Any) -> Mixture:
@@ -265,7 +215,21 @@ class ReplayBuffer:
         if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
             shapes = f"shapes {x.shape} and {y.shape}"
             raise wrong_argument("x and y", "of the same number of samples", shapes)
-        return self._mix(x, y, None)
+        kept = self._settled()
+        old_x = x[:0] if kept.x is None else kept.x
+        old_y = y[:0] if kept.y is None else kept.y
+        _check_like("x", x, old_x)
+        _check_like("y", y, old_y)
+        sources, is_new, places = self._drawn(kept.n_seen, len(x))
+        n_kept = min(kept.n_seen, self._capacity)
+        is_old = sources < n_kept
+
+        def mixed(old: Array, new: Array) -> Array:
+            rows = np.empty((len(sources), *old.shape[1:]), old.dtype)
+            rows[is_old], rows[~is_old] = old[sources[is_old]], new[sources[~is_old] - n_kept]
+            return rows
+
+        return Mixture(mixed(old_x, x), mixed(old_y, y), is_new, kept.n_seen, places)
 
     @one_at_a_time
     def keep(self, mixture: Mixture, n_learned: int | None = None) -> None:
@@ -285,119 +249,113 @@ class ReplayBuffer:
         """
         n = len(mixture.is_new)
         n = n if n_learned is None else integer("n_learned", n_learned, 0, n)
-        with self.learning(mixture, lambda: n):
-            pass
-
-    @one_at_a_time
-    def mix_batch(self, batch: Batch) -> Mixture:
-        """Return the mixture of checked samples; what is kept is checked for their network too."""
-        net, kept = batch.net, self._settled()
-        if kept.x is not None and self._checked is not net and self._checked != net:
-            try:
-                check_batch(net, self.x, self.y)
-            except ValueError as error:
-                allowed = "a buffer of samples that the network could learn"
-                raise wrong_argument("replay", allowed, f"one of others: {error}") from error
-        assert batch.y is not None
-        x, y, kept_x, kept_y = batch.x, batch.y, kept.x, kept.y
-        if kept_x is not None and kept_y is not None:
-            x, kept_x = _in_one_form(batch, x, kept_x)
-            y, kept_y = _in_one_form(batch, _as_rows(net, y, kept_y), _as_rows(net, kept_y, y))
-            for name, new, old in (("x", x, kept_x), ("y", y, kept_y)):
-                _check_like(name, new, old)  # before what is kept takes another form
-            self._now = kept._replace(x=kept_x, y=kept_y)
-        self._checked = net
-        return self._mix(x, y, net)
+        if mixture.first != self.n_seen:
+            allowed = f"made after {self.n_seen} samples, which the buffer has seen"
+            raise wrong_argument("mixture", allowed, f"one made after {mixture.first}")
+        self._checked = None
+        self._pending = mixture, lambda: n, 0
+        self._end_learning()
 
     @contextmanager
-    def learning(self, mixture: Mixture, n_learned: Callable[[], int]) -> Iterator[None]:
-        """Return a context in which a mixture is learned.
+    def learning(
+        self, x: Any, y: Any, count: Callable[[], int], net: Definition | None = None
+    ) -> Iterator[Mixture]:
+        """Return a context that gives the mixture of new samples, which is learned in it.
 
         Whatever happens in it, and whenever an interrupt comes, the buffer has seen those new
         samples that have been learned.
 
         Parameters
         ----------
-        mixture : Mixture
-            What `mix` has returned.
-        n_learned : callable
-            Returns how many samples of the mixture have been learned so far.
+        x, y : array-like of shape (n_samples, ...)
+            As for `mix`.
+        count : callable
+            Returns how many samples the network has ever learned.
+        net : Definition or None, default=None
+            The definition that x and y have been checked against; what is kept is checked too, and
+            takes a form that all samples have.
+
+        Raises
+        ------
+        ValueError
+            As for `mix`, or if the network could not learn the samples in the buffer.
         """
         with self._turn.lock:
-            if mixture.first != self.n_seen:
-                allowed = f"made after {self.n_seen} samples, which the buffer has seen"
-                raise wrong_argument("mixture", allowed, f"one made after {mixture.first}")
+            if net is not None:
+                x, y = self._in_one_form(net, x, y)
+            mixture = self.mix(x, y)
+            self._checked = net
             # From here on what the buffer has seen follows from what has been learned, until it is
             # written down: an interrupt in between loses nothing.
-            self._learning = mixture, n_learned
+            self._pending = mixture, count, count()
             try:
-                yield
+                yield mixture
             finally:
-                self._settled()
-                self._learning = None
+                self._end_learning()
+
+    def _end_learning(self) -> None:
+        self._settled()
+        self._pending = None
 
     def _settled(self) -> _Kept:
         """Keep what has been learned, and return all that is kept. To do it again changes nothing.
 
         The room beyond what is kept may have any values.
         """
-        if self._learning is None:
-            return self._now
-        mixture, n_learned = self._learning
-        n = mixture.n_new(n_learned())
-        n_seen = mixture.first + n
-        if n_seen <= self._now.n_seen:
-            return self._now
-        x, y = self._room_for(min(n_seen, self._capacity), mixture)
-        places = mixture.places[:n]
-        rows = np.flatnonzero(mixture.is_new)[:n][places >= 0]
-        places = places[places >= 0]
-        x[places], y[places] = mixture.x[rows], mixture.y[rows]  # of one place the last stays
-        if mixture.net is not self._checked:
-            self._checked = None
-        self._now = _Kept(x, y, n_seen)
-        return self._now
+        if self._pending is None:
+            return self._kept
+        mixture, count, before = self._pending
+        rows = np.flatnonzero(mixture.is_new[: count() - before])
+        n_seen = mixture.first + len(rows)
+        if n_seen > self._kept.n_seen:
+            x, y = self._room_for(min(n_seen, self._capacity), mixture)
+            places = mixture.places[: len(rows)]
+            rows, places = rows[places >= 0], places[places >= 0]
+            x[places], y[places] = mixture.x[rows], mixture.y[rows]  # of one place the last stays
+            self._kept = _Kept(x, y, n_seen)
+        return self._kept
 
     def _room_for(self, n: int, mixture: Mixture) -> tuple[Array, Array]:
         """Return arrays for n samples, those that there are or larger copies of them."""
-        x, y = self._now.x, self._now.y
-        if x is not None and y is not None and len(x) >= n:
+        x, y, _ = self._kept
+        if x is None or y is None:
+            x, y = mixture.x[:0], mixture.y[:0]
+        if n <= len(x):
             return x, y
-        n_kept = 0 if x is None else len(x)
-        size = min(self._capacity, max(n, 2 * n_kept, FIRST_ROOM))
-        grown = [np.empty((size, *a.shape[1:]), a.dtype) for a in (mixture.x, mixture.y)]
-        if x is not None and y is not None:
-            grown[0][:n_kept], grown[1][:n_kept] = x, y
+        more = min(self._capacity, max(n, 2 * len(x), FIRST_ROOM)) - len(x)
+        grown = [np.concatenate([a, np.empty((more, *a.shape[1:]), a.dtype)]) for a in (x, y)]
         return grown[0], grown[1]
 
-    def _mix(self, x: Array, y: Array, net: Definition | None) -> Mixture:
-        kept = self._settled()
-        old_x = x[:0] if kept.x is None else kept.x
-        old_y = y[:0] if kept.y is None else kept.y
-        _check_like("x", x, old_x)
-        _check_like("y", y, old_y)
-        sources, places = self._drawn(kept.n_seen, len(x))
-        n_kept = min(kept.n_seen, self._capacity)
-        is_old, at = sources < n_kept, sources
-        mixed = []
-        for old, new in ((old_x, x), (old_y, y)):
-            rows = np.empty((len(at), *old.shape[1:]), old.dtype)
-            rows[is_old], rows[~is_old] = old[at[is_old]], new[at[~is_old] - n_kept]
-            mixed.append(rows)
-        lengths = self._lengths(kept.n_seen, len(x))
-        is_new = np.zeros(len(at), bool)
-        is_new[np.cumsum(lengths) - lengths] = True
-        return Mixture(mixed[0], mixed[1], is_new, kept.n_seen, places, net)
+    def _in_one_form(self, net: Definition, x: Array, y: Array) -> tuple[Array, Array]:
+        """Give what is kept and new samples of a network one form, and return the new ones.
 
-    def _lengths(self, first: int, n: int) -> NDArray[np.int64]:
-        """Return how many samples are learned for each new one, with itself."""
-        lengths = np.full(n, 1 + self._n_replayed)
-        if first == 0:
-            lengths[:1] = 1
-        return lengths
+        Input has a row for each step if any changes, and labels become the targets that they stand
+        for if any targets are real.
+        """
+        kept_x, kept_y, n_seen = self._settled()
+        if kept_x is None or kept_y is None:
+            return x, y
+        if self._checked is not net and self._checked != net:
+            try:
+                check_batch(net, self.x, self.y)
+            except ValueError as error:
+                allowed = "a buffer of samples that the network could learn"
+                raise wrong_argument("replay", allowed, f"one of others: {error}") from error
+        if x.ndim != kept_x.ndim:
+            x, kept_x = (_by_step(net, values) for values in (x, kept_x))
+        if y.ndim != kept_y.ndim:
+            y, kept_y = (real_targets(net, values) for values in (y, kept_y))
+        if y.ndim != kept_y.ndim:
+            y, kept_y = (_by_step(net, values) for values in (y, kept_y))
+        _check_like("x", x, kept_x)  # before what is kept takes another form
+        _check_like("y", y, kept_y)
+        self._kept = _Kept(kept_x, kept_y, n_seen)
+        return x, y
 
-    def _drawn(self, first: int, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return what to learn for n new samples, and the places at which these are kept.
+    def _drawn(
+        self, first: int, n: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64]]:
+        """Return what to learn for n new samples, which of it is new, and where that is kept.
 
         Samples that are kept have the numbers of their places, and new ones those behind.
         """
@@ -411,28 +369,19 @@ class ReplayBuffer:
         drawn = numbers[:, 1:] % np.maximum(n_kept, np.uint64(1))[:, np.newaxis]
         n_before, taken_by = min(first, self._capacity), dict[int, int]()
         sources: list[int] = []
+        is_new: list[bool] = []
         for i, (place, again) in enumerate(zip(places.tolist(), drawn.tolist(), strict=True)):
-            sources.append(n_before + i)
-            if first + i:
-                sources += [taken_by.get(slot, slot) for slot in again]
+            again = again if first + i else []  # before the first sample there is none to draw
+            sources += [n_before + i, *(taken_by.get(slot, slot) for slot in again)]
+            is_new += [True, *[False] * len(again)]
             if place >= 0:
                 taken_by[place] = n_before + i
-        return np.array(sources, np.int64), places
+        return np.array(sources, np.int64), np.array(is_new, bool), places
 
 
-def _as_rows(net: Definition, y: Array, other: Array) -> Array:
-    """Return labels as the targets that they stand for, where others are real targets."""
-    return real_targets(net, y) if y.ndim < other.ndim else y
-
-
-def _in_one_form(batch: Batch, first: Array, second: Array) -> tuple[Array, Array]:
-    """Return two arrays with a row for each step if one of them has it."""
-    n_axes = max(first.ndim, second.ndim)
-    made = [
-        np.repeat(array[:, np.newaxis], batch.n_steps, axis=1) if array.ndim < n_axes else array
-        for array in (first, second)
-    ]
-    return made[0], made[1]
+def _by_step(net: Definition, values: Array) -> Array:
+    """Return input or targets with a row for each step."""
+    return values if values.ndim == 3 else np.repeat(values[:, np.newaxis], net.n_steps, axis=1)
 
 
 def _check_like(name: str, new: Array, kept: Array) -> None:

@@ -1,9 +1,8 @@
-"""Learning from new samples and from a replay buffer, in blocks of samples and in streams."""
+"""Learning from new samples, and after each from some of a replay buffer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from spikebp_plugins.backends.base import Backend, Steps
 from spikebp_plugins.backends.outcome import Outcome
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.data.events import EventSteps
-from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.replay import Mixture, ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch, real_targets
 
@@ -26,217 +25,80 @@ def check_replay(replay: Any) -> None:
         raise wrong_argument("replay", "a ReplayBuffer or None", repr(replay))
 
 
-class Replaying:
-    """A back end that learns from a replay buffer besides.
+def train_with(engine: Backend, replay: ReplayBuffer, batch: Batch, record: bool) -> Outcome:
+    """Learn from new samples and those drawn after each; the outcome is of the new ones."""
+    with _learning(engine, replay, batch) as mixture:
+        mixed = Batch(batch.net, mixture.x, mixture.y, batch.n_steps)
+        outcome = engine.train(mixed, record)
+    return outcome.of(mixture.is_new)
 
-    A back end need not know of it: it learns from a mixture as from any block of samples.
+
+def close_with(steps: Steps, engine: Backend, replay: ReplayBuffer, batch: Batch) -> None:
+    """End an open sample, which is given as a block of one, and learn others after it.
+
+    Raises
+    ------
+    ValueError
+        If the buffer cannot keep it; it is still open then.
+    OverflowError
+        If a value leaves the range of the arithmetic.
+    """
+    with _learning(engine, replay, batch) as mixture:
+        steps.close()
+        if len(mixture.x) > 1:
+            engine.train(Batch(batch.net, mixture.x[1:], mixture.y[1:], batch.n_steps), False)
+
+
+def _learning(
+    engine: Backend, replay: ReplayBuffer, batch: Batch
+) -> AbstractContextManager[Mixture]:
+    return replay.learning(batch.x, batch.y, lambda: engine.samples_seen, batch.net)
+
+
+class StreamedSample:
+    """The open sample of a stream, as `Simulator.train` would learn it.
+
+    That is its input in the first steps, as many as the definition has, silence where it had fewer,
+    and its last target.
 
     Parameters
     ----------
-    engine : Backend
-        The back end.
-    replay : ReplayBuffer
-        The buffer.
+    net : Definition
+        The definition.
     """
 
-    def __init__(self, engine: Backend, replay: ReplayBuffer) -> None:
-        self._engine, self._replay = engine, replay
-
-    def train(self, batch: Batch, record: bool) -> Outcome:
-        """Learn from new samples and those drawn after each; the outcome is of the new ones."""
-        with self._replay.lock:
-            mixture = self._replay.mix_batch(batch)
-            outcome = self._train(batch, mixture, record)
-        return outcome.of(mixture.is_new)
-
-    def _train(self, batch: Batch, mixture: Mixture, record: bool) -> Outcome:
-        engine, report, before = self._engine, self._engine.report, self._engine.samples_seen
-
-        def report_new(shown: int) -> None:
-            report(mixture.n_new(shown))
-
-        engine.report = report_new
-        try:
-            with self._replay.learning(mixture, lambda: engine.samples_seen - before):
-                mixed = Batch(batch.net, mixture.x, mixture.y, batch.n_steps)
-                return engine.train(mixed, record)
-        finally:
-            engine.report = report
-
-
-class ReplayedSteps(Steps):
-    """Single steps on a back end, with samples learned again after each that had a target.
-
-    A sample is kept as `Simulator.train` would learn it: its input in the first steps, as many as
-    the definition has, silence where it had fewer, and its last target.
-
-    Parameters
-    ----------
-    steps : Steps
-        Shows single steps on the back end.
-    engine : Backend
-        The back end.
-    replay : ReplayBuffer
-        The buffer.
-    """
-
-    def __init__(self, steps: Steps, engine: Backend, replay: ReplayBuffer) -> None:
-        self.net = steps.net
-        self._steps, self._engine, self._replay = steps, engine, replay
-        #: The input of the open sample, None for silence, and for how many steps it was shown.
-        self._shown: list[tuple[Array | None, int]] = []
+    def __init__(self, net: Definition) -> None:
+        self.net = net
+        #: The input of each step, None for silence.
+        self._rows: list[Array | None] = []
         self._target: Array | None = None
-        self._of_labels = real_targets(self.net, np.arange(self.net.n_outputs))
 
-    def show(self, x: Array | None, y: Array | None, n_steps: int = 1) -> None:
-        """Show an input for some steps, and a target to learn from."""
-        self._open()
-        self._note(x, y, n_steps)
-        self._steps.show(x, y, n_steps)
-
-    def show_events(self, given: EventSteps, y: Array | None) -> None:
-        """Show consecutive steps of events, and a target to learn from."""
-        self._open()
-        shown = 0
-        for step, counts in given.counts_of(self.net.n_inputs):
-            self._note(None, y, step - shown)
-            self._note(counts, y, 1)
-            shown = step + 1
-        self._note(None, y, given.n_steps - shown)
-        self._steps.show_events(given, y)
-
-    def show_sample(self, x: Array, y: Array | None, n_steps: int) -> None:
-        """Show a whole sample, and learn some of before again if it has a target."""
-        self._open()
-        self._note(x, y, n_steps)
-        show = partial(self._steps.show_sample, x, y, n_steps)
-        if y is None:
-            show()
-        else:
-            self._learn(show)
-
-    def close(self) -> None:
-        """End the open sample, and learn some of before again if it had a target.
-
-        Raises
-        ------
-        ValueError
-            If the buffer cannot keep it. The sample is dropped then.
-        OverflowError
-            If a value leaves the range of the arithmetic.
-        """
-        if self.is_learning:
-            self._learn(self._steps.close)
-        else:
-            self._steps.close()
-
-    def _open(self) -> None:
-        """Forget what the last sample has shown, if another opens now."""
-        if not self.is_open:
-            self._shown, self._target = [], None
-
-    def _note(self, x: Array | None, y: Array | None, n_steps: int) -> None:
-        """Take note of what the open sample shows."""
-        now = min(n_steps, self.net.n_steps - sum(n for _, n in self._shown))
-        if now > 0 and self._shown and _are_equal(self._shown[-1][0], x):
-            before, n_before = self._shown.pop()
-            self._shown.append((before, n_before + now))
-        elif now > 0:
-            self._shown.append((None if x is None else x.copy(), now))
+    def note(self, x: Array | None, y: Array | None, n_steps: int) -> None:
+        """Take note of an input that is shown for some steps, and of its target."""
+        n_kept = min(n_steps, self.net.n_steps - len(self._rows))
+        self._rows += [None if x is None else x.copy()] * n_kept
         if y is not None:
             self._target = y
 
-    def _learn(self, learn: Callable[[], None]) -> None:
-        """Learn from the sample that is noted, and then from some of before."""
-        engine, replay, before = self._engine, self._replay, self._engine.samples_seen
-        noted = self._noted()
-        with replay.lock:
-            mixture = replay.mix_batch(noted)
-            with replay.learning(mixture, lambda: engine.samples_seen - before):
-                learn()
-                again = ~mixture.is_new
-                if again.any():
-                    x, y = mixture.x[again], mixture.y[again]
-                    engine.train(Batch(self.net, x, y, noted.n_steps), False)
+    def note_events(self, given: EventSteps, y: Array | None) -> None:
+        """Take note of steps of events, and of their target."""
+        shown = 0
+        for step, counts in given.counts_of(self.net.n_inputs):
+            self.note(None, y, step - shown)
+            self.note(counts, y, 1)
+            shown = step + 1
+        self.note(None, y, given.n_steps - shown)
 
-    def _noted(self) -> Batch:
-        """Return the sample that is noted, as a block of one."""
+    def batch(self) -> Batch:
+        """Return the sample, which has had a target, as a block of one."""
         net, target = self.net, self._target
-        assert target is not None
-        given = [x for x, _ in self._shown if x is not None] or [np.zeros(net.n_inputs, np.uint8)]
-        x: Array = np.zeros((net.n_steps, net.n_inputs), np.result_type(*given))
-        start = 0
-        for row, n in self._shown:
-            if row is not None:
-                x[start : start + n] = row
-            start += n
-        if len(self._shown) == 1 and start == net.n_steps and net.input_coding == "values":
+        rows = self._rows + [None] * (net.n_steps - len(self._rows))
+        type_ = next((row.dtype for row in rows if row is not None), np.uint8)
+        silence = np.zeros(net.n_inputs, type_)
+        x: Array = np.stack([silence if row is None else row for row in rows])
+        if net.input_coding == "values" and (x == x[0]).all():
             x = x[0]
-        labels = np.flatnonzero((self._of_labels == target).all(axis=1))
+        of_labels = real_targets(net, np.arange(net.n_outputs))
+        labels = np.flatnonzero((of_labels == target).all(axis=1))
         y = labels[0] if len(labels) == 1 else target
         return check_batch(net, x[np.newaxis], np.array([y]))
-
-    # All else is as without a buffer.
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a sample is open."""
-        return self._steps.is_open
-
-    @is_open.setter
-    def is_open(self, value: bool) -> None:
-        self._steps.is_open = value
-
-    @property
-    def is_learning(self) -> bool:
-        """Whether the open sample has had a target."""
-        return self._steps.is_learning
-
-    @is_learning.setter
-    def is_learning(self, value: bool) -> None:
-        self._steps.is_learning = value
-
-    @property
-    def steps_shown(self) -> int:
-        """Steps of the open sample or, if none is open, of the last one; 0 after an error."""
-        return self._steps.steps_shown
-
-    @steps_shown.setter
-    def steps_shown(self, value: int) -> None:
-        self._steps.steps_shown = value
-
-    @property
-    def scores(self) -> NDArray[np.float64]:
-        """The scores of the open sample, or of the last one; zero before any and after an error."""
-        return self._steps.scores
-
-    def drop(self) -> None:
-        """End the open sample, and forget what was learned from it."""
-        self._steps.drop()
-
-    def count_silent_samples(self, n_samples: int) -> None:
-        """Add the work of samples of silence without a target, in which nothing happens."""
-        self._steps.count_silent_samples(n_samples)
-
-    def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
-        self._steps._show(x, y, n_steps, opens, restarts)
-
-    def _close(self) -> None:
-        self._steps._close()
-
-    def _count(self, work: Operations) -> None:
-        self._steps._count(work)
-
-    def _potentials(self) -> Sequence[Array]:
-        return self._steps._potentials()
-
-    @property
-    def summed_drive(self) -> NDArray[np.float64]:
-        """The summed drive of the output as reals, of shape (n_outputs,)."""
-        return self._steps.summed_drive
-
-
-def _are_equal(first: Array | None, second: Array | None) -> bool:
-    if first is None or second is None:
-        return first is second
-    return np.array_equal(first, second)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
-from spikebp_plugins.simulation.replaying import ReplayedSteps, Replaying, check_replay
+from spikebp_plugins.simulation.replaying import check_replay, train_with
 from spikebp_plugins.simulation.stream import Stream
 from spikebp_plugins.simulation.trace import Trace
 
@@ -314,10 +315,7 @@ class Simulator:
         engine = self._open_engine()
         self._check_no_open_sample()
         check_replay(replay)
-        steps = engine.steps()
-        if replay is not None:
-            steps = ReplayedSteps(steps, engine, replay)
-        self._stream = Stream(self.net, steps, encoder, n_steps, self._turn, self._claim)
+        self._stream = Stream(engine, encoder, n_steps, replay, self._turn, self._claim)
         return self._stream
 
     def _claim(self, stream: Stream) -> None:
@@ -340,15 +338,15 @@ class Simulator:
         progress: bool | None,
         replay: ReplayBuffer | None = None,
     ) -> Any:
-        show, doing, size = engine.train, "training", engine.block_size(batch.n_steps)
+        show, doing, each = engine.train, "training", 1
         if batch.y is None:
             show, doing = engine.predict, "predicting"
         elif replay is not None:
-            show, size = Replaying(engine, replay).train, max(1, size // (1 + replay.n_replayed))
+            show, each = partial(train_with, engine, replay), 1 + replay.n_replayed
         if len(batch.x) == 1 and not progress:  # the bar would take longer than the sample
             scores, recording = show(batch, record)
         else:
-            scores, recording = self._by_blocks(engine, show, batch, size, record, doing, progress)
+            scores, recording = self._by_blocks(engine, show, batch, each, record, doing, progress)
         if not record or recording is None:
             return scores
         return Trace(*recording, scores, self.weights)
@@ -358,24 +356,25 @@ class Simulator:
         engine: Backend,
         show: Callable[[Batch, bool], Outcome],
         batch: Batch,
-        size: int,
+        each: int,
         record: bool,
         doing: str,
         progress: bool | None,
     ) -> Outcome:
+        """Show samples in blocks; the engine shows `each` as many."""
         outcomes: list[Outcome] = []
         with progress_bar(len(batch), doing, wanted=progress) as bar:
             done = 0
 
             def report(shown: int) -> None:
-                bar.update(done + shown - bar.n)
+                bar.update(done + shown // each - bar.n)
 
             engine.report = report
             try:
-                for block in batch.blocks(size):
+                for block in batch.blocks(max(1, engine.block_size(batch.n_steps) // each)):
                     outcomes.append(show(block, record))
-                    report(len(block))
                     done += len(block)
+                    report(0)
             finally:
                 engine.report = report_nothing
         return joined(outcomes) if outcomes else _of_no_samples(batch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
@@ -20,11 +19,19 @@ from spikebp_plugins.data.events import (
     time_stamp,
 )
 from spikebp_plugins.network.definition import SpikingNetwork
-from spikebp_plugins.network.samples import check_values, real_array, real_targets, spike_counts
+from spikebp_plugins.network.samples import (
+    Batch,
+    check_values,
+    real_array,
+    real_targets,
+    spike_counts,
+)
+from spikebp_plugins.simulation.replaying import StreamedSample, close_with
 
 if TYPE_CHECKING:
-    from spikebp_plugins.backends.base import Steps
+    from spikebp_plugins.backends.base import Backend
     from spikebp_plugins.network.fields import Definition
+    from spikebp_plugins.network.replay import ReplayBuffer
 
 Reals = NDArray[np.float64]
 
@@ -47,14 +54,14 @@ class Stream:
 
     Parameters
     ----------
-    net : Definition
-        The definition.
-    steps : Steps
-        Shows single steps on a back end.
+    engine : Backend
+        The back end.
     encoder : EventEncoder or None
         Turns events into input, for `feed`.
     n_steps : int or None
         A sample closes by itself after this many steps; with None only `close_sample` closes it.
+    replay : ReplayBuffer or None
+        Samples to learn again after each that had a target.
     turn : Turn
         The lock of the simulator.
     claim : callable
@@ -63,14 +70,15 @@ class Stream:
 
     def __init__(
         self,
-        net: Definition,
-        steps: Steps,
+        engine: Backend,
         encoder: EventEncoder | None,
         n_steps: int | None,
+        replay: ReplayBuffer | None,
         turn: Turn,
         claim: Callable[[Stream], None],
     ) -> None:
         self._turn, self._claim = turn, claim
+        net, steps = engine.net, engine.steps()
         if encoder is not None and not isinstance(encoder, EventEncoder):
             raise wrong_argument("encoder", "an EventEncoder or None", repr(encoder))
         if encoder is not None and encoder.n_inputs != net.n_inputs:
@@ -84,7 +92,15 @@ class Stream:
             raise wrong_argument("encoder", allowed, got)
         self.net = net
         self._n_steps = None if n_steps is None else integer("n_steps", n_steps, 1)
-        self._steps, self._encoder = steps, encoder
+        self._engine, self._steps, self._encoder = engine, steps, encoder
+        # With a replay buffer: the open sample, in the form in which it would be learned again.
+        self._replay, self._noted = replay, StreamedSample(net)
+        # The scores of the last sample, and its number of steps.
+        self._last = np.zeros(net.n_outputs), 0
+        # The shape of input that the back end may show unchecked, if that goes quickly; spike
+        # counts would need a row for each step.
+        is_quick = net.input_coding == "values" and replay is None
+        self._quick_shape = (net.n_inputs,) if is_quick else None
         self._target: Reals | None = None
         # The bytes of the last target of real numbers, and what it was checked to be.
         self._known_target: tuple[bytes, Reals] | None = None
@@ -148,13 +164,13 @@ class Stream:
     @one_at_a_time
     def scores(self) -> Reals:
         """Running scores of the open sample, or scores of the last one, of shape (n_outputs,)."""
-        return self._steps.scores
+        return self._steps.scores if self._steps.is_open else self._last[0].copy()
 
     @property
     @one_at_a_time
     def steps_shown(self) -> int:
         """The number of steps shown of the open sample, or of the last one."""
-        return self._steps.steps_shown
+        return self._steps.steps_shown if self._steps.is_open else self._last[1]
 
     @property
     @one_at_a_time
@@ -191,9 +207,10 @@ class Stream:
         """
         self._claim(self)
         n_steps = integer("n_steps", n_steps, 1, MOST_STEPS)
-        if n_steps == self._n_steps and not self._steps.is_open:
+        is_whole = n_steps == self._n_steps and not self._steps.is_open
+        if is_whole and type(x) is np.ndarray and x.shape == self._quick_shape:
             y = self._checked_target(target)
-            scores = self._whole_or_dropped(self._steps.show_one, x, y, n_steps)
+            scores = self._whole_or_dropped(self._show_unchecked, x, y, n_steps)
             if scores is not None:
                 self._target = y
                 return scores
@@ -242,11 +259,7 @@ class Stream:
             known = type(events) is np.ndarray and events.dtype is self._known_type
             if clock is not None and known and events.ndim == 1:
                 y = self._checked_target(target)
-                try:
-                    closed = self._feed(clock, events, y)
-                except BaseException:
-                    self.drop_sample()
-                    raise
+                closed = self._whole_or_dropped(self._feed, clock, events, y)
                 if closed is not None:
                     self._target = y
                     return self._collected(closed) if closed else np.empty(self._of_no_samples)
@@ -330,12 +343,37 @@ class Stream:
     @one_at_a_time
     def drop_sample(self) -> None:
         """Discard the open sample: nothing is learned from it."""
+        if self._steps.is_open:
+            self._last = self._steps.scores, self._steps.steps_shown
+        self._drop()
+
+    def _drop(self) -> None:
         steps = self._steps
         try:
             steps.drop()
         finally:  # also if an interrupt comes meanwhile: the next sample undoes what this one left
             steps.is_open = steps.is_learning = False
             self._clock = self._target = None
+            self._noted = StreamedSample(self.net)
+
+    def _show_unchecked(self, x: NDArray[Any], y: Reals | None, n_steps: int) -> Reals | None:
+        """Show a whole sample as it came, if the back end does so, and return its scores."""
+        target = None if y is None else y[np.newaxis]
+        scores = self._engine.show_one(x[np.newaxis], target, n_steps)
+        if scores is not None:
+            self._last = scores[0].copy(), n_steps
+        return scores
+
+    def _show_whole(self, x: NDArray[Any], n_steps: int) -> Reals:
+        """Show a whole sample, and return its scores."""
+        net, y = self.net, self._target
+        rows = x[np.newaxis] if net.input_coding == "values" else x[np.newaxis, np.newaxis]
+        if y is None:
+            scores, _ = self._engine.predict(Batch(net, rows, None, n_steps), False)
+        else:
+            scores, _ = self._engine.train(Batch(net, rows, y[np.newaxis], n_steps), False)
+        self._last = scores[0].copy(), n_steps
+        return scores
 
     def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[Reals]:
         """Show an input for some steps; return the scores of samples that close, by the row."""
@@ -343,12 +381,14 @@ class Stream:
         while n_steps:
             if x is None:
                 n_steps -= self._count_silent_samples(n_steps, closed)
-            now = self._steps_of_sample(n_steps)
-            if x is not None and now == self._n_steps and not self._steps.is_open:
-                self._steps.show_sample(x, self._target, now)
-                closed.append(self._steps.scores[np.newaxis])
+            now, is_open = self._steps_of_sample(n_steps), self._steps.is_open
+            if x is not None and now == self._n_steps and not is_open and self._replay is None:
+                closed.append(self._show_whole(x, now))
             else:
-                self._show_part(partial(self._steps.show, x, self._target, now), closed)
+                if self._replay is not None:
+                    self._noted.note(x, self._target, now)
+                self._steps.show(x, self._target, now)
+                self._close_if_complete(closed)
             n_steps -= now
         return closed
 
@@ -359,6 +399,8 @@ class Stream:
 
         Returns None, with nothing changed, if an event may be wrong.
         """
+        if self._replay is not None:  # for which the counts of each step have to be known
+            return None
         steps, n_steps, closed, given = self._steps, self._n_steps, [], events
         while True:
             n_left = MOST_STEPS if n_steps is None else n_steps - steps.steps_shown * steps.is_open
@@ -399,8 +441,11 @@ class Stream:
             silent = self._count_silent_samples(given.n_silent, closed)
             if not silent:
                 now = self._steps_of_sample(given.n_steps)
-                part = partial(self._steps.show_events, given.first(now), self._target)
-                self._show_part(part, closed)
+                part = given.first(now)
+                if self._replay is not None:
+                    self._noted.note_events(part, self._target)
+                self._steps.show_events(part, self._target)
+                self._close_if_complete(closed)
             given = given.after(silent or now)
         return closed
 
@@ -422,16 +467,19 @@ class Stream:
             closed.append(np.zeros((n_samples, self.net.n_outputs)))
         return n_samples * self._n_steps
 
-    def _show_part(self, show: Callable[[], None], closed: list[Reals]) -> None:
-        """Show a part of a sample, and close it if that was its last."""
-        show()
+    def _close_if_complete(self, closed: list[Reals]) -> None:
         if self._steps.steps_shown == self._n_steps:
             closed.append(self._close()[np.newaxis])
 
     def _close(self) -> Reals:
-        scores = self._steps.scores
-        self._steps.close()
-        return scores
+        steps = self._steps
+        scores, n_steps = steps.scores, steps.steps_shown
+        if self._replay is None or not steps.is_learning:
+            steps.close()
+        else:
+            close_with(steps, self._engine, self._replay, self._noted.batch())
+        self._last, self._noted = (scores, n_steps), StreamedSample(self.net)
+        return scores.copy()
 
     def _show_last(self, pending: NDArray[Any] | None) -> list[Reals]:
         """Show the unfinished step, if it has events, and close the sample."""
@@ -440,11 +488,12 @@ class Stream:
         return closed or [self._close()[np.newaxis]]
 
     def _whole_or_dropped(self, show: Callable[..., Shown], *arguments: Any) -> Shown:
-        """Return what a function returns; if it raises, drop the open sample."""
+        """Return what a function returns; if it raises, drop the open sample, without scores."""
         try:
             return show(*arguments)
         except BaseException:
-            self.drop_sample()
+            self._last = np.zeros(self.net.n_outputs), 0
+            self._drop()
             raise
 
     def _collected(self, closed: list[Reals]) -> Reals:
