@@ -39,7 +39,6 @@ class LazySimulator:
 
     def __setstate__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
-        self._n_seen = checkpoint.state.samples_seen
         self._work = Operations()  # of simulators that are closed
         self._simulator: Simulator | None = None
         self._backend = ""
@@ -54,7 +53,9 @@ class LazySimulator:
     @property
     def n_seen(self) -> int:
         """Training samples so far."""
-        return self._n_seen
+        if self._simulator is None:
+            return self._checkpoint.state.samples_seen
+        return self._simulator.samples_seen
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -95,15 +96,11 @@ class LazySimulator:
         with self._lock:
             start = 0
             while start < len(x):
-                self._take_rate(schedule.at(self._n_seen))
-                stop = start + schedule.lasts(self._n_seen, len(x) - start)
+                n_seen = self.n_seen
+                self._take_rate(schedule.at(n_seen))
+                stop = start + schedule.lasts(n_seen, len(x) - start)
                 simulator = self._opened(backend)
-                try:
-                    scores.append(simulator.train(x[start:stop], y[start:stop], progress=False))
-                    self._n_seen += stop - start
-                except BaseException:  # what was learned before it stays
-                    self._n_seen = self._settled().state.samples_seen
-                    raise
+                scores.append(simulator.train(x[start:stop], y[start:stop], progress=False))
                 start = stop
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 

@@ -21,13 +21,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import integer, wrong_argument
-from spikebp_plugins.common.turns import Turn, one_at_a_time
+from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.network.draws import draw_key, numbers_of
 from spikebp_plugins.network.fields import LARGEST_SEED, Definition
 from spikebp_plugins.network.samples import check_batch, real_array, real_targets
@@ -119,7 +120,7 @@ class ReplayBuffer:
         }
         self.__setstate__(settings | {"x": None, "y": None, "n_seen": 0})
 
-    @one_at_a_time
+    @synchronized
     def __getstate__(self) -> dict[str, Any]:
         names = ("capacity", "n_replayed", "seed", "x", "y", "n_seen")
         return {name: getattr(self, name) for name in names}
@@ -128,7 +129,7 @@ class ReplayBuffer:
         self._capacity: int = state["capacity"]
         self._n_replayed: int = state["n_replayed"]
         self._seed: int = state["seed"]
-        self._turn, self._key = Turn(), draw_key(self._seed)
+        self._lock, self._key = RLock(), draw_key(self._seed)
         self._kept = _Kept(state["x"], state["y"], state["n_seen"])
         #: What is being learned, a function that counts what a network learns, and its first value.
         self._pending: tuple[Mixture, Callable[[], int], int] | None = None
@@ -157,27 +158,27 @@ class ReplayBuffer:
         return self._seed
 
     @property
-    @one_at_a_time
+    @synchronized
     def n_seen(self) -> int:
         """New samples so far, kept or not."""
         return self._settled().n_seen
 
     @property
-    @one_at_a_time
+    @synchronized
     def x(self) -> Array | None:
         """A copy of the samples, of shape (n_kept, ...); None before the first."""
         x = self._settled().x
         return None if x is None else x[: len(self)].copy()
 
     @property
-    @one_at_a_time
+    @synchronized
     def y(self) -> Array | None:
         """A copy of their labels, of shape (n_kept,), or targets; None before the first."""
         y = self._settled().y
         return None if y is None else y[: len(self)].copy()
 
     @property
-    @one_at_a_time
+    @synchronized
     def nbytes(self) -> int:
         """The bytes that samples and targets take."""
         x, y = self.x, self.y
@@ -190,7 +191,7 @@ class ReplayBuffer:
         settings = f"n_replayed={self._n_replayed}, seed={self._seed}"
         return f"{type(self).__name__}({self._capacity}, {settings}): {len(self)} samples"
 
-    @one_at_a_time
+    @synchronized
     def mix(self, x: Any, y: Any) -> Mixture:
         """Return new samples, each followed by those to learn again; nothing changes.
 
@@ -231,7 +232,7 @@ class ReplayBuffer:
 
         return Mixture(mixed(old_x, x), mixed(old_y, y), is_new, kept.n_seen, places)
 
-    @one_at_a_time
+    @synchronized
     def keep(self, mixture: Mixture, n_learned: int | None = None) -> None:
         """Take note that a mixture has been learned, and keep those of its samples that it draws.
 
@@ -280,7 +281,7 @@ class ReplayBuffer:
         ValueError
             As for `mix`, or if the network could not learn the samples in the buffer.
         """
-        with self._turn.lock:
+        with self._lock:
             if net is not None:
                 x, y = self._in_one_form(net, x, y)
             mixture = self.mix(x, y)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from spikebp_plugins.backends.registry import backend_for
 from spikebp_plugins.common.archive import PathLike
 from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
-from spikebp_plugins.common.turns import Turn, one_at_a_time
+from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.events import EventEncoder
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import require_definition
@@ -124,7 +125,7 @@ class Simulator:
     def _start(
         self, net: Definition, state: LearningState, backend: str, options: dict[str, Any]
     ) -> None:
-        self._turn = Turn()
+        self._lock = RLock()
         self.net = net
         self.backend, cls, self._options = backend_for(net, backend, options)
         self._engine: Backend | None = cls(net, state, **self._options)
@@ -132,7 +133,7 @@ class Simulator:
         self._final = (state, Operations())
         self._stream: Stream | None = None
 
-    @one_at_a_time
+    @synchronized
     def __getstate__(self) -> dict[str, Any]:
         # Back ends hold processes, modules and memory of compiled code, which nothing can copy.
         return {
@@ -150,7 +151,7 @@ class Simulator:
         if copied["closed"]:
             self.close()
 
-    @one_at_a_time
+    @synchronized
     def train(
         self,
         x: Any,
@@ -208,7 +209,7 @@ class Simulator:
                 return scores
         return self._run(engine, check_batch(self.net, x, y), record, progress, replay)
 
-    @one_at_a_time
+    @synchronized
     def predict(
         self,
         x: Any,
@@ -278,7 +279,7 @@ class Simulator:
             raise wrong_argument("margin", "None for a network with one output", repr(margin))
         return lead
 
-    @one_at_a_time
+    @synchronized
     def stream(
         self,
         encoder: EventEncoder | None = None,
@@ -315,7 +316,7 @@ class Simulator:
         engine = self._open_engine()
         self._check_no_open_sample()
         check_replay(replay)
-        self._stream = Stream(engine, encoder, n_steps, replay, self._turn, self._claim)
+        self._stream = Stream(engine, encoder, n_steps, replay, self._lock, self._claim)
         return self._stream
 
     def _claim(self, stream: Stream) -> None:
@@ -380,26 +381,26 @@ class Simulator:
         return joined(outcomes) if outcomes else _of_no_samples(batch)
 
     @property
-    @one_at_a_time
+    @synchronized
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights :math:`W_1` to :math:`W_L`, as the connections have them."""
         return [np.array(matrix, np.float64) for matrix in self._state.weights]
 
     @property
-    @one_at_a_time
+    @synchronized
     def samples_seen(self) -> int:
         """Training samples so far, including those before a checkpoint that was loaded."""
         return self._final[0].samples_seen if self._engine is None else self._engine.samples_seen
 
     @property
-    @one_at_a_time
+    @synchronized
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown by this simulator."""
         if self._engine is None:
             return self._final[1]
         return self._earlier + self._engine.operations
 
-    @one_at_a_time
+    @synchronized
     def checkpoint(self, replay: ReplayBuffer | None = None) -> Checkpoint:
         """Return definition and learning state, from which any back end can go on.
 
@@ -424,7 +425,7 @@ class Simulator:
         """
         self.checkpoint(replay).save(path)
 
-    @one_at_a_time
+    @synchronized
     def close(self) -> None:
         """Release the resources of the back end; weights and checkpoint can still be read."""
         if self._engine is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import as_array, integer, wrong_argument
-from spikebp_plugins.common.turns import Turn, one_at_a_time
+from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.events import (
     EARLIEST_TIME,
     EventClock,
@@ -62,7 +63,7 @@ class Stream:
         A sample closes by itself after this many steps; with None only `close_sample` closes it.
     replay : ReplayBuffer or None
         Samples to learn again after each that had a target.
-    turn : Turn
+    lock : RLock
         The lock of the simulator.
     claim : callable
         Called with the stream before it shows something; raises if the sample of another is open.
@@ -74,10 +75,10 @@ class Stream:
         encoder: EventEncoder | None,
         n_steps: int | None,
         replay: ReplayBuffer | None,
-        turn: Turn,
+        lock: RLock,
         claim: Callable[[Stream], None],
     ) -> None:
-        self._turn, self._claim = turn, claim
+        self._lock, self._claim = lock, claim
         net, steps = engine.net, engine.steps()
         if encoder is not None and not isinstance(encoder, EventEncoder):
             raise wrong_argument("encoder", "an EventEncoder or None", repr(encoder))
@@ -116,7 +117,7 @@ class Stream:
         )
 
     @property
-    @one_at_a_time
+    @synchronized
     def target(self) -> Reals | None:
         """The target of the steps to come, of shape (n_outputs,); None learns nothing.
 
@@ -127,7 +128,7 @@ class Stream:
         return None if target is None else target.copy()
 
     @target.setter
-    @one_at_a_time
+    @synchronized
     def target(self, target: Any) -> None:
         self._target = self._checked_target(target)
 
@@ -161,24 +162,24 @@ class Stream:
         return reals
 
     @property
-    @one_at_a_time
+    @synchronized
     def scores(self) -> Reals:
         """Running scores of the open sample, or scores of the last one, of shape (n_outputs,)."""
         return self._steps.scores if self._steps.is_open else self._last[0].copy()
 
     @property
-    @one_at_a_time
+    @synchronized
     def steps_shown(self) -> int:
         """The number of steps shown of the open sample, or of the last one."""
         return self._steps.steps_shown if self._steps.is_open else self._last[1]
 
     @property
-    @one_at_a_time
+    @synchronized
     def is_open(self) -> bool:
         """Whether a sample has begun and is not closed."""
         return self._steps.is_open
 
-    @one_at_a_time
+    @synchronized
     def show(self, x: Any, *, target: Any = UNCHANGED, n_steps: int = 1) -> Reals:
         """Show an input for one step or several.
 
@@ -251,7 +252,7 @@ class Stream:
         RuntimeError
             If a sample of another stream of the simulator is open; nothing has changed then.
         """
-        with self._turn.lock:  # what `one_at_a_time` adds to a call is a fifth of this one
+        with self._lock:  # what `synchronized` adds to a call is a fifth of this one
             self._claim(self)
             encoder, clock = self._needed_encoder(), self._clock
             if clock is not None and start is not None:
@@ -280,7 +281,7 @@ class Stream:
             self._clock = clock = EventClock(encoder, start)
         return self._collected(self._whole_or_dropped(self._take, clock, located))
 
-    @one_at_a_time
+    @synchronized
     def advance_to(self, time: int) -> Reals:
         """Show all steps that end by a given time, without waiting for the next event.
 
@@ -312,7 +313,7 @@ class Stream:
         self._clock.encoder.check_leap("time", time, self._clock.now)
         return self._collected(self._whole_or_dropped(self._reach, self._clock, time))
 
-    @one_at_a_time
+    @synchronized
     def close_sample(self) -> Reals:
         """End the open sample, and hand what was learned from it to the simulator.
 
@@ -340,7 +341,7 @@ class Stream:
         scores: Reals = closed[0]
         return scores
 
-    @one_at_a_time
+    @synchronized
     def drop_sample(self) -> None:
         """Discard the open sample: nothing is learned from it."""
         if self._steps.is_open:

@@ -11,7 +11,6 @@ import numpy as np
 from spikebp_plugins.backends.base import Backend, UnsupportedError
 from spikebp_plugins.backends.registry import alone, backend_for
 from spikebp_plugins.common.progress import progress_bar
-from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventEncoder, EventSteps
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch
@@ -62,7 +61,7 @@ def warmup(net: Definition, backend: str = "compiled", *, progress: bool | None 
 
 
 def first_uses(engine: Backend) -> Iterator[Callable[[], object]]:
-    """Yield functions that do all that a back end can be asked for, on input of zeros."""
+    """Yield functions that show zeros in all forms of blocks, for what compiles as it is used."""
     net = engine.net
     zeros, steps, label = np.zeros((1, 1, net.n_inputs)), net.n_steps, np.zeros(1, np.int64)
     batches = [check_batch(net, zeros, label, 1)]
@@ -73,25 +72,3 @@ def first_uses(engine: Backend) -> Iterator[Callable[[], object]]:
         unlabelled = check_batch(net, batch.x, n_steps=batch.n_steps)
         yield partial(engine.predict, unlabelled, False)
     yield partial(engine.predict_until, unlabelled, 0.0)
-    yield partial(_show_steps, engine)
-    yield partial(_show_events, engine)
-
-
-def _show_steps(engine: Backend) -> None:
-    steps, silence = engine.steps(), np.zeros(engine.net.n_inputs, np.int64)
-    target = np.ones(engine.net.n_outputs)
-    for end in (steps.drop, steps.close):
-        steps.show(silence, None)
-        steps.show(silence, target)
-        _ = engine.state, steps.scores  # of the last boundary, and of the open sample
-        end()
-
-
-def _show_events(engine: Backend) -> None:
-    net = engine.net
-    encoder = EventEncoder(net.n_inputs, 1, step=1, polarity="ignored")
-    clock, steps = EventClock(encoder, 0), engine.steps()
-    steps.feed(clock, np.zeros(1, EVENT_DTYPE), 1, None, 1)
-    none = np.zeros(0, np.int64)
-    steps.show_events(EventSteps(1, none, none, none), None)
-    steps.close()

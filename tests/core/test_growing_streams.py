@@ -317,4 +317,4 @@ def test_the_number_of_samples_counts_those_before_an_interrupt():
     x[2] = 1e30
     with pytest.raises(OverflowError):
         learner.train("compiled", x, np.array([0, 1, 0]), schedule)
-    assert learner._n_seen == learner.checkpoint.state.samples_seen == 2
+    assert learner.n_seen == learner.checkpoint.state.samples_seen == 2

@@ -120,5 +120,5 @@ def test_threads_with_a_simulator_each_run_at_once():
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
 def test_a_copy_does_not_wait_for_the_original(copied):
-    with Simulator(NET) as sim, sim._turn.lock, copied(sim) as other:
+    with Simulator(NET) as sim, sim._lock, copied(sim) as other:
         assert together(lambda: other.samples_seen) == [0]
