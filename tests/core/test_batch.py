@@ -35,10 +35,10 @@ def with_value(array, index, value):
     return array
 
 
-@pytest.fixture(scope="module", params=ENGINES)
-def simulators(request):
+@pytest.fixture(scope="module")
+def simulators():
     """Networks that have learned a little, one for each kind of input."""
-    found = {kind: lively_simulator(net, request.param) for kind, net in NETS.items()}
+    found = {kind: lively_simulator(net, "compiled") for kind, net in NETS.items()}
     for kind, sim in found.items():
         sim.train(*samples(NETS[kind], 3))
     return found
@@ -56,58 +56,24 @@ def assert_refused(sim, call, message):
 
 SHAPE_OF_X = "x must be of shape (n_samples, 3) or (n_samples, 3, 3); got shape "
 
+REALS = "x must be an array of real numbers; got "
+NOT_FINITE = "x must be finite; got "
+
 WRONG_INPUTS = [
-    pytest.param(np.ones(3), SHAPE_OF_X + "(3,)", id="one sample"),
-    pytest.param(1.0, SHAPE_OF_X + "()", id="a number"),
-    pytest.param([], SHAPE_OF_X + "(0,)", id="an empty list"),
-    pytest.param(np.ones((2, 4)), SHAPE_OF_X + "(2, 4)", id="too wide"),
-    pytest.param(np.ones((2, 4, 3)), SHAPE_OF_X + "(2, 4, 3)", id="too many steps"),
-    pytest.param(np.ones((2, 1, 3)), SHAPE_OF_X + "(2, 1, 3)", id="too few steps"),
-    pytest.param(np.ones((2, 3, 4)), SHAPE_OF_X + "(2, 3, 4)", id="too wide in time"),
-    pytest.param(np.ones((2, 3, 3, 1)), SHAPE_OF_X + "(2, 3, 3, 1)", id="4-D"),
-    pytest.param(
-        with_value(ONES, (1, 2), np.nan), "x must be finite; got nan at index (1, 2)", id="nan"
-    ),
-    pytest.param(
-        with_value(ONES, (0, 1), -np.inf), "x must be finite; got -inf at index (0, 1)", id="inf"
-    ),
-    pytest.param(
-        with_value(ONES, (1, 0), np.nan).astype(np.float32),
-        "x must be finite; got nan at index (1, 0)",
-        id="float32 nan",
-    ),
-    pytest.param(
-        with_value(np.ones((2, 3, 3)), (1, 2, 0), np.inf),
-        "x must be finite; got inf at index (1, 2, 0)",
-        id="inf in time",
-    ),
-    pytest.param(
-        [[1.0, 2.0, 3.0], [1.0, 2.0]],
-        "x must be an array of real numbers; got a ragged",
-        id="ragged",
-    ),
-    pytest.param(
-        ONES.astype(object),
-        "x must be an array of real numbers; got an array of object",
-        id="object",
-    ),
-    pytest.param(
-        [[10**30] * 3] * 2,
-        "x must be an array of real numbers; got an array of object",
-        id="10**30",
-    ),
-    pytest.param(
-        ONES.astype(complex),
-        "x must be an array of real numbers; got an array of complex128",
-        id="complex",
-    ),
-    pytest.param(
-        ONES.astype(str), "x must be an array of real numbers; got an array of <U", id="text"
-    ),
-    pytest.param(
-        np.zeros((2, 3), "M8[D]"), "x must be an array of real numbers; got an array of", id="dates"
-    ),
-    pytest.param(None, "x must be an array of real numbers; got an array of object", id="None"),
+    (np.ones(3), SHAPE_OF_X + "(3,)"),
+    ([], SHAPE_OF_X + "(0,)"),
+    (np.ones((2, 4)), SHAPE_OF_X + "(2, 4)"),
+    (np.ones((2, 1, 3)), SHAPE_OF_X + "(2, 1, 3)"),
+    (np.ones((2, 3, 4)), SHAPE_OF_X + "(2, 3, 4)"),
+    (np.ones((2, 3, 3, 1)), SHAPE_OF_X + "(2, 3, 3, 1)"),
+    (with_value(ONES, (1, 2), np.nan), NOT_FINITE + "nan at index (1, 2)"),
+    (with_value(ONES, (1, 0), -np.inf).astype("f4"), NOT_FINITE + "-inf at index (1, 0)"),
+    (with_value(np.ones((2, 3, 3)), (1, 2, 0), np.inf), NOT_FINITE + "inf at index (1, 2, 0)"),
+    ([[1.0, 2.0, 3.0], [1.0, 2.0]], REALS + "a ragged"),
+    ([[10**30] * 3] * 2, REALS + "an array of object"),
+    (ONES.astype(complex), REALS + "an array of complex128"),
+    (np.zeros((2, 3), "M8[D]"), REALS + "an array of"),
+    (None, REALS + "an array of object"),
 ]
 
 
@@ -124,17 +90,14 @@ NO_INTEGERS = "x must be integers with input_coding='spikes'; got "
 ONE_SPIKE = "x must be spike counts -1, 0 or 1 with spikes='binary'; got "
 
 WRONG_SPIKES = [
-    pytest.param("spikes", COUNTS[:, 0], SHAPE_OF_SPIKES + "(2, 3)", id="constant"),
-    pytest.param("spikes", COUNTS[:, :2], SHAPE_OF_SPIKES + "(2, 2, 3)", id="too few steps"),
-    pytest.param("spikes", COUNTS + 0.5, NO_INTEGERS + "1.5", id="float64"),
-    pytest.param("spikes", (COUNTS / 4).astype("f4"), NO_INTEGERS + "0.25", id="float32"),
-    pytest.param("spikes", with_value(COUNTS, (1, 2, 0), np.nan), NO_INTEGERS + "nan", id="nan"),
-    pytest.param("spikes", with_value(COUNTS, (1, 2, 0), -np.inf), NO_INTEGERS + "-inf", id="inf"),
-    pytest.param("binary", with_value(COUNTS, (1, 2, 0), 2.0), ONE_SPIKE + "2", id="2.0"),
-    pytest.param("binary", with_value(COUNTS, (1, 2, 0), 2), ONE_SPIKE + "2", id="2"),
-    pytest.param("binary", with_value(COUNTS, (1, 2, 0), -2), ONE_SPIKE + "-2", id="-2"),
-    pytest.param("binary", np.full((2, 3, 3), 255, np.uint8), ONE_SPIKE + "255", id="uint8"),
-    pytest.param("binary", np.full((2, 3, 3), -128, np.int8), ONE_SPIKE + "-128", id="int8"),
+    ("spikes", COUNTS[:, 0], SHAPE_OF_SPIKES + "(2, 3)"),
+    ("spikes", COUNTS[:, :2], SHAPE_OF_SPIKES + "(2, 2, 3)"),
+    ("spikes", (COUNTS / 4).astype("f4"), NO_INTEGERS + "0.25"),
+    ("spikes", with_value(COUNTS, (1, 2, 0), np.nan), NO_INTEGERS + "nan"),
+    ("binary", with_value(COUNTS, (1, 2, 0), 2.0), ONE_SPIKE + "2"),
+    ("binary", with_value(COUNTS, (1, 2, 0), -2), ONE_SPIKE + "-2"),
+    ("binary", np.full((2, 3, 3), 255, np.uint8), ONE_SPIKE + "255"),
+    ("binary", np.full((2, 3, 3), -128, np.int8), ONE_SPIKE + "-128"),
 ]
 
 
@@ -148,47 +111,23 @@ def test_wrong_spikes_are_refused(simulators, kind, x, message):
 SHAPE_OF_Y = "y must be of shape (2,) or (2, 2) or (2, 3, 2); got shape "
 LABELS_ALLOWED = "y must be labels from 0 to 1; got "
 
+OF_LABELS = "y must be integers where it is one-dimensional (labels); got an array of float64"
+
 WRONG_TARGETS = [
-    pytest.param([0], SHAPE_OF_Y + "(1,)", id="too few labels"),
-    pytest.param([0, 1, 1], SHAPE_OF_Y + "(3,)", id="too many labels"),
-    pytest.param([], SHAPE_OF_Y + "(0,)", id="no labels"),
-    pytest.param(0, SHAPE_OF_Y + "()", id="a number"),
-    pytest.param(np.zeros((3, 2)), SHAPE_OF_Y + "(3, 2)", id="too many targets"),
-    pytest.param(np.zeros((2, 3)), SHAPE_OF_Y + "(2, 3)", id="too wide"),
-    pytest.param(np.zeros((2, 1)), SHAPE_OF_Y + "(2, 1)", id="labels in a column"),
-    pytest.param(np.zeros((2, 2, 2)), SHAPE_OF_Y + "(2, 2, 2)", id="too few steps"),
-    pytest.param(np.zeros((2, 3, 3)), SHAPE_OF_Y + "(2, 3, 3)", id="too wide in time"),
-    pytest.param([0, 2], LABELS_ALLOWED + "2", id="label 2"),
-    pytest.param([-1, 0], LABELS_ALLOWED + "-1", id="label -1"),
-    pytest.param(np.array([0, 2**63], np.uint64), LABELS_ALLOWED + str(2**63), id="label 2**63"),
-    pytest.param(
-        [0.0, 1.0],
-        "y must be integers where it is one-dimensional (labels); got an array of float64",
-        id="float labels",
-    ),
-    pytest.param(
-        with_value(np.ones((2, 2)), (1, 0), np.nan),
-        "y must be finite; got nan at index (1, 0)",
-        id="nan",
-    ),
-    pytest.param(
-        with_value(np.ones((2, 3, 2)), (1, 2, 0), -np.inf),
-        "y must be finite; got -inf at index (1, 2, 0)",
-        id="inf in time",
-    ),
-    pytest.param([[0, 1], [1]], "y must be an array of real numbers; got a ragged", id="ragged"),
-    pytest.param(["0", "1"], "y must be an array of real numbers; got an array of <U1", id="text"),
-    pytest.param(
-        LABELS.astype(object),
-        "y must be an array of real numbers; got an array of object",
-        id="object",
-    ),
-    pytest.param(
-        np.ones((2, 2), complex),
-        "y must be an array of real numbers; got an array of",
-        id="complex",
-    ),
-    pytest.param(None, "y must be an array of targets; got None", id="None"),
+    ([0], SHAPE_OF_Y + "(1,)"),
+    ([0, 1, 1], SHAPE_OF_Y + "(3,)"),
+    (0, SHAPE_OF_Y + "()"),
+    (np.zeros((3, 2)), SHAPE_OF_Y + "(3, 2)"),
+    (np.zeros((2, 1)), SHAPE_OF_Y + "(2, 1)"),
+    (np.zeros((2, 2, 2)), SHAPE_OF_Y + "(2, 2, 2)"),
+    ([0, 2], LABELS_ALLOWED + "2"),
+    ([-1, 0], LABELS_ALLOWED + "-1"),
+    (np.array([0, 2**63], np.uint64), LABELS_ALLOWED + str(2**63)),
+    ([0.0, 1.0], OF_LABELS),
+    (with_value(np.ones((2, 2)), (1, 0), np.nan), "y must be finite; got nan at index (1, 0)"),
+    ([[0, 1], [1]], "y must be an array of real numbers; got a ragged"),
+    (["0", "1"], "y must be an array of real numbers; got an array of <U1"),
+    (None, "y must be an array of targets; got None"),
 ]
 
 
@@ -198,7 +137,7 @@ def test_wrong_targets_are_refused(simulators, y, message):
     assert_refused(sim, lambda: sim.train(ONES, y), message)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, 3.0, True, "3", np.nan])
+@pytest.mark.parametrize("value", [0, 1.5, True, "3"])
 def test_wrong_n_steps_are_refused(simulators, value):
     sim = simulators["values"]
     message = f"n_steps must be an integer of at least 1; got {value!r}"
@@ -219,9 +158,7 @@ def test_a_value_that_is_not_finite_is_found_in_a_large_input():
         check_batch(NET, x)
 
 
-@pytest.mark.parametrize(
-    "dtype", ["u1", "i1", "u2", "i4", "i8", "u8", "f2", "f4", "f8", ">f8", ">i2"]
-)
+@pytest.mark.parametrize("dtype", ["u1", "i4", "u8", "f2", "f8", ">f8", ">i2"])
 def test_input_stays_in_its_type_and_place(dtype):
     x = np.arange(6).reshape(2, 3).astype(dtype)
     batch = check_batch(NET, x, LABELS)
@@ -245,9 +182,7 @@ def test_truth_values_count_as_0_and_1():
     assert check_batch(NETS["binary"], counts).inputs().tolist() == [[[1, 0, 1]] * 3]
 
 
-@pytest.mark.parametrize(
-    "dtype", ["i1", "i2", "i4", "i8", ">i4", "u1", "u8", "f2", "f4", "f8", ">f8"]
-)
+@pytest.mark.parametrize("dtype", ["i1", "i8", ">i4", "u8", "f2", "f8", ">f8"])
 def test_spikes_of_every_type_become_int64(dtype):
     spikes = np.arange(18).reshape(2, 3, 3)
     given = spikes.astype(dtype)
