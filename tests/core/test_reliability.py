@@ -23,6 +23,7 @@ def results(script, *arguments):
     return found
 
 
+@pytest.mark.thorough
 @LINUX
 def test_nothing_is_lost_by_interrupts_and_kills():
     operations, backends = "train,predict,feed,save", "compiled,reference"
