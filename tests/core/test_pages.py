@@ -43,7 +43,10 @@ def test_the_back_end_of_the_page_is_found_and_equal(tmp_path, monkeypatch, caps
     assert names["scores"].shape == (4, 2)
     exec(code["Show that it is right"], names)
     outcomes = [line.split(maxsplit=2)[1:] for line in capsys.readouterr().out.splitlines()]
-    assert outcomes == [["passed"], ["unsupported", "it has no random feedback"]]
+    assert outcomes == [
+        ["passed"],
+        ["unsupported", "it knows feedback='transpose', not feedback='random'"],
+    ]
     exec(code["In your tests"], names)
     tests = names["test_conformance"].pytestmark[0].args[1]
     assert {test.backend for test in tests} == {"toy"}
