@@ -7,11 +7,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiment import check_folder, random_of
+from experiment import check_folder, judged
 from numpy.random import RandomState
 
 from spikebp_plugins import load
@@ -76,14 +75,12 @@ def cases(how: str, backend: str, seed: int, numbers: range) -> Iterator[dict]:
         begin = time.monotonic()
         whole_run(Path(name), backend)
         seconds = time.monotonic() - begin
+
+    def play(random: RandomState) -> dict:
+        with tempfile.TemporaryDirectory() as name:
+            inside = stopped(how, Path(name), backend, seconds, random)
+            assert (Path(name) / "net.npz").read_bytes() == expected, "another network"
+            return {"inside": inside}
+
     for number in numbers:
-        result = {"number": number, "verdict": "survived", "reason": ""}
-        try:
-            with tempfile.TemporaryDirectory() as name:
-                folder, random = Path(name), random_of("command", how, backend, seed, number)
-                result["inside"] = stopped(how, folder, backend, seconds, random)
-                assert (folder / "net.npz").read_bytes() == expected, "another network"
-        except BaseException as error:
-            text = "".join(traceback.format_exception(error))[-1500:]
-            result |= {"verdict": "failed", "reason": text}
-        yield result
+        yield judged(number, play, "command", how, backend, seed)

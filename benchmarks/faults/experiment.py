@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import importlib
 import os
 import tempfile
+import traceback
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,9 @@ os.environ["SPIKEBP_WAIT"] = "1"
 
 NET = SpikingMLP((12, 10, 4), n_steps=5, learning_rate=0.3, seed=3)
 ENCODER = EventEncoder(4, 3, step=1000, polarity="ignored")
+
+#: Seconds after which a case hangs.
+TIME_LIMIT = 100
 
 #: Microseconds of a sample.
 SAMPLE_TIME = NET.n_steps * ENCODER.step
@@ -64,6 +70,19 @@ def random_of(*case: object) -> RandomState:
     """Return the random numbers of a case."""
     digest = hashlib.sha256(repr(case).encode()).digest()
     return RandomState(np.frombuffer(digest, np.uint32))
+
+
+def judged(number: int, play: Callable[[RandomState], dict], *case: object) -> dict:
+    """Play a case with random numbers of its own, and return the verdict on it."""
+    result = {"number": number, "verdict": "survived", "reason": ""}
+    faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
+    try:
+        result |= play(random_of(*case, number))
+    except BaseException as error:
+        reason = "".join(traceback.format_exception(error))[-1500:]
+        result |= {"verdict": "failed", "reason": reason}
+    faulthandler.cancel_dump_traceback_later()
+    return result
 
 
 def check_folder(path: Path, how: str) -> None:

@@ -6,7 +6,6 @@ for each case; there may be several of the first three, separated by commas.
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import math
 import os
@@ -18,6 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from experiment import (
     Course,
     check_folder,
     events,
-    random_of,
+    judged,
     samples,
     saved,
     simulator,
@@ -40,9 +40,6 @@ from experiment import (
 from numpy.random import RandomState
 
 from spikebp_plugins import load
-
-#: Seconds after which a case hangs.
-TIME_LIMIT = 60
 
 #: Seconds within which a process that is killed may leave others behind.
 SOON = 10
@@ -187,29 +184,24 @@ def interrupted_cases(operation: str, backend: str, seed: int, numbers: range) -
     """Yield the verdict on each of some interrupts."""
     interrupts = Interrupts()  # first: Brian2 calls the handler that it finds
     played: Interrupted | None = None
+
+    def play(random: RandomState) -> dict:
+        nonlocal played
+        if played is None:
+            folder = folders.enter_context(tempfile.TemporaryDirectory())
+            played = Interrupted(backend, Path(folder), interrupts)
+            played.warm_up(operation)
+        played.case(operation, random)
+        return {"inside": interrupts.came_inside}
+
     with ExitStack() as folders:
         for number in numbers:
-            result = {"number": number, "verdict": "survived", "reason": ""}
-            faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
-            try:
-                if played is None:
-                    folder = folders.enter_context(tempfile.TemporaryDirectory())
-                    played = Interrupted(backend, Path(folder), interrupts)
-                    played.warm_up(operation)
-                random = random_of("interrupt", operation, backend, seed, number)
-                played.case(operation, random)
-                result["inside"] = interrupts.came_inside
-            except BaseException as error:
-                result |= {"verdict": "failed", "reason": told(error)}
+            result = judged(number, play, "interrupt", operation, backend, seed)
+            if result["verdict"] == "failed":
                 played = None  # the next case begins anew
-            faulthandler.cancel_dump_traceback_later()
             yield result
         if played is not None:
             played.close()
-
-
-def told(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))[-1500:]
 
 
 def victim(operation: str, backend: str, course: Course, path: Path, ready: int) -> None:
@@ -283,7 +275,7 @@ def killed_case(operation: str, backend: str, course: Course, random: RandomStat
             sim.save(path)
         check(path.read_bytes() == course.after(n_seen + 5), "it does not go on as it was")
         check_folder(path, "kill")
-        return {"seconds": seconds, "samples": n_seen}
+        return {"inside": True, "seconds": seconds, "samples": n_seen}
 
 
 def killed_cases(operation: str, backend: str, seed: int, numbers: range) -> Iterator[dict]:
@@ -295,16 +287,9 @@ def killed_cases(operation: str, backend: str, seed: int, numbers: range) -> Ite
         course.learn(sim, 0, course.stream(sim))
         sim.predict(course.x)
     sim.close()
+    play = partial(killed_case, operation, backend, course)
     for number in numbers:
-        result = {"number": number, "verdict": "survived", "reason": "", "inside": True}
-        faulthandler.dump_traceback_later(TIME_LIMIT, exit=True)
-        try:
-            random = random_of("kill", operation, backend, seed, number)
-            result |= killed_case(operation, backend, course, random)
-        except BaseException as error:
-            result |= {"verdict": "failed", "reason": told(error)}
-        faulthandler.cancel_dump_traceback_later()
-        yield result
+        yield judged(number, play, "kill", operation, backend, seed)
 
 
 def judged_stops(
