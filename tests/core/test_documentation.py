@@ -16,16 +16,15 @@ def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     code = sections("README.md")
-    for title in ("Use", "From a stream", "In scikit-learn and river", "Towards a chip"):
+    for title in ("Use", "In scikit-learn and river"):
         exec(code[title], names)
     assert load("digits.npz").state.samples_seen == len(names["data"].x_train)
-    assert load("chip.npz").net == names["chip"]
-    assert names["trace"].spikes[0].shape == (len(names["data"].x_train), 10, 64)
+    assert names["trace"].spikes[0].shape == (100, 10, 64)
 
 
-def test_the_commands_of_the_readme_run(tmp_path, monkeypatch):
+def test_the_commands_of_the_page_on_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    commands = sections("README.md", "sh")["Use"].splitlines()
+    commands = sections("docs/command_line.md", "sh")["From a shell"].splitlines()
     assert len(commands) > 2
     for command in commands:
         program, *arguments = shlex.split(command.replace("mnist", "digits"))
