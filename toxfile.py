@@ -44,7 +44,7 @@ newest = next((version for version in NEWER if version not in missing), NEWER[0]
 others = [version for version in NEWER if version != newest]
 os.environ["SPIKEBP_NEWEST_PYTHON"] = newest
 os.environ["SPIKEBP_OTHER_PYTHONS"] = ", ".join(
-    f"py{version.replace('.', '')}-brian2" for version in others if version not in missing
+    f"py{version.replace('.', '')}-smoke" for version in others if version not in missing
 )
 if untested := [version for version in others if version in missing]:
     atexit.register(print, f"Not on this machine, and so not tested: Python {', '.join(untested)}.")
