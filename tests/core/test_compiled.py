@@ -217,12 +217,6 @@ def test_an_overflow_in_one_thread_is_that_of_the_first_sample():
     assert outcomes[0] == outcomes[1]
 
 
-@pytest.mark.parametrize("n_jobs", [0, -1, 1.5, True, "two"])
-def test_wrong_n_jobs_are_refused(n_jobs):
-    with pytest.raises(ValueError, match="n_jobs of back end 'compiled' must be an integer of at"):
-        Simulator(NET, n_jobs=n_jobs)
-
-
 def test_counters_are_emptied_before_they_are_full(monkeypatch):
     monkeypatch.setattr(compiled, "MOST_COUNTED", 2**31)  # so that most calls find them full
     weights, x, y = experiment(NET, n=30)

@@ -845,16 +845,13 @@ def test_raw_features_are_learned_with_calibrated_probabilities():
     assert log_loss(y, found) < 0.11
 
 
-def test_labels_may_be_text_and_columns_named(iris):
+def test_labels_may_be_text(iris):
     X, y = iris
     names = np.array(["setosa", "versicolor", "virginica"])
     a = SpikingMLPClassifier(**TINY).fit(X, names[y])
     b = SpikingMLPClassifier(**TINY).partial_fit(X, names[y], classes=names[::-1])
     assert list(a.classes_) == list(b.classes_) == list(names)
     assert set(a.predict(X)) <= set(names)
-    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
-    frame = pandas.DataFrame(X, columns=list("abcd"))
-    assert list(SpikingMLPClassifier(**TINY).fit(frame, y).feature_names_in_) == list("abcd")
 
 
 def test_digits_are_learned():

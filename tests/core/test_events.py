@@ -121,9 +121,6 @@ def test_the_first_wrong_event_is_named(name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"width": 0}, "width must be an integer of at least 1; got 0"),
-        ({"height": 2.5}, "height must be an integer of at least 1; got 2.5"),
-        ({"step": True}, f"step must be an integer from 1 to {2**63 - 1}; got True"),
         ({"step": 2**63}, f"step must be an integer from 1 to {2**63 - 1}; got {2**63}"),
         ({"longest_gap": 0}, "longest_gap must be an integer of at least 1; got 0"),
         ({"polarity": "both"}, "polarity must be one of 'planes', 'signs', 'ignored'; got 'both'"),

@@ -194,20 +194,6 @@ def test_summed_errors_do_not_wrap(engine):
 
 
 @ENGINE
-@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
-def test_step_scores_are_the_scores_so_far(engine, timing):
-    net = small_net(timing=timing)
-    x, y = samples(net, 3)
-    with lively_simulator(net, engine) as sim:
-        # Learning would change the weights between the steps of a sample.
-        trace = sim.predict(x, record=True)
-        drive = np.cumsum(trace.spikes[-2] @ sim.weights[-1], axis=1)
-        assert (trace.step_scores == drive / np.arange(1, net.n_steps + 1)[:, np.newaxis]).all()
-        trace = sim.train(x, y, record=True)
-        assert (trace.step_scores[:, -1] == trace.scores).all()
-
-
-@ENGINE
 def test_a_sample_that_overflowed_adds_no_operations(engine):
     net = small_net()
     x, y = samples(net, 100)
@@ -274,24 +260,6 @@ def test_the_rate_becomes_single_precision_after_the_division(engine):
 
 
 # --- a rate of its own for each sample -----------------------------------------------------------
-
-
-@pytest.mark.parametrize("backend", ENGINES)
-def test_a_normalized_update_is_divided_by_the_squared_counts_below(backend):
-    net = SpikingMLP((2, 1, 1), n_steps=4, update="normalized", learning_rate=3.0)
-    W = [np.array([[0.5], [0.25]]), np.array([[0.75]])]
-    x, y = np.array([[3.0, -2.0]]), np.array([[2.0]])
-    with Simulator(net, backend=backend, weights=W) as sim:
-        trace = sim.train(x, y, record=True)
-        found = sim.weights
-    c_0, c_1 = (trace.spikes[l].sum(axis=1)[0] for l in (0, 1))
-    E_1, E_2 = (trace.errors[l].sum(axis=1)[0] for l in (1, 2))
-    assert c_0.tolist() == [12, -8]
-    assert E_1.any()
-    # 16 * 4**2 + 12**2 + 8**2 has 9 bits, and a layer below the output 2 more.
-    np.testing.assert_array_equal(found[0], W[0] - 3 * 2.0**-11 * np.outer(c_0, E_1))
-    bits = int(256 + c_1[0] ** 2).bit_length()
-    np.testing.assert_array_equal(found[1], W[1] - 3 * 2.0**-bits * np.outer(c_1, E_2))
 
 
 @pytest.mark.parametrize("backend", ENGINES)

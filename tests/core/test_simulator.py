@@ -448,13 +448,6 @@ def test_counts_beyond_what_is_counted_are_said_to_be(backend, count):
             assert str(caught.value).endswith("; it reached 4.61169e+18 or more")
 
 
-def test_feedback_that_overflows_is_not_called_a_weight():
-    net = small_net(feedback="random")
-    feedback = [np.full(shape, 1e300) for shape in net.feedback_shapes]
-    with pytest.raises(OverflowError, match=r"^feedback weight of layer 2 must stay below"):
-        Simulator(net, feedback=feedback)
-
-
 def test_a_weight_that_overflows_names_its_layer():
     net = SpikingMLP((1, 1), n_steps=1, learning_rate=1.0, fraction_bits=30)
     messages = []
