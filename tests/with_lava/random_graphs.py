@@ -378,10 +378,10 @@ class Player:
         return [steps[i : i + together] for i in range(0, len(steps), together)]
 
     def _assert_recorded(self, records, moments):
-        for name, rows in records.items():
-            for message, (row, steps) in enumerate(zip(rows, moments, strict=True)):
+        for message, steps in enumerate(moments):
+            for name, rows in records.items():
                 wanted = np.ravel(self._wanted(name, steps))
-                assert np.array_equal(row, wanted), f"{name} in message {message}"
+                assert np.array_equal(rows[message], wanted), f"{name} in message {message}"
 
     @staticmethod
     def _wanted(name: Any, steps: Any) -> Any:

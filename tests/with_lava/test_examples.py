@@ -9,12 +9,16 @@ pytest.importorskip("lava", reason="Lava is not installed")
 from spikebp_plugins import load
 from tests.documentation import ROOT
 from tests.scripts import printed_by
-from tests.with_lava.graphs import TAGS
 
 FOLDER = ROOT / "examples"
 
+#: Both tags, of which a short run takes the one that the examples take by themselves.
+TAGS = pytest.mark.parametrize(
+    "tag", [pytest.param("floating_pt", marks=pytest.mark.thorough), "fixed_pt"]
+)
 
-@pytest.mark.parametrize("tag", TAGS)
+
+@TAGS
 def test_digits_are_learned_and_the_checkpoint_goes_on(tag, tmp_path):
     (tmp_path / "results").mkdir()
     sizes = ("--samples", "8", "--test-samples", "6")
@@ -31,7 +35,7 @@ def test_digits_are_learned_and_the_checkpoint_goes_on(tag, tmp_path):
     assert [path.name for path in tmp_path.rglob("*.*")] == ["lava_digits.npz"]
 
 
-@pytest.mark.parametrize("tag", TAGS)
+@TAGS
 def test_layers_are_watched_and_learn_as_in_the_reference(tag, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     output = printed_by(FOLDER / "lava_layers.py", tmp_path, "--samples", "5", "--tag", tag)
@@ -43,7 +47,7 @@ def test_layers_are_watched_and_learn_as_in_the_reference(tag, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["lava_layers.png"]
 
 
-@pytest.mark.parametrize("tag", TAGS)
+@TAGS
 def test_events_teach_what_they_teach_a_stream(tag, tmp_path):
     sizes = ("--samples", "8", "--test-samples", "4")
     output = printed_by(FOLDER / "lava_events.py", tmp_path, *sizes, "--tag", tag)

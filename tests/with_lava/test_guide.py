@@ -1,4 +1,10 @@
-"""Every piece of code of docs/lava.md, docs/hardware.md and the README's part on Lava runs."""
+"""Every piece of code of docs/lava.md, docs/hardware.md and the README's part on Lava runs.
+
+The pieces of a page are run one after the other, each after the beginning of the first one: they
+are parts of such a script.
+"""
+
+import re
 
 import pytest
 
@@ -7,8 +13,8 @@ pytest.importorskip("lava", reason="Lava is not installed")
 from tests.documentation import ROOT, sections
 from tests.scripts import printed_by
 
-#: What the guide says that a section prints.
-PRINTED = {
+#: What docs/lava.md says that a section prints.
+GUIDE_PRINTED = {
     "A first script": ["0.88"],
     "Variables and attributes": ["int64 float64"],
     "The two implementations": ["True", "100", "200"],
@@ -19,31 +25,6 @@ PRINTED = {
     "With other processes": ["[24. 46.]"],
     "Runs that cannot hang": ["index 150 is out of bounds for axis 0 with size 150", "10"],
 }
-
-
-GUIDE = sections("docs/lava.md")
-README = {"In a Lava graph": sections("README.md")["In a Lava graph"]}
-#: The first script as far as its first run: what the others are parts of.
-BEGINNING = GUIDE["A first script"].partition("mlp.run(")[0]
-
-
-@pytest.mark.parametrize(("title", "code"), (GUIDE | README).items(), ids=[*GUIDE, *README])
-def test_code_runs_as_it_stands(title, code, tmp_path):
-    """In a script of its own, as Lava forks it and looks after the end of it."""
-    script = tmp_path / "script.py"
-    whole = title in ("A first script", *README)
-    script.write_text(code if whole else BEGINNING + code, encoding="utf-8")
-    printed = printed_by(script, tmp_path)
-    if title in PRINTED:
-        assert printed.splitlines() == PRINTED[title]
-
-
-def test_what_the_guide_prints_belongs_to_sections_that_it_has():
-    assert PRINTED.keys() <= GUIDE.keys()
-
-
-HARDWARE = sections("docs/hardware.md")
-GRAPH = HARDWARE["A graph of standard parts"].partition("mlp = StandardMLP(")[0]
 #: What the page on hardware says that a section prints: these words, line by line.
 HARDWARE_PRINTED = {
     "What a network needs of a chip": [
@@ -81,13 +62,41 @@ HARDWARE_PRINTED = {
 }
 
 
-@pytest.mark.parametrize(("title", "code"), HARDWARE.items(), ids=HARDWARE)
-def test_code_of_the_page_on_hardware_prints_what_it_says(title, code, tmp_path):
-    script = tmp_path / "script.py"
-    whole = title == "A graph of standard parts"
-    script.write_text(code if whole else GRAPH + code, encoding="utf-8")
-    printed = printed_by(script, tmp_path).splitlines()
-    expected = HARDWARE_PRINTED.get(title, [])
-    assert [line.partition(": ")[0] for line in printed] == expected
+def printed_by_sections(pieces, beginning, folder):
+    """Run the pieces in one script, and return what each of them prints, by its title."""
+    (first, code), *others = pieces.items()
+    codes = {first: code} | {title: beginning + code for title, code in others}
+    script = folder / "script.py"
+    script.write_text(
+        "\n".join(f"print('##', {title!r})\n{code}" for title, code in codes.items()),
+        encoding="utf-8",
+    )
+    _, *parts = re.split(r"^## (.+)\n", printed_by(script, folder), flags=re.MULTILINE)
+    return {title: text.splitlines() for title, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def test_code_of_the_guide_prints_what_it_says(tmp_path):
+    pieces = sections("docs/lava.md")
+    beginning = pieces["A first script"].partition("mlp.run(")[0]
+    printed = printed_by_sections(pieces, beginning, tmp_path)
+    for title, expected in GUIDE_PRINTED.items():
+        assert printed[title] == expected
+
+
+def test_code_of_the_page_on_hardware_prints_what_it_says(tmp_path):
+    pieces = sections("docs/hardware.md")
+    title = "A graph of standard parts"
+    beginning = pieces[title].partition("mlp = StandardMLP(")[0]
+    pieces = {title: pieces.pop(title)} | pieces
     page = (ROOT / "docs" / "hardware.md").read_text("utf-8")
-    assert all(line in page for line in expected)
+    for title, lines in printed_by_sections(pieces, beginning, tmp_path).items():
+        expected = HARDWARE_PRINTED.get(title, [])
+        assert [line.partition(": ")[0] for line in lines] == expected
+        assert all(line in page for line in expected)
+
+
+def test_code_of_the_readme_runs(tmp_path):
+    (code,) = (code for code in sections("README.md").values() if "spikebp_lava" in code)
+    script = tmp_path / "script.py"
+    script.write_text(code, encoding="utf-8")
+    printed_by(script, tmp_path)
