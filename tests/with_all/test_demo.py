@@ -11,6 +11,8 @@ pytest.importorskip("lava", reason="Lava is not installed")
 
 from spikebp_plugins.simulation import comparison
 
+pytestmark = pytest.mark.thorough
+
 
 def test_the_demo_goes_on_on_every_back_end(tmp_path):
     program = "from spikebp_plugins.cli import main; main()"
