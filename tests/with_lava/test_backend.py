@@ -38,7 +38,7 @@ from tests.with_lava.random_graphs import nets
 HIERARCHICAL = "lava:tag=fixed_pt,implementation=hierarchical"
 STANDARD = "lava:tag=floating_pt,implementation=standard"
 
-#: All forms; a short run takes those before the mark, and each case of the suite in one of them.
+#: All forms, of which a short run takes the first.
 BACKENDS = (
     HIERARCHICAL,
     "lava:fixed_pt",
@@ -56,12 +56,14 @@ SHORT = [
 
 
 def suite():
-    """Every case in every form, of which a short run has each case in one form in turn."""
+    """Every case in every form; a short run has it in layers, and each second one in another."""
     for turn, case in enumerate(CASES):
         able = [b for b in BACKENDS[:N_SHORT] if unsupported_reason(b, case.net) is None]
-        short = able[turn % len(able)] if able else BACKENDS[0]
+        short = {BACKENDS[0]}
+        if turn % 2 and able[1:]:
+            short.add(able[1 + turn // 2 % len(able[1:])])
         for test in conformance_tests(*BACKENDS, cases=[case]):
-            marks = [pytest.mark.thorough] if test.backend != short else []
+            marks = [pytest.mark.thorough] if test.backend not in short else []
             yield pytest.param(test, id=str(test), marks=marks)
 
 
@@ -262,7 +264,7 @@ with Simulator(SpikingMLP((2, 2)), "lava") as sim:
             "",
             "RuntimeError: Lava needs the start method 'fork' of multiprocessing, which it sets ",
         ),
-        (AFTER_LOCKS, "(1, 2)\n", ""),
+        pytest.param(AFTER_LOCKS, "(1, 2)\n", "", marks=pytest.mark.thorough),
     ],
     ids=["Lava is missing", "another start method", "a lock is made before"],
 )

@@ -35,6 +35,7 @@ def test_digits_are_learned_and_the_checkpoint_goes_on(tag, tmp_path):
     assert [path.name for path in tmp_path.rglob("*.*")] == ["lava_digits.npz"]
 
 
+@pytest.mark.thorough
 @TAGS
 def test_layers_are_watched_and_learn_as_in_the_reference(tag, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")

@@ -83,6 +83,7 @@ def test_code_of_the_guide_prints_what_it_says(tmp_path):
         assert printed[title] == expected
 
 
+@pytest.mark.thorough
 def test_code_of_the_page_on_hardware_prints_what_it_says(tmp_path):
     pieces = sections("docs/hardware.md")
     title = "A graph of standard parts"
