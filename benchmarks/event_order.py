@@ -25,8 +25,7 @@ from spikebp_plugins.data.images import error_percent, shuffled
 NETWORKS = {
     "event, breadth": {"timing": "event", "arithmetic": "float32"},
     "event, depth": {"timing": "event", "arithmetic": "float32", "event_order": "depth"},
-    "immediate, float32": {"arithmetic": "float32"},
-    "immediate, fixed": {},
+    "immediate": {},
 }
 OWN = "event, breadth"
 

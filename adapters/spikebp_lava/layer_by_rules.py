@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.incoming import of_one_spike
 from spikebp_lava.memory import SharedNetwork
-from spikebp_plugins.network.arithmetic import arithmetic_of, check_counts
+from spikebp_plugins.network.arithmetic import check_counts, grid_of
 from spikebp_plugins.rules.step import (
     backward,
     descend,
@@ -37,7 +37,7 @@ class LayerByRules:
         net, dtype = shared.net, shared.dtype
         n_below, n = net.layer_sizes[l - 1 : l + 1]
         self._shared, self._net, self._l = shared, net, l
-        self._connection, self._number = net.connections[l - 1], arithmetic_of(net)
+        self._connection, self._number = net.connections[l - 1], grid_of(net)
         self._learned = shared.matrix(l)
         self._psi = shared.of_layer(l)[2][n_below:]
         has_own = l > 1 and net.feedback == "random" and shared.has_weights(l)

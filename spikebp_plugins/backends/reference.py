@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import StatefulBackend, Steps, UnsupportedError
 from spikebp_plugins.backends.outcome import Outcome, recording_of
-from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations
@@ -101,7 +101,7 @@ class ReferenceSteps(Steps):
             self._learning = open_training(net, self._learning)
         # A batch of one sample scales and rounds values as it does for whole samples.
         shown = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
-        target = None if y is None else arithmetic_of(net).round(y)
+        target = None if y is None else grid_of(net).round(y)
         for _ in range(n_steps):
             self._learning, self._sample, sent = step(
                 net, self._learning, self._sample, shown, target
@@ -123,5 +123,5 @@ class ReferenceSteps(Steps):
     @property
     def summed_drive(self) -> NDArray[np.float64]:
         """The summed drive of the output as reals, of shape (n_outputs,)."""
-        drive: NDArray[np.float64] = self._sample.s[-1].astype(np.float64)
+        drive: NDArray[np.float64] = self._sample.s[-1]
         return drive

@@ -47,7 +47,7 @@ HELP: Final = {
     "update": "Change weights at every step, or once a sample.",
     "presynaptic": "Learn from spikes, or from the drive of each unit.",
     "spikes": "Several spikes of a unit in a step, or one.",
-    "arithmetic": "Fixed point, equal on all back ends; floating point; or a chip's numbers.",
+    "arithmetic": "Fixed point, or a chip's numbers; with --timing event, floating point.",
     "fraction_bits": "Bits after the point, 1 to 40.",
     "weight_exponent": "With --arithmetic loihi2: of the last bit of weights.",
     "backward_init": "Backward potentials at the start of a sample.",

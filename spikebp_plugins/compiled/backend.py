@@ -34,7 +34,7 @@ from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.single_steps import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
-from spikebp_plugins.network.arithmetic import FixedPoint, Loihi2, arithmetic_of
+from spikebp_plugins.network.arithmetic import arithmetic_of, grid_of
 from spikebp_plugins.network.delays import TABLES
 from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations
@@ -86,8 +86,7 @@ class CompiledBackend(Backend):
     Kernels that are not in the cache are compiled beside, in another process: until they are ready,
     the reference shows the samples. With `wait` kernels alone do, and the first samples wait for
     the compiler. The default is False, or what the environment variable ``SPIKEBP_WAIT`` says.
-    Event timing, which the reference does not know, and floating point, of which each engine rounds
-    the sums in its own order, always wait.
+    Event timing, which the reference does not know, always waits.
     """
 
     choices: ClassVar = CHOICES
@@ -108,16 +107,15 @@ class CompiledBackend(Backend):
         self, net: Definition, state: LearningState, n_jobs: int | None, wait: bool | None = None
     ) -> None:
         super().__init__(net, state)
-        self.readiness = Readiness(wait if has_exact_reference(net) else True)
-        arithmetic = arithmetic_of(net)
+        self.readiness = Readiness(True if net.timing == "event" else wait)
         # Only constant input uses vectors; a chip's random numbers go by places without padding.
-        lanes = LANES if net.arithmetic == "fixed" and net.timing != "event" else 1
-        self._wide = Layout(net, arithmetic.storage_dtype, lanes)
+        lanes = LANES if net.arithmetic == "fixed" else 1
+        self._wide = Layout(net, arithmetic_of(net).storage_dtype, lanes)
         self._is_delayed = self._wide.undelayed is not self._wide.network
         # For prediction and for training. With presynaptic="drive", inputs with equal spikes may
         # have different factors.
         of_values = net.arithmetic == "fixed" and net.input_coding == "values"
-        may_be_constant = of_values and net.timing != "event" and net.is_dense
+        may_be_constant = of_values and net.is_dense
         may_learn = may_be_constant and net.presynaptic == "counts"
         self._may_be_constant = (may_be_constant, may_learn)
         self._general = "event" if net.timing == "event" else "changing"
@@ -131,11 +129,7 @@ class CompiledBackend(Backend):
         self._most_counted = max(most_spikes, self._n_synapses)
         self._narrow = None
         # That 32 bits hold a state does not prove that the 24 bits of a chip hold it.
-        if (
-            isinstance(arithmetic, FixedPoint)
-            and not isinstance(arithmetic, Loihi2)
-            and arithmetic.fraction_bits <= NARROW_FRACTION_BITS
-        ):
+        if net.arithmetic == "fixed" and grid_of(net).fraction_bits <= NARROW_FRACTION_BITS:
             self._narrow = Layout(net, np.int32, lanes)
         layouts = [self._wide] if self._narrow is None else [self._narrow, self._wide]
         # By kernel: the ways to compute a block, the fastest first.
@@ -597,11 +591,6 @@ class CompiledBackend(Backend):
 
 def _bounds_of(now: Now) -> Wanted:
     return wanted(blocks.measure_bounds, now.layout.network, now.learning)
-
-
-def has_exact_reference(net: Definition) -> bool:
-    """Return whether the reference computes the same numbers as the kernels."""
-    return net.timing != "event" and isinstance(arithmetic_of(net), FixedPoint)
 
 
 def _available_cores() -> int:

@@ -21,8 +21,8 @@ class BackedByCore(StatefulBackend):
     anew by `CompiledBackend`, which returns the result or raises the error for the user; or by the
     reference, if the compiled engine does not know the definition's connections.
 
-    Nobody waits for a compiler where the reference has the same numbers, not even with
-    ``SPIKEBP_WAIT``: such blocks are rare, and mostly shown before a kernel would be ready.
+    Nobody waits for a compiler, not even with ``SPIKEBP_WAIT``: such blocks are rare, and mostly
+    shown before a kernel would be ready.
     """
 
     def _show(self, batch: Batch, record: bool) -> Outcome:

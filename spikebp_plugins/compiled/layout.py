@@ -58,8 +58,8 @@ class Layout:
     net : Definition
         The definition.
     dtype : dtype
-        For fixed arithmetic int64 or int32, which hold grid units, or float64, which holds the
-        values; else the type of the arithmetic.
+        On a grid int64 or int32, which hold grid units, or float64, which holds the values; with
+        event timing the type of the arithmetic.
     lanes : int, default=1
         Units of a layer, and columns of a matrix, are followed by zeros up to a multiple of this.
         Kernels compute with the zeros as with units that never fire.
@@ -93,7 +93,7 @@ class Layout:
         edges = [0, 0, *(synapses.n_weights for synapses in self._synapses)]
         backs = [0, 0, 0, *(synapses.n_backward for synapses in self._synapses[1:])]
         number = self.dtype.type
-        # Floating point may round grid values above `certain`, so it counts as narrow too.
+        # Doubles may round grid values above `certain`, so they count as narrow too.
         narrow, grid, product = self.narrow, 0.0, math.inf
         units = arithmetic.rate_units if isinstance(arithmetic, FixedPoint) else 0
         rate_unit: Any = 1
@@ -110,7 +110,7 @@ class Layout:
             rate = number(units * rate_unit)
         else:
             bits, limit = 0, arithmetic.limit
-            one, half, rate = number(1), number(0.5), number(arithmetic.rate)
+            one, half, rate = number(1), number(0.5), number(net.rate)
         smoothed = net.presynaptic == "drive"
         fields: dict[str, Any] = {
             "sizes": np.array(net.layer_sizes, np.int64),
@@ -449,9 +449,8 @@ class Layout:
         """Return room for what a sample changes; without `keeps` it holds the counts alone."""
         layers, units = self.net.n_layers + 1, sum(self.widths) if keeps else 0
         weights = sum(synapses.n_weights for synapses in self._synapses) if keeps else 0
-        # The kernels of event timing change column after column.
-        has_inverse = self.dtype.kind == "i" and not self.network.chip
-        logs = keeps and has_inverse and self.net.timing != "event"
+        # Sums of integers that do not saturate are undone by their inverse.
+        logs = keeps and self.dtype.kind == "i" and not self.network.chip
         of_step = sum(LOG_HEAD + n_in + 2 * n_out for n_in, n_out in pairwise(self.widths))
         log = UPDATES_LOGGED * of_step if logs else 0
 

@@ -294,7 +294,7 @@ class CompiledSteps(Steps):
         """The summed drive of the output as reals, of shape (n_outputs,)."""
         if self._is_by_reference:
             return self._of_reference().summed_drive
-        return np.asarray(self._now.layout.decoded(self._stepper.summed_drive), np.float64)
+        return self._now.layout.decoded(self._stepper.summed_drive)
 
 
 def _stepper_on(now: Now) -> Stepper:

@@ -15,6 +15,7 @@ from spikebp_plugins.compiled.kernels.boundary import restore_copy
 from spikebp_plugins.compiled.kernels.entering import to_numbers
 from spikebp_plugins.compiled.layout import Layout, forget_bounds, overwrite
 from spikebp_plugins.data.events import EventSteps
+from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import weights_changed
@@ -389,7 +390,7 @@ class Stepper:
         )
         before, _ = learn(net, learning, sample, [-errors for errors in e])
         B = backward_weights(net, before)
-        add = self.layout.arithmetic.add_arriving
+        add = grid_of(net).add_arriving
         psi = [
             add(psi_l, connection.backward(-e[l + 1], B[l + 1]), "backward potential", l)
             for l, (connection, psi_l) in enumerate(
@@ -423,7 +424,7 @@ class Stepper:
         return SampleState(
             phi=tuple(phi),
             phi_y=layout.decoded(sample.target_potential),
-            s=(None, *(phi[l] + counts[l].astype(phi[l].dtype) for l in layers[1:])),
+            s=(None, *(phi[l] + counts[l] for l in layers[1:])),
             c=tuple(counts[:-1]),
             E=(None, *sums[1:]),
             sent=silence(layout.net),

@@ -15,7 +15,7 @@ from spikebp_plugins.backends.base import UnsupportedError, refused_kind
 from spikebp_plugins.embedded.geometry import GEOMETRIES, geometry_of
 from spikebp_plugins.embedded.number_types import number_types
 from spikebp_plugins.embedded.pixel_trains import PixelTrains, pixel_trains
-from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
@@ -65,14 +65,12 @@ class NetworkInC:
     @property
     def fraction_bits(self) -> int:
         """The fraction bits of all numbers."""
-        assert self.net.fraction_bits is not None  # only fixed arithmetic is known
-        return self.net.fraction_bits
+        return grid_of(self.net).fraction_bits
 
     @property
     def rate_units(self) -> int:
         """The rate, in grid units."""
-        assert self.net.rate_units is not None
-        return self.net.rate_units
+        return grid_of(self.net).rate_units
 
     @property
     def unit_bits(self) -> int:
@@ -103,7 +101,7 @@ class NetworkInC:
 
     def units(self, array: Any) -> NDArray[np.int64]:
         """Return real numbers of the grid as integers."""
-        return arithmetic_of(self.net).encode(np.asarray(array)).astype(np.int64)
+        return grid_of(self.net).encode(np.asarray(array))
 
     def weights(self, state: LearningState) -> NDArray[np.int64]:
         """Return all weights in grid units, in the order of C."""
@@ -175,7 +173,7 @@ class NetworkInC:
 
     def label_targets(self) -> tuple[int, int]:
         """Return what a label asks of a wrong output and of the right one, in grid units."""
-        wrong, right = self.units(arithmetic_of(self.net).round(self.net.label_targets))
+        wrong, right = self.units(grid_of(self.net).round(self.net.label_targets))
         return int(wrong), int(right)
 
     def constants(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.fields import Definition
 
 
@@ -37,8 +38,7 @@ class PixelTrains(NamedTuple):
 
 def pixel_trains(net: Definition, values: NDArray[Any]) -> PixelTrains:
     """Return the trains of pixels, given what each adds to a potential in a step in grid units."""
-    assert net.fraction_bits is not None
-    bits = net.fraction_bits
+    bits = grid_of(net).fraction_bits
     potential = np.zeros(len(values), np.int64)
     spikes = np.empty((len(values), net.n_steps), np.int64)
     for t in range(net.n_steps):

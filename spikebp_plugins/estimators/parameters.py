@@ -58,8 +58,8 @@ class NetworkParameters:
         What an update multiplies errors by: counts of spikes sent, or the rectified drive.
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
-    arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
-        Exact fixed point, equal on all back ends; floating point; or the numbers of a chip.
+    arithmetic : {"fixed", "loihi2"}, default="fixed"
+        Exact fixed point, equal on all back ends, or the numbers of a chip.
     fraction_bits : int or None, default=None
         Fraction bits of fixed point; None takes as many as `learning_rate` needs.
     backward_init : {"carry", "zero", "uniform"}, default="carry"

@@ -1,18 +1,21 @@
-"""The numbers a network computes with: a fixed-point grid, floating point, or those of a chip.
+"""The numbers a network computes with: a fixed-point grid, those of a chip, or floating point.
 
-Each kind of arithmetic offers the operations that the step rules need, on NumPy arrays of real
-values: rounding values that enter, checking the range (or saturating), adding weights for spikes,
-and updating weights by an outer product, which is scaled by the rate or has a factor that was
-scaled and rounded before. On the grid these operations are exact, whatever the size of the numbers:
-a sum of doubles is exact while every partial sum stays below :math:`2^{53}` grid units, and where
-that is not certain beforehand the operation is done with Python's integers.
+The first two offer the operations that the step rules need, on NumPy arrays of real values:
+rounding values that enter, checking the range (or saturating), adding weights for spikes, and
+updating weights by an outer product, which is scaled by the rate or has a factor that was scaled
+and rounded before. These operations are exact, whatever the size of the numbers: a sum of doubles
+is exact while every partial sum stays below :math:`2^{53}` grid units, and where that is not
+certain beforehand the operation is done with Python's integers.
+
+Floating point belongs to event timing, which adds in an order of its own in the kernels: here it
+has only what enters and what is stored.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -21,9 +24,6 @@ from spikebp_plugins.common.figures import told_apart
 from spikebp_plugins.network.connections import Arriving, Connection
 from spikebp_plugins.network.draws import draw_key, draws_of
 from spikebp_plugins.network.fields import LOIHI2_RATE_BITS, Definition
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 Array = NDArray[Any]
 Reals = NDArray[np.floating[Any]]
@@ -52,31 +52,8 @@ LARGEST_PAYLOAD: Final = 127
 LARGEST_TRACE: Final = 127
 
 
-class Numbers:
-    """The base of all arithmetics: weights are rounded like other values, and counts unlimited."""
-
-    #: How many spikes a unit can send in one step; None is any number.
-    largest_payload: ClassVar[int | None] = None
-
-    def round(self, values: Any) -> Reals:
-        """Round input and targets to numbers of the arithmetic."""
-        raise NotImplementedError
-
-    def round_weights(self, values: Any) -> Reals:
-        """Round weights to numbers of the arithmetic."""
-        return self.round(values)
-
-    def at(self, samples_seen: int, t: int) -> Self:
-        """Return the arithmetic for step `t` of a training sample, with its random numbers."""
-        return self
-
-    def trace(self, counts: Integers) -> Integers:
-        """Return spike counts as weight updates use them."""
-        return counts
-
-
 @dataclass(frozen=True)
-class FixedPoint(Numbers):
+class FixedPoint:
     """Multiples of :math:`2^{-f}`, held in doubles.
 
     Parameters
@@ -92,6 +69,8 @@ class FixedPoint(Numbers):
 
     #: Bits of a magnitude in grid units.
     magnitude_bits: ClassVar[int] = 53
+    #: How many spikes a unit can send in one step; None is any number.
+    largest_payload: ClassVar[int | None] = None
     dtype: ClassVar[np.dtype[Any]] = np.dtype(np.float64)
     storage_dtype: ClassVar[np.dtype[Any]] = np.dtype(np.int64)
 
@@ -105,6 +84,18 @@ class FixedPoint(Numbers):
         with np.errstate(over="ignore"):
             units = np.rint(np.asarray(values, np.float64) * 2.0**self.fraction_bits)
         return self.decode(units)
+
+    def round_weights(self, values: Any) -> Reals:
+        """Round weights to numbers of the arithmetic."""
+        return self.round(values)
+
+    def at(self, samples_seen: int, t: int) -> FixedPoint:
+        """Return the arithmetic for step `t` of a training sample, with its random numbers."""
+        return self
+
+    def trace(self, counts: Integers) -> Integers:
+        """Return spike counts as weight updates use them."""
+        return counts
 
     def check(self, values: Reals, quantity: str, layer: int) -> Reals:
         """Return `values`, or raise OverflowError if one has left the range."""
@@ -168,19 +159,18 @@ class FixedPoint(Numbers):
 
 
 @dataclass(frozen=True)
-class FloatingPoint(Numbers):
-    r"""Floating-point numbers, rounded by every operation as the processor does.
+class FloatingPoint:
+    """The floating-point numbers of event timing.
 
     Parameters
     ----------
     dtype : dtype
         float64 or float32.
-    rate : float
-        The rate :math:`\eta / T^2`.
     """
 
     dtype: np.dtype[np.floating[Any]]
-    rate: float
+
+    largest_payload: ClassVar[int | None] = None
 
     @property
     def limit(self) -> float:
@@ -197,32 +187,13 @@ class FloatingPoint(Numbers):
         with np.errstate(over="ignore"):
             return np.asarray(values).astype(self.dtype)
 
+    def round_weights(self, values: Any) -> Reals:
+        """Convert to the type of the arithmetic."""
+        return self.round(values)
+
     def check(self, values: Reals, quantity: str, layer: int) -> Reals:
         """Return `values`, or raise OverflowError if one has left the range."""
         return _checked(values, self.limit, quantity, layer)
-
-    def add_arriving(self, values: Reals, arriving: Arriving, quantity: str, layer: int) -> Reals:
-        """Return ``values + product(counts, weights)`` for what arrives."""
-        total = values + arriving.product(arriving.counts.astype(self.dtype), arriving.weights)
-        return self.check(total, quantity, layer)
-
-    def descend(
-        self, weights: Reals, connection: Connection, counts: Integers, errors: Integers, layer: int
-    ) -> Reals:
-        """Return ``weights - rate * outer(counts, errors)``."""
-        product = connection.outer(counts.astype(self.dtype), errors.astype(self.dtype))
-        return self.check(weights - self.dtype.type(self.rate) * product, "weight", layer)
-
-    def smoothed(self, drive: Reals) -> Reals:
-        """Return ``rate * drive``."""
-        return self.dtype.type(self.rate) * drive
-
-    def descend_smoothed(
-        self, weights: Reals, connection: Connection, smoothed: Reals, errors: Integers, layer: int
-    ) -> Reals:
-        """Return ``weights - outer(smoothed, errors)``."""
-        product = connection.outer(smoothed, errors.astype(self.dtype))
-        return self.check(weights - product, "weight", layer)
 
     def encode(self, values: Reals) -> Reals:
         """Return values as they are stored in a file."""
@@ -310,9 +281,14 @@ Arithmetic = FixedPoint | FloatingPoint
 
 def arithmetic_of(net: Definition) -> Arithmetic:
     """Return the arithmetic that a definition asks for."""
+    return FloatingPoint(np.dtype(net.arithmetic)) if net.timing == "event" else grid_of(net)
+
+
+def grid_of(net: Definition) -> FixedPoint:
+    """Return the arithmetic of a definition whose timing is one of steps."""
     bits, rate_units = net.fraction_bits, net.rate_units
-    if bits is None or rate_units is None:
-        return FloatingPoint(np.dtype(net.arithmetic), net.rate)
+    assert bits is not None
+    assert rate_units is not None
     if net.weight_exponent is None:
         return FixedPoint(bits, rate_units)
     return Loihi2(bits, rate_units, net.weight_exponent, net.seed)

@@ -55,6 +55,8 @@ EVENT_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "presynaptic": ("counts",),
     "event_order": ("breadth", "depth"),
 }
+#: The arithmetics of all other timings, whose sums are equal in any order.
+EXACT_ARITHMETICS: Final = ("fixed", "loihi2")
 #: The fields that no other timing has, with their defaults.
 EVENT_FIELDS: Final[dict[str, object]] = {"event_order": "breadth", "hold_error": True}
 
@@ -95,12 +97,10 @@ LARGEST_LOIHI2_WEIGHT: Final = 127
 AUTOMATIC_FRACTION_BITS: Final = range(12, 41)
 RATE_TOLERANCE: Final = 0.01
 
-#: The smallest and the largest normal number of each floating-point type. Not from np.finfo, which
-#: warns once any library has switched off subnormal numbers, as code compiled for speed does.
-NORMAL_NUMBERS: Final = {
-    "float64": (2.0**-1022, (2 - 2.0**-52) * 2.0**1023),
-    "float32": (2.0**-126, (2 - 2.0**-23) * 2.0**127),
-}
+#: The smallest and the largest normal number of single precision. Not from np.finfo, which warns
+#: once any library has switched off subnormal numbers, as code compiled for speed does.
+SMALLEST_FLOAT32: Final = 2.0**-126
+LARGEST_FLOAT32: Final = (2 - 2.0**-23) * 2.0**127
 
 #: Counts over a sample stay exact for any number of steps that can be run.
 LARGEST_N_STEPS: Final = 2**31 - 1
@@ -149,9 +149,9 @@ class Definition(ABC):
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
     arithmetic : {"fixed", "float64", "float32", "loihi2"}, default="fixed"
-        Exact fixed point, equal on all back ends; floating point; or the numbers of a chip: weights
-        of 8 bits that learn with stochastic rounding, states of 24 bits that saturate, and
-        messages of at most 127 spikes.
+        Exact fixed point, equal on all back ends; floating point, which ``timing="event"`` needs
+        and no other has; or the numbers of a chip: weights of 8 bits that learn with stochastic
+        rounding, states of 24 bits that saturate, and messages of at most 127 spikes.
     fraction_bits : int or None, default=None
         f of the grid :math:`2^{-f}` of fixed arithmetic, 1 to 40. None takes the smallest of 12
         to 40 that holds the rate to within 1 %; the attribute is then that number. With
@@ -262,10 +262,6 @@ class Definition(ABC):
                 if getattr(self, name) == refused:
                     allowed = "another where not all connections are dense"
                     raise wrong_argument(name, allowed, repr(refused))
-        if self.fraction_bits is None and any(c.shares_weights for c in self.connections):
-            # Of a sum of floating-point numbers the last bit would depend on the engine.
-            allowed = "'fixed' or 'loihi2' where synapses share weights"
-            raise wrong_argument("arithmetic", allowed, repr(self.arithmetic))
         for l, connection in enumerate(self.connections, 1):
             if connection.constant_weight is not None:
                 self._check_constant_weight(l, connection.constant_weight)
@@ -284,6 +280,8 @@ class Definition(ABC):
 
     def _settled_event_fields(self) -> dict[str, object]:
         if self.timing != "event":
+            where = f"with timing={self.timing!r} (floating point belongs to event timing)"
+            choice("arithmetic", self.arithmetic, EXACT_ARITHMETICS, where)
             for name in EVENT_FIELDS:
                 self._check_left_out(name, "timing")
             return {}
@@ -312,11 +310,8 @@ class Definition(ABC):
         if self.arithmetic == "fixed":
             return {"fraction_bits": self._settled_fraction_bits()}
         self._check_left_out("fraction_bits", "arithmetic")
-        # The rate of event timing is in single precision in any arithmetic.
-        kind = "float32" if self.timing == "event" else self.arithmetic
-        smallest, largest = NORMAL_NUMBERS[kind]
-        if not smallest <= self.rate <= largest:
-            raise self._wrong_rate(f"such that learning_rate / n_steps**2 is a {kind} above zero")
+        if not SMALLEST_FLOAT32 <= self.rate <= LARGEST_FLOAT32:
+            raise self._wrong_rate("such that learning_rate / n_steps**2 is a float32 above zero")
         return {}
 
     def _settled_loihi2_fields(self) -> dict[str, object]:
@@ -409,7 +404,7 @@ class Definition(ABC):
 
     @property
     def rate_units(self) -> int | None:
-        """The integer r with rate = r * 2**-f in fixed arithmetic; None in floating point.
+        """The integer r with rate = r * 2**-f in fixed arithmetic; None with event timing.
 
         With ``arithmetic="loihi2"`` rate = r * 2**(g - 16), g being `weight_exponent`.
         """
@@ -434,15 +429,12 @@ class Definition(ABC):
             T = np.float32(self.n_steps)
             with np.errstate(over="ignore", under="ignore"):
                 return float(np.float32(self.learning_rate) / (T * T))
-        if self._rate_bits is None:
-            return self._real_rate
+        assert self._rate_bits is not None
         return math.ldexp(_rate_units(self._real_rate, self._rate_bits), -self._rate_bits)
 
     @property
     def effective_learning_rate(self) -> float:
         """The learning rate that :attr:`rate` amounts to."""
-        if self.fraction_bits is None and self.timing != "event":
-            return self.learning_rate
         return self.rate * self._rate_divisor
 
     def init_weights(self) -> list[NDArray[np.float64]]:
@@ -504,14 +496,16 @@ class Definition(ABC):
         """Return a definition with some fields changed.
 
         ``fraction_bits`` is chosen anew if the present value is the automatic choice, so that a
-        changed rate finds its own grid. A change to a timing other than "event" drops the fields of
-        "event", and a change to an arithmetic other than "loihi2" drops `weight_exponent`.
+        changed rate finds its own grid. A change from "event" to another timing drops the fields of
+        "event" and takes the default of `arithmetic`, and a change to an arithmetic other than
+        "loihi2" drops `weight_exponent`.
         """
         values = self.field_values()
         if "fraction_bits" not in changes and self._has_automatic_fraction_bits:
             values["fraction_bits"] = None
-        if changes.get("timing", "event") != "event":
-            values |= dict.fromkeys(EVENT_FIELDS)  # `changes` that give them are refused
+        if self.timing == "event" and changes.get("timing", "event") != "event":
+            # `changes` that give fields of event timing are refused.
+            values |= dict.fromkeys(EVENT_FIELDS) | {"arithmetic": Definition.arithmetic}
         if changes.get("arithmetic", "loihi2") != "loihi2":
             values["weight_exponent"] = None
         if values["weight_init"] == self._automatic_weight_init:

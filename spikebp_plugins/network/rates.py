@@ -21,7 +21,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.network.arithmetic import LIMIT, out_of_range
+from spikebp_plugins.network.arithmetic import LIMIT, grid_of, out_of_range
 from spikebp_plugins.network.fields import (
     ADDED_SQUARES,
     HIDDEN_RATE_BITS,
@@ -55,9 +55,8 @@ def learning_rate_into(net: Definition, l: int) -> float:
     """
     if net.update != "normalized":
         return net.learning_rate
-    assert net.rate_units is not None
-    assert net.fraction_bits is not None
-    return math.ldexp(net.rate_units >> rate_shift(net, l), -net.fraction_bits)
+    grid = grid_of(net)
+    return math.ldexp(grid.rate_units >> rate_shift(net, l), -grid.fraction_bits)
 
 
 def normalized_rate_units(net: Definition, counts: NDArray[np.int64], l: int) -> int:
@@ -80,5 +79,4 @@ def normalized_rate_units(net: Definition, counts: NDArray[np.int64], l: int) ->
     total = added_squares(net) + net.connections[l - 1].squares(counts)
     if total >= LIMIT:
         raise out_of_range("sum of squared counts", l - 1, LIMIT, total)
-    assert net.rate_units is not None
-    return max(1, net.rate_units >> (total.bit_length() + rate_shift(net, l)))
+    return max(1, grid_of(net).rate_units >> (total.bit_length() + rate_shift(net, l)))

@@ -88,8 +88,8 @@ def drawn_backward_potentials(net: Definition, samples_seen: int) -> Matrices:
     """Return the backward potentials that ``backward_init="uniform"`` draws for a sample.
 
     They are uniform in [-1/2, 1/2) on the grid. They come from the counter-based generator Philox,
-    so they depend on the seed and on the number of training samples seen, and on nothing else. In
-    floating point they have 53 fraction bits.
+    so they depend on the seed and on the number of training samples seen, and on nothing else.
+    With event timing they have 53 fraction bits.
     """
     bits = 53 if net.fraction_bits is None else net.fraction_bits
     generator = np.random.Philox(key=net.seed, counter=[0, 0, samples_seen, 0])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from spikebp_plugins.common.archive import PathLike, open_archive, unreadable, write_archive
 from spikebp_plugins.conversion.relu import relu_scores, train_relu
-from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.checkpoint import Checkpoint, load
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.state import initial_state
@@ -19,8 +21,45 @@ from spikebp_plugins.simulation.simulator import Simulator
 Array = NDArray[Any]
 
 
+class ReluWeights(NamedTuple):
+    """What a ReLU network has learned: arrays of real numbers, which are on no grid.
+
+    Attributes
+    ----------
+    net : Definition
+        The definition that gives the network its shape, initial weights and rate.
+    weights : list of ndarray of shape (n_in, n_out)
+        The weights.
+    """
+
+    net: Definition
+    weights: list[NDArray[np.float64]]
+
+    def save(self, path: PathLike) -> None:
+        """Write the weights, whole or not at all."""
+        write_archive(path, {f"weights_{l}": W for l, W in enumerate(self.weights, 1)})
+
+    @classmethod
+    def load(cls, path: PathLike, net: Definition) -> ReluWeights:
+        """Read the weights of a definition."""
+        with open_archive(path, "file of weights") as arrays:
+            weights = [np.asarray(arrays[f"weights_{l}"]) for l in range(1, net.n_layers + 1)]
+        are_doubles = all(W.dtype == np.float64 for W in weights)
+        if not are_doubles or tuple(W.shape for W in weights) != net.weight_shapes:
+            raise unreadable(path, "file of weights", "its arrays are not those of the network")
+        return cls(net, weights)
+
+    def at_rate(self, learning_rate: float) -> ReluWeights:
+        """Return the same weights, which go on learning at another rate."""
+        return self._replace(net=self.net.replace(learning_rate=learning_rate))
+
+
+#: What a network has learned, as it is kept.
+Kept = Checkpoint | ReluWeights
+
+
 class Learner(Protocol):
-    """What learns samples one at a time, and is kept as a checkpoint."""
+    """What learns samples one at a time, and can be kept."""
 
     @property
     def operations(self) -> Operations:
@@ -32,7 +71,7 @@ class Learner(Protocol):
     def scores(self, x: Array) -> NDArray[np.float64]:
         """Return the scores of samples."""
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> Kept:
         """Return what has been learned."""
 
 
@@ -72,17 +111,13 @@ class EarlyLearner(SpikingLearner):
 
 
 class ReluLearner:
-    """A ReLU network with the shape, initial weights and rate of a definition.
-
-    Its checkpoints have that definition with ``arithmetic="float64"``.
-    """
+    """A ReLU network with the shape, initial weights and rate of a definition."""
 
     #: Always zero: operations are counted for spikes, and this network sends none.
     operations: Final = Operations()
 
-    def __init__(self, start: Checkpoint) -> None:
-        self._net = start.net
-        self._weights = [np.array(matrix, np.float64) for matrix in start.state.weights]
+    def __init__(self, start: ReluWeights) -> None:
+        self._net, self._weights = start
 
     def learn(self, x: Array, y: Array) -> None:
         """Learn from samples in order."""
@@ -93,13 +128,13 @@ class ReluLearner:
         """Return the scores of samples."""
         return relu_scores(self._weights, x * self._net.input_scale)
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self) -> ReluWeights:
         """Return what has been learned."""
-        return Checkpoint(self._net, initial_state(self._net, self._weights))
+        return ReluWeights(self._net, self._weights)
 
 
-#: The kinds of network by name: functions of the checkpoint that a network starts from.
-LEARNERS: Final[dict[str, Callable[[Checkpoint], Learner]]] = {
+#: The kinds of network by name: functions of what a network starts from.
+LEARNERS: Final[dict[str, Callable[[Any], Learner]]] = {
     "spiking": SpikingLearner.from_checkpoint,
     "spiking, closed early": EarlyLearner.from_checkpoint,
     "ReLU": ReluLearner,
@@ -107,8 +142,8 @@ LEARNERS: Final[dict[str, Callable[[Checkpoint], Learner]]] = {
 }
 
 
-def initial_checkpoint(net: Definition, kind: str) -> Checkpoint:
-    """Return the checkpoint of a network that has learned nothing."""
+def start_of(net: Definition, kind: str, path: Path | None) -> Kept:
+    """Return what a network starts from: what a file holds or, without one, its initial weights."""
     if kind == "ReLU":
-        net = net.replace(arithmetic="float64", timing="immediate")
-    return Checkpoint(net, initial_state(net))
+        return ReluWeights(net, net.init_weights()) if path is None else ReluWeights.load(path, net)
+    return Checkpoint(net, initial_state(net)) if path is None else load(path)

@@ -22,7 +22,7 @@ from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import label_rows
-from spikebp_plugins.reproduce.learners import LEARNERS, initial_checkpoint
+from spikebp_plugins.reproduce.learners import LEARNERS, Kept, ReluWeights, start_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,7 +69,7 @@ class TrainedNetwork:
 
     Attributes
     ----------
-    checkpoint : Checkpoint
+    learned : Checkpoint or ReluWeights
         The network after the last epoch.
     test_errors : list of float
         In percent, after each epoch.
@@ -82,7 +82,7 @@ class TrainedNetwork:
         taken.
     """
 
-    checkpoint: Checkpoint
+    learned: Kept
     test_errors: list[float]
     train_error: float
     operations: list[Operations]
@@ -91,12 +91,22 @@ class TrainedNetwork:
     @property
     def net(self) -> Definition:
         """The definition."""
-        return self.checkpoint.net
+        return self.learned.net
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The network after the last epoch, unless it is a ReLU network."""
+        assert isinstance(self.learned, Checkpoint)
+        return self.learned
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights, matrices of shape (n_in, n_out)."""
-        return [np.array(matrix, np.float64) for matrix in self.checkpoint.state.weights]
+        learned = self.learned
+        matrices: Sequence[Any] = (
+            learned.weights if isinstance(learned, ReluWeights) else learned.state.weights
+        )
+        return [np.array(matrix, np.float64) for matrix in matrices]
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,8 +268,7 @@ class Training:
         if self._list.exists():
             self.done = _epochs_in(self._list)
         done, kind = len(self.done), about["kind"]
-        start = load(self._file(done)) if done else initial_checkpoint(net, kind)
-        self.learner = LEARNERS[kind](start)
+        self.learner = LEARNERS[kind](start_of(net, kind, self._file(done) if done else None))
         self._before = self.learner.operations
         self._halve_rate_if_due()
 
@@ -317,7 +326,7 @@ class Training:
     def learned(self) -> TrainedNetwork:
         """Return the network after all epochs, with the results of each."""
         return TrainedNetwork(
-            checkpoint=self.learner.checkpoint(),
+            learned=self.learner.checkpoint(),
             test_errors=[epoch["test_error"] for epoch in self.done],
             train_error=self.done[-1]["train_error"],
             averaged_error=self.done[-1].get("averaged_error"),

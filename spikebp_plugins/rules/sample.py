@@ -87,7 +87,7 @@ def run_sample(
         sent.append(now)
         work.add(sample, now)
         if is_busy(t, delays.spikes[L], n_steps):
-            step_scores[of_output - 1] = sample.s[-1].astype(np.float64) / of_output
+            step_scores[of_output - 1] = sample.s[-1] / of_output
     if training:
         learning = close_training(net, learning, sample)
     steps = [_belonging_to(delays, sent, tau) for tau in range(n_steps)]

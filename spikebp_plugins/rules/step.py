@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.arithmetic import (
+    FixedPoint,
     Integers,
     Reals,
-    arithmetic_of,
     check_counts,
     constant_in,
+    grid_of,
     out_of_range,
 )
 from spikebp_plugins.network.connections import Arriving, Connection
@@ -83,9 +84,8 @@ class SampleState(NamedTuple):
 
 def open_sample(net: Definition) -> SampleState:
     """Return the state at the start of a sample: everything zero."""
-    dtype = arithmetic_of(net).dtype
     sizes = net.layer_sizes
-    zeros = [np.zeros(size, dtype) for size in sizes]
+    zeros = [np.zeros(size) for size in sizes]
     counts = [np.zeros(size, np.int64) for size in sizes]
     return SampleState(
         phi=tuple(zeros),
@@ -204,7 +204,7 @@ def step(
 
 def fire_input(net: Definition, phi: Reals, c: Integers, x: NDArray[Any]) -> tuple[Any, Any, Any]:
     """Rule 1: return spikes, potential and counts of the input."""
-    number, k = arithmetic_of(net), x
+    number, k = grid_of(net), x
     if net.input_coding == "values":
         k, phi = fire(net, signed, number.check(phi + x, "potential", 0))
     return k, phi, check_counts(c + check_counts(k, 0), 0)
@@ -214,7 +214,7 @@ def forward(
     net: Definition, arriving: Arriving, phi: Reals, s: Reals, l: int
 ) -> tuple[Any, Any, Any]:
     """Rule 2: return spikes, potential and summed drive of layer l."""
-    number = arithmetic_of(net)
+    number = grid_of(net)
     s = number.add_arriving(s, arriving, "summed drive", l)
     phi = number.add_arriving(phi, arriving, "potential", l)
     return *fire(net, rectified, phi), s
@@ -224,7 +224,7 @@ def output_error(
     net: Definition, k: Integers, y: Reals, phi_y: Reals, s: Reals
 ) -> tuple[Integers, Any]:
     """Rule 3: return the errors of the output, and the potential of the target."""
-    number = arithmetic_of(net)
+    number = grid_of(net)
     phi_y = number.check(phi_y + y, "target potential", net.n_layers)
     m, phi_y = fire(net, signed, phi_y)
     return np.where(s < 0, 0, within_payload(net, k - m)), phi_y
@@ -234,7 +234,7 @@ def backward(
     net: Definition, arriving: Arriving, psi: Reals, s: Reals, l: int
 ) -> tuple[Integers, Any]:
     """Rule 4: return errors and backward potential of layer l."""
-    psi = arithmetic_of(net).add_arriving(psi, arriving, "backward potential", l)
+    psi = grid_of(net).add_arriving(psi, arriving, "backward potential", l)
     spent, psi = fire(net, signed, psi)
     return np.where(s < 0, 0, spent), psi
 
@@ -245,12 +245,12 @@ def fire(net: Definition, quantizer: Quantizer, v: Reals) -> tuple[Integers, Rea
     sent = within_payload(net, k)
     if sent is k:
         return k, left
-    return sent, left + (k - sent).astype(left.dtype)
+    return sent, left + (k - sent)
 
 
 def within_payload(net: Definition, k: Integers) -> Integers:
     """Return counts, limited to the largest payload of a message."""
-    largest = arithmetic_of(net).largest_payload
+    largest = grid_of(net).largest_payload
     return k if largest is None else np.clip(k, -largest, largest)
 
 
@@ -302,10 +302,10 @@ def close_training(net: Definition, learning: LearningState, sample: SampleState
 
 def presynaptic(net: Definition, sample: SampleState) -> Layers:
     """Return what layers 0..L-1 multiply errors by in an update: counts, or rate times drive."""
-    number = arithmetic_of(net)
+    number = grid_of(net)
     if net.presynaptic == "counts":
         return tuple(number.trace(c_l) for c_l in sample.c)
-    s_0 = number.check(sample.phi[0] + sample.c[0].astype(number.dtype), "summed input", 0)
+    s_0 = number.check(sample.phi[0] + sample.c[0], "summed input", 0)
     rectified_drive = (np.maximum(s_l, 0) for s_l in sample.s[1:-1])
     return tuple(number.smoothed(s_l) for s_l in (s_0, *rectified_drive))
 
@@ -313,7 +313,7 @@ def presynaptic(net: Definition, sample: SampleState) -> Layers:
 def _descend(
     net: Definition, learning: LearningState, sample: SampleState, e: Sequence[Any]
 ) -> LearningState:
-    number = arithmetic_of(net).at(learning.samples_seen, sample.t)
+    number = grid_of(net).at(learning.samples_seen, sample.t)
     W: Layers = (None, *learning.weights)
     a = presynaptic(net, sample)
     descended = (
@@ -324,7 +324,7 @@ def _descend(
 
 
 def descend(
-    net: Definition, number: Any, W: Reals, c: Integers, a: Any, e: Integers, l: int
+    net: Definition, number: FixedPoint, W: Reals, c: Integers, a: Any, e: Integers, l: int
 ) -> Reals:
     """Rule 5: return W_l after an update.
 
@@ -332,7 +332,7 @@ def descend(
     ----------
     net : Definition
         The definition.
-    number : Arithmetic
+    number : FixedPoint
         Its arithmetic, for this step.
     W : ndarray
         W_l.

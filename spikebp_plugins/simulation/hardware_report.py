@@ -26,7 +26,7 @@ from spikebp_plugins.network.arithmetic import (
     LOWEST_WEIGHT,
     FixedPoint,
     Loihi2,
-    arithmetic_of,
+    grid_of,
 )
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import require_definition
@@ -330,7 +330,7 @@ def hardware_report(
     Raises
     ------
     ValueError
-        If the network has floating-point arithmetic, or an argument is not allowed.
+        If the network has event timing, or an argument is not allowed.
 
     Examples
     --------
@@ -341,14 +341,13 @@ def hardware_report(
     """
     start = _start_of(checkpoint)
     net = start.net
-    number = arithmetic_of(net)
-    if not isinstance(number, FixedPoint):
-        allowed = "a network with arithmetic='fixed' or 'loihi2', whose numbers are integers"
-        raise wrong_argument("checkpoint", allowed, f"arithmetic={net.arithmetic!r}")
+    if net.timing == "event":
+        allowed = "a network with timing='immediate' or 'pipelined', whose numbers are integers"
+        raise wrong_argument("checkpoint", allowed, "timing='event'")
     core = CoreLimits() if core is None else core
     if not isinstance(core, CoreLimits):
         raise wrong_argument("core", "a CoreLimits or None", repr(core))
-    extremes, operations = Extremes(number), Operations()
+    extremes, operations = Extremes(grid_of(net)), Operations()
     if x is None:
         if y is not None:
             raise wrong_argument("y", "None without x", "targets")

@@ -1,4 +1,7 @@
-"""Fixed-point arithmetic against Python's integers, at the very limit of its range."""
+"""Fixed-point arithmetic against Python's integers, at the very limit of its range.
+
+And the numbers of event timing: what enters and what is stored.
+"""
 
 from fractions import Fraction
 
@@ -257,7 +260,7 @@ def test_the_range_ends_below_the_limit(bits):
             number.check(on_grid([0, units], bits), "potential", 1)
 
 
-@pytest.mark.parametrize("number", [FixedPoint(17, 13), FloatingPoint(np.dtype("f4"), 0.1)])
+@pytest.mark.parametrize("number", [FixedPoint(17, 13), FloatingPoint(np.dtype("f4"))])
 def test_an_empty_array_is_within_the_range(number):
     number.check(np.empty(0, number.dtype), "potential", 1)
 
@@ -313,50 +316,25 @@ def test_counts_at_the_limit_do_not_pass(count):
 def test_a_definition_says_which_arithmetic_it_takes():
     assert arithmetic_of(SpikingMLP((3, 2))) == FixedPoint(17, 13)
     for name in ("float64", "float32"):
-        number = arithmetic_of(SpikingMLP((3, 2), arithmetic=name))
-        assert number == FloatingPoint(np.dtype(name), 0.01 / 100)
+        number = arithmetic_of(SpikingMLP((3, 2), timing="event", arithmetic=name))
+        assert number == FloatingPoint(np.dtype(name))
 
 
 FLOATS = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
-def floating(dtype, rate=0.1):
-    return FloatingPoint(np.dtype(dtype), rate)
-
-
 @FLOATS
-def test_floating_point_keeps_to_its_type(dtype):
-    number = floating(dtype)
-    values = np.array([0.1, -0.2], dtype)
-    weights = np.array([[0.3, 0.7], [1.1, -0.9], [5.0, 5.0]], dtype)
-    spikes = np.array([3, -2, 0])
-
-    total = added(number, values, spikes, weights, 1)
-    assert total.dtype == dtype
-    eps = np.finfo(dtype).eps
-    np.testing.assert_allclose(total, values + spikes @ weights.astype("f8"), rtol=8 * eps)
-
-    changed = number.descend(weights, joined_by(weights), np.array([1, 2, 0]), np.array([3, -1]), 1)
-    assert changed.dtype == dtype
-    expected = weights - np.array(0.1, dtype) * np.array([[3, -1], [6, -2], [0, 0]], dtype)
-    np.testing.assert_array_equal(changed, expected, strict=True)
-
-    for array in (number.round([0.1, 0.2]), number.encode(values), number.decode(values)):
-        assert array.dtype == dtype
-    assert number.storage_dtype == np.dtype(dtype)
-
-
-@FLOATS
-def test_floating_point_rounds_nothing_else(dtype):
+def test_floating_point_rounds_to_its_type_and_nothing_else(dtype):
     values = np.random.RandomState(0).standard_normal(20).astype(dtype)
-    number = floating(dtype)
-    np.testing.assert_array_equal(number.round(values), values, strict=True)
-    np.testing.assert_array_equal(number.decode(number.encode(values)), values, strict=True)
+    number = FloatingPoint(np.dtype(dtype))
+    assert number.round([0.1, 0.2]).dtype == number.storage_dtype == np.dtype(dtype)
+    for kept in (number.round(values), number.decode(number.encode(values))):
+        np.testing.assert_array_equal(kept, values, strict=True)
 
 
 @pytest.mark.parametrize(("dtype", "limit"), [("float32", 2.0**23), ("float64", 2.0**52)])
 def test_floating_point_ends_where_halves_do(dtype, limit):
-    number = floating(dtype)
+    number = FloatingPoint(np.dtype(dtype))
     assert number.limit == limit
     below = np.nextafter(np.array([limit, -limit], dtype), np.array(0, dtype))
     assert number.check(below, "potential", 1) is below
@@ -366,6 +344,6 @@ def test_floating_point_ends_where_halves_do(dtype, limit):
 
 
 def test_what_float32_cannot_hold_is_out_of_range():
-    number = floating("float32")
+    number = FloatingPoint(np.dtype("float32"))
     with pytest.raises(OverflowError, match="weight of layer 1"):
         number.check(number.round([1e300]), "weight", 1)

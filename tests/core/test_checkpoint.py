@@ -26,8 +26,8 @@ NETS = {
     "fixed": small_net(),
     "random feedback": small_net(feedback="random"),
     "one layer": small_net((3, 2)),
-    "float64": small_net(arithmetic="float64", feedback="random"),
-    "float32": small_net(arithmetic="float32", feedback="random"),
+    "float64": small_net(timing="event", arithmetic="float64", feedback="random"),
+    "float32": small_net(timing="event", arithmetic="float32", feedback="random"),
 }
 EVERY_NET = pytest.mark.parametrize("net", NETS.values(), ids=NETS)
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions and files")

@@ -860,12 +860,6 @@ def test_compare_says_where_a_back_end_differs(monkeypatch, folder):
     assert "faulty and reference: in training, spikes differ at sample 1, step 2, layer 1" in text
 
 
-def test_compare_of_floating_point_is_no_test_of_equality(monkeypatch):
-    install_faulty(monkeypatch)
-    options = ("--backends", "reference,faulty", "--arithmetic", "float32")
-    assert "90.0 % of samples have equal spikes" in run(*COMPARE, *options).stdout
-
-
 def test_compare_takes_two_traces(folder):
     data, net = digits(), small_net()
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):

@@ -181,10 +181,6 @@ def test_the_order_of_channels_is_that_of_numbers_alone():
             lambda: SpikingNetwork((9, 9), [Conv2D(2, 3)], weight_init="growing"),
             r"weight_init must be another",
         ),
-        (
-            lambda: SpikingNetwork((9, 9), [Conv2D(2, 3)], arithmetic="float64"),
-            r"arithmetic must be 'fixed' or 'loihi2' where synapses share weights",
-        ),
     ],
 )
 def test_wrong_layers_are_refused(make, message):

@@ -251,7 +251,6 @@ def test_the_last_pixel_of_an_image_is_no_bias(images):
             {"connections": "conv3k5"},
             "layer 1: kernel_size must be at most 4, the pixels below",
         ),
-        ({"connections": "conv3k3", "arithmetic": "float64"}, "where synapses share weights"),
         (
             {"connections": [Sparse(6, pairs=[(65, 0)])], "image_shape": None},
             "pairs must be of units below 65 in layer 0; got 65",
@@ -698,7 +697,7 @@ def test_what_none_takes_depends_on_the_update():
     assert net(update="fractional") == former
     assert net(presynaptic="drive") == former.replace(presynaptic="drive")
     assert net(spikes="binary") == former.replace(spikes="binary")
-    assert net(arithmetic="float64") == former.replace(arithmetic="float64")
+    assert net(arithmetic="loihi2") == former.replace(arithmetic="loihi2")
     assert net(update="outer", learning_rate=0.1) == former.replace(
         update="outer", learning_rate=0.1
     )

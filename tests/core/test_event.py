@@ -94,6 +94,22 @@ def test_the_engine_follows_the_order(experiment):
     assert_follows_the_order(*experiment)
 
 
+@pytest.mark.parametrize(
+    ("x", "scale", "k"),
+    [
+        # 0.5000000153 is 0.5 in single precision; the product of single factors is above it.
+        (0.1684950255250112, 2.9674467465658334, 0),
+        # 0.500000038 is above 0.5 in single precision; the product of single factors is 0.5.
+        (0.24646286877334014, 2.0287033113031154, 1),
+    ],
+)
+def test_an_input_becomes_single_precision_after_its_product(x, scale, k):
+    assert (np.float32(x * scale) > 0.5) == k
+    assert (np.float32(x) * np.float32(scale) > 0.5) != k
+    with Simulator(SpikingMLP((1, 1), n_steps=1, input_scale=scale, **EVENT), n_jobs=1) as sim:
+        assert sim.predict([[x]], record=True).spikes[0].item() == k
+
+
 @pytest.mark.parametrize("order", ORDERS, ids=str)
 @pytest.mark.parametrize("arithmetic", ["float32", "float64"])
 def test_a_network_of_many_spikes_follows_the_order(arithmetic, order):

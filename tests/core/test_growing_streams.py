@@ -251,8 +251,8 @@ def test_mini_batches_that_are_not_allowed_change_nothing(X, y, message):
     ("fields", "where"),
     [
         ({"weight_init": "he"}, "weight_init='he'"),
-        ({"arithmetic": "float64"}, "weight_init='paper'"),
-        ({"arithmetic": "float64", "weight_init": "growing"}, "arithmetic='float64'"),
+        ({"arithmetic": "loihi2"}, "weight_init='paper'"),
+        ({"arithmetic": "loihi2", "weight_init": "growing"}, "arithmetic='loihi2'"),
     ],
 )
 def test_what_depends_on_the_size_must_be_told_the_size(name, fields, where):

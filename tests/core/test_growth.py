@@ -114,7 +114,6 @@ def test_a_grown_network_keeps_its_grid():
             (4, 2),
             "arithmetic must be 'fixed', for a network to grow; got 'loihi2'",
         ),
-        (growing(arithmetic="float64"), (4, 2), "arithmetic must be 'fixed', for a network to"),
     ],
 )
 def test_what_cannot_grow_is_refused(net, sizes, message):

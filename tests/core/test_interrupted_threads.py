@@ -177,7 +177,7 @@ def test_every_kind_of_call_may_be_the_first_after_an_interrupt(first, monkeypat
 
 
 def test_a_sample_of_a_stream_that_is_open_during_the_interrupt(monkeypatch):
-    net = NETS["immediate"].replace(arithmetic="float64")  # predicts in the layout of single steps
+    net = NETS["immediate"].replace(fraction_bits=30)  # predicts in the layout of single steps
     with Simulator(net, n_jobs=2) as sim, Simulator(net) as undisturbed:
         streams = [each.stream() for each in (sim, undisturbed)]
         for stream in streams:

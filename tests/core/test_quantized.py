@@ -88,7 +88,7 @@ def test_bits_enough_for_the_grid_lose_nothing():
 
 @pytest.mark.parametrize("arithmetic", ["float64", "float32"])
 def test_floating_point_has_no_grid(arithmetic):
-    net = SpikingMLP((2, 1), arithmetic=arithmetic)
+    net = SpikingMLP((2, 1), timing="event", arithmetic=arithmetic)
     sim = Simulator(net, weights=[[[2.0**-30], [3 * 2.0**-34]]])
     found = quantized_weights(sim, 8)
     assert (found.weights[0].tolist(), int(found.exponents[0])) == ([[64], [12]], -36)

@@ -103,7 +103,7 @@ def test_threads_with_a_simulator_each():
 
 def test_threads_with_a_simulator_each_run_at_once():
     x, _ = samples(1, 0)
-    net = NET.replace(arithmetic="float64")
+    net = NET.replace(fraction_bits=30)  # int64 alone
     with Simulator(net, n_jobs=1) as one, Simulator(net, n_jobs=1) as other:
         for sim in (one, other):
             sim.predict(x, n_steps=10_000)  # compiles

@@ -329,8 +329,6 @@ def test_other_arguments_are_refused():
         from_relu(source, input_shape=SHAPE, layers=[Dense(2)])
     with pytest.raises(ValueError, match="a field of SpikingNetwork must be one of"):
         from_relu(source, input_shape=SHAPE, momentum=0.9)
-    with pytest.raises(ValueError, match="arithmetic must be 'fixed' or 'loihi2' where synapses"):
-        from_relu(source, input_shape=SHAPE, arithmetic="float64")
     with pytest.raises(ValueError, match="bias must be None for a network whose connections are"):
         to_torch(from_relu(source, input_shape=SHAPE), "input")
 
