@@ -33,8 +33,9 @@ EVERY_NET = pytest.mark.parametrize("net", NETS.values(), ids=NETS)
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions and files")
 
 
-def trained(net, backend="reference", n_samples=5):
-    sim = lively_simulator(net, backend)
+def trained(net, backend=None, n_samples=5):
+    default = "compiled" if net.timing == "event" else "reference"
+    sim = lively_simulator(net, backend or default)
     sim.train(*samples(net, n_samples))
     return sim
 
