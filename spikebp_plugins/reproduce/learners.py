@@ -42,8 +42,9 @@ class ReluWeights(NamedTuple):
     @classmethod
     def load(cls, path: PathLike, net: Definition) -> ReluWeights:
         """Read the weights of a definition."""
+        names = [f"weights_{l}" for l in range(1, net.n_layers + 1)]
         with open_archive(path, "file of weights") as arrays:
-            weights = [np.asarray(arrays[f"weights_{l}"]) for l in range(1, net.n_layers + 1)]
+            weights = [np.asarray(arrays[name]) for name in names if name in arrays]
         are_doubles = all(W.dtype == np.float64 for W in weights)
         if not are_doubles or tuple(W.shape for W in weights) != net.weight_shapes:
             raise unreadable(path, "file of weights", "its arrays are not those of the network")
@@ -52,10 +53,6 @@ class ReluWeights(NamedTuple):
     def at_rate(self, learning_rate: float) -> ReluWeights:
         """Return the same weights, which go on learning at another rate."""
         return self._replace(net=self.net.replace(learning_rate=learning_rate))
-
-
-#: What a network has learned, as it is kept.
-Kept = Checkpoint | ReluWeights
 
 
 class Learner(Protocol):
@@ -71,7 +68,7 @@ class Learner(Protocol):
     def scores(self, x: Array) -> NDArray[np.float64]:
         """Return the scores of samples."""
 
-    def checkpoint(self) -> Kept:
+    def checkpoint(self) -> Checkpoint | ReluWeights:
         """Return what has been learned."""
 
 
@@ -142,7 +139,7 @@ LEARNERS: Final[dict[str, Callable[[Any], Learner]]] = {
 }
 
 
-def start_of(net: Definition, kind: str, path: Path | None) -> Kept:
+def start_of(net: Definition, kind: str, path: Path | None) -> Checkpoint | ReluWeights:
     """Return what a network starts from: what a file holds or, without one, its initial weights."""
     if kind == "ReLU":
         return ReluWeights(net, net.init_weights()) if path is None else ReluWeights.load(path, net)

@@ -22,7 +22,7 @@ from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import label_rows
-from spikebp_plugins.reproduce.learners import LEARNERS, Kept, ReluWeights, start_of
+from spikebp_plugins.reproduce.learners import LEARNERS, ReluWeights, start_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,7 +82,7 @@ class TrainedNetwork:
         taken.
     """
 
-    learned: Kept
+    learned: Checkpoint | ReluWeights
     test_errors: list[float]
     train_error: float
     operations: list[Operations]
