@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.archive import PathLike, open_archive, unreadable, write_archive
+from spikebp_plugins.common.archive import PathLike, read_archive, unreadable, write_archive
 from spikebp_plugins.conversion.relu import relu_scores, train_relu
 from spikebp_plugins.network.checkpoint import Checkpoint, load
 from spikebp_plugins.network.fields import Definition
@@ -43,8 +43,8 @@ class ReluWeights(NamedTuple):
     def load(cls, path: PathLike, net: Definition) -> ReluWeights:
         """Read the weights of a definition."""
         names = [f"weights_{l}" for l in range(1, net.n_layers + 1)]
-        with open_archive(path, "file of weights") as arrays:
-            weights = [np.asarray(arrays[name]) for name in names if name in arrays]
+        arrays = read_archive(path, "file of weights")
+        weights = [arrays[name] for name in names if name in arrays]
         are_doubles = all(W.dtype == np.float64 for W in weights)
         if not are_doubles or tuple(W.shape for W in weights) != net.weight_shapes:
             raise unreadable(path, "file of weights", "its arrays are not those of the network")
