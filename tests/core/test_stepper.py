@@ -28,7 +28,7 @@ from tests.profiles import examples
 class StepwiseBackend(StatefulBackend):
     """A back end that calls a Stepper, `together` steps at a time where the input is constant."""
 
-    timings: ClassVar = ("immediate", "pipelined")
+    choices: ClassVar = ReferenceBackend.choices
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"numbers": ("int64", "float64"), "together": IntegerOption(lowest=1)}
 
