@@ -34,7 +34,7 @@ class Brian2Backend(BackedByCore):
 
     options: ClassVar = {"target": ("cython", "numpy", "cpp_standalone", "auto")}
     choices: ClassVar = rules.CHOICES
-    connections: ClassVar = tuple(KINDS)
+    connections: ClassVar = KINDS
     main_option: ClassVar = "target"
 
     def __init__(self, net: Definition, state: LearningState, target: str) -> None:

@@ -63,33 +63,6 @@ static inline double spikebp_normalized_rate(double rate, double total, double u
 }
 """
 
-#: Philox4x64-10 with the counter and key of "Random numbers" in docs/semantics.md. NumPy's
-#: generator increments its counter before it draws, and draws four numbers for each counter.
-DRAWN_C: Final = """
-#include <stdint.h>
-static inline uint64_t spikebp_multiply(uint64_t a, uint64_t b, uint64_t *high) {
-    uint64_t a0 = a & 0xFFFFFFFFu, a1 = a >> 32, b0 = b & 0xFFFFFFFFu, b1 = b >> 32;
-    uint64_t middle = a1 * b0 + (a0 * b0 >> 32);
-    uint64_t lower = a0 * b1 + (middle & 0xFFFFFFFFu);
-    *high = a1 * b1 + (middle >> 32) + (lower >> 32);
-    return a * b;
-}
-static inline double spikebp_drawn(double seed, double samples_seen, double unit, double bits) {
-    uint64_t index = (uint64_t) unit, key0 = (uint64_t) seed, key1 = 0;
-    uint64_t c[4] = {index / 4 + 1, 0, (uint64_t) samples_seen, 0};
-    for (int turn = 0; turn < 10; turn++) {
-        uint64_t high0, high1;
-        uint64_t low0 = spikebp_multiply(0xD2E7470EE14C6C93u, c[0], &high0);
-        uint64_t low1 = spikebp_multiply(0xCA5A826395121157u, c[2], &high1);
-        c[0] = high1 ^ c[1] ^ key0; c[1] = low1; c[2] = high0 ^ c[3] ^ key1; c[3] = low0;
-        key0 += 0x9E3779B97F4A7C15u; key1 += 0xBB67AE8584CAA73Bu;
-    }
-    int f = (int) bits;
-    int64_t units = (int64_t) (c[index % 4] >> (64 - f)) - ((int64_t) 1 << (f - 1));
-    return ldexp((double) units, -f);
-}
-"""
-
 
 def _signed(v: Any, binary: Any) -> Any:
     return np.sign(v) * _crossings(v, binary)
@@ -119,17 +92,6 @@ def _normalized_rate(rate: Any, total: Any, units: Any) -> Any:
     return np.maximum(np.floor(np.ldexp(rate * units, -bits)), 1.0) / units
 
 
-def _drawn(seed: Any, samples_seen: Any, unit: Any, bits: Any) -> Any:
-    units = np.atleast_1d(unit).astype(np.int64)
-    if not units.size:  # without a unit the other arguments may be empty too
-        return np.empty(0)
-    seed, seen, f = (int(np.ravel(value)[0]) for value in (seed, samples_seen, bits))
-    generator = np.random.Philox(key=seed, counter=[0, 0, seen, 0])
-    raw = generator.random_raw(int(units.max()) + 1)[units]
-    drawn = (raw >> np.uint64(64 - f)).astype(np.int64) - 2 ** (f - 1)
-    return np.ldexp(drawn.astype(np.float64), -f)
-
-
 def _function(python: Callable[..., Any], c_name: str, c_code: str, n_arguments: int) -> Function:
     function = Function(python, arg_units=[1] * n_arguments, return_unit=1)
     function.implementations.add_implementation("numpy", python)
@@ -150,5 +112,4 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "larger": _function(np.maximum, "spikebp_larger", LARGER_C, 2),
     "rounded": _function(_rounded, "spikebp_rounded", ROUNDED_C, 2),
     "normalized_rate": _function(_normalized_rate, "spikebp_normalized_rate", NORMALIZED_RATE_C, 3),
-    "drawn_backward_potential": _function(_drawn, "spikebp_drawn", DRAWN_C, 4),
 }

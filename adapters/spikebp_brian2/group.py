@@ -173,7 +173,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
     ValueError
         If an argument is not allowed.
     UnsupportedError
-        If the timing or the arithmetic of the definition is not supported here.
+        If the definition asks for what is not supported here.
     DimensionMismatchError
         If input, label, target, weights or feedback have a unit.
     OverflowError

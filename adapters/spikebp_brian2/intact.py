@@ -169,11 +169,11 @@ def check_in_program(mlp: Whole) -> str:
         name: str = mlp.device.get_array_name(owner.variables[variable], False)
         return name
 
-    off_grid = "" if mlp.net.fraction_bits is None else " || rint(v * units) != v * units"
     checks = []
     for l, connection in enumerate(mlp.net.connections, 1):
         part = mlp.parts[rules.part_with_weights(mlp.net, l)]
-        n_weights, is_wrong = math.prod(connection.weight_shape), f"!(fabs(v) < limit){off_grid}"
+        n_weights = math.prod(connection.weight_shape)
+        is_wrong = "!(fabs(v) < limit) || rint(v * units) != v * units"
         allowed = 'must hold multiples of 1/" << units << " below " << limit << "'
         if (weight := connection.constant_weight) is not None:
             # On the grid of the definition that the program is given.

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.network.arithmetic import FixedPoint, arithmetic_of
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState
@@ -88,8 +88,7 @@ def prove_range(net: Definition, state: LearningState, seen: Seen) -> None:
     ValueError
         If an input was not a spike count, with ``input_coding="spikes"``, or a label no class.
     """
-    arithmetic = arithmetic_of(net)
-    units = seen.units
+    limit, units = arithmetic_of(net).limit, seen.units
     if np.any(units[0].not_counts):
         allowed = "-1, 0 or 1" if net.spikes == "binary" else "whole numbers"
         unit = int(np.flatnonzero(units[0].not_counts)[0])
@@ -103,24 +102,22 @@ def prove_range(net: Definition, state: LearningState, seen: Seen) -> None:
         )
     for l, layer in enumerate(units):
         if np.any(layer.overflows):
-            raise _overflow("a value", l, arithmetic.limit)
-    if not isinstance(arithmetic, FixedPoint):
-        return
+            raise _overflow("a value", l, limit)
     largest = state._replace(
         weights=tuple(np.abs(W) + V for W, V in zip(state.weights, seen.travel, strict=True)),
         feedback=tuple(map(np.abs, state.feedback)),
     )
     W, B = synaptic_weights(net, largest), backward_weights(net, largest)
     for l, connection in enumerate(net.connections, 1):
-        if not np.all(W[l] < arithmetic.limit):
-            raise _overflow("a weight", l, arithmetic.limit)
+        if not np.all(W[l] < limit):
+            raise _overflow("a weight", l, limit)
         drives = _sums(connection.forward(units[l - 1].most_spikes, W[l]))
-        if not np.all(drives < arithmetic.limit / 2):
-            raise _overflow("a sum of drives", l, arithmetic.limit)
+        if not np.all(drives < limit / 2):
+            raise _overflow("a sum of drives", l, limit)
         if l > 1:
             errors = _sums(connection.backward(units[l].most_errors, B[l]))
-            if not np.all(errors < arithmetic.limit / 2):
-                raise _overflow("a sum of errors", l - 1, arithmetic.limit)
+            if not np.all(errors < limit / 2):
+                raise _overflow("a sum of errors", l - 1, limit)
 
 
 def _sums(arriving: Arriving) -> NDArray[Any]:

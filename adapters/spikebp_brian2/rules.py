@@ -28,14 +28,8 @@ from typing import Final, NamedTuple
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 
-#: What the code below knows of fields whose values not every back end knows. Connections take no
-#: step, or all take one.
-CHOICES: Final = {
-    "timing": ("immediate", "pipelined"),
-    "arithmetic": ("fixed", "float64", "float32"),
-    "presynaptic": ("counts", "drive"),
-    "backward_init": ("carry", "zero", "uniform"),
-}
+#: The timings whose delays the code below follows: all connections take no step, or all take one.
+CHOICES: Final = {"timing": ("immediate", "pipelined")}
 
 #: One neuron that says when steps, samples and learning happen.
 SCHEDULE_EQUATIONS: Final = """
@@ -55,7 +49,6 @@ in_training : boolean          # whether the present sample has had a target
 opens_training : boolean       # whether this step is the first of its sample with a target
 samples_shown : 1              # ended samples
 samples_seen : 1               # ended samples that had a target
-training_sample : 1            # samples_seen without the present sample
 presentation : integer         # how often `present` has been called
 first_presented : 1            # samples_shown when the presented samples began
 n_presented : integer          # how many samples are presented
@@ -114,12 +107,6 @@ TRAVEL_EQUATION: Final = """
 weight_travel : 1              # magnitudes of the changes of weights, summed in this run
 """
 
-#: Further variables of these layers with presynaptic="drive".
-TEACHING_EQUATIONS: Final = """
-teaching : 1                   # rate times summed drive: how much a weight changes per error
-update_rate : 1 (shared, constant)      # how much a weight changes for a count and an error of 1
-"""
-
 #: Variables of the layers that synapses lead to.
 ERROR_EQUATIONS: Final = """
 drive : 1                      # what has arrived for this step
@@ -165,13 +152,8 @@ GIVEN_SPIKES_EQUATION: Final = "not_counts : 1                 # inputs that wer
 BACKWARD_EQUATIONS: Final = """
 backward_potential : 1         # what has not been sent as errors; outlives the sample
 backward_drive : 1             # what has arrived for this step
-"""
-
-UNIFORM_EQUATIONS: Final = """
-training_sample : 1 (linked)
-drawn_before : 1 (shared, constant)     # how many hidden units the layers below have
-seed_of_draws : 1 (shared, constant)    # the seed of the definition
-bits_of_draws : 1 (shared, constant)    # how fine the draws are: multiples of 2**-bits
+opens_training : boolean (linked)
+starts_at_zero : 1 (shared, constant)   # whether backward_potential does, in a training sample
 """
 
 OUTPUT_EQUATIONS: Final = """
@@ -194,7 +176,7 @@ SHARED_WEIGHT_EQUATION: Final = """
 weight = _kernel_weight : 1    # that of the kernel with the number weight_index
 """
 
-#: Further variable of synapses with presynaptic="counts", where all samples have one rate.
+#: Further variable of synapses where all samples have one rate.
 RATE_EQUATION: Final = """\
 update_rate : 1 (shared, constant)      # how much a weight changes for a count and an error of 1
 """
@@ -203,8 +185,13 @@ update_rate : 1 (shared, constant)      # how much a weight changes for a count 
 FEEDBACK_EQUATION: Final = "backward_weight : 1 (constant)          # of the way back\n"
 SHARED_FEEDBACK_EQUATION: Final = "backward_weight = _kernel_backward_weight : 1\n"
 
-#: What brings the squared counts of a unit to the neuron that finds the rate.
+#: What brings the squared counts of a unit to the neuron that finds the rate, and what that does.
 SQUARES_CODE: Final = "arriving_squares_post += times_met*input_count_pre*input_count_pre"
+OWN_RATE_CODE: Final = """
+        squared_counts = added_squares + arriving_squares
+        arriving_squares = 0
+        own_rate = normalized_rate(update_rate, squared_counts, units_per_one)
+        """
 
 
 def described() -> str:
@@ -215,7 +202,7 @@ def described() -> str:
         "schedule": [SCHEDULE_EQUATIONS],
         'schedule, with timing="pipelined" also': pipelined,
         "layers[l], for every l": of_layers,
-        "layers[l], for l < L": [COUNT_EQUATIONS, TRAVEL_EQUATION, TEACHING_EQUATIONS],
+        "layers[l], for l < L": [COUNT_EQUATIONS, TRAVEL_EQUATION],
         "layers[l], for l > 0": [
             ERROR_EQUATIONS,
             IN_TRAINING_EQUATION,
@@ -223,7 +210,7 @@ def described() -> str:
             NORMALIZED_EQUATIONS,
         ],
         "layers[0], the input": [INPUT_EQUATIONS, GIVEN_SPIKES_EQUATION],
-        "layers[l], for 0 < l < L": [BACKWARD_EQUATIONS, UNIFORM_EQUATIONS],
+        "layers[l], for 0 < l < L": [BACKWARD_EQUATIONS],
         "layers[L], the output": [OUTPUT_EQUATIONS],
         "synapses[l - 1], into layer l": [WEIGHT_EQUATION, RATE_EQUATION, FEEDBACK_EQUATION],
         "synapses[l - 1], where they share weights": [
@@ -273,16 +260,10 @@ def layer_equations(net: Definition, l: int) -> str:
     parts.append(OUTPUT_EQUATIONS if l == L else COUNT_EQUATIONS)
     if l < L and has_own_weights(net, l + 1):
         parts.append(TRAVEL_EQUATION)
-    if l < L and net.presynaptic == "drive":
-        parts.append(TEACHING_EQUATIONS)
     if l == 0 and net.input_coding == "spikes":
         parts.append(GIVEN_SPIKES_EQUATION)
     if 0 < l < L:
         parts.append(BACKWARD_EQUATIONS)
-        if net.backward_init != "carry":
-            parts.append("opens_training : boolean (linked)\n")
-        if net.backward_init == "uniform":
-            parts.append(UNIFORM_EQUATIONS)
     if net.learns_once:
         parts.append(IN_TRAINING_EQUATION)
     if l > 0 and net.learns_once:
@@ -308,14 +289,7 @@ def layer_events(net: Definition, l: int) -> dict[str, str]:
             events["learn"] = "closes_sample and in_training and summed_error != 0"
         if l == net.n_layers:
             events["sample_end"] = "closes_sample"
-        elif net.backward_init != "carry":
-            events["training_begins"] = "opens_training"
     return events
-
-
-def has_rate_of_synapses(net: Definition) -> bool:
-    """Return whether synapses hold the rate, the same for all samples."""
-    return net.presynaptic == "counts" and net.update != "normalized"
 
 
 def has_own_weights(net: Definition, l: int) -> bool:
@@ -348,7 +322,7 @@ def synapses_equations(net: Definition, l: int) -> str:
     """Return the equations of the synapses that lead into layer l."""
     is_own = has_own_weights(net, l)
     parts = [WEIGHT_EQUATION if is_own else SHARED_WEIGHT_EQUATION]
-    if has_rate_of_synapses(net):
+    if net.update != "normalized":
         parts.append(RATE_EQUATION)
     if has_backward_weights(net, l):
         parts.append(FEEDBACK_EQUATION if is_own else SHARED_FEEDBACK_EQUATION)
@@ -414,7 +388,6 @@ def schedule_code(net: Definition, shown: Shown) -> str:
         sample_over = closes_sample or (sample_over and not is_step)
         samples_shown += int(closes_sample)
         samples_seen += int(closes_sample and in_training)
-        training_sample = samples_seen - int(closes_sample and in_training)
         """
 
 
@@ -467,9 +440,9 @@ def input_code(net: Definition) -> str:
         spike_count = int(is_busy)*(input_value + received_input)
         not_counts += int(spike_count != rounded(spike_count, 1) or binary*abs(spike_count) > 1)"""
     else:
-        fire = f"""
+        fire = """
         potential = int(not opens_sample)*potential \
-            + int(is_busy)*{_on_grid(net, "input_scale*(input_value + received_input)")}
+            + int(is_busy)*rounded(input_scale*(input_value + received_input), units_per_one)
         overflows += outside(potential, value_limit)
         spike_count = int(is_busy)*signed_spikes(potential, binary)
         potential -= spike_count"""
@@ -477,7 +450,6 @@ def input_code(net: Definition) -> str:
         {fire}
         received_input = int(not is_step)*received_input
         {_COUNT}
-        {_teach(net, "(potential + input_count)")}
         {_SENT}
         """
 
@@ -493,7 +465,7 @@ def forward_code(net: Definition, l: int) -> str:
         {_check_squares(net)}
         spike_count = int(is_busy)*rectified_spikes(potential, binary)
         potential -= spike_count
-        {"" if l == net.n_layers else _COUNT + _teach(net, "larger(summed_drive, 0)")}
+        {"" if l == net.n_layers else _COUNT}
         {_SENT}
         """
 
@@ -510,11 +482,11 @@ def target_code(net: Definition, shown: Shown) -> str:
         value = "wrong_target*int(i != label) + right_target*int(i == label)"
         # NaN is no class either.
         count = "not_labels += int(has_target and not (label < N and label == rounded(label, 1)))"
-    entering = _on_grid(net, "target_value + received_target")
     return f"""
         {count}
         {"" if value is None else f"target_value = {value}"}
-        target_potential = int(not opens_sample)*target_potential + int(has_target)*{entering}
+        target_potential = int(not opens_sample)*target_potential \
+            + int(has_target)*rounded(target_value + received_target, units_per_one)
         overflows += outside(target_potential, value_limit)
         received_target = int(not is_step)*received_target
         target_spikes = int(has_target)*signed_spikes(target_potential, binary)
@@ -524,17 +496,10 @@ def target_code(net: Definition, shown: Shown) -> str:
         """
 
 
-def restart_code(net: Definition) -> str:
-    """Return the code that sets backward potentials before the first step with a target."""
-    if net.backward_init == "zero":
-        return "backward_potential = 0"
-    draw = "seed_of_draws, training_sample, drawn_before + i, bits_of_draws"
-    return f"backward_potential = drawn_backward_potential({draw})"
-
-
 def backward_code(net: Definition) -> str:
     """Return the code of hidden layers once the errors have arrived: rule 4."""
     return f"""
+        backward_potential *= 1 - starts_at_zero*int(opens_training)
         backward_potential += int(has_target)*backward_drive
         overflows += outside(backward_potential, value_limit)
         backward_drive = int(not is_step)*backward_drive
@@ -568,10 +533,6 @@ def event_of_pathway(net: Definition, name: str) -> str:
     return {"forward": "spike", "backward": "error", "learn": learn}[name]
 
 
-def _on_grid(net: Definition, value: str) -> str:
-    return f"rounded({value}, units_per_one)" if net.arithmetic == "fixed" else f"({value})"
-
-
 _COUNT: Final = """
         input_count = int(not opens_sample)*input_count + spike_count
         overflows += outside(input_count, count_limit) + outside(spike_count, count_limit)"""
@@ -595,47 +556,20 @@ def _sum_errors(net: Definition) -> str:
     return code
 
 
-def rate_code() -> str:
-    """Return the code that finds the rate of a sample with ``update="normalized"``."""
-    return """
-        squared_counts = added_squares + arriving_squares
-        arriving_squares = 0
-        own_rate = normalized_rate(update_rate, squared_counts, units_per_one)
-        """
-
-
 def _check_squares(net: Definition) -> str:
     if net.update != "normalized":
         return ""
     return "overflows += outside(squared_counts, count_limit)"
 
 
-def _teach(net: Definition, summed: str) -> str:
-    """Return the code that sets `teaching`; none with ``presynaptic="counts"``.
-
-    The product of rate and drive must be exact before it is rounded to the grid; otherwise it
-    counts as an overflow.
-    """
-    if net.presynaptic == "counts":
-        return ""
-    return f"""
-        scaled_drive = update_rate*{summed}
-        overflows += outside({summed}, value_limit) \
-            + outside(scaled_drive, value_limit/units_per_one)
-        teaching = {_on_grid(net, "scaled_drive")}"""
-
-
 def _update(net: Definition, l: int, error: str) -> str:
-    if net.presynaptic == "drive":
-        teacher, change = "teaching_pre", f"teaching_pre*{error}"
-    else:
-        rate = "update_rate" if has_rate_of_synapses(net) else "_own_rate"
-        teacher, change = "input_count_pre", f"{rate}*input_count_pre*{error}"
+    rate = "_own_rate" if net.update == "normalized" else "update_rate"
+    change = f"{rate}*input_count_pre*{error}"
     weight, travel = "weight", "weight_travel_pre"
     if not has_own_weights(net, l):
         weight, travel = "_kernel_weight", "_kernel_weight_travel"
     return f"""
         {weight} -= {change}
         {travel} += abs({change})
-        weights_changed_pre += int({teacher} != 0)
+        weights_changed_pre += int(input_count_pre != 0)
         """

@@ -11,18 +11,23 @@ from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
 from spikebp_brian2.group import SpikingMLPGroup
-from spikebp_brian2.program import BlockResult, Program, real_targets, structure_of
+from spikebp_brian2.program import (
+    BlockResult,
+    Program,
+    real_targets,
+    recording_from,
+    structure_of,
+)
 from spikebp_brian2.variables import Place, Read, constants, learned, read_operations, read_state
 from spikebp_brian2.world import borrowed
-from spikebp_plugins.backends import Outcome, Recording
-from spikebp_plugins.network.delays import delays_of, of_input_steps
+from spikebp_plugins.backends import Outcome
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
 #: Steps in one run, by target: they take a few seconds, much longer than preparing a run (0.2 s).
 STEPS_PER_RUN: Final = {"numpy": 5_000, "cython": 20_000}
-
 
 #: How many programs are kept for later networks of the same structure.
 IDLE_PROGRAMS: Final = 4
@@ -134,8 +139,7 @@ class Presentation:
         self._steps_per_sample = self._delays.duration(batch.n_steps)
         self.duration = len(batch) * self._steps_per_sample
         steps = (len(batch), self._steps_per_sample)
-        self._drives = np.empty((*steps, len(self._drive)) if record else (0, 0, 0))
-        self._last_drives = np.empty((len(batch), len(self._drive)))
+        self._drives = np.empty((*steps, len(self._drive)))
         recorded = [*self._spikes, *self._errors] if record else []
         self._records = [(array, np.empty((*steps, len(array)), np.int64)) for array in recorded]
 
@@ -154,27 +158,17 @@ class Presentation:
         sample, step = divmod(self._step, self._steps_per_sample)
         for array, record in self._records:
             record[sample, step] = array
-        if len(self._drives):
-            self._drives[sample, step] = self._drive
-        if step == self._steps_per_sample - 1:
-            self._last_drives[sample] = self._drive
+        self._drives[sample, step] = self._drive
         self._step += 1
 
     def outcome(self) -> Outcome:
         """Return scores, and spikes and errors if they were asked for."""
-        n_steps = self._batch.n_steps
-        scores = self._last_drives / n_steps
+        scores = self._drives[:, -1] / self._batch.n_steps
         if not self._records:
             return Outcome(scores, None)
-        records: list[NDArray[Any]] = [record for _, record in self._records]
-        of_spikes, of_errors = self._delays
-        delays = (*of_spikes, *of_errors[1:])
-        belong = [of_input_steps(*each, n_steps) for each in zip(records, delays, strict=True)]
-        spikes, errors = belong[: len(self._spikes)], belong[len(self._spikes) :]
-        drives = of_input_steps(self._drives, of_spikes[-1], n_steps)
-        step_scores = drives / np.arange(1, n_steps + 1)[:, np.newaxis]
-        learned = self._batch.y is not None
-        return Outcome(scores, Recording(spikes, [None, *errors] if learned else None, step_scores))
+        records = [record for _, record in self._records]
+        spikes, errors = records[: len(self._spikes)], records[len(self._spikes) :]
+        return Outcome(scores, recording_from(self._batch, spikes, errors, self._drives))
 
 
 _idle: dict[Any, list[RuntimeProgram]] = {}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_brian2.build import GROUP, MANIFEST, RECORDING_VARIABLE, STEP, built_program
-from spikebp_brian2.program import BlockResult, Program, real_targets
+from spikebp_brian2.program import BlockResult, Program, real_targets, recording_from
 from spikebp_brian2.proof import prove_range
 from spikebp_brian2.variables import (
     Place,
@@ -25,8 +25,8 @@ from spikebp_brian2.variables import (
     read_seen,
     read_state,
 )
-from spikebp_plugins.backends import Outcome, Recording
-from spikebp_plugins.network.delays import delays_of, of_input_steps
+from spikebp_plugins.backends import Outcome
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -135,36 +135,28 @@ class StandaloneProgram(Program):
         return np.fromfile(folder / entry["file"], np.dtype(entry["dtype"]))
 
     def _outcome(self, folder: Path, batch: Batch, record: bool) -> Outcome:
-        net, n_steps, delays = batch.net, batch.n_steps, delays_of(batch.net)
-        duration = delays.duration(n_steps)
+        n_samples, duration = len(batch), delays_of(batch.net).duration(batch.n_steps)
+        layers = range(batch.net.n_layers + 1)
 
         def drives(monitor: str) -> NDArray[np.float64]:
             values = self._results(folder, "monitors", f"{monitor}.summed_drive")
-            return values.reshape(len(batch), -1, net.n_outputs).astype(np.float64)
+            return values.reshape(n_samples, -1, batch.net.n_outputs)
 
-        scores = drives("ends")[:, 0] / n_steps
-        if not record:
-            return Outcome(scores, None)
-
-        def counts(kind: str, variable: str, l: int, delay: int) -> NDArray[np.int64]:
-            found = np.zeros((len(batch) * duration, net.layer_sizes[l]), np.int64)
-            monitor = f"{kind}_{l}"
+        def counts(kind: str, variable: str, l: int) -> NDArray[np.int64]:
             t, i, value = (
-                self._results(folder, "monitors", f"{monitor}.{name}")
+                self._results(folder, "monitors", f"{kind}_{l}.{name}")
                 for name in ("t", "i", variable)
             )
+            found = np.zeros((n_samples * duration, batch.net.layer_sizes[l]), np.int64)
             found[np.rint(t / STEP).astype(np.int64), i] = value
-            return of_input_steps(found.reshape(len(batch), duration, -1), delay, n_steps)
+            return found.reshape(n_samples, duration, -1)
 
-        spikes = [counts("spikes", "spike_count", *each) for each in enumerate(delays.spikes)]
-        errors = [counts("errors", "error", *each) for each in enumerate(delays.errors[1:], 1)]
-        shown = of_input_steps(drives("drive"), delays.spikes[-1], n_steps)
-        recording = Recording(
-            spikes=spikes,
-            errors=None if batch.y is None else [None, *errors],
-            step_scores=shown / np.arange(1, n_steps + 1)[:, np.newaxis],
-        )
-        return Outcome(scores, recording)
+        scores = drives("ends")[:, 0] / batch.n_steps
+        if not record:
+            return Outcome(scores, None)
+        spikes = [counts("spikes", "spike_count", l) for l in layers]
+        errors = [counts("errors", "error", l) for l in layers[1:]]
+        return Outcome(scores, recording_from(batch, spikes, errors, drives("drive")))
 
 
 def inputs(batch: Batch) -> NDArray[Any]:

@@ -31,32 +31,31 @@ Read = Callable[[Place], NDArray[Any]]
 
 def constants(net: Definition) -> dict[Place, float]:
     """Return the numbers of a definition, by variable."""
-    bits = net.fraction_bits
+    assert net.fraction_bits is not None
+    units_per_one = 2.0**net.fraction_bits
     of_layers = {
-        "units_per_one": 1.0 if bits is None else 2.0**bits,
+        "units_per_one": units_per_one,
         "value_limit": arithmetic_of(net).limit,
         "count_limit": float(LIMIT),
         "binary": float(net.spikes == "binary"),
+        "starts_at_zero": float(net.backward_init == "zero"),
         "input_scale": net.input_scale,
         "wrong_target": net.label_targets[0],
         "right_target": net.label_targets[1],
-        "update_rate": net.rate,
-        "seed_of_draws": float(net.seed),
-        "bits_of_draws": 53.0 if bits is None else float(bits),
     }
     found = {}
     for l in range(net.n_layers + 1):
-        here = of_layers | {"drawn_before": float(sum(net.layer_sizes[1:l]))}
+        here = of_layers.copy()
         if l > 0 and net.update == "normalized":
             here["summed_error_limit"] = float(summed_error_limit(net, l))
         for name, value in here.items():
             if rules.has_variable(net, l, name):
                 found[f"layer_{l}", name] = value
     for l, connection in enumerate(net.connections, 1):
-        if rules.has_rate_of_synapses(net):
+        if net.update != "normalized":
             found[f"synapses_{l}", "update_rate"] = net.rate
-        if net.update == "normalized":
-            found[f"rate_{l}", "units_per_one"] = of_layers["units_per_one"]
+        else:
+            found[f"rate_{l}", "units_per_one"] = units_per_one
             found[f"rate_{l}", "update_rate"] = learning_rate_into(net, l)
             found[f"rate_{l}", "added_squares"] = float(added_squares(net))
         if (weight := connection.constant_weight) is not None:
@@ -91,14 +90,13 @@ def placed_weights(net: Definition, weights: Sequence[NDArray[Any]]) -> dict[Pla
 
 def read_state(net: Definition, read: Read) -> LearningState:
     """Return the learning state that the variables hold."""
-    dtype = arithmetic_of(net).dtype
     upper = range(1, net.n_layers + 1)
 
     def matrix(l: int, name: str) -> NDArray[Any]:
         shape = net.weight_shapes[l - 1]
         if rules.has_constant_weight(net, l):
-            return np.zeros(shape, dtype)
-        return np.array(read((rules.part_with_weights(net, l), name)), dtype).reshape(shape)
+            return np.zeros(shape)
+        return np.array(read((rules.part_with_weights(net, l), name))).reshape(shape)
 
     def feedback(l: int) -> NDArray[Any]:
         turned: NDArray[Any] = net.connections[l - 1].backward_weights(matrix(l, "backward_weight"))
@@ -107,7 +105,7 @@ def read_state(net: Definition, read: Read) -> LearningState:
     return LearningState(
         weights=tuple(matrix(l, "weight") for l in upper),
         backward_potentials=tuple(
-            np.array(read((f"layer_{l}", "backward_potential")), dtype) for l in upper[:-1]
+            np.array(read((f"layer_{l}", "backward_potential"))) for l in upper[:-1]
         ),
         feedback=tuple(feedback(l) for l in upper[1:] if net.feedback == "random"),
         samples_seen=int(read(("schedule", "samples_seen"))[0]),

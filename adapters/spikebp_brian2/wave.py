@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator
 from itertools import count
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
-from brian2 import Clock, Equations, linked_var, ms
-from brian2.equations.equations import FLOAT
+from brian2 import Clock, linked_var, ms
 from brian2.groups.group import CodeRunner
 
 from spikebp_brian2 import rules
@@ -22,26 +21,9 @@ from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.parts import PartNeurons, PartSynapses
 from spikebp_brian2.rules import Shown
 from spikebp_brian2.wiring import add_numbers, connect, share
-from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import DenseConnection, SynapseList
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
-
-#: Variables in the number type of the definition; all other real ones are doubles.
-VALUES: Final = frozenset(
-    {
-        "potential",
-        "drive",
-        "teaching",
-        "summed_drive",
-        "backward_potential",
-        "backward_drive",
-        "target_potential",
-        "weight",
-        "backward_weight",
-        "update_rate",
-    }
-)
 
 
 class Wave:
@@ -100,8 +82,6 @@ class Wave:
             self._pathway(l, "forward")
             if self.rates:
                 self._find_rate(l)
-            if l < L and net.backward_init != "carry":
-                self._event(self.layers[l], "training_begins", rules.restart_code(net))
             self._output_code = self._block(self.layers[l], rules.forward_code(net, l))
             self._event(self.layers[l], "spike")
         self._event(self.layers[-1], "sample_end")
@@ -169,11 +149,10 @@ class Wave:
             runner.user_code = f"_given = {given}" if given in of_user and given else ""
 
     def _neurons(self, name: str, n: int, code: str, **options: Any) -> PartNeurons:
-        equations = Equations(code)
         return PartNeurons(
             n,
-            equations,
-            dtype=_dtypes(self._net, equations),
+            code,
+            dtype=np.float64,  # whatever `prefs.core.default_float_dtype` is
             clock=self._clock,
             namespace=dict(FUNCTIONS),
             name=f"{self._name}_{name}",
@@ -217,19 +196,17 @@ class Wave:
 
     def _connect(self, l: int) -> PartSynapses:
         net, connection = self._net, self._net.connections[l - 1]
-        equations = Equations(rules.synapses_equations(net, l))
         below, above = rules.pathways(net, l)
         names = (*below, *above)
         synapses = self._synapses(
             f"synapses_{l}",
             self.layers[l - 1],
             self.layers[l],
-            equations,
+            rules.synapses_equations(net, l),
             on_pre=below,
             on_post=above,
             on_event={name: rules.event_of_pathway(net, name) for name in names},
             delay=dict.fromkeys(names, 0 * ms),
-            dtype=_dtypes(net, equations),
         )
         connect(synapses, connection)
         if (kernel := self.kernels[l - 1]) is not None:
@@ -247,6 +224,7 @@ class Wave:
             source,
             target,
             *model,
+            dtype=np.float64,
             clock=self._clock,
             namespace=dict(FUNCTIONS),
             name=f"{self._name}_{name}",
@@ -258,15 +236,13 @@ class Wave:
         self._event(self.layers[l - 1], "counted")
         pathway = self.squares[l - 1].squares
         pathway.when, pathway.order = "thresholds", next(self._order)
-        self._block(self.rates[l - 1], rules.rate_code())
+        self._block(self.rates[l - 1], rules.OWN_RATE_CODE)
 
     def _block(self, group: PartNeurons, code: str = "") -> CodeRunner:
         return group.run_regularly(code, when="thresholds", order=next(self._order))
 
-    def _event(self, layer: PartNeurons, event: str, code: str | None = None) -> None:
+    def _event(self, layer: PartNeurons, event: str) -> None:
         layer.set_event_schedule(event, "thresholds", next(self._order))
-        if code is not None:
-            layer.run_on_event(event, code, "thresholds", next(self._order))
 
     def _pathway(self, l: int, name: str) -> None:
         if name in _pathways(self._net, l):
@@ -281,13 +257,3 @@ class Wave:
 def _pathways(net: Definition, l: int) -> list[str]:
     below, above = rules.pathways(net, l)
     return [*below, *above]
-
-
-def _dtypes(net: Definition, equations: Equations) -> dict[str, Any]:
-    # Set explicitly, so that `prefs.core.default_float_dtype` has no effect.
-    dtype = arithmetic_of(net).dtype
-    return {
-        name: dtype if name in VALUES else np.dtype(np.float64)
-        for name, equation in equations.items()
-        if equation.var_type == FLOAT
-    }

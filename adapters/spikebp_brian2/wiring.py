@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from brian2 import Synapses
 from brian2.codegen.runtime.numpy_rt import NumpyCodeObject
 from brian2.devices.device import RuntimeDevice, get_device
 from numpy.typing import NDArray
@@ -21,36 +19,21 @@ from spikebp_plugins.network.connections import (
     SynapseList,
 )
 
-Connect = Callable[[Synapses, Any], None]
-
-
-def _connect_all(synapses: Synapses, _: DenseConnection) -> None:
-    synapses.connect()
-
-
-def _connect_listed(synapses: Synapses, connection: SynapseList) -> None:
-    i, j, _ = connection.synapses
-    if len(i):
-        synapses.connect(i=i, j=j)
-    else:  # of a kernel that lies on padding alone; Brian2 takes no empty arrays
-        synapses.connect(condition="False")
-
-
-#: What makes the synapses of each kind of connection, sorted by the unit below and then above.
-KINDS: Final[dict[type[Connection], Connect]] = {
-    DenseConnection: _connect_all,
-    Convolution: _connect_listed,
-    AveragePooling: _connect_listed,
-    SparseConnection: _connect_listed,
-}
+#: The kinds of connections whose synapses can be made.
+KINDS: Final = (DenseConnection, Convolution, AveragePooling, SparseConnection)
 
 
 def connect(synapses: PartSynapses, connection: Connection) -> None:
-    """Make the synapses of a connection, on every target without compiling for it."""
+    """Make the synapses of a connection, sorted by the unit below and then above."""
     if isinstance(get_device(), RuntimeDevice):
         # Connecting is quick in NumPy; Cython would compile for it.
         synapses.codeobj_class = NumpyCodeObject
-    KINDS[type(connection)](synapses, connection)
+    if not isinstance(connection, SynapseList):
+        synapses.connect()
+    elif connection.n_synapses:
+        synapses.connect(i=connection.synapses.i, j=connection.synapses.j)
+    else:  # of a kernel that lies on padding alone; Brian2 takes no empty arrays
+        synapses.connect(condition="False")
     synapses.codeobj_class = None
 
 
