@@ -31,6 +31,8 @@ class Moment(NamedTuple):
         How many samples have ended.
     operations : Operations
         The work of these samples.
+    sample : SampleState or None
+        Potentials and sums of the present sample, or of the one that this step has ended.
     """
 
     spikes: tuple
@@ -41,6 +43,7 @@ class Moment(NamedTuple):
     closes: bool
     shown: int
     operations: Operations
+    sample: reference.SampleState | None = None
 
 
 class Immediate:
@@ -52,8 +55,7 @@ class Immediate:
 
     def show(self, x, target):
         self.stream.show(x, target=target)
-        steps = self.stream._steps
-        return steps._sample.sent, steps._sample.s, self.stream.scores
+        return self.stream._steps._sample, self.stream.scores
 
     def is_over(self, has_ended):
         return has_ended
@@ -127,7 +129,8 @@ class Pipelined:
         self.state, self.sample = reference.learn(net, self.state, self.sample, sent.e)
         self.work.add(self.sample, sent)
         self.sent = sent
-        return sent, self.sample.s, self.sample.s[L] / max(1, min(self.shown, self.steps - L))
+        shown = max(1, min(self.shown, self.steps - L))
+        return self.sample._replace(sent=sent), self.sample.s[L] / shown
 
     def _is_busy(self, delay):
         return 1 <= self.steps - delay <= self.shown
@@ -222,13 +225,22 @@ def follow(checkpoint, x, targets, ends, weights=None):
     for step, (row, target) in enumerate(zip(x, targets, strict=True)):
         if weights and step in weights:
             network.set_weights(*weights[step])
-        sent, drives, scores = network.show(row, target)
+        sample, scores = network.show(row, target)
         has_ended = network.shown >= net.n_steps if ends is None else bool(ends[step])
         closes = network.is_over(network.is_shown_input and has_ended)
         if closes:
             network.close()
         shown += closes
         moments.append(
-            Moment(sent.k, sent.e, drives, scores, network.state, closes, shown, network.operations)
+            Moment(
+                *sample.sent,
+                sample.s,
+                scores,
+                network.state,
+                closes,
+                shown,
+                network.operations,
+                sample,
+            )
         )
     return moments

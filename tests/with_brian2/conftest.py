@@ -6,20 +6,24 @@ import sys
 
 import pytest
 
-from tests.with_brian2.experiment import NET, Experiment
-
 #: With more of them, the collection of garbage before a run takes longer than the run itself.
 MANY_OBJECTS = 50_000
 
 
 @pytest.fixture(scope="session")
 def experiment():
-    return Experiment(NET)
+    return _experiment()
 
 
 @pytest.fixture(scope="session")
 def experiment_with_counts():
-    return Experiment(NET, counts=True)
+    return _experiment(counts=True)
+
+
+def _experiment(**options):
+    from tests.with_brian2.experiment import NET, Experiment  # which import Brian2
+
+    return Experiment(NET, **options)
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,22 @@ from brian2 import (
     ms,
 )
 
+#: The kinds of feeds for each place of a network; those that are named twice come more often.
+KINDS = {
+    "input": (
+        *("constant", "expression", "timed_sample", "timed_step", "variable", "operation"),
+        *("generator", "generator", "poisson", "neurons"),
+    ),
+    "label": (
+        *("constant", "expression", "timed_sample", "timed_step", "timed_step"),
+        *("variable", "operation", "nothing"),
+    ),
+    "target": (
+        *("constant", "expression", "timed_sample", "timed_step"),
+        *("variable", "operation", "generator", "poisson"),
+    ),
+}
+
 
 class Grid(NamedTuple):
     """The steps of a script in time, which is counted in dt of the default clock.
@@ -33,7 +49,7 @@ class Grid(NamedTuple):
     ticks : int
         How many dt of the network's clock a step takes.
     n_steps : int
-        The steps of the whole script.
+        The most steps of the script.
     """
 
     dt: float
@@ -58,13 +74,13 @@ class Grid(NamedTuple):
     def step(self):
         return self.time(self.step_dts)
 
-    def computed_at(self):
-        """Return the dt in which each step is computed if it waits for spikes: its last one."""
-        return ((np.arange(self.n_steps) + 1) * self.ticks - 1) * self.stride
-
     def step_of(self, dts):
-        """Return the step in which spikes count that arrive in these dt, before the wave."""
-        return np.searchsorted(self.computed_at(), dts)
+        """Return the step in which spikes count that arrive in these dt, before the wave.
+
+        A step that waits for spikes is computed in its last dt.
+        """
+        computed_at = ((np.arange(self.n_steps) + 1) * self.ticks - 1) * self.stride
+        return np.searchsorted(computed_at, dts)
 
     def steps_before(self, dts):
         """Return how many steps a run that ends here has computed, or None if that may differ.
@@ -83,8 +99,8 @@ class Grid(NamedTuple):
 class Spikes(NamedTuple):
     """Spikes that arrive at units: when (in dt), where, and what each adds."""
 
-    dts: np.ndarray
-    units: np.ndarray
+    dts: Any = np.zeros(0, int)
+    units: Any = np.zeros(0, int)
     weights: Any = 1.0
 
     def added(self, grid, n_units):
@@ -94,12 +110,8 @@ class Spikes(NamedTuple):
         return total[:-1]
 
 
-def no_spikes():
-    return Spikes(np.zeros(0, int), np.zeros(0, int))
-
-
-def nothing_to_attach(mlp):
-    return {}
+def nothing_for(mlp):
+    return []
 
 
 @dataclass
@@ -114,23 +126,24 @@ class Feed:
         The argument of SpikingMLPGroup.
     namespace : dict
         Names that the argument refers to.
-    objects : dict
-        Brian2 objects that the script holds, by name.
+    objects : list
+        Brian2 objects that the script holds.
     attach : callable
         Makes further objects for a network.
-    settings : dict
-        What to set before runs, by the number of the run.
     arrivals : callable
-        Returns the spikes that arrive, once the script has run.
+        Returns the spikes that arrive, as far as the script has run.
+    kind, maker : str, FeedMaker
+        The kind of the feed, and what has made it.
     """
 
     values: np.ndarray
     argument: Any = None
     namespace: dict = field(default_factory=dict)
-    objects: dict = field(default_factory=dict)
-    attach: Callable = nothing_to_attach
-    settings: dict = field(default_factory=dict)
-    arrivals: Callable = no_spikes
+    objects: list = field(default_factory=list)
+    attach: Callable = nothing_for
+    arrivals: Callable = Spikes
+    kind: str = ""
+    maker: Any = None
 
     def rows(self, grid):
         """Return what each step receives, of shape (n_steps, n_units)."""
@@ -147,8 +160,8 @@ class FeedMaker:
         Draws all numbers.
     grid : Grid
         The steps of the script.
-    name : str
-        The place: "input", "target" or "label".
+    place : str
+        "input", "target" or "label".
     n_units : int
         How many units receive values.
     numbers : str
@@ -157,65 +170,55 @@ class FeedMaker:
         How many labels there are.
     sample_steps : int
         How many steps a sample takes.
-    starts : dict
-        When each run starts before which something may be set, in dt, by the run's number.
     order : int
         The order of the network's wave.
     """
 
     random: np.random.Generator
     grid: Grid
-    name: str
+    place: str
     n_units: int
     numbers: str
     n_classes: int
     sample_steps: int
-    starts: dict
     order: int
 
     def make(self, kind):
-        return getattr(self, kind)()
+        feed = getattr(self, kind)()
+        feed.kind, feed.maker = kind, self
+        return feed
 
     def drawn(self, n):
         """Return n rows of values."""
         shape = (n, self.n_units)
         if self.numbers == "real":
             return self.random.uniform(-1, 2, shape)
-        low, high = {"counts": (-2, 4), "signs": (-1, 2), "labels": (-1, self.n_classes)}[
-            self.numbers
-        ]
-        return self.random.integers(low, high, shape).astype(float)
+        range_ = {"counts": (-2, 4), "signs": (-1, 2), "labels": (-1, self.n_classes)}
+        return self.random.integers(*range_[self.numbers], shape).astype(float)
 
     def nothing(self):
-        return Feed(self._all(self.unset))
+        return Feed(self._all(-1.0 if self.place == "label" else 0.0))
 
     def constant(self):
         row = self.drawn(1)[0]
-        return Feed(self._all(row), row if self.numbers != "labels" else float(row[0]))
-
-    def huge(self):
-        """Values that no network takes."""
-        row = np.full(self.n_units, 2.0**45)
-        return Feed(self._all(row), row)
+        return Feed(self._all(row), row if self.place != "label" else float(row[0]))
 
     def expression(self):
         """An expression that changes every few steps; the numbers are such that none is rounded."""
-        name, period = f"period_of_{self.name}", int(self.random.integers(1, 4))
-        turns = np.arange(self.grid.n_steps) // period
+        name = f"period_{self.random.integers(2**31)}"
+        period = int(self.random.integers(1, 4))
+        turns = (np.arange(self.grid.n_steps) // period)[:, np.newaxis]
         # The moment within the step at which the expression is read does not matter.
-        turn = f"int(t/{name} + 0.01)"
-        namespace = {name: period * self.grid.step}
-        units = np.arange(self.n_units)
+        turn, units = f"int(t/{name} + 0.01)", np.arange(self.n_units)
         if self.numbers == "labels":
-            code = f"{turn} % {self.n_classes + 1} - 1"
-            values = (turns % (self.n_classes + 1) - 1)[:, np.newaxis]
+            n = self.n_classes + 1
+            code, values = f"{turn} % {n} - 1", turns % n - 1
         elif self.numbers == "signs":
-            code, values = f"({turn} + i) % 3 - 1", (turns[:, np.newaxis] + units) % 3 - 1
+            code, values = f"({turn} + i) % 3 - 1", (turns + units) % 3 - 1
         else:
             gain = 2.0 if self.numbers == "counts" else 0.375
-            code = f"{gain}*(({turn} + i) % 4 - 1)"
-            values = gain * ((turns[:, np.newaxis] + units) % 4 - 1)
-        return Feed(values.astype(float), code, namespace)
+            code, values = f"{gain}*(({turn} + i) % 4 - 1)", gain * ((turns + units) % 4 - 1)
+        return Feed(values.astype(float), code, {name: period * self.grid.step})
 
     def timed_sample(self):
         return self._timed(self.sample_steps)
@@ -227,11 +230,9 @@ class FeedMaker:
         rows = self.drawn(-(-self.grid.n_steps // steps))
         # The last row stays; leave it out sometimes, so that it has to.
         rows = rows[: max(1, len(rows) - int(self.random.integers(2)))]
-        array = TimedArray(
-            rows if self.numbers != "labels" else rows[:, 0], dt=steps * self.grid.step
-        )
+        given = rows[:, 0] if self.place == "label" else rows
         shown = np.minimum(np.arange(self.grid.n_steps) // steps, len(rows) - 1)
-        return Feed(rows[shown], array)
+        return Feed(rows[shown], TimedArray(given, dt=steps * self.grid.step))
 
     def generator(self):
         """Spikes at any dt; with spikes as input in binary coding one for a unit and step."""
@@ -242,25 +243,21 @@ class FeedMaker:
             dts, units = dts[np.sort(first)], units[np.sort(first)]
         source = SpikeGeneratorGroup(self.n_units, units, self.grid.time(dts))
         arriving = Spikes(self._arrival(dts), units)
-        return Feed(self._all(0.0), source, objects=self._named(source), arrivals=lambda: arriving)
+        return Feed(self._all(0.0), source, objects=[source], arrivals=lambda: arriving)
 
     def poisson(self):
-        return self._recorded(
-            PoissonGroup(self.n_units, self._share() / self.grid.time(1)),
-        )
+        return self._recorded(PoissonGroup(self.n_units, self._share() / self.grid.time(1)))
 
     def neurons(self):
-        drive = f"drive_of_{self.name}"
         source = NeuronGroup(
             self.n_units,
-            f"dv/dt = ({drive} + 0.4*i - v)/leak_of_{self.name} : 1",
+            "dv/dt = (drive_of_neurons + 0.4*i - v)/leak : 1",
             threshold="v > 1",
             reset="v = 0",
             method="euler",
         )
-        leak = self.grid.time(3)
-        namespace = {drive: 1 + self.random.random(), f"leak_of_{self.name}": leak}
-        return self._recorded(source, namespace)
+        leak = {"drive_of_neurons": 1 + self.random.random(), "leak": self.grid.time(3)}
+        return self._recorded(source, leak)
 
     def _recorded(self, source, namespace=None):
         seen = SpikeMonitor(source)
@@ -269,17 +266,11 @@ class FeedMaker:
             dts = np.rint(np.asarray(seen.t / self.grid.time(1))).astype(int)
             return Spikes(self._arrival(dts), np.asarray(seen.i))
 
-        objects = self._named(source) | {f"seen_of_{self.name}": seen}
-        return Feed(self._all(0.0), source, namespace or {}, objects=objects, arrivals=arrivals)
+        return Feed(self._all(0.0), source, namespace or {}, [source, seen], arrivals=arrivals)
 
     def variable(self):
         """A variable that the script sets between runs."""
-        rows = self.drawn(len(self.starts))
-        starts = np.array([*self.starts.values()])
-        shown = np.searchsorted(starts, self.grid.computed_at(), side="right") - 1
-        given = np.zeros(self.n_units) if self.name == "target" else None
-        settings = dict(zip(self.starts, rows, strict=True))
-        return Feed(rows[shown], given, settings=settings)
+        return Feed(self._all(-1.0 if self.place == "label" else 0.0), self._if_target())
 
     def operation(self):
         """A variable that a network_operation sets at the beginning of every step."""
@@ -287,13 +278,11 @@ class FeedMaker:
 
         def attach(mlp):
             def overwrite(t):
-                put(mlp, self.name, rows[min(self.grid.indices(t), len(rows) - 1)])
+                put(mlp, self.place, rows[min(self.grid.indices(t), len(rows) - 1)])
 
-            operation = NetworkOperation(overwrite, dt=self.grid.step, when="start")
-            return {f"operation_of_{self.name}": operation}
+            return [NetworkOperation(overwrite, dt=self.grid.step, when="start")]
 
-        given = np.zeros(self.n_units) if self.name == "target" else None
-        return Feed(rows, given, attach=attach)
+        return Feed(rows, self._if_target(), attach=attach)
 
     def synapses(self):
         """Synapses of the script's own that lead from a generator into `received_input`."""
@@ -302,8 +291,7 @@ class FeedMaker:
         joined = random.random((n_sources, self.n_units)) < 0.6
         joined[0, 0] = True
         i, j = np.nonzero(joined)
-        whole = self.numbers == "counts"
-        weights = random.integers(-4, 8, len(i)) * (1.0 if whole else 0.25)
+        weights = random.integers(-4, 8, len(i)) * (1.0 if self.numbers == "counts" else 0.25)
         delay, is_early = int(random.integers(3)), bool(random.integers(2))
         source = SpikeGeneratorGroup(n_sources, sources, self.grid.time(dts))
 
@@ -314,24 +302,29 @@ class FeedMaker:
             own.pre.delay = self.grid.time(delay)
             if is_early:
                 own.pre.when, own.pre.order = "thresholds", self.order
-            return {"own_synapses": own}
+            return [own]
 
         spike, synapse = np.nonzero(sources[:, np.newaxis] == i)
         arrived = dts[spike] + delay
         arrived = self._arrival(arrived) if is_early else arrived + 1
         arriving = Spikes(arrived, j[synapse], weights[synapse])
-        objects = {"source_of_synapses": source}
-        return Feed(self._all(0.0), objects=objects, attach=attach, arrivals=lambda: arriving)
+        return Feed(self._all(0.0), objects=[source], attach=attach, arrivals=lambda: arriving)
 
-    @property
-    def unset(self):
-        return -1.0 if self.numbers == "labels" else 0.0
+    def ends(self):
+        """A group that ends samples, with spikes at any dt."""
+        shape = (self.grid.n_dts, int(self.random.integers(1, 4)))
+        share = 0.5 / (self.sample_steps * self.grid.step_dts * shape[1])
+        dts, units = np.nonzero(self.random.random(shape) < share)
+        source = SpikeGeneratorGroup(shape[1], units, self.grid.time(dts))
+        arriving = Spikes(self._arrival(dts), np.zeros(len(dts), int))
+        return Feed(self._all(0.0), source, objects=[source], arrivals=lambda: arriving)
 
     def _all(self, row):
         return np.tile(np.broadcast_to(row, self.n_units), (self.grid.n_steps, 1)).astype(float)
 
-    def _named(self, source):
-        return {f"source_of_{self.name}": source}
+    def _if_target(self):
+        """Return the argument that leaves the values of a variable to the script."""
+        return np.zeros(self.n_units) if self.place == "target" else None
 
     def _share(self):
         """Return how often a unit fires in a dt: about once in a step, if that is long."""
@@ -342,11 +335,11 @@ class FeedMaker:
         return dts if self.order > 0 else dts + 1
 
 
-def put(mlp, name, row):
+def put(mlp, place, row):
     """Set the values of a place of a network, as a user does."""
-    if name == "input":
+    if place == "input":
         mlp.input_layer.input_value = row
-    elif name == "target":
+    elif place == "target":
         mlp.output_layer.target_value = row
     else:
         mlp.schedule.label = row[0]

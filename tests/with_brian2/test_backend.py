@@ -36,102 +36,64 @@ from spikebp_plugins.conformance import CASES, conformance_tests
 from tests import golden
 from tests.core import small_nets
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
-from tests.core.strategies import definitions, experiments, networks
+from tests.core.strategies import definitions, experiments
 from tests.interrupts import interrupts_get_through
 from tests.profiles import examples
-from tests.with_brian2.experiment import NET
+from tests.with_brian2.experiment import NET, assert_equal_states
+from tests.with_brian2.nets import nets
 
 HAS_COMPILER = shutil.which("g++") is not None and shutil.which("make") is not None
 needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++ and make")
-TARGETS = [
-    "numpy",
-    pytest.param("cython", marks=needs_compiler),
-    pytest.param("cpp_standalone", marks=needs_compiler),
+#: Compiling takes some ten seconds for each structure of a network; `NET` has a program anyway.
+PROGRAM = pytest.param("cpp_standalone", marks=needs_compiler)
+COMPILED = [
+    pytest.param(target, marks=[needs_compiler, pytest.mark.thorough])
+    for target in ("cython", "cpp_standalone")
 ]
+TARGETS = ["numpy", COMPILED[0], PROGRAM]
 
-#: Compiling takes some ten seconds for each structure of a network, so the compiled targets are
-#: tested on all cases of these structures. SPIKEBP_WHOLE_SUITE takes all.
-REPRESENTATIVES = {
-    "cython": (
+#: These stand for all.
+OF_COMPILED_TARGETS = [
+    case
+    for case in CASES
+    if case.feature
+    in (
         "8-bit pixels",
-        "backward potentials drawn, binary spikes",
-        "pipelined timing",
-        "connections of all kinds",
-        "convolution, pooling, normalized update",
-    ),
-    "cpp_standalone": (
-        "8-bit pixels",
-        "pipelined timing",
-        "pipelined timing, 5 layers of weights, random feedback, outer update",
         "spike counts as input",
         "random feedback, outer update",
-        "backward potentials drawn, binary spikes",
+        "pipelined timing",
+        "pipelined timing, 5 layers of weights, random feedback, outer update",
         "connections of all kinds",
         "convolution, pooling, normalized update",
-    ),
-}
-
-#: Those whose programs a short run has compiled; cython takes all of its own.
-SHORT = ("8-bit pixels", "pipelined timing")
-#: Those that no short run compiles.
-LONG = ("connections of all kinds",)
+    )
+]
 
 
-def suite(target):
-    """The conformance tests of a target, those of one structure together."""
-    structures = {
-        structure_of(case.net)
-        for case in CASES
-        if case.feature in REPRESENTATIVES.get(target, [case.feature])
-    }
-    for test in conformance_tests(f"brian2:{target}"):
-        structure = structure_of(test.case.net)
-        if structure in structures or "SPIKEBP_WHOLE_SUITE" in os.environ:
-            group = pytest.mark.xdist_group(f"{target}-{structure}")
-            marks = [group]
-            if target != "numpy":
-                marks.append(needs_compiler)
-            if test.case.feature != "8-bit pixels":
-                marks.append(pytest.mark.once)
-            is_long = target == "cython" and test.case.feature in LONG
-            if is_long or (target == "cpp_standalone" and test.case.feature not in SHORT):
-                marks.append(pytest.mark.thorough)
-            yield pytest.param(test, id=str(test), marks=marks)
+def suite():
+    """The conformance tests: all cases on one target, one and among what takes long some more."""
+    yield from conformance_tests("brian2:numpy")
+    for target in ("cython", "cpp_standalone"):
+        for test in conformance_tests(f"brian2:{target}", cases=OF_COMPILED_TARGETS):
+            is_quick = (target, test.case) == ("cython", OF_COMPILED_TARGETS[0])
+            takes_long = [] if is_quick else [pytest.mark.thorough]
+            yield pytest.param(test, marks=[needs_compiler, *takes_long])
 
 
-@pytest.mark.parametrize(
-    "conformance_test", [*suite("numpy"), *suite("cython"), *suite("cpp_standalone")]
-)
+@pytest.mark.parametrize("conformance_test", list(suite()), ids=str)
 def test_conformance(conformance_test):
     conformance_test.run()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", golden.names_for("brian2:numpy"))
 def test_golden_runs_are_repeated(name):
     golden.assert_repeated(name, "brian2:numpy")
 
 
-@settings(
-    max_examples=examples(25),
-    suppress_health_check=[HealthCheck.too_slow],
-)
-@given(experiments(magnitudes=MAGNITUDES, max_depth=4, max_steps=6))
+@pytest.mark.smoke
+@settings(max_examples=examples(50), suppress_health_check=[HealthCheck.too_slow])
+@given(experiments(magnitudes=MAGNITUDES, nets=nets, max_depth=4, max_steps=6, max_width=8))
 def test_numpy_equals_reference_on_random_experiments(experiment):
-    assert_equals_reference(experiment, "brian2:numpy")
-
-
-@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.too_slow])
-@given(
-    experiments(
-        magnitudes=MAGNITUDES,
-        nets=networks,
-        rates=(0.01, 0.1),
-        scales=(0.1, 0.7),
-        max_steps=5,
-        max_side=5,
-    )
-)
-def test_numpy_equals_reference_through_connections_of_any_kind(experiment):
     assert_equals_reference(experiment, "brian2:numpy")
 
 
@@ -139,30 +101,20 @@ def test_numpy_equals_reference_through_connections_of_any_kind(experiment):
 def nets_of_one_structure(draw, net):
     """Definitions of the same programs as `net`: only what changes no compiled code is drawn."""
     kept = {name: getattr(net, name) for name in STRUCTURE if name != "connections"}
-    drawn = draw(definitions(sizes=net.layer_sizes, **kept))
-    names = ("n_steps", "learning_rate", "fraction_bits", "input_scale", "spikes", "label_targets")
+    drawn = draw(nets([definitions], sizes=net.layer_sizes, **kept))
+    names = ["n_steps", "learning_rate", "fraction_bits", "input_scale"]
+    names += ["spikes", "label_targets", "backward_init"]
     other = net.replace(**{name: getattr(drawn, name) for name in names})
     # Sparse connections may be drawn with the seed.
     of_other_seed = other.replace(seed=drawn.seed)
     return of_other_seed if structure_of(of_other_seed) == structure_of(net) else other
 
 
-@pytest.mark.once
-@pytest.mark.thorough
-@needs_compiler
-@pytest.mark.parametrize("target", ["cython", "cpp_standalone"])
-@pytest.mark.parametrize(
-    "feature",
-    [
-        pytest.param(feature, marks=[pytest.mark.thorough] if feature in LONG else [])
-        for feature in REPRESENTATIVES["cython"]
-    ],
-)
-def test_compiled_targets_equal_reference_on_random_experiments(target, feature):
-    net = next(case.net for case in CASES if case.feature == feature)
-
+@pytest.mark.parametrize("target", COMPILED)
+@pytest.mark.parametrize("case", OF_COMPILED_TARGETS[::2], ids=str)
+def test_compiled_targets_equal_reference_on_random_experiments(target, case):
     @settings(max_examples=examples(20), suppress_health_check=list(HealthCheck))
-    @given(experiments(magnitudes=MAGNITUDES, nets=partial(nets_of_one_structure, net)))
+    @given(experiments(magnitudes=MAGNITUDES, nets=partial(nets_of_one_structure, case.net)))
     def search(experiment):
         assert_equals_reference(experiment, f"brian2:{target}")
 
@@ -179,35 +131,6 @@ def test_a_kernel_may_lie_on_padding_alone(update):
     assert_equals_reference(Experiment(net, weights, x, y, x), "brian2:numpy")
 
 
-def test_layers_of_one_unit_draw_backward_potentials():
-    # The units are drawn for at the first step, which may be the last one, and at no other.
-    for n_steps in (1, 3):
-        net = SpikingMLP((1, 1, 1), n_steps=n_steps, learning_rate=0.5, backward_init="uniform")
-        x, y = np.ones((3, 1)), np.zeros(3, int)
-        experiment = Experiment(net, [np.array([[1.5]])] * 2, x, y, x)
-        assert_equals_reference(experiment, "brian2:numpy")
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        "numpy",
-        pytest.param("cython", marks=needs_compiler),
-        pytest.param("cpp_standalone", marks=[needs_compiler, pytest.mark.thorough]),
-    ],
-)
-def test_digits_are_learned_as_by_the_reference(target):
-    data = load_dataset("digits", raw=True)
-    net = SpikingMLP((64, 50, 40, 10), learning_rate=0.05, input_scale=data.input_scale)
-    x, y = data.x_train[:200], data.y_train[:200]
-    with Simulator(net, "brian2", target=target) as sim, Simulator(net, "reference") as ref:
-        assert compare(sim.train(x, y, record=True), ref.train(x, y, record=True)) is None
-        shown = sim.predict(data.x_test[:50], record=True)
-        assert compare(shown, ref.predict(data.x_test[:50], record=True)) is None
-        assert sim.operations == ref.operations
-
-
-@pytest.mark.once
 @pytest.mark.thorough
 @pytest.mark.parametrize("target", TARGETS)
 def test_mnist_is_learned_as_by_the_reference(target):
@@ -227,8 +150,15 @@ def samples(n=12):
     return weights, random.uniform(-1, 2, (n, 9)), random.randint(0, 3, n)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("standalone", [False, True])
+@pytest.mark.parametrize(
+    ("target", "standalone"),
+    [
+        ("numpy", False),
+        ("numpy", True),
+        pytest.param("cpp_standalone", False, marks=needs_compiler),
+        pytest.param("cpp_standalone", True, marks=needs_compiler),
+    ],
+)
 def test_device_preferences_and_objects_of_the_user_stay_as_they_were(
     target, standalone, tmp_path, monkeypatch
 ):
@@ -318,14 +248,11 @@ def test_an_interrupt_leaves_the_state_before_the_run(target, monkeypatch):
         sim.train(x[seen : seen + 5], y[seen : seen + 5])
         with Simulator(NET, "compiled", weights) as expected:
             expected.train(x[: seen + 5], y[: seen + 5])
-            for found, matrix in zip(sim.weights, expected.weights, strict=True):
-                assert np.array_equal(found, matrix)
+            assert_equal_states(sim.checkpoint().state, expected.checkpoint().state)
 
 
-@pytest.mark.parametrize("target", ["numpy", "cpp_standalone"])
+@pytest.mark.parametrize("target", ["numpy", PROGRAM])
 def test_what_cannot_be_proved_is_computed_by_the_core(target):
-    if target == "cpp_standalone" and not HAS_COMPILER:
-        pytest.skip("needs g++ and make")
     weights, x, y = samples()
     weights[0][0] *= 2.0**36
     x[3, 0] = 2.0**9  # sums of some 2**45 or more, beyond the limit of 2**41
@@ -340,10 +267,9 @@ def test_what_cannot_be_proved_is_computed_by_the_core(target):
                 simulator.train(x, y)
             messages.append(str(error.value))
         assert messages[0] == messages[1]
-        assert sim.samples_seen == ref.samples_seen == 3
+        assert sim.samples_seen == 3
         assert sim.operations == ref.operations
-        for found, expected in zip(sim.weights, ref.weights, strict=True):
-            assert np.array_equal(found, expected)
+        assert_equal_states(sim.checkpoint().state, ref.checkpoint().state)
 
 
 @pytest.mark.parametrize("timing", ["immediate", "pipelined"])
@@ -361,11 +287,8 @@ def test_errors_are_summed_exactly_beside_a_large_backward_potential(timing):
             trace = sim.train(np.array([[1.0]]), np.array([1]), record=True)
             assert trace.errors[2].tolist() == [[[1, -1]]]
             ends.append(sim.checkpoint().state)
-    for found, expected in zip(
-        ends[1].backward_potentials, ends[0].backward_potentials, strict=True
-    ):
-        assert np.array_equal(found, expected)
-        assert found > 2.0**52 * unit
+    assert_equal_states(*ends)
+    assert ends[0].backward_potentials[0] > 2.0**52 * unit
 
 
 class TestTargets:
@@ -424,8 +347,7 @@ def test_few_programs_are_kept(monkeypatch):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_copies_go_on(target):
-    net = small_nets.small_net(backward_init="carry")
-    x, y = small_nets.samples(net, 3)
-    with small_nets.lively_simulator(net, f"brian2:{target}") as sim:
+    x, y = small_nets.samples(NET, 3)
+    with small_nets.lively_simulator(NET, f"brian2:{target}") as sim:
         sim.train(x, y)
         small_nets.assert_copies_go_on(sim, x, y)

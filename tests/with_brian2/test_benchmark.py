@@ -6,7 +6,7 @@ pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from tests.core.test_benchmarks import run
 
-pytestmark = [pytest.mark.once, pytest.mark.thorough]
+pytestmark = pytest.mark.thorough
 
 
 def test_learning_is_timed_beside_a_network_that_predicts():

@@ -12,18 +12,23 @@ from brian2 import (
     Network,
     NeuronGroup,
     Synapses,
-    TimedArray,
     check_units,
     implementation,
-    ms,
     prefs,
 )
 from brian2.codegen.runtime.cython_rt.extension_manager import cython_extension_manager
 
 from spikebp_brian2 import SpikingMLPGroup, cython_module
-from spikebp_plugins import SpikingMLP
-from tests.with_brian2.experiment import NET, Experiment
-from tests.with_brian2.test_native import DT, N_SAMPLES, SAMPLE, shown
+from spikebp_plugins import Simulator
+from tests.with_brian2.experiment import (
+    DT,
+    N_SAMPLES,
+    NET,
+    SAMPLE,
+    Experiment,
+    assert_equal_states,
+    shown,
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
 
@@ -44,27 +49,40 @@ def modules(monkeypatch):
 
 def test_groups_of_any_name_size_and_depth_share_a_module(modules):
     sources = []
-    for name, sizes in (("spikebp", (9, 8, 7, 3)), ("another*", (4, 3, 2, 5, 2))):
+    groups = ("spikebp", (9, 8, 7, 3), DT), ("another*", (4, 3, 2, 5, 3), 5 * DT)
+    for name, sizes, step in groups:
         experiment = Experiment(NET.replace(layer_sizes=sizes))
         modules.clear()
         # Constant values, so that nothing is the user's.
-        mlp = SpikingMLPGroup(
-            experiment.net, experiment.weights, input=experiment.x[0], label=1, name=name
-        )
-        Network(mlp).run(SAMPLE)
+        given = {"input": experiment.x[0], "target": np.eye(3)[1], "step": step}
+        mlp = SpikingMLPGroup(experiment.net, experiment.weights, name=name, **given)
+        Network(mlp).run(NET.n_steps * step)
+        with Simulator(experiment.net, "reference", experiment.weights) as sim:
+            sim.train(experiment.x[:1], [1])
+            assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
         sources.append(list(modules))
     assert 1 <= len(sources[0]) <= 2  # the synapses of newer releases have declarations
     assert sources[0] == sources[1]
     assert not any(word in "".join(sources[0]) for word in ("spikebp_layer", "another"))
 
 
-def test_expressions_of_the_user_have_modules_of_their_own(modules, experiment):
+def test_a_script_may_change_targets_and_be_restored(modules, experiment):
     mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-    Network(mlp).run(N_SAMPLES * SAMPLE)
-    experiment.assert_learned_by(mlp)
+    network = Network(mlp)
+    quarter = N_SAMPLES // 4 * SAMPLE
+    network.run(quarter)
     # The input, and the label in the code of the schedule; the rest is the rules.
-    assert [("_timedarray" in source) for source in modules].count(True) == 2
+    assert ["_timedarray" in source for source in modules].count(True) == 2
     assert 3 <= len(modules) <= 4
+    network.store()
+    network.run(quarter)
+    network.restore()
+    for target in ("numpy", "cython", "numpy"):
+        prefs.codegen.target = target
+        modules.clear()
+        network.run(quarter)
+        assert bool(modules) == (target == "cython")
+    experiment.assert_learned_by(mlp)
 
 
 def scaling_by(factor):
@@ -78,7 +96,6 @@ def scaling_by(factor):
     return scaled
 
 
-@pytest.mark.once
 @pytest.mark.thorough
 def test_functions_of_one_name_stay_what_they_are(modules):
     groups = []
@@ -92,7 +109,6 @@ def test_functions_of_one_name_stay_what_they_are(modules):
     assert np.array_equal(halved, np.arange(9) / 8)
 
 
-@pytest.mark.once
 @pytest.mark.thorough
 def test_two_groups_in_one_network_learn_each_its_own(modules):
     experiments = [Experiment(NET, seed=1), Experiment(NET.replace(update="outer"), seed=2)]
@@ -102,7 +118,6 @@ def test_two_groups_in_one_network_learn_each_its_own(modules):
         experiment.assert_learned_by(mlp)
 
 
-@pytest.mark.once
 @pytest.mark.thorough
 def test_what_the_user_adds_to_the_parts_is_compiled_by_brian2(modules, experiment):
     mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
@@ -114,36 +129,6 @@ def test_what_the_user_adds_to_the_parts_is_compiled_by_brian2(modules, experime
     network.run(N_SAMPLES * SAMPLE)
     experiment.assert_learned_by(mlp)
     assert follower.total[0] == experiment.trace.spikes[1].sum()
-
-
-def test_targets_may_change_from_run_to_run(modules, experiment):
-    mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-    network = Network(mlp)
-    for target in ("numpy", "cython", "numpy", "cython"):
-        prefs.codegen.target = target
-        modules.clear()
-        network.run(N_SAMPLES // 4 * SAMPLE)
-        assert bool(modules) == (target == "cython")
-    experiment.assert_learned_by(mlp)
-
-
-def test_a_state_is_restored_between_runs(modules, experiment):
-    mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-    network = Network(mlp)
-    network.run(N_SAMPLES // 2 * SAMPLE)
-    network.store()
-    network.run(N_SAMPLES // 4 * SAMPLE)
-    network.restore()
-    network.run(N_SAMPLES // 2 * SAMPLE)
-    experiment.assert_learned_by(mlp)
-
-
-def test_a_step_of_several_dt_with_a_clock_of_its_own(modules):
-    patterns = TimedArray([[1, 0, 0.5], [0, 1, 0.5]], dt=1 * ms)
-    net = SpikingMLP((3, 4, 2), n_steps=5)
-    mlp = SpikingMLPGroup(net, input=patterns, label=0, step=0.2 * ms)
-    Network(mlp).run(2 * ms)
-    assert mlp.checkpoint().state.samples_seen == 2
 
 
 def test_what_was_interrupted_is_compiled_by_the_next_call(modules, monkeypatch):

@@ -13,8 +13,6 @@ from tests.aer import write_aer
 from tests.documentation import ROOT
 from tests.scripts import printed_by
 
-pytestmark = pytest.mark.once
-
 FOLDER = ROOT / "examples"
 
 

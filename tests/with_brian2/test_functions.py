@@ -10,8 +10,6 @@ import pytest
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from spikebp_brian2 import functions
-from spikebp_plugins import SpikingMLP
-from spikebp_plugins.network.state import drawn_backward_potentials
 from spikebp_plugins.rules.quantization import rectified, signed
 
 
@@ -90,26 +88,3 @@ def test_what_is_inside(compiled, v):
 def test_the_larger_of_two(compiled):
     assert python("larger")(1.0, 2.0) == compiled["larger"](1.0, 2.0) == 2.0
     assert python("larger")(2.0, 1.0) == compiled["larger"](2.0, 1.0) == 2.0
-
-
-@pytest.mark.parametrize("seed", [0, 5, 2**32 - 2])
-@pytest.mark.parametrize("samples_seen", [0, 1, 2**40 + 3])
-@pytest.mark.parametrize("bits", [1, 12, 40, None])
-def test_draws_are_those_of_the_core(compiled, seed, samples_seen, bits):
-    arithmetic = "float64" if bits is None else "fixed"
-    net = SpikingMLP(
-        (2, 7, 6, 9, 2),
-        n_steps=1,
-        learning_rate=1.0,
-        seed=seed,
-        backward_init="uniform",
-        arithmetic=arithmetic,
-        fraction_bits=bits,
-    )
-    expected = np.concatenate(drawn_backward_potentials(net, samples_seen))
-    units = np.arange(len(expected))
-    f = 53.0 if bits is None else float(bits)
-    drawn = python("drawn_backward_potential")(float(seed), float(samples_seen), units, f)
-    assert np.array_equal(drawn, expected)
-    function = compiled["drawn_backward_potential"]
-    assert [function(seed, samples_seen, unit, f) for unit in units] == list(expected)

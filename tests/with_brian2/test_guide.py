@@ -8,8 +8,6 @@ pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from tests.documentation import sections
 
-pytestmark = pytest.mark.once
-
 #: What the guide says that a section prints.
 PRINTED = {
     "A first script": "0.88",
@@ -20,12 +18,20 @@ PRINTED = {
 
 
 GUIDE = sections("docs/brian2.md")
-README = {"In a Brian2 script": sections("README.md")["In a Brian2 script"]}
+README = {title: code for title, code in sections("README.md").items() if "spikebp_brian2" in code}
 #: The first script as far as its network: what the others are parts of.
 BEGINNING = GUIDE["A first script"].partition("ends =")[0]
 
 
-@pytest.mark.parametrize(("title", "code"), (GUIDE | README).items(), ids=[*GUIDE, *README])
+def pieces():
+    for title, code in (GUIDE | README).items():
+        marks = [pytest.mark.smoke] * (title in README)
+        # One learns from more than a thousand digits, and one compiles a program.
+        marks += [pytest.mark.thorough] * (title in ("A first script", "cpp_standalone"))
+        yield pytest.param(title, code, marks=marks, id=title)
+
+
+@pytest.mark.parametrize(("title", "code"), list(pieces()))
 def test_code_runs_as_it_stands(title, code, tmp_path, monkeypatch, capsys):
     if "cpp_standalone" in code and shutil.which("g++") is None:
         pytest.skip("cpp_standalone needs g++")

@@ -9,7 +9,7 @@ pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from brian2 import Network, StateMonitor, TimedArray, device, ms, prefs, run, set_device
 
-from spikebp_brian2 import SpikingMLPGroup, SpikingNetworkGroup
+from spikebp_brian2 import SpikingMLPGroup, group
 from spikebp_brian2.wiring import KINDS
 from spikebp_plugins import (
     AveragePool2D,
@@ -22,9 +22,8 @@ from spikebp_plugins import (
     compare,
 )
 from spikebp_plugins.network.connections import Convolution
-from tests.with_brian2.experiment import N_SAMPLES, Experiment
-from tests.with_brian2.test_habits import refusal_of
-from tests.with_brian2.test_native import DT, shown
+from spikebp_plugins.network.delays import steps_of_sample
+from tests.with_brian2.experiment import DT, N_SAMPLES, Experiment, refusal_of, shown
 
 MIXED = SpikingNetwork(
     (6, 5, 2),
@@ -34,15 +33,13 @@ MIXED = SpikingNetwork(
 )
 CONVOLUTION = SpikingNetwork((5, 4), [Conv2D(3, 2), Dense(3)], n_steps=7, learning_rate=0.1)
 
-#: Of what only the full matrix runs.
-MORE = [pytest.mark.once, pytest.mark.thorough]
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None or shutil.which("make") is None, reason="needs g++ and make"
 )
 
 
 def duration(net):
-    return (net.n_steps + (2 * net.n_layers - 1) * (net.timing == "pipelined")) * DT
+    return steps_of_sample(net, net.n_steps) * DT
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +53,14 @@ def convolution():
 
 
 class TestAScript:
-    def test_learns_what_the_reference_learns(self, mixed):
-        mlp = SpikingNetworkGroup(MIXED, mixed.weights, **shown(mixed))
-        run(N_SAMPLES * duration(MIXED))
-        mixed.assert_learned_by(mlp)
-        assert mlp.operations == mixed.operations
-        assert np.array_equal(mlp.scores, mixed.trace.scores[-1])
-
     @pytest.mark.parametrize(
         "changes",
         [
-            pytest.param({"timing": "pipelined"}, marks=MORE),
-            pytest.param({"update": "outer", "spikes": "binary"}, marks=MORE),
             {"update": "normalized", "learning_rate": 1.0, "feedback": "random"},
-            pytest.param({"presynaptic": "drive", "timing": "pipelined"}, marks=MORE),
-            pytest.param({"backward_init": "uniform", "feedback": "random"}, marks=MORE),
+            pytest.param(
+                {"timing": "pipelined", "backward_init": "zero"}, marks=pytest.mark.thorough
+            ),
+            pytest.param({"update": "outer", "spikes": "binary"}, marks=pytest.mark.thorough),
         ],
         ids=str,
     )
@@ -91,34 +81,6 @@ class TestAScript:
             sim.train(np.stack([image, image]), [1, 1])
             assert all(map(np.array_equal, mlp.weights, sim.weights))
 
-    def test_goes_on_from_a_checkpoint_and_from_a_store(self, mixed):
-        with Simulator(MIXED, "reference", mixed.weights) as sim:
-            sim.train(mixed.x[:3], mixed.y[:3])
-            mlp = SpikingMLPGroup(sim.checkpoint())
-        network = Network(mlp)
-        network.store()
-        for _ in range(2):
-            network.run(mlp.present(mixed.x[3:], mixed.y[3:]))
-            mixed.assert_learned_by(mlp)
-            network.restore()
-
-    @pytest.mark.parametrize("arithmetic", ["float64", pytest.param("float32", marks=MORE)])
-    def test_computes_with_floating_point_where_no_weights_are_shared(self, arithmetic):
-        # Numbers with which floating point is exact.
-        layers = [Sparse(5, density=0.5), Dense(3)]
-        net = SpikingNetwork(
-            (4, 2), layers, n_steps=4, learning_rate=2.0**-4, arithmetic=arithmetic
-        )
-        random = np.random.RandomState(2)
-        weights = [np.rint(random.standard_normal(s) * 38) / 64 for s in net.weight_shapes]
-        x, y = random.randint(-16, 32, (6, 8)) / 16, random.randint(0, 3, 6)
-        mlp = SpikingMLPGroup(net, weights)
-        mlp.record()
-        Network(mlp).run(mlp.present(x, y))
-        with Simulator(net, "reference", weights) as sim:
-            assert compare(mlp.trace(), sim.train(x, y, record=True)) is None
-
-    @pytest.mark.once
     @pytest.mark.thorough
     @needs_compiler
     def test_is_compiled_by_cython(self, mixed):
@@ -129,7 +91,6 @@ class TestAScript:
         shared = mlp.weights[0].ravel()[MIXED.connections[0].synapses.w]
         assert np.array_equal(mlp.synapses[0].weight[:], shared)
 
-    @pytest.mark.once
     @pytest.mark.thorough
     @needs_compiler
     def test_is_a_program_of_its_own(self, mixed, tmp_path, capfd):
@@ -186,8 +147,7 @@ class TestSharedWeights:
         network.run(N_SAMPLES * duration(MIXED))
         mixed.assert_learned_by(mlp)
         mlp.kernels[0].weight = 0.1
-        cause, _ = refusal_of(network)
-        assert "weight of layer 1 must be a multiple" in cause
+        assert "weight of layer 1 must be a multiple" in str(refusal_of(network))
 
     @pytest.mark.parametrize("l", [1, 2])
     def test_are_not_set_by_synapse(self, mlp, l):
@@ -212,7 +172,7 @@ class TestSharedWeights:
     def test_that_are_constant_stay_so(self, mlp):
         network = Network(mlp)
         mlp.kernels[1].weight = 0.5
-        cause, _ = refusal_of(network)
+        cause = str(refusal_of(network))
         assert cause == "mine_kernel_2.weight must stay 0.25, since a pool does not learn; got 0.5"
         mlp.kernels[1].weight = 0.25
         network.run(DT)
@@ -242,10 +202,8 @@ def test_synapses_are_those_of_the_definition():
 
 
 def test_what_it_cannot_build_is_refused(monkeypatch):
-    with pytest.raises(UnsupportedError, match=r"it knows arithmetic=.*, not arithmetic='loihi2'"):
-        SpikingMLPGroup(MIXED.replace(arithmetic="loihi2", weight_exponent=-6))
-    monkeypatch.delitem(KINDS, Convolution)
-    with pytest.raises(UnsupportedError, match=r"it knows Dense, .* connections, not Conv2D"):
+    monkeypatch.setattr(group, "KINDS", [kind for kind in KINDS if kind is not Convolution])
+    with pytest.raises(UnsupportedError, match=r"it knows Dense.* connections, not Conv2D"):
         SpikingMLPGroup(MIXED)
 
 

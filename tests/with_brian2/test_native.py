@@ -1,5 +1,7 @@
 """The native objects in a user's own script, in runtime mode."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -7,16 +9,10 @@ pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from brian2 import (
     DimensionMismatchError,
-    EventMonitor,
-    Function,
     Network,
-    NeuronGroup,
-    PoissonGroup,
     PopulationRateMonitor,
     SpikeGeneratorGroup,
     SpikeMonitor,
-    StateMonitor,
-    Synapses,
     TimedArray,
     defaultclock,
     ms,
@@ -28,37 +24,19 @@ from brian2 import (
 
 from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError
-from tests.with_brian2.experiment import N_SAMPLES, NET, Experiment
-
-DT = 0.1 * ms
-SAMPLE = NET.n_steps * DT
-
-
-def labels(experiment, step=DT):
-    return TimedArray(experiment.y.astype(float), dt=experiment.net.n_steps * step)
-
-
-def shown(experiment, step=DT):
-    """Input and labels of an experiment as TimedArrays."""
-    values = TimedArray(experiment.x, dt=experiment.net.n_steps * step)
-    return {"input": values, "label": labels(experiment, step)}
-
-
-def generator(experiment, step_in_dt=1, spread=False):
-    """A source that fires the experiment's counts, anywhere in each step or at its last dt."""
-    samples, steps, units = np.nonzero(experiment.x)
-    dts = (samples * experiment.net.n_steps + steps) * step_in_dt
-    dts += np.random.RandomState(3).randint(0, step_in_dt, len(dts)) if spread else 0
-    order = np.argsort(dts, kind="stable")
-    return SpikeGeneratorGroup(experiment.net.n_inputs, units[order], dts[order] * DT)
-
-
-def counted(monitor, variable, n_units, n_steps, step=DT):
-    """The counts of a monitor as an array of shape (n_samples, n_steps, n_units)."""
-    counts = np.zeros((N_SAMPLES * n_steps, n_units), int)
-    steps = np.floor(np.asarray(monitor.t / step) + 1e-6).astype(int)
-    counts[steps, np.asarray(monitor.i)] = getattr(monitor, variable)[:]
-    return counts.reshape(N_SAMPLES, n_steps, n_units)
+from spikebp_plugins.network.delays import steps_of_sample
+from tests.with_brian2.experiment import (
+    DT,
+    N_SAMPLES,
+    NET,
+    SAMPLE,
+    Experiment,
+    assert_equal_states,
+    generator,
+    labels,
+    refusal_of,
+    shown,
+)
 
 
 def test_run_finds_the_network_and_it_learns_what_the_reference_learns(experiment):
@@ -69,81 +47,20 @@ def test_run_finds_the_network_and_it_learns_what_the_reference_learns(experimen
     assert np.array_equal(mlp.scores, experiment.trace.scores[-1])
 
 
-@pytest.mark.parametrize(("step_in_dt", "own_clock"), [(1, True), (5, True), (5, False)])
-def test_monitors_of_all_kinds_see_every_spike_and_error(experiment, step_in_dt, own_clock):
-    step, clock = step_in_dt * DT, None if own_clock else defaultclock
+@pytest.mark.parametrize(("clock", "tick"), [(None, 0), (defaultclock, 4)])
+def test_a_step_is_computed_when_all_is_there_that_arrives_during_it(experiment, clock, tick):
     mlp = SpikingMLPGroup(
-        NET, experiment.weights, step=step, clock=clock, **shown(experiment, step)
+        NET, experiment.weights, step=5 * DT, clock=clock, **shown(experiment, 5 * DT)
     )
-    spikes = [SpikeMonitor(layer, variables=["spike_count"]) for layer in mlp.layers]
-    errors = [EventMonitor(layer, "error", variables=["error"]) for layer in mlp.layers[1:]]
-    ends = EventMonitor(mlp.output_layer, "sample_end", variables=["summed_drive"])
-    drive = StateMonitor(mlp.output_layer, "summed_drive", record=True, when="end")
-    rate = PopulationRateMonitor(mlp.layers[1])
-    network = Network(mlp, *spikes, *errors, ends, drive, rate)
-    network.run(N_SAMPLES * NET.n_steps * step)
-
+    spikes, rate = SpikeMonitor(mlp.layers[1]), PopulationRateMonitor(mlp.layers[1])
+    Network(mlp, spikes, rate).run(N_SAMPLES * 5 * SAMPLE)
     experiment.assert_learned_by(mlp)
-    for l, monitor in enumerate(spikes):
-        found = counted(monitor, "spike_count", NET.layer_sizes[l], NET.n_steps, step)
-        assert np.array_equal(found, experiment.trace.spikes[l]), l
-        # On a clock of its own a step is computed at its first dt; else at its last, when all that
-        # arrives during it is there.
-        dts = np.rint(np.asarray(monitor.t / DT)).astype(int)
-        assert set(dts % step_in_dt) == {0 if own_clock else step_in_dt - 1}
-    for l, monitor in enumerate(errors, 1):
-        found = counted(monitor, "error", NET.layer_sizes[l], NET.n_steps, step)
-        assert np.array_equal(found, experiment.trace.errors[l]), l
-    scores = np.asarray(ends.summed_drive).reshape(N_SAMPLES, -1) / NET.n_steps
-    assert np.array_equal(scores, experiment.trace.scores)
-    ticks = 1 if own_clock else step_in_dt
-    last = drive.summed_drive[:, ticks - 1 :: ticks]
-    steps = np.arange(1, NET.n_steps + 1)[:, np.newaxis]
-    found = last.T.reshape(N_SAMPLES, NET.n_steps, -1) / steps
-    assert np.array_equal(found, experiment.trace.step_scores)
-    events = (experiment.trace.spikes[1] != 0).sum()
-    dt = mlp.clock.dt
-    assert float(np.sum(rate.rate) * dt * NET.layer_sizes[1]) == pytest.approx(events)
-
-
-def test_cython_learns_what_the_reference_learns(experiment):
-    prefs.codegen.target = "cython"
-    mlp = SpikingMLPGroup(NET, experiment.weights, name="cythonic", **shown(experiment))
-    Network(mlp).run(N_SAMPLES * SAMPLE)
-    experiment.assert_learned_by(mlp)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"update": "outer"},
-        {"update": "normalized", "learning_rate": 1.0},
-        {"presynaptic": "drive"},
-        {"presynaptic": "drive", "update": "outer", "spikes": "binary"},
-        {"spikes": "binary"},
-        {"feedback": "random"},
-        {"backward_init": "zero"},
-        {"backward_init": "uniform", "seed": 5},
-        {"update": "outer", "feedback": "random", "spikes": "binary", "backward_init": "uniform"},
-        {"label_targets": (-0.3, 2.7)},
-        {"label_targets": (1, 5), "update": "outer", "spikes": "binary"},
-    ],
-    ids=str,
-)
-def test_all_options(changes):
-    experiment = Experiment(NET.replace(**changes))
-    mlp = SpikingMLPGroup(experiment.net, experiment.weights, **shown(experiment))
-    Network(mlp).run(N_SAMPLES * SAMPLE)
-    experiment.assert_learned_by(mlp)
-    assert mlp.operations == experiment.operations
-
-
-@pytest.mark.parametrize("layer_sizes", [(9, 3), (9, 8, 7, 6, 5, 3), (1, 1)])
-def test_any_depth(layer_sizes):
-    experiment = Experiment(SpikingMLP(layer_sizes, n_steps=7, learning_rate=0.5))
-    mlp = SpikingMLPGroup(experiment.net, experiment.weights, **shown(experiment))
-    Network(mlp).run(N_SAMPLES * SAMPLE)
-    experiment.assert_learned_by(mlp)
+    dts = np.rint(np.asarray(spikes.t / DT)).astype(int)
+    # On a clock of its own that is at its first dt, else at its last.
+    assert set(dts % 5) == {tick}
+    # Each event counts once, whatever its spikes.
+    events = float(np.sum(rate.rate) * mlp.clock.dt * NET.layer_sizes[1])
+    assert round(events) == spikes.num_spikes == (experiment.trace.spikes[1] != 0).sum()
 
 
 def test_double_preference_does_not_matter(experiment):
@@ -156,239 +73,28 @@ def test_double_preference_does_not_matter(experiment):
     experiment.assert_learned_by(mlp)
 
 
-class TestInput:
-    @pytest.mark.parametrize("coding", ["values", "spikes"])
-    def test_spikes_of_a_source_arrive_in_the_same_dt(self, coding):
-        experiment = Experiment(NET.replace(input_coding=coding), counts=True)
-        source = generator(experiment)
-        mlp = SpikingMLPGroup(
-            experiment.net,
-            experiment.weights,
-            input=source,
-            label=labels(experiment),
-        )
-        Network(source, mlp).run(N_SAMPLES * SAMPLE)
-        experiment.assert_learned_by(mlp)
-
-    def test_spikes_anywhere_in_a_step_are_delivered_at_its_end(self, experiment_with_counts):
-        experiment = experiment_with_counts
-        source = generator(experiment, step_in_dt=6, spread=True)
-        label = labels(experiment, 6 * DT)
-        mlp = SpikingMLPGroup(NET, experiment.weights, input=source, label=label, step=6 * DT)
-        Network(source, mlp).run(N_SAMPLES * 6 * SAMPLE)
-        experiment.assert_learned_by(mlp)
-
-    def test_spikes_through_synapses_of_the_users_arrive_in_the_next_dt(
-        self, experiment_with_counts
-    ):
-        experiment = experiment_with_counts
-        source = generator(experiment)
-        mlp = SpikingMLPGroup(NET, experiment.weights, order=5)
-        synapses = Synapses(source, mlp.input_layer, on_pre="received_input_post += 1")
-        synapses.connect(j="i")
-        network = Network(source, mlp, synapses)
-        network.run(DT)  # one step before the first spike arrives, and no label yet
-        assert mlp.checkpoint().state.samples_seen == 0
-        mlp.schedule.sample_over = True
-        for y in experiment.y:
-            mlp.schedule.label = y
-            network.run(SAMPLE)
-        experiment.assert_learned_by(mlp)
-
-    def test_a_neuron_group_of_the_users_drives_the_network(self):
-        net = SpikingMLP((4, 6, 2), n_steps=5, learning_rate=0.5)
-        group = NeuronGroup(
-            4, "dv/dt = (i + 1.5)/ms : 1", threshold="v > 1", reset="v -= 1", method="euler"
-        )
-        spikes = SpikeMonitor(group)
-        mlp = SpikingMLPGroup(net, input=group, label=1)
-        Network(group, spikes, mlp).run(40 * DT)
-        counts = np.zeros((40, 4), int)
-        counts[np.rint(np.asarray(spikes.t / DT)).astype(int), np.asarray(spikes.i)] = 1
-        with Simulator(net, "reference") as sim:
-            sim.train(counts.reshape(8, 5, 4), np.ones(8, int))
-            expected = sim.weights
-        assert counts.any()
-        for found, matrix in zip(mlp.checkpoint().state.weights, expected, strict=True):
-            assert np.array_equal(found, matrix)
-
-    def test_a_poisson_group_drives_the_network(self):
-        net = SpikingMLP((30, 10, 2), n_steps=5, input_coding="spikes")
-        source = PoissonGroup(30, rates="2000*Hz")
-        mlp = SpikingMLPGroup(net, input=source, label=0)
-        Network(source, mlp).run(100 * DT)
-        assert mlp.operations.samples == 20
-        assert mlp.operations.spikes > 0
-
-    def test_constants_expressions_and_variables_that_are_set_later(self, experiment):
-        first, factor = experiment.x[0], 2.0
-        halves = Function(
-            lambda i: first[i] / 2, arg_units=[1], arg_types=["integer"], return_unit=1
-        )
-        halves.implementations.add_implementation("numpy", halves.pyfunc)
-        mlps = [
-            SpikingMLPGroup(NET, experiment.weights, input=first, label=1),
-            SpikingMLPGroup(NET, experiment.weights, input="factor*halves(i)", label="factor - 1"),
-            SpikingMLPGroup(NET, experiment.weights),
-        ]
-        mlps[2].input_layer.input_value = first
-        mlps[2].schedule.label = 1
-        Network(mlps).run(3 * SAMPLE, namespace={"halves": halves, "factor": factor})
-        ends = [mlp.checkpoint().state.weights for mlp in mlps]
-        with Simulator(NET, "reference", experiment.weights) as sim:
-            sim.train(np.tile(first, (3, 1)), [1, 1, 1])
-            for end in ends:
-                for found, expected in zip(end, sim.weights, strict=True):
-                    assert np.array_equal(found, expected)
-
-
-class TestTargets:
-    def test_a_label_that_is_set_asks_for_what_the_definition_says(self, experiment):
-        net = NET.replace(label_targets=(1, 5))
-        x, y = experiment.x[0], np.array([[1.0, 5.0, 1.0]])
-        mlps = [SpikingMLPGroup(net, input=x), SpikingMLPGroup(NET, input=x, target=y[0])]
-        mlps[0].schedule.label = 1
-        Network(mlps).run(SAMPLE)
-        with Simulator(NET, "reference") as sim:
-            sim.train(x[np.newaxis], y)
-            for mlp in mlps:
-                found = mlp.checkpoint().state.weights
-                assert all(map(np.array_equal, found, sim.weights))
-
-    def test_real_targets_from_a_timed_array(self):
-        net = NET
-        random = np.random.RandomState(4)
-        x, y = random.uniform(-1, 2, (4, 9)), random.uniform(-1, 3, (4, 7, 3))
-        mlp = SpikingMLPGroup(
-            net,
-            input=TimedArray(x, dt=SAMPLE),
-            target=TimedArray(y.reshape(-1, 3), dt=DT),
-        )
-        Network(mlp).run(4 * SAMPLE)
-        with Simulator(net, "reference") as sim:
-            sim.train(x, y)
-            expected = sim.weights
-        for found, matrix in zip(mlp.checkpoint().state.weights, expected, strict=True):
-            assert np.array_equal(found, matrix)
-
-    def test_targets_from_a_source_of_spikes(self, experiment):
-        random = np.random.RandomState(4)
-        y = random.randint(0, 2, (N_SAMPLES, NET.n_steps, NET.n_outputs))
-        steps, units = np.nonzero(y.reshape(-1, NET.n_outputs))
-        source = SpikeGeneratorGroup(NET.n_outputs, units, steps * DT)
-        mlp = SpikingMLPGroup(NET, input=shown(experiment)["input"], target=source)
-        Network(source, mlp).run(N_SAMPLES * SAMPLE)
-        with Simulator(NET, "reference") as sim:
-            sim.train(experiment.x, y.astype(float))
-            expected = sim.weights
-        for found, matrix in zip(mlp.checkpoint().state.weights, expected, strict=True):
-            assert np.array_equal(found, matrix)
-
-    def test_learning_can_be_switched_without_making_anything_anew(self, experiment):
-        mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-        network = Network(mlp)
-        mlp.learning = False
-        network.run(3 * SAMPLE)
-        before = mlp.checkpoint().state
-        assert before.samples_seen == 0
-        assert np.array_equal(mlp.scores, _predicted(experiment, 3)[-1])
-        mlp.learning = True
-        network.run((N_SAMPLES - 3) * SAMPLE)
-        assert mlp.checkpoint().state.samples_seen == N_SAMPLES - 3
-        with Simulator(NET, "reference", experiment.weights) as sim:
-            sim.train(experiment.x[3:], experiment.y[3:])
-            for found, matrix in zip(mlp.checkpoint().state.weights, sim.weights, strict=True):
-                assert np.array_equal(found, matrix)
-
-    @pytest.mark.parametrize("update", ["fractional", "outer"])
-    @pytest.mark.parametrize("backward_init", ["carry", "zero", "uniform"])
-    @pytest.mark.parametrize("spikes", ["graded", "binary"])
-    def test_a_late_target_skips_the_rules_of_learning_until_it_comes(
-        self, update, backward_init, spikes
-    ):
-        from spikebp_plugins.network.arithmetic import arithmetic_of
-        from spikebp_plugins.network.state import initial_state
-        from spikebp_plugins.rules import step as reference
-
-        net = NET.replace(update=update, backward_init=backward_init, spikes=spikes, seed=2)
-        experiment = Experiment(net)
-        known = np.random.RandomState(9).randint(0, 2, (N_SAMPLES, net.n_steps)).astype(bool)
-        known[2] = False  # a sample whose target never comes
-        labels = np.where(known, experiment.y[:, np.newaxis], -1)
-        mlp = SpikingMLPGroup(
-            net,
-            experiment.weights,
-            input=shown(experiment)["input"],
-            label=TimedArray(labels.ravel().astype(float), dt=DT),
-        )
-        Network(mlp).run(N_SAMPLES * SAMPLE)
-
-        number = arithmetic_of(net)
-        learning = initial_state(net, experiment.weights)
-        for x, y, row in zip(experiment.x, experiment.y, known, strict=True):
-            sample = reference.open_sample(net)
-            if row.any():
-                learning = reference.open_training(net, learning)
-            for has_target in row:
-                target = number.round(np.eye(3)[y]) if has_target else None
-                learning, sample, _ = reference.step(net, learning, sample, number.round(x), target)
-            if row.any():
-                learning = reference.close_training(net, learning, sample)
-        state = mlp.checkpoint().state
-        assert state.samples_seen == learning.samples_seen == N_SAMPLES - 1
-        for name in ("weights", "backward_potentials"):
-            for found, expected in zip(getattr(state, name), getattr(learning, name), strict=True):
-                assert np.array_equal(found, expected)
-
-
-def _predicted(experiment, n):
-    with Simulator(experiment.net, "reference", experiment.weights) as sim:
-        return sim.predict(experiment.x[:n])
-
-
-def test_an_event_of_the_users_ends_a_sample(experiment):
-    lengths = [3, 9, 1, 7]
-    ends = np.cumsum(lengths) - 1
-    source = SpikeGeneratorGroup(1, np.zeros(4, int), ends * DT)
-    x, y = np.repeat(experiment.x[:4], lengths, axis=0), np.repeat(experiment.y[:4], lengths)
-    mlp = SpikingMLPGroup(
-        NET.replace(update="outer"),
-        experiment.weights,
-        input=TimedArray(x, dt=DT),
-        label=TimedArray(y.astype(float), dt=DT),
-        sample_end=source,
-    )
-    scores = EventMonitor(mlp.output_layer, "sample_end", variables=["summed_drive"])
-    Network(source, mlp, scores).run(sum(lengths) * DT)
-
-    from spikebp_plugins.network.arithmetic import arithmetic_of
-    from spikebp_plugins.network.state import initial_state
-    from spikebp_plugins.rules.sample import run_sample
-
-    number, net = arithmetic_of(mlp.net), mlp.net
-    learning = initial_state(net, experiment.weights)
-    drives = []
-    for i, length in enumerate(lengths):
-        rows = (number.round(experiment.x[i])[np.newaxis], number.round(np.eye(3)[[y[ends[i]]]]))
-        learning, record = run_sample(net, learning, *rows, length)
-        drives.append(record.step_scores[-1] * length)
-    assert np.allclose(np.asarray(scores.summed_drive).reshape(4, -1), drives, rtol=1e-12)
-    state = mlp.checkpoint().state
-    assert state.samples_seen == 4
-    for found, expected in zip(state.weights, learning.weights, strict=True):
-        assert np.array_equal(found, expected)
-
-
-def test_store_restore_and_runs_in_parts_go_on_exactly(experiment):
-    mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-    network = Network(mlp)
-    network.store()
-    network.run(3 * SAMPLE)
-    network.restore()
-    # The second run begins in the middle of a sample.
-    network.run(N_SAMPLES * SAMPLE / 2 - 2 * DT)
-    network.run(N_SAMPLES * SAMPLE / 2 + 2 * DT)
+def test_spikes_anywhere_in_a_step_are_delivered_at_its_end(experiment_with_counts):
+    experiment = experiment_with_counts
+    source = generator(experiment, step_in_dt=6, spread=True)
+    label = labels(experiment, 6 * DT)
+    mlp = SpikingMLPGroup(NET, experiment.weights, input=source, label=label, step=6 * DT)
+    Network(source, mlp).run(N_SAMPLES * 6 * SAMPLE)
     experiment.assert_learned_by(mlp)
+
+
+def test_a_sample_that_the_user_cuts_short_leaves_nothing_under_way(experiment):
+    net = NET.replace(timing="pipelined")
+    steps = steps_of_sample(net, net.n_steps)
+    mlp = SpikingMLPGroup(net, experiment.weights, label=0)
+    mlp.input_layer.input_value = experiment.x[1]
+    network = Network(mlp)
+    network.run((net.n_steps + 1) * DT)
+    cut = mlp.checkpoint()
+    mlp.schedule.sample_over = True
+    network.run(steps * DT)
+    fresh = SpikingMLPGroup(cut, input=experiment.x[1], label=0)
+    Network(fresh).run(steps * DT)
+    assert_equal_states(mlp.checkpoint().state, fresh.checkpoint().state)
 
 
 def test_a_checkpoint_goes_in_and_comes_out(experiment):
@@ -402,45 +108,7 @@ def test_a_checkpoint_goes_in_and_comes_out(experiment):
     assert mlp.operations.samples == 3
     with mlp.checkpoint().simulate("compiled") as sim:
         sim.train(experiment.x[6:], experiment.y[6:])
-        end = sim.checkpoint().state
-    assert end.samples_seen == N_SAMPLES
-    for found, expected in zip(end.weights, experiment.end.weights, strict=True):
-        assert np.array_equal(found, expected)
-
-
-def test_two_networks_in_one_script_do_not_disturb_each_other(experiment):
-    first = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-    second_net = Experiment(NET.replace(learning_rate=0.3), seed=4)
-    second_mlp = SpikingMLPGroup(second_net.net, second_net.weights, **shown(second_net))
-    Network(first, second_mlp).run(N_SAMPLES * SAMPLE)
-    experiment.assert_learned_by(first)
-    second_net.assert_learned_by(second_mlp)
-
-
-def test_networks_can_be_stacked_within_a_dt(experiment):
-    lower = SpikingMLPGroup(NET, experiment.weights, name="lower", **shown(experiment))
-    upper_net = SpikingMLP((3, 5, 2), n_steps=7, input_coding="spikes", learning_rate=0.5)
-    upper = SpikingMLPGroup(upper_net, name="upper", order=100, label=1)
-    graded = Synapses(
-        lower.output_layer, upper.input_layer, on_pre="received_input_post += spike_count_pre"
-    )
-    graded.pre.when, graded.pre.order = "thresholds", 99
-    graded.connect(j="i")
-    Network(lower, upper, graded).run(N_SAMPLES * SAMPLE)
-    with Simulator(upper_net, "reference") as sim:
-        sim.train(experiment.trace.spikes[3], np.ones(N_SAMPLES, int))
-        for found, expected in zip(upper.checkpoint().state.weights, sim.weights, strict=True):
-            assert np.array_equal(found, expected)
-
-
-def test_spikes_reach_groups_of_the_users_with_their_count(experiment):
-    mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-    sink = NeuronGroup(3, "v : 1")
-    synapses = Synapses(mlp.output_layer, sink, on_pre="v_post += spike_count_pre")
-    synapses.connect(j="i")
-    Network(mlp, sink, synapses).run((N_SAMPLES * NET.n_steps + 1) * DT)
-    assert np.array_equal(sink.v[:], experiment.trace.spikes[3].sum(axis=(0, 1)))
-    assert experiment.trace.spikes[3].max() > 1
+        assert_equal_states(sim.checkpoint().state, experiment.end)
 
 
 class TestMisuse:
@@ -455,26 +123,29 @@ class TestMisuse:
             ({"input": [1.0, 2.0]}, "input must be an expression, a TimedArray, a group that"),
             ({"input": np.full(9, np.nan)}, "9 finite numbers; got array"),
             ({"label": 1, "target": 0.5}, "label must be None where a target is given; got 1"),
-            ({"label": "one", "target": "x"}, "label must be None where a target is given"),
             ({"label": 3}, "label must be a whole number below 3, or any below 0 where .*; got 3"),
             ({"label": 0.5}, r"label must be a whole number below 3, .*; got 0\.5"),
+            ({"input": np.ones((8, 9))}, r"input must be TimedArray\(x, dt=...\).*present\(x, y\)"),
+            ({"label": [0, 1, 2]}, r"label must be TimedArray\(x, dt=...\).*present\(x, y\)"),
             ({"sample_end": 5}, "sample_end must be a group that spikes, or None; got 5"),
             ({"step": 0.25 * ms}, "step must be a whole number of dt, which is 100. us; got"),
             ({"step": 0 * ms}, "step must be a whole number of dt"),
-            ({"step": 3}, r"step must be a time, such as 5\*ms; got 3"),
             ({"step": 5 * mV}, r"step must be a time, such as 5\*ms; got 5\. \* mvolt"),
-            ({"step": "5*ms"}, "step must be a time, such as"),
             ({"step": [1, 2] * ms}, "step must be a time, such as"),
-            ({"step": -1 * ms}, "step must be a whole number of dt"),
             ({"order": True}, "order must be an integer; got True"),
             ({"order": 1.5}, r"order must be an integer; got 1\.5"),
-            ({"order": "3"}, "order must be an integer; got '3'"),
+            ({"learning": "no"}, "learning must be True or False; got 'no'"),
+            ({"dt": 1 * ms, "clock": defaultclock}, "either a dt or a clock, not both"),
         ],
         ids=str,
     )
-    def test_wrong_arguments_are_refused(self, arguments, message):
+    def test_wrong_arguments_are_refused_and_leave_nothing(self, arguments, message, caplog):
         with pytest.raises(ValueError, match=message):
             SpikingMLPGroup(**({"net": NET} | arguments))
+        gc.collect()
+        # Brian2 warns of objects that have never run, of those of tests before, too.
+        warnings = [record.getMessage() for record in caplog.records]
+        assert not [text for text in warnings if "in test_wrong_arguments_are" in text]
 
     @pytest.mark.parametrize(
         ("name", "given"),
@@ -482,9 +153,7 @@ class TestMisuse:
             ("input", np.ones(9) * mV),
             ("input", [0.5, 1 * mV, *range(7)]),
             ("input", TimedArray(np.ones((2, 9)) * mV, dt=DT)),
-            ("input", 0 * mV),
             ("label", 1 * ms),
-            ("label", TimedArray([1, 2] * mV, dt=DT)),
             ("target", [1, 0, 0] * mV),
             ("weights", [np.zeros((9, 8)), np.zeros((8, 7)) * mV, np.zeros((7, 3))]),
             ("feedback", (np.zeros((7, 8)), np.zeros((3, 7)) * mV)),
@@ -499,8 +168,8 @@ class TestMisuse:
         Network(mlp).run(SAMPLE)
         assert mlp.checkpoint().state.samples_seen == 1
 
-    @pytest.mark.parametrize("order", [np.int64(3), np.int16(3), 0, -1], ids=repr)
-    def test_the_order_is_any_integer(self, order):
+    def test_the_order_is_any_integer(self):
+        order = np.int16(-3)
         parts = SpikingMLPGroup(NET, order=order).schedule.contained_objects
         orders = [part.order for part in parts if part.when == "thresholds"]
         assert orders == [order + 1]
@@ -569,15 +238,10 @@ class TestMisuse:
     def test_values_off_the_grid_are_found_before_the_run(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
         mlp.synapses[1].weight[5] = 0.1
-        with pytest.raises(Exception, match="preparing an object") as error:
-            Network(mlp).run(SAMPLE)
-        assert "weight of layer 2 must be a multiple of 2**-12; got 0.1" in str(
-            error.value.__cause__
-        )
+        cause = refusal_of(Network(mlp))
+        assert "weight of layer 2 must be a multiple of 2**-12; got 0.1" in str(cause)
         mlp.synapses[1].weight[5] = 2.0**50
-        with pytest.raises(Exception, match="preparing an object") as error:
-            Network(mlp).run(SAMPLE)
-        assert isinstance(error.value.__cause__, OverflowError)
+        assert isinstance(refusal_of(Network(mlp)), OverflowError)
 
     def test_an_overflow_leaves_the_network_as_before_the_run(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
@@ -588,10 +252,7 @@ class TestMisuse:
         mlp.input_layer.received_input = 2.0**43
         with pytest.raises(OverflowError, match="of layer 0 may have left the range in this run"):
             network.run(SAMPLE)
-        after = mlp.checkpoint().state
-        assert after.samples_seen == before.samples_seen
-        for one, other in zip(after.weights, before.weights, strict=True):
-            assert np.array_equal(one, other)
+        assert_equal_states(mlp.checkpoint().state, before)
         mlp.input_layer.received_input = 0
         network.run((N_SAMPLES - 3) * SAMPLE)
 
@@ -621,13 +282,7 @@ class TestMisuse:
         words = variable.replace("_", "[_ ]")
         with pytest.raises(error, match=f"{words} of layer 2 (must be a multiple|must stay|may)"):
             network.run(SAMPLE)
-        after = mlp.checkpoint().state
-        for one, other in (
-            (before.weights, after.weights),
-            (before.feedback, after.feedback),
-            (before.backward_potentials, after.backward_potentials),
-        ):
-            assert all(map(np.array_equal, one, other))
+        assert_equal_states(mlp.checkpoint().state, before)
         is_on = False
         network.run(SAMPLE)
 
@@ -657,11 +312,13 @@ class TestMisuse:
             network.run(SAMPLE)
         assert mlp.checkpoint().state.samples_seen == 1
 
-    @pytest.mark.parametrize("timing", ["immediate", "pipelined"])
-    @pytest.mark.parametrize("wrong", [3.0, 0.5, 2.5, np.inf, np.nan])
+    @pytest.mark.parametrize(
+        ("wrong", "timing"),
+        [(3.0, "immediate"), (0.5, "pipelined"), (np.inf, "immediate"), (np.nan, "immediate")],
+    )
     def test_a_label_that_is_no_class_leaves_the_network_as_before(self, wrong, timing):
         net = NET.replace(timing=timing)
-        sample = (net.n_steps + (5 if timing == "pipelined" else 0)) * DT
+        sample = steps_of_sample(net, net.n_steps) * DT
         given = TimedArray([1.0, wrong, -0.5, 2.0], dt=sample)
         mlp = SpikingMLPGroup(net, label=given, input=np.ones(9))
         network = Network(mlp)
@@ -669,10 +326,8 @@ class TestMisuse:
         before = mlp.checkpoint().state
         with pytest.raises(ValueError, match="the label of a step must be a whole number below 3"):
             network.run(sample)
-        after = mlp.checkpoint().state
-        assert after.samples_seen == before.samples_seen == 1
-        for one, other in zip(after.weights, before.weights, strict=True):
-            assert np.array_equal(one, other)
+        assert before.samples_seen == 1
+        assert_equal_states(mlp.checkpoint().state, before)
         network.run(2 * sample)
         assert mlp.checkpoint().state.samples_seen == 2
 
@@ -737,7 +392,9 @@ def test_a_network_without_input_or_target_runs_and_learns_nothing(experiment):
             {"timing": "event", "arithmetic": "float32"},
             "timing=one of 'immediate', 'pipelined', not timing='event'",
         ),
-        ({"arithmetic": "loihi2"}, "'float64', 'float32', not arithmetic='loihi2'"),
+        ({"arithmetic": "loihi2"}, "arithmetic='fixed', not arithmetic='loihi2'"),
+        ({"presynaptic": "drive"}, "presynaptic='counts', not presynaptic='drive'"),
+        ({"backward_init": "uniform"}, "one of 'carry', 'zero', not backward_init='uniform'"),
     ],
     ids=str,
 )

@@ -8,11 +8,8 @@ import pytest
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from brian2 import (
-    EventMonitor,
     Network,
     PoissonGroup,
-    SpikeMonitor,
-    StateMonitor,
     TimedArray,
     device,
     ms,
@@ -23,8 +20,7 @@ from brian2 import (
 
 from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Simulator, SpikingMLP, compare
-from tests.with_brian2.experiment import N_SAMPLES, NET
-from tests.with_brian2.test_native import DT, SAMPLE, counted, shown
+from tests.with_brian2.experiment import DT, N_SAMPLES, NET, SAMPLE, assert_equal_states, shown
 
 pytestmark = pytest.mark.skipif(
     shutil.which("g++") is None or shutil.which("make") is None,
@@ -32,34 +28,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.mark.thorough
-def test_a_script_with_monitors_learns_what_the_reference_learns(experiment, tmp_path):
-    set_device("cpp_standalone", directory=str(tmp_path / "program"))
-    mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
-    spikes = SpikeMonitor(mlp.layers[1], variables=["spike_count"])
-    errors = EventMonitor(mlp.layers[1], "error", variables=["error"])
-    drive = StateMonitor(mlp.output_layer, "summed_drive", record=True, when="end")
-    run(N_SAMPLES * SAMPLE)
-
-    experiment.assert_learned_by(mlp)
-    assert mlp.operations == experiment.operations
-    assert np.array_equal(mlp.scores, experiment.trace.scores[-1])
-    n_steps = NET.n_steps
-    assert np.array_equal(counted(spikes, "spike_count", 8, n_steps), experiment.trace.spikes[1])
-    assert np.array_equal(counted(errors, "error", 8, n_steps), experiment.trace.errors[1])
-    scores = drive.summed_drive.T.reshape(N_SAMPLES, n_steps, -1)
-    steps = np.arange(1, n_steps + 1)[:, np.newaxis]
-    assert np.array_equal(scores / steps, experiment.trace.step_scores)
-
-    device.reinit()
-    device.activate()
-    with pytest.raises(RuntimeError, match="belongs to a device that has been changed or reinit"):
-        mlp.checkpoint()
-    with pytest.raises(Exception, match=r"spikingmlp|preparing an object"):
-        Network(mlp).run(DT)
-
-
-@pytest.mark.once
 @pytest.mark.thorough
 def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
     set_device("cpp_standalone", build_on_run=False)
@@ -71,14 +39,12 @@ def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
 
     device.run()
     experiment.assert_learned_by(mlp)
+    assert mlp.operations == experiment.operations
     assert compare(mlp.trace(), experiment.trace) is None
 
     device.run(run_args={mlp.schedule.learning: False})
-    state = mlp.checkpoint().state
-    assert state.samples_seen == 0
     with Simulator(NET, "reference", experiment.weights) as sim:
-        for found, expected in zip(state.weights, sim.weights, strict=True):
-            assert np.array_equal(found, expected)
+        assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
         assert np.array_equal(mlp.scores, sim.predict(experiment.x)[-1])
 
     # A second epoch, from what the first has learned.
@@ -90,8 +56,7 @@ def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
     device.run(run_args=second)
     with Simulator(NET, "reference", experiment.weights) as sim:
         sim.train(np.tile(experiment.x, (2, 1)), np.tile(experiment.y, 2))
-        for found, expected in zip(mlp.checkpoint().state.weights, sim.weights, strict=True):
-            assert np.array_equal(found, expected)
+        assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
 
     with pytest.raises(RuntimeError, match="Project run failed"):
         device.run(run_args={mlp.synapses[0].weight: np.full(72, 0.1)})
@@ -100,8 +65,12 @@ def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
     with pytest.raises(OverflowError, match="of layer 2 must stay below"):
         mlp.checkpoint()
 
+    device.reinit()
+    device.activate()
+    with pytest.raises(RuntimeError, match="belongs to a device that has been changed or reinit"):
+        mlp.checkpoint()
 
-@pytest.mark.once
+
 @pytest.mark.thorough
 def test_values_off_the_grid_are_found_before_the_run(experiment, tmp_path, capfd):
     set_device("cpp_standalone", directory=str(tmp_path / "program"))
@@ -112,7 +81,6 @@ def test_values_off_the_grid_are_found_before_the_run(experiment, tmp_path, capf
     assert "mine_synapses_2.weight must hold multiples of 1/4096" in capfd.readouterr().err
 
 
-@pytest.mark.once
 @pytest.mark.thorough
 def test_a_label_that_is_no_class_is_reported_by_the_checkpoint(experiment, tmp_path):
     set_device("cpp_standalone", build_on_run=False)
@@ -130,7 +98,6 @@ def test_a_label_that_is_no_class_is_reported_by_the_checkpoint(experiment, tmp_
     assert mlp.checkpoint().state.samples_seen == 1
 
 
-@pytest.mark.once
 @pytest.mark.thorough
 def test_samples_are_presented_before_and_between_runs(experiment, tmp_path):
     set_device("cpp_standalone", build_on_run=False)
@@ -167,7 +134,6 @@ def test_samples_are_presented_before_and_between_runs(experiment, tmp_path):
         cut.checkpoint()
 
 
-@pytest.mark.once
 @pytest.mark.thorough
 def test_delays_within_a_network_are_found_before_the_run(tmp_path, capfd):
     set_device("cpp_standalone", directory=str(tmp_path / "program"))
