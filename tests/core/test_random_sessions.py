@@ -595,7 +595,6 @@ FAULTS = {
 
 
 @pytest.mark.thorough
-@pytest.mark.once
 @pytest.mark.parametrize("fault", FAULTS)
 def test_sessions_notice_faults(fault, monkeypatch):
     FAULTS[fault](monkeypatch)
