@@ -86,20 +86,20 @@ def stale(backend: str, found: Iterable[Found]) -> list[Case]:
 
 
 def run(backend: str, anew: bool) -> bool:
-    """Run the suite against a back end, and keep what it finds; return whether none failed."""
-    found = [row for row in kept() if not (anew and row.backend == backend)]
-    cases = stale(backend, found)
-    if not cases:
-        return True
-    table = run_table([backend], cases)
-    digests = {case.feature: digest_of(case) for case in CASES}
-    new = [
-        Found(backend, feature, digests[feature], *cell, environment())
-        for feature, cell in table.columns[backend].items()
-    ]
-    valid = [row for row in found if row.backend != backend or row.asked in digests.values()]
-    keep(valid + new)
-    return not table.failed
+    """Run the suite against a back end, and keep what it finds; return whether none failed.
+
+    Each case is kept once it has run, so that a column that takes long may be interrupted.
+    """
+    asked = {digest_of(case) for case in CASES}
+    found = [row for row in kept() if row.backend != backend or (row.asked in asked and not anew)]
+    good = True
+    for case in stale(backend, found):
+        table = run_table([backend], [case])
+        cell = table.columns[backend][case.feature]
+        found.append(Found(backend, case.feature, digest_of(case), *cell, environment()))
+        keep(found)
+        good = good and not table.failed
+    return good
 
 
 def written(text: str) -> str:
