@@ -53,7 +53,8 @@ class Found(NamedTuple):
 
 def digest_of(case: Case) -> str:
     """Return what changes whenever the suite asks for something else in a case."""
-    asked = repr(case.net), case.inputs.__name__, case.targets.__name__, case.weight_scale
+    names = case.feature, case.inputs.__name__, case.targets.__name__
+    asked = *names, case.weight_scale, repr(case.net)
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
 
 
