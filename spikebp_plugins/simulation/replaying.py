@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import Backend, Steps
+from spikebp_plugins.backends.base import Backend
 from spikebp_plugins.backends.outcome import Outcome
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.data.events import EventSteps
@@ -17,6 +18,8 @@ from spikebp_plugins.network.replay import Mixture, ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch, real_targets
 
 Array = NDArray[Any]
+
+Learned = TypeVar("Learned")
 
 
 def check_replay(replay: Any) -> None:
@@ -33,20 +36,32 @@ def train_with(engine: Backend, replay: ReplayBuffer, batch: Batch, record: bool
     return outcome.of(mixture.is_new)
 
 
-def close_with(steps: Steps, engine: Backend, replay: ReplayBuffer, batch: Batch) -> None:
-    """End an open sample, which is given as a block of one, and learn others after it.
+def followed_by_others(
+    learn: Callable[[], Learned], engine: Backend, replay: ReplayBuffer, batch: Batch
+) -> Learned:
+    """Learn from one sample by a function, and then from those that are drawn for it.
 
-    Raises
-    ------
-    ValueError
-        If the buffer cannot keep it; it is still open then.
-    OverflowError
-        If a value leaves the range of the arithmetic.
+    Parameters
+    ----------
+    learn : callable
+        Learns from the sample on the back end.
+    engine : Backend
+        The back end.
+    replay : ReplayBuffer
+        The buffer.
+    batch : Batch
+        The sample as a block, as it is to be learned again.
+
+    Returns
+    -------
+    object
+        What `learn` returns.
     """
     with _learning(engine, replay, batch) as mixture:
-        steps.close()
+        learned = learn()
         if len(mixture.x) > 1:
             engine.train(Batch(batch.net, mixture.x[1:], mixture.y[1:], batch.n_steps), False)
+    return learned
 
 
 def _learning(

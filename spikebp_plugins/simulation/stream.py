@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -27,7 +28,7 @@ from spikebp_plugins.network.samples import (
     real_targets,
     spike_counts,
 )
-from spikebp_plugins.simulation.replaying import StreamedSample, close_with
+from spikebp_plugins.simulation.replaying import StreamedSample, followed_by_others
 
 if TYPE_CHECKING:
     from spikebp_plugins.backends.base import Backend
@@ -372,8 +373,9 @@ class Stream:
         if y is None:
             scores, _ = self._engine.predict(Batch(net, rows, None, n_steps), False)
         else:
-            scores, _ = self._engine.train(Batch(net, rows, y[np.newaxis], n_steps), False)
-        self._last = scores[0].copy(), n_steps
+            batch = Batch(net, rows, y[np.newaxis], n_steps)
+            scores, _ = self._learn(partial(self._engine.train, batch, False))
+        self._end(scores[0].copy(), n_steps)
         return scores
 
     def _show(self, x: NDArray[Any] | None, n_steps: int) -> list[Reals]:
@@ -382,12 +384,12 @@ class Stream:
         while n_steps:
             if x is None:
                 n_steps -= self._count_silent_samples(n_steps, closed)
-            now, is_open = self._steps_of_sample(n_steps), self._steps.is_open
-            if x is not None and now == self._n_steps and not is_open and self._replay is None:
+            now = self._steps_of_sample(n_steps)
+            if self._replay is not None:
+                self._noted.note(x, self._target, now)
+            if x is not None and now == self._n_steps and not self._steps.is_open:
                 closed.append(self._show_whole(x, now))
             else:
-                if self._replay is not None:
-                    self._noted.note(x, self._target, now)
                 self._steps.show(x, self._target, now)
                 self._close_if_complete(closed)
             n_steps -= now
@@ -475,12 +477,22 @@ class Stream:
     def _close(self) -> Reals:
         steps = self._steps
         scores, n_steps = steps.scores, steps.steps_shown
-        if self._replay is None or not steps.is_learning:
-            steps.close()
+        if steps.is_learning:
+            self._learn(steps.close)
         else:
-            close_with(steps, self._engine, self._replay, self._noted.batch())
-        self._last, self._noted = (scores, n_steps), StreamedSample(self.net)
+            steps.close()
+        self._end(scores, n_steps)
         return scores.copy()
+
+    def _learn(self, learn: Callable[[], Shown]) -> Shown:
+        """Learn from a sample by a function, and with a replay buffer from others after it."""
+        if self._replay is None:
+            return learn()
+        return followed_by_others(learn, self._engine, self._replay, self._noted.batch())
+
+    def _end(self, scores: Reals, n_steps: int) -> None:
+        """Take note of a sample that has ended."""
+        self._last, self._noted = (scores, n_steps), StreamedSample(self.net)
 
     def _show_last(self, pending: NDArray[Any] | None) -> list[Reals]:
         """Show the unfinished step, if it has events, and close the sample."""
