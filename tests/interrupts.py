@@ -21,11 +21,12 @@ def interrupts_get_through():
 
 
 @contextmanager
-def interrupted_in_python(after, files, before_that=None):
+def interrupted_in_python(after, files, before_that=None, counts=lambda: True):
     """Raise KeyboardInterrupt once, when `after` operations of Python in `files` are over.
 
     From Python 3.12 on, the operations of a function are reported from its second call on under the
     same trace. The first may come in `before_that`, a function whose operations do not count.
+    Others do not either as long as `counts` returns False.
     """
     left = math.inf
 
@@ -37,7 +38,7 @@ def interrupted_in_python(after, files, before_that=None):
 
     def count(frame, event, argument):
         nonlocal left
-        if event == "opcode":
+        if event == "opcode" and counts():
             left -= 1
             if left < 0:
                 sys.settrace(None)

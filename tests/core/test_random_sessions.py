@@ -63,8 +63,15 @@ MANY = 320
 SIZES = st.sampled_from([*[1.0] * 12, 1e3, 1e6, *(2.0**n for n in (29, 31, 35, 41, 49)), 1e300])
 TYPES = st.sampled_from([np.float64, np.float64, np.float32, np.uint8])
 KINDS = st.sampled_from(["labels", "constant", "changing"])
-#: After how many operations of Python an interrupt comes.
-INTERRUPTS = st.none() | st.none() | st.none() | st.none() | st.integers(0, 1500)
+#: After how many operations of Python an interrupt comes, counted from the begin of a call or from
+#: the moment when it has shown a sample.
+INTERRUPTS = (
+    st.none()
+    | st.none()
+    | st.none()
+    | st.tuples(st.integers(0, 800), st.just(False))
+    | st.tuples(st.integers(0, 50), st.just(True))
+)
 #: A target of a stream: it stays what it is, or a label, any numbers, or none.
 TARGETS = st.sampled_from(["unchanged", "unchanged", "label", "label", "real", "none"])
 STREAMS = st.integers(0, 1)
@@ -205,12 +212,15 @@ class Sessions(RuleBasedStateMachine):
 
     def both(self, call, after=None, i=None):
         """Do the same on both sides; a call of stream i that is interrupted drops its sample."""
-        shown = self.one.sim.operations.samples
+        sim = self.one.sim
+        shown, (n, is_late) = sim.operations.samples, after or (0, False)
+        counts = lambda: not is_late or sim.operations.samples > shown  # noqa: E731
+        interrupt = interrupted_in_python(n, INTERRUPTED, counts=counts) if after else nullcontext()
         try:
-            with nullcontext() if after is None else interrupted_in_python(after, INTERRUPTED):
+            with interrupt:
                 found = outcome(call, self.one)
         except KeyboardInterrupt:
-            n_samples = self.one.sim.operations.samples - shown
+            n_samples = sim.operations.samples - shown
             with self.two.stopping_after(n_samples), suppress(KeyboardInterrupt):
                 outcome(call, self.two)
             for side in (self.one, self.two) if i is not None else ():
@@ -393,7 +403,7 @@ class Sessions(RuleBasedStateMachine):
             stream = side.streams[i]
             if not is_silent:
                 return stream.show(x, target=target, n_steps=n_steps)
-            if side is self.one:
+            if side is self.one or stream._replay is not None:  # which keeps zeros as they came
                 return stream.show(None, target=target, n_steps=n_steps)
             stream.target = stream.target if target is UNCHANGED else target
             silence = np.zeros(self.net.n_inputs, np.int64)
