@@ -66,7 +66,7 @@ PIPELINE_EDITS = {
         Wave,
         "__init__",
         ("for pathway in self._postponed:", "for pathway in reversed(self._postponed):"),
-        "spikes",
+        "step_scores",
     ),
     "layers go on after the last step of input": (
         rules,

@@ -229,7 +229,10 @@ def sending_no_errors_down(monkeypatch):
 
 @pytest.mark.parametrize(
     ("put", "differs"),
-    [(opening_no_sample_anew, "spike|output|drive"), (sending_no_errors_down, "error|weight")],
+    [
+        (opening_no_sample_anew, "spike|output|drive"),
+        (sending_no_errors_down, "error|weight|output"),
+    ],
 )
 @pytest.mark.parametrize("timing", ["immediate", "pipelined"])
 def test_a_graph_of_a_user_finds_a_fault(put, differs, timing, monkeypatch):
