@@ -34,7 +34,7 @@ from tests.with_lava.graphs import (
 FLOATING = configuration("floating_pt", "leaf")
 
 #: Seconds within which a wait ends, on a busy machine too; one without a look at it lasts for ever.
-SOON = 10
+SOON = 30
 
 #: Steps that take minutes.
 FOR_LONG = 1_000_000

@@ -39,7 +39,7 @@ RUNNERS = ("network", "source", "sink", "enclosing", "source of enclosing")
 FOR_LONG = 1_000_000
 
 #: Seconds within which a fault ends everything, on a busy machine too; what hangs takes for ever.
-SOON = 10
+SOON = 30
 
 PIPELINED = NET.replace(timing="pipelined")
 
