@@ -66,6 +66,7 @@ def test_groups_of_any_name_size_and_depth_share_a_module(modules):
     assert not any(word in "".join(sources[0]) for word in ("spikebp_layer", "another"))
 
 
+@pytest.mark.thorough
 def test_a_script_may_change_targets_and_be_restored(modules, experiment):
     mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
     network = Network(mlp)

@@ -36,6 +36,7 @@ def test_digits_are_learned_and_the_checkpoint_goes_on(tmp_path):
     ]
 
 
+@pytest.mark.thorough
 def test_a_spiking_source_teaches_on_line(tmp_path):
     output = printed_by(
         FOLDER / "brian2_online_source.py", tmp_path, "--samples", "16", "--target", "numpy"
@@ -63,6 +64,7 @@ def test_compiled_programs_learn(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_events_teach_what_they_teach_a_stream(tmp_path):
     sizes = ("--samples", "8", "--test-samples", "4")
     output = printed_by(FOLDER / "brian2_events.py", tmp_path, *sizes, "--target", "numpy")
@@ -73,6 +75,7 @@ def test_events_teach_what_they_teach_a_stream(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.thorough
 def test_events_at_the_ends_of_a_dt_keep_their_step(tmp_path):
     random = np.random.RandomState(0)
     for digit in range(4):
