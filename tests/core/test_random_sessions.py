@@ -478,6 +478,7 @@ def test_random_sessions_equal_the_reference():
     run_sessions(examples(60))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("updates", [0, 1])
 def test_samples_whose_log_of_updates_is_full(updates, monkeypatch):
     monkeypatch.setattr(layout, "UPDATES_LOGGED", updates)

@@ -528,7 +528,8 @@ def test_scores_are_zero_before_anything_came():
 
 
 @pytest.mark.parametrize(
-    ("engine", "n_samples", "bytes_a_sample"), [("compiled", 4000, 3), ("reference", 400, 100)]
+    ("engine", "n_samples", "bytes_a_sample"),
+    [("compiled", 4000, 3), pytest.param("reference", 400, 100, marks=pytest.mark.thorough)],
 )
 def test_a_day_of_a_million_samples(engine, n_samples, bytes_a_sample, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
