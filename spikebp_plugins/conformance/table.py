@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -54,10 +53,6 @@ class Table:
         """Whether any back end failed anything."""
         return any(cell.outcome == "failed" for cell in self._cells())
 
-    def only(self, backends: Iterable[str]) -> Table:
-        """Return the table of some back ends."""
-        return Table({name: self.columns[name] for name in backends})
-
     def reasons(self) -> list[str]:
         """Return the different reasons of all cells; cells refer to them by number, from 1 on."""
         return list(dict.fromkeys(cell.reason for cell in self._cells() if cell.reason))
@@ -89,14 +84,6 @@ class Table:
             name: {feature: cell._asdict() for feature, cell in cells.items()}
             for name, cells in self.columns.items()
         }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Table:
-        """Return the table that `to_dict` described."""
-        table = cls()
-        for name, cells in values.items():
-            table.columns[name] = {feature: Cell(**cell) for feature, cell in cells.items()}
-        return table
 
     def _cells(self) -> list[Cell]:
         """Return the cells row by row."""
