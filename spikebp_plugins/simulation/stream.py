@@ -98,7 +98,7 @@ class Stream:
         # With a replay buffer: the open sample, in the form in which it would be learned again.
         self._replay, self._noted = replay, StreamedSample(net)
         # The scores of the last sample, and its number of steps.
-        self._last = np.zeros(net.n_outputs), 0
+        self._last: tuple[NDArray[np.float64], int] = np.zeros(net.n_outputs), 0
         # The shape of input that the back end may show unchecked, if that goes quickly; spike
         # counts would need a row for each step.
         is_quick = net.input_coding == "values" and replay is None

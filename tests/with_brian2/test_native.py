@@ -137,7 +137,6 @@ class TestMisuse:
             ({"learning": "no"}, "learning must be True or False; got 'no'"),
             ({"dt": 1 * ms, "clock": defaultclock}, "either a dt or a clock, not both"),
         ],
-        ids=str,
     )
     def test_wrong_arguments_are_refused_and_leave_nothing(self, arguments, message, caplog):
         with pytest.raises(ValueError, match=message):
