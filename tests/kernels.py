@@ -9,30 +9,44 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
+from spikebp_plugins import (
+    EVENT_DTYPE,
+    Conv2D,
+    Dense,
+    EventEncoder,
+    Simulator,
+    SpikingMLP,
+    SpikingNetwork,
+)
 
-#: For each kernel and number type, the fields of a network, and what the network does. Kernels that
-#: take long come first; neighbours take equally long, and are compiled by different processes.
+DENSE = SpikingMLP((2, 2, 2))
+DENSE_64 = DENSE.replace(fraction_bits=30)
+IMAGES = SpikingNetwork((2, 1), [Conv2D(2, 1), Dense(2)])
+EVENT = {"timing": "event"}
+
+#: A network for each kernel and number type, and what it does. Kernels that take long come first;
+#: neighbours take equally long, and are compiled by different processes.
 KERNELS = [
-    ({}, "constant"),
-    ({"fraction_bits": 30}, "constant"),
-    ({"arithmetic": "float64", "timing": "event"}, "changing"),
-    ({"arithmetic": "float32", "timing": "event"}, "changing"),
-    ({}, "changing"),
-    ({"fraction_bits": 30}, "changing"),
-    ({}, "stream"),
-    ({"fraction_bits": 30}, "stream"),
-    ({}, "events"),
-    ({"fraction_bits": 30}, "events"),
-    ({}, "graph"),
-    ({}, "early"),
-    ({"fraction_bits": 30}, "early"),
+    (DENSE, "constant"),
+    (DENSE_64, "constant"),
+    (IMAGES, "changing"),
+    (IMAGES.replace(fraction_bits=30), "changing"),
+    (DENSE.replace(arithmetic="float64", **EVENT), "changing"),
+    (DENSE.replace(arithmetic="float32", **EVENT), "changing"),
+    (DENSE, "changing"),
+    (DENSE_64, "changing"),
+    (DENSE, "stream"),
+    (DENSE_64, "stream"),
+    (DENSE, "events"),
+    (DENSE_64, "events"),
+    (DENSE, "graph"),
+    (DENSE, "early"),
+    (DENSE_64, "early"),
 ]
 
 
-def compile_kernel(fields, doing):
+def compile_kernel(net, doing):
     """Have a kernel compiled, or found in the cache."""
-    net = SpikingMLP((2, 2, 2), **fields)
     sim, x, y = Simulator(net), np.zeros((1, 2)), np.zeros((1, 2))
     match doing:
         case "constant":

@@ -85,7 +85,7 @@ OUTER = {"update": "outer", "backward_init": "uniform"}
         (predict_in_threads, {}),
         (stop_early, {}),
         (stream, OUTER),
-        (feed, {}),
+        pytest.param(feed, {}, marks=pytest.mark.thorough),
     ],
 )
 def test_no_number_shows_when_kernels_become_ready(use, fields):

@@ -67,6 +67,7 @@ def test_a_search_on_a_cluster_finds_the_same(tmp_path):
     assert printed_by(script, tmp_path).split("\n")[0] == "True [True, True]"
 
 
+@pytest.mark.thorough
 def test_a_cluster_tells_apart_what_was_learned(tmp_path):
     script = tmp_path / "tokens.py"
     script.write_text(TOKENS)

@@ -56,14 +56,13 @@ SHORT = [
 
 
 def suite():
-    """Every case in every form; a short run has it in layers, and each second one in another."""
+    """Every case in every form; a short run has each second one in layers, others in another."""
     for turn, case in enumerate(CASES):
         able = [b for b in BACKENDS[:N_SHORT] if unsupported_reason(b, case.net) is None]
-        short = {BACKENDS[0]}
-        if turn % 2 and able[1:]:
-            short.add(able[1 + turn // 2 % len(able[1:])])
+        others = able[1:] if turn % 2 else []
+        short = others[turn // 2 % len(others)] if others else BACKENDS[0]
         for test in conformance_tests(*BACKENDS, cases=[case]):
-            marks = [pytest.mark.thorough] if test.backend not in short else []
+            marks = [pytest.mark.thorough] if test.backend != short else []
             yield pytest.param(test, id=str(test), marks=marks)
 
 

@@ -75,6 +75,7 @@ def printed_by_sections(pieces, beginning, folder):
     return {title: text.splitlines() for title, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
+@pytest.mark.thorough
 def test_code_of_the_guide_prints_what_it_says(tmp_path):
     pieces = sections("docs/lava.md")
     beginning = pieces["A first script"].partition("mlp.run(")[0]
