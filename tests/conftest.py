@@ -18,18 +18,17 @@ os.environ["SPIKEBP_WAIT"] = "1"
 
 
 def pytest_sessionstart(session):
-    """Compile the kernels before test processes start, so that these find them in the cache.
-
-    A smoke test needs few of them.
-    """
+    """Compile the kernels before test processes start, so that these find them in the cache."""
     count = session.config.getoption("numprocesses", None)
-    if not count or session.config.getoption("markexpr") == "smoke":
+    if not count:
         return
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     reporter.write_line("compiling the kernels, where they are not in the cache ...")
     script = Path(__file__).with_name("kernels.py")
     shares = [
-        subprocess.Popen([sys.executable, str(script), str(index), str(count)])
+        subprocess.Popen(
+            [sys.executable, str(script), str(index), str(count), session.config.option.markexpr]
+        )
         for index in range(count)
     ]
     codes = [share.wait() for share in shares]

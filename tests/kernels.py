@@ -1,5 +1,7 @@
 """Compiles the kernels that many tests use; the script compiles the share `index::count` of them.
 
+With the marks "smoke" it takes the first ones alone.
+
 It runs in processes of its own: Numba and LLVM keep more than a gigabyte of memory for the compiled
 code, and each process that Lava forks from a test process copies the page table of that memory.
 """
@@ -31,10 +33,10 @@ KERNELS = [
     (DENSE_64, "constant"),
     (IMAGES, "changing"),
     (IMAGES.replace(fraction_bits=30), "changing"),
-    (DENSE.replace(arithmetic="float64", **EVENT), "changing"),
-    (DENSE.replace(arithmetic="float32", **EVENT), "changing"),
     (DENSE, "changing"),
     (DENSE_64, "changing"),
+    (DENSE.replace(arithmetic="float64", **EVENT), "changing"),
+    (DENSE.replace(arithmetic="float32", **EVENT), "changing"),
     (DENSE, "stream"),
     (DENSE_64, "stream"),
     (DENSE, "events"),
@@ -43,6 +45,8 @@ KERNELS = [
     (DENSE, "early"),
     (DENSE_64, "early"),
 ]
+#: How many of them a smoke test needs.
+N_SMOKE = 6
 
 
 def compile_kernel(net, doing):
@@ -70,6 +74,7 @@ def compile_kernel(net, doing):
 
 
 if __name__ == "__main__":
-    index, count = map(int, sys.argv[1:])
-    for kernel in KERNELS[index::count]:
+    index, count, marks = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    chosen = KERNELS[:N_SMOKE] if marks == "smoke" else KERNELS
+    for kernel in chosen[index::count]:
         compile_kernel(*kernel)
