@@ -247,6 +247,7 @@ def test_the_last_pixel_of_an_image_is_no_bias(images):
             "image_shape must be None, (height, width) or (height, wid",
         ),
         ({"image_shape": (8, 9)}, "image_shape must be the shape of an image of 64 features, as X"),
+        ({"image_shape": (7, 9)}, "image_shape must be the shape of an image of 64 features, as X"),
         (
             {"connections": "conv3k5"},
             "layer 1: kernel_size must be at most 4, the pixels below",

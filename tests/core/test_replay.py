@@ -190,6 +190,9 @@ def test_what_does_not_fit_is_refused_before_anything_changes():
     before, kept = checkpoint_bytes(sim), buffer.x
     with pytest.raises(ValueError, match=r"x must be of uint8 and shape .*; got an array of float"):
         sim.train(x, y, replay=buffer)
+    changing = np.repeat(x[:, np.newaxis], NET.n_steps, axis=1)
+    with pytest.raises(ValueError, match=r"x must be of uint8 and shape .*; got an array of float"):
+        sim.train(changing, y, replay=buffer)
     with pytest.raises(ValueError, match="replay must be a ReplayBuffer or None; got 5"):
         sim.train(x, y, replay=5)
     with pytest.raises(ValueError, match="y must be labels from 0 to 1; got 7"):
@@ -197,6 +200,10 @@ def test_what_does_not_fit_is_refused_before_anything_changes():
     assert checkpoint_bytes(sim) == before
     assert (buffer.n_seen, len(buffer)) == (8, 4)
     assert np.array_equal(buffer.x, kept)
+
+
+def test_booleans_take_a_byte():
+    assert ReplayBuffer(2).mix([[True, False, True]], [0]).x.dtype == np.uint8
 
 
 def test_a_buffer_of_another_network_is_refused():

@@ -454,6 +454,7 @@ TARGETS = "a label, 2 real numbers, or None"
     ("call", "message"),
     [
         ({"x": [1.0, 2.0]}, "x must be of shape (3,); got shape (2,)"),
+        ({"x": [1.0, 2.0, 3.0, 4.0]}, "x must be of shape (3,); got shape (4,)"),
         ({"x": [1.0, np.nan, 0.0]}, "x must be finite; got nan at index 1"),
         ({"x": None, "n_steps": 0}, f"n_steps must be an integer from 1 to {2**53}; got 0"),
         (
