@@ -15,6 +15,7 @@ NEEDS = {
     "spikebp_lava": "lava",
     "spikebp_plugins.nir": "nir",
     "spikebp_plugins.lava_dl": "h5py",
+    "spikebp_plugins.common.hdf5": "h5py",
     "spikebp_plugins.river": "river",
 }
 #: Imports each module below the packages that it is given, and prints how many there are.
