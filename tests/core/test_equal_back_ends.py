@@ -22,7 +22,7 @@ def test_conformance(conformance_test):
 
 
 @pytest.mark.smoke
-@settings(max_examples=examples(1600))
+@settings(max_examples=examples(1000))
 @given(
     experiments(
         nets=any_network,

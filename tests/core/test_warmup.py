@@ -56,12 +56,14 @@ USES = """
 """
 
 
+@pytest.mark.thorough
 def test_after_it_nothing_is_compiled():
     command = [sys.executable, "-c", textwrap.dedent(USES)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["done"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("fields", "backend"),
     [
