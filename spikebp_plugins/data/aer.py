@@ -26,9 +26,6 @@ BYTES_PER_EVENT: Final = 5
 OVERFLOW_ROW: Final = 240
 OVERFLOW_TIME: Final = 2**13
 
-#: Columns and rows of the sensor of N-MNIST.
-NMNIST_SENSOR: Final = (34, 34)
-
 
 def read_aer(path: PathLike) -> NDArray[Any]:
     """Read a recording.
