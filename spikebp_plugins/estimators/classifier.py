@@ -13,12 +13,17 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.parameters import LabelParameters
+from spikebp_plugins.estimators.repetition import rounded
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.estimators.validation import (
+    Weights,
+    check_not_zero,
     check_pixels,
+    check_shown,
     checked_data,
     checked_weights,
     validate_data,
@@ -94,8 +99,9 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         classes : array-like of shape (n_classes,) or None, default=None
             All labels that will ever come; needed in the first call.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often each sample is shown, 0 or more; fractions are carried on to the next samples
-            of the same class. None shows each once.
+            How often each sample is shown, 0 or more, on average at most 1,000; fractions are
+            carried on to the next samples of the same class. None shows each once. A call whose
+            weights are all 0 changes nothing.
 
         Returns
         -------
@@ -108,16 +114,20 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         OverflowError
             If a value leaves the range of the arithmetic. What was learned until then stays.
         """
-        self._check_parameters()
-        first = not self.__sklearn_is_fitted__()
-        known = self._known_classes(first, classes)
-        if isinstance(self.class_weight, str):
-            allowed = "a dict or None for partial_fit, which does not know how many are to come"
-            raise wrong_argument("class_weight", allowed, repr(self.class_weight))
-        samples = self._prepared(X, y, sample_weight, first=first, has_epochs=False, classes=known)
-        self._train_once(samples)
+        with self._turn, self._lock:
+            self._check_parameters()
+            first = not self.__sklearn_is_fitted__()
+            known = self._known_classes(first, classes)
+            if isinstance(self.class_weight, str):
+                allowed = "a dict or None for partial_fit, which does not know how many are to come"
+                raise wrong_argument("class_weight", allowed, repr(self.class_weight))
+            samples = self._prepared(
+                X, y, sample_weight, first=first, has_epochs=False, classes=known
+            )
+            self._train_once(samples)
         return self
 
+    @synchronized
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the class of each sample: that of the largest score (in a tie, the first one).
 
@@ -135,6 +145,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         predicted: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
         return predicted
 
+    @synchronized
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return the scores of the classes; of two classes, the second's less the first's.
 
@@ -152,6 +163,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
+    @synchronized
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         r"""Return probabilities: the softmax of the scores times a number that learning has found.
 
@@ -174,6 +186,23 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         """
         scores = self._scores(X)
         return self._temperature.probabilities(scores)
+
+    @synchronized
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the logarithms of the probabilities, finite even of one that a double calls 0.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns are those of `classes_`.
+        """
+        scores = self._scores(X)
+        return self._temperature.log_probabilities(scores)
 
     def _known_classes(self, first: bool, classes: Any) -> NDArray[Any]:
         if classes is None:
@@ -205,15 +234,17 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
             check_classification_targets(y)
             classes = np.unique(y) if first else self.classes_
         labels = _positions(classes, y)
-        weights = checked_weights(sample_weight, X)
-        self._class_weights(classes, labels)  # raises here, before anything has changed
+        weights = checked_weights(sample_weight, X.shape[0], has_epochs=has_epochs)
+        samples = Samples(X, labels, self._weights(classes, labels, weights, has_epochs))
+        if first and samples.are_left_out:
+            return samples
         if first:
             self._start(len(classes), has_epochs)
             self.classes_: NDArray[Any] = classes
             self._temperature = Temperature()
         else:
             self._resume()
-        return Samples(X, labels, weights)
+        return samples
 
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
         return y
@@ -223,19 +254,25 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     ) -> float:
         return float(np.average(scores.argmax(axis=1) == y, weights=weights))
 
-    def _kind_weights(self, y: NDArray[Any]) -> NDArray[np.float64] | None:
-        return self._class_weights(self.classes_, y)
-
-    def _class_weights(self, classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64] | None:
-        """Return the weight of the class of each sample, given by its place among the classes."""
+    def _weights(
+        self, classes: NDArray[Any], y: NDArray[Any], weights: Weights | None, has_epochs: bool
+    ) -> Weights | None:
+        """Return how often samples are shown, whose classes are given by their places."""
         if self.class_weight is None:
-            return None
+            return weights
         of_classes = compute_class_weight(self.class_weight, classes=classes, y=classes[y])
-        of_samples: NDArray[np.float64] = of_classes[y]
-        if (of_samples < 0).any() or not of_samples.any():
-            allowed = "not negative, and above zero for some sample"
-            raise wrong_argument("class_weight", allowed, repr(self.class_weight))
-        return of_samples
+        if (of_classes < 0).any():
+            raise wrong_argument("class_weight", "not negative", repr(self.class_weight))
+        name, of_samples = "class_weight times sample_weight", of_classes[y]
+        shown: Weights = of_samples if weights is None else of_samples * weights
+        if not has_epochs:
+            check_shown(name, shown)
+            return shown
+        check_not_zero(name, shown)
+        # The last bits of a mean depend on the order of its terms; how often a sample is shown must
+        # not.
+        relative = rounded(of_samples / np.average(of_samples, weights=weights))
+        return relative if weights is None else relative * weights
 
     def _learned_from(self, scores: NDArray[np.float64], y: NDArray[Any]) -> None:
         self._temperature.observe(scores, y)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from spikebp_plugins.common.errors import boolean, integer, is_integer, real, wrong_argument
+from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.parameters import (
@@ -23,7 +23,7 @@ from spikebp_plugins.estimators.parameters import (
     NetworkParameters,
     ParametersInUse,
 )
-from spikebp_plugins.estimators.repetition import Carry, rounded
+from spikebp_plugins.estimators.repetition import Carry
 from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, is_sparse, parts_of
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.structure import HIDDEN_LAYER_SIZES, Structure
@@ -48,7 +48,6 @@ class Course(NamedTuple):
     n_iter_no_change: int
     tol: float
     verbose: bool
-    callback: Callable[[Any], object] | None
 
 
 @dataclass(eq=False, repr=False)
@@ -139,25 +138,11 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     ) -> float:
         """Return how good the network's scores are: the accuracy or the R² that `score` gives."""
 
-    def _kind_weights(self, y: NDArray[Any]) -> NDArray[np.float64] | None:
-        """Return what the kind of each sample is worth; None if all are worth the same."""
-        return None
-
-    def _weighted(self, samples: Samples, *, in_epochs: bool) -> Samples:
-        """Return samples whose weights say how often they are shown, in an epoch or at once."""
-        weights, of_kinds = samples.weights, self._kind_weights(samples.y)
-        if of_kinds is None:
-            return samples
-        if in_epochs:
-            # The last bits of a mean depend on the order of its terms; how often a sample is shown
-            # must not.
-            of_kinds = rounded(of_kinds / np.average(of_kinds, weights=weights))
-        return samples._replace(weights=of_kinds if weights is None else of_kinds * weights)
-
     def _learned_from(self, scores: NDArray[np.float64], y: NDArray[Any]) -> None:
         """Take note of the scores that samples reached while they were learned."""
 
     @property
+    @synchronized
     def checkpoint_(self) -> Checkpoint:
         """Definition and learning state, from which any back end can go on."""
         check_is_fitted(self)
@@ -175,8 +160,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         y : array-like of shape (n_samples,), for a regressor also (n_samples, n_targets)
             Labels of any kind, or the targets of a regressor.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often an epoch shows each sample, 0 or more: with 2.5 twice in one epoch, and three
-            times in the next. None shows each once.
+            How often an epoch shows each sample, 0 or more, on average at most 1,000: with 2.5
+            twice in one epoch, and three times in the next. None shows each once.
 
         Returns
         -------
@@ -190,16 +175,19 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             If a value leaves the range of the arithmetic, as with data that are not scaled. What
             was learned until then stays.
         """
-        self._check_parameters()
-        goes_on = self.warm_start and self.__sklearn_is_fitted__()
-        samples = self._prepared(X, y, sample_weight, first=not goes_on, has_epochs=True)
-        samples = self._weighted(samples, in_epochs=True)
-        if self._course.shuffle:
-            samples = samples.sorted()
-        if not goes_on:
-            self._scale_to(samples)
-        self._train_epochs(samples, goes_on=goes_on)
+        with self._turn:
+            with self._lock:
+                self._check_parameters()
+                goes_on = self.warm_start and self.__sklearn_is_fitted__()
+                samples = self._prepared(X, y, sample_weight, first=not goes_on, has_epochs=True)
+                if self._course.shuffle:
+                    samples = samples.sorted()
+                if not goes_on:
+                    self._scale_to(samples)
+            self._train_epochs(samples, goes_on=goes_on)
         return self
+
+    set_params = synchronized(BaseEstimator.set_params)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -228,7 +216,6 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             n_iter_no_change=integer("n_iter_no_change", self.n_iter_no_change, 1),
             tol=real("tol", self.tol, "a finite number of at least 0", lambda x: x >= 0),
             verbose=boolean("verbose", self.verbose),
-            callback=self.callback,
         )
         if not (self.callback is None or callable(self.callback)):
             raise wrong_argument("callback", "None or callable", repr(self.callback))
@@ -355,6 +342,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         check_is_fitted(self)
         return self._replay
 
+    @synchronized
     def network_inputs(self, X: Any) -> NDArray[np.float64]:
         """Return what the network of `checkpoint_` is shown for features.
 
@@ -390,17 +378,29 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _train(self, samples: Samples, order: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Learn from samples in an order, and return the scores that they reached."""
-        if self.replay_buffer_ is not None:
-            return self._train_again(self.replay_buffer_, samples, order, in_turn=False)
-        scores, y, net = [], samples.y, self._learned.net
+    def _train(
+        self, samples: Samples, order: NDArray[np.int64], *, in_turn: bool = False
+    ) -> NDArray[np.float64]:
+        """Learn from samples in an order, and return the scores that they reached.
+
+        In a stream (`in_turn`) each is scaled by what came so far, itself included.
+        """
+        if self._replay is not None:
+            return self._train_again(self._replay, samples, order, in_turn=in_turn)
+        scores, net = [], self._learned.net
         for rows in parts_of(samples.X, order):
-            targets, inputs = self._targets(y[rows]), samples.X[rows]
-            if not samples.are_inputs:
-                inputs = self._inputs(inputs)
+            X, y, scaling = samples.X[rows], samples.y[rows], self._scaling
+            if samples.are_inputs:
+                inputs = X
+            elif in_turn and scaling is not None:
+                scaling, scaled = scaling.in_turn(X.toarray() if is_sparse(X) else X)
+                inputs = self._with_intercept(scaled)
+            else:
+                inputs = self._inputs(X)
+            targets = self._targets(y)
             scores.append(self._learned.train(self.backend, inputs, targets, self._rates))
-            self._learned_from(scores[-1], y[rows])
+            self._scaling = scaling
+            self._learned_from(scores[-1], y)
             self._watch.observe(inputs * net.input_scale, scores[-1], net.n_steps)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
@@ -419,17 +419,13 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """
         scores, learned = [], self._learned
         net = learned.net
-        is_first = np.diff(order, prepend=-1) != 0  # and not the same sample once more
         for start in range(0, len(order), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            rows = order[part]
+            rows = order[start : start + ROWS_AT_ONCE]
             X = samples.X[rows].toarray() if is_sparse(samples.X) else samples.X[rows]
             scaling = self._scaling
             with replay.learning(X, samples.y[rows], lambda: learned.n_seen) as mixture:
                 if in_turn and scaling is not None:
-                    is_seen = mixture.is_new.copy()
-                    is_seen[mixture.is_new] = is_first[part]
-                    scaling, scaled = scaling.in_turn(mixture.x, is_seen)
+                    scaling, scaled = scaling.in_turn(mixture.x, mixture.is_new)
                     inputs = self._with_intercept(scaled)
                 else:
                     inputs = self._inputs(mixture.x)
@@ -443,73 +439,66 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         return np.concatenate(scores)
 
     def _train_once(self, samples: Samples) -> None:
-        samples = self._weighted(samples, in_epochs=False)
-        y, weights = samples.y, samples.weights
-        order: NDArray[np.int64] = np.arange(len(y))
-        if weights is not None:
-            kinds = y if is_classifier(self) else np.zeros(len(y))
-            order = self._carry.shown(weights, kinds)
-        replay = self.replay_buffer_
-        if len(order) and replay is not None:
-            self._train_again(replay, samples, order, in_turn=True)
-        elif len(order):
-            scaling, samples = self._as_inputs(samples, np.unique(order))
-            self._train(samples, order)
-            self._scaling = scaling
+        if samples.are_left_out:
+            return
+        order: NDArray[np.int64] = np.arange(len(samples.y))
+        if samples.weights is not None:
+            kinds = samples.y if is_classifier(self) else np.zeros(len(order))
+            order = self._carry.shown(samples.weights, kinds)
+        if len(order):
+            self._train(samples, order, in_turn=True)
         self.n_iter_ += 1
 
-    def _as_inputs(
-        self, samples: Samples, shown: NDArray[np.int64]
-    ) -> tuple[InputScaling | None, Samples]:
-        """Return the scaling after samples, and these as input, each scaled by what came so far."""
-        scaling = self._scaling
-        if scaling is None:
-            return None, samples
-        X = samples.X.toarray() if is_sparse(samples.X) else samples.X
-        scaled = np.zeros(X.shape)
-        scaling, scaled[shown] = scaling.in_turn(X[shown])
-        return scaling, samples._replace(X=self._with_intercept(scaled), are_inputs=True)
-
     def _train_epochs(self, samples: Samples, *, goes_on: bool) -> None:
-        seed, course = self._learned.net.seed, self._course
-        if not is_sparse(samples.X) and self.replay_buffer_ is None:
-            samples = samples._replace(X=self._inputs(samples.X), are_inputs=True)
-        kept_out = None
-        if course.early_stopping:
-            samples, kept_out = self._split(samples, seed)
-        best, best_score, without_gain = self._snapshot(), -math.inf, 0
-        if kept_out is not None and goes_on:
-            best_score = self._validation_score(kept_out)
+        seed, course, callback = self._learned.net.seed, self._course, self.callback
+        with self._lock:
+            if not is_sparse(samples.X) and self._replay is None:
+                samples = samples._replace(X=self._inputs(samples.X), are_inputs=True)
+            kept_out = None
+            if course.early_stopping:
+                samples, kept_out = self._split(samples, seed)
+            best, best_score, without_gain = self._snapshot(), -math.inf, 0
+            if kept_out is not None and goes_on:
+                best_score = self._validation_score(kept_out)
         for _ in range(course.max_iter):
-            order = samples.shown_in_epoch(self.n_iter_)
-            if course.shuffle:
-                order = order[shuffled(len(order), seed, self.n_iter_)]
-            spikes = self._learned.operations.spikes
-            loss = math.nan
-            if len(order):  # small weights may leave an epoch empty
-                scores = self._train(samples, order)
-                self._watch.end_epoch()
-                targets = real_targets(self._learned.net, self._targets(samples.y[order]))
-                errors = np.maximum(scores, 0) - targets
-                loss = float(np.mean(np.sum(errors**2, axis=1)) / 2)
-            self.n_iter_ += 1
-            self.loss_curve_.append(loss)
-            score = None
-            if kept_out is not None:
-                score = self._validation_score(kept_out)
-                self.validation_scores_.append(score)
-                without_gain = without_gain + 1 if score < best_score + course.tol else 0
-                if score > best_score:
-                    best, best_score = self._snapshot(), score
-            if course.verbose:
-                spikes = self._learned.operations.spikes - spikes
-                self._print(spikes / max(1, len(order)), score)
-            if course.callback is not None and course.callback(self) is True:
+            with self._lock:
+                score = self._train_epoch(samples, kept_out, seed)
+                if score is not None:
+                    without_gain = without_gain + 1 if score < best_score + course.tol else 0
+                    if score > best_score:
+                        best, best_score = self._snapshot(), score
+            # Without the lock: what it waits for may be another thread that predicts.
+            if callback is not None and callback(self) is True:
                 break
             if without_gain >= course.n_iter_no_change:
                 break
         if kept_out is not None:
             self._go_back(best)
+
+    def _train_epoch(self, samples: Samples, kept_out: Samples | None, seed: int) -> float | None:
+        """Learn for an epoch, and return the score of the samples that are kept out, if any."""
+        course, net = self._course, self._learned.net
+        order = samples.shown_in_epoch(self.n_iter_)
+        if course.shuffle:
+            order = order[shuffled(len(order), seed, self.n_iter_)]
+        spikes = self._learned.operations.spikes
+        loss = math.nan
+        if len(order):  # small weights may leave an epoch empty
+            scores = self._train(samples, order)
+            self._watch.end_epoch()
+            targets = real_targets(net, self._targets(samples.y[order]))
+            errors = np.maximum(scores, 0) - targets
+            loss = float(np.mean(np.sum(errors**2, axis=1)) / 2)
+        self.n_iter_ += 1
+        self.loss_curve_.append(loss)
+        score = None
+        if kept_out is not None:
+            score = self._validation_score(kept_out)
+            self.validation_scores_.append(score)
+        if course.verbose:
+            spikes = self._learned.operations.spikes - spikes
+            self._print(spikes / max(1, len(order)), score)
+        return score
 
     def _split(self, samples: Samples, seed: int) -> tuple[Samples, Samples]:
         """Return the samples to learn from, and those that are kept out."""
@@ -523,9 +512,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _snapshot(self) -> Any:
         """Return all that learning changes."""
-        replay = self.replay_buffer_
+        replay = self._replay
         return self._learned.checkpoint, None if replay is None else replay.copy()
 
+    @synchronized
     def _go_back(self, snapshot: Any) -> None:
         """Make the network what it was."""
         checkpoint, self._replay = snapshot

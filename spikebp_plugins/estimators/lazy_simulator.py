@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,7 @@ class LazySimulator:
     """A simulator that is opened when first needed, and holds a checkpoint until then.
 
     It stays open from one call to the next, which makes it cheap to learn from one sample at a
-    time. Copies and pickles hold the checkpoint alone, and go on exactly from there. Threads may
-    share an object; their calls wait for each other.
+    time. Copies and pickles hold the checkpoint alone, and go on exactly from there.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -43,7 +41,6 @@ class LazySimulator:
         self._simulator: Simulator | None = None
         self._backend = ""
         self._close: Callable[[], object] = lambda: None
-        self._lock = Lock()
 
     @property
     def net(self) -> Definition:
@@ -60,16 +57,14 @@ class LazySimulator:
     @property
     def checkpoint(self) -> Checkpoint:
         """Definition and learning state."""
-        with self._lock:
-            return self._settled()
+        if self._simulator is not None:
+            self._checkpoint = self._simulator.checkpoint()
+        return self._checkpoint
 
     @property
     def operations(self) -> Operations:
         """The work since this object was made."""
-        with self._lock:
-            return (
-                self._work if self._simulator is None else self._work + self._simulator.operations
-            )
+        return self._work if self._simulator is None else self._work + self._simulator.operations
 
     def with_fields(self, **fields: Any) -> LazySimulator:
         """Return one that goes on with other values of some fields of the definition, or itself.
@@ -85,35 +80,38 @@ class LazySimulator:
             return self
         return LazySimulator(self.checkpoint.grown(n_inputs, n_outputs))
 
-    def open(self, backend: str) -> None:
-        """Open a simulator on a back end, unless one is open there."""
-        with self._lock:
-            self._opened(backend)
+    def open(self, backend: str) -> Simulator:
+        """Return the simulator on a back end, opened unless it is open there."""
+        if self._simulator is None or backend != self._backend:
+            simulator = self.checkpoint.simulate(backend)
+            self._shut()
+            self._simulator, self._backend = simulator, backend
+            # Some back ends hold processes, which must not outlive the estimator.
+            self._close = weakref.finalize(self, simulator.close)
+        return self._simulator
 
     def train(self, backend: str, x: Any, y: Any, schedule: Schedule) -> NDArray[np.float64]:
         """Learn from samples on a back end, and return the scores that each of them reached."""
         scores: list[NDArray[np.float64]] = []
-        with self._lock:
-            start = 0
-            while start < len(x):
-                n_seen = self.n_seen
-                self._take_rate(schedule.at(n_seen))
-                stop = start + schedule.lasts(n_seen, len(x) - start)
-                simulator = self._opened(backend)
-                scores.append(simulator.train(x[start:stop], y[start:stop], progress=False))
-                start = stop
+        start = 0
+        while start < len(x):
+            n_seen = self.n_seen
+            self._take_rate(schedule.at(n_seen))
+            stop = start + schedule.lasts(n_seen, len(x) - start)
+            simulator = self.open(backend)
+            scores.append(simulator.train(x[start:stop], y[start:stop], progress=False))
+            start = stop
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def predict(self, backend: str, x: Any) -> NDArray[np.float64]:
         """Return the scores of samples on a back end."""
-        with self._lock:
-            scores: NDArray[np.float64] = self._opened(backend).predict(x, progress=False)
+        scores: NDArray[np.float64] = self.open(backend).predict(x, progress=False)
         return scores
 
     def _take_rate(self, rate: float) -> None:
         """Go on at another learning rate."""
         if rate != self.net.learning_rate:
-            self._checkpoint = self._settled().at_rate(rate)
+            self._checkpoint = self.checkpoint.at_rate(rate)
             self._shut()
 
     def _shut(self) -> None:
@@ -121,17 +119,3 @@ class LazySimulator:
             self._work += self._simulator.operations
         self._close()
         self._simulator = None
-
-    def _settled(self) -> Checkpoint:
-        if self._simulator is not None:
-            self._checkpoint = self._simulator.checkpoint()
-        return self._checkpoint
-
-    def _opened(self, backend: str) -> Simulator:
-        if self._simulator is None or backend != self._backend:
-            simulator = self._settled().simulate(backend)
-            self._shut()
-            self._simulator, self._backend = simulator, backend
-            # Some back ends hold processes, which must not outlive the estimator.
-            self._close = weakref.finalize(self, simulator.close)
-        return self._simulator

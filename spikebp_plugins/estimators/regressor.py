@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 
 from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import boolean, positive, wrong_argument
+from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.estimator import SpikingEstimator
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.validation import (
@@ -171,8 +172,9 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_targets)
             Targets.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            How often each sample is shown, 0 or more; fractions are carried on to the next samples.
-            None shows each once.
+            How often each sample is shown, 0 or more, on average at most 1,000; fractions are
+            carried on to the next samples. None shows each once. A call whose weights are all 0
+            changes nothing.
 
         Returns
         -------
@@ -185,11 +187,13 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         OverflowError
             If a value leaves the range of the arithmetic. What was learned until then stays.
         """
-        self._check_parameters()
-        first = not self.__sklearn_is_fitted__()
-        self._train_once(self._prepared(X, y, sample_weight, first=first, has_epochs=False))
+        with self._turn, self._lock:
+            self._check_parameters()
+            first = not self.__sklearn_is_fitted__()
+            self._train_once(self._prepared(X, y, sample_weight, first=first, has_epochs=False))
         return self
 
+    @synchronized
     def predict(self, X: Any) -> NDArray[np.float64]:
         """Return the prediction for each sample.
 
@@ -217,20 +221,23 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         else:
             X, y = checked_data(self, X, y, **options)
         y = y.astype(np.float64)
-        weights = checked_weights(sample_weight, X)
+        weights = checked_weights(sample_weight, X.shape[0], has_epochs=has_epochs)
+        samples = Samples(X, y, weights)
+        if first and samples.are_left_out:
+            return samples
         coding = self._new_coding(y, weights) if first else self._coding
         coding.check(y)
         if first:
             self._start(coding.n_outputs, has_epochs)
             self._coding: Coding = coding
             self.target_scale_ = coding.scale
-            return Samples(X, y, weights)
+            return samples
         if self._scale is not None and np.any(coding.scale != self._scale):
             raise self._changed("target_scale", coding.scale, self.target_scale)
         if self.signed_output != coding.signed:
             raise self._changed("signed_output", coding.signed, self.signed_output)
         self._resume()
-        return Samples(X, y, weights)
+        return samples
 
     def _new_coding(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Coding:
         scale = automatic_scale(y, TYPICAL_SPIKES[self.spikes], weights)

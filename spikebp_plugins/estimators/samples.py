@@ -36,6 +36,11 @@ class Samples(NamedTuple):
     weights: NDArray[np.float64] | None
     are_inputs: bool = False
 
+    @property
+    def are_left_out(self) -> bool:
+        """Whether all of them have the weight 0."""
+        return self.weights is not None and not self.weights.any()
+
     def take(self, rows: NDArray[np.int64]) -> Samples:
         """Return some of the samples."""
         weights = None if self.weights is None else self.weights[rows]
@@ -88,9 +93,10 @@ def _columns(X: Any) -> Iterator[NDArray[np.float64]]:
 
 
 def parts_of(X: Any, order: NDArray[np.int64]) -> Iterator[Any]:
-    """Yield an order in parts: all at once, or so few rows that they may be made dense."""
-    if not is_sparse(X):
-        yield order
-        return
-    for start in range(0, max(1, len(order)), ROWS_AT_ONCE):
-        yield order[start : start + ROWS_AT_ONCE]
+    """Yield an order in parts: of a sparse matrix so few rows that they may be made dense.
+
+    Of a dense one, no more than it has, so that weights of samples take no memory for copies.
+    """
+    at_once = ROWS_AT_ONCE if is_sparse(X) else max(ROWS_AT_ONCE, X.shape[0])
+    for start in range(0, max(1, len(order)), at_once):
+        yield order[start : start + at_once]

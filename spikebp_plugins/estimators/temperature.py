@@ -82,6 +82,13 @@ class Temperature:
         """Return the probabilities of the classes, of shape (n_samples, n_classes)."""
         return softmax(self.inverse * scores)
 
+    def log_probabilities(self, scores: Array) -> Array:
+        """Return the logarithms of the probabilities, of shape (n_samples, n_classes)."""
+        powers = self.inverse * scores
+        powers -= powers.max(axis=1, keepdims=True)
+        logs: Array = powers - np.log(np.exp(powers).sum(axis=1, keepdims=True))
+        return logs
+
     def _best(self, n_newer: int) -> float:
         """Return beta for the last samples but `n_newer`."""
         stop = self._n_kept - n_newer

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from numbers import Number
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import _check_sample_weight, _num_features
+from sklearn.utils import check_array
+from sklearn.utils.validation import _num_features
 
 from spikebp_plugins.common.errors import wrong_argument
 
@@ -19,6 +21,11 @@ except ImportError:  # before scikit-learn 1.6
         """Return checked arrays, as the function of newer releases does."""
         return estimator._validate_data(*arrays, **options)
 
+
+Weights = NDArray[np.float64]
+
+#: How often the samples of a call or an epoch may be shown, on average.
+MOST_SHOWN: Final = 1000
 
 _NOTHING: Final = object()
 
@@ -66,16 +73,41 @@ def check_pixels(X: Any, image_shape: tuple[int, ...] | None) -> None:
         raise wrong_argument("image_shape", allowed, repr(image_shape))
 
 
-def checked_weights(weights: Any, X: Any) -> NDArray[np.float64] | None:
-    """Return weights of samples, which must be finite and not negative, and not all zero."""
+def checked_weights(weights: Any, n_samples: int, *, has_epochs: bool) -> Weights | None:
+    """Return weights of samples, which must be finite, not negative and not too large.
+
+    Those of a stream may all be zero, but not those of epochs.
+    """
     if weights is None:
         return None
-    checked: NDArray[np.float64] = _check_sample_weight(weights, X, dtype=np.float64)
+    given = np.full(n_samples, weights) if isinstance(weights, Number) else weights
+    checked: Weights = check_array(
+        given, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
+    )
+    if checked.shape != (n_samples,):
+        allowed = f"a number, or of shape {(n_samples,)}"
+        raise wrong_argument("sample_weight", allowed, f"shape {checked.shape}")
     if (checked < 0).any():
         raise wrong_argument("sample_weight", "not negative", checked[checked < 0][0])
-    if not checked.any():
-        raise wrong_argument("sample_weight", "above zero for some sample", "zeros alone")
+    if has_epochs:
+        check_not_zero("sample_weight", checked)
+    check_shown("sample_weight", checked)
     return checked
+
+
+def check_not_zero(name: str, weights: Weights) -> None:
+    """Refuse weights that are all zero."""
+    if not weights.any():
+        raise wrong_argument(name, "above zero for some sample", "zeros alone")
+
+
+def check_shown(name: str, weights: Weights) -> None:
+    """Refuse weights that show samples too often: each time takes as long as another sample."""
+    with np.errstate(over="ignore"):
+        mean = weights.mean()
+    if mean > MOST_SHOWN:
+        allowed = f"at most {MOST_SHOWN:,} on average, for it is how often a sample is shown"
+        raise wrong_argument(name, allowed, f"{mean:.4g}")
 
 
 def _are_features(estimator: Any, X: Any) -> bool:

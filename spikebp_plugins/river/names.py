@@ -110,6 +110,14 @@ def real_values(x: Mapping[Any, Any]) -> list[Any]:
     return values
 
 
+def is_missing(label: Any) -> bool:
+    """Return whether a label is None, NaN, or what pandas has instead."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:  # whether pandas' NA is equal to itself is NA
+        return True
+
+
 def is_real(value: Any) -> bool:
     """Return whether a value is a finite real number."""
     return isinstance(value, (Real, np.bool_)) and is_finite(value)

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from river import base
 
 from spikebp_plugins.common.docstrings import with_shared_parameters
+from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.parameters import LabelParameters
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import real_targets
 from spikebp_plugins.river.frames import targets_of
-from spikebp_plugins.river.names import Places, capacity, with_new
+from spikebp_plugins.river.names import Places, capacity, is_missing, with_new
 from spikebp_plugins.river.stream_learner import GROWING, StreamLearner
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         """The labels met so far, in the order of the outputs."""
         return list(self._outputs)
 
+    @synchronized
     def learn_one(self, x: dict[Any, Any], y: Any) -> None:
         """Learn from one sample.
 
@@ -93,13 +96,14 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         Raises
         ------
         ValueError
-            If a value of `x` is no finite number, or there are more features or labels than the
-            constructor was told; nothing has changed then.
+            If a value of `x` is no finite number, `y` is None or NaN, or there are more features or
+            labels than the constructor was told; nothing has changed then.
         OverflowError
             If a value leaves the range of the arithmetic; nothing has been learned then.
         """
         self._learn_labels(*self._rows_of_one(x), [y])
 
+    @synchronized
     def learn_many(self, X: pd.DataFrame, y: pd.Series) -> None:
         """Learn from samples in turn, as `learn_one` would, all of them or none.
 
@@ -113,8 +117,8 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         Raises
         ------
         ValueError
-            If a value of `X` is no finite number, or there are more features or labels than the
-            constructor was told; nothing has changed then.
+            If a value of `X` is no finite number, a label is None or NaN, or there are more
+            features or labels than the constructor was told; nothing has changed then.
         OverflowError
             If a value leaves the range of the arithmetic; nothing has been learned then.
         """
@@ -126,6 +130,8 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
     def _learn_labels(self, places: Places, rows: Array, y: list[Any]) -> None:
         outputs, known = self._outputs, []
         for label in y:
+            if is_missing(label):
+                raise wrong_argument("y", "a label", repr(label))
             outputs = with_new(outputs, (label,), "n_classes", self.n_classes)
             known.append(len(outputs))
         labels, n_known = np.array([outputs[label] for label in y]), np.array(known)
@@ -140,7 +146,8 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         for i, n in enumerate(known):
             self._temperature.observe(scores[i : i + 1, :n], labels[i : i + 1])
 
-    def predict_one(self, x: dict[Any, Any], **kwargs: Any) -> Any:
+    @synchronized
+    def predict_one(self, /, x: dict[Any, Any], **kwargs: Any) -> Any:
         """Return the label of the largest score, the first of equal ones.
 
         Parameters
@@ -156,7 +163,8 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
             return None
         return self.classes[int(self._scores(x).argmax())]
 
-    def predict_proba_one(self, x: dict[Any, Any], **kwargs: Any) -> dict[Any, float]:
+    @synchronized
+    def predict_proba_one(self, /, x: dict[Any, Any], **kwargs: Any) -> dict[Any, float]:
         r"""Return probabilities of the labels met so far: the softmax of a multiple of the scores.
 
         .. math:: p = \mathrm{softmax}(\beta s)
@@ -178,6 +186,7 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         found = self._temperature.probabilities(self._scores(x))[0].tolist()
         return dict(zip(self._outputs, found, strict=True))
 
+    @synchronized
     def predict_many(self, X: pd.DataFrame) -> pd.Series:
         """Return the label of each row of a frame.
 
@@ -197,6 +206,7 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
         classes, best = self.classes, self._known(self._scores_of_many(X)).argmax(axis=1)
         return pd.Series([classes[place] for place in best], index=X.index)
 
+    @synchronized
     def predict_proba_many(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return the probabilities of the labels met so far, for each row of a frame.
 

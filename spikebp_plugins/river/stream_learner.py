@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from river import base
 
 from spikebp_plugins.common.errors import boolean, wrong_argument
+from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.parameters import NetworkParameters
 from spikebp_plugins.estimators.scaling import InputScaling
@@ -30,7 +33,7 @@ GROWING: Final = "growing"
 
 
 @dataclass(eq=False, repr=False)
-class StreamLearner(NetworkParameters):
+class StreamLearner(base.Estimator, NetworkParameters):
     """The base of both estimators: features take inputs of the network as they come.
 
     Memory for inputs doubles when it is full, which no result depends on. Nothing changes if a
@@ -84,6 +87,7 @@ class StreamLearner(NetworkParameters):
         return GROWING if self.arithmetic == "fixed" else super()._automatic_weight_init
 
     @property
+    @synchronized
     def checkpoint(self) -> Checkpoint:
         """Definition and learning state, from which any back end can go on.
 
@@ -98,11 +102,13 @@ class StreamLearner(NetworkParameters):
         return list(self._inputs)
 
     @property
+    @synchronized
     def input_scaling(self) -> InputScaling | None:
         """How features are scaled before they become input; None if they are not."""
         scaling = self._scaling
         return None if scaling is None else scaling.resized(self._n_inputs - self.intercept)
 
+    @synchronized
     def network_inputs(self, x: Mapping[Any, Any]) -> Array:
         """Return what the network of `checkpoint` is shown for a sample.
 
@@ -117,6 +123,13 @@ class StreamLearner(NetworkParameters):
             The constant input if there is one, and the features, scaled as `input_scaling` says.
         """
         return self._shown_one(x)[:, : self._n_inputs]
+
+    clone = synchronized(base.Estimator.clone)
+
+    @property
+    def _raw_memory_usage(self) -> int:
+        # river would count all that can be reached: the back end, which all models share, too.
+        return len(pickle.dumps(self))
 
     @property
     def _n_inputs(self) -> int:
@@ -183,7 +196,7 @@ class StreamLearner(NetworkParameters):
         finally:
             # Ctrl-C may come when the network has learned, and then all else has to know it too.
             if is_done or learned.checkpoint.state.samples_seen == all_seen:
-                vars(self).update(changes)  # in one step, which nothing interrupts
+                self.__dict__.update(changes)  # in one step, which nothing interrupts
             elif before is not None:
                 self._learned = LazySimulator(before)
         heard = shown[:, : max(1, len(places) + self.intercept)]

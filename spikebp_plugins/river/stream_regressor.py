@@ -11,6 +11,7 @@ from river import base
 
 from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import positive, wrong_argument
+from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.regressor import Coding
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.river.frames import real_numbers, targets_of
@@ -78,6 +79,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
         """How the target is scaled to spikes a step, and back; None for a scale that was given."""
         return self._target_scaling
 
+    @synchronized
     def learn_one(self, x: dict[Any, Any], y: Any) -> None:
         """Learn from one sample.
 
@@ -100,6 +102,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
             raise wrong_argument("y", "a finite real number", repr(y))
         self._learn_targets(*self._rows_of_one(x), np.array([[float(y)]]))
 
+    @synchronized
     def learn_many(self, X: pd.DataFrame, y: pd.Series) -> None:
         """Learn from samples in turn, as `learn_one` would, all of them or none.
 
@@ -133,6 +136,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
         outputs = CODING.n_outputs
         self._learn(places, rows, outputs, lambda _: targets, _target_scaling=scaling)
 
+    @synchronized
     def predict_one(self, x: dict[Any, Any]) -> Any:
         """Return the prediction for a sample.
 
@@ -148,6 +152,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
         scores = self._learned.predict(self.backend, self._shown_one(x))
         return float(self._decoded(scores)[0])
 
+    @synchronized
     def predict_many(self, X: pd.DataFrame) -> pd.Series:
         """Return the prediction for each row of a frame.
 

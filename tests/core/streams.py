@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 FEATURES = ("b", "a", 3, "d", "c", (1, 2))
-LABELS = ("red", 7, None, "blue")
+LABELS = ("red", 7, 2.5, "blue")
 
 
 class Chunk(NamedTuple):

@@ -448,6 +448,66 @@ def test_a_weight_is_a_number_of_copies(iris, cls):
     assert weighted.checkpoint_.state.samples_seen == 3 * weights.sum()
 
 
+@pytest.mark.parametrize("cls", ESTIMATORS)
+@pytest.mark.parametrize("settings", [{}, {"replay_capacity": 30}])
+def test_in_a_stream_a_weight_is_a_number_of_copies_that_are_scaled_too(iris, cls, settings):
+    X, y = 30 * iris[0] + 4, iris[1]
+    weights = np.random.RandomState(3).randint(0, 4, 150).astype(float)
+    settings |= {"hidden_layer_sizes": (6,), "random_state": 5}
+    settings |= {"target_scale": 1.0} if cls is SpikingMLPRegressor else {}
+    weighted, copied, one_by_one = (cls(**settings) for _ in range(3))
+    known = {"classes": [0, 1, 2]} if cls is SpikingMLPClassifier else {}
+    rows = np.repeat(np.arange(150), weights.astype(int))
+    for chosen in np.array_split(np.arange(150), 3):
+        weighted.partial_fit(X[chosen], y[chosen], **known, sample_weight=weights[chosen])
+        kept = rows[np.isin(rows, chosen)]
+        copied.partial_fit(X[kept], y[kept], **known)
+    for i in range(150):
+        row = slice(i, i + 1)
+        one_by_one.partial_fit(X[row], y[row], **known, sample_weight=weights[row])
+    for model in (weighted, one_by_one):
+        assert equal_weights(model, copied)
+        assert model.input_scaling_.n_seen == weights.sum()
+        assert all(map(np.array_equal, model.input_scaling_, copied.input_scaling_))
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS)
+def test_a_call_whose_weights_are_all_zero_changes_nothing(iris, cls):
+    X, y = iris
+    known = {"classes": [0, 1, 2]} if cls is SpikingMLPClassifier else {}
+    model = cls((6,), random_state=5)
+    model.partial_fit(X, 9 * y if not known else y, **known, sample_weight=0.0)
+    assert not model.__sklearn_is_fitted__()
+    model.partial_fit(X, y, **known).partial_fit(X, y)
+    before = pickle.dumps(model)
+    model.partial_fit(X + 7, y, sample_weight=np.zeros(150))
+    assert pickle.dumps(model) == before
+    other = cls((6,), random_state=5).partial_fit(X, y, **known)
+    assert equal_weights(model, other.partial_fit(X, y))
+    with pytest.raises(ValueError, match=r"at most 1,000 on average, .* shown; got 1e\+08"):
+        model.partial_fit(X[:1], y[:1], sample_weight=[1e8])
+    with pytest.raises(ValueError, match="NaN"):
+        model.partial_fit(X * np.nan, y, sample_weight=np.zeros(150))
+    assert pickle.dumps(model) == before
+
+
+def test_a_class_of_weight_zero_may_come_alone(iris):
+    X, y = iris
+    model, other = (SpikingMLPClassifier(**TINY, class_weight=w) for w in ({0: 0.0}, None))
+    for i in range(150):
+        model.partial_fit(X[i : i + 1], y[i : i + 1], [0, 1, 2])
+    assert equal_weights(model, other.partial_fit(X[y > 0], y[y > 0], [0, 1, 2]))
+    with pytest.raises(ValueError, match="class_weight times sample_weight must be at most 1,000"):
+        SpikingMLPClassifier(**TINY, class_weight={0: 1e8}).partial_fit(X, y, [0, 1, 2])
+
+
+def test_copies_of_samples_are_made_a_few_at_a_time():
+    order = np.arange(5000) % 3
+    parts = list(samples.parts_of(np.zeros((3, 2)), order))
+    assert max(map(len, parts)) == samples.ROWS_AT_ONCE
+    assert np.array_equal(np.concatenate(parts), order)
+
+
 def test_fractions_of_a_weight_are_shown_in_some_epochs(iris):
     X, y = iris
     weights = np.array([0.3, 2.5, 1.0])[y]
@@ -502,10 +562,16 @@ def test_class_weights_say_how_often_a_class_is_shown(iris):
     ("settings", "weights", "error"),
     [
         ({}, np.r_[-1.0, np.ones(149)], "sample_weight must be not negative; got -1"),
-        ({}, np.zeros(150), "(above zero for some sample; got zeros|at least one non-zero)"),
+        ({}, np.zeros(150), "sample_weight must be above zero for some sample; got zeros alone"),
         ({}, np.full(150, np.nan), "sample_weight contains NaN"),
-        ({}, np.ones(149), "sample_weight.shape"),
+        (
+            {},
+            np.ones(149),
+            r"sample_weight must be a number, or of shape \(150,\); got shape \(149,",
+        ),
+        ({}, 1e8, "sample_weight must be at most 1,000 on average, for it is how often .* 1e\\+08"),
         ({"class_weight": {0: -1.0}}, None, "class_weight must be not negative"),
+        ({"class_weight": dict.fromkeys(range(3), 0.0)}, 2.0, "class_weight times sample_weight"),
         ({"class_weight": "some"}, None, "class_weight"),
         ({"callback": 3}, None, "callback must be None or callable; got 3"),
         ({"verbose": 2}, None, "verbose must be"),
@@ -775,6 +841,18 @@ def test_the_decision_function_is_the_scores(iris):
         scores = sim.predict(with_one(X))
     np.testing.assert_array_equal(margin, scores[:, 1] - scores[:, 0])
     np.testing.assert_array_equal(model.predict(X), np.where(margin > 0, 2, 1))
+
+
+def test_logarithms_of_probabilities_are_finite(iris):
+    model = SpikingMLPClassifier(**TINY).fit(*iris)
+    X = iris[0] * 4
+    np.testing.assert_allclose(
+        model.predict_log_proba(X), np.log(model.predict_proba(X)), rtol=1e-12, atol=1e-15
+    )
+    temperature = Temperature()
+    scores = np.array([[0.0, 2000.0]])
+    assert temperature.probabilities(scores)[0, 0] == 0
+    assert temperature.log_probabilities(scores).tolist() == [[-2000.0, 0.0]]
 
 
 def test_probabilities_are_a_softmax_with_the_least_loss(iris):

@@ -15,7 +15,9 @@ from sklearn.preprocessing import scale
 from spikebp_plugins import Simulator, SpikingMLP
 
 pytest.importorskip("river", reason="river is not installed")
+pytest.importorskip("pandas", reason="pandas is not installed")
 
+import pandas as pd
 from river import checks, datasets, evaluate, metrics, preprocessing
 
 from spikebp_plugins.estimators.temperature import Temperature
@@ -131,6 +133,11 @@ def test_features_and_labels_may_come_later():
             0,
             "n_features must be at least 6, so that there is room for 'e'; got 4",
         ),
+        ({"a": 1.0}, None, "y must be a label; got None"),
+        ({"a": 1.0}, float("nan"), "y must be a label; got nan"),
+        ({"a": 1.0}, np.float32("nan"), "y must be a label; got"),
+        ({"a": 1.0}, pd.NA, "y must be a label; got <NA>"),
+        ({"a": 1.0}, pd.NaT, "y must be a label; got NaT"),
         ({"a": 1.0}, 4, "n_classes must be at least 4, so that there is room for 4; got 3"),
     ],
 )
@@ -142,6 +149,26 @@ def test_what_is_not_allowed_changes_nothing(x, y, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         model.learn_one(x, y)
     assert pickle.dumps(model) == before
+
+
+def test_a_batch_with_a_label_that_is_none_is_refused_as_a_whole():
+    model = SpikingMLPClassifier(**TINY)
+    before = pickle.dumps(model)
+    with pytest.raises(ValueError, match="y must be a label; got None"):
+        model.learn_many(pd.DataFrame({"a": [1.0, 2.0]}), pd.Series(["red", None]))
+    assert pickle.dumps(model) == before
+
+
+@pytest.mark.parametrize("cls", [SpikingMLPClassifier, SpikingMLPRegressor])
+def test_the_memory_of_a_model_is_that_of_what_it_has_learned(cls):
+    narrow, wide = (cls(hidden_layer_sizes=(n,)) for n in (10, 1010))
+    for model in (narrow, wide):
+        model.learn_one({"a": 1.0, "b": 2.0}, 1)
+        model.predict_one({"a": 1.0})
+    assert 1000 < narrow._raw_memory_usage < 10_000
+    # A weight has 8 bytes: of two features and the constant one, and of the outputs.
+    assert wide._raw_memory_usage - narrow._raw_memory_usage > 1000 * 8 * 4
+    assert narrow._memory_usage.endswith("KiB")
 
 
 def test_labels_ask_of_wrong_outputs_too(iris):

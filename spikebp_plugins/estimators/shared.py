@@ -1,0 +1,45 @@
+"""Estimators that threads share: one at a time is in one, and a copy is of one moment."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import fields
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from spikebp_plugins.common.synchronized import synchronized
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Lock(type(RLock())):  # type: ignore[misc]
+    """A lock which its thread may take again; a copy or a pickle of it is a new one."""
+
+    def __reduce__(self) -> Any:
+        return Lock, ()
+
+
+class Shared:
+    """A dataclass with a lock over all that it holds, and one for whoever learns.
+
+    Who learns in many parts holds ``_turn`` all the time, so that nobody else learns between them,
+    and ``_lock`` in each part alone, so that others may predict. Who takes both takes ``_turn``
+    first.
+    """
+
+    _lock: RLock
+    _turn: RLock
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ARG004
+        """Return an object with its locks, of which `__init__` need not know."""
+        made = super().__new__(cls)
+        made._lock, made._turn = Lock(), Lock()
+        return made
+
+    @synchronized
+    def __getstate__(self) -> dict[str, Any]:
+        state = vars(self).copy()
+        parameters = {field.name: state.pop(field.name) for field in fields(self)}  # type: ignore[arg-type]
+        # It is written down when the lock is free again, and others may go on learning.
+        return parameters | deepcopy(state)
