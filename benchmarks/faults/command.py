@@ -61,7 +61,8 @@ def stopped(how: str, folder: Path, backend: str, seconds: float, random: Random
         is_told = f"net.npz holds the network after {n_seen} of {N_SAMPLES} samples" in errors
         assert is_told or n_seen % SAMPLES == 0, f"{n_seen} samples, and {errors}"
         assert is_told or how == "kill" or n_seen == N_SAMPLES, f"{n_seen} samples, and {errors}"
-        whole_run(folder, backend, "--resume", "net.npz")
+        if n_seen < N_SAMPLES:
+            whole_run(folder, backend, "--resume", "net.npz")
     else:
         whole_run(folder, backend)
     check_folder(path, how)

@@ -93,6 +93,8 @@ def split_backends(text: str) -> list[str]:
             names.append(part.strip())
     if len(set(names)) < len(names):
         raise wrong_argument("backends", "different from each other", repr(text))
+    if len(names) < 2:
+        raise wrong_argument("backends", "two or more, to compare with the first", repr(text))
     return names
 
 

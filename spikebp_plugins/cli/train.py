@@ -37,7 +37,8 @@ def train(
         typer.Option(min=1, help="Only the first N training samples.", show_default="all"),
     ] = None,
     epochs: Annotated[
-        int, typer.Option(min=0, help="Epochs in all, those before --resume included.")
+        int,
+        typer.Option(min=0, help="Epochs in all: more than those before --resume, if it is given."),
     ] = 5,
     shuffle: Annotated[
         bool,
@@ -70,6 +71,8 @@ def train(
     start = _starting_point(before, data, body, given, resume)
     options.check_takes_images(start.net)
     course = Course(data, epochs, start.net.seed if shuffle else None)
+    if before is not None:
+        _check_goes_on(course, before.state.samples_seen, resume)
     with start.simulate(backend) as sim:
         effort = output.Effort(sim)
         try:
@@ -200,15 +203,27 @@ def _check_agrees(
         raise ValueError(f"{path} is a checkpoint of another definition: {changes}")
 
 
+def _check_goes_on(course: Course, samples_seen: int, path: Path | None) -> None:
+    """Refuse a course that a checkpoint has behind it."""
+    if samples_seen >= course.total:
+        n_samples = len(course.data.x_train)
+        allowed = (
+            f"at least {samples_seen // n_samples + 1} to go on, for {path} has seen "
+            f"{samples_seen / n_samples:.6g} epochs of {n_samples} samples"
+        )
+        raise wrong_argument("epochs", allowed, course.epochs)
+
+
 def _save_interrupted(sim: Simulator, course: Course, path: Path, arguments: list[str]) -> None:
     # A second Ctrl-C must not interrupt the saving.
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         sim.save(path)
         command = shlex.join(["spikebp", *_without_resume(arguments), "--resume", str(path)])
+        rest = f"; go on with: {command}" if sim.samples_seen < course.total else ""
         typer.echo(
             f"interrupted: {path} holds the network after {sim.samples_seen} of {course.total} "
-            f"samples; go on with: {command}",
+            f"samples{rest}",
             err=True,
         )
     finally:

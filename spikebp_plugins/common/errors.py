@@ -103,10 +103,10 @@ def positive(name: str, value: Any, allowed: str = "a positive finite number") -
     return real(name, value, allowed, lambda number: number > 0)
 
 
-def finite_pair(name: str, value: Any) -> tuple[float, float]:
-    """Return a sequence of two finite numbers; -0.0 becomes 0.0, to which it is equal."""
+def rising_pair(name: str, value: Any) -> tuple[float, float]:
+    """Return a sequence of two rising finite numbers; -0.0 becomes 0.0, to which it is equal."""
     values = value.tolist() if isinstance(value, np.ndarray) else value
-    allowed = "a sequence of two finite numbers"
+    allowed = "two finite numbers, the second one larger"
     is_sequence = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
     if not is_sequence or len(values) != 2:
         raise wrong_argument(name, allowed, repr(value))
@@ -114,6 +114,8 @@ def finite_pair(name: str, value: Any) -> tuple[float, float]:
         first, second = (real(name, number, allowed, math.isfinite) + 0.0 for number in values)
     except ArgumentError:
         raise wrong_argument(name, allowed, repr(value)) from None
+    if not first < second:
+        raise wrong_argument(name, allowed, repr(value))
     return first, second
 
 

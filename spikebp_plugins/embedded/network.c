@@ -618,9 +618,10 @@ static void compare_output(const net_state_t *asked)
     int32_t i;
     send_nothing_back(LAYERS);
     for (i = 0; i < NET_OUTPUTS && !is_outside; i++) {
-        check(magnitude(asked[i]), LARGEST_STATE);
-        if (is_outside)
+        if (!is_between(asked[i], LARGEST_STATE)) {
+            is_outside = 1;
             return;
+        }
         target_potential[i] += asked[i];
         check(magnitude(target_potential[i]), LARGEST_STATE);
         if (!is_outside)

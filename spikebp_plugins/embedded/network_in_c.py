@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import UnsupportedError, refused_kind
 from spikebp_plugins.embedded.geometry import GEOMETRIES, geometry_of
-from spikebp_plugins.embedded.number_types import number_types
+from spikebp_plugins.embedded.number_types import WEIGHT_BITS, number_types
 from spikebp_plugins.embedded.pixel_trains import PixelTrains, pixel_trains
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
@@ -125,22 +125,23 @@ class NetworkInC:
         OverflowError
             If a weight or a backward potential is too large.
         """
-        types = self.types
-        for name, units, largest, bits in (
-            ("weight", self.weights(state), types.largest_weight, types.weight_bits),
-            ("feedback weight", self.feedback(state), types.largest_weight, types.weight_bits),
-            (
-                "backward potential",
-                self.backward_potentials(state),
-                types.largest_state,
-                types.state_bits,
-            ),
+        for name, units, kind in (
+            ("weight", self.weights(state), "weight"),
+            ("feedback weight", self.feedback(state), "weight"),
+            ("backward potential", self.backward_potentials(state), "state"),
         ):
             reached = int(np.abs(units).max(initial=0))
+            limits = {
+                bits: getattr(number_types(self.net, bits), f"largest_{kind}")
+                for bits in WEIGHT_BITS
+            }
+            largest = limits[self.types.weight_bits]
             if reached > largest:
+                enough = next(bits for bits, limit in limits.items() if reached <= limit)
                 raise OverflowError(
-                    f"each {name} must be at most {largest} grid units, for {bits} bits; "
-                    f"one is {reached}"
+                    f"each {name} must be at most {largest} grid units with "
+                    f"weight_bits={self.types.weight_bits}; one is {reached}, for which "
+                    f"weight_bits={enough} is enough"
                 )
 
     def _joined(self, arrays: Iterable[NDArray[Any]]) -> NDArray[np.int64]:
@@ -253,7 +254,10 @@ def why_not_in_c(net: Definition, weight_bits: int = 64) -> str | None:
     types = network.types
     most = types.largest_fraction_bits
     if network.fraction_bits > most:
-        return f"with weights of {weight_bits} bits it has at most {most} fraction bits"
+        return (
+            f"with weight_bits={weight_bits} it has at most {most} fraction bits, not "
+            f"{network.fraction_bits}; weight_bits=32 is enough"
+        )
     numbers = {"learning_rate": [network.rate_units], "label_targets": network.label_targets()}
     for name, units in numbers.items():
         if max(map(abs, units)) > types.largest_state:

@@ -16,9 +16,9 @@ from spikebp_plugins.common.errors import (
     ArgumentError,
     boolean,
     choice,
-    finite_pair,
     integer,
     positive,
+    rising_pair,
     wrong_argument,
 )
 from spikebp_plugins.network import growing
@@ -176,7 +176,8 @@ class Definition(ABC):
         connections are dense, and otherwise "he"; the attribute is then that name.
     label_targets : sequence of two floats, default=(0.0, 1.0)
         What an integer label asks of each wrong output and of the right one, in spikes a step.
-        Any finite numbers, rounded to the grid as targets are.
+        Finite numbers, the second above the first by at least a unit of the grid, to which both are
+        rounded as targets are.
     seed : int, default=0
         Seed of the initial weights, of random feedback and of drawn backward potentials.
     """
@@ -210,7 +211,7 @@ class Definition(ABC):
         settle("n_steps", integer("n_steps", self.n_steps, 1, LARGEST_N_STEPS))
         settle("learning_rate", positive("learning_rate", self.learning_rate))
         settle("input_scale", positive("input_scale", self.input_scale))
-        settle("label_targets", finite_pair("label_targets", self.label_targets))
+        settle("label_targets", rising_pair("label_targets", self.label_targets))
         settle("seed", integer("seed", self.seed, 0, LARGEST_SEED))
         if self.weight_init is None:
             settle("weight_init", self._automatic_weight_init)
@@ -220,6 +221,10 @@ class Definition(ABC):
             self._check_normalized_fields()
         for name, value in (self._settled_event_fields() | self._settled_grid()).items():
             settle(name, value)
+        wrong, right = self.label_targets
+        if self.fraction_bits is not None and right - wrong < 2.0**-self.fraction_bits:
+            apart = f"at least 2**-{self.fraction_bits} apart, a unit of the grid"
+            raise wrong_argument("label_targets", apart, repr(self.label_targets))
         self._check_kinds()
 
     @abstractmethod

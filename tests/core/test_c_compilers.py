@@ -168,6 +168,43 @@ def test_an_epoch_of_mnist_is_learned_as_in_the_compiled_back_end():
 
 # --- Sanitizers
 
+#: Nothing may be computed from a target that is not allowed: not even its magnitude.
+TARGETS = """
+#include "net.h"
+int main(void)
+{
+    static const net_state_t extremes[] = {EXTREMES};
+    static net_state_t x[NET_INPUTS], y[NET_OUTPUTS];
+    int i;
+    for (i = 0; i < 4; i++) {
+        y[0] = extremes[i];
+        net_set_target(y);
+        if (net_show_values(x, NET_GIVEN_TARGET) != NET_OUTSIDE || net_close() != NET_NO_SAMPLE)
+            return 1;
+    }
+    y[0] = 0;
+    net_set_target(y);
+    return net_show_values(x, NET_GIVEN_TARGET) != NET_OK;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize(
+    ("bits", "extremes"),
+    [
+        (16, "INT32_MIN, INT32_MAX, -(1 << 30), 1 << 30"),
+        (64, "INT64_MIN, INT64_MAX, INT64_MIN + 1, INT64_MAX - 1"),
+    ],
+)
+def test_targets_beyond_their_type_are_refused(compiler, bits, extremes, tmp_path):
+    to_c(Simulator(SpikingMLP((3, 4, 2)), "reference").checkpoint(), bits).save(tmp_path)
+    (tmp_path / "main.c").write_text(TARGETS.replace("EXTREMES", extremes))
+    checks = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
+    run([compiler, *FLAGS, *checks, "net.c", "main.c", "-o", "main"], tmp_path)
+    run(["./main"], tmp_path)
+
+
 SANITIZERS = "-fsanitize=undefined,address -fno-sanitize-recover=all"
 
 CONFORMANCE = """

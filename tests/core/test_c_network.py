@@ -12,6 +12,7 @@ from spikebp_plugins import (
     Simulator,
     Sparse,
     SpikingMLP,
+    SpikingMLPClassifier,
     SpikingNetwork,
     UnsupportedError,
     from_state_bytes,
@@ -358,7 +359,7 @@ REFUSED = {
     "'immediate', 'pipelined', not timing='event'": {"timing": "event", "arithmetic": "float32"},
     "presynaptic='counts', not presynaptic='drive'": {"presynaptic": "drive"},
     "one of 'carry', 'zero', not backward_init='uniform'": {"backward_init": "uniform"},
-    "at most 24 fraction bits": {"fraction_bits": 25},
+    "at most 24 fraction bits, not 25; weight_bits=32 is enough": {"fraction_bits": 25},
     "learning_rate leaves the 32 bits": {"learning_rate": 1e5, "fraction_bits": 20},
     "label_targets leaves the 32 bits": {"label_targets": (0, 1e4), "fraction_bits": 20},
 }
@@ -378,9 +379,26 @@ def test_sparse_connections_are_refused():
 
 def test_numbers_that_do_not_fit_are_refused():
     start = checkpoint_of(mlp(fraction_bits=14), scale=3.0)
-    with pytest.raises(OverflowError, match="each weight must be at most 32767 grid units, for 16"):
+    said = "at most 32767 grid units with weight_bits=16; one is .* weight_bits=32 is enough"
+    with pytest.raises(OverflowError, match=f"each weight must be {said}"):
         to_c(start)
     assert "int32_t net_weight_t" in to_c(start, 32).header
+    start.state.weights[0][0, 0] = 2.0**18
+    start.state.backward_potentials[0][0] = 2.0**17
+    with pytest.raises(OverflowError, match=r"each weight .* weight_bits=64 is enough"):
+        to_c(start, 32)
+    for w in start.state.weights:
+        w[:] = 0
+    with pytest.raises(OverflowError, match=r"each backward potential .* weight_bits=32 is enough"):
+        to_c(start)
+
+
+def test_an_estimator_as_it_comes_is_told_how_many_bits_it_needs():
+    model = SpikingMLPClassifier(max_iter=3, random_state=0)
+    model.fit(np.random.RandomState(0).normal(size=(90, 3)), np.arange(90) % 3)
+    with pytest.raises(OverflowError, match=r"one is .*, for which weight_bits=32 is enough"):
+        to_c(model.checkpoint_)
+    assert "int32_t net_weight_t" in to_c(model.checkpoint_, 32).header
 
 
 @pytest.mark.parametrize(

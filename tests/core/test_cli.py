@@ -214,7 +214,11 @@ def test_what_labels_ask_for_and_initial_weights_reach_the_definition(tmp_path):
     assert resumed["definition"] == net.to_dict()
     refused = ("train", "--epochs", "0", "--label-targets", "1", "nan")
     error = run(*refused, exit_code=2).stderr
-    assert "label_targets must be a sequence of two finite numbers; got (1.0, nan)" in error
+    assert (
+        "label_targets must be two finite numbers, the second one larger; got (1.0, nan)" in error
+    )
+    error = run(*refused[:-2], "5", "1", exit_code=2).stderr
+    assert "two finite numbers, the second one larger; got (5.0, 1.0)" in error
     shown = help_of("train")
     assert "--label-targets" in shown
     assert "[default: (0 1)]" in shown
@@ -240,7 +244,9 @@ def test_fewer_samples_learn_at_a_larger_rate(n_samples, rate):
 @pytest.mark.parametrize("command", ["train", "compare"])
 def test_the_rate_is_that_for_the_samples_that_are_learned(command):
     arguments = (command, "--layers", "", "--samples")
-    training = ("--epochs", "0") if command == "train" else ("--backends", "compiled")
+    training = (
+        ("--epochs", "0") if command == "train" else ("--backends", "compiled,compiled:n_jobs=1")
+    )
     # There are 1437 training samples.
     for samples, rate in ((50, 0.1), (1_000, 0.05), (20_000, 0.05)):
         report = run_json(*arguments, samples, *training)
@@ -291,7 +297,7 @@ def test_connections_are_those_of_the_definition(folder):
 
 
 def test_every_command_that_makes_a_network_takes_connections():
-    options = ("--backends", "reference", "--samples", "2")
+    options = ("--backends", "reference,compiled", "--samples", "2")
     report = run_json("compare", *IMAGES, *options)
     assert report["definition"] == CONVOLUTION.to_dict()
     report = run_json("hardware-report", *IMAGES, "--samples", "2", "--rate", "0.1")
@@ -324,15 +330,29 @@ def test_resuming_goes_on_where_training_stopped(folder):
     assert (folder / "part.npz").read_bytes() == (folder / "whole.npz").read_bytes()
 
 
-def test_resuming_a_complete_run_trains_nothing(folder):
-    trained = run_json("train", *SMALL, "--save", "a.npz")
-    report = run_json("train", *SMALL, "--resume", "a.npz", "--save", "b.npz")
+@pytest.mark.parametrize(
+    ("options", "needed", "seen"),
+    [
+        ((), 4, "3 epochs of 50 samples; got 3"),
+        (("--epochs", "1"), 4, "3 epochs of 50 samples; got 1"),
+        (("--samples", "40"), 4, "3.75 epochs of 40 samples; got 3"),
+    ],
+)
+def test_resuming_a_complete_run_is_refused(folder, options, needed, seen):
+    run("train", *SMALL, "--save", "a.npz")
+    arguments = ("train", *SMALL, *options, "--resume", "a.npz", "--save", "b.npz")
+    said = run(*arguments, exit_code=2).stderr
+    assert said == f"error: epochs must be at least {needed} to go on, for a.npz has seen {seen}\n"
+    assert not (folder / "b.npz").exists()
+    assert run_json(*arguments, "--epochs", str(needed))["samples_trained"] > 0
+
+
+def test_a_run_without_epochs_trains_nothing():
+    report = run_json("train", *SMALL, "--epochs", "0")
     assert report["samples_trained"] == 0
     assert report["test_error_by_epoch"] == []
     assert [value for name, value in report.items() if name.endswith("_per_sample")] == [None] * 4
-    assert report["test_error"] == trained["test_error"]
-    assert (folder / "a.npz").read_bytes() == (folder / "b.npz").read_bytes()
-    assert "time per sample" in run("train", *SMALL, "--resume", "a.npz").stdout
+    assert "time per sample" in run("train", *SMALL, "--epochs", "0").stdout
 
 
 def test_resuming_takes_the_definition_from_the_checkpoint():
@@ -341,7 +361,7 @@ def test_resuming_takes_the_definition_from_the_checkpoint():
     report = run_json("train", "--samples", "50", "--epochs", "4", "--resume", "a.npz")
     assert report["definition"] == trained["definition"]
     assert report["samples_seen"] == 200
-    run("train", *SMALL, *options, "--resume", "a.npz")
+    run("train", *SMALL, *options, "--resume", "a.npz", "--epochs", "4")
 
 
 @pytest.mark.parametrize(
@@ -426,6 +446,21 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(folder, monkeypatch, block
     assert arguments[-2:] == ["--resume", path]
     run(*arguments, *(() if saving else ("--save", path)))
     assert (folder / path).read_bytes() == (folder / "whole.npz").read_bytes()
+
+
+def test_ctrl_c_after_the_last_sample_leaves_nothing_to_go_on_with(monkeypatch):
+    predict = Simulator.predict
+
+    def interrupted(sim, x):
+        if sim.samples_seen == 150:
+            raise KeyboardInterrupt
+        return predict(sim, x)
+
+    monkeypatch.setattr(Simulator, "predict", interrupted)
+    said = run("train", *SMALL, exit_code=130).stderr.splitlines()[-1]
+    assert said == (
+        "interrupted: spikebp-interrupted.npz holds the network after 150 of 150 samples"
+    )
 
 
 @pytest.mark.parametrize("earlier", [["--resume", "a.npz"], ["--resume=a.npz"]])
@@ -665,8 +700,12 @@ def test_a_network_made_for_unit_pixels_gets_them():
         sim.save("a.npz")
     error = error_of(load("a.npz"), data.x_test, data.y_test)
     assert run_json("predict", "a.npz")["error"] == error
-    report = run_json("train", "--resume", "a.npz", "--epochs", "1")
-    assert (report["samples_trained"], report["test_error"]) == (0, error)
+    with load("a.npz").simulate() as sim:
+        sim.train(data.x_train[:1], data.y_train[:1])
+        after = error_of(sim.checkpoint(), data.x_test, data.y_test)
+    epochs = ("--samples", "1", "--epochs", str(len(data.x_train) + 1))
+    report = run_json("train", "--resume", "a.npz", *epochs)
+    assert (report["samples_trained"], report["test_error"]) == (1, after)
 
 
 def test_a_network_of_another_shape_is_refused():
@@ -891,6 +930,10 @@ def test_json_has_null_for_what_is_no_number(folder):
     [
         (("a.npz",), "traces must be two files; got 1"),
         (("--backends", "reference,reference"), "backends must be different from each other"),
+        (
+            ("--backends", "reference"),
+            "error: backends must be two or more, to compare with the first; got 'reference'",
+        ),
         (("--backends", "reference,nothing"), "backend must be "),
         (("--layers", "0"), "layers must be sizes of hidden layers"),
         (("--input-scale", "2"), "No such option"),

@@ -415,14 +415,24 @@ def test_repr_shows_what_is_not_the_default():
         (0.0, None),
         (math.nan, 1.0),
         (0.0, math.inf),
+        (1.0, 1.0),
+        (5, 1),
+        (0, -0.5),
         np.ones((2, 2)),
         pytest.param(iter((0, 1)), id="an iterator"),
     ],
     ids=repr,
 )
 def test_wrong_label_targets_are_refused(value):
-    allowed = "a sequence of two finite numbers"
+    allowed = "two finite numbers, the second one larger"
     assert refused(label_targets=value) == f"label_targets must be {allowed}; got {value!r}"
+
+
+def test_label_targets_are_apart_on_the_grid():
+    said = "label_targets must be at least 2**-17 apart, a unit of the grid; got (1.0, 1.000001)"
+    assert refused(label_targets=(1, 1.000001)) == said
+    assert SpikingMLP(SIZES, label_targets=(1, 1.000001), fraction_bits=30).fraction_bits == 30
+    assert SpikingMLP(SIZES, label_targets=(0, 2.0**-17)).fraction_bits == 17
 
 
 @pytest.mark.parametrize("value", [[-1, 5], (-1.0, np.float32(5)), np.array([-1, 5], np.int8)])

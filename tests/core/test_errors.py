@@ -235,9 +235,8 @@ REAL_NUMBERS = {
     "SpikingMLP.label_targets": Argument(
         lambda value: SpikingMLP((2, 2), label_targets=(0, value)),
         "label_targets",
-        "a sequence of two finite numbers",
+        "two finite numbers, the second one larger",
         good=1.5,
-        taken=(0, -1),
     ),
     "Checkpoint.at_rate": Argument(
         lambda value: lively_simulator(small_net()).checkpoint().at_rate(value).net,

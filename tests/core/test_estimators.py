@@ -1004,7 +1004,12 @@ def test_wrong_parameters_are_refused_before_anything_has_changed(iris, cls, wro
         (
             SpikingMLPClassifier,
             {"label_targets": (0, np.nan)},
-            "label_targets must be a sequence of two finite numbers; got (0, nan)",
+            "label_targets must be two finite numbers, the second one larger; got (0, nan)",
+        ),
+        (
+            SpikingMLPClassifier,
+            {"label_targets": (5, 1)},
+            "label_targets must be two finite numbers, the second one larger; got (5, 1)",
         ),
         (SpikingMLPRegressor, {"target_scale": "big"}, "target_scale must be 'auto' or a positive"),
         (SpikingMLPRegressor, {"signed_output": 1}, "signed_output must be True or False; got 1"),
