@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
@@ -142,6 +143,8 @@ def _n_dimensions(values: Any) -> int:
 
 
 def _of_spiking_network(source: Any) -> Source:
+    if hasattr(source, "intercept"):
+        source = copy(source)  # weights and scaling of one moment, whatever other threads learn
     checkpoint = checkpoint_of(source)
     net = checkpoint.net
     weights: list[Array] = [np.array(W, np.float64) for W in checkpoint.state.weights]

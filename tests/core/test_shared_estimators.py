@@ -12,7 +12,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
-from spikebp_plugins import SpikingMLPClassifier, SpikingMLPRegressor
+from spikebp_plugins import SpikingMLPClassifier, SpikingMLPRegressor, from_relu
 
 X, Y = load_iris(return_X_y=True)
 SMALL = {"hidden_layer_sizes": (6,)}
@@ -142,6 +142,21 @@ def test_the_state_that_a_copy_is_made_of_changes_no_more():
     before = pickle.dumps(state)
     model.partial_fit(X[:9], Y[:9])
     assert pickle.dumps(state) == before
+
+
+def test_a_conversion_is_of_one_moment():
+    class Watched(SpikingMLPClassifier):
+        @property
+        def checkpoint_(self):
+            found = super().checkpoint_
+            model.partial_fit(100 * X, Y)  # as another thread might at this moment
+            return found
+
+    model = Watched(**SMALL, random_state=0).partial_fit(X, Y, [0, 1, 2])
+    alone = SpikingMLPClassifier(**SMALL, random_state=0).partial_fit(X, Y, [0, 1, 2])
+    found, expected = (from_relu(m).state.weights for m in (model, alone))
+    assert all(map(np.array_equal, found, expected))
+    assert model.n_iter_ == 2
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
