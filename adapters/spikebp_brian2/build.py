@@ -146,6 +146,7 @@ def _build(net: Definition, folder: Path) -> None:
             clock=clock,
             name=GROUP,
         )
+        group.constants.clear()  # since the program is started with those of other definitions
         for layer, name in ((group.input_layer, "input"), (group.output_layer, "target")):
             layer.namespace[f"shown_{name}"] = _shown(name)
         ends, recorders = _monitors(group)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from weakref import ref
 
 import brian2
 import numpy as np
-from brian2 import BrianObject, Clock, Quantity, Synapses, get_device, get_logger
+from brian2 import BrianObject, Clock, Network, Quantity, Synapses, get_device, get_logger
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
 from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
@@ -24,8 +25,11 @@ from spikebp_brian2.intact import (
     as_made,
     check_as_made,
     check_clocks,
-    check_constant_weights,
+    check_constants,
+    check_constants_in_program,
+    check_contained,
     check_in_program,
+    check_sample,
     check_senders,
     check_sources,
 )
@@ -34,7 +38,15 @@ from spikebp_brian2.presented import PresentedSamples
 from spikebp_brian2.proof import allowed_labels, check_on_grid, prove_range
 from spikebp_brian2.quiet import be_quiet
 from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
-from spikebp_brian2.sources import Source, as_source, deliver, fires_at, refuse_unit
+from spikebp_brian2.sources import (
+    Source,
+    as_source,
+    check_units,
+    deliver,
+    fires_at,
+    refuse_unit,
+)
+from spikebp_brian2.stored import Stored, restore_whole_states
 from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step, mistimed
 from spikebp_brian2.variables import (
     Place,
@@ -64,6 +76,9 @@ SILENT_SAMPLES: Final = 100
 #: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
 
+#: How many dt of the clock a step takes.
+DTS_PER_STEP: Final = ("schedule", "dts_per_step")
+
 #: Where weights are.
 WEIGHT: Final = "synapses[l - 1].weight, or kernels[l - 1].weight where synapses share weights"
 BACKWARD_WEIGHT: Final = WEIGHT.replace(".weight", ".backward_weight")
@@ -74,8 +89,6 @@ PLACES: Final = {
     "input_value": "input_layer.input_value",
     "received_input": "input_layer.received_input",
     "label": "schedule.label",
-    "n_steps": "schedule.steps_per_sample",
-    "steps_per_sample": "schedule.steps_per_sample",
     "target": "output_layer.target_value",
     "target_value": "output_layer.target_value",
     "received_target": "output_layer.received_target",
@@ -97,7 +110,7 @@ NOT_OF_USER: Final = tuple(
 )
 
 
-class SpikingMLPGroup(BrianObject, SpikeSource):
+class SpikingMLPGroup(Stored, BrianObject, SpikeSource):
     r"""A spiking network that learns by backpropagation, made of Brian2 objects.
 
     A container that goes into a `Network` like any group, and that ``run()`` finds. Its parts are
@@ -167,6 +180,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         One neuron that counts steps and samples.
     parts : dict of str to NeuronGroup or Synapses
         All parts by name: "schedule", "layer_0", ..., "synapses_1", ...
+    constants : dict of tuple of str to float
+        The numbers of the definition and of the step, by part and variable: nobody can set them.
 
     Raises
     ------
@@ -256,8 +271,9 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         self._before_run: list[tuple[Any, NDArray[Any]]] = []
         self._awaited: set[str] = set()
         self._warned: set[str] = set()
-        self._checks_itself, self._ends_by_event = False, sample_end is not None
+        self._checks_itself, self.ends_by_event = False, sample_end is not None
         self._monitors: list[Any] = []
+        self._expressions: dict[str, tuple[str, PartNeurons]] = {}
         self._deliveries: list[PartSynapses] = []
         self._fires_at: list[tuple[SpikeSource, str, int]] = []
         self._delays = delays_of(self.net)
@@ -270,9 +286,13 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         # Not among these: what the user adds to the parts later, which Brian2 compiles as usual.
         self._as_made = as_made(self.parts.values())
         self._deliveries_as_made = as_made(self._deliveries)
-        self._set(constants(self.net))
+        self.constants = constants(self.net, self.net.n_steps if sample_end is None else ENDLESS)
+        self._set(self.constants)
+        self._set_dts_per_step()
+        for part, variable in self.constants:
+            # In cpp_standalone what is read-only would not be read from what a program has written.
+            self.parts[part].variables[variable].read_only = self._is_runtime
         self._set(learned(self.net, state))
-        self.schedule.steps_per_sample = self.net.n_steps if sample_end is None else ENDLESS
         self.schedule.sample_over = True
         self.schedule.label = -1
         self.schedule.learning = learning
@@ -285,6 +305,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
                 setattr(group, variable, source.values)
         self._name_line_of_user()
         be_quiet()
+        restore_whole_states()
         self._presented = PresentedSamples(self.net, self._wave, self.clock, self.name)
         self._is_made = True
 
@@ -297,6 +318,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             ("target", self.output_layer),
         ):
             part.namespace |= given[name].namespace
+            if (code := given[name].code) is not None:
+                self._expressions[name] = code, part
         codes = (given["input"].code, given["label"].code, given["target"].code)
         of_user = [source.code for source in given.values() if source.timed is None]
         self._wave.show(rules.Shown(*codes, by_label=self._by_label), of_user)
@@ -335,6 +358,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
                 advice = f"set {PLACES[name]}"
             elif name in SETTLED:
                 advice = "it is an argument that is given when the group is made"
+            elif hasattr(self.net, name):
+                advice = "it is of the definition, with which the group is made"
             else:
                 advice = "variables belong to its parts; add_attribute makes a name of your own"
             raise AttributeError(f"{name!r} of {self.name!r} cannot be set: {advice}")
@@ -346,6 +371,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             raise AttributeError(f"{name!r} of {self.name!r} is {PLACES[name]}")
         if name in OF_NEURONS:
             raise AttributeError(self._is_no_layer())
+        if hasattr(self.__dict__.get("net"), name):
+            raise AttributeError(f"{name!r} of {self.name!r} is net.{name}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # A SpikeSource, like any group that can be monitored: so monitors ask for its events or length,
@@ -466,9 +493,10 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         """
         self._check_device()
         state = read_state(self.net, self._read)
-        self._check_values(state)
         if not self._is_runtime:
             prove_range(self.net, state, read_seen(self.net, self._read))
+        self._check_values(state)
+        if not self._is_runtime:
             if self.schedule.interrupted[0]:
                 raise RuntimeError(
                     f"samples were presented to {self.name!r} in the middle of another one"
@@ -503,13 +531,21 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
         DimensionMismatchError
             If samples or targets have a unit.
         RuntimeError
-            If a sample is half shown; in cpp_standalone between runs, `checkpoint` raises it.
+            If a sample is half shown; in cpp_standalone between runs, `checkpoint` raises it. If a
+            run is under way, or the program is built.
         """
         self._check_device()
+        self._check_not_built()
+        if self._is_in_run():
+            raise RuntimeError(
+                f"samples are presented to {self.name!r} between runs; within a run set "
+                "mlp.input_layer.input_value and mlp.schedule.label, or give TimedArrays as its "
+                "input and label"
+            )
         n_samples = self._presented.present(x, y)
-        self._timed = {}
+        self._timed, self._expressions = {}, {}
         steps = self._delays.duration(self.net.n_steps)
-        return None if self._ends_by_event else n_samples * steps * self._duration_of_step()
+        return None if self.ends_by_event else n_samples * steps * self._duration_of_step()
 
     def counts(self, monitor: Any) -> NDArray[np.int64]:
         """Return the spikes that a monitor has recorded, by sample and step.
@@ -593,12 +629,16 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
     def before_run(self, run_namespace: Any) -> None:
         """Get ready for a run; called by Brian2."""
         self._check_device()
+        self._check_not_built()
         made = self._as_made + self._deliveries_as_made
+        check_contained(self, made)
         check_as_made(self, made)
         check_sources(self, self._fires_at)
         check_senders(self)
         check_clocks(self, made, self._end_of_run())
-        self.schedule.dts_per_step = dts_per_step(self._step, self.clock.dt)
+        for name, (code, part) in self._expressions.items():
+            check_units(name, code, part, run_namespace)
+        self._set_dts_per_step()
         self._warn_of_times()
         self._presented.before_run()
         if self._is_runtime:
@@ -616,9 +656,19 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
                 if not self.device.run_args_applied:
                     self.device.apply_run_args()
                 self.device.insert_code("before_network_run", check_in_program(self))
+                of_all_runs = {k: v for k, v in self.constants.items() if k != DTS_PER_STEP}
+                check = check_constants_in_program(self, of_all_runs)
+                self.device.insert_code("after_network_run", check)
                 self._checks_itself = True
+            self.device.insert_code("main", check_constants_in_program(self, self.constants))
         self._awaited = {part.name for part in (*self.parts.values(), *self._deliveries)}
         super().before_run(run_namespace)
+
+    def _set_dts_per_step(self) -> None:
+        """Set what is constant in a run, and follows the dt that the clock has in it."""
+        part, name = DTS_PER_STEP
+        self.constants[DTS_PER_STEP] = dts_per_step(self._step, self.clock.dt)
+        self.parts[part].variables[name].set_value(self.constants[DTS_PER_STEP])
 
     def admit(self, part: BrianObject) -> None:
         """Let a part take part in a run; called by the part before the run.
@@ -635,6 +685,27 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             )
         self._awaited.discard(part.name)
 
+    def is_constant(self, variable: Any) -> bool:
+        """Return whether a variable of a part is a number that nobody sets."""
+        return any(variable is self.parts[part].variables[name] for part, name in self.constants)
+
+    def check_write(self, variable: Any) -> None:
+        """Refuse to set what cannot be set; called by a part before one of its variables is set.
+
+        Raises
+        ------
+        TypeError
+            If the variable is a number of the definition or of the step.
+        RuntimeError
+            If a program is built, in which setting it would change nothing.
+        """
+        if self._is_made and self.is_constant(variable):
+            raise TypeError(
+                f"{variable.name!r} of {variable.owner.name!r} cannot be set: definition and step "
+                f"of {self.name!r} settle it, so make a network of another, net.replace(...)"
+            )
+        self._check_not_built()
+
     def after_run(self) -> None:
         """Prove that the run was exact and ended on the grid; called by Brian2."""
         super().after_run()
@@ -650,6 +721,8 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             raise
         finally:
             self._before_run = []
+            # A stored state may be of a run at another dt.
+            self.constants.pop(DTS_PER_STEP, None)
         self._warn_of_silence()
         self._warn_of_nothing()
 
@@ -661,22 +734,20 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
 
     def _check_values(self, state: LearningState) -> None:
         """Check what a user may have overwritten."""
+        check_constants(self)
         check_on_grid(self.net, state)
-        check_constant_weights(self)
+        check_sample(self)
 
     def _begin_proof(self) -> None:
         self._set(dict.fromkeys(seen_places(self.net), 0))
 
     def changing_arrays(self) -> list[NDArray[Any]]:
-        """Return the arrays of all variables that a run may change, in runtime mode.
-
-        All but the numbers of the definition: a function of the user's may change any other.
-        """
+        """Return the arrays of all variables, in runtime mode: a run of a user's may change any."""
         return [
             part.variables[name].get_value()
             for part in self.parts.values()
             for name, equation in part.equations.items()
-            if equation.type == PARAMETER and not {"linked", "shared"} & set(equation.flags)
+            if equation.type == PARAMETER and "linked" not in equation.flags
         ]
 
     def _duration_of_step(self) -> Quantity:
@@ -694,7 +765,7 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
             logger.warn(f"{message}\n{made}", kind)
 
     def _warn_of_times(self) -> None:
-        n_steps = None if self._ends_by_event else self._delays.duration(self.net.n_steps)
+        n_steps = None if self.ends_by_event else self._delays.duration(self.net.n_steps)
         for name, given in self._timed.items():
             step, end = self._duration_of_step(), self._end_of_run()
             if (warning := mistimed(name, given, step, n_steps, end)) is not None:
@@ -739,6 +810,24 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
                 f"{self.name!r} has no {what} yet: its program has not been built and run"
             )
 
+    def _check_not_built(self) -> None:
+        if getattr(self.device, "project_dir", None) is not None:
+            raise RuntimeError(
+                f"the program of {self.name!r} is built, so nothing can be set, presented or added "
+                "to its runs: device.run(run_args={mlp.synapses[0].weight: ..., ...}) runs it again"
+                " with other values; for anything else call device.reinit() and make it anew"
+            )
+
+    def _is_in_run(self) -> bool:
+        """Return whether Brian2 is running the network, in whatever thread."""
+        frames = (
+            frame
+            for top in sys._current_frames().values()
+            for frame, _ in traceback.walk_stack(top)
+        )
+        running = (frame.f_locals.get("self") for frame in frames if frame.f_code.co_name == "run")
+        return any(isinstance(one, Network) and one.id == self._network for one in running)
+
     def _check_device(self) -> None:
         device = get_device()
         if device is not self.device or device.arrays is not self._device_arrays:
@@ -746,6 +835,12 @@ class SpikingMLPGroup(BrianObject, SpikeSource):
                 f"{self.name!r} belongs to a device that has been changed or reinitialised since "
                 "it was made; make it anew"
             )
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            f"{self.name!r} cannot be copied or pickled: its checkpoint() can, and "
+            "SpikingMLPGroup(checkpoint) goes on from there"
+        )
 
     def __repr__(self) -> str:
         sizes = "-".join(map(str, self.net.layer_sizes))

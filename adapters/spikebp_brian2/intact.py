@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -11,19 +12,25 @@ from brian2 import Synapses
 from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
 from brian2.groups.group import CodeRunner
+from brian2.groups.neurongroup import Thresholder
 from brian2.synapses.synapses import SynapticPathway
 
 from spikebp_brian2 import rules
 from spikebp_brian2.parts import Whole
 from spikebp_brian2.sources import fires_at
-from spikebp_brian2.variables import constants
+from spikebp_brian2.variables import Place
 
 #: How long clocks with different dt agree in the programs of cpp_standalone. These compare times,
 #: multiples of dt in doubles, with a tolerance of 1e-14 s, which is rounding from 90 s on.
 SECONDS_OF_AGREEMENT: Final = 45
 
+#: Variables of layers that hold multiples of a grid unit, and those that hold whole numbers.
+GRID_VARIABLES: Final = frozenset(
+    {"potential", "drive", "summed_drive", "target_potential", "backward_drive"}
+)
+COUNT_VARIABLES: Final = frozenset({"spike_count", "input_count", "error", "summed_error"})
 
-_STAYS: Final = "must stay {}, since a pool does not learn"
+_STAYS: Final = "must stay {}, as definition and step have it"
 
 
 class Made(NamedTuple):
@@ -33,16 +40,40 @@ class Made(NamedTuple):
     when: str
     order: int
     clock: Any
+    code: str | None
 
 
 def as_made(parts: Iterable[Any]) -> list[Made]:
     """Return when the parts run now."""
     return [
-        Made(runner, runner.when, runner.order, runner.clock)
+        Made(runner, runner.when, runner.order, runner.clock, _code(runner))
         for part in parts
         for runner in part.contained_objects
         if isinstance(runner, CodeRunner)
     ]
+
+
+def _code(runner: Any) -> str | None:
+    """Return the code of a pathway, or the condition of an event; other code has no handle."""
+    if isinstance(runner, Thresholder):
+        condition: str = runner.group.events[runner.event]
+        return condition
+    return getattr(runner, "code", None)
+
+
+def check_contained(mlp: Whole, made: list[Made]) -> None:
+    """Check that all parts are in the network still.
+
+    Raises
+    ------
+    ValueError
+        If one was taken out.
+    """
+    parts = mlp.contained_objects
+    there = {one.name for part in parts for one in (part, *part.contained_objects)}
+    for one in (*mlp.parts.values(), *(runner for runner, *_ in made)):
+        if one.name not in there:
+            raise ValueError(f"{one.name!r} must stay in its network, {mlp.name!r}")
 
 
 def check_as_made(mlp: Whole, made: list[Made]) -> None:
@@ -51,11 +82,12 @@ def check_as_made(mlp: Whole, made: list[Made]) -> None:
     Raises
     ------
     ValueError
-        If a part is inactive, or runs at another time, or a pathway within the network has a delay.
+        If a part is inactive, runs at another time or other code, or a pathway within the network
+        has a delay.
     """
     for part in mlp.parts.values():
         _check_active(mlp, part)
-    for runner, when, order, clock in made:
+    for runner, when, order, clock, code in made:
         _check_active(mlp, runner)
         if (runner.when, runner.order) != (when, order):
             raise ValueError(
@@ -64,6 +96,8 @@ def check_as_made(mlp: Whole, made: list[Made]) -> None:
             )
         if runner.clock is not clock:
             raise ValueError(f"{runner.name!r} must stay on the clock that it was made with")
+        if _code(runner) != code:
+            raise ValueError(f"{runner.name!r} must keep the code {code!r}; got {_code(runner)!r}")
         is_pathway = isinstance(runner, SynapticPathway)
         if is_pathway and isinstance(mlp.device, RuntimeDevice):
             delay = np.asarray(runner.variables["delay"].get_value())
@@ -136,7 +170,7 @@ def check_clocks(mlp: Whole, made: list[Made], end: float) -> None:
     ValueError
         If sources have another dt, and the run is so long that rounding sets the clocks apart.
     """
-    others = {str(clock.dt) for _, _, _, clock in made if clock.dt_ != mlp.clock.dt_}
+    others = {str(one.clock.dt) for one in made if one.clock.dt_ != mlp.clock.dt_}
     if others and end > SECONDS_OF_AGREEMENT and not isinstance(mlp.device, RuntimeDevice):
         raise ValueError(
             f"the sources of {mlp.name!r} must have its dt, {mlp.clock.dt}, in runs of "
@@ -145,46 +179,84 @@ def check_clocks(mlp: Whole, made: list[Made], end: float) -> None:
         )
 
 
-def check_constant_weights(mlp: Whole) -> None:
-    """Check that weights that do not learn are those of the definition.
+def check_sample(mlp: Whole) -> None:
+    """Check what a script may have set of the present sample, or counted of those before.
+
+    Raises
+    ------
+    ValueError
+        If it is none of the numbers that rules compute.
+    """
+    bits = mlp.net.fraction_bits or 0
+    for names, units, allowed in (
+        (GRID_VARIABLES, 2.0**bits, f"multiples of 2**-{bits}"),
+        (COUNT_VARIABLES, 1.0, "whole numbers"),
+    ):
+        for layer in mlp.layers:
+            for name in names & layer.variables.keys():
+                values = layer.variables[name].get_value()
+                off = values * units != np.rint(values * units)
+                if off.any():
+                    got = values[off][0]
+                    raise ValueError(f"{layer.name}.{name} must hold {allowed}; got {got}")
+    seen = float(mlp.schedule.variables["samples_seen"].get_value()[0])
+    if not (seen >= 0 and seen.is_integer()):
+        raise ValueError(
+            f"{mlp.schedule.name}.samples_seen must be a whole number of at least 0; got {seen}"
+        )
+
+
+def check_constants(mlp: Whole) -> None:
+    """Check that the numbers of definition and step are what they were made.
 
     Raises
     ------
     ValueError
         If one is not.
     """
-    for (part, name), weight in constants(mlp.net).items():
-        if name == "weight" and (found := mlp.parts[part].weight[0]) != weight:
-            whole = mlp.parts[part].name
-            raise ValueError(f"{whole}.weight {_STAYS.format(weight)}; got {found}")
+    for (part, name), value in mlp.constants.items():
+        found = mlp.parts[part].variables[name].get_value()[0]
+        if found != value:
+            raise ValueError(f"{mlp.parts[part].name}.{name} {_STAYS.format(value)}; got {found}")
+
+
+def check_constants_in_program(mlp: Whole, constants: Mapping[Place, float]) -> str:
+    """Return C++ that does what `check_constants` does."""
+    checks = []
+    for (part, name), value in constants.items():
+        found = f"{_name_in_program(mlp, mlp.parts[part], name)}[0]"
+        checks.append(f"""
+            if (!({found} == {value!r})) {{
+                std::cerr << "{mlp.parts[part].name}.{name} {_STAYS.format(value)}; got " << {found}
+                          << std::endl;
+                return 2;
+            }}""")
+    return "".join(checks)
+
+
+def _name_in_program(mlp: Whole, owner: Any, variable: str) -> str:
+    name: str = mlp.device.get_array_name(owner.variables[variable], False)
+    return name
 
 
 def check_in_program(mlp: Whole) -> str:
     """Return C++ that checks weights and delays: what is set in a program only the program knows.
 
-    Weights are checked as `check_on_grid` does, and those that are constant to be what they were.
+    Weights are checked as `check_on_grid` does.
     """
-
-    def name_of(owner: Any, variable: str) -> str:
-        name: str = mlp.device.get_array_name(owner.variables[variable], False)
-        return name
-
+    name_of = partial(_name_in_program, mlp)
     checks = []
     for l, connection in enumerate(mlp.net.connections, 1):
+        if rules.has_constant_weight(mlp.net, l):
+            continue
         part = mlp.parts[rules.part_with_weights(mlp.net, l)]
-        n_weights = math.prod(connection.weight_shape)
-        is_wrong = "!(fabs(v) < limit) || rint(v * units) != v * units"
-        allowed = 'must hold multiples of 1/" << units << " below " << limit << "'
-        if (weight := connection.constant_weight) is not None:
-            # On the grid of the definition that the program is given.
-            n_weights, is_wrong = 1, f"v != rint({weight!r} * units) / units"
-            allowed = _STAYS.format(weight)
         checks += [
             f"""
-        for (int n = 0; n < {n_weights}; n++) {{
+        for (int n = 0; n < {math.prod(connection.weight_shape)}; n++) {{
             const double v = {name_of(part, variable)}[n];
-            if ({is_wrong}) {{
-                std::cerr << "{part.name}.{variable} {allowed}; got " << v << std::endl;
+            if (!(fabs(v) < limit) || rint(v * units) != v * units) {{
+                std::cerr << "{part.name}.{variable} must hold multiples of 1/" << units
+                          << " below " << limit << "; got " << v << std::endl;
                 return 2;
             }}
         }}"""

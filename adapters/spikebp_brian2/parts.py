@@ -12,6 +12,7 @@ from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
 from spikebp_brian2.functions import FUNCTIONS
+from spikebp_brian2.variables import Place
 from spikebp_plugins.network.fields import Definition
 
 
@@ -28,6 +29,8 @@ class Whole(Protocol):
     synapses: list[PartSynapses]
     kernels: list[PartNeurons | None]
     parts: dict[str, Any]
+    constants: dict[Place, float]
+    contained_objects: list[Any]
 
     @property
     def weights(self) -> tuple[NDArray[Any], ...]:
@@ -35,6 +38,12 @@ class Whole(Protocol):
 
     def admit(self, part: Any) -> None:
         """Let a part take part in a run, or raise RuntimeError."""
+
+    def check_write(self, variable: Any) -> None:
+        """Raise an error if a variable of a part cannot be set."""
+
+    def is_constant(self, variable: Any) -> bool:
+        """Return whether a variable of a part is a number that nobody sets."""
 
 
 class Part:
@@ -49,6 +58,7 @@ class Part:
     """
 
     name: str
+    variables: Any
     group: ReferenceType[Whole] | None = None
 
     def before_run(self, run_namespace: Any = None) -> None:
@@ -63,9 +73,30 @@ class Part:
             whole.admit(self)
         super().before_run(run_namespace)  # type: ignore[misc]
 
+    def check_variable_write(self, variable: Any) -> None:
+        """Refuse to set what nobody can set; called by Brian2."""
+        if self.group is not None and (whole := self.group()) is not None:
+            whole.check_write(variable)
+        super().check_variable_write(variable)  # type: ignore[misc]
+
+    def __setattr__(self, key: str, value: Any, level: Any = 0) -> None:
+        # Before Brian2 says that a variable is read-only, and not why.
+        if self.group is not None and (variable := self.variables.get(key.rstrip("_"))) is not None:
+            self.check_variable_write(variable)
+        super().__setattr__(key, value, level=level + 1)  # type: ignore[call-arg]
+
 
 class PartNeurons(Part, NeuronGroup):
     """Neurons that are part of a network."""
+
+    def __getitem__(self, item: Any) -> Any:
+        """Return some of the neurons, whose events happen when those of all do.
+
+        A monitor would else look for them where Brian2's groups fire: before the wave.
+        """
+        some = super().__getitem__(item)
+        object.__setattr__(some, "thresholder", self.thresholder)
+        return some
 
     def resolve_all(
         self,

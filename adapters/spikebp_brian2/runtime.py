@@ -70,16 +70,16 @@ class RuntimeProgram(Program):
         """Show samples, and learn from those with targets."""
         # If a run is interrupted in the middle of a step, its network is not used again.
         network, self._network = self._network or self._prepared(), None
-        # Refused to a user, whose definition may have another structure or other constants.
-        self._group.__dict__["net"] = batch.net
+        # Refused to a user, whose definition may have another structure.
+        fixed = constants(batch.net, batch.n_steps)
+        self._group.__dict__ |= {"net": batch.net, "constants": fixed}
         for array in self._group.changing_arrays():
             array[...] = 0
         start = {
-            ("schedule", "steps_per_sample"): batch.n_steps,
             ("schedule", "learning"): batch.y is not None,
             ("schedule", "sample_over"): True,
         }
-        for place, values in (constants(batch.net) | learned(batch.net, state) | start).items():
+        for place, values in (fixed | learned(batch.net, state) | start).items():
             self._array(place)[:] = values
         self._presentation.begin(batch, record)
         # A value that leaves the range may overflow a double; the proof after the run finds that.

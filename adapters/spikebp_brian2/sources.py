@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from brian2 import NeuronGroup, TimedArray, ms, prefs
+from brian2 import BrianObject, NeuronGroup, TimedArray, ms, prefs
 from brian2.core.spikesource import SpikeSource
-from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError
+from brian2.parsing.expressions import parse_expression_dimensions
+from brian2.units.fundamentalunits import DIMENSIONLESS, DimensionMismatchError, get_unit
+from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
 from spikebp_brian2.parts import PartSynapses
@@ -63,11 +66,14 @@ def as_source(name: str, given: Any, shape: tuple[int, ...], *, shared: bool = F
     n_units = math.prod(shape)
     if given is None:
         return Source()
+    of_group = "" if shared else "a group that spikes, "
+    values_allowed = f"{n_units} finite numbers" if n_units > 1 else "a finite number"
+    allowed = f"an expression, a TimedArray, {of_group}or {values_allowed}"
     if isinstance(given, str):
-        return Source(code=given)
+        return Source(code=_checked_expression(name, given))
+    if isinstance(given, BrianObject) and (shared or not isinstance(given, SpikeSource)):
+        raise wrong_argument(name, allowed, f"{type(given).__name__} {given.name!r}")
     if isinstance(given, SpikeSource):
-        if shared:
-            raise wrong_argument(name, "a number, an expression or a TimedArray", repr(given))
         if len(given) != n_units:
             came = f"{type(given).__name__} {given.name!r} of {len(given)}"
             raise wrong_argument(name, f"a group of {n_units} units", came)
@@ -83,7 +89,6 @@ def as_source(name: str, given: Any, shape: tuple[int, ...], *, shared: bool = F
     except (TypeError, ValueError):
         values = np.array([np.nan])
     if not np.isfinite(values).all():
-        allowed = f"an expression, a TimedArray, a group that spikes, or {n_units} finite numbers"
         shape_given = np.shape(given) if isinstance(given, (np.ndarray, list, tuple)) else ()
         of_sample = [()] if shared else [(n_units,), shape]
         if shape_given and shape_given[0] and shape_given[1:] in of_sample:
@@ -94,6 +99,25 @@ def as_source(name: str, given: Any, shape: tuple[int, ...], *, shared: bool = F
             )
         raise wrong_argument(name, allowed, repr(given))
     return Source(values=values)
+
+
+def _checked_expression(name: str, code: str) -> str:
+    """Return an expression; refuse any other code, which might set other variables."""
+    try:
+        ast.parse(code.strip(), mode="eval")
+    except SyntaxError:
+        raise wrong_argument(name, "an expression, if it is a string", repr(code)) from None
+    return code.strip()
+
+
+def check_units(name: str, code: str, part: Any, run_namespace: Any) -> None:
+    """Raise DimensionMismatchError if the value of an expression has a unit, as that of t has."""
+    variables = part.resolve_all(get_identifiers(code), run_namespace, user_identifiers=set())
+    if (dimensions := parse_expression_dimensions(code, variables)) is not DIMENSIONLESS:
+        unit = get_unit(dimensions)
+        raise DimensionMismatchError(
+            f"{name}={code!r} must be without a unit, as ({code})/{unit} is", dimensions
+        )
 
 
 def _has_counts(source: SpikeSource) -> bool:

@@ -79,9 +79,8 @@ class StandaloneProgram(Program):
         report: Callable[[int], None],
     ) -> None:
         arguments: dict[Place, Any] = {
-            **constants(batch.net),
+            **constants(batch.net, batch.n_steps),
             **learned(batch.net, state),
-            ("schedule", "steps_per_sample"): batch.n_steps,
             ("schedule", "learning"): batch.y is not None,
         }
         values = []

@@ -29,8 +29,11 @@ Place = tuple[str, str]
 Read = Callable[[Place], NDArray[Any]]
 
 
-def constants(net: Definition) -> dict[Place, float]:
-    """Return the numbers of a definition, by variable."""
+def constants(net: Definition, n_steps: int) -> dict[Place, float]:
+    """Return the numbers of a definition, by variable: whoever sets one has another network.
+
+    `n_steps` is how many steps a sample takes; the rate follows from those of the definition.
+    """
     assert net.fraction_bits is not None
     units_per_one = 2.0**net.fraction_bits
     of_layers = {
@@ -43,7 +46,7 @@ def constants(net: Definition) -> dict[Place, float]:
         "wrong_target": net.label_targets[0],
         "right_target": net.label_targets[1],
     }
-    found = {}
+    found: dict[Place, float] = {("schedule", "steps_per_sample"): n_steps}
     for l in range(net.n_layers + 1):
         here = of_layers.copy()
         if l > 0 and net.update == "normalized":

@@ -218,12 +218,13 @@ def load(path: PathLike, net: Definition | None = None) -> Checkpoint:
     """
     checkpoint = from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
     if net is not None and checkpoint.net != net:
-        changes = _differences(checkpoint.net, net)
+        changes = differences(checkpoint.net, net)
         raise ValueError(f"{os.fspath(path)} is a checkpoint of another definition: {changes}")
     return checkpoint
 
 
-def _differences(there: Definition, here: Definition) -> str:
+def differences(there: Definition, here: Definition) -> str:
+    """Return the fields in which two definitions differ, as text."""
     if type(there) is not type(here):
         return f"it is a {type(there).__name__} there and a {type(here).__name__} here"
     return ", ".join(

@@ -1,7 +1,9 @@
 """What scripts do beside the documented way: it is right, or refused where the user can see it."""
 
+import copy
 import gc
 import logging
+import pickle
 import re
 
 import numpy as np
@@ -157,11 +159,82 @@ class TestPartsOfTheNetwork:
         cause = str(refusal_of(Network(mlp)))
         assert re.match("'mine_layer_1_spike_thresholder' must stay", cause)
 
+    @pytest.mark.parametrize(
+        ("change", "sentence"),
+        [
+            (
+                lambda mlp: mlp.contained_objects.remove(mlp.synapses[1]),
+                "'mine_synapses_2' must stay",
+            ),
+            (lambda mlp: mlp.layers[1].contained_objects.pop(), "must stay in its network, 'mine'"),
+            (
+                lambda mlp: setattr(mlp.synapses[0].forward, "code", "drive_post += 0"),
+                "'mine_synapses_1_forward' must keep the code 'drive_post += weight",
+            ),
+            (
+                lambda mlp: mlp.layers[1].events.update(spike="spike_count > 5"),
+                "thresholder' must keep the code 'spike_count != 0'; got 'spike_count > 5'",
+            ),
+        ],
+        ids=["part", "runner", "code", "event"],
+    )
+    def test_stay_what_they_are(self, change, sentence):
+        mlp = SpikingMLPGroup(NET, name="mine")
+        change(mlp)
+        assert sentence in str(refusal_of(Network(mlp)))
+
+    def test_are_monitored_in_part_when_they_fire(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
+        some = SpikeMonitor(mlp.layers[1][2:5], variables=["spike_count"])
+        Network(mlp, some).run(N_SAMPLES * SAMPLE)
+        found = np.zeros((N_SAMPLES * NET.n_steps, 3))
+        found[np.rint(some.t / DT).astype(int), some.i[:]] = some.spike_count[:]
+        assert np.array_equal(found, experiment.trace.spikes[1][:, :, 2:5].reshape(-1, 3))
+
     def test_may_have_code_of_the_users(self, experiment):
         mlp = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
         mlp.layers[1].run_regularly("potential = potential", when="start")
         Network(mlp).run(N_SAMPLES * SAMPLE)
         experiment.assert_learned_by(mlp)
+
+
+class TestWhatASampleHolds:
+    """Numbers that no rule computes are refused, wherever they come from."""
+
+    @pytest.mark.parametrize(
+        ("place", "value", "sentence"),
+        [
+            ("layer_1.potential", 0.1, "must hold multiples of 2**-12; got 0.1"),
+            ("layer_3.target_potential", np.nan, "must hold multiples of 2**-12; got nan"),
+            ("layer_2.drive", 1e-9, "must hold multiples of 2**-12; got 1e-09"),
+            ("layer_1.input_count", 0.5, "must hold whole numbers; got 0.5"),
+            ("schedule.samples_seen", -3, "must be a whole number of at least 0; got -3.0"),
+        ],
+    )
+    def test_is_checked_before_a_run_and_by_a_checkpoint(self, place, value, sentence):
+        mlp = SpikingMLPGroup(NET, name="mine")
+        part, _, name = place.partition(".")
+        setattr(mlp.parts[part], name, value)
+        assert str(refusal_of(Network(mlp))) == f"mine_{place} {sentence}"
+        with pytest.raises(ValueError, match=re.escape(sentence)):
+            mlp.checkpoint()
+        setattr(mlp.parts[part], name, 0)
+        Network(mlp).run(SAMPLE)
+
+    def test_is_checked_after_a_run(self, experiment):
+        mlp = SpikingMLPGroup(NET, experiment.weights, name="mine", **shown(experiment))
+        mlp.layers[1].run_regularly("potential *= 0.9")
+        with pytest.raises(ValueError, match=r"mine_layer_1\.potential must hold multiples of 2"):
+            Network(mlp).run(2 * SAMPLE)
+        assert mlp.checkpoint().state.samples_seen == 0
+
+
+def test_a_network_is_not_copied():
+    mlp = SpikingMLPGroup(NET, name="mine")
+    for act in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="'mine' cannot be copied or pickled: its checkpoint"):
+            act(mlp)
+    Network(mlp).run(DT)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +261,8 @@ def test_reading_what_it_does_not_have_says_where_it_is():
     mlp = SpikingMLPGroup(NET, name="mine")
     with pytest.raises(AttributeError, match=r"'label' of 'mine' is schedule\.label"):
         _ = mlp.label
+    with pytest.raises(AttributeError, match=r"'learning_rate' of 'mine' is net\.learning_rate"):
+        _ = mlp.learning_rate
     with pytest.raises(AttributeError, match="has no attribute 'lable'"):
         _ = mlp.lable
     Network(mlp).run(DT)

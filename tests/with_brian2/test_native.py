@@ -13,6 +13,7 @@ from brian2 import (
     PopulationRateMonitor,
     SpikeGeneratorGroup,
     SpikeMonitor,
+    Synapses,
     TimedArray,
     defaultclock,
     ms,
@@ -127,6 +128,15 @@ class TestMisuse:
             ({"label": 0.5}, r"label must be a whole number below 3, .*; got 0\.5"),
             ({"input": np.ones((8, 9))}, r"input must be TimedArray\(x, dt=...\).*present\(x, y\)"),
             ({"label": [0, 1, 2]}, r"label must be TimedArray\(x, dt=...\).*present\(x, y\)"),
+            ({"label": np.nan}, "label must be .* a TimedArray, or a finite number; got nan"),
+            (
+                {"input": "0; label = 1"},
+                "input must be an expression, if it is a string; got '0; l",
+            ),
+            (
+                {"target": "1\npotential = 1"},
+                "target must be an expression, if it is a string; got",
+            ),
             ({"sample_end": 5}, "sample_end must be a group that spikes, or None; got 5"),
             ({"step": 0.25 * ms}, "step must be a whole number of dt, which is 100. us; got"),
             ({"step": 0 * ms}, "step must be a whole number of dt"),
@@ -162,6 +172,12 @@ class TestMisuse:
         with pytest.raises(DimensionMismatchError, match=f"{name} must be without a unit"):
             SpikingMLPGroup(NET.replace(feedback="random"), **{name: given})
 
+    @pytest.mark.parametrize("name", ["input", "label", "target"])
+    def test_an_expression_with_a_unit_is_refused(self, name):
+        cause = refusal_of(Network(SpikingMLPGroup(NET, **{name: "t"})))
+        assert isinstance(cause, DimensionMismatchError)
+        assert f"{name}='t' must be without a unit, as (t)/s is" in str(cause)
+
     def test_quantities_without_a_unit_are_numbers(self):
         mlp = SpikingMLPGroup(NET, input=np.ones(9) * mV / mV, label=2 * ms / ms)
         Network(mlp).run(SAMPLE)
@@ -176,12 +192,17 @@ class TestMisuse:
 
     def test_a_source_of_the_wrong_size_is_refused(self):
         source = SpikeGeneratorGroup(5, [], [] * ms)
+        synapses = Synapses(source, source)
         with pytest.raises(ValueError, match="input must be a group of 9 units; got Spike"):
             SpikingMLPGroup(NET, input=source)
         with pytest.raises(ValueError, match="target must be a group of 3 units; got Spike"):
             SpikingMLPGroup(NET, target=source)
-        with pytest.raises(ValueError, match="label must be a number, an expression or a TimedAr"):
-            SpikingMLPGroup(NET, label=source)
+        allowed = "an expression, a TimedArray, or a finite number"
+        for kind, given in (("SpikeGeneratorGroup", source), ("Synapses", synapses)):
+            with pytest.raises(ValueError, match=f"label must be {allowed}; got {kind} '"):
+                SpikingMLPGroup(NET, label=given)
+        with pytest.raises(ValueError, match=r"that spikes, or 9 finite .*; got Synapses '"):
+            SpikingMLPGroup(NET, input=synapses)
         Network(source).run(DT)
 
     def test_timed_arrays_of_the_wrong_shape_are_refused(self):
@@ -203,7 +224,7 @@ class TestMisuse:
             ("input", r"set input_layer\.input_value"),
             ("target", r"set output_layer\.target_value"),
             ("weight", r"set synapses\[l - 1\]\.weight"),
-            ("n_steps", r"set schedule\.steps_per_sample"),
+            ("n_steps", "it is of the definition, with which the group is made"),
             ("step", "it is an argument that is given when the group is made"),
             ("order", "it is an argument"),
             ("net", "it is an argument"),

@@ -18,6 +18,7 @@ from brian2 import (
     defaultclock,
     ms,
     mV,
+    network_operation,
     run,
 )
 from brian2.equations.equations import SUBEXPRESSION
@@ -25,7 +26,14 @@ from brian2.equations.equations import SUBEXPRESSION
 import spikebp_brian2
 from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork, compare
-from tests.with_brian2.experiment import DT, NET, Experiment, assert_equal_states, refusal_of
+from tests.with_brian2.experiment import (
+    DT,
+    NET,
+    SAMPLE,
+    Experiment,
+    assert_equal_states,
+    refusal_of,
+)
 
 #: How steps follow the clock: each tick, a clock of their own, or the last of several ticks.
 STEPS = [
@@ -107,6 +115,28 @@ def test_samples_are_presented_between_samples(experiment):
     network.run(4 * DT)
     network.run(mlp.present(experiment.x, experiment.y))
     assert mlp.checkpoint().state.samples_seen == 8
+
+
+def test_samples_are_not_presented_within_a_run(experiment):
+    mlp = SpikingMLPGroup(NET, experiment.weights, name="mine")
+    other = SpikingMLPGroup(NET, experiment.weights, step=1 * ms)
+    others = Network(other)
+
+    @network_operation(dt=SAMPLE)
+    def teach():
+        with pytest.raises(RuntimeError, match="'mine' between runs; within a run set"):
+            mlp.present(experiment.x, experiment.y)
+        # A network that is not in this run has one of its own.
+        others.run(other.present(experiment.x[:2], experiment.y[:2]))
+
+    network = Network(mlp, teach)
+    network.run(SAMPLE)
+    teach.active = False
+    network.run(mlp.present(experiment.x, experiment.y))
+    experiment.assert_learned_by(mlp)
+    with Simulator(NET, "reference", experiment.weights) as sim:
+        sim.train(experiment.x[:2], experiment.y[:2])
+        assert_equal_states(other.checkpoint().state, sim.checkpoint().state)
 
 
 def test_samples_that_an_event_ends_take_as_long_as_they_take(experiment):

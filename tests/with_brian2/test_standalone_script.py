@@ -11,6 +11,7 @@ from brian2 import (
     Network,
     PoissonGroup,
     TimedArray,
+    defaultclock,
     device,
     ms,
     run,
@@ -20,7 +21,15 @@ from brian2 import (
 
 from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Simulator, SpikingMLP, compare
-from tests.with_brian2.experiment import DT, N_SAMPLES, NET, SAMPLE, assert_equal_states, shown
+from tests.with_brian2.experiment import (
+    DT,
+    N_SAMPLES,
+    NET,
+    SAMPLE,
+    assert_equal_states,
+    refusal_of,
+    shown,
+)
 
 pytestmark = pytest.mark.skipif(
     shutil.which("g++") is None or shutil.which("make") is None,
@@ -31,8 +40,10 @@ pytestmark = pytest.mark.skipif(
 @pytest.mark.thorough
 def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
     set_device("cpp_standalone", build_on_run=False)
-    mlp = SpikingMLPGroup(NET, experiment.weights, step=3 * DT, **shown(experiment, 3 * DT))
+    waits = {"step": 3 * DT, "clock": defaultclock}
+    mlp = SpikingMLPGroup(NET, experiment.weights, **waits, **shown(experiment, 3 * DT))
     mlp.record()
+    mlp.schedule.run_regularly("steps_per_sample = 7 - int(samples_seen > 99)")
     source = PoissonGroup(5, rates="100*Hz")  # with objects of the user's beside it
     Network(mlp, source).run(3 * N_SAMPLES * SAMPLE)
     device.build(directory=str(tmp_path / "program"), run=False)
@@ -61,14 +72,44 @@ def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
     with pytest.raises(RuntimeError, match="Project run failed"):
         device.run(run_args={mlp.synapses[0].weight: np.full(72, 0.1)})
     assert "synapses_1.weight must hold multiples of 1/4096" in capfd.readouterr().err
+    for wrong, message in (
+        ({mlp.synapses[0].update_rate: 0.5}, "synapses_1.update_rate must stay 0.01025390625, as"),
+        ({mlp.schedule.dts_per_step: 2}, "schedule.dts_per_step must stay 3, as definition and"),
+        ({mlp.schedule.steps_per_sample: 6}, "schedule.steps_per_sample must stay 7, as defin"),
+        ({mlp.schedule.samples_seen: [100.0]}, "schedule.steps_per_sample must stay 7, as defin"),
+    ):
+        with pytest.raises(RuntimeError, match="Project run failed"):
+            device.run(run_args=wrong)
+        assert message in capfd.readouterr().err
     device.run(run_args={mlp.synapses[0].weight: np.full(72, 2.0**40)})
-    with pytest.raises(OverflowError, match="of layer 2 must stay below"):
+    with pytest.raises(OverflowError, match="of layer 1 may have left the range"):
         mlp.checkpoint()
 
     device.reinit()
     device.activate()
     with pytest.raises(RuntimeError, match="belongs to a device that has been changed or reinit"):
         mlp.checkpoint()
+
+
+def test_a_built_program_takes_what_its_run_is_given_and_nothing_else(experiment, tmp_path):
+    set_device("cpp_standalone", build_on_run=False)
+    mlp = SpikingMLPGroup(NET, name="mine", **shown(experiment))
+    with pytest.raises(TypeError, match="'binary' of 'mine_layer_1' cannot be set: definition and"):
+        mlp.layers[1].binary = 1
+    mlp.weights = experiment.weights
+    network = Network(mlp)
+    network.run(SAMPLE)
+    device.build(directory=str(tmp_path / "program"), compile=False, run=False)
+    for act in (
+        lambda: setattr(mlp, "weights", experiment.weights),
+        lambda: setattr(mlp, "learning", False),
+        lambda: setattr(mlp.schedule, "label", 1),
+        lambda: setattr(mlp.synapses[0], "weight", "0"),
+        lambda: mlp.present(experiment.x, experiment.y),
+    ):
+        with pytest.raises(RuntimeError, match=r"'mine' is built, .*: device\.run\(run_args={mlp"):
+            act()
+    assert "the program of 'mine' is built" in str(refusal_of(network))
 
 
 @pytest.mark.thorough

@@ -1,0 +1,74 @@
+"""States that Brian2's ``store`` keeps: those of its own definition are restored, as a whole."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from brian2 import Network
+from brian2.devices.device import runtime_device
+
+from spikebp_plugins.network.checkpoint import differences
+from spikebp_plugins.network.fields import Definition
+
+
+class Stored:
+    """What is stored of a network beside the variables of its parts: its definition."""
+
+    name: str
+    net: Definition
+    ends_by_event: bool
+
+    def _full_state(self) -> dict[str, Any]:
+        return {"net": self.net, "ends_by_event": self.ends_by_event}
+
+    def _restore_from_full_state(self, state: dict[str, Any]) -> None:
+        changes = ""
+        if state["net"] != self.net:
+            changes = differences(state["net"], self.net)
+        elif state["ends_by_event"] != self.ends_by_event:
+            changes = "one of the two has a sample_end"
+        if changes:
+            raise ValueError(
+                f"{self.name!r} cannot be restored to a state that was stored by another network: "
+                f"{changes}"
+            )
+
+
+def restore_whole_states() -> None:
+    """Make Brian2 restore networks as a whole or not at all, from now on and in this process.
+
+    It restores their objects one by one, in any order, and stops at the first that does not fit.
+    """
+    # What a device has of this name Brian2 calls instead of its own.
+    runtime_device.network_restore = _restore
+
+
+def _restore(
+    network: Network,
+    name: str = "default",
+    filename: str | None = None,
+    restore_random_state: bool = False,
+) -> None:
+    restore = Network.restore.original_function
+    ours = [one for one in network if isinstance(one, Stored)]
+    if not ours:
+        restore(network, name, filename, restore_random_state)
+        return
+    if filename is None:
+        states = network._stored_state
+    else:
+        states = pickle.loads(Path(filename).read_bytes())
+    for one in ours:
+        if one.name in states[name]:
+            one._restore_from_full_state(states[name][one.name])
+    before = network._full_state()
+    try:
+        restore(network, name, filename, restore_random_state)
+    except Exception:
+        network.t_ = before.pop("0_t")
+        for one in (*network, *{one.clock for one in network}):
+            if one.name in before:
+                one._restore_from_full_state(before[one.name])
+        raise
