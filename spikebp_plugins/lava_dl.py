@@ -114,6 +114,8 @@ def save_netx(path: PathLike, checkpoint: Checkpoint) -> None:
     ApproximationWarning
         Always: it says what netx will not read from the file, and by how much weights are rounded.
     """
+    if not isinstance(checkpoint, Checkpoint):
+        raise wrong_argument("checkpoint", "a Checkpoint, after the path", repr(checkpoint))
     require_dense("checkpoint", checkpoint.net.connections)
     layers = _written(checkpoint)
     buffer = io.BytesIO()

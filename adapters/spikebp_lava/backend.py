@@ -135,11 +135,8 @@ class Graph:
         in_units = tag == FIXED and net.input_coding == "values"
         self._bits = fraction_bits_of(net) if in_units else 0
         make = StandardMLP if self._is_standard else SpikingMLPProcess
-        self.network = make(
-            Checkpoint(net, state),
-            n_rows=STEPS_PER_RUN,
-            input_scale=2.0**-self._bits,
-        )
+        self.network = make(Checkpoint(net.replace(input_scale=2.0**-self._bits), state))
+        self.network.shared.make_room(STEPS_PER_RUN)
         integers = tag == FIXED or net.input_coding == "spikes"
         self._targets = shared_array((STEPS_PER_RUN, net.n_outputs), np.float64)
         self._rows = Rows(

@@ -74,8 +74,6 @@ class SharedNetwork:
         The definition.
     state : LearningState
         The learning state to start from.
-    n_rows : int, default=0
-        How many steps there is room to record.
 
     Attributes
     ----------
@@ -89,7 +87,7 @@ class SharedNetwork:
         Samples shown, those of them that learned, and all training samples so far.
     """
 
-    def __init__(self, net: Definition, state: LearningState, n_rows: int = 0) -> None:
+    def __init__(self, net: Definition, state: LearningState) -> None:
         self.net = net
         self._arithmetic = arithmetic_of(net)
         # Layers without weights or backward weights, which come first, hold no numbers of theirs.
@@ -108,15 +106,20 @@ class SharedNetwork:
         self.switches.steps_per_sample[0] = net.n_steps
         self.switches.steps_per_message[0] = 1
         units = sum(net.layer_sizes)
+        self.make_room(0)
         self.spikes_of_units, self.errors_of_units = (
             shared_array(units, np.int64) for _ in range(2)
         )
-        self._record = [
-            shared_array((int(n_rows > 0), n_rows, n), np.int64)
-            for n in (units, units, net.n_outputs)
-        ]
         self._empty = [np.zeros((0, 0, n), np.int64) for n in (units, units, net.n_outputs)]
         self.write(state)
+
+    def make_room(self, n_rows: int) -> None:
+        """Make room to record some steps; called before the processes of a graph are started."""
+        units = sum(self.net.layer_sizes)
+        self._record = [
+            shared_array((int(n_rows > 0), n_rows, n), np.int64)
+            for n in (units, units, self.net.n_outputs)
+        ]
 
     @property
     def dtype(self) -> np.dtype[Any]:

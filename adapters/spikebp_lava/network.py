@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
+from spikebp_lava.agreement import Exchange, require_agreement
 from spikebp_lava.memory import SharedNetwork
 from spikebp_lava.variables import WithPortsOfLava
-from spikebp_lava.watch import Watched
+from spikebp_lava.watch import Watched, at_rest
 from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState, initial_state
+
+#: What Lava or a user gives to a process after it was made.
+SET_LATER: Final = ("name", "parent_proc")
 
 
 class NetworkProcess(Watched, WithPortsOfLava):
@@ -28,12 +33,19 @@ class NetworkProcess(Watched, WithPortsOfLava):
         The definition.
     shared : SharedNetwork
         What has been learned, and what is counted.
+    exchange : Exchange
+        How samples and scores become messages.
     """
 
     _ports_of_lava: ClassVar = {"s_in": "spikes_in", "s_out": "spikes_out"}
 
     net: Definition
+    in_ports: Any
+    out_ports: Any
+    var_ports: Any
+    name: str
     shared: SharedNetwork
+    exchange: Exchange
 
     def _make_ports(self) -> None:
         """Make the ports of a network, whatever it is made of."""
@@ -45,6 +57,25 @@ class NetworkProcess(Watched, WithPortsOfLava):
         self.spikes_out = OutPort(shape=(n_outputs,))
         self.summed_drive_out = OutPort(shape=(n_outputs,))
 
+    def _post_init(self) -> None:
+        super()._post_init()  # type: ignore[misc]
+        self._is_made = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        is_own = name.startswith("_") or hasattr(type(self), name) or name in SET_LATER
+        if "_is_made" in self.__dict__ and not is_own:
+            advice = "only learning can be"
+            if isinstance(self.__dict__.get(name), Var):
+                advice = f"it is a variable, whose values {name}.set(...) replaces"
+            raise AttributeError(f"{name!r} of {type(self).__name__} cannot be set: {advice}")
+        super().__setattr__(name, value)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            f"{type(self).__name__} cannot be copied or pickled, since its graph cannot; "
+            "checkpoint() can, and another process can be made from it"
+        )
+
     def _participant(self) -> Any:
         return self
 
@@ -55,24 +86,51 @@ class NetworkProcess(Watched, WithPortsOfLava):
 
     @learning.setter
     def learning(self, value: bool) -> None:
-        self.shared.switches.learning[0] = bool(value)
+        with at_rest(self):
+            self.shared.switches.learning[0] = bool(value)
 
     @property
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights as real numbers, of the shapes ``net.weight_shapes``."""
-        return [np.array(matrix, np.float64) for matrix in self.shared.read().weights]
+        return [np.array(matrix, np.float64) for matrix in self._learned().weights]
 
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples that have ended since the start."""
-        return self.shared.operations
+        with at_rest(self):
+            return self.shared.operations
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state, to go on from on any back end."""
-        return Checkpoint(self.net, self.shared.read())
+        return Checkpoint(self.net, self._learned())
+
+    def _learned(self) -> LearningState:
+        with at_rest(self):
+            return self.shared.read()
+
+    def prepare(self, models: list[type]) -> None:
+        """Check a graph; called before its processes are started."""
+        require_agreement(self)
+        self._n_connections = self._count_connections()
+
+    def _count_connections(self) -> int:
+        ports = (*self.in_ports.members, *self.out_ports.members)
+        both = sum(len(port.in_connections) + len(port.out_connections) for port in ports)
+        return both + len(self.var_ports.members)
 
     def begin_run(self) -> None:
-        """Remember the state before a run; called when one begins."""
+        """Remember the state before a run; called when one begins.
+
+        Raises
+        ------
+        RuntimeError
+            If something was connected when the graph had been made, which Lava ignores.
+        """
+        if self._count_connections() != self._n_connections:
+            raise RuntimeError(
+                f"{self.name!r} was connected or probed after its graph was made, which has no "
+                "effect; connect all processes before the first run"
+            )
         self._kept = self.shared.kept()
 
     def undo_run(self) -> None:

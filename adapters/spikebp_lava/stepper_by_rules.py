@@ -38,8 +38,6 @@ class StepperByRules:
     ----------
     shared : SharedNetwork
         The network, whose learning state and counters each message changes.
-    input_scale : float or None, default=None
-        The factor of real-valued input; None takes that of the definition.
 
     Attributes
     ----------
@@ -49,10 +47,9 @@ class StepperByRules:
         Spikes of each output since the sample opened; changed in place.
     """
 
-    def __init__(self, shared: SharedNetwork, input_scale: float | None = None) -> None:
+    def __init__(self, shared: SharedNetwork) -> None:
         net = shared.net
         self._shared, self._net, self._number = shared, net, arithmetic_of(net)
-        self._scale = net.input_scale if input_scale is None else input_scale
         dtype, units = shared.dtype, sum(net.layer_sizes)
         self.sample = Sent(np.zeros(units, dtype), np.zeros(units, dtype))
         self.output_counts = np.zeros(net.n_outputs, dtype)
@@ -103,7 +100,7 @@ class StepperByRules:
         if self._net.input_coding == "spikes":
             return x
         with np.errstate(over="ignore"):
-            return self._number.round(x.astype(np.float64) * self._scale)
+            return self._number.round(x.astype(np.float64) * self._net.input_scale)
 
     def _count(self, sent: Step, after: SampleState) -> None:
         net, shared = self._net, self._shared

@@ -16,7 +16,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
-from spikebp_lava.watch import is_running
+from spikebp_lava.watch import at_rest
 from spikebp_plugins.common.errors import wrong_argument
 
 Array = NDArray[Any]
@@ -41,28 +41,23 @@ class SharedVar(Var):  # type: ignore[misc]
 
     def get(self, idx: Any = None) -> Array:
         """Return a copy of the values."""
-        values = self._read().copy()
+        with at_rest(self.process):
+            values = self._read().copy()
         return values if idx is None else values[idx]
 
     def set(self, value: Any, idx: Any = None) -> None:
         """Write other values."""
         if self._write is None:
             raise RuntimeError(f"variable {self.name!r} can only be read")
-        runtime = self.process.runtime
-        if runtime is not None and is_running(runtime):
-            # What the step that is being made has learned would be lost, or the new values.
-            raise RuntimeError(
-                f"variable {self.name!r} can be set before, between and after runs, not in one; "
-                "wait() waits for its end, and pause() holds it"
-            )
         values = np.asarray(value)
-        if idx is not None:
-            whole = self._read()
-            # In a type that holds both: an array of integers would cut off the fractions of others.
-            whole = whole.astype(np.result_type(whole, values))
-            whole[idx] = values
-            values = whole
-        self._write(values)
+        with at_rest(self.process):
+            if idx is not None:
+                whole = self._read()
+                # In a type that holds both: integers would cut off the fractions of other numbers.
+                whole = whole.astype(np.result_type(whole, values))
+                whole[idx] = values
+                values = whole
+            self._write(values)
 
 
 class SeenVar(Var):  # type: ignore[misc]

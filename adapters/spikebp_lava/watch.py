@@ -7,6 +7,9 @@ script ends without `stop()`, it ends all of them, and raises the error of the f
 has one, with its traceback. If the script itself is killed, its processes end too, and no named
 shared memory remains.
 
+One thread at a time talks with the processes of a graph. A thread that waits for the end of a run
+lets others have their turn between two looks, so that any of them can pause or stop the run.
+
 Lava's channels can also lose the wake-up for a message, after which all processes wait although
 none has failed. The processes of a watched runtime get ports that lose no wake-up (`channels`).
 """
@@ -14,56 +17,35 @@ none has failed. The processes of a watched runtime get ports that lose no wake-
 from __future__ import annotations
 
 import atexit
-import ctypes
+import gc
 import os
-import signal
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
-from multiprocessing import Process
+from multiprocessing import Process, current_process
 from queue import Empty
 from typing import Any, Final, Protocol
 
-from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.magma.core.process.ports.ports import ImplicitVarPort
+from lava.magma.core.process.process import ProcessServer
+from lava.magma.core.process.variable import VarServer
+from lava.magma.core.run_conditions import AbstractRunCondition, RunContinuous, RunSteps
 from lava.magma.runtime.mgmt_token_enums import MGMT_COMMAND, MGMT_RESPONSE, enum_equal
+from lava.magma.runtime.runtime_services.runtime_service import LoihiPyRuntimeService
 
 from spikebp_lava.channels import no_wake_up_is_lost
+from spikebp_lava.signals import children_end_with_us, signals_deferred
+from spikebp_plugins.common.errors import integer, wrong_argument
 
 #: Seconds between two looks at the processes.
 INTERVAL: Final = 0.1
 
 #: Seconds to wait for the exception of a process that has ended.
 PATIENCE: Final = 1.0
-
-_PR_SET_PDEATHSIG: Final = 1
-
-
-@contextmanager
-def signals_deferred() -> Iterator[dict[int, Any]]:
-    """Call the handlers of signals that arrive in this context at its end, and yield the handlers.
-
-    Those alone that are written in Python; another thread than the main one calls none.
-    """
-    arrived: dict[int, Any] = {}
-    handlers: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        found = {number: signal.getsignal(number) for number in signal.valid_signals()}
-        handlers.update((number, handler) for number, handler in found.items() if callable(handler))
-
-    def call() -> None:
-        with ExitStack() as calls:  # it calls all, if one of them raises too
-            for number, frame in arrived.items():
-                calls.callback(handlers[number], number, frame)
-
-    with ExitStack() as at_end:
-        at_end.callback(call)
-        for number, handler in handlers.items():
-            at_end.callback(signal.signal, number, handler)
-            signal.signal(number, arrived.setdefault)
-        yield handlers
 
 
 class Participant(Protocol):
@@ -129,14 +111,34 @@ def watch(runtime: Any, participant: Participant | None) -> None:
         watching.participants.append(participant)
 
 
-def is_between_runs(runtime: Any) -> bool:
-    """Return whether a runtime has run, and does not run now: Lava then sets variables."""
-    return bool(runtime._is_started and not runtime._is_running)
+def at_rest(process: Any) -> AbstractContextManager[None]:
+    """Return the context in which no run of a process is under way, nor begins.
+
+    Raises
+    ------
+    RuntimeError
+        On entering, if one is under way.
+    Exception
+        On entering, if a run has failed that nobody has waited for: the error of its process.
+    """
+    runtime = process.runtime
+    return nullcontext() if runtime is None else runtime._spikebp_watch.at_rest()
 
 
-def is_running(runtime: Any) -> bool:
-    """Return whether a run has begun, whose end nobody has waited for yet."""
-    return bool(runtime._is_running)
+def is_started(runtime: Any) -> bool:
+    """Return whether a runtime has run, and was not stopped: Lava then sets variables."""
+    return bool(runtime._is_started)
+
+
+class PausableService(LoihiPyRuntimeService):  # type: ignore[misc]
+    """A runtime service that may be paused in the middle of steps, and told to make others.
+
+    Lava's own never forgets the pause: it reports the end of no later steps.
+    """
+
+    def _handle_pause(self) -> None:
+        self.pausing = self.req_pause = False
+        super()._handle_pause()
 
 
 def _enclosing(process: Any) -> Iterator[Any]:
@@ -158,36 +160,50 @@ class Watch:
         self._runtime = runtime
         self.participants: list[Participant] = []
         self._failure: str | None = None
-        #: Whether Lava will never again report the end of a number of steps.
-        self._is_endless = False
         self._is_stopping = False
-        #: Whether the end of the last run has been reported.
-        self._has_responded = True
+        #: Held by the thread whose turn it is.
+        self._turn = threading.RLock()
+        #: Whether this thread waits for an answer, which a handler of a signal might take away.
+        self._is_talking = False
+        self._owner = os.getpid()
+        self._forked: list[Any] = []
+        #: Alive until nobody refers to the graph any more: then it is called.
+        self._last_reference = weakref.finalize(runtime, _kill, self._forked, self._owner)
+        self._last_reference.atexit = False
         self._initialize, self._start = runtime.initialize, runtime.start
-        self._respond, self._start_ports = runtime._get_resp_for_run, runtime._start_ports
+        self._start_ports = runtime._start_ports
         #: What holds while processes are forked.
         self._forking = ExitStack()
         runtime.initialize = self.initialize
         runtime._start_ports = self.start_ports
-        runtime.start = self.start
-        runtime._get_resp_for_run = self.respond
-        runtime.pause = self.pause
-        runtime.stop = self.stop
+        runtime.start, runtime.wait = self.start, self.wait
+        runtime.pause, runtime.stop = self.pause, self.stop
         runtime.get_var = partial(self._transfer, runtime.get_var)
         runtime.set_var = partial(self._transfer, runtime.set_var)
         _watched.add(runtime)
 
     def initialize(self, *arguments: Any) -> None:
         """Start the processes of the graph."""
-        builders = self._runtime._executable.proc_builders.values()
-        models = [builder.proc_model for builder in builders]
+        executable = self._runtime._executable
+        models = [builder.proc_model for builder in executable.proc_builders.values()]
         try:
+            if current_process().daemon:
+                raise RuntimeError(
+                    "a worker of multiprocessing.Pool cannot run a graph of Lava, whose processes "
+                    "would be its children; a worker of concurrent.futures.ProcessPoolExecutor can"
+                )
+            if len(_watched) > 1:
+                gc.collect()  # graphs that nobody refers to end before others are made
             self._hand_to_enclosing()
+            _forget(executable.process_list)
             for participant in self.participants:
                 participant.prepare(models)
+            for builder in executable.runtime_service_builders.values():
+                if builder.rs_class is LoihiPyRuntimeService:
+                    builder.rs_class = PausableService
             with self._forking:
                 self._forking.enter_context(no_wake_up_is_lost())
-                self._forking.enter_context(_children_end_with_us())
+                self._forking.enter_context(children_end_with_us())
                 self._initialize(*arguments)
         except BaseException:
             self._failure = "it could not be started"
@@ -206,6 +222,7 @@ class Watch:
     def start_ports(self) -> None:
         """Start the ports of the runtime, and wait for the processes, all of which are forked."""
         runtime = self._runtime
+        self._forked.extend(self._actors)
         self._start_ports()
         for port in (*runtime.service_to_runtime, *_external(runtime, "recv")):
             port.recv = partial(self._receive, port, port.recv)
@@ -228,88 +245,133 @@ class Watch:
 
     def start(self, condition: Any) -> None:
         """Begin a run, and wait for its end unless the condition says otherwise."""
-        self._raise_if_over()
-        if isinstance(condition, RunContinuous):
-            self._is_endless = True
-        elif self._is_endless:
-            raise RuntimeError(
-                "Lava never returns from RunSteps once a graph has run with RunContinuous, or was "
-                "paused in the middle of its steps; go on with RunContinuous and pause(), or make "
-                "the graph anew"
-            )
-        if not isinstance(condition, (RunSteps, RunContinuous)):
-            raise ValueError(f"Wrong type of run_condition : {condition.__class__}")
-        for participant in self.participants:
-            participant.begin_run()
-        self._has_responded = False
-        try:
-            self._start(condition)
-        except BaseException as error:
-            self._fail_by(error)
-            raise
+        condition, waits = _checked(condition)
+        with ExitStack() as run:
+            with self.at_rest():
+                self._raise_if_over()
+                for participant in self.participants:
+                    participant.begin_run()
+                run.enter_context(self._ended_by_errors())
+                with signals_deferred():
+                    self._start(condition)
+            if waits:
+                self.wait()
 
-    def respond(self) -> None:
-        """Wait for the end of a run."""
-        runtime = self._runtime
-        if not runtime._is_running:
-            return
-        try:
-            ready = self._wait_for_services()
-            if any(enum_equal(message, MGMT_RESPONSE.ERROR) for message in ready):
-                self._raise()
-            self._has_responded = True
-            self._respond()
-        except BaseException as error:
-            self._fail_by(error)
-            raise
-
-    def pause(self) -> None:
-        """Hold a run at the end of its step."""
+    def wait(self) -> None:
+        """Wait for the end of a run, which another thread may pause or stop meanwhile."""
         if not self._runtime._is_running:
             return
+        with self._ended_by_errors():
+            while self._look(INTERVAL):
+                time.sleep(INTERVAL / 100)
+        if self._failure != "stopped":
+            self._raise_if_over()
+
+    def pause(self) -> None:
+        """End a run after its present step."""
+        with self._turn:
+            if self._look():
+                with self._talking():
+                    self._hold()
+
+    def stop(self) -> None:
+        """End the processes of the graph; before that, a run after its present step."""
+        if os.getpid() != self._owner or not self._last_reference.alive:
+            return
+        with self._turn:
+            is_running = self._look()
+            if self._failure is not None:
+                return
+            if self._broken():
+                self._fail("a process had ended")
+                return
+            try:
+                with self._talking():
+                    self._dismiss()
+            except Exception:
+                # It had ended before it was told to: all are gone already, and nothing is lost.
+                if is_running or self._failure != "a process had ended":
+                    raise
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """See the function of this name."""
+        if os.getpid() != self._owner:
+            raise RuntimeError("this graph of Lava processes belongs to the process that made it")
+        with self._turn:
+            if self._look():
+                raise RuntimeError(
+                    "this is possible before, between and after runs, and one is under way: wait() "
+                    "waits for its end, and pause() ends it after its present step"
+                )
+            yield
+
+    @contextmanager
+    def _ended_by_errors(self) -> Iterator[None]:
+        """End the graph by an error that comes out of this context."""
         try:
-            self._raise_if_broken()
-            self._hold()
+            yield
         except BaseException as error:
             self._fail_by(error)
             raise
 
+    @contextmanager
+    def _talking(self) -> Iterator[None]:
+        """Let no handler of a signal take away an answer that this thread waits for."""
+        self._is_talking = True
+        try:
+            with self._ended_by_errors():
+                yield
+        finally:
+            self._is_talking = False
+
+    def _look(self, patience: float = 0.0) -> bool:
+        """Return whether a run is under way, after at most `patience` seconds.
+
+        Handlers of signals are called before and after it, and may pause or stop the run.
+        """
+        with self._turn, signals_deferred():
+            if self._is_talking:
+                raise RuntimeError(
+                    "the handler of a signal cannot control a graph of Lava processes that is just "
+                    "being paused or stopped, or sends a variable"
+                )
+            ports = self._runtime.service_to_runtime
+            if not self._runtime._is_running:
+                return False
+            for port in ports:
+                if not _has_message(port, patience):
+                    self._raise_if_broken()
+                    return True
+                message = port.peek()
+                if enum_equal(message, MGMT_RESPONSE.ERROR):
+                    self._raise()
+                # A process has asked for it.
+                if enum_equal(message, MGMT_RESPONSE.REQ_PAUSE):
+                    self._hold()
+                    return False
+                if enum_equal(message, MGMT_RESPONSE.REQ_STOP):
+                    self._dismiss()
+                    return False
+            for port in ports:
+                port.recv()
+            self._runtime._is_running = False
+            return False
+
     def _hold(self) -> None:
-        """Pause, also if the run ends by itself just then, which Lava's own method takes amiss."""
+        """Tell all processes to pause, and wait until they have."""
         runtime = self._runtime
         for port in runtime.runtime_to_service:
             port.send(MGMT_COMMAND.PAUSE)
         for port in runtime.service_to_runtime:
-            messages = list(self._messages_until(port, MGMT_RESPONSE.PAUSED))
-            # A service that is paused within its steps reports the end of no later steps either.
-            self._is_endless |= not messages and not self._has_responded
+            self._wait_for_answer(port, MGMT_RESPONSE.PAUSED)
         runtime._is_running = False
 
-    def _messages_until(self, port: Any, last: Any) -> Iterator[Any]:
-        """Yield the messages of a runtime service that come before another one."""
-        while not enum_equal(message := port.recv(), last):
+    def _wait_for_answer(self, port: Any, answer: Any) -> None:
+        """Wait for an answer of a runtime service, which may report the end of a run before it."""
+        while not enum_equal(message := port.recv(), answer):
             if enum_equal(message, MGMT_RESPONSE.ERROR):
                 self._raise()
-            yield message
-
-    def stop(self) -> None:
-        """End the processes of the graph."""
-        if self._failure is not None:
-            return
-        if self._broken():
-            self._fail("a process had ended")
-            return
-        self._is_stopping = True
-        try:
-            self._dismiss()
-        except BaseException as error:
-            # Otherwise a process has ended before it was told to, and all are gone already.
-            if not isinstance(error, Exception) or self._failure is None:
-                self._end()
-                raise
-        finally:
-            self._failure = self._failure or "stopped"
-            _watched.discard(self._runtime)
 
     def _dismiss(self) -> None:
         """Tell all processes to stop, and wait until they have ended.
@@ -317,11 +379,11 @@ class Watch:
         Lava's own method tells none of them in a graph that has not run, and waits for them anyway.
         """
         runtime = self._runtime
+        self._is_stopping = True
         for port in runtime.runtime_to_service:
             port.send(MGMT_COMMAND.STOP)
         for port in runtime.service_to_runtime:
-            for _ in self._messages_until(port, MGMT_RESPONSE.TERMINATED):
-                pass
+            self._wait_for_answer(port, MGMT_RESPONSE.TERMINATED)
         runtime.join()
         runtime._is_running = runtime._is_started = False
         for actor in self._actors:
@@ -330,33 +392,25 @@ class Watch:
                 self._raise_if_broken()
         runtime._messaging_infrastructure.stop()
         runtime._watchdog_manager.stop()
+        self._failure = "stopped"
+        _watched.discard(runtime)
 
-    def _transfer(self, transfer: Callable[..., Any], *arguments: Any) -> Any:
+    def _transfer(self, transfer: Callable[..., Any], number: int, *arguments: Any) -> Any:
         """Get or set a variable of Lava's own, which takes a message for each number.
 
         If that ends in the middle, the next call would take what is under way for its own answer.
         """
-        try:
-            return transfer(*arguments)
-        except BaseException as error:
-            if self._runtime._is_started:
-                self._fail_by(error)
-            raise
-
-    def _wait_for_services(self) -> list[Any]:
-        """Return the message of each runtime service, up to the first that is not DONE."""
-        messages = []
-        for port in self._runtime.service_to_runtime:
-            self._wait_for_message(port)
-            message = port._array[port._idx].copy()
-            messages.append(message)
-            if not enum_equal(message, MGMT_RESPONSE.DONE):
-                break
-        return messages
+        runtime = self._runtime
+        with self.at_rest():
+            self._raise_if_over()
+            is_known = number in runtime._executable.node_configs[0].var_models
+            with self._talking() if runtime._is_started and is_known else nullcontext():
+                return transfer(number, *arguments)
 
     def _receive(self, port: Any, receive: Callable[[], Any]) -> Any:
         """Receive the next message of a process."""
-        self._wait_for_message(port)
+        while not _has_message(port, INTERVAL):
+            self._raise_if_broken()
         return receive()
 
     def _send(self, port: Any, send: Callable[[Any], None], message: Any) -> None:
@@ -365,14 +419,6 @@ class Watch:
             self._raise_if_broken()
         port._semaphore.release()
         send(message)
-
-    def _wait_for_message(self, port: Any) -> None:
-        while True:
-            try:
-                port._queue.get(timeout=INTERVAL, peek=True)
-                return
-            except Empty:
-                self._raise_if_broken()
 
     @property
     def _actors(self) -> list[Any]:
@@ -396,9 +442,10 @@ class Watch:
             )
 
     def _raise_if_broken(self) -> None:
-        self._raise_if_over()
-        if self._broken():
-            self._raise()
+        with self._turn:
+            self._raise_if_over()
+            if self._broken():
+                self._raise()
 
     def _raise(self) -> None:
         """End all processes, and raise the error of the first process that has one."""
@@ -463,6 +510,33 @@ class Watch:
         _watched.discard(runtime)
 
 
+def _forget(leaves: list[Any]) -> None:
+    """Let processes end with the last reference to them.
+
+    To count them Lava keeps all for ever, and a model the ports through which its last process was
+    observed.
+    """
+    processes = {*leaves, *(process for leaf in leaves for process in _enclosing(leaf))}
+    all_processes, all_variables = ProcessServer().processes, VarServer().vars
+    all_processes[:] = [process for process in all_processes if process not in processes]
+    all_variables[:] = [var for var in all_variables if var.process not in processes]
+    for leaf in leaves:
+        for port in leaf.var_ports.members:
+            if isinstance(port, ImplicitVarPort):
+                setattr(leaf.model_class, port.name, None)
+
+
+def _kill(actors: list[Any], owner: int) -> None:
+    """End the processes of a graph that nobody refers to, whose shared memory is going to be freed.
+
+    They are not told to stop: it may be gone by the time in which Lava's processes are finalized.
+    """
+    if os.getpid() == owner:
+        for actor in filter(_is_alive, actors):
+            actor.kill()
+            actor.join()
+
+
 def _external(runtime: Any, direction: str) -> Iterator[Any]:
     """Yield the ports of this process to the processes of a graph, for an Injector or Extractor."""
     for process in runtime._executable.proc_builders:
@@ -476,11 +550,34 @@ _watched: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def _stop_all() -> None:
-    for runtime in list(_watched):
-        runtime.stop()
+    with ExitStack() as stops:  # all are stopped, if one of them raises an error too
+        for runtime in list(_watched):
+            stops.callback(runtime.stop)
 
 
 atexit.register(_stop_all)
+
+
+def _checked(condition: Any) -> tuple[AbstractRunCondition, bool]:
+    """Return a condition for Lava, under which a run begins alone, and whether to wait for it."""
+    if isinstance(condition, RunContinuous):
+        return condition, False
+    if not isinstance(condition, RunSteps):
+        raise wrong_argument("condition", "RunSteps(...) or RunContinuous()", repr(condition))
+    n_steps = condition.num_steps
+    if isinstance(n_steps, float) and n_steps.is_integer():
+        n_steps = int(n_steps)
+    n_steps = integer("num_steps", n_steps, 0, sys.maxsize)
+    return RunSteps(n_steps, blocking=False), bool(condition.blocking)
+
+
+def _has_message(port: Any, patience: float) -> bool:
+    """Return whether a port has a message, for which to wait some seconds at most."""
+    try:
+        port._queue.get(timeout=patience, peek=True)
+    except Empty:
+        return False
+    return True
 
 
 def _is_alive(actor: Any) -> bool:
@@ -496,47 +593,3 @@ def _error_of(actor: Any) -> tuple[Exception, str] | None:
     except (EOFError, OSError):
         return None
     return error
-
-
-#: The id of the process whose children end with it, and its handlers of signals; set while it
-#: starts them.
-_starting: tuple[int, dict[int, Any]] | None = None
-
-
-@contextmanager
-def _children_end_with_us() -> Iterator[None]:
-    """Let children ignore Ctrl-C, which is for their parent, and end when their parent ends.
-
-    Signals that arrive meanwhile are deferred: an exception of a handler might otherwise come
-    between the fork of a child and the moment in which Lava knows of it.
-    """
-    global _starting
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    with signals_deferred() as handlers:
-        _starting = os.getpid(), handlers
-        try:
-            yield
-        finally:
-            _starting = None
-
-
-def _end_with_parent() -> None:
-    global _starting
-    if _starting is None:
-        return
-    (parent, handlers), _starting = _starting, None
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (AttributeError, OSError):  # no Linux
-        return
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_end_with_parent)

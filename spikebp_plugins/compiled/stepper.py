@@ -99,8 +99,6 @@ class Stepper:
         The learning state to start from, changed in place.
     totals : arrays.Totals
         The counts of spikes, errors and changed weights, to which each step adds its own.
-    input_scale : float or None, default=None
-        The factor of real-valued input; None takes that of the definition.
     boundary : arrays.Boundary or None, default=None
         Room for what a sample changes; None if the caller has a copy of the learning state.
     """
@@ -110,11 +108,10 @@ class Stepper:
         layout: Layout,
         learning: arrays.Learning,
         totals: arrays.Totals,
-        input_scale: float | None = None,
         boundary: arrays.Boundary | None = None,
     ) -> None:
         self.layout = layout
-        self._scale = layout.net.input_scale if input_scale is None else input_scale
+        self._scale = layout.net.input_scale
         self.sample = layout.sample()
         self._learning, self._totals = learning, totals
         self.boundary = boundary or layout.boundary(keeps=False)

@@ -265,6 +265,12 @@ def test_what_netx_cannot_hold_is_refused_and_leaves_the_file(weights, message, 
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_path_and_checkpoint_have_an_order(tmp_path):
+    with pytest.raises(ValueError, match="checkpoint must be a Checkpoint, after the path; got '"):
+        save_netx(holding([[1.0]]), str(tmp_path / "net.net"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_connections_that_are_not_dense_are_refused(file, tmp_path):
     net = SpikingNetwork((3, 3), [Conv2D(2, 2)])
     reason = "network of dense connections; got another: it knows Dense connections, not Conv2D"

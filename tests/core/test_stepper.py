@@ -34,7 +34,7 @@ class StepwiseBackend(StatefulBackend):
 
     def __init__(self, net, state, numbers, together):
         super().__init__(net, state)
-        self._layout, self._together = Layout(net, numbers), together
+        self._layout, self._together = Layout(net.replace(input_scale=1.0), numbers), together
 
     def _show(self, batch, record):
         return joined([self._show_or_raise(batch[i : i + 1]) for i in range(len(batch))])
@@ -53,7 +53,7 @@ class StepwiseBackend(StatefulBackend):
         learning, totals = layout.learning(state), layout.totals()
         n_steps = steps_of_sample(net, sample.n_steps)
         record = layout.record(1, n_steps)
-        stepper = Stepper(layout, learning, totals, input_scale=1.0)
+        stepper = Stepper(layout, learning, totals)
         delay = delays_of(net).spikes[-1]
         x = sample.inputs()[0]
         y = None if sample.y is None else sample.targets()[0]

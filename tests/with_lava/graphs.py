@@ -89,7 +89,8 @@ class StandardLine:
         self.x, self.y = abs(samples.x[:n_samples]), samples.y[:n_samples]
         self.period = steps_of_sample(net, net.n_steps)
         n_rows = n_samples * self.period
-        self.mlp = StandardMLP(self.start, n_rows=n_rows, **options)
+        self.mlp = StandardMLP(self.start, **options)
+        self.mlp.shared.make_room(n_rows)
         self.mlp.shared.switches.recording[0] = True
         self.source, self.sink = SampleSource(net, self.x, self.y), ScoreSink(net, n_samples)
 

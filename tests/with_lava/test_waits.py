@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from lava.proc.io.injector import Injector
 from lava.proc.io.sink import RingBuffer as Receiver
 
 from spikebp_lava import SpikingMLPProcess
+from spikebp_lava.watch import Watch
 from tests.with_lava.around import Faulty, Pausing
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import (
@@ -111,16 +111,16 @@ def test_a_value_that_cannot_be_sent(graph):
 
 
 def test_a_process_that_fails_while_it_is_paused_or_stopped():
-    """A pause raises what has happened; a stop ends what there is, and raises nothing."""
-    for call, condition, expected in (
-        ("pause", RunContinuous(), pytest.raises(ZeroDivisionError, match="nothing can be divid")),
-        ("stop", RunSteps(FOR_LONG, blocking=False), nullcontext()),
+    """It raises what has happened, since what was learned in the run is lost."""
+    for call, condition in (
+        ("pause", RunContinuous()),
+        ("stop", RunSteps(FOR_LONG, blocking=False)),
     ):
         mlp, faulty = SpikingMLPProcess(NET), Faulty(9, 5, seconds=0.5)
         faulty.s_out.connect(mlp.spikes_in)
         mlp.run(condition, FLOATING)
         time.sleep(0.2)
-        with expected:
+        with pytest.raises(ZeroDivisionError, match="nothing can be divid"):
             getattr(mlp, call)()
         assert not children()
 
@@ -128,8 +128,7 @@ def test_a_process_that_fails_while_it_is_paused_or_stopped():
 def test_steps_after_a_pause_in_the_middle_of_steps(graph):
     graph.mlp.run(RunSteps(FOR_LONG, blocking=False))
     graph.mlp.pause()
-    with pytest.raises(RuntimeError, match="go on with RunContinuous"):
-        graph.line.run(7)
+    graph.line.run(7)
     graph.mlp.run(RunContinuous())
     graph.mlp.pause()
     assert graph.mlp.operations.samples == graph.mlp.checkpoint().state.samples_seen
@@ -141,10 +140,9 @@ def test_a_run_that_ends_just_then(graph, call, monkeypatch):
     graph.mlp.run(RunSteps(N_STEPS, blocking=False))
     runtime = graph.mlp.runtime
     (port,) = runtime.service_to_runtime
-    probe = port.probe
-    while not probe():
+    while not port.probe():
         time.sleep(0.001)
-    monkeypatch.setattr(port, "probe", lambda: False)
+    monkeypatch.setattr(Watch, "_look", lambda *_: True)
     getattr(graph.mlp, call)()
     monkeypatch.undo()
     if call == "pause":
@@ -183,7 +181,7 @@ def test_an_injector_and_an_extractor_of_a_graph_whose_process_was_killed(call):
 
 def test_a_graph_that_has_not_run_can_be_stopped():
     mlp = SpikingMLPProcess(NET)
-    with pytest.raises(ValueError, match="Wrong type of run_condition"):
+    with pytest.raises(ValueError, match=r"condition must be RunSteps\(...\) or RunContinuous"):
         mlp.run(3, FLOATING)
     assert children()
     mlp.stop()

@@ -52,12 +52,10 @@ class InputLayer(Watched, AbstractProcess):  # type: ignore[misc]
     ----------
     shared : SharedNetwork
         The network.
-    input_scale : float or None
-        The factor that multiplies input; None takes ``net.input_scale``.
     """
 
-    def __init__(self, shared: SharedNetwork, input_scale: float | None) -> None:
-        super().__init__(shared=shared, input_scale=input_scale)
+    def __init__(self, shared: SharedNetwork) -> None:
+        super().__init__(shared=shared)
         net = shared.net
         self.spikes_in = InPort(shape=(net.n_inputs,))
         self.label_in = InPort(shape=(1,))
@@ -126,8 +124,6 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         self._shared, self._delay = shared, delays_of(net).spikes[0]
         lowest = dense_network(net, *net.layer_sizes[:2])
         self._layout = Layout(lowest, shared.dtype)
-        scale = proc_params["input_scale"]
-        self._scale = net.input_scale if scale is None else scale
         nothing = self._layout.zeros(0)  # this layer learns nothing
         learning = arrays.Learning(nothing, nothing, nothing, *(np.zeros(2) for _ in range(3)))
         self._run = self._layout.run(learning)
@@ -148,7 +144,7 @@ class InputModel(InSharedMemory, PyLoihiProcessModel):  # type: ignore[misc]
         if shared.net.input_coding == "spikes":
             entering = layout.counts(x)
         else:
-            entering = layout.shown(x, self._scale)
+            entering = layout.shown(x, shared.net.input_scale)
         control = [int(getattr(moment, name)) for name in CONTROL]
         self.control_out.send(np.array(control, np.int64))
         if not is_busy(moment.t, self._delay, moment.n_inputs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
@@ -17,12 +17,14 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
+from spikebp_lava.agreement import exchange_of
 from spikebp_lava.incoming import Incoming, check_senders, has_sender
 from spikebp_lava.kinds import is_of_kernels
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
 from spikebp_lava.prepare import prepare_layers, prepare_steps
 from spikebp_lava.processes.layers import HiddenLayer, InputLayer, LayerModel, OutputLayer
+from spikebp_lava.signals import signals_deferred
 from spikebp_lava.stepper_by_rules import StepperByRules
 from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import (
@@ -33,17 +35,14 @@ from spikebp_lava.variables import (
     SharedVar,
     checked_log_config,
 )
-from spikebp_lava.watch import signals_deferred
 from spikebp_plugins import Checkpoint, UnsupportedError
-from spikebp_plugins.common.errors import choice, one_of, wrong_argument
+from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.compiled.kernels import arrays
 from spikebp_plugins.compiled.stepper import Stepper
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
-
-GRANULARITIES: Final = ("step", "sample")
 
 
 class SpikingMLPProcess(
@@ -123,20 +122,17 @@ class SpikingMLPProcess(
         granularity: str = "step",
         name: str | None = None,
         log_config: LogConfig | None = None,
-        n_rows: int = 0,
-        input_scale: float | None = None,
     ) -> None:
         state = starting_state(net, weights, feedback)
         self.net = definition_of(net)
-        granularity = choice("granularity", granularity, GRANULARITIES)
-        self.shared = SharedNetwork(self.net, state, n_rows)
+        self.exchange = exchange_of(self.net, granularity)
+        self.shared = SharedNetwork(self.net, state)
         super().__init__(
             name=name,
             log_config=checked_log_config(log_config),
             shared=self.shared,
-            input_scale=input_scale,
         )
-        self._takes_whole_samples = granularity == "sample"
+        self._takes_whole_samples = self.exchange.granularity == "sample"
         if self._takes_whole_samples:
             in_all = steps_of_sample(self.net, self.net.n_steps)
             self.shared.switches.steps_per_message[0] = in_all
@@ -169,8 +165,9 @@ class SpikingMLPProcess(
             If these models cannot run the definition.
         ValueError
             If the models are not all of one tag, or real numbers are to be sent to the process in
-            fixed_pt.
+            fixed_pt, or a source or sink was made with another definition or granularity.
         """
+        super().prepare(models)
         kinds = {getattr(model, "kind", None) for model in models} & {FLOATING, FIXED}
         if len(kinds) > 1:
             allowed = f"{one_of((FLOATING, FIXED))} for all processes of spikebp_lava"
@@ -220,7 +217,7 @@ class LeafModel(
         shared: SharedNetwork = proc_params["shared"]
         net = shared.net
         self._shared = shared
-        self._stepper = self._new_stepper(proc_params["input_scale"])
+        self._stepper = self._new_stepper()
         self._incoming = Incoming(shared, self)
         self._records = shared.record(False), shared.record(True)
         for l in range(net.n_layers + 1):
@@ -230,14 +227,14 @@ class LeafModel(
                 error = self._stepper.sample.error[units]
                 self.bind(**{f"weight_{l}": shared.matrix(l), f"error_{l}": error})
 
-    def _new_stepper(self, input_scale: float | None) -> Stepper | StepperByRules:
+    def _new_stepper(self) -> Stepper | StepperByRules:
         shared = self._shared
         if not is_of_kernels(shared.net):
-            return StepperByRules(shared, input_scale)
+            return StepperByRules(shared)
         bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
         totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1], shared.samples)
         learning = arrays.Learning(*shared.arrays(), *bounds)
-        return Stepper(shared.layout, learning, totals, input_scale)
+        return Stepper(shared.layout, learning, totals)
 
     def run_spk(self) -> None:
         """Make one step, or the steps of one message."""
@@ -299,7 +296,7 @@ class HierarchicalModel(AbstractSubProcessModel):  # type: ignore[misc]
     def __init__(self, proc: SpikingMLPProcess) -> None:
         net, shared = proc.net, proc.shared
         L = net.n_layers
-        self.layer_0 = below = InputLayer(shared, proc.proc_params["input_scale"])
+        self.layer_0 = below = InputLayer(shared)
         for port in ("spikes_in", "label_in", "target_in", "reset_in"):
             getattr(proc.in_ports, port).connect(getattr(below.in_ports, port))
         proc.vars.spike_count_0.alias(below.vars.spike_count)

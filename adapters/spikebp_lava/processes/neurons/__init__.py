@@ -66,7 +66,6 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
         messages: Messages,
         activity: Activity,
         layer: int,
-        **more: Any,
     ) -> None:
         super().__init__(
             name=f"layer_{layer}",
@@ -74,7 +73,6 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
             messages=messages,
             activity=activity,
             layer=layer,
-            **more,
         )
         n = shared.net.layer_sizes[layer]
         self.reset_in = InPort(shape=(1,))
@@ -95,14 +93,8 @@ class InputNeurons(Neurons):
         What arrives at `reset_in`, for the other layers.
     """
 
-    def __init__(
-        self,
-        shared: SharedNetwork,
-        messages: Messages,
-        activity: Activity,
-        input_scale: float | None = None,
-    ) -> None:
-        super().__init__(shared, messages, activity, 0, input_scale=input_scale)
+    def __init__(self, shared: SharedNetwork, messages: Messages, activity: Activity) -> None:
+        super().__init__(shared, messages, activity, 0)
         self.spikes_in = InPort(shape=(shared.net.n_inputs,))
         self.reset_out = OutPort(shape=(1,))
 
@@ -232,8 +224,6 @@ class InputModel(NeuronsModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        scale = proc_params["input_scale"]
-        self._scale = self._net.input_scale if scale is None else scale
 
     def _input_ends(self) -> bool | None:
         ends = super()._input_ends()
@@ -247,7 +237,7 @@ class InputModel(NeuronsModel):
             if self.kind == FIXED:
                 whole("spikes_in", x, WHOLE_IN_FIXED)
             if self._net.input_coding == "values":
-                x = arithmetic_of(self._net).round(x * self._scale)
+                x = arithmetic_of(self._net).round(x * self._net.input_scale)
             else:
                 x = whole("spikes_in", x, "whole numbers with input_coding='spikes'")
                 x = x.astype(np.int64)

@@ -13,10 +13,10 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess, LogConfig
 from numpy.typing import NDArray
 
+from spikebp_lava.agreement import Exchange, exchange_of
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
-from spikebp_lava.processes.network import GRANULARITIES
 from spikebp_lava.variables import WithPortsOfLava, checked_log_config, define_model
-from spikebp_plugins.common.errors import choice, integer, wrong_argument
+from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch
@@ -104,8 +104,9 @@ class SampleSource(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
         name: str | None = None,
         log_config: LogConfig | None = None,
     ) -> None:
+        self.exchange = exchange_of(net, granularity)
         if rows is None:
-            rows = _rows_of(net, x, y, granularity)
+            rows = _rows_of(net, x, y, self.exchange)
         super().__init__(
             name=name,
             log_config=checked_log_config(log_config),
@@ -117,16 +118,16 @@ class SampleSource(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
         self.target_out = OutPort(shape=(net.n_outputs,))
 
 
-def _rows_of(net: Definition, x: Any, y: Any, granularity: str) -> Rows:
+def _rows_of(net: Definition, x: Any, y: Any, exchange: Exchange) -> Rows:
     batch = check_batch(net, x, y)
     if not len(batch):
         raise wrong_argument("x", "at least one sample", "none")
     changing = batch.x.ndim == 3 or (batch.y is not None and batch.y.ndim == 3)
-    if granularity == "sample" and changing:
+    if exchange.granularity == "sample" and changing:
         raise wrong_argument(
             "x and y", "the same at all steps with granularity='sample'", "3 dimensions"
         )
-    pace = np.array([n_messages(net, granularity), 1, 1, delays_of(net).spikes[-1], 0])
+    pace = np.array([n_messages(net, exchange), 1, 1, delays_of(net).spikes[-1], 0])
     if batch.x.ndim == 3:
         pace[1] = net.n_steps
     labels = targets = None
@@ -138,10 +139,9 @@ def _rows_of(net: Definition, x: Any, y: Any, granularity: str) -> Rows:
     return Rows(batch.x.reshape(-1, net.n_inputs), labels, targets, pace)
 
 
-def n_messages(net: Definition, granularity: str) -> int:
+def n_messages(net: Definition, exchange: Exchange) -> int:
     """Return how many messages a sample takes."""
-    is_stepwise = choice("granularity", granularity, GRANULARITIES) == "step"
-    return steps_of_sample(net, net.n_steps) if is_stepwise else 1
+    return steps_of_sample(net, net.n_steps) if exchange.granularity == "step" else 1
 
 
 class ScoreSink(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
@@ -180,10 +180,11 @@ class ScoreSink(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
     ) -> None:
         n_samples = integer("n_samples", n_samples, 1)
         self.net = net
+        self.exchange = exchange_of(net, granularity)
         drives = shared_array((n_samples, net.n_outputs), np.float64)
         #: How many messages a sample takes, and how many samples have been collected.
         self.pace = shared_array(2, np.int64)
-        self.pace[0] = n_messages(net, granularity)
+        self.pace[0] = n_messages(net, self.exchange)
         self.drives = drives
         super().__init__(
             name=name,

@@ -14,6 +14,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
+from spikebp_lava.agreement import exchange_of
 from spikebp_lava.incoming import check_senders, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
@@ -27,7 +28,7 @@ from spikebp_lava.processes.neurons import (
 from spikebp_lava.support import tag_of_standard_parts, why_not_of_standard_parts
 from spikebp_lava.synapses import Synapses
 from spikebp_lava.variables import SeenVar, SharedVar, checked_log_config
-from spikebp_lava.watch import is_between_runs
+from spikebp_lava.watch import is_started
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
@@ -114,22 +115,20 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         following: str | None = None,
         name: str | None = None,
         log_config: LogConfig | None = None,
-        n_rows: int = 0,
-        input_scale: float | None = None,
     ) -> None:
         state = starting_state(net, weights, feedback)
         self.net = definition_of(net)
+        self.exchange = exchange_of(self.net)
         self.tag = tag_of_standard_parts(self.net)
         reason = why_not_of_standard_parts(self.net)
         if reason is not None:
             raise UnsupportedError(f"StandardMLP cannot run this network: {reason}")
         self.synapses = Synapses(self.net, self.tag)
-        self.shared = SharedNetwork(self.net, state, n_rows)
+        self.shared = SharedNetwork(self.net, state)
         super().__init__(
             name=name,
             log_config=checked_log_config(log_config),
             shared=self.shared,
-            input_scale=input_scale,
             following=_settled_following(self.net, self.tag, following),
         )
         self.learning = learning
@@ -145,7 +144,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 
     def _set_weights(self, l: int, values: Any) -> None:
         """Replace :math:`W_l`, in shared memory and in the synapses that hold it."""
-        if self.runtime and not is_between_runs(self.runtime):
+        if self.runtime and not is_started(self.runtime):
             raise RuntimeError(f"weight_{l} can be set before the graph is made, and between runs")
         self.shared.set_matrix(l, values)
         matrix = self.shared.matrix(l)
@@ -162,12 +161,13 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         Under fixed_pt weights saturate at the limits that the definition sets: the engine has one
         bit more.
         """
-        state = self.shared.read()
+        state = self._learned()
         weights = tuple(map(arithmetic_of(self.net).round_weights, state.weights))
         return Checkpoint(self.net, state._replace(weights=weights))
 
     def prepare(self, models: list[type]) -> None:
         """Check that the models have the network's tag; called before processes are started."""
+        super().prepare(models)
         kinds = {model.kind for model in models if issubclass(model, NeuronsModel)}
         if kinds - {self.tag}:
             allowed = f"{one_of((self.tag,))} with arithmetic={self.net.arithmetic!r}"
@@ -193,7 +193,7 @@ class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
         self._shared.switches.taught[0] = bool(teachers)
         given = (self._shared, self._synapses.messages, Activity(L))
         self.keeper = Keeper(*given, self._copies)
-        self.layer_0 = InputNeurons(*given, proc.proc_params["input_scale"])
+        self.layer_0 = InputNeurons(*given)
         for l in range(1, L):
             setattr(self, f"layer_{l}", HiddenNeurons(*given, l))
         setattr(self, f"layer_{L}", OutputNeurons(*given))

@@ -1,0 +1,49 @@
+"""What a network, the sources of its samples and the sinks of its scores have to agree about."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from spikebp_plugins.common.errors import choice, wrong_argument
+from spikebp_plugins.network.fields import Definition
+
+GRANULARITIES: Final = ("step", "sample")
+
+
+class Exchange(NamedTuple):
+    """How samples and scores become messages: by a definition, and by the granularity."""
+
+    n_steps: int
+    timing: str
+    n_layers: int
+    fraction_bits: int | None
+    granularity: str
+
+
+def exchange_of(net: Definition, granularity: str = "step") -> Exchange:
+    """Return what processes that are made with a definition and a granularity exchange."""
+    granularity = choice("granularity", granularity, GRANULARITIES)
+    return Exchange(net.n_steps, net.timing, net.n_layers, net.fraction_bits, granularity)
+
+
+def require_agreement(network: Any) -> None:
+    """Check the sources and sinks that a network of a compiled graph is connected with directly.
+
+    Raises
+    ------
+    ValueError
+        If one was made with another definition or granularity; the message names the difference.
+    """
+    senders = (port.get_src_ports() for port in network.in_ports.members)
+    receivers = (port.get_dst_ports() for port in network.out_ports.members)
+    for port in chain(*senders, *receivers):
+        _require_equal(port.process, network.exchange)
+
+
+def _require_equal(process: Any, expected: Exchange) -> None:
+    exchange = getattr(process, "exchange", expected)
+    for name, wanted, got in zip(Exchange._fields, expected, exchange, strict=True):
+        if got != wanted:
+            what = f"{name} of {type(process).__name__} {process.name!r}"
+            raise wrong_argument(what, f"that of the network, {wanted!r}", repr(got))

@@ -1,0 +1,276 @@
+"""Pause and stop, from any thread: each state is that of a step's end, and the graph goes on."""
+
+import gc
+import math
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from itertools import cycle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lava", reason="Lava is not installed")
+
+from lava.magma.core.run_conditions import RunContinuous, RunSteps
+from lava.proc.monitor.process import Monitor
+
+from spikebp_lava import SampleSource, SpikingMLPProcess, StandardMLP
+from spikebp_plugins import Checkpoint, Simulator
+from spikebp_plugins.network.delays import steps_of_sample
+from spikebp_plugins.network.state import initial_state
+from tests.with_lava.around import Faulty
+from tests.with_lava.conftest import children
+from tests.with_lava.graphs import NET, Samples, assert_same_state, configuration
+from tests.with_lava.own import Replay
+
+#: All forms of the network: leaves with a message for each step or sample, and the two of layers.
+FORMS = ("leaf", "sample", "hierarchical", "standard")
+
+#: Steps that take minutes.
+FOR_LONG = 1_000_000
+
+#: Seconds within which what is asked for happens, on a busy machine too.
+SOON = 30
+
+UNDER_WAY = "possible before, between and after runs, and one is under way"
+
+
+class Graph:
+    """A source and a network of some form, and a process that counts steps."""
+
+    def __init__(self, form, tag="floating_pt", fails_at=0):
+        net = NET.replace(timing="pipelined") if form == "standard" else NET
+        samples = Samples(net)
+        self.x, self.y = samples.x, samples.y
+        self.start = Checkpoint(net, initial_state(net, samples.weights))
+        options = {"granularity": "sample"} if form == "sample" else {}
+        self.mlp = (StandardMLP if form == "standard" else SpikingMLPProcess)(self.start, **options)
+        self.source = SampleSource(net, self.x, self.y, **options)
+        self.counter = Replay(np.zeros((1, net.n_inputs)), delay=0.001)
+        self.source.spikes_out.connect(self.mlp.spikes_in)
+        self.counter.s_out.connect(self.mlp.spikes_in)
+        self.source.label_out.connect(self.mlp.label_in)
+        if fails_at:
+            Faulty(net.n_inputs, fails_at).s_out.connect(self.mlp.spikes_in)
+        self.configuration = configuration(tag, form)
+        #: Steps of Lava that a sample takes.
+        self.period = 1 if form == "sample" else steps_of_sample(net, net.n_steps)
+
+    @property
+    def steps(self):
+        return int(self.counter.steps[0])
+
+    def run(self, condition):
+        self.mlp.run(condition, self.configuration)
+
+    def assert_as_by_reference(self):
+        """Assert that the state is that after so many steps, once the present sample has ended."""
+        self.run(RunSteps(-self.steps % self.period))
+        n = self.steps // self.period
+        with Simulator.from_checkpoint(self.start) as sim:
+            sim.train(*(np.resize(a, (n, *a.shape[1:])) for a in (self.x, self.y)))
+            assert_same_state(self.mlp.checkpoint(), sim.checkpoint().state)
+            assert self.mlp.operations == sim.operations
+
+
+@pytest.fixture
+def make_graph():
+    graphs = []
+
+    def make(*arguments, **options):
+        graphs.append(Graph(*arguments, **options))
+        return graphs[-1]
+
+    yield make
+    for graph in graphs:
+        graph.mlp.stop()
+
+
+@contextmanager
+def meanwhile(call):
+    """Call in another thread a moment later, and wait until it has come back."""
+    thread = threading.Timer(0.1, call)
+    thread.start()
+    yield
+    thread.join(SOON)
+    assert not thread.is_alive()
+
+
+#: What cannot be done while a run is under way.
+REFUSED = {
+    "run": lambda mlp: mlp.run(RunSteps(20_000)),
+    "run for ever": lambda mlp: mlp.run(RunContinuous()),
+    "set": lambda mlp: mlp.weight_1.set(mlp.shared.matrix(1)),
+    "get": lambda mlp: mlp.weight_1.get(),
+    "get of Lava's": lambda mlp: mlp.spike_count_1.get(),
+    "weights": lambda mlp: mlp.weights,
+    "operations": lambda mlp: mlp.operations,
+    "checkpoint": lambda mlp: mlp.checkpoint(),
+    "learning": lambda mlp: setattr(mlp, "learning", False),
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "tag"),
+    [
+        ("leaf", "fixed_pt"),
+        ("sample", "floating_pt"),
+        ("hierarchical", "fixed_pt"),
+        ("standard", "floating_pt"),
+    ],
+)
+def test_a_run_is_paused_and_stopped(form, tag, make_graph):
+    graph, again = make_graph(form, tag), make_graph(form, tag)
+    mlp = graph.mlp
+    graph.run(RunSteps(3))
+    with meanwhile(graph.source.pause):
+        graph.run(RunSteps(FOR_LONG))
+    graph.assert_as_by_reference()
+    graph.run(RunContinuous())
+    for what in REFUSED.values():
+        with pytest.raises(RuntimeError, match=UNDER_WAY):
+            what(mlp)
+    with meanwhile(mlp.pause):
+        mlp.wait()
+    graph.assert_as_by_reference()
+    with meanwhile(mlp.stop), meanwhile(mlp.wait):
+        graph.run(RunSteps(FOR_LONG))
+    again.run(RunSteps(graph.steps))
+    assert_same_state(mlp.checkpoint(), again.mlp.checkpoint().state)
+    assert mlp.operations == again.mlp.operations
+    with pytest.raises(RuntimeError, match="this graph of Lava processes has ended"):
+        graph.run(RunSteps(1))
+
+
+def test_a_run_that_has_ended_by_itself_need_not_be_waited_for(make_graph):
+    graph = make_graph("leaf")
+    graph.run(RunSteps(2 * graph.period, blocking=False))
+    while graph.steps < 2 * graph.period:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert graph.mlp.weight_1.get().any()
+    graph.assert_as_by_reference()
+
+
+def test_a_handler_of_a_signal_pauses_a_run(make_graph):
+    graph, states = make_graph("leaf"), []
+    graph.run(RunSteps(3))
+
+    def handler(*_):
+        graph.mlp.pause()
+        states.append(graph.mlp.checkpoint().state)
+
+    previous = signal.signal(signal.SIGUSR1, handler)
+    with meanwhile(lambda: os.kill(os.getpid(), signal.SIGUSR1)):
+        graph.run(RunSteps(FOR_LONG))
+    signal.signal(signal.SIGUSR1, previous)
+    assert_same_state(graph.mlp.checkpoint(), states[0])
+    graph.assert_as_by_reference()
+
+
+@pytest.mark.parametrize("n_steps", [2.5, -1, math.nan, math.inf, None, True, "5", [5], 2**64])
+def test_a_number_of_steps_that_is_none(n_steps, graph_at_rest):
+    with pytest.raises(ValueError, match=r"num_steps must be an integer from 0 to \d+; got"):
+        graph_at_rest.run(RunSteps(n_steps))
+
+
+@pytest.fixture(scope="module")
+def graph_at_rest():
+    graph = Graph("leaf")
+    graph.run(RunSteps(np.int16(2)))
+    graph.run(RunSteps(0))
+    graph.run(RunSteps(5.0))
+    assert graph.steps == 7
+    yield graph
+    graph.assert_as_by_reference()
+    graph.mlp.stop()
+
+
+#: What tells that a run has failed of which nobody has waited for the end.
+TELLS = {
+    "stop": lambda mlp: mlp.stop(),
+    "wait": lambda mlp: mlp.wait(),
+    **REFUSED,
+}
+SOME = ("stop", "run", "get of Lava's", "checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("call", "form"),
+    [
+        pytest.param(call, form, marks=() if call in SOME else pytest.mark.thorough)
+        for call, form in zip(TELLS, cycle(FORMS))
+    ],
+)
+def test_a_fault_of_a_run_that_nobody_waits_for_is_told_once(call, form, make_graph):
+    graph = make_graph(form, fails_at=2 * NET.n_steps)
+    graph.run(RunSteps(7))
+    before = graph.mlp.checkpoint().state
+    n_processes = len(children())
+    graph.run(RunContinuous())
+    while len(children()) == n_processes:
+        time.sleep(0.01)
+    with pytest.raises(ZeroDivisionError, match="nothing can be divided") as raised:
+        TELLS[call](graph.mlp)
+    assert "in run_spk" in str(raised.value.__cause__)
+    graph.mlp.stop()
+    assert_same_state(graph.mlp.checkpoint(), before)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_graph_ends_with_the_last_reference_to_it(form):
+    """Also one that is observed, and one whose run is under way."""
+    graph, monitor = Graph(form), Monitor()
+    monitor.probe(graph.mlp.spike_count_1, 10)
+    graph.run(RunSteps(3))
+    graph.run(RunContinuous())
+    assert children()
+    del graph, monitor
+    gc.collect()
+    assert not children()
+
+
+def test_simulators_that_nobody_has_closed_end_when_another_starts():
+    def trained():
+        sim = Simulator(NET, "lava")
+        sim.train(Samples().x[:1], Samples().y[:1])
+        return sim, len(children())
+
+    n_processes = trained()[1]
+    sim, n_after = trained()
+    sim.close()
+    assert n_after == n_processes
+
+
+def train_in_worker(backend):
+    with Simulator(NET, backend, Samples().weights) as sim:
+        sim.train(Samples().x, Samples().y)
+        return sim.checkpoint()
+
+
+def test_workers_of_a_pool_are_told_what_to_use():
+    fork = multiprocessing.get_context("fork")
+    with fork.Pool(1) as pool, pytest.raises(RuntimeError, match=r"concurrent\.futures"):
+        pool.apply(train_in_worker, ["lava"])
+    with ProcessPoolExecutor(1, mp_context=fork) as workers:
+        trained = workers.submit(train_in_worker, "lava").result()
+    assert_same_state(trained, train_in_worker("compiled").state)
+
+
+def test_a_graph_belongs_to_the_process_that_made_it(graph_at_rest):
+    """A child of the user's that ends, or that nobody refers to, leaves it alone."""
+    child = os.fork()
+    if not child:
+        try:
+            graph_at_rest.mlp.checkpoint()
+        except RuntimeError:
+            graph_at_rest.mlp.stop()
+            os._exit(7)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    graph_at_rest.run(RunSteps(2))
