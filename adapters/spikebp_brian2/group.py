@@ -363,6 +363,8 @@ class SpikingMLPGroup(Stored, BrianObject, SpikeSource):
             else:
                 advice = "variables belong to its parts; add_attribute makes a name of your own"
             raise AttributeError(f"{name!r} of {self.name!r} cannot be set: {advice}")
+        if self._is_made and name == "active":
+            self._check_not_built()
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:

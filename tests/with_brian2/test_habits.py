@@ -205,8 +205,15 @@ class TestWhatASampleHolds:
         ("place", "value", "sentence"),
         [
             ("layer_1.potential", 0.1, "must hold multiples of 2**-12; got 0.1"),
-            ("layer_3.target_potential", np.nan, "must hold multiples of 2**-12; got nan"),
-            ("layer_2.drive", 1e-9, "must hold multiples of 2**-12; got 1e-09"),
+            *(
+                pytest.param(
+                    place,
+                    value,
+                    f"must hold multiples of 2**-12; got {value}",
+                    marks=pytest.mark.thorough,
+                )
+                for place, value in (("layer_3.target_potential", np.nan), ("layer_2.drive", 1e-09))
+            ),
             ("layer_1.input_count", 0.5, "must hold whole numbers; got 0.5"),
             ("schedule.samples_seen", -3, "must be a whole number of at least 0; got -3.0"),
         ],

@@ -103,6 +103,7 @@ def test_a_built_program_takes_what_its_run_is_given_and_nothing_else(experiment
     for act in (
         lambda: setattr(mlp, "weights", experiment.weights),
         lambda: setattr(mlp, "learning", False),
+        lambda: setattr(mlp, "active", False),
         lambda: setattr(mlp.schedule, "label", 1),
         lambda: setattr(mlp.synapses[0], "weight", "0"),
         lambda: mlp.present(experiment.x, experiment.y),
