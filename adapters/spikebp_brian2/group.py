@@ -28,6 +28,7 @@ from spikebp_brian2.intact import (
     check_constants,
     check_constants_in_program,
     check_contained,
+    check_ends,
     check_in_program,
     check_sample,
     check_senders,
@@ -644,6 +645,7 @@ class SpikingMLPGroup(Stored, BrianObject, SpikeSource):
         self._warn_of_times()
         self._presented.before_run()
         if self._is_runtime:
+            check_ends(self)
             self._check_presented()
             self._check_values(read_state(self.net, self._read))
             self._begin_proof()

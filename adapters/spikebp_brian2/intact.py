@@ -19,6 +19,7 @@ from spikebp_brian2 import rules
 from spikebp_brian2.parts import Whole
 from spikebp_brian2.sources import fires_at
 from spikebp_brian2.variables import Place
+from spikebp_brian2.wiring import ends
 
 #: How long clocks with different dt agree in the programs of cpp_standalone. These compare times,
 #: multiples of dt in doubles, with a tolerance of 1e-14 s, which is rounding from 90 s on.
@@ -74,6 +75,25 @@ def check_contained(mlp: Whole, made: list[Made]) -> None:
     for one in (*mlp.parts.values(), *(runner for runner, *_ in made)):
         if one.name not in there:
             raise ValueError(f"{one.name!r} must stay in its network, {mlp.name!r}")
+
+
+def check_ends(mlp: Whole) -> None:
+    """Check that synapses join the units that the definition says.
+
+    Brian2 hands out the array of their ends itself, which can be written into.
+
+    Raises
+    ------
+    ValueError
+        If some do not.
+    """
+    for synapses, connection in zip(mlp.synapses, mlp.net.connections, strict=True):
+        for name, units in zip(("i", "j"), ends(connection), strict=True):
+            if not np.array_equal(synapses.variables[name].get_value(), units):
+                raise ValueError(
+                    f"{synapses.name}.{name} must be the units that its connection joins; "
+                    "the array was written into"
+                )
 
 
 def check_as_made(mlp: Whole, made: list[Made]) -> None:

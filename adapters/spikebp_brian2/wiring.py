@@ -37,6 +37,14 @@ def connect(synapses: PartSynapses, connection: Connection) -> None:
     synapses.codeobj_class = None
 
 
+def ends(connection: Connection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the unit below and the unit above of each synapse, in the order of `connect`."""
+    if isinstance(connection, SynapseList):
+        return connection.synapses.i, connection.synapses.j
+    below, above = np.divmod(np.arange(connection.n_below * connection.n_above), connection.n_above)
+    return below, above
+
+
 def add_numbers(synapses: PartSynapses, name: str, values: NDArray[np.int64]) -> None:
     """Give synapses a variable of one integer each that nobody can change."""
     synapses.variables.add_array(

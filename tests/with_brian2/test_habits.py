@@ -172,11 +172,15 @@ class TestPartsOfTheNetwork:
                 "'mine_synapses_1_forward' must keep the code 'drive_post += weight",
             ),
             (
+                lambda mlp: mlp.synapses[1].j[:].sort(),
+                "mine_synapses_2.j must be the units that its connection joins; the array",
+            ),
+            (
                 lambda mlp: mlp.layers[1].events.update(spike="spike_count > 5"),
                 "thresholder' must keep the code 'spike_count != 0'; got 'spike_count > 5'",
             ),
         ],
-        ids=["part", "runner", "code", "event"],
+        ids=["part", "runner", "code", "ends", "event"],
     )
     def test_stay_what_they_are(self, change, sentence):
         mlp = SpikingMLPGroup(NET, name="mine")
