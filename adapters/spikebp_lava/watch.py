@@ -276,7 +276,8 @@ class Watch:
 
     def stop(self) -> None:
         """End the processes of the graph; before that, a run after its present step."""
-        if os.getpid() != self._owner or not self._last_reference.alive:
+        # Lava calls it whenever a process is collected, where an interrupt would be lost.
+        if self._failure or os.getpid() != self._owner or not self._last_reference.alive:
             return
         with self._turn:
             is_running = self._look()
