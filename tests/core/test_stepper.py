@@ -101,6 +101,7 @@ def test_steps_equal_the_reference(numbers, experiment):
     assert_equals_reference(experiment, *names)
 
 
+@pytest.mark.thorough
 @settings(max_examples=examples(50))
 @given(experiment=experiments(magnitudes=MAGNITUDES, nets=networks))
 def test_steps_equal_the_reference_through_connections_of_any_kind(experiment):
