@@ -166,12 +166,12 @@ def check_senders(mlp: Whole) -> None:
     """
     if not mlp.has_own_clock:
         return
-    ends = (mlp.layers[0].name, mlp.layers[-1].name)
+    outermost = (mlp.layers[0].name, mlp.layers[-1].name)
     for reference in Synapses.__instances__():
         synapses = reference()
         target = getattr(synapses, "target", None)
         whole = getattr(target, "source", target)
-        if getattr(whole, "name", None) not in ends or not synapses.active:
+        if getattr(whole, "name", None) not in outermost or not synapses.active:
             continue
         arrives = any("received_" in (pathway.code or "") for pathway in synapses._pathways)
         if arrives and synapses.source.clock.dt_ < mlp.clock.dt_:
