@@ -11,10 +11,9 @@ import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
-from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.run_conditions import RunContinuous, RunSteps
-from lava.proc.io.extractor import Extractor
-from lava.proc.io.injector import Injector
+from lava.proc.io.extractor import Extractor, PyLoihiExtractorModel
+from lava.proc.io.injector import Injector, PyLoihiInjectorModel
 from lava.proc.io.sink import RingBuffer as Receiver
 
 from spikebp_lava import SpikingMLPProcess
@@ -151,13 +150,8 @@ def test_a_run_that_ends_just_then(graph, call, monkeypatch):
     assert graph.mlp.operations.samples == (18 if call == "pause" else 12)
 
 
-class AnyTag(Loihi2SimCfg):
-    """Takes the models of Lava's injectors and extractors too, which have no tag."""
-
-    def select(self, process, models):
-        if isinstance(process, (Injector, Extractor)):
-            return next(model for model in models if issubclass(model, PyLoihiProcessModel))
-        return super().select(process, models)
+#: Their models have no tag.
+WITHOUT_TAG = {Injector: PyLoihiInjectorModel, Extractor: PyLoihiExtractorModel}
 
 
 @pytest.mark.parametrize("call", ["send", "receive"])
@@ -166,7 +160,8 @@ def test_an_injector_and_an_extractor_of_a_graph_whose_process_was_killed(call):
     injector, extractor = Injector(shape=(9,), buffer_size=2), Extractor(shape=(3,))
     injector.out_port.connect(mlp.spikes_in)
     mlp.spikes_out.connect(extractor.in_port)
-    mlp.run(RunSteps(5, blocking=False), AnyTag(select_tag="floating_pt"))
+    configuration = Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map=WITHOUT_TAG)
+    mlp.run(RunSteps(5, blocking=False), configuration)
     for _ in range(5):
         injector.send(np.ones(9))
         extractor.receive()
