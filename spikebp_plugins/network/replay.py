@@ -131,8 +131,9 @@ class ReplayBuffer:
         self._seed: int = state["seed"]
         self._lock, self._key = RLock(), draw_key(self._seed)
         self._kept = _Kept(state["x"], state["y"], state["n_seen"])
-        #: What is being learned, a function that counts what a network learns, and its first value.
-        self._pending: tuple[Mixture, Callable[[], int], int] | None = None
+        #: What is being learned, in the form of what is kept; what is kept, in that form; a function
+        #: that counts what a network learns, and its first value.
+        self._pending: tuple[Mixture, _Kept, Callable[[], int], int] | None = None
         #: The definition that all samples are known to fit.
         self._checked: Definition | None = None
 
@@ -216,7 +217,9 @@ class ReplayBuffer:
         if x.ndim < 1 or y.ndim < 1 or len(x) != len(y):
             shapes = f"shapes {x.shape} and {y.shape}"
             raise wrong_argument("x and y", "of the same number of samples", shapes)
-        kept = self._settled()
+        return self._mixed(x, y, self._settled())
+
+    def _mixed(self, x: Array, y: Array, kept: _Kept) -> Mixture:
         old_x = x[:0] if kept.x is None else kept.x
         old_y = y[:0] if kept.y is None else kept.y
         _check_like("x", x, old_x)
@@ -254,7 +257,7 @@ class ReplayBuffer:
             allowed = f"made after {self.n_seen} samples, which the buffer has seen"
             raise wrong_argument("mixture", allowed, f"one made after {mixture.first}")
         self._checked = None
-        self._pending = mixture, lambda: n, 0
+        self._pending = mixture, self._kept, lambda: n, 0
         self._end_learning()
 
     @contextmanager
@@ -282,13 +285,16 @@ class ReplayBuffer:
             As for `mix`, or if the network could not learn the samples in the buffer.
         """
         with self._lock:
-            if net is not None:
-                x, y = self._in_one_form(net, x, y)
-            mixture = self.mix(x, y)
+            kept = self._settled()
+            if net is None:
+                mixture = self.mix(x, y)
+            else:
+                x, y, kept = self._in_one_form(net, x, y)
+                mixture = self._mixed(x, y, kept)
             self._checked = net
             # From here on what the buffer has seen follows from what has been learned, until it is
             # written down: an interrupt in between loses nothing.
-            self._pending = mixture, count, count()
+            self._pending = mixture, kept, count, count()
             try:
                 yield mixture
             finally:
@@ -305,20 +311,21 @@ class ReplayBuffer:
         """
         if self._pending is None:
             return self._kept
-        mixture, count, before = self._pending
+        mixture, in_one_form, count, before = self._pending
         rows = np.flatnonzero(mixture.is_new[: count() - before])
         n_seen = mixture.first + len(rows)
         if n_seen > self._kept.n_seen:
-            x, y = self._room_for(min(n_seen, self._capacity), mixture)
+            kept = in_one_form if self._kept.n_seen == mixture.first else self._kept
+            x, y = self._room_for(min(n_seen, self._capacity), mixture, kept)
             places = mixture.places[: len(rows)]
             rows, places = rows[places >= 0], places[places >= 0]
             x[places], y[places] = mixture.x[rows], mixture.y[rows]  # of one place the last stays
             self._kept = _Kept(x, y, n_seen)
         return self._kept
 
-    def _room_for(self, n: int, mixture: Mixture) -> tuple[Array, Array]:
+    def _room_for(self, n: int, mixture: Mixture, kept: _Kept) -> tuple[Array, Array]:
         """Return arrays for n samples, those that there are or larger copies of them."""
-        x, y, _ = self._kept
+        x, y, _ = kept
         if x is None or y is None:
             x, y = mixture.x[:0], mixture.y[:0]
         if n <= len(x):
@@ -327,15 +334,15 @@ class ReplayBuffer:
         grown = [np.concatenate([a, np.empty((more, *a.shape[1:]), a.dtype)]) for a in (x, y)]
         return grown[0], grown[1]
 
-    def _in_one_form(self, net: Definition, x: Array, y: Array) -> tuple[Array, Array]:
-        """Give what is kept and new samples of a network one form, and return the new ones.
+    def _in_one_form(self, net: Definition, x: Array, y: Array) -> tuple[Array, Array, _Kept]:
+        """Return new samples of a network and what is kept, in one form.
 
         Input has a row for each step if any changes, and labels become the targets that they stand
         for if any targets are real.
         """
         kept_x, kept_y, n_seen = self._settled()
         if kept_x is None or kept_y is None:
-            return x, y
+            return x, y, self._kept
         if self._checked is not net and self._checked != net:
             try:
                 check_batch(net, self.x, self.y)
@@ -348,10 +355,7 @@ class ReplayBuffer:
             y, kept_y = (real_targets(net, values) for values in (y, kept_y))
         if y.ndim != kept_y.ndim:
             y, kept_y = (_by_step(net, values) for values in (y, kept_y))
-        _check_like("x", x, kept_x)  # before what is kept takes another form
-        _check_like("y", y, kept_y)
-        self._kept = _Kept(kept_x, kept_y, n_seen)
-        return x, y
+        return x, y, _Kept(kept_x, kept_y, n_seen)
 
     def _drawn(
         self, first: int, n: int

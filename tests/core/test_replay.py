@@ -288,6 +288,28 @@ def test_an_interrupt_leaves_both_in_step(how, pace):
     assert {0, 3} <= found
 
 
+def test_samples_take_another_form_when_one_of_it_has_been_learned(monkeypatch):
+    """What is interrupted before that leaves labels labels, and constant input constant."""
+    x, y = samples(NET, 3)
+    with lively_simulator(NET, "reference") as sim:
+        buffer = ReplayBuffer(4)
+        sim.train(x[:2], y[:2], replay=buffer)
+        targets = np.zeros((1, NET.n_steps, NET.n_outputs))
+        changing = np.repeat(x[2:, np.newaxis], NET.n_steps, axis=1)
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(sim._engine, "train", interrupted)
+            sim.train(changing, targets, replay=buffer)
+        assert np.array_equal(buffer.x, x[:2])
+        assert np.array_equal(buffer.y, y[:2])
+        sim.train(changing, targets, replay=buffer)
+        assert buffer.x.shape == (3, *changing.shape[1:])
+        assert buffer.y.shape == (3, *targets.shape[1:])
+
+
 def test_copies_and_pickles_go_on_alone():
     x, y = samples(NET, 12)
     buffer = ReplayBuffer(4, seed=5)
