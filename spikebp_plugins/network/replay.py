@@ -131,8 +131,8 @@ class ReplayBuffer:
         self._seed: int = state["seed"]
         self._lock, self._key = RLock(), draw_key(self._seed)
         self._kept = _Kept(state["x"], state["y"], state["n_seen"])
-        #: What is being learned, in the form of what is kept; what is kept, in that form; a function
-        #: that counts what a network learns, and its first value.
+        #: What is being learned; what was kept before, in the same form; a function that counts
+        #: what a network learns, and its first value.
         self._pending: tuple[Mixture, _Kept, Callable[[], int], int] | None = None
         #: The definition that all samples are known to fit.
         self._checked: Definition | None = None

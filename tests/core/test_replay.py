@@ -300,9 +300,10 @@ def test_samples_take_another_form_when_one_of_it_has_been_learned(monkeypatch):
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as patch:
             patch.setattr(sim._engine, "train", interrupted)
-            sim.train(changing, targets, replay=buffer)
+            with pytest.raises(KeyboardInterrupt):
+                sim.train(changing, targets, replay=buffer)
         assert np.array_equal(buffer.x, x[:2])
         assert np.array_equal(buffer.y, y[:2])
         sim.train(changing, targets, replay=buffer)
