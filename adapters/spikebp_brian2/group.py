@@ -47,7 +47,7 @@ from spikebp_brian2.sources import (
     fires_at,
     refuse_unit,
 )
-from spikebp_brian2.stored import Stored, restore_whole_states
+from spikebp_brian2.stored import StoredDefinition, restore_whole_states
 from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step, mistimed
 from spikebp_brian2.variables import (
     Place,
@@ -111,7 +111,7 @@ NOT_OF_USER: Final = tuple(
 )
 
 
-class SpikingMLPGroup(Stored, BrianObject, SpikeSource):
+class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     r"""A spiking network that learns by backpropagation, made of Brian2 objects.
 
     A container that goes into a `Network` like any group, and that ``run()`` finds. Its parts are
@@ -689,10 +689,6 @@ class SpikingMLPGroup(Stored, BrianObject, SpikeSource):
             )
         self._awaited.discard(part.name)
 
-    def is_constant(self, variable: Any) -> bool:
-        """Return whether a variable of a part is a number that nobody sets."""
-        return any(variable is self.parts[part].variables[name] for part, name in self.constants)
-
     def check_write(self, variable: Any) -> None:
         """Refuse to set what cannot be set; called by a part before one of its variables is set.
 
@@ -703,7 +699,8 @@ class SpikingMLPGroup(Stored, BrianObject, SpikeSource):
         RuntimeError
             If a program is built, in which setting it would change nothing.
         """
-        if self._is_made and self.is_constant(variable):
+        fixed = (self.parts[part].variables[name] for part, name in self.constants)
+        if self._is_made and any(variable is one for one in fixed):
             raise TypeError(
                 f"{variable.name!r} of {variable.owner.name!r} cannot be set: definition and step "
                 f"of {self.name!r} settle it, so make a network of another, net.replace(...)"
@@ -823,7 +820,10 @@ class SpikingMLPGroup(Stored, BrianObject, SpikeSource):
             )
 
     def _is_in_run(self) -> bool:
-        """Return whether Brian2 is running the network, in whatever thread."""
+        """Return whether Brian2 is running the network, in whatever thread.
+
+        Brian2 tells nobody of a run that ends by an error, after which a flag would stay set.
+        """
         frames = (
             frame
             for top in sys._current_frames().values()

@@ -42,9 +42,6 @@ class Whole(Protocol):
     def check_write(self, variable: Any) -> None:
         """Raise an error if a variable of a part cannot be set."""
 
-    def is_constant(self, variable: Any) -> bool:
-        """Return whether a variable of a part is a number that nobody sets."""
-
 
 class Part:
     """What all parts of a network have in common; it is mixed into Brian2's classes.

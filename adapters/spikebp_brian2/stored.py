@@ -13,8 +13,8 @@ from spikebp_plugins.network.checkpoint import differences
 from spikebp_plugins.network.fields import Definition
 
 
-class Stored:
-    """What is stored of a network beside the variables of its parts: its definition."""
+class StoredDefinition:
+    """The base of a network whose definition Brian2 stores beside the variables of its parts."""
 
     name: str
     net: Definition
@@ -52,7 +52,7 @@ def _restore(
     restore_random_state: bool = False,
 ) -> None:
     restore = Network.restore.original_function
-    ours = [one for one in network if isinstance(one, Stored)]
+    ours = [one for one in network if isinstance(one, StoredDefinition)]
     if not ours:
         restore(network, name, filename, restore_random_state)
         return
@@ -66,7 +66,7 @@ def _restore(
     before = network._full_state()
     try:
         restore(network, name, filename, restore_random_state)
-    except Exception:
+    except BaseException:
         network.t_ = before.pop("0_t")
         for one in (*network, *{one.clock for one in network}):
             if one.name in before:

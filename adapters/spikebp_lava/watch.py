@@ -8,7 +8,7 @@ has one, with its traceback. If the script itself is killed, its processes end t
 shared memory remains.
 
 One thread at a time talks with the processes of a graph. A thread that waits for the end of a run
-lets others have their turn between two looks, so that any of them can pause or stop the run.
+releases the lock between two looks, so that any other can pause or stop the run.
 
 Lava's channels can also lose the wake-up for a message, after which all processes wait although
 none has failed. The processes of a watched runtime get ports that lose no wake-up (`channels`).
@@ -161,8 +161,8 @@ class Watch:
         self.participants: list[Participant] = []
         self._failure: str | None = None
         self._is_stopping = False
-        #: Held by the thread whose turn it is.
-        self._turn = threading.RLock()
+        #: Held by the thread that talks with the processes.
+        self._lock = threading.RLock()
         #: Whether this thread waits for an answer, which a handler of a signal might take away.
         self._is_talking = False
         self._owner = os.getpid()
@@ -269,7 +269,7 @@ class Watch:
 
     def pause(self) -> None:
         """End a run after its present step."""
-        with self._turn:
+        with self._lock:
             if self._look():
                 with self._talking():
                     self._hold()
@@ -279,7 +279,7 @@ class Watch:
         # Lava calls it whenever a process is collected, where an interrupt would be lost.
         if self._failure or os.getpid() != self._owner or not self._last_reference.alive:
             return
-        with self._turn:
+        with self._lock:
             is_running = self._look()
             if self._failure is not None:
                 return
@@ -299,7 +299,7 @@ class Watch:
         """See the function of this name."""
         if os.getpid() != self._owner:
             raise RuntimeError("this graph of Lava processes belongs to the process that made it")
-        with self._turn:
+        with self._lock:
             if self._look():
                 raise RuntimeError(
                     "this is possible before, between and after runs, and one is under way: wait() "
@@ -331,7 +331,7 @@ class Watch:
 
         Handlers of signals are called before and after it, and may pause or stop the run.
         """
-        with self._turn, signals_deferred():
+        with self._lock, signals_deferred():
             if self._is_talking:
                 raise RuntimeError(
                     "the handler of a signal cannot control a graph of Lava processes that is just "
@@ -443,7 +443,7 @@ class Watch:
             )
 
     def _raise_if_broken(self) -> None:
-        with self._turn:
+        with self._lock:
             self._raise_if_over()
             if self._broken():
                 self._raise()

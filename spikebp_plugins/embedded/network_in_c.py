@@ -125,19 +125,15 @@ class NetworkInC:
         OverflowError
             If a weight or a backward potential is too large.
         """
-        for name, units, kind in (
-            ("weight", self.weights(state), "weight"),
-            ("feedback weight", self.feedback(state), "weight"),
-            ("backward potential", self.backward_potentials(state), "state"),
+        for name, units, limit in (
+            ("weight", self.weights(state), "largest_weight"),
+            ("feedback weight", self.feedback(state), "largest_weight"),
+            ("backward potential", self.backward_potentials(state), "largest_state"),
         ):
-            reached = int(np.abs(units).max(initial=0))
-            limits = {
-                bits: getattr(number_types(self.net, bits), f"largest_{kind}")
-                for bits in WEIGHT_BITS
-            }
-            largest = limits[self.types.weight_bits]
+            reached, largest = int(np.abs(units).max(initial=0)), getattr(self.types, limit)
             if reached > largest:
-                enough = next(bits for bits, limit in limits.items() if reached <= limit)
+                wider = (number_types(self.net, bits) for bits in WEIGHT_BITS)
+                enough = next(t.weight_bits for t in wider if reached <= getattr(t, limit))
                 raise OverflowError(
                     f"each {name} must be at most {largest} grid units with "
                     f"weight_bits={self.types.weight_bits}; one is {reached}, for which "

@@ -114,7 +114,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         OverflowError
             If a value leaves the range of the arithmetic. What was learned until then stays.
         """
-        with self._turn, self._lock:
+        with self._learning_lock, self._lock:
             self._check_parameters()
             first = not self.__sklearn_is_fitted__()
             known = self._known_classes(first, classes)

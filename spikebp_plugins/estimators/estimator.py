@@ -175,7 +175,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             If a value leaves the range of the arithmetic, as with data that are not scaled. What
             was learned until then stays.
         """
-        with self._turn:
+        with self._learning_lock:
             with self._lock:
                 self._check_parameters()
                 goes_on = self.warm_start and self.__sklearn_is_fitted__()

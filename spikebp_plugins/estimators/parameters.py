@@ -17,8 +17,8 @@ from spikebp_plugins.common.errors import (
     positive,
     wrong_argument,
 )
+from spikebp_plugins.estimators.locks import EstimatorLocks
 from spikebp_plugins.estimators.schedule import Schedule
-from spikebp_plugins.estimators.shared import Shared
 from spikebp_plugins.estimators.structure import Structure
 from spikebp_plugins.network.connections import Layer
 from spikebp_plugins.network.definition import SpikingMLP
@@ -26,7 +26,7 @@ from spikebp_plugins.network.fields import Definition
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
-class NetworkParameters(Shared):
+class NetworkParameters(EstimatorLocks):
     """The parameters of an estimator that describe its network and where it runs.
 
     Parameters

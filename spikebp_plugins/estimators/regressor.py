@@ -187,7 +187,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         OverflowError
             If a value leaves the range of the arithmetic. What was learned until then stays.
         """
-        with self._turn, self._lock:
+        with self._learning_lock, self._lock:
             self._check_parameters()
             first = not self.__sklearn_is_fitted__()
             self._train_once(self._prepared(X, y, sample_weight, first=first, has_epochs=False))

@@ -80,6 +80,7 @@ def checked_weights(weights: Any, n_samples: int, *, has_epochs: bool) -> Weight
     """
     if weights is None:
         return None
+    # scikit-learn's own check of weights refuses zeros in newer releases.
     given = np.full(n_samples, weights) if isinstance(weights, Number) else weights
     checked: Weights = check_array(
         given, dtype=np.float64, ensure_2d=False, input_name="sample_weight"

@@ -130,7 +130,7 @@ def test_a_copy_is_of_one_moment_and_has_locks_of_its_own(name, kind):
     learn(75)
     assert state_of(copied).samples_seen == 1
     assert state_of(model).samples_seen > 1
-    with model._lock, model._turn, ThreadPoolExecutor(1) as pool:
+    with model._lock, model._learning_lock, ThreadPoolExecutor(1) as pool:
         pool.submit(state_of, copied).result(10)
 
 

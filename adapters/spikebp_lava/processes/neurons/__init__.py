@@ -222,9 +222,6 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
 class InputModel(NeuronsModel):
     """Rule 1."""
 
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-
     def _input_ends(self) -> bool | None:
         ends = super()._input_ends()
         if ends is not None:

@@ -1,4 +1,4 @@
-"""Estimators that threads share: one at a time is in one, and a copy is of one moment."""
+"""Locks of estimators that threads share, whose copies are of one moment."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ class Lock(type(RLock())):  # type: ignore[misc]
         return Lock, ()
 
 
-class Shared:
-    """A dataclass with a lock over all that it holds, and one for whoever learns.
+class EstimatorLocks:
+    """The base of an estimator that is a dataclass: a lock over all that it holds, and of learning.
 
-    Who learns in many parts holds ``_turn`` all the time, so that nobody else learns between them,
-    and ``_lock`` in each part alone, so that others may predict. Who takes both takes ``_turn``
-    first.
+    A call that learns in many parts holds ``_learning_lock`` all the time, so that no other learns
+    between them, and ``_lock`` in each part alone, so that others may predict. A call that takes
+    both takes ``_learning_lock`` first.
     """
 
     _lock: RLock
-    _turn: RLock
+    _learning_lock: RLock
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: ARG004
         """Return an object with its locks, of which `__init__` need not know."""
         made = super().__new__(cls)
-        made._lock, made._turn = Lock(), Lock()
+        made._lock, made._learning_lock = Lock(), Lock()
         return made
 
     @synchronized
