@@ -41,8 +41,8 @@ def ends(connection: Connection) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the unit below and the unit above of each synapse, in the order of `connect`."""
     if isinstance(connection, SynapseList):
         return connection.synapses.i, connection.synapses.j
-    below, above = np.divmod(np.arange(connection.n_below * connection.n_above), connection.n_above)
-    return below, above
+    below, above = np.arange(connection.n_below), np.arange(connection.n_above)
+    return np.repeat(below, len(above)), np.tile(above, len(below))
 
 
 def add_numbers(synapses: PartSynapses, name: str, values: NDArray[np.int64]) -> None:

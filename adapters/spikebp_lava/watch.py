@@ -254,6 +254,7 @@ class Watch:
                 run.enter_context(self._ended_by_errors())
                 with signals_deferred():
                     self._start(condition)
+                    waits = waits and self._is_under_way(INTERVAL)
             if waits:
                 self.wait()
 
@@ -331,33 +332,38 @@ class Watch:
 
         Handlers of signals are called before and after it, and may pause or stop the run.
         """
-        with self._lock, signals_deferred():
+        with self._lock:
             if self._is_talking:
                 raise RuntimeError(
                     "the handler of a signal cannot control a graph of Lava processes that is just "
                     "being paused or stopped, or sends a variable"
                 )
-            ports = self._runtime.service_to_runtime
             if not self._runtime._is_running:
                 return False
-            for port in ports:
-                if not _has_message(port, patience):
-                    self._raise_if_broken()
-                    return True
-                message = port.peek()
-                if enum_equal(message, MGMT_RESPONSE.ERROR):
-                    self._raise()
-                # A process has asked for it.
-                if enum_equal(message, MGMT_RESPONSE.REQ_PAUSE):
-                    self._hold()
-                    return False
-                if enum_equal(message, MGMT_RESPONSE.REQ_STOP):
-                    self._dismiss()
-                    return False
-            for port in ports:
-                port.recv()
-            self._runtime._is_running = False
-            return False
+            with signals_deferred():
+                return self._is_under_way(patience)
+
+    def _is_under_way(self, patience: float) -> bool:
+        """Return whether the run that has begun has not ended, after at most `patience` seconds."""
+        ports = self._runtime.service_to_runtime
+        for port in ports:
+            if not _has_message(port, patience):
+                self._raise_if_broken()
+                return True
+            message = port.peek()
+            if enum_equal(message, MGMT_RESPONSE.ERROR):
+                self._raise()
+            # A process has asked for it.
+            if enum_equal(message, MGMT_RESPONSE.REQ_PAUSE):
+                self._hold()
+                return False
+            if enum_equal(message, MGMT_RESPONSE.REQ_STOP):
+                self._dismiss()
+                return False
+        for port in ports:
+            port.recv()
+        self._runtime._is_running = False
+        return False
 
     def _hold(self) -> None:
         """Tell all processes to pause, and wait until they have."""
