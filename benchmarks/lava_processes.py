@@ -1,9 +1,9 @@
 """Learning in Lava, beside graphs of as many empty processes with as many messages.
 
 The back end and the empty graph take turns, block by block, in one process. Each row of the table
-is one form of the network: the leaf, with a message for each step or for each sample, and one
-process for each layer. Then all weights are read and written, and as many numbers are read from a
-variable of Lava's own, which takes a message for each number::
+is one form of the network: with a message for each step, or for each sample. Then all weights are
+read and written, and as many numbers are read from a variable of Lava's own, which takes a message
+for each number::
 
     python benchmarks/lava_processes.py
     python benchmarks/lava_processes.py --same 5000   # are weights those of the compiled back end?
@@ -22,13 +22,11 @@ from measuring import data_for_benchmark, hidden_sizes, network
 
 from spikebp_lava import SpikingMLPProcess
 from spikebp_lava.backend import STEPS_PER_RUN
-from spikebp_lava.processes.layers import CONTROL
 from spikebp_plugins import Simulator
 
 FORMS = {
-    "leaf, a message a step": {},
-    "leaf, a message a sample": {"granularity": "sample"},
-    "a process a layer": {"implementation": "hierarchical"},
+    "a message a step": {},
+    "a message a sample": {"granularity": "sample"},
 }
 CONFIGURATION = Loihi2SimCfg(select_tag="fixed_pt")
 
@@ -44,36 +42,6 @@ def empty_line(net):
     return source
 
 
-def empty_layers(net):
-    """Return the source of an empty graph with processes and messages of the hierarchical form."""
-    sizes, n_outputs, last = net.layer_sizes, net.n_outputs, net.n_layers
-    source = Relay(("out_1", sizes[0]), ("out_2", n_outputs))
-    sink = Relay(("in_1", n_outputs))
-    controls = [(f"out_{2 + l}", len(CONTROL)) for l in range(1, last + 1)]
-    lowest = below = Relay(
-        ("in_1", sizes[0]),
-        ("in_2", n_outputs),
-        *controls,
-        ("out_1", sizes[0]),
-        ("out_2", n_outputs),
-    )
-    source.out_1.connect(lowest.in_1)
-    source.out_2.connect(lowest.in_2)
-    for l in range(1, last + 1):
-        order = [("in_1", len(CONTROL)), ("in_2", sizes[l - 1]), ("out_1", sizes[l])]
-        order += [("in_3", sizes[l])]
-        order += [("out_2", sizes[l - 1])] if l > 1 else []
-        layer = Relay(*order)
-        getattr(lowest, f"out_{2 + l}").connect(layer.in_1)
-        below.out_1.connect(layer.in_2)
-        if l > 1:
-            layer.out_2.connect(below.in_3)
-        below = layer
-    lowest.out_2.connect(below.in_3)
-    below.out_1.connect(sink.in_1)
-    return source
-
-
 def seconds(call):
     begin = time.perf_counter()
     call()
@@ -85,7 +53,7 @@ def measure(net, x, y, form, n_blocks):
     options = FORMS[form]
     block = STEPS_PER_RUN // net.n_steps
     messages = RunSteps(num_steps=block if "granularity" in options else block * net.n_steps)
-    empty = (empty_layers if "implementation" in options else empty_line)(net)
+    empty = empty_line(net)
     learning, floor = [], []
     with Simulator(net, "lava", **options) as sim:
         start_up = seconds(lambda: sim.train(x[:block], y[:block]))

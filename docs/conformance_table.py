@@ -29,8 +29,6 @@ KEPT = ROOT / "docs" / "conformance.json"
 
 #: Forms of back ends beside those that `spikebp backends` names.
 OTHER_FORMS = (
-    "lava:tag=fixed_pt,implementation=hierarchical",
-    "lava:tag=floating_pt,implementation=hierarchical",
     "lava:tag=fixed_pt,granularity=sample",
     "lava:tag=floating_pt,granularity=sample",
     "lava:tag=floating_pt,implementation=standard",

@@ -20,6 +20,8 @@ from spikebp_plugins import (
     SpikingMLP,
     SpikingNetwork,
 )
+from spikebp_plugins.compiled.step_engine import StepEngine
+from spikebp_plugins.network.state import initial_state
 
 DENSE = SpikingMLP((2, 2, 2))
 DENSE_64 = DENSE.replace(fraction_bits=30)
@@ -41,7 +43,8 @@ KERNELS = [
     (DENSE_64, "stream"),
     (DENSE, "events"),
     (DENSE_64, "events"),
-    (DENSE, "graph"),
+    (DENSE, "engine"),
+    (IMAGES, "engine"),
     (DENSE, "early"),
     (DENSE_64, "early"),
 ]
@@ -65,12 +68,8 @@ def compile_kernel(net, doing):
             sim.stream().show(x[0])
         case "early":
             sim.predict(x, margin=1.0)
-        case "graph" if find_spec("lava"):
-            from spikebp_lava.prepare import prepare_layers, prepare_steps
-
-            for tag in ("fixed_pt", "floating_pt"):
-                prepare_steps(net, tag)
-                prepare_layers(net, tag)
+        case "engine" if find_spec("lava"):
+            StepEngine(net, initial_state(net)).compile()
 
 
 if __name__ == "__main__":

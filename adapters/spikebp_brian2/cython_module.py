@@ -25,7 +25,7 @@ from brian2.core.variables import ArrayVariable
 from brian2.utils.stringtools import deindent
 
 from spikebp_brian2.functions import FUNCTIONS
-from spikebp_plugins.compiled.notice import announced
+from spikebp_plugins.common.notice import announced
 
 #: The lines at which Brian2's templates divide a source into parts.
 SUPPORT: Final = "# support code"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins import Operations
-from spikebp_plugins.backends import Outcome, Recording
-from spikebp_plugins.network.delays import delays_of, of_input_steps
+from spikebp_plugins.backends import Outcome
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -85,33 +84,3 @@ def real_targets(batch: Batch) -> NDArray[Any]:
     if batch.y is None:
         return np.zeros((1, 1, batch.net.n_outputs))
     return np.asarray(batch.targets(), np.float64)
-
-
-def recording_from(
-    batch: Batch,
-    spikes: Sequence[NDArray[np.int64]],
-    errors: Sequence[NDArray[np.int64]],
-    drives: NDArray[np.float64],
-) -> Recording:
-    """Return what a trace holds of records of all steps, of shape (n_samples, duration, n_units).
-
-    Parameters
-    ----------
-    batch : Batch
-        The samples.
-    spikes, errors : sequence of ndarray
-        Of layers 0..L, and of layers 1..L.
-    drives : ndarray
-        The summed drive of the output.
-    """
-    delays, n_steps = delays_of(batch.net), batch.n_steps
-
-    def by_input_step(records: Sequence[Any], delays: Sequence[int]) -> list[NDArray[Any]]:
-        return [of_input_steps(*each, n_steps) for each in zip(records, delays, strict=True)]
-
-    (drive,) = by_input_step([drives], delays.spikes[-1:])
-    return Recording(
-        spikes=by_input_step(spikes, delays.spikes),
-        errors=None if batch.y is None else [None, *by_input_step(errors, delays.errors[1:])],
-        step_scores=drive / np.arange(1, n_steps + 1)[:, np.newaxis],
-    )

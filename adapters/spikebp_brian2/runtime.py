@@ -15,12 +15,11 @@ from spikebp_brian2.program import (
     BlockResult,
     Program,
     real_targets,
-    recording_from,
     structure_of,
 )
 from spikebp_brian2.variables import Place, Read, constants, learned, read_operations, read_state
 from spikebp_brian2.world import borrowed
-from spikebp_plugins.backends import Outcome
+from spikebp_plugins.backends import Outcome, recording_from
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch

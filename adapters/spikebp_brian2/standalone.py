@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_brian2.build import GROUP, MANIFEST, RECORDING_VARIABLE, STEP, built_program
-from spikebp_brian2.program import BlockResult, Program, real_targets, recording_from
+from spikebp_brian2.program import BlockResult, Program, real_targets
 from spikebp_brian2.proof import prove_range
 from spikebp_brian2.variables import (
     Place,
@@ -25,7 +25,7 @@ from spikebp_brian2.variables import (
     read_seen,
     read_state,
 )
-from spikebp_plugins.backends import Outcome
+from spikebp_plugins.backends import Outcome, recording_from
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch

@@ -26,23 +26,19 @@ except ImportError as error:
     ) from error
 
 from spikebp_lava.processes.network import (
-    HierarchicalModel,
-    LeafModelFixed,
-    LeafModelFloating,
+    PySpikingMLPModelFixed,
+    PySpikingMLPModelFloat,
     SpikingMLPProcess,
 )
 from spikebp_lava.processes.samples import SampleSource, ScoreSink
-from spikebp_lava.processes.standard import StandardMLP, StandardModel
-from spikebp_lava.standard.engine_mlp import EngineMLP
+from spikebp_lava.processes.standard import StandardMLP, SubStandardMLPModel
 
 __all__ = [
-    "EngineMLP",
-    "HierarchicalModel",
-    "LeafModelFixed",
-    "LeafModelFloating",
+    "PySpikingMLPModelFixed",
+    "PySpikingMLPModelFloat",
     "SampleSource",
     "ScoreSink",
     "SpikingMLPProcess",
     "StandardMLP",
-    "StandardModel",
+    "SubStandardMLPModel",
 ]

@@ -42,7 +42,7 @@ def require_agreement(network: Any) -> None:
 
 
 def _require_equal(process: Any, expected: Exchange) -> None:
-    exchange = getattr(process, "exchange", expected)
+    exchange = getattr(process, "exchange_with_network", expected)
     for name, wanted, got in zip(Exchange._fields, expected, exchange, strict=True):
         if got != wanted:
             what = f"{name} of {type(process).__name__} {process.name!r}"

@@ -9,18 +9,16 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from numpy.typing import NDArray
 
-from spikebp_lava.kinds import KINDS
-from spikebp_lava.memory import FIXED, FLOATING, fraction_bits_of, shared_array
-from spikebp_lava.messages import PAYLOAD
+from spikebp_lava.memory import FIXED, FLOATING, Record, fraction_bits_of, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.processes.standard import StandardMLP
-from spikebp_lava.standard.certainty import Flow, require_certain
+from spikebp_lava.standard.certainty import require_certain
 from spikebp_lava.support import CHOICES, why_no_standard_graph, why_unsupported
 from spikebp_plugins import Checkpoint
-from spikebp_plugins.backends import Outcome, Recording
-from spikebp_plugins.backends.outcome import joined
+from spikebp_plugins.backends import Outcome, Recording, joined, recording_from
 from spikebp_plugins.compiled.fallback import BackedByCore
+from spikebp_plugins.compiled.step_engine import StepEngine
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
@@ -40,20 +38,20 @@ class LavaBackend(BackedByCore):
     """The network as a process of a Lava graph, between a source and a sink.
 
     The option `tag` is "fixed_pt" (the default) or "floating_pt"; `implementation` is "leaf" (the
-    default), one process for the whole network, "hierarchical", one for each layer, or
-    "standard", synapses of Lava's own between one process for each layer. With
+    default), one process for the whole network, or "standard", synapses of Lava's own between one
+    process for each layer. With
     `granularity` "step" (the default) every spike crosses the ports; with "sample" one step of
     Lava carries a whole sample, where the input is the same at all of its steps.
     """
 
     options: ClassVar = {
         "tag": (FIXED, FLOATING),
-        "implementation": ("leaf", "hierarchical", "standard"),
+        "implementation": ("leaf", "standard"),
         "granularity": ("step", "sample"),
     }
     main_option: ClassVar = "tag"
     choices: ClassVar = CHOICES
-    connections: ClassVar = tuple(KINDS)
+    connections: ClassVar = StepEngine.connections
 
     def __init__(
         self,
@@ -74,11 +72,7 @@ class LavaBackend(BackedByCore):
         """Return why these options cannot run a definition, or None if they can."""
         if options["implementation"] == "standard":
             return why_no_standard_graph(net, options["tag"], options["granularity"])
-        return why_unsupported(
-            net,
-            hierarchical=options["implementation"] == "hierarchical",
-            whole_samples=options["granularity"] == "sample",
-        )
+        return why_unsupported(net)
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
@@ -102,7 +96,7 @@ class LavaBackend(BackedByCore):
         except BaseException:
             graph.close()
             raise
-        after = graph.network.shared.read() if batch.y is not None else state
+        after = graph.network.shared.memory.state if batch.y is not None else state
         self._so_far = (after, operations + graph.operations())
         self._in_graph = after
         return outcome
@@ -150,9 +144,7 @@ class Graph:
         source.spikes_out.connect(self.network.spikes_in)
         source.target_out.connect(self.network.target_in)
         self.network.summed_drive_out.connect(self._sink.summed_drive_in)
-        self._configuration = Loihi2SimCfg(
-            select_tag=tag, select_sub_proc_model=implementation == "hierarchical"
-        )
+        self._configuration = Loihi2SimCfg(select_tag=tag)
         self._steps_run = 0
         self._counted = Operations()
 
@@ -171,7 +163,7 @@ class Graph:
         self.network.learning = batch.y is not None
         in_all = steps_of_sample(self._net, n_steps)
         shared.switches.steps_per_sample[0] = n_steps
-        state, records_all = shared.read(), record or self._is_standard
+        state, records_all = shared.memory.state, record or self._is_standard
         shared.switches.recording[0] = records_all
         constant = x.shape[1] == y.shape[1] == 1 and in_all <= STEPS_PER_RUN
         together = in_all if self._whole_samples and constant else 1
@@ -179,7 +171,7 @@ class Graph:
         per_sample = in_all // together
         self._sink.pace[:] = per_sample, 0
         delay = delays_of(self._net).spikes[-1]
-        records = []
+        records: list[Record] = []
         messages = range(n_samples * per_sample)
         for first in messages[::STEPS_PER_RUN]:
             part = messages[first : first + STEPS_PER_RUN]
@@ -190,22 +182,26 @@ class Graph:
             self._rows.pace[:] = per_sample, rows_x, rows_y, 0, before
             self._run(len(part))
             if records_all:
-                rows = len(part) * together
-                records.append([array[0, :rows].copy() for array in shared.record().arrays])
+                records.append(shared.record.copied(len(part) * together))
         scores = self._sink.drives[:n_samples] / n_steps
         recording = self._recording(batch, records, state) if records_all else None
         return Outcome(scores, recording if record else None)
 
-    def _recording(
-        self, batch: Batch, records: list[list[Array]], before: LearningState
-    ) -> Recording:
+    def _recording(self, batch: Batch, records: list[Record], before: LearningState) -> Recording:
         """Return the recording of a block; of standard parts, if it proves that sums were exact."""
         shape = (len(batch), steps_of_sample(self._net, batch.n_steps), -1)
-        shown = [np.concatenate(parts).reshape(shape) for parts in zip(*records, strict=True)]
+
+        def of_samples(*parts: Array) -> Array:
+            return np.concatenate(parts).reshape(shape)
+
+        spikes, errors = (
+            [of_samples(*layer) for layer in zip(*layers, strict=True)]
+            for layers in ([r.spikes for r in records], [r.errors for r in records])
+        )
         if self._is_standard:
-            require_certain(self._net, before, Flow.of(self._net, *shown[:2]), PAYLOAD)
-        layout = self.network.shared.layout
-        return layout.recording(shown, batch.n_steps, batch.y is not None)
+            require_certain(self._net, before, spikes, errors)
+        drives = of_samples(*(record.summed_drive for record in records))
+        return recording_from(batch, spikes, errors[1:], drives)
 
     def _entering(self, x: Array) -> Array:
         """Return input on the grid, of any shape, in the numbers that cross the ports."""

@@ -1,8 +1,8 @@
-r"""The learning engine that Lava simulates under the tag fixed_pt, in NumPy.
+r"""The rate of the learning engine that Lava simulates under the tag fixed_pt.
 
-It does not compute the network of the definition: random numbers, rate and range of weights differ
-from those of ``arithmetic="loihi2"``. It is an engine in software and was not compared with a chip.
-With W the integers that synapses hold, of shape (n_out, n_in):
+The engine does not compute the network of the definition: random numbers, rate and range of
+weights differ from those of ``arithmetic="loihi2"``. It is an engine in software and was not
+compared with a chip. With W the integers that synapses hold, of shape (n_out, n_in):
 
 - A message of payload p brings the drive :math:`W p`, and adds p/2 to the trace x of its synapses,
   which saturates at 127.
@@ -23,27 +23,14 @@ from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
 
-#: A trace is an integer of 7 bits.
-LARGEST_TRACE: Final = 127
-
 #: The largest even third factor of 7 bits and a sign.
 LARGEST_FACTOR: Final = 126
 
-#: A weight is an integer of 8 bits and a sign; learning adds BITS_BEHIND bits behind the point.
-LOWEST_WEIGHT: Final = -256
-HIGHEST_WEIGHT: Final = 255
+#: Learning adds so many bits behind the point of a weight.
 BITS_BEHIND: Final = 7
 
 #: The rule's constant factor: with it, an even third factor loses nothing in the engine's shift.
 MANTISSA: Final = 4
-SHIFT: Final = 3
-
-#: The largest change of a weight in one step, in units of its last bit behind the point.
-LARGEST_CHANGE: Final = 2**15
-
-#: Lava's seed of the random numbers that round weights, which no option changes.
-SEED: Final = 2
-
 #: Bits of the rate that are kept; more would leave no room for the error in the third factor.
 RATE_BITS: Final = 4
 
@@ -102,26 +89,3 @@ class EngineRate(NamedTuple):
         assert net.weight_exponent is not None
         units = self.mantissa * 2.0 ** (self.exponent + net.weight_exponent - BITS_BEHIND)
         return units * net.n_steps**2
-
-
-def learned(weights: Array, trace: Array, factor: Array, exponent: int, draw: float) -> Array:
-    """Return weights after the engine's learning phase.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_out, n_in), int64
-        Weights before.
-    trace : ndarray of shape (n_in,), int64
-        The traces: counts of the input spikes so far.
-    factor : ndarray of shape (n_out,), int64
-        The third factor.
-    exponent : int
-        The exponent s of the rate.
-    draw : float
-        The random number of this step, from 0 to 1.
-    """
-    change = (-MANTISSA * np.outer(factor, trace) >> SHIFT) << exponent
-    change = np.clip(change, -LARGEST_CHANGE - 1, LARGEST_CHANGE - 1)
-    sums = np.clip((weights << BITS_BEHIND) + change, -LARGEST_CHANGE - 1, LARGEST_CHANGE - 1)
-    part = (sums & (2**BITS_BEHIND - 1)) / 2**BITS_BEHIND
-    return np.clip((sums >> BITS_BEHIND) + (draw < part), LOWEST_WEIGHT, HIGHEST_WEIGHT)

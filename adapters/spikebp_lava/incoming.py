@@ -10,10 +10,10 @@ from lava.magma.core.process.ports.ports import OutPort
 from lava.proc.io.source import RingBuffer
 from numpy.typing import NDArray
 
-from spikebp_lava.memory import FIXED, SharedNetwork
+from spikebp_lava.memory import FIXED, SharedNetwork, fraction_bits_of
 from spikebp_lava.schedule import PipelinedSchedule, Schedule, require_input
 from spikebp_plugins.common.errors import finite, whole, wrong_argument
-from spikebp_plugins.compiled.stepper import Moment
+from spikebp_plugins.compiled.step_engine import Moment
 from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.samples import real_targets
@@ -167,12 +167,14 @@ class Incoming:
         return counts
 
     def _fitting(self, port: str, values: Array) -> Array:
-        return whole(port, values, WHOLE_IN_FIXED) if self._shared.tag == FIXED else values
+        return whole(port, values, WHOLE_IN_FIXED) if self._model.kind == FIXED else values
 
     def _target(self, label: Array | None, target: Array | None) -> Array | None:
         n_outputs = self._shared.net.n_outputs
         if target is not None:
-            return self._shared.decoded(self._fitting("target_in", finite("target_in", target)))
+            real = self._fitting("target_in", finite("target_in", target)).astype(np.float64)
+            bits = fraction_bits_of(self._shared.net) if self._model.kind == FIXED else 0
+            return np.asarray(np.ldexp(real, -bits))
         if label is None:
             return None
         index = label_of(label)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -11,14 +13,17 @@ from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, require_agreement
-from spikebp_lava.memory import SharedNetwork
-from spikebp_lava.variables import WithPortsOfLava
+from spikebp_lava.memory import Memory, SharedNetwork
+from spikebp_lava.variables import SeenVar, SharedVar, WithPortsOfLava
 from spikebp_lava.watch import Watched, at_rest
 from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState, initial_state
+
+Array = NDArray[Any]
 
 #: What Lava or a user gives to a process after it was made.
 SET_LATER: Final = ("name", "parent_proc")
@@ -32,7 +37,7 @@ class NetworkProcess(Watched, WithPortsOfLava):
     net : Definition
         The definition.
     shared : SharedNetwork
-        What has been learned, and what is counted.
+        What the models of the network's processes get.
     exchange : Exchange
         How samples and scores become messages.
     """
@@ -47,6 +52,11 @@ class NetworkProcess(Watched, WithPortsOfLava):
     shared: SharedNetwork
     exchange: Exchange
 
+    @property
+    def _memory(self) -> Memory:
+        memory: Memory = self.shared.memory
+        return memory
+
     def _make_ports(self) -> None:
         """Make the ports of a network, whatever it is made of."""
         n_inputs, n_outputs = self.net.n_inputs, self.net.n_outputs
@@ -56,6 +66,21 @@ class NetworkProcess(Watched, WithPortsOfLava):
         self.reset_in = InPort(shape=(1,))
         self.spikes_out = OutPort(shape=(n_outputs,))
         self.summed_drive_out = OutPort(shape=(n_outputs,))
+
+    def _make_variables(self) -> None:
+        """Make the variables of all layers, of which only weights can be set."""
+        for l, connection in enumerate(self.net.connections, 1):
+            if connection.constant_weight is None:
+                read, write = partial(self._weights, l), partial(self._set_weights, l)
+                setattr(self, f"weight_{l}", SharedVar(read, write))
+        for l, size in enumerate(self.net.layer_sizes):
+            for state in self._states_of(l):
+                setattr(self, f"{state}_{l}", SeenVar(shape=(size,)))
+
+    def _states_of(self, l: int) -> tuple[str, ...]:
+        """Return what a layer shows after each step."""
+        of_spikes = ("spike_count", "potential")
+        return of_spikes if l == 0 else (*of_spikes, "error", "summed_drive")
 
     def _post_init(self) -> None:
         super()._post_init()  # type: ignore[misc]
@@ -98,7 +123,7 @@ class NetworkProcess(Watched, WithPortsOfLava):
     def operations(self) -> Operations:
         """Synaptic operations of all samples that have ended since the start."""
         with at_rest(self):
-            return self.shared.operations
+            return self._memory.operations
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state, to go on from on any back end."""
@@ -106,7 +131,39 @@ class NetworkProcess(Watched, WithPortsOfLava):
 
     def _learned(self) -> LearningState:
         with at_rest(self):
-            return self.shared.read()
+            return self._memory.state
+
+    @abstractmethod
+    def _weights(self, l: int) -> Array:
+        """Return W_l in the numbers in which it is got and set."""
+
+    @abstractmethod
+    def _set_weights(self, l: int, values: Array) -> None:
+        """Replace W_l by values in these numbers."""
+
+    def _replace_weights(self, l: int, values: Array, given: Array) -> None:
+        """Replace W_l by real numbers, as which somebody has `given` these.
+
+        Raises
+        ------
+        ValueError
+            If the shape is not that of W_l, or a weight is not on the grid.
+        OverflowError
+            If a weight is out of range.
+        """
+        shape, arithmetic = self.net.weight_shapes[l - 1], arithmetic_of(self.net)
+        name = f"weight_{l}"
+        if values.shape != shape:
+            raise wrong_argument(name, f"of shape {shape}", f"shape {values.shape}")
+        rounded = arithmetic.round(values)
+        if not np.array_equal(rounded, values):
+            allowed = "on the grid: multiples of 2**-fraction_bits (whole numbers in fixed_pt)"
+            raise wrong_argument(name, allowed, given[rounded != values][0])
+        arithmetic.check(values, "weight", l)
+        memory = self._memory
+        weights = list(memory.state.weights)
+        weights[l - 1] = rounded
+        memory.state = memory.state._replace(weights=tuple(weights))
 
     def prepare(self, models: list[type]) -> None:
         """Check a graph; called before its processes are started."""
@@ -131,7 +188,7 @@ class NetworkProcess(Watched, WithPortsOfLava):
                 f"{self.name!r} was connected or probed after its graph was made, which has no "
                 "effect; connect all processes before the first run"
             )
-        self._kept = self.shared.kept()
+        self._kept = [(array, array.copy()) for array in self._memory.arrays]
 
     def undo_run(self) -> None:
         """Return to the state before the run; called when one has failed."""

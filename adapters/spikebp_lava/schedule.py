@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spikebp_lava.memory import SharedNetwork
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.compiled.stepper import Moment
+from spikebp_plugins.compiled.step_engine import Moment
 from spikebp_plugins.network.delays import ENDLESS, Delays, delays_of, is_busy
 
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from spikebp_lava.kinds import KINDS, why_no_synapses
 from spikebp_lava.memory import FIXED, FLOATING
 from spikebp_plugins.backends.base import refused_kind
+from spikebp_plugins.compiled.step_engine import StepEngine
+from spikebp_plugins.network.connections import (
+    AveragePooling,
+    Connection,
+    Convolution,
+    DenseConnection,
+    SparseConnection,
+)
 from spikebp_plugins.network.fields import Definition
 
 #: What the processes know of fields whose values not every back end knows. Connections take no
@@ -16,24 +23,22 @@ CHOICES: Final = {"timing": ("immediate", "pipelined")}
 #: The same of synapses of Lava's own; what they ask of the timing has a reason of its own below.
 CHOICES_OF_STANDARD_PARTS: Final = {**CHOICES, "arithmetic": ("fixed", "loihi2")}
 
+#: Why connections are not made of standard parts, of the kinds that Lava seems to have.
+NO_SYNAPSES: Final[dict[type[Connection], str]] = {
+    Convolution: (
+        "the kernel of Lava's Conv does not learn, and Lava's synapses that learn share no weight"
+    ),
+    AveragePooling: "they are not built on Lava's Conv",
+    SparseConnection: "they are not built on Lava's LearningSparse",
+}
+
 #: The most units whose weights of 9 bits times payloads of 9 bits fit into Lava's 32-bit sums.
 LARGEST_FIXED_LAYER: Final = 2**31 // (256 * 254)
 
 
-def why_unsupported(
-    net: Definition, *, hierarchical: bool, whole_samples: bool, resets: bool = False
-) -> str | None:
-    """Return why the processes cannot run a definition, or None if they can."""
-    if (reason := refused_kind(net, CHOICES, KINDS)) is not None:
-        return reason
-    if hierarchical and whole_samples:
-        return "layers exchange spikes at every step, which granularity='sample' does not show"
-    if net.timing == "pipelined" and whole_samples and resets:
-        return (
-            "with timing='pipelined' and granularity='sample' a message has the way through the "
-            "network in it, so a sample is one message, and reset_in is to be left unconnected"
-        )
-    return None
+def why_unsupported(net: Definition) -> str | None:
+    """Return why a process cannot run a definition by the engine, or None if it can."""
+    return refused_kind(net, CHOICES, StepEngine.connections)
 
 
 def tag_of_standard_parts(net: Definition) -> str:
@@ -61,7 +66,8 @@ def why_no_standard_graph(net: Definition, tag: str, granularity: str) -> str | 
 
 def why_not_of_standard_parts(net: Definition) -> str | None:
     """Return why synapses of Lava's own cannot make up a network, or None if they can."""
-    reason = refused_kind(net, CHOICES_OF_STANDARD_PARTS, KINDS) or why_no_synapses(net)
+    known: tuple[type[Connection], ...] = (DenseConnection, *NO_SYNAPSES)
+    reason = refused_kind(net, CHOICES_OF_STANDARD_PARTS, known) or _why_no_synapses(net)
     if reason is not None:
         return reason
     if net.timing != "pipelined":
@@ -79,4 +85,11 @@ def why_not_of_standard_parts(net: Definition) -> str | None:
             f"sums of 32 bits hold the spikes of {LARGEST_FIXED_LAYER} units in fixed_pt, not "
             f"those of {max(net.layer_sizes)}"
         )
+    return None
+
+
+def _why_no_synapses(net: Definition) -> str | None:
+    for connection in net.connections:
+        if (reason := NO_SYNAPSES.get(type(connection))) is not None:
+            return f"of standard parts there are no {connection.kind} connections: {reason}"
     return None

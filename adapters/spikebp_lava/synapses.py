@@ -7,14 +7,13 @@ from typing import Any, Final
 import numpy as np
 from lava.magma.core.learning.constants import GradedSpikeCfg
 from lava.magma.core.learning.learning_rule import Loihi3FLearningRule
+from lava.proc.dense.process import Dense, LearningDense
 from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
 
 from spikebp_lava.engine import EngineRate
-from spikebp_lava.kinds import synapses_of
 from spikebp_lava.memory import FIXED
 from spikebp_lava.messages import FixedMessages, FloatingMessages, Messages
-from spikebp_plugins.network.connections import Connection
 from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
@@ -57,36 +56,32 @@ class Synapses:
             self.messages = FloatingMessages(net)
             self._rule = "-1 * u0 * x1 * y1"
 
-    def that_learn(self, connection: Connection, weights: Array, name: str) -> Any:
+    def that_learn(self, weights: Array, name: str) -> Any:
         """Return synapses that count spikes, and learn when the third factor is an error."""
         traces = GradedSpikeCfg.ADD_WITH_SATURATION
-        return self._learning(connection, weights, name, self._rule, traces)
+        return self._learning(weights, name, self._rule, traces)
 
-    def that_learn_transposed(self, connection: Connection, weights: Array, name: str) -> Any:
+    def that_learn_transposed(self, weights: Array, name: str) -> Any:
         """Return synapses that pass errors on, and learn with counts as the third factor."""
         if self._outer:
             # Here the trace sums errors, as the trace of the forward synapses sums spikes.
-            return self.that_learn(connection, weights, name)
+            return self.that_learn(weights, name)
         # The trace is the error of this step alone. In a step without an error the trace keeps an
         # older error, but x0 is 0, so that nothing is learned.
         rule = self._rule.replace("u0", "x0")
-        return self._learning(connection, weights, name, rule, GradedSpikeCfg.OVERWRITE)
+        return self._learning(weights, name, rule, GradedSpikeCfg.OVERWRITE)
 
-    def that_stay(self, connection: Connection, weights: Array, name: str) -> Any:
+    def that_stay(self, weights: Array, name: str) -> Any:
         """Return synapses that do not learn."""
-        process = synapses_of(connection).that_stay
-        return self._settable_as_a_whole(
-            process(weights=self.held(weights), name=name, **self._options)
-        )
+        process = Dense(weights=self.held(weights), name=name, **self._options)
+        return self._settable_as_a_whole(process)
 
-    def _learning(
-        self, connection: Connection, weights: Array, name: str, dw: str, traces: GradedSpikeCfg
-    ) -> Any:
+    def _learning(self, weights: Array, name: str, dw: str, traces: GradedSpikeCfg) -> Any:
         rule = Loihi3FLearningRule(dw=dw, x1_tau=NEVER, x2_tau=NEVER, t_epoch=1, rng_seed=0)
         # Lava sets these constants to 65535, with which a third factor would lose its last bits.
         rule.y1_tau = rule.y2_tau = rule.y3_tau = NEVER
         return self._settable_as_a_whole(
-            synapses_of(connection).that_learn(
+            LearningDense(
                 weights=self.held(weights),
                 learning_rule=rule,
                 graded_spike_cfg=traces,

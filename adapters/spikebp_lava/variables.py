@@ -1,19 +1,17 @@
-"""What processes and their models have in common: variables, names of ports, and any depth."""
+"""What processes and their models have in common: variables, and names of ports."""
 
 from __future__ import annotations
 
 import re
 from abc import ABCMeta
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.process import LogConfig, ProcessPostInitCaller
+from lava.magma.core.process.process import LogConfig
 from lava.magma.core.process.variable import Var
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.watch import at_rest
@@ -91,94 +89,17 @@ def checked_log_config(value: Any) -> Any:
     return value
 
 
-class InSharedMemory:
-    """A process model some of whose variables lie in shared memory, or in arrays of its own.
-
-    Lava assigns copies of the initial values to the variables of a model; bound variables ignore
-    that. A RefPort would write by assignment too: it gets an error, instead of being ignored.
-    """
-
-    def bind(self, **arrays: Array) -> None:
-        """Bind variables to these arrays."""
-        for name, array in arrays.items():
-            setattr(self, name, array)
-        self.__dict__.setdefault("_bound", set()).update(arrays)
-
-    def start(self) -> None:
-        """Begin to serve the runtime."""
-        self.__dict__["_has_started"] = True
-        super().start()  # type: ignore[misc]
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__.get("_bound", ()):
-            if "_has_started" in self.__dict__:
-                raise RuntimeError(
-                    f"a RefPort can read {name} but not write it; between runs, set() can"
-                )
-            return
-        super().__setattr__(name, value)
-
-
-class ProcessOfAnyDepth(ProcessPostInitCaller):  # type: ignore[misc]
-    """The class of a class of processes that is one for the user, and for Lava one for each depth.
-
-    A run configuration looks up the class of a process among those that the user has named. There,
-    and wherever else classes are compared, the class for a depth equals the one that the user
-    knows, which it names as `_of_any_depth`.
-    """
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or _of_any_depth(self) is other or _of_any_depth(other) is self
-
-    def __hash__(self) -> int:
-        return type.__hash__(_of_any_depth(self))
-
-
-def _of_any_depth(cls: Any) -> Any:
-    return vars(cls).get("_of_any_depth", cls) if isinstance(cls, type) else cls
-
-
 class ModelOfAnyNetwork(ABCMeta):
-    """The class of process models with variables that only some of their processes have.
+    """The class of process models whose variables and ports depend on the network.
 
-    They are those whose names match the pattern `optional` of the model, and are arrays of its type
-    `number`. Lava demands that a process has the variables that its model lists; these are not
-    listed, but found where a process has them.
+    Lava looks up the type of each as an attribute of the model's class. Here `types` has them, by
+    patterns that the whole of a name matches.
     """
+
+    types: Mapping[str, LavaPyType] = MappingProxyType({})
 
     def __getattr__(cls, name: str) -> Any:
-        if re.fullmatch(cls.optional, name):
-            return LavaPyType(np.ndarray, cls.number)
+        for pattern, found in cls.types.items():
+            if re.fullmatch(pattern, name):
+                return found
         raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
-
-
-def define_model(
-    namespace: dict[str, Any],
-    name: str,
-    base: type,
-    process: type,
-    *tags: str,
-    **members: Any,
-) -> None:
-    """Add a process model to the module in which Lava looks for it.
-
-    Parameters
-    ----------
-    namespace : dict
-        The names of the module in which `process` is defined.
-    name : str
-        The name of the model.
-    base : type
-        The class that says what the model does.
-    process : type
-        The class of the processes that the model implements.
-    *tags : str
-        The tags of the model.
-    **members
-        Types of the model's variables and ports, and other members.
-    """
-    inherited = {"__module__": namespace["__name__"], "__doc__": base.__doc__}
-    model = type(name, (base,), inherited | members)
-    for decorate in (implements(proc=process, protocol=LoihiProtocol), requires(CPU), tag(*tags)):
-        model = decorate(model)
-    namespace[name] = model

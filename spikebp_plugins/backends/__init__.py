@@ -1,7 +1,13 @@
 """Back ends: what computes a network, and how one is found by name."""
 
 from spikebp_plugins.backends.base import Backend, UnsupportedError
-from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, Recording
+from spikebp_plugins.backends.outcome import (
+    EarlyPrediction,
+    Outcome,
+    Recording,
+    joined,
+    recording_from,
+)
 from spikebp_plugins.backends.registry import available_backends, get_backend, parse_backend
 
 __all__ = [
@@ -12,5 +18,7 @@ __all__ = [
     "UnsupportedError",
     "available_backends",
     "get_backend",
+    "joined",
     "parse_backend",
+    "recording_from",
 ]

@@ -23,6 +23,7 @@ from spikebp_plugins.backends.outcome import (
     recording_of,
 )
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceSteps
+from spikebp_plugins.common.notice import announced
 from spikebp_plugins.compiled import event_order, single_steps
 from spikebp_plugins.compiled.beside import Wanted, wanted
 from spikebp_plugins.compiled.handle import HANDLES_KEPT, Handle, kind_of, new_handle
@@ -30,7 +31,6 @@ from spikebp_plugins.compiled.kernels import arrays, blocks, trains
 from spikebp_plugins.compiled.kernels.vectors import LANES
 from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now, overwrite
 from spikebp_plugins.compiled.memory import KERNELS, Memory, Way, ways
-from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.single_steps import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS

@@ -21,8 +21,8 @@ from typing import Any, Final, NamedTuple
 
 from numba import typeof
 
+from spikebp_plugins.common.notice import announced
 from spikebp_plugins.compiled.kernels.cache import KernelCache, kernel_folder
-from spikebp_plugins.compiled.notice import announced
 
 
 class Wanted(NamedTuple):

@@ -10,9 +10,9 @@ from numba import types
 from numba.np.numpy_support import from_dtype
 from numpy.typing import NDArray
 
+from spikebp_plugins.common.notice import announced
 from spikebp_plugins.compiled.beside import Wanted
 from spikebp_plugins.compiled.kernels import build, feed, steps
-from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.data.events import EVENT_DTYPE, EventClock
 
 Array = NDArray[Any]

@@ -58,8 +58,8 @@ class Layout:
     net : Definition
         The definition.
     dtype : dtype
-        On a grid int64 or int32, which hold grid units, or float64, which holds the values; with
-        event timing the type of the arithmetic.
+        On a grid int64 or int32, which hold grid units; with event timing the type of the
+        arithmetic.
     lanes : int, default=1
         Units of a layer, and columns of a matrix, are followed by zeros up to a multiple of this.
         Kernels compute with the zeros as with units that never fire.
@@ -93,21 +93,11 @@ class Layout:
         edges = [0, 0, *(synapses.n_weights for synapses in self._synapses)]
         backs = [0, 0, 0, *(synapses.n_backward for synapses in self._synapses[1:])]
         number = self.dtype.type
-        # Doubles may round grid values above `certain`, so they count as narrow too.
-        narrow, grid, product = self.narrow, 0.0, math.inf
         units = arithmetic.rate_units if isinstance(arithmetic, FixedPoint) else 0
-        rate_unit: Any = 1
-        if isinstance(arithmetic, FixedPoint) and self.dtype.kind == "i":
-            bits, product = arithmetic.fraction_bits, arrays.WRAP
+        if isinstance(arithmetic, FixedPoint):
+            bits = arithmetic.fraction_bits
             limit = math.ldexp(arithmetic.limit, bits)
             one, half, rate = number(2**bits), number(2 ** (bits - 1)), units
-        elif isinstance(arithmetic, FixedPoint):
-            bits, limit, narrow = 0, arithmetic.limit, True
-            grid = 2.0**arithmetic.fraction_bits
-            product = limit / grid
-            one, half = number(1), number(0.5)
-            rate_unit = math.ldexp(1.0, -arithmetic.fraction_bits)
-            rate = number(units * rate_unit)
         else:
             bits, limit = 0, arithmetic.limit
             one, half, rate = number(1), number(0.5), number(net.rate)
@@ -133,20 +123,17 @@ class Layout:
             "rate": rate,
             "limit": limit,
             "certain": NARROW_CERTAIN if self.narrow else limit / 2,
-            "narrow": narrow,
+            "narrow": self.narrow,
             "limited": net.spikes == "binary" or arithmetic.largest_payload is not None,
             "most": number(1 if net.spikes == "binary" else arithmetic.largest_payload or 0),
             "outer": net.learns_once,
             "normalized": net.update == "normalized",
             "rate_units": units,
-            "rate_unit": rate_unit,
             "added_squares": float(added_squares(net)),
             "rate_shift": np.array([0, *(rate_shift(net, l) for l in range(1, L + 1))], np.int64),
             "error_limit": np.array([summed_error_limit(net, l) for l in range(L + 1)], np.int64),
             "smoothed": smoothed,
             "factor_rate": type(rate)(1) if smoothed else rate,
-            "grid": grid,
-            "largest_product": product,
             "counts_in": net.input_coding == "spikes",
             "random_feedback": net.feedback == "random",
             "zero_backward": net.backward_init == "zero",
@@ -235,14 +222,15 @@ class Layout:
         upper = zip(net.connections[1:], state.weights[1:], strict=True)
         feedback = state.feedback or [c.backward_weights(W) for c, W in upper]
         for l, weights in enumerate(state.weights, 1):
-            self._weights(learned, l)[...] = self.encoded(weights)
+            self.weights(learned, l)[...] = self.encoded(weights)
         for l, backward in enumerate(feedback, 2):
             self._backward(learned, l)[...] = self.encoded(backward)
         for l, potential in enumerate(state.backward_potentials, 1):
             self.of_layer(learned.backward_potential, l)[...] = self.encoded(potential)
         return learned
 
-    def _weights(self, learning: arrays.Learning, l: int) -> Array:
+    def weights(self, learning: arrays.Learning, l: int) -> Array:
+        """Return the view of W_l, in its own shape."""
         start, stop = self.network.edge[l : l + 2]
         view: Array = self._synapses[l - 1].weights(learning.weight[start:stop])
         return view
@@ -274,7 +262,7 @@ class Layout:
         fixed = range(2, L + 1) if self.net.feedback == "random" else ()
         potential = learning.backward_potential
         return LearningState(
-            weights=tuple(self.decoded(self._weights(learning, l)) for l in range(1, L + 1)),
+            weights=tuple(self.decoded(self.weights(learning, l)) for l in range(1, L + 1)),
             backward_potentials=tuple(
                 self.decoded(self.of_layer(potential, l)) for l in range(1, L)
             ),

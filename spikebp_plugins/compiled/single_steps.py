@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Steps
 from spikebp_plugins.backends.reference import ReferenceSteps
+from spikebp_plugins.common.notice import announced
 from spikebp_plugins.compiled.beside import Wanted
 from spikebp_plugins.compiled.feeder import Feeder
 from spikebp_plugins.compiled.kernels import steps
 from spikebp_plugins.compiled.layout import Now, overwrite
-from spikebp_plugins.compiled.notice import announced
 from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.stepper import Moment, Stepper
 from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventEncoder, EventSteps
@@ -270,7 +270,7 @@ class CompiledSteps(Steps):
         if self.is_learning and self.net.learns_once and not self._stepper.close_certain():
             self._hold_any_value()
             self._stepper.close(self._now.samples_seen)
-        steps.end_sample(self._stepper.run, int(self.is_learning))
+        self._stepper.end_sample(self.is_learning)
 
     def drop(self) -> None:
         """End the open sample, and undo what was learned from it."""

@@ -323,6 +323,10 @@ class Stepper:
             self._learn(close_training(net, learning, sample))
             self._totals.updates[0] += weights_changed(net, sample, sample.E)
 
+    def end_sample(self, trained: bool) -> None:
+        """Count a sample that has ended, as a training sample too if it has `trained`."""
+        steps.end_sample(self.run, int(trained))
+
     def _show_by_reference(
         self,
         x: Array,

@@ -944,10 +944,10 @@ def test_compare_refuses(arguments, message):
 
 
 def test_lists_of_back_ends_may_have_options():
-    text = "reference,lava:tag=fixed_pt,implementation=hierarchical,brian2:numpy"
+    text = "reference,lava:tag=fixed_pt,granularity=sample,brian2:numpy"
     assert split_backends(text) == [
         "reference",
-        "lava:tag=fixed_pt,implementation=hierarchical",
+        "lava:tag=fixed_pt,granularity=sample",
         "brian2:numpy",
     ]
 

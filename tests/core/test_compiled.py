@@ -18,8 +18,8 @@ import pytest
 from numba.core.caching import IndexDataCacheFile
 
 from spikebp_plugins import Simulator, SpikingMLP, compare
+from spikebp_plugins.common import notice
 from spikebp_plugins.compiled import backend as compiled
-from spikebp_plugins.compiled import notice
 from spikebp_plugins.compiled.kernels import (
     arrays,
     blocks,
@@ -27,7 +27,6 @@ from spikebp_plugins.compiled.kernels import (
     constant,
     entering,
     event,
-    layers,
     steps,
 )
 from spikebp_plugins.compiled.kernels import cache as kernel_cache
@@ -246,7 +245,7 @@ def test_the_memory_of_kernels_cannot_be_copied():
 
 
 def test_kernels_are_kept_for_all_their_sources(monkeypatch, tmp_path):
-    modules = (blocks, constant, entering, event, layers, steps)
+    modules = (blocks, constant, entering, event, steps)
     entries = [
         kernel
         for module in modules

@@ -1,4 +1,4 @@
-"""The network step by step equals the reference, in integers and in doubles on the grid."""
+"""The network step by step equals the reference."""
 
 import copy
 from contextlib import suppress
@@ -30,11 +30,11 @@ class StepwiseBackend(StatefulBackend):
 
     choices: ClassVar = ReferenceBackend.choices
     connections: ClassVar = tuple(KINDS)
-    options: ClassVar = {"numbers": ("int64", "float64"), "together": IntegerOption(lowest=1)}
+    options: ClassVar = {"together": IntegerOption(lowest=1)}
 
-    def __init__(self, net, state, numbers, together):
+    def __init__(self, net, state, together):
         super().__init__(net, state)
-        self._layout, self._together = Layout(net.replace(input_scale=1.0), numbers), together
+        self._layout, self._together = Layout(net.replace(input_scale=1.0), np.int64), together
 
     def _show(self, batch, record):
         return joined([self._show_or_raise(batch[i : i + 1]) for i in range(len(batch))])
@@ -93,23 +93,21 @@ def _installed():
     registry.available_backends = found
 
 
-@pytest.mark.parametrize("numbers", ["int64", "float64"])
 @settings(max_examples=examples(150))
 @given(experiment=experiments(magnitudes=MAGNITUDES))
-def test_steps_equal_the_reference(numbers, experiment):
-    names = [f"stepwise:numbers={numbers},together={together}" for together in (1, 3)]
-    assert_equals_reference(experiment, *names)
+def test_steps_equal_the_reference(experiment):
+    assert_equals_reference(experiment, "stepwise:together=1", "stepwise:together=3")
 
 
 @pytest.mark.thorough
 @settings(max_examples=examples(50))
 @given(experiment=experiments(magnitudes=MAGNITUDES, nets=networks))
 def test_steps_equal_the_reference_through_connections_of_any_kind(experiment):
-    assert_equals_reference(experiment, "stepwise:numbers=int64,together=1")
+    assert_equals_reference(experiment, "stepwise:together=1")
 
 
 def test_a_step_by_the_reference_counts_the_weights_that_it_changes():
-    """What doubles cannot prove goes to the reference, from the first step of a sample on."""
+    """What no kernel can prove goes to the reference, from the first step of a sample on."""
     net = SpikingMLP((8, 6, 6), n_steps=1, learning_rate=0.1)
     random = np.random.RandomState(71)
     weights = [random.standard_normal(shape) * 0.5 for shape in net.weight_shapes]
@@ -117,7 +115,7 @@ def test_a_step_by_the_reference_counts_the_weights_that_it_changes():
     x, y = (random.uniform(-1e4, 2e4, (4, n)) for n in (8, 6))
     experiment = Experiment(net, weights, x, y, x)
     assert experiment.on("reference")[2].update > 0
-    assert_equals_reference(experiment, "stepwise:numbers=float64,together=1")
+    assert_equals_reference(experiment, "stepwise:together=1")
 
 
 def test_an_interrupt_leaves_no_value_of_another_argument():

@@ -25,7 +25,7 @@ from tests.with_lava.graphs import IMAGES, NET
 SAMPLES_OF_A_LEG = 3
 
 BACKENDS = ("reference", "compiled", "brian2:numpy", "lava:fixed_pt")
-MORE_BACKENDS = (*BACKENDS, "brian2:cython", "lava:tag=floating_pt,implementation=hierarchical")
+MORE_BACKENDS = (*BACKENDS, "brian2:cython", "lava:tag=floating_pt,granularity=sample")
 
 
 def by_simulator(backend):

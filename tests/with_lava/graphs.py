@@ -16,11 +16,12 @@ from spikebp_plugins import (
     SpikingNetwork,
     Trace,
 )
+from spikebp_plugins.backends import recording_from
 from spikebp_plugins.network.delays import steps_of_sample
+from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import initial_state
 
 TAGS = ("floating_pt", "fixed_pt")
-IMPLEMENTATIONS = ("leaf", "hierarchical")
 
 #: With integer input, which both tags can send, and two hidden layers, so that errors cross one.
 NET = SpikingMLP((9, 8, 7, 3), n_steps=7, learning_rate=0.5, input_scale=0.25)
@@ -44,8 +45,8 @@ def of_layers(*layers, **fields):
     return SpikingNetwork((3, 3), [*layers, Dense(2)], n_steps=4, **fields)
 
 
-def configuration(tag, implementation, cls=Loihi2SimCfg):
-    return cls(select_tag=tag, select_sub_proc_model=implementation == "hierarchical")
+def configuration(tag, cls=Loihi2SimCfg):
+    return cls(select_tag=tag)
 
 
 class Samples:
@@ -107,9 +108,15 @@ class StandardLine:
         mlp.learning = training
         self.source.run(RunSteps(num_steps=n_rows), run_cfg or Loihi2SimCfg(select_tag=mlp.tag))
         mlp.shared.switches.steps_before[0] += n_rows
-        shape = (len(self.x), self.period, -1)
-        rows = [rows[0].reshape(shape) for rows in mlp.shared.record().arrays]
-        recording = mlp.shared.layout.recording(rows, self.net.n_steps, training)
+        batch = check_batch(self.net, self.x, self.y if training else None)
+        spikes, errors, drives = mlp.shared.record.copied(n_rows)
+
+        def of_samples(rows):
+            return rows.reshape(len(self.x), self.period, -1)
+
+        recording = recording_from(
+            batch, [*map(of_samples, spikes)], [*map(of_samples, errors[1:])], of_samples(drives)
+        )
         return Trace(*recording, self.sink.scores.copy(), mlp.weights)
 
     def by_reference(self):
@@ -137,7 +144,6 @@ def assert_same_state(checkpoint, expected):
 __all__ = [
     "CHIP",
     "IMAGES",
-    "IMPLEMENTATIONS",
     "NET",
     "N_SAMPLES",
     "N_STEPS",

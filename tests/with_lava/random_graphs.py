@@ -21,7 +21,7 @@ from lava.proc.io.source import RingBuffer as Sender
 from lava.proc.monitor.process import Monitor
 
 from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess, StandardMLP
-from spikebp_plugins import Checkpoint
+from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
@@ -40,8 +40,8 @@ from tests.with_lava.own import Keep, Replay
 #: Seconds after which a graph hangs.
 TIME_LIMIT = 120
 
-#: A leaf, one with a message for each sample, a process for each layer, synapses of Lava's own.
-FORMS = ("leaf", "sample", "hierarchical", "standard")
+#: A leaf, one with a message for each sample, synapses of Lava's own.
+FORMS = ("leaf", "sample", "standard")
 
 INPUTS = ("spikes_in", "label_in", "target_in", "reset_in")
 OUTPUTS = ("spikes_out", "summed_drive_out")
@@ -140,7 +140,10 @@ def graphs(draw, form):
     given = one_of(*sources, "buffer", "own")
     answers = ["source labels", "source targets"] * (given in sources) + ["labels", "targets"]
     is_nested = draw(st.booleans())
-    seen = [("spike_count", l) for l in range(L + 1)] + [("error", l) for l in range(1, L + 1)]
+    seen = [(kind, l) for kind in ("spike_count", "potential") for l in range(L + 1)]
+    seen += [(kind, l) for kind in ("error", "summed_drive") for l in range(1, L + 1)]
+    if form == "standard":
+        seen += [("backward_potential", l) for l in range(1, L)]
     weight = "forward_weight" if form == "standard" else "weight"
     seen += [(weight, l) for l in layers_with_weights(net)]
     per_sample = 1 if form == "sample" else steps_of_sample(net, net.n_steps)
@@ -324,7 +327,7 @@ class Player:
                     self._set_weights(first)
                 # At first none is run that is in another process, which it does not know yet.
                 processes = self.around + [self.network] * (number > 0 or not graph.is_nested)
-                run_cfg = configuration(graph.tag, graph.form, graph.base) if number == 0 else None
+                run_cfg = configuration(graph.tag, graph.base) if number == 0 else None
                 processes[runner % len(processes)].run(RunSteps(num_steps=end - first), run_cfg)
                 states.append(self.network.checkpoint())
                 first = end
@@ -350,7 +353,7 @@ class Player:
         records = {"output": self.fired.data.get().T, "drive": self.drives.rows * self.graph.unit}
         for monitor, (kind, l) in zip(self.monitors, self.graph.monitors, strict=True):
             ((values,),) = (found.values() for found in monitor.get_data().values())
-            unit = self.graph.unit if kind == "weight" else 1
+            unit = self.graph.unit if kind in ("weight", "potential", "summed_drive") else 1
             records[kind, l] = values.reshape(self.graph.n, -1) * unit
         return records
 
@@ -395,7 +398,13 @@ class Player:
             return last.state.weights[l - 1]
         if kind == "forward_weight":
             return last.state.weights[l - 1].T
-        return {"spike_count": last.spikes, "error": last.errors}[kind][l]
+        return {
+            "spike_count": last.spikes,
+            "error": last.errors,
+            "potential": last.sample.phi,
+            "summed_drive": last.drives,
+            "backward_potential": (None, *last.state.backward_potentials),
+        }[kind][l]
 
     def _assert_reached(self, checkpoints, moments):
         """Compare what has been learned after each run, and what is known of all samples."""
@@ -412,8 +421,8 @@ class Player:
             assert np.array_equal(
                 self.sink.scores, np.reshape(wanted, (-1, self.graph.net.n_outputs))
             )
-        if moments[-1][-1].closes:
-            assert self.network.operations == closing[-1].operations
+        of_ended = closing[-1].operations if closing else Operations()
+        assert self.network.operations == of_ended, "Operations"
 
 
 def play(graph):

@@ -18,12 +18,11 @@ from tests.with_lava.around import Enclosing
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import NET, PIPELINED, configuration
 
-#: The forms of the network, with their definitions, run configurations and granularities.
+#: The forms of the network, with their definitions and granularities.
 FORMS = {
-    "leaf": (SpikingMLPProcess, NET, "leaf", "step"),
-    "sample": (SpikingMLPProcess, NET, "leaf", "sample"),
-    "hierarchical": (SpikingMLPProcess, PIPELINED, "hierarchical", "step"),
-    "standard": (StandardMLP, PIPELINED, "standard", "step"),
+    "leaf": (SpikingMLPProcess, NET, "step"),
+    "sample": (SpikingMLPProcess, NET, "sample"),
+    "standard": (StandardMLP, PIPELINED, "step"),
 }
 
 #: What source or sink may have been made with instead.
@@ -53,7 +52,7 @@ def other(field, net, granularity):
     ],
 )
 def test_source_and_sink_agree_with_the_network(form, field, is_within):
-    make, net, implementation, granularity = FORMS[form]
+    make, net, granularity = FORMS[form]
     options = {"granularity": granularity} if granularity == "sample" else {}
     for disagrees in ("source", "sink"):
         mlp = make(net, **options)
@@ -69,7 +68,7 @@ def test_source_and_sink_agree_with_the_network(form, field, is_within):
         ports.summed_drive_out.connect(sink.summed_drive_in)
         name = {"source": "SampleSource", "sink": "ScoreSink"}[disagrees]
         with pytest.raises(ValueError, match=f"{field} of {name} .* must be that of the network, "):
-            sink.run(RunSteps(1), configuration("floating_pt", implementation))
+            sink.run(RunSteps(1), configuration("floating_pt"))
         assert not children()
 
 
@@ -83,7 +82,7 @@ def test_what_a_definition_owns_is_no_argument(form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_an_attribute_that_would_be_ignored_cannot_be_set(form):
-    make, net, implementation, _ = FORMS[form]
+    make, net, _ = FORMS[form]
     mlp = make(net)
     mlp.name = "other"
     for _ in range(2):
@@ -94,19 +93,19 @@ def test_an_attribute_that_would_be_ignored_cannot_be_set(form):
             with pytest.raises(AttributeError, match=rf"a variable, whose values {name}.set"):
                 setattr(mlp, name, 0)
         mlp.learning = False
-        mlp.run(RunSteps(0), configuration("floating_pt", implementation))
+        mlp.run(RunSteps(0), configuration("floating_pt"))
     mlp.stop()
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_connected_too_late_is_refused(form):
-    make, net, implementation, _ = FORMS[form]
+    make, net, _ = FORMS[form]
     for connect in (
         lambda mlp: mlp.spikes_out.connect(Receiver(shape=(3,), buffer=1).a_in),
         lambda mlp: Monitor().probe(mlp.spike_count_1, 1),
     ):
         mlp = make(net)
-        mlp.run(RunSteps(1), configuration("floating_pt", implementation))
+        mlp.run(RunSteps(1), configuration("floating_pt"))
         connect(mlp)
         with pytest.raises(RuntimeError, match=r"connected or probed after its graph was made"):
             mlp.run(RunSteps(1))

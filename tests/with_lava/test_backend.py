@@ -35,20 +35,17 @@ from tests.with_lava.conftest import children
 from tests.with_lava.graphs import IMAGES, NET, Samples, of_layers
 from tests.with_lava.random_graphs import nets
 
-HIERARCHICAL = "lava:tag=fixed_pt,implementation=hierarchical"
 STANDARD = "lava:tag=floating_pt,implementation=standard"
 
 #: All forms, of which a short run takes the first.
 BACKENDS = (
-    HIERARCHICAL,
     "lava:fixed_pt",
     STANDARD,
     "lava:tag=floating_pt,granularity=sample",
-    "lava:tag=floating_pt,implementation=hierarchical",
     "lava:floating_pt",
     "lava:tag=fixed_pt,granularity=sample",
 )
-N_SHORT = 4
+N_SHORT = 3
 SHORT = [
     pytest.param(name, marks=[pytest.mark.thorough] if i >= N_SHORT else [], id=name)
     for i, name in enumerate(BACKENDS)
@@ -56,7 +53,7 @@ SHORT = [
 
 
 def suite():
-    """Every case in every form; a short run has each second one in layers, others in another."""
+    """Every case in every form; a short run has each second one in the first, others in another."""
     for turn, case in enumerate(CASES):
         able = [b for b in BACKENDS[:N_SHORT] if unsupported_reason(b, case.net) is None]
         others = able[1:] if turn % 2 else []
@@ -113,7 +110,7 @@ def test_an_interrupt_before_results_are_taken_over_leaves_the_state_before(monk
 def test_one_graph_serves_all_calls_and_is_left_to_nobody(monkeypatch):
     monkeypatch.setattr(fallback, "_core", Mock(side_effect=AssertionError))
     samples = Samples(IMAGES)
-    with Simulator(IMAGES, HIERARCHICAL, samples.weights) as sim:
+    with Simulator(IMAGES, "lava", samples.weights) as sim:
         assert not children()
         sim.train(samples.x, samples.y)
         started = set(children())
@@ -129,7 +126,7 @@ def test_one_graph_serves_all_calls_and_is_left_to_nobody(monkeypatch):
     ("name", "timing"),
     [
         ("lava:fixed_pt", "immediate"),
-        pytest.param(HIERARCHICAL, "pipelined", marks=pytest.mark.thorough),
+        pytest.param("lava:fixed_pt", "pipelined", marks=pytest.mark.thorough),
         (STANDARD, "pipelined"),
     ],
 )
@@ -144,15 +141,7 @@ def test_samples_may_be_longer_than_a_run(name, timing, monkeypatch):
         assert_equals_reference(experiment, name)
 
 
-def test_a_layer_alone_has_the_lowest_rate_that_the_network_gives_it():
-    net = NET.replace(update="normalized", fraction_bits=17, learning_rate=4 * 2.0**-17)
-    samples = Samples()
-    experiment = Experiment(net, samples.weights, samples.x, samples.y, samples.x)
-    assert_equals_reference(experiment, HIERARCHICAL)
-
-
-@pytest.mark.parametrize("name", ["lava:tag=floating_pt,implementation=hierarchical", STANDARD])
-def test_what_cannot_be_proved_is_computed_by_the_core(name, monkeypatch):
+def test_what_cannot_be_proved_of_standard_parts_is_computed_by_the_core(monkeypatch):
     """Sums that two inputs cancel in every step, and that might not have been exact on the way."""
     net = NET.replace(timing="pipelined")
     samples = Samples(net)
@@ -161,7 +150,7 @@ def test_what_cannot_be_proved_is_computed_by_the_core(name, monkeypatch):
     samples.x[:, :2] = 4  # one spike in every step
     computed = Mock(wraps=fallback._core)
     monkeypatch.setattr(fallback, "_core", computed)
-    with Simulator(net, name, samples.weights) as sim:
+    with Simulator(net, STANDARD, samples.weights) as sim:
         shown = sim.predict(samples.x, record=True)
         assert computed.call_count == 1
         operations = sim.operations
@@ -186,11 +175,6 @@ class Alone(DenseConnection):
             {"arithmetic": "float32", "timing": "event"},
             {"granularity": "sample"},
             "it knows timing=one of 'immediate', 'pipelined', not timing='event'",
-        ),
-        (
-            {},
-            {"implementation": "hierarchical", "granularity": "sample"},
-            "layers exchange spikes at every step",
         ),
         (
             {"timing": "immediate"},
@@ -228,7 +212,7 @@ def test_what_is_not_supported_says_why(changes, options, reason):
 def test_a_kind_that_is_not_known_is_refused():
     net = of_layers(Conv2D(2, 2), learning_rate=0.1)
     net.__dict__["connections"] = (Alone(9, 8), *net.connections[1:])
-    known = "it knows Dense, Conv2D, AveragePool2D, Sparse connections, not Alone"
+    known = "it knows Dense, Conv2D, Sparse, AveragePool2D connections, not Alone"
     with pytest.raises(UnsupportedError, match=known):
         Simulator(net, "lava")
 

@@ -28,8 +28,8 @@ from tests.with_lava.conftest import children
 from tests.with_lava.graphs import NET, Samples, assert_same_state, configuration
 from tests.with_lava.own import Replay
 
-#: All forms of the network: leaves with a message for each step or sample, and the two of layers.
-FORMS = ("leaf", "sample", "hierarchical", "standard")
+#: All forms of the network: leaves with a message for each step or sample, and standard parts.
+FORMS = ("leaf", "sample", "standard")
 
 #: Steps that take minutes.
 FOR_LONG = 1_000_000
@@ -57,7 +57,7 @@ class Graph:
         self.source.label_out.connect(self.mlp.label_in)
         if fails_at:
             Faulty(net.n_inputs, fails_at).s_out.connect(self.mlp.spikes_in)
-        self.configuration = configuration(tag, form)
+        self.configuration = configuration(tag)
         #: Steps of Lava that a sample takes.
         self.period = 1 if form == "sample" else steps_of_sample(net, net.n_steps)
 
@@ -105,7 +105,7 @@ def meanwhile(call):
 REFUSED = {
     "run": lambda mlp: mlp.run(RunSteps(20_000)),
     "run for ever": lambda mlp: mlp.run(RunContinuous()),
-    "set": lambda mlp: mlp.weight_1.set(mlp.shared.matrix(1)),
+    "set": lambda mlp: mlp.weight_1.set(np.zeros((9, 8))),
     "get": lambda mlp: mlp.weight_1.get(),
     "get of Lava's": lambda mlp: mlp.spike_count_1.get(),
     "weights": lambda mlp: mlp.weights,
@@ -120,7 +120,6 @@ REFUSED = {
     [
         ("leaf", "fixed_pt"),
         ("sample", "floating_pt"),
-        ("hierarchical", "fixed_pt"),
         ("standard", "floating_pt"),
     ],
 )

@@ -32,15 +32,12 @@ from tests.with_lava.graphs import (
 #: Seconds within which a fault ends everything, on a busy machine too; what hangs takes for ever.
 SOON = 30
 
-LEAF_IS_LONG = [pytest.param("leaf", marks=pytest.mark.thorough), "hierarchical"]
 
-
-@pytest.mark.parametrize("implementation", LEAF_IS_LONG)
-def test_an_error_in_the_network_keeps_what_was_learned(implementation):
+def test_an_error_in_the_network_keeps_what_was_learned():
     """Sums out of range, in the second run."""
     samples = Samples()
     line = Line(samples)
-    line.run(N_STEPS, configuration("floating_pt", implementation))
+    line.run(N_STEPS, configuration("floating_pt"))
     _, state, _ = samples.by_reference()
     huge = line.mlp.weights[1]
     huge[...] = 2.0 ** (52 - NET.fraction_bits)
@@ -51,14 +48,12 @@ def test_an_error_in_the_network_keeps_what_was_learned(implementation):
     assert np.array_equal(line.mlp.weights[1], huge)
 
 
-@pytest.mark.parametrize("implementation", LEAF_IS_LONG)
-def test_the_back_end_goes_on_after_an_interrupt(implementation):
+def test_the_back_end_goes_on_after_an_interrupt():
     samples = Samples()
     x, y = np.tile(samples.x, (20_000, 1)), np.tile(samples.y, 20_000)
     # Whoever starts the tests may ignore SIGINT, and Brian2 has a handler of its own.
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
-    backend = f"lava:tag=floating_pt,implementation={implementation}"
-    with interrupts_get_through(), Simulator(NET, backend, samples.weights) as sim:
+    with interrupts_get_through(), Simulator(NET, "lava:floating_pt", samples.weights) as sim:
         sim.train(samples.x, samples.y)
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
@@ -82,7 +77,7 @@ import spikebp_lava, spikebp_plugins
 sys.path.insert(0, tree)
 from tests.with_lava.graphs import *
 line = Line(Samples())
-line.run(N_STEPS, configuration("floating_pt", "leaf"))
+line.run(N_STEPS, configuration("floating_pt"))
 print("ran", flush=True)
 """
 

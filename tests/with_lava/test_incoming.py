@@ -10,7 +10,6 @@ pytest.importorskip("lava", reason="Lava is not installed")
 from spikebp_lava.incoming import Incoming
 from spikebp_lava.memory import SharedNetwork
 from spikebp_plugins.network.delays import steps_of_sample
-from spikebp_plugins.network.state import initial_state
 from tests.with_lava.graphs import NET
 
 COUNTS_IN = NET.replace(input_coding="spikes", input_scale=1.0)
@@ -23,11 +22,10 @@ class Ports:
     """Ports of a process model, of which some have messages."""
 
     def __init__(self, net=NET, tag="floating_pt", **messages):
-        shared = SharedNetwork(net, initial_state(net))
-        shared.adopt(tag)
+        self.kind = tag
         for port, n in (("spikes_in", 9), ("label_in", 1), ("target_in", 3), ("reset_in", 1)):
             setattr(self, port, self._port(n, messages.get(port)))
-        self.incoming = Incoming(shared, self)
+        self.incoming = Incoming(SharedNetwork(net, None), self)
 
     def _port(self, n, messages):
         rows = iter(np.zeros(IN_ALL) if messages is None else messages)

@@ -1,215 +1,77 @@
 """Deliberate faults in Lava's processes are found by the suite, at their step and layer.
 
-In the hierarchical model each layer is a process that calls kernels for the phases of a step, or
-the rules of the reference where its connection is not dense; processes are forked, so what is
-changed here before a graph starts is changed in them.
+Processes are forked, so what is changed here before a graph starts is changed in them.
 """
-
-import inspect
-import textwrap
-from functools import wraps
-from itertools import pairwise
 
 import numpy as np
 import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
-from spikebp_lava import EngineMLP, layer_by_rules, synapses
-from spikebp_lava.layer_by_rules import LayerByRules
-from spikebp_lava.processes import neurons
+from spikebp_lava import synapses
+from spikebp_lava.incoming import Incoming
+from spikebp_lava.memory import SharedNetwork
+from spikebp_lava.processes import network, neurons
 from spikebp_lava.processes.keeper import KeeperModel
-from spikebp_lava.processes.layers import LayerModel
+from spikebp_lava.processes.network import PySpikingMLPModel
 from spikebp_lava.schedule import PipelinedSchedule, Schedule
-from spikebp_lava.standard import engine_mlp
-from spikebp_plugins import compare
-from spikebp_plugins.compiled.kernels import layers
-from spikebp_plugins.conformance import CASES
-from spikebp_plugins.conformance.suite import unsupported_reason
+from spikebp_plugins import Simulator, compare
+from spikebp_plugins.compiled.step_engine import StepEngine
 from spikebp_plugins.network.delays import steps_of_sample
-from spikebp_plugins.rules import sample, step
-from tests.mutations import (
-    IN_REFERENCE,
-    PLACES,
-    assert_found,
-    expected_differences,
-    mutated,
-    spread,
-)
-from tests.with_lava.graphs import CHIP, NET, PIPELINED, Loihi2SimCfg
+from spikebp_plugins.rules import step
+from tests.mutations import IN_REFERENCE, mutated
+from tests.with_lava import engine_mlp
+from tests.with_lava.engine_mlp import EngineMLP
+from tests.with_lava.graphs import CHIP, NET, PIPELINED, Loihi2SimCfg, Samples
 from tests.with_lava.random_graphs import Graph, play
 
 pytestmark = pytest.mark.thorough
 
-BACKEND = "lava:tag=fixed_pt,implementation=hierarchical"
-SUPPORTED = [case for case in CASES if unsupported_reason(BACKEND, case.net) is None]
-
-
-class LayerUnits:
-    """What a kernel of `layers` was given, seen for the layer's own units."""
-
-    def __init__(self, network, sample):
-        n_below = network.sizes[0]
-        self.one, self.half, self.limited = network.one, network.half, network.limited
-        for name in ("potential", "spike", "error"):
-            setattr(self, name, getattr(sample, name)[n_below:])
-        self.count = sample.count[n_below:]
-        self.summed_drive = self.potential + self.count * self.one
-
-
-def after(kernel, fault):
-    """Return a kernel that commits a fault once it has done its work."""
-    names = list(inspect.signature(kernel.py_func).parameters)
-
-    @wraps(kernel.py_func)
-    def faulty(*arguments):
-        certain = kernel(*arguments)
-        given = dict(zip(names, arguments, strict=True))
-        fault(LayerUnits(given["run"].net, given["run"].sample))
-        return certain
-
-    return faulty
-
-
-def fire_at_the_threshold(units):
-    reached = (units.potential == units.half) & ((units.spike == 0) | (not units.limited))
-    units.spike += reached
-    units.count += reached
-    units.potential -= reached * units.one
-
-
-def shut_at_zero(units):
-    units.error[units.summed_drive == 0] = 0
-
-
-def without_reset(kernel):
-    """Return the kernel that begins a step as if potentials lasted longer than their sample."""
-
-    def faulty(run, drawn, opens, restarts):
-        if opens:
-            run.sample.count[:] = 0
-            run.sample.target_potential[:] = 0
-            run.sample.error_sum[:] = 0
-        return kernel(run, drawn, False, restarts)
-
-    return faulty
-
-
-KERNELS = {
-    "a threshold that is only reached fires": (
-        "fire_arrived",
-        lambda kernel: after(kernel, fire_at_the_threshold),
-    ),
-    "the gate of hidden layers is shut at 0": (
-        "hidden_layer_error",
-        lambda kernel: after(kernel, shut_at_zero),
-    ),
-    "the gate of the output is shut at 0": (
-        "output_layer_error",
-        lambda kernel: after(kernel, shut_at_zero),
-    ),
-    "potentials and summed drives are not reset": ("begin_step", without_reset),
-}
-
 
 def with_faulty_rule(name):
-    """Return a function that lets layers follow the rule as it is when a fault is in it."""
+    """Return a function that lets neurons follow the rule as it is when a fault is in it."""
 
     def put(fault, monkeypatch):
         with pytest.MonkeyPatch.context() as patch:
             IN_REFERENCE[fault](patch)
             faulty = getattr(step, name)
-        monkeypatch.setattr(layer_by_rules, name, faulty)
+        monkeypatch.setattr(neurons, name, faulty)
 
     return put
 
 
-def rules_without_reset(_, monkeypatch):
-    """Let layers begin a sample as if potentials lasted longer."""
-    sound = LayerByRules._open
+def without_reset(_, monkeypatch):
+    """Let neurons begin a sample as if potentials lasted longer."""
+    sound = neurons.LearningModel._open
 
     def faulty(self):
         kept = {name: getattr(self, name, None) for name in ("_phi", "_s")}
         sound(self)
         vars(self).update({name: values for name, values in kept.items() if values is not None})
 
-    monkeypatch.setattr(LayerByRules, "_open", faulty)
+    monkeypatch.setattr(neurons.LearningModel, "_open", faulty)
 
 
-#: How the same faults are put into layers that follow the rules of the reference.
+#: How faults of the rules are put into neurons, which call the rules of the reference.
 RULES = {
     "a threshold that is only reached fires": with_faulty_rule("forward"),
     "the gate of hidden layers is shut at 0": with_faulty_rule("backward"),
     "the gate of the output is shut at 0": with_faulty_rule("output_error"),
-    "potentials and summed drives are not reset": rules_without_reset,
+    "potentials and summed drives are not reset": without_reset,
 }
 
 
-@pytest.mark.parametrize("fault", KERNELS)
-def test_a_fault_is_found_where_it_is(fault, monkeypatch):
-    expected = expected_differences(fault, SUPPORTED)
-    name, changed = KERNELS[fault]
-    monkeypatch.setattr(layers, name, changed(getattr(layers, name)))
+@pytest.mark.parametrize("fault", RULES)
+def test_a_fault_in_neurons_is_found_where_it_is(fault, monkeypatch, make_line):
+    # With these numbers thresholds are reached exactly, and drives sum up to 0.
+    line = make_line(NET.replace(timing="pipelined", input_scale=1.0, fraction_bits=8))
+    sound, _ = line.by_reference()
+    with pytest.MonkeyPatch.context() as patch:
+        IN_REFERENCE[fault](patch)
+        expected = compare(line.by_reference()[0], sound)
+    assert expected is not None
     RULES[fault](fault, monkeypatch)
-    for is_dense in (True, False):
-        of_kind = [found for found in expected if found[0].net.is_dense == is_dense]
-        assert_found(BACKEND, fault, spread(of_kind, 3))
-
-
-#: Phases of a layer's step, and how the code of each begins.
-PHASES = {
-    "errors go down": "    if l > 1:\n",
-    "spikes arrive": "    if self._pipelined:\n        self._receive",
-    "weights learn": "    if learns or updates:\n",
-}
-
-
-def in_order(*order):
-    """Return a layer's step with its phases in another order."""
-    source = textwrap.dedent(inspect.getsource(LayerModel.run_spk))
-    starts = [source.index(text) for text in (*PHASES.values(), "    shared.count(l,")]
-    codes = [source[start:end] for start, end in pairwise(starts)]
-    code_of = dict(zip(PHASES, codes, strict=True))
-    edit = ("".join(codes), "".join(code_of[phase] for phase in order))
-    return mutated(LayerModel.run_spk, edit)
-
-
-def test_weights_that_change_before_errors_have_read_them_are_found(monkeypatch):
-    fault = "weights change before errors have read them"
-    faulty = in_order("spikes arrive", "weights learn", "errors go down")
-    monkeypatch.setattr(LayerModel, "run_spk", faulty)
-    assert_found(BACKEND, fault, spread(expected_differences(fault, SUPPORTED), 4))
-
-
-def learning_before_spikes_arrive(monkeypatch):
-    """Put into the reference: spikes of a step are counted, and go through weights, too late."""
-    late = mutated(
-        step.step,
-        ("synaptic_weights(net, state) for", "synaptic_weights(net, learning) for"),
-        ("    phi, s, c = list(", "    counted = sample.c\n    phi, s, c = list("),
-        (
-            "learning, sample = learn(net, learning, sample._replace(phi_y=phi_y, sent=sent), e)",
-            "\n    ".join(
-                [
-                    "sample = sample._replace(phi_y=phi_y, sent=sent)",
-                    "learning, taught = learn(net, learning, sample._replace(c=counted), e)",
-                    "sample = sample._replace(E=taught.E)",
-                ]
-            ),
-        ),
-    )
-    monkeypatch.setattr(sample, "step", late)
-
-
-def test_a_layer_that_learns_before_spikes_arrive_is_found(monkeypatch):
-    fault = "weights learn before they are given the spikes of their step"
-    monkeypatch.setitem(IN_REFERENCE, fault, learning_before_spikes_arrive)
-    monkeypatch.setitem(PLACES, fault, (("spikes", "errors", "step_scores"), "any", 0))
-    pipelined = [case for case in SUPPORTED if case.net.timing == "pipelined"]
-    expected = spread(expected_differences(fault, pipelined), 4)
-    faulty = in_order("errors go down", "weights learn", "spikes arrive")
-    monkeypatch.setattr(LayerModel, "run_spk", faulty)
-    assert_found(BACKEND, fault, expected)
+    assert compare(line.show(), sound) == expected
 
 
 def opening_no_sample_anew(monkeypatch):
@@ -222,39 +84,84 @@ def opening_no_sample_anew(monkeypatch):
         monkeypatch.setattr(cls, "advance", never_opens)
 
 
-def sending_no_errors_down(monkeypatch):
-    sound = LayerModel._send_down
-    monkeypatch.setattr(LayerModel, "_send_down", lambda self, _: sound(self, False))
+def hearing_no_label(monkeypatch):
+    monkeypatch.setattr(Incoming, "_target", lambda *_: None)
 
 
-@pytest.mark.parametrize(
-    ("put", "differs"),
-    [
-        (opening_no_sample_anew, "spike|output|drive"),
-        (sending_no_errors_down, "error|weight|output"),
-    ],
-)
-@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
-def test_a_graph_of_a_user_finds_a_fault(put, differs, timing, monkeypatch):
-    put(monkeypatch)
-    net = NET.replace(timing=timing)
-    in_all = 3 * steps_of_sample(net, net.n_steps)
-    graph = Graph(
-        net=net,
-        form="hierarchical",
+def sending_what_the_sample_has_sent(monkeypatch):
+    faulty = mutated(PySpikingMLPModel.run_spk, ("_of_sample(L) - before", "_of_sample(L)"))
+    monkeypatch.setattr(PySpikingMLPModel, "run_spk", faulty)
+
+
+def showing_the_potentials_of_the_layer_below(monkeypatch):
+    def of_another(engine, l):
+        return engine.potentials(l - 1)[: engine.potentials(l).size]
+
+    monkeypatch.setitem(network.READ, "potential", (of_another, True))
+
+
+def counting_what_is_half_shown(monkeypatch):
+    edit = ("is_open[0] = not moment.closes", "is_open[0] = False")
+    monkeypatch.setattr(StepEngine, "show", mutated(StepEngine.show, edit))
+
+
+#: Faults in the form of one process, and what differs then.
+IN_LEAF = [
+    (opening_no_sample_anew, "spike|output|drive|error"),
+    (hearing_no_label, "error|weight|output|drive"),
+    (sending_what_the_sample_has_sent, "output"),
+    (showing_the_potentials_of_the_layer_below, "potential"),
+]
+
+
+def a_graph(timing, n_messages):
+    return Graph(
+        net=NET.replace(timing=timing),
+        form="leaf",
         tag="fixed_pt",
         base=Loihi2SimCfg,
         input="changing",
         answer="labels",
         has_resets=False,
         is_nested=False,
-        monitors=(("error", 1), ("weight", 1)),
-        cuts=(in_all,),
+        monitors=(("error", 1), ("weight", 1), ("potential", 2)),
+        cuts=(n_messages,),
         runs=((True, False, 0),),
         seed=1,
     )
+
+
+@pytest.mark.parametrize(("put", "differs"), IN_LEAF)
+@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+def test_a_graph_of_a_user_finds_a_fault(put, differs, timing, monkeypatch):
+    graph = a_graph(timing, 3 * steps_of_sample(NET.replace(timing=timing), NET.n_steps))
+    play(graph)
+    put(monkeypatch)
     with pytest.raises(AssertionError, match=differs):
         play(graph)
+
+
+@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+def test_a_graph_of_a_user_finds_what_is_counted_too_early(timing, monkeypatch):
+    graph = a_graph(timing, 3 * steps_of_sample(NET.replace(timing=timing), NET.n_steps) - 2)
+    play(graph)
+    counting_what_is_half_shown(monkeypatch)
+    with pytest.raises(AssertionError, match="Operations"):
+        play(graph)
+
+
+def test_a_record_of_another_step_is_found(monkeypatch):
+    row = SharedNetwork.row
+
+    def late(self, time_step):
+        found = row(self, time_step)
+        return found if not found else found - 1
+
+    monkeypatch.setattr(SharedNetwork, "row", late)
+    given = Samples()
+    with Simulator(NET, "lava", given.weights) as sim:
+        trace = sim.train(given.x, given.y, record=True)
+    assert compare(trace, given.by_reference()[0]) is not None
 
 
 class TestStandardParts:

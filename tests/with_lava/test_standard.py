@@ -19,8 +19,8 @@ from lava.proc.io.source import RingBuffer as Sender
 from lava.proc.monitor.process import Monitor
 from lava.utils.weightutils import SignMode, clip_weights
 
-from spikebp_lava import EngineMLP, SampleSource, StandardMLP, StandardModel, engine
-from spikebp_lava.engine import EngineRate
+from spikebp_lava import SampleSource, StandardMLP, SubStandardMLPModel
+from spikebp_lava.engine import BITS_BEHIND, LARGEST_EXPONENT, LARGEST_FACTOR, EngineRate
 from spikebp_plugins import (
     AveragePool2D,
     Checkpoint,
@@ -31,7 +31,9 @@ from spikebp_plugins import (
     compare,
 )
 from tests.profiles import examples
+from tests.with_lava import engine_mlp
 from tests.with_lava.around import Enclosing
+from tests.with_lava.engine_mlp import LARGEST_TRACE, EngineMLP
 from tests.with_lava.graphs import (
     CHIP,
     PIPELINED,
@@ -76,7 +78,7 @@ def test_in_fixed_pt_it_is_the_network_of_the_engines_model(net, make_line):
     getattr(line.mlp, f"weight_{L}").set(other)
     model.state = model.state._replace(weights=(*model.state.weights[:-1], other))
     assert compare(line.show(), model.train(line.x, line.y)) is None
-    assert_same_state(Checkpoint(net, line.mlp.shared.read()), model.state)
+    assert_same_state(Checkpoint(net, line.mlp.shared.memory.state), model.state)
     for l in range(2, L + 1):
         up, down = (line.part(f"{way}_{l}").weights.get() for way in ("forward", "backward"))
         assert np.array_equal(up.T * 2.0**net.weight_exponent, line.mlp.weights[l - 1])
@@ -88,24 +90,24 @@ def test_in_fixed_pt_it_is_the_network_of_the_engines_model(net, make_line):
     assert all(k.any() for k in trained.spikes)
     assert all(e.any() for e in trained.errors[1:])
     if net.input_scale != CHIP.input_scale:
-        assert trained.spikes[0].sum(axis=1).max() > engine.LARGEST_TRACE
+        assert trained.spikes[0].sum(axis=1).max() > LARGEST_TRACE
 
 
 @settings(max_examples=examples(200))
 @given(
     seed=st.integers(0, 2**32 - 1),
-    exponent=st.integers(0, engine.LARGEST_EXPONENT),
+    exponent=st.integers(0, LARGEST_EXPONENT),
     draw=st.floats(0, 1, exclude_max=True),
 )
 def test_the_model_learns_as_lavas_own_functions_do(seed, exponent, draw):
     """Of the whole range of weights, traces and third factors."""
     random = np.random.RandomState(seed)
-    weights = random.randint(engine.LOWEST_WEIGHT, engine.HIGHEST_WEIGHT + 1, (7, 9))
-    trace = random.randint(0, engine.LARGEST_TRACE + 1, 9)
-    largest = engine.LARGEST_FACTOR // 2
+    weights = random.randint(engine_mlp.LOWEST_WEIGHT, engine_mlp.HIGHEST_WEIGHT + 1, (7, 9))
+    trace = random.randint(0, LARGEST_TRACE + 1, 9)
+    largest = LARGEST_FACTOR // 2
     factor = 2 * random.randint(-largest, largest + 1, 7)
     rule = Loihi3FLearningRule(dw=EngineRate(1, exponent).rule, rng_seed=0)
-    shift = engine.BITS_BEHIND
+    shift = BITS_BEHIND
     sums = LearningRuleApplierBitApprox(rule.dw).apply(
         weights << shift, shape=weights.shape, u=1, x1_u=trace[np.newaxis], y1_u=factor[:, None]
     )
@@ -113,7 +115,7 @@ def test_the_model_learns_as_lavas_own_functions_do(seed, exponent, draw):
         "weights", sums, draw
     )
     expected = clip_weights(rounded >> shift, SignMode.MIXED, 8)
-    assert np.array_equal(engine.learned(weights, trace, factor, exponent, draw), expected)
+    assert np.array_equal(engine_mlp.learned(weights, trace, factor, exponent, draw), expected)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,7 @@ def test_what_leads_down_is_the_transpose_of_what_leads_up(update, following, ki
         assert np.array_equal(up.weights.get().T, line.mlp.weights[l - 1])
 
 
-class NamedModel(StandardModel):
+class NamedModel(SubStandardMLPModel):
     """A model of a user's, which run configurations select by the class of the process."""
 
     made = 0
@@ -201,7 +203,6 @@ class TestMisuse:
             lambda: StandardMLP(net),
             lambda: StandardMLP(chip),
             lambda: Simulator(net, "lava", tag="floating_pt", implementation="standard"),
-            lambda: EngineMLP(Simulator(chip, "reference").checkpoint()),
         ):
             with pytest.raises(UnsupportedError, match=f"{reason}$"):
                 refused()

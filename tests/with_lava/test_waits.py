@@ -30,7 +30,7 @@ from tests.with_lava.graphs import (
     configuration,
 )
 
-FLOATING = configuration("floating_pt", "leaf")
+FLOATING = configuration("floating_pt")
 
 #: Seconds within which a wait ends, on a busy machine too; one without a look at it lasts for ever.
 SOON = 30

@@ -20,7 +20,7 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.runtime.runtime import Runtime
 
 from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess, StandardMLP
-from spikebp_lava.processes.network import LeafModel
+from spikebp_lava.processes.network import PySpikingMLPModel
 from spikebp_plugins import Checkpoint
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.state import initial_state
@@ -29,7 +29,7 @@ from tests.with_lava.around import Enclosing, Faulty
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import N_SAMPLES, NET, Samples, assert_same_state, configuration
 
-FORMS = ("leaf", "hierarchical", "standard")
+FORMS = ("leaf", "standard")
 
 #: Which process is run: the network, a neighbour, or one that contains the network; the last is a
 #: neighbour of that one.
@@ -78,7 +78,7 @@ class Case:
         self.faulty.s_out.connect(ports.spikes_in)
         ports.summed_drive_out.connect(self.sink.summed_drive_in)
         self.runner = getattr(self, runner.split()[0])
-        self.configuration = configuration("floating_pt", form)
+        self.configuration = configuration("floating_pt")
         self.per_sample = steps_of_sample(net, net.n_steps)
 
     @property
@@ -230,9 +230,9 @@ def table(*columns, quick):
         RUNNERS,
         FAULTS,
         quick=[
-            ("hierarchical", "enclosing", "neighbour fails in spk"),
+            ("leaf", "enclosing", "neighbour fails in spk"),
             ("standard", "network", "neighbour fails in lrn"),
-            ("hierarchical", "sink", "interrupt"),
+            ("standard", "sink", "interrupt"),
             ("leaf", "network", "TimeoutError of a handler"),
         ],
     ),
@@ -284,7 +284,7 @@ def test_a_graph_stops_after_a_process_was_killed(form, runner):
     table(
         FORMS,
         ("network", "source", "source of enclosing"),
-        quick=[("hierarchical", "source of enclosing")],
+        quick=[("standard", "source of enclosing")],
     ),
 )
 def test_every_process_can_go_on_and_stop(form, runner):
@@ -338,7 +338,9 @@ def test_a_signal_while_the_graph_starts_is_not_lost(
 
 
 def test_a_process_that_is_killed_at_its_start_ends_it(monkeypatch):
-    monkeypatch.setattr(LeafModel, "__init__", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(
+        PySpikingMLPModel, "__init__", lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    )
     case = Case("leaf")
     begin = time.monotonic()
     with pytest.raises(RuntimeError, match="killed by signal 9 at its start"):
@@ -348,13 +350,13 @@ def test_a_process_that_is_killed_at_its_start_ends_it(monkeypatch):
 
 
 def test_two_networks_are_run_by_turns():
-    """Both of a process for each layer, and the second is driven by the first."""
+    """They are of different depths, and the second is driven by the first."""
     below = SpikingMLPProcess(NET)
     above = SpikingMLPProcess(NET.replace(layer_sizes=(3, 4, 2), input_coding="spikes"))
     faulty = Faulty(NET.n_inputs, 100)
     faulty.s_out.connect(below.spikes_in)
     below.spikes_out.connect(above.spikes_in)
-    below.run(RunSteps(num_steps=14), configuration("floating_pt", "hierarchical"))
+    below.run(RunSteps(num_steps=14), configuration("floating_pt"))
     above.run(RunSteps(num_steps=14))
     assert [network.operations.samples for network in (below, above)] == [4, 4]
     with pytest.raises(ZeroDivisionError):

@@ -48,16 +48,13 @@ class Network(Struct):
     limited: bool  # a unit sends at most `most` spikes in a step, and the rest waits
     most: Any
     outer: bool  # errors are summed, and weights learn at the end of a sample
-    normalized: bool  # update="normalized", which alone uses the five fields that follow
+    normalized: bool  # update="normalized", which alone uses the four fields that follow
     rate_units: int  # the learning rate
-    rate_unit: Any  # what one of these units is worth
     added_squares: float  # to the squared counts of a layer
     rate_shift: Any  # int64 (L+1,): by how many bits the rate of W_l is lower
     error_limit: Any  # int64 (L+1,): where summed errors are cut off before they teach
     smoothed: bool  # presynaptic="drive"
     factor_rate: Any  # what factors are multiplied by; 1 if they contain the rate
-    grid: float  # 2^f where floating point holds values on the grid, else 0
-    largest_product: float  # rate times drive stays exact below this
     counts_in: bool  # x holds spike counts
     random_feedback: bool
     zero_backward: bool

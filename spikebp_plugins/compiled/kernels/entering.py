@@ -28,7 +28,7 @@ def _overload_number_of(net, value, like):
     else:
 
         def number(net, value, like):
-            return own(np.rint(value * net.grid) / net.grid if net.grid > 0 else value)
+            return own(value)
 
     return number
 

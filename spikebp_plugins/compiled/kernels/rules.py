@@ -1,7 +1,7 @@
 """The step rules compiled by Numba, event-driven: work follows spikes, not layer sizes.
 
 The same code serves integers (grid units of fixed arithmetic, in 64 or 32 bits) and floating
-point; only the quantizers and the scaling of drive differ. Variables of all layers lie in one flat
+point; only the quantizers differ. Variables of all layers lie in one flat
 array, those of layer l at ``unit[l]:unit[l + 1]``, and the matrices in another, so that one
 compiled kernel serves any depth.
 
@@ -439,7 +439,7 @@ def find_rate(run, layer, squares):
     while rest > 0:
         rest >>= 1
         rate >>= 1
-    run.sample.rate[layer] = max(rate, 1) * net.rate_unit
+    run.sample.rate[layer] = max(rate, 1)
     return True
 
 
@@ -458,30 +458,14 @@ def bound_update(run, layer, largest_factor, largest_error):
     return learning.weight_bound[layer] < net.certain
 
 
-def scaled_drive(drive, rate, bits, grid):  # pragma: no cover - replaced by the overload
-    raise NotImplementedError
-
-
-@overload(scaled_drive, inline="always")
-def _overload_scaled_drive(drive, rate, bits, grid):
-    # rint(r * s / 2^f), ties to even, in 64 bits. A shift rounds down. Adding 2^(f-1) - 1 before
-    # it rounds to the nearest, ties downward; adding 1 more to an odd quotient rounds those up.
-    if isinstance(drive, types.Integer):
-
-        def scaled(drive, rate, bits, grid):
-            product = np.int64(rate) * np.int64(drive)
-            is_odd = (product >> bits) & 1
-            return (product + (1 << (bits - 1)) - 1 + is_odd) >> bits
-
-    else:
-
-        def scaled(drive, rate, bits, grid):
-            product = rate * drive
-            if grid > 0:
-                product = np.rint(product * grid) / grid
-            return product
-
-    return scaled
+@kernel
+def scaled_drive(drive, rate, bits):
+    """rint(r * s / 2^f), ties to even, in 64 bits."""
+    # A shift rounds down. Adding 2^(f-1) - 1 before it rounds to the nearest, ties downward; adding
+    # 1 more to an odd quotient rounds those up.
+    product = np.int64(rate) * np.int64(drive)
+    is_odd = (product >> bits) & 1
+    return (product + (1 << (bits - 1)) - 1 + is_odd) >> bits
 
 
 @rare
@@ -491,18 +475,18 @@ def find_factors(run, layer):
     bound = net.rate * sample.drive_bound[layer]
     if layer == 0:
         bound *= input_unit(net)
-    if not (bound < net.largest_product and bound / net.one + net.half < net.certain):
+    if not (bound < WRAP and bound / net.one + net.half < net.certain):
         return False
     potential = units_of(sample.potential, net, layer)
     count = units_of(sample.count, net, layer)
     factor = units_of(sample.factor, net, layer)
-    one, rate, bits, grid = net.one, net.rate, net.fraction_bits, net.grid
+    one, rate, bits = net.one, net.rate, net.fraction_bits
     for i in range(factor.size):
         drive = potential[i] + count[i] * one
         if layer > 0 and drive < 0:
             factor[i] = 0
         else:
-            factor[i] = scaled_drive(drive, rate, bits, grid)
+            factor[i] = scaled_drive(drive, rate, bits)
     return True
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyRefPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
@@ -21,7 +24,8 @@ from spikebp_lava.incoming import input_ends
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
-from spikebp_lava.variables import define_model
+from spikebp_lava.standard.state import SharedState
+from spikebp_lava.variables import ModelOfAnyNetwork
 from spikebp_lava.watch import Watched
 
 Array = NDArray[Any]
@@ -52,10 +56,6 @@ class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
         The same for the synapses that lead down from layer l = 2..L.
     """
 
-    def __new__(cls, shared: SharedNetwork, *_: Any) -> Any:
-        """Make a process of the class whose number of ports suits the depth of the network."""
-        return object.__new__(keeper_of_depth(shared.net.n_layers))
-
     def __init__(
         self, shared: SharedNetwork, messages: Messages, activity: Activity, copies: bool
     ) -> None:
@@ -72,7 +72,10 @@ class Keeper(Watched, AbstractProcess):  # type: ignore[misc]
                 setattr(self, f"back_weight_{l}", RefPort(shape=(n_below, n)))
 
 
-class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
+class KeeperModel(
+    PyLoihiProcessModel,  # type: ignore[misc]
+    metaclass=ModelOfAnyNetwork,
+):
     """Works in the management phase, after all synapses have learned."""
 
     kind: ClassVar[str]
@@ -80,6 +83,7 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._shared: SharedNetwork = proc_params["shared"]
+        self._memory: SharedState = self._shared.memory
         self._messages: Messages = proc_params["messages"]
         self._activity: Activity = proc_params["activity"]
         self._copies: bool = proc_params["copies"]
@@ -117,10 +121,10 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
         if self._clock.learns:
             for l in range(1, L + 1):
                 weights = getattr(self, f"weight_{l}").read()
-                self._shared.matrix(l)[...] = self._messages.weights(weights).T
-        self._shared.updates += self._changes
+                self._memory.weights[l - 1][...] = self._messages.weights(weights).T
+        self._memory.updates += self._changes
         self._changes[:] = 0
-        self._shared.samples += (1, self._clock.learns, self._clock.learns)
+        self._memory.samples += (1, self._clock.learns, self._clock.learns)
 
     def _count_changes(self, time_step: int) -> None:
         """Count the weights that a step has changed, once."""
@@ -138,19 +142,30 @@ class KeeperModel(PyLoihiProcessModel):  # type: ignore[misc]
         port.wait()
 
 
-def keeper_of_depth(n_layers: int) -> type[Keeper]:
-    """Return the class of keepers for `n_layers` layers; the first call makes it and its models."""
-    name = f"Keeper{n_layers}"
-    if name not in globals():
-        process = globals()[name] = type(name, (Keeper,), {"__module__": __name__})
-        for kind, traces, weights in ((FLOATING, float, float), (FIXED, np.int64, np.int32)):
-            ports = {"reset_in": LavaPyType(PyInPort.VEC_DENSE, np.int64)}
-            for l in range(1, n_layers + 1):
-                for prefix in ("", "back_") if l > 1 else ("",):
-                    ports[f"{prefix}trace_{l}"] = LavaPyType(PyRefPort.VEC_DENSE, traces)
-                    ports[f"{prefix}weight_{l}"] = LavaPyType(PyRefPort.VEC_DENSE, weights)
-            define_model(
-                globals(), f"{name}_{kind}", KeeperModel, process, kind, kind=kind, **ports
-            )
-    found: type[Keeper] = globals()[name]
-    return found
+def _types(traces: type, weights: type) -> dict[str, LavaPyType]:
+    """Return the types of ports, given those of the numbers that synapses hold."""
+    return {
+        "reset_in": LavaPyType(PyInPort.VEC_DENSE, np.int64),
+        r"(back_)?trace_\d+": LavaPyType(PyRefPort.VEC_DENSE, traces),
+        r"(back_)?weight_\d+": LavaPyType(PyRefPort.VEC_DENSE, weights),
+    }
+
+
+@implements(proc=Keeper, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FLOATING)
+class PyKeeperModelFloat(KeeperModel):
+    """The keeper under `floating_pt`."""
+
+    kind = FLOATING
+    types = _types(float, float)
+
+
+@implements(proc=Keeper, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FIXED)
+class PyKeeperModelFixed(KeeperModel):
+    """The keeper under `fixed_pt`."""
+
+    kind = FIXED
+    types = _types(np.int64, np.int32)

@@ -2,54 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.process import AbstractProcess, LogConfig
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import exchange_of
-from spikebp_lava.incoming import Incoming, check_senders, has_sender
-from spikebp_lava.kinds import is_of_kernels
-from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
+from spikebp_lava.incoming import Incoming, Message, check_senders, has_sender
+from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, fraction_bits_of, shared_array
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
-from spikebp_lava.prepare import prepare_layers, prepare_steps
-from spikebp_lava.processes.layers import HiddenLayer, InputLayer, LayerModel, OutputLayer
-from spikebp_lava.signals import signals_deferred
-from spikebp_lava.stepper_by_rules import StepperByRules
 from spikebp_lava.support import why_unsupported
-from spikebp_lava.variables import (
-    InSharedMemory,
-    ModelOfAnyNetwork,
-    ProcessOfAnyDepth,
-    SeenVar,
-    SharedVar,
-    checked_log_config,
-)
+from spikebp_lava.variables import ModelOfAnyNetwork, checked_log_config
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import one_of, wrong_argument
-from spikebp_plugins.compiled.kernels import arrays
-from spikebp_plugins.compiled.stepper import Stepper
+from spikebp_plugins.compiled.step_engine import StepEngine
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
 
+#: How the states of a layer are read from the engine, and whether they are in grid units.
+READ: Final[dict[str, tuple[Callable[[StepEngine, int], Array], bool]]] = {
+    "weight": (StepEngine.weights, True),
+    "potential": (StepEngine.potentials, True),
+    "summed_drive": (StepEngine.summed_drive, True),
+    "spike_count": (StepEngine.spikes, False),
+    "error": (StepEngine.errors, False),
+}
+VARIABLES: Final = rf"({'|'.join(READ)})_\d+"
 
-class SpikingMLPProcess(
-    NetworkProcess,
-    AbstractProcess,  # type: ignore[misc]
-    metaclass=ProcessOfAnyDepth,
-):
+
+class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     r"""A spiking network that learns by backpropagation, as one Lava process.
 
     In every step of Lava the network receives one message at each connected port and makes one
@@ -95,22 +86,17 @@ class SpikingMLPProcess(
         by the steps shown these are the scores.
     weight_1, ..., weight_L : Var of shapes ``net.weight_shapes``
         The weights; in fixed_pt in grid units. A layer that pools has none.
-    spike_count_0, ..., spike_count_L : Var of shape (n_units,)
-        The signed spike counts of each layer in the last step, for a Monitor.
-    error_1, ..., error_L : Var of shape (n_units,)
-        The signed error spikes of each layer in the last step, for a Monitor.
+    spike_count_0, ..., spike_count_L, error_1, ..., error_L : Var of shape (n_units,)
+        The signed spike counts and error spikes of each layer in the last step, for a Monitor.
+    potential_0, ..., potential_L, summed_drive_1, ..., summed_drive_L : Var of shape (n_units,)
+        Potentials after the last step, and the drive summed over the sample so far, for a Monitor;
+        in fixed_pt in grid units.
+
+    Raises
+    ------
+    UnsupportedError
+        If the engine cannot run the definition; the message says why.
     """
-
-    def __new__(cls, *arguments: Any, **keywords: Any) -> Any:
-        """Make a process of the class for the depth of the network.
-
-        In Lava the variables of a model are attributes of its class, and the number of matrices
-        depends on the number of layers. Arguments are left to the constructor to check.
-        """
-        if not arguments and "net" not in keywords:
-            return object.__new__(cls)
-        net = arguments[0] if arguments else keywords["net"]
-        return object.__new__(class_of_depth(definition_of(net).n_layers))
 
     def __init__(
         self,
@@ -125,8 +111,10 @@ class SpikingMLPProcess(
     ) -> None:
         state = starting_state(net, weights, feedback)
         self.net = definition_of(net)
+        if (reason := why_unsupported(self.net)) is not None:
+            raise UnsupportedError(f"SpikingMLPProcess cannot run this network: {reason}")
         self.exchange = exchange_of(self.net, granularity)
-        self.shared = SharedNetwork(self.net, state)
+        self.shared = SharedNetwork(self.net, StepEngine(self.net, state, shared_array))
         super().__init__(
             name=name,
             log_config=checked_log_config(log_config),
@@ -137,14 +125,16 @@ class SpikingMLPProcess(
             in_all = steps_of_sample(self.net, self.net.n_steps)
             self.shared.switches.steps_per_message[0] = in_all
         self.learning = learning
+        self._bits = 0  # of grid units, in which weights are got and set once the tag is fixed_pt
         self._make_ports()
-        for l in filter(self.shared.has_weights, range(1, self.net.n_layers + 1)):
-            read, write = partial(self.shared.matrix, l), partial(self.shared.set_matrix, l)
-            setattr(self, f"weight_{l}", SharedVar(read, write))
-        for l, size in enumerate(self.net.layer_sizes):
-            setattr(self, f"spike_count_{l}", SeenVar(shape=(size,)))
-            if l > 0:
-                setattr(self, f"error_{l}", SeenVar(shape=(size,)))
+        self._make_variables()
+
+    def _weights(self, l: int) -> Array:
+        units: Array = self.shared.memory.weights(l)
+        return units if self._bits else np.ldexp(units, -fraction_bits_of(self.net))
+
+    def _set_weights(self, l: int, values: Array) -> None:
+        self._replace_weights(l, np.ldexp(values.astype(np.float64), -self._bits), values)
 
     def __getattr__(self, name: str) -> Any:
         net = self.__dict__.get("net")
@@ -162,7 +152,7 @@ class SpikingMLPProcess(
         Raises
         ------
         UnsupportedError
-            If these models cannot run the definition.
+            If `reset_in` is connected where samples cannot end by it.
         ValueError
             If the models are not all of one tag, or real numbers are to be sent to the process in
             fixed_pt, or a source or sink was made with another definition or granularity.
@@ -172,164 +162,127 @@ class SpikingMLPProcess(
         if len(kinds) > 1:
             allowed = f"{one_of((FLOATING, FIXED))} for all processes of spikebp_lava"
             raise wrong_argument("the tag of process models", allowed, "both")
-        ours = [model for model in models if issubclass(model, (LeafModel, LayerModel))]
-        if not ours:
-            return
-        reason = why_unsupported(
-            self.net,
-            hierarchical=type(self) not in {model.implements_process for model in ours},
-            whole_samples=self._takes_whole_samples,
-            resets=has_sender(self.reset_in),
-        )
-        if reason is not None:
-            raise UnsupportedError(f"SpikingMLPProcess cannot run this network: {reason}")
-        if ours[0].kind == FIXED:
+        is_pipelined = self.net.timing == "pipelined"
+        if self._takes_whole_samples and is_pipelined and has_sender(self.reset_in):
+            raise UnsupportedError(
+                "with timing='pipelined' and granularity='sample' a message has the way through "
+                "the network in it: reset_in of SpikingMLPProcess is to be left unconnected"
+            )
+        if FIXED in kinds:
             check_senders(list(self.in_ports))
-        for model in models:
-            if issubclass(model, LeafModel) and is_of_kernels(self.net):
-                prepare_steps(self.net, model.kind)
-            elif issubclass(model, LayerModel):
-                prepare_layers(self.net, model.kind)
-        # Here, and not in processes that a fault at the start may kill in the middle of it.
-        with signals_deferred():
-            self.shared.adopt(ours[0].kind)
+        # Otherwise the process of the network would compile them, without saying so.
+        self.shared.memory.compile()
+        if FIXED in kinds:
+            self._bits = fraction_bits_of(self.net)
 
 
-class LeafModel(
-    InSharedMemory,
+class PySpikingMLPModel(
     PyLoihiProcessModel,  # type: ignore[misc]
     metaclass=ModelOfAnyNetwork,
 ):
-    """The whole network in one process, which calls the step kernels of the compiled core.
+    """The whole network in one process, by the engine of the back end ``compiled``.
 
-    Where a connection is of a kind that they do not compute, the rules of the reference do.
+    Variables are read where the engine holds them. Lava assigns copies of initial values to them,
+    which changes nothing; a RefPort would write by assignment too, and gets an error instead.
     """
 
     kind: ClassVar[str]
     number: ClassVar[type]
-    optional = r"(weight|spike_count|error)_\d+"
     label_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     reset_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     spikes_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        shared: SharedNetwork = proc_params["shared"]
-        net = shared.net
-        self._shared = shared
-        self._stepper = self._new_stepper()
-        self._incoming = Incoming(shared, self)
-        self._records = shared.record(False), shared.record(True)
-        for l in range(net.n_layers + 1):
-            units = shared.units(l)
-            self.bind(**{f"spike_count_{l}": self._stepper.sample.spike[units]})
-            if l > 0:
-                error = self._stepper.sample.error[units]
-                self.bind(**{f"weight_{l}": shared.matrix(l), f"error_{l}": error})
+        self._shared: SharedNetwork = proc_params["shared"]
+        self._engine: StepEngine = self._shared.memory
+        self._n_layers = self._shared.net.n_layers
+        self._incoming = Incoming(self._shared, self)
+        self._has_started = False
 
-    def _new_stepper(self) -> Stepper | StepperByRules:
-        shared = self._shared
-        if not is_of_kernels(shared.net):
-            return StepperByRules(shared)
-        bounds = [np.zeros(shared.net.n_layers + 1) for _ in range(3)]
-        totals = arrays.Totals(shared.spikes, shared.errors, shared.updates[:1], shared.samples)
-        learning = arrays.Learning(*shared.arrays(), *bounds)
-        return Stepper(shared.layout, learning, totals)
+    def start(self) -> None:
+        """Begin to serve the runtime."""
+        self._has_started = True
+        super().start()
+
+    def __getattr__(self, name: str) -> Any:
+        state, _, l = name.rpartition("_")
+        if not (state in READ and l.isdigit()):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        read, is_on_grid = READ[state]
+        numbers: Array = read(self._engine, int(l))
+        return self._numbers(numbers) if is_on_grid else numbers.astype(self.number)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        state, _, l = name.rpartition("_")
+        if not (state in READ and l.isdigit()):
+            super().__setattr__(name, value)
+        elif self._has_started:
+            raise RuntimeError(
+                f"a RefPort can read {name} but not write it; between runs, set() can"
+            )
+
+    def _numbers(self, units: Array) -> Array:
+        """Return grid units in the numbers of the tag."""
+        raise NotImplementedError
 
     def run_spk(self) -> None:
         """Make one step, or the steps of one message."""
-        shared, stepper = self._shared, self._stepper
+        shared, engine, L = self._shared, self._engine, self._n_layers
         message = self._incoming.receive()
-        moment = message.moment
         is_heard = bool(self.spikes_out.csp_ports)
-        counts: Any = stepper.output_counts.copy() if is_heard and not moment.opens else 0
-        stepper.show(
-            message.x,
-            message.y,
-            moment,
-            int(shared.samples[2]),
-            self._records[int(shared.switches.recording[0])],
-            shared.row(self.time_step),
-            message.n_steps,
-        )
-        if moment.closes:
-            shared.samples += (1, moment.updates, moment.updates)
+        has_sent = is_heard and not message.moment.opens
+        before: Any = engine.spikes_of_sample(L).copy() if has_sent else 0
+        row = shared.row(self.time_step)
+        if row is None:
+            engine.show(message.x, message.y, message.moment, message.n_steps)
+        else:
+            self._show_and_record(message, row)
         if is_heard:
-            self.spikes_out.send((stepper.output_counts - counts).astype(np.int64))
+            self.spikes_out.send(engine.spikes_of_sample(L) - before)
         if self.summed_drive_out.csp_ports:
-            self.summed_drive_out.send(stepper.summed_drive)
+            self.summed_drive_out.send(self._numbers(engine.summed_drive(L)))
+
+    def _show_and_record(self, message: Message, first_row: int) -> None:
+        engine, record = self._engine, self._shared.record
+        for done in range(message.n_steps):
+            moment, row = message.moment.after(done), first_row + done
+            if done < message.n_steps - 1:
+                moment = moment._replace(closes=False, updates=False)
+            engine.show(message.x, message.y, moment)
+            for l in range(self._n_layers + 1):
+                record.spikes[l][row], record.errors[l][row] = engine.spikes(l), engine.errors(l)
+            drive = engine.summed_drive(self._n_layers)
+            record.summed_drive[row] = np.ldexp(drive, -fraction_bits_of(self._shared.net))
 
 
 @implements(proc=SpikingMLPProcess, protocol=LoihiProtocol)
 @requires(CPU)
 @tag(FLOATING)
-class LeafModelFloating(LeafModel):
-    """The whole network in one process, with doubles: the model that `floating_pt` takes."""
+class PySpikingMLPModelFloat(PySpikingMLPModel):
+    """The network with messages and variables that hold values: the model of `floating_pt`."""
 
     kind = FLOATING
     number = float
+    types: ClassVar = {VARIABLES: LavaPyType(np.ndarray, float)}
     spikes_in = target_in = LavaPyType(PyInPort.VEC_DENSE, float)
     summed_drive_out = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+    def _numbers(self, units: Array) -> Array:
+        return np.ldexp(units, -fraction_bits_of(self._shared.net))
 
 
 @implements(proc=SpikingMLPProcess, protocol=LoihiProtocol)
 @requires(CPU)
 @tag(FIXED)
-class LeafModelFixed(LeafModel):
-    """The whole network in one process, with integers: the model that `fixed_pt` takes."""
+class PySpikingMLPModelFixed(PySpikingMLPModel):
+    """The network with messages and variables of integers: the model of `fixed_pt`."""
 
     kind = FIXED
     number = np.int64
+    types: ClassVar = {VARIABLES: LavaPyType(np.ndarray, np.int64)}
     spikes_in = target_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
     summed_drive_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
-
-@implements(proc=SpikingMLPProcess, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FLOATING, FIXED)
-class HierarchicalModel(AbstractSubProcessModel):  # type: ignore[misc]
-    """One process for each layer, under both tags: the model of ``select_sub_proc_model=True``.
-
-    The layers have ports for their spikes, their errors and their matrices.
-    """
-
-    def __init__(self, proc: SpikingMLPProcess) -> None:
-        net, shared = proc.net, proc.shared
-        L = net.n_layers
-        self.layer_0 = below = InputLayer(shared)
-        for port in ("spikes_in", "label_in", "target_in", "reset_in"):
-            getattr(proc.in_ports, port).connect(getattr(below.in_ports, port))
-        proc.vars.spike_count_0.alias(below.vars.spike_count)
-        for l in range(1, L + 1):
-            layer = OutputLayer(shared, l) if l == L else HiddenLayer(shared, l)
-            setattr(self, f"layer_{l}", layer)
-            below.out_ports.spikes_out.connect(layer.in_ports.spikes_in)
-            self.layer_0.out_ports.control_out.connect(layer.in_ports.control_in)
-            if l > 1:
-                layer.out_ports.errors_out.connect(below.in_ports.errors_in)
-            for name in ("weight", "spike_count", "error"):
-                if name != "weight" or shared.has_weights(l):
-                    getattr(proc.vars, f"{name}_{l}").alias(getattr(layer.vars, name))
-            below = layer
-        self.layer_0.out_ports.target_out.connect(below.in_ports.target_in)
-        below.out_ports.spikes_out.connect(proc.out_ports.spikes_out)
-        below.out_ports.summed_drive_out.connect(proc.out_ports.summed_drive_out)
-
-
-def class_of_depth(n_layers: int) -> type[SpikingMLPProcess]:
-    """Return the class of processes for `n_layers` layers; the first call makes it and its models.
-
-    Class and models get names in this module, where Lava looks for them.
-    """
-    name = f"SpikingMLPProcess{n_layers}"
-    if name not in globals():
-        members = {"__module__": __name__, "__doc__": SpikingMLPProcess.__doc__}
-        of_depth = {"_of_any_depth": SpikingMLPProcess, **members}
-        process = globals()[name] = ProcessOfAnyDepth(name, (SpikingMLPProcess,), of_depth)
-        models: tuple[Any, ...] = (LeafModelFloating, LeafModelFixed, HierarchicalModel)
-        for model in models:
-            of_process = {"implements_process": process, **members, "__doc__": model.__doc__}
-            model_name = f"{model.__name__}{n_layers}"
-            globals()[model_name] = type(model)(model_name, (model,), of_process)
-    found: type[SpikingMLPProcess] = globals()[name]
-    return found
+    def _numbers(self, units: Array) -> Array:
+        return units

@@ -8,20 +8,23 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
 from spikebp_lava.incoming import WHOLE_IN_FIXED, input_ends, label_of, of_one_spike
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
-from spikebp_lava.recorder import LayerRecorder
 from spikebp_lava.schedule import Clock
-from spikebp_lava.variables import SeenVar, define_model
+from spikebp_lava.standard.state import SharedState
+from spikebp_lava.variables import ModelOfAnyNetwork, SeenVar
 from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.delays import delays_of
@@ -168,7 +171,10 @@ class OutputNeurons(LearningNeurons):
         self.summed_drive_out = OutPort(shape=(n,))
 
 
-class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
+class NeuronsModel(
+    PyLoihiProcessModel,  # type: ignore[misc]
+    metaclass=ModelOfAnyNetwork,
+):
     """The part that the models of all layers share."""
 
     kind: ClassVar[str]
@@ -183,7 +189,7 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
         self._l: int = proc_params["layer"]
         self._n = self._net.layer_sizes[self._l]
         self._clock = Clock(self._shared)
-        self._recorder = LayerRecorder(self._shared, self._l)
+        self._memory: SharedState = self._shared.memory
 
     def run_spk(self) -> None:
         """Make one step."""
@@ -204,7 +210,7 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
 
     def _close(self) -> None:
         """End a sample: count its spikes."""
-        self._shared.spikes[self._l] += self._spikes
+        self._memory.spikes[self._l] += self._spikes
 
     def _input_ends(self) -> bool | None:
         """Return whether input ends with this step, or None if nobody says so."""
@@ -214,6 +220,8 @@ class NeuronsModel(PyLoihiProcessModel):  # type: ignore[misc]
         self.spikes_out.send(self._message(k))
         self.spike_count, self.potential = k, self._phi
         self._spikes += int(np.abs(k).sum())
+        if (row := self._shared.row(self.time_step)) is not None:
+            self._shared.record.spikes[self._l][row] = k
 
     def _message(self, k: Array) -> Array:
         return self._messages.spikes(k, self._l)
@@ -241,7 +249,6 @@ class InputModel(NeuronsModel):
             k, self._phi, self._c = fire_input(self._net, self._phi, self._c, x)
         self._send(k)
         self._activity.write(self.time_step, 0, self._c)
-        self._recorder.write(self.time_step, k)
 
 
 class LearningModel(NeuronsModel):
@@ -254,7 +261,7 @@ class LearningModel(NeuronsModel):
 
     def _close(self) -> None:
         super()._close()
-        self._shared.errors[self._l] += self._error_spikes
+        self._memory.errors[self._l] += self._error_spikes
 
     def _step(self) -> None:
         sums, k = self.drive_in.recv(), np.zeros(self._n, np.int64)
@@ -271,7 +278,8 @@ class LearningModel(NeuronsModel):
         self.errors_out.send(self._messages.errors(e))
         self.factor_out.send(self._messages.factors(teaching))
         self.error, self.summed_drive = e, self._s
-        self._recorder.write(self.time_step, k, e)
+        if (row := self._shared.row(self.time_step)) is not None:
+            self._shared.record.errors[self._l][row] = e
 
     def _errors(self, k: Array) -> Array:
         raise NotImplementedError
@@ -288,7 +296,7 @@ class HiddenModel(LearningModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self._kept = self._shared.of_layer(self._l)[2][-self._n :]
+        self._kept = self._memory.backward_potentials[self._l - 1]
 
     def _open(self) -> None:
         super()._open()
@@ -323,7 +331,8 @@ class OutputModel(LearningModel):
         target, e = self.target_in.recv(), np.zeros(self._n, np.int64)
         label = self.label_in.recv() if self.label_in.csp_ports else None
         self.summed_drive_out.send(self._messages.units(self._s))
-        self._recorder.write_drive(self.time_step, self._s)
+        if (row := self._shared.row(self.time_step)) is not None:
+            self._shared.record.summed_drive[row] = self._s
         if self._clock.learns and self._clock.is_busy(self._delays.errors[self._l]):
             y = self._real(target) if label is None else self._of_class(label)
             e, self._phi_y = output_error(self._net, k, y, self._phi_y, self._s)
@@ -343,56 +352,81 @@ class OutputModel(LearningModel):
         return arithmetic_of(self._net).round(y)
 
 
-for _kind, _number, _message in ((FLOATING, float, float), (FIXED, np.int64, np.int32)):
-    _in, _sums_in, _whole_in = (
-        LavaPyType(PyInPort.VEC_DENSE, number) for number in (_number, _message, np.int64)
-    )
-    _whole_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
-    _out, _messages_out = (LavaPyType(PyOutPort.VEC_DENSE, n) for n in (_number, _message))
-    _values = LavaPyType(np.ndarray, float)
-    _of_all = {
-        "kind": _kind,
-        "reset_in": _whole_in,
-        "spikes_out": _messages_out,
-        "spike_count": _values,
-        "potential": _values,
+def _types(number: type, message: type) -> dict[str, LavaPyType]:
+    """Return the types of ports and variables: of values, and of what synapses send and receive."""
+    return {
+        "spikes_in|target_in": LavaPyType(PyInPort.VEC_DENSE, number),
+        "drive_in|errors_in": LavaPyType(PyInPort.VEC_DENSE, message),
+        "reset_in|label_in": LavaPyType(PyInPort.VEC_DENSE, np.int64),
+        "summed_drive_out": LavaPyType(PyOutPort.VEC_DENSE, number),
+        "spikes_out|errors_out|factor_out|count_out": LavaPyType(PyOutPort.VEC_DENSE, message),
+        "reset_out": LavaPyType(PyOutPort.VEC_DENSE, np.int64),
+        "spike_count|potential|error|summed_drive|backward_potential": LavaPyType(
+            np.ndarray, float
+        ),
     }
-    _of_learning = _of_all | {
-        "drive_in": _sums_in,
-        "errors_out": _messages_out,
-        "factor_out": _messages_out,
-        "error": _values,
-        "summed_drive": _values,
-    }
-    define_model(
-        globals(),
-        f"InputNeurons_{_kind}",
-        InputModel,
-        InputNeurons,
-        _kind,
-        spikes_in=_in,
-        reset_out=_whole_out,
-        **_of_all,
-    )
-    define_model(
-        globals(),
-        f"HiddenNeurons_{_kind}",
-        HiddenModel,
-        HiddenNeurons,
-        _kind,
-        errors_in=_sums_in,
-        count_out=_messages_out,
-        backward_potential=_values,
-        **_of_learning,
-    )
-    define_model(
-        globals(),
-        f"OutputNeurons_{_kind}",
-        OutputModel,
-        OutputNeurons,
-        _kind,
-        label_in=_whole_in,
-        target_in=_in,
-        summed_drive_out=_out,
-        **_of_learning | {"spikes_out": _whole_out},
-    )
+
+
+_FLOATING_TYPES, _FIXED_TYPES = _types(float, float), _types(np.int64, np.int32)
+# Behind the output no synapses of the network receive spikes.
+_OF_OUTPUT = {"spikes_out": LavaPyType(PyOutPort.VEC_DENSE, np.int64)}
+
+
+@implements(proc=InputNeurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FLOATING)
+class PyInputNeuronsModelFloat(InputModel):
+    """Layer 0 under `floating_pt`."""
+
+    kind = FLOATING
+    types = _FLOATING_TYPES
+
+
+@implements(proc=InputNeurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FIXED)
+class PyInputNeuronsModelFixed(InputModel):
+    """Layer 0 under `fixed_pt`."""
+
+    kind = FIXED
+    types = _FIXED_TYPES
+
+
+@implements(proc=HiddenNeurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FLOATING)
+class PyHiddenNeuronsModelFloat(HiddenModel):
+    """A hidden layer under `floating_pt`."""
+
+    kind = FLOATING
+    types = _FLOATING_TYPES
+
+
+@implements(proc=HiddenNeurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FIXED)
+class PyHiddenNeuronsModelFixed(HiddenModel):
+    """A hidden layer under `fixed_pt`."""
+
+    kind = FIXED
+    types = _FIXED_TYPES
+
+
+@implements(proc=OutputNeurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FLOATING)
+class PyOutputNeuronsModelFloat(OutputModel):
+    """The output under `floating_pt`."""
+
+    kind = FLOATING
+    types = _OF_OUTPUT | _FLOATING_TYPES
+
+
+@implements(proc=OutputNeurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FIXED)
+class PyOutputNeuronsModelFixed(OutputModel):
+    """The output under `fixed_pt`."""
+
+    kind = FIXED
+    types = _OF_OUTPUT | _FIXED_TYPES

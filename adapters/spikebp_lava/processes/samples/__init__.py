@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess, LogConfig
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, exchange_of
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
-from spikebp_lava.variables import WithPortsOfLava, checked_log_config, define_model
+from spikebp_lava.variables import WithPortsOfLava, checked_log_config
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
@@ -104,9 +107,9 @@ class SampleSource(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
         name: str | None = None,
         log_config: LogConfig | None = None,
     ) -> None:
-        self.exchange = exchange_of(net, granularity)
+        self.exchange_with_network = exchange_of(net, granularity)
         if rows is None:
-            rows = _rows_of(net, x, y, self.exchange)
+            rows = _rows_of(net, x, y, self.exchange_with_network)
         super().__init__(
             name=name,
             log_config=checked_log_config(log_config),
@@ -180,11 +183,11 @@ class ScoreSink(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
     ) -> None:
         n_samples = integer("n_samples", n_samples, 1)
         self.net = net
-        self.exchange = exchange_of(net, granularity)
+        self.exchange_with_network = exchange_of(net, granularity)
         drives = shared_array((n_samples, net.n_outputs), np.float64)
         #: How many messages a sample takes, and how many samples have been collected.
         self.pace = shared_array(2, np.int64)
-        self.pace[0] = n_messages(net, self.exchange)
+        self.pace[0] = n_messages(net, self.exchange_with_network)
         self.drives = drives
         super().__init__(
             name=name,
@@ -280,24 +283,43 @@ class SinkModel(PyLoihiProcessModel):  # type: ignore[misc]
             self._pace[1] += 1
 
 
-for _kind, _number in ((FLOATING, float), (FIXED, np.int64)):
-    define_model(
-        globals(),
-        f"SampleSource_{_kind}",
-        SourceModel,
-        SampleSource,
-        _kind,
-        kind=_kind,
-        spikes_out=LavaPyType(PyOutPort.VEC_DENSE, _number),
-        label_out=LavaPyType(PyOutPort.VEC_DENSE, np.int64),
-        target_out=LavaPyType(PyOutPort.VEC_DENSE, _number),
-    )
-    define_model(
-        globals(),
-        f"ScoreSink_{_kind}",
-        SinkModel,
-        ScoreSink,
-        _kind,
-        kind=_kind,
-        summed_drive_in=LavaPyType(PyInPort.VEC_DENSE, _number),
-    )
+@implements(proc=SampleSource, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FLOATING)
+class PySampleSourceModelFloat(SourceModel):
+    """A source under `floating_pt`."""
+
+    kind = FLOATING
+    spikes_out = target_out = LavaPyType(PyOutPort.VEC_DENSE, float)
+    label_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+
+
+@implements(proc=SampleSource, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FIXED)
+class PySampleSourceModelFixed(SourceModel):
+    """A source under `fixed_pt`."""
+
+    kind = FIXED
+    spikes_out = target_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+    label_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+
+
+@implements(proc=ScoreSink, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FLOATING)
+class PyScoreSinkModelFloat(SinkModel):
+    """A sink under `floating_pt`."""
+
+    kind = FLOATING
+    summed_drive_in = LavaPyType(PyInPort.VEC_DENSE, float)
+
+
+@implements(proc=ScoreSink, protocol=LoihiProtocol)
+@requires(CPU)
+@tag(FIXED)
+class PyScoreSinkModelFixed(SinkModel):
+    """A sink under `fixed_pt`."""
+
+    kind = FIXED
+    summed_drive_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Final
 
+import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.sub.model import AbstractSubProcessModel
 from lava.magma.core.process.process import AbstractProcess, LogConfig
@@ -25,14 +25,14 @@ from spikebp_lava.processes.neurons import (
     NeuronsModel,
     OutputNeurons,
 )
+from spikebp_lava.standard.state import SharedState
 from spikebp_lava.support import tag_of_standard_parts, why_not_of_standard_parts
 from spikebp_lava.synapses import Synapses
-from spikebp_lava.variables import SeenVar, SharedVar, checked_log_config
+from spikebp_lava.variables import SeenVar, checked_log_config
 from spikebp_lava.watch import is_started
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.connections import Connection
 from spikebp_plugins.network.fields import Definition
 
 #: How transposed matrices follow: they learn the same changes, or are copied after each change.
@@ -56,7 +56,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     net : Definition or Checkpoint
         The definition, with ``timing="pipelined"``, or a definition with what it has learned.
         With ``arithmetic="loihi2"`` the graph has to be run with the tag fixed_pt, and computes
-        what `EngineMLP` does; with ``arithmetic="fixed"`` it has to be run with floating_pt.
+        with Lava's learning engine; with ``arithmetic="fixed"`` it has to be run with floating_pt.
     weights : sequence of array-like of shape (n_in, n_out) or None, default=None
         Initial weights, rounded to the grid; None takes ``net.init_weights()``.
     feedback : sequence of array-like of shape (n_out, n_in) or None, default=None
@@ -124,7 +124,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         if reason is not None:
             raise UnsupportedError(f"StandardMLP cannot run this network: {reason}")
         self.synapses = Synapses(self.net, self.tag)
-        self.shared = SharedNetwork(self.net, state)
+        self.shared = SharedNetwork(self.net, SharedState(self.net, state))
         super().__init__(
             name=name,
             log_config=checked_log_config(log_config),
@@ -133,27 +133,31 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         )
         self.learning = learning
         self._make_ports()
-        for l, size in enumerate(self.net.layer_sizes):
-            for kind in _states_of(self.net, l):
-                setattr(self, f"{kind}_{l}", SeenVar(shape=(size,)))
-        for l in range(1, self.net.n_layers + 1):
-            read = partial(self.shared.matrix, l)
-            setattr(self, f"weight_{l}", SharedVar(read, partial(self._set_weights, l)))
-            held = self.synapses.held(read().T)
+        self._make_variables()
+        for l, matrix in enumerate(self.shared.memory.weights, 1):
+            held = self.synapses.held(matrix.T)
             setattr(self, f"forward_weight_{l}", SeenVar(shape=held.shape, init=held))
 
-    def _set_weights(self, l: int, values: Any) -> None:
+    def _states_of(self, l: int) -> tuple[str, ...]:
+        is_hidden = 0 < l < self.net.n_layers
+        return super()._states_of(l) + ("backward_potential",) * is_hidden
+
+    def _weights(self, l: int) -> NDArray[Any]:
+        matrix: NDArray[Any] = self.shared.memory.weights[l - 1]
+        return matrix
+
+    def _set_weights(self, l: int, values: NDArray[Any]) -> None:
         """Replace :math:`W_l`, in shared memory and in the synapses that hold it."""
         if self.runtime and not is_started(self.runtime):
             raise RuntimeError(f"weight_{l} can be set before the graph is made, and between runs")
-        self.shared.set_matrix(l, values)
-        matrix = self.shared.matrix(l)
+        self._replace_weights(l, values.astype(np.float64), values)
+        held = self.synapses.held(self.shared.memory.weights[l - 1])
         if not self.runtime:
-            getattr(self.vars, f"forward_weight_{l}").init = self.synapses.held(matrix.T)
+            getattr(self.vars, f"forward_weight_{l}").init = held.T
             return
-        Var.set(getattr(self.procs, f"forward_{l}").weights, self.synapses.held(matrix.T))
+        Var.set(getattr(self.procs, f"forward_{l}").weights, held.T)
         if l > 1 and self.net.feedback == "transpose":
-            Var.set(getattr(self.procs, f"backward_{l}").weights, self.synapses.held(matrix))
+            Var.set(getattr(self.procs, f"backward_{l}").weights, held)
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state after the last sample, for any back end.
@@ -179,7 +183,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 @implements(proc=StandardMLP, protocol=LoihiProtocol)
 @requires(CPU)
 @tag(FLOATING, FIXED)
-class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
+class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
     """A process for each layer, synapses of Lava's own between them, and a keeper of these."""
 
     # Every process that is an attribute here becomes a part of the network.
@@ -210,8 +214,8 @@ class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
     def _lead_up(self, l: int) -> Any:
         """Return the synapses of W_l, connected."""
         below, above = self._neurons(l - 1), self._neurons(l)
-        connection, weights = self._of_layer(l)
-        synapses = self._synapses.that_learn(connection, weights.T, f"forward_{l}")
+        weights = self._shared.memory.weights[l - 1]
+        synapses = self._synapses.that_learn(weights.T, f"forward_{l}")
         below.out_ports.spikes_out.connect(synapses.s_in)
         synapses.a_out.connect(above.in_ports.drive_in)
         above.out_ports.factor_out.connect(synapses.s_in_y1)
@@ -229,21 +233,18 @@ class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
 
     def _that_lead_down(self, l: int, below: Any) -> Any:
         name = f"backward_{l}"
-        connection, weights = self._of_layer(l)
+        memory = self._shared.memory
         if self._net.feedback == "random":
-            feedback = self._shared.read().feedback[l - 2].T
-            return self._synapses.that_stay(connection, feedback, name)
+            return self._synapses.that_stay(memory.state.feedback[l - 2].T, name)
+        weights = memory.weights[l - 1]
         if self._copies:
-            copy = self._synapses.that_stay(connection, weights, name)
+            copy = self._synapses.that_stay(weights, name)
             self._keep(f"back_weight_{l}", copy.weights)
             return copy
-        synapses = self._synapses.that_learn_transposed(connection, weights, name)
+        synapses = self._synapses.that_learn_transposed(weights, name)
         below.out_ports.count_out.connect(synapses.s_in_y1)
         self._keep(f"back_trace_{l}", synapses.x1)
         return synapses
-
-    def _of_layer(self, l: int) -> tuple[Connection, NDArray[Any]]:
-        return self._net.connections[l - 1], self._shared.matrix(l)
 
     def _keep(self, port: str, variable: Any) -> None:
         getattr(self.keeper, port).connect_var(variable)
@@ -264,7 +265,7 @@ class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
     def _alias(self, proc: StandardMLP) -> None:
         """Let the variables of the network stand for those of its parts."""
         for l in range(self._net.n_layers + 1):
-            for kind in _states_of(self._net, l):
+            for kind in proc._states_of(l):
                 getattr(proc.vars, f"{kind}_{l}").alias(getattr(self._neurons(l).vars, kind))
             if l > 0:
                 synapses = getattr(self, f"forward_{l}")
@@ -274,16 +275,6 @@ class StandardModel(AbstractSubProcessModel):  # type: ignore[misc]
                 allowed = f"'forward_{port.var.name}', which the synapses hold"
                 what = "the variable of a RefPort or Monitor"
                 raise wrong_argument(what, allowed, repr(port.var.name))
-
-
-def _states_of(net: Definition, l: int) -> tuple[str, ...]:
-    """Return the names of the variables that the process of a layer has."""
-    names: tuple[str, ...] = ("spike_count", "potential")
-    if l > 0:
-        names += ("error", "summed_drive")
-    if 0 < l < net.n_layers:
-        names += ("backward_potential",)
-    return names
 
 
 def _settled_following(net: Definition, tag: str, following: str | None) -> str | None:

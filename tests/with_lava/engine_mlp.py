@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_lava.engine import LARGEST_TRACE, SEED, EngineRate, learned
-from spikebp_lava.kinds import why_no_synapses
+from spikebp_lava.engine import BITS_BEHIND, MANTISSA, EngineRate
 from spikebp_lava.messages import FixedMessages
-from spikebp_plugins import Checkpoint, Trace, UnsupportedError
+from spikebp_plugins import Checkpoint, Trace
 from spikebp_plugins.backends.outcome import recording_of
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState
@@ -18,6 +17,19 @@ from spikebp_plugins.rules.sample import run_sample
 from spikebp_plugins.rules.step import SampleState, Step, step
 
 Array = NDArray[Any]
+
+#: A trace is an integer of 7 bits, a weight one of 8 bits and a sign.
+LARGEST_TRACE: Final = 127
+LOWEST_WEIGHT: Final = -256
+HIGHEST_WEIGHT: Final = 255
+
+#: What the engine shifts a product by, and the largest change of a weight in one step, in units of
+#: its last bit behind the point.
+SHIFT: Final = 3
+LARGEST_CHANGE: Final = 2**15
+
+#: Lava's seed of the random numbers that round weights, which no option changes.
+SEED: Final = 2
 
 
 class EngineMLP:
@@ -37,17 +49,10 @@ class EngineMLP:
         The rate as the engine represents it.
     state : LearningState
         What has been learned so far.
-
-    Raises
-    ------
-    UnsupportedError
-        If the definition has connections that are not made of standard synapses.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.net, self.state = checkpoint.net, checkpoint.state
-        if (reason := why_no_synapses(self.net)) is not None:
-            raise UnsupportedError(f"EngineMLP cannot model this network: {reason}")
         self.rate = EngineRate.of(self.net)
         self._messages = FixedMessages(self.net, self.rate)
         self._random = np.random.default_rng(SEED)
@@ -96,3 +101,26 @@ class EngineMLP:
         trace, factors = np.minimum(counts, LARGEST_TRACE), messages.factors(errors)
         held = messages.held(weights).T
         return messages.weights(learned(held, trace, factors, self.rate.exponent, draw)).T
+
+
+def learned(weights: Array, trace: Array, factor: Array, exponent: int, draw: float) -> Array:
+    """Return weights after the engine's learning phase.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_out, n_in), int64
+        Weights before.
+    trace : ndarray of shape (n_in,), int64
+        The traces: counts of the input spikes so far.
+    factor : ndarray of shape (n_out,), int64
+        The third factor.
+    exponent : int
+        The exponent s of the rate.
+    draw : float
+        The random number of this step, from 0 to 1.
+    """
+    change = (-MANTISSA * np.outer(factor, trace) >> SHIFT) << exponent
+    change = np.clip(change, -LARGEST_CHANGE - 1, LARGEST_CHANGE - 1)
+    sums = np.clip((weights << BITS_BEHIND) + change, -LARGEST_CHANGE - 1, LARGEST_CHANGE - 1)
+    part = (sums & (2**BITS_BEHIND - 1)) / 2**BITS_BEHIND
+    return np.clip((sums >> BITS_BEHIND) + (draw < part), LOWEST_WEIGHT, HIGHEST_WEIGHT)

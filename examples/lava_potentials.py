@@ -1,12 +1,11 @@
-"""A network that learns as one Lava process for each layer, watched by Lava's monitors.
+"""A network that learns in a Lava graph, watched by Lava's monitors: potentials, spikes, weights.
 
-In the hierarchical form every layer is a process, with ports for its spikes and errors. Monitors
-record the spikes of the hidden layer and the weights that lead to it, at every step, while the
-digits 0 to 3 are learned from 4 x 4 pixels. Writes a picture of both, ``lava_layers.png``, and
-compares what was learned with the reference. A monitor hands over its numbers one by one, so the
-network is small. Takes half a minute or less::
+Monitors record the potentials and the spikes of the hidden layer, and the weights that lead to it,
+at every step, while the digits 0 to 3 are learned from 4 x 4 pixels. Writes a picture of all three,
+``lava_potentials.png``, and compares what was learned with the reference. A monitor hands over its
+numbers one by one, so the network is small. Takes half a minute or less::
 
-    python examples/lava_layers.py
+    python examples/lava_potentials.py
 """
 
 import argparse
@@ -49,17 +48,18 @@ source.label_out.connect(mlp.label_in)
 mlp.summed_drive_out.connect(sink.summed_drive_in)
 
 # A monitor has room for n_steps steps, and raises IndexError beyond them.
-spikes, weights = Monitor(), Monitor()
-spikes.probe(mlp.spike_count_1, n_steps)
-weights.probe(mlp.weight_1, n_steps)
+monitors = {}
+for name in ("potential_1", "spike_count_1", "weight_1"):
+    monitors[name] = Monitor()
+    monitors[name].probe(getattr(mlp, name), n_steps)
 
-configuration = Loihi2SimCfg(select_tag=options.tag, select_sub_proc_model=True)
+configuration = Loihi2SimCfg(select_tag=options.tag)
 mlp.run(condition=RunSteps(num_steps=n_steps), run_cfg=configuration)
-counts = spikes.get_data()[mlp.name]["spike_count_1"]  # (steps, units)
-matrices = weights.get_data()[mlp.name]["weight_1"]  # (steps, inputs, units)
+seen = {name: monitor.get_data()[mlp.name][name] for name, monitor in monitors.items()}
 mlp.stop()
+potentials, counts, matrices = seen.values()  # (steps, units), twice, and (steps, inputs, units)
 if options.tag == "fixed_pt":  # whole numbers of grid units
-    matrices = matrices * 2.0**-net.fraction_bits
+    potentials, matrices = (values * 2.0**-net.fraction_bits for values in (potentials, matrices))
 
 print(f"layer 1: {counts.sum():.0f} spikes in {n_steps} steps, at most {counts.max():.0f} in one")
 right = 100 * (sink.scores.argmax(axis=1) == y)
@@ -75,7 +75,7 @@ with Simulator(net, backend="reference", weights=initial_weights) as sim:
     same = all(np.array_equal(found, expected) for found, expected in pairs)
 print(f"weights are the same numbers as those of the reference: {same}")
 
-figure, axes = plt.subplots(2, 1, figsize=(9, 7), layout="constrained")
+figure, axes = plt.subplots(3, 1, figsize=(9, 10), layout="constrained")
 first = max(0, len(x) - 10) * net.n_steps  # the spikes of the last samples
 steps, units = np.nonzero(counts[first:])
 several = counts[first:][steps, units]
@@ -87,6 +87,10 @@ for begin in range(first, n_steps, net.n_steps):
 axes[0].set(ylabel="hidden unit", ylim=(-0.7, net.layer_sizes[1] - 0.3))
 axes[0].set(xlabel="step", xlim=(first + 0.5, n_steps + 0.5))
 unit = np.abs(matrices[-1] - matrices[0]).sum(axis=0).argmax()
-axes[1].plot(np.arange(1, n_steps + 1), matrices[:, :, unit])
-axes[1].set(ylabel=f"weights of hidden unit {unit}", xlabel="step", xlim=(1, n_steps))
-figure.savefig(options.output / "lava_layers.png")
+axes[1].axhline(0.5, color="grey", linewidth=0.5)  # the threshold: what reaches it has fired
+axes[1].plot(np.arange(first, n_steps) + 1, potentials[first:, unit], marker=".")
+axes[1].set(ylabel=f"potential of hidden unit {unit}", xlabel="step")
+axes[1].set(xlim=(first + 0.5, n_steps + 0.5))
+axes[2].plot(np.arange(1, n_steps + 1), matrices[:, :, unit])
+axes[2].set(ylabel=f"weights of hidden unit {unit}", xlabel="step", xlim=(1, n_steps))
+figure.savefig(options.output / "lava_potentials.png")

@@ -1,0 +1,78 @@
+"""What a network of standard parts has learned, which its processes write after each sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_lava.memory import shared_array
+from spikebp_plugins import Operations
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.operations import count_operations
+from spikebp_plugins.network.state import LearningState
+
+Array = NDArray[Any]
+
+
+class SharedState:
+    """The `Memory` of a network of standard parts, in real numbers.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    state : LearningState
+        The learning state to start from.
+
+    Attributes
+    ----------
+    weights, backward_potentials : list of ndarray
+        Of layers 1 to L, and of layers 1 to L - 1.
+    spikes, errors, updates : ndarray of shape (L + 1,), int64
+        Spikes, error spikes and changed weights since the start, by layer.
+    samples : ndarray of shape (3,), int64
+        Samples shown, those of them that learned, and all training samples so far.
+    """
+
+    def __init__(self, net: Definition, state: LearningState) -> None:
+        self._net, self._feedback = net, state.feedback
+        self.weights, self.backward_potentials = (
+            [shared_array(values.shape, np.float64) for values in part]
+            for part in (state.weights, state.backward_potentials)
+        )
+        layers = net.n_layers + 1
+        self.spikes, self.errors, self.updates = (shared_array(layers, np.int64) for _ in range(3))
+        self.samples = shared_array(3, np.int64)
+        counts = (self.spikes, self.errors, self.updates, self.samples)
+        self.arrays = [*self.weights, *self.backward_potentials, *counts]
+        self.state = state
+
+    @property
+    def state(self) -> LearningState:
+        """A copy of what has been learned; what is assigned replaces all but random feedback."""
+        return LearningState(
+            weights=tuple(values.copy() for values in self.weights),
+            backward_potentials=tuple(values.copy() for values in self.backward_potentials),
+            feedback=self._feedback,
+            samples_seen=int(self.samples[2]),
+        )
+
+    @state.setter
+    def state(self, state: LearningState) -> None:
+        for places, part in (
+            (self.weights, state.weights),
+            (self.backward_potentials, state.backward_potentials),
+        ):
+            for place, values in zip(places, part, strict=True):
+                place[...] = values
+        self.samples[2] = state.samples_seen
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples that have ended since the start."""
+        shown, trained, _ = self.samples.tolist()
+        update = int(self.updates.sum())
+        spikes, errors = self.spikes.tolist(), self.errors.tolist()
+        return count_operations(self._net, spikes, errors, update, shown=shown, trained=trained)
