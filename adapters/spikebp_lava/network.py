@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, require_agreement
 from spikebp_lava.memory import Memory, SharedNetwork
+from spikebp_lava.runtime import Watched, at_rest
 from spikebp_lava.variables import SeenVar, SharedVar, WithPortsOfLava
-from spikebp_lava.watch import Watched, at_rest
 from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of

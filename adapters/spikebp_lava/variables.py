@@ -14,7 +14,7 @@ from lava.magma.core.process.process import LogConfig
 from lava.magma.core.process.variable import Var
 from numpy.typing import NDArray
 
-from spikebp_lava.watch import at_rest
+from spikebp_lava.runtime import at_rest
 from spikebp_plugins.common.errors import wrong_argument
 
 Array = NDArray[Any]

@@ -172,6 +172,23 @@ def test_a_handler_of_a_signal_pauses_a_run(make_graph):
     graph.assert_as_by_reference()
 
 
+def test_a_signal_with_a_handler_is_for_the_script_alone(make_graph):
+    graph, called_in = make_graph("leaf"), []
+
+    def handler(*_):
+        called_in.append(os.getpid())
+        graph.mlp.checkpoint()
+
+    previous = signal.signal(signal.SIGUSR1, handler)
+    graph.run(RunSteps(3))
+    for pid in (*children(), os.getpid()):
+        os.kill(pid, signal.SIGUSR1)
+    graph.run(RunSteps(3))
+    signal.signal(signal.SIGUSR1, previous)
+    assert called_in == [os.getpid()]
+    graph.assert_as_by_reference()
+
+
 @pytest.mark.parametrize("n_steps", [2.5, -1, math.nan, math.inf, None, True, "5", [5], 2**64])
 def test_a_number_of_steps_that_is_none(n_steps, graph_at_rest):
     with pytest.raises(ValueError, match=r"num_steps must be an integer from 0 to \d+; got"):

@@ -17,7 +17,7 @@ from lava.proc.io.injector import Injector, PyLoihiInjectorModel
 from lava.proc.io.sink import RingBuffer as Receiver
 
 from spikebp_lava import SpikingMLPProcess
-from spikebp_lava.watch import Watch
+from spikebp_lava.runtime.control import GuardedRuntime
 from tests.with_lava.around import Faulty, Pausing
 from tests.with_lava.conftest import children
 from tests.with_lava.graphs import (
@@ -99,7 +99,7 @@ def test_a_variable_whose_transfer_is_interrupted(graph):
     with pytest.raises(KeyboardInterrupt):
         repeat(graph.received.data.set, np.ones((3, 1000)))
     signal.signal(signal.SIGINT, previous)
-    graph.assert_over("interrupted")
+    graph.assert_over("KeyboardInterrupt")
 
 
 def test_a_value_that_cannot_be_sent(graph):
@@ -141,7 +141,7 @@ def test_a_run_that_ends_just_then(graph, call, monkeypatch):
     (port,) = runtime.service_to_runtime
     while not port.probe():
         time.sleep(0.001)
-    monkeypatch.setattr(Watch, "_look", lambda *_: True)
+    monkeypatch.setattr(GuardedRuntime, "_is_under_way", lambda *_: True)
     getattr(graph.mlp, call)()
     monkeypatch.undo()
     if call == "pause":

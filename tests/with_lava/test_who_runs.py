@@ -158,7 +158,7 @@ class ProcessIsKilled(Fault):
 
 
 class Interrupt(Fault):
-    why = "interrupted"
+    why = "KeyboardInterrupt"
 
     def __init__(self, waits=False):
         self.waits = waits
@@ -276,7 +276,7 @@ def test_a_graph_stops_after_a_process_was_killed(form, runner):
     case.runner.stop()
     assert time.monotonic() - begin < SOON
     case.assert_shown(1)
-    case.assert_over("a process had ended")
+    case.assert_over("killed by signal 9 between runs")
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ from spikebp_lava.activity import Activity
 from spikebp_lava.incoming import input_ends
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
+from spikebp_lava.runtime import Watched
 from spikebp_lava.schedule import Clock
 from spikebp_lava.standard.state import SharedState
 from spikebp_lava.variables import ModelOfAnyNetwork
-from spikebp_lava.watch import Watched
 
 Array = NDArray[Any]
 

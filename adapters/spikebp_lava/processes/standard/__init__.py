@@ -25,11 +25,11 @@ from spikebp_lava.processes.neurons import (
     NeuronsModel,
     OutputNeurons,
 )
+from spikebp_lava.runtime import is_started
 from spikebp_lava.standard.state import SharedState
 from spikebp_lava.support import tag_of_standard_parts, why_not_of_standard_parts
 from spikebp_lava.synapses import Synapses
 from spikebp_lava.variables import SeenVar, checked_log_config
-from spikebp_lava.watch import is_started
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of

@@ -1,0 +1,66 @@
+"""Lava's runtime, guarded. This package alone uses private parts of it.
+
+Written for lava-nc 0.10, the last release. No run hangs (`channels`), no process stays behind
+(`remains`), a fault brings its cause and the state before (`faults`), and runs are controlled from
+any thread (`control`).
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from spikebp_lava.runtime.control import GuardedRuntime
+from spikebp_lava.runtime.faults import Graph
+
+
+class Watched:
+    """A process whose graph is guarded, whoever runs it: a base class before Lava's own.
+
+    Lava hands the runtime to leaves, and to the process whose `run` is called. So every leaf that
+    is a part of the network is watched, and through it the graph.
+    """
+
+    # Lava assigns the runtime here before it starts any process.
+    @property
+    def _runtime(self) -> Any:
+        return self.__dict__.get("_own_runtime")
+
+    @_runtime.setter
+    def _runtime(self, runtime: Any) -> None:
+        self.__dict__["_own_runtime"] = runtime
+        if runtime is not None:
+            if not isinstance(runtime, GuardedRuntime):
+                runtime.__class__, runtime.graph = GuardedRuntime, Graph(runtime)
+            runtime.graph.participants[self] = None
+
+    def prepare(self, models: list[type]) -> None:
+        """Prepare a graph of these process models before it is started, or refuse it."""
+
+    def begin_run(self) -> None:
+        """Remember the state before a run."""
+
+    def undo_run(self) -> None:
+        """Return to the state before the run."""
+
+
+def at_rest(process: Any) -> AbstractContextManager[None]:
+    """Return the context in which no run of a process is under way, nor begins.
+
+    Raises
+    ------
+    RuntimeError
+        On entering, if one is under way.
+    Exception
+        On entering, if a run has failed that nobody has waited for: the error of its process.
+    """
+    runtime = process.runtime
+    return nullcontext() if runtime is None else runtime.at_rest()
+
+
+def is_started(runtime: Any) -> bool:
+    """Return whether a runtime has run, and was not stopped: Lava then sets variables."""
+    return bool(runtime._is_started)
+
+
+__all__ = ["Watched", "at_rest", "is_started"]

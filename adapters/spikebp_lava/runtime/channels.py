@@ -1,0 +1,151 @@
+"""Channels whose ends wait for what can come alone, lose no wake-up, and need no threads.
+
+In Lava whoever waits for a message of a process that has failed or was killed waits for ever: the
+others of the graph, and the script with them. Here the script looks at the processes now and then
+while it waits for one of them.
+
+Lava's channels can also lose the wake-up for a message, after which all processes wait although
+none has failed. Each port has a thread, which takes down what arrives and wakes the process that
+waits for it. The thread checks *before* it queues a message whether the queue holds an older one,
+and wakes nobody if so. A selector that takes the older message in between, and looks again, waits
+for ever. The thread also reads the observer twice, and ends with a TypeError when a selector has
+gone in between; nothing arrives from then on. And it costs two changes of threads at either end of
+every message. Here a process waits for the message itself. A port has a thread from the moment on
+in which a selector first observes it; that thread takes down the message first, and then wakes the
+observer. A selector that comes later looks before it waits.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty
+from typing import Any, Final
+
+from lava.magma.compiler.channels import pypychannel
+from lava.magma.compiler.channels.pypychannel import CspRecvPort, CspSendPort
+
+#: Seconds between two looks at the processes.
+INTERVAL: Final = 0.1
+
+#: What is called now and then in waits without end, of ports that start in a process with this id;
+#: it raises an error if nothing can come any more.
+_looks: Final[dict[int, Callable[[], None]]] = {}
+
+
+class Tokens:
+    """What a port waits for: messages that have arrived, or room for those that may be sent.
+
+    It has the interfaces of Lava's queue of messages, and of its semaphore for room.
+
+    Parameters
+    ----------
+    number : int
+        How many there are at first.
+    others : multiprocessing.Semaphore
+        Counts those that come; the other end of the channel releases it.
+    """
+
+    def __init__(self, number: int, others: Any) -> None:
+        self.number, self.others = number, others
+        self._look = _looks.get(os.getpid())
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Take one away, and return whether there was one."""
+        if self.number:
+            self.number -= 1
+            return True
+        if self._look is None or not blocking or timeout is not None:
+            return bool(self.others.acquire(blocking, timeout))
+        while not self.others.acquire(True, INTERVAL):
+            self._look()
+        return True
+
+    def release(self) -> None:
+        """Give one back that was taken."""
+        self.number += 1
+
+    def get(self, block: bool = True, timeout: float | None = None, peek: bool = False) -> None:
+        """Take one away, unless it is only to be looked at."""
+        if not self.acquire(block, timeout):
+            raise Empty
+        self.number += peek
+
+    def qsize(self) -> int:
+        """Return how many there are."""
+        while self.others.acquire(False):
+            self.number += 1
+        return self.number
+
+
+def _observe(port: Any, observer: Callable[[], Any] | None) -> None:
+    """Make a port one of Lava's, with an observer, and a thread that wakes it."""
+    if observer is None:
+        return
+    tokens: Tokens = port.tokens
+    tokens.qsize()  # takes down what has arrived
+    arrivals, taken = tokens.others, threading.Semaphore(0)
+    tokens.others = taken
+    port.__class__ = type(port).__base__
+    port.observer = observer
+
+    def wake_for_each() -> None:
+        while arrivals.acquire() and not port._done:
+            taken.release()
+            observer = port.observer
+            if observer is not None:
+                observer()
+
+    port.thread = threading.Thread(target=wake_for_each, daemon=True)
+    port.thread.start()
+
+
+class Receiver(CspRecvPort):  # type: ignore[misc]
+    """The receiving end of a channel, which has no thread."""
+
+    observer = property(lambda _: None, _observe)
+
+    def start(self) -> None:
+        """Begin to receive."""
+        super().start()
+        self.tokens = self._queue = Tokens(0, self._req)
+
+    def _req_callback(self, _: Any) -> None:
+        """Leave messages alone: the thread that Lava starts ends."""
+
+
+class Sender(CspSendPort):  # type: ignore[misc]
+    """The sending end of a channel, which has no thread."""
+
+    observer = property(lambda _: None, _observe)
+
+    def start(self) -> None:
+        """Begin to send."""
+        super().start()
+        self.tokens = self._semaphore = Tokens(self._size, self._ack)
+
+    def _ack_callback(self, _: Any) -> None:
+        """Leave what has been received alone: the thread that Lava starts ends."""
+
+
+#: Held while classes of Lava's are replaced; a process forked meanwhile holds it too.
+_replacing: Final = threading.RLock()
+
+
+@contextmanager
+def no_wake_up_is_lost(look: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Let channels that are made in this context have such ends.
+
+    Those that start in it, and not in a process that is forked meanwhile, look.
+    """
+    with _replacing:
+        before = pypychannel.CspRecvPort, pypychannel.CspSendPort
+        pypychannel.CspRecvPort, pypychannel.CspSendPort = Receiver, Sender
+        _looks[os.getpid()] = look
+        try:
+            yield
+        finally:
+            pypychannel.CspRecvPort, pypychannel.CspSendPort = before
+            _looks.clear()
