@@ -154,14 +154,36 @@ def test_a_run_that_ends_just_then(graph, call, monkeypatch):
 WITHOUT_TAG = {Injector: PyLoihiInjectorModel, Extractor: PyLoihiExtractorModel}
 
 
-@pytest.mark.parametrize("call", ["send", "receive"])
-def test_an_injector_and_an_extractor_of_a_graph_whose_process_was_killed(call):
+def with_injector_and_extractor():
+    """Return a network between the two, whose first 5 steps have begun."""
     mlp = SpikingMLPProcess(NET)
     injector, extractor = Injector(shape=(9,), buffer_size=2), Extractor(shape=(3,))
     injector.out_port.connect(mlp.spikes_in)
     mlp.spikes_out.connect(extractor.in_port)
     configuration = Loihi2SimCfg(select_tag="floating_pt", exception_proc_model_map=WITHOUT_TAG)
     mlp.run(RunSteps(5, blocking=False), configuration)
+    return mlp, injector, extractor
+
+
+def test_a_message_is_received_while_another_thread_waits_for_the_end_of_a_step():
+    """That step may end only when this message was answered."""
+    mlp, injector, extractor = with_injector_and_extractor()
+    receiving = threading.Thread(target=extractor.receive, daemon=True)
+    with mlp.runtime.graph.lock:
+        receiving.start()
+        receiving.join(0.3)  # it looks at the processes meanwhile
+        injector.send(np.ones(9))
+        receiving.join(SOON / 2)
+        assert not receiving.is_alive()
+    for _ in range(4):
+        injector.send(np.ones(9))
+    mlp.wait()
+    mlp.stop()
+
+
+@pytest.mark.parametrize("call", ["send", "receive"])
+def test_an_injector_and_an_extractor_of_a_graph_whose_process_was_killed(call):
+    mlp, injector, extractor = with_injector_and_extractor()
     for _ in range(5):
         injector.send(np.ones(9))
         extractor.receive()

@@ -55,11 +55,19 @@ class Graph:
             )
 
     def check(self) -> None:
-        """Raise an error if the graph has ended, or if a process has failed, which ends it."""
-        with self.lock, self.ended_by_errors():
-            self.require()
-            if self._faults():
-                self.fail()
+        """Raise an error if the graph has ended, or if a process has failed, which ends it.
+
+        That is for another thread, if one talks with the processes: it may wait for this one.
+        """
+        if not self.lock.acquire(blocking=False):
+            return
+        try:
+            with self.ended_by_errors():
+                self.require()
+                if self._faults():
+                    self.fail()
+        finally:
+            self.lock.release()
 
     def fail(self) -> NoReturn:
         """Raise the error of the first process that has one, with its traceback."""
