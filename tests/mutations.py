@@ -28,6 +28,7 @@ def mutated(function, *edits, **names):
     for old, new in edits:
         assert source.count(old) == 1, f"{old!r} does not stand once in {function.__name__}"
         source = source.replace(old, new)
+    assert "super()" not in source, "which a function that stands alone cannot call"
     namespace = function.__globals__ | names
     flags = __future__.annotations.compiler_flag  # they name what only type checkers import
     exec(compile(source, f"<mutated {function.__name__}>", "exec", flags), namespace)

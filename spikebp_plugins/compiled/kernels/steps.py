@@ -8,7 +8,7 @@ import numpy as np
 
 from .arrays import Run, copy, is_busy, write_mean_drive, write_row
 from .blocks import SAMPLES_PER_BOUND, begin_at_boundary, measure
-from .boundary import end_boundary, go_back_to_boundary, keep_columns, keep_whole
+from .boundary import end_boundary, go_back_to_boundary, keep_whole
 from .build import entry, kernel
 from .entering import enter_counts, enter_values
 from .rules import learn, open_sample, restart_backward, send_spikes, train_step
@@ -205,15 +205,8 @@ def close_sample(run):
 @entry
 def keep_all(run):
     """Keep all weights, before others than a kernel change them."""
-    net = run.net
     if run.boundary.logs:
         keep_whole(run)
-    elif run.boundary.keeps:
-        for layer in range(1, net.sizes.size):
-            units = units_of(run.sample.active, net, layer)
-            for j in range(net.sizes[layer]):
-                units[j] = j
-            keep_columns(run, layer, units, net.sizes[layer])
 
 
 @entry
