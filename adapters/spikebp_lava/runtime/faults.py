@@ -62,9 +62,9 @@ class Graph:
         if not self.lock.acquire(blocking=False):
             return
         try:
-            with self.ended_by_errors():
-                self.require()
-                if self._faults():
+            self.require()
+            if self._faults():
+                with self.ended_by_errors():
                     self.fail()
         finally:
             self.lock.release()
