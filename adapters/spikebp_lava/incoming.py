@@ -11,11 +11,10 @@ from lava.proc.io.source import RingBuffer
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork, fraction_bits_of
-from spikebp_lava.schedule import PipelinedSchedule, Schedule, require_input
+from spikebp_lava.schedule import Clock
 from spikebp_plugins.common.errors import finite, whole, wrong_argument
 from spikebp_plugins.compiled.step_engine import Moment
-from spikebp_plugins.network.connections import Arriving
-from spikebp_plugins.network.delays import ENDLESS, delays_of
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import real_targets
 
 Array = NDArray[Any]
@@ -70,14 +69,6 @@ def label_of(message: Array) -> int:
     return int(whole("label_in", message, "whole numbers")[0])
 
 
-def of_one_spike(drive: Array) -> Arriving:
-    """Return a drive that has been summed already, in the form in which rules take what arrives.
-
-    To them it is the row of weights of a unit that has sent one spike.
-    """
-    return Arriving(np.ones(1, np.int64), drive[np.newaxis])
-
-
 class Message(NamedTuple):
     """Input and target of some steps, as real numbers, and the place of the steps in a sample."""
 
@@ -100,15 +91,17 @@ class Incoming:
 
     def __init__(self, shared: SharedNetwork, model: Any) -> None:
         self._shared, self._model = shared, model
-        self._schedule = Schedule()
-        delays = delays_of(shared.net)
-        self._is_pipelined = not delays.are_zero
-        self._pipeline = PipelinedSchedule(delays)
-        self._learning = True
+        self._clock = Clock(shared)
+        self._of_output = delays_of(shared.net).spikes[-1]
+        self._is_pipelined = shared.net.timing == "pipelined"
+        self._in_training = False  # the present sample
 
     def receive(self) -> Message:
-        """Wait for a message at every port that is connected."""
-        model, switches = self._model, self._shared.switches
+        """Wait for a message at every port that is connected.
+
+        Input, target and reset are looked at in steps alone in which a layer is busy with them.
+        """
+        model, switches, clock = self._model, self._shared.switches, self._clock
         x, label, target = model.spikes_in.recv(), None, None
         if model.label_in.csp_ports:
             label = model.label_in.recv()
@@ -116,41 +109,42 @@ class Incoming:
             if model.label_in.csp_ports:
                 raise ValueError("connect label_in or target_in, not both")
             target = model.target_in.recv()
-        ends = input_ends(model.reset_in)
         n_steps = int(switches.steps_per_message[0])
-        if self._is_pipelined:
-            return self._in_pipeline(x, label, target, ends, n_steps)
-        if ends is None:
-            shown = 0 if self._schedule.is_over else self._schedule.steps_shown
-            ends = shown + n_steps >= switches.steps_per_sample[0]
-        y = self._target(label, target)
-        if not switches.learning[0]:
+        clock.tick(input_ends(model.reset_in), n_steps)
+        x = self._input(x) if clock.is_busy(0) else np.zeros_like(x)
+        y = self._target(label, target) if clock.is_busy(self._of_output) else None
+        # With pipelined timing all steps of a sample learn, or none does.
+        if not (clock.learns if self._is_pipelined else switches.learning[0]):
             y = None
-        moment = self._schedule.advance(n_steps, y is not None, ends)
-        return Message(self._input(x), y, moment, n_steps)
-
-    def _in_pipeline(
-        self, x: Array, label: Array | None, target: Array | None, ends: bool | None, n_steps: int
-    ) -> Message:
-        """Look at input, target and reset only in steps in which a layer is busy with them."""
-        net, switches, pipeline = self._shared.net, self._shared.switches, self._pipeline
-        if pipeline.is_over:
-            # Read between samples alone, so that all steps of a sample learn, or none does.
-            self._learning = bool(switches.learning[0])
-        pipeline.begin()
-        x = self._input(x) if pipeline.takes_input else np.zeros_like(x)
-        if ends is None:
-            n_inputs = int(switches.steps_per_sample[0])
-        else:
-            require_input(pipeline.takes_input or not ends)
-            n_inputs = pipeline.steps_shown + n_steps if ends else ENDLESS
-        y = self._target(label, target) if pipeline.takes_target(n_steps) else None
-        if not self._learning:
-            y = None
-        moment = pipeline.advance(n_steps, y is not None, n_inputs)
+        moment = self._moment(y is not None)
         if y is None and moment.learns:
-            y = np.zeros(net.n_outputs)
+            y = np.zeros(self._shared.net.n_outputs)
         return Message(x, y, moment, n_steps)
+
+    def _moment(self, has_target: bool) -> Moment:
+        """Return the place of a message in its sample."""
+        clock, is_first = self._clock, not self._in_training
+        if clock.opens:
+            self._in_training, is_first = False, True
+        if self._is_pipelined:
+            is_first = clock.begins(self._of_output)
+            if is_first:
+                self._in_training = has_target
+            elif clock.is_busy(self._of_output) and has_target != self._in_training:
+                allowed = "known at all steps of a sample or at none with timing='pipelined'"
+                change = "goes" if self._in_training else "comes"
+                raise wrong_argument("a label", allowed, f"one that {change} at step {clock.first}")
+        else:
+            self._in_training |= has_target
+        return Moment(
+            opens=clock.opens,
+            closes=clock.closes,
+            restarts=has_target and is_first,
+            learns=self._in_training if self._is_pipelined else has_target,
+            updates=clock.closes and self._in_training,
+            t=clock.first,
+            n_inputs=clock.n_inputs,
+        )
 
     def _input(self, x: Array) -> Array:
         x = self._fitting("spikes_in", finite("spikes_in", x))

@@ -6,7 +6,7 @@ error has a payload of two, since a synapse adds half of each payload to its tra
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,82 +23,61 @@ Array = NDArray[Any]
 PAYLOAD: Final = 2
 
 
-class Messages(Protocol):
-    """Converts the numbers of neurons to messages, and messages to numbers."""
+class Messages:
+    """Converts the numbers of neurons to messages and back; under floating_pt, doubles hold them.
 
-    def spikes(self, k: Array, layer: int) -> Array:
-        """Return the message of spikes, of shape (n_units,)."""
-
-    def errors(self, e: Array) -> Array:
-        """Return the message of errors, of shape (n_units,)."""
-
-    def factors(self, values: Array) -> Array:
-        """Return the message of a third factor, for errors or for input counts."""
-
-    def drive(self, sums: Array, layer: int) -> Array:
-        """Return the drive of a layer, given the sums that its synapses send."""
-
-    def values(self, carried: Array) -> Array:
-        """Return the real numbers on the grid that a message of targets carries."""
-
-    def units(self, values: Array) -> Array:
-        """Return the message of real numbers on the grid."""
-
-    def held(self, weights: Array) -> Array:
-        """Return weights in the numbers that synapses hold."""
-
-    def weights(self, held: Array) -> Array:
-        """Return the weights of the numbers that synapses hold."""
-
-
-class FloatingMessages(NamedTuple):
-    """The messages under floating_pt: doubles that hold the values.
-
-    Attributes
+    Parameters
     ----------
     net : Definition
         The definition.
     """
 
-    net: Definition
+    def __init__(self, net: Definition) -> None:
+        self.net = net
 
     def spikes(self, k: Array, layer: int) -> Array:
-        """Return the message of spikes."""
+        """Return the message of spikes, of shape (n_units,)."""
         return PAYLOAD * k.astype(np.float64)
 
     def errors(self, e: Array) -> Array:
-        """Return the message of errors."""
+        """Return the message of errors, of shape (n_units,)."""
         return PAYLOAD * e.astype(np.float64)
 
     def factors(self, values: Array) -> Array:
-        """Return the values times the rate."""
+        """Return the message of a third factor, for errors or for input counts: times the rate."""
         return values * self.net.rate
 
     def drive(self, sums: Array, layer: int) -> Array:
-        """Return half of the sums, or raise OverflowError if one is out of range."""
+        """Return the drive of a layer, given the sums that its synapses send.
+
+        Raises
+        ------
+        OverflowError
+            If it is out of range.
+        """
         return arithmetic_of(self.net).check(sums / PAYLOAD, "drive of a step", layer)
 
     def values(self, carried: Array) -> Array:
-        """Return the targets rounded to the grid."""
+        """Return the real numbers on the grid that a message of targets carries."""
         return arithmetic_of(self.net).round(carried)
 
     def units(self, values: Array) -> Array:
-        """Return the values unchanged."""
+        """Return the message of real numbers on the grid."""
         return values
 
     def held(self, weights: Array) -> Array:
-        """Return the weights unchanged."""
+        """Return weights in the numbers that synapses hold."""
         return weights
 
     def weights(self, held: Array) -> Array:
-        """Return the weights unchanged."""
+        """Return the weights of the numbers that synapses hold."""
         return held
 
 
-class FixedMessages(NamedTuple):
+class FixedMessages(Messages):
     """The messages under fixed_pt: integers, for the learning engine that Lava simulates.
 
-    Attributes
+    Parameters
     ----------
     net : Definition
         The definition, with ``arithmetic="loihi2"``.
@@ -106,8 +85,11 @@ class FixedMessages(NamedTuple):
         The rate as the engine represents it.
     """
 
-    net: Definition
-    rate: EngineRate
+    def __init__(self, net: Definition, rate: EngineRate) -> None:
+        super().__init__(net)
+        self._rate = rate
+        assert net.weight_exponent is not None
+        self._exponent, self._bits = net.weight_exponent, fraction_bits_of(net)
 
     def spikes(self, k: Array, layer: int) -> Array:
         """Return the message of spikes, none of which may be negative."""
@@ -122,7 +104,7 @@ class FixedMessages(NamedTuple):
 
     def factors(self, values: Array) -> Array:
         """Return the values times the rate's factor, limited to what the engine can multiply."""
-        factors = self.rate.factor * values
+        factors = self._rate.factor * values
         return np.clip(factors, -LARGEST_FACTOR, LARGEST_FACTOR).astype(np.int32)
 
     def drive(self, sums: Array, layer: int) -> Array:
@@ -144,12 +126,3 @@ class FixedMessages(NamedTuple):
     def weights(self, held: Array) -> Array:
         """Return the weights of integers in units of the last bit."""
         return np.ldexp(held.astype(np.float64), self._exponent)
-
-    @property
-    def _exponent(self) -> int:
-        assert self.net.weight_exponent is not None
-        return self.net.weight_exponent
-
-    @property
-    def _bits(self) -> int:
-        return fraction_bits_of(self.net)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.engine import EngineRate
 from spikebp_lava.memory import FIXED
-from spikebp_lava.messages import FixedMessages, FloatingMessages, Messages
+from spikebp_lava.messages import FixedMessages, Messages
 from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
@@ -53,7 +53,7 @@ class Synapses:
             self._rule = rate.rule
             self._options |= {"sign_mode": SignMode.MIXED, "num_weight_bits": WEIGHT_BITS}
         else:
-            self.messages = FloatingMessages(net)
+            self.messages = Messages(net)
             self._rule = "-1 * u0 * x1 * y1"
 
     def that_learn(self, weights: Array, name: str) -> Any:

@@ -27,13 +27,11 @@ class SharedVar(Var):  # type: ignore[misc]
     ----------
     read : callable
         Returns the values, as the process models of the graph hold them.
-    write : callable or None, default=None
+    write : callable
         Checks new values, and writes them.
     """
 
-    def __init__(
-        self, read: Callable[[], Array], write: Callable[[Array], None] | None = None
-    ) -> None:
+    def __init__(self, read: Callable[[], Array], write: Callable[[Array], None]) -> None:
         super().__init__(shape=read().shape, init=0)
         self._read, self._write = read, write
 
@@ -45,8 +43,6 @@ class SharedVar(Var):  # type: ignore[misc]
 
     def set(self, value: Any, idx: Any = None) -> None:
         """Write other values."""
-        if self._write is None:
-            raise RuntimeError(f"variable {self.name!r} can only be read")
         values = np.asarray(value)
         with at_rest(self.process):
             if idx is not None:

@@ -14,7 +14,6 @@ from spikebp_lava.memory import SharedNetwork
 from spikebp_lava.processes import network, neurons
 from spikebp_lava.processes.keeper import KeeperModel
 from spikebp_lava.processes.network import PySpikingMLPModel
-from spikebp_lava.schedule import PipelinedSchedule, Schedule
 from spikebp_plugins import Simulator, compare
 from spikebp_plugins.compiled.step_engine import StepEngine
 from spikebp_plugins.network.delays import steps_of_sample
@@ -75,13 +74,9 @@ def test_a_fault_in_neurons_is_found_where_it_is(fault, monkeypatch, make_line):
 
 
 def opening_no_sample_anew(monkeypatch):
-    for cls in (Schedule, PipelinedSchedule):
-        advance = cls.advance
-
-        def never_opens(self, *arguments, sound=advance):
-            return sound(self, *arguments)._replace(opens=False)
-
-        monkeypatch.setattr(cls, "advance", never_opens)
+    moment = Incoming._moment
+    never_opens = lambda self, *given: moment(self, *given)._replace(opens=False)  # noqa: E731
+    monkeypatch.setattr(Incoming, "_moment", never_opens)
 
 
 def hearing_no_label(monkeypatch):

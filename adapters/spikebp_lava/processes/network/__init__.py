@@ -218,9 +218,7 @@ class PySpikingMLPModel(
         if not (state in READ and l.isdigit()):
             super().__setattr__(name, value)
         elif self._has_started:
-            raise RuntimeError(
-                f"a RefPort can read {name} but not write it; between runs, set() can"
-            )
+            raise RuntimeError(f"a RefPort can read {name} but not write it")
 
     def _numbers(self, units: Array) -> Array:
         """Return grid units in the numbers of the tag."""

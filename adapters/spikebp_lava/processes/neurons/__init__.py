@@ -19,7 +19,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
-from spikebp_lava.incoming import WHOLE_IN_FIXED, input_ends, label_of, of_one_spike
+from spikebp_lava.incoming import WHOLE_IN_FIXED, input_ends, label_of
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
@@ -27,11 +27,20 @@ from spikebp_lava.standard.state import SharedState
 from spikebp_lava.variables import ModelOfAnyNetwork, SeenVar
 from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
+from spikebp_plugins.network.connections import Arriving
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import real_targets
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
 
 Array = NDArray[Any]
+
+
+def of_one_spike(drive: Array) -> Arriving:
+    """Return a drive that has been summed already, in the form in which rules take what arrives.
+
+    To them it is the row of weights of a unit that has sent one spike.
+    """
+    return Arriving(np.ones(1, np.int64), drive[np.newaxis])
 
 
 class Neurons(AbstractProcess):  # type: ignore[misc]
