@@ -101,9 +101,6 @@ class NetworkProcess(Watched, WithPortsOfLava):
             "checkpoint() can, and another process can be made from it"
         )
 
-    def _participant(self) -> Any:
-        return self
-
     @property
     def learning(self) -> bool:
         """Whether to learn from targets; to be read and set between runs."""
