@@ -504,6 +504,7 @@ def run_sessions(number):
     run_state_machine_as_test(Sessions, settings=limits)
 
 
+@pytest.mark.hypothesis
 def test_random_sessions_equal_the_reference():
     run_sessions(examples(60))
 
