@@ -5,7 +5,7 @@ from hypothesis import settings
 # No deadline: how long an example takes depends more on the load of the machine than on the code.
 settings.register_profile("default", max_examples=100, deadline=None)
 #: For --hypothesis-profile, where another run draws all examples of the same tests.
-settings.register_profile("few", max_examples=15, deadline=None)
+settings.register_profile("few", max_examples=25, deadline=None)
 #: For a smoke test.
 settings.register_profile("fewest", max_examples=2, deadline=None)
 

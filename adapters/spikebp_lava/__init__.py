@@ -2,7 +2,7 @@
 
 `SpikingMLPProcess` goes into a graph of yours, with `SampleSource` and `ScoreSink` where you need
 them; ``Simulator(net, backend="lava")`` needs no graph. `StandardMLP` is made of Lava's own
-synapses, and `EngineMLP` models in NumPy what it computes in fixed_pt.
+synapses.
 """
 
 import multiprocessing as _multiprocessing

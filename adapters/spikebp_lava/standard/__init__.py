@@ -1,1 +1,1 @@
-"""What Lava's own synapses compute: the proof that sums were exact, and a model of the engine."""
+"""What Lava's own synapses compute: where it is kept, and the proof that sums were exact."""
