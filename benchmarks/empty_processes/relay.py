@@ -1,17 +1,17 @@
 """A process that receives and sends messages, and does nothing else."""
 
 import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from spikebp_lava.variables import define_model
-
-IN_PORTS = [f"in_{i}" for i in range(1, 4)]
-OUT_PORTS = [f"out_{i}" for i in range(1, 10)]
+IN_PORTS, OUT_PORTS = ("in_1", "in_2"), ("out_1", "out_2")
 
 
 class Relay(AbstractProcess):
@@ -26,7 +26,16 @@ class Relay(AbstractProcess):
         self.values = Var(shape=(n_values,))
 
 
-class RelayModel(PyLoihiProcessModel):
+@implements(proc=Relay, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyRelayModel(PyLoihiProcessModel):
+    """The model of a relay."""
+
+    in_1 = in_2 = LavaPyType(PyInPort.VEC_DENSE, np.int64)
+    out_1 = out_2 = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
+    values = LavaPyType(np.ndarray, np.int64)
+
     def __init__(self, proc_params):
         super().__init__(proc_params)
         self.order = proc_params["order"]
@@ -38,15 +47,3 @@ class RelayModel(PyLoihiProcessModel):
                 port.recv()
             else:
                 port.send(np.zeros(port._shape, np.int64))
-
-
-define_model(
-    globals(),
-    "RelayModelOfIntegers",
-    RelayModel,
-    Relay,
-    "fixed_pt",
-    values=LavaPyType(np.ndarray, np.int64),
-    **{name: LavaPyType(PyInPort.VEC_DENSE, np.int64) for name in IN_PORTS},
-    **{name: LavaPyType(PyOutPort.VEC_DENSE, np.int64) for name in OUT_PORTS},
-)

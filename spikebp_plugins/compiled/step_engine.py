@@ -25,7 +25,7 @@ __all__ = ["Moment", "StepEngine"]
 
 Array = NDArray[Any]
 
-#: No count since the start reaches this; a step adds far less than 64 bits have left then.
+#: No count has reached this when a sample opens; what it adds is far less than 64 bits have left.
 MOST_COUNTED: Final = 2**62
 
 
@@ -113,7 +113,7 @@ class StepEngine:
             more.
         """
         now, stepper = self._now, self._stepper
-        if max(values.max() for values in now.totals.arrays) >= MOST_COUNTED:
+        if moment.opens and max(values.max() for values in now.totals.arrays) >= MOST_COUNTED:
             raise OverflowError("spikes and errors are too many to be counted")
         stepper.show(x, y, moment, now.samples_seen, now.layout.nowhere, n_steps=n_steps)
         if moment.closes:

@@ -8,7 +8,7 @@ from tests.core.test_benchmarks import run
 
 pytestmark = pytest.mark.thorough
 
-FORMS = ["leaf, a message a step", "leaf, a message a sample", "a process a layer"]
+FORMS = ["a message a step", "a message a sample"]
 
 
 def test_learning_is_timed_beside_graphs_of_empty_processes():
