@@ -114,7 +114,7 @@ class NetworkProcess(Watched, WithPortsOfLava):
     @property
     def weights(self) -> list[NDArray[np.float64]]:
         """Copies of the weights as real numbers, of the shapes ``net.weight_shapes``."""
-        return [np.array(matrix, np.float64) for matrix in self._learned().weights]
+        return [np.asarray(matrix, np.float64) for matrix in self._learned().weights]
 
     @property
     def operations(self) -> Operations:

@@ -1,4 +1,4 @@
-"""What processes and their models have in common: variables, and names of ports."""
+"""What processes and their models have in common: variables, names of ports, and tags."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ import re
 from abc import ABCMeta
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.process import LogConfig
 from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.runtime import at_rest
 from spikebp_plugins.common.errors import wrong_argument
 
 Array = NDArray[Any]
+Model = TypeVar("Model")
 
 
 class SharedVar(Var):  # type: ignore[misc]
@@ -83,6 +87,24 @@ def checked_log_config(value: Any) -> Any:
     if value is not None and not isinstance(value, LogConfig):
         raise wrong_argument("log_config", "a LogConfig of Lava or None", repr(value))
     return value
+
+
+def model_of(process: type, kind: str) -> Callable[[Model], Model]:
+    """Return a decorator that makes a class the model of a process on the CPU, for a tag.
+
+    Parameters
+    ----------
+    process : type
+        The class of the process.
+    kind : str
+        The tag, "floating_pt" or "fixed_pt", which the model has as `kind` too.
+    """
+
+    def decorate(model: Any) -> Any:
+        model.kind = kind
+        return implements(proc=process, protocol=LoihiProtocol)(requires(CPU)(tag(kind)(model)))
+
+    return decorate
 
 
 class ModelOfAnyNetwork(ABCMeta):

@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyRefPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
@@ -26,7 +23,7 @@ from spikebp_lava.messages import Messages
 from spikebp_lava.runtime import Watched
 from spikebp_lava.schedule import Clock
 from spikebp_lava.standard.state import SharedState
-from spikebp_lava.variables import ModelOfAnyNetwork
+from spikebp_lava.variables import ModelOfAnyNetwork, model_of
 
 Array = NDArray[Any]
 
@@ -151,21 +148,15 @@ def _types(traces: type, weights: type) -> dict[str, LavaPyType]:
     }
 
 
-@implements(proc=Keeper, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FLOATING)
+@model_of(Keeper, FLOATING)
 class PyKeeperModelFloat(KeeperModel):
     """The keeper under `floating_pt`."""
 
-    kind = FLOATING
     types = _types(float, float)
 
 
-@implements(proc=Keeper, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FIXED)
+@model_of(Keeper, FIXED)
 class PyKeeperModelFixed(KeeperModel):
     """The keeper under `fixed_pt`."""
 
-    kind = FIXED
     types = _types(np.int64, np.int32)

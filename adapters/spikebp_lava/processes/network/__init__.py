@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.process import AbstractProcess, LogConfig
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import exchange_of
@@ -20,7 +18,7 @@ from spikebp_lava.incoming import Incoming, Message, check_senders, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, fraction_bits_of, shared_array
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
 from spikebp_lava.support import why_unsupported
-from spikebp_lava.variables import ModelOfAnyNetwork, checked_log_config
+from spikebp_lava.variables import ModelOfAnyNetwork, checked_log_config, model_of
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.compiled.step_engine import StepEngine
@@ -37,7 +35,7 @@ READ: Final[dict[str, tuple[Callable[[StepEngine, int], Array], bool]]] = {
     "spike_count": (StepEngine.spikes, False),
     "error": (StepEngine.errors, False),
 }
-VARIABLES: Final = rf"({'|'.join(READ)})_\d+"
+VARIABLES: Final = rf"({'|'.join(READ)})_(\d+)"
 
 
 class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
@@ -206,16 +204,15 @@ class PySpikingMLPModel(
         super().start()
 
     def __getattr__(self, name: str) -> Any:
-        state, _, l = name.rpartition("_")
-        if not (state in READ and l.isdigit()):
+        found = re.fullmatch(VARIABLES, name)
+        if found is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        read, is_on_grid = READ[state]
-        numbers: Array = read(self._engine, int(l))
+        read, is_on_grid = READ[found[1]]
+        numbers: Array = read(self._engine, int(found[2]))
         return self._numbers(numbers) if is_on_grid else numbers.astype(self.number)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        state, _, l = name.rpartition("_")
-        if not (state in READ and l.isdigit()):
+        if re.fullmatch(VARIABLES, name) is None:
             super().__setattr__(name, value)
         elif self._has_started:
             raise RuntimeError(f"a RefPort can read {name} but not write it")
@@ -254,13 +251,10 @@ class PySpikingMLPModel(
             record.summed_drive[row] = np.ldexp(drive, -fraction_bits_of(self._shared.net))
 
 
-@implements(proc=SpikingMLPProcess, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FLOATING)
+@model_of(SpikingMLPProcess, FLOATING)
 class PySpikingMLPModelFloat(PySpikingMLPModel):
     """The network with messages and variables that hold values: the model of `floating_pt`."""
 
-    kind = FLOATING
     number = float
     types: ClassVar = {VARIABLES: LavaPyType(np.ndarray, float)}
     spikes_in = target_in = LavaPyType(PyInPort.VEC_DENSE, float)
@@ -270,13 +264,10 @@ class PySpikingMLPModelFloat(PySpikingMLPModel):
         return np.ldexp(units, -fraction_bits_of(self._shared.net))
 
 
-@implements(proc=SpikingMLPProcess, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FIXED)
+@model_of(SpikingMLPProcess, FIXED)
 class PySpikingMLPModelFixed(PySpikingMLPModel):
     """The network with messages and variables of integers: the model of `fixed_pt`."""
 
-    kind = FIXED
     number = np.int64
     types: ClassVar = {VARIABLES: LavaPyType(np.ndarray, np.int64)}
     spikes_in = target_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)

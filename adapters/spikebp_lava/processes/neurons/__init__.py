@@ -8,14 +8,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
@@ -24,7 +21,7 @@ from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
 from spikebp_lava.schedule import Clock
 from spikebp_lava.standard.state import SharedState
-from spikebp_lava.variables import ModelOfAnyNetwork, SeenVar
+from spikebp_lava.variables import ModelOfAnyNetwork, SeenVar, model_of
 from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Arriving
@@ -202,6 +199,7 @@ class NeuronsModel(
 
     def run_spk(self) -> None:
         """Make one step."""
+        self._row = self._shared.row(self.time_step)
         self._clock.tick(self._input_ends())
         if self._clock.opens:
             self._open()
@@ -229,8 +227,8 @@ class NeuronsModel(
         self.spikes_out.send(self._message(k))
         self.spike_count, self.potential = k, self._phi
         self._spikes += int(np.abs(k).sum())
-        if (row := self._shared.row(self.time_step)) is not None:
-            self._shared.record.spikes[self._l][row] = k
+        if self._row is not None:
+            self._shared.record.spikes[self._l][self._row] = k
 
     def _message(self, k: Array) -> Array:
         return self._messages.spikes(k, self._l)
@@ -287,8 +285,8 @@ class LearningModel(NeuronsModel):
         self.errors_out.send(self._messages.errors(e))
         self.factor_out.send(self._messages.factors(teaching))
         self.error, self.summed_drive = e, self._s
-        if (row := self._shared.row(self.time_step)) is not None:
-            self._shared.record.errors[self._l][row] = e
+        if self._row is not None:
+            self._shared.record.errors[self._l][self._row] = e
 
     def _errors(self, k: Array) -> Array:
         raise NotImplementedError
@@ -340,8 +338,8 @@ class OutputModel(LearningModel):
         target, e = self.target_in.recv(), np.zeros(self._n, np.int64)
         label = self.label_in.recv() if self.label_in.csp_ports else None
         self.summed_drive_out.send(self._messages.units(self._s))
-        if (row := self._shared.row(self.time_step)) is not None:
-            self._shared.record.summed_drive[row] = self._s
+        if self._row is not None:
+            self._shared.record.summed_drive[self._row] = self._s
         if self._clock.learns and self._clock.is_busy(self._delays.errors[self._l]):
             y = self._real(target) if label is None else self._of_class(label)
             e, self._phi_y = output_error(self._net, k, y, self._phi_y, self._s)
@@ -381,61 +379,43 @@ _FLOATING_TYPES, _FIXED_TYPES = _types(float, float), _types(np.int64, np.int32)
 _OF_OUTPUT = {"spikes_out": LavaPyType(PyOutPort.VEC_DENSE, np.int64)}
 
 
-@implements(proc=InputNeurons, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FLOATING)
+@model_of(InputNeurons, FLOATING)
 class PyInputNeuronsModelFloat(InputModel):
     """Layer 0 under `floating_pt`."""
 
-    kind = FLOATING
     types = _FLOATING_TYPES
 
 
-@implements(proc=InputNeurons, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FIXED)
+@model_of(InputNeurons, FIXED)
 class PyInputNeuronsModelFixed(InputModel):
     """Layer 0 under `fixed_pt`."""
 
-    kind = FIXED
     types = _FIXED_TYPES
 
 
-@implements(proc=HiddenNeurons, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FLOATING)
+@model_of(HiddenNeurons, FLOATING)
 class PyHiddenNeuronsModelFloat(HiddenModel):
     """A hidden layer under `floating_pt`."""
 
-    kind = FLOATING
     types = _FLOATING_TYPES
 
 
-@implements(proc=HiddenNeurons, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FIXED)
+@model_of(HiddenNeurons, FIXED)
 class PyHiddenNeuronsModelFixed(HiddenModel):
     """A hidden layer under `fixed_pt`."""
 
-    kind = FIXED
     types = _FIXED_TYPES
 
 
-@implements(proc=OutputNeurons, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FLOATING)
+@model_of(OutputNeurons, FLOATING)
 class PyOutputNeuronsModelFloat(OutputModel):
     """The output under `floating_pt`."""
 
-    kind = FLOATING
     types = _OF_OUTPUT | _FLOATING_TYPES
 
 
-@implements(proc=OutputNeurons, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FIXED)
+@model_of(OutputNeurons, FIXED)
 class PyOutputNeuronsModelFixed(OutputModel):
     """The output under `fixed_pt`."""
 
-    kind = FIXED
     types = _OF_OUTPUT | _FIXED_TYPES

@@ -6,19 +6,16 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess, LogConfig
-from lava.magma.core.resources import CPU
-from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, exchange_of
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
-from spikebp_lava.variables import WithPortsOfLava, checked_log_config
+from spikebp_lava.variables import WithPortsOfLava, checked_log_config, model_of
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
@@ -283,43 +280,31 @@ class SinkModel(PyLoihiProcessModel):  # type: ignore[misc]
             self._pace[1] += 1
 
 
-@implements(proc=SampleSource, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FLOATING)
+@model_of(SampleSource, FLOATING)
 class PySampleSourceModelFloat(SourceModel):
     """A source under `floating_pt`."""
 
-    kind = FLOATING
     spikes_out = target_out = LavaPyType(PyOutPort.VEC_DENSE, float)
     label_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
 
-@implements(proc=SampleSource, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FIXED)
+@model_of(SampleSource, FIXED)
 class PySampleSourceModelFixed(SourceModel):
     """A source under `fixed_pt`."""
 
-    kind = FIXED
     spikes_out = target_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
     label_out = LavaPyType(PyOutPort.VEC_DENSE, np.int64)
 
 
-@implements(proc=ScoreSink, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FLOATING)
+@model_of(ScoreSink, FLOATING)
 class PyScoreSinkModelFloat(SinkModel):
     """A sink under `floating_pt`."""
 
-    kind = FLOATING
     summed_drive_in = LavaPyType(PyInPort.VEC_DENSE, float)
 
 
-@implements(proc=ScoreSink, protocol=LoihiProtocol)
-@requires(CPU)
-@tag(FIXED)
+@model_of(ScoreSink, FIXED)
 class PyScoreSinkModelFixed(SinkModel):
     """A sink under `fixed_pt`."""
 
-    kind = FIXED
     summed_drive_in = LavaPyType(PyInPort.VEC_DENSE, np.int64)
