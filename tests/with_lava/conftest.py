@@ -56,27 +56,29 @@ def make_line():
 
 
 def children():
-    """The running processes that this test has started, except the resource tracker."""
+    """The running processes that this test has started, in order, except the resource tracker."""
     tracker = multiprocessing.resource_tracker._resource_tracker._pid
-    started = {p.pid for p in running() if p.parent == os.getpid()}
-    return sorted(started - _of_others - {tracker})
+    # Not in the order of their ids alone, which begin again at the smallest.
+    started = sorted((p.start, p.pid) for p in running() if p.parent == os.getpid())
+    return [pid for _, pid in started if pid not in {*_of_others, tracker}]
 
 
 class Process(NamedTuple):
     pid: int
     parent: int
     session: int
+    start: int
 
 
 def running():
     """The processes of this machine that have not ended."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, parent, _, session = path.read_text().rpartition(")")[2].split()[:4]
+            state, parent, _, session, *more = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if state != "Z":
-            yield Process(int(path.parent.name), int(parent), int(session))
+            yield Process(int(path.parent.name), int(parent), int(session), int(more[15]))
 
 
 def segments():

@@ -65,7 +65,7 @@ def repeat(call, *arguments):
 
 
 def kill_one():
-    os.kill(max(children()), signal.SIGKILL)
+    os.kill(children()[-1], signal.SIGKILL)
 
 
 @pytest.fixture

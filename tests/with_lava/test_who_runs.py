@@ -151,7 +151,7 @@ class ProcessIsKilled(Fault):
     why = "RuntimeError"
 
     def happen(self):
-        os.kill(max(children()), signal.SIGKILL)
+        os.kill(children()[-1], signal.SIGKILL)
 
     def expected(self):
         return pytest.raises(RuntimeError, match="killed by signal 9 in the middle of a run")
@@ -271,7 +271,7 @@ def test_a_fault_ends_the_run(form, runner, fault, record_property):
 def test_a_graph_stops_after_a_process_was_killed(form, runner):
     case = Case(form, runner)
     case.first_run()
-    os.kill(max(children()), signal.SIGKILL)
+    os.kill(children()[-1], signal.SIGKILL)
     begin = time.monotonic()
     case.runner.stop()
     assert time.monotonic() - begin < SOON
