@@ -242,7 +242,7 @@ def test_a_damaged_part_with_its_checksum_is_read_or_refused(name, folder, damag
     read(kind, kind.close(parts | {part: damaged(parts[part], damage)}), folder)
 
 
-# A crash of the library would end the process: all runs read the same files.
+# A crash of the library would end the process: all runs read the same files, whatever the profile.
 @pytest.mark.parametrize("name", KINDS_OF_HDF5)
 @settings(derandomize=True)
 @given(damage=DAMAGE)

@@ -448,7 +448,12 @@ def main():
         play(graph)
         faulthandler.cancel_dump_traceback_later()
 
-    limits = settings(max_examples=asked.graphs, deadline=None, suppress_health_check=HealthCheck)
+    limits = settings(
+        max_examples=asked.graphs,
+        deadline=None,
+        derandomize=False,
+        suppress_health_check=HealthCheck,
+    )
     for form in FORMS:
         limits(given(graphs(form))(play_in_time))()
         print(f"{form}: {asked.graphs} graphs equal the reference")
