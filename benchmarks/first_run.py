@@ -1,9 +1,9 @@
-"""The first call of `sim.train` in an empty cache: how long until scores come, and at what cost.
+"""The first call of `sim.train` in an empty cache, for a network whose kernels Numba compiles.
 
-Each run is a process of its own that finds nothing compiled. Beside the default, which lets the
-reference show samples while kernels are compiled, stands ``wait=True``, which waits for them; they
-take turns. Of processors, all seconds count from the start of the process to the end of what it has
-started, the compiler beside it included::
+How long until scores come, and at what cost? Each run is a process of its own that finds nothing
+compiled. Beside the default, which lets the reference show samples while kernels are compiled,
+stands ``wait=True``, which waits for them; they take turns. Of processors, all seconds count from
+the start of the process to the end of what it has started, the compiler beside it included::
 
     python benchmarks/first_run.py                      # 100 digits, then 5,000
     python benchmarks/first_run.py --samples 1000 --turns 3
@@ -24,7 +24,8 @@ from spikebp_plugins import Simulator, SpikingMLP, load_dataset
 
 n, wait = int(sys.argv[1]), sys.argv[2] == "wait"
 data = load_dataset("digits", raw=True)
-net = SpikingMLP((64, 100, 10), n_steps=10, learning_rate=0.01, input_scale=data.input_scale)
+fields = {"timing": "pipelined", "input_scale": data.input_scale}
+net = SpikingMLP((64, 100, 10), n_steps=10, learning_rate=0.01, **fields)
 index = [i % len(data.x_train) for i in range(n)]
 begin = time.perf_counter()
 sim = Simulator(net, wait=wait)

@@ -60,3 +60,11 @@ def pytest_collection_finish(session):
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def by_numba(monkeypatch):
+    """Let Numba's kernels show those networks too that the engine in C covers."""
+    from spikebp_plugins.compiled.backend import CompiledBackend
+
+    monkeypatch.setattr(CompiledBackend, "engine_for", classmethod(lambda cls, _: cls))

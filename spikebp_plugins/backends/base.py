@@ -135,6 +135,16 @@ class Backend(ABC):
         """
         return None
 
+    @classmethod
+    def lack(cls) -> str | None:
+        """Return in a sentence what this back end lacks on this machine; None if nothing."""
+        return None
+
+    @classmethod
+    def engine_for(cls, net: Definition) -> type[Backend]:  # noqa: ARG003
+        """Return the class that runs a definition: this one, or another with its options."""
+        return cls
+
     @property
     @abstractmethod
     def state(self) -> LearningState:

@@ -152,7 +152,7 @@ def backend_for(
     checked = check_options(cls, name, parsed | dict(options))
     if (reason := refused_definition(cls, net, checked)) is not None:
         raise UnsupportedError(f"back end {name!r} cannot run this network: {reason}")
-    return name, cls, checked
+    return name, cls.engine_for(net), checked
 
 
 def check_options(cls: type[Backend], name: str, options: Mapping[str, Any]) -> dict[str, Any]:

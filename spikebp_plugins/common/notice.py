@@ -1,9 +1,10 @@
-"""A notice that a kernel is being compiled, for compilations that take noticeably long."""
+"""Notices: that a kernel is being compiled, where that takes noticeably long, and others once."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from threading import Timer
 from typing import Any, Final
 
@@ -40,7 +41,15 @@ class _Notice(AbstractContextManager[None]):
 
 
 def _say_that_it_compiles() -> None:
+    _say("compiling the kernels of this network, once for this machine ...")
+
+
+@cache
+def say_once(text: str) -> None:
+    """Say something the first time that this is called with it."""
+    _say(text)
+
+
+def _say(text: str) -> None:
     # A warning is shown where nobody has set up logging: on terminals, in logs, and in notebooks.
-    logging.getLogger("spikebp_plugins").warning(
-        "compiling the kernels of this network, once for this machine ..."
-    )
+    logging.getLogger("spikebp_plugins").warning(text)

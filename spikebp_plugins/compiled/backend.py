@@ -23,7 +23,7 @@ from spikebp_plugins.backends.outcome import (
     recording_of,
 )
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceSteps
-from spikebp_plugins.common.notice import announced
+from spikebp_plugins.common.notice import announced, say_once
 from spikebp_plugins.compiled import event_order, single_steps
 from spikebp_plugins.compiled.beside import Wanted, wanted
 from spikebp_plugins.compiled.handle import HANDLES_KEPT, Handle, kind_of, new_handle
@@ -34,6 +34,8 @@ from spikebp_plugins.compiled.memory import KERNELS, Memory, Way, ways
 from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.single_steps import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
+from spikebp_plugins.engine.backend import EngineBackend, why_not_covered
+from spikebp_plugins.engine.library import why_missing
 from spikebp_plugins.network.arithmetic import arithmetic_of, grid_of
 from spikebp_plugins.network.delays import TABLES
 from spikebp_plugins.network.fields import CHOICES, Definition
@@ -102,6 +104,22 @@ class CompiledBackend(Backend):
         if net.arithmetic != "fixed" and not net.is_dense:
             return f"with arithmetic={net.arithmetic!r} it knows dense connections alone"
         return None
+
+    @classmethod
+    def engine_for(cls, net: Definition) -> type[CompiledBackend | EngineBackend]:
+        """Return the engine in C for those networks that it covers, and else this one."""
+        if cls is not CompiledBackend or why_not_covered(net) is not None:
+            return cls
+        if (lack := cls.lack()) is not None:
+            say_once(lack)
+            return cls
+        return EngineBackend
+
+    @classmethod
+    def lack(cls) -> str | None:
+        """Return that the engine in C is missing, and why; None if it is there."""
+        reason = why_missing()
+        return reason and f"the engine in C is missing, so Numba compiles kernels: {reason}"
 
     def __init__(
         self, net: Definition, state: LearningState, n_jobs: int | None, wait: bool | None = None

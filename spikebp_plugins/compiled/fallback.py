@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from spikebp_plugins.backends.base import StatefulBackend
+from spikebp_plugins.backends.base import Backend, StatefulBackend
 from spikebp_plugins.backends.outcome import Outcome
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.backends.registry import refused_definition
@@ -41,7 +41,7 @@ class BackedByCore(StatefulBackend):
         """Show samples, or raise OverflowError with nothing changed."""
 
 
-def _core(net: Definition, state: LearningState) -> StatefulBackend | CompiledBackend:
+def _core(net: Definition, state: LearningState) -> Backend:
     if refused_definition(CompiledBackend, net, {}) is None:
-        return CompiledBackend(net, state, n_jobs=1, wait=False)
+        return CompiledBackend.engine_for(net)(net, state, n_jobs=1, wait=False)
     return ReferenceBackend(net, state)

@@ -16,6 +16,8 @@ from spikebp_plugins.compiled import beside, readiness
 from spikebp_plugins.compiled.readiness import Readiness
 from tests.core.small_nets import checkpoint_bytes, small_net
 
+pytestmark = pytest.mark.usefixtures("by_numba")
+
 ENCODER = EventEncoder(3, 1, step=10, polarity="ignored")
 CLICKS = np.array([(i % 3, 0, 7 * i, 1) for i in range(20)], EVENT_DTYPE)
 
@@ -199,8 +201,10 @@ OUTGROWS = """
 
     from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, warmup
     from spikebp_plugins.compiled import beside, readiness
+    from spikebp_plugins.compiled.backend import CompiledBackend
     from spikebp_plugins.compiled.kernels.cache import KernelCache
 
+    CompiledBackend.engine_for = classmethod(lambda cls, _: cls)
     readiness.SECONDS_BEFORE_COMPILING = 0.0
     asked, loading, counts = [], [], {"kernel": 0}
     beside.ask = asked.extend

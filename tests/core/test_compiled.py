@@ -34,6 +34,8 @@ from spikebp_plugins.compiled.kernels.cache import KernelFile
 from spikebp_plugins.data.events import EVENT_DTYPE, EventEncoder
 from spikebp_plugins.network.operations import Operations
 
+pytestmark = pytest.mark.usefixtures("by_numba")
+
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
 
 

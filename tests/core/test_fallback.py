@@ -43,6 +43,7 @@ def calls(monkeypatch):
     return names
 
 
+@pytest.mark.usefixtures("by_numba")
 @pytest.mark.parametrize("are_ready", [False, True])
 @pytest.mark.parametrize("said", ["", "1"])
 def test_kernels_compute_it_if_they_are_ready(experiment, calls, monkeypatch, said, are_ready):

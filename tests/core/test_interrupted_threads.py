@@ -12,6 +12,8 @@ from spikebp_plugins.compiled import backend
 from spikebp_plugins.compiled.kernels.arrays import Sample
 from spikebp_plugins.compiled.kernels.event import EventSample
 
+pytestmark = pytest.mark.usefixtures("by_numba")
+
 NETS = {
     "immediate": SpikingMLP((20, 30, 5), n_steps=6, learning_rate=0.3, seed=2),
     "event": SpikingMLP((20, 30, 5), n_steps=6, seed=2, timing="event", arithmetic="float64"),

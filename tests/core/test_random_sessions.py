@@ -86,7 +86,7 @@ UNUSUAL_DTYPE = [("t", np.int64), ("x", np.int16), ("y", np.int32), ("p", np.int
 PACKAGE = Path(spikebp_plugins.__file__).parent
 INTERRUPTED = {
     str(path)
-    for pattern in ("compiled/*.py", "backends/*.py", "network/replay.py")
+    for pattern in ("compiled/*.py", "engine/*.py", "backends/*.py", "network/replay.py")
     for path in PACKAGE.glob(pattern)
 }
 
@@ -510,6 +510,13 @@ def test_random_sessions_equal_the_reference():
 
 
 @pytest.mark.thorough
+@pytest.mark.usefixtures("by_numba")
+def test_random_sessions_by_numba_equal_the_reference():
+    run_sessions(20)
+
+
+@pytest.mark.thorough
+@pytest.mark.usefixtures("by_numba")
 @pytest.mark.parametrize("updates", [0, 1])
 def test_samples_whose_log_of_updates_is_full(updates, monkeypatch):
     monkeypatch.setattr(layout, "UPDATES_LOGGED", updates)
@@ -693,6 +700,7 @@ def replay(session):
     sessions.teardown()
 
 
+@pytest.mark.usefixtures("by_numba")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_sessions_notice_faults(fault, monkeypatch):
     put, session = FAULTS[fault]

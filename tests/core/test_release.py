@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from spikebp_plugins.engine.building import machine_compiler
 from tests.documentation import ROOT
 
 PACKAGES = ("spikebp_plugins", "spikebp_brian2", "spikebp_lava")
@@ -75,11 +76,18 @@ def test_archives_hold_what_they_should(archives):
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     templates = ("host.c", "network.c", "network.h", "network.md")
     assert {f"spikebp_plugins/embedded/{name}" for name in templates} <= set(names)
+    is_pure = archives[".whl"].name.endswith("-py3-none-any.whl")
+    assert any("engine/c/_engine." in name for name in names) == (not is_pure)
+    assert not (is_pure and machine_compiler())
     with tarfile.open(archives[".gz"]) as source:
-        tops = {name.split("/")[1] for name in source.getnames()}
+        names = source.getnames()
+    assert not any("engine/c/_engine." in name for name in names)
+    assert any(name.endswith("engine/c/engine.c") for name in names)
+    tops = {name.split("/")[1] for name in names}
     assert {
         *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "README.md"),
-        *("adapters", "benchmarks", "docs", "examples", "spikebp_plugins", "tests", "tox.ini"),
+        *("adapters", "benchmarks", "docs", "examples", "hatch_build.py", "spikebp_plugins"),
+        *("tests", "tox.ini"),
     } <= tops
 
 

@@ -125,7 +125,7 @@ def test_a_copy_is_a_simulator_of_its_own(backend, copied, shown):
 @COPIED
 def test_options_of_the_back_end_are_copied(copied):
     with Simulator(NET, n_jobs=3) as sim, copied(sim) as other:
-        assert len(other._engine._memories) == 3
+        assert other._engine._n_jobs == 3
 
 
 @EVERY_ENGINE
@@ -312,7 +312,7 @@ def test_arrays_of_any_memory_layout_are_equal_and_compile_nothing():
 
 @EVERY_ENGINE
 def test_an_interrupt_between_blocks_leaves_a_sample_boundary(backend, monkeypatch, tmp_path):
-    cls = get_backend(backend)
+    cls = get_backend(backend).engine_for(NET)
     train, blocks = cls.train, []
 
     def train_twice(self, batch, record):
@@ -358,7 +358,7 @@ def interrupt_after(assignment):
 @EVERY_ENGINE
 def test_an_interrupt_at_any_moment_leaves_a_sample_boundary(backend, monkeypatch):
     """Interrupts after every change of the engine, one by one, until none is left."""
-    cls = get_backend(backend)
+    cls = get_backend(backend).engine_for(NET)
     boundaries = {checkpoint_bytes(trained(n)): n for n in range(4)}
     moment, interrupted = 1, True
     while interrupted:

@@ -1,0 +1,63 @@
+"""Builds the engine in C into a wheel, and in place where the installation is editable.
+
+It takes a compiler of the machine, or asks for `ziglang`, which brings one. Where it fails all the
+same, the wheel is pure Python: there the same integers come from the kernels that Numba compiles.
+"""
+
+from __future__ import annotations
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import platform_tags
+
+#: Those of its releases that the engine was compiled with, on the machines that it is made for.
+ZIGLANG = (
+    "ziglang>=0.13,<0.18; sys_platform in 'linux darwin win32'"
+    " and platform_machine in 'x86_64 AMD64 aarch64 arm64 ARM64'"
+)
+
+
+def load_building() -> Any:
+    """Return the module that compiles, without the package, whose dependencies are not here."""
+    path = Path(__file__).parent / "spikebp_plugins" / "engine" / "building.py"
+    spec = spec_from_file_location("building", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+building = load_building()
+
+
+def platform_tag() -> str:
+    """Return the tag of this machine, among those that do not promise a C library of Linux."""
+    return next(tag for tag in platform_tags() if not tag.startswith(("manylinux", "musllinux")))
+
+
+class EngineBuildHook(BuildHookInterface):
+    """Gives the wheel the library and the tag of the machine, or leaves it pure."""
+
+    def dependencies(self) -> list[str]:
+        """Return what brings a compiler, if it takes one and this machine has none."""
+        return [] if building.is_built() or building.machine_compiler() else [ZIGLANG]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile the library unless that of these sources is there."""
+        try:
+            if not building.is_built():
+                building.build(building.LIBRARY)
+                if not building.is_built():
+                    raise building.BuildError("what was compiled cannot be loaded here")
+        except building.BuildError as error:
+            self.app.display_warning(
+                f"The engine in C is left out, and learning is slower: {error}."
+            )
+            return
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{platform_tag()}"
+        build_data["artifacts"].append(f"/spikebp_plugins/engine/c/{building.LIBRARY.name}")

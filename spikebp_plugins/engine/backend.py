@@ -1,0 +1,380 @@
+"""The back end `compiled` for dense networks: the step rules by the engine in C."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.backends.base import Backend, FlagOption, IntegerOption
+from spikebp_plugins.backends.outcome import (
+    EarlyPrediction,
+    Outcome,
+    Recording,
+    in_64_bits,
+    joined,
+)
+from spikebp_plugins.backends.reference import ReferenceBackend
+from spikebp_plugins.engine.library import build_of
+from spikebp_plugins.engine.network import EngineNetwork, Shown, holds, operations_of
+from spikebp_plugins.engine.one_sample import OneSample, kind_of
+from spikebp_plugins.engine.steps import EngineSteps
+from spikebp_plugins.network.fields import CHOICES, Definition
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules.sample import run_sample
+
+Array = NDArray[Any]
+
+Result = TypeVar("Result", Outcome, EarlyPrediction)
+
+#: Synapses times steps of a block, which take some hundredths of a second.
+BLOCK_WORK: Final = 2_000_000_000
+
+#: The fewest samples for each thread: with fewer, starting the thread would not pay.
+SAMPLES_PER_THREAD: Final = 32
+
+#: The most kinds of samples that are shown one at a time without finding out anew what they are.
+KINDS_KEPT: Final = 16
+
+#: Predictions of more steps are shown step by step: memory grows with the steps of a sample.
+MOST_STEPS: Final = 4096
+
+#: There is room for at least so many updates of a sample of single steps before they are written.
+FEWEST_STEPS: Final = 64
+
+
+class EngineState(NamedTuple):
+    """Where the engine is: replaced in one assignment, so that an interrupt finds either state.
+
+    Attributes
+    ----------
+    narrow : EngineNetwork or None
+        The network of 32 bits; None if these do not hold the definition's fractions.
+    wide : EngineNetwork
+        The network of 64 bits.
+    now : EngineNetwork
+        The one of both that has what was learned last.
+    work : Operations
+        What the networks do not count.
+    seen : int
+        Training samples that they do not count.
+    """
+
+    narrow: EngineNetwork | None
+    wide: EngineNetwork
+    now: EngineNetwork
+    work: Operations
+    seen: int
+
+    def counts(self) -> list[list[int]]:
+        """Return what the networks have counted."""
+        return [network.counts() for network in (self.narrow, self.wide) if network is not None]
+
+    def with_network(self, network: EngineNetwork) -> EngineState:
+        """Return the state with a network in the place of one with less room, on its weights."""
+        before = self.narrow if network.is_narrow else self.wide
+        assert before is not None
+        counts = before.counts()
+        after = self._replace(
+            work=self.work + operations_of(network.net, counts), seen=self.seen + counts[1]
+        )
+        if before is self.now:
+            after = after._replace(now=network)
+        return after._replace(narrow=network) if network.is_narrow else after._replace(wide=network)
+
+
+def why_not_covered(net: Definition) -> str | None:
+    """Return why the engine does not know a definition, or None if it does."""
+    if not net.is_dense or net.timing != "immediate" or net.arithmetic != "fixed":
+        return "it knows dense connections, immediate timing and fixed arithmetic"
+    if net.presynaptic != "counts":
+        return "it knows presynaptic='counts'"
+    if net.n_steps > MOST_STEPS:
+        return f"it knows at most {MOST_STEPS} steps"
+    return None
+
+
+class EngineBackend(Backend):
+    """The step rules in C, with work that grows with the spikes.
+
+    Samples are shown in 32-bit integers where bounds prove that nothing can wrap, in 64-bit
+    integers otherwise, and by the exact path where these do not prove it either. Where a value is
+    out of range, the reference raises the error.
+
+    The option `n_jobs` is the number of threads that predict, by default one for each core;
+    results are the same for any number.
+    """
+
+    choices: ClassVar = {**CHOICES, "timing": ("immediate",), "presynaptic": ("counts",)}
+    options: ClassVar = {"n_jobs": IntegerOption(lowest=1), "wait": FlagOption()}
+
+    def __init__(
+        self,
+        net: Definition,
+        state: LearningState,
+        n_jobs: int | None,
+        wait: bool | None = None,  # an option of the back end: here nobody waits
+    ) -> None:
+        super().__init__(net, state)
+        self._n_jobs = n_jobs or _available_cores()
+        most_steps, narrow, build = max(net.n_steps, FEWEST_STEPS), None, build_of(32)
+        wide = EngineNetwork(net, build_of(64), most_steps)
+        wide.write(state)
+        if holds(build, net):
+            narrow = EngineNetwork(net, build, most_steps)
+        self._engine = EngineState(narrow, wide, wide, Operations(), state.samples_seen)
+        self.open_steps: EngineSteps | None = None
+        # Samples that are shown one at a time, by their kind.
+        self._singles: dict[Any, OneSample] = {}
+        # After a sample that 32 bits cannot hold, so many go to 64 bits; then twice as many.
+        self._patience, self._wide_samples = 1, 0
+        # True while threads predict, and after an interrupt, which may have left some behind.
+        self._may_have_strays = False
+
+    @property
+    def state(self) -> LearningState:
+        """What has been learned so far."""
+        return self._engine.now.read(self.samples_seen)
+
+    @property
+    def samples_seen(self) -> int:
+        """Training samples so far."""
+        return self._engine.seen + sum(counts[1] for counts in self._engine.counts())
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples shown so far."""
+        counted = [operations_of(self.net, counts) for counts in self._engine.counts()]
+        return sum(counted, self._engine.work)
+
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to hand over at a time."""
+        n_synapses = sum(connection.n_synapses for connection in self.net.connections)
+        return max(1, BLOCK_WORK // (n_steps * n_synapses))
+
+    def preparations(self) -> Sequence[Callable[[], object]]:
+        """Return nothing: the engine was compiled when the package was built."""
+        return ()
+
+    def train(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples in order and learn from each."""
+        return self._show(batch, record)
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing, in several threads."""
+        if self._is_open:
+            return self._on_a_copy(lambda other: other.predict(batch, record))
+        if batch.n_steps > MOST_STEPS:
+            return self._show_long(batch, record)
+        n_threads = min(self._n_jobs, len(batch) // SAMPLES_PER_THREAD)
+        if n_threads > 1:
+            return self._show_in_threads(batch, record, n_threads)
+        return self._show(batch, record)
+
+    def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
+        """Show each sample until its largest summed drive leads by `margin`, and learn nothing."""
+        if self._is_open:
+            return self._on_a_copy(lambda other: other.predict_until(batch, margin))
+        if batch.n_steps > MOST_STEPS:
+            return self._until_by(self.steps(), batch, margin)
+        parts, done = [], 0
+        while done < len(batch):
+            shown = self._show_some(batch[done:], False, margin)
+            if not len(shown.scores):
+                sample = batch[done : done + 1]
+                ReferenceBackend(self.net, self.state).predict_until(sample, margin)
+                raise AssertionError("a sample that the reference shows is out of range")
+            parts.append(shown)
+            done += len(shown.scores)
+        scores, n_steps, spikes = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("scores", "n_steps", "operations")
+        )
+        above = np.array([connection.n_above for connection in self.net.connections], object)
+        return EarlyPrediction(scores, n_steps, in_64_bits(spikes.astype(object) @ above))
+
+    def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
+        """Show one sample as it came, if it is constant in time and has a label or none."""
+        kind = kind_of(x, y, n_steps)
+        if kind is None or self._may_have_strays or self._is_open or n_steps > MOST_STEPS:
+            return None
+        single = self._singles.get(kind)
+        if single is None or single.network is not self._engine.now or self._wide_samples:
+            network = self._choose(n_steps)
+            single = OneSample.of(network, x, y, n_steps)
+            if single is None:
+                return None
+            # One of an earlier network would keep its memory.
+            kept = {k: one for k, one in self._singles.items() if one.network is network}
+            self._singles = {**kept, kind: single} if len(kept) < KINDS_KEPT else {kind: single}
+        if self._wide_samples:
+            return None
+        return single.show(x, y)
+
+    def steps(self) -> EngineSteps:
+        """Return the object that shows single steps."""
+        return EngineSteps(self.net, self)
+
+    def network_for_steps(self) -> EngineNetwork:
+        """Return the network in which to open a sample."""
+        network = self._choose(1)
+        self._wide_samples = max(0, self._wide_samples - 1)
+        return network
+
+    def widened(self, network: EngineNetwork) -> EngineNetwork | None:
+        """Return the network of 64 bits with the open sample of another; None if this has them."""
+        if not network.is_narrow:
+            return None
+        wide = self._engine.wide
+        wide.go_on_from(network)
+        self._engine = self._engine._replace(now=wide)
+        self._lose_patience()
+        return wide
+
+    def add(self, work: Operations) -> None:
+        """Add work that no network has counted."""
+        self._engine = self._engine._replace(work=self._engine.work + work)
+
+    @property
+    def _is_open(self) -> bool:
+        return self.open_steps is not None and self.open_steps.is_open
+
+    def _on_a_copy(self, show: Callable[[EngineBackend], Result]) -> Result:
+        """Show samples on a copy of the state, which while a sample is open is in use."""
+        other = EngineBackend(self.net, self.state, self._n_jobs)
+        other.report = self.report
+        try:
+            return show(other)
+        finally:
+            self.add(other.operations)
+
+    def _show(self, batch: Batch, record: bool) -> Outcome:
+        outcomes, done = [], 0
+        while done < len(batch):
+            shown = self._show_some(batch[done:], record)
+            if not len(shown.scores):
+                self._raise(batch[done : done + 1])
+            outcomes.append(self._outcome(batch, shown))
+            done += len(shown.scores)
+            self.report(done)
+        return joined(outcomes)
+
+    def _show_some(self, batch: Batch, record: bool, margin: float | None = None) -> Shown:
+        """Show samples up to one that needs another way; none if its values are out of range."""
+        network = self._choose(batch.n_steps)
+        if self._wide_samples:
+            batch = batch[: self._wide_samples]
+        shown = network.show(batch, self.samples_seen, record, margin)
+        if not len(shown.scores) and network.is_narrow:
+            self._lose_patience()
+            network = self._choose(batch.n_steps)
+            shown = network.show(batch[:1], self.samples_seen, record, margin)
+        if not len(shown.scores):
+            shown = network.show_exactly(batch[:1], self.samples_seen, record, margin)
+        if not network.is_narrow:
+            self._wide_samples = max(0, self._wide_samples - len(shown.scores))
+        return shown
+
+    def _lose_patience(self) -> None:
+        self._wide_samples, self._patience = self._patience, 2 * self._patience
+
+    def _choose(self, n_steps: int) -> EngineNetwork:
+        """Return the network that shows the next samples, with the present state in it."""
+        if self._may_have_strays:
+            self._leave_to_strays()
+        engine = self._engine
+        network = engine.wide if engine.narrow is None or self._wide_samples else engine.narrow
+        if network.most_steps < n_steps:
+            network.drop_sample()  # an interrupt may have left one
+            network = network.with_room(n_steps)
+            engine = self._engine = engine.with_network(network)
+        if network is not engine.now:
+            if not network.write(engine.now.read(0)):
+                self._lose_patience()
+                return self._choose(n_steps)
+            self._engine = engine._replace(now=network)
+        return network
+
+    def _show_long(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples of many steps to learn nothing, by the reference where each is recorded."""
+        if record:
+            reference = ReferenceBackend(self.net, self.state)
+            try:
+                return reference.predict(batch, record)
+            finally:
+                self.add(reference.operations)
+        steps, scores = self.steps(), np.empty((len(batch), self.net.n_outputs))
+        for i, rows in enumerate(batch.rows()):
+            if len(rows) == 1:
+                steps.show(rows[0], None, batch.n_steps)
+            else:
+                for row in rows:
+                    steps.show(row, None)
+            scores[i] = steps.scores
+            steps.close()
+        return Outcome(scores, None)
+
+    def _raise(self, sample: Batch) -> None:
+        """Raise the error of a sample that is out of range, as the reference does."""
+        target = None if sample.y is None else sample.targets()[0]
+        run_sample(self.net, self.state, sample.inputs()[0], target, sample.n_steps)
+        raise OverflowError("a layer must send fewer than 2**63 spikes in a sample; it sent more")
+
+    def _outcome(self, batch: Batch, shown: Shown) -> Outcome:
+        if shown.spikes is None or shown.errors is None or shown.step_scores is None:
+            return Outcome(shown.scores, None)
+        units = np.cumsum([0, *self.net.layer_sizes])
+        spikes, errors = (
+            [rows[..., a:b].astype(np.int64) for a, b in pairwise(units)]
+            for rows in (shown.spikes, shown.errors)
+        )
+        of_layers = None if batch.y is None else [None, *errors[1:]]
+        return Outcome(shown.scores, Recording(spikes, of_layers, shown.step_scores))
+
+    def _show_in_threads(self, batch: Batch, record: bool, n_threads: int) -> Outcome:
+        """Show samples to learn nothing, a part of them in each thread."""
+        network = self._choose(batch.n_steps)
+        network.drop_sample()  # an interrupt may have left one
+        bounds = [len(batch) * part // n_threads for part in range(n_threads + 1)]
+        batches = [batch[start:stop] for start, stop in pairwise(bounds)]
+
+        def show(part: Batch) -> tuple[Shown, list[int]]:
+            other = network.with_room(network.most_steps)
+            return other.show(part, 0, record), other.counts()
+
+        self._may_have_strays = True
+        with ThreadPoolExecutor(n_threads) as pool:
+            parts = list(pool.map(show, batches))
+        # Only here is it certain: an interrupt can come while a thread is started, of which the
+        # pool then does not know, and while the pool waits for its threads.
+        self._may_have_strays = False
+        outcomes = []
+        for part, (shown, counts) in zip(batches, parts, strict=True):
+            done = len(shown.scores)
+            self.add(operations_of(self.net, counts))
+            if done:
+                outcomes.append(self._outcome(part, shown))
+            if done < len(part):
+                outcomes.append(self._show(part[done:], record))
+        return joined(outcomes)
+
+    def _leave_to_strays(self) -> None:
+        """Write no more to the memory that threads may read which an interrupt has left behind."""
+        engine = self._engine
+        engine.now.drop_sample()
+        self._engine = engine.with_network(engine.now.copied())
+        self._may_have_strays = False
+
+
+def _available_cores() -> int:
+    # A container or a batch system may let this process use fewer cores than there are.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

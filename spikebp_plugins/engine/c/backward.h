@@ -1,0 +1,140 @@
+/* Rules 3 and 4: errors come back.
+ *
+ *     phi_y += y, e_L = k_L - signed(phi_y);   psi_{l-1} += e_l B_l, e_{l-1} = signed(psi_{l-1}),
+ *
+ * each 0 where s is negative, with B_l of this step: the transpose of W_l as it was before this
+ * step, so corrected by the updates that are pending, or the fixed feedback.
+ */
+#ifndef SPIKEBP_BACKWARD_H
+#define SPIKEBP_BACKWARD_H
+
+#include "forward.h"
+
+/* s_l, of which that of layer 1 is prepared where input is in trains. */
+INLINE const vec *summed_drive(const struct network *net, int l, int t)
+{
+    const struct layer *a = &net->layer[l];
+    return l == 1 && net->in_trains ? net->trains.drive + (int64_t)t * a->width : a->s;
+}
+
+/* Rule 3; 0 if it may be out of range. */
+static int output_error(struct network *net, const num *y, double largest_y, int t)
+{
+    const int l = net->is.n_layers, bits = net->is.bits, is_binary = net->is.is_binary;
+    struct layer *a = &net->layer[l];
+    const vec *k = a->k + (int64_t)t * a->width, *s = summed_drive(net, l, t);
+    const double half = (double)net->half;
+    vec sum = {0};
+    int n = 0;
+    a->target_bound = (is_binary ? a->target_bound : half) + largest_y;
+    if (!(a->target_bound + half < CERTAIN
+            && (a->target_bound / (double)net->one + 1) * a->n < MOST_COUNTED / 2))
+        return 0;
+    for (int v = 0; v < a->width; v++) {
+        vec phi = a->phi_y[v] + ((const vec *)y)[v];
+        vec m = limited((phi + net->half + (phi > 0)) >> bits, is_binary);
+        a->phi_y[v] = phi - (m << bits);
+        vec error = (k[v] - m) & ~(s[v] >> SIGN);
+        a->e[v] = error;
+        sum += magnitude(error);
+        n += list_nonzero(error, v * LANES, a->erring + n);
+    }
+    a->n_erring = n;
+    a->errors_sent = sum_of(sum);
+    return 1;
+}
+
+/* What goes with a layer through its parts. */
+struct erring {
+    struct network *net;
+    struct layer *a;
+    const vec *drive;
+    int n_rows;
+    vec sum;
+};
+
+/* Rule 4 for n vectors of a layer. */
+INLINE void err_part(const int n, int v, void *work)
+{
+    struct erring *now = work;
+    const struct network *net = now->net;
+    struct layer *a = now->a;
+    const int bits = net->is.bits, is_binary = net->is.is_binary;
+    vec psi[16];
+    EACH(i, n) psi[i] = a->psi[v + i];
+    for (int r = 0; r < now->n_rows; r++) {
+        const vec *row = net->row[r] + v;
+        const num factor = net->factor[r];
+        EACH(i, n) psi[i] += factor * row[i];
+    }
+    EACH(i, n) {
+        vec error = limited((psi[i] + net->half + (psi[i] > 0)) >> bits, is_binary);
+        a->psi[v + i] = psi[i] - (error << bits);
+        error &= ~(now->drive[v + i] >> SIGN);
+        a->e[v + i] = error;
+        now->sum += magnitude(error);
+        a->n_erring += list_nonzero(error, (v + i) * LANES, a->erring + a->n_erring);
+    }
+}
+
+/* List what the errors of a layer bring to the one below; return how many rows. */
+static int list_rows(struct network *net, const struct layer *above, int64_t width)
+{
+    const struct pending *p = &above->pending;
+    const num *e = (const num *)above->e;
+    int n = 0;
+    for (int i = 0; i < above->n_erring; i++, n++) {
+        net->row[n] = above->b + above->erring[i] * width;
+        net->factor[n] = e[above->erring[i]];
+    }
+    if (above->n_erring == 0 || net->is.has_random_feedback)
+        return n;
+    for (int q = 0; q < p->n; q++) {
+        num product = 0;
+        for (int i = p->first[q]; i < p->first[q + 1]; i++)
+            product += p->error[i] * e[p->unit[i]];
+        net->row[n] = p->count + (int64_t)q * width;
+        net->factor[n] = -p->rate[q] * product;
+        n += product != 0;
+    }
+    return n;
+}
+
+/* Rule 4 of layer l in step t; 0 if it may be out of range. */
+static int err_layer(struct network *net, int l, int t)
+{
+    struct layer *a = &net->layer[l];
+    const struct layer *above = a + 1;
+    const double half = (double)net->half;
+    a->n_erring = 0;
+    a->errors_sent = 0;
+    if (above->n_erring == 0 && a->psi_bound <= half)
+        return 1; /* no backward potential fires */
+    double weight = net->is.has_random_feedback ? above->feedback_bound : above->weight_bound;
+    a->psi_bound += (double)above->errors_sent * weight;
+    if (!(a->psi_bound < a->limit))
+        return 0;
+    struct erring now = {.net = net, .a = a, .drive = summed_drive(net, l, t)};
+    now.n_rows = list_rows(net, above, a->width);
+    in_parts(a->width, IN_REGISTERS, err_part, &now);
+    a->errors_sent = sum_of(now.sum);
+    if (!net->is.is_binary)
+        a->psi_bound = half;
+    return 1;
+}
+
+/* Rules 3 and 4 of all layers in step t; 0 if they may be out of range. */
+static int send_errors(struct network *net, const num *y, double largest_y, int t)
+{
+    for (int l = net->is.n_layers; l >= 1; l--) {
+        struct layer *a = &net->layer[l];
+        if (!(l == net->is.n_layers ? output_error(net, y, largest_y, t) : err_layer(net, l, t)))
+            return 0;
+        a->sample_errors += a->errors_sent;
+        if (!((double)a->sample_errors < MOST_COUNTED))
+            return 0;
+    }
+    return 1;
+}
+
+#endif

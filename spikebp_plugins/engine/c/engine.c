@@ -1,0 +1,160 @@
+/* The engine for dense networks: built for 32 and for 64 bits, and for several processors.
+ *
+ * Sizes are known when it runs. All memory is the caller's. See network.h for how it computes,
+ * trains.h, forward.h, backward.h and learning.h for the rules, sample.h for samples.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "events.h"
+
+#define JOINED(a, b) a##_##b
+#define NAMED(name, build) JOINED(name, build)
+
+/* Return how many bytes a network takes, and write how many its weights take. */
+int64_t NAMED(size, BUILD)(const struct definition *is, int64_t *learned_size)
+{
+    const size_t header = sizeof(struct network) + (size_t)(is->n_layers + 1) * sizeof(struct layer);
+    char space[header] __attribute__((aligned(LINE)));
+    struct network *net = (struct network *)space;
+    struct room learned = {0}, sample = {0};
+    memset(space, 0, header);
+    net->is = *is;
+    taken(&sample, 1, header);
+    lay_out(net, &learned, &sample);
+    *learned_size = (int64_t)learned.at;
+    return (int64_t)sample.at;
+}
+
+/* Make a network in memory that holds zeros, on weights that others may share. */
+struct network *NAMED(place, BUILD)(const struct definition *is, char *learned_at, char *at)
+{
+    const size_t header = sizeof(struct network) + (size_t)(is->n_layers + 1) * sizeof(struct layer);
+    struct room learned = {(uintptr_t)learned_at, 1}, sample = {(uintptr_t)at, 1};
+    struct network *net = taken(&sample, 1, header);
+    net->is = *is;
+    net->one = (num)1 << is->bits, net->half = net->one / 2;
+    net->age = HUGE_AGE;
+    lay_out(net, &learned, &sample);
+    net->learned = learned_at;
+    for (int l = 0; l <= is->n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        a->is_signed = l == 0;
+        a->limit = fmin(CERTAIN, (MOST_COUNTED / (double)a->n - 1) * (double)net->one);
+    }
+    return net;
+}
+
+/* Of what was learned before the open sample, if any; of what it has now. */
+enum array { W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E };
+
+/* An array of layer l that Python reads and writes. */
+void *NAMED(array, BUILD)(const struct network *net, int32_t l, int32_t which)
+{
+    const struct layer *a = &net->layer[l];
+    const ptrdiff_t to_before = net->is_settled ? net->backup - net->learned : 0;
+    switch ((enum array)which) {
+    case W: return (char *)a->w + to_before;
+    case B: return (char *)a->b + to_before;
+    case PSI: return net->is_taught ? a->psi_kept : a->psi;
+    case W_NOW: return a->w;
+    case B_NOW: return a->b;
+    case PSI_NOW: return a->psi;
+    case S: return a->s;
+    case C: return a->c;
+    case PHI_Y: return a->phi_y;
+    default: return a->sum;
+    }
+}
+
+/* Say that others have changed what was learned. */
+void NAMED(forget_bounds, BUILD)(struct network *net) { net->age = HUGE_AGE; }
+
+static int64_t *write_count(big count, int64_t *to)
+{
+    *to++ = (int64_t)(count & INT64_MAX), *to++ = (int64_t)(count >> 63);
+    return to;
+}
+
+/* Write the counts since the start, each by its low 63 bits and the others: samples shown, those
+ * that learned, updates; spikes and errors of layers 0 to L. */
+void NAMED(write_counts, BUILD)(const struct network *net, int64_t *to)
+{
+    to = write_count(net->shown, to), to = write_count(net->trained, to);
+    to = write_count(net->updates, to);
+    for (int l = 0; l <= net->is.n_layers; l++)
+        to = write_count(net->layer[l].spikes, to), to = write_count(net->layer[l].errors, to);
+}
+
+/* Give memory for what was learned before a sample, as large as that of the weights. */
+void NAMED(give_backup, BUILD)(struct network *net, char *backup) { net->backup = backup; }
+
+/* Show single steps up to one that may be out of range; all functions that follow need a backup. */
+void NAMED(show_steps, BUILD)(struct block *block) { show_same(block->network, block); }
+
+/* Show steps of events; 0 if one may be out of range. */
+int32_t NAMED(show_events, BUILD)(struct block *block, const struct events *given)
+{
+    return show_events(block->network, block, given);
+}
+
+/* Take events, and show the steps that they complete. */
+void NAMED(feed, BUILD)(struct block *block, struct feeding *given)
+{
+    feed(block->network, block, given);
+}
+
+/* Write all that is pending, so that the arrays of the open sample are complete. */
+void NAMED(settle, BUILD)(struct network *net) { settle(net); }
+
+/* Write whether the open sample is taught, its updates, and its spikes and errors of layers 0 to L. */
+void NAMED(sample_counts, BUILD)(const struct network *net, int64_t *to)
+{
+    *to++ = net->is_taught, *to++ = net->sample_updates;
+    for (int l = 0; l <= net->is.n_layers; l++)
+        *to++ = net->layer[l].sample_spikes, *to++ = net->layer[l].sample_errors;
+}
+
+/* Open a sample that another network has begun. */
+void NAMED(reopen, BUILD)(struct network *net, const int64_t *counts) { reopen(net, counts); }
+
+/* End a sample of single steps, and learn from it; 0 if that may be out of range. */
+int32_t NAMED(close_sample, BUILD)(struct network *net, int32_t learns)
+{
+    return close_steps(net, learns);
+}
+
+/* Forget the open sample, if there is one. */
+void NAMED(drop_sample, BUILD)(struct network *net) { undo(net); }
+
+/* Write the scores of the open sample after so many steps. */
+void NAMED(find_scores, BUILD)(const struct network *net, double *scores, int64_t n_steps)
+{
+    const struct layer *a = &net->layer[net->is.n_layers];
+    for (int j = 0; j < a->n; j++)
+        scores[j] = (double)((const num *)a->s)[j] / (double)net->one / (double)n_steps;
+}
+
+/* Show the first sample of a block by the exact path; 0, with nothing changed, if a value is out of
+ * range. Only in 64 bits, with a backup. */
+int32_t NAMED(show_exactly, BUILD)(const struct block *block)
+{
+    return show_exactly(block->network, block, 0);
+}
+
+/* Show samples in order; return how many were shown before one that may be out of range, of which
+ * nothing is left. */
+int64_t NAMED(show, BUILD)(const struct block *block)
+{
+    struct network *net = block->network;
+    for (int64_t i = 0; i < block->n_samples; i++) {
+        prepare(net);
+        while (!show_sample(net, block, i)) {
+            if (net->age == 0)
+                return i;
+            measure(net); /* bounds only grow from sample to sample */
+        }
+    }
+    return block->n_samples;
+}

@@ -1,0 +1,198 @@
+/* Steps of events: counts of what a sensor has sent.
+ *
+ * The rules are those of data/events.py, which serve all back ends and say what is wrong with
+ * events. Whatever is rare is left to them: `feed` stops before it, and says how many events it has
+ * taken.
+ */
+#ifndef SPIKEBP_EVENTS_H
+#define SPIKEBP_EVENTS_H
+
+#include "steps.h"
+
+/* Steps given by events in order: event a counts weight[a] of unit[a] in step at[a]. */
+struct events {
+    const int64_t *at, *unit, *weight;
+    int64_t n_events, n_steps;
+    int64_t *counts; /* [n_0]: of the present step; zero between two */
+};
+
+/* An event as most recordings have it, and with numbers of any other type. */
+struct usual_event {
+    int16_t x, y;
+    int64_t t;
+    int8_t p;
+} __attribute__((packed));
+struct event {
+    int64_t x, y, t, p;
+};
+
+/* Events as they come, the encoder's fields, and the clock that cuts time into steps. */
+struct feeding {
+    const void *events;
+    int64_t n_events, apart; /* and bytes from one to the next */
+    int32_t are_usual;
+    int64_t *times;  /* the start, the time of the last event, and the step that it lies in */
+    int8_t *has_events; /* whether that step has events, */
+    int64_t *counts;    /* and their counts */
+    int64_t width, height;
+    uint64_t step, longest_leap; /* in microseconds */
+    int32_t planes, signs;       /* polarity="planes", polarity="signs" */
+    int64_t until, n_left, n_taken;
+};
+
+enum { LONG_SILENCE = 1000 }; /* more steps between two events are not worth looking at one by one */
+
+/* Whether a step of silence without a target changes nothing: no potential fires. Graded spikes
+ * leave none beyond the threshold. */
+static int rests(const struct network *net)
+{
+    if (!net->is.is_binary)
+        return 1;
+    for (int l = 0; l <= net->is.n_layers; l++) {
+        const struct layer *a = &net->layer[l];
+        const num *s = (const num *)a->s, *c = (const num *)a->c;
+        for (int j = 0; j < a->n; j++) {
+            num phi = l == 0 ? s[j] : s[j] - c[j] * net->one;
+            if (phi > net->half || (l == 0 && phi < -net->half))
+                return 0;
+        }
+    }
+    return 1;
+}
+
+/* Show a step of counts, and clear them; 0 if it may be out of range. */
+static int show_counts(struct network *net, const struct block *block, struct shown_row *row,
+    int64_t *counts)
+{
+    row->largest_x = read_input(net, block, counts);
+    if (!show_step(net, row))
+        return 0;
+    memset(counts, 0, sizeof *counts * (size_t)net->layer[0].n);
+    return 1;
+}
+
+/* Show consecutive steps of events; 0 if one may be out of range, whose counts `counts` has then.
+ * Steps of silence that change nothing are passed over, and at most `block->n_steps` of the others
+ * are shown. */
+static int show_events(struct network *net, struct block *block, const struct events *given)
+{
+    struct shown_row row = begin_steps(net, block);
+    int64_t a = 0, i = 0;
+    int is_silent = 1, is_in_range = 1, n_left = block->n_steps;
+    for (int j = 0; j < net->layer[0].n; j++)
+        is_silent &= given->counts[j] == 0;
+    while (i < given->n_steps && n_left > 0 && is_in_range) {
+        for (; a < given->n_events && given->at[a] == i; a++) {
+            given->counts[given->unit[a]] += given->weight[a];
+            is_silent = 0;
+        }
+        if (is_silent && row.y == NULL && rests(net)) {
+            i = a < given->n_events ? given->at[a] : given->n_steps;
+            continue;
+        }
+        is_in_range = show_counts(net, block, &row, given->counts);
+        i += is_in_range;
+        is_silent = 1;
+        n_left--;
+    }
+    block->n_shown = i;
+    return is_in_range;
+}
+
+static struct event event_at(const struct feeding *given, int64_t a)
+{
+    const void *at = (const char *)given->events + a * given->apart;
+    struct usual_event usual;
+    struct event event;
+    if (!given->are_usual) {
+        memcpy(&event, at, sizeof event);
+        return event;
+    }
+    memcpy(&usual, at, sizeof usual);
+    return (struct event){usual.x, usual.y, usual.t, usual.p};
+}
+
+/* Whether events are on the sensor, in the order of time, and make no leap. */
+static int are_allowed(const struct feeding *given)
+{
+    int64_t before = given->times[1];
+    for (int64_t a = 0; a < given->n_events; a++) {
+        const struct event e = event_at(given, a);
+        if (e.x < 0 || e.x >= given->width || e.y < 0 || e.y >= given->height || e.p < 0 || e.p > 1)
+            return 0;
+        if (e.t < before || (uint64_t)e.t - (uint64_t)before > given->longest_leap)
+            return 0;
+        before = e.t;
+    }
+    return 1;
+}
+
+static void count_event(const struct feeding *given, struct event e, int n_inputs)
+{
+    int64_t unit = e.y * given->width + e.x;
+    if (given->planes)
+        unit += e.p * given->width * given->height;
+    /* Whoever fills the user's array in another thread can change an event after it was checked. */
+    if (unit >= 0 && unit < n_inputs)
+        given->counts[unit] += given->signs ? 2 * e.p - 1 : 1;
+}
+
+/* Take events, and show the steps that they or the time `until` complete, at most `n_left`.
+ *
+ * `n_taken` becomes the number of events taken, one more if that time is reached, or -1 if one may
+ * be wrong: nothing has changed then. `n_shown` becomes the number of steps. What is not taken follows
+ * a step that is not shown: one that may be out of range, one of a long silence, or the first after
+ * `n_left`. */
+static void feed(struct network *net, struct block *block, struct feeding *given)
+{
+    const uint64_t length = given->step, start = (uint64_t)given->times[0];
+    const int64_t n = given->n_events;
+    struct shown_row row = {0};
+    int64_t a = 0;
+    block->n_shown = 0;
+    given->n_taken = -1;
+    if (!are_allowed(given))
+        return;
+    for (;;) {
+        /* Events of the unfinished step; a division for each would take longer than the rest. */
+        const int64_t first = a;
+        const uint64_t begun = (uint64_t)given->times[2] * length;
+        struct event e = {0};
+        for (; a < n; a++) {
+            e = event_at(given, a);
+            if ((uint64_t)e.t - start - begun >= length)
+                break;
+            count_event(given, e, net->layer[0].n);
+            given->times[1] = e.t;
+        }
+        if (a > first)
+            *given->has_events = 1;
+        given->n_taken = a;
+        int64_t reached = given->until > given->times[1] ? given->until : given->times[1];
+        if (a < n)
+            reached = e.t;
+        const uint64_t elapsed = (uint64_t)reached - start;
+        if (a == n && elapsed - begun < length) {
+            given->times[1] = reached;
+            given->n_taken = n + 1;
+            return;
+        }
+        const int64_t n_over = (int64_t)(elapsed / length) - given->times[2];
+        const int64_t most = given->n_left - block->n_shown;
+        if (n_over <= 0 || n_over > most || n_over > LONG_SILENCE)
+            return;
+        for (int64_t i = 0; i < n_over; i++) {
+            if (block->n_shown == 0)
+                row = begin_steps(net, block);
+            if (*given->has_events || row.y || !rests(net)) {
+                if (!show_counts(net, block, &row, given->counts))
+                    return;
+                *given->has_events = 0;
+            }
+            given->times[2]++;
+            block->n_shown++;
+        }
+    }
+}
+
+#endif

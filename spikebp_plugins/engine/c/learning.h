@@ -1,0 +1,263 @@
+/* Rule 5: weights learn.
+ *
+ *     fractional: W_l -= rate outer(c_{l-1}, e_l) in every step;
+ *     outer: W_l -= rate outer(c_{l-1}, E_l) when the sample closes, with E_l the sum of e_l;
+ *     normalized: likewise with E_l cut off below the output, and a rate for the sample,
+ *         r_l = max(1, R 2^-(b(N_l) + h_l)), N_l = 16 T^2 + sum of c_{l-1}^2, b(n) the bits of n.
+ *
+ * An update is noted, and proven to leave all weights in range; it is written when the sample closes.
+ */
+#ifndef SPIKEBP_LEARNING_H
+#define SPIKEBP_LEARNING_H
+
+#include "backward.h"
+
+/* What the layer below has counted. */
+struct counted {
+    int64_t n_units; /* units with a count */
+    num largest;
+};
+
+/* Note an update of W_l in step t by errors that are listed; 0 if it may be out of range. */
+static int note_update(struct network *net, struct layer *a, int t, num rate, const vec *errors,
+    struct counted below)
+{
+    struct pending *p = &a->pending;
+    int at = p->first[p->n];
+    num top = 0;
+    for (int i = 0; i < a->n_erring; i++, at++) {
+        num error = ((const num *)errors)[a->erring[i]];
+        num size = error < 0 ? -error : error;
+        p->unit[at] = a->erring[i];
+        p->error[at] = error;
+        top = size > top ? size : top;
+    }
+    p->step[p->n] = t, p->rate[p->n] = rate;
+    p->first[++p->n] = at;
+    net->sample_updates += below.n_units * a->n_erring;
+    a->weight_bound += (double)rate * (double)below.largest * (double)top;
+    return a->weight_bound < CERTAIN / 2;
+}
+
+/* Keep the counts of the layer below for the update of layer l that comes next. */
+static struct counted keep_counts(const struct layer *a, const struct layer *below)
+{
+    vec *to = a->pending.count + (int64_t)a->pending.n * below->width;
+    vec silent = {0}, top = {0};
+    for (int v = 0; v < below->width; v++) {
+        vec c = below->c[v];
+        to[v] = c;
+        silent += c == 0;
+        top = most(top, below->is_signed ? magnitude(c) : c);
+    }
+    return (struct counted){(int64_t)below->width * LANES + sum_of(silent), largest_of(top)};
+}
+
+/* Learn from the errors of step t with a rate; 0 if that may be out of range. */
+static int learn_layer(struct network *net, int l, int t, num rate, const vec *errors,
+    int is_last)
+{
+    struct layer *a = &net->layer[l];
+    if (l > 1 || !net->in_trains)
+        return note_update(net, a, t, rate, errors, keep_counts(a, a - 1));
+    struct counted below;
+    below.largest = largest_of_trains(&net->trains, t, &below.n_units);
+    if (!note_update(net, a, t, rate, errors, below))
+        return 0;
+    if (!is_last)
+        correct_later_drive(net, t, net->n_steps);
+    return 1;
+}
+
+/* Rule 5 of all layers in step t; 0 if it may be out of range. */
+static int learn_step(struct network *net, int t)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        if (net->is.update != FRACTIONAL)
+            for (int i = 0; i < a->n_erring; i++)
+                ((num *)a->sum)[a->erring[i]] += ((num *)a->e)[a->erring[i]];
+        else if (a->n_erring > 0
+                && !learn_layer(net, l, t, (num)net->is.rate, a->e, t == net->n_steps - 1))
+            return 0;
+    }
+    return 1;
+}
+
+/* The rate of W_l with a normalized update, or 0 if N_l is no exact double. */
+static num normalized_rate(const struct network *net, int l)
+{
+    const struct layer *below = &net->layer[l - 1];
+    double squares = (double)net->is.added_squares;
+    if (l == 1 && net->in_trains) {
+        const struct trains *r = &net->trains;
+        for (int g = 0; g < r->n_groups; g++) {
+            double c = (double)r->train[(int64_t)r->train_in[g] * r->length + net->n_steps - 1];
+            squares += c * c * (r->start[g + 1] - r->start[g]);
+        }
+    } else
+        for (int i = 0; i < below->n; i++) {
+            double c = (double)((const num *)below->c)[i];
+            squares += c * c;
+        }
+    if (!(squares < 0x1p53))
+        return 0;
+    int64_t rate = net->is.rate >> (l < net->is.n_layers ? net->is.hidden_rate_bits : 0);
+    for (int64_t rest = (int64_t)squares; rest > 0; rest >>= 1)
+        rate >>= 1;
+    return (num)(rate > 1 ? rate : 1);
+}
+
+/* Rule 5 at the end of a sample whose errors were summed; 0 if it may be out of range. */
+static int learn_sample(struct network *net)
+{
+    net->sample_updates = 0;
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        num rate = (num)net->is.rate, limit = (num)net->is.error_limit;
+        int n = 0, cuts = net->is.update == NORMALIZED && l < net->is.n_layers;
+        for (int v = 0; v < a->width; v++) {
+            if (cuts)
+                a->sum[v] = within(a->sum[v], limit);
+            n += list_nonzero(a->sum[v], v * LANES, a->erring + n);
+        }
+        a->n_erring = n;
+        if (net->is.update == NORMALIZED)
+            rate = normalized_rate(net, l);
+        if (rate == 0 || (n > 0 && !learn_layer(net, l, net->n_steps - 1, rate, a->sum, 1)))
+            return 0;
+    }
+    return 1;
+}
+
+/* List the vectors of a row of W_l that change, and write rate times errors to `matrix`, a row for
+ * each update; return how many vectors. */
+static int find_touched(struct network *net, const struct layer *a)
+{
+    const struct pending *p = &a->pending;
+    int n = 0;
+    for (int i = 0; i < p->first[p->n]; i++) {
+        int v = p->unit[i] / LANES;
+        if (net->mark[v] == 0) {
+            net->touched[n] = v;
+            net->mark[v] = ++n;
+        }
+    }
+    memset(net->matrix, 0, sizeof *net->matrix * (size_t)p->n * (size_t)n * LANES);
+    for (int q = 0; q < p->n; q++)
+        for (int i = p->first[q]; i < p->first[q + 1]; i++) {
+            int at = (net->mark[p->unit[i] / LANES] - 1) * LANES + p->unit[i] % LANES;
+            net->matrix[(int64_t)q * n * LANES + at] += p->rate[q] * p->error[i];
+        }
+    for (int i = 0; i < n; i++)
+        net->mark[net->touched[i]] = 0;
+    return n;
+}
+
+static void write_from_trains(struct network *net)
+{
+    const struct pending *p = &net->layer[1].pending;
+    const int length = net->trains.length, n = find_touched(net, &net->layer[1]);
+    int32_t *update_of_step = net->trains.update_of_step;
+    for (int t = 0; t < length; t++)
+        update_of_step[t] = -1;
+    for (int q = 0; q < p->n; q++)
+        update_of_step[p->step[q]] = q;
+    struct writing writing = {net, n};
+    in_parts(n, IN_REGISTERS, write_part, &writing);
+}
+
+/* The units below that have ever sent, by now. */
+static int list_senders(struct network *net, const struct layer *a, int64_t width)
+{
+    const vec *last = a->pending.count + (int64_t)(a->pending.n - 1) * width;
+    vec some = {0};
+    int n = 0;
+    for (int v = 0; v < width; v++) {
+        some = last[v];
+        for (int q = 0; a[-1].is_signed && q < a->pending.n - 1; q++)
+            some |= a->pending.count[q * width + v]; /* counts with signs may have come back to 0 */
+        n += list_nonzero(some, v * LANES, net->listed + n);
+    }
+    return n;
+}
+
+/* Write W_l row by row: without a transpose that follows. */
+static void write_rows(struct network *net, struct layer *a)
+{
+    const struct pending *p = &a->pending;
+    const int64_t width_below = a[-1].width;
+    const int n_touched = find_touched(net, a), n_rows = list_senders(net, a, width_below);
+    for (int r = 0; r < n_rows; r++) {
+        vec *row = a->w + (int64_t)net->listed[r] * a->width;
+        for (int q = 0; q < p->n; q++) {
+            const num count = ((const num *)(p->count + q * width_below))[net->listed[r]];
+            const vec *matrix = (const vec *)net->matrix + (int64_t)q * n_touched;
+            if (count != 0)
+                for (int i = 0; i < n_touched; i++)
+                    row[net->touched[i]] -= count * matrix[i];
+        }
+    }
+}
+
+/* Write W_l and its transpose, unit by unit of those that had errors. */
+static void write_columns(struct network *net, struct layer *a)
+{
+    const struct pending *p = &a->pending;
+    const int n_updates = p->n, width = a[-1].width;
+    const int64_t row_length = (int64_t)a->width * LANES;
+    const int n_rows = list_senders(net, a, width);
+    const int32_t *restrict listed = net->listed;
+    int n_units = 0;
+    for (int q = 0; q < n_updates; q++) /* rate times errors of a unit, side by side */
+        for (int i = p->first[q]; i < p->first[q + 1]; i++) {
+            int j = p->unit[i];
+            num *factors = net->matrix + (int64_t)n_units * n_updates;
+            if (net->mark[j] == 0) {
+                memset(factors, 0, sizeof *factors * (size_t)n_updates);
+                net->touched[n_units] = j;
+                net->mark[j] = ++n_units;
+            }
+            net->matrix[(int64_t)(net->mark[j] - 1) * n_updates + q] = p->rate[q] * p->error[i];
+        }
+    for (int i = 0; i < n_units; i++) {
+        const int j = net->touched[i];
+        vec *restrict change = net->change, *restrict back = a->b + (int64_t)j * width;
+        num *restrict column = (num *)a->w + j;
+        int is_first = 1;
+        for (int q = 0; q < n_updates; q++) {
+            const vec *restrict count = p->count + (int64_t)q * width;
+            const num factor = net->matrix[(int64_t)i * n_updates + q];
+            if (factor == 0)
+                continue;
+            for (int v = 0; is_first && v < width; v++)
+                change[v] = factor * count[v];
+            for (int v = 0; !is_first && v < width; v++)
+                change[v] += factor * count[v];
+            is_first = 0;
+        }
+        for (int v = 0; v < width; v++)
+            back[v] -= change[v];
+        for (int r = 0; r < n_rows; r++)
+            column[listed[r] * row_length] -= ((const num *)change)[listed[r]];
+        net->mark[j] = 0;
+    }
+}
+
+/* Write all that is pending. */
+static void write_updates(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        if (a->pending.n == 0)
+            continue;
+        if (l == 1 && net->in_trains)
+            write_from_trains(net);
+        else if (l == 1 || net->is.has_random_feedback)
+            write_rows(net, a);
+        else
+            write_columns(net, a);
+    }
+}
+
+#endif

@@ -1,0 +1,405 @@
+/* A sample: opened, shown for some steps, and closed, with its updates written; or forgotten. */
+#ifndef SPIKEBP_SAMPLE_H
+#define SPIKEBP_SAMPLE_H
+
+#include "learning.h"
+
+/* What kind of numbers a row of input or of targets has. */
+enum kind { NONE, LEVELS, REALS, COUNTS, LABELS };
+
+/* Rows of input or of targets: of one sample after the other, and of one step after the other. */
+struct rows {
+    const void *at;
+    int64_t sample_apart, step_apart; /* bytes from row to row; 0 if all steps have the same */
+    int32_t kind;
+};
+
+/* Samples to show, and where to write what comes out. */
+struct block {
+    struct network *network;
+    struct rows x, y;
+    double label_targets[2]; /* of wrong outputs, and of the right one */
+    int64_t n_samples;
+    int32_t n_steps;
+    int32_t until_lead; /* whether a sample ends once its largest drive leads by `margin` */
+    double margin;
+    const num *drawn;       /* psi_1..psi_{L-1} of each sample, a row each, or null */
+    int64_t drawn_length;
+    double *scores;         /* [n_samples][n_L] */
+    int64_t *steps_shown;   /* [n_samples] if until_lead */
+    int64_t *operations;    /* [n_samples][L], the spikes of layers 0..L-1, if until_lead */
+    num *spikes, *errors;   /* [n_samples][n_steps][sum of n_l], or null */
+    double *step_scores;    /* [n_samples][n_steps][n_L], or null */
+    num *x_row, *y_row;     /* a row of input and of targets in grid units, padded by zeros */
+    /* Of single steps, of which x and y are one row each: */
+    int32_t opens, starts_learning; /* whether the first of them opens the sample, or is taught */
+    int64_t n_shown;                /* how many were shown */
+};
+
+/* Grid units of a real value, cut to what every bound refuses. */
+INLINE num entering(double value, double one, double far)
+{
+    double units = rint(value * one);
+    return (num)(units < far ? (units > -far ? units : -far) : far);
+}
+
+/* Write a row of spike counts; return the largest magnitude, or -1 if a number holds one not. */
+static double read_counts(int n, const int64_t *row, num *to)
+{
+    typedef int64_t longs __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+    const int64_t far = (int64_t)farthest();
+    vec top = {0};
+    longs outside = {0};
+    int64_t some = 0;
+    int i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        longs counts = *(const longs *)(row + i);
+        outside |= (counts > far) | (counts < -far);
+        vec now = __builtin_convertvector(counts, vec);
+        *(vec *)(to + i) = now;
+        top = most(top, magnitude(now));
+    }
+    for (int lane = 0; lane < LANES; lane++)
+        some |= outside[lane];
+    num largest = largest_of(top);
+    for (; i < n; i++) {
+        some |= row[i] > far || row[i] < -far;
+        to[i] = (num)row[i];
+        largest = to[i] > largest ? to[i] : -to[i] > largest ? -to[i] : largest;
+    }
+    return some ? -1 : (double)largest;
+}
+
+/* Write a row of input in grid units, or as counts; return its largest magnitude. */
+static double read_input(const struct network *net, const struct block *block, const void *row)
+{
+    const double far = farthest();
+    const double one = net->is.takes_counts ? 1 : (double)net->one;
+    const double scale = net->is.takes_counts ? 1 : net->is.input_scale;
+    const int n = net->layer[0].n;
+    num *to = block->x_row;
+    double top = 0;
+    if (net->is.takes_counts) {
+        top = read_counts(n, row, to);
+        if (top >= 0)
+            return top;
+    }
+    for (int i = 0; i < n; i++) {
+        double x; /* a count is exact where it is in range */
+        switch (block->x.kind) {
+        case LEVELS: x = ((const uint8_t *)row)[i]; break;
+        case COUNTS: x = (double)((const int64_t *)row)[i]; break;
+        default: x = ((const double *)row)[i];
+        }
+        to[i] = entering(x * scale, one, far);
+        double size = fabs((double)to[i]);
+        top = size > top ? size : top;
+    }
+    return top;
+}
+
+/* Write a row of targets in grid units; return its largest magnitude. */
+static double read_target(const struct network *net, const struct block *block, const void *row)
+{
+    const double one = (double)net->one, far = farthest();
+    const int n = net->layer[net->is.n_layers].n;
+    double top = 0;
+    for (int j = 0; j < n; j++) {
+        double y = block->y.kind == LABELS ? block->label_targets[j == *(const int64_t *)row]
+                                           : ((const double *)row)[j];
+        block->y_row[j] = entering(y, one, far);
+        double size = fabs((double)block->y_row[j]);
+        top = size > top ? size : top;
+    }
+    return top;
+}
+
+static const void *row_of(const struct rows *rows, int64_t sample, int step)
+{
+    return (const char *)rows->at + sample * rows->sample_apart + step * rows->step_apart;
+}
+
+static void measure(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        a->weight_bound = largest(a->w, (int64_t)a[-1].n * a->width);
+        a->psi_bound = largest(a->psi, a->width);
+        if (l > 1 && net->is.has_random_feedback)
+            a->feedback_bound = largest(a->b, (int64_t)a->n * a[-1].width);
+    }
+    net->age = 0;
+}
+
+static void clear(vec *values, int width) { memset(values, 0, (size_t)width * sizeof(vec)); }
+
+/* Copy what was learned to the backup, or copy it back. */
+static void keep_learned(struct network *net, int is_back)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        const struct layer *a = &net->layer[l], *below = a - 1;
+        char *arrays[] = {(char *)a->w, (char *)a->psi, l > 1 ? (char *)a->b : NULL};
+        const int64_t widths[] = {below->n * (int64_t)a->width, a->width,
+            a->n * (int64_t)below->width};
+        for (int i = 0; i < 3 && arrays[i]; i++) {
+            char *kept = net->backup + (arrays[i] - net->learned);
+            memcpy(is_back ? arrays[i] : kept, is_back ? kept : arrays[i],
+                (size_t)widths[i] * sizeof(vec));
+        }
+    }
+    net->is_settled = !is_back;
+}
+
+/* Forget what a sample has learned so far. */
+static void undo(struct network *net)
+{
+    if (net->is_settled)
+        keep_learned(net, 1);
+    for (int l = 1; net->is_taught && l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        a->weight_bound = a->weight_bound_kept;
+        if (l < net->is.n_layers) {
+            a->psi_bound = a->psi_bound_kept;
+            memcpy(a->psi, a->psi_kept, (size_t)a->width * sizeof(vec));
+        }
+    }
+    net->is_taught = 0;
+}
+
+/* Be where a sample ended: without what an interrupt has left of the next, with bounds. */
+static void prepare(struct network *net)
+{
+    undo(net);
+    if (net->age >= SAMPLES_PER_BOUND)
+        measure(net);
+}
+
+static void open_sample(struct network *net, int n_steps)
+{
+    const int L = net->is.n_layers;
+    net->n_steps = n_steps;
+    net->sample_updates = 0;
+    net->is_settled = 0;
+    net->input_bound = 0;
+    for (int l = 0; l <= L; l++) {
+        struct layer *a = &net->layer[l];
+        a->drive_bound = a->target_bound = 0;
+        a->sample_spikes = a->sample_errors = 0;
+        a->pending.n = 0;
+        clear(a->s, a->width), clear(a->c, a->width);
+    }
+}
+
+/* Let a sample learn from now on: keep the backward potentials that were before. */
+static void keep_backward(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        a->weight_bound_kept = a->weight_bound;
+        clear(a->phi_y, a->width), clear(a->sum, a->width);
+        a->psi_bound_kept = a->psi_bound;
+        memcpy(a->psi_kept, a->psi, (size_t)a->width * sizeof(vec));
+    }
+    net->is_taught = 1;
+}
+
+/* And write those that it starts from. */
+static void start_learning(struct network *net, const num *drawn)
+{
+    keep_backward(net);
+    for (int l = 1; l < net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        if (net->is.start != CARRY)
+            clear(a->psi, a->width), a->psi_bound = 0;
+        if (net->is.start == DRAWN) {
+            memcpy(a->psi, drawn, (size_t)a->n * sizeof(num));
+            a->psi_bound = (double)net->half;
+            drawn += a->n;
+        }
+    }
+}
+
+/* Write what step t has sent, the spikes of which are in row `at`, to the record. */
+static void record_step(const struct network *net, const struct block *block, int64_t i, int t,
+    int at)
+{
+    const int L = net->is.n_layers, n = net->layer[L].n;
+    const int64_t row = i * block->n_steps + t;
+    int64_t units = 0, first = 0;
+    for (int l = 0; l <= L; l++)
+        units += net->layer[l].n;
+    for (int l = 0; l <= L; first += net->layer[l++].n) {
+        const struct layer *a = &net->layer[l];
+        const size_t size = (size_t)a->n * sizeof(num);
+        if (l == 0 && net->in_trains)
+            spikes_of_trains(net, t, block->spikes + row * units);
+        else
+            memcpy(block->spikes + row * units + first, a->k + (int64_t)at * a->width, size);
+        if (block->y.kind != NONE && l > 0 && a->n_erring > 0) /* the record holds zeros */
+            memcpy(block->errors + row * units + first, a->e, size);
+    }
+    const num *s = (const num *)summed_drive(net, L, t);
+    for (int j = 0; j < n; j++)
+        block->step_scores[row * n + j] = (double)s[j] / (double)net->one / (t + 1);
+}
+
+/* How far the largest summed drive of the output is above the second largest, in spikes. */
+static double lead(const struct network *net, int t)
+{
+    const struct layer *a = &net->layer[net->is.n_layers];
+    const num *s = (const num *)summed_drive(net, net->is.n_layers, t);
+    num first = s[0], second = s[1];
+    for (int j = 1; j < a->n; j++) {
+        if (s[j] > first)
+            second = first, first = s[j];
+        else if (j == 1 || s[j] > second)
+            second = s[j];
+    }
+    return (double)(first - second) / (double)net->one;
+}
+
+/* Rules 1 and 2 of all layers in step t; 0 if they may be out of range. */
+static int send_spikes(struct network *net, const struct block *block, int64_t i, int t,
+    double *largest_x)
+{
+    if (net->in_trains) {
+        const num *sent_by = (const num *)net->trains.sent_by;
+        if (!bring(&net->layer[1], sent_by[t] - (t > 0 ? sent_by[t - 1] : 0)))
+            return 0;
+        fire_prepared(net, t);
+    } else {
+        if (t == 0 || block->x.step_apart != 0)
+            *largest_x = read_input(net, block, row_of(&block->x, i, t));
+        if (!fire_input(net, block->x_row, *largest_x, t) || !fire_layer(net, 1, t))
+            return 0;
+    }
+    for (int l = 2; l <= net->is.n_layers; l++)
+        if (!fire_layer(net, l, t))
+            return 0;
+    return 1;
+}
+
+/* Show a sample step by step; return the steps shown, or 0 if it may be out of range. */
+static int show_steps(struct network *net, const struct block *block, int64_t i)
+{
+    const int learns = block->y.kind != NONE;
+    double largest_x = 0, largest_y = 0;
+    int t = 0;
+    while (t < block->n_steps) {
+        if (!send_spikes(net, block, i, t, &largest_x))
+            return 0;
+        if (learns) {
+            if (t == 0 || block->y.step_apart != 0)
+                largest_y = read_target(net, block, row_of(&block->y, i, t));
+            if (!send_errors(net, block->y_row, largest_y, t) || !learn_step(net, t))
+                return 0;
+        }
+        if (block->spikes)
+            record_step(net, block, i, t, t);
+        t++;
+        if (block->until_lead && lead(net, t - 1) >= block->margin)
+            break;
+    }
+    return learns && net->is.update != FRACTIONAL && !learn_sample(net) ? 0 : t;
+}
+
+/* Show a sample layer by layer, to learn nothing; 0 if it may be out of range. */
+static int show_layers(struct network *net, const struct block *block, int64_t i)
+{
+    const int T = block->n_steps;
+    double largest_x = 0;
+    if (net->in_trains) {
+        if (!bring(&net->layer[1], ((const num *)net->trains.sent_by)[T - 1]))
+            return 0;
+        for (int t = 0; t < T; t++)
+            fire_prepared(net, t);
+    } else {
+        for (int t = 0; t < T; t++) {
+            if (t == 0 || block->x.step_apart != 0)
+                largest_x = read_input(net, block, row_of(&block->x, i, t));
+            if (!fire_input(net, block->x_row, largest_x, t))
+                return 0;
+        }
+        if (!show_layer(net, 1, T))
+            return 0;
+    }
+    for (int l = 2; l <= net->is.n_layers; l++)
+        if (!show_layer(net, l, T))
+            return 0;
+    return T;
+}
+
+/* Whether the input of a sample is in trains: then it is sorted, and the drive prepared. */
+static int enter_trains(struct network *net, const struct block *block, int64_t i)
+{
+    const void *row = row_of(&block->x, i, 0);
+    if (net->is.is_binary || net->is.takes_counts || block->x.step_apart != 0)
+        return 0;
+    prepare_trains(net);
+    if (!(block->x.kind == LEVELS ? label_levels(net, row) : label_reals(net, row)))
+        return 0;
+    sort_units(net);
+    in_parts(net->layer[1].width, IN_REGISTERS, prepare_part, net);
+    return 1;
+}
+
+/* Write the scores of a sample so far, and what layer 0 has sent where its spikes were known. */
+static void write_scores(struct network *net, double *scores, int n_steps)
+{
+    const int L = net->is.n_layers;
+    const num *s = (const num *)summed_drive(net, L, n_steps - 1);
+    for (int j = 0; j < net->layer[L].n; j++)
+        scores[j] = (double)s[j] / (double)net->one / n_steps;
+    if (net->in_trains)
+        net->layer[0].sample_spikes = ((const num *)net->trains.sent_by)[n_steps - 1];
+}
+
+/* Count a sample that has ended, and write what it has learned. */
+static void close_sample(struct network *net, int learns)
+{
+    for (int l = 0; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        a->spikes += a->sample_spikes;
+        a->errors += a->sample_errors;
+    }
+    if (learns)
+        write_updates(net);
+    net->is_taught = net->is_settled = 0;
+    net->updates += net->sample_updates;
+    net->shown++;
+    net->trained += learns;
+    net->age += learns;
+}
+
+/* End sample i after so many steps. */
+static void end_sample(struct network *net, const struct block *block, int64_t i, int shown)
+{
+    const int L = net->is.n_layers;
+    write_scores(net, block->scores + i * net->layer[L].n, shown);
+    if (block->until_lead) {
+        block->steps_shown[i] = shown;
+        for (int l = 0; l < L; l++)
+            block->operations[i * L + l] = net->layer[l].sample_spikes;
+    }
+    close_sample(net, block->y.kind != NONE);
+}
+
+/* Show sample i; 0, with nothing changed, if it may be out of range. */
+static int show_sample(struct network *net, const struct block *block, int64_t i)
+{
+    const int learns = block->y.kind != NONE;
+    open_sample(net, block->n_steps);
+    if (learns)
+        start_learning(net, block->drawn ? block->drawn + i * block->drawn_length : NULL);
+    net->in_trains = enter_trains(net, block, i);
+    int by_steps = learns || block->until_lead || block->spikes;
+    int shown = by_steps ? show_steps(net, block, i) : show_layers(net, block, i);
+    if (shown == 0) {
+        undo(net);
+        return 0;
+    }
+    end_sample(net, block, i, shown);
+    return 1;
+}
+
+#endif

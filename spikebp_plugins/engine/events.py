@@ -1,0 +1,118 @@
+"""Steps of events, and events as they come, handed to the engine."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventSteps
+from spikebp_plugins.engine.network import EngineNetwork
+from spikebp_plugins.engine.structs import COUNTS, CEvents, CFeeding, CRows
+
+Array = NDArray[Any]
+
+#: Input that is counted in C.
+EVENTS: Final = CRows(kind=COUNTS)
+
+
+def show_events(
+    network: EngineNetwork, given: EventSteps, counts: Array, most: int
+) -> tuple[int, bool]:
+    """Show steps of events after a call of `begin_steps`.
+
+    Parameters
+    ----------
+    network : EngineNetwork
+        The network with the open sample.
+    given : EventSteps
+        The steps.
+    counts : ndarray of shape (n_inputs,), int64
+        Has the counts of a step that may be out of range, and else zeros.
+    most : int
+        How many to show; those of silence that change nothing do not count.
+
+    Returns
+    -------
+    done : int
+        How many steps are over.
+    is_in_range : bool
+        Whether the next is not one that may be out of range.
+    """
+    counts[...] = 0 if given.counts is None else given.counts
+    parts = [np.ascontiguousarray(part, np.int64) for part in given[1:4]]
+    at, unit, weight = (part.ctypes.data for part in parts)
+    events = CEvents(
+        at=at,
+        unit=unit,
+        weight=weight,
+        n_events=len(given.at),
+        n_steps=given.n_steps,
+        counts=counts.ctypes.data,
+    )
+    block = network.steps_block
+    block.x, block.n_steps = EVENTS, most
+    outcome = network.build.show_events(network.steps_address, ctypes.addressof(events))
+    return int(block.n_shown), bool(outcome)
+
+
+class Feeder:
+    """Hands events to the engine, which cuts them into steps by a clock, and shows these.
+
+    Parameters
+    ----------
+    network : EngineNetwork
+        The network with the open sample.
+    clock : EventClock
+        Cuts time into steps; it has started.
+    """
+
+    def __init__(self, network: EngineNetwork, clock: EventClock) -> None:
+        encoder = clock.encoder
+        self.network, self.clock = network, clock
+        self._feeding = CFeeding(
+            times=clock.times.ctypes.data,
+            has_events=clock.has_events.ctypes.data,
+            counts=clock.counts.ctypes.data,
+            width=encoder.width,
+            height=encoder.height,
+            step=encoder.step,
+            longest_leap=encoder.longest_leap,
+            planes=encoder.polarity == "planes",
+            signs=encoder.polarity == "signs",
+        )
+        self._address = ctypes.addressof(self._feeding)
+        self._dtype: Any = None
+
+    def feed(self, events: Array, until: int, n_left: int) -> tuple[int, int]:
+        """Take events until something rare happens, after a call of `begin_steps`.
+
+        Parameters
+        ----------
+        events : structured array of shape (n_events,)
+            Events with integers in the fields x, y, t and p, not checked yet.
+        until, n_left : int
+            As for `Steps.feed`.
+
+        Returns
+        -------
+        taken, shown : int
+            As `feed` of the engine has them.
+        """
+        feeding = self._feeding
+        if events.dtype is not self._dtype:  # to compare two takes longer
+            self._dtype = events.dtype
+            feeding.are_usual = self._dtype == EVENT_DTYPE
+        if not feeding.are_usual:
+            rows = np.empty((len(events), 4), np.int64)
+            for column, name in zip(rows.T, ("x", "y", "t", "p"), strict=True):
+                column[...] = events[name]
+            events = rows
+        feeding.events = events.ctypes.data
+        feeding.apart = events.strides[0]
+        feeding.n_events, feeding.until, feeding.n_left = len(events), until, n_left
+        self.network.steps_block.x = EVENTS
+        self.network.build.feed(self.network.steps_address, self._address)
+        return feeding.n_taken, self.network.steps_block.n_shown

@@ -1,0 +1,125 @@
+"""Finds the library of the engine, and the functions in it for this processor."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from spikebp_plugins.engine.building import LIBRARY, digest
+
+
+class EngineMissingError(ImportError):
+    """There is no library of the engine that could be loaded; the message says why."""
+
+
+class Build(NamedTuple):
+    """The functions of a build of the engine, by the names that they have in C.
+
+    Attributes
+    ----------
+    number : type
+        The type of its numbers.
+    largest : float
+        Weights that enter must be below this many grid units.
+    most_bits : int
+        With more fraction bits its numbers hold too few spikes of potential.
+    """
+
+    number: type
+    largest: float
+    most_bits: int
+    size: Callable[..., int]
+    place: Callable[..., int]
+    array: Callable[..., int]
+    forget_bounds: Callable[..., None]
+    write_counts: Callable[..., None]
+    show: Callable[..., int]
+    show_exactly: Callable[..., int]
+    give_backup: Callable[..., None]
+    show_steps: Callable[..., None]
+    show_events: Callable[..., int]
+    feed: Callable[..., None]
+    settle: Callable[..., None]
+    sample_counts: Callable[..., None]
+    reopen: Callable[..., None]
+    close_sample: Callable[..., int]
+    drop_sample: Callable[..., None]
+    find_scores: Callable[..., None]
+
+
+_POINTER: Final = ctypes.c_void_p
+_SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
+    "size": (ctypes.c_int64, [_POINTER, _POINTER]),
+    "place": (_POINTER, [_POINTER, _POINTER, _POINTER]),
+    "array": (_POINTER, [_POINTER, ctypes.c_int32, ctypes.c_int32]),
+    "forget_bounds": (None, [_POINTER]),
+    "write_counts": (None, [_POINTER, _POINTER]),
+    "show": (ctypes.c_int64, [_POINTER]),
+    "show_exactly": (ctypes.c_int32, [_POINTER]),
+    "give_backup": (None, [_POINTER, _POINTER]),
+    "show_steps": (None, [_POINTER]),
+    "show_events": (ctypes.c_int32, [_POINTER, _POINTER]),
+    "feed": (None, [_POINTER, _POINTER]),
+    "settle": (None, [_POINTER]),
+    "sample_counts": (None, [_POINTER, _POINTER]),
+    "reopen": (None, [_POINTER, _POINTER]),
+    "close_sample": (ctypes.c_int32, [_POINTER, ctypes.c_int32]),
+    "drop_sample": (None, [_POINTER]),
+    "find_scores": (None, [_POINTER, _POINTER, ctypes.c_int64]),
+}
+
+
+@cache
+def library() -> Any:
+    """Return the library.
+
+    Raises
+    ------
+    EngineMissingError
+        If the package was installed without one, or it is not that of these sources.
+    """
+    if not LIBRARY.exists():
+        raise EngineMissingError("the package was installed without a C compiler")
+    try:
+        loaded = ctypes.CDLL(str(LIBRARY))
+    except OSError as error:
+        raise EngineMissingError(f"{LIBRARY.name} cannot be loaded: {error}") from error
+    loaded.sources.restype = ctypes.c_char_p
+    if loaded.sources().decode() != digest():
+        raise EngineMissingError(
+            f"{LIBRARY.name} was built from other sources; install the package again, or run "
+            "python -m spikebp_plugins.engine.building"
+        )
+    return loaded
+
+
+@cache
+def why_missing() -> str | None:
+    """Return why there is no library, or None if there is one."""
+    try:
+        library()
+    except EngineMissingError as error:
+        return str(error)
+    return None
+
+
+def best_level() -> int:
+    """Return the level of the best build that this processor runs."""
+    return int(library().best_level())
+
+
+@cache
+def build_of(bits: int, level: int | None = None) -> Build:
+    """Return the build for numbers of 32 or of 64 bits, by default the best for this processor."""
+    level = best_level() if level is None else level
+    functions = {}
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library(), f"{name}_{level}_{bits}")
+        function.restype, function.argtypes = result, arguments
+        functions[name] = function
+    numbers = (np.int32, 2.0**29, 22) if bits == 32 else (np.int64, 2.0**51, 40)
+    return Build(*numbers, **functions)

@@ -1,0 +1,444 @@
+"""A dense network in the memory of the engine, in numbers of 32 or of 64 bits."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.engine.library import Build
+from spikebp_plugins.engine.structs import (
+    B_NOW,
+    COUNTS,
+    LABELS,
+    LEVELS,
+    NONE,
+    PHI_Y,
+    PSI,
+    PSI_NOW,
+    REALS,
+    STARTS,
+    UPDATES,
+    W_NOW,
+    B,
+    C,
+    CBlock,
+    CDefinition,
+    CRows,
+    E,
+    S,
+    W,
+)
+from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.fields import (
+    HIDDEN_RATE_BITS,
+    LARGEST_SUMMED_ERROR,
+    Definition,
+)
+from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.rates import added_squares
+from spikebp_plugins.network.samples import Batch, spike_counts
+from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
+from spikebp_plugins.rules.step import SampleState, silence
+
+Array = NDArray[Any]
+
+#: Bytes of a line of the cache, on which arrays begin; rows are multiples of PADDING numbers.
+LINE = 64
+PADDING = 16
+
+#: The arrays of weights, feedback and backward potentials: before the open sample, and by now.
+BEFORE = (W, B, PSI)
+BY_NOW = (W_NOW, B_NOW, PSI_NOW)
+
+
+def aligned(n: int, dtype: Any, allocate: Callable[[Any, Any], Array] = np.zeros) -> Array:
+    """Return n zeros that begin on a line of the cache."""
+    dtype = np.dtype(dtype)
+    size = n * dtype.itemsize
+    room = allocate(size + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    return room[start : start + size].view(dtype)
+
+
+def holds(build: Build, net: Definition) -> bool:
+    """Return whether the numbers of a build hold the constants of a definition."""
+    grid, largest = grid_of(net), np.iinfo(build.number).max
+    return grid.fraction_bits <= build.most_bits and grid.rate_units <= largest
+
+
+class Shown(NamedTuple):
+    """What a block has left of the samples that were shown.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n, n_outputs)
+        The scores; n is less than the samples given if the next may be out of range.
+    spikes, errors : ndarray of shape (n, n_steps, sum of layer sizes) or None
+        Of all layers, if they were to be recorded.
+    step_scores : ndarray of shape (n, n_steps, n_outputs) or None
+        The running scores.
+    n_steps, operations : ndarray of shapes (n,) and (n, L), int64, or None
+        With a margin, the steps of each sample, and the spikes of layers 0 to L - 1.
+    """
+
+    scores: NDArray[np.float64]
+    spikes: Array | None
+    errors: Array | None
+    step_scores: Array | None
+    n_steps: Array | None
+    operations: Array | None
+
+
+class EngineNetwork:
+    """A network whose samples a build of the engine shows.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition: dense connections, ``timing="immediate"``, ``arithmetic="fixed"``.
+    build : Build
+        The functions for 32 or for 64 bits.
+    most_steps : int
+        There is room for samples of so many steps.
+    learned : ndarray of uint8 or None, default=None
+        The learned arrays of another network of this definition and build, to share them.
+    """
+
+    def __init__(
+        self, net: Definition, build: Build, most_steps: int, learned: Array | None = None
+    ) -> None:
+        self.net, self.build, self.most_steps = net, build, most_steps
+        grid = grid_of(net)
+        assert holds(build, net)
+        self._sizes = np.array(net.layer_sizes, np.int32)
+        self._definition = CDefinition(
+            sizes=self._sizes.ctypes.data,
+            input_scale=net.input_scale,
+            rate=grid.rate_units,
+            added_squares=added_squares(net),
+            error_limit=LARGEST_SUMMED_ERROR * net.n_steps,
+            n_layers=net.n_layers,
+            most_steps=most_steps,
+            bits=grid.fraction_bits,
+            hidden_rate_bits=HIDDEN_RATE_BITS,
+            update=UPDATES.index(net.update),
+            start=STARTS.index(net.backward_init),
+            is_binary=net.spikes == "binary",
+            takes_counts=net.input_coding == "spikes",
+            has_random_feedback=net.feedback == "random",
+        )
+        n_learned = ctypes.c_int64()
+        size = build.size(ctypes.byref(self._definition), ctypes.byref(n_learned))
+        self.learned = aligned(n_learned.value, np.uint8) if learned is None else learned
+        self._sample = aligned(size, np.uint8)
+        self._place = build.place(
+            ctypes.byref(self._definition), self.learned.ctypes.data, self._sample.ctypes.data
+        )
+        self._x_row = aligned(padded(net.n_inputs), build.number)
+        self._y_row = aligned(padded(net.n_outputs), build.number)
+        counts = net.input_coding == "spikes"
+        self._x_given = np.zeros(net.n_inputs, np.int64 if counts else np.float64)
+        self._input = CRows(at=self._x_given.ctypes.data, kind=COUNTS if counts else REALS)
+        self._y_given = np.zeros(net.n_outputs)
+        #: The target of single steps, as `begin_steps` was given it.
+        self.target: Array | None = None
+        self._rows_of_target = CRows(at=self._y_given.ctypes.data, kind=REALS)
+        self._rows_of_none = CRows(kind=NONE)
+        self.draws = net.backward_init == "uniform" and net.n_layers > 1
+        self._grid = grid
+        self._backup: Array | None = None
+        self._drawn_given: Array | None = None
+        # Addresses are asked for once: that takes longer than a small network does.
+        self.block = CBlock(
+            network=self._place,
+            label_targets=(ctypes.c_double * 2)(*net.label_targets),
+            x_row=self._x_row.ctypes.data,
+            y_row=self._y_row.ctypes.data,
+        )
+        self.steps_block = CBlock.from_buffer_copy(self.block)
+        self._block_address = ctypes.addressof(self.block)
+        self.steps_address = ctypes.addressof(self.steps_block)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether its numbers have 32 bits."""
+        return self.build.number is np.int32
+
+    def with_room(self, most_steps: int) -> EngineNetwork:
+        """Return a network for samples of so many steps, on the learned arrays of this one."""
+        return EngineNetwork(self.net, self.build, most_steps, self.learned)
+
+    def copied(self) -> EngineNetwork:
+        """Return a network that shares no memory with this one."""
+        learned = aligned(len(self.learned), np.uint8)
+        learned[...] = self.learned
+        return EngineNetwork(self.net, self.build, self.most_steps, learned)
+
+    def _array(self, l: int, which: int) -> Array:
+        """Return a view of an array of layer l."""
+        below, n = self.net.layer_sizes[l - 1], self.net.layer_sizes[l]
+        rows, columns = (below, n) if which in (W, W_NOW) else (1, n)
+        if which in (B, B_NOW):
+            rows, columns = n, below
+        number = ctypes.c_int32 if self.is_narrow else ctypes.c_int64
+        memory = number * (rows * padded(columns))
+        at = self.build.array(self._place, l, which)
+        whole: Array = np.ctypeslib.as_array(memory.from_address(at))
+        return whole.reshape(rows, -1)[:, :columns]
+
+    def _units(self, l: int, which: int) -> Array:
+        return self._array(l, which).astype(np.int64)
+
+    def _reals(self, l: int, which: int) -> Array:
+        return self._grid.decode(self._units(l, which))
+
+    def read(self, samples_seen: int, which: tuple[int, int, int] = BEFORE) -> LearningState:
+        """Return a copy of what was learned before the open sample, or of what is by now."""
+        net, L = self.net, self.net.n_layers
+        with_feedback = range(2, L + 1) if net.feedback == "random" else ()
+        return LearningState(
+            weights=tuple(self._reals(l, which[0]) for l in range(1, L + 1)),
+            backward_potentials=tuple(self._reals(l, which[2])[0] for l in range(1, L)),
+            feedback=tuple(self._reals(l, which[1]) for l in with_feedback),
+            samples_seen=samples_seen,
+        )
+
+    def write(self, state: LearningState) -> bool:
+        """Replace what has been learned; return whether the numbers hold it."""
+        net, L = self.net, self.net.n_layers
+        self.drop_sample()  # an interrupt may have left one
+        upper = zip(net.connections[1:], state.weights[1:], strict=True)
+        feedback = state.feedback or [c.backward_weights(W_l) for c, W_l in upper]
+        parts = [(l, W, state.weights[l - 1]) for l in range(1, L + 1)]
+        parts += [(l, B, feedback[l - 2]) for l in range(2, L + 1)]
+        parts += [(l, PSI, state.backward_potentials[l - 1]) for l in range(1, L)]
+        encoded = [(l, which, self._grid.encode(values)) for l, which, values in parts]
+        limit = self.build.largest
+        if any(np.abs(units).max(initial=0) >= limit for _, _, units in encoded):
+            return False
+        for l, which, units in encoded:
+            self._array(l, which)[...] = units
+        self.build.forget_bounds(self._place)
+        return True
+
+    def counts(self) -> list[int]:
+        """Return samples shown, learned, and updates; then spikes and errors of each layer."""
+        parts = np.zeros((3 + 2 * (self.net.n_layers + 1), 2), np.int64)
+        self.build.write_counts(self._place, parts.ctypes.data)
+        return [low + (high << 63) for low, high in parts.tolist()]
+
+    def show(
+        self,
+        batch: Batch,
+        samples_seen: int,
+        record: bool = False,
+        margin: float | None = None,
+    ) -> Shown:
+        """Show the samples of a batch, and learn from each if it has targets.
+
+        Fewer are shown if one may be out of range, of which nothing is left.
+        """
+        return self._show(self.build.show, batch, samples_seen, record, margin)
+
+    def show_exactly(
+        self,
+        sample: Batch,
+        samples_seen: int,
+        record: bool = False,
+        margin: float | None = None,
+    ) -> Shown:
+        """Show one sample by the exact path, or none if a value leaves the range; in 64 bits."""
+        self.give_backup()
+        return self._show(self.build.show_exactly, sample, samples_seen, record, margin)
+
+    def _show(
+        self,
+        call: Callable[[int], int],
+        batch: Batch,
+        samples_seen: int,
+        record: bool,
+        margin: float | None,
+    ) -> Shown:
+        net, n, T, number = self.net, len(batch), batch.n_steps, self.build.number
+        block, x, y = self.block, self._as_in_c(batch.x), batch.y
+        block.n_samples, block.n_steps = n, T
+        block.x, block.y, held = _rows(x, _kind(x)), CRows(kind=NONE), [x]
+        if y is not None:
+            labels = y.ndim == 1
+            y = np.ascontiguousarray(y, np.int64 if labels else np.float64)
+            block.y = _rows(y, LABELS if labels else REALS)
+            held.append(y)
+            if self.draws:
+                drawn = self._drawn(n, samples_seen)
+                block.drawn, block.drawn_length = drawn.ctypes.data, drawn.shape[1]
+                held.append(drawn)
+        scores = np.empty((n, net.n_outputs))
+        block.scores = scores.ctypes.data
+        spikes: Array | None = None
+        errors: Array | None = None
+        step_scores: Array | None = None
+        n_steps: Array | None = None
+        operations: Array | None = None
+        block.spikes = block.errors = block.step_scores = None
+        if record:
+            units = sum(net.layer_sizes)
+            spikes, errors = np.zeros((n, T, units), number), np.zeros((n, T, units), number)
+            step_scores = np.empty((n, T, net.n_outputs))
+            block.spikes, block.errors = spikes.ctypes.data, errors.ctypes.data
+            block.step_scores = step_scores.ctypes.data
+        block.until_lead = margin is not None
+        if margin is not None:
+            n_steps, operations = np.zeros(n, np.int64), np.zeros((n, net.n_layers), np.int64)
+            block.margin = margin
+            block.steps_shown, block.operations = n_steps.ctypes.data, operations.ctypes.data
+        done = call(self._block_address)
+        others = (spikes, errors, step_scores, n_steps, operations)
+        return Shown(scores[:done], *(part if part is None else part[:done] for part in others))
+
+    def _as_in_c(self, x: Array) -> Array:
+        """Return input in a type and an order that the engine reads."""
+        if self.net.input_coding == "spikes":
+            return np.ascontiguousarray(spike_counts(x))
+        return np.ascontiguousarray(x, np.uint8 if x.dtype == np.uint8 else np.float64)
+
+    def give_backup(self) -> None:
+        """Give memory for what was learned before a sample, which single steps need."""
+        if self._backup is None:
+            self._backup = aligned(len(self.learned), np.uint8)
+            self.build.give_backup(self._place, self._backup.ctypes.data)
+
+    def begin_steps(
+        self, y: Array | None, *, opens: bool = False, learned: int | None = None
+    ) -> None:
+        """Say what single steps have in common, before they are shown.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_outputs,) or None
+            Real target, in an array that nobody changes.
+        opens : bool, default=False
+            Whether they open a sample.
+        learned : int or None, default=None
+            If they are the first that are taught: the training samples so far.
+        """
+        self.give_backup()
+        block = self.steps_block
+        if y is not self.target:
+            block.y = self._rows_of_none if y is None else self._rows_of_target
+            if y is not None:
+                self._y_given[...] = y
+            self.target = y
+        block.opens, block.starts_learning = opens, learned is not None
+        if learned is not None and self.draws:
+            self._drawn_given = self._drawn(1, learned)
+            block.drawn = self._drawn_given.ctypes.data
+
+    def show_steps(self, x: Array, n_steps: int) -> int:
+        """Show the same input, of shape (n_inputs,), in single steps after `begin_steps`.
+
+        Returns how many were shown before one that may be out of range.
+        """
+        block = self.steps_block
+        self._x_given[...] = spike_counts(x) if self.net.input_coding == "spikes" else x
+        block.x, block.n_steps = self._input, n_steps
+        self.build.show_steps(self.steps_address)
+        return int(block.n_shown)
+
+    def close_sample(self, learns: bool) -> bool:
+        """End a sample of single steps; return whether all values were in range."""
+        return bool(self.build.close_sample(self._place, learns))
+
+    def drop_sample(self) -> None:
+        """Forget the open sample, if there is one."""
+        self.build.drop_sample(self._place)
+
+    def scores(self, n_steps: int) -> NDArray[np.float64]:
+        """Return the scores of the open sample after so many steps."""
+        scores = np.empty(self.net.n_outputs)
+        self.build.find_scores(self._place, scores.ctypes.data, n_steps)
+        return scores
+
+    def summed_drive(self) -> NDArray[np.float64]:
+        """Return the summed drive of the output in the open sample, as reals."""
+        drive: NDArray[np.float64] = self._reals(self.net.n_layers, S)[0]
+        return drive
+
+    def potentials(self) -> list[Array]:
+        """Return the potentials of layers 0 to L in the open sample, as reals."""
+        L = self.net.n_layers
+        above = [self._reals(l, S)[0] - self._units(l, C)[0] for l in range(1, L + 1)]
+        return [self._reals(0, S)[0], *above]
+
+    def so_far(self, samples_seen: int, n_steps: int) -> tuple[LearningState, SampleState]:
+        """Return an open sample after so many steps as the reference has it."""
+        net, L = self.net, self.net.n_layers
+        self.build.settle(self._place)
+        sample = SampleState(
+            phi=tuple(self.potentials()),
+            phi_y=self._reals(L, PHI_Y)[0],
+            s=(None, *(self._reals(l, S)[0] for l in range(1, L + 1))),
+            c=tuple(self._units(l, C)[0] for l in range(L)),
+            E=(None, *(self._units(l, E)[0] for l in range(1, L + 1))),
+            sent=silence(net),
+            t=n_steps,
+        )
+        return self.read(samples_seen, BY_NOW), sample
+
+    def go_on_from(self, other: EngineNetwork) -> bool:
+        """Open the sample that is open in another network, whose numbers may be narrower.
+
+        Returns whether it could: then what was learned before is that of the other, too.
+        """
+        L = self.net.n_layers
+        if not self.write(other.read(0)):
+            return False
+        self.give_backup()
+        other.build.settle(other._place)
+        counts = np.zeros(2 + 2 * (L + 1), np.int64)
+        other.build.sample_counts(other._place, counts.ctypes.data)
+        self.build.reopen(self._place, counts.ctypes.data)
+        for l in range(L + 1):
+            hidden = (B_NOW,) * (l > 1) + (PSI_NOW,) * (0 < l < L)
+            learned = (W_NOW, PHI_Y, E, *hidden) if l > 0 else ()
+            for which in (S, C, *learned):
+                self._array(l, which)[...] = other._array(l, which)
+        return True
+
+    def _drawn(self, n: int, samples_seen: int) -> Array:
+        """Return the backward potentials that the next n samples start from, a row for each."""
+        rows = [
+            np.concatenate([np.zeros(0), *drawn_backward_potentials(self.net, samples_seen + i)])
+            for i in range(n)
+        ]
+        drawn: Array = self._grid.encode(np.stack(rows)).astype(self.build.number, order="C")
+        return drawn
+
+
+def padded(n: int) -> int:
+    """Return the length of a row of n numbers."""
+    return -n % PADDING + n
+
+
+def _kind(x: Array) -> int:
+    return LEVELS if x.dtype == np.uint8 else COUNTS if x.dtype == np.int64 else REALS
+
+
+def _rows(values: Array, kind: int) -> CRows:
+    return CRows(
+        at=values.ctypes.data,
+        sample_apart=values.strides[0],
+        # One row stands for all steps.
+        step_apart=values.strides[1] if values.ndim == 3 and values.shape[1] > 1 else 0,
+        kind=kind,
+    )
+
+
+def operations_of(net: Definition, counts: list[int]) -> Operations:
+    """Return the operations that counts stand for."""
+    shown, trained, update = counts[:3]
+    spikes, errors = counts[3::2], counts[4::2]
+    return count_operations(net, spikes, errors, update, shown=shown, trained=trained)

@@ -1,0 +1,202 @@
+"""Single steps on the back end `compiled`: of a sample that is open in the memory of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.backends.base import Steps
+from spikebp_plugins.data.events import EventClock, EventSteps
+from spikebp_plugins.engine.events import Feeder, show_events
+from spikebp_plugins.engine.network import EngineNetwork
+from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.rules.step import close_training, step
+
+Array = NDArray[Any]
+
+#: Synapses times steps of a call, between two of which Ctrl-C is heard.
+CALL_WORK: Final = 100_000_000
+
+
+class Owner(Protocol):
+    """What single steps need of the back end in whose network a sample is open.
+
+    Attributes
+    ----------
+    open_steps : EngineSteps or None
+        The steps that have opened a sample last: they alone may drop it.
+    """
+
+    open_steps: EngineSteps | None
+
+    @property
+    def samples_seen(self) -> int:
+        """Training samples so far."""
+
+    def network_for_steps(self) -> EngineNetwork:
+        """Return the network in which to open a sample."""
+
+    def widened(self, network: EngineNetwork) -> EngineNetwork | None:
+        """Return the network of 64 bits with the open sample of another; None if this has them."""
+
+    def add(self, work: Operations) -> None:
+        """Add work that no network has counted."""
+
+
+class EngineSteps(Steps):
+    """Shows single steps by the engine, in the network of the back end.
+
+    A sample begins in 32 bits if they hold the weights, and goes on in 64 bits before the first
+    step for which they may not be enough.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    owner : Owner
+        The back end.
+    """
+
+    def __init__(self, net: Definition, owner: Owner) -> None:
+        super().__init__(net)
+        self._owner = owner
+        self._network = owner.network_for_steps()
+        n_synapses = sum(connection.n_synapses for connection in net.connections)
+        self._steps_per_call = max(1, CALL_WORK // n_synapses)
+        self._counts = np.zeros(net.n_inputs, np.int64)
+        self._feeder: Feeder | None = None
+
+    def _show(self, x: Array, y: Array | None, n_steps: int, opens: bool, restarts: bool) -> None:
+        def show(shown: int) -> tuple[int, bool]:
+            most = min(n_steps - shown, self._steps_per_call)
+            done = self._network.show_steps(x, most)
+            return done, done == most
+
+        self._show_all(show, lambda: x, y, n_steps, opens, restarts)
+
+    def show_events(self, given: EventSteps, y: Array | None) -> None:
+        """Show consecutive steps of events."""
+
+        def show_some(shown: int) -> tuple[int, bool]:
+            rest = given.after(shown)
+            return show_events(self._network, rest, self._counts, self._steps_per_call)
+
+        def show(opens: bool, restarts: bool) -> None:
+            self._show_all(show_some, self._counts.copy, y, given.n_steps, opens, restarts)
+
+        self._advance(show, y, given.n_steps)
+
+    def _show_all(
+        self,
+        show: Callable[[int], tuple[int, bool]],
+        x: Callable[[], Array],
+        y: Array | None,
+        n_steps: int,
+        opens: bool,
+        restarts: bool,
+    ) -> None:
+        """Show steps in calls of a function, first in 32 bits, and then in 64 bits.
+
+        Parameters
+        ----------
+        show : callable
+            Given how many steps are over, shows some of the others; returns how many, and whether
+            the next is not one that may be out of range.
+        x : callable
+            Returns the input of a step that may be.
+        y, n_steps, opens, restarts : object
+            As for `_show`.
+        """
+        self._begin(y, opens, restarts)
+        shown = 0
+        while shown < n_steps:
+            done, is_in_range = show(shown)
+            shown += done
+            if not is_in_range:
+                if not self._widen():
+                    self._raise(x(), y, shown)
+                self._network.begin_steps(y)
+
+    def _begin(self, y: Array | None, opens: bool, restarts: bool) -> None:
+        """Get ready for steps: with `opens` a sample's first, with `restarts` its first taught."""
+        if opens:
+            self._network = self._owner.network_for_steps()
+            self._owner.open_steps = self
+        learned = self._owner.samples_seen if restarts else None
+        self._network.begin_steps(y, opens=opens, learned=learned)
+
+    def _widen(self) -> bool:
+        """Go on in 64 bits; return whether the sample had fewer."""
+        wider = self._owner.widened(self._network)
+        self._network = wider or self._network
+        return wider is not None
+
+    def _raise(self, x: Array, y: Array | None, shown: int) -> None:
+        """Raise the error of a step that is out of range, as the reference does."""
+        net = self.net
+        before = self.steps_shown if self.is_open else 0
+        state, sample = self._network.so_far(self._owner.samples_seen, before + shown)
+        entering = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+        step(net, state, sample, entering, None if y is None else grid_of(net).round(y))
+        raise OverflowError("a layer must send fewer than 2**63 spikes in a sample; it sent more")
+
+    def feed(
+        self, clock: EventClock, events: Array, until: int, y: Array | None, n_left: int
+    ) -> int | None:
+        """Take events as long as nothing rare happens."""
+        opens, restarts, taken = not self.is_open, y is not None and not self.is_learning, 0
+        try:
+            if opens or restarts or y is not self._network.target:
+                self._begin(y, opens, restarts)
+            feeder = self._feeder
+            if feeder is None or feeder.network is not self._network or feeder.clock is not clock:
+                feeder = self._feeder = Feeder(self._network, clock)
+            while True:
+                most = min(n_left, self._steps_per_call)
+                more, shown = feeder.feed(events[taken:] if taken else events, until, most)
+                if more < 0:
+                    return None
+                taken, n_left = taken + more, n_left - shown
+                if shown:
+                    self.steps_shown = shown if not self.is_open else self.steps_shown + shown
+                    self.is_open, self.is_learning = True, self.is_learning or y is not None
+                if shown < most or not n_left:
+                    return taken
+        except BaseException:
+            self.drop()
+            raise
+
+    def _close(self) -> None:
+        while not self._network.close_sample(self.is_learning):
+            if not self._widen():
+                state, sample = self._network.so_far(self._owner.samples_seen, self.steps_shown)
+                close_training(self.net, state, sample)
+                raise AssertionError("an update that the reference makes is out of range")
+
+    def drop(self) -> None:
+        """End the open sample, and undo what was learned from it."""
+        super().drop()
+        if self._owner.open_steps is self:
+            self._network.drop_sample()
+
+    def _count(self, work: Operations) -> None:
+        self._owner.add(work)
+
+    def _potentials(self) -> Sequence[Array]:
+        return self._network.potentials()
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """The scores of the open sample."""
+        return self._network.scores(self.steps_shown)
+
+    @property
+    def summed_drive(self) -> NDArray[np.float64]:
+        """The summed drive of the output as reals, of shape (n_outputs,)."""
+        return self._network.summed_drive()

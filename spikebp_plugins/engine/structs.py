@@ -1,0 +1,105 @@
+"""The structs of the engine, as `network.h`, `sample.h` and `events.h` have them."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import ClassVar, Final
+
+#: The kinds of numbers in a row of input or of targets, as `enum kind` has them.
+NONE, LEVELS, REALS, COUNTS, LABELS = range(5)
+
+#: The updates and the starts of backward potentials, in the order of their enums.
+UPDATES: Final = ("fractional", "outer", "normalized")
+STARTS: Final = ("carry", "zero", "uniform")
+
+#: Arrays of a layer, as `enum array` has them: what was learned before the open sample, what it has
+#: learned by now, and what lasts for one sample.
+W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E = range(10)
+
+
+class CDefinition(ctypes.Structure):
+    """``struct definition``."""
+
+    _fields_: ClassVar = [
+        ("sizes", ctypes.c_void_p),
+        ("input_scale", ctypes.c_double),
+        ("rate", ctypes.c_int64),
+        ("added_squares", ctypes.c_int64),
+        ("error_limit", ctypes.c_int64),
+        ("n_layers", ctypes.c_int32),
+        ("most_steps", ctypes.c_int32),
+        ("bits", ctypes.c_int32),
+        ("hidden_rate_bits", ctypes.c_int32),
+        ("update", ctypes.c_int32),
+        ("start", ctypes.c_int32),
+        ("is_binary", ctypes.c_int32),
+        ("takes_counts", ctypes.c_int32),
+        ("has_random_feedback", ctypes.c_int32),
+    ]
+
+
+class CRows(ctypes.Structure):
+    """``struct rows``."""
+
+    _fields_: ClassVar = [
+        ("at", ctypes.c_void_p),
+        ("sample_apart", ctypes.c_int64),
+        ("step_apart", ctypes.c_int64),
+        ("kind", ctypes.c_int32),
+    ]
+
+
+class CBlock(ctypes.Structure):
+    """``struct block``."""
+
+    _fields_: ClassVar = [
+        ("network", ctypes.c_void_p),
+        ("x", CRows),
+        ("y", CRows),
+        ("label_targets", ctypes.c_double * 2),
+        ("n_samples", ctypes.c_int64),
+        ("n_steps", ctypes.c_int32),
+        ("until_lead", ctypes.c_int32),
+        ("margin", ctypes.c_double),
+        ("drawn", ctypes.c_void_p),
+        ("drawn_length", ctypes.c_int64),
+        ("scores", ctypes.c_void_p),
+        ("steps_shown", ctypes.c_void_p),
+        ("operations", ctypes.c_void_p),
+        ("spikes", ctypes.c_void_p),
+        ("errors", ctypes.c_void_p),
+        ("step_scores", ctypes.c_void_p),
+        ("x_row", ctypes.c_void_p),
+        ("y_row", ctypes.c_void_p),
+        ("opens", ctypes.c_int32),
+        ("starts_learning", ctypes.c_int32),
+        ("n_shown", ctypes.c_int64),
+    ]
+
+
+class CEvents(ctypes.Structure):
+    """``struct events``."""
+
+    _fields_: ClassVar = [
+        ("at", ctypes.c_void_p),
+        ("unit", ctypes.c_void_p),
+        ("weight", ctypes.c_void_p),
+        ("n_events", ctypes.c_int64),
+        ("n_steps", ctypes.c_int64),
+        ("counts", ctypes.c_void_p),
+    ]
+
+
+class CFeeding(ctypes.Structure):
+    """``struct feeding``."""
+
+    _fields_: ClassVar = [
+        ("events", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("n_events", "apart")),
+        ("are_usual", ctypes.c_int32),
+        *((name, ctypes.c_void_p) for name in ("times", "has_events", "counts")),
+        *((name, ctypes.c_int64) for name in ("width", "height")),
+        *((name, ctypes.c_uint64) for name in ("step", "longest_leap")),
+        *((name, ctypes.c_int32) for name in ("planes", "signs")),
+        *((name, ctypes.c_int64) for name in ("until", "n_left", "n_taken")),
+    ]

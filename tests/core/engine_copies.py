@@ -1,0 +1,39 @@
+"""Copies of the engine's sources, with an edit; and libraries in processes of their own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import NamedTuple
+
+from spikebp_plugins.engine.building import SOURCES
+
+
+class Edit(NamedTuple):
+    """A text of a file of the sources that stands there once, and what takes its place."""
+
+    file: str
+    before: str
+    after: str
+
+    def sources(self, folder):
+        """Write the edited sources to a folder, and return theirs."""
+        copy = folder / "c"
+        shutil.copytree(SOURCES, copy)
+        text = (copy / self.file).read_text()
+        assert text.count(self.before) == 1, f"{self.before!r} does not stand once in {self.file}"
+        (copy / self.file).write_text(text.replace(self.before, self.after))
+        return copy
+
+
+def run_networks(path, level, bits, n, near=(), **environment):
+    """Compare n random networks on a library with the reference; return the process that ended."""
+    command = [sys.executable, "-m", "tests.core.engine_networks", path, level, bits, n, *near]
+    return subprocess.run(
+        list(map(str, command)),
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )

@@ -1,0 +1,274 @@
+"""Random networks on a build of the engine and on the reference.
+
+``python -m tests.core.engine_networks LIBRARY LEVEL BITS N [NEAR ..]`` runs each check on N
+networks in a process of its own, for libraries that may not be loaded into that of the tests.
+"""
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from spikebp_plugins import Checkpoint
+from spikebp_plugins.engine import library, network
+from spikebp_plugins.engine.library import build_of
+from spikebp_plugins.engine.network import EngineNetwork, holds, operations_of
+from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.samples import check_batch, real_targets
+from spikebp_plugins.network.state import LearningState, initial_state
+from tests import profiles  # noqa: F401 (registers them)
+from tests.core.strategies import RATES, definitions, inputs, targets
+
+LIMITS = {
+    "max_depth": 4,
+    "max_width": 40,
+    "max_steps": 12,
+    "rates": (*RATES, 1e3),
+    "timing": "immediate",
+    "presynaptic": "counts",
+}
+NETS = definitions(**LIMITS)
+#: Those whose input can be in trains, and corrects the drive of later steps.
+WITH_TRAINS = definitions(updates=("fractional",), spikes="graded", input_coding="values", **LIMITS)
+N = 6
+
+
+class Case(NamedTuple):
+    """A network, the state that it starts from, and N samples."""
+
+    net: Definition
+    start: LearningState
+    x: np.ndarray
+    y: np.ndarray
+    seed: int
+
+
+#: The numbers of a case that are near the limits: few, for where all are nothing is in range. Or
+#: "trains" for constant input.
+NEAR = (
+    (),
+    ("trains",),
+    ("x",),
+    ("y",),
+    ("weights",),
+    ("psi",),
+    ("feedback",),
+    ("x", "y"),
+    ("x", "weights"),
+)
+
+
+@st.composite
+def cases(draw, nears=NEAR):
+    """Cases of which some have numbers near the limits of 32 or of 64 bits."""
+    near, seed = draw(st.sampled_from(nears)), draw(st.integers(0, 2**32 - 1))
+    net = draw(WITH_TRAINS if "trains" in near else NETS)
+    random = np.random.RandomState(seed)
+    grid = draw(st.sampled_from(["any", "any", "any", "coarse", "fine"]))
+    if grid == "coarse":  # spikes are many before potentials overflow
+        coarse = {"fraction_bits": draw(st.integers(1, 8)), "learning_rate": 4.0 * net.n_steps**2}
+        net = net.replace(**coarse)
+    elif grid == "fine":  # and few
+        few_steps = draw(st.integers(1, 3))
+        net = net.replace(fraction_bits=draw(st.sampled_from([22, 40])), n_steps=few_steps)
+
+    def size_of(name, usual, most_bits, bits_of_one=net.fraction_bits):
+        if name not in near:
+            return draw(st.sampled_from(usual))
+        less = draw(st.sampled_from((0, 0, 1, 1, 2, 3, 4, 6, 8, 12)))
+        return 2.0 ** (draw(st.sampled_from(most_bits)) - less - bits_of_one)
+
+    def values(name, shapes, *usual):
+        size = size_of(name, usual, (28, 50))
+        return [random.uniform(-1.7, 1.7, shape) * size for shape in shapes]
+
+    weights = values("weights", net.weight_shapes, 0.05, 0.5, 1.5)
+    feedback = None
+    if net.feedback == "random" and (draw(st.booleans()) or "feedback" in near):
+        feedback = values("feedback", net.feedback_shapes, 0.5)
+    start, grid = initial_state(net, weights, feedback), grid_of(net)
+    psi = [grid.round(v) for v in values("psi", [(n,) for n in net.layer_sizes[1:-1]], 0.3)]
+    start = start._replace(backward_potentials=tuple(psi))
+    kind = draw(st.sampled_from(["labels", "constant", "changing"]))
+    if "y" in near and kind == "labels":
+        kind = "constant"
+    y = targets(net, random, N, kind, size_of("y", (1.0, 1.0, 30.0), (31, 53)))
+    bits = 0 if net.input_coding == "spikes" else net.fraction_bits
+    usual = (0.0, 1.0) if "y" in near else (1.0, 1.0, 30.0, 1e4)  # silent: errors teach nothing
+    changing = draw(st.booleans()) and "trains" not in near
+    x = inputs(net, random, N, size_of("x", usual, (31, 53), bits), changing)
+    if net.input_coding == "spikes" and usual[0] == 0.0 and draw(st.booleans()):
+        x = np.zeros_like(x)
+    x = -x if draw(st.booleans()) else x
+    if x.ndim == 3:
+        x = np.resize(x, (N, net.n_steps, net.n_inputs))
+    elif net.input_coding == "values" and draw(st.booleans()):
+        x = random.randint(0, 256, (N, net.n_inputs)).astype(np.uint8)
+    return Case(net, start, x, y, seed)
+
+
+class Pair:
+    """A network in C and the reference."""
+
+    def __init__(self, net, start, level, bits, most_steps=None):
+        self.net, self.ref = net, Checkpoint(net, start).simulate("reference")
+        build = build_of(bits, level)
+        self.is_held = holds(build, net)
+        if self.is_held:
+            self.c = EngineNetwork(net, build, most_steps or net.n_steps)
+            self.is_held = self.c.write(self.ref.checkpoint().state)
+
+    def assert_same(self, is_open=False):
+        state = self.ref.checkpoint().state
+        found = self.c.read(state.samples_seen)
+        for name in ("weights", "backward_potentials", "feedback"):
+            for wanted, values in zip(getattr(state, name), getattr(found, name), strict=True):
+                assert np.array_equal(wanted, values), name
+        if self.net.feedback != "random":
+            for l in range(2, self.net.n_layers + 1):
+                assert np.array_equal(self.c._array(l, 1), self.c._array(l, 0).T)
+        assert operations_of(self.net, self.c.counts()) == self.ref.operations
+
+
+def assert_equal_trace(net, trace, shown):
+    units = np.cumsum([0, *net.layer_sizes])
+    assert np.array_equal(trace.scores, shown.scores)
+    for l in range(net.n_layers + 1):
+        part = slice(units[l], units[l + 1])
+        assert np.array_equal(trace.spikes[l], shown.spikes[:, :, part]), l
+        assert l == 0 or np.array_equal(trace.errors[l], shown.errors[:, :, part]), l
+    assert np.array_equal(trace.step_scores, shown.step_scores)
+
+
+def assert_equal_blocks(level, bits, case):
+    net, x, y = case.net, case.x, case.y
+    pair = Pair(net, case.start, level, bits, max(net.n_steps, 7))
+    if not pair.is_held:
+        return
+    ref, c = pair.ref, pair.c
+    for record in (True, False):
+        seen = ref.samples_seen
+        shown = c.show(check_batch(net, x, y), seen, record)
+        n = len(shown.scores)
+        if n and record:
+            assert_equal_trace(net, ref.train(x[:n], y[:n], record=True), shown)
+        elif n:
+            assert np.array_equal(ref.train(x[:n], y[:n]), shown.scores)
+        pair.assert_same()
+        if n < N and bits == 64:
+            rest = check_batch(net, x[n : n + 1], y[n : n + 1])
+            shown = c.show_exactly(rest, ref.samples_seen, record)
+            if len(shown.scores):
+                trace = ref.train(x[n : n + 1], y[n : n + 1], record=record)
+                if record:
+                    assert_equal_trace(net, trace, shown)
+                else:
+                    assert np.array_equal(trace, shown.scores)
+            else:
+                with pytest.raises(OverflowError):
+                    ref.train(x[n : n + 1], y[n : n + 1])
+            pair.assert_same()
+    for n_steps in (net.n_steps, 3, 7):
+        shape = (N, n_steps, net.n_inputs)
+        given = x if x.ndim == 2 else np.resize(x, shape)
+        shown = c.show(check_batch(net, given, None, n_steps), 0)
+        n = len(shown.scores)
+        if n:
+            assert np.array_equal(ref.predict(given[:n], n_steps=n_steps), shown.scores)
+        pair.assert_same()
+    for margin in (0.0, 0.5, 2.0) if net.n_outputs > 1 else ():
+        shown = c.show(check_batch(net, x), 0, margin=margin)
+        n = len(shown.scores)
+        if n:
+            early = ref.predict(x[:n], margin=margin)
+            assert np.array_equal(early.scores, shown.scores)
+            assert np.array_equal(early.n_steps, shown.n_steps)
+        pair.assert_same()
+
+
+def assert_equal_steps(level, bits, case, most_steps):
+    """With little room for updates, targets that come late or go, and samples that are dropped."""
+    net = case.net
+    pair = Pair(net, case.start, level, bits, most_steps)
+    if not pair.is_held:
+        return
+    ref, c, random = pair.ref, pair.c, np.random.RandomState(case.seed)
+    stream = ref.stream()
+    for _ in range(3):
+        learns = False
+        for step in range(random.randint(1, 13)):
+            y = None
+            if random.rand() < 0.7:
+                y = case.y[random.randint(N)]
+                y = y if case.y.ndim > 1 else real_targets(net, y[None])[0]
+                y = y.reshape(-1, net.n_outputs)[0]
+            starts, learns = y is not None and not learns, learns or y is not None
+            row = case.x[random.randint(N)].reshape(-1, net.n_inputs)[0]
+            n_steps = random.randint(1, 4)
+            c.begin_steps(y, opens=step == 0, learned=ref.samples_seen if starts else None)
+            held = c.show_steps(row, n_steps) == n_steps
+            try:
+                stream.show(row, target=y, n_steps=n_steps)
+            except OverflowError:
+                assert not held
+            else:
+                assert held or bits == 32
+            if not held:
+                if stream.is_open:
+                    stream.drop_sample()
+                c.drop_sample()
+                break
+            assert np.array_equal(c.scores(stream.steps_shown), stream.scores)
+        else:
+            if random.rand() < 0.3:
+                c.drop_sample()
+                stream.drop_sample()
+            else:
+                held = c.close_sample(learns)
+                try:
+                    stream.close_sample()
+                except OverflowError:
+                    assert not held
+                else:
+                    assert held or bits == 32
+                    if not held:
+                        return
+                if not held:
+                    c.drop_sample()
+        pair.assert_same()
+
+
+CHECKS = {assert_equal_blocks: {}, assert_equal_steps: {"most_steps": st.integers(1, 5)}}
+
+
+def run(check, level, bits, nears=NEAR, **options):
+    """Run a check on random networks, with options of Hypothesis."""
+
+    @settings(suppress_health_check=list(HealthCheck), **options)
+    @given(case=cases(nears), **CHECKS[check])
+    def run_one(**drawn):
+        check(level, bits, **drawn)
+
+    run_one()
+
+
+def main(path, level, bits, n, near):
+    """Run each check on n networks, on a library; all with numbers near the limits, if any is."""
+    library.LIBRARY = Path(path)
+    # A build with AddressSanitizer poisons memory that it is given. What numpy frees can be used
+    # again once it is allocated, unless numpy keeps it, as it does with less than 1024 bytes.
+    plain = network.aligned
+    network.aligned = lambda n, dtype: plain(n + 1024, dtype)[:n]
+    for check in CHECKS:
+        options = {"max_examples": n, "database": None, "phases": [Phase.generate]}
+        run(check, level, bits, (near,) if near else NEAR, **options)
+
+
+if __name__ == "__main__":
+    settings.load_profile("default")
+    main(sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5:])

@@ -1,0 +1,256 @@
+"""The engine is compiled with what a machine has; where it cannot be, nothing half done is left."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from spikebp_plugins.engine import building
+from spikebp_plugins.engine.library import best_level
+from tests.documentation import ROOT
+
+COMPILER = building.machine_compiler()
+PATH = os.environ["PATH"]
+needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
+
+#: Sources that compile at once, in place of those of the engine.
+SMALL = {
+    "choice.c": "const char *sources(void) { return SOURCES; }\n",
+    "engine.c": """
+#define JOINED(a, b) a##b
+#define NAMED(a, b) JOINED(a, b)
+int NAMED(size_, BUILD) = 1;
+""",
+}
+
+
+def script(path, *lines):
+    """Write a program that runs with any PATH."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+
+
+def working(*flags):
+    """Return a line that runs the compiler of this machine."""
+    program, *others = COMPILER
+    return f'PATH={PATH} {shutil.which(program, path=PATH)} {" ".join([*others, *flags])} "$@"'
+
+
+def small(module, folder, monkeypatch):
+    """Let a module compile small sources in a folder; return what is told of it."""
+    (folder / "c").mkdir()
+    for name, text in SMALL.items():
+        (folder / "c" / name).write_text(text)
+    monkeypatch.setattr(module, "SOURCES", folder / "c")
+    monkeypatch.setattr(module, "LIBRARY", folder / "c" / "_engine.so")
+
+
+@pytest.fixture
+def sources(tmp_path, monkeypatch):
+    small(building, tmp_path, monkeypatch)
+    return tmp_path / "c"
+
+
+@pytest.fixture
+def programs(tmp_path, monkeypatch):
+    """A machine with no other programs than those in this folder, and no ziglang."""
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(building, "find_spec", {}.get)
+    return tmp_path / "bin"
+
+
+# --- Sources and flags
+
+
+def test_the_digest_is_that_of_the_sources(sources):
+    before = building.digest()
+    (sources / "notes.txt").write_text("nothing that is compiled")
+    assert building.digest() == before
+    (sources / "engine.c").write_text(SMALL["engine.c"] + "\n")
+    changed = building.digest()
+    (sources / "engine.c").rename(sources / "other.c")
+    assert len({before, changed, building.digest()}) == 3
+
+
+def test_the_digest_is_that_of_the_flags(sources, monkeypatch):
+    before = building.digest()
+    monkeypatch.setattr(building, "FLAGS", (*building.FLAGS, "-O3"))
+    assert building.digest() != before
+
+
+@pytest.mark.parametrize(
+    ("machine", "zig", "level_4"),
+    [("x86_64", False, "-march=x86-64-v4"), ("AMD64", True, "-march=x86_64_v4")],
+)
+def test_processors_of_x86_64_have_builds_of_their_own(machine, zig, level_4, monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert building.levels(zig).keys() == {1, 3, 4}
+    assert building.levels(zig)[4] == (level_4,)
+
+
+def test_other_processors_have_one_build(monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert building.levels() == building.levels(zig=True) == {1: ()}
+
+
+@pytest.mark.skipif(
+    not Path("/proc/cpuinfo").exists() or platform.machine() != "x86_64",
+    reason="only Linux on x86-64 says what its processor has",
+)
+def test_the_level_is_that_of_the_processor():
+    flags = set(Path("/proc/cpuinfo").read_text().partition("flags")[2].split("\n")[0].split())
+    level_3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe"}
+    level_4 = level_3 | {f"avx512{part}" for part in ("f", "bw", "cd", "dq", "vl")}
+    assert best_level() == (4 if level_4 <= flags else 3 if level_3 <= flags else 1)
+
+
+# --- The compiler
+
+
+@needs_compiler
+def test_the_compiler_that_is_asked_for_comes_first(programs, monkeypatch):
+    script(programs / "cc", working())
+    script(programs / "own", working())
+    monkeypatch.setenv("CC", "own -pipe")
+    assert building.compiler() == ["own", "-pipe"]
+    monkeypatch.setenv("CC", "missing")
+    assert building.compiler() == ["cc"]
+
+
+@needs_compiler
+def test_a_compiler_without_headers_is_passed_over(programs):
+    script(programs / "cc", working("-nostdinc"))
+    assert building.compiler() is None
+    script(programs / "gcc", working())
+    assert building.compiler() == ["gcc"]
+
+
+def test_without_a_compiler_it_is_that_of_ziglang(programs, monkeypatch):
+    monkeypatch.setattr(building, "find_spec", lambda name: name)
+    assert building.machine_compiler() is None
+    assert building.compiler()[:4] == [sys.executable, "-m", "ziglang", "cc"]
+
+
+def test_without_any_nothing_is_built(programs, sources):
+    with pytest.raises(building.BuildError, match="no C compiler that works, and ziglang is not"):
+        building.build(building.LIBRARY)
+    assert not building.LIBRARY.exists()
+
+
+# --- The library
+
+
+@needs_compiler
+def test_a_library_is_that_of_its_sources(sources):
+    assert not building.is_built()
+    building.build(building.LIBRARY)
+    assert building.is_built()
+    (sources / "more.h").write_text("")
+    assert not building.is_built()
+
+
+def test_a_library_that_cannot_be_loaded_is_none(sources):
+    building.LIBRARY.write_bytes(b"of another machine " + building.digest().encode())
+    assert not building.is_built()
+
+
+@needs_compiler
+def test_what_fails_leaves_the_library_as_it_was(sources):
+    building.LIBRARY.write_text("older")
+    (sources / "engine.c").write_text("#error cannot be\nint a;\nsome more;\n")
+    with pytest.raises(building.BuildError, match=r"has failed: .*engine\.c:1.*error.*cannot be"):
+        building.build(building.LIBRARY)
+    assert building.LIBRARY.read_text() == "older"
+    assert {path.name for path in sources.iterdir()} == {"_engine.so", *SMALL}
+
+
+@needs_compiler
+def test_where_nothing_can_be_written_is_said(sources, tmp_path):
+    with pytest.raises(building.BuildError, match=r"missing/_engine\.so cannot be written"):
+        building.build(tmp_path / "missing" / "_engine.so")
+
+
+# --- The hook
+
+
+@pytest.fixture
+def hook(tmp_path, monkeypatch):
+    """The build hook of this checkout, with small sources; it collects what it displays."""
+    pytest.importorskip("hatchling")
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module.building, "find_spec", {}.get)
+    small(module.building, tmp_path, monkeypatch)
+    displayed = []
+    app = SimpleNamespace(display_warning=displayed.append)
+    made = module.EngineBuildHook(str(ROOT), {}, None, None, str(tmp_path), "wheel", app)
+    return SimpleNamespace(made=made, module=module, displayed=displayed)
+
+
+def build_data(hook):
+    data = {"pure_python": True, "artifacts": []}
+    hook.made.initialize("standard", data)
+    return data
+
+
+def test_without_a_compiler_ziglang_is_asked_for_and_the_wheel_is_pure(hook, programs):
+    (asked,) = hook.made.dependencies()
+    assert asked.startswith("ziglang>=")
+    assert build_data(hook) == {"pure_python": True, "artifacts": []}
+    (sentence,) = hook.displayed
+    assert sentence.startswith("The engine in C is left out")
+    assert "there is no C compiler" in sentence
+
+
+@needs_compiler
+def test_with_a_compiler_the_wheel_is_of_this_machine(hook):
+    assert hook.made.dependencies() == []
+    data = build_data(hook)
+    assert data["artifacts"] == ["/spikebp_plugins/engine/c/_engine.so"]
+    assert not data["pure_python"]
+    assert data["tag"].startswith("py3-none-")
+    assert data["tag"].endswith(platform.machine().lower())
+    assert hook.displayed == []
+
+
+@needs_compiler
+def test_nothing_is_compiled_twice(hook, programs):
+    script(programs / "cc", working())
+    first = build_data(hook)
+    script(programs / "cc", "exit 1")
+    assert hook.made.dependencies() == []
+    assert build_data(hook) == first
+
+
+@needs_compiler
+def test_what_this_machine_cannot_load_is_left_out(hook, programs):
+    script(
+        programs / "cc",
+        f"({working()}) || exit",
+        # Of the right sources, and yet no library.
+        'case "$*" in *_engine.so*) read -r text < choice.o; echo "$text" > _engine.so;; esac',
+    )
+    assert build_data(hook) == {"pure_python": True, "artifacts": []}
+    assert "cannot be loaded" in hook.displayed[0]
+
+
+@pytest.mark.parametrize(
+    ("tags", "chosen"),
+    [
+        (("manylinux_2_36_x86_64", "manylinux2014_x86_64", "linux_x86_64"), "linux_x86_64"),
+        (("musllinux_1_2_aarch64", "linux_aarch64"), "linux_aarch64"),
+        (("macosx_14_0_arm64", "macosx_14_0_universal2"), "macosx_14_0_arm64"),
+        (("win_amd64",), "win_amd64"),
+    ],
+)
+def test_the_tag_is_that_of_the_machine(hook, tags, chosen, monkeypatch):
+    monkeypatch.setattr(hook.module, "platform_tags", lambda: iter(tags))
+    assert hook.module.platform_tag() == chosen

@@ -1,0 +1,97 @@
+"""The engine in C equals the reference, in each build that this processor runs."""
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins.engine.library import best_level
+from spikebp_plugins.network.samples import check_batch
+from spikebp_plugins.network.state import initial_state
+from tests.core.engine_networks import CHECKS, Pair, run
+from tests.profiles import examples
+
+BUILDS = [(level, bits) for level in (1, 3, 4) if level <= best_level() for bits in (32, 64)]
+
+
+@pytest.mark.parametrize(("level", "bits"), BUILDS)
+@pytest.mark.parametrize("check", CHECKS)
+def test_random_networks_equal_the_reference(check, level, bits):
+    run(check, level, bits, max_examples=examples(50))
+
+
+@pytest.mark.parametrize(("level", "bits"), BUILDS)
+@pytest.mark.parametrize("n", [32, 112])
+def test_layers_of_which_all_units_fire(n, level, bits):
+    """The lists of a row are full, and what is written behind one would be in the next."""
+    net = SpikingMLP((3, 5, n, 2), n_steps=4, fraction_bits=10, learning_rate=0.1)
+    random = np.random.RandomState(0)
+    ref = Simulator(net, "reference", [random.uniform(0.5, 1, s) for s in net.weight_shapes])
+    x = random.uniform(1, 2, (3, 3))
+    pair = Pair(net, ref.checkpoint().state, level, bits)
+    assert np.array_equal(pair.c.show(check_batch(net, x), 0).scores, ref.predict(x))
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_samples_of_many_steps(bits):
+    """Memory for each step is not on the stack, which does not hold so many."""
+    net = SpikingMLP((1, 1, 1), n_steps=2, fraction_bits=10, learning_rate=0.1)
+    n_steps = 1_000_000
+    ref = Simulator(net, "reference", [[[0.5]], [[0.5]]])
+    pair = Pair(net, ref.checkpoint().state, best_level(), bits, n_steps)
+    x = np.full((1, 1), 2.0**-8)
+    shown = pair.c.show(check_batch(net, x, None, n_steps), 0)
+    assert shown.scores.tolist() == [[976.5 / n_steps]]  # of 3906 spikes, and 1953
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_more_trains_than_there_is_room_for(bits):
+    net = SpikingMLP((600, 3), n_steps=600, fraction_bits=20, learning_rate=1.0)
+    random = np.random.RandomState(0)
+    weights = [random.uniform(-0.01, 0.01, (600, 3))]
+    x = random.uniform(0, 0.18, (2, 600))
+    pair = Pair(net, initial_state(net, weights), best_level(), bits)
+    assert np.array_equal(pair.c.show(check_batch(net, x), 0).scores, pair.ref.predict(x))
+    pair.assert_same()
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_more_spikes_of_an_input_than_32_bits_count(bits):
+    net = SpikingMLP((66_000, 1), n_steps=1, fraction_bits=12, learning_rate=1.0)
+    x = np.full((1, 66_000), 32_768.0)
+    pair = Pair(net, initial_state(net, [np.zeros((66_000, 1))]), best_level(), bits)
+    n = len(pair.c.show(check_batch(net, x), 0).scores)
+    assert n == (bits == 64)
+    pair.ref.predict(x[:n])
+    pair.assert_same()
+
+
+def test_more_spikes_of_an_input_than_a_count_holds():
+    """Their weights are zero, so that nothing else is out of range."""
+    net = SpikingMLP((1, 1), n_steps=4, input_coding="spikes", fraction_bits=12, learning_rate=1.0)
+    x = np.full((1, 4, 1), 2**51)
+    pair = Pair(net, initial_state(net, [np.zeros((1, 1))]), best_level(), 64)
+    for given in (x, x[:, :3]):
+        batch = check_batch(net, given, None, given.shape[1])
+        n = len(pair.c.show(batch, 0).scores) or len(pair.c.show_exactly(batch, 0).scores)
+        assert n == (given is not x)
+    with pytest.raises(OverflowError):
+        pair.ref.predict(x)
+
+
+@pytest.mark.parametrize("spikes", ["graded", "binary"])
+def test_nothing_is_proven_after_a_step_by_the_exact_path(spikes):
+    """A large step, and small ones: the sum leaves the range, which none of them does by itself."""
+    net = SpikingMLP((2, 1), n_steps=1, fraction_bits=12, learning_rate=1.0, spikes=spikes)
+    pair = Pair(net, initial_state(net, [[[1.0], [1.0]]]), best_level(), 64)
+    stream, held = pair.ref.stream(), []
+    for step, row in enumerate([[5, 0], [1, 0], [1, 0], [1, 0], [1, 0]]):
+        x = np.array(row) * 2.0**38
+        pair.c.begin_steps(None, opens=step == 0)
+        held.append(pair.c.show_steps(x, 1) == 1)
+        if not held[-1]:
+            break
+        stream.show(x)
+    # The potential of binary input has lost a spike in each step, and is just below the limit.
+    assert held == [True, True, True, *([True] if spikes == "binary" else []), False]
+    with pytest.raises(OverflowError):
+        stream.show(x)

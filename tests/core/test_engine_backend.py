@@ -1,0 +1,235 @@
+"""The back end around the engine in C: which networks it takes, and in which numbers."""
+
+import threading
+from threading import Event, Thread
+
+import numpy as np
+import pytest
+
+from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
+from spikebp_plugins.common import notice
+from spikebp_plugins.compiled import backend as compiled
+from spikebp_plugins.compiled.backend import CompiledBackend
+from spikebp_plugins.engine import backend, network
+from spikebp_plugins.engine.backend import EngineBackend
+from spikebp_plugins.engine.network import EngineNetwork
+from spikebp_plugins.engine.one_sample import OneSample
+from tests.core.small_nets import checkpoint_bytes
+
+NET = SpikingMLP((20, 15, 12, 4), seed=2)
+RANDOM = np.random.RandomState(0)
+X, Y = RANDOM.uniform(0, 2, (200, 20)), RANDOM.randint(0, 4, 200)
+#: Input that this network's 32 bits do not hold.
+LARGE = 1e6 * X[:1]
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The bits, and how many samples at once, of each call of the engine."""
+    calls, show = [], EngineNetwork.show
+
+    def spy(self, batch, *arguments):
+        result = show(self, batch, *arguments)
+        calls.append((32 if self.is_narrow else 64, len(result.scores)))
+        return result
+
+    monkeypatch.setattr(EngineNetwork, "show", spy)
+    return calls
+
+
+CONVOLUTION = SpikingNetwork((4, 4, 1), [Conv2D(2, 3), Dense(2)])
+
+
+@pytest.mark.parametrize(
+    ("net", "engine"),
+    [
+        (NET, EngineBackend),
+        (NET.replace(update="normalized", spikes="binary", feedback="random"), EngineBackend),
+        (NET.replace(timing="pipelined"), CompiledBackend),
+        (NET.replace(presynaptic="drive"), CompiledBackend),
+        (NET.replace(n_steps=backend.MOST_STEPS + 1), CompiledBackend),
+        (SpikingMLP((3, 4, 2), arithmetic="loihi2"), CompiledBackend),
+        (SpikingMLP((3, 4, 2), timing="event", arithmetic="float64"), CompiledBackend),
+        (CONVOLUTION, CompiledBackend),
+    ],
+)
+def test_the_engine_runs_what_it_covers(net, engine):
+    with Simulator(net) as sim:
+        assert type(sim._engine) is engine
+
+
+def test_without_a_library_numba_compiles_and_says_so_once(monkeypatch, caplog):
+    monkeypatch.setattr(compiled, "why_missing", lambda: "nobody has built it")
+    notice.say_once.cache_clear()
+    for _ in range(2):
+        with Simulator(NET) as sim:
+            assert type(sim._engine) is CompiledBackend
+    (record,) = caplog.records
+    said = "the engine in C is missing, so Numba compiles kernels: nobody has built it"
+    assert record.getMessage() == CompiledBackend.lack() == said
+
+
+def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(shown):
+    x = np.concatenate([X[:5], LARGE, X[5:10]])
+    with Simulator(NET) as sim, Simulator(NET, "reference") as ref:
+        assert np.array_equal(sim.train(x, Y[:11]), ref.train(x, Y[:11]))
+        assert shown == [(32, 5), (32, 0), (64, 1), (32, 5)]
+        assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+
+
+def test_many_fraction_bits_and_large_rates_take_64_bits(shown):
+    for fields in ({"fraction_bits": 33}, {"learning_rate": 1e9}):
+        with Simulator(NET.replace(**fields)) as sim:
+            sim.predict(X[:5])
+    assert shown == [(64, 5)] * 2
+
+
+def test_samples_that_no_bound_proves_equal_the_reference(monkeypatch):
+    """Larger and larger: bounds prove the first, the exact path others; the last are refused."""
+    exact, show = [], EngineNetwork.show_exactly
+
+    def spy(*arguments):
+        result = show(*arguments)
+        exact.append(len(result.scores))
+        return result
+
+    monkeypatch.setattr(EngineNetwork, "show_exactly", spy)
+    for size in 2.0 ** np.arange(8, 40, 0.5):
+        results = []
+        for name in ("compiled", "reference"):
+            with Simulator(NET, name) as sim:
+                shown = []
+                for call in (sim.predict, lambda x, s=sim: s.train(x, Y[:1])):
+                    try:
+                        shown.append(call(size * X[:1]))
+                    except OverflowError as error:
+                        shown.append(str(error))
+                results.append([*shown, *sim.weights, sim.operations])
+        np.testing.assert_equal(*results)
+    assert {0, 1} <= set(exact)
+
+
+def test_counts_may_leave_64_bits():
+    net = SpikingMLP((40, 2), input_coding="spikes", n_steps=4, fraction_bits=10, learning_rate=1.0)
+    x = np.full((600, 4, 40), 2**48)
+    counted = []
+    for name in ("compiled", "reference"):
+        with Simulator(net, name, [np.zeros((40, 2))]) as sim:
+            sim.predict(x)
+            counted.append(sim.operations)
+    assert counted[0] == counted[1]
+    assert counted[0].spikes > 2**63
+
+
+@pytest.mark.parametrize("given", [X[:2], np.repeat(X[:2, np.newaxis], 5000, axis=1)])
+def test_predictions_of_many_steps_equal_the_reference(given, monkeypatch):
+    monkeypatch.setattr(backend, "MOST_STEPS", 999)
+    given = given[:, :1000] if given.ndim == 3 else given
+    results = []
+    for name in ("compiled", "reference"):
+        with Simulator(NET, name) as sim:
+            scores = sim.predict(given, n_steps=1000)
+            trace = sim.predict(given[:1], n_steps=1000, record=True)
+            results.append([scores, *trace.spikes, *sim.predict(given, n_steps=1000, margin=5.0)])
+            results[-1].append(sim.operations)
+    np.testing.assert_equal(*results)
+
+
+def test_single_calls_keep_their_struct(monkeypatch):
+    made, start = [], OneSample.__init__
+    monkeypatch.setattr(
+        OneSample, "__init__", lambda self, *a: (made.append(a), start(self, *a))[1]
+    )
+    x = X.astype(np.float32)
+    with Simulator(NET) as sim, Simulator(NET, "reference") as ref:
+        for i in range(5):
+            for name in ("train", "predict"):
+                arguments = [(x[i : i + 1], Y[i : i + 1]), (x[i : i + 1],)][name == "predict"]
+                assert np.array_equal(
+                    getattr(sim, name)(*arguments), getattr(ref, name)(*arguments)
+                )
+        assert len(made) == 2
+        for wrong in (np.full((1, 20), np.nan), np.full((1, 20), np.inf)):
+            with pytest.raises(ValueError, match="x must be finite"):
+                sim.predict(wrong)
+        for wrong in (-1, 4):
+            with pytest.raises(ValueError, match="y must"):
+                sim.train(x[:1], np.array([wrong]))
+        assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+
+
+class Stray:
+    """Threads of a prediction that Ctrl-C has left behind: they wait until they may go on."""
+
+    def __init__(self, monkeypatch):
+        self.sim = Simulator(NET, n_jobs=2)
+        self.threads, self.learned = [], []
+        self._may_go_on, self._begun = Event(), threading.Semaphore(0)
+        show = EngineNetwork.show
+
+        def waiting(network, *arguments):
+            self.threads.append(threading.current_thread())
+            self.learned.append((network.learned, network.learned.tobytes()))
+            self._begun.release()
+            assert self._may_go_on.wait(20)
+            return show(network, *arguments)
+
+        def interrupted(*_, **__):
+            raise KeyboardInterrupt
+
+        def interrupted_map(pool, function, parts):
+            for part in parts:
+                pool.submit(function, part)
+            for _ in parts:
+                assert self._begun.acquire(timeout=20)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(EngineNetwork, "show", waiting)
+            patch.setattr(backend.ThreadPoolExecutor, "map", interrupted_map)
+            patch.setattr(Thread, "join", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                self.sim.predict(X)
+
+    def end(self):
+        self._may_go_on.set()
+        for thread in self.threads:
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("first", ["train", "one sample", "predict", "stream", "margin"])
+def test_threads_left_behind_share_nothing_with_later_calls(first, monkeypatch):
+    stray = Stray(monkeypatch)
+    sim, ref = stray.sim, Simulator(NET, "reference")
+    calls = {
+        "train": lambda s: s.train(X[:9], Y[:9]),
+        "one sample": lambda s: s.train(X[:1], Y[:1]),
+        "predict": lambda s: s.predict(X[:100]),
+        "stream": lambda s: s.stream(n_steps=9).show(X[0], target=1, n_steps=9),
+        "margin": lambda s: s.predict(X[:9], margin=1.0).scores,
+    }
+    calls = {first: calls[first], **calls}
+    for call in calls.values():
+        assert np.array_equal(call(sim), call(ref))
+    assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+    for learned, before in stray.learned:
+        assert learned is not sim._engine._engine.now.learned
+        assert learned.tobytes() == before
+    stray.end()
+    assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+
+
+def test_memory_of_single_steps_is_given_when_it_is_needed(monkeypatch):
+    given = []
+    monkeypatch.setattr(
+        network.EngineNetwork,
+        "give_backup",
+        lambda self, give=EngineNetwork.give_backup: (given.append(self), give(self)),
+    )
+    with Simulator(NET) as sim:
+        sim.train(X, Y)
+        sim.predict(X)
+        assert not given
+        sim.stream().show(X[0], target=1)
+        assert given

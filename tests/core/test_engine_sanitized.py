@@ -1,0 +1,102 @@
+"""The engine touches nothing but its arrays, does nothing undefined, and compiles unwarned."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from spikebp_plugins.engine.building import FLAGS, SOURCES, build, levels
+from spikebp_plugins.engine.library import best_level
+from tests.core.engine_copies import Edit, run_networks
+
+SANITIZERS = (
+    "-O0",  # the unrolled loops would compile for minutes
+    "-g",
+    "-fsanitize=address,undefined,float-cast-overflow",
+    "-fno-sanitize-recover=all",
+)
+
+
+def runtime(name):
+    """Return the path of a library of gcc, or None."""
+    if shutil.which("gcc") is None:
+        return None
+    command = ["gcc", f"-print-file-name={name}"]
+    path = Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    return str(path) if path.is_absolute() else None
+
+
+RUNTIMES = [runtime(name) for name in ("libasan.so", "libubsan.so")]
+needs_sanitizers = pytest.mark.skipif(None in RUNTIMES, reason="no gcc with its sanitizers found")
+
+
+def run_sanitized(path, level, bits, n):
+    options = {
+        "LD_PRELOAD": " ".join(RUNTIMES),
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    }
+    return run_networks(path, level, bits, n, **options)
+
+
+@needs_sanitizers
+@pytest.mark.parametrize(
+    ("chosen", "n"),
+    [
+        pytest.param([best_level()], 12, id="few"),
+        pytest.param(
+            [level for level in levels() if level <= best_level()],
+            150,
+            id="many",
+            marks=pytest.mark.thorough,
+        ),
+    ],
+)
+def test_sanitizers_report_nothing(chosen, n, tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", "gcc")
+    library = build(tmp_path / "engine.so", SANITIZERS, only=chosen)
+    for level in chosen:
+        for bits in (32, 64):
+            done = run_sanitized(library, level, bits, n)
+            assert (done.returncode, done.stderr) == (0, "")
+
+
+BEHIND_WEIGHTS = "((num *)net->layer[1].w)[net->layer[0].n * net->layer[1].width * LANES]"
+BEHIND_DRIVE = "((num *)net->layer[0].s)[net->layer[0].width * LANES]"
+OPENED = "net->input_bound = 0;"
+
+#: What no comparison with the reference sees.
+UNSEEN = {
+    "write": (Edit("sample.h", OPENED, f"{OPENED} {BEHIND_DRIVE} = 0;"), "use-after-poison"),
+    "read": (Edit("sample.h", OPENED, f"net->input_bound = {BEHIND_WEIGHTS};"), "use-after-poison"),
+    "shift": (Edit("engine.c", "(num)1 <<", "(num)1 << 64 <<"), "shift exponent"),
+}
+
+
+@needs_sanitizers
+@pytest.mark.parametrize(
+    "name", ["write", *(pytest.param(n, marks=pytest.mark.thorough) for n in ("read", "shift"))]
+)
+def test_sanitizers_would_report(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("CC", "gcc")
+    edit, report = UNSEEN[name]
+    library = build(tmp_path / "engine.so", SANITIZERS, edit.sources(tmp_path), only=[1])
+    done = run_sanitized(library, 1, 32, 12)
+    assert done.returncode != 0
+    assert re.search(report, done.stderr)
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+def test_compilers_do_not_warn(compiler):
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} not found")
+    warnings = ("-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only")
+    for flags in levels().values():
+        for wide in ((), ("-DWIDE",)):
+            command = [compiler, *FLAGS, *warnings, *flags, *wide, "-DBUILD=1"]
+            done = subprocess.run(
+                [*command, str(SOURCES / "engine.c")], capture_output=True, text=True, check=False
+            )
+            assert (done.returncode, done.stderr) == (0, "")
