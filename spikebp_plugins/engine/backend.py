@@ -203,10 +203,11 @@ class EngineBackend(Backend):
     def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
         """Show one sample as it came, if it is constant in time and has a label or none."""
         kind = kind_of(x, y, n_steps)
-        if kind is None or self._may_have_strays or self._is_open or n_steps > MOST_STEPS:
+        is_busy = self._may_have_strays or self._is_open or self._wide_samples
+        if kind is None or is_busy or n_steps > MOST_STEPS:
             return None
         single = self._singles.get(kind)
-        if single is None or single.network is not self._engine.now or self._wide_samples:
+        if single is None or single.network is not self._engine.now:
             network = self._choose(n_steps)
             single = OneSample.of(network, x, y, n_steps)
             if single is None:
@@ -214,8 +215,6 @@ class EngineBackend(Backend):
             # One of an earlier network would keep its memory.
             kept = {k: one for k, one in self._singles.items() if one.network is network}
             self._singles = {**kept, kind: single} if len(kept) < KINDS_KEPT else {kind: single}
-        if self._wide_samples:
-            return None
         return single.show(x, y)
 
     def steps(self) -> EngineSteps:
@@ -225,7 +224,7 @@ class EngineBackend(Backend):
     def network_for_steps(self) -> EngineNetwork:
         """Return the network in which to open a sample."""
         network = self._choose(1)
-        self._wide_samples = max(0, self._wide_samples - 1)
+        self._count_wide(1)
         return network
 
     def widened(self, network: EngineNetwork) -> EngineNetwork | None:
@@ -279,8 +278,11 @@ class EngineBackend(Backend):
         if not len(shown.scores):
             shown = network.show_exactly(batch[:1], self.samples_seen, record, margin)
         if not network.is_narrow:
-            self._wide_samples = max(0, self._wide_samples - len(shown.scores))
+            self._count_wide(len(shown.scores))
         return shown
+
+    def _count_wide(self, n_samples: int) -> None:
+        self._wide_samples = max(0, self._wide_samples - n_samples)
 
     def _lose_patience(self) -> None:
         self._wide_samples, self._patience = self._patience, 2 * self._patience
@@ -355,6 +357,8 @@ class EngineBackend(Backend):
         # Only here is it certain: an interrupt can come while a thread is started, of which the
         # pool then does not know, and while the pool waits for its threads.
         self._may_have_strays = False
+        if not network.is_narrow:
+            self._count_wide(len(batch))
         outcomes = []
         for part, (shown, counts) in zip(batches, parts, strict=True):
             done = len(shown.scores)

@@ -6,7 +6,22 @@ import subprocess
 import sys
 from typing import NamedTuple
 
-from spikebp_plugins.engine.building import SOURCES
+import pytest
+
+from spikebp_plugins.engine.building import SOURCES, compiler
+from spikebp_plugins.engine.library import why_missing
+
+
+def skip_without_compiler():
+    """Skip a module where nothing can be compiled."""
+    if compiler() is None:
+        pytest.skip("there is no C compiler", allow_module_level=True)
+
+
+def skip_without_engine():
+    """Skip a module where there is no engine for want of a compiler; if there is one it must be."""
+    if why_missing():
+        skip_without_compiler()
 
 
 class Edit(NamedTuple):

@@ -33,7 +33,6 @@ from spikebp_plugins.cli.program import app
 from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.data import images as datasets
 from spikebp_plugins.data.images import IDX_FILES
-from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.simulation import comparison
 from spikebp_plugins.simulation.plots import plot_raster
 from spikebp_plugins.simulation.trace import Trace
@@ -471,7 +470,8 @@ def test_the_command_to_go_on_resumes_from_one_checkpoint(monkeypatch, earlier):
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(EngineBackend, "train", interrupt)
+    engine = CompiledBackend.engine_for(load("a.npz").net)
+    monkeypatch.setattr(engine, "train", interrupt)
     said = run("train", *earlier, *SMALL, exit_code=130).stderr
     expected = shlex.join(["spikebp", "train", *SMALL, "--resume", "spikebp-interrupted.npz"])
     assert said.endswith(f"after 50 of 150 samples; go on with: {expected}\n")

@@ -7,8 +7,11 @@ from spikebp_plugins import Simulator, SpikingMLP
 from spikebp_plugins.engine.library import best_level
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import initial_state
+from tests.core.engine_copies import skip_without_engine
 from tests.core.engine_networks import CHECKS, Pair, run
 from tests.profiles import examples
+
+skip_without_engine()
 
 BUILDS = [(level, bits) for level in (1, 3, 4) if level <= best_level() for bits in (32, 64)]
 

@@ -14,7 +14,10 @@ from spikebp_plugins.engine import backend, network
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.one_sample import OneSample
+from tests.core.engine_copies import skip_without_engine
 from tests.core.small_nets import checkpoint_bytes
+
+skip_without_engine()
 
 NET = SpikingMLP((20, 15, 12, 4), seed=2)
 RANDOM = np.random.RandomState(0)
@@ -75,6 +78,13 @@ def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(shown):
         assert np.array_equal(sim.train(x, Y[:11]), ref.train(x, Y[:11]))
         assert shown == [(32, 5), (32, 0), (64, 1), (32, 5)]
         assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+
+
+def test_predictions_in_threads_return_to_32_bits(shown):
+    with Simulator(NET, n_jobs=2) as sim, Simulator(NET, "reference") as ref:
+        for x in (np.concatenate([X, LARGE]), X, X):
+            assert np.array_equal(sim.predict(x), ref.predict(x))
+    assert [bits for bits, n in shown if n][-2:] == [32, 32]
 
 
 def test_many_fraction_bits_and_large_rates_take_64_bits(shown):

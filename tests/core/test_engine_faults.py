@@ -8,7 +8,9 @@ import re
 import pytest
 
 from spikebp_plugins.engine.building import build
-from tests.core.engine_copies import Edit, run_networks
+from tests.core.engine_copies import Edit, run_networks, skip_without_compiler
+
+skip_without_compiler()
 
 #: Of each check, networks among which one shows a fault, and those that the engine passes without.
 MOST, N = 1000, 200

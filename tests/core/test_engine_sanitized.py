@@ -9,7 +9,9 @@ import pytest
 
 from spikebp_plugins.engine.building import FLAGS, SOURCES, build, levels
 from spikebp_plugins.engine.library import best_level
-from tests.core.engine_copies import Edit, run_networks
+from tests.core.engine_copies import Edit, run_networks, skip_without_compiler
+
+skip_without_compiler()
 
 SANITIZERS = (
     "-O0",  # the unrolled loops would compile for minutes
