@@ -68,6 +68,19 @@ def test_more_spikes_of_an_input_than_32_bits_count(bits):
     pair.assert_same()
 
 
+@pytest.mark.parametrize("count", [2**31 - 1, 2**31, -(2**31), 2**32 + 1, 2**53, 2**62])
+@pytest.mark.parametrize("bits", [32, 64])
+def test_a_count_that_numbers_do_not_hold(count, bits):
+    """One unit with weights of zero, of which nothing else is out of range."""
+    net = SpikingMLP((1, 1), n_steps=1, input_coding="spikes", fraction_bits=12, learning_rate=1.0)
+    pair = Pair(net, initial_state(net, [np.zeros((1, 1))]), best_level(), bits)
+    x = np.full((1, 1, 1), count)
+    assert len(pair.c.show(check_batch(net, x), 0).scores) == (abs(count) < 2 ** min(bits - 1, 53))
+    if abs(count) < 2 ** min(bits - 1, 53):
+        pair.ref.predict(x)
+        pair.assert_same()
+
+
 def test_more_spikes_of_an_input_than_a_count_holds():
     """Their weights are zero, so that nothing else is out of range."""
     net = SpikingMLP((1, 1), n_steps=4, input_coding="spikes", fraction_bits=12, learning_rate=1.0)

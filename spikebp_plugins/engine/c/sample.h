@@ -43,7 +43,7 @@ INLINE num entering(double value, double one, double far)
     return (num)(units < far ? (units > -far ? units : -far) : far);
 }
 
-/* Write a row of spike counts; return the largest magnitude, or -1 if a number holds one not. */
+/* Write a row of spike counts; return the largest magnitude, which numbers may not hold. */
 static double read_counts(int n, const int64_t *row, num *to)
 {
     typedef int64_t longs __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
@@ -67,25 +67,20 @@ static double read_counts(int n, const int64_t *row, num *to)
         to[i] = (num)row[i];
         largest = to[i] > largest ? to[i] : -to[i] > largest ? -to[i] : largest;
     }
-    return some ? -1 : (double)largest;
+    return some ? INFINITY : (double)largest;
 }
 
 /* Write a row of input in grid units, or as counts; return its largest magnitude. */
 static double read_input(const struct network *net, const struct block *block, const void *row)
 {
-    const double far = farthest();
-    const double one = net->is.takes_counts ? 1 : (double)net->one;
-    const double scale = net->is.takes_counts ? 1 : net->is.input_scale;
+    const double one = (double)net->one, far = farthest(), scale = net->is.input_scale;
     const int n = net->layer[0].n;
     num *to = block->x_row;
     double top = 0;
-    if (net->is.takes_counts) {
-        top = read_counts(n, row, to);
-        if (top >= 0)
-            return top;
-    }
+    if (net->is.takes_counts)
+        return read_counts(n, row, to);
     for (int i = 0; i < n; i++) {
-        double x; /* a count is exact where it is in range */
+        double x;
         switch (block->x.kind) {
         case LEVELS: x = ((const uint8_t *)row)[i]; break;
         case COUNTS: x = (double)((const int64_t *)row)[i]; break;
