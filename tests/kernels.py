@@ -20,6 +20,7 @@ from spikebp_plugins import (
     SpikingMLP,
     SpikingNetwork,
 )
+from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.compiled.step_engine import StepEngine
 from spikebp_plugins.network.state import initial_state
 
@@ -74,6 +75,8 @@ def compile_kernel(net, doing):
 
 if __name__ == "__main__":
     index, count, marks = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    # Kernels of dense networks serve those with pipelined timing, and the tests of Numba's engine.
+    CompiledBackend.engine_for = classmethod(lambda cls, _: cls)
     chosen = KERNELS[:N_SMOKE] if marks == "smoke" else KERNELS
     for kernel in chosen[index::count]:
         compile_kernel(*kernel)
