@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -26,7 +25,7 @@ from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceSteps
 from spikebp_plugins.common.notice import announced, say_once
 from spikebp_plugins.compiled import event_order, single_steps
 from spikebp_plugins.compiled.beside import Wanted, wanted
-from spikebp_plugins.compiled.handle import HANDLES_KEPT, Handle, kind_of, new_handle
+from spikebp_plugins.compiled.handle import HANDLES_KEPT, Handle, new_handle
 from spikebp_plugins.compiled.kernels import arrays, blocks, trains
 from spikebp_plugins.compiled.kernels.vectors import LANES
 from spikebp_plugins.compiled.layout import NARROW_FRACTION_BITS, Layout, Now, overwrite
@@ -34,8 +33,9 @@ from spikebp_plugins.compiled.memory import KERNELS, Memory, Way, ways
 from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.single_steps import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
-from spikebp_plugins.engine.backend import EngineBackend, why_not_covered
+from spikebp_plugins.engine.backend import EngineBackend, available_cores, why_not_covered
 from spikebp_plugins.engine.library import why_missing
+from spikebp_plugins.engine.one_sample import kind_of
 from spikebp_plugins.network.arithmetic import arithmetic_of, grid_of
 from spikebp_plugins.network.delays import TABLES
 from spikebp_plugins.network.fields import CHOICES, Definition
@@ -161,7 +161,7 @@ class CompiledBackend(Backend):
         start = Now(self._wide, learning, self._wide.boundary(), totals, Operations())
         self._now = start.with_learning(self._wide, learning)
         self._countable = MOST_COUNTED
-        self._memories = [Memory() for _ in range(n_jobs or _available_cores())]
+        self._memories = [Memory() for _ in range(n_jobs or available_cores())]
         self.owner: object = None
         self._handles: dict[Any, Handle] = {}
         # True while threads predict, and after an interrupt, which may have left some behind.
@@ -609,10 +609,3 @@ class CompiledBackend(Backend):
 
 def _bounds_of(now: Now) -> Wanted:
     return wanted(blocks.measure_bounds, now.layout.network, now.learning)
-
-
-def _available_cores() -> int:
-    # A container or a batch system may let this process use fewer cores than there are.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -59,15 +59,6 @@ class Handle(NamedTuple):
         return self.scores.copy() if self.kernel(self.job) else None
 
 
-def kind_of(x: Any, y: Any, n_steps: int) -> Any:
-    """Return what tells apart the samples that need handles of their own; None if this has none."""
-    if type(x) is not np.ndarray or x.shape[:1] != (1,):
-        return None
-    if y is None:
-        return x.dtype, x.shape, n_steps
-    return (x.dtype, x.shape, n_steps, y.dtype, y.shape) if type(y) is np.ndarray else None
-
-
 def new_handle(
     way: Way, now: Now, x: Array, batch: Batch, memory: Memory, *, is_second: bool
 ) -> Handle | None:

@@ -21,7 +21,13 @@ from spikebp_plugins.backends.outcome import (
 )
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import EngineNetwork, Shown, holds, operations_of
+from spikebp_plugins.engine.network import (
+    BlockResult,
+    EngineNetwork,
+    holds,
+    operations_of,
+    too_many_spikes,
+)
 from spikebp_plugins.engine.one_sample import OneSample, kind_of
 from spikebp_plugins.engine.steps import EngineSteps
 from spikebp_plugins.network.fields import CHOICES, Definition
@@ -123,10 +129,11 @@ class EngineBackend(Backend):
         wait: bool | None = None,  # an option of the back end: here nobody waits
     ) -> None:
         super().__init__(net, state)
-        self._n_jobs = n_jobs or _available_cores()
+        self._n_jobs = n_jobs or available_cores()
         most_steps, narrow, build = max(net.n_steps, FEWEST_STEPS), None, build_of(32)
         wide = EngineNetwork(net, build_of(64), most_steps)
-        wide.write(state)
+        is_held = wide.write(state)
+        assert is_held, "64 bits hold all weights that are in range"
         if holds(build, net):
             narrow = EngineNetwork(net, build, most_steps)
         self._engine = EngineState(narrow, wide, wide, Operations(), state.samples_seen)
@@ -201,7 +208,7 @@ class EngineBackend(Backend):
         return EarlyPrediction(scores, n_steps, in_64_bits(spikes.astype(object) @ above))
 
     def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
-        """Show one sample as it came, if it is constant in time and has a label or none."""
+        """Show one sample as it came, if it is constant in time, as its target is."""
         kind = kind_of(x, y, n_steps)
         is_busy = self._may_have_strays or self._is_open or self._wide_samples
         if kind is None or is_busy or n_steps > MOST_STEPS:
@@ -265,7 +272,7 @@ class EngineBackend(Backend):
             self.report(done)
         return joined(outcomes)
 
-    def _show_some(self, batch: Batch, record: bool, margin: float | None = None) -> Shown:
+    def _show_some(self, batch: Batch, record: bool, margin: float | None = None) -> BlockResult:
         """Show samples up to one that needs another way; none if its values are out of range."""
         network = self._choose(batch.n_steps)
         if self._wide_samples:
@@ -327,9 +334,9 @@ class EngineBackend(Backend):
         """Raise the error of a sample that is out of range, as the reference does."""
         target = None if sample.y is None else sample.targets()[0]
         run_sample(self.net, self.state, sample.inputs()[0], target, sample.n_steps)
-        raise OverflowError("a layer must send fewer than 2**63 spikes in a sample; it sent more")
+        raise too_many_spikes()
 
-    def _outcome(self, batch: Batch, shown: Shown) -> Outcome:
+    def _outcome(self, batch: Batch, shown: BlockResult) -> Outcome:
         if shown.spikes is None or shown.errors is None or shown.step_scores is None:
             return Outcome(shown.scores, None)
         units = np.cumsum([0, *self.net.layer_sizes])
@@ -347,7 +354,7 @@ class EngineBackend(Backend):
         bounds = [len(batch) * part // n_threads for part in range(n_threads + 1)]
         batches = [batch[start:stop] for start, stop in pairwise(bounds)]
 
-        def show(part: Batch) -> tuple[Shown, list[int]]:
+        def show(part: Batch) -> tuple[BlockResult, list[int]]:
             other = network.with_room(network.most_steps)
             return other.show(part, 0, record), other.counts()
 
@@ -377,7 +384,8 @@ class EngineBackend(Backend):
         self._may_have_strays = False
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
+    """Return how many cores this process may use."""
     # A container or a batch system may let this process use fewer cores than there are.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -121,5 +121,5 @@ def build_of(bits: int, level: int | None = None) -> Build:
         function = getattr(library(), f"{name}_{level}_{bits}")
         function.restype, function.argtypes = result, arguments
         functions[name] = function
-    numbers = (np.int32, 2.0**29, 22) if bits == 32 else (np.int64, 2.0**51, 40)
+    numbers = (np.int32, 2.0**29, 22) if bits == 32 else (np.int64, 2.0**53, 40)
     return Build(*numbers, **functions)

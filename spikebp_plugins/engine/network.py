@@ -70,7 +70,7 @@ def holds(build: Build, net: Definition) -> bool:
     return grid.fraction_bits <= build.most_bits and grid.rate_units <= largest
 
 
-class Shown(NamedTuple):
+class BlockResult(NamedTuple):
     """What a block has left of the samples that were shown.
 
     Attributes
@@ -237,7 +237,7 @@ class EngineNetwork:
         samples_seen: int,
         record: bool = False,
         margin: float | None = None,
-    ) -> Shown:
+    ) -> BlockResult:
         """Show the samples of a batch, and learn from each if it has targets.
 
         Fewer are shown if one may be out of range, of which nothing is left.
@@ -250,7 +250,7 @@ class EngineNetwork:
         samples_seen: int,
         record: bool = False,
         margin: float | None = None,
-    ) -> Shown:
+    ) -> BlockResult:
         """Show one sample by the exact path, or none if a value leaves the range; in 64 bits."""
         self.give_backup()
         return self._show(self.build.show_exactly, sample, samples_seen, record, margin)
@@ -262,7 +262,7 @@ class EngineNetwork:
         samples_seen: int,
         record: bool,
         margin: float | None,
-    ) -> Shown:
+    ) -> BlockResult:
         net, n, T, number = self.net, len(batch), batch.n_steps, self.build.number
         block, x, y = self.block, self._as_in_c(batch.x), batch.y
         block.n_samples, block.n_steps = n, T
@@ -297,7 +297,9 @@ class EngineNetwork:
             block.steps_shown, block.operations = n_steps.ctypes.data, operations.ctypes.data
         done = call(self._block_address)
         others = (spikes, errors, step_scores, n_steps, operations)
-        return Shown(scores[:done], *(part if part is None else part[:done] for part in others))
+        return BlockResult(
+            scores[:done], *(part if part is None else part[:done] for part in others)
+        )
 
     def _as_in_c(self, x: Array) -> Array:
         """Return input in a type and an order that the engine reads."""
@@ -388,14 +390,11 @@ class EngineNetwork:
         )
         return self.read(samples_seen, BY_NOW), sample
 
-    def go_on_from(self, other: EngineNetwork) -> bool:
-        """Open the sample that is open in another network, whose numbers may be narrower.
-
-        Returns whether it could: then what was learned before is that of the other, too.
-        """
+    def go_on_from(self, other: EngineNetwork) -> None:
+        """Open the sample that is open in a network of 32 bits, on what was learned before it."""
         L = self.net.n_layers
-        if not self.write(other.read(0)):
-            return False
+        is_held = self.write(other.read(0))
+        assert is_held, "64 bits hold what 32 bits do"
         self.give_backup()
         other.build.settle(other._place)
         counts = np.zeros(2 + 2 * (L + 1), np.int64)
@@ -406,7 +405,6 @@ class EngineNetwork:
             learned = (W_NOW, PHI_Y, E, *hidden) if l > 0 else ()
             for which in (S, C, *learned):
                 self._array(l, which)[...] = other._array(l, which)
-        return True
 
     def _drawn(self, n: int, samples_seen: int) -> Array:
         """Return the backward potentials that the next n samples start from, a row for each."""
@@ -416,6 +414,11 @@ class EngineNetwork:
         ]
         drawn: Array = self._grid.encode(np.stack(rows)).astype(self.build.number, order="C")
         return drawn
+
+
+def too_many_spikes() -> OverflowError:
+    """Return the error for a sample whose spikes or errors the exact path cannot count."""
+    return OverflowError("a layer must send fewer than 2**63 spikes in a sample; it sent more")
 
 
 def padded(n: int) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.base import Steps
 from spikebp_plugins.data.events import EventClock, EventSteps
 from spikebp_plugins.engine.events import Feeder, show_events
-from spikebp_plugins.engine.network import EngineNetwork
+from spikebp_plugins.engine.network import EngineNetwork, too_many_spikes
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
@@ -144,7 +144,7 @@ class EngineSteps(Steps):
         state, sample = self._network.so_far(self._owner.samples_seen, before + shown)
         entering = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
         step(net, state, sample, entering, None if y is None else grid_of(net).round(y))
-        raise OverflowError("a layer must send fewer than 2**63 spikes in a sample; it sent more")
+        raise too_many_spikes()
 
     def feed(
         self, clock: EventClock, events: Array, until: int, y: Array | None, n_left: int

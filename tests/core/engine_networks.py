@@ -84,7 +84,7 @@ def cases(draw, nears=NEAR):
         return 2.0 ** (draw(st.sampled_from(most_bits)) - less - bits_of_one)
 
     def values(name, shapes, *usual):
-        size = size_of(name, usual, (28, 50))
+        size = size_of(name, usual, (28, 52))
         return [random.uniform(-1.7, 1.7, shape) * size for shape in shapes]
 
     weights = values("weights", net.weight_shapes, 0.05, 0.5, 1.5)

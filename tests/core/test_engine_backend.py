@@ -119,6 +119,24 @@ def test_samples_that_no_bound_proves_equal_the_reference(monkeypatch):
     assert {0, 1} <= set(exact)
 
 
+@pytest.mark.parametrize("bits", [50.6, 51.0, 52.0, 52.9])
+def test_weights_near_the_limit_are_held(bits):
+    weight = np.rint(2.0**bits) / 2**NET.fraction_bits
+    weights = [np.full(shape, 0.01) for shape in NET.weight_shapes]
+    weights[0][:] = weight
+    silence, results = np.zeros((1, 20)), []
+    for name in ("compiled", "reference"):
+        with Simulator(NET, name, weights) as sim:
+            results.append([sim.predict(silence), sim.train(silence, Y[:1]), *sim.weights])
+            try:
+                results[-1].append(sim.train(X[:1], Y[:1]))
+            except OverflowError as error:
+                results[-1].append(str(error))
+            results[-1] += sim.weights
+    np.testing.assert_equal(*results)
+    assert results[0][2].max() == weight
+
+
 def test_counts_may_leave_64_bits():
     net = SpikingMLP((40, 2), input_coding="spikes", n_steps=4, fraction_bits=10, learning_rate=1.0)
     x = np.full((600, 4, 40), 2**48)
