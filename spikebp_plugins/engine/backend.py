@@ -27,6 +27,7 @@ from spikebp_plugins.engine.network import (
     holds,
     operations_of,
     too_many_spikes,
+    work_of_step,
 )
 from spikebp_plugins.engine.one_sample import OneSample, kind_of
 from spikebp_plugins.engine.steps import EngineSteps
@@ -163,8 +164,7 @@ class EngineBackend(Backend):
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
-        n_synapses = sum(connection.n_synapses for connection in self.net.connections)
-        return max(1, BLOCK_WORK // (n_steps * n_synapses))
+        return max(1, BLOCK_WORK // (n_steps * work_of_step(self.net)))
 
     def preparations(self) -> Sequence[Callable[[], object]]:
         """Return nothing: the engine was compiled when the package was built."""

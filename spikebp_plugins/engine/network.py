@@ -55,6 +55,15 @@ BEFORE = (W, B, PSI)
 BY_NOW = (W_NOW, B_NOW, PSI_NOW)
 
 
+#: A step takes as long as so many synapses at least, however small the network is.
+LEAST_WORK = 10_000
+
+
+def work_of_step(net: Definition) -> int:
+    """Return the synapses that a step of a sample is worth, by which long calls are cut."""
+    return max(LEAST_WORK, sum(connection.n_synapses for connection in net.connections))
+
+
 def aligned(n: int, dtype: Any, allocate: Callable[[Any, Any], Array] = np.zeros) -> Array:
     """Return n zeros that begin on a line of the cache."""
     dtype = np.dtype(dtype)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.base import Steps
 from spikebp_plugins.data.events import EventClock, EventSteps
 from spikebp_plugins.engine.events import Feeder, show_events
-from spikebp_plugins.engine.network import EngineNetwork, too_many_spikes
+from spikebp_plugins.engine.network import EngineNetwork, too_many_spikes, work_of_step
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
@@ -67,8 +67,7 @@ class EngineSteps(Steps):
         super().__init__(net)
         self._owner = owner
         self._network = owner.network_for_steps()
-        n_synapses = sum(connection.n_synapses for connection in net.connections)
-        self._steps_per_call = max(1, CALL_WORK // n_synapses)
+        self._steps_per_call = max(1, CALL_WORK // work_of_step(net))
         self._counts = np.zeros(net.n_inputs, np.int64)
         self._feeder: Feeder | None = None
 

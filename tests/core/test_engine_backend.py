@@ -261,3 +261,10 @@ def test_memory_of_single_steps_is_given_when_it_is_needed(monkeypatch):
         assert not given
         sim.stream().show(X[0], target=1)
         assert given
+
+
+def test_ctrl_c_is_heard_soon_however_small_a_network_is():
+    """Between two blocks, and two calls of single steps, each of which takes its time."""
+    with Simulator(SpikingMLP((2, 2), n_steps=1)) as sim:
+        assert sim._engine.block_size(1) <= 200_000
+        assert sim.stream()._steps._steps_per_call <= 10_000
