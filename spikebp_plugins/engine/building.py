@@ -109,13 +109,16 @@ def build(
         raise BuildError("there is no C compiler that works, and ziglang is not installed")
     zig, sources = command == list(ZIG), sources or SOURCES
     with tempfile.TemporaryDirectory(prefix="spikebp-") as folder:
-        jobs = [("choice.c", "choice.o", (f'-DSOURCES="{digest()}"',))]
+        jobs: list[tuple[str, str, Sequence[str]]] = [
+            ("choice.c", "choice.o", (f'-DSOURCES="{digest()}"',))
+        ]
         for level, flags in levels(zig).items():
             if level not in only:
                 continue
             for bits, wide in ((32, ()), (64, ("-DWIDE",))):
                 name = f"{level}_{bits}"
                 jobs.append(("engine.c", f"{name}.o", (*flags, *wide, f"-DBUILD={name}")))
+            jobs.append(("relu.c", f"{level}_relu.o", (*flags, f"-DBUILD={level}")))
 
         def compile_one(job: tuple[str, str, Sequence[str]]) -> None:
             source, name, flags = job

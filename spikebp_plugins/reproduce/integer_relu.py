@@ -11,21 +11,22 @@ It learns on line, one sample at a time, and multiplies where the other adds. Nu
     W_l &\leftarrow W_l - \lfloor \eta \, a_{l-1} e_l^T \rceil_f
 
 The rate :math:`\eta` is a power of two. Errors are so coarse because that makes most of them zero,
-and a network no worse: it then learns with as few operations as a spiking one. No sum or weight is
-checked in a sample, which would cost time; weights are checked after each call.
+and a network no worse: it then learns with as few operations as a spiking one. It is computed by
+`engine/c/relu.c`, beside the engine and of the same making, which proves that no number leaves its
+type.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Any, Final
+import ctypes
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.compiled.kernels.relu import Grid, Layers, Sample, show
-from spikebp_plugins.compiled.kernels.vectors import LANES, whole_vectors
+from spikebp_plugins.engine.library import best_level, library
+from spikebp_plugins.engine.network import LINE, aligned
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, operations_of
@@ -37,11 +38,36 @@ ACTIVATION_BITS: Final = 8
 ERROR_BITS: Final = 6
 #: The types of weights, by the most fraction bits that leave room for weights up to 2.
 WEIGHT_TYPES: Final = {14: np.int16, 18: np.int32}
-#: The part of their type that weights may take after a call: in a call none comes from there to
-#: where the type ends.
-LARGEST_PART: Final = 0.75
-#: Kernels write by eight vectors at a time.
-ROOM: Final = 8 * LANES
+
+
+class CReluLayer(ctypes.Structure):
+    """``struct relu_layer`` of `engine/c/relu.c`."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_int32) for name in ("n", "n_lines", "n_active")),
+        *((name, ctypes.c_void_p) for name in ("active", "value")),
+        *((name, ctypes.c_double) for name in ("sum", "top")),
+        *((name, ctypes.c_void_p) for name in ("drive", "error", "w")),
+        ("weight_bound", ctypes.c_double),
+    ]
+
+
+class CRelu(ctypes.Structure):
+    """``struct relu``."""
+
+    _fields_: ClassVar = [
+        ("layer", ctypes.c_void_p),
+        *(
+            (name, ctypes.c_int32)
+            for name in ("n_layers", "is_short", "bits", "error_bits", "update_bits")
+        ),
+        ("of_pixel", ctypes.c_void_p),
+        *((name, ctypes.c_int32) for name in ("n_errors", "n_touched")),
+        *((name, ctypes.c_void_p) for name in ("erring", "touched", "short_errors")),
+        *((name, ctypes.c_void_p) for name in ("x", "y", "scores")),
+        *((name, ctypes.c_int64) for name in ("n_samples", "n_learned")),
+        *((name, ctypes.c_int64) for name in ("forward", "backward", "updates")),
+    ]
 
 
 class IntegerReluLearner:
@@ -62,37 +88,50 @@ class IntegerReluLearner:
     def __init__(self, start: Checkpoint) -> None:
         net = start.net
         bits, shift = _checked_grid(net)
-        self._net, self._layers = net, _layers_of(net.layer_sizes)
-        self._grid = Grid(*map(np.int32, (bits, bits + ACTIVATION_BITS - ERROR_BITS, shift)))
-        self._sample = _silent_sample(self._layers)
-        last = self._layers.weight[-1] + net.layer_sizes[-2] * self._layers.width[-1]
-        type_of_weights = next(kind for most, kind in WEIGHT_TYPES.items() if bits <= most)
-        self._weights: Array = np.zeros(last + ROOM, type_of_weights)
-        for matrix, own in zip(start.state.weights, self._matrices(), strict=True):
-            own[...] = np.rint(np.ldexp(np.array(matrix, np.float64), bits))
-        pixels = np.arange(256) * net.input_scale
-        self._of_pixel = np.rint(np.ldexp(pixels, ACTIVATION_BITS)).astype(np.int32)
-        self._operations, self._n_shown, self._n_learned = np.zeros(3, np.int64), 0, 0
+        dtype = next(np.dtype(kind) for most, kind in WEIGHT_TYPES.items() if bits <= most)
+        self._net, self._n_shown, self._n_learned = net, 0, 0
+        self._arrays: list[Array] = []  # to which the structs point
+        self._weights: list[Array] = []
+        self._layers = (CReluLayer * len(net.layer_sizes))()
+        for layer, n in zip(self._layers, net.layer_sizes, strict=True):
+            layer.n, layer.n_lines, layer.weight_bound = n, -(-n * dtype.itemsize // LINE), np.inf
+            for name in ("active", "value", "drive", "error"):
+                setattr(layer, name, self._address_of(_row(n)))
+        for layer, matrix in zip(self._layers[1:], start.state.weights, strict=True):
+            rows = aligned(len(matrix) * layer.n_lines * LINE // dtype.itemsize, dtype)
+            own = rows.reshape(len(matrix), -1)[:, : layer.n]
+            own[...] = _units(matrix, bits, dtype, "start")
+            layer.w = self._address_of(rows)
+            self._weights.append(own)
+        of_pixel, longest = _row(256), _row(max(net.layer_sizes))
+        of_pixel[:] = _units(np.arange(256) * net.input_scale, ACTIVATION_BITS, np.int32, "start")
+        self._relu = CRelu(
+            layer=ctypes.addressof(self._layers),
+            n_layers=net.n_layers,
+            is_short=dtype == np.int16,
+            bits=bits,
+            error_bits=bits + ACTIVATION_BITS - ERROR_BITS,
+            update_bits=shift,
+            of_pixel=self._address_of(of_pixel),
+            erring=self._address_of(longest),
+            touched=self._address_of(np.zeros_like(longest)),
+            short_errors=self._address_of(aligned(3 * len(longest), np.int16)),
+        )
+        self._function = getattr(library(), f"show_relu_{best_level()}")
+        self._function.restype, self._function.argtypes = ctypes.c_int64, [ctypes.c_void_p]
 
-    def _matrices(self) -> list[Array]:
-        """Views of W_1 to W_L in the array of all weights."""
-        places, widths = self._layers.weight[1:], self._layers.width[1:]
-        return [
-            self._weights[place : place + n_in * width].reshape(n_in, width)[:, :n_out]
-            for (n_in, n_out), place, width in zip(
-                pairwise(self._net.layer_sizes), places, widths, strict=True
-            )
-        ]
+    def _address_of(self, array: Array) -> int:
+        self._arrays.append(array)
+        return array.ctypes.data
 
     @property
     def operations(self) -> Operations:
         """Multiply-adds so far; an update of a weight is one."""
-        forward, backward, update = map(int, self._operations)
         return operations_of(
             self._net,
-            forward=forward,
-            backward=backward,
-            update=update,
+            forward=self._relu.forward,
+            backward=self._relu.backward,
+            update=self._relu.updates,
             shown=self._n_shown,
             trained=self._n_learned,
         )
@@ -110,31 +149,39 @@ class IntegerReluLearner:
         Raises
         ------
         OverflowError
-            If a weight came near the end of its type; what was learned is not to be used then.
+            If a number might leave its type; what was learned is not to be used then.
         """
-        bits = self._grid.weight + ACTIVATION_BITS
-        self._show(x, np.rint(np.ldexp(np.asarray(y, np.float64), bits)).astype(np.int32))
-        largest = 2 ** (8 * self._weights.itemsize - 1)
-        if np.abs(self._weights.astype(np.int64)).max() > LARGEST_PART * largest:
-            raise OverflowError(f"a weight takes more than {LARGEST_PART} of its type")
+        targets = _units(y, self._relu.bits + ACTIVATION_BITS, np.int32, "y")
+        if targets.shape != (len(x), self._net.n_outputs):
+            raise wrong_argument("y", f"of shape {(len(x), self._net.n_outputs)}", targets.shape)
+        self._show(x, targets)
 
     def scores(self, x: Array) -> NDArray[np.float64]:
         """Return the drive of the output, of shape (n_samples, n_outputs)."""
         nothing = np.empty((0, self._net.n_outputs), np.int32)
-        return np.ldexp(self._show(x, nothing), -int(self._grid.weight) - ACTIVATION_BITS)
+        one = 2.0 ** (self._relu.bits + ACTIVATION_BITS)
+        scores: NDArray[np.float64] = self._show(x, nothing) / one
+        return scores
 
-    def _show(self, x: Array, targets: NDArray[np.int32]) -> NDArray[np.int32]:
-        scores = np.empty((len(x), self._net.n_outputs), np.int32)
-        own = self._layers, self._grid, self._sample, self._weights, self._of_pixel
-        show(*own, np.ascontiguousarray(x, np.uint8), targets, scores, self._operations)
-        self._n_shown += len(x)
+    def _show(self, x: Array, targets: Array) -> NDArray[np.int32]:
+        net, relu, n = self._net, self._relu, len(x)
+        if x.shape != (n, net.n_inputs) or x.dtype != np.uint8:
+            allowed = f"of shape {(n, net.n_inputs)} and uint8"
+            raise wrong_argument("x", allowed, f"{x.shape} and {x.dtype}")
+        pixels = np.ascontiguousarray(x)
+        scores = np.empty((n, net.n_outputs), np.int32)
+        relu.x, relu.y, relu.scores = (array.ctypes.data for array in (pixels, targets, scores))
+        relu.n_samples, relu.n_learned = n, len(targets)
+        if self._function(ctypes.addressof(relu)) < n:
+            raise OverflowError("a number might leave its type")
+        self._n_shown += n
         self._n_learned += len(targets)
         return scores
 
     def checkpoint(self) -> Checkpoint:
         """Return what has been learned."""
-        bits = -int(self._grid.weight)
-        weights = [np.ldexp(matrix.astype(np.float64), bits) for matrix in self._matrices()]
+        bits = -self._relu.bits
+        weights = [np.ldexp(matrix.astype(np.float64), bits) for matrix in self._weights]
         return Checkpoint(self._net, initial_state(self._net, weights))
 
 
@@ -146,24 +193,22 @@ def _checked_grid(net: Definition) -> tuple[int, int]:
         raise wrong_argument("start", allowed, repr(net))
     mantissa, exponent = np.frexp(net.learning_rate)
     shift = ACTIVATION_BITS + ERROR_BITS + 1 - int(exponent) - bits
-    if mantissa != 0.5 or not 1 <= shift <= 31:
+    if mantissa != 0.5 or not 1 <= shift <= 15:
         allowed = f"a power of two below 2**{ACTIVATION_BITS + ERROR_BITS - bits}"
         raise wrong_argument("learning_rate", allowed, repr(net.learning_rate))
     return bits, shift
 
 
-def _layers_of(sizes: tuple[int, ...]) -> Layers:
-    widths = [whole_vectors(n) for n in sizes]
-    weights = [n * width for n, width in zip(sizes, widths[1:], strict=False)]
-    return Layers(
-        size=np.array(sizes),
-        width=np.array(widths),
-        unit=np.cumsum([0, *(n + ROOM for n in widths[:-1])]),
-        weight=np.cumsum([0, 0, *weights[:-1]]),
-    )
+def _row(n: int) -> Array:
+    """Return zeros for n numbers and those behind them, as vectors take them."""
+    length = LINE // np.dtype(np.int16).itemsize
+    return aligned(-(-n // length) * length, np.int32)
 
 
-def _silent_sample(layers: Layers) -> Sample:
-    n = int(layers.unit[-1] + layers.width[-1] + ROOM)
-    (row, column), (value, drive, error) = np.zeros((2, n), np.int64), np.zeros((3, n), np.int32)
-    return Sample(np.zeros(len(layers.size), np.int64), row, value, drive, error, column)
+def _units(values: Any, bits: int, dtype: Any, name: str) -> Array:
+    """Return real values of an argument in grid units of a type."""
+    units = np.rint(np.ldexp(np.asarray(values, np.float64), bits))
+    if not np.abs(units).max(initial=0) <= np.iinfo(dtype).max:
+        allowed = f"of values below {np.ldexp(np.iinfo(dtype).max + 1.0, -bits):g}"
+        raise wrong_argument(name, allowed, np.abs(values).max())
+    return np.ascontiguousarray(units, dtype)

@@ -26,6 +26,7 @@ SMALL = {
 #define NAMED(a, b) JOINED(a, b)
 int NAMED(size_, BUILD) = 1;
 """,
+    "relu.c": "",
 }
 
 
