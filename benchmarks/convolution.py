@@ -1,7 +1,8 @@
 """A convolutional network that learns one sample at a time, beside conventional ones.
 
 All learn a first epoch; then they learn the second in alternating blocks, and the median time per
-sample counts. One thread, single precision for the rivals::
+sample counts. One thread, single precision for the rivals; ``pip install --group rivals`` brings
+Numba::
 
     python benchmarks/convolution.py                       # MNIST where SPIKEBP_DATA has it
     python benchmarks/convolution.py --samples 10000 --without pytorchconvolution
@@ -14,7 +15,7 @@ import json
 import numpy as np
 from convolution_rivals import RIVALS
 from measuring import Spiking, alternate, data_for_benchmark, print_rows, summary
-from rivals import one_thread
+from rivals import installed, one_thread
 
 from spikebp_plugins import Conv2D, Dense, SpikingNetwork
 from spikebp_plugins.data.images import error_percent, shuffled
@@ -38,15 +39,8 @@ def weights_of_rivals(net):
 
 def competitors_for(net, learning_rate, without):
     """Return the spiking network and the rivals that are installed, by name."""
-    found = {"own": Spiking(net)}
-    for cls in RIVALS:
-        if cls.__name__.lower() in without:
-            continue
-        try:
-            found[cls.__name__] = cls(net, weights_of_rivals(net), learning_rate)
-        except ImportError:
-            print(f"# {cls.name} is left out: not installed")
-    return found
+    weights = weights_of_rivals(net)
+    return {"own": Spiking(net), **installed(RIVALS, without, net, weights, learning_rate)}
 
 
 def measure(data, samples, block, without):

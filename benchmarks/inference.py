@@ -1,7 +1,8 @@
 """Prediction one sample at a time: the spiking network beside conventional ones, in one process.
 
 The spiking network is trained for two epochs, and its rivals take over its weights; then all
-predict the test images in alternating blocks, one thread each. Last, all cores predict at once::
+predict the test images in alternating blocks, one thread each. Last, all cores predict at once.
+``pip install --group rivals`` brings Numba::
 
     python benchmarks/inference.py
     python benchmarks/inference.py --layers 200,200 --steps 10 --json

@@ -1,7 +1,8 @@
 """Learning one sample at a time: the spiking network beside conventional ones, in one process.
 
 Each competitor learns a first epoch; then all learn the second in alternating blocks, and the
-median time per sample counts. One thread, single precision for the rivals::
+median time per sample counts. One thread, single precision for the rivals;
+``pip install --group rivals`` brings Numba::
 
     python benchmarks/online_training.py                     # 200,200 and 300,300; T = 10 and 20
     python benchmarks/online_training.py --layers 200,200 --steps 10 --json

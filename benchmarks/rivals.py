@@ -9,14 +9,13 @@ unless its name says double: half the bytes take half the time where matrices fi
 """
 
 import numpy as np
-from numba import njit
 from threadpoolctl import threadpool_limits
 
 
 class Rival:
-    """A network with given initial weights, and with a name for the table."""
+    """A network with given initial weights; its name for the table, and how to install it."""
 
-    name = ""
+    name = install = ""
     dtype = np.float32
 
     def __init__(self, weights, learning_rate):
@@ -46,7 +45,7 @@ def linear_modules(torch, weights):
 class PyTorch(Rival):
     """A sequence of modules, of which the last is a ReLU; `modules` makes them of the weights."""
 
-    name = "PyTorch, batch of one"
+    name, install = "PyTorch, batch of one", "pip install torch"
 
     def __init__(self, weights, learning_rate, modules=linear_modules):
         super().__init__(weights, learning_rate)
@@ -107,92 +106,27 @@ class ScikitLearn(Rival):
 # --- (c) and (e): Numba ------------------------------------------------------------------------
 
 
-@njit(fastmath=True, cache=True)
-def dense_drive(a, W, skip):
-    """S = a W, by the matrix library or, with `skip`, row by row without rows of zero input."""
-    if not skip:
-        return a @ W
-    s = np.zeros(W.shape[1], W.dtype)
-    for i in range(a.size):
-        if a[i] != 0:
-            for j in range(s.size):
-                s[j] += a[i] * W[i, j]
-    return s
+class InNumba(Rival):
+    """A network that Numba compiles, of which `in_numba.py` has the functions."""
+
+    install = "pip install --group rivals"
+
+    def __init__(self, weights, learning_rate):
+        super().__init__(weights, learning_rate)
+        import in_numba
+
+        self.compiled = in_numba
 
 
-@njit(fastmath=True, cache=True)
-def back(e, W, s, skip):
-    """The errors below, (W e) gated by s >= 0."""
-    below = np.zeros(W.shape[0], W.dtype)
-    if not skip:
-        below[:] = W @ e
-        for i in range(below.size):
-            if s[i] < 0:
-                below[i] = 0
-        return below
-    for i in range(below.size):
-        if s[i] >= 0:
-            for j in range(e.size):
-                below[i] += W[i, j] * e[j]
-    return below
-
-
-@njit(fastmath=True, cache=True)
-def update(W, rate, a, e):
-    """W -= rate * outer(a, e), rows of zero input skipped."""
-    for i in range(a.size):
-        if a[i] != 0:
-            change = rate * a[i]
-            for j in range(e.size):
-                W[i, j] -= change * e[j]
-
-
-@njit(cache=True)
-def rectified(s):
-    return np.where(s > 0, s, s * 0)
-
-
-@njit(cache=True)
-def train_numba(weights, rate, x, targets, skip):
-    """Works for any number of layers: the matrices come as a list."""
-    L = len(weights)
-    for n in range(x.shape[0]):
-        a, s = [x[n]], [x[n]]
-        for l in range(L):
-            s.append(dense_drive(a[l], weights[l], skip))
-            a.append(rectified(s[l + 1]))
-        e = a[L] - targets[n]
-        for j in range(e.size):
-            if s[L][j] < 0:
-                e[j] = 0
-        for l in range(L - 1, -1, -1):
-            below = e
-            if l > 0:
-                below = back(e, weights[l], s[l], skip)
-            update(weights[l], rate, a[l], e)
-            e = below
-
-
-@njit(cache=True)
-def predict_numba(weights, x, skip):
-    scores = np.empty((x.shape[0], weights[-1].shape[1]), x.dtype)
-    for n in range(x.shape[0]):
-        a = x[n]
-        for l in range(len(weights) - 1):
-            a = rectified(dense_drive(a, weights[l], skip))
-        scores[n] = dense_drive(a, weights[-1], skip)
-    return scores
-
-
-class NumbaDense(Rival):
+class NumbaDense(InNumba):
     name = "Numba, dense (BLAS)"
     skip = False
 
     def train(self, x, y):
-        train_numba(self.weights, self.rate, x, self.one_hot[y], self.skip)
+        self.compiled.train_dense(self.weights, self.rate, x, self.one_hot[y], self.skip)
 
     def predict(self, x):
-        return predict_numba(self.weights, x, self.skip)
+        return self.compiled.predict_dense(self.weights, x, self.skip)
 
 
 class NumbaDenseDouble(NumbaDense):
@@ -237,17 +171,22 @@ class NumPy(Rival):
 RIVALS = (PyTorch, ScikitLearn, NumbaDense, NumbaDenseDouble, NumPy, NumbaSparse)
 
 
-def rivals(weights, learning_rate, without=()):
-    """Return the rivals that are installed, by class name."""
+def installed(classes, without, *arguments):
+    """Return rivals of these classes by class name; say how to install those that are missing."""
     found = {}
-    for cls in RIVALS:
+    for cls in classes:
         if cls.__name__.lower() in without:
             continue
         try:
-            found[cls.__name__] = cls(weights, learning_rate)
+            found[cls.__name__] = cls(*arguments)
         except ImportError:
-            print(f"# {cls.name} is left out: not installed")
+            print(f"# {cls.name} is left out: `{cls.install}` installs it")
     return found
+
+
+def rivals(weights, learning_rate, without=()):
+    """Return the rivals that are installed, by class name."""
+    return installed(RIVALS, without, weights, learning_rate)
 
 
 def one_thread():
