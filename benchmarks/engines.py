@@ -21,12 +21,20 @@ from measuring import data_for_benchmark
 
 from spikebp_plugins import SpikingMLP
 from spikebp_plugins.compiled.backend import CompiledBackend
-from spikebp_plugins.engine import backend, library
+from spikebp_plugins.engine import backend, event_backend, library
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import initial_state
 
-#: Hidden layers and steps.
-CASES = (((200, 200), 10), ((200, 200), 20), ((200, 200), 1), ((100, 50), 5))
+EVENT = {"timing": "event", "arithmetic": "float32"}
+#: Hidden layers, steps, and further fields.
+CASES = (
+    ((200, 200), 10, {}),
+    ((200, 200), 20, {}),
+    ((200, 200), 1, {}),
+    ((100, 50), 5, {}),
+    ((200, 200), 10, EVENT),
+    ((200, 200), 10, EVENT | {"event_order": "depth"}),
+)
 BLOCK = 500
 
 
@@ -45,7 +53,8 @@ def ratios(engines, show, turns):
 
 def compare(net, data, turns):
     """Yield what is timed, and what `ratios` returns."""
-    engines = [cls(net, initial_state(net), 1) for cls in (CompiledBackend, backend.EngineBackend)]
+    classes = (CompiledBackend, CompiledBackend.engine_for(net))
+    engines = [cls(net, initial_state(net), 1) for cls in classes]
     x, y = data.x_train, data.y_train
     blocks = [np.arange(i * BLOCK, (i + 1) * BLOCK) % len(x) for i in range(turns)]
     known = [check_batch(net, x[block], y[block]) for block in blocks]
@@ -81,12 +90,14 @@ def main():
     asked = parser.parse_args()
     level = min(3, library.best_level()) if asked.avx2 else library.best_level()
     backend.build_of = lambda bits: library.build_of(bits, level)
+    event_backend.event_build_of = lambda bits: library.event_build_of(bits, level)
     data = data_for_benchmark()
     print(f"level {level} of x86-64\n\n| network | | µs on Numba | C / Numba |\n|---|---|---|---|")
-    for hidden, n_steps in CASES:
+    for hidden, n_steps, fields in CASES:
         sizes = (data.x_train.shape[1], *hidden, data.n_classes)
-        net = SpikingMLP(sizes, n_steps=n_steps, input_scale=data.input_scale)
-        name = f"{'-'.join(map(str, sizes))}, T = {n_steps}"
+        net = SpikingMLP(sizes, n_steps=n_steps, input_scale=data.input_scale, **fields)
+        words = f"{'-'.join(map(str, sizes))}, T = {n_steps}", net.event_order
+        name = ", ".join(word for word in words if word)
         for what, (numba, ratio) in compare(net, data, asked.turns):
             print(f"| {name} | {what} | {numba:.1f} | {ratio:.2f} |", flush=True)
 

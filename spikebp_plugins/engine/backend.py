@@ -131,12 +131,9 @@ class EngineBackend(Backend):
     ) -> None:
         super().__init__(net, state)
         self._n_jobs = n_jobs or available_cores()
-        most_steps, narrow, build = max(net.n_steps, FEWEST_STEPS), None, build_of(32)
-        wide = EngineNetwork(net, build_of(64), most_steps)
+        narrow, wide = self._networks()
         is_held = wide.write(state)
         assert is_held, "64 bits hold all weights that are in range"
-        if holds(build, net):
-            narrow = EngineNetwork(net, build, most_steps)
         self._engine = EngineState(narrow, wide, wide, Operations(), state.samples_seen)
         self.open_steps: EngineSteps | None = None
         # Samples that are shown one at a time, by their kind.
@@ -145,6 +142,12 @@ class EngineBackend(Backend):
         self._patience, self._wide_samples = 1, 0
         # True while threads predict, and after an interrupt, which may have left some behind.
         self._may_have_strays = False
+
+    def _networks(self) -> tuple[EngineNetwork | None, EngineNetwork]:
+        """Return networks of 32 bits, if these hold the fractions, and of 64 bits."""
+        net, most_steps, build = self.net, max(self.net.n_steps, FEWEST_STEPS), build_of(32)
+        narrow = EngineNetwork(net, build, most_steps) if holds(build, net) else None
+        return narrow, EngineNetwork(net, build_of(64), most_steps)
 
     @property
     def state(self) -> LearningState:

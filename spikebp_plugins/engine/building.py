@@ -117,7 +117,9 @@ def build(
                 continue
             for bits, wide in ((32, ()), (64, ("-DWIDE",))):
                 name = f"{level}_{bits}"
-                jobs.append(("engine.c", f"{name}.o", (*flags, *wide, f"-DBUILD={name}")))
+                for source in ("engine", "event"):
+                    made = f"{source}_{name}.o"
+                    jobs.append((f"{source}.c", made, (*flags, *wide, f"-DBUILD={name}")))
             jobs.append(("relu.c", f"{level}_relu.o", (*flags, f"-DBUILD={level}")))
 
         def compile_one(job: tuple[str, str, Sequence[str]]) -> None:

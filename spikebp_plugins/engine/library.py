@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
@@ -51,6 +51,24 @@ class Build(NamedTuple):
     find_scores: Callable[..., None]
 
 
+class EventBuild(NamedTuple):
+    """The functions of a build of event timing, by the names that they have in C.
+
+    Attributes
+    ----------
+    number : type
+        The type of its numbers.
+    """
+
+    number: type
+    size: Callable[..., int]
+    place: Callable[..., int]
+    array: Callable[..., int]
+    write_counts: Callable[..., None]
+    write_fault: Callable[..., None]
+    show: Callable[..., int]
+
+
 _POINTER: Final = ctypes.c_void_p
 _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "size": (ctypes.c_int64, [_POINTER, _POINTER]),
@@ -58,6 +76,7 @@ _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "array": (_POINTER, [_POINTER, ctypes.c_int32, ctypes.c_int32]),
     "forget_bounds": (None, [_POINTER]),
     "write_counts": (None, [_POINTER, _POINTER]),
+    "write_fault": (None, [_POINTER, _POINTER]),
     "show": (ctypes.c_int64, [_POINTER]),
     "show_exactly": (ctypes.c_int32, [_POINTER]),
     "give_backup": (None, [_POINTER, _POINTER]),
@@ -115,11 +134,22 @@ def best_level() -> int:
 @cache
 def build_of(bits: int, level: int | None = None) -> Build:
     """Return the build for numbers of 32 or of 64 bits, by default the best for this processor."""
+    numbers = (np.int32, 2.0**29, 22) if bits == 32 else (np.int64, 2.0**53, 40)
+    return Build(*numbers, **_functions("", Build._fields[3:], bits, level))
+
+
+@cache
+def event_build_of(bits: int, level: int | None = None) -> EventBuild:
+    """Return the build of event timing for numbers of 32 or of 64 bits."""
+    functions = _functions("event_", EventBuild._fields[1:], bits, level)
+    return EventBuild(np.float32 if bits == 32 else np.float64, **functions)
+
+
+def _functions(prefix: str, names: Sequence[str], bits: int, level: int | None) -> dict[str, Any]:
     level = best_level() if level is None else level
     functions = {}
-    for name, (result, arguments) in _SIGNATURES.items():
-        function = getattr(library(), f"{name}_{level}_{bits}")
-        function.restype, function.argtypes = result, arguments
+    for name in names:
+        function = getattr(library(), f"{prefix}{name}_{level}_{bits}")
+        function.restype, function.argtypes = _SIGNATURES[name]
         functions[name] = function
-    numbers = (np.int32, 2.0**29, 22) if bits == 32 else (np.int64, 2.0**53, 40)
-    return Build(*numbers, **functions)
+    return functions

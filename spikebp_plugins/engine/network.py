@@ -193,7 +193,7 @@ class EngineNetwork:
         rows, columns = (below, n) if which in (W, W_NOW) else (1, n)
         if which in (B, B_NOW):
             rows, columns = n, below
-        number = ctypes.c_int32 if self.is_narrow else ctypes.c_int64
+        number = np.ctypeslib.as_ctypes_type(self.build.number)
         memory = number * (rows * padded(columns))
         at = self.build.array(self._place, l, which)
         whole: Array = np.ctypeslib.as_array(memory.from_address(at))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.network import EngineNetwork
-from spikebp_plugins.engine.structs import LABELS, LEVELS, NONE, REALS, CBlock, CRows
+from spikebp_plugins.engine.structs import LABELS, LEVELS, NONE, REALS, CRows
 
 Array = NDArray[Any]
 
@@ -59,7 +59,7 @@ class OneSample:
         self._y: Array | None = None
         self._n_classes = 0
         self._scores = np.zeros((1, net.n_outputs))
-        block = self.block = CBlock.from_buffer_copy(network.block)
+        block = self.block = type(network.block).from_buffer_copy(network.block)
         block.x = CRows(at=self._x.ctypes.data, kind=LEVELS if x.dtype == np.uint8 else REALS)
         block.y = CRows(kind=NONE)
         if y is not None:

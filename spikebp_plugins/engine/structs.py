@@ -1,4 +1,4 @@
-"""The structs of the engine, as `network.h`, `sample.h` and `events.h` have them."""
+"""The structs of the engine, as the headers of its sources have them."""
 
 from __future__ import annotations
 
@@ -102,4 +102,59 @@ class CFeeding(ctypes.Structure):
         *((name, ctypes.c_uint64) for name in ("step", "longest_leap")),
         *((name, ctypes.c_int32) for name in ("planes", "signs")),
         *((name, ctypes.c_int64) for name in ("until", "n_left", "n_taken")),
+    ]
+
+
+#: What can be out of range with event timing, in the order of ``enum quantity``, and further arrays
+#: of a layer there.
+QUANTITIES: Final = (
+    "potential",
+    "target potential",
+    "backward potential",
+    "summed drive",
+    "weight",
+    "spikes in one step",
+)
+NET_BACKWARD, ALL_BACKWARD = 3, 4
+
+
+class CEventDefinition(ctypes.Structure):
+    """``struct definition`` of event timing."""
+
+    _fields_: ClassVar = [
+        ("sizes", ctypes.c_void_p),
+        ("input_scale", ctypes.c_double),
+        ("rate", ctypes.c_double),
+        ("limit", ctypes.c_double),
+        *(
+            (name, ctypes.c_int32)
+            for name in (
+                "n_layers",
+                "start",
+                "is_outer",
+                "is_depth",
+                "holds_error",
+                "takes_counts",
+                "has_random_feedback",
+            )
+        ),
+    ]
+
+
+class CEventBlock(ctypes.Structure):
+    """``struct block`` of event timing."""
+
+    _fields_: ClassVar = [
+        ("network", ctypes.c_void_p),
+        ("x", CRows),
+        ("y", CRows),
+        ("label_targets", ctypes.c_double * 2),
+        ("n_samples", ctypes.c_int64),
+        ("n_steps", ctypes.c_int32),
+        ("drawn", ctypes.c_void_p),
+        ("drawn_length", ctypes.c_int64),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("scores", "spikes", "errors", "step_scores", "x_row", "y_row")
+        ),
     ]

@@ -1,15 +1,13 @@
 """The backward spikes of event timing before the gate, which no back end hands out."""
 
+import ctypes
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.compiled import event_order
-from spikebp_plugins.compiled.block import make_block
-from spikebp_plugins.compiled.kernels import event
-from spikebp_plugins.compiled.kernels.arrays import Job
-from spikebp_plugins.compiled.layout import Layout
+from spikebp_plugins.engine.event_backend import EventBackend
+from spikebp_plugins.engine.structs import ALL_BACKWARD, NET_BACKWARD
 from spikebp_plugins.network.samples import check_batch
 
 
@@ -22,21 +20,19 @@ class BackwardSpikes(NamedTuple):
 
 def backward_spikes(start, x, y):
     """Return the backward spikes of training samples; the checkpoint `start` stays as it is."""
-    layout = Layout(start.net, start.net.arithmetic)
-    sample, learning = event_order.make_sample(layout), layout.learning(start.state)
-    room = {
-        "net": layout.network,
-        "learning": learning,
-        "totals": layout.totals(),
-        "boundary": layout.boundary(),
-        "record": layout.record(0, 1),
-    }
-    run, seen, found = event_order.make_run(layout, sample, room), start.state.samples_seen, []
-    whole = check_batch(start.net, x, y)
+    network = EventBackend(start.net, start.state, 1)._engine.now
+    whole, seen, found = check_batch(start.net, x, y), start.state.samples_seen, []
     for i in range(len(whole)):
-        block = make_block(layout, whole[i : i + 1], seen + i)
-        if not event.run_event_block(Job(run, block)):
-            raise event_order.overflow(layout, sample)
-        found.append((sample.net_error.copy(), sample.gross_error.copy()))
-    net, gross = (np.array(spikes)[:, start.net.n_inputs :] for spikes in zip(*found, strict=True))
-    return BackwardSpikes(net, gross)
+        if not len(network.show(whole[i : i + 1], seen + i).scores):
+            raise network.overflow()
+        found.append([_of_layers(network, which) for which in (NET_BACKWARD, ALL_BACKWARD)])
+    return BackwardSpikes(*map(np.array, zip(*found, strict=True)))
+
+
+def _of_layers(network, which):
+    """Return a copy of an array of counts, of layers 1 to L side by side."""
+    layers = []
+    for l, n in enumerate(network.net.layer_sizes[1:], 1):
+        at = network.build.array(network._place, l, which)
+        layers.append(np.ctypeslib.as_array((ctypes.c_int64 * n).from_address(at)))
+    return np.concatenate(layers)

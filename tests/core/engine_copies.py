@@ -43,7 +43,16 @@ class Edit(NamedTuple):
 
 def run_networks(path, level, bits, n, near=(), **environment):
     """Compare n random networks on a library with the reference; return the process that ended."""
-    command = [sys.executable, "-m", "tests.core.engine_networks", path, level, bits, n, *near]
+    return _run("engine_networks", path, level, bits, n, *near, **environment)
+
+
+def run_event_networks(path, level, n, **environment):
+    """The same with event timing, and its literal transcription."""
+    return _run("event_networks", path, level, n, **environment)
+
+
+def _run(module, *arguments, **environment):
+    command = [sys.executable, "-m", f"tests.core.{module}", *arguments]
     return subprocess.run(
         list(map(str, command)),
         env=os.environ | environment,

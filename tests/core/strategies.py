@@ -162,6 +162,7 @@ def in_quarters(values):
 def event_experiments(draw):
     """Experiments with event timing, small, and with rates at which counts stay small."""
     limits = {"max_depth": 4, "max_width": 6, "max_steps": 6, "rates": (0.01, 0.05)}
+    limits["wide"] = draw(st.sampled_from([(), (), (20, 40)]))
     net = draw(
         definitions(
             **limits,
@@ -176,7 +177,8 @@ def event_experiments(draw):
     )
     random = np.random.RandomState(draw(st.integers(0, 2**31)))
     rounded = draw(st.sampled_from([in_quarters, np.asarray]))
-    weights = [rounded(w) for w in random_weights(net, random, draw(st.sampled_from([0.3, 0.6])))]
+    scale = draw(st.sampled_from([0.3, 0.6])) * min(1.0, (6 / max(net.layer_sizes)) ** 0.5)
+    weights = [rounded(w) for w in random_weights(net, random, scale)]
     n = draw(st.integers(1, 4))
     x, x_test = (inputs(net, random, n, 1.0, draw(st.booleans())) for _ in range(2))
     if net.input_coding == "values":

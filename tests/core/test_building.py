@@ -21,11 +21,14 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C comp
 #: Sources that compile at once, in place of those of the engine.
 SMALL = {
     "choice.c": "const char *sources(void) { return SOURCES; }\n",
-    "engine.c": """
+    **{
+        f"{name}.c": f"""
 #define JOINED(a, b) a##b
 #define NAMED(a, b) JOINED(a, b)
-int NAMED(size_, BUILD) = 1;
-""",
+int NAMED({name}_, BUILD) = 1;
+"""
+        for name in ("engine", "event")
+    },
     "relu.c": "",
 }
 

@@ -12,6 +12,7 @@ from spikebp_plugins.compiled import backend as compiled
 from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.engine import backend, network
 from spikebp_plugins.engine.backend import EngineBackend
+from spikebp_plugins.engine.event_backend import EventBackend
 from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.one_sample import OneSample
 from tests.core.engine_copies import skip_without_engine
@@ -52,7 +53,7 @@ CONVOLUTION = SpikingNetwork((4, 4, 1), [Conv2D(2, 3), Dense(2)])
         (NET.replace(presynaptic="drive"), CompiledBackend),
         (NET.replace(n_steps=backend.MOST_STEPS + 1), CompiledBackend),
         (SpikingMLP((3, 4, 2), arithmetic="loihi2"), CompiledBackend),
-        (SpikingMLP((3, 4, 2), timing="event", arithmetic="float64"), CompiledBackend),
+        (SpikingMLP((3, 4, 2), timing="event", arithmetic="float64"), EventBackend),
         (CONVOLUTION, CompiledBackend),
     ],
 )
@@ -189,8 +190,8 @@ def test_single_calls_keep_their_struct(monkeypatch):
 class Stray:
     """Threads of a prediction that Ctrl-C has left behind: they wait until they may go on."""
 
-    def __init__(self, monkeypatch):
-        self.sim = Simulator(NET, n_jobs=2)
+    def __init__(self, monkeypatch, net=NET):
+        self.sim = Simulator(net, n_jobs=2)
         self.threads, self.learned = [], []
         self._may_go_on, self._begun = Event(), threading.Semaphore(0)
         show = EngineNetwork.show
@@ -246,6 +247,18 @@ def test_threads_left_behind_share_nothing_with_later_calls(first, monkeypatch):
         assert learned.tobytes() == before
     stray.end()
     assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+
+
+def test_threads_left_behind_with_event_timing_share_nothing_either(monkeypatch):
+    net = NET.replace(timing="event", arithmetic="float32", fraction_bits=None)
+    stray = Stray(monkeypatch, net)
+    sim, other = stray.sim, Simulator(net, n_jobs=1)
+    for call in (lambda s: s.train(X[:9], Y[:9]), lambda s: s.predict(X)):
+        assert np.array_equal(call(sim), call(other))
+    for learned, before in stray.learned:
+        assert learned.tobytes() == before
+    stray.end()
+    assert checkpoint_bytes(sim) == checkpoint_bytes(other)
 
 
 def test_memory_of_single_steps_is_given_when_it_is_needed(monkeypatch):

@@ -8,7 +8,12 @@ import re
 import pytest
 
 from spikebp_plugins.engine.building import build
-from tests.core.engine_copies import Edit, run_networks, skip_without_compiler
+from tests.core.engine_copies import (
+    Edit,
+    run_event_networks,
+    run_networks,
+    skip_without_compiler,
+)
 
 skip_without_compiler()
 
@@ -146,6 +151,36 @@ def test_random_networks_show_a_fault(edit, near, tmp_path):
     library = build(tmp_path / "engine.so", ["-O0"], edit.sources(tmp_path), only=[1])
     widths = (64,) if edit.file == "exact.h" else (32, 64)
     assert any(shows_fault(run_networks(library, 1, bits, MOST, near)) for bits in widths)
+
+
+#: The same with event timing, of which the first is looked for in the ordinary run.
+EVENT_FAULTS = [
+    Edit("event_queue.h", "key_of(entry[child + 1]) > key", "key_of(entry[child + 1]) >= key"),
+    Edit("event_queue.h", "key_of(last) >= key_of(entry", "key_of(last) > key_of(entry"),
+    Edit("event_queue.h", "q->entry[parent]) >= key_bits", "q->entry[parent]) > key_bits"),
+    Edit("event_network.h", "q, -now, ~j", "q, -now, j"),
+    Edit("event_network.h", "vec now = rounded(", "vec now = ("),
+    Edit("event_backward.h", "(const real *)a->s)[j] < 0", "(const real *)a->s)[j] <= 0"),
+    Edit("event_backward.h", " & (c[v] > 0)", ""),
+    Edit("event_backward.h", "errors->at[n++] = errors->at[a]", "n++"),
+    Edit("event_backward.h", "if (!a->knows_teachers)", "if (a->n_teachers == 0)"),
+    Edit("event_forward.h", "drive(&net->layer[l], &spike, 1);\n        if", "if"),
+    Edit("event_forward.h", "s[i] -= row[i]", "s[i] += row[i]"),
+    Edit("event_sample.h", "if (net->is.start != CARRY)", "if (net->is.start == DRAWN)"),
+    Edit("event_sample.h", "(real)(x * scale)", "(real)x * (real)scale"),
+]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(edit, id=edit.before, marks=pytest.mark.thorough if i else ())
+        for i, edit in enumerate(EVENT_FAULTS)
+    ],
+)
+def test_random_networks_with_event_timing_show_a_fault(edit, tmp_path):
+    library = build(tmp_path / "engine.so", ["-O0"], edit.sources(tmp_path), only=[1])
+    assert shows_fault(run_event_networks(library, 1, MOST))
 
 
 def shows_fault(done):

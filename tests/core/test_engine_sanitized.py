@@ -9,7 +9,12 @@ import pytest
 
 from spikebp_plugins.engine.building import FLAGS, SOURCES, build, levels
 from spikebp_plugins.engine.library import best_level
-from tests.core.engine_copies import Edit, run_networks, skip_without_compiler
+from tests.core.engine_copies import (
+    Edit,
+    run_event_networks,
+    run_networks,
+    skip_without_compiler,
+)
 
 skip_without_compiler()
 
@@ -34,13 +39,13 @@ RUNTIMES = [runtime(name) for name in ("libasan.so", "libubsan.so")]
 needs_sanitizers = pytest.mark.skipif(None in RUNTIMES, reason="no gcc with its sanitizers found")
 
 
-def run_sanitized(path, level, bits, n):
+def run_sanitized(run, path, *arguments):
     options = {
         "LD_PRELOAD": " ".join(RUNTIMES),
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
     }
-    return run_networks(path, level, bits, n, **options)
+    return run(path, *arguments, **options)
 
 
 @needs_sanitizers
@@ -60,8 +65,9 @@ def test_sanitizers_report_nothing(chosen, n, tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "gcc")
     library = build(tmp_path / "engine.so", SANITIZERS, only=chosen)
     for level in chosen:
-        for bits in (32, 64):
-            done = run_sanitized(library, level, bits, n)
+        runs = [(run_networks, bits, n) for bits in (32, 64)]
+        for run, *arguments in (*runs, (run_event_networks, n)):
+            done = run_sanitized(run, library, level, *arguments)
             assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -74,18 +80,23 @@ UNSEEN = {
     "write": (Edit("sample.h", OPENED, f"{OPENED} {BEHIND_DRIVE} = 0;"), "use-after-poison"),
     "read": (Edit("sample.h", OPENED, f"net->input_bound = {BEHIND_WEIGHTS};"), "use-after-poison"),
     "shift": (Edit("engine.c", "(num)1 <<", "(num)1 << 64 <<"), "shift exponent"),
+    "event": (
+        Edit("event_sample.h", "net->sample_updates = 0;", "((real *)net->phi_y)[16] = 0;"),
+        "use-after-poison",
+    ),
 }
 
 
 @needs_sanitizers
 @pytest.mark.parametrize(
-    "name", ["write", *(pytest.param(n, marks=pytest.mark.thorough) for n in ("read", "shift"))]
+    "name", [*UNSEEN][:1] + [pytest.param(n, marks=pytest.mark.thorough) for n in [*UNSEEN][1:]]
 )
 def test_sanitizers_would_report(name, tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "gcc")
     edit, report = UNSEEN[name]
     library = build(tmp_path / "engine.so", SANITIZERS, edit.sources(tmp_path), only=[1])
-    done = run_sanitized(library, 1, 32, 12)
+    run = (run_event_networks, 12) if name == "event" else (run_networks, 32, 12)
+    done = run_sanitized(run[0], library, 1, *run[1:])
     assert done.returncode != 0
     assert re.search(report, done.stderr)
 
@@ -96,7 +107,8 @@ def test_compilers_do_not_warn(compiler):
         pytest.skip(f"{compiler} not found")
     warnings = ("-Wall", "-Wextra", "-Wconversion", "-Werror", "-fsyntax-only")
     for flags in levels().values():
-        for source in (["engine.c"], ["engine.c", "-DWIDE"], ["relu.c"]):
+        both = [[name, *wide] for name in ("engine.c", "event.c") for wide in ([], ["-DWIDE"])]
+        for source in (*both, ["relu.c"]):
             command = [compiler, *FLAGS, *warnings, *flags, "-DBUILD=1", *source]
             done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=SOURCES)
             assert (done.returncode, done.stderr) == (0, "")

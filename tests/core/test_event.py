@@ -1,24 +1,29 @@
 """Event timing: the compiled engine against a literal transcription, one spike at a time."""
 
-import math
-import re
-
 import numpy as np
 import pytest
-from hypothesis import given, reject, settings
-from numba import njit
 
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
-from spikebp_plugins.compiled import backend as compiled
-from spikebp_plugins.compiled.kernels import event_queue
+from spikebp_plugins.engine.building import levels
+from spikebp_plugins.engine.event_network import EventNetwork
+from spikebp_plugins.engine.library import best_level
 from tests.core.backward_spikes import backward_spikes
-from tests.core.literal import asked_by
-from tests.core.literal_event import JavaQueue, LiteralEventNetwork
+from tests.core.engine_copies import skip_without_engine
+from tests.core.event_networks import (
+    assert_follows_the_order,
+    assert_sample,
+    on_level,
+    run,
+    steps_of,
+)
+from tests.core.literal_event import LiteralEventNetwork
 from tests.core.small_nets import assert_all_equal, checkpoint_bytes
-from tests.core.strategies import event_experiments
 from tests.core.test_registry import Pretender
 from tests.profiles import examples
 
+skip_without_engine()
+
+LEVELS = [level for level in levels() if level <= best_level()]
 EVENT = {"timing": "event", "arithmetic": "float32"}
 ORDERS = [
     {"event_order": order, "hold_error": hold}
@@ -27,77 +32,20 @@ ORDERS = [
 ]
 
 
-def drawn_by_the_rule(net, i):
-    generator = np.random.Philox(key=net.seed, counter=[0, 0, i, 0])
-    number = np.dtype(net.arithmetic).type
-    hidden = [
-        [number(math.ldexp((int(raw) >> 11) - 2**52, -53)) for raw in generator.random_raw(size)]
-        for size in net.layer_sizes[1:-1]
-    ]
-    return [[number(0)] * net.n_inputs, *hidden, [number(0)] * net.n_outputs]
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_engine_follows_the_order(level):
+    run(level, max_examples=examples(200 if level == best_level() else 50))
 
 
-def steps_of(sample, n_steps):
-    return np.broadcast_to(sample, (n_steps, sample.shape[-1]))
-
-
-def assert_sample(net, trace, n, shown):
-    k, e, s = shown
-    n_steps = len(k)
-    for t in range(n_steps):
-        for l in range(net.n_layers + 1):
-            assert trace.spikes[l][n, t].tolist() == k[t][l]
-            if trace.errors is not None and l > 0:
-                assert trace.errors[l][n, t].tolist() == e[t][l]
-        steps = np.dtype(net.arithmetic).type(t + 1)
-        scores = [float(np.float32(drive / steps)) for drive in s[t]]
-        assert trace.step_scores[n, t].tolist() == scores
-    assert trace.scores[n].tolist() == trace.step_scores[n, -1].tolist()
-
-
-def assert_follows_the_order(net, weights, x, y, x_test):
-    targets = np.array(asked_by(net, y)) if y.ndim == 1 else y
-    literal = LiteralEventNetwork(net, weights, net.init_feedback())
-    T, L = net.n_steps, net.n_layers
-    with Simulator(net, weights=weights, n_jobs=1) as sim:
-        try:
-            launched = backward_spikes(sim.checkpoint(), x, y)
-        except OverflowError as error:  # a cascade that does not end, which nobody could follow
-            with pytest.raises(OverflowError, match=re.escape(str(error))):
-                sim.train(x, y)
-            reject()
-        trace = sim.train(x, y, record=True)
-        for n in range(len(x)):
-            if net.backward_init == "uniform":
-                literal.psi = drawn_by_the_rule(net, n)
-            assert_sample(net, trace, n, literal.show(steps_of(x[n], T), steps_of(targets[n], T)))
-            assert launched.net[n].tolist() == np.concatenate(literal.net_backward[1:]).tolist()
-            assert launched.gross[n].tolist() == np.concatenate(literal.gross_backward[1:]).tolist()
-        state = sim.checkpoint().state
-        for l in range(1, L + 1):
-            assert trace.weights[l - 1].tolist() == np.array(literal.W[l], float).tolist()
-            if l < L:
-                assert state.backward_potentials[l - 1].tolist() == literal.psi[l]
-        lengths = (T,) if x_test.ndim == 3 or net.input_coding == "spikes" else (T, T + 3)
-        for n_steps in lengths:
-            predicted = sim.predict(x_test, n_steps=n_steps, record=True)
-            assert predicted.errors is None
-            for n in range(len(x_test)):
-                shown = literal.show(steps_of(x_test[n], n_steps), None)
-                assert_sample(net, predicted, n, shown)
-        work, sizes = sim.operations, net.layer_sizes
-        assert work.spikes == sum(literal.n_sent)
-        assert work.errors == sum(literal.n_passed)
-        assert work.forward == sum(literal.n_sent[l - 1] * sizes[l] for l in range(1, L + 1))
-        assert work.backward == sum(literal.n_passed[l] * sizes[l - 1] for l in range(2, L + 1))
-        assert work.update == literal.n_changed
-        assert work.samples == len(x) + len(lengths) * len(x_test)
-
-
-@settings(max_examples=examples(300))
-@given(event_experiments())
-def test_the_engine_follows_the_order(experiment):
-    assert_follows_the_order(*experiment)
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("arithmetic", ["float32", "float64"])
+def test_layers_of_many_vectors_follow_the_order(arithmetic, level):
+    net = SpikingMLP((40, 150, 70, 3), n_steps=2, timing="event", arithmetic=arithmetic)
+    random = np.random.RandomState(3)
+    weights = [random.standard_normal(s) * 2 / np.sqrt(s[0]) for s in net.weight_shapes]
+    x = random.uniform(-0.5, 1, (2, 40))
+    with on_level(level):
+        assert_follows_the_order(net, weights, x, np.array([0, 2]), x)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +64,20 @@ def test_an_input_becomes_single_precision_after_its_product(x, scale, k):
         assert sim.predict([[x]], record=True).spikes[0].item() == k
 
 
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("l", [0, 1])
+def test_thresholds_are_those_of_single_precision(l, level):
+    """Of the input, and of a layer, in double precision: half, and numbers that round to it."""
+    net = SpikingMLP((1, 1, 1), timing="event", arithmetic="float64", n_steps=1)
+    at_half = 0.5 + np.array([-(2.0**-26), 0.0, 2.0**-26, 2.0**-25, 2.0**-25 + 2.0**-53, 2.0**-24])
+    with on_level(level):
+        for v in at_half:
+            weight, x = (v, 1.0) if l == 1 else (1.0, v)
+            sim = Simulator(net, weights=[[[weight]], [[1.0]]], n_jobs=1)
+            k = sim.predict([[x]], record=True).spikes[l].item()
+            assert k == (np.float32(v) > 0.5)
+
+
 @pytest.mark.parametrize("order", ORDERS, ids=str)
 @pytest.mark.parametrize("arithmetic", ["float32", "float64"])
 def test_a_network_of_many_spikes_follows_the_order(arithmetic, order):
@@ -128,24 +90,17 @@ def test_a_network_of_many_spikes_follows_the_order(arithmetic, order):
     assert_follows_the_order(net, weights, x, random.randint(0, 4, 12), x)
 
 
-@njit(_nrt=False)  # what kernels alone call is compiled without a way in from Python
-def queued(queues, keys):
-    for size in range(keys.size):
-        event_queue.offer(queues.key[0], queues.spike[0], size, keys[size], size)
-    queues.size[0] = keys.size
-    return event_queue.let_go(queues, 0, 0)
-
-
-def test_equal_keys_leave_as_they_leave_the_heap():
+@pytest.mark.parametrize("n_inputs", [2, 3, 7, 8, 100])
+def test_equal_keys_leave_as_they_leave_the_heap(n_inputs):
+    """Sums in single precision, of weights of all magnitudes, tell in which order they leave."""
+    net = SpikingMLP((n_inputs, 2), n_steps=1, **EVENT)
     random = np.random.RandomState(0)
-    queues = event_queue.make_queues(1, np.zeros(3))
-    for _ in range(200):
-        keys = random.randint(1, 5, random.randint(1, 40)).astype(np.float32)
-        java = JavaQueue()
-        for size, key in enumerate(keys):
-            java.offer(key, size)
-        n_left = queued(queues, keys)
-        assert queues.left[0, :n_left].tolist() == [java.poll() for _ in keys]
+    weights = [random.uniform(-1, 1, (n_inputs, 2)) * 2.0 ** random.randint(-9, 9, (n_inputs, 2))]
+    x = random.choice([-1.75, 0.25, 0.75, 1.75, 2.75], (60, n_inputs))
+    literal = LiteralEventNetwork(net, weights)
+    trace = Simulator(net, weights=weights).predict(x, record=True)
+    for n in range(len(x)):
+        assert_sample(net, trace, n, literal.show([x[n]], None))
 
 
 def small(**changes):
@@ -195,6 +150,24 @@ def test_the_order_makes_no_difference_without_learning():
         net, weights, x, _ = small(**order)
         scores.append(Simulator(net, weights=weights).predict(x))
     assert_all_equal(scores, [scores[0]] * len(scores))
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=str)
+def test_one_sample_a_call_is_checked_and_learned_like_many(order):
+    net, weights, x, y = small(**order)
+    x, y = x[:9], np.eye(3)[y[:9]]
+    with Simulator(net, weights=weights) as sim, Simulator(net, weights=weights) as whole:
+        found = [sim.train(x[i : i + 1], y[i : i + 1]) for i in range(9)]
+        assert_all_equal([np.concatenate(found)], [whole.train(x, y)])
+        for wrong in (np.nan, np.inf):
+            with pytest.raises(ValueError, match="x must be finite"):
+                sim.train(np.full((1, 6), wrong), y[:1])
+            with pytest.raises(ValueError, match="x must be finite"):
+                sim.predict(np.full((1, 6), wrong))
+            with pytest.raises(ValueError, match="y must be finite"):
+                sim.train(x[:1], np.full((1, 3), wrong))
+        assert checkpoint_bytes(sim) == checkpoint_bytes(whole)
+        assert sim.operations == whole.operations
 
 
 # What is wrong in sample 4 of 8, and what the error names.
@@ -293,17 +266,17 @@ def test_an_interrupt_leaves_a_sample_boundary(monkeypatch):
     net, weights, x, y = small()
     with Simulator(net, weights=weights) as sim, Simulator(net, weights=weights) as undisturbed:
         sim.train(x[:5], y[:5])
-        show = compiled.KERNELS["event"]
+        show = EventNetwork.show
 
-        def interrupted(job):
-            show(job)
+        def interrupted(*arguments):
+            show(*arguments)
             raise KeyboardInterrupt
 
-        monkeypatch.setitem(compiled.KERNELS, "event", interrupted)
+        monkeypatch.setattr(EventNetwork, "show", interrupted)
         with pytest.raises(KeyboardInterrupt):
             sim.train(x[5:9], y[5:9])
         monkeypatch.undo()
-        # The kernel has ended, so its samples are learned and counted.
+        # The call has ended, so its samples are learned and counted.
         undisturbed.train(x[:9], y[:9])
         assert sim.operations == undisturbed.operations
         assert checkpoint_bytes(sim) == checkpoint_bytes(undisturbed)

@@ -1,0 +1,245 @@
+/* A sample of event timing: opened, shown step by step, and closed; or undone. */
+#ifndef SPIKEBP_EVENT_SAMPLE_H
+#define SPIKEBP_EVENT_SAMPLE_H
+
+#include "event_forward.h"
+
+/* What kind of numbers a row of input or of targets has. */
+enum kind { NONE, LEVELS, REALS, COUNTS, LABELS };
+
+/* Rows of input or of targets: of one sample after the other, and of one step after the other. */
+struct rows {
+    const void *at;
+    int64_t sample_apart, step_apart; /* bytes from row to row; 0 if all steps have the same */
+    int32_t kind;
+};
+
+/* Samples to show, and where to write what comes out. */
+struct block {
+    struct network *network;
+    struct rows x, y;
+    double label_targets[2]; /* of wrong outputs, and of the right one */
+    int64_t n_samples;
+    int32_t n_steps;
+    const real *drawn; /* psi_1..psi_{L-1} of each sample, a row each, or null */
+    int64_t drawn_length;
+    double *scores;        /* [n_samples][n_L] */
+    real *spikes, *errors; /* [n_samples][n_steps][sum of n_l], or null */
+    double *step_scores;   /* [n_samples][n_steps][n_L], or null */
+    real *x_row, *y_row;   /* a row of input and of targets, padded by zeros */
+};
+
+/* Write a row of input; 0 if it has a NaN, which no sum would show. */
+static int read_input(struct network *net, const struct block *block, const void *row)
+{
+    const double scale = net->is.input_scale;
+    int are_numbers = 1;
+    for (int i = 0; i < net->layer[0].n; i++) {
+        double x = 0;
+        switch (block->x.kind) {
+        case LEVELS: x = ((const uint8_t *)row)[i]; break;
+        case REALS: x = ((const double *)row)[i]; break;
+        default: block->x_row[i] = (real)((const int64_t *)row)[i]; continue;
+        }
+        are_numbers &= x == x;
+        block->x_row[i] = (real)(x * scale);
+    }
+    return are_numbers || note_fault(net, ENTERING, 0, 0);
+}
+
+/* Write a row of targets; 0 if it has a NaN. */
+static int read_target(struct network *net, const struct block *block, const void *row)
+{
+    const int L = net->is.n_layers;
+    int are_numbers = 1;
+    for (int j = 0; j < net->layer[L].n; j++) {
+        const double y = block->y.kind == LABELS ? block->label_targets[j == *(const int64_t *)row]
+                                                 : ((const double *)row)[j];
+        are_numbers &= y == y;
+        block->y_row[j] = (real)y;
+    }
+    return are_numbers || note_fault(net, ENTERING, L, 0);
+}
+
+static const void *row_of(const struct rows *rows, int64_t sample, int step)
+{
+    return (const char *)rows->at + sample * rows->sample_apart + step * rows->step_apart;
+}
+
+/* Whether all potentials and summed drive are in range. */
+static int are_within(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        const struct layer *a = &net->layer[l];
+        lanes all = ~(lanes){0}; /* sign bits stay where |x| - limit < 0 */
+        for (int v = 0; v < a->width; v++)
+            all &= (lanes)(magnitude(a->phi[v]) - (real)LARGEST_POTENTIAL)
+                & (lanes)(magnitude(a->s[v]) - (real)net->is.limit);
+        if (signs(~all) == 0)
+            continue;
+        for (int j = 0; j < a->n; j++) {
+            const double phi = ((const real *)a->phi)[j], s = ((const real *)a->s)[j];
+            if (!(fabs(phi) < LARGEST_POTENTIAL))
+                return note_fault(net, POTENTIAL, l, phi);
+            if (!(fabs(s) < net->is.limit))
+                return note_fault(net, DRIVE, l, s);
+        }
+    }
+    return 1;
+}
+
+static void clear(vec *values, int width) { memset(values, 0, (size_t)width * sizeof(vec)); }
+
+/* Reset the state of a sample. */
+static void open_sample(struct network *net)
+{
+    const int L = net->is.n_layers;
+    net->sample_updates = 0;
+    for (int l = 0; l <= L; l++) {
+        struct layer *a = &net->layer[l];
+        clear(a->phi, a->width), clear(a->s, a->width), clear(a->c, a->width);
+        clear(a->sum, a->width);
+        memset(a->net_backward, 0, (size_t)a->n * sizeof *a->net_backward);
+        memset(a->all_backward, 0, (size_t)a->n * sizeof *a->all_backward);
+        a->forward.size = a->backward.size = 0;
+        a->sample_spikes = a->sample_errors = 0;
+        a->knows_teachers = 0;
+    }
+    clear(net->phi_y, net->layer[L].width);
+    memset(net->held, 0, (size_t)net->layer[L].n * sizeof *net->held);
+}
+
+/* Let a sample learn: keep the backward potentials, and write those that it starts from. */
+static void start_learning(struct network *net, const real *drawn)
+{
+    for (int l = 1; l < net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        memcpy(a->psi_kept, a->psi, (size_t)a->width * sizeof(vec));
+        if (net->is.start != CARRY)
+            clear(a->psi, a->width);
+        if (net->is.start == DRAWN) {
+            memcpy(a->psi, drawn, (size_t)a->n * sizeof(real));
+            drawn += a->n;
+        }
+    }
+}
+
+/* Forget what the rows of W_l were before the sample. */
+static void forget_kept(struct layer *a)
+{
+    for (int k = 0; k < a->n_kept; k++)
+        a->is_kept[a->kept[k]] = 0;
+    a->n_kept = 0;
+}
+
+/* Make what a sample has changed what it was before. */
+static void undo(struct network *net, int learns)
+{
+    for (int l = 1; learns && l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        const int64_t length = (int64_t)a->width * LANES, below = (int64_t)a[-1].width * LANES;
+        for (int k = 0; k < a->n_kept; k++) {
+            const int i = a->kept[k];
+            const real *kept = (const real *)a->w_kept + i * length;
+            memcpy((real *)a->w + i * length, kept, (size_t)length * sizeof(real));
+            for (int j = 0; l > 1 && !net->is.has_random_feedback && j < a->n; j++)
+                ((real *)a->b)[j * below + i] = kept[j];
+        }
+        if (l < net->is.n_layers)
+            memcpy(a->psi, a->psi_kept, (size_t)a->width * sizeof(vec));
+        forget_kept(a);
+    }
+}
+
+/* Reset what is counted in a step. */
+static void open_step(struct network *net)
+{
+    for (int l = 0; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        a->forward.fired = a->backward.fired = 0;
+        memset(a->sent, 0, (size_t)a->n * sizeof *a->sent);
+        memset(a->erred, 0, (size_t)a->n * sizeof *a->erred);
+    }
+}
+
+/* Summed drive of the output over steps, in single precision, as the authors hand it out. */
+static void write_scores(const struct network *net, double *scores, int n_steps)
+{
+    const struct layer *a = &net->layer[net->is.n_layers];
+    for (int j = 0; j < a->n; j++)
+        scores[j] = (float)((double)((const real *)a->s)[j] / n_steps);
+}
+
+static void record_step(const struct network *net, const struct block *block, int64_t i, int t)
+{
+    const int L = net->is.n_layers;
+    const int64_t row = i * block->n_steps + t;
+    int64_t units = 0, first = 0;
+    for (int l = 0; l <= L; l++)
+        units += net->layer[l].n;
+    for (int l = 0; l <= L; first += net->layer[l++].n) {
+        const struct layer *a = &net->layer[l];
+        const size_t size = (size_t)a->n * sizeof(real);
+        memcpy(block->spikes + row * units + first, a->sent, size);
+        memcpy(block->errors + row * units + first, a->erred, size);
+    }
+    write_scores(net, block->step_scores + row * net->layer[L].n, t + 1);
+}
+
+/* Show step t of sample i; 0 if something is out of range. */
+static int show_step(struct network *net, const struct block *block, int64_t i, int t)
+{
+    const int learns = block->y.kind != NONE;
+    open_step(net);
+    if ((t == 0 || block->x.step_apart != 0) && !read_input(net, block, row_of(&block->x, i, t)))
+        return 0;
+    if (!forward(net, block->x_row, learns))
+        return 0;
+    if (learns) {
+        if ((t == 0 || block->y.step_apart != 0)
+            && !read_target(net, block, row_of(&block->y, i, t)))
+            return 0;
+        if (!compare(net, block->y_row))
+            return 0;
+    }
+    if (!are_within(net))
+        return 0;
+    if (block->spikes)
+        record_step(net, block, i, t);
+    return 1;
+}
+
+/* Count a sample that has ended. */
+static void close_sample(struct network *net, int learns)
+{
+    for (int l = 0; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        a->spikes += a->sample_spikes, a->errors += a->sample_errors;
+        forget_kept(a);
+    }
+    net->updates += net->sample_updates;
+    net->shown++, net->trained += learns;
+}
+
+/* Show sample i; 0, with nothing changed but the fault, if something is out of range. */
+static int show_sample(struct network *net, const struct block *block, int64_t i)
+{
+    const int learns = block->y.kind != NONE;
+    int is_in_range = 1;
+    open_sample(net);
+    if (learns)
+        start_learning(net, block->drawn ? block->drawn + i * block->drawn_length : NULL);
+    for (int t = 0; is_in_range && t < block->n_steps; t++)
+        is_in_range = show_step(net, block, i, t);
+    if (is_in_range && learns && net->is.is_outer)
+        is_in_range = learn_sample(net);
+    if (!is_in_range) {
+        undo(net, learns);
+        return 0;
+    }
+    write_scores(net, block->scores + i * net->layer[net->is.n_layers].n, block->n_steps);
+    close_sample(net, learns);
+    return 1;
+}
+
+#endif

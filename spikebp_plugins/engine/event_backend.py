@@ -1,0 +1,58 @@
+"""The back end `compiled` for event timing: the paper's own order by the engine in C."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final, NoReturn
+
+from spikebp_plugins.backends.base import UnsupportedError
+from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome
+from spikebp_plugins.engine.backend import SAMPLES_PER_THREAD, EngineBackend
+from spikebp_plugins.engine.event_network import EventNetwork
+from spikebp_plugins.engine.library import event_build_of
+from spikebp_plugins.engine.network import BlockResult, EngineNetwork, work_of_step
+from spikebp_plugins.network.samples import Batch
+
+#: Synapses times steps of a block: single spikes take longer than steps do.
+BLOCK_WORK: Final = 400_000_000
+
+
+class EventBackend(EngineBackend):
+    """Event timing in C: whole samples, each spike by itself, in floating point.
+
+    The option `n_jobs` is the number of threads that predict, by default one for each core;
+    results are the same for any number.
+    """
+
+    choices: ClassVar = {**EngineBackend.choices, "timing": ("event",)}
+
+    def _networks(self) -> tuple[EngineNetwork | None, EngineNetwork]:
+        """Return no second network: the arithmetic says which numbers the first has."""
+        build = event_build_of(32 if self.net.arithmetic == "float32" else 64)
+        return None, EventNetwork(self.net, build)
+
+    def block_size(self, n_steps: int) -> int:
+        """Return how many samples to hand over at a time."""
+        return max(1, BLOCK_WORK // (n_steps * work_of_step(self.net)))
+
+    def predict(self, batch: Batch, record: bool) -> Outcome:
+        """Show samples and learn nothing, in several threads."""
+        n_threads = min(self._n_jobs, len(batch) // SAMPLES_PER_THREAD)
+        if n_threads > 1:
+            return self._show_in_threads(batch, record, n_threads)
+        return self._show(batch, record)
+
+    def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
+        """Refuse: samples are shown whole."""
+        raise UnsupportedError("samples stop early with timing='immediate' alone")
+
+    def steps(self) -> Any:
+        """Refuse: samples are shown whole."""
+        raise UnsupportedError("streams run with timing='immediate', not timing='event'")
+
+    def _show_some(self, batch: Batch, record: bool, margin: float | None = None) -> BlockResult:
+        return self._choose(batch.n_steps).show(batch, self.samples_seen, record, margin)
+
+    def _raise(self, sample: Batch) -> NoReturn:
+        network = self._engine.now
+        assert isinstance(network, EventNetwork)
+        raise network.overflow()

@@ -1,0 +1,126 @@
+"""A network with event timing in the memory of the engine, in numbers of 32 or of 64 bits."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.engine.library import EventBuild
+from spikebp_plugins.engine.network import EngineNetwork, aligned, padded
+from spikebp_plugins.engine.structs import (
+    PSI,
+    QUANTITIES,
+    STARTS,
+    B,
+    CEventBlock,
+    CEventDefinition,
+    W,
+)
+from spikebp_plugins.network.arithmetic import FloatingPoint, out_of_range
+from spikebp_plugins.network.fields import LARGEST_N_STEPS, Definition
+from spikebp_plugins.network.state import LearningState
+
+Array = NDArray[Any]
+
+#: As `event_queue.h` and `event_network.h` have them.
+MOST_FIRED = 2**20
+LARGEST_POTENTIAL = 2.0**23
+
+
+class EventNetwork(EngineNetwork):
+    """A network whose whole samples a build of event timing shows.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition, with ``timing="event"``.
+    build : EventBuild
+        The functions for its arithmetic.
+    learned : ndarray of uint8 or None, default=None
+        The learned arrays of another network of this definition and build, to share them.
+    """
+
+    build: EventBuild  # type: ignore[assignment]
+
+    def __init__(self, net: Definition, build: EventBuild, learned: Array | None = None) -> None:
+        self.net, self.build, self.most_steps = net, build, LARGEST_N_STEPS
+        self._grid = FloatingPoint(np.dtype(build.number))  # type: ignore[assignment]
+        self._sizes = np.array(net.layer_sizes, np.int32)
+        definition = CEventDefinition(
+            sizes=self._sizes.ctypes.data,
+            input_scale=net.input_scale,
+            rate=net.rate,
+            limit=self._grid.limit,
+            n_layers=net.n_layers,
+            start=STARTS.index(net.backward_init),
+            is_outer=net.update == "outer",
+            is_depth=net.event_order == "depth",
+            holds_error=net.hold_error,
+            takes_counts=net.input_coding == "spikes",
+            has_random_feedback=net.feedback == "random",
+        )
+        n_learned = ctypes.c_int64()
+        size = build.size(ctypes.byref(definition), ctypes.byref(n_learned))
+        self.learned = aligned(n_learned.value, np.uint8) if learned is None else learned
+        self._sample = aligned(size, np.uint8)
+        self._place = build.place(
+            ctypes.byref(definition), self.learned.ctypes.data, self._sample.ctypes.data
+        )
+        self._x_row = aligned(padded(net.n_inputs), build.number)
+        self._y_row = aligned(padded(net.n_outputs), build.number)
+        self.draws = net.backward_init == "uniform" and net.n_layers > 1
+        self.block = CEventBlock(  # type: ignore[assignment]
+            network=self._place,
+            label_targets=(ctypes.c_double * 2)(*net.label_targets),
+            x_row=self._x_row.ctypes.data,
+            y_row=self._y_row.ctypes.data,
+        )
+        self._block_address = ctypes.addressof(self.block)
+
+    def with_room(self, most_steps: int) -> EventNetwork:
+        """Return a network on the learned arrays of this one."""
+        return EventNetwork(self.net, self.build, self.learned)
+
+    def copied(self) -> EventNetwork:
+        """Return a network that shares no memory with this one."""
+        learned = aligned(len(self.learned), np.uint8)
+        learned[...] = self.learned
+        return EventNetwork(self.net, self.build, learned)
+
+    def _reals(self, l: int, which: int) -> Array:
+        return self._array(l, which).copy()
+
+    def write(self, state: LearningState) -> bool:
+        """Replace what has been learned, which its numbers hold."""
+        feedback = state.feedback or [W_l.T for W_l in state.weights[1:]]
+        parts = [(W, 1, state.weights), (B, 2, feedback), (PSI, 1, state.backward_potentials)]
+        for which, first, layers in parts:
+            for l, values in enumerate(layers, first):
+                self._array(l, which)[...] = values
+        return True
+
+    def counts(self) -> list[int]:
+        """Return samples shown, learned, and updates; then spikes and errors of each layer."""
+        counts = np.zeros(3 + 2 * (self.net.n_layers + 1), np.int64)
+        self.build.write_counts(self._place, counts.ctypes.data)
+        return counts.tolist()
+
+    def drop_sample(self) -> None:
+        """Do nothing: a sample is shown whole."""
+
+    def overflow(self) -> OverflowError:
+        """Return the error for the sample that was refused last."""
+        fault = np.zeros(3)
+        self.build.write_fault(self._place, fault.ctypes.data)
+        quantity, layer, value = QUANTITIES[int(fault[0])], int(fault[1]), float(fault[2])
+        if quantity == "spikes in one step":
+            return OverflowError(
+                f"{quantity} of layer {layer} must be fewer than {MOST_FIRED} with "
+                "timing='event'; there were more"
+            )
+        is_potential = quantity not in ("summed drive", "weight")
+        limit = LARGEST_POTENTIAL if is_potential else self._grid.limit
+        return out_of_range(quantity, layer, limit, abs(value))
