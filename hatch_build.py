@@ -2,12 +2,19 @@
 
 It takes a compiler of the machine, or asks for `ziglang`, which brings one. Where it fails all the
 same, the wheel is pure Python: there the same integers come from the kernels that Numba compiles.
+
+``python hatch_build.py dist`` builds the wheels of a release, for all platforms on this machine; it
+needs `hatchling` and `ziglang`.
 """
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -33,6 +40,9 @@ def load_building() -> Any:
 
 building = load_building()
 
+#: Set to one of the tags in `building.TARGETS`, it asks for the wheel of another machine.
+PLATFORM = "SPIKEBP_PLATFORM"
+
 
 def platform_tag() -> str:
     """Return the tag of this machine, among those that do not promise a C library of Linux."""
@@ -42,12 +52,19 @@ def platform_tag() -> str:
 class EngineBuildHook(BuildHookInterface):
     """Gives the wheel the library and the tag of the machine, or leaves it pure."""
 
+    _folder: TemporaryDirectory[str] | None = None
+
     def dependencies(self) -> list[str]:
         """Return what brings a compiler, if it takes one and this machine has none."""
+        if PLATFORM in os.environ:
+            return [ZIGLANG]
         return [] if building.is_built() or building.machine_compiler() else [ZIGLANG]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile the library unless that of these sources is there."""
+        if PLATFORM in os.environ:
+            self._initialize_for(os.environ[PLATFORM], build_data)
+            return
         try:
             if not building.is_built():
                 building.build(building.LIBRARY)
@@ -61,3 +78,31 @@ class EngineBuildHook(BuildHookInterface):
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform_tag()}"
         build_data["artifacts"].append(f"/spikebp_plugins/engine/c/{building.LIBRARY.name}")
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what was compiled for another machine."""
+        if self._folder:
+            self._folder.cleanup()
+
+    def _initialize_for(self, platform: str, build_data: dict[str, Any]) -> None:
+        """Compile the library for another machine, outside of the sources, which keep their own."""
+        if platform not in building.TARGETS:
+            raise ValueError(f"{PLATFORM} must be one of {[*building.TARGETS]}; got {platform!r}")
+        target = building.TARGETS[platform]
+        name = building.library_name(target)
+        self._folder = TemporaryDirectory(prefix="spikebp-")
+        library = building.build(Path(self._folder.name, name), target=target)
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{platform}"
+        build_data["force_include"][str(library)] = f"spikebp_plugins/engine/c/{name}"
+
+
+def build_wheels(folder: str) -> None:
+    """Build the wheel of each platform into a folder."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    for platform in building.TARGETS:
+        subprocess.run(command, env=os.environ | {PLATFORM: platform}, check=True)
+
+
+if __name__ == "__main__":
+    build_wheels(*sys.argv[1:])

@@ -20,8 +20,16 @@ from pathlib import Path
 from typing import Final
 
 SOURCES: Final = Path(__file__).parent / "c"
+
+
+def library_name(target: str | None = None) -> str:
+    """Return the name of the library for this machine, or for a target of zig."""
+    is_windows = os.name == "nt" if target is None else "-windows-" in target
+    return "_engine.dll" if is_windows else "_engine.so"
+
+
 #: Not beside the modules: there Python takes a file with such a name for one of them.
-LIBRARY: Final = SOURCES / ("_engine.dll" if os.name == "nt" else "_engine.so")
+LIBRARY: Final = SOURCES / library_name()
 
 #: Sums may wrap on the way; no product and sum of floating point are joined into one.
 FLAGS: Final = (
@@ -38,6 +46,15 @@ LEVELS: Final = {1: "x86-64", 3: "x86-64-v3", 4: "x86-64-v4"}
 
 #: Left to itself, it compiles for the very processor that it runs on, and for a debugger.
 ZIG: Final = (sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline", "-g0")
+
+#: The machines for which releases have wheels: the target of zig for each tag of a platform.
+TARGETS: Final = {
+    "manylinux_2_17_x86_64.manylinux2014_x86_64": "x86_64-linux-gnu.2.17",
+    "manylinux_2_17_aarch64.manylinux2014_aarch64": "aarch64-linux-gnu.2.17",
+    "macosx_10_13_x86_64": "x86_64-macos.10.13",
+    "macosx_11_0_arm64": "aarch64-macos.11.0",
+    "win_amd64": "x86_64-windows-gnu",
+}
 
 #: What a compiler has to be able to do: it may be there without headers and libraries.
 TRIAL: Final = """
@@ -60,9 +77,9 @@ def digest() -> str:
     return found.hexdigest()[:16]
 
 
-def levels(zig: bool = False) -> dict[int, tuple[str, ...]]:
-    """Return the flags of each build for this kind of processor, which zig writes its own way."""
-    if platform.machine().lower() not in ("x86_64", "amd64"):
+def levels(zig: bool = False, machine: str | None = None) -> dict[int, tuple[str, ...]]:
+    """Return the flags of each build for this or another machine, which zig writes its own way."""
+    if (machine or platform.machine()).lower() not in ("x86_64", "amd64"):
         return {1: ()}
     names = {level: name.replace("-", "_") if zig else name for level, name in LEVELS.items()}
     return {level: (f"-march={name}",) for level, name in names.items()}
@@ -80,11 +97,17 @@ def compiler() -> list[str] | None:
     return list(ZIG) if command is None and find_spec("ziglang") else command
 
 
+def zig_for(target: str) -> list[str] | None:
+    """Return the command of `ziglang` for another machine, or None."""
+    return [*ZIG, "-target", target] if find_spec("ziglang") else None
+
+
 def build(
     to: Path = LIBRARY,
     extra: Sequence[str] = (),
     sources: Path | None = None,
     only: Collection[int] = tuple(LEVELS),
+    target: str | None = None,
 ) -> Path:
     """Compile all builds, and link them into one library.
 
@@ -98,21 +121,24 @@ def build(
         The folder of the sources; None takes those of the package.
     only : collection of int
         The levels to build of those that this kind of processor has.
+    target : str or None, default=None
+        The machine that runs the library, as zig names it; None is this one.
 
     Raises
     ------
     BuildError
         If there is no compiler, it fails, or the library cannot be written.
     """
-    command = compiler()
+    command = compiler() if target is None else zig_for(target)
     if command is None:
         raise BuildError("there is no C compiler that works, and ziglang is not installed")
-    zig, sources = command == list(ZIG), sources or SOURCES
+    zig, sources = command[: len(ZIG)] == list(ZIG), sources or SOURCES
+    machine = target and target.partition("-")[0]
     with tempfile.TemporaryDirectory(prefix="spikebp-") as folder:
         jobs: list[tuple[str, str, Sequence[str]]] = [
             ("choice.c", "choice.o", (f'-DSOURCES="{digest()}"',))
         ]
-        for level, flags in levels(zig).items():
+        for level, flags in levels(zig, machine).items():
             if level not in only:
                 continue
             for bits, wide in ((32, ()), (64, ("-DWIDE",))):
@@ -131,7 +157,8 @@ def build(
             list(pool.map(compile_one, jobs))
         objects = [name for _, name, _ in jobs]
         # The engine needs nothing of the runtime of zig, which takes as long to compile.
-        libraries = ["-nostdlib", "-lc", "-lm"] if zig and os.name != "nt" else ["-lm"]
+        is_bare = zig and not library_name(target).endswith(".dll")
+        libraries = ["-nostdlib", "-lc", "-lm"] if is_bare else ["-lm"]
         _run([*command, *extra, "-shared", *objects, "-o", to.name, *libraries], folder)
         # At once, so that nobody loads half a library.
         fresh = to.with_name(f"{to.name}.{os.getpid()}")

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -102,6 +103,53 @@ def test_processors_of_x86_64_have_builds_of_their_own(machine, zig, level_4, mo
 def test_other_processors_have_one_build(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     assert building.levels() == building.levels(zig=True) == {1: ()}
+
+
+@pytest.mark.parametrize(
+    ("tag", "target", "name"),
+    [
+        ("manylinux_2_17_x86_64.manylinux2014_x86_64", "x86_64-linux-gnu.2.17", "_engine.so"),
+        ("manylinux_2_17_aarch64.manylinux2014_aarch64", "aarch64-linux-gnu.2.17", "_engine.so"),
+        ("macosx_10_13_x86_64", "x86_64-macos.10.13", "_engine.so"),
+        ("macosx_11_0_arm64", "aarch64-macos.11.0", "_engine.so"),
+        ("win_amd64", "x86_64-windows-gnu", "_engine.dll"),
+    ],
+)
+def test_a_library_for_another_machine_has_its_builds_and_its_name(
+    tag, target, name, sources, monkeypatch
+):
+    jobs = []
+    monkeypatch.setattr(building, "find_spec", lambda name: name)
+    monkeypatch.setattr(building, "_run", lambda command, _: jobs.append(command))
+    monkeypatch.setattr(building.shutil, "copyfile", lambda _, to: to.write_text(""))
+    monkeypatch.setattr(platform, "machine", lambda: "other")
+    assert building.TARGETS[tag] == target
+    library = building.build(sources / building.library_name(target), target=target)
+    assert library.name == name
+    assert all(job[1:4] == ["-m", "ziglang", "cc"] for job in jobs)
+    assert all(job[job.index("-target") + 1] == target for job in jobs)
+    flags = {flag for job in jobs for flag in job if flag.startswith("-march=")}
+    assert flags == (
+        {f"-march=x86_64{v}" for v in ("", "_v3", "_v4")} if "x86_64-" in target else set()
+    )
+    assert ("-nostdlib" in jobs[-1]) == (name == "_engine.so")
+
+
+def test_for_another_machine_there_must_be_ziglang(programs, sources):
+    with pytest.raises(building.BuildError, match="ziglang is not installed"):
+        building.build(building.LIBRARY, target="x86_64-windows-gnu")
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(building.find_spec("ziglang") is None, reason="ziglang is not installed")
+def test_ziglang_builds_a_library_for_another_machine(tmp_path):
+    library = building.build(tmp_path / "_engine.so", target="aarch64-linux-gnu.2.17").read_bytes()
+    assert library[:4] == b"\x7fELF"
+    assert library[18:20] == b"\xb7\0"  # AArch64
+    for text in (building.digest(), "show_1_32", "show_1_64", "show_relu_1", "GLIBC_2.17"):
+        assert text.encode() in library
+    versions = set(re.findall(rb"GLIBC_2\.(\d+)", library))
+    assert max(map(int, versions)) <= 17
 
 
 @pytest.mark.skipif(
@@ -258,3 +306,26 @@ def test_what_this_machine_cannot_load_is_left_out(hook, programs):
 def test_the_tag_is_that_of_the_machine(hook, tags, chosen, monkeypatch):
     monkeypatch.setattr(hook.module, "platform_tags", lambda: iter(tags))
     assert hook.module.platform_tag() == chosen
+
+
+def test_a_wheel_for_another_machine_leaves_the_sources_alone(hook, programs, monkeypatch):
+    def build(to, target):
+        to.write_text(target)
+        return to
+
+    monkeypatch.setattr(hook.module.building, "build", build)
+    monkeypatch.setenv("SPIKEBP_PLATFORM", "win_amd64")
+    (asked,) = hook.made.dependencies()
+    assert asked.startswith("ziglang>=")
+    data = {"pure_python": True, "artifacts": [], "force_include": {}}
+    hook.made.initialize("standard", data)
+    ((library, place),) = data.pop("force_include").items()
+    assert data == {"pure_python": False, "artifacts": [], "tag": "py3-none-win_amd64"}
+    assert place == "spikebp_plugins/engine/c/_engine.dll"
+    assert Path(library).read_text() == "x86_64-windows-gnu"
+    hook.made.finalize("standard", data, "a.whl")
+    assert not Path(library).parent.exists()
+    assert not hook.module.building.LIBRARY.exists()
+    monkeypatch.setenv("SPIKEBP_PLATFORM", "win32")
+    with pytest.raises(ValueError, match=r"SPIKEBP_PLATFORM must be one of .*; got 'win32'"):
+        hook.made.initialize("standard", data)
