@@ -161,7 +161,7 @@ EVENT_FAULTS = [
     Edit("event_network.h", "q, -now, ~j", "q, -now, j"),
     Edit("event_network.h", "vec now = rounded(", "vec now = ("),
     Edit("event_backward.h", "(const real *)a->s)[j] < 0", "(const real *)a->s)[j] <= 0"),
-    Edit("event_backward.h", " & (c[v] > 0)", ""),
+    Edit("event_backward.h", "above(below->c[v], 0)", "above(magnitude(below->c[v]), 0)"),
     Edit("event_backward.h", "errors->at[n++] = errors->at[a]", "n++"),
     Edit("event_backward.h", "if (!a->knows_teachers)", "if (a->n_teachers == 0)"),
     Edit("event_forward.h", "drive(&net->layer[l], &spike, 1);\n        if", "if"),
