@@ -1,17 +1,18 @@
-"""The back end `compiled` for dense networks: the step rules by the engine in C."""
+"""The back end `compiled`: the step rules by the engine in C, the default."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import Backend, FlagOption, IntegerOption
+from spikebp_plugins.backends.base import Backend, FlagOption, IntegerOption, UnsupportedError
 from spikebp_plugins.backends.outcome import (
     EarlyPrediction,
     Outcome,
@@ -19,23 +20,24 @@ from spikebp_plugins.backends.outcome import (
     in_64_bits,
     joined,
 )
-from spikebp_plugins.backends.reference import ReferenceBackend
+from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceBackend
 from spikebp_plugins.engine.library import build_of
 from spikebp_plugins.engine.network import (
     BlockResult,
     EngineNetwork,
     holds,
     operations_of,
-    too_many_spikes,
     work_of_step,
 )
 from spikebp_plugins.engine.one_sample import OneSample, kind_of
 from spikebp_plugins.engine.steps import EngineSteps
+from spikebp_plugins.engine.wiring import KINDS
+from spikebp_plugins.network.connections import DenseConnection
+from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
-from spikebp_plugins.rules.sample import run_sample
 
 Array = NDArray[Any]
 
@@ -52,6 +54,9 @@ KINDS_KEPT: Final = 16
 
 #: Predictions of more steps are shown step by step: memory grows with the steps of a sample.
 MOST_STEPS: Final = 4096
+
+#: Why single steps with arithmetic="loihi2" are refused.
+CHIP_STEPS: Final = "with arithmetic='loihi2' single steps run on backend='reference'"
 
 #: There is room for at least so many updates of a sample of single steps before they are written.
 FEWEST_STEPS: Final = 64
@@ -99,10 +104,8 @@ class EngineState(NamedTuple):
 
 def why_not_covered(net: Definition) -> str | None:
     """Return why the engine does not know a definition, or None if it does."""
-    if not net.is_dense or net.timing != "immediate" or net.arithmetic != "fixed":
-        return "it knows dense connections, immediate timing and fixed arithmetic"
-    if net.presynaptic != "counts":
-        return "it knows presynaptic='counts'"
+    if net.timing == "event":
+        return "it knows timing='immediate' and timing='pipelined'"
     if net.n_steps > MOST_STEPS:
         return f"it knows at most {MOST_STEPS} steps"
     return None
@@ -112,14 +115,15 @@ class EngineBackend(Backend):
     """The step rules in C, with work that grows with the spikes.
 
     Samples are shown in 32-bit integers where bounds prove that nothing can wrap, in 64-bit
-    integers otherwise, and by the exact path where these do not prove it either. Where a value is
-    out of range, the reference raises the error.
+    integers otherwise, and by the reference where these do not prove it either: it raises the error
+    if a value is out of range.
 
     The option `n_jobs` is the number of threads that predict, by default one for each core;
     results are the same for any number.
     """
 
-    choices: ClassVar = {**CHOICES, "timing": ("immediate",), "presynaptic": ("counts",)}
+    choices: ClassVar = {**CHOICES, "timing": STEP_TIMINGS}
+    connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1), "wait": FlagOption()}
 
     def __init__(
@@ -197,18 +201,13 @@ class EngineBackend(Backend):
         parts, done = [], 0
         while done < len(batch):
             shown = self._show_some(batch[done:], False, margin)
-            if not len(shown.scores):
+            if len(shown.scores):
+                parts.append(early_of(self.net, shown))
+            else:
                 sample = batch[done : done + 1]
-                ReferenceBackend(self.net, self.state).predict_until(sample, margin)
-                raise AssertionError("a sample that the reference shows is out of range")
-            parts.append(shown)
-            done += len(shown.scores)
-        scores, n_steps, spikes = (
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("scores", "n_steps", "operations")
-        )
-        above = np.array([connection.n_above for connection in self.net.connections], object)
-        return EarlyPrediction(scores, n_steps, in_64_bits(spikes.astype(object) @ above))
+                parts.append(self._by_reference(partial(_stopped_by, sample, margin)))
+            done += len(parts[-1].scores)
+        return EarlyPrediction(*map(np.concatenate, zip(*parts, strict=True)))
 
     def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
         """Show one sample as it came, if it is constant in time, as its target is."""
@@ -229,6 +228,10 @@ class EngineBackend(Backend):
 
     def steps(self) -> EngineSteps:
         """Return the object that shows single steps."""
+        if not delays_of(self.net).are_zero:
+            raise UnsupportedError(WHOLE_SAMPLES)
+        if self.net.arithmetic == "loihi2":
+            raise UnsupportedError(CHIP_STEPS)
         return EngineSteps(self.net, self)
 
     def network_for_steps(self) -> EngineNetwork:
@@ -268,15 +271,17 @@ class EngineBackend(Backend):
         outcomes, done = [], 0
         while done < len(batch):
             shown = self._show_some(batch[done:], record)
-            if not len(shown.scores):
-                self._raise(batch[done : done + 1])
-            outcomes.append(self._outcome(batch, shown))
-            done += len(shown.scores)
+            if len(shown.scores):
+                outcomes.append(self._outcome(batch, shown))
+            else:
+                sample = batch[done : done + 1]
+                outcomes.append(self._by_reference(partial(_shown_by, sample, record)))
+            done += len(outcomes[-1].scores)
             self.report(done)
         return joined(outcomes)
 
     def _show_some(self, batch: Batch, record: bool, margin: float | None = None) -> BlockResult:
-        """Show samples up to one that needs another way; none if its values are out of range."""
+        """Show samples up to one that needs another way; none if this is the reference."""
         network = self._choose(batch.n_steps)
         if self._wide_samples:
             batch = batch[: self._wide_samples]
@@ -285,8 +290,6 @@ class EngineBackend(Backend):
             self._lose_patience()
             network = self._choose(batch.n_steps)
             shown = network.show(batch[:1], self.samples_seen, record, margin)
-        if not len(shown.scores):
-            shown = network.show_exactly(batch[:1], self.samples_seen, record, margin)
         if not network.is_narrow:
             self._count_wide(len(shown.scores))
         return shown
@@ -317,11 +320,7 @@ class EngineBackend(Backend):
     def _show_long(self, batch: Batch, record: bool) -> Outcome:
         """Show samples of many steps to learn nothing, by the reference where each is recorded."""
         if record:
-            reference = ReferenceBackend(self.net, self.state)
-            try:
-                return reference.predict(batch, record)
-            finally:
-                self.add(reference.operations)
+            return self._by_reference(lambda reference: reference.predict(batch, record))
         steps, scores = self.steps(), np.empty((len(batch), self.net.n_outputs))
         for i, rows in enumerate(batch.rows()):
             if len(rows) == 1:
@@ -333,11 +332,25 @@ class EngineBackend(Backend):
             steps.close()
         return Outcome(scores, None)
 
-    def _raise(self, sample: Batch) -> None:
-        """Raise the error of a sample that is out of range, as the reference does."""
-        target = None if sample.y is None else sample.targets()[0]
-        run_sample(self.net, self.state, sample.inputs()[0], target, sample.n_steps)
-        raise too_many_spikes()
+    def _by_reference(self, show: Callable[[ReferenceBackend], Result]) -> Result:
+        """Show a sample that 64 bits do not prove to be in range.
+
+        Raises
+        ------
+        OverflowError
+            If a value leaves its range.
+        """
+        engine, before = self._engine, self.samples_seen
+        reference = ReferenceBackend(self.net, self.state)
+        shown = show(reference)
+        if reference.samples_seen > before:
+            network = engine.wide.copied()
+            network.write(reference.state)
+            seen = reference.samples_seen - before
+            engine = engine.with_network(network)
+            engine = engine._replace(now=network, seen=engine.seen + seen)
+        self._engine = engine._replace(work=engine.work + reference.operations)
+        return shown
 
     def _outcome(self, batch: Batch, shown: BlockResult) -> Outcome:
         if shown.spikes is None or shown.errors is None or shown.step_scores is None:
@@ -385,6 +398,24 @@ class EngineBackend(Backend):
         engine.now.drop_sample()
         self._engine = engine.with_network(engine.now.copied())
         self._may_have_strays = False
+
+
+def early_of(net: Definition, shown: BlockResult) -> EarlyPrediction:
+    """Return predictions that ended early, with the operations of each."""
+    assert shown.operations is not None and shown.n_steps is not None
+    # Of dense connections the engine has counted spikes, and of others their operations.
+    factors = [c.n_above if isinstance(c, DenseConnection) else 1 for c in net.connections]
+    operations = shown.operations.astype(object) @ np.array(factors, object)
+    return EarlyPrediction(shown.scores, shown.n_steps, in_64_bits(operations))
+
+
+def _shown_by(sample: Batch, record: bool, reference: ReferenceBackend) -> Outcome:
+    show = reference.predict if sample.y is None else reference.train
+    return show(sample, record)
+
+
+def _stopped_by(sample: Batch, margin: float, reference: ReferenceBackend) -> EarlyPrediction:
+    return reference.predict_until(sample, margin)
 
 
 def available_cores() -> int:

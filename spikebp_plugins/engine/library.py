@@ -38,7 +38,6 @@ class Build(NamedTuple):
     forget_bounds: Callable[..., None]
     write_counts: Callable[..., None]
     show: Callable[..., int]
-    show_exactly: Callable[..., int]
     give_backup: Callable[..., None]
     show_steps: Callable[..., None]
     show_events: Callable[..., int]
@@ -78,7 +77,6 @@ _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "write_counts": (None, [_POINTER, _POINTER]),
     "write_fault": (None, [_POINTER, _POINTER]),
     "show": (ctypes.c_int64, [_POINTER]),
-    "show_exactly": (ctypes.c_int32, [_POINTER]),
     "give_backup": (None, [_POINTER, _POINTER]),
     "show_steps": (None, [_POINTER]),
     "show_events": (ctypes.c_int32, [_POINTER, _POINTER]),
@@ -86,7 +84,7 @@ _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "settle": (None, [_POINTER]),
     "sample_counts": (None, [_POINTER, _POINTER]),
     "reopen": (None, [_POINTER, _POINTER]),
-    "close_sample": (ctypes.c_int32, [_POINTER, ctypes.c_int32]),
+    "close_sample": (ctypes.c_int32, [_POINTER, ctypes.c_int32, ctypes.c_int32]),
     "drop_sample": (None, [_POINTER]),
     "find_scores": (None, [_POINTER, _POINTER, ctypes.c_int64]),
 }

@@ -1,4 +1,4 @@
-"""A dense network in the memory of the engine, in numbers of 32 or of 64 bits."""
+"""A network in the memory of the engine, in numbers of 32 or of 64 bits."""
 
 from __future__ import annotations
 
@@ -32,23 +32,27 @@ from spikebp_plugins.engine.structs import (
     S,
     W,
 )
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.engine.wiring import layouts_of, padded, wirings_of
+from spikebp_plugins.network.arithmetic import Loihi2, constant_in, grid_of
+from spikebp_plugins.network.connections import DenseConnection
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import (
     HIDDEN_RATE_BITS,
     LARGEST_SUMMED_ERROR,
     Definition,
 )
-from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.operations import operations_of as total_operations
 from spikebp_plugins.network.rates import added_squares
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
-from spikebp_plugins.rules.step import SampleState, silence
+from spikebp_plugins.rules.sample import weights_changed
+from spikebp_plugins.rules.step import SampleState, close_training, silence, step
 
 Array = NDArray[Any]
 
-#: Bytes of a line of the cache, on which arrays begin; rows are multiples of PADDING numbers.
+#: Bytes of a line of the cache, on which arrays begin.
 LINE = 64
-PADDING = 16
 
 #: The arrays of weights, feedback and backward potentials: before the open sample, and by now.
 BEFORE = (W, B, PSI)
@@ -124,8 +128,11 @@ class EngineNetwork:
         grid = grid_of(net)
         assert holds(build, net)
         self._sizes = np.array(net.layer_sizes, np.int32)
+        self._layouts = layouts_of(net.connections)
+        wirings, self._wirings = wirings_of(self._layouts, net.feedback == "random")
         self._definition = CDefinition(
             sizes=self._sizes.ctypes.data,
+            wirings=wirings,
             input_scale=net.input_scale,
             rate=grid.rate_units,
             added_squares=added_squares(net),
@@ -139,6 +146,11 @@ class EngineNetwork:
             is_binary=net.spikes == "binary",
             takes_counts=net.input_coding == "spikes",
             has_random_feedback=net.feedback == "random",
+            is_smoothed=net.presynaptic == "drive",
+            delay=not delays_of(net).are_zero,
+            is_chip=isinstance(grid, Loihi2),
+            weight_shift=grid.fraction_bits + (net.weight_exponent or 0),
+            seed=net.seed,
         )
         n_learned = ctypes.c_int64()
         size = build.size(ctypes.byref(self._definition), ctypes.byref(n_learned))
@@ -187,17 +199,24 @@ class EngineNetwork:
         learned[...] = self.learned
         return EngineNetwork(self.net, self.build, self.most_steps, learned)
 
-    def _array(self, l: int, which: int) -> Array:
-        """Return a view of an array of layer l."""
-        below, n = self.net.layer_sizes[l - 1], self.net.layer_sizes[l]
-        rows, columns = (below, n) if which in (W, W_NOW) else (1, n)
-        if which in (B, B_NOW):
-            rows, columns = n, below
-        number = np.ctypeslib.as_ctypes_type(self.build.number)
-        memory = number * (rows * padded(columns))
+    def _flat(self, l: int, which: int, n: int) -> Array:
+        """Return a view of n numbers of an array of layer l."""
+        number: Any = np.ctypeslib.as_ctypes_type(self.build.number)
         at = self.build.array(self._place, l, which)
-        whole: Array = np.ctypeslib.as_array(memory.from_address(at))
-        return whole.reshape(rows, -1)[:, :columns]
+        flat: Array = np.ctypeslib.as_array((number * n).from_address(at))
+        return flat
+
+    def _array(self, l: int, which: int) -> Array:
+        """Return a view of an array of layer l, in its own shape."""
+        layout: Any = self._layouts[l - 1]
+        view: Array
+        if which in (W, W_NOW):
+            view = layout.weights(self._flat(l, which, layout.n_weights))
+        elif which in (B, B_NOW):
+            view = layout.backward(self._flat(l, which, layout.n_backward))
+        else:
+            view = self._flat(l, which, self.net.layer_sizes[l])
+        return view
 
     def _units(self, l: int, which: int) -> Array:
         return self._array(l, which).astype(np.int64)
@@ -211,32 +230,42 @@ class EngineNetwork:
         with_feedback = range(2, L + 1) if net.feedback == "random" else ()
         return LearningState(
             weights=tuple(self._reals(l, which[0]) for l in range(1, L + 1)),
-            backward_potentials=tuple(self._reals(l, which[2])[0] for l in range(1, L)),
+            backward_potentials=tuple(self._reals(l, which[2]) for l in range(1, L)),
             feedback=tuple(self._reals(l, which[1]) for l in with_feedback),
             samples_seen=samples_seen,
         )
 
-    def write(self, state: LearningState) -> bool:
-        """Replace what has been learned; return whether the numbers hold it."""
+    def _encoded(
+        self, state: LearningState, which: tuple[int, int, int] = BEFORE
+    ) -> list[tuple[int, int, Array]]:
+        """Return the arrays of layers, which of them each is, and what of a state they hold."""
         net, L = self.net, self.net.n_layers
-        self.drop_sample()  # an interrupt may have left one
         upper = zip(net.connections[1:], state.weights[1:], strict=True)
         feedback = state.feedback or [c.backward_weights(W_l) for c, W_l in upper]
-        parts = [(l, W, state.weights[l - 1]) for l in range(1, L + 1)]
-        parts += [(l, B, feedback[l - 2]) for l in range(2, L + 1)]
-        parts += [(l, PSI, state.backward_potentials[l - 1]) for l in range(1, L)]
-        encoded = [(l, which, self._grid.encode(values)) for l, which, values in parts]
-        limit = self.build.largest
+        parts = [(l, which[0], state.weights[l - 1]) for l in range(1, L + 1)]
+        parts += [(l, which[1], feedback[l - 2]) for l in range(2, L + 1)]
+        parts += [(l, which[2], state.backward_potentials[l - 1]) for l in range(1, L)]
+        return [(l, array, self._grid.encode(values)) for l, array, values in parts]
+
+    def write(self, state: LearningState) -> bool:
+        """Replace what has been learned; return whether the numbers hold it."""
+        self.drop_sample()  # an interrupt may have left one
+        encoded, limit = self._encoded(state), self.build.largest
         if any(np.abs(units).max(initial=0) >= limit for _, _, units in encoded):
             return False
         for l, which, units in encoded:
             self._array(l, which)[...] = units
+        for l, connection in enumerate(self.net.connections, 1):
+            if connection.constant_weight is not None:
+                constant = self._grid.encode(constant_in(self.net, connection))
+                for which in (W,) if l == 1 else (W, B):
+                    self._flat(l, which, 1)[...] = constant
         self.build.forget_bounds(self._place)
         return True
 
     def counts(self) -> list[int]:
-        """Return samples shown, learned, and updates; then spikes and errors of each layer."""
-        parts = np.zeros((3 + 2 * (self.net.n_layers + 1), 2), np.int64)
+        """Return what the engine has counted, as `operations_of` reads it."""
+        parts = np.zeros((5 + 4 * self.net.n_layers, 2), np.int64)
         self.build.write_counts(self._place, parts.ctypes.data)
         return [low + (high << 63) for low, high in parts.tolist()]
 
@@ -251,30 +280,9 @@ class EngineNetwork:
 
         Fewer are shown if one may be out of range, of which nothing is left.
         """
-        return self._show(self.build.show, batch, samples_seen, record, margin)
-
-    def show_exactly(
-        self,
-        sample: Batch,
-        samples_seen: int,
-        record: bool = False,
-        margin: float | None = None,
-    ) -> BlockResult:
-        """Show one sample by the exact path, or none if a value leaves the range; in 64 bits."""
-        self.give_backup()
-        return self._show(self.build.show_exactly, sample, samples_seen, record, margin)
-
-    def _show(
-        self,
-        call: Callable[[int], int],
-        batch: Batch,
-        samples_seen: int,
-        record: bool,
-        margin: float | None,
-    ) -> BlockResult:
         net, n, T, number = self.net, len(batch), batch.n_steps, self.build.number
         block, x, y = self.block, self._as_in_c(batch.x), batch.y
-        block.n_samples, block.n_steps = n, T
+        block.n_samples, block.n_steps, block.n_learned = n, T, samples_seen
         block.x, block.y, held = _rows(x, _kind(x)), CRows(kind=NONE), [x]
         if y is not None:
             labels = y.ndim == 1
@@ -304,7 +312,7 @@ class EngineNetwork:
             n_steps, operations = np.zeros(n, np.int64), np.zeros((n, net.n_layers), np.int64)
             block.margin = margin
             block.steps_shown, block.operations = n_steps.ctypes.data, operations.ctypes.data
-        done = call(self._block_address)
+        done = self.build.show(self._block_address)
         others = (spikes, errors, step_scores, n_steps, operations)
         return BlockResult(
             scores[:done], *(part if part is None else part[:done] for part in others)
@@ -361,7 +369,22 @@ class EngineNetwork:
 
     def close_sample(self, learns: bool) -> bool:
         """End a sample of single steps; return whether all values were in range."""
-        return bool(self.build.close_sample(self._place, learns))
+        return bool(self.build.close_sample(self._place, learns, False))
+
+    def close_by_reference(self, samples_seen: int) -> None:
+        """End a sample that learns at its end by the reference.
+
+        Raises
+        ------
+        OverflowError
+            If a value leaves its range.
+        """
+        state, sample = self.so_far(samples_seen, 0)
+        counts = self._sample_counts()
+        state = close_training(self.net, state, sample)
+        counts[1] = weights_changed(self.net, sample, sample.E)
+        self._reopen(counts, state, sample)
+        self.build.close_sample(self._place, True, True)
 
     def drop_sample(self) -> None:
         """Forget the open sample, if there is one."""
@@ -375,14 +398,14 @@ class EngineNetwork:
 
     def summed_drive(self) -> NDArray[np.float64]:
         """Return the summed drive of the output in the open sample, as reals."""
-        drive: NDArray[np.float64] = self._reals(self.net.n_layers, S)[0]
+        drive: NDArray[np.float64] = self._reals(self.net.n_layers, S)
         return drive
 
     def potentials(self) -> list[Array]:
         """Return the potentials of layers 0 to L in the open sample, as reals."""
         L = self.net.n_layers
-        above = [self._reals(l, S)[0] - self._units(l, C)[0] for l in range(1, L + 1)]
-        return [self._reals(0, S)[0], *above]
+        above = [self._reals(l, S) - self._units(l, C) for l in range(1, L + 1)]
+        return [self._reals(0, S), *above]
 
     def so_far(self, samples_seen: int, n_steps: int) -> tuple[LearningState, SampleState]:
         """Return an open sample after so many steps as the reference has it."""
@@ -390,30 +413,80 @@ class EngineNetwork:
         self.build.settle(self._place)
         sample = SampleState(
             phi=tuple(self.potentials()),
-            phi_y=self._reals(L, PHI_Y)[0],
-            s=(None, *(self._reals(l, S)[0] for l in range(1, L + 1))),
-            c=tuple(self._units(l, C)[0] for l in range(L)),
-            E=(None, *(self._units(l, E)[0] for l in range(1, L + 1))),
+            phi_y=self._reals(L, PHI_Y),
+            s=(None, *(self._reals(l, S) for l in range(1, L + 1))),
+            c=tuple(self._units(l, C) for l in range(L)),
+            E=(None, *(self._units(l, E) for l in range(1, L + 1))),
             sent=silence(net),
             t=n_steps,
         )
         return self.read(samples_seen, BY_NOW), sample
 
+    def _sample_counts(self) -> list[int]:
+        counts = np.zeros(2 + 4 * len(self._sizes), np.int64)
+        self.build.sample_counts(self._place, counts.ctypes.data)
+        return [int(count) for count in counts]
+
+    def _reopen(self, counts: list[int], state: LearningState, sample: SampleState) -> None:
+        """Open a sample in the middle, on what was learned before it."""
+        given = np.array(counts, np.int64)
+        self.build.reopen(self._place, given.ctypes.data)
+        for l, which, units in self._encoded(state, BY_NOW):
+            self._array(l, which)[...] = units
+        encode, L = self._grid.encode, self.net.n_layers
+        self._array(0, S)[...] = encode(sample.phi[0])
+        self._array(0, C)[...] = sample.c[0]
+        for l in range(1, L + 1):
+            self._array(l, S)[...] = encode(sample.s[l])
+            self._array(l, C)[...] = sample.s[l] - sample.phi[l]
+            self._array(l, E)[...] = sample.E[l]
+        self._array(L, PHI_Y)[...] = encode(sample.phi_y)
+
     def go_on_from(self, other: EngineNetwork) -> None:
         """Open the sample that is open in a network of 32 bits, on what was learned before it."""
-        L = self.net.n_layers
         is_held = self.write(other.read(0))
         assert is_held, "64 bits hold what 32 bits do"
         self.give_backup()
-        other.build.settle(other._place)
-        counts = np.zeros(2 + 2 * (L + 1), np.int64)
-        other.build.sample_counts(other._place, counts.ctypes.data)
-        self.build.reopen(self._place, counts.ctypes.data)
+        state, sample = other.so_far(0, 0)
+        self._reopen(other._sample_counts(), state, sample)
+
+    def step_by_reference(
+        self, x: Array, y: Array | None, samples_seen: int, n_steps: int
+    ) -> None:
+        """Show a step of the open sample, after `n_steps`, by the reference.
+
+        Raises
+        ------
+        OverflowError
+            If a value leaves its range.
+        """
+        net, L = self.net, self.net.n_layers
+        state, sample = self.so_far(samples_seen, n_steps)
+        counts = self._sample_counts()
+        entering = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+        target = None if y is None else self._grid.round(y)
+        state, sample, sent = step(net, state, sample, entering, target)
+        errors = silence(net).e if sent.e is None else sent.e
+        assert errors is not None
+        if y is not None and not net.learns_once:
+            counts[1] += weights_changed(net, sample, errors)
+        magnitudes = [np.abs(k.astype(object)) for k in sent.k]
+        of_errors = [0, *(np.abs(e.astype(object)) for e in errors[1:])]
         for l in range(L + 1):
-            hidden = (B_NOW,) * (l > 1) + (PSI_NOW,) * (0 < l < L)
-            learned = (W_NOW, PHI_Y, E, *hidden) if l > 0 else ()
-            for which in (S, C, *learned):
-                self._array(l, which)[...] = other._array(l, which)
+            connection = net.connections[l - 1]
+            parts = (
+                magnitudes[l].sum(),
+                np.sum(of_errors[l]),
+                connection.forward_operations(magnitudes[l - 1]) if l > 0 else 0,
+                connection.backward_operations(of_errors[l]) if l > 1 else 0,
+            )
+            for i, part in enumerate(parts):
+                counts[2 + 4 * l + i] += int(part)
+        if max(counts) >= 2**63:
+            raise OverflowError(
+                "a layer must send fewer than 2**63 spikes in a sample; it sent more"
+            )
+        self._reopen(counts, state, sample)
 
     def _drawn(self, n: int, samples_seen: int) -> Array:
         """Return the backward potentials that the next n samples start from, a row for each."""
@@ -423,16 +496,6 @@ class EngineNetwork:
         ]
         drawn: Array = self._grid.encode(np.stack(rows)).astype(self.build.number, order="C")
         return drawn
-
-
-def too_many_spikes() -> OverflowError:
-    """Return the error for a sample whose spikes or errors the exact path cannot count."""
-    return OverflowError("a layer must send fewer than 2**63 spikes in a sample; it sent more")
-
-
-def padded(n: int) -> int:
-    """Return the length of a row of n numbers."""
-    return -n % PADDING + n
 
 
 def _kind(x: Array) -> int:
@@ -450,7 +513,29 @@ def _rows(values: Array, kind: int) -> CRows:
 
 
 def operations_of(net: Definition, counts: list[int]) -> Operations:
-    """Return the operations that counts stand for."""
-    shown, trained, update = counts[:3]
-    spikes, errors = counts[3::2], counts[4::2]
-    return count_operations(net, spikes, errors, update, shown=shown, trained=trained)
+    """Return the operations that counts stand for.
+
+    These are samples shown, samples learned, and updates; then spikes and errors of each layer; and
+    the operations of spikes and errors through each connection that is not dense.
+    """
+    shown, trained, update, *rest = counts
+    of_layers, through = rest[: 2 * net.n_layers + 2], rest[2 * net.n_layers + 2 :]
+    spikes, errors = of_layers[::2], of_layers[1::2]
+    forward = backward = 0
+    for l, connection in enumerate(net.connections, 1):
+        if isinstance(connection, DenseConnection):
+            forward += connection.forward_operations(spikes[l - 1])
+            backward += connection.backward_operations(errors[l]) if l > 1 else 0
+        else:
+            forward += through[2 * l - 2]
+            backward += through[2 * l - 1]
+    return total_operations(
+        net,
+        forward=forward,
+        backward=backward,
+        update=update,
+        spikes=sum(spikes),
+        errors=sum(errors),
+        shown=shown,
+        trained=trained,
+    )

@@ -42,10 +42,11 @@ class OneSample:
     ) -> OneSample | None:
         """Return what shows samples such as this; None if there is nothing."""
         net, shape_of_y = network.net, None if y is None else y.shape
+        depends_on_count = network.draws or net.arithmetic == "loihi2"
         if net.input_coding != "values" or x.shape != (1, net.n_inputs) or not _is_number(x):
             return None
         if y is not None and (
-            network.draws
+            depends_on_count
             or not _is_number(y)
             or shape_of_y != ((1,) if y.dtype.kind in "iu" else (1, net.n_outputs))
         ):

@@ -11,12 +11,9 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.base import Steps
 from spikebp_plugins.data.events import EventClock, EventSteps
 from spikebp_plugins.engine.events import Feeder, show_events
-from spikebp_plugins.engine.network import EngineNetwork, too_many_spikes, work_of_step
-from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.engine.network import EngineNetwork, work_of_step
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
-from spikebp_plugins.network.samples import Batch
-from spikebp_plugins.rules.step import close_training, step
 
 Array = NDArray[Any]
 
@@ -119,7 +116,11 @@ class EngineSteps(Steps):
             shown += done
             if not is_in_range:
                 if not self._widen():
-                    self._raise(x(), y, shown)
+                    before = self.steps_shown if self.is_open else 0
+                    self._network.step_by_reference(
+                        x(), y, self._owner.samples_seen, before + shown
+                    )
+                    shown += 1
                 self._network.begin_steps(y)
 
     def _begin(self, y: Array | None, opens: bool, restarts: bool) -> None:
@@ -135,15 +136,6 @@ class EngineSteps(Steps):
         wider = self._owner.widened(self._network)
         self._network = wider or self._network
         return wider is not None
-
-    def _raise(self, x: Array, y: Array | None, shown: int) -> None:
-        """Raise the error of a step that is out of range, as the reference does."""
-        net = self.net
-        before = self.steps_shown if self.is_open else 0
-        state, sample = self._network.so_far(self._owner.samples_seen, before + shown)
-        entering = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
-        step(net, state, sample, entering, None if y is None else grid_of(net).round(y))
-        raise too_many_spikes()
 
     def feed(
         self, clock: EventClock, events: Array, until: int, y: Array | None, n_left: int
@@ -174,9 +166,8 @@ class EngineSteps(Steps):
     def _close(self) -> None:
         while not self._network.close_sample(self.is_learning):
             if not self._widen():
-                state, sample = self._network.so_far(self._owner.samples_seen, self.steps_shown)
-                close_training(self.net, state, sample)
-                raise AssertionError("an update that the reference makes is out of range")
+                self._network.close_by_reference(self._owner.samples_seen)
+                return
 
     def drop(self) -> None:
         """End the open sample, and undo what was learned from it."""

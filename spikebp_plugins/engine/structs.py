@@ -17,11 +17,36 @@ STARTS: Final = ("carry", "zero", "uniform")
 W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E = range(10)
 
 
+class CFan(ctypes.Structure):
+    """``struct fan``."""
+
+    _fields_: ClassVar = [
+        *((name, ctypes.c_void_p) for name in ("first", "last", "offset", "n_synapses")),
+        *((name, ctypes.c_void_p) for name in ("target", "place")),
+        ("length", ctypes.c_int32),
+    ]
+
+
+class CWiring(ctypes.Structure):
+    """``struct wiring``."""
+
+    _fields_: ClassVar = [
+        ("up", CFan),
+        ("down", CFan),
+        ("times_met", ctypes.c_void_p),
+        *((name, ctypes.c_int64) for name in ("n_weights", "n_backward", "n_pairs")),
+        *((name, ctypes.c_void_p) for name in ("first_run", "start", "size", "weight")),
+        *((name, ctypes.c_int32) for name in ("apart", "n_places", "channels_below", "channels")),
+        *((name, ctypes.c_int32) for name in ("many", "most_uses", "learns")),
+    ]
+
+
 class CDefinition(ctypes.Structure):
     """``struct definition``."""
 
     _fields_: ClassVar = [
         ("sizes", ctypes.c_void_p),
+        ("wirings", ctypes.c_void_p),
         ("input_scale", ctypes.c_double),
         ("rate", ctypes.c_int64),
         ("added_squares", ctypes.c_int64),
@@ -35,6 +60,8 @@ class CDefinition(ctypes.Structure):
         ("is_binary", ctypes.c_int32),
         ("takes_counts", ctypes.c_int32),
         ("has_random_feedback", ctypes.c_int32),
+        *((name, ctypes.c_int32) for name in ("is_smoothed", "delay", "is_chip", "weight_shift")),
+        ("seed", ctypes.c_int64),
     ]
 
 
@@ -61,6 +88,7 @@ class CBlock(ctypes.Structure):
         ("n_steps", ctypes.c_int32),
         ("until_lead", ctypes.c_int32),
         ("margin", ctypes.c_double),
+        ("n_learned", ctypes.c_int64),
         ("drawn", ctypes.c_void_p),
         ("drawn_length", ctypes.c_int64),
         ("scores", ctypes.c_void_p),

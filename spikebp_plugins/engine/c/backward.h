@@ -10,19 +10,22 @@
 
 #include "forward.h"
 
-/* s_l, of which that of layer 1 is prepared where input is in trains. */
-INLINE const vec *summed_drive(const struct network *net, int l, int t)
+/* s_l by now, of which that of layer 1 is prepared where input is in trains. */
+INLINE const vec *summed_drive(const struct network *net, int l)
 {
     const struct layer *a = &net->layer[l];
-    return l == 1 && net->in_trains ? net->trains.drive + (int64_t)t * a->width : a->s;
+    if (l > 1 || !net->in_trains)
+        return a->s;
+    const int t = net->step - net->delay;
+    return net->trains.drive + (int64_t)(t < net->n_steps ? t : net->n_steps - 1) * a->width;
 }
 
-/* Rule 3; 0 if it may be out of range. */
+/* Rule 3 for what the output sends in step t; 0 if it may be out of range. */
 static int output_error(struct network *net, const num *y, double largest_y, int t)
 {
     const int l = net->is.n_layers, bits = net->is.bits, is_binary = net->is.is_binary;
     struct layer *a = &net->layer[l];
-    const vec *k = a->k + (int64_t)t * a->width, *s = summed_drive(net, l, t);
+    const vec *k = a->k + (int64_t)t * a->width, *s = summed_drive(net, l);
     const double half = (double)net->half;
     vec sum = {0};
     int n = 0;
@@ -53,6 +56,25 @@ struct erring {
     vec sum;
 };
 
+/* Backward potentials of n vectors of a layer, with what rows bring. */
+INLINE void receive_errors(const int n, int v, const struct erring *now, vec *psi)
+{
+    EACH(i, n) psi[i] = now->a->psi[v + i];
+    for (int r = 0; r < now->n_rows; r++) {
+        const vec *row = now->net->row[r] + v;
+        const num factor = now->net->factor[r];
+        EACH(i, n) psi[i] += factor * row[i];
+    }
+}
+
+INLINE void receive_part(const int n, int v, void *work)
+{
+    struct erring *now = work;
+    vec psi[16];
+    receive_errors(n, v, now, psi);
+    EACH(i, n) now->a->psi[v + i] = psi[i];
+}
+
 /* Rule 4 for n vectors of a layer. */
 INLINE void err_part(const int n, int v, void *work)
 {
@@ -61,12 +83,7 @@ INLINE void err_part(const int n, int v, void *work)
     struct layer *a = now->a;
     const int bits = net->is.bits, is_binary = net->is.is_binary;
     vec psi[16];
-    EACH(i, n) psi[i] = a->psi[v + i];
-    for (int r = 0; r < now->n_rows; r++) {
-        const vec *row = net->row[r] + v;
-        const num factor = net->factor[r];
-        EACH(i, n) psi[i] += factor * row[i];
-    }
+    receive_errors(n, v, now, psi);
     EACH(i, n) {
         vec error = limited((psi[i] + net->half + (psi[i] > 0)) >> bits, is_binary);
         a->psi[v + i] = psi[i] - (error << bits);
@@ -87,53 +104,59 @@ static int list_rows(struct network *net, const struct layer *above, int64_t wid
         net->row[n] = above->b + above->erring[i] * width;
         net->factor[n] = e[above->erring[i]];
     }
-    if (above->n_erring == 0 || net->is.has_random_feedback)
+    if (above->n_erring == 0 || net->is.has_random_feedback || above->writes_at_once)
         return n;
-    for (int q = 0; q < p->n; q++) {
+    for (int q = 0; q < p->n_met; q++) {
         num product = 0;
         for (int i = p->first[q]; i < p->first[q + 1]; i++)
             product += p->error[i] * e[p->unit[i]];
-        net->row[n] = p->count + (int64_t)q * width;
+        net->row[n] = p->factor + (int64_t)q * width;
         net->factor[n] = -p->rate[q] * product;
         n += product != 0;
     }
     return n;
 }
 
-/* Rule 4 of layer l in step t; 0 if it may be out of range. */
-static int err_layer(struct network *net, int l, int t)
+/* Send the errors of a layer through what is no dense B_l. */
+static void send_connected(struct layer *above, num *psi)
 {
-    struct layer *a = &net->layer[l];
-    const struct layer *above = a + 1;
+    const struct senders from = {above->erring, (const num *)above->e, above->n_erring};
+    add_by_unit(&above->wiring->down, (const num *)above->b, from, psi);
+    above->sample_down += operations_of(&above->wiring->down, from);
+}
+
+static void send_none(struct layer *a) { a->n_erring = 0, a->errors_sent = 0; }
+
+/* Rule 4 of layer l; 0 if it may be out of range. */
+static int err_layer(struct network *net, int l)
+{
+    struct layer *a = &net->layer[l], *above = a + 1;
     const double half = (double)net->half;
-    a->n_erring = 0;
-    a->errors_sent = 0;
+    send_none(a);
     if (above->n_erring == 0 && a->psi_bound <= half)
         return 1; /* no backward potential fires */
-    double weight = net->is.has_random_feedback ? above->feedback_bound : above->weight_bound;
-    a->psi_bound += (double)above->errors_sent * weight;
-    if (!(a->psi_bound < a->limit))
+    const int is_random = net->is.has_random_feedback && above->n_b > 0;
+    const double weight = is_random ? above->feedback_bound : above->weight_bound;
+    const double gain = (double)above->errors_sent * weight;
+    a->psi_bound += gain;
+    const enum proof proof = proof_of(a->psi_bound, gain, a->limit);
+    if (proof == NONE_AT_ALL)
         return 0;
-    struct erring now = {.net = net, .a = a, .drive = summed_drive(net, l, t)};
-    now.n_rows = list_rows(net, above, a->width);
+    struct erring now = {.net = net, .a = a, .drive = summed_drive(net, l)};
+    if (above->wiring)
+        send_connected(above, (num *)a->psi);
+    else
+        now.n_rows = list_rows(net, above, a->width);
+    if (proof == EXACT) {
+        in_single_vectors(a->width, receive_part, &now);
+        now.n_rows = 0;
+        if (!is_in_range(net, a, a->psi_bound = largest(a->psi, a->width)))
+            return 0;
+    }
     in_parts(a->width, IN_REGISTERS, err_part, &now);
     a->errors_sent = sum_of(now.sum);
     if (!net->is.is_binary)
         a->psi_bound = half;
-    return 1;
-}
-
-/* Rules 3 and 4 of all layers in step t; 0 if they may be out of range. */
-static int send_errors(struct network *net, const num *y, double largest_y, int t)
-{
-    for (int l = net->is.n_layers; l >= 1; l--) {
-        struct layer *a = &net->layer[l];
-        if (!(l == net->is.n_layers ? output_error(net, y, largest_y, t) : err_layer(net, l, t)))
-            return 0;
-        a->sample_errors += a->errors_sent;
-        if (!((double)a->sample_errors < MOST_COUNTED))
-            return 0;
-    }
     return 1;
 }
 

@@ -1,7 +1,8 @@
-/* The engine for dense networks: built for 32 and for 64 bits, and for several processors.
+/* The engine of the step rules: built for 32 and for 64 bits, and for several processors.
  *
  * Sizes are known when it runs. All memory is the caller's. See network.h for how it computes,
- * trains.h, forward.h, backward.h and learning.h for the rules, sample.h for samples.
+ * trains.h, connections.h, forward.h, backward.h and learning.h for the rules, chip.h for other
+ * numbers, sample.h for samples, steps.h and events.h for streams.
  */
 #include <math.h>
 #include <stddef.h>
@@ -41,6 +42,8 @@ struct network *NAMED(place, BUILD)(const struct definition *is, char *learned_a
     for (int l = 0; l <= is->n_layers; l++) {
         struct layer *a = &net->layer[l];
         a->is_signed = l == 0;
+        a->learns = l > 0 && (!a->wiring || a->wiring->learns);
+        a->writes_at_once = l > 0 && (a->wiring || is->is_chip);
         a->limit = fmin(CERTAIN, (MOST_COUNTED / (double)a->n - 1) * (double)net->one);
     }
     return net;
@@ -78,13 +81,16 @@ static int64_t *write_count(big count, int64_t *to)
 }
 
 /* Write the counts since the start, each by its low 63 bits and the others: samples shown, those
- * that learned, updates; spikes and errors of layers 0 to L. */
+ * that learned, updates; spikes and errors of layers 0 to L; operations of spikes and of errors
+ * through W_1 to W_L where these are not dense. */
 void NAMED(write_counts, BUILD)(const struct network *net, int64_t *to)
 {
     to = write_count(net->shown, to), to = write_count(net->trained, to);
     to = write_count(net->updates, to);
     for (int l = 0; l <= net->is.n_layers; l++)
         to = write_count(net->layer[l].spikes, to), to = write_count(net->layer[l].errors, to);
+    for (int l = 1; l <= net->is.n_layers; l++)
+        to = write_count(net->layer[l].up, to), to = write_count(net->layer[l].down, to);
 }
 
 /* Give memory for what was learned before a sample, as large as that of the weights. */
@@ -108,21 +114,24 @@ void NAMED(feed, BUILD)(struct block *block, struct feeding *given)
 /* Write all that is pending, so that the arrays of the open sample are complete. */
 void NAMED(settle, BUILD)(struct network *net) { settle(net); }
 
-/* Write whether the open sample is taught, its updates, and its spikes and errors of layers 0 to L. */
+/* Write whether the open sample is taught, its updates, and of layers 0 to L its spikes, errors, and
+ * the operations of these. */
 void NAMED(sample_counts, BUILD)(const struct network *net, int64_t *to)
 {
     *to++ = net->is_taught, *to++ = net->sample_updates;
     for (int l = 0; l <= net->is.n_layers; l++)
-        *to++ = net->layer[l].sample_spikes, *to++ = net->layer[l].sample_errors;
+        *to++ = net->layer[l].sample_spikes, *to++ = net->layer[l].sample_errors,
+            *to++ = (int64_t)net->layer[l].sample_up, *to++ = (int64_t)net->layer[l].sample_down;
 }
 
 /* Open a sample that another network has begun. */
 void NAMED(reopen, BUILD)(struct network *net, const int64_t *counts) { reopen(net, counts); }
 
-/* End a sample of single steps, and learn from it; 0 if that may be out of range. */
-int32_t NAMED(close_sample, BUILD)(struct network *net, int32_t learns)
+/* End a sample of single steps, and learn from it unless that is written; 0 if that may be out of
+ * range. */
+int32_t NAMED(close_sample, BUILD)(struct network *net, int32_t learns, int32_t is_written)
 {
-    return close_steps(net, learns);
+    return close_steps(net, learns, is_written);
 }
 
 /* Forget the open sample, if there is one. */
@@ -134,13 +143,6 @@ void NAMED(find_scores, BUILD)(const struct network *net, double *scores, int64_
     const struct layer *a = &net->layer[net->is.n_layers];
     for (int j = 0; j < a->n; j++)
         scores[j] = (double)((const num *)a->s)[j] / (double)net->one / (double)n_steps;
-}
-
-/* Show the first sample of a block by the exact path; 0, with nothing changed, if a value is out of
- * range. Only in 64 bits, with a backup. */
-int32_t NAMED(show_exactly, BUILD)(const struct block *block)
-{
-    return show_exactly(block->network, block, 0);
 }
 
 /* Show samples in order; return how many were shown before one that may be out of range, of which

@@ -8,14 +8,47 @@
 #ifndef SPIKEBP_FORWARD_H
 #define SPIKEBP_FORWARD_H
 
-#include "network.h"
+#include "connections.h"
 #include "trains.h"
 
-/* Add what so many spikes bring to a layer at most; 0 if that may be out of range. */
-static int bring(struct layer *a, int64_t sent)
+/* What is added to a layer, of which a bound says that its results are in range, that they do not
+ * wrap, so that they can be looked at, or neither. */
+enum proof { IN_RANGE, EXACT, NONE_AT_ALL };
+
+static enum proof proof_of(double bound, double gain, double limit)
 {
-    a->drive_bound += (double)sent * a->weight_bound;
-    return a->drive_bound < a->limit;
+    if (bound < limit)
+        return IN_RANGE;
+    return sizeof(num) == 8 && gain < 0x1p61 ? EXACT : NONE_AT_ALL;
+}
+
+/* The largest magnitude of the drive and of the potentials of a layer. */
+static double largest_drive(const struct network *net, const struct layer *a)
+{
+    vec low = {0}, high = {0};
+    for (int v = 0; v < a->width; v++) {
+        const vec s = a->s[v], phi = s - (a->c[v] << net->is.bits);
+        low = where(s < low, s, low), high = where(s > high, s, high);
+        low = where(phi < low, phi, low), high = where(phi > high, phi, high);
+    }
+    const double below = (double)largest_of(-low), above = (double)largest_of(high);
+    return below > above ? below : above;
+}
+
+/* Bound the drive of a layer to which so much is added at most. A bound of many steps is loose: then
+ * drive and potentials are measured anew. */
+static enum proof bound_drive(const struct network *net, struct layer *a, double gain)
+{
+    if (!(a->drive_bound + gain < a->limit))
+        a->drive_bound = largest_drive(net, a);
+    a->drive_bound += gain;
+    return proof_of(a->drive_bound, gain, a->limit);
+}
+
+/* Whether measured values are in range, and what fires of them can be counted. */
+static int is_in_range(const struct network *net, const struct layer *a, double bound)
+{
+    return bound < 0x1p53 && (bound / (double)net->one + 1) * a->n < 0x1p62;
 }
 
 INLINE vec limited(vec spikes, int is_binary)
@@ -70,6 +103,12 @@ INLINE void add_rows(const int n, vec *s, const vec *w, int64_t width, const str
         }
 }
 
+/* Count what a layer has sent in step t; 0 if that is too much. */
+static int count_sent(struct layer *a, int t)
+{
+    return !__builtin_add_overflow(a->sample_spikes, a->sent[t], &a->sample_spikes);
+}
+
 /* Rule 1 in step t, from values in grid units, or from spike counts; 0 if out of range. */
 static int fire_input(struct network *net, const num *x, double largest_x, int t)
 {
@@ -103,8 +142,7 @@ static int fire_input(struct network *net, const num *x, double largest_x, int t
     }
     a->n_fired[t] = n;
     a->sent[t] = sum_of(sent);
-    a->sample_spikes += a->sent[t];
-    return 1;
+    return count_sent(a, t);
 }
 
 /* A step of layer 1 whose drive is prepared. */
@@ -122,8 +160,28 @@ static void fire_prepared(struct network *net, int t)
     a->sample_spikes += a->sent[t];
 }
 
-/* A step of n vectors of a layer. */
+/* Add to the drive of n vectors of a layer. */
+INLINE void add_part(const int n, int v, void *work)
+{
+    struct firing *now = work;
+    vec *to = now->a->s + v, s[16];
+    EACH(i, n) s[i] = to[i];
+    add_rows(n, s, now->a->w + v, now->a->width, now->below, now->t);
+    EACH(i, n) to[i] = s[i];
+}
+
+/* Let n vectors of a layer fire. */
 INLINE void fire_part(const int n, int v, void *work)
+{
+    struct firing *now = work;
+    struct layer *a = now->a;
+    const int64_t at = (int64_t)now->t * a->width;
+    fire(n, v, now->net, a->s + v, a->c + v, a->k + at, a->fired + at * LANES, &now->n_fired,
+        now->sent);
+}
+
+/* A step of n vectors of a layer. */
+INLINE void add_and_fire_part(const int n, int v, void *work)
 {
     struct firing *now = work;
     struct layer *a = now->a;
@@ -151,47 +209,91 @@ INLINE void show_part(const int n, int v, void *work)
     EACH(i, n) a->s[v + i] = s[i];
 }
 
-/* Correct the drive of layer l in step t by what W_l has learned since the sample opened. */
+/* k . c of the units that fire, or of all, whichever is shorter. */
+static num product_of(const struct layer *below, int t, const vec *factor)
+{
+    const int64_t at = (int64_t)t * below->width;
+    const vec *k = below->k + at;
+    const int n_fired = below->n_fired[t];
+    num total = 0;
+    if (n_fired < below->width) {
+        for (int a = 0; a < n_fired; a++) {
+            const int unit = below->fired[at * LANES + a];
+            total += ((const num *)k)[unit] * ((const num *)factor)[unit];
+        }
+        return total;
+    }
+    vec product = {0};
+    for (int v = 0; v < below->width; v++)
+        product += k[v] * factor[v];
+    return sum_of(product);
+}
+
+/* Correct the drive of a layer in step t by what W_l has learned since the sample opened. */
 static void correct_drive(struct layer *a, const struct layer *below, int t)
 {
-    const vec *k = below->k + (int64_t)t * below->width;
     const struct pending *p = &a->pending;
-    for (int q = 0; q < p->n; q++) {
-        const vec *count = p->count + (int64_t)q * below->width;
-        vec product = {0};
-        for (int v = 0; v < below->width; v++)
-            product += k[v] * count[v];
-        num change = p->rate[q] * sum_of(product);
+    for (int q = 0; q < p->n_met; q++) {
+        const num product = product_of(below, t, p->factor + (int64_t)q * below->width);
+        const num change = p->rate[q] * product;
         if (change != 0)
             for (int i = p->first[q]; i < p->first[q + 1]; i++)
                 ((num *)a->s)[p->unit[i]] -= change * p->error[i];
     }
 }
 
+/* Add to the drive of a layer what the one below has sent in step t through what is no dense W_l. */
+static void add_connected(struct network *net, struct layer *a, int t)
+{
+    struct layer *below = a - 1;
+    const int64_t at = (int64_t)t * below->width;
+    const struct senders from = {below->fired + at * LANES, (const num *)(below->k + at),
+        below->n_fired[t]};
+    add_up(net, a, from, (num *)a->s);
+    a->sample_up += operations_of(&a->wiring->up, from);
+}
+
 /* Rule 2 of layer l in step t; 0 if it may be out of range. */
 static int fire_layer(struct network *net, int l, int t)
 {
     struct layer *a = &net->layer[l], *below = a - 1;
+    const double gain = (double)below->sent[t] * a->weight_bound;
+    const enum proof proof = bound_drive(net, a, gain);
     vec sent = {0};
     struct firing now = {.net = net, .a = a, .below = below, .t = t, .sent = &sent};
-    if (!bring(a, below->sent[t]))
+    if (proof == NONE_AT_ALL)
         return 0;
-    correct_drive(a, below, t);
-    in_parts(a->width, IN_REGISTERS, fire_part, &now);
+    if (!a->writes_at_once)
+        correct_drive(a, below, t);
+    if (a->wiring)
+        add_connected(net, a, t);
+    else if (proof == EXACT)
+        in_single_vectors(a->width, add_part, &now);
+    if (proof == EXACT && !is_in_range(net, a, a->drive_bound = largest_drive(net, a)))
+        return 0;
+    if (a->wiring || proof == EXACT)
+        in_single_vectors(a->width, fire_part, &now);
+    else
+        in_parts(a->width, IN_REGISTERS, add_and_fire_part, &now);
     a->n_fired[t] = now.n_fired;
     a->sent[t] = sum_of(sent);
-    a->sample_spikes += a->sent[t];
-    return 1;
+    return count_sent(a, t);
 }
 
 /* Rule 2 of layer l in all steps, without learning; 0 if it may be out of range. */
 static int show_layer(struct network *net, int l, int n_steps)
 {
     struct layer *a = &net->layer[l], *below = a - 1;
+    const double gain = (double)below->sample_spikes * a->weight_bound;
     vec *sent = net->sent;
     struct firing all = {.net = net, .a = a, .below = below, .n_steps = n_steps, .sent = sent};
-    if (!bring(a, below->sample_spikes))
-        return 0;
+    if (a->wiring || !(a->drive_bound + gain < a->limit)) {
+        for (int t = 0; t < n_steps; t++)
+            if (!fire_layer(net, l, t))
+                return 0;
+        return 1;
+    }
+    a->drive_bound += gain;
     for (int t = 0; t < n_steps; t++)
         sent[t] = splat(0), a->n_fired[t] = 0;
     in_parts(a->width, PAIRS_IN_REGISTERS, show_part, &all);

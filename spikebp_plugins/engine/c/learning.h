@@ -5,22 +5,26 @@
  *     normalized: likewise with E_l cut off below the output, and a rate for the sample,
  *         r_l = max(1, R 2^-(b(N_l) + h_l)), N_l = 16 T^2 + sum of c_{l-1}^2, b(n) the bits of n.
  *
- * An update is noted, and proven to leave all weights in range; it is written when the sample closes.
+ * With presynaptic="drive" a_{l-1} takes the place of rate c_{l-1}: rate max(s_{l-1}, 0), in grid
+ * units rint(r s / 2^f), ties to even; of the input s_0 = phi_0 + c_0, of any sign.
+ *
+ * An update is noted, and proven to leave all weights in range. Dense weights are written when the
+ * sample closes, others as soon as spikes and errors meet the update.
  */
 #ifndef SPIKEBP_LEARNING_H
 #define SPIKEBP_LEARNING_H
 
-#include "backward.h"
+#include "chip.h"
 
-/* What the layer below has counted. */
-struct counted {
-    int64_t n_units; /* units with a count */
+/* What multiplies the errors of an update. */
+struct factors {
+    int64_t n_units; /* units whose factor is not zero */
     num largest;
 };
 
-/* Note an update of W_l in step t by errors that are listed; 0 if it may be out of range. */
-static int note_update(struct network *net, struct layer *a, int t, num rate, const vec *errors,
-    struct counted below)
+/* Note an update of W_l by errors that are listed; 0 if it may be out of range. */
+static int note_update(struct network *net, struct layer *a, int step, num rate,
+    const vec *errors, struct factors below)
 {
     struct pending *p = &a->pending;
     int at = p->first[p->n];
@@ -32,53 +36,94 @@ static int note_update(struct network *net, struct layer *a, int t, num rate, co
         p->error[at] = error;
         top = size > top ? size : top;
     }
-    p->step[p->n] = t, p->rate[p->n] = rate;
+    p->step[p->n] = step, p->rate[p->n] = rate;
     p->first[++p->n] = at;
-    net->sample_updates += below.n_units * a->n_erring;
-    a->weight_bound += (double)rate * (double)below.largest * (double)top;
+    if (!a->wiring)
+        net->sample_updates += below.n_units * a->n_erring;
+    if (net->is.is_chip)
+        return 1; /* weights saturate */
+    const double uses = a->wiring ? a->wiring->most_uses : 1;
+    a->weight_bound += (double)rate * (double)below.largest * (double)top * uses;
     return a->weight_bound < CERTAIN / 2;
 }
 
 /* Keep the counts of the layer below for the update of layer l that comes next. */
-static struct counted keep_counts(const struct layer *a, const struct layer *below)
+static struct factors keep_counts(const struct layer *a, const struct layer *below, int is_chip)
 {
-    vec *to = a->pending.count + (int64_t)a->pending.n * below->width;
+    vec *to = a->pending.factor + (int64_t)a->pending.n * below->width;
     vec silent = {0}, top = {0};
     for (int v = 0; v < below->width; v++) {
-        vec c = below->c[v];
+        vec c = is_chip ? within(below->c[v], LARGEST_TRACE) : below->c[v];
         to[v] = c;
         silent += c == 0;
         top = most(top, below->is_signed ? magnitude(c) : c);
     }
-    return (struct counted){(int64_t)below->width * LANES + sum_of(silent), largest_of(top)};
+    return (struct factors){(int64_t)below->width * LANES + sum_of(silent), largest_of(top)};
 }
 
-/* Learn from the errors of step t with a rate; 0 if that may be out of range. */
-static int learn_layer(struct network *net, int l, int t, num rate, const vec *errors,
-    int is_last)
+/* Whether a of a layer is in range, whatever the errors are. */
+static int is_smooth_in_range(const struct network *net, int l)
+{
+    const struct layer *a = &net->layer[l];
+    const double one = (double)net->one;
+    const double drive = l > 0 ? a->drive_bound : a->drive_bound * one + net->input_bound;
+    return drive < CERTAIN && drive * (double)net->is.rate / one + 1 < CERTAIN;
+}
+
+/* Keep a of the layer below likewise, in grid units. */
+static struct factors keep_smoothed(const struct network *net, const struct layer *a)
+{
+    const struct layer *below = a - 1;
+    num *to = (num *)(a->pending.factor + (int64_t)a->pending.n * below->width), top = 0;
+    const num *s = (const num *)below->s, *c = (const num *)below->c;
+    int64_t n_units = 0;
+    for (int i = 0; i < below->n; i++) {
+        const num drive = below->is_signed ? s[i] + c[i] * net->one : s[i];
+        const big product = drive > 0 || below->is_signed ? (big)net->is.rate * drive : 0;
+        const big is_odd = (product >> net->is.bits) & 1;
+        to[i] = (num)((product + net->half - 1 + is_odd) >> net->is.bits);
+        const num size = to[i] < 0 ? -to[i] : to[i];
+        top = size > top ? size : top;
+        n_units += size != 0;
+    }
+    for (int i = below->n; i < below->width * LANES; i++)
+        to[i] = 0;
+    return (struct factors){n_units, top};
+}
+
+/* Learn from the errors of a step with a rate; 0 if that may be out of range. */
+static int learn_layer(struct network *net, int l, num rate, const vec *errors)
 {
     struct layer *a = &net->layer[l];
+    const int t = net->step, T = net->n_steps;
+    if (net->is.is_smoothed)
+        return note_update(net, a, t, 1, errors, keep_smoothed(net, a));
     if (l > 1 || !net->in_trains)
-        return note_update(net, a, t, rate, errors, keep_counts(a, a - 1));
-    struct counted below;
-    below.largest = largest_of_trains(&net->trains, t, &below.n_units);
-    if (!note_update(net, a, t, rate, errors, below))
+        return note_update(net, a, t, rate, errors, keep_counts(a, a - 1, net->is.is_chip));
+    struct factors below;
+    const int last = t < T ? t : T - 1;
+    below.largest = largest_of_trains(&net->trains, last, &below.n_units);
+    if (!note_update(net, a, last, rate, errors, below))
         return 0;
-    if (!is_last)
-        correct_later_drive(net, t, net->n_steps);
+    if (last + 1 < T)
+        correct_later_drive(net, last, T);
     return 1;
 }
 
-/* Rule 5 of all layers in step t; 0 if it may be out of range. */
-static int learn_step(struct network *net, int t)
+/* Rule 5 of all layers in a step; 0 if it may be out of range. */
+static int learn_step(struct network *net)
 {
+    const int learns_now = net->is.update == FRACTIONAL;
     for (int l = 1; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        if (net->is.update != FRACTIONAL)
+        if (!learns_now)
             for (int i = 0; i < a->n_erring; i++)
                 ((num *)a->sum)[a->erring[i]] += ((num *)a->e)[a->erring[i]];
-        else if (a->n_erring > 0
-                && !learn_layer(net, l, t, (num)net->is.rate, a->e, t == net->n_steps - 1))
+        if (!learns_now || !a->learns)
+            continue;
+        if (net->is.is_smoothed && !is_smooth_in_range(net, l - 1))
+            return 0;
+        if (a->n_erring > 0 && !learn_layer(net, l, (num)net->is.rate, a->e))
             return 0;
     }
     return 1;
@@ -95,11 +140,13 @@ static num normalized_rate(const struct network *net, int l)
             double c = (double)r->train[(int64_t)r->train_in[g] * r->length + net->n_steps - 1];
             squares += c * c * (r->start[g + 1] - r->start[g]);
         }
-    } else
+    } else {
+        const int32_t *times_met = net->layer[l].wiring ? net->layer[l].wiring->times_met : NULL;
         for (int i = 0; i < below->n; i++) {
             double c = (double)((const num *)below->c)[i];
-            squares += c * c;
+            squares += c * c * (times_met ? times_met[i] : 1);
         }
+    }
     if (!(squares < 0x1p53))
         return 0;
     int64_t rate = net->is.rate >> (l < net->is.n_layers ? net->is.hidden_rate_bits : 0);
@@ -122,17 +169,22 @@ static int learn_sample(struct network *net)
             n += list_nonzero(a->sum[v], v * LANES, a->erring + n);
         }
         a->n_erring = n;
+        if (!a->learns)
+            continue;
         if (net->is.update == NORMALIZED)
             rate = normalized_rate(net, l);
-        if (rate == 0 || (n > 0 && !learn_layer(net, l, net->n_steps - 1, rate, a->sum, 1)))
+        if (rate == 0 || (net->is.is_smoothed && !is_smooth_in_range(net, l - 1)))
+            return 0;
+        if (n > 0 && !learn_layer(net, l, rate, a->sum))
             return 0;
     }
     return 1;
 }
 
 /* List the vectors of a row of W_l that change, and write rate times errors to `matrix`, a row for
- * each update; return how many vectors. */
-static int find_touched(struct network *net, const struct layer *a)
+ * each update, or one for all that share their factors because they were noted in the same step;
+ * return how many vectors. */
+static int find_touched(struct network *net, const struct layer *a, int shares_factors)
 {
     const struct pending *p = &a->pending;
     int n = 0;
@@ -144,11 +196,13 @@ static int find_touched(struct network *net, const struct layer *a)
         }
     }
     memset(net->matrix, 0, sizeof *net->matrix * (size_t)p->n * (size_t)n * LANES);
-    for (int q = 0; q < p->n; q++)
+    for (int q = 0, row = -1; q < p->n; q++) {
+        row += !shares_factors || q == 0 || p->step[q] != p->step[q - 1];
         for (int i = p->first[q]; i < p->first[q + 1]; i++) {
             int at = (net->mark[p->unit[i] / LANES] - 1) * LANES + p->unit[i] % LANES;
-            net->matrix[(int64_t)q * n * LANES + at] += p->rate[q] * p->error[i];
+            net->matrix[(int64_t)row * n * LANES + at] += p->rate[q] * p->error[i];
         }
+    }
     for (int i = 0; i < n; i++)
         net->mark[net->touched[i]] = 0;
     return n;
@@ -157,26 +211,29 @@ static int find_touched(struct network *net, const struct layer *a)
 static void write_from_trains(struct network *net)
 {
     const struct pending *p = &net->layer[1].pending;
-    const int length = net->trains.length, n = find_touched(net, &net->layer[1]);
+    const int length = net->trains.length, n = find_touched(net, &net->layer[1], 1);
     int32_t *update_of_step = net->trains.update_of_step;
     for (int t = 0; t < length; t++)
         update_of_step[t] = -1;
-    for (int q = 0; q < p->n; q++)
-        update_of_step[p->step[q]] = q;
+    for (int q = 0, row = -1; q < p->n; q++) {
+        row += q == 0 || p->step[q] != p->step[q - 1];
+        update_of_step[p->step[q]] = row;
+    }
     struct writing writing = {net, n};
     in_parts(n, IN_REGISTERS, write_part, &writing);
 }
 
-/* The units below that have ever sent, by now. */
+/* List the units below that have a factor in any update. */
 static int list_senders(struct network *net, const struct layer *a, int64_t width)
 {
-    const vec *last = a->pending.count + (int64_t)(a->pending.n - 1) * width;
+    const vec *last = a->pending.factor + (int64_t)(a->pending.n - 1) * width;
+    const int may_come_back = a[-1].is_signed || net->is.is_smoothed; /* to 0 */
     vec some = {0};
     int n = 0;
     for (int v = 0; v < width; v++) {
         some = last[v];
-        for (int q = 0; a[-1].is_signed && q < a->pending.n - 1; q++)
-            some |= a->pending.count[q * width + v]; /* counts with signs may have come back to 0 */
+        for (int q = 0; may_come_back && q < a->pending.n - 1; q++)
+            some |= a->pending.factor[q * width + v];
         n += list_nonzero(some, v * LANES, net->listed + n);
     }
     return n;
@@ -187,11 +244,11 @@ static void write_rows(struct network *net, struct layer *a)
 {
     const struct pending *p = &a->pending;
     const int64_t width_below = a[-1].width;
-    const int n_touched = find_touched(net, a), n_rows = list_senders(net, a, width_below);
+    const int n_touched = find_touched(net, a, 0), n_rows = list_senders(net, a, width_below);
     for (int r = 0; r < n_rows; r++) {
         vec *row = a->w + (int64_t)net->listed[r] * a->width;
         for (int q = 0; q < p->n; q++) {
-            const num count = ((const num *)(p->count + q * width_below))[net->listed[r]];
+            const num count = ((const num *)(p->factor + q * width_below))[net->listed[r]];
             const vec *matrix = (const vec *)net->matrix + (int64_t)q * n_touched;
             if (count != 0)
                 for (int i = 0; i < n_touched; i++)
@@ -226,7 +283,7 @@ static void write_columns(struct network *net, struct layer *a)
         num *restrict column = (num *)a->w + j;
         int is_first = 1;
         for (int q = 0; q < n_updates; q++) {
-            const vec *restrict count = p->count + (int64_t)q * width;
+            const vec *restrict count = p->factor + (int64_t)q * width;
             const num factor = net->matrix[(int64_t)i * n_updates + q];
             if (factor == 0)
                 continue;
@@ -244,6 +301,38 @@ static void write_columns(struct network *net, struct layer *a)
     }
 }
 
+/* Write updates of a layer up to the n-th where they are written at once. */
+static void write_up_to(struct network *net, struct layer *a, int n)
+{
+    struct pending *p = &a->pending;
+    for (; p->n_written < n; p->n_written++)
+        if (net->is.is_chip)
+            write_rounded(net, a, p->n_written);
+        else
+            net->sample_updates += write_connected(net, a, p->n_written, 1);
+}
+
+/* Take back what is written of an open sample. */
+static void take_back(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++)
+        for (struct pending *p = &net->layer[l].pending; p->n_written > 0;)
+            write_connected(net, &net->layer[l], --p->n_written, -1);
+}
+
+/* Begin a step, in which spikes and errors meet the updates that were noted before they were sent. */
+static void meet_updates(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        struct pending *p = &a->pending;
+        p->n_met = net->delay ? p->n_before : p->n;
+        p->n_before = p->n;
+        if (a->writes_at_once)
+            write_up_to(net, a, p->n_met);
+    }
+}
+
 /* Write all that is pending. */
 static void write_updates(struct network *net)
 {
@@ -251,7 +340,9 @@ static void write_updates(struct network *net)
         struct layer *a = &net->layer[l];
         if (a->pending.n == 0)
             continue;
-        if (l == 1 && net->in_trains)
+        if (a->writes_at_once)
+            write_up_to(net, a, a->pending.n);
+        else if (l == 1 && net->in_trains)
             write_from_trains(net);
         else if (l == 1 || net->is.has_random_feedback)
             write_rows(net, a);

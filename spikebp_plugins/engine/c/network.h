@@ -1,4 +1,4 @@
-/* A network of dense layers, and where its arrays lie.
+/* A network, and where its arrays lie.
  *
  * In the symbols of docs/semantics.md: layers l = 0..L of n_l units; weights W_l of shape
  * (n_{l-1}, n_l); their transposes, or the fixed feedback, B_l; spikes k_l, counts c_l, potentials
@@ -17,6 +17,13 @@
  *
  * They are written when the sample closes, once nothing can be out of range any more. So to undo a
  * sample is to forget it, but for psi.
+ *
+ * Where synapses share weights, such a correction would be a convolution for each update, and on a
+ * chip rounding makes updates no sum. There they are written as soon as spikes and errors meet them,
+ * and taken back to undo a sample: see connections.h and chip.h.
+ *
+ * With pipelined timing an update meets what was sent in later steps than its own: `n_met` says how
+ * many of those that are noted have.
  */
 #ifndef SPIKEBP_NETWORK_H
 #define SPIKEBP_NETWORK_H
@@ -26,9 +33,38 @@
 enum update { FRACTIONAL, OUTER, NORMALIZED };
 enum start { CARRY, ZERO, DRAWN }; /* of psi, when a sample learns */
 
+/* The rows of weights through which the units of a layer send. */
+struct fan {
+    const int32_t *first, *last; /* of each unit: its first row, and that behind its last */
+    const int32_t *offset;       /* and what its channel adds to where these rows begin */
+    const int32_t *n_synapses;
+    const int32_t *target; /* of each row: the unit that receives its first weight, */
+    const int32_t *place;  /* and where it begins for channel 0 */
+    int32_t length;        /* weights of a row, in whole vectors, or 1 */
+};
+
+/* A connection that is not dense. */
+struct wiring {
+    struct fan up, down;        /* of the units below through W, and of those above through B */
+    const int32_t *times_met;   /* how often each unit below meets the weights */
+    int64_t n_weights, n_backward; /* numbers of W and B; of W 0 if the connection is dense */
+    int64_t n_pairs;            /* of a unit below and a place that lies on it */
+    /* The units that a place of a convolution lies on, as runs of neighbours: */
+    const int32_t *first_run;   /* of each place, and the end */
+    const int32_t *start, *size; /* of each run: its first unit, and how many */
+    const int32_t *weight;      /* and where the row of that unit begins */
+    int32_t apart;              /* numbers from the row of a unit to that of the next */
+    int32_t n_places;           /* 0 if weights are a list, where B is W unless feedback is random */
+    int32_t channels_below, channels;
+    int32_t many;     /* with so many active units, what comes is summed place by place */
+    int32_t most_uses; /* the most synapses that share a weight */
+    int32_t learns;
+};
+
 /* What Python says of a network. */
 struct definition {
     const int32_t *sizes; /* n_0..n_L */
+    const struct wiring *wirings; /* of W_1..W_L, or null if all are dense */
     double input_scale;
     int64_t rate;          /* in grid units; with NORMALIZED the learning rate R */
     int64_t added_squares; /* 16 T^2 */
@@ -39,22 +75,30 @@ struct definition {
     int32_t hidden_rate_bits;
     int32_t update, start;
     int32_t is_binary, takes_counts, has_random_feedback;
+    int32_t is_smoothed; /* presynaptic="drive" */
+    int32_t delay;       /* steps that spikes and errors of a sample that learns are on their way */
+    int32_t is_chip, weight_shift; /* the numbers of a chip: weights are multiples of 2^shift */
+    int64_t seed;
 };
 
-/* The updates of a layer that are pending. */
+/* The updates of a layer in this sample. */
 struct pending {
     int32_t n;
-    int32_t *step;
+    int32_t n_met;     /* the first of them, which what arrives in this step meets, */
+    int32_t n_before;  /* those that were noted before this step, */
+    int32_t n_written; /* and those that are written; else they are written when it closes */
+    int32_t *step; /* in which it was noted; of W_1 with input in trains, the last step of input */
     int32_t *first; /* where the errors of an update begin in the lists; [n] where the last end */
     int32_t *unit;  /* the units that have errors */
     num *error;
     num *rate; /* by update */
-    vec *count; /* by update, c of the layer below; none for W_1 where input is in trains */
+    vec *factor; /* by update, what multiplies its errors; none for W_1 where input is in trains */
 };
 
 /* What a layer has counted and proven before a step: see steps.h. */
 struct kept_counts {
     int64_t spikes, errors;
+    big up, down;
     int32_t n_pending;
     double drive_bound, psi_bound, target_bound, weight_bound;
 };
@@ -62,10 +106,13 @@ struct kept_counts {
 struct layer {
     int32_t n, width; /* units, and vectors of them */
     int32_t is_signed; /* whether spikes may be negative: layer 0 */
-    vec *w;           /* W_l: a row for each unit below */
-    vec *b;           /* B_l: a row for each unit; l > 1 */
+    int32_t learns, writes_at_once;
+    const struct wiring *wiring; /* of W_l; null if it is dense */
+    int64_t n_w, n_b; /* vectors of W_l, and of B_l, none if these are those of W_l */
+    vec *w;           /* W_l: if it is dense a row for each unit below */
+    vec *b;           /* B_l: and a row for each unit; l > 1 */
     vec *psi, *psi_kept;
-    vec *s, *c, *phi_y;
+    vec *s, *c, *phi_y, *phi; /* phi on a chip alone */
     vec *k;            /* the spikes of each step, a row each */
     int32_t *fired;    /* and the units that fire, a row each */
     int32_t *n_fired;  /* how many units do in each step, */
@@ -80,7 +127,10 @@ struct layer {
     double weight_bound_kept, psi_bound_kept;
     big spikes, errors;                   /* of all samples so far */
     int64_t sample_spikes, sample_errors; /* and of this one */
-    vec *step_kept;                       /* s, c, phi_y, E and psi before a step */
+    /* Operations of spikes through W_l and of errors through B_l where units have unlike numbers of
+     * synapses, of all samples and of this one: */
+    big up, down, sample_up, sample_down;
+    vec *step_kept; /* s, c, phi_y, E and psi before a step */
     struct kept_counts kept;
 };
 
@@ -111,17 +161,23 @@ struct network {
     int64_t shown, trained, sample_updates;
     int32_t age; /* samples learned since bounds were measured */
     int32_t n_steps;   /* of this sample */
+    int32_t delay;     /* of this sample: 0 if it learns nothing */
+    int32_t step;      /* of this sample */
+    int64_t n_learned; /* samples learned before this one, where random numbers depend on it */
     int32_t is_taught;  /* whether this sample learns: then psi_kept has what was before, */
     int32_t is_settled; /* whether updates of it were written: then `backup` has */
     char *learned, *backup; /* null until it is needed */
     int32_t in_trains; /* whether the input of this sample is in trains */
-    double input_bound, input_bound_kept;
+    double input_bound, input_bound_kept, largest_x;
     int64_t updates_kept;
     struct trains trains;
     const vec **row; /* rows to add, with their factors */
     num *factor;
     num *matrix; /* rate times errors, of what is written */
     vec *change;
+    int32_t *position;  /* how many active units come before a unit */
+    num *spread;        /* of an update that is written, rate times errors by unit, */
+    int32_t *errors_at; /* and how many errors the place has that begins with a unit */
     vec *sent; /* of a layer in each step, by lanes */
     int32_t *touched, *mark, *listed;
     struct layer layer[]; /* 0..L */
@@ -132,6 +188,7 @@ enum {
     MOST_NUMBERS_OF_TRAINS = 1 << 18,
     SAMPLES_PER_BOUND = 250,
     HUGE_AGE = 1 << 30, /* bounds are to be measured */
+    OVER = PADDING / LANES, /* vectors behind a layer to which a row of its last place adds zeros */
 };
 
 /* Arrays lie one after the other in memory that the caller gives, each on a line of its own. It is
@@ -168,13 +225,14 @@ static void *vectors(struct room *room, int64_t n) { return taken(room, n, sizeo
 static void *numbers(struct room *room, int64_t n) { return taken(room, n, sizeof(num)); }
 static void *integers(struct room *room, int64_t n) { return taken(room, n, sizeof(int32_t)); }
 
-static void lay_out_learned(struct layer *a, int l, int64_t below, int64_t width_below,
-    struct room *room)
+static void lay_out_learned(struct layer *a, int l, const struct layer *below, struct room *room)
 {
-    a->w = vectors(room, below * a->width);
-    a->psi = vectors(room, a->width);
-    if (l > 1)
-        a->b = vectors(room, a->n * width_below);
+    const struct wiring *wired = a->wiring;
+    a->n_w = wired ? n_vectors(wired->n_weights) : below->n * (int64_t)a->width;
+    a->n_b = l == 1 ? 0 : wired ? n_vectors(wired->n_backward) : a->n * (int64_t)below->width;
+    a->w = vectors(room, a->n_w);
+    a->psi = vectors(room, a->width + OVER);
+    a->b = a->n_b > 0 ? vectors(room, a->n_b) : a->w;
 }
 
 static void lay_out_sample(struct layer *a, int l, int64_t width_below, int64_t T,
@@ -182,7 +240,8 @@ static void lay_out_sample(struct layer *a, int l, int64_t width_below, int64_t 
 {
     const int64_t width = a->width, n = width * LANES;
     struct pending *p = &a->pending;
-    a->s = vectors(room, width), a->c = vectors(room, width), a->phi_y = vectors(room, width);
+    a->s = vectors(room, width + OVER), a->c = vectors(room, width), a->phi_y = vectors(room, width);
+    a->phi = vectors(room, width);
     a->k = vectors(room, T * width), a->e = vectors(room, width), a->sum = vectors(room, width);
     a->psi_kept = vectors(room, width), a->step_kept = vectors(room, 5 * width);
     a->fired = integers(room, T * n), a->n_fired = integers(room, T);
@@ -191,7 +250,7 @@ static void lay_out_sample(struct layer *a, int l, int64_t width_below, int64_t 
         return;
     p->step = integers(room, T), p->first = integers(room, T + 1);
     p->unit = integers(room, T * n), p->error = numbers(room, T * n);
-    p->rate = numbers(room, T), p->count = vectors(room, T * width_below);
+    p->rate = numbers(room, T), p->factor = vectors(room, T * width_below + OVER);
 }
 
 static void lay_out_trains(struct trains *r, int64_t n_inputs, int64_t width_of_1, int64_t T,
@@ -215,6 +274,13 @@ static void lay_out_trains(struct trains *r, int64_t n_inputs, int64_t width_of_
     r->train = numbers(room, (int64_t)r->room * r->length);
 }
 
+/* Whether the spikes of constant input may be known beforehand: see trains.h. */
+static int may_be_in_trains(const struct network *net)
+{
+    const struct definition *is = &net->is;
+    return !is->is_binary && !is->takes_counts && !is->is_chip && !net->layer[1].wiring;
+}
+
 /* Lay out a network whose `sizes`, `layer` and so on lie at `net`, which is written. */
 static void lay_out(struct network *net, struct room *learned, struct room *sample)
 {
@@ -224,19 +290,24 @@ static void lay_out(struct network *net, struct room *learned, struct room *samp
     for (int l = 0; l <= is->n_layers; l++) {
         struct layer *a = &net->layer[l];
         a->n = is->sizes[l], a->width = n_vectors(a->n);
-        int64_t below = l > 0 ? a[-1].n : 0, width_below = l > 0 ? a[-1].width : 0;
         widest = a->width * LANES > widest ? a->width * LANES : widest;
+        if (l > 0 && is->wirings && is->wirings[l - 1].n_weights > 0)
+            a->wiring = &is->wirings[l - 1];
         if (l > 0)
-            lay_out_learned(a, l, below, width_below, learned);
-        lay_out_sample(a, l, width_below, T, sample);
+            lay_out_learned(a, l, a - 1, learned);
+        lay_out_sample(a, l, l > 0 ? a[-1].width : 0, T, sample);
     }
-    if (!is->is_binary && !is->takes_counts)
+    if (may_be_in_trains(net))
         lay_out_trains(&net->trains, is->sizes[0], net->layer[1].width, T, sample);
     net->row = taken(sample, widest + T, sizeof *net->row);
     net->factor = numbers(sample, widest + T), net->matrix = numbers(sample, T * widest);
     net->change = vectors(sample, widest / LANES), net->sent = vectors(sample, T);
     net->touched = integers(sample, widest), net->mark = integers(sample, widest);
     net->listed = integers(sample, widest);
+    if (is->wirings) {
+        net->position = integers(sample, widest + 1), net->errors_at = integers(sample, widest);
+        net->spread = numbers(sample, widest + PADDING);
+    }
 }
 
 #endif

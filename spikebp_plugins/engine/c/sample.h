@@ -23,6 +23,7 @@ struct block {
     int32_t n_steps;
     int32_t until_lead; /* whether a sample ends once its largest drive leads by `margin` */
     double margin;
+    int64_t n_learned;      /* samples learned before */
     const num *drawn;       /* psi_1..psi_{L-1} of each sample, a row each, or null */
     int64_t drawn_length;
     double *scores;         /* [n_samples][n_L] */
@@ -118,10 +119,10 @@ static void measure(struct network *net)
 {
     for (int l = 1; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        a->weight_bound = largest(a->w, (int64_t)a[-1].n * a->width);
+        a->weight_bound = largest(a->w, a->n_w);
         a->psi_bound = largest(a->psi, a->width);
-        if (l > 1 && net->is.has_random_feedback)
-            a->feedback_bound = largest(a->b, (int64_t)a->n * a[-1].width);
+        if (net->is.has_random_feedback)
+            a->feedback_bound = largest(a->b, a->n_b);
     }
     net->age = 0;
 }
@@ -132,11 +133,10 @@ static void clear(vec *values, int width) { memset(values, 0, (size_t)width * si
 static void keep_learned(struct network *net, int is_back)
 {
     for (int l = 1; l <= net->is.n_layers; l++) {
-        const struct layer *a = &net->layer[l], *below = a - 1;
-        char *arrays[] = {(char *)a->w, (char *)a->psi, l > 1 ? (char *)a->b : NULL};
-        const int64_t widths[] = {below->n * (int64_t)a->width, a->width,
-            a->n * (int64_t)below->width};
-        for (int i = 0; i < 3 && arrays[i]; i++) {
+        const struct layer *a = &net->layer[l];
+        char *arrays[] = {(char *)a->w, (char *)a->psi, (char *)a->b};
+        const int64_t widths[] = {a->n_w, a->width, a->n_b};
+        for (int i = 0; i < 3; i++) {
             char *kept = net->backup + (arrays[i] - net->learned);
             memcpy(is_back ? arrays[i] : kept, is_back ? kept : arrays[i],
                 (size_t)widths[i] * sizeof(vec));
@@ -145,11 +145,22 @@ static void keep_learned(struct network *net, int is_back)
     net->is_settled = !is_back;
 }
 
+static void forget_pending(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct pending *p = &net->layer[l].pending;
+        p->n = p->n_met = p->n_before = p->n_written = 0;
+    }
+}
+
 /* Forget what a sample has learned so far. */
 static void undo(struct network *net)
 {
     if (net->is_settled)
         keep_learned(net, 1);
+    else
+        take_back(net);
+    forget_pending(net);
     for (int l = 1; net->is_taught && l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
         a->weight_bound = a->weight_bound_kept;
@@ -169,10 +180,10 @@ static void prepare(struct network *net)
         measure(net);
 }
 
-static void open_sample(struct network *net, int n_steps)
+static void open_sample(struct network *net, int n_steps, int delay)
 {
     const int L = net->is.n_layers;
-    net->n_steps = n_steps;
+    net->n_steps = n_steps, net->step = 0, net->delay = delay;
     net->sample_updates = 0;
     net->is_settled = 0;
     net->input_bound = 0;
@@ -180,8 +191,9 @@ static void open_sample(struct network *net, int n_steps)
         struct layer *a = &net->layer[l];
         a->drive_bound = a->target_bound = 0;
         a->sample_spikes = a->sample_errors = 0;
-        a->pending.n = 0;
-        clear(a->s, a->width), clear(a->c, a->width);
+        a->sample_up = a->sample_down = 0;
+        send_none(a);
+        clear(a->s, a->width), clear(a->c, a->width), clear(a->phi, a->width);
     }
 }
 
@@ -214,35 +226,40 @@ static void start_learning(struct network *net, const num *drawn)
     }
 }
 
-/* Write what step t has sent, the spikes of which are in row `at`, to the record. */
-static void record_step(const struct network *net, const struct block *block, int64_t i, int t,
-    int at)
+/* Write what layers have sent in this step to the record of sample i, under the step of input that it
+ * belongs to. */
+static void record_step(const struct network *net, const struct block *block, int64_t i)
 {
-    const int L = net->is.n_layers, n = net->layer[L].n;
-    const int64_t row = i * block->n_steps + t;
+    const int L = net->is.n_layers, T = net->n_steps, n = net->layer[L].n;
     int64_t units = 0, first = 0;
     for (int l = 0; l <= L; l++)
         units += net->layer[l].n;
     for (int l = 0; l <= L; first += net->layer[l++].n) {
         const struct layer *a = &net->layer[l];
         const size_t size = (size_t)a->n * sizeof(num);
-        if (l == 0 && net->in_trains)
-            spikes_of_trains(net, t, block->spikes + row * units);
-        else
-            memcpy(block->spikes + row * units + first, a->k + (int64_t)at * a->width, size);
+        const int t = net->step - net->delay * l, of_error = net->step - net->delay * (2 * L - l);
+        if (t >= 0 && t < T) {
+            num *to = block->spikes + (i * T + t) * units + first;
+            if (l == 0 && net->in_trains)
+                spikes_of_trains(net, t, to);
+            else
+                memcpy(to, a->k + (int64_t)t * a->width, size);
+        }
         if (block->y.kind != NONE && l > 0 && a->n_erring > 0) /* the record holds zeros */
-            memcpy(block->errors + row * units + first, a->e, size);
+            memcpy(block->errors + (i * T + of_error) * units + first, a->e, size);
     }
-    const num *s = (const num *)summed_drive(net, L, t);
-    for (int j = 0; j < n; j++)
-        block->step_scores[row * n + j] = (double)s[j] / (double)net->one / (t + 1);
+    const int shown = net->step - net->delay * L;
+    const num *s = (const num *)summed_drive(net, L);
+    for (int j = 0; j < n && shown >= 0 && shown < T; j++)
+        block->step_scores[(i * T + shown) * n + j] =
+            (double)s[j] / (double)net->one / (shown + 1);
 }
 
 /* How far the largest summed drive of the output is above the second largest, in spikes. */
-static double lead(const struct network *net, int t)
+static double lead(const struct network *net)
 {
     const struct layer *a = &net->layer[net->is.n_layers];
-    const num *s = (const num *)summed_drive(net, net->is.n_layers, t);
+    const num *s = (const num *)summed_drive(net, net->is.n_layers);
     num first = s[0], second = s[1];
     for (int j = 1; j < a->n; j++) {
         if (s[j] > first)
@@ -253,72 +270,102 @@ static double lead(const struct network *net, int t)
     return (double)(first - second) / (double)net->one;
 }
 
-/* Rules 1 and 2 of all layers in step t; 0 if they may be out of range. */
-static int send_spikes(struct network *net, const struct block *block, int64_t i, int t,
-    double *largest_x)
+/* Rule 1 in step t; 0 if it may be out of range. */
+static int send_input(struct network *net, const struct block *block, int64_t i, int t)
 {
-    if (net->in_trains) {
-        const num *sent_by = (const num *)net->trains.sent_by;
-        if (!bring(&net->layer[1], sent_by[t] - (t > 0 ? sent_by[t - 1] : 0)))
-            return 0;
-        fire_prepared(net, t);
-    } else {
-        if (t == 0 || block->x.step_apart != 0)
-            *largest_x = read_input(net, block, row_of(&block->x, i, t));
-        if (!fire_input(net, block->x_row, *largest_x, t) || !fire_layer(net, 1, t))
+    if (net->in_trains)
+        return 1;
+    if (t == 0 || block->x.step_apart != 0)
+        net->largest_x = read_input(net, block, row_of(&block->x, i, t));
+    if (!net->is.is_chip)
+        return fire_input(net, block->x_row, net->largest_x, t);
+    chip_input(net, block->x_row, t);
+    return 1;
+}
+
+/* Rule 2 of layer l in step t; 0 if it may be out of range. */
+static int send_spikes(struct network *net, int l, int t)
+{
+    if (net->is.is_chip) {
+        chip_layer(net, l, t);
+        return 1;
+    }
+    if (l > 1 || !net->in_trains)
+        return fire_layer(net, l, t);
+    struct layer *a = &net->layer[1];
+    const num *sent_by = (const num *)net->trains.sent_by;
+    a->drive_bound += (double)(sent_by[t] - (t > 0 ? sent_by[t - 1] : 0)) * a->weight_bound;
+    fire_prepared(net, t);
+    return a->drive_bound < a->limit;
+}
+
+/* Rules 3 and 4 of layer l for what the output has sent in step t; 0 if they may be out of range. */
+static int send_errors(struct network *net, const num *y, double largest_y, int l, int t)
+{
+    struct layer *a = &net->layer[l];
+    const int is_output = l == net->is.n_layers;
+    if (net->is.is_chip && is_output)
+        chip_output_error(net, y, t);
+    else if (net->is.is_chip)
+        chip_err(net, l);
+    else if (!(is_output ? output_error(net, y, largest_y, t) : err_layer(net, l)))
+        return 0;
+    return !__builtin_add_overflow(a->sample_errors, a->errors_sent, &a->sample_errors)
+        && (double)a->sample_errors < MOST_COUNTED;
+}
+
+/* Rules 3 to 5 of a step; 0 if they may be out of range. */
+static int learn_from(struct network *net, const num *y, double largest_y)
+{
+    const int L = net->is.n_layers, d = net->delay;
+    for (int i = 1; i <= L; i++) {
+        const int l = d ? i : L + 1 - i; /* what the layer above has sent before, or now */
+        const int t = net->step - d * (2 * L - l);
+        if (t < 0 || t >= net->n_steps)
+            send_none(&net->layer[l]);
+        else if (!send_errors(net, y, largest_y, l, t))
             return 0;
     }
-    for (int l = 2; l <= net->is.n_layers; l++)
-        if (!fire_layer(net, l, t))
-            return 0;
-    return 1;
+    return learn_step(net);
 }
 
 /* Show a sample step by step; return the steps shown, or 0 if it may be out of range. */
 static int show_steps(struct network *net, const struct block *block, int64_t i)
 {
-    const int learns = block->y.kind != NONE;
-    double largest_x = 0, largest_y = 0;
-    int t = 0;
-    while (t < block->n_steps) {
-        if (!send_spikes(net, block, i, t, &largest_x))
+    const int learns = block->y.kind != NONE, L = net->is.n_layers, T = net->n_steps;
+    const int d = net->delay, duration = T + d * (2 * L - 1);
+    double largest_y = 0;
+    for (net->step = 0; net->step < duration; net->step++) {
+        const int t = net->step;
+        meet_updates(net);
+        if (t < T && !send_input(net, block, i, t))
             return 0;
+        for (int l = 1; l <= L; l++)
+            if (t >= d * l && t - d * l < T && !send_spikes(net, l, t - d * l))
+                return 0;
         if (learns) {
-            if (t == 0 || block->y.step_apart != 0)
-                largest_y = read_target(net, block, row_of(&block->y, i, t));
-            if (!send_errors(net, block->y_row, largest_y, t) || !learn_step(net, t))
+            const int of_target = t - d * L;
+            if (of_target == 0 || (of_target > 0 && of_target < T && block->y.step_apart != 0))
+                largest_y = read_target(net, block, row_of(&block->y, i, of_target));
+            if (!learn_from(net, block->y_row, largest_y))
                 return 0;
         }
         if (block->spikes)
-            record_step(net, block, i, t, t);
-        t++;
-        if (block->until_lead && lead(net, t - 1) >= block->margin)
-            break;
+            record_step(net, block, i);
+        if (block->until_lead && lead(net) >= block->margin)
+            return t + 1;
     }
-    return learns && net->is.update != FRACTIONAL && !learn_sample(net) ? 0 : t;
+    return learns && net->is.update != FRACTIONAL && !learn_sample(net) ? 0 : T;
 }
 
 /* Show a sample layer by layer, to learn nothing; 0 if it may be out of range. */
 static int show_layers(struct network *net, const struct block *block, int64_t i)
 {
-    const int T = block->n_steps;
-    double largest_x = 0;
-    if (net->in_trains) {
-        if (!bring(&net->layer[1], ((const num *)net->trains.sent_by)[T - 1]))
+    const int T = net->n_steps, is_known = net->in_trains;
+    for (int t = 0; t < T; t++)
+        if (is_known ? !send_spikes(net, 1, t) : !send_input(net, block, i, t))
             return 0;
-        for (int t = 0; t < T; t++)
-            fire_prepared(net, t);
-    } else {
-        for (int t = 0; t < T; t++) {
-            if (t == 0 || block->x.step_apart != 0)
-                largest_x = read_input(net, block, row_of(&block->x, i, t));
-            if (!fire_input(net, block->x_row, largest_x, t))
-                return 0;
-        }
-        if (!show_layer(net, 1, T))
-            return 0;
-    }
-    for (int l = 2; l <= net->is.n_layers; l++)
+    for (int l = is_known ? 2 : 1; l <= net->is.n_layers; l++)
         if (!show_layer(net, l, T))
             return 0;
     return T;
@@ -328,8 +375,10 @@ static int show_layers(struct network *net, const struct block *block, int64_t i
 static int enter_trains(struct network *net, const struct block *block, int64_t i)
 {
     const void *row = row_of(&block->x, i, 0);
-    if (net->is.is_binary || net->is.takes_counts || block->x.step_apart != 0)
+    if (!may_be_in_trains(net) || block->x.step_apart != 0)
         return 0;
+    if (net->is.is_smoothed && block->y.kind != NONE)
+        return 0; /* units of equal trains teach differently */
     prepare_trains(net);
     if (!(block->x.kind == LEVELS ? label_levels(net, row) : label_reals(net, row)))
         return 0;
@@ -342,7 +391,8 @@ static int enter_trains(struct network *net, const struct block *block, int64_t 
 static void write_scores(struct network *net, double *scores, int n_steps)
 {
     const int L = net->is.n_layers;
-    const num *s = (const num *)summed_drive(net, L, n_steps - 1);
+    net->step = n_steps - 1 + net->delay * L;
+    const num *s = (const num *)summed_drive(net, L);
     for (int j = 0; j < net->layer[L].n; j++)
         scores[j] = (double)s[j] / (double)net->one / n_steps;
     if (net->in_trains)
@@ -352,13 +402,14 @@ static void write_scores(struct network *net, double *scores, int n_steps)
 /* Count a sample that has ended, and write what it has learned. */
 static void close_sample(struct network *net, int learns)
 {
-    for (int l = 0; l <= net->is.n_layers; l++) {
-        struct layer *a = &net->layer[l];
-        a->spikes += a->sample_spikes;
-        a->errors += a->sample_errors;
-    }
     if (learns)
         write_updates(net);
+    for (int l = 0; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        a->spikes += a->sample_spikes, a->errors += a->sample_errors;
+        a->up += a->sample_up, a->down += a->sample_down;
+    }
+    forget_pending(net);
     net->is_taught = net->is_settled = 0;
     net->updates += net->sample_updates;
     net->shown++;
@@ -373,28 +424,39 @@ static void end_sample(struct network *net, const struct block *block, int64_t i
     write_scores(net, block->scores + i * net->layer[L].n, shown);
     if (block->until_lead) {
         block->steps_shown[i] = shown;
-        for (int l = 0; l < L; l++)
-            block->operations[i * L + l] = net->layer[l].sample_spikes;
+        for (int l = 0; l < L; l++) /* of spikes through W_l+1, or spikes if it is dense */
+            block->operations[i * L + l] = net->layer[l + 1].wiring
+                ? (int64_t)net->layer[l + 1].sample_up
+                : net->layer[l].sample_spikes;
     }
     close_sample(net, block->y.kind != NONE);
+}
+
+/* Show sample i, or leave all as it was and return 0 if it may be out of range. */
+static int try_sample(struct network *net, const struct block *block, int64_t i, int may_be_known)
+{
+    const int learns = block->y.kind != NONE;
+    open_sample(net, block->n_steps, learns ? net->is.delay : 0);
+    if (learns)
+        start_learning(net, block->drawn ? block->drawn + i * block->drawn_length : NULL);
+    net->n_learned = block->n_learned + i;
+    net->in_trains = may_be_known && enter_trains(net, block, i);
+    int by_steps = learns || block->until_lead || block->spikes || net->is.is_chip;
+    int shown = by_steps ? show_steps(net, block, i) : show_layers(net, block, i);
+    if (shown == 0)
+        undo(net);
+    else
+        end_sample(net, block, i, shown);
+    return shown;
 }
 
 /* Show sample i; 0, with nothing changed, if it may be out of range. */
 static int show_sample(struct network *net, const struct block *block, int64_t i)
 {
-    const int learns = block->y.kind != NONE;
-    open_sample(net, block->n_steps);
-    if (learns)
-        start_learning(net, block->drawn ? block->drawn + i * block->drawn_length : NULL);
-    net->in_trains = enter_trains(net, block, i);
-    int by_steps = learns || block->until_lead || block->spikes;
-    int shown = by_steps ? show_steps(net, block, i) : show_layers(net, block, i);
-    if (shown == 0) {
-        undo(net);
-        return 0;
-    }
-    end_sample(net, block, i, shown);
-    return 1;
+    if (try_sample(net, block, i, 1))
+        return 1;
+    /* What is prepared for all steps is proven by bounds alone. */
+    return sizeof(num) == 8 && net->in_trains && try_sample(net, block, i, 0);
 }
 
 #endif

@@ -3,25 +3,19 @@
  * A step goes the way of bounds, with updates pending; where their room is full, they are written,
  * for which what was learned before is kept. Where bounds do not prove a step, they are measured
  * anew: those of weights, and those of what the sample has summed up so far. A step that they do not
- * prove then either is shown by the exact path (in 64 bits), or not at all. There is one row of
- * spikes: that of the present step. All this needs a backup.
+ * prove then either is not shown. There is one row of spikes: that of the present step. All this
+ * needs a backup.
  */
 #ifndef SPIKEBP_STEPS_H
 #define SPIKEBP_STEPS_H
 
-#include "exact.h"
+#include "sample.h"
 
 /* Keep what was learned before. */
 static void back_up(struct network *net)
 {
     if (!net->is_settled)
         keep_learned(net, 0);
-}
-
-static void forget_pending(struct network *net)
-{
-    for (int l = 1; l <= net->is.n_layers; l++)
-        net->layer[l].pending.n = 0;
 }
 
 /* Write the updates so far. */
@@ -41,7 +35,7 @@ static void measure_all(struct network *net)
     net->input_bound = largest(net->layer[0].s, net->layer[0].width);
     net->layer[0].drive_bound = largest(net->layer[0].c, net->layer[0].width);
     for (int l = 1; l <= L; l++)
-        net->layer[l].drive_bound = largest(net->layer[l].s, net->layer[l].width);
+        net->layer[l].drive_bound = largest_drive(net, &net->layer[l]);
     net->layer[L].target_bound = largest(net->layer[L].phi_y, net->layer[L].width);
 }
 
@@ -60,12 +54,13 @@ static void keep_step(struct network *net, int is_back)
         struct kept_counts *kept = &a->kept;
         if (is_back) {
             a->sample_spikes = kept->spikes, a->sample_errors = kept->errors;
+            a->sample_up = kept->up, a->sample_down = kept->down;
             a->pending.n = kept->n_pending;
             a->drive_bound = kept->drive_bound, a->psi_bound = kept->psi_bound;
             a->target_bound = kept->target_bound, a->weight_bound = kept->weight_bound;
         } else
-            *kept = (struct kept_counts){a->sample_spikes, a->sample_errors, a->pending.n,
-                a->drive_bound, a->psi_bound, a->target_bound, a->weight_bound};
+            *kept = (struct kept_counts){a->sample_spikes, a->sample_errors, a->sample_up,
+                a->sample_down, a->pending.n, a->drive_bound, a->psi_bound, a->target_bound, a->weight_bound};
     }
     if (is_back)
         net->sample_updates = net->updates_kept, net->input_bound = net->input_bound_kept;
@@ -82,15 +77,16 @@ struct shown_row {
 /* Rules 1 to 5 of a step by bounds; 0, with nothing changed, if it may be out of range. */
 static int bounded_step(struct network *net, const struct shown_row *row)
 {
+    meet_updates(net);
     keep_step(net, 0);
-    int is_in_range = fire_input(net, row->x, row->largest_x, 0);
-    for (int l = 1; is_in_range && l <= net->is.n_layers; l++)
-        is_in_range = fire_layer(net, l, 0);
-    if (is_in_range && row->y)
-        is_in_range = send_errors(net, row->y, row->largest_y, 0) && learn_step(net, 0);
-    if (!is_in_range)
+    int may_go_on = fire_input(net, row->x, row->largest_x, 0);
+    for (int l = 1; may_go_on && l <= net->is.n_layers; l++)
+        may_go_on = fire_layer(net, l, 0);
+    if (may_go_on && row->y)
+        may_go_on = learn_from(net, row->y, row->largest_y);
+    if (!may_go_on)
         keep_step(net, 1);
-    return is_in_range;
+    return may_go_on;
 }
 
 static int has_room(const struct network *net)
@@ -101,7 +97,7 @@ static int has_room(const struct network *net)
     return 1;
 }
 
-/* Show a step; 0, with nothing changed, if it may be out of range, and in 64 bits if it is. */
+/* Show a step; 0, with nothing changed, if it may be out of range. */
 static int show_step(struct network *net, const struct shown_row *row)
 {
     if (!has_room(net))
@@ -110,17 +106,7 @@ static int show_step(struct network *net, const struct shown_row *row)
         return 1;
     settle(net);
     measure_all(net);
-    if (bounded_step(net, row))
-        return 1;
-    if (sizeof(num) == 4)
-        return 0;
-    keep_step(net, 0);
-    if (!exact_step(net, row->x, row->y)) {
-        keep_step(net, 1);
-        return 0;
-    }
-    measure_all(net);
-    return 1;
+    return bounded_step(net, row);
 }
 
 /* Open a sample if these steps are its first, and let it learn if they are its first with a target;
@@ -131,10 +117,14 @@ static struct shown_row begin_steps(struct network *net, struct block *block)
     if (block->opens) {
         prepare(net);
         net->in_trains = 0;
-        open_sample(net, 1);
+        open_sample(net, 1, 0);
     }
-    if (block->starts_learning)
+    if (block->starts_learning) {
         start_learning(net, block->drawn);
+        for (int l = 1; l <= net->is.n_layers; l++)
+            if (net->layer[l].writes_at_once && net->layer[l].learns)
+                back_up(net); /* others may read the weights before the sample is over */
+    }
     block->opens = block->starts_learning = 0;
     if (block->y.kind != NONE) {
         row.largest_y = read_target(net, block, block->y.at);
@@ -153,66 +143,30 @@ static void show_same(struct network *net, struct block *block)
             return;
 }
 
-/* Close a sample of single steps; 0, with nothing learned, if that may be out of range, and in 64
- * bits if it is. */
-static int close_steps(struct network *net, int learns)
+/* Close a sample of single steps, of which others may have written what it learns at its end; 0, with
+ * nothing learned, if that may be out of range. */
+static int close_steps(struct network *net, int learns, int is_written)
 {
-    if (learns && net->is.update != FRACTIONAL && !learn_sample(net)) {
+    if (learns && net->is.update != FRACTIONAL && !is_written && !learn_sample(net)) {
         forget_pending(net);
         back_up(net);
         measure_all(net);
         if (!learn_sample(net)) {
             forget_pending(net);
-            if (sizeof(num) == 4 || !exact_learn_sample(net))
-                return 0;
-            net->age = HUGE_AGE;
+            return 0;
         }
     }
     close_sample(net, learns);
     return 1;
 }
 
-/* Show sample i by the exact path; 0, with nothing changed, if a value is out of range. */
-static int show_exactly(struct network *net, const struct block *block, int64_t i)
-{
-    const int learns = block->y.kind != NONE;
-    int t = 0, is_in_range = 1;
-    prepare(net);
-    net->in_trains = 0;
-    open_sample(net, block->n_steps);
-    if (learns) {
-        start_learning(net, block->drawn ? block->drawn + i * block->drawn_length : NULL);
-        back_up(net);
-    }
-    while (t < block->n_steps && is_in_range) {
-        read_input(net, block, row_of(&block->x, i, t));
-        if (learns)
-            read_target(net, block, row_of(&block->y, i, t));
-        is_in_range = exact_step(net, block->x_row, learns ? block->y_row : NULL);
-        if (is_in_range && block->spikes)
-            record_step(net, block, i, t, 0);
-        t++;
-        if (is_in_range && block->until_lead && lead(net, t - 1) >= block->margin)
-            break;
-    }
-    if (is_in_range && learns && net->is.update != FRACTIONAL)
-        is_in_range = exact_learn_sample(net);
-    net->age = HUGE_AGE; /* bounds follow no weights that change at once */
-    if (!is_in_range) {
-        undo(net);
-        return 0;
-    }
-    end_sample(net, block, i, t);
-    return 1;
-}
-
-/* Open a sample in the middle, which another network has begun: `counts` are those of
- * `sample_counts`. What was learned before lies here; the caller writes what the sample has. */
+/* Open a sample in the middle, which was begun elsewhere: `counts` are those of `sample_counts`. What
+ * was learned before lies here; the caller writes what the sample has. */
 static void reopen(struct network *net, const int64_t *counts)
 {
     prepare(net);
     net->in_trains = 0;
-    open_sample(net, 1);
+    open_sample(net, 1, 0);
     if (*counts++)
         keep_backward(net);
     back_up(net);
@@ -220,6 +174,7 @@ static void reopen(struct network *net, const int64_t *counts)
     net->input_bound = INFINITY; /* so that the first step measures */
     for (int l = 0; l <= net->is.n_layers; l++) {
         net->layer[l].sample_spikes = *counts++, net->layer[l].sample_errors = *counts++;
+        net->layer[l].sample_up = *counts++, net->layer[l].sample_down = *counts++;
         net->layer[l].drive_bound = net->layer[l].target_bound = INFINITY;
         net->layer[l].psi_bound = net->layer[l].weight_bound = INFINITY;
     }

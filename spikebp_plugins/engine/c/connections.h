@@ -1,0 +1,254 @@
+/* Connections that are not dense: what passes through them, and how their weights learn.
+ *
+ * What a unit sends meets rows of weights: a pixel meets one for each place of a kernel that lies on
+ * it, whose weights are those of the channels there. A weight by itself is a row of one. Rows are
+ * filled up with zeros to whole vectors: to add one changes nothing behind the units that it is for.
+ *
+ * A place of a convolution lies on runs of units that are side by side below, whose rows are equally
+ * far apart. So what it receives is also a sum over the active units of its runs, which stays in
+ * registers. That is faster where many units are active.
+ *
+ * Here updates are written at once, W_w -= rate sum of c_i e_j over the synapses of weight w, and
+ * taken back by the same sums. To keep them pending would correct each later drive by a convolution
+ * of spikes with counts and errors, for each update.
+ */
+#ifndef SPIKEBP_CONNECTIONS_H
+#define SPIKEBP_CONNECTIONS_H
+
+#include "network.h"
+
+/* Units that send, in order, and how often each does. */
+struct senders {
+    const int32_t *unit;
+    const num *times; /* by unit */
+    int n;
+};
+
+static void add_by_unit(const struct fan *fan, const num *weights, struct senders from, num *to)
+{
+    for (int a = 0; a < from.n; a++) {
+        const int i = from.unit[a];
+        const num times = from.times[i], *row = weights + fan->offset[i];
+        if (fan->length == 1)
+            for (int m = fan->first[i]; m < fan->last[i]; m++)
+                to[fan->target[m]] += times * row[fan->place[m]];
+        else
+            for (int m = fan->first[i]; m < fan->last[i]; m++)
+                for (int v = 0; v < fan->length; v += LANES)
+                    *(vec_anywhere *)(to + fan->target[m] + v) +=
+                        times * *(const vec *)(row + fan->place[m] + v);
+    }
+}
+
+/* Find how many of the senders come before each unit, and before the end of `n`. */
+static void find_positions(struct senders from, int n, int32_t *position)
+{
+    int before = 0;
+    for (int i = 0; i < n; i++) {
+        position[i] = before;
+        before += from.times[i] != 0;
+    }
+    position[n] = before;
+}
+
+/* What goes with the places of a convolution through their parts. */
+struct places {
+    const struct network *net;
+    const struct wiring *wired;
+    struct senders below;
+    num *weights, *units; /* of the connection, and of all units above */
+    int place;
+    int64_t n_met;
+};
+
+INLINE void add_places_part(const int n, int v, void *work)
+{
+    const struct places *all = work;
+    const struct wiring *wired = all->wired;
+    const int32_t *position = all->net->position;
+    for (int place = 0; place < wired->n_places; place++) {
+        num *to = all->units + (int64_t)place * wired->channels + v * LANES;
+        vec total[16];
+        EACH(i, n) total[i] = ((const vec_anywhere *)to)[i];
+        for (int r = wired->first_run[place]; r < wired->first_run[place + 1]; r++) {
+            const int start = wired->start[r], end = position[start + wired->size[r]];
+            const num *rows = all->weights + wired->weight[r] + v * LANES;
+            for (int a = position[start]; a < end; a++) {
+                const int unit = all->below.unit[a];
+                const vec *row = (const vec *)(rows + (int64_t)(unit - start) * wired->apart);
+                const num times = all->below.times[unit];
+                EACH(i, n) total[i] += times * row[i];
+            }
+        }
+        EACH(i, n) ((vec_anywhere *)to)[i] = total[i];
+    }
+}
+
+/* Add to units above what those below send. */
+static void add_up(struct network *net, const struct layer *a, struct senders below, num *to)
+{
+    const struct wiring *wired = a->wiring;
+    if (wired->n_places > 0 && below.n >= wired->many) {
+        find_positions(below, a[-1].n, net->position);
+        struct places all = {net, wired, below, (num *)a->w, to, 0, 0};
+        in_small_parts(wired->up.length / LANES, add_places_part, &all);
+    } else
+        add_by_unit(&wired->up, (const num *)a->w, below, to);
+}
+
+/* The operations of what units send. */
+static big operations_of(const struct fan *fan, struct senders from)
+{
+    big total = 0;
+    for (int a = 0; a < from.n; a++) {
+        const int i = from.unit[a];
+        const num times = from.times[i];
+        total += (big)(times < 0 ? -times : times) * fan->n_synapses[i];
+    }
+    return total;
+}
+
+/* Change the rows of the units that a place meets, for a part of its channels. */
+INLINE void change_place_part(const int n, int v, void *work)
+{
+    struct places *all = work;
+    const struct wiring *wired = all->wired;
+    const int32_t *position = all->net->position;
+    const num *errors = all->units + (int64_t)all->place * wired->channels + v * LANES;
+    vec change[16];
+    EACH(i, n) change[i] = first_of(errors + i * LANES, wired->channels - (v + i) * LANES);
+    all->n_met = 0;
+    for (int r = wired->first_run[all->place]; r < wired->first_run[all->place + 1]; r++) {
+        const int start = wired->start[r], end = position[start + wired->size[r]];
+        num *rows = all->weights + wired->weight[r] + v * LANES;
+        for (int a = position[start]; a < end; a++) {
+            const int unit = all->below.unit[a];
+            vec *row = (vec *)(rows + (int64_t)(unit - start) * wired->apart);
+            const num times = all->below.times[unit];
+            EACH(i, n) row[i] -= times * change[i];
+        }
+        all->n_met += end - position[start];
+    }
+}
+
+/* Change W of a convolution, place by place of those with errors; return the synapses that change. */
+static int64_t change_by_place(struct network *net, const struct layer *a, struct senders below)
+{
+    const struct wiring *wired = a->wiring;
+    struct places all = {net, wired, below, (num *)a->w, net->spread, 0, 0};
+    int64_t n_changed = 0;
+    find_positions(below, a[-1].n, net->position);
+    for (all.place = 0; all.place < wired->n_places; all.place++) {
+        const int n_errors = net->errors_at[all.place * wired->channels];
+        if (n_errors == 0)
+            continue;
+        in_small_parts(wired->up.length / LANES, change_place_part, &all);
+        n_changed += n_errors * all.n_met;
+    }
+    return n_changed;
+}
+
+/* The same, unit by unit below. */
+static int64_t change_by_unit(struct network *net, const struct layer *a, struct senders below)
+{
+    const struct wiring *wired = a->wiring;
+    const struct fan *up = &wired->up;
+    int64_t n_changed = 0;
+    for (int i = 0; i < below.n; i++) {
+        const int unit = below.unit[i];
+        const num times = below.times[unit];
+        for (int m = up->first[unit]; m < up->last[unit]; m++) {
+            const int target = up->target[m], n_errors = net->errors_at[target];
+            if (n_errors == 0)
+                continue;
+            n_changed += n_errors;
+            vec *row = (vec *)((num *)a->w + up->offset[unit] + up->place[m]);
+            for (int v = 0; v < up->length / LANES; v++)
+                row[v] -= times * first_of(net->spread + target + v * LANES,
+                                      wired->channels - v * LANES);
+        }
+    }
+    return n_changed;
+}
+
+/* Change B of a convolution by the units that have errors. */
+static void change_back(const struct network *net, const struct layer *a, const int32_t *erring,
+    int n_erring, const num *factor)
+{
+    const struct wiring *wired = a->wiring;
+    const struct fan *down = &wired->down;
+    for (int i = 0; i < n_erring; i++) {
+        const int unit = erring[i];
+        const num change = net->spread[unit];
+        for (int m = down->first[unit]; m < down->last[unit]; m++) {
+            vec *row = (vec *)((num *)a->b + down->offset[unit] + down->place[m]);
+            for (int v = 0; v < down->length / LANES; v++)
+                row[v] -= change * first_of(factor + down->target[m] + v * LANES,
+                                       wired->channels_below - v * LANES);
+        }
+    }
+}
+
+/* Change weights that are a list; return how many. */
+static int64_t change_list(const struct network *net, const struct layer *a, const int32_t *erring,
+    int n_erring, const num *factor)
+{
+    const struct fan *down = &a->wiring->down;
+    int64_t n_changed = 0;
+    for (int i = 0; i < n_erring; i++) {
+        const num change = net->spread[erring[i]];
+        for (int m = down->first[erring[i]]; m < down->last[erring[i]]; m++) {
+            const num times = factor[down->target[m]];
+            ((num *)a->w)[down->place[m]] -= change * times;
+            n_changed += times != 0;
+        }
+    }
+    return n_changed;
+}
+
+/* Whether fewer steps lead through the places that active units meet than through those with errors,
+ * which have to find the active units of each run. */
+static int is_shorter_by_unit(const struct wiring *wired, int64_t n_below, int64_t n_active,
+    int64_t n_places_with_errors)
+{
+    enum { LOOK_UP = 4 };
+    const int64_t n_runs = wired->first_run[wired->n_places];
+    return n_active * wired->n_pairs * wired->n_places
+        < LOOK_UP * n_places_with_errors * n_runs * n_below;
+}
+
+/* Write update q of W_l and B_l, or take it back; return how many synapses it has changed. */
+static int64_t write_connected(struct network *net, struct layer *a, int q, int sign)
+{
+    const struct wiring *wired = a->wiring;
+    const struct pending *p = &a->pending;
+    const struct layer *below = a - 1;
+    const int32_t *erring = p->unit + p->first[q];
+    const int n_erring = p->first[q + 1] - p->first[q];
+    const num *factor = (const num *)(p->factor + (int64_t)q * below->width);
+    int64_t n_places = 0, n_changed;
+    for (int i = 0; i < n_erring; i++) {
+        net->spread[erring[i]] = sign * p->rate[q] * p->error[p->first[q] + i];
+        if (wired->n_places > 0)
+            n_places += net->errors_at[erring[i] / wired->channels * wired->channels]++ == 0;
+    }
+    if (wired->n_places > 0) {
+        struct senders active = {net->listed, factor, 0};
+        for (int v = 0; v < below->width; v++)
+            active.n += list_nonzero(((const vec *)factor)[v], v * LANES, net->listed + active.n);
+        n_changed = is_shorter_by_unit(wired, below->n, active.n, n_places)
+            ? change_by_unit(net, a, active)
+            : change_by_place(net, a, active);
+        if (a->n_b > 0 && !net->is.has_random_feedback)
+            change_back(net, a, erring, n_erring, factor);
+    } else
+        n_changed = change_list(net, a, erring, n_erring, factor);
+    for (int i = 0; i < n_erring; i++) {
+        net->spread[erring[i]] = 0;
+        if (wired->n_places > 0)
+            net->errors_at[erring[i] / wired->channels * wired->channels] = 0;
+    }
+    return n_changed;
+}
+
+#endif

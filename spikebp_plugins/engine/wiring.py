@@ -1,0 +1,311 @@
+"""How the weights of connections lie in the engine, and the rows that lead through them.
+
+Rows are multiples of PADDING numbers, filled up with zeros.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.engine.structs import CFan, CWiring
+from spikebp_plugins.network.connections import (
+    AveragePooling,
+    Connection,
+    Convolution,
+    DenseConnection,
+    SparseConnection,
+    SynapseList,
+)
+
+Array = NDArray[Any]
+
+#: Numbers in a row are a multiple of this, whatever the processor.
+PADDING: Final = 16
+
+#: What a place receives is summed by itself from so many active units for each of its runs on.
+UNITS_OF_RUN: Final = 3
+
+
+def padded(n: int) -> int:
+    """Return the length of a row of n numbers."""
+    return -n % PADDING + n
+
+
+class Fan(NamedTuple):
+    """The rows through which the units of a layer send, as ``struct fan`` has them.
+
+    Attributes
+    ----------
+    first, last : ndarray of shape (n_units,)
+        The rows of each unit in the lists that follow.
+    offset : ndarray of shape (n_units,)
+        What its channel adds to the places of these rows.
+    n_synapses : ndarray of shape (n_units,)
+        Its synapses.
+    target, place : ndarray of shape (n_rows,)
+        The unit that receives the first weight of a row, and where the row begins for channel 0.
+    length : int
+        The weights of a row.
+    """
+
+    first: Array
+    last: Array
+    offset: Array
+    n_synapses: Array
+    target: Array
+    place: Array
+    length: int
+
+
+class Runs(NamedTuple):
+    """The runs of units side by side on which the places of a convolution lie.
+
+    Attributes
+    ----------
+    first_run : ndarray of shape (n_places + 1,)
+        Where the runs of each place begin in the lists that follow.
+    start, size : ndarray of shape (n_runs,)
+        The first unit below, and how many there are.
+    weight : ndarray of shape (n_runs,)
+        Where the row of this first unit begins.
+    apart : int
+        How much further on the row of the next unit is.
+    """
+
+    first_run: Array
+    start: Array
+    size: Array
+    weight: Array
+    apart: int
+
+
+class DenseLayout:
+    """W and B by rows.
+
+    Parameters
+    ----------
+    connection : DenseConnection
+        The connection.
+    """
+
+    def __init__(self, connection: DenseConnection) -> None:
+        self._below, self._above = connection.n_below, connection.n_above
+        #: The numbers of W and of B.
+        self.n_weights = self._below * padded(self._above)
+        self.n_backward = self._above * padded(self._below)
+
+    def weights(self, flat: Array) -> Array:
+        """Return the view of shape (n_below, n_above) of the flat array of W."""
+        return flat.reshape(self._below, -1)[:, : self._above]
+
+    def backward(self, flat: Array) -> Array:
+        """Return the view of shape (n_above, n_below) of the flat array of B."""
+        return flat.reshape(self._above, -1)[:, : self._below]
+
+
+class ConvolutionLayout:
+    """W by kernel offset and channel below, B by kernel offset and channel above, each in rows.
+
+    Parameters
+    ----------
+    connection : Convolution
+        The connection.
+    """
+
+    def __init__(self, connection: Convolution) -> None:
+        self._connection = connection
+        self._shape = connection.weight_shape
+        *_, self._below, self._above = self._shape
+        self._up, self._down = padded(self._above), padded(self._below)
+        self._offsets = self._shape[0] * self._shape[1]
+        #: The numbers of W and of B.
+        self.n_weights = self._offsets * self._below * self._up
+        self.n_backward = self._offsets * self._above * self._down
+
+    def weights(self, flat: Array) -> Array:
+        """Return the view of shape (k, k, c_in, c_out) of the flat array of W."""
+        return flat.reshape(*self._shape[:3], -1)[..., : self._above]
+
+    def backward(self, flat: Array) -> Array:
+        """Return the view of shape (k, k, c_in, c_out) of the flat array of B."""
+        return flat.reshape(*self._shape[:2], self._above, -1)[..., : self._below].swapaxes(2, 3)
+
+    def wiring(self, has_random_feedback: bool) -> CWiring:
+        """Return the connection as the engine has it."""
+        connection, below, above = self._connection, self._below, self._above
+        pixels = connection.below.pixels("Conv2D").reshape(-1, below)
+        # The pixel of each unit, and the pixels on which each place of the kernel lies.
+        pixel, channel = np.empty((2, connection.n_below), np.int64)
+        pixel[pixels], channel[pixels] = np.ogrid[: len(pixels), :below]
+        of_place = connection.patches[:, ::below]
+        exists = of_place >= 0
+        place, offset = np.nonzero(exists)
+        first_unit = of_place[exists]
+        units_above = np.arange(connection.n_above)
+        down = _fan(
+            place,
+            units_above // above,
+            units_above % above * self._down,
+            connection.fan_in_of_units,
+            first_unit,
+            offset * (above * self._down),
+            self._down,
+        )
+        order = np.argsort(pixel[first_unit], kind="stable")
+        up = _fan(
+            pixel[first_unit][order],
+            pixel,
+            channel * self._up,
+            connection.fan_out_of_units,
+            place[order] * above,
+            offset[order] * (below * self._up),
+            self._up,
+        )
+        runs = self._runs(channels_last=below == 1 or pixels[0, 1] == pixels[0, 0] + 1)
+        return _wiring(self, connection, up, down, runs, self.n_backward)
+
+    def _runs(self, channels_last: bool) -> Runs:
+        # Of neighbours in a row of pixels, all channels lie side by side, or those of each channel.
+        connection, (k, *_) = self._connection, self._shape
+        order: Array = np.arange(self._offsets * self._below).reshape(k, k, self._below)
+        apart = self._up
+        if not channels_last:
+            order, apart = order.swapaxes(1, 2), self._below * self._up
+        units = connection.patches[:, order.reshape(k, -1)]
+        begins = units >= 0
+        length = k * self._below if channels_last else k
+        behind = np.arange(units.shape[2]) % length > 0
+        begins[..., 1:] &= ~(behind[1:] & (units[..., :-1] >= 0))
+        place, *at = np.nonzero(begins)
+        # Each of these runs goes on to the next, or to padding.
+        size = np.bincount(np.cumsum(begins[units >= 0]) - 1)
+        n_places = connection.n_above // self._above
+        first_run = np.searchsorted(place, np.arange(n_places + 1))
+        weight = order.reshape(k, -1)[tuple(at)] * self._up
+        return Runs(first_run, units[begins], size, weight, apart)
+
+
+class ListLayout:
+    """W and B as lists of weights, in the order of the connection.
+
+    Parameters
+    ----------
+    connection : SynapseList
+        The connection.
+    """
+
+    def __init__(self, connection: SynapseList) -> None:
+        self._connection = connection
+        self._n_learned = int(np.prod(connection.weight_shape))
+        #: The numbers of W and of B: a constant weight takes a place too.
+        self.n_weights = self.n_backward = padded(max(self._n_learned, 1))
+
+    def weights(self, flat: Array) -> Array:
+        """Return the view of the weights that learn."""
+        return flat[: self._n_learned]
+
+    def backward(self, flat: Array) -> Array:
+        """Return the view of the backward weights of those."""
+        return flat[: self._n_learned]
+
+    def wiring(self, has_random_feedback: bool) -> CWiring:
+        """Return the connection as the engine has it, in which B may be W."""
+        connection, (i, j, w) = self._connection, self._connection.synapses
+        below, above = np.arange(connection.n_below), np.arange(connection.n_above)
+        order = np.argsort(j, kind="stable")
+        fan_in, fan_out = connection.fan_in_of_units, connection.fan_out_of_units
+        up = _fan(i, below, 0 * below, fan_out, j, w, 1)
+        down = _fan(j[order], above, 0 * above, fan_in, i[order], w[order], 1)
+        has_own = has_random_feedback and connection.constant_weight is None
+        return _wiring(self, connection, up, down, None, self.n_backward if has_own else 0)
+
+
+def _fan(
+    sender: Array,
+    sender_of: Array,
+    offset: Array,
+    n_synapses: Array,
+    target: Array,
+    place: Array,
+    length: int,
+) -> Fan:
+    """Return rows that are sorted by their senders, given the sender of each row and each unit."""
+    first, last = (np.searchsorted(sender, sender_of, side=side) for side in ("left", "right"))
+    return Fan(first, last, offset, n_synapses, target, place, length)
+
+
+def _wiring(
+    layout: Any, connection: SynapseList, up: Fan, down: Fan, runs: Runs | None, n_backward: int
+) -> CWiring:
+    held: list[Array] = []
+
+    def at(values: Array) -> int:
+        held.append(as_int32(values))
+        return int(held[-1].ctypes.data)
+
+    def fan(of: Fan) -> CFan:
+        return CFan(*(at(values) for values in of[:-1]), of.length)
+
+    wiring = CWiring(
+        up=fan(up),
+        down=fan(down),
+        times_met=at(connection.times_met),
+        n_weights=layout.n_weights,
+        n_backward=n_backward,
+        most_uses=connection.most_uses,
+        learns=connection.constant_weight is None,
+    )
+    if runs is not None:
+        *_, below, above = connection.weight_shape
+        wiring.first_run, wiring.start, wiring.size, wiring.weight = map(at, runs[:-1])
+        wiring.apart, wiring.n_places = runs.apart, len(runs.first_run) - 1
+        wiring.channels_below, wiring.channels = below, above
+        wiring.n_pairs = int(runs.size.sum())
+        n_runs = len(runs.start)
+        wiring.many = -(-UNITS_OF_RUN * n_runs * connection.n_below // max(wiring.n_pairs, 1))
+    wiring.held = held  # as long as the engine reads them
+    return wiring
+
+
+def as_int32(values: Array) -> Array:
+    """Return indices in the type that the engine has for them.
+
+    Raises
+    ------
+    OverflowError
+        If there are more of them than it holds.
+    """
+    if values.max(initial=0) > np.iinfo(np.int32).max:
+        raise OverflowError("a connection must have fewer than 2**31 weights and synapses")
+    return np.ascontiguousarray(values, np.int32)
+
+
+#: The class that lays out each kind of connection.
+KINDS: Final[dict[type[Connection], Any]] = {
+    DenseConnection: DenseLayout,
+    Convolution: ConvolutionLayout,
+    SparseConnection: ListLayout,
+    AveragePooling: ListLayout,
+}
+
+
+def layouts_of(connections: Sequence[Connection]) -> list[Any]:
+    """Return how the weights of each connection lie."""
+    return [KINDS[type(connection)](connection) for connection in connections]
+
+
+def wirings_of(layouts: Sequence[Any], has_random_feedback: bool) -> tuple[int | None, Any]:
+    """Return where the engine finds the connections, None if all are dense, and what to keep."""
+    if all(isinstance(layout, DenseLayout) for layout in layouts):
+        return None, None
+    wirings = [
+        CWiring() if isinstance(layout, DenseLayout) else layout.wiring(has_random_feedback)
+        for layout in layouts
+    ]
+    array = (CWiring * len(wirings))(*wirings)
+    return ctypes.addressof(array), (array, wirings)
