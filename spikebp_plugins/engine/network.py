@@ -33,7 +33,14 @@ from spikebp_plugins.engine.structs import (
     W,
 )
 from spikebp_plugins.engine.wiring import layouts_of, padded, wirings_of
-from spikebp_plugins.network.arithmetic import Loihi2, constant_in, grid_of
+from spikebp_plugins.network.arithmetic import (
+    LARGEST_PAYLOAD,
+    LARGEST_STATE,
+    LOWEST_WEIGHT,
+    Loihi2,
+    constant_in,
+    grid_of,
+)
 from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import (
@@ -77,9 +84,22 @@ def aligned(n: int, dtype: Any, allocate: Callable[[Any, Any], Array] = np.zeros
     return room[start : start + size].view(dtype)
 
 
+def weight_shift(net: Definition) -> int:
+    """Return the bits by which weights of a chip are shifted in grid units; else 0."""
+    bits = grid_of(net).fraction_bits
+    return 0 if net.weight_exponent is None else bits + net.weight_exponent
+
+
 def holds(build: Build, net: Definition) -> bool:
-    """Return whether the numbers of a build hold the constants of a definition."""
+    """Return whether the numbers of a build hold the constants of a definition.
+
+    On a chip, also whether they hold whatever arrives in a step.
+    """
     grid, largest = grid_of(net), np.iinfo(build.number).max
+    if isinstance(grid, Loihi2):
+        weight = -LOWEST_WEIGHT << weight_shift(net)
+        arriving = max(net.layer_sizes) * LARGEST_PAYLOAD * weight
+        return 2 * max(arriving, LARGEST_STATE) < largest
     return grid.fraction_bits <= build.most_bits and grid.rate_units <= largest
 
 
@@ -149,7 +169,7 @@ class EngineNetwork:
             is_smoothed=net.presynaptic == "drive",
             delay=not delays_of(net).are_zero,
             is_chip=isinstance(grid, Loihi2),
-            weight_shift=grid.fraction_bits + (net.weight_exponent or 0),
+            weight_shift=weight_shift(net),
             seed=net.seed,
         )
         n_learned = ctypes.c_int64()

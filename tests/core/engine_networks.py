@@ -133,7 +133,7 @@ class Pair:
     def __init__(self, net, start, level, bits, most_steps=None):
         self.net, self.ref = net, Checkpoint(net, start).simulate("reference")
         build = build_of(bits, level)
-        self.is_held = holds(build, net) and (bits == 64 or net.arithmetic == "fixed")
+        self.is_held = holds(build, net)
         if self.is_held:
             self.c = EngineNetwork(net, build, most_steps or net.n_steps)
             self.is_held = self.c.write(self.ref.checkpoint().state)

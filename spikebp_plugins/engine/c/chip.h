@@ -9,7 +9,7 @@
  *
  * where z are the highest 16 bits of random numbers, of the SplitMix64 generator: one for each
  * weight, step and sample. Nothing is ever out of range. So rounding is not linear, and updates are
- * written at once. Sums of what arrives need 64 bits.
+ * written at once. The caller proves that no sum of what arrives wraps.
  */
 #ifndef SPIKEBP_CHIP_H
 #define SPIKEBP_CHIP_H
@@ -85,7 +85,7 @@ static void chip_layer(struct network *net, int l, int t)
     struct layer *a = &net->layer[l];
     vec sent = {0};
     struct firing now = {.net = net, .a = a, .below = a - 1, .t = t, .sent = &sent};
-    in_small_parts(a->width, chip_fire_part, &now);
+    in_parts(a->width, IN_REGISTERS, chip_fire_part, &now);
     a->n_fired[t] = now.n_fired;
     a->sent[t] = sum_of(sent);
     a->sample_spikes += a->sent[t];

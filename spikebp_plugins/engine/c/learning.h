@@ -61,34 +61,36 @@ static struct factors keep_counts(const struct layer *a, const struct layer *bel
     return (struct factors){(int64_t)below->width * LANES + sum_of(silent), largest_of(top)};
 }
 
-/* Whether a of a layer is in range, whatever the errors are. */
+/* Whether a of a layer is in range, and products do not wrap, whatever the errors are. */
 static int is_smooth_in_range(const struct network *net, int l)
 {
     const struct layer *a = &net->layer[l];
     const double one = (double)net->one;
     const double drive = l > 0 ? a->drive_bound : a->drive_bound * one + net->input_bound;
-    return drive < CERTAIN && drive * (double)net->is.rate / one + 1 < CERTAIN;
+    const double product = drive * (double)net->is.rate;
+    return drive < CERTAIN && product < 0x1p62 && product / one + 1 < CERTAIN;
 }
 
 /* Keep a of the layer below likewise, in grid units. */
 static struct factors keep_smoothed(const struct network *net, const struct layer *a)
 {
     const struct layer *below = a - 1;
-    num *to = (num *)(a->pending.factor + (int64_t)a->pending.n * below->width), top = 0;
-    const num *s = (const num *)below->s, *c = (const num *)below->c;
-    int64_t n_units = 0;
-    for (int i = 0; i < below->n; i++) {
-        const num drive = below->is_signed ? s[i] + c[i] * net->one : s[i];
-        const big product = drive > 0 || below->is_signed ? (big)net->is.rate * drive : 0;
-        const big is_odd = (product >> net->is.bits) & 1;
-        to[i] = (num)((product + net->half - 1 + is_odd) >> net->is.bits);
-        const num size = to[i] < 0 ? -to[i] : to[i];
-        top = size > top ? size : top;
-        n_units += size != 0;
+    const int bits = net->is.bits;
+    vec *to = a->pending.factor + (int64_t)a->pending.n * below->width;
+    vec silent = {0}, top = {0};
+    for (int v = 0; v < below->width; v++) {
+        vec drive = below->s[v];
+        if (below->is_signed)
+            drive += below->c[v] << bits;
+        else
+            drive = rectified(drive);
+        longs product = net->is.rate * __builtin_convertvector(drive, longs);
+        product += net->half - 1 + ((product >> bits) & 1);
+        to[v] = __builtin_convertvector(product >> bits, vec);
+        silent += to[v] == 0;
+        top = most(top, magnitude(to[v]));
     }
-    for (int i = below->n; i < below->width * LANES; i++)
-        to[i] = 0;
-    return (struct factors){n_units, top};
+    return (struct factors){(int64_t)below->width * LANES + sum_of(silent), largest_of(top)};
 }
 
 /* Learn from the errors of a step with a rate; 0 if that may be out of range. */

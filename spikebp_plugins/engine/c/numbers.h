@@ -52,6 +52,8 @@ enum {
     LINE = 64,    /* bytes of a line of the cache */
 };
 
+typedef int64_t longs __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE vec splat(num x) { return (vec){0} + x; }

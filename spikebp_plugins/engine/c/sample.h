@@ -47,7 +47,6 @@ INLINE num entering(double value, double one, double far)
 /* Write a row of spike counts; return the largest magnitude, which numbers may not hold. */
 static double read_counts(int n, const int64_t *row, num *to)
 {
-    typedef int64_t longs __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
     const int64_t far = (int64_t)farthest();
     vec top = {0};
     longs outside = {0};
@@ -304,11 +303,15 @@ static int send_errors(struct network *net, const num *y, double largest_y, int 
 {
     struct layer *a = &net->layer[l];
     const int is_output = l == net->is.n_layers;
-    if (net->is.is_chip && is_output)
-        chip_output_error(net, y, t);
-    else if (net->is.is_chip)
-        chip_err(net, l);
-    else if (!(is_output ? output_error(net, y, largest_y, t) : err_layer(net, l)))
+    if (net->is.is_chip) {
+        if (is_output)
+            chip_output_error(net, y, t);
+        else
+            chip_err(net, l);
+        a->sample_errors += a->errors_sent;
+        return 1;
+    }
+    if (!(is_output ? output_error(net, y, largest_y, t) : err_layer(net, l)))
         return 0;
     return !__builtin_add_overflow(a->sample_errors, a->errors_sent, &a->sample_errors)
         && (double)a->sample_errors < MOST_COUNTED;
