@@ -59,7 +59,7 @@ MOST_STEPS: Final = 4096
 CHIP_STEPS: Final = "with arithmetic='loihi2' single steps run on backend='reference'"
 
 #: There is room for at least so many updates of a sample of single steps before they are written.
-FEWEST_STEPS: Final = 64
+FEWEST_STEPS: Final = 16
 
 
 class EngineState(NamedTuple):

@@ -107,7 +107,7 @@ class Stream:
         # The bytes of the last target of real numbers, and what it was checked to be.
         self._known_target: tuple[bytes, Reals] | None = None
         # The targets of all labels, each a row.
-        self._of_labels = real_targets(net, np.arange(net.n_outputs))
+        self._of_labels: list[Reals] = list(real_targets(net, np.arange(net.n_outputs)))
         self._of_no_samples = (0, net.n_outputs)
         self._clock: EventClock | None = None
         self._known_type: np.dtype[Any] | None = None  # of events that were checked
@@ -138,6 +138,8 @@ class Stream:
             return self._target
         if target is None:
             return None
+        if type(target) is int and 0 <= target < len(self._of_labels):
+            return self._of_labels[target]
         is_usual = type(target) is np.ndarray and target.dtype.char == "d" and target.ndim == 1
         if is_usual:
             written = target.tobytes()  # by value: the caller may have changed the array itself
@@ -151,8 +153,7 @@ class Stream:
             label = int(array)
             if not 0 <= label < n_outputs:
                 raise wrong_argument("target", f"a label from 0 to {n_outputs - 1}", repr(target))
-            of_label: Reals = self._of_labels[label]
-            return of_label
+            return self._of_labels[label]
         if array.shape != (n_outputs,) or array.dtype.kind not in "iuf":
             raise wrong_argument("target", allowed, repr(target))
         reals: Reals = array.astype(np.float64)

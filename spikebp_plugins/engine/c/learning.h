@@ -241,22 +241,51 @@ static int list_senders(struct network *net, const struct layer *a, int64_t widt
     return n;
 }
 
-/* Write W_l row by row: without a transpose that follows. */
+/* What `write_rows` hands to its parts. */
+struct writing_rows {
+    struct network *net;
+    const struct layer *a;
+    int n_touched, n_rows;
+};
+
+INLINE void write_rows_part(const int n, int first, void *work)
+{
+    const struct writing_rows *writing = work;
+    const struct network *net = writing->net;
+    const struct layer *a = writing->a;
+    const int64_t width_below = a[-1].width, n_touched = writing->n_touched;
+    const int n_updates = a->pending.n;
+    int64_t at[16];
+    EACH(i, n) at[i] = net->touched[first + i];
+    for (int r = 0; r < writing->n_rows; r++) {
+        const num *count = (const num *)a->pending.factor + net->listed[r];
+        const vec *matrix = (const vec *)net->matrix + first;
+        vec change[16], *row = a->w + (int64_t)net->listed[r] * a->width;
+        num before = 0;
+        EACH(i, n) change[i] = splat(0);
+        for (int q = 0; q < n_updates; q++, count += width_below * LANES, matrix += n_touched) {
+            const num more = *count - before;
+            if (more != 0)
+                EACH(i, n) change[i] += more * matrix[i];
+            before = *count;
+        }
+        EACH(i, n) row[at[i]] -= change[i];
+    }
+}
+
+/* Write W_l row by row: without a transpose that follows. With c_p the factors of update p, those of a
+ * unit are mostly the same from one update to the next, so by summation by parts
+ *
+ *     sum over p of c_p e_p = sum over p of (c_p - c_{p-1}) (e_p + e_{p+1} + ..).
+ */
 static void write_rows(struct network *net, struct layer *a)
 {
-    const struct pending *p = &a->pending;
-    const int64_t width_below = a[-1].width;
-    const int n_touched = find_touched(net, a, 0), n_rows = list_senders(net, a, width_below);
-    for (int r = 0; r < n_rows; r++) {
-        vec *row = a->w + (int64_t)net->listed[r] * a->width;
-        for (int q = 0; q < p->n; q++) {
-            const num count = ((const num *)(p->factor + q * width_below))[net->listed[r]];
-            const vec *matrix = (const vec *)net->matrix + (int64_t)q * n_touched;
-            if (count != 0)
-                for (int i = 0; i < n_touched; i++)
-                    row[net->touched[i]] -= count * matrix[i];
-        }
-    }
+    const int n_touched = find_touched(net, a, 0), n_rows = list_senders(net, a, a[-1].width);
+    vec *matrix = (vec *)net->matrix;
+    for (int64_t i = (int64_t)(a->pending.n - 1) * n_touched - 1; i >= 0; i--)
+        matrix[i] += matrix[i + n_touched];
+    struct writing_rows writing = {net, a, n_touched, n_rows};
+    in_parts(n_touched, IN_REGISTERS, write_rows_part, &writing);
 }
 
 /* Write W_l and its transpose, unit by unit of those that had errors. */

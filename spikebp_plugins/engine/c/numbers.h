@@ -81,9 +81,13 @@ INLINE vec magnitude(vec x)
 
 INLINE num sum_of(vec x)
 {
+    typedef num part_of_vec __attribute__((vector_size(16)));
+    part_of_vec parts = {0};
     num total = 0;
-    for (int i = 0; i < LANES; i++)
-        total += x[i];
+    for (int i = 0; i < BYTES / 16; i++) /* as no compiler does for the lanes of a vector */
+        parts += ((const part_of_vec *)&x)[i];
+    for (int i = 0; i < LANES * 16 / BYTES; i++)
+        total += parts[i];
     return total;
 }
 

@@ -44,10 +44,14 @@ static void keep_step(struct network *net, int is_back)
 {
     for (int l = 0; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        vec *arrays[] = {a->s, a->c, a->phi_y, a->sum, l > 0 ? a->psi : NULL};
+        const int is_output = l == net->is.n_layers, sums = l > 0 && net->is.update != FRACTIONAL;
+        vec *arrays[] = {a->s, a->c, l > 0 && !is_output ? a->psi : NULL,
+            is_output ? a->phi_y : NULL, sums ? a->sum : NULL};
         const size_t size = (size_t)a->width * sizeof(vec);
-        for (int i = 0; i < 5 && arrays[i]; i++)
-            if (is_back)
+        for (int i = 0; i < 5; i++)
+            if (!arrays[i])
+                continue;
+            else if (is_back)
                 memcpy(arrays[i], a->step_kept + (int64_t)i * a->width, size);
             else
                 memcpy(a->step_kept + (int64_t)i * a->width, arrays[i], size);
@@ -89,10 +93,14 @@ static int bounded_step(struct network *net, const struct shown_row *row)
     return may_go_on;
 }
 
+/* Whether there is room for the updates of a step. To write updates for the first time takes a backup;
+ * from then on few are kept, which each step would have to correct what it sends by. */
 static int has_room(const struct network *net)
 {
+    enum { FEW = 8 };
+    const int most = net->is_settled && net->is.most_steps > FEW ? FEW : net->is.most_steps;
     for (int l = 1; l <= net->is.n_layers; l++)
-        if (net->layer[l].pending.n == net->is.most_steps)
+        if (net->layer[l].pending.n >= most)
             return 0;
     return 1;
 }
