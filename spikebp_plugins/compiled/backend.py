@@ -33,7 +33,7 @@ from spikebp_plugins.compiled.memory import KERNELS, Memory, Way, ways
 from spikebp_plugins.compiled.readiness import Readiness
 from spikebp_plugins.compiled.single_steps import CompiledSteps
 from spikebp_plugins.compiled.synapse_arrays import KINDS
-from spikebp_plugins.engine.backend import EngineBackend, available_cores, why_not_covered
+from spikebp_plugins.engine.backend import EngineBackend, available_cores
 from spikebp_plugins.engine.event_backend import EventBackend
 from spikebp_plugins.engine.library import why_missing
 from spikebp_plugins.engine.one_sample import kind_of
@@ -109,13 +109,12 @@ class CompiledBackend(Backend):
     @classmethod
     def engine_for(cls, net: Definition) -> type[CompiledBackend | EngineBackend]:
         """Return the engine in C for those networks that it covers, and else this one."""
-        is_event = net.timing == "event"
-        if cls is not CompiledBackend or not (is_event or why_not_covered(net) is None):
+        if cls is not CompiledBackend:
             return cls
         if (lack := cls.lack()) is not None:
             say_once(lack)
             return cls
-        return EventBackend if is_event else EngineBackend
+        return EventBackend if net.timing == "event" else EngineBackend
 
     @classmethod
     def lack(cls) -> str | None:

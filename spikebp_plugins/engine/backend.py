@@ -52,7 +52,7 @@ SAMPLES_PER_THREAD: Final = 32
 #: The most kinds of samples that are shown one at a time without finding out anew what they are.
 KINDS_KEPT: Final = 16
 
-#: Predictions of more steps are shown step by step: memory grows with the steps of a sample.
+#: Samples of more steps are shown step by step: memory grows with the steps of a sample.
 MOST_STEPS: Final = 4096
 
 #: Why single steps with arithmetic="loihi2" are refused.
@@ -102,15 +102,6 @@ class EngineState(NamedTuple):
         return after._replace(narrow=network) if network.is_narrow else after._replace(wide=network)
 
 
-def why_not_covered(net: Definition) -> str | None:
-    """Return why the engine does not know a definition, or None if it does."""
-    if net.timing == "event":
-        return "it knows timing='immediate' and timing='pipelined'"
-    if net.n_steps > MOST_STEPS:
-        return f"it knows at most {MOST_STEPS} steps"
-    return None
-
-
 class EngineBackend(Backend):
     """The step rules in C, with work that grows with the spikes.
 
@@ -149,7 +140,8 @@ class EngineBackend(Backend):
 
     def _networks(self) -> tuple[EngineNetwork | None, EngineNetwork]:
         """Return networks of 32 bits, if these hold the fractions, and of 64 bits."""
-        net, most_steps, build = self.net, max(self.net.n_steps, FEWEST_STEPS), build_of(32)
+        net, build = self.net, build_of(32)
+        most_steps = min(max(net.n_steps, FEWEST_STEPS), MOST_STEPS)
         narrow = EngineNetwork(net, build, most_steps) if holds(build, net) else None
         return narrow, EngineNetwork(net, build_of(64), most_steps)
 
@@ -179,6 +171,8 @@ class EngineBackend(Backend):
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
+        if batch.n_steps > MOST_STEPS:
+            return self._show_long(batch, record)
         return self._show(batch, record)
 
     def predict(self, batch: Batch, record: bool) -> Outcome:
@@ -318,18 +312,23 @@ class EngineBackend(Backend):
         return network
 
     def _show_long(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples of many steps to learn nothing, by the reference where each is recorded."""
-        if record:
-            return self._by_reference(lambda reference: reference.predict(batch, record))
+        """Show samples of many steps: single steps, or by the reference what has none."""
+        if record or not delays_of(self.net).are_zero or self.net.arithmetic == "loihi2":
+            parts = [batch[i : i + 1] for i in range(len(batch))]
+            return joined([self._by_reference(partial(_shown_by, part, record)) for part in parts])
         steps, scores = self.steps(), np.empty((len(batch), self.net.n_outputs))
-        for i, rows in enumerate(batch.rows()):
-            if len(rows) == 1:
-                steps.show(rows[0], None, batch.n_steps)
-            else:
-                for row in rows:
-                    steps.show(row, None)
-            scores[i] = steps.scores
-            steps.close()
+        targets = [[None]] * len(batch) if batch.y is None else batch.targets()
+        try:
+            for i, (rows, of_steps) in enumerate(zip(batch.rows(), targets, strict=True)):
+                if len(rows) == len(of_steps) == 1:
+                    steps.show(rows[0], of_steps[0], batch.n_steps)
+                else:
+                    for t in range(batch.n_steps):
+                        steps.show(rows[t % len(rows)], of_steps[t % len(of_steps)])
+                scores[i] = steps.scores
+                steps.close()
+        finally:
+            steps.drop()
         return Outcome(scores, None)
 
     def _by_reference(self, show: Callable[[ReferenceBackend], Result]) -> Result:
@@ -402,7 +401,8 @@ class EngineBackend(Backend):
 
 def early_of(net: Definition, shown: BlockResult) -> EarlyPrediction:
     """Return predictions that ended early, with the operations of each."""
-    assert shown.operations is not None and shown.n_steps is not None
+    assert shown.operations is not None
+    assert shown.n_steps is not None
     # Of dense connections the engine has counted spikes, and of others their operations.
     factors = [c.n_above if isinstance(c, DenseConnection) else 1 for c in net.connections]
     operations = shown.operations.astype(object) @ np.array(factors, object)

@@ -52,7 +52,8 @@ class EventBackend(EngineBackend):
     def _show_some(self, batch: Batch, record: bool, margin: float | None = None) -> BlockResult:
         return self._choose(batch.n_steps).show(batch, self.samples_seen, record, margin)
 
-    def _raise(self, sample: Batch) -> NoReturn:
+    def _by_reference(self, show: Any) -> NoReturn:
+        """Raise the error of a sample that was refused: the reference has no event timing."""
         network = self._engine.now
         assert isinstance(network, EventNetwork)
         raise network.overflow()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import EventBuild
-from spikebp_plugins.engine.network import EngineNetwork, aligned, padded
+from spikebp_plugins.engine.network import EngineNetwork, aligned
 from spikebp_plugins.engine.structs import (
     PSI,
     QUANTITIES,
@@ -19,6 +19,7 @@ from spikebp_plugins.engine.structs import (
     CEventDefinition,
     W,
 )
+from spikebp_plugins.engine.wiring import layouts_of, padded
 from spikebp_plugins.network.arithmetic import FloatingPoint, out_of_range
 from spikebp_plugins.network.fields import LARGEST_N_STEPS, Definition
 from spikebp_plugins.network.state import LearningState
@@ -49,6 +50,7 @@ class EventNetwork(EngineNetwork):
         self.net, self.build, self.most_steps = net, build, LARGEST_N_STEPS
         self._grid = FloatingPoint(np.dtype(build.number))  # type: ignore[assignment]
         self._sizes = np.array(net.layer_sizes, np.int32)
+        self._layouts = layouts_of(net.connections)
         definition = CEventDefinition(
             sizes=self._sizes.ctypes.data,
             input_scale=net.input_scale,
@@ -103,8 +105,8 @@ class EventNetwork(EngineNetwork):
         return True
 
     def counts(self) -> list[int]:
-        """Return samples shown, learned, and updates; then spikes and errors of each layer."""
-        counts = np.zeros(3 + 2 * (self.net.n_layers + 1), np.int64)
+        """Return what the engine has counted, as `operations_of` reads it."""
+        counts = np.zeros(5 + 4 * self.net.n_layers, np.int64)
         self.build.write_counts(self._place, counts.ctypes.data)
         return counts.tolist()
 

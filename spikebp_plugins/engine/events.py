@@ -119,6 +119,6 @@ class Feeder:
 
 def _address_of(values: Array) -> int:
     try:  # which takes a quarter of the time
-        return ctypes.addressof(ctypes.c_char.from_buffer(values))
+        return ctypes.addressof(ctypes.c_char.from_buffer(values))  # type: ignore[arg-type]
     except (TypeError, ValueError):  # it is read-only, not in one piece, or empty
         return values.ctypes.data

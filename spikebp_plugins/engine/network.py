@@ -470,9 +470,7 @@ class EngineNetwork:
         state, sample = other.so_far(0, 0)
         self._reopen(other._sample_counts(), state, sample)
 
-    def step_by_reference(
-        self, x: Array, y: Array | None, samples_seen: int, n_steps: int
-    ) -> None:
+    def step_by_reference(self, x: Array, y: Array | None, samples_seen: int, n_steps: int) -> None:
         """Show a step of the open sample, after `n_steps`, by the reference.
 
         Raises

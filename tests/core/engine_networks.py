@@ -34,7 +34,6 @@ from tests.core.strategies import (
 
 LIMITS = {"max_depth": 4, "max_width": 40, "max_steps": 12}
 STEPS = {"rates": (*RATES, 1e3), **LIMITS}
-#: Dense networks, some of which hide what the others show; connections of all kinds; a chip's numbers.
 DENSE = definitions(timing="immediate", presynaptic="counts", **STEPS)
 NETS = st.one_of(
     DENSE,
