@@ -33,6 +33,7 @@ class Build(NamedTuple):
     largest: float
     most_bits: int
     size: Callable[..., int]
+    header_size: Callable[..., int]
     place: Callable[..., int]
     array: Callable[..., int]
     forget_bounds: Callable[..., None]
@@ -71,6 +72,7 @@ class EventBuild(NamedTuple):
 _POINTER: Final = ctypes.c_void_p
 _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "size": (ctypes.c_int64, [_POINTER, _POINTER]),
+    "header_size": (ctypes.c_int64, [_POINTER]),
     "place": (_POINTER, [_POINTER, _POINTER, _POINTER]),
     "array": (_POINTER, [_POINTER, ctypes.c_int32, ctypes.c_int32]),
     "forget_bounds": (None, [_POINTER]),

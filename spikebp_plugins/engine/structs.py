@@ -14,7 +14,7 @@ STARTS: Final = ("carry", "zero", "uniform")
 
 #: Arrays of a layer, as `enum array` has them: what was learned before the open sample, what it has
 #: learned by now, and what lasts for one sample.
-W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E = range(10)
+W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS = range(12)
 
 
 class CFan(ctypes.Structure):
@@ -101,7 +101,7 @@ class CBlock(ctypes.Structure):
         ("y_row", ctypes.c_void_p),
         ("opens", ctypes.c_int32),
         ("starts_learning", ctypes.c_int32),
-        ("n_shown", ctypes.c_int64),
+        *((name, ctypes.c_int64) for name in ("n_shown", "step", "n_inputs")),
     ]
 
 

@@ -127,23 +127,32 @@ static void send_connected(struct layer *above, num *psi)
 
 static void send_none(struct layer *a) { a->n_erring = 0, a->errors_sent = 0; }
 
+/* The largest magnitude of what an error of a layer brings to a unit below. */
+static double backward_bound(const struct network *net, const struct layer *above)
+{
+    const int is_random = net->is.has_random_feedback && above->n_b > 0;
+    return is_random ? above->feedback_bound : above->weight_bound;
+}
+
 /* Rule 4 of layer l; 0 if it may be out of range. */
 static int err_layer(struct network *net, int l)
 {
     struct layer *a = &net->layer[l], *above = a + 1;
     const double half = (double)net->half;
+    const double gain = net->hands_over
+        ? a->gain_back
+        : (double)above->errors_sent * (above->n_erring > 0 ? backward_bound(net, above) : 0);
     send_none(a);
-    if (above->n_erring == 0 && a->psi_bound <= half)
+    if (gain == 0 && a->psi_bound <= half)
         return 1; /* no backward potential fires */
-    const int is_random = net->is.has_random_feedback && above->n_b > 0;
-    const double weight = is_random ? above->feedback_bound : above->weight_bound;
-    const double gain = (double)above->errors_sent * weight;
     a->psi_bound += gain;
     const enum proof proof = proof_of(a->psi_bound, gain, a->limit);
     if (proof == NONE_AT_ALL)
         return 0;
     struct erring now = {.net = net, .a = a, .drive = summed_drive(net, l)};
-    if (above->wiring)
+    if (net->hands_over)
+        add(a->psi, a->arriving_back, a->width);
+    else if (above->wiring)
         send_connected(above, (num *)a->psi);
     else
         now.n_rows = list_rows(net, above, a->width);
@@ -157,6 +166,23 @@ static int err_layer(struct network *net, int l)
     a->errors_sent = sum_of(now.sum);
     if (!net->is.is_binary)
         a->psi_bound = half;
+    return 1;
+}
+
+/* Hand over to layer l - 1 the errors that layer l has just sent; 0 if they may wrap. */
+static int hand_down(struct network *net, int l)
+{
+    struct layer *above = &net->layer[l], *a = above - 1;
+    memset(a->arriving_back, 0, (size_t)a->width * sizeof(vec));
+    a->gain_back = above->n_erring > 0 ? (double)above->errors_sent * backward_bound(net, above) : 0;
+    if (!(a->gain_back < (sizeof(num) == 8 ? 0x1p61 : CERTAIN)))
+        return 0;
+    if (above->wiring)
+        send_connected(above, (num *)a->arriving_back);
+    else
+        for (int r = list_rows(net, above, a->width) - 1; r >= 0; r--)
+            for (int v = 0; v < a->width; v++)
+                a->arriving_back[v] += net->factor[r] * net->row[r][v];
     return 1;
 }
 

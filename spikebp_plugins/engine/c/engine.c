@@ -13,10 +13,18 @@
 #define JOINED(a, b) a##_##b
 #define NAMED(name, build) JOINED(name, build)
 
+/* Bytes at the start of a network, in which counts and bounds are. */
+static size_t header_of(const struct definition *is)
+{
+    return sizeof(struct network) + (size_t)(is->n_layers + 1) * sizeof(struct layer);
+}
+
+int64_t NAMED(header_size, BUILD)(const struct definition *is) { return (int64_t)header_of(is); }
+
 /* Return how many bytes a network takes, and write how many its weights take. */
 int64_t NAMED(size, BUILD)(const struct definition *is, int64_t *learned_size)
 {
-    const size_t header = sizeof(struct network) + (size_t)(is->n_layers + 1) * sizeof(struct layer);
+    const size_t header = header_of(is);
     char space[header] __attribute__((aligned(LINE)));
     struct network *net = (struct network *)space;
     struct room learned = {0}, sample = {0};
@@ -31,7 +39,7 @@ int64_t NAMED(size, BUILD)(const struct definition *is, int64_t *learned_size)
 /* Make a network in memory that holds zeros, on weights that others may share. */
 struct network *NAMED(place, BUILD)(const struct definition *is, char *learned_at, char *at)
 {
-    const size_t header = sizeof(struct network) + (size_t)(is->n_layers + 1) * sizeof(struct layer);
+    const size_t header = header_of(is);
     struct room learned = {(uintptr_t)learned_at, 1}, sample = {(uintptr_t)at, 1};
     struct network *net = taken(&sample, 1, header);
     net->is = *is;
@@ -50,7 +58,7 @@ struct network *NAMED(place, BUILD)(const struct definition *is, char *learned_a
 }
 
 /* Of what was learned before the open sample, if any; of what it has now. */
-enum array { W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E };
+enum array { W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS };
 
 /* An array of layer l that Python reads and writes. */
 void *NAMED(array, BUILD)(const struct network *net, int32_t l, int32_t which)
@@ -67,12 +75,21 @@ void *NAMED(array, BUILD)(const struct network *net, int32_t l, int32_t which)
     case S: return a->s;
     case C: return a->c;
     case PHI_Y: return a->phi_y;
-    default: return a->sum;
+    case E: return a->sum;
+    case SENT: return a->k;
+    default: return a->e;
     }
 }
 
-/* Say that others have changed what was learned. */
-void NAMED(forget_bounds, BUILD)(struct network *net) { net->age = HUGE_AGE; }
+/* Say that others have changed what was learned, maybe within a sample. */
+void NAMED(forget_bounds, BUILD)(struct network *net)
+{
+    net->age = HUGE_AGE;
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        a->weight_bound = a->feedback_bound = a->psi_bound = INFINITY;
+    }
+}
 
 static int64_t *write_count(big count, int64_t *to)
 {

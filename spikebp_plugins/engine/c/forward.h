@@ -62,6 +62,7 @@ struct firing {
     struct layer *a;
     const struct layer *below;
     int t, n_steps, n_fired;
+    vec *to;   /* what rows are added to */
     vec *sent; /* by lanes; of one step, or of each */
 };
 
@@ -160,11 +161,11 @@ static void fire_prepared(struct network *net, int t)
     a->sample_spikes += a->sent[t];
 }
 
-/* Add to the drive of n vectors of a layer. */
+/* Add what n vectors of a layer receive. */
 INLINE void add_part(const int n, int v, void *work)
 {
     struct firing *now = work;
-    vec *to = now->a->s + v, s[16];
+    vec *to = now->to + v, s[16];
     EACH(i, n) s[i] = to[i];
     add_rows(n, s, now->a->w + v, now->a->width, now->below, now->t);
     EACH(i, n) to[i] = s[i];
@@ -242,42 +243,69 @@ static void correct_drive(struct layer *a, const struct layer *below, int t)
     }
 }
 
-/* Add to the drive of a layer what the one below has sent in step t through what is no dense W_l. */
-static void add_connected(struct network *net, struct layer *a, int t)
+/* Add what a layer receives from the one below through what is no dense W_l. */
+static void add_connected(struct network *net, struct layer *a, int t, vec *to)
 {
     struct layer *below = a - 1;
     const int64_t at = (int64_t)t * below->width;
     const struct senders from = {below->fired + at * LANES, (const num *)(below->k + at),
         below->n_fired[t]};
-    add_up(net, a, from, (num *)a->s);
+    add_up(net, a, from, (num *)to);
     a->sample_up += operations_of(&a->wiring->up, from);
+}
+
+static void add(vec *to, const vec *values, int width)
+{
+    for (int v = 0; v < width; v++)
+        to[v] += values[v];
 }
 
 /* Rule 2 of layer l in step t; 0 if it may be out of range. */
 static int fire_layer(struct network *net, int l, int t)
 {
     struct layer *a = &net->layer[l], *below = a - 1;
-    const double gain = (double)below->sent[t] * a->weight_bound;
+    const double gain = net->hands_over ? a->gain : (double)below->sent[t] * a->weight_bound;
     const enum proof proof = bound_drive(net, a, gain);
+    const int is_added = net->hands_over || a->wiring || proof == EXACT;
     vec sent = {0};
-    struct firing now = {.net = net, .a = a, .below = below, .t = t, .sent = &sent};
+    struct firing now = {.net = net, .a = a, .below = below, .t = t, .to = a->s, .sent = &sent};
     if (proof == NONE_AT_ALL)
         return 0;
-    if (!a->writes_at_once)
-        correct_drive(a, below, t);
-    if (a->wiring)
-        add_connected(net, a, t);
-    else if (proof == EXACT)
-        in_single_vectors(a->width, add_part, &now);
+    if (net->hands_over)
+        add(a->s, a->arriving, a->width);
+    else {
+        if (!a->writes_at_once)
+            correct_drive(a, below, t);
+        if (a->wiring)
+            add_connected(net, a, t, a->s);
+        else if (is_added)
+            in_single_vectors(a->width, add_part, &now);
+    }
     if (proof == EXACT && !is_in_range(net, a, a->drive_bound = largest_drive(net, a)))
         return 0;
-    if (a->wiring || proof == EXACT)
+    if (is_added)
         in_single_vectors(a->width, fire_part, &now);
     else
         in_parts(a->width, IN_REGISTERS, add_and_fire_part, &now);
     a->n_fired[t] = now.n_fired;
     a->sent[t] = sum_of(sent);
     return count_sent(a, t);
+}
+
+/* Hand over to layer l what the one below has just sent; 0 if it may wrap. */
+static int hand_up(struct network *net, int l)
+{
+    struct layer *a = &net->layer[l];
+    struct firing now = {.net = net, .a = a, .below = a - 1, .to = a->arriving};
+    memset(a->arriving, 0, (size_t)a->width * sizeof(vec));
+    a->gain = (double)a[-1].sent[0] * a->weight_bound;
+    if (!(a->gain < (sizeof(num) == 8 ? 0x1p61 : CERTAIN)))
+        return 0;
+    if (a->wiring)
+        add_connected(net, a, 0, a->arriving);
+    else
+        in_single_vectors(a->width, add_part, &now);
+    return 1;
 }
 
 /* Rule 2 of layer l in all steps, without learning; 0 if it may be out of range. */

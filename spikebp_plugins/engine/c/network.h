@@ -113,6 +113,8 @@ struct layer {
     vec *b;           /* B_l: and a row for each unit; l > 1 */
     vec *psi, *psi_kept;
     vec *s, *c, *phi_y, *phi; /* phi on a chip alone */
+    vec *arriving, *arriving_back; /* what was handed over to s and psi in the step before, */
+    double gain, gain_back;        /* and how much that may be */
     vec *k;            /* the spikes of each step, a row each */
     int32_t *fired;    /* and the units that fire, a row each */
     int32_t *n_fired;  /* how many units do in each step, */
@@ -163,6 +165,7 @@ struct network {
     int32_t n_steps;   /* of this sample */
     int32_t delay;     /* of this sample: 0 if it learns nothing */
     int32_t step;      /* of this sample */
+    int32_t hands_over; /* whether what is sent passes its weights at once, and arrives a step later */
     int64_t n_learned; /* samples learned before this one, where random numbers depend on it */
     int32_t is_taught;  /* whether this sample learns: then psi_kept has what was before, */
     int32_t is_settled; /* whether updates of it were written: then `backup` has */
@@ -241,7 +244,8 @@ static void lay_out_sample(struct layer *a, int l, int64_t width_below, int64_t 
     const int64_t width = a->width, n = width * LANES;
     struct pending *p = &a->pending;
     a->s = vectors(room, width + OVER), a->c = vectors(room, width), a->phi_y = vectors(room, width);
-    a->phi = vectors(room, width);
+    a->phi = vectors(room, width), a->arriving = vectors(room, width + OVER);
+    a->arriving_back = vectors(room, width + OVER);
     a->k = vectors(room, T * width), a->e = vectors(room, width), a->sum = vectors(room, width);
     a->psi_kept = vectors(room, width), a->step_kept = vectors(room, 5 * width);
     a->fired = integers(room, T * n), a->n_fired = integers(room, T);

@@ -35,6 +35,7 @@ struct block {
     /* Of single steps, of which x and y are one row each: */
     int32_t opens, starts_learning; /* whether the first of them opens the sample, or is taught */
     int64_t n_shown;                /* how many were shown */
+    int64_t step, n_inputs;         /* the first of them, from 0; the steps of input of the sample */
 };
 
 /* Grid units of a real value, cut to what every bound refuses. */
@@ -182,6 +183,7 @@ static void prepare(struct network *net)
 static void open_sample(struct network *net, int n_steps, int delay)
 {
     const int L = net->is.n_layers;
+    net->hands_over = 0;
     net->n_steps = n_steps, net->step = 0, net->delay = delay;
     net->sample_updates = 0;
     net->is_settled = 0;
@@ -326,7 +328,7 @@ static int learn_from(struct network *net, const num *y, double largest_y)
         const int t = net->step - d * (2 * L - l);
         if (t < 0 || t >= net->n_steps)
             send_none(&net->layer[l]);
-        else if (!send_errors(net, y, largest_y, l, t))
+        else if (!send_errors(net, y, largest_y, l, net->hands_over ? 0 : t))
             return 0;
     }
     return learn_step(net);

@@ -5,6 +5,9 @@
  * anew: those of weights, and those of what the sample has summed up so far. A step that they do not
  * prove then either is not shown. There is one row of spikes: that of the present step. All this
  * needs a backup.
+ *
+ * With pipelined timing what a layer sends passes the weights in the step in which it is sent, before
+ * they learn, and waits for the next step: others may read and replace the weights in between.
  */
 #ifndef SPIKEBP_STEPS_H
 #define SPIKEBP_STEPS_H
@@ -78,16 +81,32 @@ struct shown_row {
     double largest_x, largest_y;
 };
 
+static void be_silent(struct layer *a)
+{
+    a->n_fired[0] = 0, a->sent[0] = 0;
+    clear(a->k, a->width);
+}
+
 /* Rules 1 to 5 of a step by bounds; 0, with nothing changed, if it may be out of range. */
 static int bounded_step(struct network *net, const struct shown_row *row)
 {
+    const int L = net->is.n_layers, d = net->delay;
+    int may_go_on = 1;
     meet_updates(net);
     keep_step(net, 0);
-    int may_go_on = fire_input(net, row->x, row->largest_x, 0);
-    for (int l = 1; may_go_on && l <= net->is.n_layers; l++)
-        may_go_on = fire_layer(net, l, 0);
+    for (int l = 0; l <= L; l++) {
+        const int t = net->step - d * l;
+        if (t < 0 || t >= net->n_steps)
+            be_silent(&net->layer[l]);
+        else if (may_go_on)
+            may_go_on = l == 0 ? fire_input(net, row->x, row->largest_x, 0) : fire_layer(net, l, 0);
+        send_none(&net->layer[l]);
+        clear(net->layer[l].e, net->layer[l].width);
+    }
     if (may_go_on && row->y)
         may_go_on = learn_from(net, row->y, row->largest_y);
+    for (int l = 1; net->hands_over && may_go_on && l <= L; l++)
+        may_go_on = hand_up(net, l) && (l == 1 || hand_down(net, l));
     if (!may_go_on)
         keep_step(net, 1);
     return may_go_on;
@@ -117,6 +136,20 @@ static int show_step(struct network *net, const struct shown_row *row)
     return bounded_step(net, row);
 }
 
+/* Show the next step likewise; with delays what it learns is written at once, for what it has sent
+ * has passed the weights of before. */
+static int show_next(struct network *net, const struct shown_row *row, const struct block *block)
+{
+    if (!net->hands_over)
+        return show_step(net, row);
+    net->step = (int32_t)(block->step + block->n_shown);
+    net->n_steps = (int32_t)(block->n_inputs < INT32_MAX ? block->n_inputs : INT32_MAX);
+    if (!show_step(net, row))
+        return 0;
+    settle(net);
+    return 1;
+}
+
 /* Open a sample if these steps are its first, and let it learn if they are its first with a target;
  * return what all of them show. */
 static struct shown_row begin_steps(struct network *net, struct block *block)
@@ -125,7 +158,8 @@ static struct shown_row begin_steps(struct network *net, struct block *block)
     if (block->opens) {
         prepare(net);
         net->in_trains = 0;
-        open_sample(net, 1, 0);
+        open_sample(net, 1, net->is.delay);
+        net->hands_over = net->is.delay;
     }
     if (block->starts_learning) {
         start_learning(net, block->drawn);
@@ -147,7 +181,7 @@ static void show_same(struct network *net, struct block *block)
     struct shown_row row = begin_steps(net, block);
     row.largest_x = read_input(net, block, block->x.at);
     for (block->n_shown = 0; block->n_shown < block->n_steps; block->n_shown++)
-        if (!show_step(net, &row))
+        if (!show_next(net, &row, block))
             return;
 }
 
