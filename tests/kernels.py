@@ -7,7 +7,6 @@ code, and each process that Lava forks from a test process copies the page table
 """
 
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 
@@ -21,8 +20,6 @@ from spikebp_plugins import (
     SpikingNetwork,
 )
 from spikebp_plugins.compiled.backend import CompiledBackend
-from spikebp_plugins.compiled.step_engine import StepEngine
-from spikebp_plugins.network.state import initial_state
 
 DENSE = SpikingMLP((2, 2, 2))
 DENSE_64 = DENSE.replace(fraction_bits=30)
@@ -44,8 +41,6 @@ KERNELS = [
     (DENSE_64, "stream"),
     (DENSE, "events"),
     (DENSE_64, "events"),
-    (DENSE, "engine"),
-    (IMAGES, "engine"),
     (DENSE, "early"),
     (DENSE_64, "early"),
 ]
@@ -69,8 +64,6 @@ def compile_kernel(net, doing):
             sim.stream().show(x[0])
         case "early":
             sim.predict(x, margin=1.0)
-        case "engine" if find_spec("lava"):
-            StepEngine(net, initial_state(net)).compile()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from spikebp_brian2.runtime import RuntimeProgram, give_back, take_program
 from spikebp_brian2.standalone import StandaloneProgram
 from spikebp_brian2.wiring import KINDS
 from spikebp_plugins.backends import Outcome
-from spikebp_plugins.compiled.fallback import BackedByCore
+from spikebp_plugins.engine.fallback import BackedByCore
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState

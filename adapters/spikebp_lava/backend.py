@@ -17,8 +17,8 @@ from spikebp_lava.standard.certainty import require_certain
 from spikebp_lava.support import CHOICES, why_no_standard_graph, why_unsupported
 from spikebp_plugins import Checkpoint
 from spikebp_plugins.backends import Outcome, Recording, joined, recording_from
-from spikebp_plugins.compiled.fallback import BackedByCore
-from spikebp_plugins.compiled.step_engine import StepEngine
+from spikebp_plugins.engine.fallback import BackedByCore
+from spikebp_plugins.engine.step_engine import StepEngine
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations

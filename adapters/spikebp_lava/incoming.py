@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import FIXED, SharedNetwork, fraction_bits_of
 from spikebp_lava.schedule import Clock
 from spikebp_plugins.common.errors import finite, whole, wrong_argument
-from spikebp_plugins.compiled.step_engine import Moment
+from spikebp_plugins.engine.step_engine import Moment
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import real_targets
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from spikebp_lava.memory import FIXED, FLOATING
 from spikebp_plugins.backends.base import refused_kind
-from spikebp_plugins.compiled.step_engine import StepEngine
+from spikebp_plugins.engine.step_engine import StepEngine
 from spikebp_plugins.network.connections import (
     AveragePooling,
     Connection,

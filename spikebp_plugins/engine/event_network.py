@@ -93,7 +93,7 @@ class EventNetwork(EngineNetwork):
         return EventNetwork(self.net, self.build, learned)
 
     def _reals(self, l: int, which: int) -> Array:
-        return self._array(l, which).copy()
+        return self.array(l, which).copy()
 
     def write(self, state: LearningState) -> bool:
         """Replace what has been learned, which its numbers hold."""
@@ -101,7 +101,7 @@ class EventNetwork(EngineNetwork):
         parts = [(W, 1, state.weights), (B, 2, feedback), (PSI, 1, state.backward_potentials)]
         for which, first, layers in parts:
             for l, values in enumerate(layers, first):
-                self._array(l, which)[...] = values
+                self.array(l, which)[...] = values
         return True
 
     def counts(self) -> list[int]:

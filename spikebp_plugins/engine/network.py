@@ -42,7 +42,7 @@ from spikebp_plugins.network.arithmetic import (
     grid_of,
 )
 from spikebp_plugins.network.connections import DenseConnection
-from spikebp_plugins.network.delays import delays_of
+from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.fields import (
     HIDDEN_RATE_BITS,
     LARGEST_SUMMED_ERROR,
@@ -139,10 +139,17 @@ class EngineNetwork:
         There is room for samples of so many steps.
     learned : ndarray of uint8 or None, default=None
         The learned arrays of another network of this definition and build, to share them.
+    allocate : callable, default=np.zeros
+        Returns an array of zeros, given its shape and its type: all that samples change lies there.
     """
 
     def __init__(
-        self, net: Definition, build: Build, most_steps: int, learned: Array | None = None
+        self,
+        net: Definition,
+        build: Build,
+        most_steps: int,
+        learned: Array | None = None,
+        allocate: Callable[[Any, Any], Array] = np.zeros,
     ) -> None:
         self.net, self.build, self.most_steps = net, build, most_steps
         grid = grid_of(net)
@@ -174,8 +181,11 @@ class EngineNetwork:
         )
         n_learned = ctypes.c_int64()
         size = build.size(ctypes.byref(self._definition), ctypes.byref(n_learned))
-        self.learned = aligned(n_learned.value, np.uint8) if learned is None else learned
-        self._sample = aligned(size, np.uint8)
+        self._allocate = allocate
+        self.learned = self._bytes(n_learned.value) if learned is None else learned
+        self._sample = self._bytes(size)
+        #: The part of it with counts and bounds.
+        self.header = self._sample[: build.header_size(ctypes.byref(self._definition))]
         self._place = build.place(
             ctypes.byref(self._definition), self.learned.ctypes.data, self._sample.ctypes.data
         )
@@ -204,6 +214,9 @@ class EngineNetwork:
         self._block_address = ctypes.addressof(self.block)
         self.steps_address = ctypes.addressof(self.steps_block)
 
+    def _bytes(self, n: int) -> Array:
+        return aligned(n, np.uint8, self._allocate)
+
     @property
     def is_narrow(self) -> bool:
         """Whether its numbers have 32 bits."""
@@ -226,7 +239,7 @@ class EngineNetwork:
         flat: Array = np.ctypeslib.as_array((number * n).from_address(at))
         return flat
 
-    def _array(self, l: int, which: int) -> Array:
+    def array(self, l: int, which: int) -> Array:
         """Return a view of an array of layer l, in its own shape."""
         layout: Any = self._layouts[l - 1]
         view: Array
@@ -239,7 +252,7 @@ class EngineNetwork:
         return view
 
     def _units(self, l: int, which: int) -> Array:
-        return self._array(l, which).astype(np.int64)
+        return self.array(l, which).astype(np.int64)
 
     def _reals(self, l: int, which: int) -> Array:
         return self._grid.decode(self._units(l, which))
@@ -274,7 +287,7 @@ class EngineNetwork:
         if any(np.abs(units).max(initial=0) >= limit for _, _, units in encoded):
             return False
         for l, which, units in encoded:
-            self._array(l, which)[...] = units
+            self.array(l, which)[...] = units
         for l, connection in enumerate(self.net.connections, 1):
             if connection.constant_weight is not None:
                 constant = self._grid.encode(constant_in(self.net, connection))
@@ -282,6 +295,20 @@ class EngineNetwork:
                     self._flat(l, which, 1)[...] = constant
         self.build.forget_bounds(self._place)
         return True
+
+    def read_now(self, samples_seen: int) -> LearningState:
+        """Return a copy of what is learned by now, which is settled."""
+        return self.read(samples_seen, BY_NOW)
+
+    def write_now(self, state: LearningState) -> None:
+        """Replace what is learned by now, which is settled, in an open sample too."""
+        for l, which, units in self._encoded(state, BY_NOW):
+            self.array(l, which)[...] = units
+        self.build.forget_bounds(self._place)
+
+    def settle(self) -> None:
+        """Write what is pending: then the arrays of an open sample are complete."""
+        self.build.settle(self._place)
 
     def counts(self) -> list[int]:
         """Return what the engine has counted, as `operations_of` reads it."""
@@ -347,7 +374,7 @@ class EngineNetwork:
     def give_backup(self) -> None:
         """Give memory for what was learned before a sample, which single steps need."""
         if self._backup is None:
-            self._backup = aligned(len(self.learned), np.uint8)
+            self._backup = self._bytes(len(self.learned))
             self.build.give_backup(self._place, self._backup.ctypes.data)
 
     def begin_steps(
@@ -376,12 +403,14 @@ class EngineNetwork:
             self._drawn_given = self._drawn(1, learned)
             block.drawn = self._drawn_given.ctypes.data
 
-    def show_steps(self, x: Array, n_steps: int) -> int:
+    def show_steps(self, x: Array, n_steps: int, first: int = 0, n_inputs: int = ENDLESS) -> int:
         """Show the same input, of shape (n_inputs,), in single steps after `begin_steps`.
 
-        Returns how many were shown before one that may be out of range.
+        With delays the first of them is step `first` of its sample, from 0, of which `n_inputs`
+        have input. Returns how many were shown before one that may be out of range.
         """
         block = self.steps_block
+        block.step, block.n_inputs = first, n_inputs
         self._x_given[...] = spike_counts(x) if self.net.input_coding == "spikes" else x
         block.x, block.n_steps = self._input, n_steps
         self.build.show_steps(self.steps_address)
@@ -452,15 +481,15 @@ class EngineNetwork:
         given = np.array(counts, np.int64)
         self.build.reopen(self._place, given.ctypes.data)
         for l, which, units in self._encoded(state, BY_NOW):
-            self._array(l, which)[...] = units
+            self.array(l, which)[...] = units
         encode, L = self._grid.encode, self.net.n_layers
-        self._array(0, S)[...] = encode(sample.phi[0])
-        self._array(0, C)[...] = sample.c[0]
+        self.array(0, S)[...] = encode(sample.phi[0])
+        self.array(0, C)[...] = sample.c[0]
         for l in range(1, L + 1):
-            self._array(l, S)[...] = encode(sample.s[l])
-            self._array(l, C)[...] = sample.s[l] - sample.phi[l]
-            self._array(l, E)[...] = sample.E[l]
-        self._array(L, PHI_Y)[...] = encode(sample.phi_y)
+            self.array(l, S)[...] = encode(sample.s[l])
+            self.array(l, C)[...] = sample.s[l] - sample.phi[l]
+            self.array(l, E)[...] = sample.E[l]
+        self.array(L, PHI_Y)[...] = encode(sample.phi_y)
 
     def go_on_from(self, other: EngineNetwork) -> None:
         """Open the sample that is open in a network of 32 bits, on what was learned before it."""

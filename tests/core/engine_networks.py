@@ -145,8 +145,8 @@ class Pair:
                 assert np.array_equal(wanted, values), name
         if self.net.feedback != "random":
             for l, connection in enumerate(self.net.connections[1:], 2):
-                back = connection.backward_weights(self.c._array(l, 0))
-                assert np.array_equal(self.c._array(l, 1), back)
+                back = connection.backward_weights(self.c.array(l, 0))
+                assert np.array_equal(self.c.array(l, 1), back)
         assert operations_of(self.net, self.c.counts()) == self.ref.operations
 
 

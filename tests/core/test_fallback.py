@@ -1,14 +1,14 @@
-"""What the numbers of an engine cannot hold is computed by the core, and nobody waits for that."""
+"""What the numbers of a simulator cannot hold is computed by the core."""
 
 from importlib.metadata import EntryPoint
-from unittest.mock import Mock
 
 import pytest
 
 from spikebp_plugins.backends import registry
-from spikebp_plugins.compiled import beside
-from spikebp_plugins.compiled.fallback import BackedByCore
-from spikebp_plugins.compiled.memory import KERNELS
+from spikebp_plugins.engine import fallback
+from spikebp_plugins.engine.backend import EngineBackend
+from spikebp_plugins.engine.fallback import BackedByCore
+from spikebp_plugins.network.state import initial_state
 from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.small_nets import lively_weights, samples, small_net
 
@@ -30,24 +30,8 @@ def experiment(monkeypatch):
     return Experiment(net, lively_weights(net), x, y, x_test)
 
 
-@pytest.fixture
-def calls(monkeypatch):
-    """The names of the kernels that were called."""
-    names = []
-
-    def noted(name, kernel):
-        return lambda job: (names.append(name), kernel(job))[1]
-
-    for name, kernel in KERNELS.items():
-        monkeypatch.setitem(KERNELS, name, noted(name, kernel))
-    return names
-
-
-@pytest.mark.usefixtures("by_numba")
-@pytest.mark.parametrize("are_ready", [False, True])
-@pytest.mark.parametrize("said", ["", "1"])
-def test_kernels_compute_it_if_they_are_ready(experiment, calls, monkeypatch, said, are_ready):
-    monkeypatch.setenv("SPIKEBP_WAIT", said)
-    monkeypatch.setattr(beside, "are_ready", Mock(return_value=are_ready))
+def test_the_engine_computes_it(experiment, monkeypatch):
     assert_equals_reference(experiment, "nothing")
-    assert bool(calls) == are_ready
+    assert type(fallback._core(experiment.net, initial_state(experiment.net))) is EngineBackend
+    monkeypatch.setattr(fallback, "why_missing", lambda: "nobody has built it")
+    assert_equals_reference(experiment, "nothing")

@@ -4,11 +4,18 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spikebp_plugins import Operations, Simulator, SpikingMLP
-from spikebp_plugins.compiled.step_engine import Moment, StepEngine
-from spikebp_plugins.network.samples import real_targets
+from spikebp_plugins.engine.step_engine import Moment, StepEngine
+from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.delays import delays_of
+from spikebp_plugins.network.samples import Batch, real_targets
 from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.rules.step import close_training, open_sample, open_training, step
+from tests.core.strategies import any_network, definitions, inputs, networks, random_weights
+from tests.profiles import examples
 
 NET = SpikingMLP((5, 4, 3), n_steps=4, learning_rate=0.5, seed=1)
 X = np.random.RandomState(2).uniform(-1, 4, (3, 5))
@@ -41,8 +48,8 @@ def test_samples_are_learned_in_memory_of_the_caller():
     engine = StepEngine(NET, lively_state(), allocate)
     ref = Simulator(NET, "reference", lively_state().weights)
     trace = ref.train(X, Y, record=True)
-    engine.compile()
-    assert {id(place) for place in places} >= {id(array) for array in engine.arrays}
+    for array in engine.arrays:
+        assert any(np.shares_memory(array, place) for place in places)
     for sample in range(len(X)):
         for t in range(NET.n_steps):
             show(engine, sample, [t])
@@ -103,9 +110,49 @@ def test_weights_that_are_set_within_a_sample_are_met_by_its_next_step(size):
     assert_same(engine.state, ref.checkpoint().state)
 
 
-def test_counts_that_would_wrap_are_refused():
-    engine = StepEngine(NET, lively_state())
-    (totals,) = (array for array in engine.arrays if array is engine._now.totals.spikes)
-    totals[1] = 2**62
-    with pytest.raises(OverflowError, match="spikes and errors are too many to be counted"):
-        show(engine, 0)
+@st.composite
+def samples(draw):
+    """Networks with pipelined timing, and samples of which some end early."""
+    kinds = (definitions, networks)
+    net = draw(any_network(kinds, timing="pipelined", presynaptic="counts", max_depth=3))
+    return net, draw(st.integers(0, 2**32 - 1))
+
+
+@settings(max_examples=examples(60))
+@given(samples())
+def test_steps_of_pipelined_networks_equal_the_reference(drawn):
+    """Each step, with what every layer sends in it, and the weights that it leaves."""
+    net, seed = drawn
+    random, delays, L = np.random.RandomState(seed), delays_of(net), net.n_layers
+    state = initial_state(net, random_weights(net, random, 0.5))
+    engine = StepEngine(net, state)
+    for _ in range(3):
+        n_inputs, learns = random.randint(1, net.n_steps + 1), random.rand() < 0.8
+        x = inputs(net, random, 1, 1.0, True)[0]
+        x = np.resize(x, (n_inputs, net.n_inputs))
+        y = random.uniform(-1, 2, (n_inputs, net.n_outputs))
+        shown = Batch(net, x[np.newaxis], None, n_inputs).inputs()[0]
+        sample, now = open_sample(net), state
+        if learns:
+            now = open_training(net, now)
+        duration = delays.duration(n_inputs)
+        for t in range(1, duration + 1):
+            of_output = min(max(t - delays.spikes[L], 1), n_inputs) - 1
+            target = grid_of(net).round(y[of_output]) if learns else None
+            row = shown[min(t, n_inputs) - 1]
+            now, sample, sent = step(net, now, sample, row, target, n_inputs)
+            last = t == duration
+            first = t == delays.errors[L] + 1
+            moment = Moment(t == 1, last, learns and first, learns, last and learns, t, n_inputs)
+            is_taught = learns and not t <= delays.errors[L]
+            given = x[min(t, n_inputs) - 1]
+            engine.show(given, y[of_output] if is_taught else None, moment)
+            for l in range(L + 1):
+                assert np.array_equal(engine.spikes(l), sent.k[l])
+                assert l == 0 or sent.e is None or np.array_equal(engine.errors(l), sent.e[l])
+            for l in range(1, L + 1):
+                assert np.array_equal(grid_of(net).decode(engine.summed_drive(l)), sample.s[l])
+            if not last:
+                np.testing.assert_equal(engine.state.weights, now.weights)
+        state = close_training(net, now, sample) if learns else now
+        assert_same(engine.state, state)

@@ -1,6 +1,5 @@
 """The check that each test with Lava leaves no process and no shared memory behind."""
 
-import math
 import multiprocessing.resource_tracker
 import os
 import re
@@ -10,16 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from spikebp_plugins.compiled import readiness
-
 #: Processes that earlier tests have left running for later ones, for example a pool of workers.
 _of_others = set()
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_compiled_beside(monkeypatch):
-    """No process compiles kernels, for which `nothing_remains` would have to wait."""
-    monkeypatch.setattr(readiness, "SECONDS_BEFORE_COMPILING", math.inf)
 
 
 @pytest.fixture(autouse=True)

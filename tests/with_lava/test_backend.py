@@ -23,9 +23,9 @@ from spikebp_plugins import (
     compare,
     load_dataset,
 )
-from spikebp_plugins.compiled import fallback
 from spikebp_plugins.conformance import CASES, conformance_tests
 from spikebp_plugins.conformance.suite import unsupported_reason
+from spikebp_plugins.engine import fallback
 from spikebp_plugins.network.connections import DenseConnection
 from tests.core.experiment import MAGNITUDES, Experiment, assert_equals_reference
 from tests.core.small_nets import assert_copies_go_on, lively_simulator, samples, small_net

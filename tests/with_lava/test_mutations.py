@@ -15,7 +15,7 @@ from spikebp_lava.processes import network, neurons
 from spikebp_lava.processes.keeper import KeeperModel
 from spikebp_lava.processes.network import PySpikingMLPModel
 from spikebp_plugins import Simulator, compare
-from spikebp_plugins.compiled.step_engine import StepEngine
+from spikebp_plugins.engine.step_engine import StepEngine
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.rules import step
 from tests.mutations import IN_REFERENCE, mutated

@@ -21,7 +21,7 @@ from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import ModelOfAnyNetwork, checked_log_config, model_of
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import one_of, wrong_argument
-from spikebp_plugins.compiled.step_engine import StepEngine
+from spikebp_plugins.engine.step_engine import StepEngine
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.network.fields import Definition
 
@@ -145,7 +145,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         return super().__getattr__(name)
 
     def prepare(self, models: list[type]) -> None:
-        """Compile the kernels; called before the processes of a graph are started.
+        """Check what is connected; called before the processes of a graph are started.
 
         Raises
         ------
@@ -168,8 +168,6 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             )
         if FIXED in kinds:
             check_senders(list(self.in_ports))
-        # Otherwise the process of the network would compile them, without saying so.
-        self.shared.memory.compile()
         if FIXED in kinds:
             self._bits = fraction_bits_of(self.net)
 

@@ -8,7 +8,8 @@ from spikebp_plugins.backends.base import Backend, StatefulBackend
 from spikebp_plugins.backends.outcome import Outcome
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.backends.registry import refused_definition
-from spikebp_plugins.compiled.backend import CompiledBackend
+from spikebp_plugins.engine.backend import EngineBackend
+from spikebp_plugins.engine.library import why_missing
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
@@ -18,11 +19,8 @@ class BackedByCore(StatefulBackend):
     """A back end of a simulator whose numbers hold less than those of the core.
 
     Subclasses define `_show_exactly`. A block for which they raise `OverflowError` is computed
-    anew by `CompiledBackend`, which returns the result or raises the error for the user; or by the
-    reference, if the compiled engine does not know the definition's connections.
-
-    Nobody waits for a compiler, not even with ``SPIKEBP_WAIT``: such blocks are rare, and mostly
-    shown before a kernel would be ready.
+    anew by the engine, which returns the result or raises the error for the user; or by the
+    reference, if the engine is missing or does not know the definition's connections.
     """
 
     def _show(self, batch: Batch, record: bool) -> Outcome:
@@ -42,6 +40,6 @@ class BackedByCore(StatefulBackend):
 
 
 def _core(net: Definition, state: LearningState) -> Backend:
-    if refused_definition(CompiledBackend, net, {}) is None:
-        return CompiledBackend.engine_for(net)(net, state, n_jobs=1, wait=False)
+    if why_missing() is None and refused_definition(EngineBackend, net, {}) is None:
+        return EngineBackend(net, state, n_jobs=1)
     return ReferenceBackend(net, state)

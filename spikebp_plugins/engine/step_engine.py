@@ -1,0 +1,194 @@
+"""The engine for those who show a network single steps by themselves, in memory of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.engine.library import build_of
+from spikebp_plugins.engine.network import EngineNetwork, operations_of
+from spikebp_plugins.engine.structs import ERRORS, SENT, W_NOW, C, S
+from spikebp_plugins.engine.wiring import KINDS
+from spikebp_plugins.network.arithmetic import grid_of
+from spikebp_plugins.network.delays import ENDLESS, delays_of
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.state import LearningState
+
+Array = NDArray[Any]
+
+
+class Moment(NamedTuple):
+    """The place of a step in its sample, or of several steps with the same input and target.
+
+    Attributes
+    ----------
+    opens : bool
+        Whether the first of these steps is the first of the sample.
+    closes : bool
+        Whether the last of these steps is the last of the sample.
+    restarts : bool
+        Whether the first target of the sample comes in these steps.
+    learns : bool
+        Whether the network learns in these steps.
+    updates : bool
+        Whether the sample ends with these steps and has had a target.
+    t : int, default=1
+        The number of the first of these steps, from 1; only timings with delays read it.
+    n_inputs : int, default=ENDLESS
+        How many steps of input the sample has.
+    """
+
+    opens: bool
+    closes: bool
+    restarts: bool
+    learns: bool
+    updates: bool
+    t: int = 1
+    n_inputs: int = ENDLESS
+
+    def after(self, n_steps: int) -> Moment:
+        """Return the place of the steps that remain when `n_steps` of these have been shown."""
+        if n_steps == 0:
+            return self
+        return self._replace(opens=False, restarts=False, t=self.t + n_steps)
+
+
+class StepEngine:
+    """A network on a grid that is shown one step after the other, in 64-bit integers.
+
+    All that it has learned and counted lies in memory that the caller allocates. In memory that
+    processes share, one of them shows steps, and the others read and replace between two steps what
+    has been learned.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition, with ``arithmetic="fixed"``.
+    state : LearningState
+        The learning state to start from.
+    allocate : callable, default=np.zeros
+        Returns an array of zeros, given its shape and its type.
+
+    Attributes
+    ----------
+    arrays : list of ndarray
+        All that whole samples change: who restores copies of them undoes samples.
+    """
+
+    #: The kinds of connections that it knows.
+    connections: ClassVar = tuple(KINDS)
+
+    def __init__(
+        self,
+        net: Definition,
+        state: LearningState,
+        allocate: Callable[[Any, Any], Array] = np.zeros,
+    ) -> None:
+        self._network = EngineNetwork(net, build_of(64), net.n_steps, allocate=allocate)
+        self._network.give_backup()
+        self._network.write(state)
+        self._is_delayed = not delays_of(net).are_zero
+        # Training samples that the network has not counted, and the steps of the open sample.
+        self._seen, self._shown = (allocate(1, np.int64) for _ in range(2))
+        self._seen[0] = state.samples_seen
+        self.arrays = [self._network.learned, self._network.header, self._seen]
+
+    @property
+    def _samples_seen(self) -> int:
+        return int(self._seen[0]) + self._network.counts()[1]
+
+    @property
+    def state(self) -> LearningState:
+        """A copy of what has been learned by now; what is assigned replaces it."""
+        return self._network.read_now(self._samples_seen)
+
+    @state.setter
+    def state(self, state: LearningState) -> None:
+        self._network.write_now(state)
+        self._seen[0] += state.samples_seen - self._samples_seen
+
+    @property
+    def operations(self) -> Operations:
+        """Synaptic operations of all samples that have ended since the start."""
+        return operations_of(self._network.net, self._network.counts())
+
+    def show(self, x: Array, y: Array | None, moment: Moment, n_steps: int = 1) -> None:
+        """Show the same input, and the same target to learn from, for some steps.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_inputs,)
+            Input: real values, or int64 spike counts with ``input_coding="spikes"``.
+        y : ndarray of shape (n_outputs,) or None
+            Real target; None learns nothing.
+        moment : Moment
+            The place of the steps in their sample.
+        n_steps : int, default=1
+            How many steps.
+
+        Raises
+        ------
+        OverflowError
+            If a value leaves the range of the arithmetic; with ``timing="pipelined"`` also if it is
+            not certain that none does.
+        """
+        network, target = self._network, None if y is None else y.copy()
+        if moment.opens:
+            self._shown[0] = 0
+        seen = self._samples_seen
+        network.begin_steps(target, opens=moment.opens, learned=seen if moment.restarts else None)
+        done = 0
+        while done < n_steps:
+            done += network.show_steps(x, n_steps - done, moment.t - 1 + done, moment.n_inputs)
+            if done < n_steps:
+                self._show_by_reference(x, target, seen, int(self._shown[0]) + done)
+                done += 1
+        self._shown[0] += n_steps
+        if target is not None:
+            network.settle()
+        if moment.closes and not network.close_sample(moment.updates):
+            network.close_by_reference(seen)
+
+    def _show_by_reference(self, x: Array, y: Array | None, seen: int, n_shown: int) -> None:
+        if self._is_delayed:
+            raise OverflowError(
+                "weights, potentials and drive must stay so far below 2**53 in grid units that no "
+                "sum can leave 64 bits with timing='pipelined'; it is not certain that they do"
+            )
+        self._network.step_by_reference(x, y, seen, n_shown)
+        self._network.begin_steps(y)
+
+    # What the last step has left.
+
+    def weights(self, l: int) -> Array:
+        """Return W_l in grid units, of the shape ``net.weight_shapes[l - 1]``: a view."""
+        return self._network.array(l, W_NOW)
+
+    def spikes(self, l: int) -> Array:
+        """Return the spike counts of layer l in the last step, of shape (n_units,): a view."""
+        return self._network.array(l, SENT)
+
+    def errors(self, l: int) -> Array:
+        """Return the errors of layer l in the last step, of shape (n_units,): a view."""
+        return self._network.array(l, ERRORS)
+
+    def potentials(self, l: int) -> Array:
+        """Return the potentials of layer l in grid units, of shape (n_units,): a new array."""
+        drive = self._network.array(l, S).copy()
+        return drive if l == 0 else drive - self._in_units(self.spikes_of_sample(l))
+
+    def spikes_of_sample(self, l: int) -> Array:
+        """Return the spike counts of layer l since the sample opened, of shape (n_units,)."""
+        return self._network.array(l, C)
+
+    def summed_drive(self, l: int) -> Array:
+        """Return the drive of layer l >= 1 summed over the sample, in grid units: a new array."""
+        return self._network.array(l, S).copy()
+
+    def _in_units(self, counts: Array) -> Array:
+        units: Array = counts << grid_of(self._network.net).fraction_bits
+        return units
