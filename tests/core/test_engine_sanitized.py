@@ -52,10 +52,10 @@ def run_sanitized(run, path, *arguments):
 @pytest.mark.parametrize(
     ("chosen", "n"),
     [
-        pytest.param([best_level()], 12, id="few"),
+        pytest.param([best_level()], 16, id="few"),
         pytest.param(
             [level for level in levels() if level <= best_level()],
-            150,
+            200,
             id="many",
             marks=pytest.mark.thorough,
         ),
@@ -71,13 +71,13 @@ def test_sanitizers_report_nothing(chosen, n, tmp_path, monkeypatch):
             assert (done.returncode, done.stderr) == (0, "")
 
 
-BEHIND_WEIGHTS = "((num *)net->layer[1].w)[net->layer[0].n * net->layer[1].width * LANES]"
-BEHIND_DRIVE = "((num *)net->layer[0].s)[net->layer[0].width * LANES]"
+BEHIND_WEIGHTS = "((num *)net->layer[1].w)[net->layer[1].n_w * LANES]"
+BEHIND_COUNTS = "((num *)net->layer[0].c)[net->layer[0].width * LANES]"
 OPENED = "net->input_bound = 0;"
 
 #: What no comparison with the reference sees.
 UNSEEN = {
-    "write": (Edit("sample.h", OPENED, f"{OPENED} {BEHIND_DRIVE} = 0;"), "use-after-poison"),
+    "write": (Edit("sample.h", OPENED, f"{OPENED} {BEHIND_COUNTS} = 0;"), "use-after-poison"),
     "read": (Edit("sample.h", OPENED, f"net->input_bound = {BEHIND_WEIGHTS};"), "use-after-poison"),
     "shift": (Edit("engine.c", "(num)1 <<", "(num)1 << 64 <<"), "shift exponent"),
     "event": (

@@ -16,8 +16,7 @@
 #include "event_queue.h"
 #include "event_reals.h"
 #include "room.h"
-
-enum start { CARRY, ZERO, DRAWN }; /* of psi, when a sample learns */
+#include "rows.h"
 
 /* What can be out of range. The last is found in samples that nobody has checked. */
 enum quantity { POTENTIAL, TARGET, BACKWARD, DRIVE, WEIGHT, SPIKES, ENTERING };

@@ -4,16 +4,6 @@
 
 #include "event_forward.h"
 
-/* What kind of numbers a row of input or of targets has. */
-enum kind { NONE, LEVELS, REALS, COUNTS, LABELS };
-
-/* Rows of input or of targets: of one sample after the other, and of one step after the other. */
-struct rows {
-    const void *at;
-    int64_t sample_apart, step_apart; /* bytes from row to row; 0 if all steps have the same */
-    int32_t kind;
-};
-
 /* Samples to show, and where to write what comes out. */
 struct block {
     struct network *network;
@@ -59,11 +49,6 @@ static int read_target(struct network *net, const struct block *block, const voi
         block->y_row[j] = (real)y;
     }
     return are_numbers || note_fault(net, ENTERING, L, 0);
-}
-
-static const void *row_of(const struct rows *rows, int64_t sample, int step)
-{
-    return (const char *)rows->at + sample * rows->sample_apart + step * rows->step_apart;
 }
 
 /* Whether all potentials and summed drive are in range. */

@@ -29,9 +29,10 @@
 #define SPIKEBP_NETWORK_H
 
 #include "numbers.h"
+#include "room.h"
+#include "rows.h"
 
 enum update { FRACTIONAL, OUTER, NORMALIZED };
-enum start { CARRY, ZERO, DRAWN }; /* of psi, when a sample learns */
 
 /* The rows of weights through which the units of a layer send. */
 struct fan {
@@ -132,7 +133,7 @@ struct layer {
     /* Operations of spikes through W_l and of errors through B_l where units have unlike numbers of
      * synapses, of all samples and of this one: */
     big up, down, sample_up, sample_down;
-    vec *step_kept; /* s, c, phi_y, E and psi before a step */
+    vec *step_kept; /* s, c, and psi or phi_y before a step */
     struct kept_counts kept;
 };
 
@@ -194,36 +195,6 @@ enum {
     OVER = PADDING / LANES, /* vectors behind a layer to which a row of its last place adds zeros */
 };
 
-/* Arrays lie one after the other in memory that the caller gives, each on a line of its own. It is
- * laid out twice: from address 0, to find how much is needed, and where it is. A build with
- * AddressSanitizer, for tests, guards what is between them. */
-struct room {
-    uintptr_t at;
-    int is_found; /* whether it is there, and not only measured */
-};
-
-#if defined __has_feature
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
-#if defined __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-enum { GAP = LINE };
-#else
-#define ASAN_POISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
-enum { GAP = 0 };
-#endif
-
-static void *taken(struct room *room, int64_t n, size_t size)
-{
-    const uintptr_t place = room->at, end = place + (uintptr_t)n * size;
-    room->at = (end + GAP + LINE - 1) / LINE * LINE;
-    if (room->is_found)
-        ASAN_POISON_MEMORY_REGION((void *)end, room->at - end);
-    return (void *)place;
-}
-
 static void *vectors(struct room *room, int64_t n) { return taken(room, n, sizeof(vec)); }
 static void *numbers(struct room *room, int64_t n) { return taken(room, n, sizeof(num)); }
 static void *integers(struct room *room, int64_t n) { return taken(room, n, sizeof(int32_t)); }
@@ -247,7 +218,7 @@ static void lay_out_sample(struct layer *a, int l, int64_t width_below, int64_t 
     a->phi = vectors(room, width), a->arriving = vectors(room, width + OVER);
     a->arriving_back = vectors(room, width + OVER);
     a->k = vectors(room, T * width), a->e = vectors(room, width), a->sum = vectors(room, width);
-    a->psi_kept = vectors(room, width), a->step_kept = vectors(room, 5 * width);
+    a->psi_kept = vectors(room, width), a->step_kept = vectors(room, 3 * width);
     a->fired = integers(room, T * n), a->n_fired = integers(room, T);
     a->sent = taken(room, T, sizeof *a->sent), a->erring = integers(room, n);
     if (l == 0)

@@ -49,7 +49,6 @@ enum {
     LANES = BYTES / sizeof(num),
     SIGN = 8 * sizeof(num) - 1,
     PADDING = 16, /* rows are multiples of so many numbers, whatever the processor */
-    LINE = 64,    /* bytes of a line of the cache */
 };
 
 typedef int64_t longs __attribute__((vector_size(8 * LANES), aligned(8), may_alias));

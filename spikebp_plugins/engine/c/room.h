@@ -11,7 +11,7 @@ struct room {
     int is_found; /* whether it is there, and not only measured */
 };
 
-enum { LINE = 64 }; /* bytes */
+enum { LINE = 64 }; /* bytes of a line of the cache */
 
 #if defined __has_feature
 #if __has_feature(address_sanitizer)
@@ -26,7 +26,7 @@ enum { GAP = LINE };
 enum { GAP = 0 };
 #endif
 
-static void *taken(struct room *room, int64_t n, size_t size)
+static inline void *taken(struct room *room, int64_t n, size_t size)
 {
     const uintptr_t place = room->at, end = place + (uintptr_t)n * size;
     room->at = (end + GAP + LINE - 1) / LINE * LINE;

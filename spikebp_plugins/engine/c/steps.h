@@ -47,17 +47,12 @@ static void keep_step(struct network *net, int is_back)
 {
     for (int l = 0; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        const int is_output = l == net->is.n_layers, sums = l > 0 && net->is.update != FRACTIONAL;
-        vec *arrays[] = {a->s, a->c, l > 0 && !is_output ? a->psi : NULL,
-            is_output ? a->phi_y : NULL, sums ? a->sum : NULL};
+        vec *arrays[] = {a->s, a->c, l == net->is.n_layers ? a->phi_y : a->psi};
         const size_t size = (size_t)a->width * sizeof(vec);
-        for (int i = 0; i < 5; i++)
-            if (!arrays[i])
-                continue;
-            else if (is_back)
-                memcpy(arrays[i], a->step_kept + (int64_t)i * a->width, size);
-            else
-                memcpy(a->step_kept + (int64_t)i * a->width, arrays[i], size);
+        for (int i = 0; i < 3 && arrays[i]; i++) { /* the input has no psi */
+            vec *copy = a->step_kept + (int64_t)i * a->width;
+            memcpy(is_back ? arrays[i] : copy, is_back ? copy : arrays[i], size);
+        }
         struct kept_counts *kept = &a->kept;
         if (is_back) {
             a->sample_spikes = kept->spikes, a->sample_errors = kept->errors;
