@@ -5,6 +5,7 @@ import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP
 from spikebp_plugins.engine.library import best_level
+from spikebp_plugins.engine.step_engine import Moment, StepEngine
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import initial_state
 from tests.core.engine_copies import skip_without_engine
@@ -121,3 +122,19 @@ def test_drive_that_falls_after_many_spikes(bits):
                 stream.show([count * 2**17])
                 scores[backend].append(stream.scores.tolist())
     assert scores["compiled"] == scores["reference"]
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_what_is_handed_over_stays_when_weights_are_replaced_in_a_sample(learns):
+    """Bounds are unknown then: the step is shown again, of what was handed over before it."""
+    net = SpikingMLP((3, 4, 2), n_steps=5, timing="pipelined", learning_rate=0.1, seed=1)
+    x, y = np.array([0.9, -1.6, 2.3]), np.array([1.0, 0.0]) if learns else None
+    states = []
+    for replaces in (False, True):
+        engine = StepEngine(net, initial_state(net))
+        for t in range(1, 9):
+            engine.show(x, y, Moment(t == 1, t == 8, learns and t == 1, learns, False, t, 5))
+            if replaces:
+                engine.state = engine.state
+        states.append((engine.state, engine.summed_drive(2).tolist(), engine.operations))
+    np.testing.assert_equal(states[0], states[1])

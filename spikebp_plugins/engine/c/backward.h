@@ -169,21 +169,25 @@ static int err_layer(struct network *net, int l)
     return 1;
 }
 
-/* Hand over to layer l - 1 the errors that layer l has just sent; 0 if they may wrap. */
-static int hand_down(struct network *net, int l)
+/* The most that layer l hands over to a unit of layer l - 1. */
+static double gain_down(const struct network *net, int l)
+{
+    const struct layer *above = &net->layer[l];
+    return above->n_erring > 0 ? (double)above->errors_sent * backward_bound(net, above) : 0;
+}
+
+/* Hand over to layer l - 1 the errors that layer l has just sent. */
+static void hand_down(struct network *net, int l)
 {
     struct layer *above = &net->layer[l], *a = above - 1;
     memset(a->arriving_back, 0, (size_t)a->width * sizeof(vec));
-    a->gain_back = above->n_erring > 0 ? (double)above->errors_sent * backward_bound(net, above) : 0;
-    if (!(a->gain_back < (sizeof(num) == 8 ? 0x1p61 : CERTAIN)))
-        return 0;
+    a->gain_back = gain_down(net, l);
     if (above->wiring)
         send_connected(above, (num *)a->arriving_back);
     else
         for (int r = list_rows(net, above, a->width) - 1; r >= 0; r--)
             for (int v = 0; v < a->width; v++)
                 a->arriving_back[v] += net->factor[r] * net->row[r][v];
-    return 1;
 }
 
 #endif

@@ -292,20 +292,23 @@ static int fire_layer(struct network *net, int l, int t)
     return count_sent(a, t);
 }
 
-/* Hand over to layer l what the one below has just sent; 0 if it may wrap. */
-static int hand_up(struct network *net, int l)
+/* The most that layer l - 1 hands over to a unit of layer l. */
+static double gain_up(const struct network *net, int l)
+{
+    return (double)net->layer[l - 1].sent[0] * net->layer[l].weight_bound;
+}
+
+/* Hand over to layer l what the one below has just sent. */
+static void hand_up(struct network *net, int l)
 {
     struct layer *a = &net->layer[l];
     struct firing now = {.net = net, .a = a, .below = a - 1, .to = a->arriving};
     memset(a->arriving, 0, (size_t)a->width * sizeof(vec));
-    a->gain = (double)a[-1].sent[0] * a->weight_bound;
-    if (!(a->gain < (sizeof(num) == 8 ? 0x1p61 : CERTAIN)))
-        return 0;
+    a->gain = gain_up(net, l);
     if (a->wiring)
         add_connected(net, a, 0, a->arriving);
     else
         in_single_vectors(a->width, add_part, &now);
-    return 1;
 }
 
 /* Rule 2 of layer l in all steps, without learning; 0 if it may be out of range. */

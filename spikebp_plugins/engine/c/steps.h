@@ -47,9 +47,9 @@ static void keep_step(struct network *net, int is_back)
 {
     for (int l = 0; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        vec *arrays[] = {a->s, a->c, l == net->is.n_layers ? a->phi_y : a->psi};
+        vec *arrays[] = {a->s, a->c, l == net->is.n_layers ? a->phi_y : a->psi, a->sum};
         const size_t size = (size_t)a->width * sizeof(vec);
-        for (int i = 0; i < 3 && arrays[i]; i++) { /* the input has no psi */
+        for (int i = 0; i < 4 && arrays[i]; i++) { /* the input has no psi */
             vec *copy = a->step_kept + (int64_t)i * a->width;
             memcpy(is_back ? arrays[i] : copy, is_back ? copy : arrays[i], size);
         }
@@ -82,6 +82,22 @@ static void be_silent(struct layer *a)
     clear(a->k, a->width);
 }
 
+/* Hand over what all layers have sent; 0, with nothing handed over, if a sum of it may wrap. */
+static int hand_over(struct network *net)
+{
+    const int L = net->is.n_layers;
+    const double limit = sizeof(num) == 8 ? 0x1p61 : CERTAIN;
+    for (int l = 1; l <= L; l++)
+        if (!(gain_up(net, l) < limit && (l == 1 || gain_down(net, l) < limit)))
+            return 0; /* a step that is shown again still meets what was handed over before */
+    for (int l = 1; l <= L; l++) {
+        hand_up(net, l);
+        if (l > 1)
+            hand_down(net, l);
+    }
+    return 1;
+}
+
 /* Rules 1 to 5 of a step by bounds; 0, with nothing changed, if it may be out of range. */
 static int bounded_step(struct network *net, const struct shown_row *row)
 {
@@ -100,8 +116,8 @@ static int bounded_step(struct network *net, const struct shown_row *row)
     }
     if (may_go_on && row->y)
         may_go_on = learn_from(net, row->y, row->largest_y);
-    for (int l = 1; net->hands_over && may_go_on && l <= L; l++)
-        may_go_on = hand_up(net, l) && (l == 1 || hand_down(net, l));
+    if (may_go_on && net->hands_over)
+        may_go_on = hand_over(net);
     if (!may_go_on)
         keep_step(net, 1);
     return may_go_on;
