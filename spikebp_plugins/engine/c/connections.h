@@ -26,17 +26,19 @@ struct senders {
 
 static void add_by_unit(const struct fan *fan, const num *weights, struct senders from, num *to)
 {
+    const int32_t *restrict target = fan->target, *restrict place = fan->place;
+    const int length = fan->length;
     for (int a = 0; a < from.n; a++) {
-        const int i = from.unit[a];
+        const int i = from.unit[a], last = fan->last[i];
         const num times = from.times[i], *row = weights + fan->offset[i];
-        if (fan->length == 1)
-            for (int m = fan->first[i]; m < fan->last[i]; m++)
-                to[fan->target[m]] += times * row[fan->place[m]];
+        if (length == 1)
+            for (int m = fan->first[i]; m < last; m++)
+                to[target[m]] += times * row[place[m]];
         else
-            for (int m = fan->first[i]; m < fan->last[i]; m++)
-                for (int v = 0; v < fan->length; v += LANES)
-                    *(vec_anywhere *)(to + fan->target[m] + v) +=
-                        times * *(const vec *)(row + fan->place[m] + v);
+            for (int m = fan->first[i]; m < last; m++)
+                for (int v = 0; v < length; v += LANES)
+                    *(vec_anywhere *)(to + target[m] + v) +=
+                        times * *(const vec *)(row + place[m] + v);
     }
 }
 
@@ -153,19 +155,23 @@ static int64_t change_by_unit(struct network *net, const struct layer *a, struct
 {
     const struct wiring *wired = a->wiring;
     const struct fan *up = &wired->up;
+    const int32_t *restrict targets = up->target, *restrict place = up->place;
+    const int32_t *restrict errors_at = net->errors_at;
+    const num *restrict spread = net->spread;
+    const int n_vectors = up->length / LANES, channels = wired->channels;
     int64_t n_changed = 0;
     for (int i = 0; i < below.n; i++) {
         const int unit = below.unit[i];
         const num times = below.times[unit];
-        for (int m = up->first[unit]; m < up->last[unit]; m++) {
-            const int target = up->target[m], n_errors = net->errors_at[target];
+        num *rows = (num *)a->w + up->offset[unit];
+        for (int m = up->first[unit], last = up->last[unit]; m < last; m++) {
+            const int target = targets[m], n_errors = errors_at[target];
             if (n_errors == 0)
                 continue;
             n_changed += n_errors;
-            vec *row = (vec *)((num *)a->w + up->offset[unit] + up->place[m]);
-            for (int v = 0; v < up->length / LANES; v++)
-                row[v] -= times * first_of(net->spread + target + v * LANES,
-                                      wired->channels - v * LANES);
+            vec *row = (vec *)(rows + place[m]);
+            for (int v = 0; v < n_vectors; v++)
+                row[v] -= times * first_of(spread + target + v * LANES, channels - v * LANES);
         }
     }
     return n_changed;
@@ -177,14 +183,16 @@ static void change_back(const struct network *net, const struct layer *a, const 
 {
     const struct wiring *wired = a->wiring;
     const struct fan *down = &wired->down;
+    const int32_t *restrict target = down->target, *restrict place = down->place;
+    const int n_vectors = down->length / LANES, channels = wired->channels_below;
     for (int i = 0; i < n_erring; i++) {
         const int unit = erring[i];
         const num change = net->spread[unit];
-        for (int m = down->first[unit]; m < down->last[unit]; m++) {
-            vec *row = (vec *)((num *)a->b + down->offset[unit] + down->place[m]);
-            for (int v = 0; v < down->length / LANES; v++)
-                row[v] -= change * first_of(factor + down->target[m] + v * LANES,
-                                       wired->channels_below - v * LANES);
+        num *rows = (num *)a->b + down->offset[unit];
+        for (int m = down->first[unit], last = down->last[unit]; m < last; m++) {
+            vec *row = (vec *)(rows + place[m]);
+            for (int v = 0; v < n_vectors; v++)
+                row[v] -= change * first_of(factor + target[m] + v * LANES, channels - v * LANES);
         }
     }
 }
