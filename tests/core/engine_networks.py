@@ -313,7 +313,7 @@ def main(path, level, bits, n, near):
     # A build with AddressSanitizer poisons memory that it is given. What numpy frees can be used
     # again once it is allocated, unless numpy keeps it, as it does with less than 1024 bytes.
     plain = network.aligned
-    network.aligned = lambda n, dtype: plain(n + 1024, dtype)[:n]
+    network.aligned = lambda n, *given: plain(n + 1024, *given)[:n]
     for check in CHECKS:
         options = {"max_examples": n, "database": None, "phases": [Phase.generate]}
         run(check, level, bits, (near,) if near else NEAR, **options)
