@@ -85,7 +85,7 @@ static void chip_layer(struct network *net, int l, int t)
     struct layer *a = &net->layer[l];
     vec sent = {0};
     struct firing now = {.net = net, .a = a, .below = a - 1, .t = t, .sent = &sent};
-    in_parts(a->width, IN_REGISTERS, chip_fire_part, &now);
+    in_small_parts(a->width, chip_fire_part, &now);
     a->n_fired[t] = now.n_fired;
     a->sent[t] = sum_of(sent);
     a->sample_spikes += a->sent[t];
