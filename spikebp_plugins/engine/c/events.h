@@ -76,6 +76,7 @@ static int show_counts(struct network *net, const struct block *block, struct sh
  * are shown. */
 static int show_events(struct network *net, struct block *block, const struct events *given)
 {
+    block->x.kind = COUNTS;
     struct shown_row row = begin_steps(net, block);
     int64_t a = 0, i = 0;
     int is_silent = 1, is_in_range = 1, n_left = block->n_steps;
@@ -149,7 +150,7 @@ static void feed(struct network *net, struct block *block, struct feeding *given
     const int64_t n = given->n_events;
     struct shown_row row = {0};
     int64_t a = 0;
-    block->n_shown = 0;
+    block->n_shown = 0, block->x.kind = COUNTS;
     given->n_taken = -1;
     if (!are_allowed(given))
         return;
