@@ -116,7 +116,7 @@ def test_drive_that_falls_after_many_spikes(bits):
     counts = [1, 1, *[-1] * 6, *[1] * 6]
     scores = {}
     for backend in ("compiled", "reference"):
-        with Simulator(net, backend, [[[1.0]], [[1.0]]]) as sim:
+        with Simulator(net, backend, [[[1.0]], [[0.25]]]) as sim:
             stream, scores[backend] = sim.stream(), []
             for count in counts:
                 stream.show([count * 2**17])
