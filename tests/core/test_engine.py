@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins import Dense, Simulator, Sparse, SpikingMLP, SpikingNetwork
 from spikebp_plugins.engine.library import best_level
 from spikebp_plugins.engine.step_engine import Moment, StepEngine
 from spikebp_plugins.network.samples import check_batch
@@ -138,3 +138,12 @@ def test_what_is_handed_over_stays_when_weights_are_replaced_in_a_sample(learns)
                 engine.state = engine.state
         states.append((engine.state, engine.summed_drive(2).tolist(), engine.operations))
     np.testing.assert_equal(states[0], states[1])
+
+
+def test_errors_count_that_pass_weights_of_zero():
+    net = SpikingNetwork((2,), [Dense(2), Sparse(1, 1.0)], n_steps=2, learning_rate=0.5)
+    weights = [np.ones((2, 2)), np.zeros(2)]
+    with Simulator(net, "compiled", weights) as sim, Simulator(net, "reference", weights) as ref:
+        for each in (sim, ref):
+            each.train(np.full((1, 2), 2.0), np.array([[3.0]]))
+        assert sim.operations == ref.operations

@@ -73,7 +73,7 @@ FAULTS = [
     ("backward.h", "const int t = net->step - net->delay;", "const int t = net->step;", "trains"),
     ("backward.h", "t < net->n_steps ? t : net->n_steps - 1", "net->n_steps - 1", "trains"),
     ("backward.h", "above->sample_down += operations_of", "above->sample_down = operations_of"),
-    ("backward.h", "gain == 0 && a->psi_bound <= half", "gain == 0"),
+    ("backward.h", "is_silent && a->psi_bound <= half", "is_silent"),
     ("backward.h", "(double)above->errors_sent * (above->n_erring", "(above->n_erring"),
     ("connections.h", "size[r]];\n            const num", "size[r] - 1];\n            const num"),
     ("connections.h", "size[r]];\n        num", "size[r] - 1];\n        num"),

@@ -143,7 +143,8 @@ static int err_layer(struct network *net, int l)
         ? a->gain_back
         : (double)above->errors_sent * (above->n_erring > 0 ? backward_bound(net, above) : 0);
     send_none(a);
-    if (gain == 0 && a->psi_bound <= half)
+    const int is_silent = net->hands_over ? gain == 0 : above->n_erring == 0; /* weights may be 0 */
+    if (is_silent && a->psi_bound <= half)
         return 1; /* no backward potential fires */
     a->psi_bound += gain;
     const enum proof proof = proof_of(a->psi_bound, gain, a->limit);
