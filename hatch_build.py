@@ -1,7 +1,7 @@
 """Builds the engine in C into a wheel, and in place where the installation is editable.
 
 It takes a compiler of the machine, or asks for `ziglang`, which brings one. Where it fails all the
-same, the wheel is pure Python: there the same integers come from the kernels that Numba compiles.
+same, the wheel is pure Python: there the same integers come from the reference.
 
 ``python hatch_build.py dist`` builds the wheels of a release, for all platforms on this machine; it
 needs `hatchling` and `ziglang`.
@@ -72,7 +72,7 @@ class EngineBuildHook(BuildHookInterface):
                     raise building.BuildError("what was compiled cannot be loaded here")
         except building.BuildError as error:
             self.app.display_warning(
-                f"The engine in C is left out, and learning is slower: {error}."
+                f"The engine in C is left out, and the slow reference learns: {error}."
             )
             return
         build_data["pure_python"] = False

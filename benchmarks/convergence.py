@@ -22,7 +22,7 @@ def measure(epochs, steps):
     data = load_dataset("digits")
     net = SpikingMLP((64, 100, 100, 10), learning_rate=0.05)
     rows = []
-    with Simulator(net, wait=True) as sim:
+    with Simulator(net) as sim:
         for epoch in range(epochs):
             order = np.random.RandomState([net.seed, epoch]).permutation(len(data.x_train))
             sim.train(data.x_train[order], data.y_train[order])

@@ -8,9 +8,6 @@ import numpy as np
 from spikebp_plugins import Simulator, SpikingMLP, load_dataset
 from spikebp_plugins.reproduce.timing import alternate as alternate
 
-# What is timed is what is compiled, and not the reference in its place.
-os.environ["SPIKEBP_WAIT"] = "1"
-
 
 class Spiking:
     """The compiled back end, with the interface of a rival."""

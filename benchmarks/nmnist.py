@@ -33,7 +33,7 @@ from spikebp_plugins.network.connections.notation import WORDS, layers_of
 
 SIDE = 34
 DIGITS = 10
-COMPILED = {"n_jobs": 1, "wait": True}
+COMPILED = {"n_jobs": 1}
 
 # The camera jumps three times in 0.3 s, and a part holds half a jump.
 PART_ENCODER = EventEncoder(SIDE, SIDE, step=52_500)

@@ -35,7 +35,7 @@ OTHER_FORMS = (
 )
 
 #: What may be installed, and decides what a column shows.
-PACKAGES = ("numpy", "numba", "brian2", "lava-nc")
+PACKAGES = ("numpy", "brian2", "lava-nc")
 
 
 class Found(NamedTuple):

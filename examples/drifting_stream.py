@@ -3,8 +3,7 @@
 Handwritten digits of 8 x 8 pixels come one at a time, drawn at random from 1437. The network first
 predicts the digit, then is told, and learns. Half way through every class takes the name of
 the next: what was a 3 is a 4 from now on, and what was a 9 is a 0. Nobody tells the network that
-this has happened; it learns on, and recovers. Writes nothing, and takes a few seconds, half a
-minute where nothing has been compiled before::
+this has happened; it learns on, and recovers. Writes nothing, and takes a few seconds::
 
     python examples/drifting_stream.py
 """

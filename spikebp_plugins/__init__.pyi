@@ -51,4 +51,3 @@ from .simulation.stream import Stream as Stream
 from .simulation.trace import Difference as Difference
 from .simulation.trace import Trace as Trace
 from .simulation.trace import compare as compare
-from .simulation.warmup import warmup as warmup

@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import hashlib
 import importlib
-import os
 import tempfile
 import traceback
 from collections.abc import Callable
@@ -17,9 +16,6 @@ import numpy as np
 from numpy.random import RandomState
 
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
-
-# Kernels are to be hit, and not the reference in their place; also in processes started from here.
-os.environ["SPIKEBP_WAIT"] = "1"
 
 NET = SpikingMLP((12, 10, 4), n_steps=5, learning_rate=0.3, seed=3)
 ENCODER = EventEncoder(4, 3, step=1000, polarity="ignored")
@@ -36,7 +32,7 @@ SAMPLES = {"compiled": 4000, "reference": 60, "brian2:numpy": 20, "lava": 40}
 #: Where each back end says how much it shows between two looks at signals. It is set to so little
 #: that a call of these few samples has several such blocks.
 BLOCKS = {
-    "compiled": ("spikebp_plugins.compiled.backend", "BLOCK_WORK", 400 * NET.n_steps * 160),
+    "compiled": ("spikebp_plugins.engine.backend", "BLOCK_WORK", 400 * NET.n_steps * 160),
     "brian2:numpy": ("spikebp_brian2.runtime", "STEPS_PER_RUN", {"numpy": 50, "cython": 50}),
     "lava": ("spikebp_lava.backend", "STEPS_PER_RUN", 50),
 }

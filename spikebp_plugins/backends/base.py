@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, empty_prediction
-from spikebp_plugins.common.errors import integer, one_of, wrong_argument
+from spikebp_plugins.common.errors import integer, one_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, DenseConnection, refused_connections
 from spikebp_plugins.network.fields import Definition
@@ -48,23 +48,6 @@ class Option(ABC):
     @abstractmethod
     def parse(self, name: str, value: Any) -> Any:
         """Return a value, which may be text from a command line, or raise ValueError."""
-
-
-@dataclass(frozen=True)
-class FlagOption(Option):
-    """An option that is True or False."""
-
-    def __str__(self) -> str:
-        return "True or False"
-
-    def parse(self, name: str, value: Any) -> bool | None:
-        """Return a value as True or False."""
-        if value is None or isinstance(value, bool | np.bool_):
-            return None if value is None else bool(value)
-        words = {"true": True, "false": False}
-        if isinstance(value, str) and value.lower() in words:
-            return words[value.lower()]
-        raise wrong_argument(name, str(self), repr(value))
 
 
 @dataclass(frozen=True)
@@ -109,9 +92,6 @@ class Backend(ABC):
     #: default, or an `Option`.
     options: ClassVar[Mapping[str, tuple[Any, ...] | Option]] = {}
 
-    #: The options with which nothing but the engine itself computes, for those who compare it.
-    alone: ClassVar[Mapping[str, Any]] = {}
-
     #: For fields of the definitions that it runs, all values that it knows. Those in
     #: `PLAIN_CHOICES` have the values there if they are not named here, and other fields any.
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -137,7 +117,7 @@ class Backend(ABC):
 
     @classmethod
     def lack(cls) -> str | None:
-        """Return in a sentence what this back end lacks on this machine; None if nothing."""
+        """Return in a sentence what keeps this back end from running here; None if nothing."""
         return None
 
     @classmethod
@@ -230,13 +210,6 @@ class Backend(ABC):
             If the back end shows whole samples only.
         """
         raise UnsupportedError(why_no_steps(self))
-
-    def preparations(self) -> Sequence[Callable[[], object]] | None:
-        """Return functions that together get ready all that the back end may need.
-
-        None if only its use gets it ready.
-        """
-        return None
 
     def close(self) -> None:  # noqa: B027
         """Release what the engine holds; called once."""

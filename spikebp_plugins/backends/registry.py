@@ -8,9 +8,14 @@ from typing import Any, Final
 
 from spikebp_plugins.backends.base import Backend, Option, UnsupportedError, refused_kind
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
+from spikebp_plugins.common.notice import say_once
 from spikebp_plugins.network.fields import Definition
 
 GROUP: Final = "spikebp_plugins.backends"
+
+#: The back end of those who name none, and the one that stands in where it lacks its engine.
+DEFAULT: Final = "compiled"
+STAND_IN: Final = "reference"
 
 
 def available_backends() -> dict[str, EntryPoint]:
@@ -89,24 +94,6 @@ def parse_backend(text: str) -> tuple[str, dict[str, str]]:
     return name, options
 
 
-def alone(backend: str) -> str:
-    """Return the one-word form of a back end with those options that make it compute alone.
-
-    Parameters
-    ----------
-    backend : str
-        The back end, with options behind a colon if any, which take precedence.
-
-    Raises
-    ------
-    ValueError, ImportError, TypeError
-        As for `get_backend` and `parse_backend`.
-    """
-    name, options = parse_backend(backend)
-    words = {**get_backend(name).alone, **options}
-    return f"{name}:{','.join(f'{option}={words[option]}' for option in words)}" if words else name
-
-
 def refused_definition(
     cls: type[Backend], net: Definition, options: Mapping[str, Any]
 ) -> str | None:
@@ -116,7 +103,7 @@ def refused_definition(
 
 
 def backend_for(
-    net: Definition, backend: str, options: Mapping[str, Any]
+    net: Definition, backend: str | None, options: Mapping[str, Any]
 ) -> tuple[str, type[Backend], dict[str, Any]]:
     """Find the back end that is to run a definition.
 
@@ -124,8 +111,9 @@ def backend_for(
     ----------
     net : Definition
         The definition.
-    backend : str
-        Name of an installed back end, with options behind a colon if any.
+    backend : str or None
+        Name of an installed back end, with options behind a colon if any. None takes "compiled", or
+        "reference" where the engine in C is missing, which is said once.
     options : mapping of str
         Further options, which take precedence.
 
@@ -147,9 +135,14 @@ def backend_for(
     ImportError
         If the back end needs a package that is not installed.
     """
-    name, parsed = parse_backend(backend)
+    name, parsed = (DEFAULT, {}) if backend is None else parse_backend(backend)
     cls = get_backend(name)
     checked = check_options(cls, name, parsed | dict(options))
+    if backend is None and (lack := cls.lack()) is not None:
+        stand_in = get_backend(STAND_IN)
+        if refused_definition(stand_in, net, {}) is None:
+            say_once(f"{lack}; back end {STAND_IN!r} runs instead, some hundred times slower")
+            return STAND_IN, stand_in, {}
     if (reason := refused_definition(cls, net, checked)) is not None:
         raise UnsupportedError(f"back end {name!r} cannot run this network: {reason}")
     return name, cls.engine_for(net), checked

@@ -32,8 +32,7 @@ def _describe(point: EntryPoint) -> dict[str, Any]:
         # An error of one back end, perhaps a third party's, must not hide the others.
         state = one_line(error)
     else:
-        lack = cls.lack()
-        state = "ready" if lack is None else f"ready; {lack}"
+        state = cls.lack() or "ready"
         options = {
             name: str(rule) if isinstance(rule, Option) else list(rule)
             for name, rule in cls.options.items()

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final, NamedTuple
 import numpy as np
 import typer
 
-from spikebp_plugins.cli.ahead import making_ready
 from spikebp_plugins.cli.compare import compare_on_images
 from spikebp_plugins.cli.options import HELP, BackendName, Json, learning_rate, load_images
 from spikebp_plugins.cli.output import (
@@ -63,7 +62,7 @@ class Lesson(NamedTuple):
 def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Epochs to learn.")] = EPOCHS,
     seed: Annotated[int, typer.Option(help=HELP["seed"])] = 0,
-    backend: BackendName = "compiled",
+    backend: BackendName = None,
     every: Annotated[
         bool,
         typer.Option("--all", help="Compare all back ends in the end, also those that compile."),
@@ -75,8 +74,7 @@ def demo(
 
     Both start from the same weights and see the same samples at the same rate.
     Then the network goes on learning on all back ends that are installed, which must be equal.
-    It takes some seconds, and a minute or two where something is compiled for the first time, and
-    draws a picture of learning curves and spikes.
+    It takes some seconds, and draws a picture of learning curves and spikes.
     """
     if output is not None:
         place_of(output, "output")
@@ -89,17 +87,15 @@ def demo(
     )
     typer.echo("learning small digits ...", err=as_json)
     names = comparison.all_backends() if every else comparison.quick_backends()
-    with making_ready([name for name in names if name not in ("reference", backend)]) as others:
-        with Simulator(net, backend) as sim:
-            lesson = _learn(sim, data, epochs, as_json)
-            learned = sim.checkpoint()
-        report = {"backend": backend, "dataset": data.name, "epochs": epochs}
-        report |= _report(net, lesson)
-        if not as_json:
-            _print_report(report)
-        _draw(output, lesson, int(data.y_test[0]), as_json)
-        typer.echo(f"going on on {', '.join(names)} ...", err=as_json)
-        others.wait()
+    with Simulator(net, backend) as sim:
+        lesson = _learn(sim, data, epochs, as_json)
+        learned = sim.checkpoint()
+    report = {"backend": backend or sim.backend, "dataset": data.name, "epochs": epochs}
+    report |= _report(net, lesson)
+    if not as_json:
+        _print_report(report)
+    _draw(output, lesson, int(data.y_test[0]), as_json)
+    typer.echo(f"going on on {', '.join(names)} ...", err=as_json)
     compared = compare_on_images(learned, names, data, SAMPLES_COMPARED)
     if as_json:
         print_json(report | {"comparison": compared.to_dict()})
@@ -136,7 +132,7 @@ def _learn(sim: Simulator, data: Dataset, epochs: int, as_json: bool) -> Lesson:
 
 def _report(net: Definition, lesson: Lesson) -> dict[str, Any]:
     def work(effort: Effort) -> dict[str, float | None]:
-        # Without the time: one network is compiled and the other is NumPy, so it says nothing.
+        # Without the time: one network is in C and the other is NumPy, so it says nothing.
         return {k: v for k, v in effort.per_sample().items() if k != "seconds_per_sample"}
 
     return {

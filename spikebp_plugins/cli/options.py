@@ -135,7 +135,11 @@ Folder = Annotated[
     typer.Option(help=f"Folder that holds the data set's files; else ${FOLDER_VARIABLE}."),
 ]
 BackendName = Annotated[
-    str, typer.Option(help="Back end, with options behind a colon; see `spikebp backends`.")
+    str | None,
+    typer.Option(
+        help="Back end, with options behind a colon; see `spikebp backends`.",
+        show_default="compiled",
+    ),
 ]
 Json = Annotated[
     bool,

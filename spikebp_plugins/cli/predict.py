@@ -30,7 +30,7 @@ def predict(
             "--steps", "--n-steps", help=options.HELP["n_steps"], show_default="as in training"
         ),
     ] = None,
-    backend: options.BackendName = "compiled",
+    backend: options.BackendName = None,
     output: Annotated[
         Path | None, typer.Option(help="Write scores and classes to this npz file.")
     ] = None,
@@ -51,11 +51,11 @@ def predict(
             scores = sim.predict(x, n_steps=n_steps)
     if output is not None:
         write_archive(output, {"scores": scores, "classes": scores.argmax(axis=1)})
-    error = error_percent(scores, y)
+    error, shown_on = error_percent(scores, y), backend or sim.backend
     steps = trained.net.n_steps if n_steps is None else n_steps
     if as_json:
-        about = {"backend": backend, "dataset": dataset, "split": split, "n_steps": steps}
+        about = {"backend": shown_on, "dataset": dataset, "split": split, "n_steps": steps}
         print_json({**about, "error": error, **effort.per_sample()})
         return
     rows = [("steps", str(steps)), ("error", percent(error)), *effort.rows()]
-    print_table(f"{dataset} ({split}) on {backend}", ("", ""), rows)
+    print_table(f"{dataset} ({split}) on {shown_on}", ("", ""), rows)

@@ -18,7 +18,6 @@ from spikebp_plugins.cli import (
     predict,
     reproduce,
     train,
-    warmup,
 )
 from spikebp_plugins.cli.options import ARGUMENTS
 from spikebp_plugins.cli.output import EXPECTED_ERRORS, one_line
@@ -77,7 +76,6 @@ app.command()(reproduce.reproduce)
 app.command("hardware-report")(hardware.hardware_report)
 app.command("export-c")(export_c.export_c)
 app.command("import-c")(export_c.import_c)
-app.command()(warmup.warmup)
 
 
 def _print_version(wanted: bool) -> None:

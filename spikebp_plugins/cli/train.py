@@ -46,7 +46,7 @@ def train(
             " /--no-shuffle", help="Keep the order of samples in every epoch.", show_default=False
         ),
     ] = True,
-    backend: options.BackendName = "compiled",
+    backend: options.BackendName = None,
     resume: Annotated[Path | None, typer.Option(help="Go on from this checkpoint.")] = None,
     save: Annotated[
         Path | None, typer.Option(help="Write a checkpoint here after every epoch.")
@@ -86,7 +86,7 @@ def train(
             if save is not None:
                 sim.save(save)
             raise
-    report = {"backend": backend, "dataset": dataset, **results}
+    report = {"backend": backend or sim.backend, "dataset": dataset, **results}
     if as_json:
         output.print_json(report)
     else:

@@ -1,4 +1,4 @@
-"""Notices: that a kernel is being compiled, where that takes noticeably long, and others once."""
+"""Notices: that code is being compiled, where that takes noticeably long, and others once."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from functools import cache
 from threading import Timer
 from typing import Any, Final
 
-#: A kernel from the cache runs its first block in less time, and nobody waits two seconds without
-#: a word.
+#: Code from a cache is loaded in less time, and nobody waits two seconds without a word.
 SECONDS_BEFORE_NOTICE: Final = 1.5
 
-#: The kernels that this process has called before.
+#: What this process has called before.
 _called: set[Any] = set()
 
 _NOTHING: Final = nullcontext()
 
 
-def announced(kernel: Any) -> AbstractContextManager[None]:
-    """Return a context manager that says that a kernel is compiled if its first call takes long."""
-    return _NOTHING if kernel in _called else _Notice(kernel)
+def announced(call: Any) -> AbstractContextManager[None]:
+    """Return a context manager that says that code is compiled if its first call takes long."""
+    return _NOTHING if call in _called else _Notice(call)
 
 
 class _Notice(AbstractContextManager[None]):
-    """The first call of a kernel."""
+    """The first call."""
 
-    def __init__(self, kernel: Any) -> None:
-        self._kernel = kernel
+    def __init__(self, call: Any) -> None:
+        self._call = call
         self._timer = Timer(SECONDS_BEFORE_NOTICE, _say_that_it_compiles)
         self._timer.daemon = True
 
@@ -37,11 +36,11 @@ class _Notice(AbstractContextManager[None]):
     def __exit__(self, *error: object) -> None:
         self._timer.cancel()
         if error[0] is None:
-            _called.add(self._kernel)
+            _called.add(self._call)
 
 
 def _say_that_it_compiles() -> None:
-    _say("compiling the kernels of this network, once for this machine ...")
+    _say("compiling the code of this network, once for this machine ...")
 
 
 @cache

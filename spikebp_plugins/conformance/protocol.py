@@ -12,7 +12,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.registry import alone
 from spikebp_plugins.conformance.case import Case
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.operations import Operations
@@ -50,7 +49,7 @@ def run_case(backend: str, case: Case) -> None:
     n_steps = case.net.n_steps
     work = Operations()
 
-    with Simulator(case.net, alone(backend), case.weights()) as sim:
+    with Simulator(case.net, backend, case.weights()) as sim:
         trace = sim.train(x[:RECORDED], y[:RECORDED], record=True)
         _assert_equal_traces("training", trace, trained(case, RECORDED).trace)
         _assert_equal_states("training", sim, trained(case, RECORDED).checkpoint)
@@ -74,7 +73,7 @@ def run_case(backend: str, case: Case) -> None:
         sim.train(x[UNRECORDED:HANDED_OVER], y[UNRECORDED:HANDED_OVER])
         checkpoint = sim.checkpoint()
 
-    with checkpoint.simulate(alone(backend)) as sim:
+    with checkpoint.simulate(backend) as sim:
         scores = sim.train(x[HANDED_OVER:], y[HANDED_OVER:])
         expected = trained(case, len(x))
         _assert_equal_scores("handing over and taking over", scores, expected.trace)

@@ -1,9 +1,9 @@
-"""The back end `compiled`: the step rules by the engine in C, the default."""
+"""The step rules by the engine in C."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.base import Backend, FlagOption, IntegerOption, UnsupportedError
+from spikebp_plugins.backends.base import Backend, IntegerOption, UnsupportedError
 from spikebp_plugins.backends.outcome import (
     EarlyPrediction,
     Outcome,
@@ -115,15 +115,9 @@ class EngineBackend(Backend):
 
     choices: ClassVar = {**CHOICES, "timing": STEP_TIMINGS}
     connections: ClassVar = tuple(KINDS)
-    options: ClassVar = {"n_jobs": IntegerOption(lowest=1), "wait": FlagOption()}
+    options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
 
-    def __init__(
-        self,
-        net: Definition,
-        state: LearningState,
-        n_jobs: int | None,
-        wait: bool | None = None,  # an option of the back end: here nobody waits
-    ) -> None:
+    def __init__(self, net: Definition, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)
         self._n_jobs = n_jobs or available_cores()
         narrow, wide = self._networks()
@@ -164,10 +158,6 @@ class EngineBackend(Backend):
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
         return max(1, BLOCK_WORK // (n_steps * work_of_step(self.net)))
-
-    def preparations(self) -> Sequence[Callable[[], object]]:
-        """Return nothing: the engine was compiled when the package was built."""
-        return ()
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""

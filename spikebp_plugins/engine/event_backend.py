@@ -1,4 +1,4 @@
-"""The back end `compiled` for event timing: the paper's own order by the engine in C."""
+"""Event timing by the engine in C: the paper's own order."""
 
 from __future__ import annotations
 

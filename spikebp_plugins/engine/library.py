@@ -102,11 +102,15 @@ def library() -> Any:
         If the package was installed without one, or it is not that of these sources.
     """
     if not LIBRARY.exists():
-        raise EngineMissingError("the package was installed without a C compiler")
+        raise EngineMissingError(
+            "the package was installed without a C compiler; install it again where there is one"
+        )
     try:
         loaded = ctypes.CDLL(str(LIBRARY))
     except OSError as error:
-        raise EngineMissingError(f"{LIBRARY.name} cannot be loaded: {error}") from error
+        raise EngineMissingError(
+            f"{LIBRARY.name} cannot be loaded: {error}; install the package again"
+        ) from error
     loaded.sources.restype = ctypes.c_char_p
     if loaded.sources().decode() != digest():
         raise EngineMissingError(

@@ -39,7 +39,7 @@ class LazySimulator:
         self._checkpoint = checkpoint
         self._work = Operations()  # of simulators that are closed
         self._simulator: Simulator | None = None
-        self._backend = ""
+        self._backend: str | None = None
         self._close: Callable[[], object] = lambda: None
 
     @property
@@ -80,7 +80,7 @@ class LazySimulator:
             return self
         return LazySimulator(self.checkpoint.grown(n_inputs, n_outputs))
 
-    def open(self, backend: str) -> Simulator:
+    def open(self, backend: str | None) -> Simulator:
         """Return the simulator on a back end, opened unless it is open there."""
         if self._simulator is None or backend != self._backend:
             simulator = self.checkpoint.simulate(backend)
@@ -90,7 +90,7 @@ class LazySimulator:
             self._close = weakref.finalize(self, simulator.close)
         return self._simulator
 
-    def train(self, backend: str, x: Any, y: Any, schedule: Schedule) -> NDArray[np.float64]:
+    def train(self, backend: str | None, x: Any, y: Any, schedule: Schedule) -> NDArray[np.float64]:
         """Learn from samples on a back end, and return the scores that each of them reached."""
         scores: list[NDArray[np.float64]] = []
         start = 0
@@ -103,7 +103,7 @@ class LazySimulator:
             start = stop
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
-    def predict(self, backend: str, x: Any) -> NDArray[np.float64]:
+    def predict(self, backend: str | None, x: Any) -> NDArray[np.float64]:
         """Return the scores of samples on a back end."""
         scores: NDArray[np.float64] = self.open(backend).predict(x, progress=False)
         return scores

@@ -40,9 +40,10 @@ class NetworkParameters(EstimatorLocks):
         come again; otherwise it takes 0.
     n_steps : int, default=10
         Steps for which a sample is shown.
-    backend : str, default="compiled"
+    backend : str or None, default=None
         A back end by name, with its options if any: ``"brian2:numpy"``, ``"lava"``,
-        ``"compiled:n_jobs=1"``.
+        ``"compiled:n_jobs=1"``. None takes "compiled", or "reference" where the engine in C is
+        missing, which is said once.
     intercept : bool, default=True
         Whether a constant input of 1 is added behind the features. The network has no bias.
     input_scale : float, default=1.0
@@ -77,7 +78,7 @@ class NetworkParameters(EstimatorLocks):
     learning_rate: float | None = None
     rate_halvings: int | None = None
     n_steps: int = 10
-    backend: str = "compiled"
+    backend: str | None = None
     intercept: bool = True
     input_scale: float = 1.0
     scale_inputs: str = "auto"

@@ -7,7 +7,7 @@ and rounded before. These operations are exact, whatever the size of the numbers
 is exact while every partial sum stays below :math:`2^{53}` grid units, and where that is not
 certain beforehand the operation is done with Python's integers.
 
-Floating point belongs to event timing, which adds in an order of its own in the kernels: here it
+Floating point belongs to event timing, which adds in an order of its own in the engine: here it
 has only what enters and what is stored.
 """
 

@@ -75,13 +75,13 @@ class Checkpoint:
     state: LearningState
     replay: ReplayBuffer | None = None
 
-    def simulate(self, backend: str = "compiled", **options: Any) -> Simulator:
+    def simulate(self, backend: str | None = None, **options: Any) -> Simulator:
         """Return a simulator that goes on exactly where this checkpoint was made.
 
         Parameters
         ----------
-        backend : str, default="compiled"
-            Name of the back end.
+        backend : str or None, default=None
+            Name of the back end; None as for a new simulator.
         **options
             Options of the back end.
         """

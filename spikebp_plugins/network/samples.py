@@ -214,7 +214,7 @@ def _check_targets(net: Definition, y: Any, n_samples: int, n_steps: int) -> NDA
         raise wrong_argument(
             "y", "integers where it is one-dimensional (labels)", f"an array of {array.dtype}"
         )
-    copied = array.astype(np.int64)  # kernels use them as indices, and trust them
+    copied = array.astype(np.int64)  # engines use them as indices, and trust them
     if not _are_within(copied, n_outputs):
         outside = array[(array < 0) | (array >= n_outputs)][0]
         raise wrong_argument("y", f"labels from 0 to {n_outputs - 1}", outside)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Option
-from spikebp_plugins.backends.registry import alone, available_backends, get_backend
+from spikebp_plugins.backends.registry import available_backends, get_backend
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.simulation.trace import Difference, Trace, compare
 
@@ -122,14 +122,14 @@ def compare_backends(
         If a back end is not installed or cannot run the network; raised before any back end runs.
     """
     for name in backends:
-        start.simulate(alone(name)).close()
+        start.simulate(name).close()
     runs = [_run(start, name, x, y, x_test) for name in backends]
     return Comparison(runs, [agreement(run, runs[0]) for run in runs])
 
 
 def _run(start: Checkpoint, backend: str, x: Array, y: Array, x_test: Array) -> Run:
     begin = time.perf_counter()
-    with start.simulate(alone(backend)) as sim:
+    with start.simulate(backend) as sim:
         training = sim.train(x, y, record=True)
         prediction = sim.predict(x_test, record=True)
     return Run(backend, training, prediction, time.perf_counter() - begin)
@@ -192,8 +192,9 @@ def _ready_backends() -> list[str]:
     ready = []
     for name in available_backends():
         try:
-            get_backend(name)
+            lack = get_backend(name).lack()
         except Exception:
             continue  # `spikebp backends` says what is wrong with it
-        ready.append(name)
+        if lack is None:
+            ready.append(name)
     return ready

@@ -53,8 +53,9 @@ class Simulator:
     ----------
     net : Definition
         The definition.
-    backend : str, default="compiled"
-        Name of an installed back end, with options behind a colon if any: ``"brian2:numpy"``.
+    backend : str or None, default=None
+        Name of an installed back end, with options behind a colon if any: ``"brian2:numpy"``. None
+        takes "compiled", or "reference" where the engine in C is missing, which is said once.
     weights : sequence of array-like or None, default=None
         Initial weights in the shapes of ``net.weight_shapes``, rounded to the grid; None takes
         ``net.init_weights()``.
@@ -89,7 +90,7 @@ class Simulator:
     def __init__(
         self,
         net: Definition,
-        backend: str = "compiled",
+        backend: str | None = None,
         weights: Any = None,
         *,
         feedback: Any = None,
@@ -100,7 +101,7 @@ class Simulator:
 
     @classmethod
     def from_checkpoint(
-        cls, checkpoint: Checkpoint, backend: str = "compiled", **options: Any
+        cls, checkpoint: Checkpoint, backend: str | None = None, **options: Any
     ) -> Self:
         """Return a simulator that goes on exactly where a checkpoint was made.
 
@@ -108,8 +109,8 @@ class Simulator:
         ----------
         checkpoint : Checkpoint
             Definition and learning state.
-        backend : str, default="compiled"
-            Name of an installed back end.
+        backend : str or None, default=None
+            Name of an installed back end; None as for a new simulator.
         **options
             Options of the back end.
 
@@ -123,7 +124,7 @@ class Simulator:
         return simulator
 
     def _start(
-        self, net: Definition, state: LearningState, backend: str, options: dict[str, Any]
+        self, net: Definition, state: LearningState, backend: str | None, options: dict[str, Any]
     ) -> None:
         self._lock = RLock()
         self.net = net
@@ -135,7 +136,7 @@ class Simulator:
 
     @synchronized
     def __getstate__(self) -> dict[str, Any]:
-        # Back ends hold processes, modules and memory of compiled code, which nothing can copy.
+        # Back ends hold processes, modules and memory of engines, which nothing can copy.
         return {
             "checkpoint": Checkpoint(self.net, self._state.copy()),
             "backend": self.backend,

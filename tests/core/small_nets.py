@@ -9,7 +9,7 @@ import numpy as np
 
 from spikebp_plugins import Simulator, SpikingMLP, compare
 
-#: The engines of the core. Tests use fixed arithmetic where they can: Numba then compiles once.
+#: The engines of the core.
 ENGINES = ("reference", "compiled")
 
 

@@ -63,12 +63,6 @@ def test_a_spiking_convolution_is_timed_beside_a_dense_one():
     assert result["operations"]["forward"] > 0
 
 
-def test_first_runs_are_timed():
-    rows = run("first_run.py", "--samples", "20")["rows"]
-    assert [row["way"] for row in rows] == ["beside", "wait"]
-    assert rows[0]["seconds"] < rows[1]["seconds"]
-
-
 def test_single_calls_are_timed_beside_a_block():
     size = ("--samples", "40", "--block", "20", "--networks", "784-200-200-10,64-100-10")
     left_out, result = run("single_samples.py", *size)
@@ -151,7 +145,7 @@ def test_a_board_counts_instructions_beside_a_rectified_network():
 
 @pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
 def test_the_network_in_c_is_timed_beside_the_compiled_one():
-    result = run("network_in_c.py", "--samples", "40", "--block", "20", "--without-start")
+    result = run("network_in_c.py", "--samples", "40", "--block", "20")
     for rows in (result["training"], result["prediction"]):
         assert [row["competitor"] for row in rows] == [
             "spikebp (compiled)",

@@ -92,7 +92,7 @@ def test_mnist_is_learned_on_the_board_as_in_the_compiled_back_end(core, tmp_pat
     net = NETWORK.replace(
         layer_sizes=(784, 100, 50, 10), learning_rate=100 / 2**14, input_scale=1 / 255
     )
-    sim = Simulator(net, "compiled:wait=True")
+    sim = Simulator(net, "compiled")
     sim.train(data.x_train[:20_000], data.y_train[:20_000])
     before = sim.checkpoint()
     program = built(before, core, tmp_path)

@@ -158,7 +158,7 @@ def test_an_epoch_of_mnist_is_learned_as_in_the_compiled_back_end():
         label_targets=(1, 5),
         input_scale=1 / 255,
     )
-    in_c, compiled = Simulator(net, "c:16"), Simulator(net, "compiled:wait=True")
+    in_c, compiled = Simulator(net, "c:16"), Simulator(net, "compiled")
     for sim in (in_c, compiled):
         sim.train(data.x_train, data.y_train)
     assert checkpoint_bytes(in_c) == checkpoint_bytes(compiled)

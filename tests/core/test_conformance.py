@@ -5,17 +5,17 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.conformance.__main__ import main
 from spikebp_plugins.conformance.suite import unsupported_reason
+from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.simulation import comparison
 from tests.core.test_cli import install, install_faulty
 from tests.documentation import ROOT
 from tests.scripts import loaded
 
 
-class PartialBackend(CompiledBackend):
+class PartialBackend(EngineBackend):
     """Does not support everything, and says why."""
 
     @classmethod

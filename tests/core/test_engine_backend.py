@@ -7,9 +7,6 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
-from spikebp_plugins.common import notice
-from spikebp_plugins.compiled import backend as compiled
-from spikebp_plugins.compiled.backend import CompiledBackend
 from spikebp_plugins.engine import backend, network
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.engine.event_backend import EventBackend
@@ -58,17 +55,6 @@ CONVOLUTION = SpikingNetwork((4, 4, 1), [Conv2D(2, 3), Dense(2)])
 def test_each_network_has_its_engine(net, engine):
     with Simulator(net) as sim:
         assert type(sim._engine) is engine
-
-
-def test_without_a_library_numba_compiles_and_says_so_once(monkeypatch, caplog):
-    monkeypatch.setattr(compiled, "why_missing", lambda: "nobody has built it")
-    notice.say_once.cache_clear()
-    for _ in range(2):
-        with Simulator(NET) as sim:
-            assert type(sim._engine) is CompiledBackend
-    (record,) = caplog.records
-    said = "the engine in C is missing, so Numba compiles kernels: nobody has built it"
-    assert record.getMessage() == CompiledBackend.lack() == said
 
 
 def test_one_large_sample_takes_64_bits_and_the_rest_returns_to_32(shown):

@@ -18,7 +18,7 @@ from spikebp_plugins import (
     UnsupportedError,
     load,
 )
-from spikebp_plugins.compiled.backend import CompiledBackend
+from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.network.checkpoint import from_arrays, to_arrays
 from spikebp_plugins.network.draws import draw_key, draws_of
 from spikebp_plugins.simulation.hardware_report import bits_of, by_quantity, hardware_report
@@ -543,7 +543,7 @@ def test_where_nothing_saturates_no_sample_needs_the_reference(monkeypatch):
     def refuse(*arguments):
         raise AssertionError("a sample was left to the reference")
 
-    monkeypatch.setattr(CompiledBackend, "_by_reference", refuse)
+    monkeypatch.setattr(EngineBackend, "_by_reference", refuse)
     net = small_net((10, 8, 4), **CHIP)
     x, y = samples(net, 50)
     with Simulator(net, weights=lively_weights(net)) as sim:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP
-from spikebp_plugins.compiled import backend
-from spikebp_plugins.compiled.kernels.arrays import Sample
-from spikebp_plugins.compiled.kernels.event import EventSample
+from spikebp_plugins.engine import backend
+from spikebp_plugins.engine.event_network import EventNetwork
+from spikebp_plugins.engine.network import EngineNetwork
+from tests.core.engine_copies import skip_without_engine
 
-pytestmark = pytest.mark.usefixtures("by_numba")
+skip_without_engine()
 
 NETS = {
     "immediate": SpikingMLP((20, 30, 5), n_steps=6, learning_rate=0.3, seed=2),
@@ -22,7 +23,7 @@ N_THREADS = 4
 RANDOM = np.random.RandomState(0)
 X = RANDOM.uniform(0, 2, (N_THREADS * backend.SAMPLES_PER_THREAD, 20))
 Y = RANDOM.randint(0, 5, len(X))
-#: The same input at all steps, and input that changes, which other kernels show.
+#: The same input at all steps, and input that changes.
 INPUTS = {"constant": X, "changing": X[:, np.newaxis] * np.array([[1], [0], [2], [1], [0], [1]])}
 #: Far longer than anything here takes.
 SECONDS = 20
@@ -32,9 +33,9 @@ class Work(NamedTuple):
     """What a thread was given to work with."""
 
     thread: Thread
-    sample: Sample | EventSample
-    weights: np.ndarray
-    weights_at_first: np.ndarray
+    network: EngineNetwork
+    learned: np.ndarray
+    learned_at_first: bytes
 
 
 class Workers:
@@ -50,21 +51,20 @@ class Workers:
         self._threads, self._left = [], []
         self._all_have_begun, self._has_come, self._may_end = Event(), Event(), Event()
         self.works = []
-        for name, kernel in backend.KERNELS.items():
-            monkeypatch.setitem(backend.KERNELS, name, self._waiting(kernel))
+        for cls in (EngineNetwork, EventNetwork):
+            monkeypatch.setattr(cls, "show", self._waiting(cls.show))
 
-    def _waiting(self, kernel):
-        def show(job):
-            thread, weights = threading.current_thread(), job.run.learning.weight
-            self.works.append(Work(thread, job.run.sample, weights, weights.copy()))
+    def _waiting(self, show_on):
+        def show(network, *arguments):
+            thread, learned = threading.current_thread(), network.learned
+            self.works.append(Work(thread, network, learned, learned.tobytes()))
             if thread in self._threads:
                 if len(self.works) == self._interrupted:
                     self._all_have_begun.set()
                 event = self._may_end if thread in self._left else self._has_come
                 assert event.wait(SECONDS)
-            return kernel(job)
+            return show_on(network, *arguments)
 
-        show.overloads = {}  # so that single samples come here too
         return show
 
     def interrupt(self, sim, x):
@@ -141,17 +141,11 @@ def test_threads_left_behind_share_nothing_with_later_calls(
         left = workers.interrupt(sim, x)
         found = next_calls(sim, x)
         for work in left:
-            assert np.array_equal(work.weights, work.weights_at_first)
-            assert not any(later.sample is work.sample for later in workers.works)
+            assert work.learned.tobytes() == work.learned_at_first
+            assert not any(later.learned is work.learned for later in workers.works)
         workers.end()
         assert all(map(np.array_equal, found, expected))
         assert np.array_equal(sim.predict(x), undisturbed.predict(x))
-
-
-def samples_of(sim):
-    """Return the memory for samples that the back end of a simulator may use."""
-    memories = sim._engine._memories
-    return [sample for memory in memories for sample in memory._samples.values()]
 
 
 FIRST_CALLS = {
@@ -168,18 +162,18 @@ def test_every_kind_of_call_may_be_the_first_after_an_interrupt(first, monkeypat
     with Simulator(NETS["immediate"], n_jobs=2) as sim, Simulator(NETS["immediate"]) as undisturbed:
         for each in (sim, undisturbed) * 3:
             FIRST_CALLS["one sample"](each)
-        assert sim._engine._handles
+        assert sim._engine._singles
         workers = Workers(monkeypatch, interrupted=2, twice=True)
         left = workers.interrupt(sim, X)
         results = [FIRST_CALLS[first](each) for each in (sim, undisturbed)]
         assert all(map(np.array_equal, *results))
-        assert not any(work.sample in samples_of(sim) for work in left)
+        assert all(work.learned.tobytes() == work.learned_at_first for work in left)
         workers.end()
         assert np.array_equal(sim.predict(X), undisturbed.predict(X))
 
 
 def test_a_sample_of_a_stream_that_is_open_during_the_interrupt(monkeypatch):
-    net = NETS["immediate"].replace(fraction_bits=30)  # predicts in the layout of single steps
+    net = NETS["immediate"].replace(fraction_bits=30)  # predicts in the numbers of single steps
     with Simulator(net, n_jobs=2) as sim, Simulator(net) as undisturbed:
         streams = [each.stream() for each in (sim, undisturbed)]
         for stream in streams:
@@ -191,17 +185,7 @@ def test_a_sample_of_a_stream_that_is_open_during_the_interrupt(monkeypatch):
                 stream.show(x, target=y, n_steps=3)
                 stream.close_sample()
         for work in left:
-            assert np.array_equal(work.weights, work.weights_at_first)
+            assert work.learned.tobytes() == work.learned_at_first
         workers.end()
         assert all(map(np.array_equal, sim.weights, undisturbed.weights))
         assert np.array_equal(sim.predict(X), undisturbed.predict(X))
-
-
-def test_memory_is_kept_when_all_goes_well():
-    with Simulator(NETS["immediate"], n_jobs=N_THREADS) as sim:
-        sim.predict(X)
-        memories = sim._engine._memories[:]
-        for _ in range(3):
-            sim.predict(X)
-            sim.train(X[:2], Y[:2])
-        assert all(now is then for now, then in zip(sim._engine._memories, memories, strict=True))

@@ -35,14 +35,10 @@ from spikebp_plugins import (
     SpikingNetwork,
     compare,
 )
-from spikebp_plugins.compiled import backend, layout, stepper
-from spikebp_plugins.compiled.backend import CompiledBackend
-from spikebp_plugins.compiled.kernels import steps
-from spikebp_plugins.compiled.layout import Now
-from spikebp_plugins.compiled.memory import Memory
-from spikebp_plugins.compiled.readiness import Readiness
-from spikebp_plugins.compiled.single_steps import CompiledSteps
-from spikebp_plugins.compiled.stepper import Stepper
+from spikebp_plugins.engine import backend
+from spikebp_plugins.engine.backend import EngineBackend
+from spikebp_plugins.engine.one_sample import OneSample
+from spikebp_plugins.engine.steps import EngineSteps
 from spikebp_plugins.network.checkpoint import to_arrays
 from spikebp_plugins.simulation.stream import UNCHANGED
 from spikebp_plugins.simulation.trace import Trace
@@ -86,7 +82,7 @@ UNUSUAL_DTYPE = [("t", np.int64), ("x", np.int16), ("y", np.int32), ("p", np.int
 PACKAGE = Path(spikebp_plugins.__file__).parent
 INTERRUPTED = {
     str(path)
-    for pattern in ("compiled/*.py", "engine/*.py", "backends/*.py", "network/replay.py")
+    for pattern in ("engine/*.py", "backends/*.py", "network/replay.py")
     for path in PACKAGE.glob(pattern)
 }
 
@@ -138,28 +134,6 @@ class Side:
             yield
 
 
-class LateReadiness(Readiness):
-    """Kernels become ready at some time, those of each use at another."""
-
-    def __init__(self, seed):
-        super().__init__(False)
-        self._known, self._random = set(), np.random.RandomState(seed)
-        self._chance = self._random.uniform() ** 2
-
-    def of(self, use, kernels):
-        self._known.add(use)
-        if self._random.uniform() < self._chance:
-            self._ready.add(use)
-        return use in self._ready
-
-    def ask(self, use):
-        assert use in self._known
-
-    def done_without(self, use, synapse_steps):
-        assert use in self._known
-        return nullcontext()
-
-
 def outcome(call, side):
     """Return what a call returns, or the name and the message of its error."""
     try:
@@ -198,15 +172,12 @@ class Sessions(RuleBasedStateMachine):
         scale=st.sampled_from((0.05, 0.5, 1.5)),
         engine=st.sampled_from(["compiled"] * 7 + ["reference"]),
         n_jobs=st.integers(1, 2),
-        is_late=st.sampled_from([False, False, True]),
     )
-    def begin(self, net, seed=0, scale=0.5, engine="compiled", n_jobs=1, is_late=False):
+    def begin(self, net, seed=0, scale=0.5, engine="compiled", n_jobs=1):
         self.net, random = net, np.random.RandomState(seed)
         weights = [random.standard_normal(shape) * scale for shape in net.weight_shapes]
         options = {"n_jobs": n_jobs} if engine == "compiled" else {}
         self.one = Side(Simulator(net, engine, weights, **options), ReplayBuffer(4))
-        if is_late and engine == "compiled":
-            self.one.sim._engine.readiness = LateReadiness(seed)
         self.two = Side(Simulator(net, "reference", weights), ReplayBuffer(4))
         is_known = engine == "reference" or net.arithmetic == "fixed"
         self.has_streams = net.timing == "immediate" and is_known
@@ -509,20 +480,6 @@ def test_random_sessions_equal_the_reference():
     run_sessions(examples(60))
 
 
-@pytest.mark.thorough
-@pytest.mark.usefixtures("by_numba")
-def test_random_sessions_by_numba_equal_the_reference():
-    run_sessions(20)
-
-
-@pytest.mark.thorough
-@pytest.mark.usefixtures("by_numba")
-@pytest.mark.parametrize("updates", [0, 1])
-def test_samples_whose_log_of_updates_is_full(updates, monkeypatch):
-    monkeypatch.setattr(layout, "UPDATES_LOGGED", updates)
-    run_sessions(examples(10))
-
-
 def edited(owner, name, *edits):
     """Return a fault: the source of a method with edits."""
 
@@ -533,81 +490,18 @@ def edited(owner, name, *edits):
 
 
 #: Of a method that stands alone, `super` has to be told the class.
-NAMED_CLASS = ("super()", "super(CompiledSteps, self)")
-
-
-def states_taken_late(monkeypatch):
-    show_some = CompiledBackend._show_some
-
-    def late(self, now, memory, batch, record, go_on):
-        states = []
-        shown = show_some(self, now, memory, batch, record, states.append)
-        go_on(states[-1])
-        return shown
-
-    monkeypatch.setattr(CompiledBackend, "_show_some", late)
-
-
-def backward_potentials_are_undone(monkeypatch):
-    end_sample = steps.end_sample
-
-    def faulty(run, trained):
-        run.learning.backward_potential[...] = run.boundary.backward_potential
-        end_sample(run, trained)
-
-    monkeypatch.setattr(steps, "end_sample", faulty)
-
-
-def updates_are_not_logged(monkeypatch):
-    drop_sample = steps.drop_sample
-
-    def faulty(run):
-        run.boundary.n_logged[0] = 0
-        drop_sample(run)
-
-    monkeypatch.setattr(steps, "drop_sample", faulty)
-
-
-def dropped_samples_stay(monkeypatch):
-    def end(run):
-        run.boundary.is_open[0] = False
-
-    monkeypatch.setattr(steps, "drop_sample", end)
-
-
-def errors_that_change_the_state(monkeypatch):
-    """What a sample that no kernel can show has changed is not undone."""
-    by_reference = CompiledBackend._by_reference
-
-    def faulty(self, now, *arguments):
-        now.learning.backward_potential[...] += now.layout.network.one
-        return by_reference(self, now, *arguments)
-
-    monkeypatch.setattr(CompiledBackend, "_by_reference", faulty)
+NAMED_CLASS = ("super()", "super(EngineSteps, self)")
 
 
 NET = SpikingMLP((3, 4, 2), n_steps=4, learning_rate=0.5)
-#: Sizes of samples that leave the 32 bits of this network, and what kernels can prove of it.
-WIDE, UNPROVEN = 2.0**16, 2.0**22
+#: A size of samples that leave the 32 bits of this network.
+WIDE = 2.0**12
 BEGIN, OPEN = do("begin", NET), do("open_stream")
 
 #: Faults, and for each a session that notices it. Calls for single samples go the usual way the
 #: first time, and a shorter one from the second on.
 FAULTS = {
-    "kernels change arrays before the state has them": (
-        states_taken_late,
-        [BEGIN, do("train", after=(0, True))],
-    ),
-    "samples of two shapes share memory": (
-        edited(Memory, "kept", ("x.shape", "x.ndim")),
-        [
-            do("begin", NET.replace(input_coding="spikes")),
-            do("open_stream", n_steps=NET.n_steps),
-            do("show", kind="none", n_steps=NET.n_steps),
-            do("predict"),
-        ],
-    ),
-    "samples of two types share a handle": (
+    "samples of two types share a struct": (
         edited(
             backend,
             "kind_of",
@@ -615,79 +509,29 @@ FAULTS = {
         ),
         [BEGIN, do("train", type_=np.uint8), do("train", type_=np.uint8), do("train", seed=1)],
     ),
-    "a handle outlives the state": (
-        edited(CompiledBackend, "show_one", ("handle.now is not self._now", "False")),
-        [BEGIN, do("train"), do("train"), do("train", size=UNPROVEN), do("train"), do("train")],
+    "a struct outlives the network": (
+        edited(EngineBackend, "show_one", ("single.network is not self._engine.now", "False")),
+        [BEGIN, do("train"), do("train"), do("predict", n=3, n_steps=20), do("train"), do("train")],
     ),
-    "a single prediction uses the state of an open sample": (
-        edited(CompiledBackend, "show_one", ("handle.now.boundary.is_open[0]", "False")),
-        [BEGIN, OPEN, do("show"), do("predict"), do("close")],
-    ),
-    "nobody checks single samples": (
-        edited(Memory, "kept", ("checked=checked)", "checked=True)")),
+    "nobody checks the labels of single samples": (
+        edited(OneSample, "show", ("self._n_classes and", "False and")),
         [BEGIN, do("train"), do("train"), do("be_wrong", which=3)],
     ),
-    "what an open sample has learned stays when it is dropped": (
-        dropped_samples_stay,
-        [BEGIN, OPEN, do("show"), do("drop")],
-    ),
-    "a stream does not see what others have learned": (
-        edited(
-            CompiledSteps,
-            "_bind",
-            ("now.learning is not before.learning or now.totals is not before.totals", "False"),
-        ),
-        [BEGIN, OPEN, do("train", size=WIDE), do("show")],
+    "a prediction uses the state of an open sample": (
+        edited(EngineBackend, "predict", ("if self._is_open:", "if False:")),
+        [BEGIN, OPEN, do("show"), do("predict"), do("close")],
     ),
     "a stream drops the open sample of another": (
-        edited(CompiledSteps, "drop", NAMED_CLASS, ("engine.owner is self and ", "")),
+        edited(EngineSteps, "drop", NAMED_CLASS, ("self._owner.open_steps is self", "True")),
         [BEGIN, OPEN, do("open_stream", i=1), do("show"), do("drop", i=1), do("close")],
     ),
-    "a stream drops what another has learned in wider numbers": (
-        edited(CompiledSteps, "drop", NAMED_CLASS, (" and engine.is_at(now)", "")),
-        [
-            BEGIN,
-            OPEN,
-            do("open_stream", i=1),
-            do("show"),
-            do("show", size=WIDE),
-            do("close"),
-            do("show", i=1, after=(200, False)),  # when it is about to take on the wider numbers
-        ],
+    "what 32 bits have learned does not reach 64 bits": (
+        edited(EngineBackend, "_choose", ("network.write(engine.now.read(0))", "True")),
+        [BEGIN, do("train"), do("train", size=WIDE)],
     ),
-    "columns that the reference changes are not kept": (
-        edited(Stepper, "_learn", ("steps.keep_all(self.run)", "pass")),
-        [BEGIN, OPEN, do("show", size=UNPROVEN), do("drop")],
-    ),
-    "bounds stay when the reference has learned a step": (
-        edited(stepper, "forget_bounds", ("bound[...] = np.inf", "pass"), ("boundary.age[0]", "_")),
-        [BEGIN, OPEN, do("show", size=UNPROVEN), do("show")],
-    ),
-    "bounds are not measured": (
-        edited(layout, "forget_bounds", ("bound[...] = np.inf", "pass"), ("boundary.age[0]", "_")),
-        [BEGIN, do("train", size=1e3)],
-    ),
-    "backward potentials of a sample of a stream are lost": (
-        backward_potentials_are_undone,
-        [BEGIN, OPEN, do("show"), do("close")],
-    ),
-    "potentials are lost when a sample goes on in 64 bits": (
-        edited(
-            CompiledSteps, "_widen", ("overwrite(stepper.sample, self._stepper.sample)", "pass")
-        ),
+    "a sample begins anew when it goes on in 64 bits": (
+        edited(EngineBackend, "widened", ("wide.go_on_from(network)", "pass")),
         [BEGIN, OPEN, do("show"), do("show", size=WIDE)],
-    ),
-    "what a sample began with is lost when it goes on in 64 bits": (
-        edited(Now, "in_wider", ("overwrite(now.boundary, self.boundary)", "pass")),
-        [BEGIN, OPEN, do("show"), do("show", size=WIDE), do("drop")],
-    ),
-    "updates of a sample that is dropped are not in the log": (
-        updates_are_not_logged,
-        [BEGIN, OPEN, do("show"), do("drop")],
-    ),
-    "a refused sample is not undone": (
-        errors_that_change_the_state,
-        [BEGIN, do("train", size=UNPROVEN)],
     ),
 }
 
@@ -700,11 +544,10 @@ def replay(session):
     sessions.teardown()
 
 
-@pytest.mark.usefixtures("by_numba")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_sessions_notice_faults(fault, monkeypatch):
     put, session = FAULTS[fault]
-    replay(session)  # which compiles the kernels too
+    replay(session)
     put(monkeypatch)
     with pytest.raises(AssertionError):
         replay(session)

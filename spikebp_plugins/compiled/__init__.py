@@ -1,1 +1,0 @@
-"""The back end `compiled`: the step rules compiled by Numba."""

@@ -1,1 +1,0 @@
-"""The kernels: functions that Numba compiles, and how it compiles them."""
