@@ -565,5 +565,8 @@ def test_streams_of_a_chip_run_in_the_reference_and_learn_the_same():
             assert_array_equal(one, other)
         with pytest.raises(UnsupportedError, match="single steps run on backend='reference'"):
             sim.stream()
-        with pytest.raises(UnsupportedError, match="single steps run on backend='reference'"):
-            sim.predict(x, margin=1.0)
+        with sim.checkpoint().simulate("reference") as expected:
+            for found, wanted in zip(
+                sim.predict(x, margin=1.0), expected.predict(x, margin=1.0), strict=True
+            ):
+                assert_array_equal(found, wanted)
