@@ -178,6 +178,8 @@ class EngineBackend(Backend):
 
     def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
         """Show each sample until its largest summed drive leads by `margin`, and learn nothing."""
+        if not delays_of(self.net).are_zero:
+            raise UnsupportedError(WHOLE_SAMPLES)
         if self._is_open:
             return self._on_a_copy(lambda other: other.predict_until(batch, margin))
         if batch.n_steps > MOST_STEPS:
