@@ -116,6 +116,8 @@ class EngineBackend(Backend):
     choices: ClassVar = {**CHOICES, "timing": STEP_TIMINGS}
     connections: ClassVar = tuple(KINDS)
     options: ClassVar = {"n_jobs": IntegerOption(lowest=1)}
+    #: There is room for samples of so many steps.
+    most_steps: ClassVar[int] = MOST_STEPS
 
     def __init__(self, net: Definition, state: LearningState, n_jobs: int | None) -> None:
         super().__init__(net, state)
@@ -136,8 +138,10 @@ class EngineBackend(Backend):
         """Return networks of 32 bits, if these hold the fractions, and of 64 bits."""
         net, build = self.net, build_of(32)
         most_steps = min(max(net.n_steps, FEWEST_STEPS), MOST_STEPS)
-        narrow = EngineNetwork(net, build, most_steps) if holds(build, net) else None
-        return narrow, EngineNetwork(net, build_of(64), most_steps)
+        wide, narrow = EngineNetwork(net, build_of(64), most_steps), None
+        if holds(build, net):
+            narrow = EngineNetwork(net, build, most_steps, connections=wide.connections)
+        return narrow, wide
 
     @property
     def state(self) -> LearningState:
@@ -161,7 +165,7 @@ class EngineBackend(Backend):
 
     def train(self, batch: Batch, record: bool) -> Outcome:
         """Show samples in order and learn from each."""
-        if batch.n_steps > MOST_STEPS:
+        if batch.n_steps > self.most_steps:
             return self._show_long(batch, record)
         return self._show(batch, record)
 
@@ -169,7 +173,7 @@ class EngineBackend(Backend):
         """Show samples and learn nothing, in several threads."""
         if self._is_open:
             return self._on_a_copy(lambda other: other.predict(batch, record))
-        if batch.n_steps > MOST_STEPS:
+        if batch.n_steps > self.most_steps:
             return self._show_long(batch, record)
         n_threads = min(self._n_jobs, len(batch) // SAMPLES_PER_THREAD)
         if n_threads > 1:
@@ -182,7 +186,7 @@ class EngineBackend(Backend):
             raise UnsupportedError(WHOLE_SAMPLES)
         if self._is_open:
             return self._on_a_copy(lambda other: other.predict_until(batch, margin))
-        if batch.n_steps > MOST_STEPS:
+        if batch.n_steps > self.most_steps:
             return self._until_by(self.steps(), batch, margin)
         parts, done = [], 0
         while done < len(batch):
@@ -199,7 +203,7 @@ class EngineBackend(Backend):
         """Show one sample as it came, if it is constant in time, as its target is."""
         kind = kind_of(x, y, n_steps)
         is_busy = self._may_have_strays or self._is_open or self._wide_samples
-        if kind is None or is_busy or n_steps > MOST_STEPS:
+        if kind is None or is_busy or n_steps > self.most_steps:
             return None
         single = self._singles.get(kind)
         if single is None or single.network is not self._engine.now:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final, NoReturn
 
 from spikebp_plugins.backends.base import UnsupportedError
-from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome
-from spikebp_plugins.engine.backend import SAMPLES_PER_THREAD, EngineBackend
+from spikebp_plugins.backends.outcome import EarlyPrediction
+from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.engine.event_network import EventNetwork
 from spikebp_plugins.engine.library import event_build_of
 from spikebp_plugins.engine.network import BlockResult, EngineNetwork, work_of_step
+from spikebp_plugins.network.fields import LARGEST_N_STEPS
 from spikebp_plugins.network.samples import Batch
 
 #: Synapses times steps of a block: single spikes take longer than steps do.
@@ -24,6 +25,7 @@ class EventBackend(EngineBackend):
     """
 
     choices: ClassVar = {**EngineBackend.choices, "timing": ("event",)}
+    most_steps: ClassVar[int] = LARGEST_N_STEPS
 
     def _networks(self) -> tuple[EngineNetwork | None, EngineNetwork]:
         """Return no second network: the arithmetic says which numbers the first has."""
@@ -33,13 +35,6 @@ class EventBackend(EngineBackend):
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
         return max(1, BLOCK_WORK // (n_steps * work_of_step(self.net)))
-
-    def predict(self, batch: Batch, record: bool) -> Outcome:
-        """Show samples and learn nothing, in several threads."""
-        n_threads = min(self._n_jobs, len(batch) // SAMPLES_PER_THREAD)
-        if n_threads > 1:
-            return self._show_in_threads(batch, record, n_threads)
-        return self._show(batch, record)
 
     def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
         """Refuse: samples are shown whole."""

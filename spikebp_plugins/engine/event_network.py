@@ -15,11 +15,11 @@ from spikebp_plugins.engine.structs import (
     QUANTITIES,
     STARTS,
     B,
-    CEventBlock,
+    CBlock,
     CEventDefinition,
     W,
 )
-from spikebp_plugins.engine.wiring import layouts_of, padded
+from spikebp_plugins.engine.wiring import Connections, padded
 from spikebp_plugins.network.arithmetic import FloatingPoint, out_of_range
 from spikebp_plugins.network.fields import LARGEST_N_STEPS, Definition
 from spikebp_plugins.network.state import LearningState
@@ -50,7 +50,7 @@ class EventNetwork(EngineNetwork):
         self.net, self.build, self.most_steps = net, build, LARGEST_N_STEPS
         self._grid = FloatingPoint(np.dtype(build.number))  # type: ignore[assignment]
         self._sizes = np.array(net.layer_sizes, np.int32)
-        self._layouts = layouts_of(net.connections)
+        self.connections = Connections(net)
         definition = CEventDefinition(
             sizes=self._sizes.ctypes.data,
             input_scale=net.input_scale,
@@ -74,7 +74,7 @@ class EventNetwork(EngineNetwork):
         self._x_row = aligned(padded(net.n_inputs), build.number)
         self._y_row = aligned(padded(net.n_outputs), build.number)
         self.draws = net.backward_init == "uniform" and net.n_layers > 1
-        self.block = CEventBlock(  # type: ignore[assignment]
+        self.block = CBlock(
             network=self._place,
             label_targets=(ctypes.c_double * 2)(*net.label_targets),
             x_row=self._x_row.ctypes.data,

@@ -32,7 +32,7 @@ from spikebp_plugins.engine.structs import (
     S,
     W,
 )
-from spikebp_plugins.engine.wiring import layouts_of, padded, wirings_of
+from spikebp_plugins.engine.wiring import Connections, padded
 from spikebp_plugins.network.arithmetic import (
     LARGEST_PAYLOAD,
     LARGEST_STATE,
@@ -64,7 +64,6 @@ LINE = 64
 #: The arrays of weights, feedback and backward potentials: before the open sample, and by now.
 BEFORE = (W, B, PSI)
 BY_NOW = (W_NOW, B_NOW, PSI_NOW)
-
 
 #: A step takes as long as so many synapses at least, however small the network is.
 LEAST_WORK = 10_000
@@ -115,7 +114,8 @@ class BlockResult(NamedTuple):
     step_scores : ndarray of shape (n, n_steps, n_outputs) or None
         The running scores.
     n_steps, operations : ndarray of shapes (n,) and (n, L), int64, or None
-        With a margin, the steps of each sample, and the spikes of layers 0 to L - 1.
+        With a margin, the steps of each sample, and what layers 0 to L - 1 have sent: spikes where
+        the connection above is dense, and else the operations of these.
     """
 
     scores: NDArray[np.float64]
@@ -132,13 +132,15 @@ class EngineNetwork:
     Parameters
     ----------
     net : Definition
-        The definition: dense connections, ``timing="immediate"``, ``arithmetic="fixed"``.
+        The definition, with a step timing.
     build : Build
         The functions for 32 or for 64 bits.
     most_steps : int
         There is room for samples of so many steps.
     learned : ndarray of uint8 or None, default=None
         The learned arrays of another network of this definition and build, to share them.
+    connections : Connections or None, default=None
+        Those of another network of this definition, which take long to find.
     allocate : callable, default=np.zeros
         Returns an array of zeros, given its shape and its type: all that samples change lies there.
     """
@@ -149,17 +151,17 @@ class EngineNetwork:
         build: Build,
         most_steps: int,
         learned: Array | None = None,
+        connections: Connections | None = None,
         allocate: Callable[[Any, Any], Array] = np.zeros,
     ) -> None:
         self.net, self.build, self.most_steps = net, build, most_steps
         grid = grid_of(net)
         assert holds(build, net)
         self._sizes = np.array(net.layer_sizes, np.int32)
-        self._layouts = layouts_of(net.connections)
-        wirings, self._wirings = wirings_of(self._layouts, net.feedback == "random")
+        self.connections = connections or Connections(net)
         self._definition = CDefinition(
             sizes=self._sizes.ctypes.data,
-            wirings=wirings,
+            wirings=self.connections.address,
             input_scale=net.input_scale,
             rate=grid.rate_units,
             added_squares=added_squares(net),
@@ -224,13 +226,13 @@ class EngineNetwork:
 
     def with_room(self, most_steps: int) -> EngineNetwork:
         """Return a network for samples of so many steps, on the learned arrays of this one."""
-        return EngineNetwork(self.net, self.build, most_steps, self.learned)
+        return EngineNetwork(self.net, self.build, most_steps, self.learned, self.connections)
 
     def copied(self) -> EngineNetwork:
         """Return a network that shares no memory with this one."""
         learned = aligned(len(self.learned), np.uint8)
         learned[...] = self.learned
-        return EngineNetwork(self.net, self.build, self.most_steps, learned)
+        return EngineNetwork(self.net, self.build, self.most_steps, learned, self.connections)
 
     def _flat(self, l: int, which: int, n: int) -> Array:
         """Return a view of n numbers of an array of layer l."""
@@ -241,7 +243,7 @@ class EngineNetwork:
 
     def array(self, l: int, which: int) -> Array:
         """Return a view of an array of layer l, in its own shape."""
-        layout: Any = self._layouts[l - 1]
+        layout = self.connections.layouts[l - 1]
         view: Array
         if which in (W, W_NOW):
             view = layout.weights(self._flat(l, which, layout.n_weights))

@@ -77,7 +77,7 @@ class CRows(ctypes.Structure):
 
 
 class CBlock(ctypes.Structure):
-    """``struct block``."""
+    """``struct block``, of both timings."""
 
     _fields_: ClassVar = [
         ("network", ctypes.c_void_p),
@@ -165,24 +165,5 @@ class CEventDefinition(ctypes.Structure):
                 "takes_counts",
                 "has_random_feedback",
             )
-        ),
-    ]
-
-
-class CEventBlock(ctypes.Structure):
-    """``struct block`` of event timing."""
-
-    _fields_: ClassVar = [
-        ("network", ctypes.c_void_p),
-        ("x", CRows),
-        ("y", CRows),
-        ("label_targets", ctypes.c_double * 2),
-        ("n_samples", ctypes.c_int64),
-        ("n_steps", ctypes.c_int32),
-        ("drawn", ctypes.c_void_p),
-        ("drawn_length", ctypes.c_int64),
-        *(
-            (name, ctypes.c_void_p)
-            for name in ("scores", "spikes", "errors", "step_scores", "x_row", "y_row")
         ),
     ]

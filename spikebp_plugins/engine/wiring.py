@@ -6,7 +6,6 @@ Rows are multiples of PADDING numbers, filled up with zeros.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from spikebp_plugins.network.connections import (
     SparseConnection,
     SynapseList,
 )
+from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
 
@@ -294,18 +294,32 @@ KINDS: Final[dict[type[Connection], Any]] = {
 }
 
 
-def layouts_of(connections: Sequence[Connection]) -> list[Any]:
-    """Return how the weights of each connection lie."""
-    return [KINDS[type(connection)](connection) for connection in connections]
+class Connections:
+    """The connections of a network as the engine has them, for all networks of a definition.
 
+    Parameters
+    ----------
+    net : Definition
+        The definition.
 
-def wirings_of(layouts: Sequence[Any], has_random_feedback: bool) -> tuple[int | None, Any]:
-    """Return where the engine finds the connections, None if all are dense, and what to keep."""
-    if all(isinstance(layout, DenseLayout) for layout in layouts):
-        return None, None
-    wirings = [
-        CWiring() if isinstance(layout, DenseLayout) else layout.wiring(has_random_feedback)
-        for layout in layouts
-    ]
-    array = (CWiring * len(wirings))(*wirings)
-    return ctypes.addressof(array), (array, wirings)
+    Attributes
+    ----------
+    layouts : list
+        How the weights of each lie.
+    address : int or None
+        Where the engine finds them; None if all are dense.
+    """
+
+    def __init__(self, net: Definition) -> None:
+        self.layouts: list[Any] = [KINDS[type(one)](one) for one in net.connections]
+        self.address: int | None = None
+        if not net.is_dense:
+            wirings = [
+                CWiring()
+                if isinstance(layout, DenseLayout)
+                else layout.wiring(net.feedback == "random")
+                for layout in self.layouts
+            ]
+            # Both are kept: the array has copies of structs, which hold what they point to.
+            self._held = (CWiring * len(wirings))(*wirings), wirings
+            self.address = ctypes.addressof(self._held[0])

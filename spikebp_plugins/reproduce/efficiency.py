@@ -1,6 +1,6 @@
 """Spikes beside an integer network of rectified units: error against time, operations and memory.
 
-All networks learn on line in integers, in one thread, with kernels of the same making. The rival
+All networks learn on line in integers, in one thread, in C of the same making. The rival
 multiplies; it skips zeros everywhere (`integer_relu`). Networks differ in steps, targets and width;
 samples may end early, in prediction and while learning.
 """

@@ -22,7 +22,6 @@ def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
     assert names["trace"].spikes[0].shape == (100, 10, 64)
 
 
-@pytest.mark.thorough  # among them is one that compiles all kernels
 def test_the_commands_of_the_page_on_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     commands = sections("docs/command_line.md", "sh")["From a shell"].splitlines()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
+from spikebp_plugins.engine.backend import MOST_STEPS
 from spikebp_plugins.engine.building import levels
 from spikebp_plugins.engine.event_network import EventNetwork
 from spikebp_plugins.engine.library import best_level
@@ -46,6 +47,13 @@ def test_layers_of_many_vectors_follow_the_order(arithmetic, level):
     x = random.uniform(-0.5, 1, (2, 40))
     with on_level(level):
         assert_follows_the_order(net, weights, x, np.array([0, 2]), x)
+
+
+def test_a_sample_of_many_steps_is_learned():
+    """There are no single steps, by which the step timings show so many."""
+    net = SpikingMLP((2, 2), n_steps=MOST_STEPS + 1, timing="event", arithmetic="float64")
+    weights, x = [np.full((2, 2), 0.25)], np.array([[0.3, 0.6]])
+    assert_follows_the_order(net, weights, x, np.array([1]), x)
 
 
 @pytest.mark.parametrize(

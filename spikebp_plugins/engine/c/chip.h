@@ -41,23 +41,17 @@ INLINE vec chip_fire(const struct network *net, vec *phi, num lowest)
 static void chip_input(struct network *net, const num *x, int t)
 {
     struct layer *a = &net->layer[0];
-    vec *k = a->k + (int64_t)t * a->width, sent = {0};
-    int32_t *fired = a->fired + (int64_t)t * a->width * LANES;
-    int n = 0;
+    vec sent = {0};
+    int n_fired = 0;
     for (int v = 0; v < a->width; v++) {
         vec now = ((const vec *)x)[v];
         if (!net->is.takes_counts) {
             a->s[v] = saturated(a->s[v] + saturated(now));
             now = chip_fire(net, &a->s[v], -1);
         }
-        k[v] = now;
-        a->c[v] += now;
-        sent += magnitude(now);
-        n += list_nonzero(now, v * LANES, fired + n);
+        n_fired += note_input(a, t, v, now, n_fired, &sent);
     }
-    a->n_fired[t] = n;
-    a->sent[t] = sum_of(sent);
-    a->sample_spikes += a->sent[t];
+    note_sent(a, t, n_fired, sent);
 }
 
 INLINE void chip_fire_part(const int n, int v, void *work)
@@ -86,9 +80,7 @@ static void chip_layer(struct network *net, int l, int t)
     vec sent = {0};
     struct firing now = {.net = net, .a = a, .below = a - 1, .t = t, .sent = &sent};
     in_small_parts(a->width, chip_fire_part, &now);
-    a->n_fired[t] = now.n_fired;
-    a->sent[t] = sum_of(sent);
-    a->sample_spikes += a->sent[t];
+    note_sent(a, t, now.n_fired, sent);
 }
 
 /* Note the errors of a vector of a layer, each 0 where s is negative. */

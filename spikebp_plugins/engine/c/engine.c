@@ -9,43 +9,20 @@
 #include <stdint.h>
 
 #include "events.h"
-
-#define JOINED(a, b) a##_##b
-#define NAMED(name, build) JOINED(name, build)
-
-/* Bytes at the start of a network, in which counts and bounds are. */
-static size_t header_of(const struct definition *is)
-{
-    return sizeof(struct network) + (size_t)(is->n_layers + 1) * sizeof(struct layer);
-}
+#include "placing.h"
 
 int64_t NAMED(header_size, BUILD)(const struct definition *is) { return (int64_t)header_of(is); }
 
-/* Return how many bytes a network takes, and write how many its weights take. */
 int64_t NAMED(size, BUILD)(const struct definition *is, int64_t *learned_size)
 {
-    const size_t header = header_of(is);
-    char space[header] __attribute__((aligned(LINE)));
-    struct network *net = (struct network *)space;
-    struct room learned = {0}, sample = {0};
-    memset(space, 0, header);
-    net->is = *is;
-    taken(&sample, 1, header);
-    lay_out(net, &learned, &sample);
-    *learned_size = (int64_t)learned.at;
-    return (int64_t)sample.at;
+    return size_of(is, learned_size);
 }
 
-/* Make a network in memory that holds zeros, on weights that others may share. */
 struct network *NAMED(place, BUILD)(const struct definition *is, char *learned_at, char *at)
 {
-    const size_t header = header_of(is);
-    struct room learned = {(uintptr_t)learned_at, 1}, sample = {(uintptr_t)at, 1};
-    struct network *net = taken(&sample, 1, header);
-    net->is = *is;
+    struct network *net = placed(is, learned_at, at);
     net->one = (num)1 << is->bits, net->half = net->one / 2;
     net->age = HUGE_AGE;
-    lay_out(net, &learned, &sample);
     net->learned = learned_at;
     for (int l = 0; l <= is->n_layers; l++) {
         struct layer *a = &net->layer[l];

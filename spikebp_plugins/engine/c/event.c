@@ -8,38 +8,16 @@
 #include <stdint.h>
 
 #include "event_sample.h"
+#include "placing.h"
 
-#define JOINED(a, b) a##_##b
-#define NAMED(name, build) JOINED(name, build)
-
-static size_t header_of(const struct definition *is)
-{
-    return sizeof(struct network) + (size_t)(is->n_layers + 1) * sizeof(struct layer);
-}
-
-/* Return how many bytes a network takes, and write how many its weights take. */
 int64_t NAMED(event_size, BUILD)(const struct definition *is, int64_t *learned_size)
 {
-    const size_t header = header_of(is);
-    char space[header] __attribute__((aligned(LINE)));
-    struct network *net = (struct network *)space;
-    struct room learned = {0}, sample = {0};
-    memset(space, 0, header);
-    net->is = *is;
-    taken(&sample, 1, header);
-    lay_out(net, &learned, &sample);
-    *learned_size = (int64_t)learned.at;
-    return (int64_t)sample.at;
+    return size_of(is, learned_size);
 }
 
-/* Make a network in memory that holds zeros, on weights that others may share. */
 struct network *NAMED(event_place, BUILD)(const struct definition *is, char *learned_at, char *at)
 {
-    struct room learned = {(uintptr_t)learned_at, 1}, sample = {(uintptr_t)at, 1};
-    struct network *net = taken(&sample, 1, header_of(is));
-    net->is = *is;
-    lay_out(net, &learned, &sample);
-    return net;
+    return placed(is, learned_at, at);
 }
 
 enum array { W, B, PSI, NET_BACKWARD, ALL_BACKWARD };

@@ -15,8 +15,8 @@
 
 #include "event_queue.h"
 #include "event_reals.h"
+#include "block.h"
 #include "room.h"
-#include "rows.h"
 
 /* What can be out of range. The last is found in samples that nobody has checked. */
 enum quantity { POTENTIAL, TARGET, BACKWARD, DRIVE, WEIGHT, SPIKES, ENTERING };

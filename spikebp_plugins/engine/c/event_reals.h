@@ -30,6 +30,7 @@ typedef int32_t bits;
 #define BYTES 16
 #endif
 
+typedef real number; /* as block.h calls it */
 typedef real vec __attribute__((vector_size(BYTES), may_alias));
 typedef bits lanes __attribute__((vector_size(BYTES), may_alias));
 

@@ -4,21 +4,6 @@
 
 #include "event_forward.h"
 
-/* Samples to show, and where to write what comes out. */
-struct block {
-    struct network *network;
-    struct rows x, y;
-    double label_targets[2]; /* of wrong outputs, and of the right one */
-    int64_t n_samples;
-    int32_t n_steps;
-    const real *drawn; /* psi_1..psi_{L-1} of each sample, a row each, or null */
-    int64_t drawn_length;
-    double *scores;        /* [n_samples][n_L] */
-    real *spikes, *errors; /* [n_samples][n_steps][sum of n_l], or null */
-    double *step_scores;   /* [n_samples][n_steps][n_L], or null */
-    real *x_row, *y_row;   /* a row of input and of targets, padded by zeros */
-};
-
 /* Write a row of input; 0 if it has a NaN, which no sum would show. */
 static int read_input(struct network *net, const struct block *block, const void *row)
 {

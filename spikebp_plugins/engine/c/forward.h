@@ -104,10 +104,22 @@ INLINE void add_rows(const int n, vec *s, const vec *w, int64_t width, const str
         }
 }
 
-/* Count what a layer has sent in step t; 0 if that is too much. */
-static int count_sent(struct layer *a, int t)
+/* Note what a layer has sent in step t; 0 if that is too much to be counted. */
+static int note_sent(struct layer *a, int t, int n_fired, vec sent)
 {
+    a->n_fired[t] = n_fired;
+    a->sent[t] = sum_of(sent);
     return !__builtin_add_overflow(a->sample_spikes, a->sent[t], &a->sample_spikes);
+}
+
+/* Note the spikes of a vector of the input in step t; return how many units fire. */
+INLINE int note_input(struct layer *a, int t, int v, vec k, int n_fired, vec *sent)
+{
+    const int64_t at = (int64_t)t * a->width;
+    a->k[at + v] = k;
+    a->c[v] += k;
+    *sent += magnitude(k);
+    return list_nonzero(k, v * LANES, a->fired + at * LANES + n_fired);
 }
 
 /* Rule 1 in step t, from values in grid units, or from spike counts; 0 if out of range. */
@@ -115,9 +127,8 @@ static int fire_input(struct network *net, const num *x, double largest_x, int t
 {
     struct layer *a = &net->layer[0];
     const int bits = net->is.bits, is_binary = net->is.is_binary;
-    vec *k = a->k + (int64_t)t * a->width, sent = {0};
-    int32_t *fired = a->fired + (int64_t)t * a->width * LANES;
-    int n = 0;
+    vec sent = {0};
+    int n_fired = 0;
     const double half = (double)net->half, one = (double)net->one;
     double most_spikes = largest_x;
     if (!net->is.takes_counts) {
@@ -136,18 +147,13 @@ static int fire_input(struct network *net, const num *x, double largest_x, int t
             now = limited((phi + net->half + (phi > 0)) >> bits, is_binary);
             a->s[v] = phi - (now << bits);
         }
-        k[v] = now;
-        a->c[v] += now;
-        sent += magnitude(now);
-        n += list_nonzero(now, v * LANES, fired + n);
+        n_fired += note_input(a, t, v, now, n_fired, &sent);
     }
-    a->n_fired[t] = n;
-    a->sent[t] = sum_of(sent);
-    return count_sent(a, t);
+    return note_sent(a, t, n_fired, sent);
 }
 
-/* A step of layer 1 whose drive is prepared. */
-static void fire_prepared(struct network *net, int t)
+/* A step of layer 1 whose drive is prepared; 0 if it may be out of range. */
+static int fire_prepared(struct network *net, int t)
 {
     struct layer *a = &net->layer[1];
     const int64_t at = (int64_t)t * a->width;
@@ -156,9 +162,7 @@ static void fire_prepared(struct network *net, int t)
     int n = 0;
     for (int v = 0; v < a->width; v++)
         fire(1, v, net, drive + v, a->c + v, a->k + at, a->fired + at * LANES, &n, &sent);
-    a->n_fired[t] = n;
-    a->sent[t] = sum_of(sent);
-    a->sample_spikes += a->sent[t];
+    return note_sent(a, t, n, sent);
 }
 
 /* Add what n vectors of a layer receive. */
@@ -287,9 +291,7 @@ static int fire_layer(struct network *net, int l, int t)
         in_single_vectors(a->width, fire_part, &now);
     else
         in_parts(a->width, IN_REGISTERS, add_and_fire_part, &now);
-    a->n_fired[t] = now.n_fired;
-    a->sent[t] = sum_of(sent);
-    return count_sent(a, t);
+    return note_sent(a, t, now.n_fired, sent);
 }
 
 /* The most that layer l - 1 hands over to a unit of layer l. */

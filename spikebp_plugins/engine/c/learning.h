@@ -343,7 +343,7 @@ static void write_up_to(struct network *net, struct layer *a, int n)
             net->sample_updates += write_connected(net, a, p->n_written, 1);
 }
 
-/* Take back what is written of an open sample. */
+/* Take back what is written of an open sample; a chip's are never refused. */
 static void take_back(struct network *net)
 {
     for (int l = 1; l <= net->is.n_layers; l++)

@@ -29,8 +29,8 @@
 #define SPIKEBP_NETWORK_H
 
 #include "numbers.h"
+#include "block.h"
 #include "room.h"
-#include "rows.h"
 
 enum update { FRACTIONAL, OUTER, NORMALIZED };
 

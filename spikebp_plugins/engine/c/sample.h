@@ -4,30 +4,6 @@
 
 #include "learning.h"
 
-/* Samples to show, and where to write what comes out. */
-struct block {
-    struct network *network;
-    struct rows x, y;
-    double label_targets[2]; /* of wrong outputs, and of the right one */
-    int64_t n_samples;
-    int32_t n_steps;
-    int32_t until_lead; /* whether a sample ends once its largest drive leads by `margin` */
-    double margin;
-    int64_t n_learned;      /* samples learned before */
-    const num *drawn;       /* psi_1..psi_{L-1} of each sample, a row each, or null */
-    int64_t drawn_length;
-    double *scores;         /* [n_samples][n_L] */
-    int64_t *steps_shown;   /* [n_samples] if until_lead */
-    int64_t *operations;    /* [n_samples][L], the spikes of layers 0..L-1, if until_lead */
-    num *spikes, *errors;   /* [n_samples][n_steps][sum of n_l], or null */
-    double *step_scores;    /* [n_samples][n_steps][n_L], or null */
-    num *x_row, *y_row;     /* a row of input and of targets in grid units, padded by zeros */
-    /* Of single steps, of which x and y are one row each: */
-    int32_t opens, starts_learning; /* whether the first of them opens the sample, or is taught */
-    int64_t n_shown;                /* how many were shown */
-    int64_t step, n_inputs;         /* the first of them, from 0; the steps of input of the sample */
-};
-
 /* Grid units of a real value, cut to what every bound refuses. */
 INLINE num entering(double value, double one, double far)
 {
@@ -281,8 +257,7 @@ static int send_spikes(struct network *net, int l, int t)
     struct layer *a = &net->layer[1];
     const num *sent_by = (const num *)net->trains.sent_by;
     a->drive_bound += (double)(sent_by[t] - (t > 0 ? sent_by[t - 1] : 0)) * a->weight_bound;
-    fire_prepared(net, t);
-    return a->drive_bound < a->limit;
+    return a->drive_bound < a->limit && fire_prepared(net, t);
 }
 
 /* Rules 3 and 4 of layer l for what the output has sent in step t; 0 if they may be out of range. */

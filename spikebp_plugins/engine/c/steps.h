@@ -62,7 +62,8 @@ static void keep_step(struct network *net, int is_back)
             a->target_bound = kept->target_bound, a->weight_bound = kept->weight_bound;
         } else
             *kept = (struct kept_counts){a->sample_spikes, a->sample_errors, a->sample_up,
-                a->sample_down, a->pending.n, a->drive_bound, a->psi_bound, a->target_bound, a->weight_bound};
+                a->sample_down, a->pending.n, a->drive_bound, a->psi_bound, a->target_bound,
+                a->weight_bound};
     }
     if (is_back)
         net->sample_updates = net->updates_kept, net->input_bound = net->input_bound_kept;
