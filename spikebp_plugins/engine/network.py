@@ -13,6 +13,7 @@ from spikebp_plugins.engine.library import Build
 from spikebp_plugins.engine.structs import (
     B_NOW,
     COUNTS,
+    ERRORS,
     LABELS,
     LEVELS,
     NONE,
@@ -20,6 +21,7 @@ from spikebp_plugins.engine.structs import (
     PSI,
     PSI_NOW,
     REALS,
+    SENT,
     STARTS,
     UPDATES,
     W_NOW,
@@ -536,6 +538,9 @@ class EngineNetwork:
                 "a layer must send fewer than 2**63 spikes in a sample; it sent more"
             )
         self._reopen(counts, state, sample)
+        for l in range(L + 1):
+            self.array(l, SENT)[...] = sent.k[l]
+            self.array(l, ERRORS)[...] = 0 if l == 0 else errors[l]
 
     def _drawn(self, n: int, samples_seen: int) -> Array:
         """Return the backward potentials that the next n samples start from, a row for each."""

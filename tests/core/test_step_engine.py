@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikebp_plugins import Operations, Simulator, SpikingMLP
+from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.step_engine import Moment, StepEngine
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.delays import delays_of
@@ -60,6 +61,28 @@ def test_samples_are_learned_in_memory_of_the_caller():
             assert np.array_equal(drive / (t + 1), trace.step_scores[sample, t])
     assert_same(engine.state, ref.checkpoint().state)
     assert engine.operations == ref.operations
+
+
+def test_a_step_that_the_reference_shows_is_read_like_others(monkeypatch):
+    """Potentials of the input so large that no bound proves them."""
+    net = NET.replace(fraction_bits=40, spikes="binary")
+    x, by_reference = np.full(5, 1200.0), []
+    sound = EngineNetwork.step_by_reference
+    monkeypatch.setattr(
+        EngineNetwork,
+        "step_by_reference",
+        lambda self, *given: (by_reference.append(given), sound(self, *given)),
+    )
+    weights = lively_state().weights
+    engine = StepEngine(net, lively_state(net))
+    trace = Simulator(net, "reference", weights).train(x[np.newaxis], Y[:1], record=True)
+    for t in range(net.n_steps):
+        last = t == net.n_steps - 1
+        engine.show(x, Y[0], Moment(t == 0, last, t == 0, learns=True, updates=last))
+        for l in range(net.n_layers + 1):
+            assert np.array_equal(engine.spikes(l), trace.spikes[l][0, t])
+            assert l == 0 or np.array_equal(engine.errors(l), trace.errors[l][0, t])
+    assert by_reference
 
 
 def test_what_a_sample_has_sent_counts_when_it_has_ended():

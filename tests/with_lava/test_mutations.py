@@ -15,7 +15,7 @@ from spikebp_lava.processes import network, neurons
 from spikebp_lava.processes.keeper import KeeperModel
 from spikebp_lava.processes.network import PySpikingMLPModel
 from spikebp_plugins import Simulator, compare
-from spikebp_plugins.engine.step_engine import StepEngine
+from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.rules import step
 from tests.mutations import IN_REFERENCE, mutated
@@ -96,13 +96,19 @@ def showing_the_potentials_of_the_layer_below(monkeypatch):
 
 
 def counting_what_is_half_shown(monkeypatch):
-    edit = ("is_open[0] = not moment.closes", "is_open[0] = False")
-    monkeypatch.setattr(StepEngine, "show", mutated(StepEngine.show, edit))
+    sound = EngineNetwork.counts
+
+    def faulty(self):
+        _, updates, *_ = self._sample_counts()
+        shown, trained, before, *others = sound(self)
+        return [shown, trained, before + updates, *others]
+
+    monkeypatch.setattr(EngineNetwork, "counts", faulty)
 
 
 #: Faults in the form of one process, and what differs then.
 IN_LEAF = [
-    (opening_no_sample_anew, "spike|output|drive|error"),
+    (opening_no_sample_anew, "spike|output|drive|error|potential"),
     (hearing_no_label, "error|weight|output|drive"),
     (sending_what_the_sample_has_sent, "output"),
     (showing_the_potentials_of_the_layer_below, "potential"),
