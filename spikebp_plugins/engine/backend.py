@@ -58,8 +58,8 @@ MOST_STEPS: Final = 4096
 #: Why single steps with arithmetic="loihi2" are refused.
 CHIP_STEPS: Final = "with arithmetic='loihi2' single steps run on backend='reference'"
 
-#: There is room for at least so many updates of a sample of single steps before they are written.
-FEWEST_STEPS: Final = 16
+#: There is room to note so many updates of a sample of single steps at least, to take them back.
+FEWEST_STEPS: Final = 64
 
 
 class EngineState(NamedTuple):
@@ -85,9 +85,10 @@ class EngineState(NamedTuple):
     work: Operations
     seen: int
 
-    def counts(self) -> list[list[int]]:
-        """Return what the networks have counted."""
-        return [network.counts() for network in (self.narrow, self.wide) if network is not None]
+    @property
+    def networks(self) -> list[EngineNetwork]:
+        """The networks that there are."""
+        return [self.wide] if self.narrow is None else [self.narrow, self.wide]
 
     def with_network(self, network: EngineNetwork) -> EngineState:
         """Return the state with a network in the place of one with less room, on its weights."""
@@ -151,12 +152,13 @@ class EngineBackend(Backend):
     @property
     def samples_seen(self) -> int:
         """Training samples so far."""
-        return self._engine.seen + sum(counts[1] for counts in self._engine.counts())
+        return self._engine.seen + sum(network.trained for network in self._engine.networks)
 
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown so far."""
-        counted = [operations_of(self.net, counts) for counts in self._engine.counts()]
+        networks = self._engine.networks
+        counted = [operations_of(self.net, network.counts()) for network in networks]
         return sum(counted, self._engine.work)
 
     def block_size(self, n_steps: int) -> int:

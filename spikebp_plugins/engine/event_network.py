@@ -110,6 +110,11 @@ class EventNetwork(EngineNetwork):
         self.build.write_counts(self._place, counts.ctypes.data)
         return counts.tolist()
 
+    @property
+    def trained(self) -> int:
+        """Training samples that it has shown."""
+        return self.counts()[1]
+
     def drop_sample(self) -> None:
         """Do nothing: a sample is shown whole."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.structs import CEvents, CFeeding
 
 Array = NDArray[Any]
-
-address_of: Final = ctypes.addressof
-byte_of: Final = ctypes.c_char.from_buffer
 
 
 def show_events(
@@ -72,7 +69,9 @@ class Feeder:
     def __init__(self, network: EngineNetwork, clock: EventClock) -> None:
         encoder = clock.encoder
         self.network, self.clock = network, clock
+        self._block = network.steps_block
         self._feeding = CFeeding(
+            block=network.steps_address,
             times=clock.times.ctypes.data,
             has_events=clock.has_events.ctypes.data,
             counts=clock.counts.ctypes.data,
@@ -101,20 +100,13 @@ class Feeder:
         taken, shown : int
             As `feed` of the engine has them.
         """
-        feeding, block = self._feeding, self.network.steps_block
+        feeding = self._feeding
         if events.dtype is not self._dtype:  # to compare two takes longer
             self._dtype = events.dtype
             feeding.are_usual = self._dtype == EVENT_DTYPE
         if not feeding.are_usual:
-            rows = np.empty((len(events), 4), np.int64)
-            for column, name in zip(rows.T, ("x", "y", "t", "p"), strict=True):
-                column[...] = events[name]
-            events = rows
-        try:  # which takes a quarter of the time
-            feeding.events = address_of(byte_of(events))  # type: ignore[arg-type]
-        except (TypeError, ValueError):  # they are read-only, not in one piece, or none
-            feeding.events = events.ctypes.data
-        feeding.apart, feeding.n_events = events.strides[0], len(events)
-        feeding.until, feeding.n_left = until, n_left
-        self._feed(self.network.steps_address, self._address)
-        return feeding.n_taken, block.n_shown
+            events = np.stack([events[name] for name in ("x", "y", "t", "p")], 1, dtype=np.int64)
+        feeding.events = events.tobytes()  # which no other thread fills meanwhile
+        feeding.n_events, feeding.until, feeding.n_left = len(events), until, n_left
+        self._feed(self._address)
+        return feeding.n_taken, self._block.n_shown

@@ -37,6 +37,7 @@ class Build(NamedTuple):
     place: Callable[..., int]
     array: Callable[..., int]
     forget_bounds: Callable[..., None]
+    trained: Callable[..., int]
     write_counts: Callable[..., None]
     show: Callable[..., int]
     give_backup: Callable[..., None]
@@ -76,13 +77,14 @@ _SIGNATURES: Final[dict[str, tuple[Any, list[Any]]]] = {
     "place": (_POINTER, [_POINTER, _POINTER, _POINTER]),
     "array": (_POINTER, [_POINTER, ctypes.c_int32, ctypes.c_int32]),
     "forget_bounds": (None, [_POINTER]),
+    "trained": (ctypes.c_int64, [_POINTER]),
     "write_counts": (None, [_POINTER, _POINTER]),
     "write_fault": (None, [_POINTER, _POINTER]),
     "show": (ctypes.c_int64, [_POINTER]),
     "give_backup": (None, [_POINTER, _POINTER]),
     "show_steps": (None, [_POINTER]),
     "show_events": (ctypes.c_int32, [_POINTER, _POINTER]),
-    "feed": (None, [_POINTER, _POINTER]),
+    "feed": (None, [_POINTER]),
     "settle": (None, [_POINTER]),
     "sample_counts": (None, [_POINTER, _POINTER]),
     "reopen": (None, [_POINTER, _POINTER]),

@@ -198,7 +198,8 @@ class EngineNetwork:
         counts = net.input_coding == "spikes"
         self._x_given = np.zeros(net.n_inputs, np.int64 if counts else np.float64)
         self._input = CRows(at=self._x_given.ctypes.data, kind=COUNTS if counts else REALS)
-        self._y_given = np.zeros(net.n_outputs)
+        self._y_given, self._scores = np.zeros(net.n_outputs), np.zeros(net.n_outputs)
+        self._scores_address = self._scores.ctypes.data
         #: The target of single steps, as `begin_steps` was given it.
         self.target: Array | None = None
         self._rows_of_target = CRows(at=self._y_given.ctypes.data, kind=REALS)
@@ -313,6 +314,11 @@ class EngineNetwork:
     def settle(self) -> None:
         """Write what is pending: then the arrays of an open sample are complete."""
         self.build.settle(self._place)
+
+    @property
+    def trained(self) -> int:
+        """Training samples that it has shown."""
+        return self.build.trained(self._place)
 
     def counts(self) -> list[int]:
         """Return what the engine has counted, as `operations_of` reads it."""
@@ -445,9 +451,8 @@ class EngineNetwork:
 
     def scores(self, n_steps: int) -> NDArray[np.float64]:
         """Return the scores of the open sample after so many steps."""
-        scores = np.empty(self.net.n_outputs)
-        self.build.find_scores(self._place, scores.ctypes.data, n_steps)
-        return scores
+        self.build.find_scores(self._place, self._scores_address, n_steps)
+        return self._scores.copy()
 
     def summed_drive(self) -> NDArray[np.float64]:
         """Return the summed drive of the output in the open sample, as reals."""

@@ -99,7 +99,7 @@ class StepEngine:
 
     @property
     def _samples_seen(self) -> int:
-        return int(self._seen[0]) + self._network.counts()[1]
+        return int(self._seen[0]) + self._network.trained
 
     @property
     def state(self) -> LearningState:

@@ -122,8 +122,9 @@ class CFeeding(ctypes.Structure):
     """``struct feeding``."""
 
     _fields_: ClassVar = [
-        ("events", ctypes.c_void_p),
-        *((name, ctypes.c_int64) for name in ("n_events", "apart")),
+        ("block", ctypes.c_void_p),
+        ("events", ctypes.c_char_p),
+        ("n_events", ctypes.c_int64),
         ("are_usual", ctypes.c_int32),
         *((name, ctypes.c_void_p) for name in ("times", "has_events", "counts")),
         *((name, ctypes.c_int64) for name in ("width", "height")),

@@ -256,22 +256,26 @@ class Stream:
         """
         with self._lock:  # what `synchronized` adds to a call is a fifth of this one
             self._claim(self)
-            encoder, clock = self._needed_encoder(), self._clock
-            if clock is not None and start is not None:
-                raise wrong_argument("start", "None while the clock runs", repr(start))
-            known = type(events) is np.ndarray and events.dtype is self._known_type
-            if clock is not None and known and events.ndim == 1:
-                y = self._checked_target(target)
-                closed = self._whole_or_dropped(self._feed, clock, events, y)
-                if closed is not None:
-                    self._target = y
-                    return self._collected(closed) if closed else np.empty(self._of_no_samples)
-            return self._feed_checked(encoder, clock, events, target, start)
+            clock = self._clock
+            is_known = type(events) is np.ndarray and events.dtype is self._known_type
+            if clock is None or start is not None or not is_known or events.ndim != 1:
+                return self._feed_checked(events, target, start)
+            y = self._checked_target(target)
+            try:
+                closed = self._feed(clock, events, y)
+            except BaseException:
+                self._lose_sample()
+                raise
+            if closed is None:
+                return self._feed_checked(events, target, start)
+            self._target = y
+            return self._collected(closed) if closed else np.empty(self._of_no_samples)
 
-    def _feed_checked(
-        self, encoder: EventEncoder, clock: EventClock | None, events: Any, target: Any, start: Any
-    ) -> Reals:
+    def _feed_checked(self, events: Any, target: Any, start: Any) -> Reals:
         """Check events, cut them into steps, and show these."""
+        encoder, clock = self._needed_encoder(), self._clock
+        if clock is not None and start is not None:
+            raise wrong_argument("start", "None while the clock runs", repr(start))
         start = None if start is None else time_stamp("start", start)
         located = encoder.locate(events, start if clock is None else clock.now)
         self._target = self._checked_target(target)
@@ -506,9 +510,12 @@ class Stream:
         try:
             return show(*arguments)
         except BaseException:
-            self._last = np.zeros(self.net.n_outputs), 0
-            self._drop()
+            self._lose_sample()
             raise
+
+    def _lose_sample(self) -> None:
+        self._last = np.zeros(self.net.n_outputs), 0
+        self._drop()
 
     def _collected(self, closed: list[Reals]) -> Reals:
         if len(closed) == 1:

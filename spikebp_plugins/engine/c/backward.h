@@ -106,7 +106,7 @@ static int list_rows(struct network *net, const struct layer *above, int64_t wid
     }
     if (above->n_erring == 0 || net->is.has_random_feedback || above->writes_at_once)
         return n;
-    for (int q = 0; q < p->n_met; q++) {
+    for (int q = p->n_written; q < p->n_met; q++) {
         num product = 0;
         for (int i = p->first[q]; i < p->first[q + 1]; i++)
             product += p->error[i] * e[p->unit[i]];

@@ -225,8 +225,8 @@ static int is_shorter_by_unit(const struct wiring *wired, int64_t n_below, int64
         < LOOK_UP * n_places_with_errors * n_runs * n_below;
 }
 
-/* Write update q of W_l and B_l, or take it back; return how many synapses it has changed. */
-static int64_t write_connected(struct network *net, struct layer *a, int q, int sign)
+/* Write update q of W_l and B_l, or with sign -1 take it back; return how many synapses that changes. */
+static int64_t write_connected(struct network *net, struct layer *a, int q, num sign)
 {
     const struct wiring *wired = a->wiring;
     const struct pending *p = &a->pending;

@@ -34,12 +34,22 @@ struct network *NAMED(place, BUILD)(const struct definition *is, char *learned_a
     return net;
 }
 
+static int is_written(const struct network *net)
+{
+    int n = 0;
+    for (int l = 1; l <= net->is.n_layers; l++)
+        n += net->layer[l].pending.n_written;
+    return n > 0;
+}
+
 /* Of what was learned before the open sample, if any; of what it has now. */
 enum array { W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS };
 
 /* An array of layer l that Python reads and writes. */
-void *NAMED(array, BUILD)(const struct network *net, int32_t l, int32_t which)
+void *NAMED(array, BUILD)(struct network *net, int32_t l, int32_t which)
 {
+    if ((which == W || which == B) && is_written(net))
+        back_up(net);
     const struct layer *a = &net->layer[l];
     const ptrdiff_t to_before = net->is_settled ? net->backup - net->learned : 0;
     switch ((enum array)which) {
@@ -67,6 +77,9 @@ void NAMED(forget_bounds, BUILD)(struct network *net)
         a->weight_bound = a->feedback_bound = a->psi_bound = INFINITY;
     }
 }
+
+/* Training samples since the start. */
+int64_t NAMED(trained, BUILD)(const struct network *net) { return net->trained; }
 
 static int64_t *write_count(big count, int64_t *to)
 {
@@ -100,10 +113,7 @@ int32_t NAMED(show_events, BUILD)(struct block *block, const struct events *give
 }
 
 /* Take events, and show the steps that they complete. */
-void NAMED(feed, BUILD)(struct block *block, struct feeding *given)
-{
-    feed(block->network, block, given);
-}
+void NAMED(feed, BUILD)(struct feeding *given) { feed(given->block->network, given); }
 
 /* Write all that is pending, so that the arrays of the open sample are complete. */
 void NAMED(settle, BUILD)(struct network *net) { settle(net); }

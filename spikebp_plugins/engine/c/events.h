@@ -24,12 +24,13 @@ struct usual_event {
 } __attribute__((packed));
 struct event {
     int64_t x, y, t, p;
-};
+} __attribute__((packed));
 
 /* Events as they come, the encoder's fields, and the clock that cuts time into steps. */
 struct feeding {
-    const void *events;
-    int64_t n_events, apart; /* and bytes from one to the next */
+    struct block *block;
+    const void *events; /* side by side, and nobody else's */
+    int64_t n_events;
     int32_t are_usual;
     int64_t *times;  /* the start, the time of the last event, and the step that it lies in */
     int8_t *has_events; /* whether that step has events, */
@@ -102,14 +103,9 @@ static int show_events(struct network *net, struct block *block, const struct ev
 
 static struct event event_at(const struct feeding *given, int64_t a)
 {
-    const void *at = (const char *)given->events + a * given->apart;
-    struct usual_event usual;
-    struct event event;
-    if (!given->are_usual) {
-        memcpy(&event, at, sizeof event);
-        return event;
-    }
-    memcpy(&usual, at, sizeof usual);
+    if (!given->are_usual)
+        return ((const struct event *)given->events)[a];
+    const struct usual_event usual = ((const struct usual_event *)given->events)[a];
     return (struct event){usual.x, usual.y, usual.t, usual.p};
 }
 
@@ -128,14 +124,12 @@ static int are_allowed(const struct feeding *given)
     return 1;
 }
 
-static void count_event(const struct feeding *given, struct event e, int n_inputs)
+static void count_event(const struct feeding *given, struct event e)
 {
     int64_t unit = e.y * given->width + e.x;
     if (given->planes)
         unit += e.p * given->width * given->height;
-    /* Whoever fills the user's array in another thread can change an event after it was checked. */
-    if (unit >= 0 && unit < n_inputs)
-        given->counts[unit] += given->signs ? 2 * e.p - 1 : 1;
+    given->counts[unit] += given->signs ? 2 * e.p - 1 : 1;
 }
 
 /* Take events, and show the steps that they or the time `until` complete, at most `n_left`.
@@ -144,8 +138,9 @@ static void count_event(const struct feeding *given, struct event e, int n_input
  * be wrong: nothing has changed then. `n_shown` becomes the number of steps. What is not taken follows
  * a step that is not shown: one that may be out of range, one of a long silence, or the first after
  * `n_left`. */
-static void feed(struct network *net, struct block *block, struct feeding *given)
+static void feed(struct network *net, struct feeding *given)
 {
+    struct block *block = given->block;
     const uint64_t length = given->step, start = (uint64_t)given->times[0];
     const int64_t n = given->n_events;
     struct shown_row row = {0};
@@ -163,7 +158,7 @@ static void feed(struct network *net, struct block *block, struct feeding *given
             e = event_at(given, a);
             if ((uint64_t)e.t - start - begun >= length)
                 break;
-            count_event(given, e, net->layer[0].n);
+            count_event(given, e);
             given->times[1] = e.t;
         }
         if (a > first)

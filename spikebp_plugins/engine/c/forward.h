@@ -238,7 +238,7 @@ static num product_of(const struct layer *below, int t, const vec *factor)
 static void correct_drive(struct layer *a, const struct layer *below, int t)
 {
     const struct pending *p = &a->pending;
-    for (int q = 0; q < p->n_met; q++) {
+    for (int q = p->n_written; q < p->n_met; q++) {
         const num product = product_of(below, t, p->factor + (int64_t)q * below->width);
         const num change = p->rate[q] * product;
         if (change != 0)

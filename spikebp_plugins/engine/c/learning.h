@@ -183,26 +183,34 @@ static int learn_sample(struct network *net)
     return 1;
 }
 
+/* Noted updates of a layer, to be written, or with sign -1 to be taken back. */
+struct updates {
+    int first, n;
+    num sign;
+};
+
 /* List the vectors of a row of W_l that change, and write rate times errors to `matrix`, a row for
  * each update, or one for all that share their factors because they were noted in the same step;
  * return how many vectors. */
-static int find_touched(struct network *net, const struct layer *a, int shares_factors)
+static int find_touched(struct network *net, const struct layer *a, struct updates which,
+    int shares_factors)
 {
     const struct pending *p = &a->pending;
+    const int end = which.first + which.n;
     int n = 0;
-    for (int i = 0; i < p->first[p->n]; i++) {
+    for (int i = p->first[which.first]; i < p->first[end]; i++) {
         int v = p->unit[i] / LANES;
         if (net->mark[v] == 0) {
             net->touched[n] = v;
             net->mark[v] = ++n;
         }
     }
-    memset(net->matrix, 0, sizeof *net->matrix * (size_t)p->n * (size_t)n * LANES);
-    for (int q = 0, row = -1; q < p->n; q++) {
-        row += !shares_factors || q == 0 || p->step[q] != p->step[q - 1];
+    memset(net->matrix, 0, sizeof *net->matrix * (size_t)which.n * (size_t)n * LANES);
+    for (int q = which.first, row = -1; q < end; q++) {
+        row += !shares_factors || q == which.first || p->step[q] != p->step[q - 1];
         for (int i = p->first[q]; i < p->first[q + 1]; i++) {
             int at = (net->mark[p->unit[i] / LANES] - 1) * LANES + p->unit[i] % LANES;
-            net->matrix[(int64_t)row * n * LANES + at] += p->rate[q] * p->error[i];
+            net->matrix[(int64_t)row * n * LANES + at] += which.sign * p->rate[q] * p->error[i];
         }
     }
     for (int i = 0; i < n; i++)
@@ -213,7 +221,8 @@ static int find_touched(struct network *net, const struct layer *a, int shares_f
 static void write_from_trains(struct network *net)
 {
     const struct pending *p = &net->layer[1].pending;
-    const int length = net->trains.length, n = find_touched(net, &net->layer[1], 1);
+    const struct updates all = {0, p->n, 1};
+    const int length = net->trains.length, n = find_touched(net, &net->layer[1], all, 1);
     int32_t *update_of_step = net->trains.update_of_step;
     for (int t = 0; t < length; t++)
         update_of_step[t] = -1;
@@ -225,17 +234,24 @@ static void write_from_trains(struct network *net)
     in_parts(n, IN_REGISTERS, write_part, &writing);
 }
 
-/* List the units below that have a factor in any update. */
-static int list_senders(struct network *net, const struct layer *a, int64_t width)
+/* The factors of the first of some updates: a row for each. */
+static vec *factors_of(const struct layer *a, struct updates which)
 {
-    const vec *last = a->pending.factor + (int64_t)(a->pending.n - 1) * width;
+    return a->pending.factor + (int64_t)which.first * a[-1].width;
+}
+
+/* List the units below that have a factor in any of some updates. */
+static int list_senders(struct network *net, const struct layer *a, struct updates which)
+{
+    const int64_t width = a[-1].width;
+    const vec *factor = factors_of(a, which), *last = factor + (which.n - 1) * width;
     const int may_come_back = a[-1].is_signed || net->is.is_smoothed; /* to 0 */
     vec some = {0};
     int n = 0;
     for (int v = 0; v < width; v++) {
         some = last[v];
-        for (int q = 0; may_come_back && q < a->pending.n - 1; q++)
-            some |= a->pending.factor[q * width + v];
+        for (int q = 0; may_come_back && q < which.n - 1; q++)
+            some |= factor[q * width + v];
         n += list_nonzero(some, v * LANES, net->listed + n);
     }
     return n;
@@ -245,6 +261,7 @@ static int list_senders(struct network *net, const struct layer *a, int64_t widt
 struct writing_rows {
     struct network *net;
     const struct layer *a;
+    struct updates which;
     int n_touched, n_rows;
 };
 
@@ -254,11 +271,12 @@ INLINE void write_rows_part(const int n, int first, void *work)
     const struct network *net = writing->net;
     const struct layer *a = writing->a;
     const int64_t width_below = a[-1].width, n_touched = writing->n_touched;
-    const int n_updates = a->pending.n;
+    const int n_updates = writing->which.n;
+    const num *factors = (const num *)factors_of(a, writing->which);
     int64_t at[16];
     EACH(i, n) at[i] = net->touched[first + i];
     for (int r = 0; r < writing->n_rows; r++) {
-        const num *count = (const num *)a->pending.factor + net->listed[r];
+        const num *count = factors + net->listed[r];
         const vec *matrix = (const vec *)net->matrix + first;
         vec change[16], *row = a->w + (int64_t)net->listed[r] * a->width;
         num before = 0;
@@ -278,27 +296,28 @@ INLINE void write_rows_part(const int n, int first, void *work)
  *
  *     sum over p of c_p e_p = sum over p of (c_p - c_{p-1}) (e_p + e_{p+1} + ..).
  */
-static void write_rows(struct network *net, struct layer *a)
+static void write_rows(struct network *net, struct layer *a, struct updates which)
 {
-    const int n_touched = find_touched(net, a, 0), n_rows = list_senders(net, a, a[-1].width);
+    const int n_touched = find_touched(net, a, which, 0), n_rows = list_senders(net, a, which);
     vec *matrix = (vec *)net->matrix;
-    for (int64_t i = (int64_t)(a->pending.n - 1) * n_touched - 1; i >= 0; i--)
+    for (int64_t i = (int64_t)(which.n - 1) * n_touched - 1; i >= 0; i--)
         matrix[i] += matrix[i + n_touched];
-    struct writing_rows writing = {net, a, n_touched, n_rows};
+    struct writing_rows writing = {net, a, which, n_touched, n_rows};
     in_parts(n_touched, IN_REGISTERS, write_rows_part, &writing);
 }
 
 /* Write W_l and its transpose, unit by unit of those that had errors. */
-static void write_columns(struct network *net, struct layer *a)
+static void write_columns(struct network *net, struct layer *a, struct updates which)
 {
     const struct pending *p = &a->pending;
-    const int n_updates = p->n, width = a[-1].width;
+    const int n_updates = which.n, width = a[-1].width;
     const int64_t row_length = (int64_t)a->width * LANES;
-    const int n_rows = list_senders(net, a, width);
+    const int n_rows = list_senders(net, a, which);
     const int32_t *restrict listed = net->listed;
     int n_units = 0;
-    for (int q = 0; q < n_updates; q++) /* rate times errors of a unit, side by side */
-        for (int i = p->first[q]; i < p->first[q + 1]; i++) {
+    for (int q = 0; q < n_updates; q++) { /* rate times errors of a unit, side by side */
+        const num rate = which.sign * p->rate[which.first + q];
+        for (int i = p->first[which.first + q]; i < p->first[which.first + q + 1]; i++) {
             int j = p->unit[i];
             num *factors = net->matrix + (int64_t)n_units * n_updates;
             if (net->mark[j] == 0) {
@@ -306,15 +325,16 @@ static void write_columns(struct network *net, struct layer *a)
                 net->touched[n_units] = j;
                 net->mark[j] = ++n_units;
             }
-            net->matrix[(int64_t)(net->mark[j] - 1) * n_updates + q] = p->rate[q] * p->error[i];
+            net->matrix[(int64_t)(net->mark[j] - 1) * n_updates + q] = rate * p->error[i];
         }
+    }
     for (int i = 0; i < n_units; i++) {
         const int j = net->touched[i];
         vec *restrict change = net->change, *restrict back = a->b + (int64_t)j * width;
         num *restrict column = (num *)a->w + j;
         int is_first = 1;
         for (int q = 0; q < n_updates; q++) {
-            const vec *restrict count = p->factor + (int64_t)q * width;
+            const vec *restrict count = factors_of(a, which) + (int64_t)q * width;
             const num factor = net->matrix[(int64_t)i * n_updates + q];
             if (factor == 0)
                 continue;
@@ -332,23 +352,41 @@ static void write_columns(struct network *net, struct layer *a)
     }
 }
 
-/* Write updates of a layer up to the n-th where they are written at once. */
+/* Write some updates of W_l and B_l, or take them back; return how many synapses change by those that
+ * are written at once, of which nobody knew. */
+static int64_t write_some(struct network *net, struct layer *a, struct updates which)
+{
+    const int l = (int)(a - net->layer);
+    int64_t n_changed = 0;
+    for (int q = which.first; a->writes_at_once && q < which.first + which.n; q++)
+        if (net->is.is_chip)
+            write_rounded(net, a, q);
+        else
+            n_changed += write_connected(net, a, q, which.sign);
+    if (which.n == 0 || a->writes_at_once)
+        return n_changed;
+    if (l == 1 && net->in_trains)
+        write_from_trains(net);
+    else if (l == 1 || net->is.has_random_feedback)
+        write_rows(net, a, which);
+    else
+        write_columns(net, a, which);
+    return 0;
+}
+
+/* Write the updates of a layer up to the n-th. */
 static void write_up_to(struct network *net, struct layer *a, int n)
 {
     struct pending *p = &a->pending;
-    for (; p->n_written < n; p->n_written++)
-        if (net->is.is_chip)
-            write_rounded(net, a, p->n_written);
-        else
-            net->sample_updates += write_connected(net, a, p->n_written, 1);
+    net->sample_updates += write_some(net, a, (struct updates){p->n_written, n - p->n_written, 1});
+    p->n_written = n;
 }
 
 /* Take back what is written of an open sample; a chip's are never refused. */
 static void take_back(struct network *net)
 {
     for (int l = 1; l <= net->is.n_layers; l++)
-        for (struct pending *p = &net->layer[l].pending; p->n_written > 0;)
-            write_connected(net, &net->layer[l], --p->n_written, -1);
+        write_some(net, &net->layer[l], (struct updates){0, net->layer[l].pending.n_written, -1});
 }
 
 /* Begin a step, in which spikes and errors meet the updates that were noted before they were sent. */
@@ -367,19 +405,8 @@ static void meet_updates(struct network *net)
 /* Write all that is pending. */
 static void write_updates(struct network *net)
 {
-    for (int l = 1; l <= net->is.n_layers; l++) {
-        struct layer *a = &net->layer[l];
-        if (a->pending.n == 0)
-            continue;
-        if (a->writes_at_once)
-            write_up_to(net, a, a->pending.n);
-        else if (l == 1 && net->in_trains)
-            write_from_trains(net);
-        else if (l == 1 || net->is.has_random_feedback)
-            write_rows(net, a);
-        else
-            write_columns(net, a);
-    }
+    for (int l = 1; l <= net->is.n_layers; l++)
+        write_up_to(net, &net->layer[l], net->layer[l].pending.n);
 }
 
 #endif

@@ -16,11 +16,12 @@
  *     e B_l of step t = e B_l - sum over p of rate_p (e . e_p) c_p.
  *
  * They are written when the sample closes, once nothing can be out of range any more. So to undo a
- * sample is to forget it, but for psi.
+ * sample is to forget it, but for psi. What is written before, in samples of many single steps, stays
+ * noted: to undo it is to subtract the same products.
  *
  * Where synapses share weights, such a correction would be a convolution for each update, and on a
- * chip rounding makes updates no sum. There they are written as soon as spikes and errors meet them,
- * and taken back to undo a sample: see connections.h and chip.h.
+ * chip rounding makes updates no sum. There they are written as soon as spikes and errors meet them:
+ * see connections.h and chip.h.
  *
  * With pipelined timing an update meets what was sent in later steps than its own: `n_met` says how
  * many of those that are noted have.
@@ -87,7 +88,7 @@ struct pending {
     int32_t n;
     int32_t n_met;     /* the first of them, which what arrives in this step meets, */
     int32_t n_before;  /* those that were noted before this step, */
-    int32_t n_written; /* and those that are written; else they are written when it closes */
+    int32_t n_written; /* and those that are written, but noted to be taken back */
     int32_t *step; /* in which it was noted; of W_1 with input in trains, the last step of input */
     int32_t *first; /* where the errors of an update begin in the lists; [n] where the last end */
     int32_t *unit;  /* the units that have errors */
@@ -169,7 +170,7 @@ struct network {
     int32_t hands_over; /* whether what is sent passes its weights at once, and arrives a step later */
     int64_t n_learned; /* samples learned before this one, where random numbers depend on it */
     int32_t is_taught;  /* whether this sample learns: then psi_kept has what was before, */
-    int32_t is_settled; /* whether updates of it were written: then `backup` has */
+    int32_t is_settled; /* whether `backup` has the weights before: then what is written is forgotten */
     char *learned, *backup; /* null until it is needed */
     int32_t in_trains; /* whether the input of this sample is in trains */
     double input_bound, input_bound_kept, largest_x;

@@ -14,27 +14,26 @@ INLINE num entering(double value, double one, double far)
 /* Write a row of spike counts; return the largest magnitude, which numbers may not hold. */
 static double read_counts(int n, const int64_t *row, num *to)
 {
-    const int64_t far = (int64_t)farthest();
-    vec top = {0};
-    longs outside = {0};
-    int64_t some = 0;
+    /* as many as a register holds: what is wider compilers take apart */
+    enum { FEW = BYTES / sizeof(int64_t) };
+    typedef int64_t few __attribute__((vector_size(BYTES), aligned(8), may_alias));
+    typedef num few_nums __attribute__((vector_size(FEW * sizeof(num)), aligned(sizeof(num)), may_alias));
+    few some = {0};
     int i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        longs counts = *(const longs *)(row + i);
-        outside |= (counts > far) | (counts < -far);
-        vec now = __builtin_convertvector(counts, vec);
-        *(vec *)(to + i) = now;
-        top = most(top, magnitude(now));
+    for (; i + FEW <= n; i += FEW) {
+        const few counts = *(const few *)(row + i);
+        const few sign = counts >> 63;
+        some |= (counts ^ sign) - sign;
+        *(few_nums *)(to + i) = __builtin_convertvector(counts, few_nums);
     }
-    for (int lane = 0; lane < LANES; lane++)
-        some |= outside[lane];
-    num largest = largest_of(top);
+    uint64_t all = 0; /* whose bits are those of all magnitudes */
+    for (int lane = 0; lane < FEW; lane++)
+        all |= (uint64_t)some[lane];
     for (; i < n; i++) {
-        some |= row[i] > far || row[i] < -far;
+        all |= (uint64_t)(row[i] < 0 ? -row[i] : row[i]);
         to[i] = (num)row[i];
-        largest = to[i] > largest ? to[i] : -to[i] > largest ? -to[i] : largest;
     }
-    return some ? INFINITY : (double)largest;
+    return (double)all > farthest() ? INFINITY : largest((const vec *)to, n_vectors(n));
 }
 
 /* Write a row of input in grid units, or as counts; return its largest magnitude. */

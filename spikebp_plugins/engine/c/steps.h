@@ -1,10 +1,10 @@
 /* Single steps, of samples whose end is not known beforehand.
  *
- * A step goes the way of bounds, with updates pending; where their room is full, they are written,
- * for which what was learned before is kept. Where bounds do not prove a step, they are measured
- * anew: those of weights, and those of what the sample has summed up so far. A step that they do not
- * prove then either is not shown. There is one row of spikes: that of the present step. All this
- * needs a backup.
+ * A step goes the way of bounds, with some updates pending. Others are written and stay noted; where
+ * their room is full, a backup keeps what was learned before, and they are forgotten. Where bounds do
+ * not prove a step, they are measured anew: those of weights, and those of what the sample has summed
+ * up so far. A step that they do not prove then either is not shown. There is one row of spikes: that
+ * of the present step.
  *
  * With pipelined timing what a layer sends passes the weights in the step in which it is sent, before
  * they learn, and waits for the next step: others may read and replace the weights in between.
@@ -14,14 +14,28 @@
 
 #include "sample.h"
 
-/* Keep what was learned before. */
-static void back_up(struct network *net)
+/* Let the weights of a network be those in its backup, or again its own. */
+static void move_weights(struct network *net, ptrdiff_t by)
 {
-    if (!net->is_settled)
-        keep_learned(net, 0);
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        struct layer *a = &net->layer[l];
+        a->w = (vec *)((char *)a->w + by), a->b = (vec *)((char *)a->b + by);
+    }
 }
 
-/* Write the updates so far. */
+/* Have what was learned before the open sample in the backup: then updates need not stay noted. */
+static void back_up(struct network *net)
+{
+    const ptrdiff_t to_backup = net->backup - net->learned;
+    if (net->is_settled)
+        return;
+    keep_learned(net, 0);
+    move_weights(net, to_backup);
+    take_back(net);
+    move_weights(net, -to_backup);
+}
+
+/* Write the updates so far, and forget them. */
 static void settle(struct network *net)
 {
     back_up(net);
@@ -47,9 +61,11 @@ static void keep_step(struct network *net, int is_back)
 {
     for (int l = 0; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        vec *arrays[] = {a->s, a->c, l == net->is.n_layers ? a->phi_y : a->psi, a->sum};
+        vec *arrays[] = {a->c, a->s, l == net->is.n_layers ? a->phi_y : a->psi, a->sum};
         const size_t size = (size_t)a->width * sizeof(vec);
-        for (int i = 0; i < 4 && arrays[i]; i++) { /* the input has no psi */
+        const int n_of_input = net->is.takes_counts ? 1 : 2;
+        const int n_arrays = l == 0 ? n_of_input : net->is.update == FRACTIONAL ? 3 : 4;
+        for (int i = 0; i < n_arrays; i++) {
             vec *copy = a->step_kept + (int64_t)i * a->width;
             memcpy(is_back ? arrays[i] : copy, is_back ? copy : arrays[i], size);
         }
@@ -124,23 +140,26 @@ static int bounded_step(struct network *net, const struct shown_row *row)
     return may_go_on;
 }
 
-/* Whether there is room for the updates of a step. To write updates for the first time takes a backup;
- * from then on few are kept, which each step would have to correct what it sends by. */
-static int has_room(const struct network *net)
+/* Have room for the updates of a step, and few pending, which each step corrects what it sends by. */
+static void make_room(struct network *net)
 {
     enum { FEW = 8 };
-    const int most = net->is_settled && net->is.most_steps > FEW ? FEW : net->is.most_steps;
-    for (int l = 1; l <= net->is.n_layers; l++)
-        if (net->layer[l].pending.n >= most)
-            return 0;
-    return 1;
+    int n_noted = 0, n_pending = 0;
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        const struct pending *p = &net->layer[l].pending;
+        n_noted = p->n > n_noted ? p->n : n_noted;
+        n_pending = p->n - p->n_written > n_pending ? p->n - p->n_written : n_pending;
+    }
+    if (n_noted == net->is.most_steps || (net->is_settled && n_pending >= FEW))
+        settle(net);
+    else if (n_pending >= FEW)
+        write_updates(net);
 }
 
 /* Show a step; 0, with nothing changed, if it may be out of range. */
 static int show_step(struct network *net, const struct shown_row *row)
 {
-    if (!has_room(net))
-        settle(net);
+    make_room(net);
     if (bounded_step(net, row))
         return 1;
     settle(net);
@@ -173,12 +192,8 @@ static struct shown_row begin_steps(struct network *net, struct block *block)
         open_sample(net, 1, net->is.delay);
         net->hands_over = net->is.delay;
     }
-    if (block->starts_learning) {
+    if (block->starts_learning)
         start_learning(net, block->drawn);
-        for (int l = 1; l <= net->is.n_layers; l++)
-            if (net->layer[l].writes_at_once && net->layer[l].learns)
-                back_up(net); /* others may read the weights before the sample is over */
-    }
     block->opens = block->starts_learning = 0;
     if (block->y.kind != NONE) {
         row.largest_y = read_target(net, block, block->y.at);
@@ -203,7 +218,6 @@ static int close_steps(struct network *net, int learns, int is_written)
 {
     if (learns && net->is.update != FRACTIONAL && !is_written && !learn_sample(net)) {
         forget_pending(net);
-        back_up(net);
         measure_all(net);
         if (!learn_sample(net)) {
             forget_pending(net);
