@@ -25,11 +25,11 @@ from spikebp_plugins.engine.library import build_of
 from spikebp_plugins.engine.network import (
     BlockResult,
     EngineNetwork,
-    holds,
     operations_of,
     work_of_step,
 )
 from spikebp_plugins.engine.one_sample import OneSample, kind_of
+from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.engine.steps import EngineSteps
 from spikebp_plugins.engine.wiring import KINDS
 from spikebp_plugins.network.connections import DenseConnection
@@ -139,9 +139,9 @@ class EngineBackend(Backend):
         """Return networks of 32 bits, if these hold the fractions, and of 64 bits."""
         net, build = self.net, build_of(32)
         most_steps = min(max(net.n_steps, FEWEST_STEPS), MOST_STEPS)
-        wide, narrow = EngineNetwork(net, build_of(64), most_steps), None
+        wide, narrow = StepNetwork(net, build_of(64), most_steps), None
         if holds(build, net):
-            narrow = EngineNetwork(net, build, most_steps, connections=wide.connections)
+            narrow = StepNetwork(net, build, most_steps, connections=wide.connections)
         return narrow, wide
 
     @property
@@ -226,17 +226,19 @@ class EngineBackend(Backend):
             raise UnsupportedError(CHIP_STEPS)
         return EngineSteps(self.net, self)
 
-    def network_for_steps(self) -> EngineNetwork:
+    def network_for_steps(self) -> StepNetwork:
         """Return the network in which to open a sample."""
         network = self._choose(1)
+        assert isinstance(network, StepNetwork)
         self._count_wide(1)
         return network
 
-    def widened(self, network: EngineNetwork) -> EngineNetwork | None:
+    def widened(self, network: StepNetwork) -> StepNetwork | None:
         """Return the network of 64 bits with the open sample of another; None if this has them."""
         if not network.is_narrow:
             return None
         wide = self._engine.wide
+        assert isinstance(wide, StepNetwork)
         wide.go_on_from(network)
         self._engine = self._engine._replace(now=wide)
         self._lose_patience()

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import EventBuild
-from spikebp_plugins.engine.network import EngineNetwork, aligned
+from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.structs import (
     PSI,
     QUANTITIES,
     STARTS,
     B,
-    CBlock,
     CEventDefinition,
     W,
 )
-from spikebp_plugins.engine.wiring import Connections, padded
+from spikebp_plugins.engine.wiring import Connections
 from spikebp_plugins.network.arithmetic import FloatingPoint, out_of_range
 from spikebp_plugins.network.fields import LARGEST_N_STEPS, Definition
 from spikebp_plugins.network.state import LearningState
@@ -44,18 +42,16 @@ class EventNetwork(EngineNetwork):
         The learned arrays of another network of this definition and build, to share them.
     """
 
-    build: EventBuild  # type: ignore[assignment]
+    build: EventBuild
 
     def __init__(self, net: Definition, build: EventBuild, learned: Array | None = None) -> None:
-        self.net, self.build, self.most_steps = net, build, LARGEST_N_STEPS
-        self._grid = FloatingPoint(np.dtype(build.number))  # type: ignore[assignment]
-        self._sizes = np.array(net.layer_sizes, np.int32)
-        self.connections = Connections(net)
+        self.most_steps, self._sizes = LARGEST_N_STEPS, np.array(net.layer_sizes, np.int32)
+        grid = FloatingPoint(np.dtype(build.number))
         definition = CEventDefinition(
             sizes=self._sizes.ctypes.data,
             input_scale=net.input_scale,
             rate=net.rate,
-            limit=self._grid.limit,
+            limit=grid.limit,
             n_layers=net.n_layers,
             start=STARTS.index(net.backward_init),
             is_outer=net.update == "outer",
@@ -64,23 +60,7 @@ class EventNetwork(EngineNetwork):
             takes_counts=net.input_coding == "spikes",
             has_random_feedback=net.feedback == "random",
         )
-        n_learned = ctypes.c_int64()
-        size = build.size(ctypes.byref(definition), ctypes.byref(n_learned))
-        self.learned = aligned(n_learned.value, np.uint8) if learned is None else learned
-        self._sample = aligned(size, np.uint8)
-        self._place = build.place(
-            ctypes.byref(definition), self.learned.ctypes.data, self._sample.ctypes.data
-        )
-        self._x_row = aligned(padded(net.n_inputs), build.number)
-        self._y_row = aligned(padded(net.n_outputs), build.number)
-        self.draws = net.backward_init == "uniform" and net.n_layers > 1
-        self.block = CBlock(
-            network=self._place,
-            label_targets=(ctypes.c_double * 2)(*net.label_targets),
-            x_row=self._x_row.ctypes.data,
-            y_row=self._y_row.ctypes.data,
-        )
-        self._block_address = ctypes.addressof(self.block)
+        super().__init__(net, build, definition, grid, Connections(net), learned)
 
     def with_room(self, most_steps: int) -> EventNetwork:
         """Return a network on the learned arrays of this one."""
@@ -88,9 +68,7 @@ class EventNetwork(EngineNetwork):
 
     def copied(self) -> EventNetwork:
         """Return a network that shares no memory with this one."""
-        learned = aligned(len(self.learned), np.uint8)
-        learned[...] = self.learned
-        return EventNetwork(self.net, self.build, learned)
+        return EventNetwork(self.net, self.build, self._copy_of_learned())
 
     def _reals(self, l: int, which: int) -> Array:
         return self.array(l, which).copy()

@@ -9,20 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.data.events import EVENT_DTYPE, EventClock, EventSteps
-from spikebp_plugins.engine.network import EngineNetwork
+from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.engine.structs import CEvents, CFeeding
 
 Array = NDArray[Any]
 
 
 def show_events(
-    network: EngineNetwork, given: EventSteps, counts: Array, most: int
+    network: StepNetwork, given: EventSteps, counts: Array, most: int
 ) -> tuple[int, bool]:
     """Show steps of events after a call of `begin_steps`.
 
     Parameters
     ----------
-    network : EngineNetwork
+    network : StepNetwork
         The network with the open sample.
     given : EventSteps
         The steps.
@@ -60,13 +60,13 @@ class Feeder:
 
     Parameters
     ----------
-    network : EngineNetwork
+    network : StepNetwork
         The network with the open sample.
     clock : EventClock
         Cuts time into steps; it has started.
     """
 
-    def __init__(self, network: EngineNetwork, clock: EventClock) -> None:
+    def __init__(self, network: StepNetwork, clock: EventClock) -> None:
         encoder = clock.encoder
         self.network, self.clock = network, clock
         self._block = network.steps_block

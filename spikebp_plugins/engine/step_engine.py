@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import EngineNetwork, operations_of
+from spikebp_plugins.engine.network import operations_of
+from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.engine.structs import ERRORS, SENT, W_NOW, C, S
 from spikebp_plugins.engine.wiring import KINDS
 from spikebp_plugins.network.arithmetic import grid_of
@@ -88,7 +89,7 @@ class StepEngine:
         state: LearningState,
         allocate: Callable[[Any, Any], Array] = np.zeros,
     ) -> None:
-        self._network = EngineNetwork(net, build_of(64), net.n_steps, allocate=allocate)
+        self._network = StepNetwork(net, build_of(64), net.n_steps, allocate=allocate)
         self._network.give_backup()
         self._network.write(state)
         self._is_delayed = not delays_of(net).are_zero

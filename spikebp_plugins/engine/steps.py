@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.base import Steps
 from spikebp_plugins.data.events import EventClock, EventSteps
 from spikebp_plugins.engine.events import Feeder, show_events
-from spikebp_plugins.engine.network import EngineNetwork, work_of_step
+from spikebp_plugins.engine.network import work_of_step
+from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 
@@ -36,10 +37,10 @@ class Owner(Protocol):
     def samples_seen(self) -> int:
         """Training samples so far."""
 
-    def network_for_steps(self) -> EngineNetwork:
+    def network_for_steps(self) -> StepNetwork:
         """Return the network in which to open a sample."""
 
-    def widened(self, network: EngineNetwork) -> EngineNetwork | None:
+    def widened(self, network: StepNetwork) -> StepNetwork | None:
         """Return the network of 64 bits with the open sample of another; None if this has them."""
 
     def add(self, work: Operations) -> None:

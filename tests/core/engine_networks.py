@@ -17,7 +17,8 @@ from spikebp_plugins import Checkpoint, Conv2D, Dense, SpikingNetwork
 from spikebp_plugins.engine import library, network
 from spikebp_plugins.engine.backend import early_of
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import EngineNetwork, holds, operations_of
+from spikebp_plugins.engine.network import operations_of
+from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch, real_targets
@@ -155,7 +156,7 @@ class Pair:
         build = build_of(bits, level)
         self.is_held = holds(build, net)
         if self.is_held:
-            self.c = EngineNetwork(net, build, most_steps or net.n_steps)
+            self.c = StepNetwork(net, build, most_steps or net.n_steps)
             self.is_held = self.c.write(self.ref.checkpoint().state)
 
     def assert_same(self):

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
 
 from spikebp_plugins import Simulator
-from spikebp_plugins.engine import event_backend, event_network, library
+from spikebp_plugins.engine import event_backend, library, network
 from spikebp_plugins.engine.library import event_build_of
 from tests import profiles  # noqa: F401 (registers them)
 from tests.core.backward_spikes import backward_spikes
@@ -116,8 +116,8 @@ def main(path, level, n):
     """Compare n random networks on a library."""
     library.LIBRARY = Path(path)
     # As in engine_networks: numpy is to give memory back that a build has poisoned.
-    plain = event_network.aligned
-    event_network.aligned = lambda n, dtype: plain(n + 1024, dtype)[:n]
+    plain = network.aligned
+    network.aligned = lambda n, *given: plain(n + 1024, *given)[:n]
     run(level, max_examples=n, database=None, phases=[Phase.generate])
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
-from spikebp_plugins.engine import backend, network
+from spikebp_plugins.engine import backend
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.engine.event_backend import EventBackend
 from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.one_sample import OneSample
+from spikebp_plugins.engine.step_network import StepNetwork
 from tests.core.engine_copies import skip_without_engine
 from tests.core.small_nets import checkpoint_bytes
 
@@ -249,9 +250,9 @@ def test_threads_left_behind_with_event_timing_share_nothing_either(monkeypatch)
 def test_memory_of_single_steps_is_given_when_it_is_needed(monkeypatch):
     given = []
     monkeypatch.setattr(
-        network.EngineNetwork,
+        StepNetwork,
         "give_backup",
-        lambda self, give=EngineNetwork.give_backup: (given.append(self), give(self)),
+        lambda self, give=StepNetwork.give_backup: (given.append(self), give(self)),
     )
     with Simulator(NET) as sim:
         sim.train(X, Y)

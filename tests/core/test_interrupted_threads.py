@@ -9,7 +9,6 @@ import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP
 from spikebp_plugins.engine import backend
-from spikebp_plugins.engine.event_network import EventNetwork
 from spikebp_plugins.engine.network import EngineNetwork
 from tests.core.engine_copies import skip_without_engine
 
@@ -51,8 +50,7 @@ class Workers:
         self._threads, self._left = [], []
         self._all_have_begun, self._has_come, self._may_end = Event(), Event(), Event()
         self.works = []
-        for cls in (EngineNetwork, EventNetwork):
-            monkeypatch.setattr(cls, "show", self._waiting(cls.show))
+        monkeypatch.setattr(EngineNetwork, "show", self._waiting(EngineNetwork.show))
 
     def _waiting(self, show_on):
         def show(network, *arguments):

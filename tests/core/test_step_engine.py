@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikebp_plugins import Operations, Simulator, SpikingMLP
-from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.step_engine import Moment, StepEngine
+from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import Batch, real_targets
@@ -67,9 +67,9 @@ def test_a_step_that_the_reference_shows_is_read_like_others(monkeypatch):
     """Potentials of the input so large that no bound proves them."""
     net = NET.replace(fraction_bits=40, spikes="binary")
     x, by_reference = np.full(5, 1200.0), []
-    sound = EngineNetwork.step_by_reference
+    sound = StepNetwork.step_by_reference
     monkeypatch.setattr(
-        EngineNetwork,
+        StepNetwork,
         "step_by_reference",
         lambda self, *given: (by_reference.append(given), sound(self, *given)),
     )

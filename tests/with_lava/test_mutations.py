@@ -15,7 +15,7 @@ from spikebp_lava.processes import network, neurons
 from spikebp_lava.processes.keeper import KeeperModel
 from spikebp_lava.processes.network import PySpikingMLPModel
 from spikebp_plugins import Simulator, compare
-from spikebp_plugins.engine.network import EngineNetwork
+from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.rules import step
 from tests.mutations import IN_REFERENCE, mutated
@@ -96,14 +96,14 @@ def showing_the_potentials_of_the_layer_below(monkeypatch):
 
 
 def counting_what_is_half_shown(monkeypatch):
-    sound = EngineNetwork.counts
+    sound = StepNetwork.counts
 
     def faulty(self):
         _, updates, *_ = self._sample_counts()
         shown, trained, before, *others = sound(self)
         return [shown, trained, before + updates, *others]
 
-    monkeypatch.setattr(EngineNetwork, "counts", faulty)
+    monkeypatch.setattr(StepNetwork, "counts", faulty)
 
 
 #: Faults in the form of one process, and what differs then.

@@ -1,0 +1,374 @@
+"""A network with a step timing in the memory of the engine, in numbers of 32 or of 64 bits."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikebp_plugins.engine.library import Build
+from spikebp_plugins.engine.network import BEFORE, BY_NOW, EngineNetwork
+from spikebp_plugins.engine.structs import (
+    COUNTS,
+    ERRORS,
+    NONE,
+    PHI_Y,
+    REALS,
+    SENT,
+    STARTS,
+    UPDATES,
+    B,
+    C,
+    CBlock,
+    CDefinition,
+    CRows,
+    E,
+    S,
+    W,
+)
+from spikebp_plugins.engine.wiring import Connections
+from spikebp_plugins.network.arithmetic import (
+    LARGEST_PAYLOAD,
+    LARGEST_STATE,
+    LOWEST_WEIGHT,
+    Loihi2,
+    constant_in,
+    grid_of,
+)
+from spikebp_plugins.network.delays import ENDLESS, delays_of
+from spikebp_plugins.network.fields import (
+    HIDDEN_RATE_BITS,
+    LARGEST_SUMMED_ERROR,
+    Definition,
+)
+from spikebp_plugins.network.rates import added_squares
+from spikebp_plugins.network.samples import Batch, spike_counts
+from spikebp_plugins.network.state import LearningState
+from spikebp_plugins.rules.sample import weights_changed
+from spikebp_plugins.rules.step import SampleState, close_training, silence, step
+
+Array = NDArray[Any]
+
+
+def weight_shift(net: Definition) -> int:
+    """Return the bits by which weights of a chip are shifted in grid units; else 0."""
+    bits = grid_of(net).fraction_bits
+    return 0 if net.weight_exponent is None else bits + net.weight_exponent
+
+
+def holds(build: Build, net: Definition) -> bool:
+    """Return whether the numbers of a build hold the constants of a definition.
+
+    On a chip, also whether they hold whatever arrives in a step.
+    """
+    grid, largest = grid_of(net), np.iinfo(build.number).max
+    if isinstance(grid, Loihi2):
+        weight = -LOWEST_WEIGHT << weight_shift(net)
+        arriving = max(net.layer_sizes) * LARGEST_PAYLOAD * weight
+        return 2 * max(arriving, LARGEST_STATE) < largest
+    return grid.fraction_bits <= build.most_bits and grid.rate_units <= largest
+
+
+class StepNetwork(EngineNetwork):
+    """A network that is shown whole samples, or single steps of one that is open.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition, with a step timing.
+    build : Build
+        The functions for 32 or for 64 bits.
+    most_steps : int
+        There is room for samples of so many steps.
+    learned : ndarray of uint8 or None, default=None
+        The learned arrays of another network of this definition and build, to share them.
+    connections : Connections or None, default=None
+        Those of another network of this definition, which take long to find.
+    allocate : callable, default=np.zeros
+        Returns an array of zeros, given its shape and its type: all that samples change lies there.
+    """
+
+    build: Build
+
+    def __init__(
+        self,
+        net: Definition,
+        build: Build,
+        most_steps: int,
+        learned: Array | None = None,
+        connections: Connections | None = None,
+        allocate: Callable[[Any, Any], Array] = np.zeros,
+    ) -> None:
+        grid, delays = grid_of(net), delays_of(net)
+        assert holds(build, net)
+        self.most_steps, self._sizes = most_steps, np.array(net.layer_sizes, np.int32)
+        connections = connections or Connections(net)
+        definition = CDefinition(
+            sizes=self._sizes.ctypes.data,
+            wirings=connections.address,
+            input_scale=net.input_scale,
+            rate=grid.rate_units,
+            added_squares=added_squares(net),
+            error_limit=LARGEST_SUMMED_ERROR * net.n_steps,
+            n_layers=net.n_layers,
+            most_steps=most_steps,
+            bits=grid.fraction_bits,
+            hidden_rate_bits=HIDDEN_RATE_BITS,
+            update=UPDATES.index(net.update),
+            start=STARTS.index(net.backward_init),
+            is_binary=net.spikes == "binary",
+            takes_counts=net.input_coding == "spikes",
+            has_random_feedback=net.feedback == "random",
+            is_smoothed=net.presynaptic == "drive",
+            delay=not delays.are_zero,
+            is_chip=isinstance(grid, Loihi2),
+            weight_shift=weight_shift(net),
+            seed=net.seed,
+        )
+        super().__init__(net, build, definition, grid, connections, learned, allocate)
+        #: The part of the memory of samples with counts and bounds.
+        self.header = self._sample[: build.header_size(ctypes.byref(definition))]
+        counts = net.input_coding == "spikes"
+        self._x_given = np.zeros(net.n_inputs, np.int64 if counts else np.float64)
+        self._input = CRows(at=self._x_given.ctypes.data, kind=COUNTS if counts else REALS)
+        self._y_given, self._scores = np.zeros(net.n_outputs), np.zeros(net.n_outputs)
+        self._scores_address = self._scores.ctypes.data
+        #: The target of single steps, as `begin_steps` was given it.
+        self.target: Array | None = None
+        self._rows_of_target = CRows(at=self._y_given.ctypes.data, kind=REALS)
+        self._rows_of_none = CRows(kind=NONE)
+        self._backup: Array | None = None
+        self._drawn_given: Array | None = None
+        self.steps_block = CBlock.from_buffer_copy(self.block)
+        self.steps_address = ctypes.addressof(self.steps_block)
+
+    def with_room(self, most_steps: int) -> StepNetwork:
+        """Return a network for samples of so many steps, on the learned arrays of this one."""
+        return StepNetwork(self.net, self.build, most_steps, self.learned, self.connections)
+
+    def copied(self) -> StepNetwork:
+        """Return a network that shares no memory with this one."""
+        learned = self._copy_of_learned()
+        return StepNetwork(self.net, self.build, self.most_steps, learned, self.connections)
+
+    def _encoded(
+        self, state: LearningState, which: tuple[int, int, int] = BEFORE
+    ) -> list[tuple[int, int, Array]]:
+        """Return the arrays of layers, which of them each is, and what of a state they hold."""
+        net, L = self.net, self.net.n_layers
+        upper = zip(net.connections[1:], state.weights[1:], strict=True)
+        feedback = state.feedback or [c.backward_weights(W_l) for c, W_l in upper]
+        parts = [(l, which[0], state.weights[l - 1]) for l in range(1, L + 1)]
+        parts += [(l, which[1], feedback[l - 2]) for l in range(2, L + 1)]
+        parts += [(l, which[2], state.backward_potentials[l - 1]) for l in range(1, L)]
+        return [(l, array, self._grid.encode(values)) for l, array, values in parts]
+
+    def write(self, state: LearningState) -> bool:
+        """Replace what has been learned; return whether the numbers hold it."""
+        self.drop_sample()  # an interrupt may have left one
+        encoded, limit = self._encoded(state), self.build.largest
+        if any(np.abs(units).max(initial=0) >= limit for _, _, units in encoded):
+            return False
+        for l, which, units in encoded:
+            self.array(l, which)[...] = units
+        for l, connection in enumerate(self.net.connections, 1):
+            if connection.constant_weight is not None:
+                constant = self._grid.encode(constant_in(self.net, connection))
+                for which in (W,) if l == 1 else (W, B):
+                    self._flat(l, which, 1)[...] = constant
+        self.build.forget_bounds(self._place)
+        return True
+
+    def read_now(self, samples_seen: int) -> LearningState:
+        """Return a copy of what is learned by now, which is settled."""
+        return self.read(samples_seen, BY_NOW)
+
+    def write_now(self, state: LearningState) -> None:
+        """Replace what is learned by now, which is settled, in an open sample too."""
+        for l, which, units in self._encoded(state, BY_NOW):
+            self.array(l, which)[...] = units
+        self.build.forget_bounds(self._place)
+
+    def settle(self) -> None:
+        """Write what is pending: then the arrays of an open sample are complete."""
+        self.build.settle(self._place)
+
+    @property
+    def trained(self) -> int:
+        """Training samples that it has shown."""
+        return self.build.trained(self._place)
+
+    def counts(self) -> list[int]:
+        """Return what the engine has counted, as `operations_of` reads it."""
+        parts = np.zeros((5 + 4 * self.net.n_layers, 2), np.int64)
+        self.build.write_counts(self._place, parts.ctypes.data)
+        return [low + (high << 63) for low, high in parts.tolist()]
+
+    def give_backup(self) -> None:
+        """Give memory for what was learned before a sample, which single steps need."""
+        if self._backup is None:
+            self._backup = self._bytes(len(self.learned))
+            self.build.give_backup(self._place, self._backup.ctypes.data)
+
+    def begin_steps(
+        self, y: Array | None, *, opens: bool = False, learned: int | None = None
+    ) -> None:
+        """Say what single steps have in common, before they are shown.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n_outputs,) or None
+            Real target, in an array that nobody changes.
+        opens : bool, default=False
+            Whether they open a sample.
+        learned : int or None, default=None
+            If they are the first that are taught: the training samples so far.
+        """
+        self.give_backup()
+        block = self.steps_block
+        if y is not self.target:
+            block.y = self._rows_of_none if y is None else self._rows_of_target
+            if y is not None:
+                self._y_given[...] = y
+            self.target = y
+        block.opens, block.starts_learning = opens, learned is not None
+        if learned is not None and self.draws:
+            self._drawn_given = self._drawn(1, learned)
+            block.drawn = self._drawn_given.ctypes.data
+
+    def show_steps(self, x: Array, n_steps: int, first: int = 0, n_inputs: int = ENDLESS) -> int:
+        """Show the same input, of shape (n_inputs,), in single steps after `begin_steps`.
+
+        With delays the first of them is step `first` of its sample, from 0, of which `n_inputs`
+        have input. Returns how many were shown before one that may be out of range.
+        """
+        block = self.steps_block
+        block.step, block.n_inputs = first, n_inputs
+        self._x_given[...] = spike_counts(x) if self.net.input_coding == "spikes" else x
+        block.x, block.n_steps = self._input, n_steps
+        self.build.show_steps(self.steps_address)
+        return int(block.n_shown)
+
+    def close_sample(self, learns: bool) -> bool:
+        """End a sample of single steps; return whether all values were in range."""
+        return bool(self.build.close_sample(self._place, learns, False))
+
+    def close_by_reference(self, samples_seen: int) -> None:
+        """End a sample that learns at its end by the reference.
+
+        Raises
+        ------
+        OverflowError
+            If a value leaves its range.
+        """
+        state, sample = self.so_far(samples_seen, 0)
+        counts = self._sample_counts()
+        state = close_training(self.net, state, sample)
+        counts[1] = weights_changed(self.net, sample, sample.E)
+        self._reopen(counts, state, sample)
+        self.build.close_sample(self._place, True, True)
+
+    def drop_sample(self) -> None:
+        """Forget the open sample, if there is one."""
+        self.build.drop_sample(self._place)
+
+    def scores(self, n_steps: int) -> NDArray[np.float64]:
+        """Return the scores of the open sample after so many steps."""
+        self.build.find_scores(self._place, self._scores_address, n_steps)
+        return self._scores.copy()
+
+    def summed_drive(self) -> NDArray[np.float64]:
+        """Return the summed drive of the output in the open sample, as reals."""
+        drive: NDArray[np.float64] = self._reals(self.net.n_layers, S)
+        return drive
+
+    def potentials(self) -> list[Array]:
+        """Return the potentials of layers 0 to L in the open sample, as reals."""
+        L = self.net.n_layers
+        above = [self._reals(l, S) - self._units(l, C) for l in range(1, L + 1)]
+        return [self._reals(0, S), *above]
+
+    def so_far(self, samples_seen: int, n_steps: int) -> tuple[LearningState, SampleState]:
+        """Return an open sample after so many steps as the reference has it."""
+        net, L = self.net, self.net.n_layers
+        self.build.settle(self._place)
+        sample = SampleState(
+            phi=tuple(self.potentials()),
+            phi_y=self._reals(L, PHI_Y),
+            s=(None, *(self._reals(l, S) for l in range(1, L + 1))),
+            c=tuple(self._units(l, C) for l in range(L)),
+            E=(None, *(self._units(l, E) for l in range(1, L + 1))),
+            sent=silence(net),
+            t=n_steps,
+        )
+        return self.read(samples_seen, BY_NOW), sample
+
+    def _sample_counts(self) -> list[int]:
+        counts = np.zeros(2 + 4 * len(self._sizes), np.int64)
+        self.build.sample_counts(self._place, counts.ctypes.data)
+        return [int(count) for count in counts]
+
+    def _reopen(self, counts: list[int], state: LearningState, sample: SampleState) -> None:
+        """Open a sample in the middle, on what was learned before it."""
+        given = np.array(counts, np.int64)
+        self.build.reopen(self._place, given.ctypes.data)
+        for l, which, units in self._encoded(state, BY_NOW):
+            self.array(l, which)[...] = units
+        encode, L = self._grid.encode, self.net.n_layers
+        self.array(0, S)[...] = encode(sample.phi[0])
+        self.array(0, C)[...] = sample.c[0]
+        for l in range(1, L + 1):
+            self.array(l, S)[...] = encode(sample.s[l])
+            self.array(l, C)[...] = sample.s[l] - sample.phi[l]
+            self.array(l, E)[...] = sample.E[l]
+        self.array(L, PHI_Y)[...] = encode(sample.phi_y)
+
+    def go_on_from(self, other: StepNetwork) -> None:
+        """Open the sample that is open in a network of 32 bits, on what was learned before it."""
+        is_held = self.write(other.read(0))
+        assert is_held, "64 bits hold what 32 bits do"
+        self.give_backup()
+        state, sample = other.so_far(0, 0)
+        self._reopen(other._sample_counts(), state, sample)
+
+    def step_by_reference(self, x: Array, y: Array | None, samples_seen: int, n_steps: int) -> None:
+        """Show a step of the open sample, after `n_steps`, by the reference.
+
+        Raises
+        ------
+        OverflowError
+            If a value leaves its range.
+        """
+        net, L = self.net, self.net.n_layers
+        state, sample = self.so_far(samples_seen, n_steps)
+        counts = self._sample_counts()
+        entering = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+        target = None if y is None else self._grid.round(y)
+        state, sample, sent = step(net, state, sample, entering, target)
+        errors = silence(net).e if sent.e is None else sent.e
+        assert errors is not None
+        if y is not None and not net.learns_once:
+            counts[1] += weights_changed(net, sample, errors)
+        magnitudes = [np.abs(k.astype(object)) for k in sent.k]
+        of_errors = [0, *(np.abs(e.astype(object)) for e in errors[1:])]
+        for l in range(L + 1):
+            connection = net.connections[l - 1]
+            parts = (
+                magnitudes[l].sum(),
+                np.sum(of_errors[l]),
+                connection.forward_operations(magnitudes[l - 1]) if l > 0 else 0,
+                connection.backward_operations(of_errors[l]) if l > 1 else 0,
+            )
+            for i, part in enumerate(parts):
+                counts[2 + 4 * l + i] += int(part)
+        if max(counts) >= 2**63:
+            raise OverflowError(
+                "a layer must send fewer than 2**63 spikes in a sample; it sent more"
+            )
+        self._reopen(counts, state, sample)
+        for l in range(L + 1):
+            self.array(l, SENT)[...] = sent.k[l]
+            self.array(l, ERRORS)[...] = 0 if l == 0 else errors[l]
