@@ -54,6 +54,13 @@ enum {
 
 typedef int64_t longs __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 
+/* As many of 64 bits as a register holds, and as many numbers: compilers take apart what is wider. */
+enum { FEW = BYTES / 8 };
+typedef int64_t few_longs __attribute__((vector_size(BYTES), aligned(8), may_alias));
+typedef double few_doubles __attribute__((vector_size(BYTES), aligned(8), may_alias));
+typedef num few_nums
+    __attribute__((vector_size(FEW * sizeof(num)), aligned(sizeof(num)), may_alias));
+
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE vec splat(num x) { return (vec){0} + x; }

@@ -14,15 +14,10 @@ INLINE num entering(double value, double one, double far)
 /* Write a row of spike counts; return the largest magnitude, which numbers may not hold. */
 static double read_counts(int n, const int64_t *row, num *to)
 {
-    /* as many as a register holds: what is wider compilers take apart */
-    enum { FEW = BYTES / sizeof(int64_t) };
-    typedef int64_t few __attribute__((vector_size(BYTES), aligned(8), may_alias));
-    typedef num few_nums __attribute__((vector_size(FEW * sizeof(num)), aligned(sizeof(num)), may_alias));
-    few some = {0};
+    few_longs some = {0};
     int i = 0;
     for (; i + FEW <= n; i += FEW) {
-        const few counts = *(const few *)(row + i);
-        const few sign = counts >> 63;
+        const few_longs counts = *(const few_longs *)(row + i), sign = counts >> 63;
         some |= (counts ^ sign) - sign;
         *(few_nums *)(to + i) = __builtin_convertvector(counts, few_nums);
     }
@@ -45,6 +40,8 @@ static double read_input(const struct network *net, const struct block *block, c
     double top = 0;
     if (net->is.takes_counts)
         return read_counts(n, row, to);
+    if (block->x.kind == REALS && enter_reals(net, row, to))
+        return largest((const vec *)to, n_vectors(n));
     for (int i = 0; i < n; i++) {
         double x;
         switch (block->x.kind) {

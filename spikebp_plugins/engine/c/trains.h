@@ -23,6 +23,33 @@
 
 static double farthest(void) { return sizeof(num) == 4 ? 0x1p31 - 1 : 0x1p60; }
 
+/* Write real input in grid units, if all of it is nearer than `farthest` and 2^51: then to add 3 2^51
+ * rounds it, ties to even. */
+static int enter_reals(const struct network *net, const double *x, num *to)
+{
+    const double one = (double)net->one, scale = net->is.input_scale, shift = 0x3p51;
+    const double far = fmin(farthest(), 0x1p51);
+    const int n = net->layer[0].n;
+    few_longs out = {0};
+    int i = 0, is_near = 1;
+    for (; i + FEW <= n; i += FEW) {
+        const few_doubles units = *(const few_doubles *)(x + i) * scale * one;
+        const few_longs near = (units < far) & (units > -far);
+        const few_doubles rounded = (units + shift) - shift;
+        out |= ~near;
+        *(few_nums *)(to + i) =
+            __builtin_convertvector((few_doubles)((few_longs)rounded & near), few_nums);
+    }
+    for (int lane = 0; lane < FEW; lane++)
+        is_near &= out[lane] == 0;
+    for (; i < n; i++) {
+        const double units = x[i] * scale * one;
+        is_near &= fabs(units) < far;
+        to[i] = fabs(units) < far ? (num)rint(units) : 0;
+    }
+    return is_near;
+}
+
 /* How many spikes a potential sends, of either sign: sgn(v) ceil(|v| - 1/2). */
 INLINE num signed_spikes(num v, num half, int bits) { return (v + half - (v > 0)) >> bits; }
 
@@ -148,16 +175,10 @@ static int label_levels(struct network *net, const uint8_t *x)
 static int label_reals(struct network *net, const double *x)
 {
     struct trains *r = &net->trains;
-    const double one = (double)net->one, scale = net->is.input_scale, far = farthest();
-    const int n = net->layer[0].n, width = net->layer[0].width;
+    const int width = net->layer[0].width;
     num *all = r->label; /* of all units; later the labels of those that are not zero */
-    int out = 0, n_active = 0;
-    for (int i = 0; i < n; i++) {
-        double v = rint(x[i] * scale * one);
-        out |= !(fabs(v) < far);
-        all[i] = fabs(v) < far ? (num)v : 0;
-    }
-    if (out)
+    int n_active = 0;
+    if (!enter_reals(net, x, all))
         return 0;
     for (int v = 0; v < width; v++)
         n_active += list_nonzero(((vec *)all)[v], v * LANES, r->active + n_active);
