@@ -140,6 +140,25 @@ static double largest(const vec *x, int64_t n)
     return below > above ? below : above;
 }
 
+/* As many bytes, as numbers. */
+INLINE vec vec_of_bytes(const uint8_t *from)
+{
+#if defined __AVX2__ /* as no compiler does by itself */
+    __m128i bytes = _mm_setzero_si128();
+    memcpy(&bytes, from, LANES);
+#endif
+#if defined __AVX512F__
+    return (vec)(sizeof(num) == 4 ? _mm512_cvtepu8_epi32(bytes) : _mm512_cvtepu8_epi64(bytes));
+#elif defined __AVX2__
+    return (vec)(sizeof(num) == 4 ? _mm256_cvtepu8_epi32(bytes) : _mm256_cvtepu8_epi64(bytes));
+#else
+    vec numbers = {0};
+    for (int lane = 0; lane < LANES; lane++)
+        numbers[lane] = from[lane];
+    return numbers;
+#endif
+}
+
 /* Lists: of what is not zero in a vector, `list_nonzero` writes the indices, counted from `first`,
  * and behind them others that mean nothing, LANES in all; it returns how many there are. So a list
  * of a row ends within the row: what is behind it may be in use. `write_nonzero` writes the numbers

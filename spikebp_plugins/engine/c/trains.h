@@ -143,14 +143,9 @@ static int know_levels(struct network *net)
 /* List the bytes that are not zero; return how many. */
 static int list_bytes(const uint8_t *x, int n, int32_t *to)
 {
-    typedef uint8_t bytes __attribute__((vector_size(16), aligned(1), may_alias));
-    typedef num sixteen __attribute__((vector_size(16 * sizeof(num)), aligned(BYTES), may_alias));
     int found = 0, i = 0;
-    for (; i + 16 <= n; i += 16) {
-        sixteen wide = __builtin_convertvector(*(const bytes *)(x + i), sixteen);
-        for (int p = 0; p < 16 / LANES; p++)
-            found += list_nonzero(((vec *)&wide)[p], i + p * LANES, to + found);
-    }
+    for (; i + LANES <= n; i += LANES)
+        found += list_nonzero(vec_of_bytes(x + i), i, to + found);
     for (; i < n; i++) {
         to[found] = i;
         found += x[i] != 0;
