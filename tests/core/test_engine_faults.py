@@ -154,7 +154,6 @@ FAULTS = [
     ("trains.h", "int later = t + 1;", "int later = t + 2;", "trains"),
     ("trains.h", "magnitude(now) * size", "now * size", "trains"),
     ("trains.h", "        out |= ~near;\n", "", "x"),
-    ("sample.h", "(double)all > farthest() ? INFINITY : ", "", "x"),
     ("sample.h", "            memcpy(a->psi, a->psi_kept, (size_t)a->width * sizeof(vec));\n", ""),
     ("sample.h", "        keep_learned(net, 1);", "        ;"),
     ("sample.h", "            drawn += a->n;\n", ""),
@@ -181,7 +180,7 @@ FAULTS = [
     ("engine.c", "        back_up(net);", "        ;"),
     ("steps.h", "a->pending.n = kept->n_pending;", ";"),
     ("steps.h", "net->is.takes_counts ? 1 : 2;", "1;"),
-    ("steps.h", "net->is.update == FRACTIONAL ? 3 : 4;", "3;"),
+    ("steps.h", "(l == 0 ? n_of_input : 3)", "2"),
     ("steps.h", "a->sample_up = kept->up, ", ""),
 ]
 

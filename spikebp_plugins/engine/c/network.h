@@ -134,7 +134,7 @@ struct layer {
     /* Operations of spikes through W_l and of errors through B_l where units have unlike numbers of
      * synapses, of all samples and of this one: */
     big up, down, sample_up, sample_down;
-    vec *step_kept; /* s, c, psi or phi_y, and E before a step */
+    vec *step_kept; /* c, s, and psi or phi_y before a step */
     struct kept_counts kept;
 };
 
@@ -219,7 +219,7 @@ static void lay_out_sample(struct layer *a, int l, int64_t width_below, int64_t 
     a->phi = vectors(room, width), a->arriving = vectors(room, width + OVER);
     a->arriving_back = vectors(room, width + OVER);
     a->k = vectors(room, T * width), a->e = vectors(room, width), a->sum = vectors(room, width);
-    a->psi_kept = vectors(room, width), a->step_kept = vectors(room, 4 * width);
+    a->psi_kept = vectors(room, width), a->step_kept = vectors(room, 3 * width);
     a->fired = integers(room, T * n), a->n_fired = integers(room, T);
     a->sent = taken(room, T, sizeof *a->sent), a->erring = integers(room, n);
     if (l == 0)

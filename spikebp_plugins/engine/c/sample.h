@@ -275,8 +275,8 @@ static int send_errors(struct network *net, const num *y, double largest_y, int 
         && (double)a->sample_errors < MOST_COUNTED;
 }
 
-/* Rules 3 to 5 of a step; 0 if they may be out of range. */
-static int learn_from(struct network *net, const num *y, double largest_y)
+/* Rules 3 and 4 of a step; 0 if they may be out of range. */
+static int send_all_errors(struct network *net, const num *y, double largest_y)
 {
     const int L = net->is.n_layers, d = net->delay;
     for (int i = 1; i <= L; i++) {
@@ -287,7 +287,7 @@ static int learn_from(struct network *net, const num *y, double largest_y)
         else if (!send_errors(net, y, largest_y, l, net->hands_over ? 0 : t))
             return 0;
     }
-    return learn_step(net);
+    return 1;
 }
 
 /* Show a sample step by step; return the steps shown, or 0 if it may be out of range. */
@@ -308,7 +308,7 @@ static int show_steps(struct network *net, const struct block *block, int64_t i)
             const int of_target = t - d * L;
             if (of_target == 0 || (of_target > 0 && of_target < T && block->y.step_apart != 0))
                 largest_y = read_target(net, block, row_of(&block->y, i, of_target));
-            if (!learn_from(net, block->y_row, largest_y))
+            if (!send_all_errors(net, block->y_row, largest_y) || !learn_step(net))
                 return 0;
         }
         if (block->spikes)

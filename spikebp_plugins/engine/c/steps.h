@@ -61,11 +61,10 @@ static void keep_step(struct network *net, int is_back)
 {
     for (int l = 0; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        vec *arrays[] = {a->c, a->s, l == net->is.n_layers ? a->phi_y : a->psi, a->sum};
+        vec *arrays[] = {a->c, a->s, l == net->is.n_layers ? a->phi_y : a->psi};
         const size_t size = (size_t)a->width * sizeof(vec);
         const int n_of_input = net->is.takes_counts ? 1 : 2;
-        const int n_arrays = l == 0 ? n_of_input : net->is.update == FRACTIONAL ? 3 : 4;
-        for (int i = 0; i < n_arrays; i++) {
+        for (int i = 0; i < (l == 0 ? n_of_input : 3); i++) {
             vec *copy = a->step_kept + (int64_t)i * a->width;
             memcpy(is_back ? arrays[i] : copy, is_back ? copy : arrays[i], size);
         }
@@ -99,20 +98,23 @@ static void be_silent(struct layer *a)
     clear(a->k, a->width);
 }
 
-/* Hand over what all layers have sent; 0, with nothing handed over, if a sum of it may wrap. */
-static int hand_over(struct network *net)
+/* Whether no sum of what all layers have sent can wrap. */
+static int may_hand_over(const struct network *net)
 {
-    const int L = net->is.n_layers;
     const double limit = sizeof(num) == 8 ? 0x1p61 : CERTAIN;
-    for (int l = 1; l <= L; l++)
+    for (int l = 1; l <= net->is.n_layers; l++)
         if (!(gain_up(net, l) < limit && (l == 1 || gain_down(net, l) < limit)))
-            return 0; /* a step that is shown again still meets what was handed over before */
-    for (int l = 1; l <= L; l++) {
+            return 0;
+    return 1;
+}
+
+static void hand_over(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
         hand_up(net, l);
         if (l > 1)
             hand_down(net, l);
     }
-    return 1;
 }
 
 /* Rules 1 to 5 of a step by bounds; 0, with nothing changed, if it may be out of range. */
@@ -132,11 +134,15 @@ static int bounded_step(struct network *net, const struct shown_row *row)
         clear(net->layer[l].e, net->layer[l].width);
     }
     if (may_go_on && row->y)
-        may_go_on = learn_from(net, row->y, row->largest_y);
+        may_go_on = send_all_errors(net, row->y, row->largest_y);
     if (may_go_on && net->hands_over)
-        may_go_on = hand_over(net);
+        may_go_on = may_hand_over(net);
+    if (may_go_on && row->y)
+        may_go_on = learn_step(net);
     if (!may_go_on)
         keep_step(net, 1);
+    else if (net->hands_over)
+        hand_over(net); /* a step that is shown again still meets what was handed over before */
     return may_go_on;
 }
 
