@@ -511,7 +511,14 @@ FAULTS = {
     ),
     "a struct outlives the network": (
         edited(EngineBackend, "show_one", ("single.network is not self._engine.now", "False")),
-        [BEGIN, do("train"), do("train"), do("predict", n=3, n_steps=100), do("train"), do("train")],
+        [
+            BEGIN,
+            do("train"),
+            do("train"),
+            do("predict", n=3, n_steps=100),
+            do("train"),
+            do("train"),
+        ],
     ),
     "nobody checks the labels of single samples": (
         edited(OneSample, "show", ("self._n_classes and", "False and")),
