@@ -107,8 +107,8 @@ def cases(draw, nears=NEAR):
         grid = "any"
     if grid == "coarse":  # spikes are many before potentials overflow
         rate = draw(st.sampled_from([4.0, 1.5]))  # the other rounds ties
-        coarse = {"fraction_bits": draw(st.integers(1, 8)), "learning_rate": rate * net.n_steps**2}
-        net = net.replace(**coarse)
+        bits = draw(st.integers(1 if rate == 4.0 else 2, 8))  # which hold a normalized rate
+        net = net.replace(fraction_bits=bits, learning_rate=rate * net.n_steps**2)
     elif grid == "fine":  # and few
         few_steps = draw(st.integers(1, 3))
         net = net.replace(fraction_bits=draw(st.sampled_from([22, 40])), n_steps=few_steps)
@@ -266,7 +266,7 @@ def assert_equal_steps(level, bits, case, most_steps):
                 now = stream._steps._learning.weights
                 assert all(map(np.array_equal, c.read_now(0).weights, now))
         else:
-            if random.rand() < 0.3:
+            if random.rand() < 0.5:
                 c.drop_sample()
                 stream.drop_sample()
             else:
@@ -302,14 +302,15 @@ def step_by_reference(c, row, y, samples_seen, before, n_steps):
 
 
 #: With more than 8, updates are written that stay noted.
-MOST_STEPS = st.sampled_from((1, 2, 4, 10, 20, 60))
+MOST_STEPS = st.sampled_from((1, 3, 10, 60, 60))
 CHECKS = {assert_equal_blocks: {}, assert_equal_steps: {"most_steps": MOST_STEPS}}
 
 
 def run(check, level, bits, nears=NEAR, **options):
     """Run a check on random networks, with options of Hypothesis."""
 
-    @settings(suppress_health_check=list(HealthCheck), **options)
+    # To look for others behind the first failure would take longer than to find it.
+    @settings(report_multiple_bugs=False, suppress_health_check=list(HealthCheck), **options)
     @given(case=cases(nears), **CHECKS[check])
     def run_one(**drawn):
         check(level, bits, **drawn)
@@ -318,15 +319,19 @@ def run(check, level, bits, nears=NEAR, **options):
 
 
 def main(path, level, bits, n, near):
-    """Run each check on n networks, on a library; all with numbers near the limits, if any is."""
+    """Run each check on n networks, on a library; all with numbers near the limits, if any is.
+
+    Of the check of single steps alone, if "steps" is among them.
+    """
     library.LIBRARY = Path(path)
     # A build with AddressSanitizer poisons memory that it is given. What numpy frees can be used
     # again once it is allocated, unless numpy keeps it, as it does with less than 1024 bytes.
     plain = network.aligned
     network.aligned = lambda n, *given: plain(n + 1024, *given)[:n]
-    for check in CHECKS:
+    nears = [name for name in near if name != "steps"]
+    for check in CHECKS if near == nears else (assert_equal_steps,):
         options = {"max_examples": n, "database": None, "phases": [Phase.generate]}
-        run(check, level, bits, (near,) if near else NEAR, **options)
+        run(check, level, bits, (nears,) if nears else NEAR, **options)
 
 
 if __name__ == "__main__":

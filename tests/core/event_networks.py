@@ -103,7 +103,7 @@ def assert_follows_the_order(net, weights, x, y, x_test):
 def run(level, **options):
     """Compare random networks on the builds of a level, with options of Hypothesis."""
 
-    @settings(suppress_health_check=list(HealthCheck), **options)
+    @settings(report_multiple_bugs=False, suppress_health_check=list(HealthCheck), **options)
     @given(event_experiments())
     def run_one(experiment):
         assert_follows_the_order(*experiment)
