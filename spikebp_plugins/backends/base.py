@@ -354,6 +354,7 @@ class Steps(ABC):
         self,
         clock: EventClock,
         events: Array,
+        n_taken: int,
         until: int,
         y: Array | None,
         n_left: int,
@@ -369,6 +370,8 @@ class Steps(ABC):
             Cuts time into steps; it has started.
         events : structured array of shape (n_events,)
             Events with integers in the fields x, y, t and p, not checked yet.
+        n_taken : int
+            How many of these calls before have taken; 0 in the first call with them.
         until : int
             The time in microseconds that the clock is to reach; one before the last event asks for
             nothing.
@@ -380,8 +383,8 @@ class Steps(ABC):
         Returns
         -------
         int or None
-            How many events have been taken, one more if the clock has reached its time; None if
-            one of them may be wrong, or the back end takes none: nothing has changed then.
+            How many events have been taken so far, one more if the clock has reached its time;
+            None if one of them may be wrong, or the back end takes none: nothing has changed then.
         """
         return None
 

@@ -84,15 +84,17 @@ class Feeder:
         )
         self._address, self._feed = ctypes.addressof(self._feeding), network.build.feed
         self._dtype: Any = None
+        self._has_copy = False
 
-    def feed(self, events: Array, until: int, n_left: int) -> tuple[int, int]:
+    def feed(self, events: Array, n_taken: int, until: int, n_left: int) -> tuple[int, int]:
         """Take events until something rare happens, after a call of `begin_steps`.
 
         Parameters
         ----------
         events : structured array of shape (n_events,)
-            Events with integers in the fields x, y, t and p, not checked yet.
-        until, n_left : int
+            Events with integers in the fields x, y, t and p, not checked yet; after a call with
+            `n_taken` of 0 the same ones.
+        n_taken, until, n_left : int
             As for `Steps.feed`.
 
         Returns
@@ -101,12 +103,19 @@ class Feeder:
             As `feed` of the engine has them.
         """
         feeding = self._feeding
+        if n_taken == 0 or not self._has_copy:
+            self._copy(events)
+        feeding.n_taken, feeding.until, feeding.n_left = n_taken, until, n_left
+        self._feed(self._address)
+        return feeding.n_taken, self._block.n_shown
+
+    def _copy(self, events: Array) -> None:
+        """Copy events, once for all calls that take them: another thread may fill their array."""
+        feeding = self._feeding
         if events.dtype is not self._dtype:  # to compare two takes longer
             self._dtype = events.dtype
             feeding.are_usual = self._dtype == EVENT_DTYPE
         if not feeding.are_usual:
             events = np.stack([events[name] for name in ("x", "y", "t", "p")], 1, dtype=np.int64)
-        feeding.events = events.tobytes()  # which no other thread fills meanwhile
-        feeding.n_events, feeding.until, feeding.n_left = len(events), until, n_left
-        self._feed(self._address)
-        return feeding.n_taken, self._block.n_shown
+        feeding.events = events.tobytes()
+        feeding.n_events, feeding.are_checked, self._has_copy = len(events), False, True

@@ -139,10 +139,16 @@ class EngineSteps(Steps):
         return wider is not None
 
     def feed(
-        self, clock: EventClock, events: Array, until: int, y: Array | None, n_left: int
+        self,
+        clock: EventClock,
+        events: Array,
+        n_taken: int,
+        until: int,
+        y: Array | None,
+        n_left: int,
     ) -> int | None:
         """Take events as long as nothing rare happens."""
-        opens, restarts, taken = not self.is_open, y is not None and not self.is_learning, 0
+        opens, restarts = not self.is_open, y is not None and not self.is_learning
         try:
             if opens or restarts or y is not self._network.target:
                 self._begin(y, opens, restarts)
@@ -151,15 +157,15 @@ class EngineSteps(Steps):
                 feeder = self._feeder = Feeder(self._network, clock)
             while True:
                 most = min(n_left, self._steps_per_call)
-                more, shown = feeder.feed(events[taken:] if taken else events, until, most)
-                if more < 0:
+                n_taken, shown = feeder.feed(events, n_taken, until, most)
+                if n_taken < 0:
                     return None
-                taken, n_left = taken + more, n_left - shown
+                n_left -= shown
                 if shown:
                     self.steps_shown = shown if not self.is_open else self.steps_shown + shown
                     self.is_open, self.is_learning = True, self.is_learning or y is not None
                 if shown < most or not n_left:
-                    return taken
+                    return n_taken
         except BaseException:
             self.drop()
             raise

@@ -124,13 +124,13 @@ class CFeeding(ctypes.Structure):
     _fields_: ClassVar = [
         ("block", ctypes.c_void_p),
         ("events", ctypes.c_char_p),
-        ("n_events", ctypes.c_int64),
-        ("are_usual", ctypes.c_int32),
+        *((name, ctypes.c_int64) for name in ("n_events", "n_taken")),
+        *((name, ctypes.c_int32) for name in ("are_usual", "are_checked")),
         *((name, ctypes.c_void_p) for name in ("times", "has_events", "counts")),
         *((name, ctypes.c_int64) for name in ("width", "height")),
         *((name, ctypes.c_uint64) for name in ("step", "longest_leap")),
         *((name, ctypes.c_int32) for name in ("planes", "signs")),
-        *((name, ctypes.c_int64) for name in ("until", "n_left", "n_taken")),
+        *((name, ctypes.c_int64) for name in ("until", "n_left")),
     ]
 
 

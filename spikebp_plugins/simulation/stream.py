@@ -409,13 +409,14 @@ class Stream:
         """
         if self._replay is not None:  # for which the counts of each step have to be known
             return None
-        steps, n_steps, closed, given = self._steps, self._n_steps, [], events
+        steps, n_steps, taken = self._steps, self._n_steps, 0
+        closed: list[Reals] = []
         while True:
             n_left = MOST_STEPS if n_steps is None else n_steps - steps.steps_shown * steps.is_open
-            taken = steps.feed(clock, events, until, y, n_left)
-            if taken is None and events is given:
+            by_now = steps.feed(clock, events, taken, until, y, n_left)
+            if by_now is None and not closed:  # in the first call
                 return None
-            taken = taken or 0
+            taken = taken if by_now is None else by_now
             if steps.steps_shown == n_steps and steps.is_open:
                 closed.append(self._close()[np.newaxis])
             elif taken <= len(events):  # something rare
@@ -425,7 +426,6 @@ class Stream:
                 return closed + self._advance(clock, max(until, clock.now))
             if taken > len(events):
                 return closed
-            events = events[taken:]
 
     # The clock moves on and the steps are shown under one guard: an interrupt in between would
     # lose steps.

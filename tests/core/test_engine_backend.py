@@ -6,10 +6,19 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 
-from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
+from spikebp_plugins import (
+    EVENT_DTYPE,
+    Conv2D,
+    Dense,
+    EventEncoder,
+    Simulator,
+    SpikingMLP,
+    SpikingNetwork,
+)
 from spikebp_plugins.engine import backend
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.engine.event_backend import EventBackend
+from spikebp_plugins.engine.events import Feeder
 from spikebp_plugins.engine.network import EngineNetwork
 from spikebp_plugins.engine.one_sample import OneSample
 from spikebp_plugins.engine.step_network import StepNetwork
@@ -267,3 +276,24 @@ def test_ctrl_c_is_heard_soon_however_small_a_network_is():
     with Simulator(SpikingMLP((2, 2), n_steps=1)) as sim:
         assert sim._engine.block_size(1) <= 200_000
         assert sim.stream()._steps._steps_per_call <= 10_000
+
+
+def test_events_are_copied_once_however_many_samples_they_are_for(monkeypatch):
+    """To copy for each sample those that are left would take the square of their number."""
+    copied, copy = [], Feeder._copy
+    monkeypatch.setattr(
+        Feeder, "_copy", lambda self, events: (copied.append(len(events)), copy(self, events))
+    )
+    net = SpikingMLP((16, 3, 2), n_steps=2, input_coding="spikes")
+    events = np.zeros(200, EVENT_DTYPE)
+    events["t"], events["x"] = 5 * np.arange(200), np.arange(200) % 4
+    encoder = EventEncoder(4, 4, step=10, polarity="ignored")
+    with Simulator(net) as sim, Simulator(net, "reference") as ref:
+        streams = [s.stream(encoder, n_steps=net.n_steps) for s in (sim, ref)]
+        for stream in streams:
+            stream.feed(events[:1], start=0, target=1)
+        at_once, expected = (stream.feed(events) for stream in streams)
+        assert len(at_once) == 49
+        assert np.array_equal(at_once, expected)
+        assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
+    assert copied == [200]

@@ -34,6 +34,7 @@ struct network *NAMED(place, BUILD)(const struct definition *is, char *learned_a
     return net;
 }
 
+/* Whether updates of the open sample are written, and stay noted. */
 static int is_written(const struct network *net)
 {
     int n = 0;
@@ -45,7 +46,8 @@ static int is_written(const struct network *net)
 /* Of what was learned before the open sample, if any; of what it has now. */
 enum array { W, B, PSI, W_NOW, B_NOW, PSI_NOW, S, C, PHI_Y, E, SENT, ERRORS };
 
-/* An array of layer l that Python reads and writes. */
+/* An array of layer l that Python reads and writes; weights of before the open sample come from the
+ * backup, which is made now if updates were written. */
 void *NAMED(array, BUILD)(struct network *net, int32_t l, int32_t which)
 {
     if ((which == W || which == B) && is_written(net))

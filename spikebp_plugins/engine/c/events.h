@@ -30,15 +30,15 @@ struct event {
 struct feeding {
     struct block *block;
     const void *events; /* side by side, and nobody else's */
-    int64_t n_events;
-    int32_t are_usual;
+    int64_t n_events, n_taken; /* how many there are, and how many of them are taken */
+    int32_t are_usual, are_checked;
     int64_t *times;  /* the start, the time of the last event, and the step that it lies in */
     int8_t *has_events; /* whether that step has events, */
     int64_t *counts;    /* and their counts */
     int64_t width, height;
     uint64_t step, longest_leap; /* in microseconds */
     int32_t planes, signs;       /* polarity="planes", polarity="signs" */
-    int64_t until, n_left, n_taken;
+    int64_t until, n_left;
 };
 
 enum { LONG_SILENCE = 1000 }; /* more steps between two events are not worth looking at one by one */
@@ -109,11 +109,11 @@ static struct event event_at(const struct feeding *given, int64_t a)
     return (struct event){usual.x, usual.y, usual.t, usual.p};
 }
 
-/* Whether events are on the sensor, in the order of time, and make no leap. */
+/* Whether the events that are left are on the sensor, in the order of time, and make no leap. */
 static int are_allowed(const struct feeding *given)
 {
     int64_t before = given->times[1];
-    for (int64_t a = 0; a < given->n_events; a++) {
+    for (int64_t a = given->n_taken; a < given->n_events; a++) {
         const struct event e = event_at(given, a);
         if (e.x < 0 || e.x >= given->width || e.y < 0 || e.y >= given->height || e.p < 0 || e.p > 1)
             return 0;
@@ -134,8 +134,8 @@ static void count_event(const struct feeding *given, struct event e)
 
 /* Take events, and show the steps that they or the time `until` complete, at most `n_left`.
  *
- * `n_taken` becomes the number of events taken, one more if that time is reached, or -1 if one may
- * be wrong: nothing has changed then. `n_shown` becomes the number of steps. What is not taken follows
+ * `n_taken` becomes the number of events taken so far, one more if that time is reached, or -1 if one
+ * may be wrong: nothing has changed then. They are checked once, however many calls take them. `n_shown` becomes the number of steps. What is not taken follows
  * a step that is not shown: one that may be out of range, one of a long silence, or the first after
  * `n_left`. */
 static void feed(struct network *net, struct feeding *given)
@@ -144,11 +144,13 @@ static void feed(struct network *net, struct feeding *given)
     const uint64_t length = given->step, start = (uint64_t)given->times[0];
     const int64_t n = given->n_events;
     struct shown_row row = {0};
-    int64_t a = 0;
+    int64_t a = given->n_taken;
     block->n_shown = 0, block->x.kind = COUNTS;
-    given->n_taken = -1;
-    if (!are_allowed(given))
+    if (!given->are_checked && !are_allowed(given)) {
+        given->n_taken = -1;
         return;
+    }
+    given->are_checked = 1;
     for (;;) {
         /* Events of the unfinished step; a division for each would take longer than the rest. */
         const int64_t first = a;

@@ -149,16 +149,16 @@ static int bounded_step(struct network *net, const struct shown_row *row)
 /* Have room for the updates of a step, and few pending, which each step corrects what it sends by. */
 static void make_room(struct network *net)
 {
-    enum { FEW = 8 };
+    enum { MOST_PENDING = 8 };
     int n_noted = 0, n_pending = 0;
     for (int l = 1; l <= net->is.n_layers; l++) {
         const struct pending *p = &net->layer[l].pending;
         n_noted = p->n > n_noted ? p->n : n_noted;
         n_pending = p->n - p->n_written > n_pending ? p->n - p->n_written : n_pending;
     }
-    if (n_noted == net->is.most_steps || (net->is_settled && n_pending >= FEW))
+    if (n_noted == net->is.most_steps || (net->is_settled && n_pending >= MOST_PENDING))
         settle(net);
-    else if (n_pending >= FEW)
+    else if (n_pending >= MOST_PENDING)
         write_updates(net);
 }
 
