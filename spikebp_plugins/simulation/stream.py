@@ -285,7 +285,12 @@ class Stream:
                 return np.empty(self._of_no_samples)
             start = int(located.time[0]) if start is None else start
             self._clock = clock = EventClock(encoder, start)
-        return self._collected(self._whole_or_dropped(self._take, clock, located))
+        closed = None
+        if type(events) is np.ndarray:
+            closed = self._whole_or_dropped(self._feed, clock, events, self._target)
+        if closed is None:
+            closed = self._whole_or_dropped(self._take, clock, located)
+        return self._collected(closed)
 
     @synchronized
     def advance_to(self, time: int) -> Reals:

