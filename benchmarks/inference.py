@@ -18,6 +18,7 @@ from measuring import (
     alternate,
     data_for_benchmark,
     hidden_sizes,
+    limit_level,
     network,
     print_rows,
     summary,
@@ -73,8 +74,10 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--block", type=int, default=2000, help="samples in a block")
     parser.add_argument("--without", default="", help="rivals to leave out, comma-separated")
+    parser.add_argument("--level", type=int, default=4, help="3: AVX2 alone for the engine")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    limit_level(options.level)
     data = data_for_benchmark()
     without = options.without.lower().split(",")
     with one_thread():

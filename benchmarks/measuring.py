@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from spikebp_plugins import Simulator, SpikingMLP, load_dataset
+from spikebp_plugins.engine import library
 from spikebp_plugins.reproduce.timing import alternate as alternate
 
 
@@ -51,6 +52,12 @@ def network(data, hidden, n_steps, **fields):
         input_scale=data.input_scale,
         **fields,
     )
+
+
+def limit_level(level):
+    """Let the engine use no build above x86-64-v`level`; 3 is that of AVX2, without AVX-512."""
+    best = min(level, library.best_level())
+    library.best_level = lambda: best
 
 
 def hidden_sizes(text):

@@ -22,6 +22,7 @@ from measuring import (
     alternate,
     data_for_benchmark,
     hidden_sizes,
+    limit_level,
     network,
     print_rows,
     summary,
@@ -205,8 +206,10 @@ def main():
     )
     parser.add_argument("--widths", action="store_true", help="cost against layer width instead")
     parser.add_argument("--picture", help="draw cost against accuracy (or width) to this file")
+    parser.add_argument("--level", type=int, default=4, help="3: AVX2 alone for the engine")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    limit_level(options.level)
     data = data_for_benchmark()
     without = options.without.lower().split(",")
 
