@@ -20,7 +20,7 @@ STEPS = (10, 30, 100, 300, 1000, 3000)
 
 def measure(epochs, steps):
     data = load_dataset("digits")
-    net = SpikingMLP((64, 100, 100, 10), learning_rate=0.05)
+    net = SpikingMLP.paper((64, 100, 100, 10), learning_rate=0.05)
     rows = []
     with Simulator(net) as sim:
         for epoch in range(epochs):

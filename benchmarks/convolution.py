@@ -28,7 +28,7 @@ def network(side, scale, n_classes, **fields):
     size = 5 if side >= 13 else 3
     layers = [Conv2D(16, size, stride=2), Conv2D(32, size, stride=2), Dense(n_classes)]
     settings = {"learning_rate": 0.01, "label_targets": (0.0, 5.0), "weight_init": "quiet"} | fields
-    return SpikingNetwork((side, side), layers, input_scale=scale, **settings)
+    return SpikingNetwork.paper((side, side), layers, input_scale=scale, **settings)
 
 
 def weights_of_rivals(net):

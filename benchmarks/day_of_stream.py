@@ -21,7 +21,7 @@ from measuring import memory_in_use
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
 
 ENCODER = EventEncoder(4, 2, step=21_600, polarity="signs")
-NET = SpikingMLP(
+NET = SpikingMLP.paper(
     (ENCODER.n_inputs, 12, 4), n_steps=4, learning_rate=0.02, input_coding="spikes", seed=5
 )
 DURATION = NET.n_steps * ENCODER.step

@@ -23,7 +23,7 @@ from sklearn.neural_network import MLPClassifier
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, load_nmnist
 
 ENCODER = EventEncoder(34, 34, step=32_000)
-NET = SpikingMLP(
+NET = SpikingMLP.paper(
     (ENCODER.n_inputs, 200, 10), n_steps=10, learning_rate=0.003, input_coding="spikes"
 )
 DURATION = NET.n_steps * ENCODER.step

@@ -46,7 +46,7 @@ def data_for_benchmark():
 
 
 def network(data, hidden, n_steps, **fields):
-    return SpikingMLP(
+    return SpikingMLP.paper(
         (data.x_train.shape[1], *hidden, data.n_classes),
         n_steps=n_steps,
         input_scale=data.input_scale,

@@ -17,7 +17,7 @@ from spikebp_plugins import SpikingMLP
 
 
 def definition(data):
-    return SpikingMLP(
+    return SpikingMLP.paper(
         (data.x_train.shape[1], 100, 50, data.n_classes),
         n_steps=5,
         learning_rate=100 / 2**14,

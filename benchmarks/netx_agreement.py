@@ -76,7 +76,7 @@ def installed(reader):
 
 
 def measure(data, hidden, n_epochs, steps, readers):
-    net = SpikingMLP((data.x_train.shape[1], *hidden, data.n_classes), learning_rate=0.05)
+    net = SpikingMLP.paper((data.x_train.shape[1], *hidden, data.n_classes), learning_rate=0.05)
     with Simulator(net) as sim, tempfile.TemporaryDirectory() as folder:
         for _ in range(n_epochs):
             sim.train(data.x_train, data.y_train)

@@ -57,7 +57,7 @@ class Spiking:
 
     def __init__(self, seed, options):
         self.seed, self.epochs = seed, options.epochs
-        self.net = SpikingMLP(
+        self.net = SpikingMLP.paper(
             (self.encoder.n_inputs, options.hidden, DIGITS),
             n_steps=self.n_steps,
             learning_rate=0.003,
@@ -90,7 +90,7 @@ class SpikingInParts:
 
     def __init__(self, seed, options):
         self.seed, self.epochs = seed, options.part_epochs
-        self.net = SpikingNetwork(
+        self.net = SpikingNetwork.paper(
             self.encoder.input_shape,
             layers_of("connections", options.connections),
             input_layout=self.encoder.input_layout,

@@ -165,7 +165,7 @@ def measure(name, samples, block):
     order = np.random.RandomState(0).permutation(len(y))
     repeated = np.resize(order, WARM_UP + samples)
     x, y = np.ascontiguousarray(x[repeated], np.float64), y[repeated].astype(np.int64)
-    net = SpikingMLP(sizes, n_steps=N_STEPS, learning_rate=RATE, seed=0)
+    net = SpikingMLP.paper(sizes, n_steps=N_STEPS, learning_rate=RATE, seed=0)
     competitors, left_out = {}, []
     for make in (spiking, river, scikit_learn, pytorch):
         try:

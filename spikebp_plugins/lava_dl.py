@@ -146,7 +146,7 @@ def load_netx(path: PathLike, net: Definition | None = None) -> Checkpoint:
         The file.
     net : Definition or None, default=None
         For a file from :func:`save_netx`, the definition that it must have. For one from lava-dl,
-        the definition of the network; None takes ``SpikingMLP(layer_sizes)``.
+        the definition of the network; None takes ``SpikingMLP.paper(layer_sizes)``.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def load_netx(path: PathLike, net: Definition | None = None) -> Checkpoint:
     weights = [layer.weights for layer in layers]
     sizes = (len(weights[0]), *(matrix.shape[1] for matrix in weights))
     if net is None:
-        net = SpikingMLP(sizes)
+        net = SpikingMLP.paper(sizes)
     elif net.layer_sizes != sizes:
         raise wrong_argument("layer_sizes of net", f"{sizes}, as in the file", net.layer_sizes)
     state = initial_state(net, weights)

@@ -139,7 +139,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         layers of another network do. With None the user sets ``input_layer.input_value``, or
         presents samples. Synapses of the user may add to ``input_layer.received_input``. Values and
         spikes add up; with
-        ``input_coding="values"`` the sum is multiplied by ``net.input_scale``.
+        ``input_coding="values"`` the sum is multiplied by ``net.input_factor``.
     label : str, one-dimensional TimedArray, number or None, default=None
         The class of the sample, which asks for ``net.label_targets``; below 0 it is not known, and
         nothing is learned. With None the user sets ``schedule.label``, which starts at -1. A label,

@@ -142,7 +142,7 @@ own_rate : 1                   # how much a weight changes for a count and an er
 INPUT_EQUATIONS: Final = """
 input_value : 1                # input of every step; yours to set
 received_input : 1             # what has arrived since the last step; yours to add to
-input_scale : 1 (shared, constant)      # what both are multiplied by
+input_factor : 1 (shared, constant)     # what both are multiplied by
 input_row : integer (linked)
 """
 
@@ -442,7 +442,7 @@ def input_code(net: Definition) -> str:
     else:
         fire = """
         potential = int(not opens_sample)*potential \
-            + int(is_busy)*rounded(input_scale*(input_value + received_input), units_per_one)
+            + int(is_busy)*rounded(input_factor*(input_value + received_input), units_per_one)
         overflows += outside(potential, value_limit)
         spike_count = int(is_busy)*signed_spikes(potential, binary)
         potential -= spike_count"""

@@ -42,7 +42,7 @@ def constants(net: Definition, n_steps: int) -> dict[Place, float]:
         "count_limit": float(LIMIT),
         "binary": float(net.spikes == "binary"),
         "starts_at_zero": float(net.backward_init == "zero"),
-        "input_scale": net.input_scale,
+        "input_factor": net.input_factor,
         "wrong_target": net.label_targets[0],
         "right_target": net.label_targets[1],
     }

@@ -128,8 +128,9 @@ class Graph:
         # Values cross the ports as real numbers on the grid, in fixed_pt as grid units.
         in_units = tag == FIXED and net.input_coding == "values"
         self._bits = fraction_bits_of(net) if in_units else 0
+        as_given = net.replace(input_scale=2.0**-self._bits / net.spikes_per_unit)
         make = StandardMLP if self._is_standard else SpikingMLPProcess
-        self.network = make(Checkpoint(net.replace(input_scale=2.0**-self._bits), state))
+        self.network = make(Checkpoint(as_given, state))
         self.network.shared.make_room(STEPS_PER_RUN)
         integers = tag == FIXED or net.input_coding == "spikes"
         self._targets = shared_array((STEPS_PER_RUN, net.n_outputs), np.float64)

@@ -17,7 +17,7 @@ from numpy.random import RandomState
 
 from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
 
-NET = SpikingMLP((12, 10, 4), n_steps=5, learning_rate=0.3, seed=3)
+NET = SpikingMLP.paper((12, 10, 4), n_steps=5, learning_rate=0.3, seed=3)
 ENCODER = EventEncoder(4, 3, step=1000, polarity="ignored")
 
 #: Seconds after which a case hangs.

@@ -63,9 +63,7 @@ def compare(
     body = Body.given(layers, connections) or Body()
     names = comparison.quick_backends() if backends is None else split_backends(backends)
     data = options.load_images(dataset, folder)
-    rate = options.learning_rate(len(data.x_train[:samples]), given)
-    fields = {"input_scale": data.input_scale, "learning_rate": rate} | given
-    net = body.network(data, fields)
+    net = body.network(data, {"input_scale": data.input_scale} | given)
     options.check_memory(net)
     start = Checkpoint(net, initial_state(net))
     compared = compare_on_images(start, names, data, samples)

@@ -69,8 +69,6 @@ def hardware_report(
 
 def _untaught(data: Dataset, body: Body, given: dict[str, Any]) -> Checkpoint:
     """Return a new network for a data set, as `spikebp train` would begin with."""
-    rate = options.learning_rate(len(data.x_train), given)
-    fields = {"learning_rate": rate, "input_scale": data.input_scale} | given
-    net = body.network(data, fields)
+    net = body.network(data, {"input_scale": data.input_scale} | given)
     options.check_memory(net)
     return Checkpoint(net, initial_state(net))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from functools import wraps
 from inspect import Parameter, signature
 from pathlib import Path
@@ -15,29 +15,23 @@ import typer
 
 from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
+from spikebp_plugins.network.defaults import NORMALIZED
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import (
     CHOICES,
-    DENSE_WEIGHT_INIT,
     EVENT_CHOICES,
     EVENT_FIELDS,
     LOIHI2_WEIGHT_EXPONENT,
-    OTHER_WEIGHT_INIT,
     Definition,
 )
 
 #: The key under which a context's `meta` holds the arguments that the program was called with.
 ARGUMENTS: Final = "spikebp_plugins.arguments"
 
-#: Rates for fewer training samples than this, on any data set: each has to teach more. From more
-#: samples a network learns well at the rate of the definition.
-LEARNING_RATES: Final = {1_000: 0.1, 10_000: 0.05}
-#: The rate with ``update="normalized"``, however many samples there are.
-NORMALIZED_RATE: Final = 0.5
-
 #: What help says of the fields of the definition.
 HELP: Final = {
     "n_steps": "Steps that a sample is shown.",
+    "spikes_per_unit": "Spikes that stand for 1, a power of two.",
     "learning_rate": "Rate of gradient descent.",
     "timing": "When spikes travel.",
     "event_order": "With --timing event: the order of spikes.",
@@ -64,15 +58,16 @@ SPELLINGS: Final = {
 }
 
 #: What help names as the default of fields that a command or the definition settles later.
-SETTLED: Final = EVENT_FIELDS | {
-    "learning_rate": "".join(f"{rate} below {n:,} samples, " for n, rate in LEARNING_RATES.items())
-    + f"else {SpikingMLP.learning_rate}; a tenth with random feedback; "
-    + f"{NORMALIZED_RATE} with --update normalized",
-    "fraction_bits": "from the rate",
-    "weight_exponent": LOIHI2_WEIGHT_EXPONENT,
-    "weight_init": f"{DENSE_WEIGHT_INIT}, {OTHER_WEIGHT_INIT} unless all layers are dense",
-    "label_targets": "{:g} {:g}".format(*SpikingMLP.label_targets),
-}
+SETTLED: Final = (
+    EVENT_FIELDS
+    | NORMALIZED._asdict()
+    | {
+        "learning_rate": f"{NORMALIZED.learning_rate}; 1/4096 with --update fractional",
+        "fraction_bits": "from the rate",
+        "weight_exponent": LOIHI2_WEIGHT_EXPONENT,
+        "label_targets": "{:g} {:g}".format(*NORMALIZED.label_targets),
+    }
+)
 
 
 def network_options(
@@ -177,17 +172,6 @@ def check_memory(net: Definition) -> None:
             f"such that weights fit into the memory of {there / 1e9:,.0f} GB",
             f"{layers}, whose weights take {needed / 1e9:,.0f} GB",
         )
-
-
-def learning_rate(n_samples: int, fields: Mapping[str, Any] | None = None) -> float:
-    """Return a rate at which a network with these fields learns in a few epochs of samples."""
-    given = fields or {}
-    if given.get("update") == "normalized":
-        return NORMALIZED_RATE
-    rates = (rate for limit, rate in LEARNING_RATES.items() if n_samples < limit)
-    rate = next(rates, SpikingMLP.learning_rate)
-    # Random feedback is far larger than initial weights: at the full rate, units fall silent.
-    return rate / 10 if given.get("feedback") == "random" else rate
 
 
 def load_images(name: str, folder: Path | None, net: Definition | None = None) -> Dataset:

@@ -178,8 +178,7 @@ def _starting_point(
             allowed = "a checkpoint without a replay buffer: with one go on in Python"
             raise wrong_argument("resume", allowed, repr(before.replay))
         return before
-    rate = options.learning_rate(len(data.x_train), fields)
-    net = (body or Body()).network(data, {"learning_rate": rate} | fields)
+    net = (body or Body()).network(data, fields)
     options.check_memory(net)
     return Checkpoint(net, initial_state(net))
 

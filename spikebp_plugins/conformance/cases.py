@@ -26,12 +26,12 @@ from spikebp_plugins.network.fields import Definition
 
 
 def _net(*layer_sizes: int, **changes: Any) -> Definition:
-    return SpikingMLP(layer_sizes, **({"n_steps": 7, "learning_rate": 0.5} | changes))
+    return SpikingMLP.paper(layer_sizes, **({"n_steps": 7, "learning_rate": 0.5} | changes))
 
 
 def _layers(input_shape: tuple[int, ...], *layers: Any, **changes: Any) -> Definition:
     fields = {"n_steps": 5, "learning_rate": 0.05} | changes
-    return SpikingNetwork(input_shape, [*layers, Dense(3)], **fields)
+    return SpikingNetwork.paper(input_shape, [*layers, Dense(3)], **fields)
 
 
 _mixture: Final = partial(
@@ -74,6 +74,7 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     Case("binary spikes", _net(9, 8, 6, 3, spikes="binary"), targets=real_targets),
     Case("random feedback, outer update", _net(9, 8, 6, 3, feedback="random", update="outer")),
+    Case("the defaults", SpikingMLP((9, 8, 6, 3))),
     Case(
         "normalized update",
         _net(9, 8, 6, 3, update="normalized", learning_rate=1.0, label_targets=(0.25, 8.0)),

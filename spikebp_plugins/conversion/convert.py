@@ -33,6 +33,7 @@ from spikebp_plugins.conversion.sources import (
 )
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import Shape
+from spikebp_plugins.network.defaults import PAPER
 from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
@@ -181,6 +182,10 @@ def from_relu(
     return Checkpoint(net, state)
 
 
+#: Weights are to mean what they meant: an input of 1 sends one spike a step.
+ONE_FOR_ONE: Final = PAPER._asdict()
+
+
 def _warn_of_coarse_inputs(
     net: Definition, scaler: Array, weights: Array, rounded: NDArray[Any]
 ) -> None:
@@ -231,7 +236,7 @@ def _image(input_shape: Sequence[int] | None, input_layout: str | None) -> Shape
 def _definition(read: Source, layers: Sequence[Layer], fields: dict[str, Any]) -> Definition:
     """Return the definition of the spiking network."""
     if read.structure is None:
-        return SpikingMLP.from_dict({"layer_sizes": _layer_sizes(layers)} | fields)
+        return SpikingMLP.from_dict({"layer_sizes": _layer_sizes(layers)} | ONE_FOR_ONE | fields)
     return with_bias_channels(read.structure, layers).replace(**fields)
 
 

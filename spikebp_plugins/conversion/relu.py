@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.network.definition import SpikingMLP
+from spikebp_plugins.network.defaults import PAPER
 from spikebp_plugins.network.samples import label_rows
 
 Array = NDArray[np.float64]
@@ -106,4 +106,4 @@ def _targets(y: ArrayLike, n_samples: int, n_outputs: int) -> NDArray[Any]:
         labels = f"labels from 0 to {n_outputs - 1} of shape ({n_samples},)"
         allowed = f"{labels}, or targets of shape ({n_samples}, {n_outputs})"
         raise wrong_argument("y", allowed, f"{array.dtype} of shape {array.shape}")
-    return label_rows(array, n_outputs, SpikingMLP.label_targets)
+    return label_rows(array, n_outputs, PAPER.label_targets)

@@ -175,7 +175,7 @@ def _structure(net: SpikingNetwork) -> SpikingNetwork:
         else layer
         for layer, connection in zip(net.layers, net.connections, strict=True)
     ]
-    return SpikingNetwork(net.input_shape, layers, input_layout=net.input_layout)
+    return SpikingNetwork.paper(net.input_shape, layers, input_layout=net.input_layout)
 
 
 def _of_pipeline(pipeline: Any) -> Source:

@@ -832,15 +832,16 @@ static void learn_as_a_whole(void)
 /* ---- Learning ------------------------------------------------------------------------------- */
 
 /* The rate of connection l. It is fixed or, with normalized updates, lower the more spikes there
- * are: RATE is divided by a power of two above 16 T^2 plus the squared counts of the units below,
- * each as often as its unit meets the weights, and below the output by 4 more. */
+ * are: RATE is divided by a power of two above 16 (T g)^2 plus the squared counts of the units
+ * below, each as often as its unit meets the weights, and below the output by 4 more. A 1 sends T g
+ * spikes in a sample. */
 static net_state_t rate_of[LAYERS + 1];
 
 static void find_rate(int32_t l)
 {
 #if NORMALIZED
     const struct connection *c = &CONNECTIONS[l - 1];
-    uint64_t squares = (uint64_t)16 * NET_STEPS * NET_STEPS;
+    uint64_t squares = (uint64_t)16 * SPIKES_OF_ONE * SPIKES_OF_ONE;
     int32_t shift = l < LAYERS ? 2 : 0, i;
     for (i = 0; i < n_met[l - 1]; i++) {
         int32_t unit = met[FIRST_UNIT[l - 1] + i];
@@ -863,11 +864,11 @@ static void find_rate(int32_t l)
 }
 
 #if NORMALIZED
-/* Cut off a summed error of a hidden layer at 8 T: large weights to the output would otherwise
+/* Cut off a summed error of a hidden layer at 8 T g: large weights to the output would otherwise
  * silence hidden units. */
 static net_count_t limited(int32_t l, net_count_t sum)
 {
-    net_state_t limit = (net_state_t)8 * NET_STEPS;
+    net_state_t limit = (net_state_t)8 * SPIKES_OF_ONE;
     if (l == LAYERS || magnitude(sum) <= limit)
         return sum;
     return (net_count_t)(sum < 0 ? -limit : limit);

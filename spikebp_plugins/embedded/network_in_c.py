@@ -199,6 +199,7 @@ class NetworkInC:
             "MOST_PLACES": max(geometry.n_places for geometry in self.geometries),
             "PIPELINED": int(is_delayed),
             "LEARNS_ONCE": int(net.learns_once),
+            "SPIKES_OF_ONE": net.n_steps * net.spikes_per_unit,
             "NORMALIZED": int(net.update == "normalized"),
             "BINARY_SPIKES": int(net.spikes == "binary"),
             "STARTS_AT_ZERO": int(net.backward_init == "zero"),

@@ -49,7 +49,7 @@ class EventNetwork(EngineNetwork):
         grid = FloatingPoint(np.dtype(build.number))
         definition = CEventDefinition(
             sizes=self._sizes.ctypes.data,
-            input_scale=net.input_scale,
+            input_scale=net.input_factor,
             rate=net.rate,
             limit=grid.limit,
             n_layers=net.n_layers,

@@ -39,12 +39,8 @@ from spikebp_plugins.network.arithmetic import (
     grid_of,
 )
 from spikebp_plugins.network.delays import ENDLESS, delays_of
-from spikebp_plugins.network.fields import (
-    HIDDEN_RATE_BITS,
-    LARGEST_SUMMED_ERROR,
-    Definition,
-)
-from spikebp_plugins.network.rates import added_squares
+from spikebp_plugins.network.fields import HIDDEN_RATE_BITS, Definition
+from spikebp_plugins.network.rates import added_squares, summed_error_limit
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import weights_changed
@@ -109,10 +105,10 @@ class StepNetwork(EngineNetwork):
         definition = CDefinition(
             sizes=self._sizes.ctypes.data,
             wirings=connections.address,
-            input_scale=net.input_scale,
+            input_scale=net.input_factor,
             rate=grid.rate_units,
             added_squares=added_squares(net),
-            error_limit=LARGEST_SUMMED_ERROR * net.n_steps,
+            error_limit=summed_error_limit(net, 0),
             n_layers=net.n_layers,
             most_steps=most_steps,
             bits=grid.fraction_bits,

@@ -114,9 +114,10 @@ class NetworkParameters(EstimatorLocks):
         schedule: Schedule,
     ) -> Definition:
         values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
-        values |= {"update": self._update, "learning_rate": schedule.rate}
+        values |= {"update": self._update, "learning_rate": schedule.rate, "spikes_per_unit": 1}
         if self.weight_init is None:
-            values["weight_init"] = self._automatic_weight_init
+            of_layers = "paper" if structure.is_dense else "he"
+            values["weight_init"] = self._automatic_weight_init or of_layers
         values |= self._further_fields(structure)
         net = structure.network(n_inputs, n_outputs, seed=seed, **values)
         return net.replace(fraction_bits=self._grid_of_all_rates(net, schedule))
@@ -140,7 +141,7 @@ class NetworkParameters(EstimatorLocks):
 
     @property
     def _automatic_weight_init(self) -> str | None:
-        """What ``weight_init=None`` takes."""
+        """What ``weight_init=None`` takes, if it does not depend on the connections."""
         return "quiet" if self._update == "normalized" else None
 
     def _further_fields(self, structure: Structure) -> dict[str, Any]:

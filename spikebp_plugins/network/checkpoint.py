@@ -353,7 +353,7 @@ def definition_from(array: NDArray[Any]) -> Definition:
     Raises
     ------
     ValueError
-        If it holds none.
+        If it holds none, or one that leaves a field to the defaults of its reader.
     """
     if array.ndim != 1 or array.dtype != np.uint8:
         raise ValueError("its definition must be text")
@@ -361,7 +361,10 @@ def definition_from(array: NDArray[Any]) -> Definition:
         values = json.loads(array.tobytes())
     except RecursionError:
         raise ValueError("its definition is nested too deep") from None
-    return definition_from_dict(values)
+    net = definition_from_dict(values)
+    if missing := ", ".join(name for name in net.field_names() if name not in values):
+        raise ValueError(f"its definition lacks {missing}")
+    return net
 
 
 def _expected(net: Definition) -> Iterator[tuple[str, tuple[int, ...]]]:

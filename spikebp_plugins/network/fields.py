@@ -23,6 +23,7 @@ from spikebp_plugins.common.errors import (
 )
 from spikebp_plugins.network import growing
 from spikebp_plugins.network.connections import Connection, DenseConnection, Shape
+from spikebp_plugins.network.defaults import AUTOMATIC, CHOSEN_TOGETHER, GRADED, PAPER, defaults
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,9 +41,6 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "weight_init": ("paper", "he", "quiet", "growing"),
 }
 
-#: What ``weight_init=None`` takes for a network of dense connections, and for any other.
-DENSE_WEIGHT_INIT: Final = "paper"
-OTHER_WEIGHT_INIT: Final = "he"
 #: The standard deviation of initial weights with "paper".
 PAPER_DEVIATION: Final = 0.01
 #: The share of the deviation of "he" that W_1 has with "quiet".
@@ -74,15 +72,17 @@ NORMALIZED_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "arithmetic": ("fixed",),
     "presynaptic": ("counts",),
 }
-#: There: the default of `fraction_bits`; by how many bits the rate of layers below the output is
-#: lower; and what is added to the squared counts of a layer, in units of T**2.
-NORMALIZED_FRACTION_BITS: Final = 24
+#: There: the bits of the learning rate in grid units, which decide the default of `fraction_bits`,
+#: and the least and the most of it; by how many bits the rate of layers below the output is lower;
+#: and what is added to the squared counts of a layer, in units of (T g)**2.
+NORMALIZED_RATE_BITS: Final = 16
+NORMALIZED_FRACTION_BITS: Final = (20, 24)
 HIDDEN_RATE_BITS: Final = 2
 ADDED_SQUARES: Final = 16
-#: There: where summed errors of layers below the output are cut off, in spikes a step.
+#: There: where summed errors of layers below the output are cut off, in units of T g.
 LARGEST_SUMMED_ERROR: Final = 8
-#: With more steps, what is added would be no exact double.
-LARGEST_NORMALIZED_N_STEPS: Final = 2**24
+#: With more steps times spikes per unit, what is added would be no exact double.
+LARGEST_NORMALIZED_UNIT: Final = 2**24
 
 #: With ``arithmetic="loihi2"``: the defaults of `fraction_bits` and `weight_exponent`.
 LOIHI2_FRACTION_BITS: Final = 12
@@ -105,6 +105,8 @@ LARGEST_FLOAT32: Final = (2 - 2.0**-23) * 2.0**127
 #: Counts over a sample stay exact for any number of steps that can be run.
 LARGEST_N_STEPS: Final = 2**31 - 1
 
+LARGEST_SPIKES_PER_UNIT: Final = 2**10
+
 #: RandomState takes 32 bits, and random feedback draws from ``seed + 1``.
 LARGEST_SEED: Final = 2**32 - 2
 
@@ -118,9 +120,12 @@ class Definition(ABC):
 
     Parameters
     ----------
-    n_steps : int, default=10
+    n_steps : int, default=2
         T, the steps for which a sample is shown.
-    learning_rate : float, default=0.01
+    spikes_per_unit : int, default=4
+        g, how many spikes stand for 1 in the input, a power of two: a step sends
+        ``x * input_scale * g``. Targets and scores are in spikes a step.
+    learning_rate : float, default=0.25, or 1 unless all connections are dense
         :math:`\eta` of stochastic gradient descent; a step's update is scaled by
         :math:`\eta / T^2`, or with ``update="normalized"`` as docs/semantics.md says.
     timing : {"immediate", "pipelined", "event"}, default="immediate"
@@ -137,8 +142,9 @@ class Definition(ABC):
     input_coding : {"values", "spikes"}, default="values"
         Whether `x` holds values that layer 0 quantizes, or the signed spike counts of layer 0.
     input_scale : float, default=1.0
-        Layer 0 quantizes ``x * input_scale``: ``1/255`` for 8-bit pixels.
-    update : {"fractional", "outer", "normalized"}, default="fractional"
+        The unit of the data: ``1/255`` for 8-bit pixels. Layer 0 quantizes
+        ``x * input_scale * spikes_per_unit``.
+    update : {"fractional", "outer", "normalized"}, default="normalized"
         Whether weights change at every step, or once at the end of a sample; with "normalized" once
         too, at a rate that is divided by the squared counts of the layer below. It then needs no
         other learning rate for wide layers, or for input that sends many spikes.
@@ -155,7 +161,8 @@ class Definition(ABC):
         rounding, states of 24 bits that saturate, and messages of at most 127 spikes.
     fraction_bits : int or None, default=None
         f of the grid :math:`2^{-f}` of fixed arithmetic, 1 to 40. None takes the smallest of 12
-        to 40 that holds the rate to within 1 %; the attribute is then that number. With
+        to 40 that holds the rate to within 1 %, and with ``update="normalized"`` 20 for rates from
+        1/16 up, and up to 24 below; the attribute is then that number. With
         ``arithmetic="loihi2"`` it is the f of the states, 1 to 16, and None takes 12.
     weight_exponent : int or None, default=None
         With ``arithmetic="loihi2"``: g, from -f to -1. A weight is an integer from -128 to 127
@@ -167,29 +174,35 @@ class Definition(ABC):
         Errors travel through the transposed weights (backpropagation) or through fixed random
         ones (feedback alignment). Random ones need a rate a tenth as large, or less, that is
         halved in time, or learning breaks down after good epochs (docs/hardware.md says why).
-    weight_init : {"paper", "he", "quiet", "growing"} or None, default=None
+    weight_init : {"paper", "he", "quiet", "growing"}, default="quiet"
         Standard deviation of the initial weights, which are normal: 0.01, or with "he" the root of
         2 / fan-in, :math:`\sqrt{2 / n_{l-1}}` in a dense layer. "quiet" is "he" with a quarter of
         it for :math:`W_1`, and none for :math:`W_L`, which is zero: outputs are silent until they
         have learned. "growing" is "quiet" for any number of inputs and outputs, and draws each
-        weight by itself: more may be added later (``Checkpoint.grown``). None takes "paper" if all
-        connections are dense, and otherwise "he"; the attribute is then that name.
-    label_targets : sequence of two floats, default=(0.0, 1.0)
+        weight by itself: more may be added later (``Checkpoint.grown``).
+    label_targets : sequence of two floats, default=(3.0, 32.0)
         What an integer label asks of each wrong output and of the right one, in spikes a step.
         Finite numbers, the second above the first by at least a unit of the grid, to which both are
         rounded as targets are.
     seed : int, default=0
         Seed of the initial weights, of random feedback and of drawn backward potentials.
+
+    Notes
+    -----
+    The defaults of `n_steps`, `spikes_per_unit`, `learning_rate`, `update`, `weight_init` and
+    `label_targets` are those of one row of a table, which other fields choose: docs/defaults.md.
+    The attributes are what was taken.
     """
 
-    n_steps: int = 10
-    learning_rate: float = 0.01
+    n_steps: int = AUTOMATIC
+    spikes_per_unit: int = AUTOMATIC
+    learning_rate: float = AUTOMATIC
     timing: str = "immediate"
     event_order: str | None = None
     hold_error: bool | None = None
     input_coding: str = "values"
     input_scale: float = 1.0
-    update: str = "fractional"
+    update: str = AUTOMATIC
     presynaptic: str = "counts"
     spikes: str = "graded"
     arithmetic: str = "fixed"
@@ -197,8 +210,8 @@ class Definition(ABC):
     weight_exponent: int | None = None
     backward_init: str = "carry"
     feedback: str = "transpose"
-    weight_init: str | None = None
-    label_targets: tuple[float, float] = (0.0, 1.0)
+    weight_init: str = AUTOMATIC
+    label_targets: tuple[float, float] = AUTOMATIC
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -208,13 +221,15 @@ class Definition(ABC):
 
         for name, value in self._settled_layers().items():
             settle(name, value)
+        settle("seed", integer("seed", self.seed, 0, LARGEST_SEED))
+        for name, value in self._defaults(self.update).items():
+            if getattr(self, name) is AUTOMATIC:
+                settle(name, value)
         settle("n_steps", integer("n_steps", self.n_steps, 1, LARGEST_N_STEPS))
+        settle("spikes_per_unit", _power_of_two("spikes_per_unit", self.spikes_per_unit))
         settle("learning_rate", positive("learning_rate", self.learning_rate))
         settle("input_scale", positive("input_scale", self.input_scale))
         settle("label_targets", rising_pair("label_targets", self.label_targets))
-        settle("seed", integer("seed", self.seed, 0, LARGEST_SEED))
-        if self.weight_init is None:
-            settle("weight_init", self._automatic_weight_init)
         for name, allowed in CHOICES.items():
             settle(name, choice(name, getattr(self, name), allowed))
         if self.update == "normalized":
@@ -226,6 +241,41 @@ class Definition(ABC):
             apart = f"at least 2**-{self.fraction_bits} apart, a unit of the grid"
             raise wrong_argument("label_targets", apart, repr(self.label_targets))
         self._check_kinds()
+
+    @classmethod
+    def paper(cls, *layers: Any, **fields: Any) -> Self:
+        """Return a network with the settings of the paper (section 4) where `fields` name no other.
+
+        Ten steps, a spike for 1, weights of 0.01, targets of 0 and 1, and a learning rate of 0.01.
+        Where not all connections are dense, of which the paper has none, weights are those of "he".
+
+        Parameters
+        ----------
+        *layers
+            Layers and connections, as the class takes them.
+        **fields
+            Fields of the definition.
+        """
+        net = cls(*layers, **(PAPER._asdict() | fields))
+        if "weight_init" in fields or net.is_dense:
+            return net
+        return net.replace(weight_init="he")
+
+    @classmethod
+    def graded(cls, *layers: Any, **fields: Any) -> Self:
+        """Return a network of one step of finely graded spikes, the fastest on a processor.
+
+        That is a quantized network of rectified units, whose errors are coded as the paper codes
+        them, on the same rules: no sample ends early, and no unit sends more than one message.
+
+        Parameters
+        ----------
+        *layers
+            Layers and connections, as the class takes them.
+        **fields
+            Fields of the definition.
+        """
+        return cls(*layers, **(GRADED._asdict() | fields))
 
     @abstractmethod
     def _settled_layers(self) -> dict[str, object]:
@@ -257,9 +307,18 @@ class Definition(ABC):
         """Whether all connections are dense."""
         return all(isinstance(connection, DenseConnection) for connection in self.connections)
 
-    @property
-    def _automatic_weight_init(self) -> str:
-        return DENSE_WEIGHT_INIT if self.is_dense else OTHER_WEIGHT_INIT
+    def _defaults(self, update: str | None) -> dict[str, Any]:
+        """Return what fields take that are not given, beside an `update` that may not be either."""
+        return defaults(
+            update=update,
+            timing=self.timing,
+            presynaptic=self.presynaptic,
+            spikes=self.spikes,
+            arithmetic=self.arithmetic,
+            feedback=self.feedback,
+            n_layers=self.n_layers,
+            is_dense=self.is_dense,
+        )
 
     def _check_kinds(self) -> None:
         """Refuse fields that are given, but have no meaning for the kinds of connections."""
@@ -307,7 +366,7 @@ class Definition(ABC):
     def _check_normalized_fields(self) -> None:
         for name, allowed in NORMALIZED_CHOICES.items():
             choice(name, getattr(self, name), allowed, "with update='normalized'")
-        integer("n_steps", self.n_steps, 1, LARGEST_NORMALIZED_N_STEPS)
+        integer("n_steps", self.n_steps, 1, LARGEST_NORMALIZED_UNIT // self.spikes_per_unit)
 
     def _settled_grid(self) -> dict[str, object]:
         if self.arithmetic == "loihi2":
@@ -343,15 +402,15 @@ class Definition(ABC):
         return {"fraction_bits": bits, "weight_exponent": exponent}
 
     def _settled_fraction_bits(self) -> int:
-        given, lowest = self.fraction_bits, AUTOMATIC_FRACTION_BITS[0]
+        given, is_normalized = self.fraction_bits, self.update == "normalized"
+        lowest = self._normalized_fraction_bits if is_normalized else AUTOMATIC_FRACTION_BITS[0]
         bits = lowest if given is None else integer("fraction_bits", given, 1, 40)
         # Like any other number on the grid the rate stays below 2**53 grid units.
         limit = math.ldexp(1.0, 53 - bits)
         if self._real_rate >= limit:
             most = limit * self._rate_divisor
             raise self._wrong_rate(f"below {most:.3g} with n_steps={self.n_steps}")
-        if self.update == "normalized":
-            bits = NORMALIZED_FRACTION_BITS if given is None else bits
+        if is_normalized:
             lowered = HIDDEN_RATE_BITS if self.n_layers > 1 else 0
             if _rate_units(self._real_rate, bits) >> lowered == 0:
                 smallest = math.ldexp(1.0, lowered - bits)
@@ -367,6 +426,13 @@ class Definition(ABC):
             )
         return bits
 
+    @property
+    def _normalized_fraction_bits(self) -> int:
+        """Fraction bits that hold the learning rate as 2**16 grid units or more."""
+        _, exponent = math.frexp(self.learning_rate)
+        least, most = NORMALIZED_FRACTION_BITS
+        return min(max(NORMALIZED_RATE_BITS + 1 - exponent, least), most)
+
     def _wrong_rate(self, allowed: str) -> ArgumentError:
         return wrong_argument("learning_rate", allowed, repr(self.learning_rate))
 
@@ -377,6 +443,11 @@ class Definition(ABC):
     @property
     def _rate_divisor(self) -> int:
         return 1 if self.update == "normalized" else self.n_steps**2
+
+    @property
+    def input_factor(self) -> float:
+        """What input is multiplied by: `input_scale` times `spikes_per_unit`."""
+        return self.input_scale * self.spikes_per_unit
 
     @property
     def learns_once(self) -> bool:
@@ -501,8 +572,9 @@ class Definition(ABC):
     def replace(self, **changes: Any) -> Self:
         """Return a definition with some fields changed.
 
-        ``fraction_bits`` is chosen anew if the present value is the automatic choice, so that a
-        changed rate finds its own grid. A change from "event" to another timing drops the fields of
+        What has its default is chosen anew: ``fraction_bits``, so that a changed rate finds its own
+        grid, and what docs/defaults.md names, where a change leads to another row of its table. A
+        change from "event" to another timing drops the fields of
         "event" and takes the default of `arithmetic`, and a change to an arithmetic other than
         "loihi2" drops `weight_exponent`.
         """
@@ -514,8 +586,14 @@ class Definition(ABC):
             values |= dict.fromkeys(EVENT_FIELDS) | {"arithmetic": Definition.arithmetic}
         if changes.get("arithmetic", "loihi2") != "loihi2":
             values["weight_exponent"] = None
-        if values["weight_init"] == self._automatic_weight_init:
-            values["weight_init"] = None
+        row = self._defaults(self.update)
+        for names in CHOSEN_TOGETHER:
+            if all(values[name] == row[name] for name in names):
+                values |= dict.fromkeys(names, AUTOMATIC)
+        # Where it is the default: a change that it does not go with finds another. One that was
+        # given instead of it stays.
+        if self.update == "normalized" == self._defaults(None)["update"]:
+            values["update"] = AUTOMATIC
         return type(self)(**self._known_fields(values | changes))
 
     @property
@@ -525,7 +603,7 @@ class Definition(ABC):
         if self.arithmetic == "loihi2":
             return self.fraction_bits == LOIHI2_FRACTION_BITS
         if self.update == "normalized":
-            return self.fraction_bits == NORMALIZED_FRACTION_BITS
+            return self.fraction_bits == self._normalized_fraction_bits
         try:
             return self.fraction_bits == _automatic_fraction_bits(self._real_rate)
         except ArgumentError:
@@ -579,18 +657,29 @@ class Definition(ABC):
     def __repr__(self) -> str:
         # The layers, the three numbers that everyone asks for, and whatever is not the default.
         always = ("n_steps", "learning_rate", "fraction_bits")
-        defaults = {field.name: field.default for field in fields(Definition)}
-        defaults["weight_init"] = self._automatic_weight_init
+        usual = {field.name: field.default for field in fields(Definition)} | self._defaults(
+            self.update
+        )
+        usual["update"] = self._defaults(None)["update"]
         parts = []
         for name, value in self.field_values().items():
-            if name not in defaults:
+            if name not in usual:
                 parts += self._repr_of_layers(name, value)
-            elif name in always or value != defaults[name]:
+            elif name in always or value != usual[name]:
                 parts.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def _repr_of_layers(self, name: str, value: Any) -> list[str]:
         return [repr(value)]
+
+
+def _power_of_two(name: str, value: object) -> int:
+    """Return one up to 1,024, by which a product keeps all of its bits."""
+    allowed = f"a power of two from 1 to {LARGEST_SPIKES_PER_UNIT}"
+    given = integer(name, value, 1, LARGEST_SPIKES_PER_UNIT, allowed=allowed)
+    if given.bit_count() != 1:
+        raise wrong_argument(name, allowed, repr(value))
+    return given
 
 
 def _rate_units(rate: float, bits: int) -> int:

@@ -4,14 +4,15 @@ In grid units, with R those of the learning rate and b(n) the bits of an integer
 
 .. math::
 
-    N_l = 16 T^2 + \sum_i m_i c_{l-1,i}^2, \qquad
+    N_l = 16 (T g)^2 + \sum_i m_i c_{l-1,i}^2, \qquad
     r_l = \max(1, \lfloor R \, 2^{-b(N_l) - h_l} \rfloor), \qquad h_L = 0, \; h_l = 2
 
-Unit i meets the weights of the connection m_i times: once, or as often as a kernel lies on it.
-That is the normalized rule of least mean squares (Nagumo and Noda, 1967), its divisor rounded up to
-a power of two: an update moves the drive of a sample by a share of its error that does not depend
-on how many units spike below, or how often. Below the output, summed errors are cut off before they
-teach: they grow with the weights above, and with them the share.
+g spikes stand for 1 (`spikes_per_unit`). Unit i meets the weights of the connection m_i times:
+once, or as often as a kernel lies on it. That is the normalized rule of least mean squares (Nagumo and
+Noda, 1967), its divisor rounded up to a power of two: an update moves the drive of a sample by a
+share of its error that does not depend on how many units spike below, or how often. Below the
+output, summed errors are cut off before they teach: they grow with the weights above, and with them
+the share.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from spikebp_plugins.network.fields import (
 
 
 def added_squares(net: Definition) -> int:
-    """Return what is added to the squared counts of a layer, 16 T^2."""
-    return ADDED_SQUARES * net.n_steps**2
+    """Return what is added to the squared counts of a layer, 16 (T g)^2."""
+    return ADDED_SQUARES * (net.n_steps * net.spikes_per_unit) ** 2
 
 
 def rate_shift(net: Definition, l: int) -> int:
@@ -41,11 +42,11 @@ def rate_shift(net: Definition, l: int) -> int:
 
 
 def summed_error_limit(net: Definition, l: int) -> int:
-    """Return where summed errors of layer l are cut off before they teach: at 8 T below the output.
+    """Return where summed errors of layer l are cut off that teach: at 8 T g below the output.
 
     The limit of the output is one that no sum reaches.
     """
-    return LIMIT if l == net.n_layers else LARGEST_SUMMED_ERROR * net.n_steps
+    return LIMIT if l == net.n_layers else LARGEST_SUMMED_ERROR * net.n_steps * net.spikes_per_unit
 
 
 def learning_rate_into(net: Definition, l: int) -> float:

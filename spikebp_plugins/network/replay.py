@@ -258,7 +258,7 @@ class ReplayBuffer:
             raise wrong_argument("mixture", allowed, f"one made after {mixture.first}")
         self._checked = None
         self._pending = mixture, self._kept, lambda: n, 0
-        self._end_learning()
+        self.settle()
 
     @contextmanager
     def learning(
@@ -298,9 +298,15 @@ class ReplayBuffer:
             try:
                 yield mixture
             finally:
-                self._end_learning()
+                self.settle()
 
-    def _end_learning(self) -> None:
+    @synchronized
+    def settle(self) -> None:
+        """Write down what has been learned so far of the last mixture; it does not go on.
+
+        A simulator does so before it learns anything else, since an interrupt may have come so late
+        in a call that the buffer would take the samples of the next one for its own.
+        """
         self._settled()
         self._pending = None
 

@@ -76,7 +76,7 @@ class Batch:
         if self.net.input_coding == "spikes":
             return spike_counts(x)
         with np.errstate(over="ignore"):
-            scaled = x.astype(np.float64) * self.net.input_scale
+            scaled = x.astype(np.float64) * self.net.input_factor
         return arithmetic_of(self.net).round(scaled)
 
     def targets(self) -> Reals:

@@ -133,8 +133,8 @@ def from_nir(graph: nir.NIRGraph | PathLike, net: Definition | None = None) -> C
         The graph, or the file that holds it.
     net : Definition or None, default=None
         For a graph from :func:`to_nir`, the definition that it must have. For a graph from another
-        tool, the definition of the network; None takes ``SpikingMLP(layer_sizes)``, or for images
-        ``SpikingNetwork(input_shape, layers, input_layout="channels_first")``.
+        tool, the definition of the network; None takes ``SpikingMLP.paper(layer_sizes)``, or
+        for images ``SpikingNetwork.paper(input_shape, layers, input_layout="channels_first")``.
 
     Returns
     -------
@@ -234,9 +234,9 @@ def _definition(read: ReadGraph, net: Definition | None) -> Definition:
     connections = tuple(layer.connection for layer in read.layers)
     if net is None:
         if not is_image(image) and all(isinstance(c, DenseConnection) for c in connections):
-            return SpikingMLP(sizes)
+            return SpikingMLP.paper(sizes)
         layout = "channels_first" if image.channels_first else "channels_last"
-        return SpikingNetwork(image.sizes, layers, input_layout=layout)
+        return SpikingNetwork.paper(image.sizes, layers, input_layout=layout)
     if net.layer_sizes != sizes:
         raise wrong_argument("layer_sizes of net", f"{sizes}, as in the graph", net.layer_sizes)
     if net.connections != connections:

@@ -134,12 +134,12 @@ class Study:
         """Return the definition of the paper (T = 10, rate 0.01), with some fields changed."""
         data = self.data
         fields = {"input_scale": data.input_scale, "seed": self.seed} | changes
-        return SpikingMLP((data.x_train.shape[1], *hidden, data.n_classes), **fields)
+        return SpikingMLP.paper((data.x_train.shape[1], *hidden, data.n_classes), **fields)
 
     def image_net(self, *layers: Layer, **changes: Any) -> Definition:
         """Return a network that sees images, with the fields of the paper but for some changed."""
         fields = {"input_scale": self.data.input_scale, "seed": self.seed} | changes
-        return SpikingNetwork(self.data.image_shape, layers, **fields)
+        return SpikingNetwork.paper(self.data.image_shape, layers, **fields)
 
     def title(self, hidden: Sequence[int | str], text: str) -> str:
         """Return the title of a table: data, hidden layers by sizes or name, and what was done."""

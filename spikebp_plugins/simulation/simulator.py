@@ -133,6 +133,7 @@ class Simulator:
         self._earlier = Operations()  # those of the simulator that this one is a copy of
         self._final = (state, Operations())
         self._stream: Stream | None = None
+        self._replay: ReplayBuffer | None = None  # of the last call that had one
 
     @synchronized
     def __getstate__(self) -> dict[str, Any]:
@@ -204,6 +205,7 @@ class Simulator:
         if y is None:
             raise wrong_argument("y", "an array of targets", "None")
         check_replay(replay)
+        self._replay = replay
         if not (record or progress or replay is not None):
             scores = engine.show_one(x, y, self.net.n_steps)
             if scores is not None:
@@ -320,11 +322,13 @@ class Simulator:
         self._stream = Stream(engine, encoder, n_steps, replay, self._lock, self._claim)
         return self._stream
 
-    def _claim(self, stream: Stream) -> None:
-        """Let a stream open a sample, if no other stream has an open one."""
+    def _claim(self, stream: Stream, replay: ReplayBuffer | None) -> None:
+        """Let a stream with a replay buffer open a sample, if no other stream has an open one."""
         if stream is not self._stream:
             self._check_no_open_sample()
             self._stream = stream
+        self._settle()
+        self._replay = replay
 
     def _check_no_open_sample(self) -> None:
         if self._stream is not None and self._stream.is_open:
@@ -445,7 +449,14 @@ class Simulator:
             raise RuntimeError(
                 "this simulator is closed; go on with simulator.checkpoint().simulate()"
             )
+        self._settle()
         return self._engine
+
+    def _settle(self) -> None:
+        """Let the replay buffer of the call before go on no more, if an interrupt ended that."""
+        if self._replay is not None:
+            self._replay.settle()
+            self._replay = None
 
     def __enter__(self) -> Self:
         return self

@@ -77,7 +77,7 @@ class Stream:
         n_steps: int | None,
         replay: ReplayBuffer | None,
         lock: RLock,
-        claim: Callable[[Stream], None],
+        claim: Callable[[Stream, ReplayBuffer | None], None],
     ) -> None:
         self._lock, self._claim = lock, claim
         net, steps = engine.net, engine.steps()
@@ -208,7 +208,7 @@ class Stream:
         RuntimeError
             If a sample of another stream of the simulator is open; nothing has changed then.
         """
-        self._claim(self)
+        self._claim(self, self._replay)
         n_steps = integer("n_steps", n_steps, 1, MOST_STEPS)
         is_whole = n_steps == self._n_steps and not self._steps.is_open
         if is_whole and type(x) is np.ndarray and x.shape == self._quick_shape:
@@ -255,7 +255,7 @@ class Stream:
             If a sample of another stream of the simulator is open; nothing has changed then.
         """
         with self._lock:  # what `synchronized` adds to a call is a fifth of this one
-            self._claim(self)
+            self._claim(self, self._replay)
             clock = self._clock
             is_known = type(events) is np.ndarray and events.dtype is self._known_type
             if clock is None or start is not None or not is_known or events.ndim != 1:
@@ -315,7 +315,7 @@ class Stream:
             If the clock does not run: `feed` starts it; or if a sample of another stream of the
             simulator is open.
         """
-        self._claim(self)
+        self._claim(self, self._replay)
         self._needed_encoder()
         if self._clock is None:
             raise RuntimeError("the clock of the stream starts with the first events: feed some")
@@ -343,7 +343,7 @@ class Stream:
         OverflowError
             If a value leaves the range of the arithmetic; the sample is dropped then.
         """
-        self._claim(self)
+        self._claim(self, self._replay)
         pending = None if self._clock is None else self._clock.pending
         if pending is None and not self._steps.is_open:
             raise RuntimeError("no sample is open: show or feed something first")

@@ -51,7 +51,7 @@ def convolutions(draw):
     above = draw(st.sampled_from([[], [Dense(3)], [Conv2D(2, 1)], [Conv2D(17, 2, 1, 1)]]))
     layers = [Conv2D(channels, size, stride, padding), *above]
     layout = draw(st.sampled_from(["channels_last", "channels_first"]))
-    return SpikingNetwork((4, 5, 3), layers, **fields | {"input_layout": layout})
+    return SpikingNetwork.paper((4, 5, 3), layers, **fields | {"input_layout": layout})
 
 
 KINDS = (

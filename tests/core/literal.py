@@ -180,7 +180,9 @@ class LiteralNetwork:
                 k[i] = int(x[i])
                 self.s[0][i] += k[i] * self.one
             else:
-                value = self.state(scaled_units(x[i], self.net.input_scale, self.bits))
+                value = self.state(
+                    scaled_units(x[i], self.net.input_scale * self.net.spikes_per_unit, self.bits)
+                )
                 v = self.state(self.phi[0][i] + value)
                 k[i], self.phi[0][i] = self.fire(v, rectify=False)
                 self.s[0][i] += value
@@ -230,7 +232,7 @@ class LiteralNetwork:
             self.E[l][j] += e[j]
 
     def cut_off(self, l):
-        most = 8 * self.net.n_steps
+        most = 8 * self.net.n_steps * self.net.spikes_per_unit
         if not self.is_normalized or l == self.L:
             return self.E[l]
         return [max(-most, min(most, e)) for e in self.E[l]]
@@ -267,7 +269,7 @@ class LiteralNetwork:
         return layers is None or type(layers[l - 1]).__name__ != "AveragePool2D"
 
     def divided_rate(self, l):
-        n = 16 * self.net.n_steps**2
+        n = 16 * (self.net.n_steps * self.net.spikes_per_unit) ** 2
         for i, count in enumerate(self.c[l - 1]):
             n += count * count * self.meetings(l)[i]
         bits = len(f"{n:b}") + (0 if l == self.L else 2)

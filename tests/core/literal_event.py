@@ -158,7 +158,7 @@ class LiteralEventNetwork:
     def entering(self, value):
         if self.net.input_coding == "spikes":
             return self.number(int(value))
-        return self.number(float(value) * float(self.net.input_scale))
+        return self.number(float(value) * (self.net.input_scale * self.net.spikes_per_unit))
 
     def climb(self, l, spike):
         i, sign = self.sent(l, spike)

@@ -14,7 +14,7 @@ ENGINES = ("reference", "compiled")
 
 
 def small_net(layer_sizes=(3, 5, 4, 2), **changes):
-    return SpikingMLP(layer_sizes, **({"n_steps": 4, "learning_rate": 0.5} | changes))
+    return SpikingMLP.paper(layer_sizes, **({"n_steps": 4, "learning_rate": 0.5} | changes))
 
 
 def lively_weights(net, seed=1):

@@ -45,6 +45,7 @@ def definitions(
     drawn = {
         "timing": draw(st.sampled_from(["immediate", "immediate", "pipelined"])),
         "input_coding": draw(st.sampled_from(["values", "values", "spikes"])),
+        "spikes_per_unit": draw(st.sampled_from([1, 1, 2, 8])),
         "input_scale": draw(st.sampled_from([1.0, 1 / 255, 3.7])),
         "update": update,
         "presynaptic": draw(st.sampled_from(["counts", "counts", "drive"])),
@@ -55,7 +56,7 @@ def definitions(
         "label_targets": draw(st.sampled_from([(0, 1), (0, 1), (1, 5), (-0.3, 2.7)])),
         "seed": draw(st.integers(0, 2**20)),
     }
-    return SpikingMLP(sizes, n_steps=n_steps, learning_rate=learning_rate, **(drawn | fixed))
+    return SpikingMLP.paper(sizes, n_steps=n_steps, learning_rate=learning_rate, **(drawn | fixed))
 
 
 @st.composite
@@ -93,12 +94,12 @@ def networks(draw, nets=definitions, max_depth=4, max_side=7, max_width=8, wide=
     for _ in range(draw(st.integers(1, max_depth))):
         layer = draw(layers_above(below, max_width, wide))
         layers.append(layer)
-        below = SpikingNetwork(shape, layers).layer_shapes[-1]
+        below = SpikingNetwork.paper(shape, layers).layer_shapes[-1]
     layout = draw(st.sampled_from(["channels_last", "channels_first"]))
     weight_init = draw(st.sampled_from([None, "paper", "he", "quiet"]))
     fields |= {"input_layout": layout, "weight_init": weight_init}
     try:
-        return SpikingNetwork(shape, layers, **fields)
+        return SpikingNetwork.paper(shape, layers, **fields)
     except ValueError as error:
         if "constant weight" not in str(error):  # that weights of few bits do not hold
             raise
@@ -198,7 +199,7 @@ def inputs(net, random, n, magnitude, changing):
             most = 1
         return random.randint(-most, most + 1, timed, dtype=np.int64)
     shape = timed if changing else (n, net.n_inputs)
-    x = random.uniform(-1.5, 2.5, shape) * magnitude / net.input_scale
+    x = random.uniform(-1.5, 2.5, shape) * magnitude / net.input_factor
     return np.where(random.uniform(size=shape) < 0.3, 0.0, x)
 
 

@@ -314,9 +314,9 @@ def test_counts_at_the_limit_do_not_pass(count):
 
 
 def test_a_definition_says_which_arithmetic_it_takes():
-    assert arithmetic_of(SpikingMLP((3, 2))) == FixedPoint(17, 13)
+    assert arithmetic_of(SpikingMLP.paper((3, 2))) == FixedPoint(17, 13)
     for name in ("float64", "float32"):
-        number = arithmetic_of(SpikingMLP((3, 2), timing="event", arithmetic=name))
+        number = arithmetic_of(SpikingMLP.paper((3, 2), timing="event", arithmetic=name))
         assert number == FloatingPoint(np.dtype(name))
 
 

@@ -34,7 +34,7 @@ on_both_cores = pytest.mark.parametrize("core", [M3, M4], ids=lambda core: core.
 BYTES_OF_RAM = 262_144
 
 
-NETWORK = SpikingMLP(
+NETWORK = SpikingMLP.paper(
     (64, 40, 20, 10),
     n_steps=5,
     learning_rate=400 / 2**14,

@@ -50,7 +50,7 @@ def test_c_equals_reference(experiment, bits):
 
 
 def small(**changes):
-    return SpikingMLP((6, 5, 3), **({"n_steps": 4, "learning_rate": 0.1} | changes))
+    return SpikingMLP.paper((6, 5, 3), **({"n_steps": 4, "learning_rate": 0.1} | changes))
 
 
 def trained(backend, net, x, y, weights=None):
@@ -269,6 +269,6 @@ def test_single_steps_are_refused_with_the_reason():
 
 
 def test_a_kernel_on_padding_alone():
-    net = SpikingNetwork((1, 1), [Conv2D(2, 1, stride=2, padding=1), Dense(2)], n_steps=3)
+    net = SpikingNetwork.paper((1, 1), [Conv2D(2, 1, stride=2, padding=1), Dense(2)], n_steps=3)
     x, y = np.ones((4, 1)), [0, 1, 0, 1]
     assert np.array_equal(trained("c", net, x, y)[0], trained("reference", net, x, y)[0])

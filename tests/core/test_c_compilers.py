@@ -149,7 +149,7 @@ def test_the_memory_that_is_said_is_what_the_compiler_lays_out(bits, tmp_path):
 @pytest.mark.skipif(not MNIST.is_dir(), reason="SPIKEBP_DATA does not name a folder with mnist/")
 def test_an_epoch_of_mnist_is_learned_as_in_the_compiled_back_end():
     data = load_dataset("mnist", raw=True)
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (784, 100, 50, 10),
         n_steps=5,
         learning_rate=100 / 2**14,
@@ -198,7 +198,7 @@ int main(void)
     ],
 )
 def test_targets_beyond_their_type_are_refused(compiler, bits, extremes, tmp_path):
-    to_c(Simulator(SpikingMLP((3, 4, 2)), "reference").checkpoint(), bits).save(tmp_path)
+    to_c(Simulator(SpikingMLP.paper((3, 4, 2)), "reference").checkpoint(), bits).save(tmp_path)
     (tmp_path / "main.c").write_text(TARGETS.replace("EXTREMES", extremes))
     checks = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
     run([compiler, *FLAGS, *checks, "net.c", "main.c", "-o", "main"], tmp_path)

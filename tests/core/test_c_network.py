@@ -39,12 +39,12 @@ def checkpoint_of(net, scale=0.5):
 
 
 def mlp(**changes):
-    return SpikingMLP((6, 5, 4, 3), **({"n_steps": 4, "learning_rate": 0.1} | changes))
+    return SpikingMLP.paper((6, 5, 4, 3), **({"n_steps": 4, "learning_rate": 0.1} | changes))
 
 
 def images(**changes):
     layers = [Conv2D(3, 2, padding=1), AveragePool2D(2), Conv2D(2, 2), Dense(3)]
-    return SpikingNetwork(
+    return SpikingNetwork.paper(
         (5, 4, 2), layers, **({"n_steps": 4, "learning_rate": 0.02, "fraction_bits": 13} | changes)
     )
 
@@ -372,7 +372,7 @@ def test_what_c_does_not_know_is_refused_with_the_reason(reason):
 
 
 def test_sparse_connections_are_refused():
-    net = SpikingNetwork((6,), [Sparse(4, density=0.5), Dense(2)])
+    net = SpikingNetwork.paper((6,), [Sparse(4, density=0.5), Dense(2)])
     with pytest.raises(UnsupportedError, match="not Sparse"):
         to_c(checkpoint_of(net))
 
@@ -426,7 +426,7 @@ def test_names_begin_with_the_stem(tmp_path):
 
 
 def test_memory_of_the_network_of_the_guide():
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (784, 100, 50, 10),
         n_steps=5,
         learning_rate=100 / 2**14,

@@ -519,7 +519,7 @@ def test_what_another_library_says_is_shown_in_one_line():
 
 
 def test_another_rate_leaves_all_numbers_on_their_grid():
-    with Simulator(SpikingMLP((3, 4, 2), learning_rate=0.01, fraction_bits=20)) as sim:
+    with Simulator(SpikingMLP.paper((3, 4, 2), learning_rate=0.01, fraction_bits=20)) as sim:
         sim.train(np.eye(3), [0, 1, 0])
         before = sim.checkpoint()
     after = before.at_rate(0.0025)
@@ -530,7 +530,7 @@ def test_another_rate_leaves_all_numbers_on_their_grid():
 
 
 class TestAveraged:
-    NET = SpikingMLP((2, 3, 2), learning_rate=0.1, fraction_bits=12)
+    NET = SpikingMLP.paper((2, 3, 2), learning_rate=0.1, fraction_bits=12)
 
     def checkpoint(self, units):
         weights = [np.full(shape, units / 2**12) for shape in self.NET.weight_shapes]

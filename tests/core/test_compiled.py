@@ -24,7 +24,7 @@ from spikebp_plugins.simulation import comparison
 from tests.core.small_nets import checkpoint_bytes
 from tests.core.test_cli import install, run_json
 
-NET = SpikingMLP((20, 15, 12, 4), seed=2)
+NET = SpikingMLP.paper((20, 15, 12, 4), seed=2)
 
 
 def experiment(net, n):
@@ -38,7 +38,7 @@ def experiment(net, n):
 @pytest.mark.parametrize(("n_steps", "levels"), [(1, True), (17, False)])
 def test_layers_of_any_width_equal_the_reference(sizes, n_steps, levels):
     # Widths and steps that fill vectors, and such that do not.
-    net = SpikingMLP(sizes, seed=2, n_steps=n_steps, learning_rate=0.01)
+    net = SpikingMLP.paper(sizes, seed=2, n_steps=n_steps, learning_rate=0.01)
     random = np.random.default_rng(0)
     weights = [random.standard_normal(s) * 1.6 / s[0] ** 0.5 for s in net.weight_shapes]
     x = random.uniform(-0.5, 1.2, (10, sizes[0])) * (random.random((10, sizes[0])) < 0.7)
@@ -78,7 +78,7 @@ def test_an_overflow_in_one_thread_is_that_of_the_first_sample():
 
 
 def test_a_chip_has_dense_connections_alone():
-    net = SpikingNetwork((4, 4, 1), [Conv2D(2, 3), Dense(2)], arithmetic="loihi2")
+    net = SpikingNetwork.paper((4, 4, 1), [Conv2D(2, 3), Dense(2)], arithmetic="loihi2")
     with pytest.raises(UnsupportedError, match="'loihi2' it knows dense connections alone"):
         Simulator(net)
 
@@ -128,7 +128,7 @@ def test_without_the_engine_those_who_name_it_are_refused(monkeypatch, caplog):
 def test_nothing_compiles_as_it_runs():
     code = (
         "import sys, spikebp_plugins as s\n"
-        "s.Simulator(s.SpikingMLP((1, 1))).train([[1]], [0])\n"
+        "s.Simulator(s.SpikingMLP.paper((1, 1))).train([[1]], [0])\n"
         "print(*{'numba', 'llvmlite', 'concurrent.futures.process'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -33,7 +33,7 @@ from tests.profiles import examples
 
 #: Two channels, a kernel that does not fit the borders, a pool that leaves pixels out.
 LAYERS = [Conv2D(3, 3, stride=2, padding=1), AveragePool2D(2), Sparse(6, density=0.5), Dense(4)]
-NET = SpikingNetwork((9, 7, 2), LAYERS, n_steps=4, learning_rate=0.1, seed=3)
+NET = SpikingNetwork.paper((9, 7, 2), LAYERS, n_steps=4, learning_rate=0.1, seed=3)
 
 
 def test_shapes_follow_from_the_layers():
@@ -87,8 +87,8 @@ def test_a_definition_survives_descriptions(net):
 
 
 def test_initial_weights_depend_on_the_kinds():
-    convolution = SpikingNetwork((8, 8), [Conv2D(4, 3), Dense(3)], seed=5)
-    assert (convolution.weight_init, SpikingNetwork((8,), [Dense(3)]).weight_init) == (
+    convolution = SpikingNetwork.paper((8, 8), [Conv2D(4, 3), Dense(3)], seed=5)
+    assert (convolution.weight_init, SpikingNetwork.paper((8,), [Dense(3)]).weight_init) == (
         "he",
         "paper",
     )
@@ -99,17 +99,22 @@ def test_initial_weights_depend_on_the_kinds():
     assert np.array_equal(first, kernel)
     assert np.array_equal(second, dense)
     changed = convolution.replace(layers=[Dense(3)])
-    assert changed.weight_init == "paper"
+    assert changed.weight_init == "he"
     [feedback] = convolution.replace(layers=[Dense(9), Dense(3)], input_shape=(9,)).init_feedback()
     assert feedback.shape == (3, 9)
-    kernels = SpikingNetwork((8, 8), [Conv2D(4, 3), Conv2D(2, 3, 2)], seed=5, feedback="random")
+    kernels = SpikingNetwork.paper(
+        (8, 8), [Conv2D(4, 3), Conv2D(2, 3, 2)], seed=5, feedback="random"
+    )
     drawn = np.random.RandomState(6).standard_normal((3, 3, 4, 2)) / np.sqrt(9 * 2 / 4)
     assert np.array_equal(kernels.init_feedback()[0], drawn)
 
 
 def test_dense_layers_compute_what_a_perceptron_does():
     fields = {"n_steps": 5, "learning_rate": 0.3, "seed": 2}
-    nets = SpikingMLP((6, 5, 3), **fields), SpikingNetwork((6,), [Dense(5), Dense(3)], **fields)
+    nets = (
+        SpikingMLP.paper((6, 5, 3), **fields),
+        SpikingNetwork.paper((6,), [Dense(5), Dense(3)], **fields),
+    )
     random = np.random.RandomState(0)
     x, y = random.uniform(0, 2, (4, 6)), random.randint(0, 3, 4)
     weights = [random.standard_normal(shape) for shape in nets[0].weight_shapes]
@@ -142,17 +147,26 @@ def test_the_order_of_channels_is_that_of_numbers_alone():
     ("make", "message"),
     [
         (
-            lambda: SpikingNetwork((9,), [Conv2D(2, 3)]),
+            lambda: SpikingNetwork.paper((9,), [Conv2D(2, 3)]),
             r"layer 1: .* layer Conv2D above; got \(9,\)",
         ),
         (
-            lambda: SpikingNetwork((9, 9), [Conv2D(2, 10)]),
+            lambda: SpikingNetwork.paper((9, 9), [Conv2D(2, 10)]),
             r"layer 1: kernel_size must be at most 9, .*; got 10",
         ),
-        (lambda: SpikingNetwork((9, 4), [AveragePool2D(5)]), r"size must be at most 4"),
-        (lambda: SpikingNetwork((9, 9), []), r"layers must be a sequence of at least one layer"),
-        (lambda: SpikingNetwork((9, 9), [10]), r"layers must be a sequence of at least one layer"),
-        (lambda: SpikingNetwork((9, 9, 1, 1), [Dense(2)]), r"input_shape must be .* one to three"),
+        (lambda: SpikingNetwork.paper((9, 4), [AveragePool2D(5)]), r"size must be at most 4"),
+        (
+            lambda: SpikingNetwork.paper((9, 9), []),
+            r"layers must be a sequence of at least one layer",
+        ),
+        (
+            lambda: SpikingNetwork.paper((9, 9), [10]),
+            r"layers must be a sequence of at least one layer",
+        ),
+        (
+            lambda: SpikingNetwork.paper((9, 9, 1, 1), [Dense(2)]),
+            r"input_shape must be .* one to three",
+        ),
         (lambda: Conv2D(2, (3, 5)), r"kernel_size must be an integer of at least 1; got \(3, 5\)"),
         (lambda: Conv2D(2, 3, padding=-1), r"padding must be an integer of at least 0"),
         (lambda: Sparse(3), r"Sparse must be given either density or pairs"),
@@ -162,23 +176,27 @@ def test_the_order_of_channels_is_that_of_numbers_alone():
         (lambda: Sparse(3, pairs=[(0, 1), (0, 1)]), r"pairs must be different from each other"),
         (lambda: Sparse(3, pairs=[(-1, 1)]), r"pairs must be an array of shape \(n_pairs, 2\)"),
         (
-            lambda: SpikingNetwork((4,), [Sparse(3, pairs=[(4, 1)])]).connections,
+            lambda: SpikingNetwork.paper((4,), [Sparse(3, pairs=[(4, 1)])]).connections,
             r"pairs must be of units below 4 in layer 0; got 4",
         ),
         (
-            lambda: SpikingNetwork((9, 9), [Conv2D(2, 3)], timing="event", arithmetic="float32"),
+            lambda: SpikingNetwork.paper(
+                (9, 9), [Conv2D(2, 3)], timing="event", arithmetic="float32"
+            ),
             r"timing must be another where not all connections are dense",
         ),
         (
-            lambda: SpikingNetwork((9, 9), [AveragePool2D(3)], learning_rate=9.0, fraction_bits=4),
+            lambda: SpikingNetwork.paper(
+                (9, 9), [AveragePool2D(3)], learning_rate=9.0, fraction_bits=4
+            ),
             r"layer 1 must be one whose constant weight 0.111111 .* within 1 %; got 0.125",
         ),
         (
-            lambda: SpikingNetwork((9, 9), [AveragePool2D(1)], arithmetic="loihi2"),
+            lambda: SpikingNetwork.paper((9, 9), [AveragePool2D(1)], arithmetic="loihi2"),
             r"layer 1 must be one whose constant weight 1 .* within 1 %; got 0.248047",
         ),
         (
-            lambda: SpikingNetwork((9, 9), [Conv2D(2, 3)], weight_init="growing"),
+            lambda: SpikingNetwork.paper((9, 9), [Conv2D(2, 3)], weight_init="growing"),
             r"weight_init must be another",
         ),
     ],
@@ -202,7 +220,7 @@ def test_a_checkpoint_and_a_trace_hold_any_weights(tmp_path):
     with pytest.raises(ValueError, match="seed is 3 there and 4 here"):
         load(tmp_path / "conv.npz", net.replace(seed=4))
     with pytest.raises(ValueError, match="a SpikingNetwork there and a SpikingMLP here"):
-        load(tmp_path / "conv.npz", SpikingMLP((126, 4)))
+        load(tmp_path / "conv.npz", SpikingMLP.paper((126, 4)))
     trace.save(tmp_path / "trace.npz")
     shown = Trace.load(tmp_path / "trace.npz")
     assert all(map(np.array_equal, shown.weights, trace.weights))
@@ -215,7 +233,7 @@ def test_a_checkpoint_and_a_trace_hold_any_weights(tmp_path):
 
 
 def test_the_bound_of_an_update_counts_the_synapses_of_a_weight():
-    connection = SpikingNetwork((4, 1), [Conv2D(1, 1)]).connections[0]
+    connection = SpikingNetwork.paper((4, 1), [Conv2D(1, 1)]).connections[0]
     number, c, e = FixedPoint(12, 1), np.full(4, 2**25 + 1), np.full(4, -(2**25) - 1)
     changed = number.descend(np.zeros((1, 1, 1, 1)), connection, c, e, 3)
     assert np.ldexp(changed, 12).item() == 4 * (2**25 + 1) ** 2
@@ -246,7 +264,7 @@ def test_an_engine_refuses_a_kind_that_it_does_not_know():
 
 @pytest.mark.parametrize("layers", [(), (Dense(3),)])
 def test_a_kernel_may_lie_on_padding_alone(layers):
-    net = SpikingNetwork((1, 1), [Conv2D(1, 1, stride=2, padding=1), *layers], n_steps=2)
+    net = SpikingNetwork.paper((1, 1), [Conv2D(1, 1, stride=2, padding=1), *layers], n_steps=2)
     assert net.connections[0].n_synapses == 0
     x, y = np.ones((3, 1)), np.array([0, 1, 2])
     assert_equals_reference(Experiment(net, initial_state(net).weights, x, y, x), "compiled")
@@ -255,7 +273,7 @@ def test_a_kernel_may_lie_on_padding_alone(layers):
 @pytest.mark.parametrize("seed", range(3))
 def test_channels_of_whole_vectors_learn_by_place_and_by_active_unit(seed):
     layers = [Conv2D(16, 3, stride=2), Conv2D(32, 2), Dense(3)]
-    net = SpikingNetwork((8, 8), layers, n_steps=4, learning_rate=0.05, seed=seed)
+    net = SpikingNetwork.paper((8, 8), layers, n_steps=4, learning_rate=0.05, seed=seed)
     random = np.random.RandomState(seed)
     x = random.uniform(0, 1, (6, 64)) * (random.uniform(size=(6, 64)) < 0.4)
     weights = random_weights(net, random, 0.3)

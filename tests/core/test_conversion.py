@@ -71,7 +71,7 @@ def refusal(error, function, *arguments, **named):
 def test_weights_without_biases_are_taken_as_they_are():
     W = [matrix for matrix, _ in pairs()]
     checkpoint = from_relu(W, n_steps=20, input_scale=0.5, learning_rate=0.02, fraction_bits=40)
-    net = SpikingMLP(SIZES, n_steps=20, input_scale=0.5, learning_rate=0.02, fraction_bits=40)
+    net = SpikingMLP.paper(SIZES, n_steps=20, input_scale=0.5, learning_rate=0.02, fraction_bits=40)
     assert checkpoint.net == net
     assert_all_equal(checkpoint.state.weights, Simulator(net, weights=W).checkpoint().state.weights)
     assert checkpoint.state.samples_seen == 0
@@ -302,7 +302,7 @@ def test_numbers_for_balancing_are_checked():
 
 
 def test_a_spiking_network_is_a_relu_network():
-    sim = lively_simulator(SpikingMLP(SIZES))
+    sim = lively_simulator(SpikingMLP.paper(SIZES))
     for source in (sim, sim.checkpoint(), quantized_weights(sim, 32)):
         assert_all_equal(to_relu(source), sim.weights)
     found = to_relu(sim)
@@ -341,7 +341,7 @@ def test_a_layer_of_one_such_unit_stays():
     assert (W.tolist(), b.tolist(), V.tolist(), c) == ([[0.0]], [1.0], [[0.5]], None)
 
 
-@pytest.mark.parametrize("source", [None, [np.eye(2)], SpikingMLP((2, 2)), np.eye(2)])
+@pytest.mark.parametrize("source", [None, [np.eye(2)], SpikingMLP.paper((2, 2)), np.eye(2)])
 def test_what_is_no_spiking_network_is_refused(source):
     refusal(
         "source must be a Checkpoint, a Simulator, or an estimator that .*; got", to_relu, source
@@ -349,7 +349,7 @@ def test_what_is_no_spiking_network_is_refused(source):
 
 
 def test_how_biases_come_back_is_a_choice():
-    sim = lively_simulator(SpikingMLP((1, 2)))
+    sim = lively_simulator(SpikingMLP.paper((1, 2)))
     refusal("bias must be one of None, 'input'; got 'refuse'", to_relu, sim, "refuse")
     refusal("bias must be None for a network with one input", to_relu, sim, "input")
 

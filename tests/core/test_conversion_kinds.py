@@ -20,7 +20,7 @@ from spikebp_plugins.conversion.relu import relu_scores
 from tests.core.small_nets import assert_all_equal, lively_simulator, samples
 
 LAYERS = [Conv2D(3, 3, 2, 1), AveragePool2D(2), Sparse(6, density=0.5), Dense(4)]
-NET = SpikingNetwork((9, 7, 2), LAYERS, n_steps=4, seed=3)
+NET = SpikingNetwork.paper((9, 7, 2), LAYERS, n_steps=4, seed=3)
 ARITHMETICS = pytest.mark.parametrize(
     "fields", [{}, {"arithmetic": "loihi2"}], ids=["fixed", "loihi2"]
 )
@@ -35,7 +35,7 @@ def matrix_by_units(connection, weights):
 @ARITHMETICS
 def test_connections_of_all_kinds_become_matrices(fields):
     layers = [AveragePool2D(3), Conv2D(2, 2), Sparse(3, density=0.4), Dense(2)]
-    net = SpikingNetwork((9, 7, 2), layers, **fields)
+    net = SpikingNetwork.paper((9, 7, 2), layers, **fields)
     sim = lively_simulator(net)
     given = [W.astype(float) for W in sim.weights]
     # 1 / 9 as the spiking network has it.
@@ -88,7 +88,7 @@ def test_balancing_brings_layers_with_weights_to_the_peak():
 
 
 def test_a_network_without_weights_keeps_its_scale():
-    sim = Simulator(SpikingNetwork((4, 6), [AveragePool2D(2), AveragePool2D(1)]), "reference")
+    sim = Simulator(SpikingNetwork.paper((4, 6), [AveragePool2D(2), AveragePool2D(1)]), "reference")
     x, _ = samples(sim.net, 5)
     found = from_relu(sim, balance=x)
     assert_all_equal(to_relu(found), to_relu(sim))
@@ -97,7 +97,7 @@ def test_a_network_without_weights_keeps_its_scale():
 
 
 def test_a_pool_that_the_grid_cannot_hold_is_refused():
-    sim = Simulator(SpikingNetwork((6, 6), [AveragePool2D(3), Dense(2)]), "reference")
+    sim = Simulator(SpikingNetwork.paper((6, 6), [AveragePool2D(3), Dense(2)]), "reference")
     with pytest.raises(ValueError, match=r"0\.111111 weights hold to within 1 %; got 0\.125"):
         from_relu(sim, fraction_bits=4, learning_rate=30.0)
     with pytest.raises(ValueError, match=r"got 0\.0310059"):
@@ -120,7 +120,7 @@ def test_what_a_source_has_is_not_given_again():
 
 
 def test_dense_layers_of_such_a_network_may_have_a_constant_input():
-    net = SpikingNetwork((5,), [Dense(4), Dense(2)])
+    net = SpikingNetwork.paper((5,), [Dense(4), Dense(2)])
     layers = to_relu(lively_simulator(net), "input")
     assert [W.shape for W, _ in layers] == [(4, 4), (4, 2)]
     assert [b is None for _, b in layers] == [False, True]
@@ -130,7 +130,7 @@ def test_dense_layers_of_such_a_network_may_have_a_constant_input():
 @pytest.mark.parametrize("steps", [(), (5,)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_images_get_a_channel_for_biases(layout, steps, dtype):
-    net = SpikingNetwork((4, 3, 3), [Dense(2)], input_layout=layout, input_scale=1 / 50)
+    net = SpikingNetwork.paper((4, 3, 3), [Dense(2)], input_layout=layout, input_scale=1 / 50)
     x = np.random.RandomState(0).randint(0, 99, (2, *steps, 4, 3, 2)).astype(dtype)
     turned = x if layout == "channels_last" else np.moveaxis(x, -1, -3)
     found = with_bias_input(turned, net=net)
@@ -147,7 +147,7 @@ def test_images_get_a_channel_for_biases(layout, steps, dtype):
 
 
 def test_gray_images_need_no_axis_for_their_channel():
-    net = SpikingNetwork((4, 3, 2), [Dense(2)])
+    net = SpikingNetwork.paper((4, 3, 2), [Dense(2)])
     x = np.arange(24.0).reshape(2, 4, 3)
     expected = np.stack([x, np.ones_like(x)], axis=-1).reshape(2, -1)
     np.testing.assert_array_equal(with_bias_input(x, net=net), expected)
@@ -155,14 +155,14 @@ def test_gray_images_need_no_axis_for_their_channel():
 
 
 def test_input_that_gets_no_channel_is_refused():
-    net = SpikingNetwork((4, 3, 3), [Dense(2)])
+    net = SpikingNetwork.paper((4, 3, 3), [Dense(2)])
     with pytest.raises(ValueError, match=r"x must be .* of shape \(24,\) or \(4, 3, 2\); got"):
         with_bias_input(np.zeros((2, 36)), net=net)
     with pytest.raises(ValueError, match="net must be one whose input has a channel for biases"):
-        with_bias_input(np.zeros((2, 12)), net=SpikingNetwork((4, 3), [Dense(2)]))
+        with_bias_input(np.zeros((2, 12)), net=SpikingNetwork.paper((4, 3), [Dense(2)]))
     with pytest.raises(ValueError, match="net must be a SpikingMLP or a SpikingNetwork or None"):
         with_bias_input(np.zeros((2, 12)), net="net")
-    plain = SpikingNetwork((13,), [Dense(2)], input_scale=0.5)
+    plain = SpikingNetwork.paper((13,), [Dense(2)], input_scale=0.5)
     np.testing.assert_array_equal(with_bias_input(np.zeros((2, 12)), net=plain)[:, -1], 2)
 
 

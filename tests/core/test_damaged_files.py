@@ -81,7 +81,7 @@ def save_checkpoint(path):
 
 def save_network(path):
     layers = [Conv2D(2, 2), Sparse(4, density=0.5), Dense(2)]
-    trained(SpikingNetwork((3, 4), layers, n_steps=3)).save(path)
+    trained(SpikingNetwork.paper((3, 4), layers, n_steps=3)).save(path)
 
 
 def save_replay(path):

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikebp_plugins import SpikingMLP
+from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
 from spikebp_plugins.common.errors import ArgumentError
+from spikebp_plugins.network.defaults import FEW_BITS, FRACTIONAL, NORMALIZED
 from tests.profiles import examples
 
 SIZES = (3, 5, 4, 2)
@@ -38,17 +39,85 @@ def refused(**values):
     """Return the message with which a definition is refused."""
     sizes = values.pop("layer_sizes", SIZES)
     with pytest.raises(ArgumentError) as caught:
-        SpikingMLP(sizes, **values)
+        SpikingMLP.paper(sizes, **values)
     # Whether "ten" has a wrong type or a wrong value is not the caller's to know.
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, TypeError)
     return str(caught.value)
 
 
-def test_the_defaults():
-    assert SpikingMLP(SIZES).to_dict() == {
+def test_bare_networks_take_the_first_row_of_the_table():
+    net = SpikingMLP(SIZES)
+    assert {name: getattr(net, name) for name in NORMALIZED._fields} == NORMALIZED._asdict()
+    assert net.fraction_bits == 20
+    assert SpikingNetwork((8, 8), [Conv2D(2, 3), Dense(3)]).update == "normalized"
+
+
+@pytest.mark.parametrize(
+    ("given", "row"),
+    [
+        ({"update": "fractional"}, FRACTIONAL),
+        ({"update": "outer"}, FRACTIONAL._replace(update="outer")),
+        ({"presynaptic": "drive"}, FRACTIONAL),
+        ({"timing": "event", "arithmetic": "float64"}, FRACTIONAL),
+        ({"timing": "pipelined"}, NORMALIZED),
+        ({"spikes": "binary"}, FEW_BITS),
+        ({"arithmetic": "loihi2"}, FEW_BITS),
+        ({"spikes": "binary", "update": "normalized"}, FEW_BITS._replace(update="normalized")),
+        ({"feedback": "random"}, NORMALIZED._replace(learning_rate=1 / 32)),
+    ],
+    ids=repr,
+)
+def test_a_row_of_the_table_is_chosen_by_other_fields(given, row):
+    net = SpikingMLP(SIZES, **given)
+    assert {name: getattr(net, name) for name in row._fields} == row._asdict()
+    # A change leads to the row that it leads to from the start, and back.
+    if "update" not in given:
+        bare = SpikingMLP(SIZES)
+        assert bare.replace(**given) == net
+    # What is not the default stays.
+    kept = SpikingMLP(SIZES, n_steps=7, **given).replace(seed=3)
+    assert (kept.n_steps, kept.update, kept.seed) == (7, row.update, 3)
+
+
+def test_without_hidden_layers_a_label_asks_nothing_of_other_outputs():
+    assert SpikingMLP((4, 3)).label_targets == (0.0, 32.0)
+    assert SpikingMLP((4, 3)).replace(layer_sizes=(4, 5, 3)) == SpikingMLP((4, 5, 3))
+
+
+def test_presets_stay_what_they_are_in_changed_definitions():
+    paper = SpikingMLP.paper(SIZES)
+    event = paper.replace(timing="event", arithmetic="float64")
+    chip = paper.replace(arithmetic="loihi2")
+    assert event.replace(timing="immediate") == chip.replace(arithmetic="fixed") == paper
+    assert paper.replace(spikes="binary").replace(spikes="graded") == paper
+    graded = SpikingMLP.graded(SIZES, seed=4)
+    assert (graded.n_steps, graded.spikes_per_unit, graded.seed) == (1, 8, 4)
+    assert SpikingMLP.paper(SIZES, weight_init="he").weight_init == "he"
+
+
+@pytest.mark.parametrize("value", [0, -4, 3, 2048, 2.0, True, "4"], ids=repr)
+def test_spikes_per_unit_are_a_power_of_two(value):
+    said = f"spikes_per_unit must be a power of two from 1 to 1024; got {value!r}"
+    assert refused(spikes_per_unit=value) == said
+
+
+def test_more_spikes_per_unit_are_larger_input():
+    x = np.random.RandomState(0).uniform(0, 1, (20, 3))
+    fine = SpikingMLP(SIZES, spikes_per_unit=8, update="fractional")
+    large = fine.replace(spikes_per_unit=2, input_scale=4.0)
+    assert fine.input_factor == large.input_factor == 8.0
+    y = np.arange(20) % 2
+    with Simulator(fine) as first, Simulator(large) as second:
+        assert np.array_equal(first.train(x, y), second.train(x, y))
+        assert all(map(np.array_equal, first.weights, second.weights))
+
+
+def test_the_settings_of_the_paper():
+    assert SpikingMLP.paper(SIZES).to_dict() == {
         "layer_sizes": [3, 5, 4, 2],
         "n_steps": 10,
+        "spikes_per_unit": 1,
         "learning_rate": 0.01,
         "timing": "immediate",
         "event_order": None,
@@ -71,15 +140,15 @@ def test_the_defaults():
 
 def test_all_but_the_sizes_are_given_by_name():
     with pytest.raises(TypeError, match="positional"):
-        SpikingMLP(SIZES, 10)
+        SpikingMLP.paper(SIZES, 10)
 
 
 def test_shapes_follow_from_the_sizes():
-    net = SpikingMLP(SIZES)
+    net = SpikingMLP.paper(SIZES)
     assert (net.n_layers, net.n_inputs, net.n_outputs) == (3, 3, 2)
     assert net.weight_shapes == ((3, 5), (5, 4), (4, 2))
     assert net.feedback_shapes == ((4, 5), (2, 4))
-    assert SpikingMLP((3, 2)).feedback_shapes == ()
+    assert SpikingMLP.paper((3, 2)).feedback_shapes == ()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +196,7 @@ def test_wrong_layer_sizes_are_refused(sizes):
     ids=repr,
 )
 def test_layer_sizes_become_a_tuple_of_python_integers(sizes):
-    net = SpikingMLP(sizes)
+    net = SpikingMLP.paper(sizes)
     assert net.layer_sizes == (3, 2)
     assert type(net.layer_sizes) is tuple
     assert [type(size) for size in net.layer_sizes] == [int, int]
@@ -150,7 +219,7 @@ def test_what_is_just_outside_is_refused(name, value, allowed):
 
 @pytest.mark.parametrize("seed", [0, 2**32 - 2])
 def test_the_outermost_seeds_can_draw(seed):
-    net = SpikingMLP(SIZES, seed=seed, feedback="random")
+    net = SpikingMLP.paper(SIZES, seed=seed, feedback="random")
     assert len(net.init_weights()) == 3
     assert len(net.init_feedback()) == 2
 
@@ -168,13 +237,13 @@ def test_the_outermost_seeds_can_draw(seed):
         ("feedback", "one of 'transpose', 'random'"),
     ],
 )
-@pytest.mark.parametrize("value", ["unknown", "", None, 1, ["fixed"]], ids=repr)
+@pytest.mark.parametrize("value", ["unknown", "", 1, ["fixed"]], ids=repr)
 def test_an_unknown_choice_names_those_there_are(name, allowed, value):
     assert refused(**{name: value}) == f"{name} must be {allowed}; got {value!r}"
 
 
 def event_net(**changes):
-    return SpikingMLP(SIZES, timing="event", **({"arithmetic": "float32"} | changes))
+    return SpikingMLP.paper(SIZES, timing="event", **({"arithmetic": "float32"} | changes))
 
 
 def test_event_timing_has_fields_of_its_own():
@@ -183,7 +252,7 @@ def test_event_timing_has_fields_of_its_own():
     assert net == event_net(event_order="breadth", hold_error=np.True_)
     assert net != event_net(hold_error=False)
     assert "event_order='breadth', hold_error=True" in repr(net)
-    assert "event" not in repr(SpikingMLP(SIZES))
+    assert "event" not in repr(SpikingMLP.paper(SIZES))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +293,7 @@ def test_fields_of_event_timing_belong_to_it_alone(name, value):
 
 
 def test_replace_changes_the_timing():
-    net = SpikingMLP(SIZES)
+    net = SpikingMLP.paper(SIZES)
     event = net.replace(timing="event", arithmetic="float64", event_order="depth")
     assert event == event_net(arithmetic="float64", event_order="depth")
     assert event.replace(timing="immediate") == net
@@ -257,12 +326,12 @@ def test_fraction_bits_belong_to_a_grid():
 
 def test_an_unknown_field_is_refused():
     with pytest.raises(TypeError, match="momentum"):
-        SpikingMLP(SIZES, momentum=0.9)
+        SpikingMLP.paper(SIZES, momentum=0.9)
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(SpikingMLP)])
 def test_nothing_can_be_changed(field):
-    net = SpikingMLP(SIZES)
+    net = SpikingMLP.paper(SIZES)
     with pytest.raises(FrozenInstanceError):
         setattr(net, field, getattr(net, field))
     with pytest.raises(FrozenInstanceError):
@@ -270,8 +339,8 @@ def test_nothing_can_be_changed(field):
 
 
 def test_definitions_are_equal_and_hashed_by_value():
-    net = SpikingMLP(SIZES)
-    same = SpikingMLP(
+    net = SpikingMLP.paper(SIZES)
+    same = SpikingMLP.paper(
         list(SIZES), n_steps=np.int32(10), learning_rate=np.float64(0.01), fraction_bits=17
     )
     assert net == same
@@ -281,12 +350,12 @@ def test_definitions_are_equal_and_hashed_by_value():
 
 @pytest.mark.parametrize("changes", [*OTHERS[1:], {"layer_sizes": (3, 2)}], ids=repr)
 def test_every_change_makes_another_definition(changes):
-    assert SpikingMLP(**({"layer_sizes": SIZES} | changes)) != SpikingMLP(SIZES)
+    assert SpikingMLP.paper(**({"layer_sizes": SIZES} | changes)) != SpikingMLP.paper(SIZES)
 
 
 @pytest.mark.parametrize("changes", OTHERS, ids=repr)
 def test_a_definition_is_found_again_in_every_form(changes):
-    net = SpikingMLP(SIZES, **changes)
+    net = SpikingMLP.paper(SIZES, **changes)
     assert eval(repr(net), {"SpikingMLP": SpikingMLP}) == net
     assert SpikingMLP.from_dict(json.loads(json.dumps(net.to_dict()))) == net
     assert pickle.loads(pickle.dumps(net)) == net
@@ -294,7 +363,7 @@ def test_a_definition_is_found_again_in_every_form(changes):
 
 
 def test_to_dict_hands_out_nothing_of_the_definition():
-    net = SpikingMLP(SIZES)
+    net = SpikingMLP.paper(SIZES)
     net.to_dict()["layer_sizes"].append(7)
     assert net.layer_sizes == SIZES
 
@@ -324,7 +393,7 @@ def assert_automatic_choice(learning_rate, n_steps):
     if choice is None:
         assert "learning_rate" in refused(learning_rate=learning_rate, n_steps=n_steps)
         return
-    net = SpikingMLP(SIZES, learning_rate=learning_rate, n_steps=n_steps)
+    net = SpikingMLP.paper(SIZES, learning_rate=learning_rate, n_steps=n_steps)
     assert (net.fraction_bits, net.rate_units) == choice
     assert Fraction(net.rate) == Fraction(choice[1], 2 ** choice[0])
     assert net.effective_learning_rate == pytest.approx(learning_rate, rel=0.01 + 1e-9)
@@ -337,7 +406,7 @@ def test_the_grid_is_the_coarsest_that_holds_the_rate(learning_rate, n_steps):
 
 
 def test_the_documented_example():
-    net = SpikingMLP((784, 300, 300, 10))
+    net = SpikingMLP.paper((784, 300, 300, 10))
     assert (net.fraction_bits, net.rate_units) == (17, 13)
     assert net.rate == 13 / 2**17
     assert net.effective_learning_rate == 13 / 2**17 * 100
@@ -376,12 +445,12 @@ def test_a_rate_that_rounds_to_zero_on_the_given_grid_is_refused():
 def test_half_a_unit_rounds_to_zero_and_more_does_not():
     assert "learning_rate" in refused(learning_rate=2.0**-5, n_steps=1, fraction_bits=4)
     just_above = math.nextafter(2.0**-5, 1)
-    net = SpikingMLP(SIZES, learning_rate=just_above, n_steps=1, fraction_bits=4)
+    net = SpikingMLP.paper(SIZES, learning_rate=just_above, n_steps=1, fraction_bits=4)
     assert net.rate_units == 1
 
 
 def test_a_given_grid_may_be_coarser_than_the_automatic_one():
-    net = SpikingMLP(SIZES, fraction_bits=13)
+    net = SpikingMLP.paper(SIZES, fraction_bits=13)
     assert (net.fraction_bits, net.rate_units) == (13, 1)
     assert net.effective_learning_rate == 100 / 2**13
 
@@ -393,17 +462,16 @@ def test_a_rate_out_of_the_range_of_the_grid_is_refused(learning_rate, given):
 
 
 def test_repr_shows_what_is_not_the_default():
-    given = SpikingMLP(SIZES, weight_init="paper", label_targets=(-0.0, np.float32(1)))
-    shown = "n_steps=10, learning_rate=0.01, fraction_bits=17"
+    given = SpikingMLP(SIZES, weight_init="quiet", label_targets=(3, np.float32(32)))
+    shown = "n_steps=2, learning_rate=0.25, fraction_bits=20"
     assert repr(given) == f"SpikingMLP((3, 5, 4, 2), {shown})"
-    other = SpikingMLP(SIZES, weight_init="he", label_targets=np.array([1, 5]))
+    other = SpikingMLP.paper(SIZES, weight_init="he", label_targets=np.array([1, 5]))
     assert "weight_init='he', label_targets=(1.0, 5.0)" in repr(other)
 
 
 @pytest.mark.parametrize(
     "value",
     [
-        None,
         1.0,
         "15",
         (),
@@ -431,23 +499,25 @@ def test_wrong_label_targets_are_refused(value):
 def test_label_targets_are_apart_on_the_grid():
     said = "label_targets must be at least 2**-17 apart, a unit of the grid; got (1.0, 1.000001)"
     assert refused(label_targets=(1, 1.000001)) == said
-    assert SpikingMLP(SIZES, label_targets=(1, 1.000001), fraction_bits=30).fraction_bits == 30
-    assert SpikingMLP(SIZES, label_targets=(0, 2.0**-17)).fraction_bits == 17
+    assert (
+        SpikingMLP.paper(SIZES, label_targets=(1, 1.000001), fraction_bits=30).fraction_bits == 30
+    )
+    assert SpikingMLP.paper(SIZES, label_targets=(0, 2.0**-17)).fraction_bits == 17
 
 
 @pytest.mark.parametrize("value", [[-1, 5], (-1.0, np.float32(5)), np.array([-1, 5], np.int8)])
 def test_label_targets_become_a_tuple_of_python_numbers(value):
-    asked = SpikingMLP(SIZES, label_targets=value).label_targets
+    asked = SpikingMLP.paper(SIZES, label_targets=value).label_targets
     assert asked == (-1.0, 5.0)
     assert (type(asked), *map(type, asked)) == (tuple, float, float)
-    assert math.copysign(1, SpikingMLP(SIZES, label_targets=(-0.0, 1)).label_targets[0]) == 1
+    assert math.copysign(1, SpikingMLP.paper(SIZES, label_targets=(-0.0, 1)).label_targets[0]) == 1
 
 
 def test_replace_changes_the_fields_that_are_named():
-    net = SpikingMLP(SIZES, seed=4)
-    assert net.replace(update="outer") == SpikingMLP(SIZES, seed=4, update="outer")
-    assert net.replace(layer_sizes=[2, 1]) == SpikingMLP((2, 1), seed=4)
-    assert net.replace(weight_init="he").replace(weight_init=None) == net.replace() == net
+    net = SpikingMLP.paper(SIZES, seed=4)
+    assert net.replace(update="outer") == SpikingMLP.paper(SIZES, seed=4, update="outer")
+    assert net.replace(layer_sizes=[2, 1]) == SpikingMLP.paper((2, 1), seed=4)
+    assert net.replace(weight_init="he").replace(weight_init="paper") == net.replace() == net
     assert net.replace(weight_init="he").replace(seed=3).weight_init == "he"
     with pytest.raises(ValueError, match="'momentum'"):
         net.replace(momentum=0.9)
@@ -456,11 +526,11 @@ def test_replace_changes_the_fields_that_are_named():
 
 
 def test_replace_finds_a_new_grid_where_the_old_one_was_automatic():
-    assert SpikingMLP(SIZES, fraction_bits=22).replace(n_steps=5).fraction_bits == 22
-    net = SpikingMLP(SIZES)
+    assert SpikingMLP.paper(SIZES, fraction_bits=22).replace(n_steps=5).fraction_bits == 22
+    net = SpikingMLP.paper(SIZES)
     assert net.replace(n_steps=5, fraction_bits=30).fraction_bits == 30
-    assert net.replace(learning_rate=1.0) == SpikingMLP(SIZES, learning_rate=1.0)
-    assert net.replace(n_steps=100) == SpikingMLP(SIZES, n_steps=100)
+    assert net.replace(learning_rate=1.0) == SpikingMLP.paper(SIZES, learning_rate=1.0)
+    assert net.replace(n_steps=100) == SpikingMLP.paper(SIZES, n_steps=100)
     assert net.replace(n_steps=100).fraction_bits > net.fraction_bits
 
 
@@ -468,29 +538,33 @@ def test_drawing_leaves_the_generator_of_numpy_alone():
     np.random.seed(7)
     expected = np.random.rand()
     np.random.seed(7)
-    SpikingMLP(SIZES).init_weights()
-    SpikingMLP(SIZES).init_feedback()
+    SpikingMLP.paper(SIZES).init_weights()
+    SpikingMLP.paper(SIZES).init_feedback()
     assert np.random.rand() == expected
 
 
 def test_a_normalized_rate_is_not_divided_by_the_steps():
-    net = SpikingMLP(SIZES, update="normalized", learning_rate=0.7, n_steps=9)
-    assert net.fraction_bits == 24
-    assert net.rate_units == round(0.7 * 2**24)
-    assert net.rate == net.effective_learning_rate == net.rate_units / 2**24
-    assert net.replace(learning_rate=0.1).fraction_bits == 24
-    assert net.replace(update="outer") == SpikingMLP(
+    net = SpikingMLP.paper(SIZES, update="normalized", learning_rate=0.7, n_steps=9)
+    assert net.fraction_bits == 20
+    assert net.rate_units == round(0.7 * 2**20)
+    assert net.rate == net.effective_learning_rate == net.rate_units / 2**20
+    halved = [
+        net.replace(fraction_bits=None, learning_rate=2.0**-i).fraction_bits for i in range(8)
+    ]
+    assert halved == [20, 20, 20, 20, 20, 21, 22, 23]
+    assert net.replace(learning_rate=0.01).fraction_bits == 23
+    assert net.replace(update="outer") == SpikingMLP.paper(
         SIZES, update="outer", learning_rate=0.7, n_steps=9
     )
-    assert SpikingMLP(SIZES, update="normalized", fraction_bits=17).fraction_bits == 17
+    assert SpikingMLP.paper(SIZES, update="normalized", fraction_bits=17).fraction_bits == 17
     assert refused(update="normalized", n_steps=2**24 + 1).startswith("n_steps must be an integer")
     smallest = 4 * 2.0**-24
-    assert SpikingMLP(SIZES, update="normalized", learning_rate=smallest).rate_units == 4
+    assert SpikingMLP.paper(SIZES, update="normalized", learning_rate=smallest).rate_units == 4
     message = refused(update="normalized", learning_rate=0.8 * smallest)
     assert message.startswith("learning_rate must be at least 2.38e-07 with fraction_bits=24")
     # The rate of an output alone is not lowered.
     smallest /= 4
-    alone = SpikingMLP((3, 2), update="normalized", learning_rate=smallest)
+    alone = SpikingMLP.paper((3, 2), update="normalized", learning_rate=smallest)
     assert alone.rate_units == 1
     message = refused(layer_sizes=(3, 2), update="normalized", learning_rate=0.4 * smallest)
     assert message.startswith("learning_rate must be at least 5.96e-08 with fraction_bits=24")
@@ -510,10 +584,10 @@ def test_weights_are_drawn_layer_after_layer(seed):
         "he": he,
         "quiet": [he[0] / 4, he[1], 0],
     }.items():
-        found = SpikingMLP(SIZES, seed=seed, weight_init=weight_init).init_weights()
+        found = SpikingMLP.paper(SIZES, seed=seed, weight_init=weight_init).init_weights()
         for matrix, normal, deviation in zip(found, drawn(seed, shapes), deviations, strict=True):
             np.testing.assert_array_equal(matrix, normal * deviation, strict=True)
-    found = SpikingMLP(SIZES, seed=seed, feedback="random").init_feedback()
+    found = SpikingMLP.paper(SIZES, seed=seed, feedback="random").init_feedback()
     for matrix, normal in zip(found, drawn(seed + 1, [(4, 5), (2, 4)]), strict=True):
         np.testing.assert_array_equal(matrix, normal / math.sqrt(len(matrix)), strict=True)
-    assert not SpikingMLP((3, 2), weight_init="quiet").init_weights()[0].any()
+    assert not SpikingMLP.paper((3, 2), weight_init="quiet").init_weights()[0].any()

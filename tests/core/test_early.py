@@ -98,7 +98,7 @@ class WholeSamples(Backend):
 
 
 def test_what_shows_whole_samples_does_not_stop_early(monkeypatch):
-    net = SpikingMLP((3, 2), timing="event", arithmetic="float32")
+    net = SpikingMLP.paper((3, 2), timing="event", arithmetic="float32")
     with pytest.raises(UnsupportedError, match="samples stop early with timing='immediate'"):
         Simulator(net).predict([[1.0, 1.0, 1.0]], margin=1.0)
     monkeypatch.setattr("spikebp_plugins.backends.registry.get_backend", lambda _: WholeSamples)

@@ -27,7 +27,7 @@ def test_random_networks_equal_the_reference(check, level, bits):
 @pytest.mark.parametrize("n", [32, 112])
 def test_layers_of_which_all_units_fire(n, level, bits):
     """The lists of a row are full, and what is written behind one would be in the next."""
-    net = SpikingMLP((3, 5, n, 2), n_steps=4, fraction_bits=10, learning_rate=0.1)
+    net = SpikingMLP.paper((3, 5, n, 2), n_steps=4, fraction_bits=10, learning_rate=0.1)
     random = np.random.RandomState(0)
     ref = Simulator(net, "reference", [random.uniform(0.5, 1, s) for s in net.weight_shapes])
     x = random.uniform(1, 2, (3, 3))
@@ -38,7 +38,7 @@ def test_layers_of_which_all_units_fire(n, level, bits):
 @pytest.mark.parametrize("bits", [32, 64])
 def test_samples_of_many_steps(bits):
     """Memory for each step is not on the stack, which does not hold so many."""
-    net = SpikingMLP((1, 1, 1), n_steps=2, fraction_bits=10, learning_rate=0.1)
+    net = SpikingMLP.paper((1, 1, 1), n_steps=2, fraction_bits=10, learning_rate=0.1)
     n_steps = 1_000_000
     ref = Simulator(net, "reference", [[[0.5]], [[0.5]]])
     pair = Pair(net, ref.checkpoint().state, best_level(), bits, n_steps)
@@ -49,7 +49,7 @@ def test_samples_of_many_steps(bits):
 
 @pytest.mark.parametrize("bits", [32, 64])
 def test_more_trains_than_there_is_room_for(bits):
-    net = SpikingMLP((600, 3), n_steps=600, fraction_bits=20, learning_rate=1.0)
+    net = SpikingMLP.paper((600, 3), n_steps=600, fraction_bits=20, learning_rate=1.0)
     random = np.random.RandomState(0)
     weights = [random.uniform(-0.01, 0.01, (600, 3))]
     x = random.uniform(0, 0.18, (2, 600))
@@ -60,7 +60,7 @@ def test_more_trains_than_there_is_room_for(bits):
 
 @pytest.mark.parametrize("bits", [32, 64])
 def test_more_spikes_of_an_input_than_32_bits_count(bits):
-    net = SpikingMLP((66_000, 1), n_steps=1, fraction_bits=12, learning_rate=1.0)
+    net = SpikingMLP.paper((66_000, 1), n_steps=1, fraction_bits=12, learning_rate=1.0)
     x = np.full((1, 66_000), 32_768.0)
     pair = Pair(net, initial_state(net, [np.zeros((66_000, 1))]), best_level(), bits)
     n = len(pair.c.show(check_batch(net, x), 0).scores)
@@ -73,7 +73,9 @@ def test_more_spikes_of_an_input_than_32_bits_count(bits):
 @pytest.mark.parametrize("bits", [32, 64])
 def test_a_count_that_numbers_do_not_hold(count, bits):
     """One unit with weights of zero, of which nothing else is out of range."""
-    net = SpikingMLP((1, 1), n_steps=1, input_coding="spikes", fraction_bits=12, learning_rate=1.0)
+    net = SpikingMLP.paper(
+        (1, 1), n_steps=1, input_coding="spikes", fraction_bits=12, learning_rate=1.0
+    )
     pair = Pair(net, initial_state(net, [np.zeros((1, 1))]), best_level(), bits)
     x = np.full((1, 1, 1), count)
     assert len(pair.c.show(check_batch(net, x), 0).scores) == (abs(count) < 2 ** min(bits - 1, 53))
@@ -84,7 +86,9 @@ def test_a_count_that_numbers_do_not_hold(count, bits):
 
 def test_more_spikes_of_an_input_than_a_count_holds():
     """Their weights are zero, so that nothing else is out of range."""
-    net = SpikingMLP((1, 1), n_steps=4, input_coding="spikes", fraction_bits=12, learning_rate=1.0)
+    net = SpikingMLP.paper(
+        (1, 1), n_steps=4, input_coding="spikes", fraction_bits=12, learning_rate=1.0
+    )
     x = np.full((1, 4, 1), 2**51)
     for backend in ("compiled", "reference"):
         with Simulator(net, backend, [np.zeros((1, 1))]) as sim:
@@ -96,7 +100,7 @@ def test_more_spikes_of_an_input_than_a_count_holds():
 @pytest.mark.parametrize("spikes", ["graded", "binary"])
 def test_nothing_is_proven_after_a_step_by_the_reference(spikes):
     """A large step, and small ones: the sum leaves the range, which none of them does by itself."""
-    net = SpikingMLP((2, 1), n_steps=1, fraction_bits=12, learning_rate=1.0, spikes=spikes)
+    net = SpikingMLP.paper((2, 1), n_steps=1, fraction_bits=12, learning_rate=1.0, spikes=spikes)
     for backend in ("compiled", "reference"):
         with Simulator(net, backend, [[[1.0], [1.0]]]) as sim:
             stream = sim.stream()
@@ -110,7 +114,7 @@ def test_nothing_is_proven_after_a_step_by_the_reference(spikes):
 @pytest.mark.parametrize("bits", [12, 33])
 def test_drive_that_falls_after_many_spikes(bits):
     """The potential is below the drive by all that was sent: its bound is not that of the drive."""
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (1, 1, 1), n_steps=1, input_coding="spikes", fraction_bits=bits, learning_rate=1.0
     )
     counts = [1, 1, *[-1] * 6, *[1] * 6]
@@ -127,7 +131,7 @@ def test_drive_that_falls_after_many_spikes(bits):
 @pytest.mark.parametrize("learns", [False, True])
 def test_what_is_handed_over_stays_when_weights_are_replaced_in_a_sample(learns):
     """Bounds are unknown then: the step is shown again, of what was handed over before it."""
-    net = SpikingMLP((3, 4, 2), n_steps=5, timing="pipelined", learning_rate=0.1, seed=1)
+    net = SpikingMLP.paper((3, 4, 2), n_steps=5, timing="pipelined", learning_rate=0.1, seed=1)
     x, y = np.array([0.9, -1.6, 2.3]), np.array([1.0, 0.0]) if learns else None
     states = []
     for replaces in (False, True):
@@ -141,7 +145,7 @@ def test_what_is_handed_over_stays_when_weights_are_replaced_in_a_sample(learns)
 
 
 def test_errors_count_that_pass_weights_of_zero():
-    net = SpikingNetwork((2,), [Dense(2), Sparse(1, 1.0)], n_steps=2, learning_rate=0.5)
+    net = SpikingNetwork.paper((2,), [Dense(2), Sparse(1, 1.0)], n_steps=2, learning_rate=0.5)
     weights = [np.ones((2, 2)), np.zeros(2)]
     with Simulator(net, "compiled", weights) as sim, Simulator(net, "reference", weights) as ref:
         for each in (sim, ref):

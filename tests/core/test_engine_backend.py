@@ -27,7 +27,7 @@ from tests.core.small_nets import checkpoint_bytes
 
 skip_without_engine()
 
-NET = SpikingMLP((20, 15, 12, 4), seed=2)
+NET = SpikingMLP.paper((20, 15, 12, 4), seed=2)
 RANDOM = np.random.RandomState(0)
 X, Y = RANDOM.uniform(0, 2, (200, 20)), RANDOM.randint(0, 4, 200)
 #: Input that this network's 32 bits do not hold.
@@ -48,7 +48,7 @@ def shown(monkeypatch):
     return calls
 
 
-CONVOLUTION = SpikingNetwork((4, 4, 1), [Conv2D(2, 3), Dense(2)])
+CONVOLUTION = SpikingNetwork.paper((4, 4, 1), [Conv2D(2, 3), Dense(2)])
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ CONVOLUTION = SpikingNetwork((4, 4, 1), [Conv2D(2, 3), Dense(2)])
         (NET, EngineBackend),
         (NET.replace(timing="pipelined", presynaptic="drive"), EngineBackend),
         (NET.replace(n_steps=backend.MOST_STEPS + 1), EngineBackend),
-        (SpikingMLP((3, 4, 2), arithmetic="loihi2"), EngineBackend),
-        (SpikingMLP((3, 4, 2), timing="event", arithmetic="float64"), EventBackend),
+        (SpikingMLP.paper((3, 4, 2), arithmetic="loihi2"), EngineBackend),
+        (SpikingMLP.paper((3, 4, 2), timing="event", arithmetic="float64"), EventBackend),
         (CONVOLUTION, EngineBackend),
     ],
 )
@@ -134,7 +134,9 @@ def test_weights_near_the_limit_are_held(bits):
 
 
 def test_counts_may_leave_64_bits():
-    net = SpikingMLP((40, 2), input_coding="spikes", n_steps=4, fraction_bits=10, learning_rate=1.0)
+    net = SpikingMLP.paper(
+        (40, 2), input_coding="spikes", n_steps=4, fraction_bits=10, learning_rate=1.0
+    )
     x = np.full((600, 4, 40), 2**48)
     counted = []
     for name in ("compiled", "reference"):
@@ -273,7 +275,7 @@ def test_memory_of_single_steps_is_given_when_it_is_needed(monkeypatch):
 
 def test_ctrl_c_is_heard_soon_however_small_a_network_is():
     """Between two blocks, and two calls of single steps, each of which takes its time."""
-    with Simulator(SpikingMLP((2, 2), n_steps=1)) as sim:
+    with Simulator(SpikingMLP.paper((2, 2), n_steps=1)) as sim:
         assert sim._engine.block_size(1) <= 200_000
         assert sim.stream()._steps._steps_per_call <= 10_000
 
@@ -284,7 +286,7 @@ def test_events_are_copied_once_however_many_samples_they_are_for(monkeypatch):
     monkeypatch.setattr(
         Feeder, "_copy", lambda self, events: (copied.append(len(events)), copy(self, events))
     )
-    net = SpikingMLP((16, 3, 2), n_steps=2, input_coding="spikes")
+    net = SpikingMLP.paper((16, 3, 2), n_steps=2, input_coding="spikes")
     events = np.zeros(200, EVENT_DTYPE)
     events["t"], events["x"] = 5 * np.arange(200), np.arange(200) % 4
     encoder = EventEncoder(4, 4, step=10, polarity="ignored")

@@ -17,8 +17,9 @@ from tests.core.engine_copies import (
 
 skip_without_compiler()
 
-#: Of each check, networks among which one shows a fault, and those that the engine passes without.
-MOST, N = 1000, 200
+#: Networks among which one shows a fault: few at first, since many faults show in one build alone,
+#: after a few; and networks that the engine passes without one.
+FEW, MOST, N = 100, 1000, 100
 
 #: A file, a text in it, what takes its place, and which numbers are near the limits, if any.
 FAULTS = [
@@ -212,7 +213,8 @@ QUICK = ("-= change * p->error[i]", "if (!(net->input_bound + half < CERTAIN))")
 )
 def test_random_networks_show_a_fault(edit, near, tmp_path):
     library = build(tmp_path / "engine.so", ["-O0"], edit.sources(tmp_path), only=[1])
-    assert any(shows_fault(run_networks(library, 1, bits, MOST, near)) for bits in (32, 64))
+    runs = [(bits, n) for n in (FEW, MOST) for bits in (32, 64)]
+    assert any(shows_fault(run_networks(library, 1, bits, n, near)) for bits, n in runs)
 
 
 #: The same with event timing, of which the first is looked for in the ordinary run.

@@ -55,7 +55,7 @@ def run_sanitized(run, path, *arguments):
         pytest.param([best_level()], 16, id="few"),
         pytest.param(
             [level for level in levels() if level <= best_level()],
-            200,
+            100,
             id="many",
             marks=pytest.mark.thorough,
         ),

@@ -64,7 +64,7 @@ def field(name, allowed, **known):
     """Return a field of the definition."""
     options = {key: known.pop(key) for key in ("good", "taken") if key in known}
     return Argument(
-        lambda value: SpikingMLP((2, 2), **{name: value}, **known), name, allowed, **options
+        lambda value: SpikingMLP.paper((2, 2), **{name: value}, **known), name, allowed, **options
     )
 
 
@@ -118,12 +118,12 @@ INTEGERS = {
         "weight_exponent", "an integer from -12 to -1", arithmetic="loihi2", good=-3, taken=(-1,)
     ),
     "SpikingMLP.layer_sizes": Argument(
-        lambda value: SpikingMLP((2, value)),
+        lambda value: SpikingMLP.paper((2, value)),
         "layer_sizes",
         "a sequence of at least two positive integers",
     ),
     "SpikingMLP.replace": Argument(
-        lambda value: SpikingMLP((2, 2)).replace(n_steps=value), "n_steps", STEPS
+        lambda value: SpikingMLP.paper((2, 2)).replace(n_steps=value), "n_steps", STEPS
     ),
     "EventEncoder.width": Argument(
         lambda value: EventEncoder(value, 2, step=10), "width", ONE_OR_MORE
@@ -233,7 +233,7 @@ REAL_NUMBERS = {
     "SpikingMLP.learning_rate": field("learning_rate", POSITIVE, good=1.5),
     "SpikingMLP.input_scale": field("input_scale", POSITIVE, good=1.5),
     "SpikingMLP.label_targets": Argument(
-        lambda value: SpikingMLP((2, 2), label_targets=(0, value)),
+        lambda value: SpikingMLP.paper((2, 2), label_targets=(0, value)),
         "label_targets",
         "two finite numbers, the second one larger",
         good=1.5,
@@ -339,7 +339,7 @@ def test_a_short_number_of_features_leaves_room_for_the_intercept():
 
 
 def test_text_and_booleans_of_numpy_become_plain():
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (2, 2), timing=np.str_("event"), arithmetic="float32", hold_error=np.bool_(False)
     )
     assert (type(net.timing), net.hold_error) == (str, False)

@@ -106,7 +106,7 @@ def test_one_grid_holds_all_rates(iris):
     fields = {"update": "fractional", "learning_rate": 0.04, "max_iter": 2}
     model = SpikingMLPClassifier(rate_halvings=6, **fields).fit(X, y)
     bits = model.checkpoint_.net.fraction_bits
-    assert bits == SpikingMLP((2, 2), learning_rate=0.04 / 64).fraction_bits > 17
+    assert bits == SpikingMLP.paper((2, 2), learning_rate=0.04 / 64).fraction_bits > 17
     before = model.checkpoint_
     with pytest.raises(ValueError, match=f"learning_rate must be above .* fraction_bits={bits}"):
         model.set_params(rate_halvings=14).partial_fit(X, y)
@@ -139,7 +139,7 @@ def test_a_classifier_learns_what_the_simulator_learns(iris):
     for rows in (order[:1], order[1:2], order[2:70], order[70:]):
         model.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
     fields = {"n_steps": 7, "learning_rate": 0.02, "seed": 5, "label_targets": (0.0, 1.5)}
-    net = SpikingMLP((5, 6, 5, 3), **fields)
+    net = SpikingMLP.paper((5, 6, 5, 3), **fields)
     with Simulator(net) as sim:
         sim.train(with_one(X)[order], 1.5 * np.eye(3)[y[order]])
         assert model.checkpoint_.net == net
@@ -152,7 +152,7 @@ def test_a_classifier_asks_of_wrong_outputs_too(iris):
     X, y = iris
     model = SpikingMLPClassifier(**TINY, label_targets=(1, 5), weight_init="he", shuffle=False)
     model.fit(X, y)
-    net = SpikingMLP((5, 6, 3), learning_rate=0.02, seed=5, weight_init="he")
+    net = SpikingMLP.paper((5, 6, 3), learning_rate=0.02, seed=5, weight_init="he")
     targets = np.where(np.eye(3, dtype=bool)[y], 5.0, 1.0)
     with Simulator(net) as sim:
         for epoch in range(3):
@@ -191,7 +191,7 @@ def test_an_estimator_of_images_learns_what_the_simulator_learns(images, cls, wo
         model.partial_fit(X, y)
     fields = {"learning_rate": rate, "seed": 5, "weight_init": "he"}
     n = targets.shape[1]
-    net = SpikingNetwork((4, 8, 2), [*layers, Dense(n)], **fields)
+    net = SpikingNetwork.paper((4, 8, 2), [*layers, Dense(n)], **fields)
     with Simulator(net, "reference") as sim:
         sim.train(X.reshape(-1, 4, 8, 2), targets)
         assert equal_weights(model, sim)
@@ -208,7 +208,7 @@ def test_connections_without_an_image_keep_the_constant_input(iris):
     model = SpikingMLPClassifier(**settings, connections="sparse6d0.5", shuffle=False).fit(X, y)
     fields = {"learning_rate": 0.02, "seed": 5, "label_targets": (0, 2), "weight_init": "he"}
     layers = [Sparse(6, density=0.5), Dense(3)]
-    with Simulator(SpikingNetwork((5,), layers, **fields), "reference") as sim:
+    with Simulator(SpikingNetwork.paper((5,), layers, **fields), "reference") as sim:
         sim.train(with_one(X), y)
         sim.train(with_one(X), y)
         assert model.checkpoint_.net == sim.net
@@ -303,7 +303,7 @@ def test_a_refused_image_leaves_the_features_that_were_learned(images):
 def test_what_labels_ask_for_may_change(iris):
     X, y = iris
     model = SpikingMLPClassifier(**TINY, target=1.0).partial_fit(X, y, classes=[0, 1, 2])
-    with Simulator(SpikingMLP((5, 6, 3), learning_rate=0.02, seed=5)) as sim:
+    with Simulator(SpikingMLP.paper((5, 6, 3), learning_rate=0.02, seed=5)) as sim:
         sim.train(with_one(X), y)
         sim.train(with_one(X), np.where(np.eye(3, dtype=bool)[y], 5.0, 1.0))
         model.set_params(target=None, label_targets=(1, 5)).partial_fit(X, y)
@@ -316,7 +316,7 @@ def test_fit_shows_the_epochs_that_its_seed_orders(iris):
     X, y, weights, _ = Samples(*iris, None).sorted()
     assert sorted(weights) == [1] * 148 + [2]  # two flowers of iris are equal
     rows = np.repeat(np.arange(149), weights.astype(int))
-    with Simulator(SpikingMLP((5, 6, 3), learning_rate=0.02, seed=5)) as sim:
+    with Simulator(SpikingMLP.paper((5, 6, 3), learning_rate=0.02, seed=5)) as sim:
         for epoch in range(3):
             order = rows[shuffled(150, 5, epoch)]
             scores = sim.train(with_one(X)[order], y[order])
@@ -332,7 +332,7 @@ def test_a_regressor_learns_what_the_simulator_learns(iris, signed):
     model = SpikingMLPRegressor(6, random_state=5, target_scale=3, signed_output=signed, **PLAIN)
     model.partial_fit(X, y).partial_fit(X[:9], y[:9])
     targets = 3 * np.column_stack([np.maximum(y, 0), np.maximum(-y, 0)] if signed else [y])
-    with Simulator(SpikingMLP((5, 6, targets.shape[1]), seed=5)) as sim:
+    with Simulator(SpikingMLP.paper((5, 6, targets.shape[1]), seed=5)) as sim:
         sim.train(with_one(X), targets)
         sim.train(with_one(X)[:9], targets[:9])
         assert equal_weights(model, sim)
@@ -669,7 +669,7 @@ def test_a_stream_scales_each_sample_by_what_came_so_far(iris, rows_at_once):
         scaling = scaling.after(x)
         inputs.append(scaling.scaled(x))
     fields = {"update": "normalized", "weight_init": "quiet", "label_targets": (0.75, 8)}
-    net = SpikingMLP((5, 6, 3), learning_rate=1.0, seed=5, **fields)
+    net = SpikingMLP.paper((5, 6, 3), learning_rate=1.0, seed=5, **fields)
     with Simulator(net) as sim:
         sim.train(with_one(inputs)[:128], y[:128])
         checkpoint = sim.checkpoint().at_rate(0.5)
@@ -751,14 +751,15 @@ def test_what_none_takes_depends_on_the_update():
         model = SpikingMLPClassifier((4,), max_iter=1, random_state=0, **given).fit(X, y)
         return model.checkpoint_.net
 
-    normalized = SpikingMLP(
+    normalized = SpikingMLP.paper(
         (4, 4, 3),
         update="normalized",
         learning_rate=0.6,
         weight_init="quiet",
         label_targets=(0.75, 8),
+        fraction_bits=23,
     )
-    former = SpikingMLP((4, 4, 3), learning_rate=0.02, label_targets=(0, 2))
+    former = SpikingMLP.paper((4, 4, 3), learning_rate=0.02, label_targets=(0, 2))
     assert net() == normalized
     assert net(target=3) == normalized.replace(label_targets=(0, 3))
     assert net(update="fractional") == former
@@ -777,7 +778,7 @@ def test_the_rate_is_halved_after_fixed_numbers_of_samples(iris, chunk):
     for a in range(0, 700, chunk):
         model.partial_fit(X[a : a + chunk], y[a : a + chunk], classes=[0, 1, 2])
         model = pickle.loads(pickle.dumps(model)) if a % 3 == 0 and chunk > 1 else model
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (5, 6, 3),
         update="normalized",
         learning_rate=1.0,
@@ -812,15 +813,15 @@ def test_a_network_in_which_nothing_fires_is_warned_of_once(iris):
 def test_input_that_sends_many_spikes_is_warned_of_once(iris):
     X, y = iris
     settings = {"hidden_layer_sizes": (6,), "max_iter": 3, "random_state": 0}
-    with pytest.warns(RuntimeWarning, match="an input sends 8.* spikes a step on average") as found:
-        SpikingMLPClassifier(**settings, scale_inputs="off").fit(np.abs(X) * 130, y)
+    with pytest.warns(RuntimeWarning, match="an input sends .* spikes a step on average") as found:
+        SpikingMLPClassifier(**settings, scale_inputs="off").fit(np.abs(X) * 30, y)
     assert len(found) == 1
     model = SpikingMLPClassifier((6,), random_state=0, scale_inputs="off")
 
     def stream():
         for i in range(1200):
             rows = slice(i % 150, i % 150 + 1)
-            model.partial_fit(np.abs(X[rows]) * 130, y[rows], classes=[0, 1, 2])
+            model.partial_fit(np.abs(X[rows]) * 30, y[rows], classes=[0, 1, 2])
 
     with pytest.warns(RuntimeWarning, match="spikes a step on average") as found:
         stream()

@@ -41,7 +41,7 @@ def test_the_engine_follows_the_order(level):
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("arithmetic", ["float32", "float64"])
 def test_layers_of_many_vectors_follow_the_order(arithmetic, level):
-    net = SpikingMLP((40, 150, 70, 3), n_steps=2, timing="event", arithmetic=arithmetic)
+    net = SpikingMLP.paper((40, 150, 70, 3), n_steps=2, timing="event", arithmetic=arithmetic)
     random = np.random.RandomState(3)
     weights = [random.standard_normal(s) * 2 / np.sqrt(s[0]) for s in net.weight_shapes]
     x = random.uniform(-0.5, 1, (2, 40))
@@ -51,7 +51,7 @@ def test_layers_of_many_vectors_follow_the_order(arithmetic, level):
 
 def test_a_sample_of_many_steps_is_learned():
     """There are no single steps, by which the step timings show so many."""
-    net = SpikingMLP((2, 2), n_steps=MOST_STEPS + 1, timing="event", arithmetic="float64")
+    net = SpikingMLP.paper((2, 2), n_steps=MOST_STEPS + 1, timing="event", arithmetic="float64")
     weights, x = [np.full((2, 2), 0.25)], np.array([[0.3, 0.6]])
     assert_follows_the_order(net, weights, x, np.array([1]), x)
 
@@ -68,7 +68,9 @@ def test_a_sample_of_many_steps_is_learned():
 def test_an_input_becomes_single_precision_after_its_product(x, scale, k):
     assert (np.float32(x * scale) > 0.5) == k
     assert (np.float32(x) * np.float32(scale) > 0.5) != k
-    with Simulator(SpikingMLP((1, 1), n_steps=1, input_scale=scale, **EVENT), n_jobs=1) as sim:
+    with Simulator(
+        SpikingMLP.paper((1, 1), n_steps=1, input_scale=scale, **EVENT), n_jobs=1
+    ) as sim:
         assert sim.predict([[x]], record=True).spikes[0].item() == k
 
 
@@ -76,7 +78,7 @@ def test_an_input_becomes_single_precision_after_its_product(x, scale, k):
 @pytest.mark.parametrize("l", [0, 1])
 def test_thresholds_are_those_of_single_precision(l, level):
     """Of the input, and of a layer, in double precision: half, and numbers that round to it."""
-    net = SpikingMLP((1, 1, 1), timing="event", arithmetic="float64", n_steps=1)
+    net = SpikingMLP.paper((1, 1, 1), timing="event", arithmetic="float64", n_steps=1)
     at_half = 0.5 + np.array([-(2.0**-26), 0.0, 2.0**-26, 2.0**-25, 2.0**-25 + 2.0**-53, 2.0**-24])
     with on_level(level):
         for v in at_half:
@@ -89,7 +91,7 @@ def test_thresholds_are_those_of_single_precision(l, level):
 @pytest.mark.parametrize("order", ORDERS, ids=str)
 @pytest.mark.parametrize("arithmetic", ["float32", "float64"])
 def test_a_network_of_many_spikes_follows_the_order(arithmetic, order):
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (9, 8, 7, 4), timing="event", arithmetic=arithmetic, learning_rate=0.05, n_steps=8, **order
     )
     random = np.random.RandomState(3)
@@ -101,7 +103,7 @@ def test_a_network_of_many_spikes_follows_the_order(arithmetic, order):
 @pytest.mark.parametrize("n_inputs", [2, 3, 7, 8, 100])
 def test_equal_keys_leave_as_they_leave_the_heap(n_inputs):
     """Sums in single precision, of weights of all magnitudes, tell in which order they leave."""
-    net = SpikingMLP((n_inputs, 2), n_steps=1, **EVENT)
+    net = SpikingMLP.paper((n_inputs, 2), n_steps=1, **EVENT)
     random = np.random.RandomState(0)
     weights = [random.uniform(-1, 1, (n_inputs, 2)) * 2.0 ** random.randint(-9, 9, (n_inputs, 2))]
     x = random.choice([-1.75, 0.25, 0.75, 1.75, 2.75], (60, n_inputs))
@@ -112,7 +114,7 @@ def test_equal_keys_leave_as_they_leave_the_heap(n_inputs):
 
 
 def small(**changes):
-    net = SpikingMLP((6, 5, 4, 3), learning_rate=0.1, **(EVENT | changes))
+    net = SpikingMLP.paper((6, 5, 4, 3), learning_rate=0.1, **(EVENT | changes))
     random = np.random.RandomState(5)
     weights = [random.standard_normal(shape) * 0.6 for shape in net.weight_shapes]
     return net, weights, random.uniform(-0.5, 1.5, (40, 6)), random.randint(0, 3, 40)
@@ -231,7 +233,7 @@ def test_what_is_out_of_range_leaves_a_sample_boundary(order, spoil, message):
     ],
 )
 def test_weights_that_drive_too_much_are_an_error(order, arithmetic, scale, message):
-    net = SpikingMLP((3, 2, 2), timing="event", arithmetic=arithmetic, **order)
+    net = SpikingMLP.paper((3, 2, 2), timing="event", arithmetic=arithmetic, **order)
     weights = [np.full((3, 2), scale), np.ones((2, 2))]
     with Simulator(net, weights=weights) as sim:
         for call in (lambda: sim.train(np.ones((1, 3)), [0]), lambda: sim.predict(np.ones((1, 3)))):
@@ -241,7 +243,7 @@ def test_weights_that_drive_too_much_are_an_error(order, arithmetic, scale, mess
 
 
 def test_summed_drive_that_leaves_the_range_is_an_error():
-    net = SpikingMLP((1, 1), n_steps=10, **EVENT)
+    net = SpikingMLP.paper((1, 1), n_steps=10, **EVENT)
     with (
         Simulator(net, weights=[[[9e5]]]) as sim,
         pytest.raises(OverflowError, match=r"summed drive of layer 1 must stay below 8.38861e\+06"),
@@ -253,7 +255,7 @@ def test_summed_drive_that_leaves_the_range_is_an_error():
 @pytest.mark.parametrize("update", ["fractional", "outer"])
 def test_a_weight_that_leaves_the_range_is_an_error(update, order):
     # One output that fires whatever it learns, with a count of one million from the only input.
-    net = SpikingMLP((1, 1), n_steps=1, learning_rate=100.0, update=update, **EVENT, **order)
+    net = SpikingMLP.paper((1, 1), n_steps=1, learning_rate=100.0, update=update, **EVENT, **order)
     with Simulator(net, weights=[[[1e-6]]]) as sim:
         with pytest.raises(OverflowError, match=r"weight of layer 1 must stay below 8.38861e\+06"):
             sim.train([[1e6]], [[-1.0]])
@@ -262,7 +264,7 @@ def test_a_weight_that_leaves_the_range_is_an_error(update, order):
 
 @pytest.mark.parametrize("order", ORDERS, ids=str)
 def test_errors_that_avalanche_are_an_error(order):
-    net = SpikingMLP((2, 3, 3, 1), n_steps=2, learning_rate=1e-6, **EVENT, **order)
+    net = SpikingMLP.paper((2, 3, 3, 1), n_steps=2, learning_rate=1e-6, **EVENT, **order)
     weights = [np.ones((2, 3)), np.full((3, 3), 2e3), np.full((3, 1), 2e3)]
     weights[1][:, 0] = -2e3
     with (

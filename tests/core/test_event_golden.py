@@ -23,7 +23,7 @@ def read(path):
 
 
 def definition(run):
-    return SpikingMLP(
+    return SpikingMLP.paper(
         run["sizes"],
         timing="event",
         n_steps=int(run["cfg_n_steps"]),

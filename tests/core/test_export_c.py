@@ -11,7 +11,7 @@ from spikebp_plugins.cli.program import app
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    net = SpikingMLP((6, 5, 3), n_steps=4, learning_rate=0.1, fraction_bits=13)
+    net = SpikingMLP.paper((6, 5, 3), n_steps=4, learning_rate=0.1, fraction_bits=13)
     with Simulator(net, "reference") as sim:
         sim.train(np.ones((4, 6)), [0, 1, 2, 0])
         sim.save("trained.npz")
@@ -89,7 +89,7 @@ def test_a_damaged_state_names_the_file(folder):
 
 
 def test_what_c_does_not_know_is_refused(folder):
-    net = SpikingMLP((6, 5, 3), backward_init="uniform")
+    net = SpikingMLP.paper((6, 5, 3), backward_init="uniform")
     Simulator(net, "reference").save("drawn.npz")
     printed = run("export-c", "drawn.npz", exit_code=2)
     assert printed.startswith(

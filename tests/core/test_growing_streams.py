@@ -310,7 +310,7 @@ def test_probabilities_do_not_depend_on_when_they_are_asked_for():
 
 
 def test_the_number_of_samples_counts_those_before_an_interrupt():
-    net = SpikingMLP((3, 2), learning_rate=0.1)
+    net = SpikingMLP.paper((3, 2), learning_rate=0.1)
     learner = LazySimulator.untrained(net)
     schedule = Mock(at=lambda _: 0.1, lasts=lambda _, n: n)
     x = np.ones((3, 3))

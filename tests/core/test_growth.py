@@ -14,7 +14,7 @@ SIZES = (3, 5, 4, 2)
 
 
 def growing(*sizes, **fields):
-    return SpikingMLP(sizes or SIZES, weight_init="growing", **fields)
+    return SpikingMLP.paper(sizes or SIZES, weight_init="growing", **fields)
 
 
 def untrained(net):
@@ -108,7 +108,11 @@ def test_a_grown_network_keeps_its_grid():
         (growing(), (2, 2), "n_inputs must be an integer of at least 3; got 2"),
         (growing(), (3, 1), "n_outputs must be an integer of at least 2; got 1"),
         (growing(), (3.0, 2), "n_inputs must be an integer of at least 3; got 3.0"),
-        (SpikingMLP(SIZES), (4, 2), "weight_init must be 'growing', for a network to grow; got"),
+        (
+            SpikingMLP.paper(SIZES),
+            (4, 2),
+            "weight_init must be 'growing', for a network to grow; got",
+        ),
         (
             growing(arithmetic="loihi2", learning_rate=0.1),
             (4, 2),

@@ -281,7 +281,7 @@ def test_a_printed_report_has_every_number(capsys):
 
 
 #: A kernel that leaves out pixels, borders, a pool, drawn pairs.
-IMAGES = SpikingNetwork(
+IMAGES = SpikingNetwork.paper(
     (7, 6, 2),
     [Conv2D(3, 3, stride=2, padding=1), AveragePool2D(2), Sparse(6, density=0.4), Dense(4)],
     n_steps=3,
@@ -443,7 +443,7 @@ def test_the_command_reports_on_a_definition(folder):
     shown = run("hardware-report", *options).stdout
     for text in ("bytes for learning", "timing='immediate' cannot run", "before any training"):
         assert text in shown
-    Simulator(SpikingMLP((64, 10)), "reference").save("net.npz")
+    Simulator(SpikingMLP.paper((64, 10)), "reference").save("net.npz")
     refused = run("hardware-report", "net.npz", "--layers", "3", "--steps", "2", exit_code=2).stderr
     assert refused == (
         "error: options of the network must be left out with a checkpoint; got layers, n_steps\n"
@@ -511,14 +511,14 @@ def test_the_definition_says_what_a_chip_has_not():
         ({"learning_rate": 1e6}, "learning_rate must be above"),
     ):
         with pytest.raises(ValueError, match="must be") as refusal:
-            SpikingMLP((2, 2), arithmetic="loihi2", **fields)
+            SpikingMLP.paper((2, 2), arithmetic="loihi2", **fields)
         assert str(refusal.value).startswith(message)
     with pytest.raises(ValueError, match="weight_exponent must be None with arithmetic='fixed'"):
-        SpikingMLP((2, 2), weight_exponent=-7)
+        SpikingMLP.paper((2, 2), weight_exponent=-7)
 
 
 def test_a_definition_changes_into_the_numbers_of_a_chip_and_back():
-    net = SpikingMLP((3, 2), learning_rate=0.02)
+    net = SpikingMLP.paper((3, 2), learning_rate=0.02)
     chip = net.replace(arithmetic="loihi2")
     assert (chip.fraction_bits, chip.weight_exponent) == (12, -9)
     assert chip.replace(arithmetic="fixed") == net

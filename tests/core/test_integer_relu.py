@@ -22,7 +22,7 @@ LEVELS = [] if why_missing() else [level for level in levels() if level <= best_
 def network(*sizes, rate=2.0**-7, **fields):
     fields = {"n_steps": 1, "fraction_bits": 14, "input_scale": 1 / 255, "seed": 5} | fields
     fields = {"weight_init": "he"} | fields
-    return SpikingMLP(sizes, learning_rate=rate, **fields)
+    return SpikingMLP.paper(sizes, learning_rate=rate, **fields)
 
 
 def learner(net, weights=None):

@@ -15,8 +15,8 @@ from tests.core.engine_copies import skip_without_engine
 skip_without_engine()
 
 NETS = {
-    "immediate": SpikingMLP((20, 30, 5), n_steps=6, learning_rate=0.3, seed=2),
-    "event": SpikingMLP((20, 30, 5), n_steps=6, seed=2, timing="event", arithmetic="float64"),
+    "immediate": SpikingMLP.paper((20, 30, 5), n_steps=6, learning_rate=0.3, seed=2),
+    "event": SpikingMLP.paper((20, 30, 5), n_steps=6, seed=2, timing="event", arithmetic="float64"),
 }
 N_THREADS = 4
 RANDOM = np.random.RandomState(0)

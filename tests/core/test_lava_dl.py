@@ -35,7 +35,7 @@ APPROXIMATE = pytest.mark.filterwarnings(
 def holding(*weights, **changes):
     """Return a checkpoint of some weights, before it has learned."""
     sizes = (len(weights[0]), *(len(matrix[0]) for matrix in weights))
-    net = SpikingMLP(sizes, **changes)
+    net = SpikingMLP.paper(sizes, **changes)
     return Checkpoint(net, initial_state(net, weights))
 
 
@@ -272,7 +272,7 @@ def test_path_and_checkpoint_have_an_order(tmp_path):
 
 
 def test_connections_that_are_not_dense_are_refused(file, tmp_path):
-    net = SpikingNetwork((3, 3), [Conv2D(2, 2)])
+    net = SpikingNetwork.paper((3, 3), [Conv2D(2, 2)])
     reason = "network of dense connections; got another: it knows Dense connections, not Conv2D"
     with pytest.raises(ValueError, match=f"checkpoint must be a {reason}"):
         save_netx(tmp_path / "conv.net", Checkpoint(net, initial_state(net)))
@@ -329,7 +329,7 @@ def test_a_file_of_lava_dl_gives_a_network(tmp_path):
         "once a step, here they start half a spike below their threshold and subtract it"
     )
     assert caught[0].filename == __file__
-    assert checkpoint.net == SpikingMLP((3, 2, 1))
+    assert checkpoint.net == SpikingMLP.paper((3, 2, 1))
     assert_all_equal(checkpoint.state.weights, (M1.T / 64, M2.T / 16))
     assert checkpoint.state.samples_seen == 0
     assert not checkpoint.state.backward_potentials[0].any()
@@ -398,14 +398,14 @@ def test_each_unit_may_have_a_threshold_of_its_own(tmp_path):
 
 
 def test_weights_alone_are_exact(tmp_path):
-    net = SpikingMLP((2, 1), learning_rate=1, fraction_bits=6)
+    net = SpikingMLP.paper((2, 1), learning_rate=1, fraction_bits=6)
     path = exported(tmp_path / "net.net", dense(M2, {}))
     assert_all_equal(load_netx(path, net).state.weights, (M2.T / 64,))
 
 
 def test_weights_are_rounded_to_the_grid_of_the_definition(tmp_path):
     path = exported(tmp_path / "net.net", dense(M1, CUBA | {"vThMant": 80}), dense(M2))
-    net = SpikingMLP((3, 2, 1), learning_rate=0.5, fraction_bits=8, feedback="random")
+    net = SpikingMLP.paper((3, 2, 1), learning_rate=0.5, fraction_bits=8, feedback="random")
     with pytest.warns(
         ApproximationWarning, match="; weights are rounded to the grid, by up to 0.0"
     ):
@@ -415,11 +415,11 @@ def test_weights_are_rounded_to_the_grid_of_the_definition(tmp_path):
     with pytest.raises(
         ValueError, match=re.escape("net must be (3, 2, 1), as in the file; got (3, 1)")
     ):
-        load_netx(path, SpikingMLP((3, 1)))
+        load_netx(path, SpikingMLP.paper((3, 1)))
     with pytest.raises(OverflowError, match="weight of layer 1"):
         load_netx(
             exported(tmp_path / "big.net", dense(M1, CUBA | {"vThMant": 1e-14})),
-            SpikingMLP((3, 2), fraction_bits=40),
+            SpikingMLP.paper((3, 2), fraction_bits=40),
         )
 
 
@@ -526,7 +526,7 @@ def test_our_own_file_without_its_group_is_one_of_lava_dl(file):
     with h5py.File(file, "a") as opened:
         del opened[GROUP]
     checkpoint = load_netx(file)
-    assert checkpoint.net == SpikingMLP((3, 5, 4, 2))
+    assert checkpoint.net == SpikingMLP.paper((3, 5, 4, 2))
     expected = trained(RANDOM).state.weights
     for weights, exact in zip(checkpoint.state.weights, expected, strict=True):
         assert np.all(np.abs(weights - exact) <= 1 / 64)

@@ -145,7 +145,7 @@ def test_a_foreign_graph_gives_a_network(fires, affine, tmp_path):
         with pytest.warns(ApproximationWarning, match="spikes will not be those") as caught:
             checkpoint = from_nir(source)
         assert caught[0].filename == __file__
-        assert checkpoint.net == SpikingMLP((3, 2, 1))
+        assert checkpoint.net == SpikingMLP.paper((3, 2, 1))
         assert_all_equal(checkpoint.state.weights, (W1.T, W2.T))
         assert checkpoint.state.samples_seen == 0
         assert not checkpoint.state.backward_potentials[0].any()
@@ -163,7 +163,7 @@ def test_units_are_scaled_so_that_a_spike_costs_1():
         r=np.array([1.0, 3.0]), v_threshold=np.array([2.0, 1.0]), v_reset=np.array([0.0, -0.5])
     )
     graph = chain(START, nir.Linear(W1), spikes, nir.Linear(W2), units(1, 1.0, 0.25), END)
-    checkpoint = from_nir(graph, SpikingMLP((3, 2, 1), fraction_bits=20))
+    checkpoint = from_nir(graph, SpikingMLP.paper((3, 2, 1), fraction_bits=20))
     first, second = checkpoint.state.weights
     np.testing.assert_array_equal(first, W1.T * [0.5, 2.0])
     np.testing.assert_array_equal(second, W2.T * 4)
@@ -173,21 +173,21 @@ def test_units_are_scaled_so_that_a_spike_costs_1():
 def test_parameters_without_dimensions_are_those_of_all_units():
     spikes = nir.IF(r=np.array(3.0), v_threshold=np.array(1.0), v_reset=np.array(-0.5))
     graph = chain(START, nir.Linear(W1), spikes, nir.Linear(W2), END)
-    first, _ = from_nir(graph, SpikingMLP((3, 2, 1), fraction_bits=20)).state.weights
+    first, _ = from_nir(graph, SpikingMLP.paper((3, 2, 1), fraction_bits=20)).state.weights
     np.testing.assert_array_equal(first, W1.T * 2)
 
 
 @APPROXIMATE
 def test_weights_are_rounded_to_the_grid_of_the_definition():
     graph = chain(START, nir.Linear(W1 / 3), units(2), nir.Linear(W2), END)
-    net = SpikingMLP((3, 2, 1), learning_rate=0.5, fraction_bits=9, feedback="random")
+    net = SpikingMLP.paper((3, 2, 1), learning_rate=0.5, fraction_bits=9, feedback="random")
     checkpoint = from_nir(graph, net)
     assert checkpoint.net is net
     assert_all_equal(checkpoint.state.weights, Simulator(net, weights=[W1.T / 3, W2.T]).weights)
     with pytest.raises(
         ValueError, match=re.escape("must be (3, 2, 1), as in the graph; got (3, 1)")
     ):
-        from_nir(graph, SpikingMLP((3, 1)))
+        from_nir(graph, SpikingMLP.paper((3, 1)))
     with pytest.raises(OverflowError, match="weight of layer 1"):
         from_nir(chain(START, nir.Linear(W1 * 1e18), units(2), nir.Linear(W2), END))
 

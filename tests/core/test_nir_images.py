@@ -35,13 +35,15 @@ SHAPE = (9, 7, 2)
 LAYERS = [Conv2D(3, 3, 2, 1), AveragePool2D(2), Sparse(6, density=0.5), Dense(4)]
 FIELDS = {"n_steps": 4, "learning_rate": 0.1, "seed": 3}
 NETS = {
-    "all kinds": SpikingNetwork(SHAPE, LAYERS, feedback="random", **FIELDS),
-    "channels first": SpikingNetwork(SHAPE, LAYERS, input_layout="channels_first", **FIELDS),
-    "loihi2": SpikingNetwork(SHAPE, LAYERS, arithmetic="loihi2", **FIELDS),
-    "one channel": SpikingNetwork((5, 4), [Conv2D(2, 2), Dense(3)], **FIELDS),
-    "an image without pixels above": SpikingNetwork(SHAPE, [Dense(3), Dense(2)], **FIELDS),
-    "a pool before all": SpikingNetwork(SHAPE, [AveragePool2D(2), Conv2D(2, 2, 2)], **FIELDS),
-    "sparse": SpikingNetwork((6,), [Sparse(5, density=0.4), Sparse(2, density=0.5)], **FIELDS),
+    "all kinds": SpikingNetwork.paper(SHAPE, LAYERS, feedback="random", **FIELDS),
+    "channels first": SpikingNetwork.paper(SHAPE, LAYERS, input_layout="channels_first", **FIELDS),
+    "loihi2": SpikingNetwork.paper(SHAPE, LAYERS, arithmetic="loihi2", **FIELDS),
+    "one channel": SpikingNetwork.paper((5, 4), [Conv2D(2, 2), Dense(3)], **FIELDS),
+    "an image without pixels above": SpikingNetwork.paper(SHAPE, [Dense(3), Dense(2)], **FIELDS),
+    "a pool before all": SpikingNetwork.paper(SHAPE, [AveragePool2D(2), Conv2D(2, 2, 2)], **FIELDS),
+    "sparse": SpikingNetwork.paper(
+        (6,), [Sparse(5, density=0.4), Sparse(2, density=0.5)], **FIELDS
+    ),
 }
 EVERY_NET = pytest.mark.parametrize("net", NETS.values(), ids=NETS)
 
@@ -143,7 +145,7 @@ def test_a_definition_says_how_the_input_is_numbered(layout):
     graph = to_nir(sim.checkpoint())
     graph.metadata = {}
     layers = [*LAYERS[:2], Dense(6), Dense(4)]
-    given = SpikingNetwork(SHAPE, layers, input_layout=layout, fraction_bits=20)
+    given = SpikingNetwork.paper(SHAPE, layers, input_layout=layout, fraction_bits=20)
     found = from_nir(graph, given)
     assert found.net is given
     x, _ = samples(net, 3)
@@ -192,7 +194,7 @@ def test_a_foreign_graph_of_images_gives_a_network(flat):
     graph = chain(IMAGE, conv(bias=None), spikes(3, 3, 2), flat, nir.Linear(W), END)
     checkpoint = from_nir(graph)
     layers = [Conv2D(3, 2), Dense(2)]
-    assert checkpoint.net == SpikingNetwork((4, 3, 2), layers, input_layout="channels_first")
+    assert checkpoint.net == SpikingNetwork.paper((4, 3, 2), layers, input_layout="channels_first")
     kernel, rows = checkpoint.state.weights
     np.testing.assert_array_equal(kernel, KERNEL.transpose(2, 3, 1, 0))
     for y, x, c in np.ndindex(3, 2, 3):
@@ -203,14 +205,14 @@ def test_a_foreign_graph_of_images_gives_a_network(flat):
 def test_an_image_before_dense_layers_is_numbered_as_in_the_graph():
     weights = np.arange(24.0)[np.newaxis] / 64
     graph = chain(IMAGE, flatten(), nir.Linear(weights), nir.Output(np.array([1])))
-    for net in (None, SpikingMLP((24, 1)), SpikingNetwork((24,), [Dense(1)])):
+    for net in (None, SpikingMLP.paper((24, 1)), SpikingNetwork.paper((24,), [Dense(1)])):
         np.testing.assert_array_equal(from_nir(graph, net).state.weights[0], weights.T)
-    turned = from_nir(graph, SpikingNetwork((4, 3, 2), [Dense(1)])).state.weights[0]
+    turned = from_nir(graph, SpikingNetwork.paper((4, 3, 2), [Dense(1)])).state.weights[0]
     np.testing.assert_array_equal(
         turned[:, 0].reshape(4, 3, 2).transpose(2, 0, 1).ravel(), weights[0]
     )
     with pytest.raises(ValueError, match=r"input_shape of net must be \(4, 3, 2\), as in the gr"):
-        from_nir(graph, SpikingNetwork((3, 4, 2), [Dense(1)]))
+        from_nir(graph, SpikingNetwork.paper((3, 4, 2), [Dense(1)]))
 
 
 @APPROXIMATE
@@ -324,7 +326,7 @@ def test_a_definition_must_have_the_connections_of_the_graph():
     with pytest.raises(ValueError, match=r"net must be a network of the layers \[Conv2D"):
         from_nir(graph, NETS["all kinds"])  # whose Sparse is a Linear in the graph
     with pytest.raises(ValueError, match="net must be a network of the layers"):
-        from_nir(graph, SpikingMLP(NETS["all kinds"].layer_sizes))
+        from_nir(graph, SpikingMLP.paper(NETS["all kinds"].layer_sizes))
 
 
 @APPROXIMATE
@@ -343,6 +345,6 @@ def test_a_graph_that_was_changed_beside_its_metadata_is_refused(name):
 
 
 def test_weights_of_pools_that_are_rounded_are_among_the_losses():
-    net = SpikingNetwork(SHAPE, [AveragePool2D(3), Dense(2)])
+    net = SpikingNetwork.paper(SHAPE, [AveragePool2D(3), Dense(2)])
     with pytest.warns(ApproximationWarning, match="or that weights of pools are rounded; docs"):
         to_nir(lively_simulator(net).checkpoint())

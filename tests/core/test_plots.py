@@ -6,7 +6,7 @@ import pytest
 from spikebp_plugins import AveragePool2D, Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
 from spikebp_plugins.simulation.plots import plot_activity, plot_kernels, save_picture
 
-NET = SpikingNetwork((5, 6, 2), [Conv2D(3, 2), AveragePool2D(2), Dense(4)], n_steps=4)
+NET = SpikingNetwork.paper((5, 6, 2), [Conv2D(3, 2), AveragePool2D(2), Dense(4)], n_steps=4)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_input_is_the_image_that_came(axes, shown, layout):
 
 
 def test_a_silent_layer_and_one_channel_are_drawn(axes, tmp_path):
-    net = SpikingNetwork((3, 4), [Dense(2)])
+    net = SpikingNetwork.paper((3, 4), [Dense(2)])
     with Simulator(net, "reference") as sim:
         trace = sim.predict(np.zeros((1, 3, 4)), record=True)
     plot_activity(axes, trace, net)
@@ -89,7 +89,7 @@ def test_what_is_no_image_is_refused(axes, shown):
             r"layer must be one whose units are an image; got 3, of shape \(4,\)",
         ),
         (
-            lambda: plot_activity(axes, trace, SpikingMLP((60, 4))),
+            lambda: plot_activity(axes, trace, SpikingMLP.paper((60, 4))),
             r"trace must be of layers of \(60, 4\) units, as the network has; got one of \(60, 60,",
         ),
     ):

@@ -24,7 +24,7 @@ SHARED_BY = pytest.mark.parametrize("shared_by", ["layer", "unit"])
 def of(matrix, bits, **options):
     """Return integers and exponents (as lists) of a network of one layer."""
     matrix = np.array(matrix, float)
-    sim = Simulator(SpikingMLP(matrix.shape, fraction_bits=20), weights=[matrix])
+    sim = Simulator(SpikingMLP.paper(matrix.shape, fraction_bits=20), weights=[matrix])
     found = quantized_weights(sim, bits, **options)
     return found.weights[0].tolist(), found.exponents[0].tolist()
 
@@ -63,7 +63,7 @@ def test_each_unit_may_have_an_exponent_of_its_own():
 @pytest.mark.parametrize("seed", range(5))
 def test_integers_are_the_nearest_and_have_the_bits(bits, shared_by, seed):
     W = np.random.RandomState(seed).standard_normal((20, 7)) * 10.0 ** np.arange(-3, 4)
-    sim = Simulator(SpikingMLP((20, 7), fraction_bits=30), weights=[W])
+    sim = Simulator(SpikingMLP.paper((20, 7), fraction_bits=30), weights=[W])
     found = quantized_weights(sim, bits, shared_by=shared_by)
     (Q,), (e,) = found.weights, found.exponents
     assert Q.dtype == {1: np.int8, 2: np.int16, 3: np.int32, 4: np.int32}[-(-bits // 8)]
@@ -88,7 +88,7 @@ def test_bits_enough_for_the_grid_lose_nothing():
 
 @pytest.mark.parametrize("arithmetic", ["float64", "float32"])
 def test_floating_point_has_no_grid(arithmetic):
-    net = SpikingMLP((2, 1), timing="event", arithmetic=arithmetic)
+    net = SpikingMLP.paper((2, 1), timing="event", arithmetic=arithmetic)
     sim = Simulator(net, weights=[[[2.0**-30], [3 * 2.0**-34]]])
     found = quantized_weights(sim, 8)
     assert (found.weights[0].tolist(), int(found.exponents[0])) == ([[64], [12]], -36)

@@ -15,7 +15,7 @@ from tests.core.literal_synapses import synapses_of
 from tests.core.small_nets import lively_simulator, samples
 
 LAYERS = [Conv2D(3, 3, 2, 1), AveragePool2D(2), Sparse(6, density=0.5), Dense(4)]
-NET = SpikingNetwork((9, 7, 2), LAYERS, n_steps=6, seed=3)
+NET = SpikingNetwork.paper((9, 7, 2), LAYERS, n_steps=6, seed=3)
 SHARED_BY = pytest.mark.parametrize("shared_by", ["layer", "unit"])
 
 
@@ -78,7 +78,7 @@ def test_each_unit_has_the_least_exponent_of_its_own_weights(shared_by):
     ],
 )
 def test_pools_whose_weight_is_no_power_of_two_are_refused(size, fields, weight):
-    net = SpikingNetwork((9, 7), [AveragePool2D(size), Dense(2)], **fields)
+    net = SpikingNetwork.paper((9, 7), [AveragePool2D(size), Dense(2)], **fields)
     error = f"the weight of a pixel must be a power of two in layer 1, .*; got {weight} for a pool"
     with pytest.raises(ValueError, match=error):
         quantized_weights(lively_simulator(net))

@@ -493,7 +493,7 @@ def edited(owner, name, *edits):
 NAMED_CLASS = ("super()", "super(EngineSteps, self)")
 
 
-NET = SpikingMLP((3, 4, 2), n_steps=4, learning_rate=0.5)
+NET = SpikingMLP.paper((3, 4, 2), n_steps=4, learning_rate=0.5)
 #: A size of samples that leave the 32 bits of this network.
 WIDE = 2.0**12
 BEGIN, OPEN = do("begin", NET), do("open_stream")

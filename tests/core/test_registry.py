@@ -13,7 +13,7 @@ from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.backends.registry import GROUP
 from spikebp_plugins.engine.compiled import CompiledBackend
 
-NET = SpikingMLP((3, 2))
+NET = SpikingMLP.paper((3, 2))
 
 
 class Pretender(ReferenceBackend):
@@ -209,7 +209,7 @@ HEAVY = ("sklearn", "matplotlib", "brian2", "lava", "pooch", "typer")
     [
         "",
         "s.available_backends()",
-        "s.Simulator(s.SpikingMLP((1, 1)), 'reference').predict([[1]])",
+        "s.Simulator(s.SpikingMLP.paper((1, 1)), 'reference').predict([[1]])",
     ],
     ids=["import", "list", "reference"],
 )

@@ -141,7 +141,7 @@ def test_a_damaged_buffer_is_refused(changes, reason, tmp_path):
 
 
 def test_pixels_stay_bytes():
-    net = SpikingNetwork((4, 4), [Conv2D(2, 3), Dense(3)], n_steps=4, input_scale=1 / 255)
+    net = SpikingNetwork.paper((4, 4), [Conv2D(2, 3), Dense(3)], n_steps=4, input_scale=1 / 255)
     x = np.random.RandomState(0).randint(0, 256, (9, 4, 4)).astype(np.uint8)
     buffer = ReplayBuffer(4)
     with Simulator(net, "reference") as sim:
@@ -286,6 +286,34 @@ def test_an_interrupt_leaves_both_in_step(how, pace):
         if is_over:
             break
     assert {0, 3} <= found
+
+
+@pytest.mark.parametrize("others", ["train", "stream", "another stream", "another buffer"])
+def test_what_is_learned_after_an_interrupt_is_not_kept(others):
+    x, y = samples(NET, 4)
+    for after in count(0, 7):
+        sim, buffer, is_over = lively_simulator(NET), ReplayBuffer(4), False
+        stream = sim.stream(n_steps=NET.n_steps, replay=buffer)
+        try:
+            with interrupted_in_python(after, (replay.__file__, replaying.__file__)):
+                if others == "another stream":
+                    stream.show(x[0], target=y[0], n_steps=NET.n_steps)
+                else:
+                    sim.train(x[:2], y[:2], replay=buffer)
+                is_over = True
+        except KeyboardInterrupt:
+            pass
+        n = buffer.n_seen
+        if others == "train":
+            sim.train(x[2:], y[2:])
+        elif others == "another buffer":
+            sim.train(x[2:], y[2:], replay=ReplayBuffer(4))
+        else:
+            stream.drop_sample()
+            sim.stream(n_steps=NET.n_steps).show(x[2], target=y[2], n_steps=NET.n_steps)
+        assert buffer.n_seen == n
+        if is_over:
+            break
 
 
 def test_samples_take_another_form_when_one_of_it_has_been_learned(monkeypatch):

@@ -61,7 +61,7 @@ def test_an_estimator_learns_what_the_simulator_learns():
     known = {"classes": [0, 1, 2]}
     model = learned(SpikingMLPClassifier(**TINY | PLAIN), LABELS, known, features=EVEN)
     fields = {"input_scale": 2.0**-3, "label_targets": (0, 2)}
-    net = SpikingMLP((5, 6, 3), learning_rate=0.02, seed=5, **fields)
+    net = SpikingMLP.paper((5, 6, 3), learning_rate=0.02, seed=5, **fields)
     with Simulator(net) as sim:
         buffer = ReplayBuffer(6, n_replayed=2, seed=5)
         sim.train(np.column_stack([EVEN, np.full(N, 8.0)]), LABELS, replay=buffer)

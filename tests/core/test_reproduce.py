@@ -278,7 +278,7 @@ def test_a_convolution_learns_what_the_simulator_learns(quick):
     assert row["weights"] == 3 * 3 * 4 + 3 * 3 * 4 * 10
     x, y = quick.data.x_train[:SAMPLES], quick.data.y_train[:SAMPLES]
     for seed, error in zip(range(3, 3 + variants.SEEDS), row["each, %"], strict=True):
-        net = SpikingNetwork(
+        net = SpikingNetwork.paper(
             (8, 8),
             layers,
             learning_rate=0.003,
@@ -341,7 +341,7 @@ def test_a_sample_is_closed_once_its_output_leads(quick):
 def test_the_networks_of_convolution_fit_mnist():
     for variant in convolution.VARIANTS.values():
         if variant.layers:
-            assert SpikingNetwork((28, 28), variant.layers).layer_sizes[-1] == 10
+            assert SpikingNetwork.paper((28, 28), variant.layers).layer_sizes[-1] == 10
 
 
 @pytest.mark.parametrize("timing", ["immediate", "pipelined"])
@@ -401,7 +401,7 @@ def test_the_grid_of_the_best_dense_network_holds_its_last_rate():
     for variant in best_dense.VARIANTS.values():
         rate = variant.changes["learning_rate"] / 2 ** len(variant.halve_after)
         changes = variant.changes | {"learning_rate": rate}
-        net = SpikingMLP((784, 10), **best_dense.FIELDS, **changes)
+        net = SpikingMLP.paper((784, 10), **best_dense.FIELDS, **changes)
         assert net.effective_learning_rate == pytest.approx(rate, rel=0.05)
 
 

@@ -80,7 +80,7 @@ def test_it_learns_what_the_simulator_learns(iris):
     inputs = np.column_stack([np.ones(len(X)), X[:, columns]])
     outputs = np.array([model.classes.index(label) for label in y])
     fields = {"n_steps": 7, "learning_rate": 0.02, "seed": 5, "label_targets": (0.0, 1.5)}
-    net = SpikingMLP((5, 6, 3), weight_init="growing", **fields)
+    net = SpikingMLP.paper((5, 6, 3), weight_init="growing", **fields)
     with Simulator(net) as sim:
         reached = sim.train(inputs, 1.5 * np.eye(3)[outputs])
         scores = sim.predict(inputs)

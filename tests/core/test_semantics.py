@@ -21,7 +21,7 @@ LEAVES_RANGE = np.array([[[5000.0], [5000.0], [-5000.0]]])  # with 40 bits, the 
 
 def summing_net(**changes):
     """Return a network on whose grid every potential stays below 2^13."""
-    return SpikingMLP((1, 1), n_steps=3, fraction_bits=40, **changes)
+    return SpikingMLP.paper((1, 1), n_steps=3, fraction_bits=40, **changes)
 
 
 @ENGINE
@@ -62,7 +62,7 @@ def test_summed_input_has_a_range_only_where_it_teaches(engine, update):
     ],
 )
 def test_a_margin_is_a_lead_of_at_least_so_much(engine, weights, margin, n_steps):
-    with Simulator(SpikingMLP((1, 2), n_steps=6), engine, [[weights]]) as sim:
+    with Simulator(SpikingMLP.paper((1, 2), n_steps=6), engine, [[weights]]) as sim:
         assert sim.predict([[1.0]], margin=margin).n_steps.tolist() == [n_steps]
 
 
@@ -103,7 +103,7 @@ def test_pipelined_samples_are_shown_as_a_whole(engine):
 
 @pytest.mark.parametrize(("bits", "exponent"), [(1, -1), (8, -8), (9, -9), (10, -9), (16, -9)])
 def test_the_default_weight_exponent(bits, exponent):
-    net = SpikingMLP((2, 2), arithmetic="loihi2", fraction_bits=bits)
+    net = SpikingMLP.paper((2, 2), arithmetic="loihi2", fraction_bits=bits)
     assert net.weight_exponent == exponent
 
 
@@ -117,7 +117,7 @@ def test_the_default_weight_exponent(bits, exponent):
     ],
 )
 def test_a_sum_on_a_chip_saturates_as_a_whole(engine, k, drive, spikes):
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (2, 1),
         n_steps=2,
         arithmetic="loihi2",
@@ -136,7 +136,7 @@ def test_a_sum_on_a_chip_saturates_as_a_whole(engine, k, drive, spikes):
 @ENGINE
 @pytest.mark.parametrize("arithmetic", ["fixed", "loihi2"])
 def test_binary_spikes_do_not_limit_the_difference_at_the_output(engine, arithmetic):
-    net = SpikingMLP((1, 1), n_steps=3, spikes="binary", arithmetic=arithmetic)
+    net = SpikingMLP.paper((1, 1), n_steps=3, spikes="binary", arithmetic=arithmetic)
     with Simulator(net, engine, [[[0.24]]]) as sim:
         trace = sim.train([[4.0]], [[-5.0]], record=True)
         assert trace.spikes[1].ravel().tolist() == [0, 0, 1]
@@ -165,7 +165,7 @@ def test_feedback_saturates_on_a_chip(engine):
 
 @ENGINE
 def test_summed_errors_may_exceed_the_range_of_counts(engine):
-    net = SpikingMLP((1, 1), n_steps=8, update="outer", fraction_bits=1, learning_rate=64.0)
+    net = SpikingMLP.paper((1, 1), n_steps=8, update="outer", fraction_bits=1, learning_rate=64.0)
     with Simulator(net, engine, [[[0.0]]]) as sim:
         trace = sim.train([[0.0]], [[2.0**51]], record=True)
         assert trace.errors[1].sum() == -(2**54)
@@ -175,7 +175,7 @@ def test_summed_errors_may_exceed_the_range_of_counts(engine):
 
 @ENGINE
 def test_summed_errors_do_not_wrap(engine):
-    net = SpikingMLP((1, 1), n_steps=2100, update="outer", fraction_bits=1, learning_rate=4e6)
+    net = SpikingMLP.paper((1, 1), n_steps=2100, update="outer", fraction_bits=1, learning_rate=4e6)
     with Simulator(net, engine, [[[0.0]]]) as sim:
         with pytest.raises(OverflowError, match="summed error of layer 1 must stay below 9"):
             sim.train([[0.0]], [[2.0**52 - 1]])
@@ -209,7 +209,7 @@ def test_a_sample_that_overflowed_adds_no_operations(engine):
 @pytest.mark.parametrize("backend", ENGINES)
 @pytest.mark.parametrize("update", ["normalized", "outer"])
 def test_a_normalized_update_cuts_off_summed_errors_below_the_output(backend, update):
-    net = SpikingMLP((1, 1, 1), n_steps=4, update=update, learning_rate=3.0, fraction_bits=24)
+    net = SpikingMLP.paper((1, 1, 1), n_steps=4, update=update, learning_rate=3.0, fraction_bits=24)
     W = [np.array([[1.0]]), np.array([[16.0]])]
     with Simulator(net, backend=backend, weights=W) as sim:
         trace = sim.train([[1.0]], [[0.0]], record=True)
@@ -228,7 +228,7 @@ def test_a_normalized_update_cuts_off_summed_errors_below_the_output(backend, up
 
 @pytest.mark.parametrize("backend", ENGINES)
 def test_a_normalized_rate_is_one_grid_unit_at_least(backend):
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (1, 1),
         n_steps=1,
         update="normalized",
@@ -244,7 +244,7 @@ def test_a_normalized_rate_is_one_grid_unit_at_least(backend):
 @pytest.mark.parametrize("backend", ENGINES)
 @pytest.mark.parametrize("whole", [True, False])
 def test_squared_counts_have_a_range_where_they_teach(backend, whole):
-    net = SpikingMLP((2, 1), n_steps=2, update="normalized", input_coding="spikes")
+    net = SpikingMLP.paper((2, 1), n_steps=2, update="normalized", input_coding="spikes")
     most = 2**25  # of which two steps of two inputs make up 2**53
     with Simulator(net, backend=backend, weights=[[[0.0], [0.0]]]) as sim:
         x = np.full((1, 2, 2), most)
@@ -275,4 +275,4 @@ def test_squared_counts_have_a_range_where_they_teach(backend, whole):
 )
 def test_a_normalized_update_takes_no_other_numbers(fields):
     with pytest.raises(ValueError, match=r"with (update='normalized'|arithmetic='loihi2')"):
-        SpikingMLP((2, 2), update="normalized", **fields)
+        SpikingMLP.paper((2, 2), update="normalized", **fields)

@@ -445,7 +445,7 @@ def test_counts_beyond_what_is_counted_are_said_to_be(backend, count):
 
 
 def test_a_weight_that_overflows_names_its_layer():
-    net = SpikingMLP((1, 1), n_steps=1, learning_rate=1.0, fraction_bits=30)
+    net = SpikingMLP.paper((1, 1), n_steps=1, learning_rate=1.0, fraction_bits=30)
     messages = []
     for backend in ENGINES:
         sim = Simulator(net, backend, [[[1.0]]])
@@ -459,7 +459,7 @@ def test_a_weight_that_overflows_names_its_layer():
 
 @EVERY_ENGINE
 def test_large_numbers_within_the_range_are_exact(backend):
-    net = SpikingMLP((2, 1), n_steps=2, learning_rate=1.0, fraction_bits=12)
+    net = SpikingMLP.paper((2, 1), n_steps=2, learning_rate=1.0, fraction_bits=12)
     big = 2.0**39
     sim = Simulator(net, backend, [[[1.0 + 2.0**-12], [-1.0]]])
     # The two huge terms of 2**51 units and more cancel to 2**39 units.
@@ -480,7 +480,7 @@ def test_the_start_method_of_multiprocessing_is_left_to_the_script():
     program = (
         "import multiprocessing\n"
         "from spikebp_plugins import Simulator, SpikingMLP\n"
-        "Simulator(SpikingMLP((2, 2)), 'reference').train([[1.0, 0.0]], [1], progress=True)\n"
+        "Simulator(SpikingMLP.paper((2, 2)), 'reference').train([[1.0, 0.0]], [1], progress=True)\n"
         "print(multiprocessing.get_start_method(allow_none=True))"
     )
     result = subprocess.run(

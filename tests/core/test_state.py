@@ -8,7 +8,7 @@ from spikebp_plugins.network.state import drawn_backward_potentials, initial_sta
 from tests.core.small_nets import assert_all_equal, lively_weights, small_net
 
 #: One step and a rate of 1, so that any grid holds the rate.
-COARSE = SpikingMLP((2, 3), n_steps=1, learning_rate=1.0, fraction_bits=4)
+COARSE = SpikingMLP.paper((2, 3), n_steps=1, learning_rate=1.0, fraction_bits=4)
 
 
 def test_the_initial_state_of_a_definition():
@@ -175,7 +175,7 @@ def drawn_by_the_letter(sizes, bits, seed, i):
 @pytest.mark.parametrize(("seed", "i"), [(0, 0), (0, 1), (3, 0), (2**32 - 2, 60_000), (1, 2**40)])
 def test_drawn_backward_potentials(bits, seed, i):
     sizes = (3, 5, 7, 4, 2)
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         sizes,
         n_steps=1,
         learning_rate=1.0,

@@ -18,7 +18,7 @@ from spikebp_plugins.rules.step import close_training, open_sample, open_trainin
 from tests.core.strategies import any_network, definitions, inputs, networks, random_weights
 from tests.profiles import examples
 
-NET = SpikingMLP((5, 4, 3), n_steps=4, learning_rate=0.5, seed=1)
+NET = SpikingMLP.paper((5, 4, 3), n_steps=4, learning_rate=0.5, seed=1)
 X = np.random.RandomState(2).uniform(-1, 4, (3, 5))
 Y = real_targets(NET, np.array([0, 2, 1]))
 

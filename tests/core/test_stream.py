@@ -251,7 +251,7 @@ def test_events_of_an_unfinished_step_leave_the_scores_of_the_last_sample():
 
 
 class TestEvents:
-    NET = SpikingMLP((3, 5, 2), n_steps=4, learning_rate=0.5, input_coding="spikes", seed=3)
+    NET = SpikingMLP.paper((3, 5, 2), n_steps=4, learning_rate=0.5, input_coding="spikes", seed=3)
     RECORDING = events((0, 0, 3, 1), (1, 0, 9, 0), (1, 0, 10, 1), (2, 0, 31, 1), (2, 0, 31, 1))
 
     def stream(self, engine="reference", **options):
@@ -514,7 +514,7 @@ def test_one_sample_is_open_at_a_time():
 
 
 def test_what_shows_whole_samples_has_no_streams():
-    net = SpikingMLP((3, 2), timing="event", arithmetic="float32")
+    net = SpikingMLP.paper((3, 2), timing="event", arithmetic="float32")
     with pytest.raises(UnsupportedError, match="streams run with timing='immediate'"):
         Simulator(net).stream()
 

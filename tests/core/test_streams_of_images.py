@@ -17,7 +17,9 @@ from tests.core.small_nets import ENGINES
 ENCODER = EventEncoder(width=6, height=5, step=10)
 FIELDS = {"n_steps": 4, "learning_rate": 0.3, "input_coding": "spikes", "seed": 2}
 LAYERS = [Conv2D(3, 3, stride=2), Dense(2)]
-CAMERA = SpikingNetwork(ENCODER.input_shape, LAYERS, input_layout=ENCODER.input_layout, **FIELDS)
+CAMERA = SpikingNetwork.paper(
+    ENCODER.input_shape, LAYERS, input_layout=ENCODER.input_layout, **FIELDS
+)
 
 
 def recording(seed):
@@ -87,15 +89,15 @@ def test_an_encoder_of_one_plane_fits_any_layout():
     assert encoder.input_shape == (5, 6)
     for shape in ((5, 6), (5, 6, 1)):
         for layout in ("channels_first", "channels_last"):
-            net = SpikingNetwork(shape, LAYERS, input_layout=layout, **FIELDS)
+            net = SpikingNetwork.paper(shape, LAYERS, input_layout=layout, **FIELDS)
             Simulator(net, "reference").stream(encoder)
     # To a plain vector no unit is beside another.
-    Simulator(SpikingMLP((60, 2), input_coding="spikes"), "reference").stream(ENCODER)
+    Simulator(SpikingMLP.paper((60, 2), input_coding="spikes"), "reference").stream(ENCODER)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_stream_takes_images(engine):
-    net = SpikingNetwork((4, 3), [Dense(5), Dense(2)], n_steps=4, learning_rate=0.3)
+    net = SpikingNetwork.paper((4, 3), [Dense(5), Dense(2)], n_steps=4, learning_rate=0.3)
     x = np.random.RandomState(0).uniform(0, 2, (6, 4, 3))
     flat, shaped = (Simulator(net, engine, weights_of(net)) for _ in range(2))
     one, two = flat.stream(n_steps=4), shaped.stream(n_steps=4)

@@ -9,7 +9,7 @@ import pytest
 
 from spikebp_plugins import Simulator, SpikingMLP
 
-NET = SpikingMLP((20, 30, 5), n_steps=6, learning_rate=0.3, seed=2)
+NET = SpikingMLP.paper((20, 30, 5), n_steps=6, learning_rate=0.3, seed=2)
 N_THREADS = 4
 
 

@@ -12,7 +12,7 @@ from tests.scripts import printed_by
 
 N_STEPS = 10
 ENCODER = EventEncoder(34, 34, step=32_000)
-NET = SpikingMLP((ENCODER.n_inputs, 200, 10), n_steps=N_STEPS, input_coding="spikes")
+NET = SpikingMLP.paper((ENCODER.n_inputs, 200, 10), n_steps=N_STEPS, input_coding="spikes")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from spikebp_plugins import Simulator, SpikingMLP
 from spikebp_plugins.network.delays import steps_of_sample
 
 #: Three layers of weights, so that errors pass two hidden layers.
-NET = SpikingMLP((9, 8, 7, 3), n_steps=7, learning_rate=0.5)
+NET = SpikingMLP.paper((9, 8, 7, 3), n_steps=7, learning_rate=0.5)
 N_SAMPLES = 8
 
 DT = 0.1 * ms

@@ -120,7 +120,7 @@ def test_compiled_targets_equal_reference_on_random_experiments(target, case):
 @pytest.mark.parametrize("update", ["fractional", "normalized"])
 def test_a_kernel_may_lie_on_padding_alone(update):
     layers = [Conv2D(2, 1, stride=3, padding=2), Dense(2)]
-    net = SpikingNetwork((1, 1), layers, n_steps=3, learning_rate=0.5, update=update)
+    net = SpikingNetwork.paper((1, 1), layers, n_steps=3, learning_rate=0.5, update=update)
     assert net.connections[0].n_synapses == 0
     x, y = np.ones((3, 1)), np.zeros(3, int)
     weights = [np.ones(shape) for shape in net.weight_shapes]
@@ -133,7 +133,7 @@ def test_mnist_is_learned_as_by_the_reference(target):
     if "SPIKEBP_DATA" not in os.environ:
         pytest.skip("SPIKEBP_DATA names no folder with MNIST")
     data = load_dataset("mnist", raw=True)
-    net = SpikingMLP((784, 200, 200, 10), input_scale=data.input_scale)
+    net = SpikingMLP.paper((784, 200, 200, 10), input_scale=data.input_scale)
     x, y = data.x_train[:200], data.y_train[:200]
     with Simulator(net, "brian2", target=target) as sim, Simulator(net, "reference") as ref:
         assert compare(sim.train(x, y, record=True), ref.train(x, y, record=True)) is None
@@ -272,7 +272,7 @@ def test_what_cannot_be_proved_is_computed_by_the_core(target):
 def test_errors_are_summed_exactly_beside_a_large_backward_potential(timing):
     # In doubles the potential plus the first of two errors is not a multiple of a unit any more,
     # and their sum is: so the errors have to be added up before they are added to it.
-    net = SpikingMLP((1, 1, 2), n_steps=1, spikes="binary", learning_rate=0.5, timing=timing)
+    net = SpikingMLP.paper((1, 1, 2), n_steps=1, spikes="binary", learning_rate=0.5, timing=timing)
     unit = 2.0**-net.fraction_bits
     potential = np.array([2.0**53 * unit - 0.75 - 3 * unit])
     with Simulator(net, "reference", [np.array([[1.0]]), np.array([[1.0, 0.25]])]) as sim:
@@ -318,7 +318,7 @@ def test_a_missing_brian2_says_what_to_install(tmp_path):
     (tmp_path / "brian2.py").write_text("raise ImportError('no module')")
     code = (
         "from spikebp_plugins import Simulator, SpikingMLP\n"
-        "Simulator(SpikingMLP((2, 2)), 'brian2')\n"
+        "Simulator(SpikingMLP.paper((2, 2)), 'brian2')\n"
     )
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
@@ -333,11 +333,11 @@ def test_few_programs_are_kept(monkeypatch):
     monkeypatch.setattr(runtime, "_idle", {})
     x = np.ones((1, 3))
     for n_hidden in range(1, 8):
-        with Simulator(SpikingMLP((3, n_hidden, 2), n_steps=1), "brian2:numpy") as sim:
+        with Simulator(SpikingMLP.paper((3, n_hidden, 2), n_steps=1), "brian2:numpy") as sim:
             sim.predict(x)
     kept = [program for programs in runtime._idle.values() for program in programs]
     assert len(kept) == runtime.IDLE_PROGRAMS
-    with Simulator(SpikingMLP((3, 7, 2), n_steps=1), "brian2:numpy") as sim:
+    with Simulator(SpikingMLP.paper((3, 7, 2), n_steps=1), "brian2:numpy") as sim:
         assert sim._engine._program is kept[-1]
 
 

@@ -20,7 +20,7 @@ from tests.with_brian2.experiment import (
 #: How scripts set one of them.
 SETTERS = [
     lambda mlp: setattr(mlp.synapses[0], "update_rate", 0),
-    lambda mlp: setattr(mlp.layers[0], "input_scale", 2),
+    lambda mlp: setattr(mlp.layers[0], "input_factor", 2),
     lambda mlp: setattr(mlp.output_layer, "right_target", 2),
     lambda mlp: setattr(mlp.schedule, "steps_per_sample", 5),
     lambda mlp: setattr(mlp.layers[1], "binary", "1"),

@@ -56,7 +56,7 @@ class TestTwoNetworksInSeries:
 
     @pytest.mark.parametrize("coding", ["values", "spikes"])
     def test_counts_of_some_units_arrive(self, experiment, coding):
-        second = SpikingMLP((4, 6, 2), n_steps=7, learning_rate=0.5, input_coding=coding)
+        second = SpikingMLP.paper((4, 6, 2), n_steps=7, learning_rate=0.5, input_coding=coding)
         step = {"step": 0.5 * ms}
         a = SpikingMLPGroup(NET, experiment.weights, **step, **shown(experiment, 0.5 * ms))
         b = SpikingMLPGroup(second, input=a.layers[2][2:6], label=0, order=50, **step)
@@ -71,7 +71,7 @@ class TestTwoNetworksInSeries:
             assert_equal_states(b.checkpoint().state, sim.checkpoint().state)
 
     def test_a_slower_network_adds_up_what_it_receives(self, experiment):
-        second = SpikingMLP((7, 2), n_steps=1, learning_rate=0.5)
+        second = SpikingMLP.paper((7, 2), n_steps=1, learning_rate=0.5)
         weights = [np.full((7, 2), 0.3)]
         a = SpikingMLPGroup(NET, experiment.weights, **shown(experiment))
         b = SpikingMLPGroup(second, weights, input=a.layers[2], label=0, order=50, step=SAMPLE)
@@ -364,7 +364,7 @@ class TestSteps:
 
     def test_spikes_between_the_steps_of_two_networks_are_refused(self):
         a = SpikingMLPGroup(NET, step=0.5 * ms)
-        b = SpikingMLPGroup(SpikingMLP((3, 2)), input=a.output_layer, step=0.5 * ms, order=50)
+        b = SpikingMLPGroup(SpikingMLP.paper((3, 2)), input=a.output_layer, step=0.5 * ms, order=50)
         source = SpikeGeneratorGroup(3, [0], [0] * ms)
         synapses = Synapses(source, b.input_layer, on_pre="received_input_post += 1")
         synapses.connect(j="i")
@@ -435,7 +435,7 @@ class TestSourcesThatFireLate:
         for n_runs in (1, 6):
             source = NeuronGroup(1, "v : 1", threshold="True", reset="")
             source.set_event_schedule("spike", slot, place)
-            mlp = SpikingMLPGroup(SpikingMLP((1, 1), n_steps=6), input=source, order=order)
+            mlp = SpikingMLPGroup(SpikingMLP.paper((1, 1), n_steps=6), input=source, order=order)
             network = Network(source, mlp)
             for _ in range(n_runs):
                 network.run(6 / n_runs * DT)

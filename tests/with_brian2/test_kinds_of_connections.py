@@ -25,13 +25,13 @@ from spikebp_plugins.network.connections import Convolution
 from spikebp_plugins.network.delays import steps_of_sample
 from tests.with_brian2.experiment import DT, N_SAMPLES, Experiment, refusal_of, shown
 
-MIXED = SpikingNetwork(
+MIXED = SpikingNetwork.paper(
     (6, 5, 2),
     [Conv2D(3, 3, padding=1), AveragePool2D(2), Sparse(6, density=0.5), Dense(3)],
     n_steps=7,
     learning_rate=0.1,
 )
-CONVOLUTION = SpikingNetwork((5, 4), [Conv2D(3, 2), Dense(3)], n_steps=7, learning_rate=0.1)
+CONVOLUTION = SpikingNetwork.paper((5, 4), [Conv2D(3, 2), Dense(3)], n_steps=7, learning_rate=0.1)
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None or shutil.which("make") is None, reason="needs g++ and make"

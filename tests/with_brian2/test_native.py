@@ -387,7 +387,7 @@ class TestMisuse:
 
 
 def test_a_silent_layer_is_warned_of_once(caplog):
-    net = SpikingMLP((4, 5, 2), n_steps=2)
+    net = SpikingMLP.paper((4, 5, 2), n_steps=2)
     mlp = SpikingMLPGroup(net, [np.zeros((4, 5)), np.zeros((5, 2))], input=np.ones(4), label=0)
     network = Network(mlp)
     for _ in range(3):

@@ -304,7 +304,7 @@ def test_help_states_the_meaning_of_every_variable():
         NET.replace(update="outer", input_coding="spikes", feedback="random"),
         NET.replace(timing="pipelined"),
         NET.replace(update="normalized"),
-        SpikingNetwork((4, 4), [Conv2D(2, 2), Conv2D(1, 2), Dense(2)], feedback="random"),
+        SpikingNetwork.paper((4, 4), [Conv2D(2, 2), Conv2D(1, 2), Dense(2)], feedback="random"),
     ]
     for net in nets:
         mlp = SpikingMLPGroup(net)

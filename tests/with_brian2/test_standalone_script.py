@@ -142,7 +142,7 @@ def test_a_program_finds_weights_off_the_grid_and_labels_that_are_no_class(
 def test_samples_are_presented_before_and_between_runs(experiment, tmp_path):
     set_device("cpp_standalone", build_on_run=False)
     # A network, one that will be in the middle of a sample, and two in series: of one layer each.
-    net = SpikingMLP((9, 3), n_steps=7, learning_rate=0.5)
+    net = SpikingMLP.paper((9, 3), n_steps=7, learning_rate=0.5)
     behind_net, weights = net.replace(layer_sizes=(3, 2)), [np.full((3, 2), 0.3)]
     mlp = SpikingMLPGroup(net, step=1 * ms, name="mine")
     cut = SpikingMLPGroup(net, step=3 * ms)

@@ -24,12 +24,12 @@ from spikebp_plugins.network.state import initial_state
 TAGS = ("floating_pt", "fixed_pt")
 
 #: With integer input, which both tags can send, and two hidden layers, so that errors cross one.
-NET = SpikingMLP((9, 8, 7, 3), n_steps=7, learning_rate=0.5, input_scale=0.25)
+NET = SpikingMLP.paper((9, 8, 7, 3), n_steps=7, learning_rate=0.5, input_scale=0.25)
 #: Networks of Lava's own synapses; the numbers of the second are those of a chip.
 PIPELINED = NET.replace(learning_rate=0.1, timing="pipelined")
 CHIP = PIPELINED.replace(arithmetic="loihi2", weight_exponent=-7)
 #: All kinds of connections, with a pool in the middle and a kernel that overlaps the border.
-IMAGES = SpikingNetwork(
+IMAGES = SpikingNetwork.paper(
     (5, 4),
     [Conv2D(3, 3, padding=1), AveragePool2D(2), Sparse(6, density=0.5), Dense(3)],
     n_steps=5,
@@ -42,7 +42,7 @@ N_STEPS = N_SAMPLES * NET.n_steps
 
 def of_layers(*layers, **fields):
     """Return a small network of images, with these layers below its output."""
-    return SpikingNetwork((3, 3), [*layers, Dense(2)], n_steps=4, **fields)
+    return SpikingNetwork.paper((3, 3), [*layers, Dense(2)], n_steps=4, **fields)
 
 
 def configuration(tag, cls=Loihi2SimCfg):

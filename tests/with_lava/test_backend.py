@@ -84,7 +84,7 @@ def test_mnist_is_learned_as_by_the_reference(name):
         pytest.skip("SPIKEBP_DATA names no folder with MNIST")
     data = load_dataset("mnist", raw=True)
     timing = "pipelined" if name == STANDARD else "immediate"
-    net = SpikingMLP((784, 200, 200, 10), timing=timing, input_scale=data.input_scale)
+    net = SpikingMLP.paper((784, 200, 200, 10), timing=timing, input_scale=data.input_scale)
     x, y = data.x_train[:20], data.y_train[:20]
     with Simulator(net, name) as sim, Simulator(net, "reference") as ref:
         assert compare(sim.train(x, y, record=True), ref.train(x, y, record=True)) is None
@@ -204,7 +204,7 @@ class Alone(DenseConnection):
     ],
 )
 def test_what_is_not_supported_says_why(changes, options, reason):
-    net = SpikingMLP((9, 8, 3), timing="pipelined").replace(**changes)
+    net = SpikingMLP.paper((9, 8, 3), timing="pipelined").replace(**changes)
     with pytest.raises(UnsupportedError, match=reason):
         Simulator(net, "lava", **options)
 
@@ -220,7 +220,7 @@ def test_a_kind_that_is_not_known_is_refused():
 MISSING = """
 import sys; sys.modules["lava"] = None
 from spikebp_plugins import Simulator, SpikingMLP
-Simulator(SpikingMLP((2, 2)), "lava")
+Simulator(SpikingMLP.paper((2, 2)), "lava")
 """
 SPAWNING = """
 import multiprocessing; multiprocessing.set_start_method("spawn")
@@ -229,7 +229,7 @@ import spikebp_lava
 AFTER_LOCKS = """
 import multiprocessing; lock = multiprocessing.RLock()
 from spikebp_plugins import Simulator, SpikingMLP
-with Simulator(SpikingMLP((2, 2)), "lava") as sim:
+with Simulator(SpikingMLP.paper((2, 2)), "lava") as sim:
     print(sim.predict([[1.0, 2.0]]).shape)
 """
 

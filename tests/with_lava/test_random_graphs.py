@@ -21,7 +21,7 @@ def test_a_graph_is_equal_to_the_reference(form, data):
 
 
 def test_backward_potentials_begin_when_the_output_first_compares():
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (1, 1, 1, 1), n_steps=1, timing="pipelined", fraction_bits=12, backward_init="zero"
     )
     two_samples = Graph(

@@ -233,7 +233,7 @@ def model_of(checkpoint):
 
 
 def test_a_network_that_learns_goes_to_pytorch_and_back():
-    with lively_simulator(SpikingMLP((3, 5, 2))) as sim:
+    with lively_simulator(SpikingMLP.paper((3, 5, 2))) as sim:
         sim.train([[1.0, 0.5, -0.5]] * 4, [0, 1, 1, 0])
         module = to_torch(sim)
         assert all(parameter.requires_grad for parameter in module.parameters())
@@ -242,7 +242,7 @@ def test_a_network_that_learns_goes_to_pytorch_and_back():
 
 
 def test_wrong_arguments_are_refused():
-    sim = lively_simulator(SpikingMLP((3, 5, 2)))
+    sim = lively_simulator(SpikingMLP.paper((3, 5, 2)))
     with pytest.raises(ValueError, match="bias must be one of None, 'input'; got 'refuse'"):
         to_torch(sim, "refuse")
     with pytest.raises(ValueError, match="source must be a Checkpoint, a Simulator, or"):
@@ -261,7 +261,7 @@ def test_the_code_of_the_guide_runs():
 
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_the_rival_of_forgetting_is_plain_gradient_descent(batch_size):
-    net = SpikingMLP((4, 6, 5, 3), input_scale=0.5, seed=0)
+    net = SpikingMLP.paper((4, 6, 5, 3), input_scale=0.5, seed=0)
     x, y = inputs().repeat(6, axis=0), np.arange(30) % 3
     rival = TorchLearner(net, ReplayBuffer(4, seed=2), 0.1, batch_size)
     rival.learn(x, y)

@@ -76,7 +76,7 @@ def test_a_sequential_of_images_is_the_same_network(layout):
     source, x = model().double(), images()
     checkpoint = from_relu(source, input_shape=SHAPE, input_layout=layout, fraction_bits=40)
     layers = [Conv2D(4, 3, stride=2, padding=1), Conv2D(5, 2), AveragePool2D(2), Dense(6), Dense(3)]
-    expected = SpikingNetwork(SHAPE, layers, input_layout=layout, fraction_bits=40)
+    expected = SpikingNetwork.paper(SHAPE, layers, input_layout=layout, fraction_bits=40)
     assert checkpoint.net == expected
     flat = shown(x, layout).reshape(len(x), -1)
     np.testing.assert_allclose(
@@ -350,7 +350,7 @@ def test_a_network_of_all_kinds_goes_to_pytorch_and_back(layout):
         *(AveragePool2D(1), Conv2D(4, 2, padding=1), AveragePool2D(2)),
         *(Sparse(7, density=0.3), Dense(5), Dense(2)),
     ]
-    net = SpikingNetwork(SHAPE, layers, input_layout=layout, seed=3)
+    net = SpikingNetwork.paper(SHAPE, layers, input_layout=layout, seed=3)
     sim = lively_simulator(net)
     module, x = to_torch(sim), images()
     kinds = [type(part).__name__ for part in module if type(part) is not nn.ReLU]
@@ -363,7 +363,7 @@ def test_a_network_of_all_kinds_goes_to_pytorch_and_back(layout):
 
 
 def test_pools_whose_weight_is_rounded_are_warned_of():
-    sim = Simulator(SpikingNetwork(SHAPE, [AveragePool2D(3), Dense(2)]), "reference")
+    sim = Simulator(SpikingNetwork.paper(SHAPE, [AveragePool2D(3), Dense(2)]), "reference")
     with pytest.warns(ApproximationWarning, match="pools of layer 1 weighs 0.111115 in") as caught:
         to_torch(sim)
     assert caught[0].filename == __file__

@@ -3,7 +3,7 @@
  *     fractional: W_l -= rate outer(c_{l-1}, e_l) in every step;
  *     outer: W_l -= rate outer(c_{l-1}, E_l) when the sample closes, with E_l the sum of e_l;
  *     normalized: likewise with E_l cut off below the output, and a rate for the sample,
- *         r_l = max(1, R 2^-(b(N_l) + h_l)), N_l = 16 T^2 + sum of c_{l-1}^2, b(n) the bits of n.
+ *         r_l = max(1, R 2^-(b(N_l) + h_l)), N_l = 16 (T g)^2 + sum of c_{l-1}^2, b(n) the bits of n.
  *
  * With presynaptic="drive" a_{l-1} takes the place of rate c_{l-1}: rate max(s_{l-1}, 0), in grid
  * units rint(r s / 2^f), ties to even; of the input s_0 = phi_0 + c_0, of any sign.

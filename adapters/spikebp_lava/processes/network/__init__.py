@@ -68,7 +68,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     ----------
     spikes_in : InPort of shape (n_inputs,)
         The input of layer 0: real values (in fixed_pt integers), which are multiplied by
-        ``net.input_scale``; with ``input_coding="spikes"`` signed spike counts. Also named `s_in`.
+        ``net.input_factor``; with ``input_coding="spikes"`` signed spike counts. Also named `s_in`.
     label_in : InPort of shape (1,)
         The class, which asks for ``net.label_targets``; below 0 it is not known, and the step does
         not learn.

@@ -96,7 +96,7 @@ class InputNeurons(Neurons):
     Attributes
     ----------
     spikes_in : InPort of shape (n_inputs,)
-        Values, which are multiplied by ``net.input_scale``; with ``input_coding="spikes"`` signed
+        Values, which are multiplied by ``net.input_factor``; with ``input_coding="spikes"`` signed
         spike counts.
     reset_out : OutPort of shape (1,)
         What arrives at `reset_in`, for the other layers.
@@ -249,7 +249,7 @@ class InputModel(NeuronsModel):
             if self.kind == FIXED:
                 whole("spikes_in", x, WHOLE_IN_FIXED)
             if self._net.input_coding == "values":
-                x = arithmetic_of(self._net).round(x * self._net.input_scale)
+                x = arithmetic_of(self._net).round(x * self._net.input_factor)
             else:
                 x = whole("spikes_in", x, "whole numbers with input_coding='spikes'")
                 x = x.astype(np.int64)

@@ -75,7 +75,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     Attributes
     ----------
     spikes_in : InPort of shape (n_inputs,)
-        Values, which are multiplied by ``net.input_scale``; with ``input_coding="spikes"`` signed
+        Values, which are multiplied by ``net.input_factor``; with ``input_coding="spikes"`` signed
         spike counts. Also named `s_in`.
     label_in : InPort of shape (1,)
         The class; it must be known at every step of a sample that learns.

@@ -1,0 +1,116 @@
+"""Why the default settings are what they are: errors on training data that were held out.
+
+A sixth of the training images of digits (64-100-10), and of MNIST (784-200-200-10) where
+SPIKEBP_DATA has it, is kept apart; the means of three seeds, with no schedule of rates. ``--test``
+learns all of them, and shows the test images: for the figures of docs/defaults.md, once all was
+chosen. Input of half and of twice the size says what a wrong `input_scale` costs::
+
+    python benchmarks/defaults.py
+    python benchmarks/defaults.py --test --rows default,paper,graded
+"""
+
+import argparse
+import time
+
+import numpy as np
+from measuring import data_for_benchmark
+
+from spikebp_plugins import Simulator, SpikingMLP, load_dataset
+from spikebp_plugins.data.images import error_percent, shuffled
+
+SCALES = (1.0, 0.5, 2.0)
+#: Changes of the default, and two other rows of the table.
+ROWS = {
+    "default": {},
+    "four steps": {"n_steps": 4, "spikes_per_unit": 2, "label_targets": (1.5, 16)},
+    "four steps of one spike": {"n_steps": 4, "spikes_per_unit": 1, "label_targets": (0.75, 8)},
+    "four steps of four spikes": {"n_steps": 4},
+    "one step of eight spikes": {"n_steps": 1, "spikes_per_unit": 8, "label_targets": (6, 64)},
+    "half the rate": {"learning_rate": 0.125},
+    "twice the rate": {"learning_rate": 0.5},
+    "targets 4 and 32": {"label_targets": (4, 32)},
+    "targets 2 and 32": {"label_targets": (2, 32)},
+    "targets 3 and 24": {"label_targets": (3, 24)},
+    "targets 3 and 40": {"label_targets": (3, 40)},
+    "fractional": {"update": "fractional"},
+    "fractional at half the rate": {"update": "fractional", "learning_rate": 2.0**-13},
+    "fractional at twice the rate": {"update": "fractional", "learning_rate": 2.0**-11},
+    "graded": SpikingMLP.graded,
+    "paper": SpikingMLP.paper,
+}
+
+
+def split(data, is_test):
+    """Return samples to learn from, and others to show."""
+    if is_test:
+        return data.x_train, data.y_train, data.x_test, data.y_test
+    order = np.random.RandomState(12345).permutation(len(data.x_train))
+    kept = len(order) * 5 // 6
+    (x, y), held = (data.x_train, data.y_train), order[kept:]
+    return x[order[:kept]], y[order[:kept]], x[held], y[held]
+
+
+def learn(net, parts, epochs, halved):
+    """Return the error after each epoch, and the median time of a sample; NaN if it is refused."""
+    x, y, x_shown, y_shown = parts
+    errors, times = [], []
+    # The grid is to hold the last rate too.
+    lowest = net.replace(learning_rate=net.learning_rate / 2 ** len(halved))
+    checkpoint = Simulator(net.replace(fraction_bits=lowest.fraction_bits)).checkpoint()
+    for epoch in range(epochs):
+        if epoch in halved:
+            checkpoint = checkpoint.at_rate(checkpoint.net.learning_rate / 2)
+        order = shuffled(len(x), net.seed, epoch)
+        with checkpoint.simulate(n_jobs=1) as sim:
+            begin = time.perf_counter()
+            try:
+                sim.train(x[order], y[order])
+            except OverflowError:
+                return [*errors, *[np.nan] * (epochs - epoch)], np.nan
+            times.append((time.perf_counter() - begin) / len(x))
+            errors.append(error_percent(sim.predict(x_shown), y_shown))
+            checkpoint = sim.checkpoint()
+    return errors, 1e6 * float(np.median(times))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--test", action="store_true")
+    parser.add_argument("--rows", default=",".join(ROWS))
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--halved", default="", help="epochs after which the rate is halved")
+    parser.add_argument("--scales", default=SCALES, type=lambda text: map(float, text.split(",")))
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    named = {"digits": (load_dataset("digits", raw=True), (100,))}
+    if (data := data_for_benchmark()).name != "digits":
+        named[data.name] = (data, (200, 200))
+    last, halved = options.epochs, [int(n) for n in options.halved.split(",") if n]
+    scales = list(options.scales)
+    print("| data | settings | scale | error after 1 epoch, % | " + f"after {last} | µs a sample |")
+    print("|---|---|---|---|---|---|")
+    for name, (data, hidden) in named.items():
+        parts = split(data, options.test)
+        sizes = (data.x_train.shape[1], *hidden, data.n_classes)
+        for row in options.rows.split(","):
+            changes = ROWS[row.strip()]
+            make = (
+                changes
+                if callable(changes)
+                else lambda *a, c=changes, **k: SpikingMLP(*a, **c, **k)
+            )
+            for scale in scales:
+                factor = data.input_scale * scale
+                nets = [make(sizes, input_scale=factor, seed=s) for s in range(options.seeds)]
+                runs = [learn(net, parts, last, halved) for net in nets]
+                errors = np.mean([errors for errors, _ in runs], axis=0)
+                taken = float(np.median([taken for _, taken in runs]))
+                print(
+                    f"| {name} | {row} | {scale:g} | {errors[0]:.2f} | {errors[-1]:.2f} "
+                    f"| {taken:.1f} |",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

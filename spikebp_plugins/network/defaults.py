@@ -1,0 +1,92 @@
+r"""The settings that a network has where its definition names none: one table.
+
+What a sample teaches depends on what it sends: T times its input, and T times its target. So two
+steps in which 4 spikes stand for 1, and in which an output is to send some dozens, teach as much as
+the paper's ten steps, from a tenth of the samples; and they stand input of half the size, or of
+twice. ``docs/defaults.md`` says what was tried, and on which data.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+#: What a field has as its default that takes it from the table.
+AUTOMATIC: Final[Any] = None
+
+
+class Settings(NamedTuple):
+    """A row of the table: fields of a definition, by their names."""
+
+    n_steps: int
+    spikes_per_unit: int
+    learning_rate: float
+    update: str
+    weight_init: str
+    label_targets: tuple[float, float]
+
+
+#: Rates of "normalized" fit any number of inputs, and any size. It adds a number to squared counts
+#: that supposes about as many spikes as the row sends.
+NORMALIZED: Final = Settings(2, 4, 2.0**-2, "normalized", "quiet", (3.0, 32.0))
+#: Where weights change at every step, or with ``update="outer"``.
+FRACTIONAL: Final = Settings(2, 4, 2.0**-12, "fractional", "quiet", (4.0, 40.0))
+#: For units that send one spike a step at most, and for weights of 8 bits below 1/4.
+FEW_BITS: Final = Settings(8, 1, 2.0**-6, "fractional", "quiet", (0.0, 2.0))
+#: "Deep Spiking Networks" (O'Connor and Welling, 2016), section 4.
+PAPER: Final = Settings(10, 1, 0.01, "fractional", "paper", (0.0, 1.0))
+#: One step, finely graded.
+GRADED: Final = Settings(1, 8, 2.0**-15, "fractional", "quiet", (8.0, 80.0))
+
+#: What is chosen anew in a changed definition: a column, or two that belong to each other, if it
+#: still has what the table says.
+CHOSEN_TOGETHER: Final = (
+    ("n_steps", "spikes_per_unit"),
+    ("learning_rate",),
+    ("weight_init",),
+    ("label_targets",),
+)
+
+#: Where kernels meet many places of an image, the squared counts are those of all places.
+TIMES_WITH_KERNELS: Final = 4.0
+#: Random feedback is far larger than the weights are at first: at the full rate units fall silent.
+SHARE_WITH_RANDOM_FEEDBACK: Final = 2.0**-3
+
+
+def defaults(
+    *,
+    update: str | None,
+    timing: str,
+    presynaptic: str,
+    spikes: str,
+    arithmetic: str,
+    feedback: str,
+    n_layers: int,
+    is_dense: bool,
+) -> dict[str, Any]:
+    """Return what fields take that a definition does not name, by the others.
+
+    Parameters
+    ----------
+    update, timing, presynaptic, spikes, arithmetic, feedback : str
+        The fields of that name; `update` may be None.
+    n_layers : int
+        L.
+    is_dense : bool
+        Whether all connections are dense.
+    """
+    row = FRACTIONAL
+    if spikes == "binary" or arithmetic == "loihi2":
+        row = FEW_BITS
+    elif update in (None, "normalized") and timing != "event" and presynaptic == "counts":
+        row = NORMALIZED
+        if not is_dense:
+            row = row._replace(learning_rate=row.learning_rate * TIMES_WITH_KERNELS)
+    if update is not None:
+        row = row._replace(update=update)
+    if feedback == "random":
+        row = row._replace(learning_rate=row.learning_rate * SHARE_WITH_RANDOM_FEEDBACK)
+    if n_layers == 1:
+        # What one class asked of an output would drive it below zero for the opposite input, where
+        # it has no error, and would never learn its own class.
+        row = row._replace(label_targets=(0.0, row.label_targets[1]))
+    return row._asdict()
