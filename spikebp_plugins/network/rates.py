@@ -8,11 +8,11 @@ In grid units, with R those of the learning rate and b(n) the bits of an integer
     r_l = \max(1, \lfloor R \, 2^{-b(N_l) - h_l} \rfloor), \qquad h_L = 0, \; h_l = 2
 
 g spikes stand for 1 (`spikes_per_unit`). Unit i meets the weights of the connection m_i times:
-once, or as often as a kernel lies on it. That is the normalized rule of least mean squares (Nagumo and
-Noda, 1967), its divisor rounded up to a power of two: an update moves the drive of a sample by a
-share of its error that does not depend on how many units spike below, or how often. Below the
-output, summed errors are cut off before they teach: they grow with the weights above, and with them
-the share.
+once, or as often as a kernel lies on it. That is the normalized rule of least mean squares (Nagumo
+and Noda, 1967), its divisor rounded up to a power of two: an update moves the drive of a sample by
+a share of its error that does not depend on how many units spike below, or how often. Below the
+output, summed errors are cut off before they teach: they grow with the weights above, and with
+them the share.
 """
 
 from __future__ import annotations
