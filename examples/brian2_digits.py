@@ -32,7 +32,7 @@ data = load_dataset("digits")
 x_train, y_train = data.x_train[: options.samples], data.y_train[: options.samples]
 x_test, y_test = data.x_test[: options.test_samples], data.y_test[: options.test_samples]
 
-net = SpikingMLP((64, 60, 10), n_steps=10, learning_rate=0.1)
+net = SpikingMLP.paper((64, 60, 10), learning_rate=0.1)
 # A step lasts 50 dt, a sample 10 steps. The arrays change when a sample is over.
 step = 5 * ms
 sample = net.n_steps * step

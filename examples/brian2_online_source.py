@@ -36,7 +36,7 @@ bars = [abs(places[k] - shift) < 1 for k, shift in zip(directions, shifts, stric
 
 # input_coding="spikes": layer 0 fires the spikes that the retina has fired in a step. With "values"
 # they would be multiplied by input_scale and quantized first.
-net = SpikingMLP((64, 80, 4), n_steps=10, learning_rate=0.1, input_coding="spikes")
+net = SpikingMLP.paper((64, 80, 4), learning_rate=0.1, input_coding="spikes")
 step = 10 * ms
 bar_lasts = net.n_steps * step
 

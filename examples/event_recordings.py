@@ -35,7 +35,7 @@ def recordings_and_network(n_recordings, folder):
         recordings = load_nmnist(folder).shuffled(seed=0)[:n_recordings]
         layers, learning_rate = (200, 10), 0.01
     # input_coding="spikes": the counts that arrive in a step are what layer 0 fires.
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (encoder.n_inputs, *layers), n_steps=10, learning_rate=learning_rate, input_coding="spikes"
     )
     return recordings, encoder, net

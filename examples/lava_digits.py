@@ -31,7 +31,7 @@ data = load_dataset("digits", raw=True)  # whole numbers, which input_scale maps
 x_train, y_train = data.x_train[: options.samples], data.y_train[: options.samples]
 x_test, y_test = data.x_test[: options.test_samples], data.y_test[: options.test_samples]
 
-net = SpikingMLP((64, 60, 10), n_steps=10, learning_rate=0.1, input_scale=data.input_scale)
+net = SpikingMLP.paper((64, 60, 10), learning_rate=0.1, input_scale=data.input_scale)
 mlp = SpikingMLPProcess(net)
 camera = Camera(
     np.concatenate([x_train, x_test]), np.concatenate([y_train, y_test]), n_steps=net.n_steps

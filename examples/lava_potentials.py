@@ -36,7 +36,7 @@ chosen = np.flatnonzero(data.y_train < 4)[: options.samples]
 x = data.x_train[chosen].reshape(-1, 4, 2, 4, 2).sum(axis=(2, 4)).reshape(-1, 16)
 y = data.y_train[chosen]
 
-net = SpikingMLP((16, 12, 4), n_steps=10, learning_rate=0.5, input_scale=data.input_scale / 4)
+net = SpikingMLP.paper((16, 12, 4), learning_rate=0.5, input_scale=data.input_scale / 4)
 random = np.random.RandomState(0)
 initial_weights = [0.2 * random.standard_normal(shape) for shape in net.weight_shapes]
 n_steps = len(x) * net.n_steps

@@ -30,7 +30,7 @@ KEPT, REVIEWED = 10, 3
 
 def trained(data):
     """Return a network that has learned the digits 0 to 8."""
-    net = SpikingMLP(
+    net = SpikingMLP.paper(
         (64, 60, 10),
         n_steps=5,
         update="normalized",

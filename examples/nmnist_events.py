@@ -32,7 +32,7 @@ train = recordings[: options.samples]
 test = recordings[options.samples : options.samples + options.test_samples]
 
 encoder = EventEncoder(34, 34, step=32_000)
-net = SpikingMLP(
+net = SpikingMLP.paper(
     (encoder.n_inputs, 200, 10),
     n_steps=10,
     learning_rate=0.003,

@@ -27,15 +27,15 @@ class Settings(NamedTuple):
 
 #: Rates of "normalized" fit any number of inputs, and any size. It adds a number to squared counts
 #: that supposes about as many spikes as the row sends.
-NORMALIZED: Final = Settings(2, 4, 2.0**-2, "normalized", "quiet", (3.0, 32.0))
+NORMALIZED: Final = Settings(2, 4, 2.0**-2, "normalized", "quiet", (6.0, 36.0))
 #: Where weights change at every step, or with ``update="outer"``.
-FRACTIONAL: Final = Settings(2, 4, 2.0**-12, "fractional", "quiet", (4.0, 40.0))
+FRACTIONAL: Final = Settings(2, 4, 2.0**-12, "fractional", "quiet", (6.0, 40.0))
 #: For units that send one spike a step at most, and for weights of 8 bits below 1/4.
-FEW_BITS: Final = Settings(8, 1, 2.0**-6, "fractional", "quiet", (0.0, 2.0))
+FEW_BITS: Final = Settings(8, 1, 2.0**-5, "fractional", "quiet", (0.25, 2.0))
 #: "Deep Spiking Networks" (O'Connor and Welling, 2016), section 4.
 PAPER: Final = Settings(10, 1, 0.01, "fractional", "paper", (0.0, 1.0))
 #: One step, finely graded.
-GRADED: Final = Settings(1, 8, 2.0**-15, "fractional", "quiet", (8.0, 80.0))
+GRADED: Final = Settings(1, 8, 2.0**-15, "fractional", "quiet", (12.0, 80.0))
 
 #: What is chosen anew in a changed definition: a column, or two that belong to each other, if it
 #: still has what the table says.

@@ -180,7 +180,7 @@ class Definition(ABC):
         it for :math:`W_1`, and none for :math:`W_L`, which is zero: outputs are silent until they
         have learned. "growing" is "quiet" for any number of inputs and outputs, and draws each
         weight by itself: more may be added later (``Checkpoint.grown``).
-    label_targets : sequence of two floats, default=(3.0, 32.0)
+    label_targets : sequence of two floats, default=(6.0, 36.0)
         What an integer label asks of each wrong output and of the right one, in spikes a step.
         Finite numbers, the second above the first by at least a unit of the grid, to which both are
         rounded as targets are.

@@ -220,7 +220,7 @@ def test_what_labels_ask_for_and_initial_weights_reach_the_definition(tmp_path):
     assert "two finite numbers, the second one larger; got (5.0, 1.0)" in error
     shown = help_of("train")
     assert "--label-targets" in shown
-    assert "[default: (3 32)]" in shown
+    assert "[default: (6 36)]" in shown
 
 
 @pytest.mark.parametrize(("options", "error"), [((), 10), (("--feedback", "random"), 20)])

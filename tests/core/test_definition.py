@@ -81,7 +81,7 @@ def test_a_row_of_the_table_is_chosen_by_other_fields(given, row):
 
 
 def test_without_hidden_layers_a_label_asks_nothing_of_other_outputs():
-    assert SpikingMLP((4, 3)).label_targets == (0.0, 32.0)
+    assert SpikingMLP((4, 3)).label_targets == (0.0, 36.0)
     assert SpikingMLP((4, 3)).replace(layer_sizes=(4, 5, 3)) == SpikingMLP((4, 5, 3))
 
 
@@ -462,7 +462,7 @@ def test_a_rate_out_of_the_range_of_the_grid_is_refused(learning_rate, given):
 
 
 def test_repr_shows_what_is_not_the_default():
-    given = SpikingMLP(SIZES, weight_init="quiet", label_targets=(3, np.float32(32)))
+    given = SpikingMLP(SIZES, weight_init="quiet", label_targets=(6, np.float32(36)))
     shown = "n_steps=2, learning_rate=0.25, fraction_bits=20"
     assert repr(given) == f"SpikingMLP((3, 5, 4, 2), {shown})"
     other = SpikingMLP.paper(SIZES, weight_init="he", label_targets=np.array([1, 5]))
