@@ -26,8 +26,8 @@ pixels, digits = data.x_train[drawn], data.y_train[drawn]
 half = options.samples // 2
 digits[half:] = (digits[half:] + 1) % data.n_classes
 
-# The defaults ask some spikes of wrong classes too. A unit that has learned to be silent for a digit
-# would get no error there, and could not take over its new name.
+# The defaults ask some spikes of wrong classes too. A unit that has learned to be silent for a
+# digit would get no error there, and could not take over its new name.
 net = SpikingMLP((64, 60, 10), input_scale=data.input_scale)
 right = np.zeros(options.samples, bool)
 with Simulator(net) as sim:
