@@ -790,7 +790,7 @@ def test_demo_without_matplotlib(folder, monkeypatch, core_alone):
 def test_demo_fails_if_a_back_end_differs(monkeypatch):
     install_faulty(monkeypatch)
     result = run("demo", "--epochs", "1", "--all", exit_code=1)
-    assert "faulty and reference: in training, spikes differ at sample 1, step 9" in result.stdout
+    assert "faulty and reference: in training, spikes differ at sample 1, step 1" in result.stdout
 
 
 def test_a_raster_has_a_marker_for_each_unit_that_spikes():

@@ -192,7 +192,7 @@ FAULTS = [
     ("steps.h", "a->pending.n = kept->n_pending;", ";", "steps"),
     ("steps.h", "net->is.takes_counts ? 1 : 2;", "1;", "steps"),
     ("steps.h", "(l == 0 ? n_of_input : 3)", "2", "steps"),
-    ("steps.h", "a->sample_up = kept->up, ", "", "steps"),
+    ("steps.h", "a->sample_up = kept->up, ", "", "steps", "x"),
 ]
 
 #: Faults that the ordinary run looks for too.
