@@ -12,6 +12,7 @@ stream of digits whose labels change half way how a network follows::
 
 import argparse
 import time
+from functools import partial
 
 import numpy as np
 from measuring import data_for_benchmark
@@ -100,18 +101,15 @@ def main():
         named[data.name] = (data, (200, 200))
     last, halved = options.epochs, [int(n) for n in options.halved.split(",") if n]
     scales = list(options.scales)
-    print("| data | settings | scale | error after 1 epoch, % | " + f"after {last} | µs a sample |")
-    print("|---|---|---|---|---|---|")
+    header = ["data", "settings", "scale", "error after 1 epoch, %", f"after {last}"]
+    header += ["µs a sample", "right after a change, %"]
+    print(f"| {' | '.join(header)} |\n{'|---' * len(header)}|")
     for name, (data, hidden) in named.items():
         parts = split(data, options.test)
         sizes = (data.x_train.shape[1], *hidden, data.n_classes)
         for row in options.rows.split(","):
             changes = ROWS[row.strip()]
-            make = (
-                changes
-                if callable(changes)
-                else lambda *a, c=changes, **k: SpikingMLP(*a, **c, **k)
-            )
+            make = changes if callable(changes) else partial(SpikingMLP, **changes)
             for scale in scales:
                 factor = data.input_scale * scale
                 nets = [make(sizes, input_scale=factor, seed=s) for s in range(options.seeds)]

@@ -128,6 +128,7 @@ class Graph:
         # Values cross the ports as real numbers on the grid, in fixed_pt as grid units.
         in_units = tag == FIXED and net.input_coding == "values"
         self._bits = fraction_bits_of(net) if in_units else 0
+        # Their samples are scaled already: the factor of layer 0 is a grid unit, or 1.
         as_given = net.replace(input_scale=2.0**-self._bits / net.spikes_per_unit)
         make = StandardMLP if self._is_standard else SpikingMLPProcess
         self.network = make(Checkpoint(as_given, state))

@@ -15,7 +15,7 @@ import typer
 
 from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, FOLDER_VARIABLE, Dataset, load_dataset
-from spikebp_plugins.network.defaults import NORMALIZED
+from spikebp_plugins.network.defaults import FRACTIONAL, NORMALIZED
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import (
     CHOICES,
@@ -62,7 +62,8 @@ SETTLED: Final = (
     EVENT_FIELDS
     | NORMALIZED._asdict()
     | {
-        "learning_rate": f"{NORMALIZED.learning_rate}; 1/4096 with --update fractional",
+        "learning_rate": f"{NORMALIZED.learning_rate}; "
+        f"1/{1 / FRACTIONAL.learning_rate:.0f} with --update fractional",
         "fraction_bits": "from the rate",
         "weight_exponent": LOIHI2_WEIGHT_EXPONENT,
         "label_targets": "{:g} {:g}".format(*NORMALIZED.label_targets),

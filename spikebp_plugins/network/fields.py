@@ -105,6 +105,7 @@ LARGEST_FLOAT32: Final = (2 - 2.0**-23) * 2.0**127
 #: Counts over a sample stay exact for any number of steps that can be run.
 LARGEST_N_STEPS: Final = 2**31 - 1
 
+#: A spike of an input is then a thousandth of what 1 stands for: finer than steps resolve.
 LARGEST_SPIKES_PER_UNIT: Final = 2**10
 
 #: RandomState takes 32 bits, and random feedback draws from ``seed + 1``.
@@ -229,6 +230,7 @@ class Definition(ABC):
         settle("spikes_per_unit", _power_of_two("spikes_per_unit", self.spikes_per_unit))
         settle("learning_rate", positive("learning_rate", self.learning_rate))
         settle("input_scale", positive("input_scale", self.input_scale))
+        positive("input_scale times spikes_per_unit", self.input_factor)
         settle("label_targets", rising_pair("label_targets", self.label_targets))
         for name, allowed in CHOICES.items():
             settle(name, choice(name, getattr(self, name), allowed))

@@ -102,6 +102,12 @@ def test_spikes_per_unit_are_a_power_of_two(value):
     assert refused(spikes_per_unit=value) == said
 
 
+def test_input_is_never_multiplied_by_infinity():
+    said = "input_scale times spikes_per_unit must be a positive finite number; got inf"
+    assert refused(input_scale=1e308, spikes_per_unit=4) == said
+    assert SpikingMLP(SIZES, input_scale=1e307).input_factor == 4e307
+
+
 def test_more_spikes_per_unit_are_larger_input():
     x = np.random.RandomState(0).uniform(0, 1, (20, 3))
     fine = SpikingMLP(SIZES, spikes_per_unit=8, update="fractional")
