@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.errors import choice, wrong_argument
-from spikebp_plugins.conversion.sources import checkpoint_of, layers_with_biases
+from spikebp_plugins.conversion.layers import Layer
+from spikebp_plugins.conversion.sources import (
+    checkpoint_of,
+    layers_with_biases,
+    scores_in_spikes,
+)
 from spikebp_plugins.conversion.torch_export import module_of_layers, module_of_network
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -26,9 +31,10 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
         a_0 = x \cdot \mathrm{input\_scale}, \qquad s_l = a_{l-1} W_l \,(+\, b_l), \qquad
         a_l = \max(0, s_l)
 
-    Its scores :math:`s_L` are the limit of the spiking network's scores for many steps. No weight
-    is rounded. Connections of any kind become matrices: that of a large convolution takes much
-    memory, and :func:`to_torch` keeps the kernel.
+    Its scores :math:`s_L` are the limit of the spiking network's scores for many steps: where
+    :math:`g` spikes stand for 1 (`spikes_per_unit`), the last weights are multiplied by g. No
+    weight is rounded. Connections of any kind become matrices: that of a large convolution takes
+    much memory, and :func:`to_torch` keeps the kernel.
 
     Parameters
     ----------
@@ -37,8 +43,8 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
     bias : {"input"} or None, default=None
         With "input" the last input (of an estimator for river, the first) is taken for a constant
         1, as :func:`from_relu` makes it, and its weights become biases. So do the weights of the
-        last unit of a hidden layer, if it still fires exactly one spike a step; if learning has
-        changed it, it stays a unit. All connections are dense then.
+        last unit of a hidden layer, if it still sends what stands for 1 in every step; if learning
+        has changed it, it stays a unit. All connections are dense then.
 
     Returns
     -------
@@ -53,7 +59,8 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
     """
     bias = choice("bias", bias, (None, "input"))
     checkpoint = checkpoint_of(source)
-    weights = [W.astype(np.float64) for W in _matrices(checkpoint)]
+    layers = [Layer(W.astype(np.float64), None) for W in _matrices(checkpoint)]
+    weights = [W for W, _ in scores_in_spikes(checkpoint.net, layers)]
     if bias is None:
         return weights
     _require_dense_for_bias(checkpoint)

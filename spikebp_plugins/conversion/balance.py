@@ -66,12 +66,18 @@ def balanced(
     ]
 
 
-def output_scaled(layers: Sequence[Layer], scale: float) -> list[Layer]:
-    """Return layers whose scores are `scale` times what they were."""
+def output_scaled(layers: Sequence[Layer], scale: float, name: str = "output_scale") -> list[Layer]:
+    """Return layers whose scores are `scale` times what they were.
+
+    Raises
+    ------
+    ValueError
+        If there are no weights, and the scale is not 1; the message names the argument.
+    """
     last = _last_with_weights(layers)
     if last < 0:
         if scale != 1:
-            raise wrong_argument("output_scale", "1 for a network without weights", scale)
+            raise wrong_argument(name, "1 for a network without weights", scale)
         return list(layers)
     W, b = layers[last]
     scaled = Layer(W * scale, None if b is None else b * scale)

@@ -1,18 +1,20 @@
 r"""Biases for a network without bias terms: weights of units that are always on.
 
-An input that is 1 at every step fires one spike a step. Its weights to layer 1 are :math:`b_1`.
-Where a later layer has a bias too, every hidden layer before it has one unit more, the last one,
-with a weight of 1 from the always-on unit of the layer before and of 0 from all others:
+An input that is 1 at every step sends what stands for 1, :math:`g` spikes. Its weights to layer 1
+are :math:`b_1`. Where a later layer has a bias too, every hidden layer before it has one unit more,
+the last one, with a weight of 1 from the always-on unit of the layer before and of 0 from all
+others:
 
 .. math::
 
-    \phi \leftarrow 0 + 1, \qquad k = \mathrm{rectified}(\phi) = 1, \qquad \phi \leftarrow 0
+    \phi \leftarrow 0 + g, \qquad k = \mathrm{rectified}(\phi) = g, \qquad \phi \leftarrow 0
 
-so that it fires exactly one spike at every step, and its weights to the next layer are the bias.
+so that it sends exactly as much at every step, and its weights to the next layer are the bias.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,12 +46,13 @@ def with_bias_input(
     input_scale : float or None, default=None
         The scale of the converted network's input. None takes that of `net`, or else 1.
     net : Definition or None, default=None
-        The definition of the converted network, ``checkpoint.net``, where its input is an image.
+        The definition of the converted network, ``checkpoint.net``: needed for images.
 
     Returns
     -------
     ndarray of shape (n_samples, n_inputs') or (n_samples, n_steps, n_inputs')
-        With the units of the converted network. Of the type of `x` if that can hold the new values
+        With the units of the converted network. Images for a network of images have their shape.
+        Of the type of `x` if that can hold the new values
         (8-bit pixels with ``input_scale=1/255`` stay 8-bit), otherwise float64.
 
     Raises
@@ -71,20 +74,20 @@ def with_bias_input(
     array = array_of("x", x, REALS_AND_BOOLEANS, allowed)
     if net is not None and is_image(image := net.shapes[0]):
         return _with_channel(array, image, _one(scale))
+    if net is not None and array.ndim > 2 and math.prod(array.shape[1:]) == net.n_inputs - 1:
+        array = array.reshape(len(array), -1)
     if array.ndim not in (2, 3):
         raise wrong_argument("x", allowed, f"shape {array.shape}")
     return _joined(array, (*array.shape[:-1], 1), _one(scale), axis=-1)
 
 
 def _with_channel(array: NDArray[Any], image: Shape, one: float) -> NDArray[Any]:
-    """Return images, of which each has one channel more, as vectors."""
+    """Return images, of which each has one channel more, as vectors or as images, as they came."""
     height, width, channels = image.pixels("").shape
     if channels == 1:
         raise wrong_argument("net", "one whose input has a channel for biases", image.sizes)
     without = Shape((height, width, channels - 1), image.channels_first)
-    known = [(without.size,), without.of_array]
-    if channels == 2:
-        known += [(height, width)]
+    known = [(without.size,), *without.of_arrays]
     for shape in known:
         before = array.shape[: array.ndim - len(shape)]
         if len(before) in (1, 2) and array.shape[len(before) :] == shape:
@@ -92,7 +95,8 @@ def _with_channel(array: NDArray[Any], image: Shape, one: float) -> NDArray[Any]
             axis = -3 if image.channels_first else -1
             added = list(shaped.shape)
             added[axis] = 1
-            return _joined(shaped, tuple(added), one, axis).reshape(*before, -1)
+            found = _joined(shaped, tuple(added), one, axis)
+            return found.reshape(*before, -1) if len(shape) == 1 else found
     shapes = " or ".join(map(str, known))
     raise wrong_argument("x", f"samples, or steps of samples, of shape {shapes}", array.shape)
 

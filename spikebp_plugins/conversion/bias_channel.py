@@ -2,8 +2,8 @@ r"""Biases for images: weights of a channel that is always on.
 
 Units of an image share their weights, so that one more unit does not fit. What is always on is one
 more channel, the last one, of the input and of each image before a layer with a bias. Its units
-fire one spike a step. In a kernel, the weight [p, p] lies on a unit below at each place, where p is
-the padding: there unit (y, x, b) reads unit (y s, x s, a). That weight, from the channel that is
+send what stands for 1. In a kernel, the weight [p, p] lies on a unit below at each place, where p
+is the padding: there unit (y, x, b) reads unit (y s, x s, a). That weight, from the channel that is
 always on, is the bias; to the next channel that is always on it is 1. A pool keeps such a channel
 by itself, and a layer of vectors reads the bias from one of its units.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import Any, Final
@@ -33,7 +34,6 @@ from spikebp_plugins.conversion.sources import (
 )
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import Shape
-from spikebp_plugins.network.defaults import PAPER
 from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
@@ -41,6 +41,8 @@ from spikebp_plugins.network.state import initial_state
 #: An input is coarse if it is resolved to less than one part in so many: of what a scaler makes 1,
 #: by the steps of a sample; of its largest weight, by the grid.
 COARSE: Final = 4
+#: How many times the table's learning rate a converted network has.
+TIMES_TO_UNLEARN: Final = 2.0
 
 
 def from_relu(
@@ -48,7 +50,7 @@ def from_relu(
     *,
     input_shape: Sequence[int] | None = None,
     input_layout: str | None = None,
-    n_steps: int = 10,
+    n_steps: int | None = None,
     input_scale: float | None = None,
     bias: str = "input",
     balance: ArrayLike | None = None,
@@ -66,14 +68,18 @@ def from_relu(
         a_0 = x \cdot \mathrm{input\_scale}, \qquad s_l = a_{l-1} W_l + b_l, \qquad
         a_l = \max(0, s_l)
 
-    with scores :math:`s_L`. The spiking network has the same weights, rounded to its grid; its
-    scores approach :math:`s_L` as 1/T. An output activation that leaves the order of the scores
-    as it is (softmax, the logistic function, a last ReLU) is left out.
+    with scores :math:`s_L`. The spiking network has the same weights, rounded to its grid, but for
+    those of the output: an activation of 1 is :math:`g` spikes a step (`spikes_per_unit`), and the
+    last weights are divided by g, so that its scores approach :math:`s_L` as 1/T. An output
+    activation that leaves the order of the scores as it is (softmax, the logistic function, a last
+    ReLU) is left out. What `fields` do not name is in the table of defaults, but for a learning
+    rate that is twice as large: a network that goes on learning in a changed world has much to
+    unlearn.
 
     **A network with biases has one more input**, the last one, which must be shown a constant 1:
     ``with_bias_input(x, input_scale=...)`` appends it. Its weights are :math:`b_1`. For the biases
-    of later layers each hidden layer before them has one more unit, the last one, which fires
-    exactly one spike a step. Images have one more channel instead, and
+    of later layers each hidden layer before them has one more unit, the last one, which sends
+    exactly g spikes a step. Images have one more channel instead, and
     ``with_bias_input(x, net=checkpoint.net)`` appends it to the input.
 
     Parameters
@@ -98,8 +104,8 @@ def from_relu(
     input_layout : {"channels_last", "channels_first"} or None, default=None
         The order of the numbers of an image with channels. None takes "channels_first": the
         spiking network is shown what the Sequential is shown. Only with `input_shape`.
-    n_steps : int, default=10
-        T of the spiking network.
+    n_steps : int or None, default=None
+        T of the spiking network; None takes the table's.
     input_scale : float or None, default=None
         The ReLU network's input is ``x * input_scale``: ``1/255`` for one that has learned pixels
         in [0, 1] and is to be shown 8-bit ones. None takes that of a spiking network, and 1 for
@@ -109,17 +115,17 @@ def from_relu(
         if one is not zero.
     balance : array-like of shape (n_samples, n_inputs) or None, default=None
         Samples on which to scale hidden layers (threshold balancing): the percentile of a layer's
-        activations becomes `peak` spikes a step, and the next layer's weights undo the factor, so
-        that the scores stay what they are. The samples have no input for biases, and are not yet
-        multiplied by `input_scale`. Images may have their shape. None leaves the scale as it is.
+        activations becomes `peak`, and the next layer's weights undo the factor, so that the scores
+        stay what they are. The samples have no input for biases, and are not yet multiplied by
+        `input_scale`. Images may have the shape in which the source takes them. None leaves the
+        scale as it is.
     percentile : float, default=99.9
         For `balance`: above 0, and at most 100.
     peak : float, default=1.0
-        For `balance`, in spikes a step: a larger one is more exact, and costs more operations.
+        For `balance`: a larger one is more exact, and costs more operations.
     output_scale : float or "winner", default=1.0
-        The factor from the scores of the ReLU network to those of the spiking one. A network that
-        is to go on learning should have scores of the size of its targets: "winner" brings the
-        median over `balance` of a sample's largest score to 1.
+        What the scores are multiplied by. "winner" brings the median over `balance` of a sample's
+        largest score to what a label asks of the right output.
     **fields
         Fields of the :class:`SpikingMLP` or :class:`SpikingNetwork`, such as ``learning_rate`` or
         ``spikes``.
@@ -167,11 +173,12 @@ def from_relu(
         share = real("percentile", percentile, allowed, lambda number: 0 < number <= 100)
         layers = balanced(layers, connections, x, share, positive("peak", peak))
         if output_scale == "winner":
-            output_scale = winner_scale(layers, connections, x)
+            output_scale = net.label_targets[1] * winner_scale(layers, connections, x)
     elif output_scale == "winner":
         raise wrong_argument("balance", "samples with output_scale='winner'", "None")
     factor = positive("output_scale", output_scale, "'winner' or a positive finite number")
     layers = output_scaled(layers, factor)
+    layers = output_scaled(layers, 1 / net.spikes_per_unit, "spikes_per_unit")
     if read.structure is None:
         weights = with_bias_units(layers)
     else:
@@ -182,10 +189,6 @@ def from_relu(
     return Checkpoint(net, state)
 
 
-#: Weights are to mean what they meant: an input of 1 sends one spike a step.
-ONE_FOR_ONE: Final = PAPER._asdict()
-
-
 def _warn_of_coarse_inputs(
     net: Definition, scaler: Array, weights: Array, rounded: NDArray[Any]
 ) -> None:
@@ -193,8 +196,9 @@ def _warn_of_coarse_inputs(
     spread = np.abs(scaler)  # what scalers bring to a size of about 1 is as large as its inverse
     size = np.abs(weights).max(axis=1) / np.maximum(spread, np.finfo(float).tiny)
     error = np.abs(weights - rounded[: len(weights)]).max(axis=1)
+    told_apart = net.n_steps * net.spikes_per_unit
     for is_coarse, reason in (
-        (spread * COARSE > net.n_steps, f"is too small to be told apart in {net.n_steps} steps"),
+        (spread * COARSE > told_apart, f"is too small to be told apart in {net.n_steps} steps"),
         (
             error * COARSE > size.max() * spread,
             f"is so large that its weights need more than {net.fraction_bits} fraction bits",
@@ -235,9 +239,15 @@ def _image(input_shape: Sequence[int] | None, input_layout: str | None) -> Shape
 
 def _definition(read: Source, layers: Sequence[Layer], fields: dict[str, Any]) -> Definition:
     """Return the definition of the spiking network."""
+    net: Definition
     if read.structure is None:
-        return SpikingMLP.from_dict({"layer_sizes": _layer_sizes(layers)} | ONE_FOR_ONE | fields)
-    return with_bias_channels(read.structure, layers).replace(**fields)
+        net = SpikingMLP.from_dict({"layer_sizes": _layer_sizes(layers)} | fields)
+    else:
+        net = with_bias_channels(read.structure, layers).replace(**fields)
+    if "learning_rate" in fields:
+        return net
+    bits = fields.get("fraction_bits")
+    return net.replace(learning_rate=TIMES_TO_UNLEARN * net.learning_rate, fraction_bits=bits)
 
 
 def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
@@ -249,8 +259,9 @@ def _balance_input(balance: ArrayLike, read: Source) -> Array:
     n_inputs = read.connections[0].n_below
     allowed = f"finite real numbers of shape (n_samples, {n_inputs}), at least one sample"
     x = array_of("balance", balance, REALS_AND_BOOLEANS, allowed)
-    if read.structure is not None and x.shape[1:] == read.structure.layer_shapes[0]:
-        x = x.reshape(len(x), -1)
+    shapes = () if read.structure is None else read.structure.shapes[0].of_arrays
+    if x.shape[1:] in shapes or (read.is_flattened and math.prod(x.shape[1:]) == n_inputs):
+        x = x.reshape(len(x), n_inputs)
     if x.ndim != 2 or x.shape[1] != n_inputs or not len(x):
         raise wrong_argument("balance", allowed, f"shape {x.shape}")
     return finite("balance", x, allowed).astype(np.float64)

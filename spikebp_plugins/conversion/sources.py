@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from spikebp_plugins.common.errors import wrong_argument
+from spikebp_plugins.conversion.balance import output_scaled
 from spikebp_plugins.conversion.bias import without_bias_units
 from spikebp_plugins.conversion.fitted import layers_of_network, scaling_of
 from spikebp_plugins.conversion.layers import (
@@ -30,6 +31,7 @@ from spikebp_plugins.network.connections import (
     SparseConnection,
 )
 from spikebp_plugins.network.definition import SpikingNetwork
+from spikebp_plugins.network.fields import Definition
 
 ALLOWED: Final = (
     "a list of weight matrices or of pairs (weights, bias), an MLPClassifier or MLPRegressor of "
@@ -52,12 +54,15 @@ class Source(NamedTuple):
     structure : SpikingNetwork or None
         A definition with its shapes and connections, whose other fields say nothing of it; None
         where all connections are dense.
+    is_flattened : bool
+        Whether it takes images of any shape, and makes vectors of them.
     """
 
     layers: list[Layer]
     input_scale: float = 1.0
     factor: Array | None = None
     structure: SpikingNetwork | None = None
+    is_flattened: bool = False
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -82,7 +87,8 @@ def read_source(source: Any, image: Shape | None = None) -> Source:
     # A class derived from a Sequential may compute anything.
     if "torch" in libraries and type(source) is import_module("torch.nn").Sequential:
         if image is None:
-            return Source(checked(layers_of_modules(source)))
+            flattens = bool(source) and type(source[0]) is import_module("torch.nn").Flatten
+            return Source(checked(layers_of_modules(source)), is_flattened=flattens)
         layers, structure = layers_of_images(source, image)
         return Source(all_finite(layers), structure=structure)
     if image is not None:
@@ -157,14 +163,22 @@ def _of_spiking_network(source: Any) -> Source:
         if has_bias or own is not None:
             allowed = "a Checkpoint or a Simulator, if its network is a SpikingNetwork"
             raise wrong_argument("source", allowed, type(source).__name__)
-        plain = [Layer(W, None) for W in weights]
+        plain = scores_in_spikes(net, [Layer(W, None) for W in weights])
         return Source(all_finite(plain), net.input_scale, structure=_structure(net))
     layers = layers_with_biases(source, weights) if has_bias else [Layer(W, None) for W in weights]
     scale, factor = net.input_scale, None
     if own is not None:
-        factor = own.factor * own.spread
-        layers[0] = Scaling(factor, -own.centre * own.spread * scale).before(layers[0])
-    return Source(checked(layers), scale, factor)
+        factor = own.factor
+        layers[0] = Scaling(factor * own.spread, -own.centre * own.spread * scale).before(layers[0])
+    return Source(checked(scores_in_spikes(net, layers)), scale, factor)
+
+
+def scores_in_spikes(net: Definition, layers: list[Layer]) -> list[Layer]:
+    """Return layers whose scores are those of a spiking network that has their weights.
+
+    Its units send g spikes a step for what is 1 here, and its scores are spikes.
+    """
+    return output_scaled(layers, net.spikes_per_unit, "spikes_per_unit")
 
 
 def _structure(net: SpikingNetwork) -> SpikingNetwork:
@@ -175,7 +189,7 @@ def _structure(net: SpikingNetwork) -> SpikingNetwork:
         else layer
         for layer, connection in zip(net.layers, net.connections, strict=True)
     ]
-    return SpikingNetwork.paper(net.input_shape, layers, input_layout=net.input_layout)
+    return SpikingNetwork(net.input_shape, layers, input_layout=net.input_layout)
 
 
 def _of_pipeline(pipeline: Any) -> Source:

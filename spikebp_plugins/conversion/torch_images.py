@@ -47,7 +47,7 @@ def layers_of_images(model: Any, image: Shape) -> tuple[list[Layer], SpikingNetw
         allowed = "left out, where the units of an image have another order here"
         raise wrong_argument("a last Flatten of source", allowed, f"one of {reader.shape.sizes}")
     layout = "channels_first" if image.channels_first else "channels_last"
-    return reader.layers, SpikingNetwork.paper(image.sizes, reader.above, input_layout=layout)
+    return reader.layers, SpikingNetwork(image.sizes, reader.above, input_layout=layout)
 
 
 class _ImageReader(Reader):

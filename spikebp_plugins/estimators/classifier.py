@@ -239,7 +239,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
         if first and samples.are_left_out:
             return samples
         if first:
-            self._start(len(classes), has_epochs)
+            self._start(len(classes))
             self.classes_: NDArray[Any] = classes
             self._temperature = Temperature()
         else:
@@ -248,6 +248,10 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
 
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
         return y
+
+    def _errors(self, scores: NDArray[np.float64], y: NDArray[Any]) -> NDArray[Any]:
+        wrong: NDArray[np.bool_] = scores.argmax(axis=1) != y
+        return wrong
 
     def _goodness(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None

@@ -18,6 +18,7 @@ from spikebp_plugins.common.errors import boolean, integer, is_integer, real, wr
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
+from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import (
     NETWORK_PARAMETERS,
     NetworkParameters,
@@ -89,8 +90,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         A smaller rise of the validation score is no gain.
     warm_start : bool, default=False
         Whether `fit` goes on with the network of an earlier call. Of the network's parameters
-        only `learning_rate`, `rate_halvings`, `target`, `label_targets` and `backend` may have
-        changed.
+        only `learning_rate`, `target`, `label_targets` and `backend` may have changed.
     verbose : bool, default=False
         Whether `fit` prints loss, spikes and, with early stopping, the validation score after each
         epoch.
@@ -101,8 +101,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         Samples of the past that are kept, to be learned again beside new ones: so a network does
         not forget classes, say, that come no more. 0 keeps none.
     n_replayed : int, default=1
-        How many of them are learned again after each sample. They count among the training samples
-        after which the rate is halved.
+        How many of them are learned again after each sample. They count among the samples that the
+        learning rate follows.
     """
 
     hidden_layer_sizes: Any = HIDDEN_LAYER_SIZES
@@ -131,6 +131,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     @abstractmethod
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return what the network is to learn: labels, or real targets of its outputs."""
+
+    @abstractmethod
+    def _errors(self, scores: NDArray[np.float64], y: NDArray[Any]) -> NDArray[Any]:
+        """Return how wrong the network was about each sample, by its scores."""
 
     @abstractmethod
     def _goodness(
@@ -232,19 +236,16 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         # Whether layers other than dense ones fit a plain vector is not known before it comes.
         is_known = structure.is_dense or structure.image_shape is not None
         checked = structure if is_known else Structure(())
-        self._definition(checked, 1, 1, seed=0, schedule=self._schedule(has_epochs=True))
+        self._definition(checked, 1, 1, seed=0)
         self._course, self._structure = course, structure
 
-    def _start(self, n_outputs: int, has_epochs: bool) -> None:
-        """Make a network in its initial state, for samples that come once or in epochs."""
+    def _start(self, n_outputs: int) -> None:
+        """Make a network in its initial state."""
         n_inputs = self.n_features_in_ + self._adds_intercept
-        rates = self._schedule(has_epochs)
-        net = self._definition(self._structure, n_inputs, n_outputs, self._seed(), rates)
-        learned = LazySimulator.untrained(net)
+        net, rate = self._definition(self._structure, n_inputs, n_outputs, self._seed())
+        learned = LazySimulator.untrained(net, rate)
         learned.open(self.backend)  # raises here, before anything is replaced
         self._learned = learned
-        self._has_epochs = has_epochs
-        self._rates = rates
         self._scaling: InputScaling | None = None
         if self._scales:
             self._scaling = InputScaling.unknown(self.n_features_in_, self._spread)
@@ -283,18 +284,19 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             before = "off" if self._scaling is None else "auto"
             raise self._changed("scale_inputs", before, self.scale_inputs)
         self._check_replay()
-        rates = self._schedule(self._has_epochs)
-        wanted = self._definition(self._structure, net.n_inputs, net.n_outputs, net.seed, rates)
+        wanted, rate = self._definition(self._structure, net.n_inputs, net.n_outputs, net.seed)
         for name in NETWORK_PARAMETERS:
             before, given = getattr(net, name), getattr(self, name)
             is_automatic = name == "fraction_bits" and given is None
             if getattr(wanted, name) != before and name != "learning_rate" and not is_automatic:
                 raise self._changed(name, before, given)
         learned = self._learned.with_fields(label_targets=wanted.label_targets)
-        for rate in (rates.rate, rates.lowest):
-            net.replace(learning_rate=rate, fraction_bits=net.fraction_bits)  # or raise
+        for one in (rate.first, rate.lowest):
+            net.replace(learning_rate=one, fraction_bits=net.fraction_bits)  # or raise
         learned.open(self.backend)
-        self._learned, self._rates = learned, rates
+        if rate[:2] != learned.rate[:2]:  # otherwise it goes on
+            learned.rate = rate
+        self._learned = learned
 
     def _check_replay(self) -> None:
         """Refuse another replay buffer than the network was made with."""
@@ -397,12 +399,22 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                 inputs = self._with_intercept(scaled)
             else:
                 inputs = self._inputs(X)
-            targets = self._targets(y)
-            scores.append(self._learned.train(self.backend, inputs, targets, self._rates))
+            scores.append(self._learn(inputs, y))
             self._scaling = scaling
             self._learned_from(scores[-1], y)
-            self._watch.observe(inputs * net.input_scale, scores[-1], net.n_steps)
+            self._watch.observe(inputs * net.input_factor, scores[-1], net.n_steps)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
+
+    def _learn(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
+        """Learn from samples at the rate that follows their errors, and return their scores."""
+        labels = y if is_classifier(self) else None
+
+        def after(rate: LearningRate, scores: NDArray[np.float64], rows: slice) -> LearningRate:
+            errors = self._errors(scores, y[rows])
+            return rate.after(errors, None if labels is None else labels[rows])
+
+        targets = self._targets(y)
+        return self._learned.train(self.backend, inputs, targets, after)
 
     def _train_again(
         self,
@@ -429,18 +441,18 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
                     inputs = self._with_intercept(scaled)
                 else:
                     inputs = self._inputs(mixture.x)
-                targets = self._targets(mixture.y)
-                reached = learned.train(self.backend, inputs, targets, self._rates)
+                reached = self._learn(inputs, mixture.y)
                 self._scaling = scaling
             scores.append(reached[mixture.is_new])
             self._learned_from(scores[-1], samples.y[rows])
-            shown = inputs[mixture.is_new] * net.input_scale
+            shown = inputs[mixture.is_new] * net.input_factor
             self._watch.observe(shown, scores[-1], net.n_steps)
         return np.concatenate(scores)
 
     def _train_once(self, samples: Samples) -> None:
         if samples.are_left_out:
             return
+        self._learned.rate = self._learned.rate._replace(in_stream=True)
         order: NDArray[np.int64] = np.arange(len(samples.y))
         if samples.weights is not None:
             kinds = samples.y if is_classifier(self) else np.zeros(len(order))
@@ -482,6 +494,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         if course.shuffle:
             order = order[shuffled(len(order), seed, self.n_iter_)]
         spikes = self._learned.operations.spikes
+        # What a stream of later samples compares its own errors with: those of the last epoch.
+        self._learned.rate = self._learned.rate.forgetting(in_stream=False)
         loss = math.nan
         if len(order):  # small weights may leave an epoch empty
             scores = self._train(samples, order)
@@ -513,13 +527,12 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _snapshot(self) -> Any:
         """Return all that learning changes."""
         replay = self._replay
-        return self._learned.checkpoint, None if replay is None else replay.copy()
+        return self._learned.copy(), None if replay is None else replay.copy()
 
     @synchronized
     def _go_back(self, snapshot: Any) -> None:
         """Make the network what it was."""
-        checkpoint, self._replay = snapshot
-        self._learned = LazySimulator(checkpoint)
+        self._learned, self._replay = snapshot
 
     def _validation_score(self, samples: Samples) -> float:
         scores = self._shown(samples.X, are_inputs=samples.are_inputs)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.estimators.schedule import Schedule
+from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
@@ -21,22 +21,33 @@ class LazySimulator:
     """A simulator that is opened when first needed, and holds a checkpoint until then.
 
     It stays open from one call to the next, which makes it cheap to learn from one sample at a
-    time. Copies and pickles hold the checkpoint alone, and go on exactly from there.
+    time. Copies and pickles hold checkpoint and learning rate alone, and go on exactly from there.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        What it starts from.
+    rate : LearningRate
+        The learning rate, and what it has been told of errors.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.__setstate__(checkpoint)
+    def __init__(self, checkpoint: Checkpoint, rate: LearningRate) -> None:
+        self.__setstate__((checkpoint, rate))
 
     @classmethod
-    def untrained(cls, net: Definition) -> LazySimulator:
+    def untrained(cls, net: Definition, rate: LearningRate) -> LazySimulator:
         """Return one that starts before the first training sample."""
-        return cls(Checkpoint(net, initial_state(net)))
+        return cls(Checkpoint(net, initial_state(net)), rate)
 
-    def __getstate__(self) -> Checkpoint:
-        return self.checkpoint
+    def copy(self) -> LazySimulator:
+        """Return one that goes on from here."""
+        return LazySimulator(*self.__getstate__())
 
-    def __setstate__(self, checkpoint: Checkpoint) -> None:
-        self._checkpoint = checkpoint
+    def __getstate__(self) -> tuple[Checkpoint, LearningRate]:
+        return self.checkpoint, self.rate
+
+    def __setstate__(self, state: tuple[Checkpoint, LearningRate]) -> None:
+        self._checkpoint, self.rate = state
         self._work = Operations()  # of simulators that are closed
         self._simulator: Simulator | None = None
         self._backend: str | None = None
@@ -72,13 +83,15 @@ class LazySimulator:
         The grid stays what it is, as with ``Checkpoint.at_rate``.
         """
         net = self.net.replace(fraction_bits=self.net.fraction_bits, **fields)
-        return self if net == self.net else LazySimulator(Checkpoint(net, self.checkpoint.state))
+        if net == self.net:
+            return self
+        return LazySimulator(Checkpoint(net, self.checkpoint.state), self.rate)
 
     def grown(self, n_inputs: int, n_outputs: int) -> LazySimulator:
         """Return one that goes on with more inputs and outputs, or itself."""
         if (n_inputs, n_outputs) == (self.net.n_inputs, self.net.n_outputs):
             return self
-        return LazySimulator(self.checkpoint.grown(n_inputs, n_outputs))
+        return LazySimulator(self.checkpoint.grown(n_inputs, n_outputs), self.rate)
 
     def open(self, backend: str | None) -> Simulator:
         """Return the simulator on a back end, opened unless it is open there."""
@@ -90,17 +103,32 @@ class LazySimulator:
             self._close = weakref.finalize(self, simulator.close)
         return self._simulator
 
-    def train(self, backend: str | None, x: Any, y: Any, schedule: Schedule) -> NDArray[np.float64]:
-        """Learn from samples on a back end, and return the scores that each of them reached."""
+    def train(
+        self,
+        backend: str | None,
+        x: Any,
+        y: Any,
+        after: Callable[[LearningRate, NDArray[np.float64], slice], LearningRate],
+    ) -> NDArray[np.float64]:
+        """Learn from samples on a back end, and return the scores that each of them reached.
+
+        Parameters
+        ----------
+        backend : str or None
+            The back end.
+        x, y : ndarray
+            Inputs and targets, as a simulator takes them.
+        after : callable
+            Returns the learning rate after some of the samples, by the scores that they reached.
+        """
         scores: list[NDArray[np.float64]] = []
         start = 0
         while start < len(x):
-            n_seen = self.n_seen
-            self._take_rate(schedule.at(n_seen))
-            stop = start + schedule.lasts(n_seen, len(x) - start)
-            simulator = self.open(backend)
-            scores.append(simulator.train(x[start:stop], y[start:stop], progress=False))
-            start = stop
+            self._take_rate(self.rate.now)
+            rows = slice(start, start + self.rate.lasts(len(x) - start))
+            scores.append(self.open(backend).train(x[rows], y[rows], progress=False))
+            self.rate = after(self.rate, scores[-1], rows)
+            start = rows.stop
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def predict(self, backend: str | None, x: Any) -> NDArray[np.float64]:

@@ -10,15 +10,9 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import (
-    ArgumentError,
-    choice,
-    integer,
-    positive,
-    wrong_argument,
-)
+from spikebp_plugins.common.errors import choice, positive, wrong_argument
+from spikebp_plugins.estimators.learning_rate import TIMES_AT_FIRST, LearningRate
 from spikebp_plugins.estimators.locks import EstimatorLocks
-from spikebp_plugins.estimators.schedule import Schedule
 from spikebp_plugins.estimators.structure import Structure
 from spikebp_plugins.network.connections import Layer
 from spikebp_plugins.network.definition import SpikingMLP
@@ -32,14 +26,11 @@ class NetworkParameters(EstimatorLocks):
     Parameters
     ----------
     learning_rate : float or None, default=None
-        Learning rate of stochastic gradient descent. None takes 1 with ``update="normalized"``, or
-        0.6 for a network that `fit` makes, and otherwise 0.02, or for the regressor 0.01.
-    rate_halvings : int or None, default=None
-        How often the rate is halved: after 128 training samples, 512, 2,048, .. With
-        ``update="normalized"`` None takes 3, and 6 for a network that `fit` makes, whose samples
-        come again; otherwise it takes 0.
-    n_steps : int, default=10
-        Steps for which a sample is shown.
+        Learning rate of stochastic gradient descent, which stays what it is. None begins with three
+        times that of the table of defaults, which is halved after 128 training samples, 384, 1,152,
+        3,456 and 10,368, and in a stream begins anew when errors rise or a new label comes.
+    n_steps : int or None, default=None
+        Steps for which a sample is shown; None takes the table's 2.
     backend : str or None, default=None
         A back end by name, with its options if any: ``"brian2:numpy"``, ``"lava"``,
         ``"compiled:n_jobs=1"``. None takes "compiled", or "reference" where the engine in C is
@@ -54,8 +45,7 @@ class NetworkParameters(EstimatorLocks):
     update : {"fractional", "outer", "normalized"} or None, default=None
         Weights change at every step, or once at the end of a sample; with "normalized" at a rate
         that is divided by the squared spike counts of the layer below. None takes "normalized" for
-        classifiers in fixed point, with graded spikes and ``presynaptic="counts"``, and otherwise
-        "fractional".
+        classifiers, where it is possible, and otherwise "fractional".
     presynaptic : {"counts", "drive"}, default="counts"
         What an update multiplies errors by: counts of spikes sent, or the rectified drive.
     spikes : {"graded", "binary"}, default="graded"
@@ -71,13 +61,12 @@ class NetworkParameters(EstimatorLocks):
     weight_init : {"paper", "he", "quiet", "growing"} or None, default=None
         Standard deviation of the initial weights: 0.01, or the root of two by the inputs of a unit.
         "quiet" has quiet outputs until they have learned, and "growing" weights that do not depend
-        on the number of inputs. None takes "quiet" with ``update="normalized"``, and otherwise
-        "paper"; in fixed point the estimators for river take "growing".
+        on the number of inputs. None takes "quiet"; in fixed point the estimators for river take
+        "growing".
     """
 
     learning_rate: float | None = None
-    rate_halvings: int | None = None
-    n_steps: int = 10
+    n_steps: int | None = None
     backend: str | None = None
     intercept: bool = True
     input_scale: float = 1.0
@@ -91,45 +80,40 @@ class NetworkParameters(EstimatorLocks):
     feedback: str = "transpose"
     weight_init: str | None = None
 
-    #: The learning rate that None takes, but for ``update="normalized"``.
-    _default_rate: ClassVar[float] = 0.02
-    #: Whether None takes ``update="normalized"`` where that is possible. It moves hidden layers by
-    #: the square of the targets: the rate fits those of labels, and not real ones of any size.
-    _normalizes: ClassVar[bool] = True
+    #: What ``update=None`` takes; None takes the table's. "normalized" moves hidden layers by the
+    #: square of the targets: the rate fits those of labels, and not real ones of any size.
+    _automatic_update: ClassVar[str | None] = None
+    #: What ``weight_init=None`` takes in fixed point; None takes the table's.
+    _automatic_weight_init: ClassVar[str | None] = None
     #: The place of the constant input of `intercept`.
     intercept_at: ClassVar[int] = -1
-    #: Spikes a step for a feature that is one deviation from its mean.
-    _spread: ClassVar[float] = 1.0
 
     def __dask_tokenize__(self) -> bytes:
         # Of a dataclass Dask would take the fields alone, which say nothing of what was learned.
         return pickle.dumps(self)
 
     def _definition(
-        self,
-        structure: Structure,
-        n_inputs: int,
-        n_outputs: int,
-        seed: int,
-        schedule: Schedule,
-    ) -> Definition:
-        values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
-        values |= {"update": self._update, "learning_rate": schedule.rate, "spikes_per_unit": 1}
-        if self.weight_init is None:
-            of_layers = "paper" if structure.is_dense else "he"
-            values["weight_init"] = self._automatic_weight_init or of_layers
-        values |= self._further_fields(structure)
-        net = structure.network(n_inputs, n_outputs, seed=seed, **values)
-        return net.replace(fraction_bits=self._grid_of_all_rates(net, schedule))
+        self, structure: Structure, n_inputs: int, n_outputs: int, seed: int
+    ) -> tuple[Definition, LearningRate]:
+        """Return a network with a grid that holds all learning rates, and these.
 
-    def _grid_of_all_rates(self, net: Definition, schedule: Schedule) -> int | None:
-        """Return fraction bits for the first rate and the last, or raise before any is taken."""
-        try:
-            last = net.replace(learning_rate=schedule.lowest, fraction_bits=self.fraction_bits)
-        except ArgumentError as error:
-            allowed = f"such that the last learning rate, {schedule.lowest:.3g}, is large enough"
-            raise wrong_argument("rate_halvings", allowed, schedule.halvings) from error
-        return last.fraction_bits
+        Raises
+        ------
+        ValueError
+            If a parameter is not allowed.
+        """
+        values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
+        values |= self._further_fields()
+        if self.update is None:
+            values["update"] = self._automatic_update
+        if self.weight_init is None and self.arithmetic == "fixed":
+            values["weight_init"] = self._automatic_weight_init
+        net = structure.network(n_inputs, n_outputs, seed=seed, **values)
+        # A chip has too few learning rates to halve one five times.
+        is_fixed = self.learning_rate is not None or self.arithmetic != "fixed"
+        rate = LearningRate(net.learning_rate * (1 if is_fixed else TIMES_AT_FIRST), is_fixed)
+        last = net.replace(learning_rate=rate.lowest, fraction_bits=self.fraction_bits)
+        return net.replace(learning_rate=rate.first, fraction_bits=last.fraction_bits), rate
 
     def _with_constant(self, X: NDArray[np.float64], net: Definition) -> NDArray[np.float64]:
         """Return input of shape (n_samples, n_features) with the constant one at its place."""
@@ -139,38 +123,19 @@ class NetworkParameters(EstimatorLocks):
         inputs[:, self.intercept_at] = 1 / net.input_scale
         return inputs
 
-    @property
-    def _automatic_weight_init(self) -> str | None:
-        """What ``weight_init=None`` takes, if it does not depend on the connections."""
-        return "quiet" if self._update == "normalized" else None
-
-    def _further_fields(self, structure: Structure) -> dict[str, Any]:
+    def _further_fields(self) -> dict[str, Any]:
         """Return the fields of the definition that no parameter gives as it is."""
         return {}
 
     @property
-    def _update(self) -> str:
-        if self.update is not None:
-            return self.update
-        kinds = (self.arithmetic, self.presynaptic, self.spikes)
-        is_possible = kinds == ("fixed", "counts", "graded")
-        return "normalized" if self._normalizes and is_possible else "fractional"
+    def _has_few_spikes(self) -> bool:
+        """Whether by default a unit sends one spike a step, or few."""
+        return self.spikes == "binary" or self.arithmetic == "loihi2"
 
-    def _schedule(self, has_epochs: bool) -> Schedule:
-        """Return the learning rates for samples that come once or in epochs."""
-        is_normalized = self._update == "normalized"
-        rate, halvings = self.learning_rate, self.rate_halvings
-        if rate is None:
-            rate = self._default_rate
-            if is_normalized:
-                rate = NORMALIZED_RATE_OF_EPOCHS if has_epochs else NORMALIZED_RATE
-        if halvings is None:
-            few = NORMALIZED_HALVINGS_OF_EPOCHS if has_epochs else NORMALIZED_HALVINGS
-            halvings = few if is_normalized else 0
-        most = LARGEST_HALVINGS
-        return Schedule(
-            positive("learning_rate", rate), integer("rate_halvings", halvings, 0, most)
-        )
+    @property
+    def _spread(self) -> float:
+        """The input for a feature that is one deviation from its mean."""
+        return 1.0 if self._has_few_spikes else 2.0
 
     @property
     def _scales(self) -> bool:
@@ -187,42 +152,23 @@ class LabelParameters(NetworkParameters):
     Parameters
     ----------
     target : float or None, default=None
-        Spikes that the unit of the right class is to send in a step, and those of the others none.
-        None takes 2.0, unless ``update="normalized"``.
+        Spikes that the unit of the right class is to send in a step, and those of the others none:
+        (0, `target`) for `label_targets`. Give one of the two.
     label_targets : sequence of two floats or None, default=None
-        Spikes that a unit of a wrong class is to send in a step, and that of the right one: (1, 5)
-        instead of a `target`. None takes (0, `target`), or with ``update="normalized"`` and no
-        `target` (3/4, 8), without hidden layers (0, 8).
+        Spikes that a unit of a wrong class is to send in a step, and that of the right one: (1, 5).
+        None takes the table's: 6 and 36, and less than 6 for more than ten classes.
     """
 
     target: float | None = None
     label_targets: Any = None
 
-    def _further_fields(self, structure: Structure) -> dict[str, Any]:
-        if self.label_targets is None and self.target is None and self._update == "normalized":
-            wrong, right = NORMALIZED_LABEL_TARGETS
-            # Without hidden layers, what one class asks of an output drives it below zero for the
-            # opposite input, where it would have no error, and never learn its own class.
-            return {"label_targets": (wrong if structure.hidden_layers else 0.0, right)}
-        if self.label_targets is None:
-            target = TARGET if self.target is None else positive("target", self.target)
-            return {"label_targets": (0.0, target)}
-        if self.target is not None:
+    def _further_fields(self) -> dict[str, Any]:
+        if self.target is None:
+            return {"label_targets": self.label_targets}
+        if self.label_targets is not None:
             raise wrong_argument("target", "None beside label_targets", repr(self.target))
-        return {"label_targets": self.label_targets}
+        return {"label_targets": (0.0, positive("target", self.target))}
 
-
-#: What parameters that are None take with ``update="normalized"``.
-NORMALIZED_RATE: Final = 1.0
-NORMALIZED_RATE_OF_EPOCHS: Final = 0.6
-NORMALIZED_HALVINGS: Final = 3
-NORMALIZED_HALVINGS_OF_EPOCHS: Final = 6
-NORMALIZED_LABEL_TARGETS: Final = (0.75, 8.0)
-#: With more, the rate would be halved after more samples than anyone has.
-LARGEST_HALVINGS: Final = 20
-
-#: What ``target=None`` takes.
-TARGET: Final = 2.0
 
 #: The parameters that are fields of the definition.
 NETWORK_PARAMETERS: Final = tuple(

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-#: The root mean square of targets, in spikes a step, that the automatic scale is to reach. A unit
-#: with binary spikes sends one a step at most: it still reaches targets of twice that size.
-TYPICAL_SPIKES: Final = {"graded": 2.0, "binary": 0.5}
+#: The root mean square of targets, in spikes a step, that the automatic scale is to reach; where
+#: units send few spikes, so that one with binary spikes still reaches targets of twice that size.
+TYPICAL_SPIKES: Final = 16.0
+FEW_SPIKES: Final = 0.5
 
 
 class Coding(NamedTuple):
@@ -119,8 +120,8 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     target_scale : float or "auto", default="auto"
         Spikes a step for a target of 1. With more spikes learning is faster and predictions are
         finer; with fewer, learning is more stable. "auto" takes, for each target, the power of two
-        that brings the root mean square of the first `y` closest to 2 spikes a step (1/2 with
-        ``spikes="binary"``).
+        that brings the root mean square of the first `y` closest to 16 spikes a step (1/2 with
+        ``spikes="binary"`` or ``arithmetic="loihi2"``).
     signed_output : bool, default=True
         Whether targets may be negative.
 
@@ -156,9 +157,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     True
     """
 
-    _default_rate: ClassVar = 0.01
-    _normalizes: ClassVar = False
-    _spread: ClassVar = 2.0
+    _automatic_update: ClassVar = "fractional"
     target_scale: Any = "auto"
     signed_output: bool = True
 
@@ -228,7 +227,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         coding = self._new_coding(y, weights) if first else self._coding
         coding.check(y)
         if first:
-            self._start(coding.n_outputs, has_epochs)
+            self._start(coding.n_outputs)
             self._coding: Coding = coding
             self.target_scale_ = coding.scale
             return samples
@@ -240,7 +239,8 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         return samples
 
     def _new_coding(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Coding:
-        scale = automatic_scale(y, TYPICAL_SPIKES[self.spikes], weights)
+        typical = FEW_SPIKES if self._has_few_spikes else TYPICAL_SPIKES
+        scale = automatic_scale(y, typical, weights)
         if self._scale is not None:
             scale[:] = self._scale
         return Coding(y.shape[1:], scale, bool(self.signed_output))
@@ -254,6 +254,11 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
 
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
         return self._coding.encoded(y)
+
+    def _errors(self, scores: NDArray[np.float64], y: NDArray[Any]) -> NDArray[Any]:
+        distances = np.abs(np.maximum(scores, 0) - self._coding.encoded(y))
+        errors: NDArray[np.float64] = distances.sum(axis=1)
+        return errors
 
     def _goodness(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None

@@ -1,10 +1,10 @@
-r"""Features of any size as input that sends about a spike a step: a power of two and a centre.
+r"""Features of any size as input that sends some spikes a step: a power of two and a centre.
 
 .. math::
 
     x_i' = g \, (2^{e_i} x_i - m_i), \qquad e_i = -\mathrm{rint}(\log_2 \sigma_i)
 
-with g spikes a step for a deviation, the deviation :math:`\sigma_i` of the feature, and its mean
+with the input g for a deviation, the deviation :math:`\sigma_i` of the feature, and its mean
 :math:`m_i`, in units of :math:`2^{-e_i}` and rounded to eighths. A stream finds mean and deviation
 as it goes. It takes a new exponent, or centre, when the old one is off by more than three quarters
 of a unit, so that the network seldom sees its input change. A feature that has not varied yet is 0.

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 #: Samples in a row in which no output fires that are warned of.
 SILENT: Final = 1000
 #: Spikes a step that an input may send, on average.
-LOUD: Final = 10.0
+LOUD: Final = 40.0
 
 
 class Watch:
@@ -31,7 +31,7 @@ class Watch:
         Parameters
         ----------
         inputs : ndarray of shape (n_samples, n_inputs)
-            What the network was shown, times its input scale.
+            What the network was shown, in spikes a step.
         scores : ndarray of shape (n_samples, n_outputs)
             The scores that they reached.
         n_steps : int

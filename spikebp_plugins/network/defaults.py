@@ -8,6 +8,7 @@ twice. ``docs/defaults.md`` says what was tried, and on which data.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final, NamedTuple
 
 #: What a field has as its default that takes it from the table.
@@ -48,6 +49,12 @@ CHOSEN_TOGETHER: Final = (
 
 #: Where kernels meet many places of an image, the squared counts are those of all places.
 TIMES_WITH_KERNELS: Final = 4.0
+#: An update for all steps, which the errors of the later ones cannot correct, and drives, which no
+#: threshold holds down, move weights further than spike counts at every step.
+SHARE_OF_LARGE_UPDATES: Final = 2.0**-2
+#: More wrong outputs than of so many classes would together ask for so much more than the right one
+#: that classes are learned late.
+FEW_OUTPUTS: Final = 10
 #: Random feedback is far larger than the weights are at first: at the full rate units fall silent.
 SHARE_WITH_RANDOM_FEEDBACK: Final = 2.0**-3
 
@@ -61,6 +68,7 @@ def defaults(
     arithmetic: str,
     feedback: str,
     n_layers: int,
+    n_outputs: int,
     is_dense: bool,
 ) -> dict[str, Any]:
     """Return what fields take that a definition does not name, by the others.
@@ -69,8 +77,8 @@ def defaults(
     ----------
     update, timing, presynaptic, spikes, arithmetic, feedback : str
         The fields of that name; `update` may be None.
-    n_layers : int
-        L.
+    n_layers, n_outputs : int
+        L, and the units of layer L.
     is_dense : bool
         Whether all connections are dense.
     """
@@ -83,10 +91,15 @@ def defaults(
             row = row._replace(learning_rate=row.learning_rate * TIMES_WITH_KERNELS)
     if update is not None:
         row = row._replace(update=update)
+    if update == "outer" or presynaptic == "drive":
+        row = row._replace(learning_rate=row.learning_rate * SHARE_OF_LARGE_UPDATES)
     if feedback == "random":
         row = row._replace(learning_rate=row.learning_rate * SHARE_WITH_RANDOM_FEEDBACK)
+    wrong, right = row.label_targets
+    if n_outputs > FEW_OUTPUTS:
+        wrong = round(8 * wrong * math.sqrt(FEW_OUTPUTS / n_outputs)) / 8
     if n_layers == 1:
         # What one class asked of an output would drive it below zero for the opposite input, where
         # it has no error, and would never learn its own class.
-        row = row._replace(label_targets=(0.0, row.label_targets[1]))
-    return row._asdict()
+        wrong = 0.0
+    return row._replace(label_targets=(wrong, right))._asdict()

@@ -319,6 +319,7 @@ class Definition(ABC):
             arithmetic=self.arithmetic,
             feedback=self.feedback,
             n_layers=self.n_layers,
+            n_outputs=self.n_outputs,
             is_dense=self.is_dense,
         )
 

@@ -160,10 +160,11 @@ def _flattened(
     net: Definition, array: NDArray[Any], allowed: Sequence[tuple[int, ...]]
 ) -> NDArray[Any]:
     """Return samples in the shape of the input as rows of one of the shapes allowed."""
-    of_layer = net.layer_shapes[0]
-    shaped = [(*flat[:-1], *of_layer) for flat in allowed]
+    shaped = {
+        (*flat[:-1], *of_layer): flat for of_layer in net.shapes[0].of_arrays for flat in allowed
+    }
     if array.shape[1:] in shaped:
-        return array.reshape(len(array), *allowed[shaped.index(array.shape[1:])])
+        return array.reshape(len(array), *shaped[array.shape[1:]])
     known = dict.fromkeys((*allowed, *shaped))
     shapes = " or ".join(_shape(("n_samples", *shape)) for shape in known)
     raise wrong_argument("x", f"of shape {shapes}", f"shape {array.shape}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from river import base
 from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
+from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import LabelParameters
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.network.fields import Definition
@@ -136,11 +138,18 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
             known.append(len(outputs))
         labels, n_known = np.array([outputs[label] for label in y]), np.array(known)
         n_outputs = max(self._learned.net.n_outputs, len(outputs))
+
+        def after(rate: LearningRate, scores: Array, rows: slice) -> LearningRate:
+            is_known = np.arange(scores.shape[1]) < n_known[rows, np.newaxis]
+            answers = np.where(is_known, scores, -np.inf).argmax(axis=1)
+            return rate.after(answers != labels[rows], labels[rows])
+
         scores = self._learn(
             places,
             rows,
             n_outputs,
             lambda net: _targets(net, labels, n_known),
+            after,
             _outputs=outputs,
         )
         for i, n in enumerate(known):
@@ -249,5 +258,15 @@ def _targets(net: Definition, labels: NDArray[Any], n_known: NDArray[Any]) -> ND
     if net.weight_init != GROWING or n_known[0] == net.n_outputs:
         return labels
     targets = real_targets(net, labels)
-    targets[np.arange(net.n_outputs) >= n_known[:, np.newaxis]] = 0
+    for n in np.unique(n_known).tolist():
+        rows = np.flatnonzero(n_known == n)
+        wrong, right = _label_targets(net, n)
+        targets[rows, :n], targets[rows, n:] = wrong, 0
+        targets[rows, labels[rows]] = right
     return targets
+
+
+@lru_cache
+def _label_targets(net: Definition, n_outputs: int) -> tuple[float, float]:
+    """Return what labels would ask of a network with so many outputs."""
+    return net.replace(layer_sizes=(*net.layer_sizes[:-1], n_outputs)).label_targets

@@ -14,6 +14,7 @@ from river import base
 from spikebp_plugins.common.errors import boolean, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
+from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.structure import Structure
@@ -54,6 +55,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
 
     #: In front of all features, so that these may become more.
     intercept_at: ClassVar = 0
+    _automatic_weight_init: ClassVar = GROWING
 
     def _start(self, hidden_layer_sizes: Any, n_outputs: int) -> None:
         """Make a network that has learned nothing."""
@@ -61,11 +63,10 @@ class StreamLearner(base.Estimator, NetworkParameters):
         self.intercept = boolean("intercept", self.intercept)
         room = self.n_features or 1
         structure = Structure.of_sizes(hidden_layer_sizes)
-        self._rates = self._schedule(has_epochs=False)
-        n_inputs, rates = room + self.intercept, self._rates
-        net = self._definition(structure, n_inputs, n_outputs, self.seed, rates)
+        n_inputs = room + self.intercept
+        net, rate = self._definition(structure, n_inputs, n_outputs, self.seed)
         self._require_growth("n_features", net)
-        self._learned = LazySimulator.untrained(net)
+        self._learned = LazySimulator.untrained(net, rate)
         self._inputs: Places = {}
         self._reader = Reader()
         self._watch = Watch()
@@ -81,10 +82,6 @@ class StreamLearner(base.Estimator, NetworkParameters):
                 if found != needed:
                     allowed = f"{ONE_OR_MORE} with {field_name}={found!r}"
                     raise wrong_argument(name, allowed, None)
-
-    @property
-    def _automatic_weight_init(self) -> str | None:
-        return GROWING if self.arithmetic == "fixed" else super()._automatic_weight_init
 
     @property
     @synchronized
@@ -164,6 +161,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         rows: Array,
         n_outputs: int,
         targets: Callable[[Definition], NDArray[Any]],
+        after: Callable[[LearningRate, Array, slice], LearningRate],
         **changes: Any,
     ) -> Array:
         """Learn from samples in turn, all of them or none, and return their scores.
@@ -178,6 +176,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
             The outputs that the network is to have.
         targets : callable
             Returns the targets that a network is to learn.
+        after : callable
+            Returns the learning rate after some of the samples, by their scores.
         **changes
             Attributes that this object is to have once all samples have been learned.
         """
@@ -187,20 +187,20 @@ class StreamLearner(base.Estimator, NetworkParameters):
             scaling, scaled = scaling.resized(rows.shape[1]).in_turn(rows)
         shown, net = self._with_intercept(scaled), learned.net
         is_at_stake = learned is self._learned and len(rows) > 1
-        before = self._learned.checkpoint if is_at_stake else None
+        before = self._learned.copy() if is_at_stake else None
         changes |= {"_inputs": places, "_scaling": scaling, "_learned": learned}
         all_seen, is_done = learned.n_seen + len(rows), False
         try:
-            scores = learned.train(self.backend, shown, targets(net), self._rates)
+            scores = learned.train(self.backend, shown, targets(net), after)
             is_done = True
         finally:
             # Ctrl-C may come when the network has learned, and then all else has to know it too.
             if is_done or learned.checkpoint.state.samples_seen == all_seen:
                 self.__dict__.update(changes)  # in one step, which nothing interrupts
             elif before is not None:
-                self._learned = LazySimulator(before)
+                self._learned = before
         heard = shown[:, : max(1, len(places) + self.intercept)]
-        self._watch.observe(heard * net.input_scale, scores, net.n_steps)
+        self._watch.observe(heard * net.input_factor, scores, net.n_steps)
         return scores
 
     def _shown_one(self, x: Mapping[Any, Any]) -> Array:

@@ -12,6 +12,7 @@ from river import base
 from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import positive, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
+from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.regressor import Coding
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.river.frames import real_numbers, targets_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 #: Spikes a step for a target that is one deviation from its mean.
-TARGET_SPREAD: Final = 4.0
+TARGET_SPREAD: Final = 16.0
 #: One unit for the positive part of a scaled target, and one for its negative part.
 CODING: Final = Coding((), np.ones(1), signed=True)
 
@@ -45,7 +46,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
     ----------
     target_scale : float or "auto", default="auto"
         Spikes a step for a target of 1. "auto" scales targets as `scale_inputs` does features, to
-        4 spikes a step for one deviation from the mean.
+        16 spikes a step for one deviation from the mean.
     hidden_layer_sizes : sequence of int, or int, default=(100,)
         Units of the hidden layers; an integer is the size of the only one.
 
@@ -62,8 +63,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
     hidden_layer_sizes: Any = (100,)
     target_scale: Any = "auto"
 
-    _default_rate: ClassVar = 0.01
-    _spread: ClassVar = 2.0
+    _automatic_update: ClassVar = "fractional"
 
     def __post_init__(self) -> None:
         scale = self.target_scale
@@ -134,7 +134,11 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
             scaling, asked = scaling.in_turn(y)
         targets = CODING.encoded(asked)
         outputs = CODING.n_outputs
-        self._learn(places, rows, outputs, lambda _: targets, _target_scaling=scaling)
+
+        def after(rate: LearningRate, scores: Array, rows: slice) -> LearningRate:
+            return rate.after(np.abs(np.maximum(scores, 0) - targets[rows]).sum(axis=1))
+
+        self._learn(places, rows, outputs, lambda _: targets, after, _target_scaling=scaling)
 
     @synchronized
     def predict_one(self, x: dict[Any, Any]) -> Any:

@@ -20,7 +20,6 @@ from spikebp_plugins import (
     Simulator,
     SpikingMLP,
     SpikingMLPClassifier,
-    from_relu,
     load,
     load_dataset,
     quantized_weights,
@@ -29,6 +28,7 @@ from spikebp_plugins import (
 )
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.conversion.relu import relu_scores
+from tests.core.one_for_one import from_relu
 from tests.core.small_nets import assert_all_equal, lively_simulator
 from tests.core.test_benchmarks import run
 from tests.documentation import sections
@@ -71,7 +71,8 @@ def refusal(error, function, *arguments, **named):
 def test_weights_without_biases_are_taken_as_they_are():
     W = [matrix for matrix, _ in pairs()]
     checkpoint = from_relu(W, n_steps=20, input_scale=0.5, learning_rate=0.02, fraction_bits=40)
-    net = SpikingMLP.paper(SIZES, n_steps=20, input_scale=0.5, learning_rate=0.02, fraction_bits=40)
+    fields = {"input_scale": 0.5, "learning_rate": 0.02, "fraction_bits": 40}
+    net = SpikingMLP(SIZES, n_steps=20, spikes_per_unit=1, **fields)
     assert checkpoint.net == net
     assert_all_equal(checkpoint.state.weights, Simulator(net, weights=W).checkpoint().state.weights)
     assert checkpoint.state.samples_seen == 0
@@ -164,15 +165,30 @@ def test_scores_may_have_another_scale():
         np.testing.assert_allclose(
             scores_of(to_relu(checkpoint, "input"), x), 0.25 * expected, atol=1e-12
         )
-    checkpoint = from_relu(layers, output_scale="winner", balance=x, **UNROUNDED)
-    found = scores_of(to_relu(checkpoint, "input"), x)
-    assert np.median(found.max(axis=1)) == pytest.approx(1)
-    np.testing.assert_allclose(found * np.median(expected.max(axis=1)), expected, atol=1e-12)
+    for g in (1, 8):
+        fields = UNROUNDED | {"spikes_per_unit": g, "label_targets": (1, 20)}
+        checkpoint = from_relu(layers, output_scale="winner", balance=x, **fields)
+        found = scores_of(to_relu(checkpoint, "input"), x)
+        assert np.median(found.max(axis=1)) == pytest.approx(20)
+        shares = expected / np.median(expected.max(axis=1))
+        np.testing.assert_allclose(found / 20, shares, atol=1e-9)
+
+
+@pytest.mark.parametrize("g", [1, 4, 32])
+def test_scores_are_those_of_the_relu_network_with_any_spikes_for_1(g):
+    layers, x = pairs(), inputs(9)
+    checkpoint = from_relu(layers, spikes_per_unit=g, fraction_bits=30)
+    with checkpoint.simulate("reference") as sim:
+        scores = sim.predict(with_bias_input(x), n_steps=200)
+    np.testing.assert_allclose(scores, scores_of(layers, x), atol=0.2 / g)
+    back = to_relu(checkpoint, "input")
+    np.testing.assert_allclose(scores_of(back, x), scores_of(layers, x), atol=1e-6)
 
 
 def test_where_no_output_wins_the_scale_stays():
     layers = [-np.ones((2, 2))]
-    found = from_relu(layers, output_scale="winner", balance=[[1.0, 1.0]])
+    targets = {"label_targets": (0, 1)}
+    found = from_relu(layers, output_scale="winner", balance=[[1.0, 1.0]], **targets)
     assert_all_equal(found.state.weights, from_relu(layers).state.weights)
 
 
@@ -526,7 +542,7 @@ def test_input_that_only_a_scaler_makes_large_is_warned_of():
         from_relu(pipeline)
     small, large = (str(warning.message) for warning in caught)
     assert "input 0 is too small to be told apart in 10 steps (and 0 more)" in small
-    assert "input 2 is so large that its weights need more than 17 fraction bits" in large
+    assert "input 2 is so large that its weights need more than 20 fraction bits" in large
     assert all(warning.filename == __file__ for warning in caught)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -543,10 +559,11 @@ def test_an_estimator_of_this_project_is_a_source(intercept):
     rows = [W if isinstance(W, np.ndarray) else np.vstack([W[0], *W[1:]]) for W in layers[:1]]
     np.testing.assert_array_equal(rows[0], weights[0])
     for source in (model.checkpoint_, model.checkpoint_.simulate("reference")):
-        found = from_relu(source, n_steps=20, fraction_bits=24)
+        found = from_relu(source, spikes_per_unit=4, fraction_bits=24)
         assert_all_equal(found.state.weights, weights)
         assert from_relu(source, n_steps=20).net.n_steps == 20
-    assert_all_equal(to_relu(model), weights)
+    # Four spikes stand for 1 in layers 0 and 1, and scores are in spikes.
+    assert_all_equal(to_relu(model), [*weights[:-1], 4 * weights[-1]])
     assert_all_equal(quantized_weights(model, 32).checkpoint().state.weights, weights)
     with pytest.raises(NotFittedError):
         from_relu(SpikingMLPClassifier())

@@ -57,8 +57,8 @@ def test_bare_networks_take_the_first_row_of_the_table():
     ("given", "row"),
     [
         ({"update": "fractional"}, FRACTIONAL),
-        ({"update": "outer"}, FRACTIONAL._replace(update="outer")),
-        ({"presynaptic": "drive"}, FRACTIONAL),
+        ({"update": "outer"}, FRACTIONAL._replace(update="outer", learning_rate=2.0**-14)),
+        ({"presynaptic": "drive"}, FRACTIONAL._replace(learning_rate=2.0**-14)),
         ({"timing": "event", "arithmetic": "float64"}, FRACTIONAL),
         ({"timing": "pipelined"}, NORMALIZED),
         ({"spikes": "binary"}, FEW_BITS),
@@ -83,6 +83,13 @@ def test_a_row_of_the_table_is_chosen_by_other_fields(given, row):
 def test_without_hidden_layers_a_label_asks_nothing_of_other_outputs():
     assert SpikingMLP((4, 3)).label_targets == (0.0, 36.0)
     assert SpikingMLP((4, 3)).replace(layer_sizes=(4, 5, 3)) == SpikingMLP((4, 5, 3))
+
+
+def test_of_many_outputs_a_label_asks_wrong_ones_for_less():
+    wrong = {k: SpikingMLP((4, 5, k)).label_targets[0] for k in (2, 10, 11, 20, 40)}
+    assert wrong == {2: 6, 10: 6, 11: 5.75, 20: 4.25, 40: 3}
+    assert SpikingMLP((4, 5, 40)).replace(layer_sizes=(4, 5, 3)) == SpikingMLP((4, 5, 3))
+    assert SpikingMLP((4, 40), label_targets=(1, 9)).label_targets == (1, 9)
 
 
 def test_presets_stay_what_they_are_in_changed_definitions():

@@ -6,6 +6,7 @@ import pickle
 import re
 import threading
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -36,24 +37,24 @@ from spikebp_plugins.estimators import (
     regressor,
     samples,
 )
+from spikebp_plugins.estimators.learning_rate import MARKS, LearningRate
 from spikebp_plugins.estimators.regressor import automatic_scale
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.scaling import InputScaling
-from spikebp_plugins.estimators.schedule import Schedule
 from spikebp_plugins.estimators.temperature import Temperature, softmax
 from spikebp_plugins.network.state import initial_state
 from tests.documentation import sections
 
-#: Updates at every step, of features as they are.
-PLAIN = {"update": "fractional", "scale_inputs": "off"}
+#: Updates at every step and at one rate, of features as they are.
+PLAIN = {"update": "fractional", "scale_inputs": "off", "learning_rate": 0.001}
 #: A network that no test waits for.
 TINY = {
     "hidden_layer_sizes": (6,),
     "max_iter": 3,
     "random_state": 5,
-    "update": "fractional",
-    "scale_inputs": "off",
+    **PLAIN,
 }
+fractional = partial(SpikingMLP, update="fractional")
 ESTIMATORS = [SpikingMLPClassifier, SpikingMLPRegressor]
 
 
@@ -103,17 +104,15 @@ CHECKS = parametrize_with_checks(
 
 def test_one_grid_holds_all_rates(iris):
     X, y = iris
-    fields = {"update": "fractional", "learning_rate": 0.04, "max_iter": 2}
-    model = SpikingMLPClassifier(rate_halvings=6, **fields).fit(X, y)
+    model = SpikingMLPClassifier(max_iter=2).fit(X, y)
     bits = model.checkpoint_.net.fraction_bits
-    assert bits == SpikingMLP.paper((2, 2), learning_rate=0.04 / 64).fraction_bits > 17
+    assert bits == SpikingMLP((2, 2), learning_rate=0.75 / 32).fraction_bits > 20
     before = model.checkpoint_
-    with pytest.raises(ValueError, match=f"learning_rate must be above .* fraction_bits={bits}"):
-        model.set_params(rate_halvings=14).partial_fit(X, y)
+    with pytest.raises(ValueError, match=f"learning_rate must be at least .* fraction_bits={bits}"):
+        model.set_params(learning_rate=1e-9, fraction_bits=bits).partial_fit(X, y)
     assert all(map(np.array_equal, weights_of(model), before.state.weights))
-    message = "rate_halvings must be such that the last learning rate, 0.000625, is large enough"
-    refused = SpikingMLPClassifier(rate_halvings=6, fraction_bits=14, **fields)
-    with pytest.raises(ValueError, match=message):
+    refused = SpikingMLPClassifier(fraction_bits=5)
+    with pytest.raises(ValueError, match=r"learning_rate must be at least .*; got 0\.0234375"):
         refused.fit(X, y)
     assert not hasattr(refused, "checkpoint_")
 
@@ -138,8 +137,8 @@ def test_a_classifier_learns_what_the_simulator_learns(iris):
     model = SpikingMLPClassifier((6, 5), random_state=5, target=1.5, n_steps=7, **PLAIN)
     for rows in (order[:1], order[1:2], order[2:70], order[70:]):
         model.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
-    fields = {"n_steps": 7, "learning_rate": 0.02, "seed": 5, "label_targets": (0.0, 1.5)}
-    net = SpikingMLP.paper((5, 6, 5, 3), **fields)
+    fields = {"n_steps": 7, "learning_rate": 0.001, "seed": 5, "label_targets": (0.0, 1.5)}
+    net = fractional((5, 6, 5, 3), **fields)
     with Simulator(net) as sim:
         sim.train(with_one(X)[order], 1.5 * np.eye(3)[y[order]])
         assert model.checkpoint_.net == net
@@ -152,7 +151,7 @@ def test_a_classifier_asks_of_wrong_outputs_too(iris):
     X, y = iris
     model = SpikingMLPClassifier(**TINY, label_targets=(1, 5), weight_init="he", shuffle=False)
     model.fit(X, y)
-    net = SpikingMLP.paper((5, 6, 3), learning_rate=0.02, seed=5, weight_init="he")
+    net = fractional((5, 6, 3), learning_rate=0.001, seed=5, weight_init="he")
     targets = np.where(np.eye(3, dtype=bool)[y], 5.0, 1.0)
     with Simulator(net) as sim:
         for epoch in range(3):
@@ -184,14 +183,14 @@ def test_an_estimator_of_images_learns_what_the_simulator_learns(images, cls, wo
     model = cls(**IMAGES, **settings, weight_init="he")
     model = clone(model)
     if cls is SpikingMLPClassifier:
-        targets, rate = 2 * np.eye(10)[y], 0.02
+        targets = y
         model.partial_fit(X, y, classes=np.arange(10))
     else:
-        targets, rate = np.column_stack([1.5 * y, 0 * y]), 0.01
+        targets = np.column_stack([1.5 * y, 0 * y])
         model.partial_fit(X, y)
-    fields = {"learning_rate": rate, "seed": 5, "weight_init": "he"}
-    n = targets.shape[1]
-    net = SpikingNetwork.paper((4, 8, 2), [*layers, Dense(n)], **fields)
+    fields = {"update": "fractional", "learning_rate": 0.001, "seed": 5, "weight_init": "he"}
+    n = 10 if cls is SpikingMLPClassifier else 2
+    net = SpikingNetwork((4, 8, 2), [*layers, Dense(n)], **fields)
     with Simulator(net, "reference") as sim:
         sim.train(X.reshape(-1, 4, 8, 2), targets)
         assert equal_weights(model, sim)
@@ -206,9 +205,9 @@ def test_connections_without_an_image_keep_the_constant_input(iris):
     X, y = iris[0][:30], iris[1][:30]
     settings = {name: value for name, value in IMAGES.items() if name != "image_shape"}
     model = SpikingMLPClassifier(**settings, connections="sparse6d0.5", shuffle=False).fit(X, y)
-    fields = {"learning_rate": 0.02, "seed": 5, "label_targets": (0, 2), "weight_init": "he"}
+    fields = {"update": "fractional", "learning_rate": 0.001, "seed": 5}
     layers = [Sparse(6, density=0.5), Dense(3)]
-    with Simulator(SpikingNetwork.paper((5,), layers, **fields), "reference") as sim:
+    with Simulator(SpikingNetwork((5,), layers, **fields), "reference") as sim:
         sim.train(with_one(X), y)
         sim.train(with_one(X), y)
         assert model.checkpoint_.net == sim.net
@@ -303,7 +302,8 @@ def test_a_refused_image_leaves_the_features_that_were_learned(images):
 def test_what_labels_ask_for_may_change(iris):
     X, y = iris
     model = SpikingMLPClassifier(**TINY, target=1.0).partial_fit(X, y, classes=[0, 1, 2])
-    with Simulator(SpikingMLP.paper((5, 6, 3), learning_rate=0.02, seed=5)) as sim:
+    net = fractional((5, 6, 3), learning_rate=0.001, seed=5, label_targets=(0, 1))
+    with Simulator(net) as sim:
         sim.train(with_one(X), y)
         sim.train(with_one(X), np.where(np.eye(3, dtype=bool)[y], 5.0, 1.0))
         model.set_params(target=None, label_targets=(1, 5)).partial_fit(X, y)
@@ -316,7 +316,8 @@ def test_fit_shows_the_epochs_that_its_seed_orders(iris):
     X, y, weights, _ = Samples(*iris, None).sorted()
     assert sorted(weights) == [1] * 148 + [2]  # two flowers of iris are equal
     rows = np.repeat(np.arange(149), weights.astype(int))
-    with Simulator(SpikingMLP.paper((5, 6, 3), learning_rate=0.02, seed=5)) as sim:
+    net = fractional((5, 6, 3), learning_rate=0.001, seed=5, label_targets=(0, 1))
+    with Simulator(net) as sim:
         for epoch in range(3):
             order = rows[shuffled(150, 5, epoch)]
             scores = sim.train(with_one(X)[order], y[order])
@@ -332,7 +333,7 @@ def test_a_regressor_learns_what_the_simulator_learns(iris, signed):
     model = SpikingMLPRegressor(6, random_state=5, target_scale=3, signed_output=signed, **PLAIN)
     model.partial_fit(X, y).partial_fit(X[:9], y[:9])
     targets = 3 * np.column_stack([np.maximum(y, 0), np.maximum(-y, 0)] if signed else [y])
-    with Simulator(SpikingMLP.paper((5, 6, targets.shape[1]), seed=5)) as sim:
+    with Simulator(fractional((5, 6, targets.shape[1]), learning_rate=0.001, seed=5)) as sim:
         sim.train(with_one(X), targets)
         sim.train(with_one(X)[:9], targets[:9])
         assert equal_weights(model, sim)
@@ -416,7 +417,7 @@ def test_a_warm_start_with_early_stopping_never_ends_worse(iris):
         **TINY | {"max_iter": 40}, early_stopping=True, warm_start=True, validation_fraction=0.3
     ).fit(X, X[:, 0])
     before, weights = max(model.validation_scores_), model.checkpoint_.state.weights
-    model.set_params(learning_rate=5.0, max_iter=2).fit(X, X[:, 0])
+    model.set_params(learning_rate=0.02, max_iter=2).fit(X, X[:, 0])
     assert all(score < before for score in model.validation_scores_[-2:])
     assert all(map(np.array_equal, model.checkpoint_.state.weights, weights))
 
@@ -536,7 +537,7 @@ def test_a_stream_carries_fractions_on_for_each_class(iris, rows_at_once):
         expected += [i] * int(np.floor(totals[label]) - before)
     assert len(expected) == 15 + 125 + 50
     with Simulator(model.checkpoint_.net) as sim:
-        sim.train(with_one(X)[expected], 2.0 * np.eye(3)[y[expected]])
+        sim.train(with_one(X)[expected], y[expected])
         assert equal_weights(model, sim)
 
 
@@ -660,25 +661,21 @@ def shown(scaling, X):
 @pytest.mark.parametrize("rows_at_once", [7, 1])
 def test_a_stream_scales_each_sample_by_what_came_so_far(iris, rows_at_once):
     X, y = iris[0] * [1e-3, 1.0, 40.0, 5e4] + [0, 3, -100, 1e6], iris[1]
-    model = SpikingMLPClassifier((6,), random_state=5)
+    model = SpikingMLPClassifier((6,), random_state=5, learning_rate=0.5)
     for a in range(0, 150, rows_at_once):
         rows = slice(a, a + rows_at_once)
         model.partial_fit(X[rows], y[rows], [0, 1, 2])
-    scaling, inputs = InputScaling.unknown(4, 1.0), []
+    scaling, inputs = InputScaling.unknown(4, 2.0), []
     for x in X:
         scaling = scaling.after(x)
         inputs.append(scaling.scaled(x))
-    fields = {"update": "normalized", "weight_init": "quiet", "label_targets": (0.75, 8)}
-    net = SpikingMLP.paper((5, 6, 3), learning_rate=1.0, seed=5, **fields)
+    net = SpikingMLP((5, 6, 3), learning_rate=0.5, seed=5)
     with Simulator(net) as sim:
-        sim.train(with_one(inputs)[:128], y[:128])
-        checkpoint = sim.checkpoint().at_rate(0.5)
-    with checkpoint.simulate() as sim:
-        sim.train(with_one(inputs)[128:], y[128:])
+        sim.train(with_one(inputs), y)
         assert equal_weights(model, sim)
         scores = sim.predict(shown(scaling, X))
     np.testing.assert_array_equal(model.predict(X), scores.argmax(axis=1))
-    assert model.checkpoint_.net == net.replace(learning_rate=0.5)
+    assert model.checkpoint_.net == net
     for found, expected in zip(model.input_scaling_, scaling, strict=True):
         np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(model.network_inputs(X), shown(scaling, X))
@@ -744,57 +741,100 @@ def test_an_input_scale_or_a_flag_leaves_features_as_they_are(iris):
         model.partial_fit(X, y)
 
 
-def test_what_none_takes_depends_on_the_update():
+def test_what_no_parameter_says_is_in_the_table_of_defaults():
     X, y = np.eye(3), np.arange(3)
 
     def net(**given):
         model = SpikingMLPClassifier((4,), max_iter=1, random_state=0, **given).fit(X, y)
         return model.checkpoint_.net
 
-    normalized = SpikingMLP.paper(
-        (4, 4, 3),
-        update="normalized",
-        learning_rate=0.6,
-        weight_init="quiet",
-        label_targets=(0.75, 8),
-        fraction_bits=23,
-    )
-    former = SpikingMLP.paper((4, 4, 3), learning_rate=0.02, label_targets=(0, 2))
-    assert net() == normalized
-    assert net(target=3) == normalized.replace(label_targets=(0, 3))
-    assert net(update="fractional") == former
-    assert net(presynaptic="drive") == former.replace(presynaptic="drive")
-    assert net(spikes="binary") == former.replace(spikes="binary")
-    assert net(arithmetic="loihi2") == former.replace(arithmetic="loihi2")
-    assert net(update="outer", learning_rate=0.1) == former.replace(
-        update="outer", learning_rate=0.1
-    )
+    bits = SpikingMLP((4, 4, 3), learning_rate=0.75 / 32).fraction_bits
+    assert net() == SpikingMLP((4, 4, 3), learning_rate=0.75, fraction_bits=bits)
+    assert net(target=3).label_targets == (0, 3)
+    assert net(learning_rate=0.1, n_steps=5) == SpikingMLP((4, 4, 3), learning_rate=0.1, n_steps=5)
+    for fields in ({"update": "outer"}, {"spikes": "binary"}, {"presynaptic": "drive"}):
+        usual = SpikingMLP((4, 4, 3), **fields)
+        assert net(**fields, learning_rate=usual.learning_rate) == usual
+        assert net(**fields).learning_rate == 3 * usual.learning_rate
+    # A chip has no rates that are halved five times.
+    assert net(arithmetic="loihi2") == SpikingMLP((4, 4, 3), arithmetic="loihi2")
+    fitted = SpikingMLPRegressor((4,), max_iter=1, random_state=0, learning_rate=0.001).fit(X, y)
+    assert fitted.checkpoint_.net == fractional((4, 4, 2), learning_rate=0.001)
+
+
+def rates(errors, labels, first):
+    """Return the learning rate of each sample of a stream, by the errors, which are 0 or 1."""
+    found, begin, is_due = [], 0, False
+    for i in range(len(errors)):
+        found.append(first / 2 ** sum(i - begin >= mark for mark in (128, 384, 1152, 3456, 10368)))
+        n = np.arange(1, i - begin + 2)
+        mean = np.cumsum(errors[begin : i + 1]) / n
+        deviation = np.sqrt(mean * (1 - mean) / n)
+        if len(n) >= 30:
+            at_least = 29 + (mean + deviation)[29:].argmin()
+            limit = mean[at_least] + 2 * deviation[at_least]
+            is_due |= mean[-1] + deviation[-1] > limit + 1e-12
+        is_due |= labels[i] not in labels[:i]
+        if is_due and (i + 1) % 8 == 0:
+            begin, is_due = i + 1, False
+    return np.array(found)
+
+
+def test_the_learning_rate_follows_the_errors_of_a_stream():
+    random = np.random.RandomState(0)
+    chance = np.repeat([0.5, 0.1, 0.1, 0.45], 200)
+    errors, labels = random.rand(800) < chance, np.minimum(np.arange(800) // 7, 4)
+    rate, found = LearningRate(0.75, False), []
+    while len(found) < 800:
+        n = rate.lasts(random.randint(1, 90))
+        assert n <= 8
+        rows = slice(len(found), len(found) + n)
+        found += len(errors[rows]) * [rate.now]
+        rate = rate.after(errors[rows], labels[rows])
+    expected = rates(errors, labels, 0.75)
+    np.testing.assert_array_equal(found, expected)
+    assert set(expected[:600]) == {0.75, 0.375, 0.1875}
+    # It rises again where errors do, within some dozens of samples.
+    assert expected[599] < 0.75
+    assert 0.75 in expected[600:680]
+
+
+def test_a_learning_rate_that_was_given_stays():
+    rate = LearningRate(0.5, True).after(np.ones(500), np.arange(500))
+    assert (rate.now, rate.lowest, rate.lasts(10**6)) == (0.5, 0.5, 10**6)
 
 
 @pytest.mark.parametrize("chunk", [1, 100])
-def test_the_rate_is_halved_after_fixed_numbers_of_samples(iris, chunk):
+def test_a_stream_is_learned_at_the_rate_that_follows_its_errors(iris, chunk):
     X, y = np.tile(iris[0], (5, 1))[:700], np.tile(iris[1], 5)[:700]
-    model = SpikingMLPClassifier((6,), random_state=5, rate_halvings=2, scale_inputs="off")
+    y[500:] = (y[500:] + 1) % 3
+    model = SpikingMLPClassifier((6,), random_state=5, scale_inputs="off")
     for a in range(0, 700, chunk):
         model.partial_fit(X[a : a + chunk], y[a : a + chunk], classes=[0, 1, 2])
         model = pickle.loads(pickle.dumps(model)) if a % 3 == 0 and chunk > 1 else model
-    net = SpikingMLP.paper(
-        (5, 6, 3),
-        update="normalized",
-        learning_rate=1.0,
-        weight_init="quiet",
-        label_targets=(0.75, 8),
-        seed=5,
-    )
-    checkpoint = Checkpoint(net, initial_state(net))
-    for start, stop, rate in ((0, 128, 1.0), (128, 512, 0.5), (512, 700, 0.25)):
-        with checkpoint.at_rate(rate).simulate() as sim:
-            sim.train(with_one(X)[start:stop], y[start:stop])
+    net = SpikingMLP((5, 6, 3), learning_rate=0.75 / 32, seed=5)
+    checkpoint, rate, found = Checkpoint(net, initial_state(net)), LearningRate(0.75, False), []
+    for i in range(700):
+        with checkpoint.at_rate(rate.now).simulate("reference") as sim:
+            scores = sim.train(with_one(X)[i : i + 1], y[i : i + 1])
             checkpoint = sim.checkpoint()
+        found.append(rate.now)
+        rate = rate.after(scores.argmax(axis=1) != y[i], y[i : i + 1])
+    assert found[450] < 0.75
+    assert 0.75 in found[500:]
     assert equal_weights(model, sim)
     assert model.checkpoint_.net == checkpoint.net
-    assert Schedule(1.0, 3).at(2048) == 0.125
-    assert Schedule(1.0, 0).lasts(5, 10**6) == 10**6
+
+
+def test_epochs_halve_the_rate_and_what_comes_after_them_may_raise_it(iris):
+    X, y = iris
+    model = SpikingMLPClassifier((6,), max_iter=10, random_state=5).fit(X, y)
+    net, done = model.checkpoint_.net, 1500
+    assert net.learning_rate == 0.75 / 2 ** sum(mark < done for mark in MARKS) == 0.75 / 8
+    model.partial_fit(X, y)
+    assert model.checkpoint_.net.learning_rate == 0.75 / 8
+    model.partial_fit(X, (y + 1) % 3)
+    assert model.checkpoint_.net.learning_rate > 0.75 / 8
 
 
 def test_a_network_in_which_nothing_fires_is_warned_of_once(iris):
@@ -1073,10 +1113,10 @@ def test_targets_cannot_change_their_code(iris):
 def test_the_rate_may_change_on_the_grid_that_there_is(iris):
     X, y = iris
     model = SpikingMLPClassifier(**TINY).fit(X, y)
-    with model.checkpoint_.at_rate(0.01).simulate() as sim:
-        sim.train(with_one(X), 2 * np.eye(3)[y])
-        sim.train(with_one(X), 2 * np.eye(3)[y])
-        model.set_params(learning_rate=0.01).partial_fit(X, y).partial_fit(X, y)
+    with model.checkpoint_.at_rate(0.0005).simulate() as sim:
+        sim.train(with_one(X), y)
+        sim.train(with_one(X), y)
+        model.set_params(learning_rate=0.0005).partial_fit(X, y).partial_fit(X, y)
         assert equal_weights(model, sim)
 
 
@@ -1124,7 +1164,7 @@ def test_threads_may_share_an_estimator(iris):
 
 
 def test_a_search_runs_in_processes(iris):
-    grid = {"learning_rate": [0.005, 0.02], "hidden_layer_sizes": [(4,), (6,)]}
+    grid = {"learning_rate": [0.0005, 0.001], "hidden_layer_sizes": [(4,), (6,)]}
     model = SpikingMLPClassifier(**TINY, backend="compiled:n_jobs=1")
     searches = [GridSearchCV(model, grid, cv=2, n_jobs=n_jobs).fit(*iris) for n_jobs in (None, 2)]
     results = [search.cv_results_["mean_test_score"] for search in searches]

@@ -2,7 +2,6 @@
 
 import pickle
 import re
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ import pandas as pd
 
 from spikebp_plugins import SpikingMLP, to_relu
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
+from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.river import SpikingMLPClassifier, SpikingMLPRegressor
 from tests.core.literal import LiteralNetwork, asked_by
 from tests.core.streams import (
@@ -168,8 +168,8 @@ def test_a_mini_batch_is_learned_as_a_whole_or_not_at_all(is_told, monkeypatch):
     with monkeypatch.context() as patch:
         train = LazySimulator.train
 
-        def interrupted(self, backend, x, y, schedule):
-            train(self, backend, x[:1], y[:1], schedule)
+        def interrupted(self, backend, x, y, after):
+            train(self, backend, x[:1], y[:1], after)
             raise KeyboardInterrupt
 
         patch.setattr(LazySimulator, "train", interrupted)
@@ -251,7 +251,7 @@ def test_mini_batches_that_are_not_allowed_change_nothing(X, y, message):
     ("fields", "where"),
     [
         ({"weight_init": "he"}, "weight_init='he'"),
-        ({"arithmetic": "loihi2"}, "weight_init='paper'"),
+        ({"arithmetic": "loihi2"}, "weight_init='quiet'"),
         ({"arithmetic": "loihi2", "weight_init": "growing"}, "arithmetic='loihi2'"),
     ],
 )
@@ -271,7 +271,7 @@ def test_the_regressor_learns_numbers_of_any_size():
             y = offset + size * np.sin(x[0])
             errors.append(abs(model.predict_one({"x": x[0]}) - y))
             model.learn_one({"x": x[0]}, y)
-        assert np.mean(errors[-500:]) < 0.25 * size
+        assert np.mean(errors[-500:]) < 0.35 * size
         assert model.target_scaling.n_seen == 1500
 
 
@@ -311,10 +311,9 @@ def test_probabilities_do_not_depend_on_when_they_are_asked_for():
 
 def test_the_number_of_samples_counts_those_before_an_interrupt():
     net = SpikingMLP.paper((3, 2), learning_rate=0.1)
-    learner = LazySimulator.untrained(net)
-    schedule = Mock(at=lambda _: 0.1, lasts=lambda _, n: n)
+    learner = LazySimulator.untrained(net, LearningRate(0.1, True))
     x = np.ones((3, 3))
     x[2] = 1e30
     with pytest.raises(OverflowError):
-        learner.train("compiled", x, np.array([0, 1, 0]), schedule)
+        learner.train("compiled", x, np.array([0, 1, 0]), lambda rate, *_: rate)
     assert learner.n_seen == learner.checkpoint.state.samples_seen == 2

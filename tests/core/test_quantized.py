@@ -6,10 +6,10 @@ import pytest
 from spikebp_plugins import (
     Simulator,
     SpikingMLP,
-    from_relu,
     quantized_weights,
     with_bias_input,
 )
+from tests.core.one_for_one import from_relu
 from tests.core.small_nets import (
     assert_all_equal,
     lively_simulator,

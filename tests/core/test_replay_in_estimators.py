@@ -22,7 +22,8 @@ LABELS = np.repeat([2, 0, 1], [15, 15, 10])  # one class after the other
 REALS = RANDOM.standard_normal((N, 2))
 REPLAY = {"replay_capacity": 6, "n_replayed": 2}
 TINY = {"hidden_layer_sizes": (6,), "max_iter": 2, "random_state": 5} | REPLAY
-PLAIN = {"update": "fractional", "scale_inputs": "off", "input_scale": 2.0**-3}
+FIELDS = {"update": "fractional", "learning_rate": 0.001, "input_scale": 2.0**-3}
+PLAIN = FIELDS | {"scale_inputs": "off"}
 #: An estimator, targets, and what `partial_fit` is told besides.
 CASES = {
     "classifier": (SpikingMLPClassifier(**TINY), LABELS, {"classes": [0, 1, 2]}),
@@ -60,8 +61,7 @@ def test_an_estimator_learns_in_any_parts(model, y, known, monkeypatch):
 def test_an_estimator_learns_what_the_simulator_learns():
     known = {"classes": [0, 1, 2]}
     model = learned(SpikingMLPClassifier(**TINY | PLAIN), LABELS, known, features=EVEN)
-    fields = {"input_scale": 2.0**-3, "label_targets": (0, 2)}
-    net = SpikingMLP.paper((5, 6, 3), learning_rate=0.02, seed=5, **fields)
+    net = SpikingMLP((5, 6, 3), **FIELDS, seed=5)
     with Simulator(net) as sim:
         buffer = ReplayBuffer(6, n_replayed=2, seed=5)
         sim.train(np.column_stack([EVEN, np.full(N, 8.0)]), LABELS, replay=buffer)
@@ -85,9 +85,9 @@ def test_fit_learns_what_the_simulator_learns():
 
 
 def test_samples_of_the_past_are_scaled_as_new_ones_are():
-    model = SpikingMLPClassifier(**TINY, rate_halvings=0)
+    model = SpikingMLPClassifier(**TINY, learning_rate=0.5)
     learned(model, LABELS, {"classes": [0, 1, 2]}, rows_at_once=9)
-    buffer, scaling = ReplayBuffer(6, n_replayed=2, seed=5), InputScaling.unknown(4, 1.0)
+    buffer, scaling = ReplayBuffer(6, n_replayed=2, seed=5), InputScaling.unknown(4, 2.0)
     with Simulator(model.checkpoint_.net) as sim:
         for x, y in zip(X, LABELS, strict=True):
             mixture, scaling = buffer.mix([x], [y]), scaling.after(x)

@@ -30,7 +30,7 @@ from spikebp_plugins.river import (
 
 #: A network that no test waits for.
 TINY = {"n_features": 4, "n_classes": 3, "hidden_layer_sizes": (6,), "seed": 5}
-TINY |= {"update": "fractional", "scale_inputs": "off"}
+TINY |= {"update": "fractional", "learning_rate": 0.001, "scale_inputs": "off"}
 NAMES = ("length", "width", 3, "area")
 
 
@@ -79,8 +79,8 @@ def test_it_learns_what_the_simulator_learns(iris):
     columns = [NAMES.index(name) for name in model.features]
     inputs = np.column_stack([np.ones(len(X)), X[:, columns]])
     outputs = np.array([model.classes.index(label) for label in y])
-    fields = {"n_steps": 7, "learning_rate": 0.02, "seed": 5, "label_targets": (0.0, 1.5)}
-    net = SpikingMLP.paper((5, 6, 3), weight_init="growing", **fields)
+    fields = {"n_steps": 7, "learning_rate": 0.001, "seed": 5, "label_targets": (0.0, 1.5)}
+    net = SpikingMLP((5, 6, 3), update="fractional", weight_init="growing", **fields)
     with Simulator(net) as sim:
         reached = sim.train(inputs, 1.5 * np.eye(3)[outputs])
         scores = sim.predict(inputs)

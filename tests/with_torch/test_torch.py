@@ -10,12 +10,12 @@ from torch import nn
 from spikebp_plugins import (
     ReplayBuffer,
     SpikingMLP,
-    from_relu,
     to_relu,
     to_torch,
     with_bias_input,
 )
 from spikebp_plugins.reproduce.forgetting import TorchLearner
+from tests.core.one_for_one import from_relu
 from tests.core.small_nets import assert_all_equal, lively_simulator
 from tests.documentation import sections
 

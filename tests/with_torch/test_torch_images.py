@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from torch import nn
 
+import spikebp_plugins
 from spikebp_plugins import (
     AveragePool2D,
     Conv2D,
@@ -14,13 +15,15 @@ from spikebp_plugins import (
     Simulator,
     Sparse,
     SpikingNetwork,
-    from_relu,
+    load_dataset,
     to_relu,
     to_torch,
     with_bias_input,
 )
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.conversion.relu import relu_scores
+from spikebp_plugins.data.images import error_percent
+from tests.core.one_for_one import from_relu
 from tests.core.small_nets import assert_all_equal, lively_simulator
 from tests.documentation import sections
 from tests.with_torch.test_torch import normalized, scores_of
@@ -66,6 +69,10 @@ def shown(x, layout):
     return x if layout == "channels_first" else x.transpose(0, 2, 3, 1)
 
 
+def flat(x):
+    return x.reshape(len(x), -1)
+
+
 def refusal(error, *modules, shape=SHAPE):
     with pytest.raises(ValueError, match=error):
         from_relu(nn.Sequential(*modules), input_shape=shape)
@@ -76,11 +83,13 @@ def test_a_sequential_of_images_is_the_same_network(layout):
     source, x = model().double(), images()
     checkpoint = from_relu(source, input_shape=SHAPE, input_layout=layout, fraction_bits=40)
     layers = [Conv2D(4, 3, stride=2, padding=1), Conv2D(5, 2), AveragePool2D(2), Dense(6), Dense(3)]
-    expected = SpikingNetwork.paper(SHAPE, layers, input_layout=layout, fraction_bits=40)
+    fields = {"input_layout": layout, "fraction_bits": 40, "n_steps": 10, "spikes_per_unit": 1}
+    fields |= {"learning_rate": 2.0}
+    expected = SpikingNetwork(SHAPE, layers, **fields)
     assert checkpoint.net == expected
-    flat = shown(x, layout).reshape(len(x), -1)
+    rows = flat(shown(x, layout))
     np.testing.assert_allclose(
-        relu_scores(to_relu(checkpoint), flat), scores_of(source, x), atol=1e-9
+        relu_scores(to_relu(checkpoint), rows), scores_of(source, x), atol=1e-9
     )
     np.testing.assert_allclose(scores_of(to_torch(checkpoint), x), scores_of(source, x), atol=1e-9)
 
@@ -124,9 +133,9 @@ def test_rows_behind_an_image_have_its_order():
     nn.init.zeros_(source[1].bias)
     for layout in ("channels_first", "channels_last"):
         found = from_relu(source, input_shape=SHAPE, input_layout=layout, fraction_bits=40)
-        flat = shown(x, layout).reshape(len(x), -1)
+        rows = flat(shown(x, layout))
         np.testing.assert_allclose(
-            relu_scores(to_relu(found), flat), scores_of(source, x), atol=1e-9
+            relu_scores(to_relu(found), rows), scores_of(source, x), atol=1e-9
         )
         np.testing.assert_allclose(scores_of(to_torch(found), x), scores_of(source, x), atol=1e-9)
 
@@ -143,14 +152,14 @@ def test_scores_of_a_last_pool_are_scaled_by_the_weights_below():
     x = images()
     settings = {"input_shape": SHAPE, "fraction_bits": 40, "balance": x, "percentile": 100}
     found = from_relu(source, output_scale=0.5, peak=3.0, **settings)
-    flat = x.reshape(len(x), -1)
+    rows = flat(x)
     expected = scores_of(source, x)
-    np.testing.assert_allclose(relu_scores(to_relu(found), flat), 0.5 * expected, atol=1e-9)
-    hidden = np.maximum(relu_scores(to_relu(found)[:1], flat), 0)
+    np.testing.assert_allclose(relu_scores(to_relu(found), rows), 0.5 * expected, atol=1e-9)
+    hidden = np.maximum(relu_scores(to_relu(found)[:1], rows), 0)
     assert hidden.max() == pytest.approx(3.0)
     won = from_relu(source, output_scale="winner", **settings)
-    scores = relu_scores(to_relu(won), flat)
-    assert np.median(scores.max(axis=1)) == pytest.approx(1)
+    scores = relu_scores(to_relu(won), rows)
+    assert np.median(scores.max(axis=1)) == pytest.approx(won.net.label_targets[1])
 
 
 def normalized_channels(n, seed):
@@ -187,7 +196,7 @@ def test_biases_of_images_are_weights_of_a_channel_that_is_always_on(layout, sca
     inputs = with_bias_input(shown(x, layout) / scale, net=net)
     expected = scores_of(source, x)
     np.testing.assert_allclose(
-        relu_scores(to_relu(checkpoint), inputs * scale), expected, atol=1e-5
+        relu_scores(to_relu(checkpoint), flat(inputs) * scale), expected, atol=1e-5
     )
     with checkpoint.simulate("reference") as sim:
         trace = sim.predict(inputs[:2], n_steps=200, record=True)
@@ -211,7 +220,7 @@ def test_a_channel_for_biases_ends_where_the_biases_do():
     checkpoint = from_relu(source, input_shape=SHAPE, fraction_bits=30)
     assert checkpoint.net.layer_sizes == (9 * 7 * 4, 8 * 6 * 4, 11 * 9 * 2, 3)
     x = images()
-    found = relu_scores(to_relu(checkpoint), with_bias_input(x, net=checkpoint.net))
+    found = relu_scores(to_relu(checkpoint), flat(with_bias_input(x, net=checkpoint.net)))
     np.testing.assert_allclose(found, scores_of(source, x), atol=1e-6)
 
 
@@ -221,7 +230,7 @@ def test_layers_with_biases_are_balanced(layout):
     settings = {"input_shape": SHAPE, "input_layout": layout, "fraction_bits": 30}
     checkpoint = from_relu(source, balance=shown(x, layout), output_scale=0.5, **settings)
     inputs = with_bias_input(shown(x, layout), net=checkpoint.net)
-    found = relu_scores(to_relu(checkpoint), inputs)
+    found = relu_scores(to_relu(checkpoint), flat(inputs))
     np.testing.assert_allclose(found, 0.5 * scores_of(source, x), atol=1e-5)
     plain = model()
     expected = from_relu(plain, input_shape=SHAPE, bias="refuse").state.weights
@@ -355,8 +364,8 @@ def test_a_network_of_all_kinds_goes_to_pytorch_and_back(layout):
     module, x = to_torch(sim), images()
     kinds = [type(part).__name__ for part in module if type(part) is not nn.ReLU]
     assert kinds == ["AvgPool2d", "Conv2d", "AvgPool2d", "Flatten", *["Linear"] * 3]
-    flat = shown(x, layout).reshape(len(x), -1)
-    np.testing.assert_allclose(scores_of(module, x), relu_scores(to_relu(sim), flat), atol=1e-9)
+    rows = flat(shown(x, layout))
+    np.testing.assert_allclose(scores_of(module, x), relu_scores(to_relu(sim), rows), atol=1e-9)
     again = from_relu(module, input_shape=SHAPE, input_layout=layout)
     assert_all_equal(to_relu(again), to_relu(sim))
     assert [type(layer) for layer in again.net.layers[3:]] == [Dense] * 3
@@ -396,3 +405,51 @@ def test_any_chain_of_images_is_the_same_network(seed):
         np.testing.assert_allclose(
             relu_scores(to_relu(found), given), scores_of(source, x), atol=1e-7
         )
+
+
+@LAYOUTS
+def test_what_a_converted_network_is_shown_the_module_made_of_it_takes_too(layout):
+    source, x = model_with_biases(), images()
+    settings = {"input_shape": SHAPE, "input_layout": layout, "fraction_bits": 30}
+    checkpoint = from_relu(source, **settings)
+    inputs = with_bias_input(shown(x, layout), net=checkpoint.net)
+    assert inputs.shape == (len(x), *checkpoint.net.layer_shapes[0])
+    turned = inputs if layout == "channels_first" else inputs.transpose(0, 3, 1, 2)
+    found = to_torch(checkpoint)(torch.from_numpy(turned)).detach().numpy()
+    np.testing.assert_allclose(found, scores_of(source, x), atol=1e-6)
+
+
+def test_samples_to_balance_on_are_those_that_the_module_takes():
+    gray = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3)).double()
+    dense = nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 3)).double()
+    x = np.random.RandomState(0).rand(7, 1, 8, 8)
+    for source, shape in ((gray, (8, 8)), (gray, (8, 8, 1)), (dense, None)):
+        settings = {"input_shape": shape, "output_scale": "winner"}
+        one, other = (from_relu(source, balance=given, **settings) for given in (x, flat(x)))
+        assert_all_equal(one.state.weights, other.state.weights)
+        with one.simulate("reference") as sim:
+            scores = sim.predict(with_bias_input(x, net=one.net))
+            assert np.array_equal(scores.argmax(axis=1), scores_of(source, x).argmax(axis=1))
+    with pytest.raises(ValueError, match=r"balance must be .* of shape \(n_samples, 64\)"):
+        from_relu(nn.Sequential(*dense[1:]), balance=x)
+
+
+def test_a_converted_network_goes_on_learning_in_a_changed_world():
+    data = load_dataset("digits")
+    x, y = (data.input_scale * data.x_train[:600]).reshape(-1, 1, 8, 8), data.y_train[:600]
+    torch.manual_seed(0)
+    source = nn.Sequential(
+        nn.Conv2d(1, 8, 3), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(72, 10)
+    ).double()
+    optimizer = torch.optim.Adam(source.parameters(), 1e-2)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(source(torch.from_numpy(x)), torch.from_numpy(y)).backward()
+        optimizer.step()
+    checkpoint = spikebp_plugins.from_relu(source, input_shape=(8, 8))
+    inverted = with_bias_input(1 - x, net=checkpoint.net)
+    with checkpoint.simulate() as sim:
+        assert error_percent(sim.predict(inverted), y) > 60
+        for _ in range(6):
+            sim.train(inverted, y)
+        assert error_percent(sim.predict(inverted), y) < 12

@@ -42,6 +42,15 @@ class Shape:
         return (channels, *image) if self._is_turned else self.sizes
 
     @property
+    def of_arrays(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of such arrays: where there is one channel, it may be named or left out."""
+        height, width, channels = (*self.sizes, 1, 1)[:3]
+        if len(self.sizes) == 1 or channels > 1:
+            return (self.of_array,)
+        named = (1, height, width) if self.channels_first else (height, width, 1)
+        return named, (height, width)
+
+    @property
     def _is_turned(self) -> bool:
         return self.channels_first and len(self.sizes) == 3
 

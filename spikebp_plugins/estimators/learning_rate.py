@@ -1,0 +1,144 @@
+r"""The learning rate of an estimator that was given none: it follows what its network sees.
+
+.. math:: \eta = 3 \, \eta_0 \, 2^{-h}
+
+with the rate :math:`\eta_0` of the table of defaults, and h of the five marks passed: 128, 384,
+1,152, 3,456 and 10,368 samples. In a stream the count begins anew after a label that has not come
+before, and when errors rise. That is so if
+
+.. math:: p + s > p_{min} + 2 s_{min}
+
+with the mean error p of the samples since then, at least 30, and its standard error s; those at the
+least p + s so far have the index min. This is the level at which J. Gama and others warn of a
+change ("Learning with Drift Detection", 2004). An error is 1 for a wrong class; for numbers, it is
+their distance. The rate changes after each 8 samples at most, so that simulators work in blocks.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: How many times the rate of the table of defaults a stream begins with.
+TIMES_AT_FIRST: Final = 3.0
+#: The samples after which the rate is halved.
+MARKS: Final[tuple[int, ...]] = tuple(128 * 3**i for i in range(5))
+#: After so many samples errors are looked at.
+INTERVAL: Final = 8
+#: The fewest samples whose errors say something.
+FEWEST: Final = 30
+
+
+class LearningRate(NamedTuple):
+    """A learning rate, and what it has been told of errors.
+
+    Attributes
+    ----------
+    first : float
+        The rate before the first mark.
+    is_fixed : bool
+        Whether it stays so.
+    in_stream : bool
+        Whether samples come once, and may be of another kind than those before. An epoch has the
+        samples of the epoch before.
+    n_seen : int
+        All samples so far.
+    n_samples : int
+        Samples since the count began anew.
+    n_errors : int
+        How many of their errors count.
+    mean, squares : float
+        The mean of these errors, and the sum of their squared distances from it.
+    least, margin : float
+        The least p + s so far, and the standard error then.
+    labels : frozenset of int
+        The labels that have come.
+    begins_anew : bool
+        Whether the count does after the present block.
+    """
+
+    first: float
+    is_fixed: bool
+    in_stream: bool = True
+    n_seen: int = 0
+    n_samples: int = 0
+    n_errors: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+    least: float = math.inf
+    margin: float = 0.0
+    labels: frozenset[int] = frozenset()
+    begins_anew: bool = False
+
+    @property
+    def now(self) -> float:
+        """The rate of the next sample."""
+        if self.is_fixed:
+            return self.first
+        return math.ldexp(self.first, -sum(mark <= self.n_samples for mark in MARKS))
+
+    @property
+    def lowest(self) -> float:
+        """The rate after the last mark."""
+        return self.first if self.is_fixed else math.ldexp(self.first, -len(MARKS))
+
+    def lasts(self, n_samples: int) -> int:
+        """Return how many of some samples to come are certain to be learned at the present rate."""
+        if self.is_fixed:
+            return n_samples
+        ahead = [mark - self.n_samples for mark in MARKS if mark > self.n_samples]
+        if self.in_stream:
+            ahead.append(INTERVAL - self.n_seen % INTERVAL)
+        return min([n_samples, *ahead])
+
+    def forgetting(self, *, in_stream: bool) -> Self:
+        """Return the rate without the errors so far, for samples that come once or in epochs."""
+        nothing: dict[str, Any] = {"n_errors": 0, "mean": 0.0, "squares": 0.0, "least": math.inf}
+        return self._replace(in_stream=in_stream, **nothing)
+
+    def after(self, errors: NDArray[Any], labels: NDArray[Any] | None = None) -> Self:
+        """Return the rate after samples, of which `lasts` said that they are learned at this one.
+
+        Parameters
+        ----------
+        errors : ndarray of shape (n_samples,)
+            How wrong the network was about each.
+        labels : ndarray of shape (n_samples,), int, or None, default=None
+            Their labels, if they have any.
+        """
+        if self.is_fixed:
+            return self
+        n, mean, squares = self.n_errors, self.mean, self.squares
+        least, margin = self.least, self.margin
+        has_risen = self.begins_anew
+        for error in errors.tolist():
+            n += 1
+            distance = error - mean
+            mean += distance / n
+            squares += distance * (error - mean)
+            if n >= FEWEST:
+                deviation = math.sqrt(squares) / n
+                if mean + deviation < least:
+                    least, margin = mean + deviation, deviation
+                has_risen |= mean + deviation > least + margin
+        known = self.labels if labels is None else self.labels | frozenset(labels.tolist())
+        has_risen |= len(known) > len(self.labels)
+        after = self._replace(
+            n_seen=self.n_seen + len(errors),
+            n_samples=self.n_samples + len(errors),
+            n_errors=n,
+            mean=mean,
+            squares=squares,
+            least=least,
+            margin=margin,
+            labels=known,
+            begins_anew=has_risen and self.in_stream,
+        )
+        if after.begins_anew and after.n_seen % INTERVAL == 0:
+            return after.forgetting(in_stream=True)._replace(n_samples=0, begins_anew=False)
+        return after
