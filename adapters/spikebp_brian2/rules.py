@@ -92,6 +92,7 @@ SPIKE_EQUATIONS: Final = """
 potential : 1                  # what has not been sent as spikes
 spike_count : 1                # signed spikes in this dt
 spikes_sent : 1                # magnitudes of spike_count, summed since the start
+messages_sent : 1              # in how many dts spike_count was not 0
 most_spikes : 1                # largest magnitude of spike_count in this run
 overflows : 1                  # how many values have left the range
 """
@@ -113,6 +114,7 @@ drive : 1                      # what has arrived for this step
 summed_drive : 1               # drive summed over the present sample
 error : 1                      # signed error spikes in this dt
 errors_sent : 1                # magnitudes of error, summed since the start
+error_messages_sent : 1        # in how many dts error was not 0
 most_errors : 1                # largest magnitude of error in this run
 """
 
@@ -540,12 +542,14 @@ _COUNT: Final = """
 
 _SENT: Final = """
         spikes_sent += abs(spike_count)
+        messages_sent += int(spike_count != 0)
         most_spikes = larger(most_spikes, abs(spike_count))"""
 
 
 def _sum_errors(net: Definition) -> str:
     code = """
         errors_sent += abs(error)
+        error_messages_sent += int(error != 0)
         most_errors = larger(most_errors, abs(error))"""
     if net.learns_once:
         code += "\n        summed_error = int(not opens_sample)*summed_error + error"

@@ -18,7 +18,7 @@ from spikebp_brian2.proof import Seen, SeenByUnits
 from spikebp_plugins import Operations
 from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import count_operations
+from spikebp_plugins.network.operations import Sent, count_operations
 from spikebp_plugins.network.rates import added_squares, learning_rate_into, summed_error_limit
 from spikebp_plugins.network.state import LearningState
 
@@ -117,15 +117,22 @@ def read_state(net: Definition, read: Read) -> LearningState:
 
 def read_operations(net: Definition, read: Read, seen_before: int) -> Operations:
     """Return the synaptic operations counted since `samples_seen` was `seen_before`."""
-
-    def sent(l: int, name: str) -> NDArray[np.int64]:
-        return np.asarray(read((f"layer_{l}", name))).astype(np.int64)
-
     layers = range(net.n_layers + 1)
+
+    def counted(name: str, first: int) -> list[NDArray[np.int64]]:
+        none = [np.zeros(1, np.int64)] * first
+        named = (np.asarray(read((f"layer_{l}", name))) for l in layers[first:])
+        return [*none, *(counts.astype(np.int64) for counts in named)]
+
+    sent = Sent(
+        spikes=counted("spikes_sent", 0),
+        errors=counted("errors_sent", 1),
+        messages=counted("messages_sent", 0),
+        error_messages=counted("error_messages_sent", 1),
+    )
     return count_operations(
         net,
-        [sent(l, "spikes_sent") for l in layers],
-        [0, *(sent(l, "errors_sent") for l in layers[1:])],
+        sent,
         sum(int(np.sum(read((f"layer_{l}", "weights_changed")))) for l in layers[:-1]),
         shown=int(read(("schedule", "samples_shown"))[0]),
         trained=int(read(("schedule", "samples_seen"))[0]) - seen_before,

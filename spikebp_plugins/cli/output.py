@@ -65,6 +65,8 @@ class Effort:
             "seconds_per_sample": self.seconds,
             "spikes_per_sample": operations.spikes,
             "synaptic_operations_per_sample": operations.total,
+            "messages_per_sample": operations.messages,
+            "multiply_adds_per_sample": operations.multiply_adds,
             "dense_operations_per_sample": operations.dense,
         }
         n = operations.samples
@@ -72,13 +74,16 @@ class Effort:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows of a table with these means."""
-        seconds, spikes, operations, dense = self.per_sample().values()
+        seconds, spikes, operations, messages, products, dense = self.per_sample().values()
         return [
             ("time per sample", duration(seconds)),
             ("spikes per sample", count(spikes)),
             ("synaptic operations per sample", count(operations)),
+            ("messages per sample", count(messages)),
+            ("multiply-adds per sample", count(products)),
             ("dense operations per sample", count(dense)),
             ("synaptic / dense", ratio(operations, dense)),
+            ("multiply-adds / dense", ratio(products, dense)),
         ]
 
 

@@ -5,7 +5,10 @@
 
 static void host_before_sample(void);
 static void host_after_step(void);
-enum { host_forward, host_backward, host_update, host_spikes, host_errors, host_kinds };
+enum {
+    host_forward, host_backward, host_update, host_spikes, host_errors, host_messages, host_met,
+    host_kinds
+};
 static int64_t host_work[host_kinds];
 static int host_is_uncountable;
 static void host_count(int kind, int64_t n, int64_t times);

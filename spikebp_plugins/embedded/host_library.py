@@ -26,7 +26,10 @@ from spikebp_plugins.network.state import LearningState
 LIBRARIES_KEPT: Final = 64
 
 #: The kinds of work that are counted, in the order of C; then samples, and those with a target.
-WORK: Final = ("forward", "backward", "update", "spikes", "errors", "shown", "trained")
+WORK: Final = (
+    *("forward", "backward", "update", "spikes", "errors", "messages", "met"),
+    *("shown", "trained"),
+)
 
 
 class _Block(ctypes.Structure):
@@ -69,7 +72,7 @@ class HostLibrary:
 
     Attributes
     ----------
-    work : ndarray of shape (7,), int64
+    work : ndarray of shape (9,), int64
         Counts of `WORK` so far.
     """
 

@@ -283,6 +283,7 @@ static void fire_inputs(const void *x, enum input kind)
             send(0, unit, fire(sum));
     }
     NET_COUNT(spikes, spikes_sent[0], 1);
+    NET_COUNT(messages, n_spiking[0], 1);
 }
 
 /* ---- Connections ---------------------------------------------------------------------------- */
@@ -390,6 +391,7 @@ static void pass_forward(int32_t l)
     if (c->is_dense) {
         add_rows(to, weights + c->first_weight, c->channels, list, n_spiking[l - 1], sent);
         NET_COUNT(forward, spikes_sent[l - 1], c->channels);
+        NET_COUNT(met, n_spiking[l - 1], c->channels);
         return;
     }
     for (n = 0; n < n_spiking[l - 1]; n++) {
@@ -407,11 +409,10 @@ static void pass_forward(int32_t l)
                         + row_of(c, y - Y * c->stride, x - X * c->stride, channel);
                     for (b = 0; b < c->channels; b++)
                         at[b] += count * row[b];
-                    NET_COUNT(forward, magnitude(count), c->channels);
-                } else {
+                } else
                     at[channel] += count * c->constant;
-                    NET_COUNT(forward, magnitude(count), 1);
-                }
+                NET_COUNT(forward, magnitude(count), c->learns ? c->channels : 1);
+                NET_COUNT(met, 1, c->learns ? c->channels : 1);
             }
     }
 }
@@ -442,6 +443,7 @@ static void pass_back(int32_t l)
                 if (unit < 0)
                     continue;
                 NET_COUNT(backward, sum_of_place, c->learns ? c->below_channels : 1);
+                NET_COUNT(met, until - from, c->learns ? c->below_channels : 1);
                 if (!c->learns) {
                     for (m = from; m < until; m++) {
                         int32_t channel = list[m] - place * c->channels;
@@ -580,6 +582,7 @@ static void receive(int32_t l)
         if (v[i] > HALF)
             send(l, i, fire(v + i));
     NET_COUNT(spikes, spikes_sent[l], 1);
+    NET_COUNT(messages, n_spiking[l], 1);
 }
 
 /* Forget what a layer sent back in the step before. */
@@ -628,6 +631,7 @@ static void compare_output(const net_state_t *asked)
             send_back(LAYERS, i, sent[i] - fire(target_potential + i));
     }
     NET_COUNT(errors, errors_sent[LAYERS], 1);
+    NET_COUNT(messages, n_erring[LAYERS], 1);
 }
 
 /* Hidden layer l receives errors in its backward potential, and fires what it sends back. */
@@ -646,6 +650,7 @@ static void receive_errors(int32_t l)
         if (magnitude(v[i]) > HALF)
             send_back(l, i, fire(v + i));
     NET_COUNT(errors, errors_sent[l], 1);
+    NET_COUNT(messages, n_erring[l], 1);
 }
 
 #if PREPARES
@@ -757,6 +762,8 @@ static void bring_prepared(void)
         for (train = 1; train < N_TRAINS; train++) {
             NET_COUNT(spikes, n_of_train(train), magnitude(TRAINS[train][t]));
             NET_COUNT(forward, n_of_train(train), magnitude(TRAINS[train][t]) * FIRST_WIDTH);
+            NET_COUNT(messages, n_of_train(train), TRAINS[train][t] != 0);
+            NET_COUNT(met, n_of_train(train), TRAINS[train][t] != 0 ? FIRST_WIDTH : 0);
         }
     }
 #endif

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import EventBuild
-from spikebp_plugins.engine.network import EngineNetwork
+from spikebp_plugins.engine.network import N_SENT, EngineNetwork
 from spikebp_plugins.engine.structs import (
     PSI,
     QUANTITIES,
@@ -84,9 +84,12 @@ class EventNetwork(EngineNetwork):
 
     def counts(self) -> list[int]:
         """Return what the engine has counted, as `operations_of` reads it."""
-        counts = np.zeros(5 + 4 * self.net.n_layers, np.int64)
+        counts = np.zeros(3 + 2 * (self.net.n_layers + 1), np.int64)
         self.build.write_counts(self._place, counts.ctypes.data)
-        return counts.tolist()
+        samples, of_layers = counts[:3].tolist(), counts[3:].reshape(-1, 2)
+        sent = np.zeros((len(of_layers), N_SENT), np.int64)
+        sent[:, :2] = sent[:, 2:4] = of_layers  # each spike is a message
+        return [*samples, *sent.ravel().tolist()]
 
     @property
     def trained(self) -> int:

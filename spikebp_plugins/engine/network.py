@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ Array = NDArray[Any]
 #: Bytes of a line of the cache, on which arrays begin.
 LINE = 64
 
+#: How many counts there are of what a layer has sent.
+N_SENT: Final = 8
 #: The arrays of weights, feedback and backward potentials: before the open sample, and by now.
 BEFORE = (W, B, PSI)
 BY_NOW = (W_NOW, B_NOW, PSI_NOW)
@@ -303,27 +305,31 @@ def _rows(values: Array, kind: int) -> CRows:
 def operations_of(net: Definition, counts: list[int]) -> Operations:
     """Return the operations that counts stand for.
 
-    These are samples shown, samples learned, and updates; then spikes and errors of each layer; and
-    the operations of spikes and errors through each connection that is not dense.
+    These are samples shown, samples learned, and updates; and of each layer its spikes, errors,
+    messages and messages of errors, and the synapses that all of these have met through a
+    connection that is not dense.
     """
     shown, trained, update, *rest = counts
-    of_layers, through = rest[: 2 * net.n_layers + 2], rest[2 * net.n_layers + 2 :]
-    spikes, errors = of_layers[::2], of_layers[1::2]
-    forward = backward = 0
+    rows = [rest[i : i + N_SENT] for i in range(0, len(rest), N_SENT)]
+    spikes, errors, messages, error_messages, *_ = map(sum, zip(*rows, strict=True))
+    forward = backward = met = 0
     for l, connection in enumerate(net.connections, 1):
+        (k, _, n_k, *_), (_, e, _, n_e, up, down, messages_up, messages_down) = rows[l - 1 : l + 1]
         if isinstance(connection, DenseConnection):
-            forward += connection.forward_operations(spikes[l - 1])
-            backward += connection.backward_operations(errors[l]) if l > 1 else 0
-        else:
-            forward += through[2 * l - 2]
-            backward += through[2 * l - 1]
+            up, messages_up = map(connection.forward_operations, (k, n_k))
+            down, messages_down = map(connection.backward_operations, (e, n_e))
+        forward += up
+        backward += down if l > 1 else 0
+        met += messages_up + (messages_down if l > 1 else 0)
     return total_operations(
         net,
         forward=forward,
         backward=backward,
         update=update,
-        spikes=sum(spikes),
-        errors=sum(errors),
+        spikes=spikes,
+        errors=errors,
+        messages=messages + error_messages,
+        met=met,
         shown=shown,
         trained=trained,
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import Build
-from spikebp_plugins.engine.network import BEFORE, BY_NOW, EngineNetwork
+from spikebp_plugins.engine.network import BEFORE, BY_NOW, N_SENT, EngineNetwork
 from spikebp_plugins.engine.structs import (
     COUNTS,
     ERRORS,
@@ -199,7 +200,7 @@ class StepNetwork(EngineNetwork):
 
     def counts(self) -> list[int]:
         """Return what the engine has counted, as `operations_of` reads it."""
-        parts = np.zeros((5 + 4 * self.net.n_layers, 2), np.int64)
+        parts = np.zeros((3 + N_SENT * (self.net.n_layers + 1), 2), np.int64)
         self.build.write_counts(self._place, parts.ctypes.data)
         return [low + (high << 63) for low, high in parts.tolist()]
 
@@ -303,7 +304,7 @@ class StepNetwork(EngineNetwork):
         return self.read(samples_seen, BY_NOW), sample
 
     def _sample_counts(self) -> list[int]:
-        counts = np.zeros(2 + 4 * len(self._sizes), np.int64)
+        counts = np.zeros(2 + N_SENT * len(self._sizes), np.int64)
         self.build.sample_counts(self._place, counts.ctypes.data)
         return [int(count) for count in counts]
 
@@ -348,18 +349,23 @@ class StepNetwork(EngineNetwork):
         assert errors is not None
         if y is not None and not net.learns_once:
             counts[1] += weights_changed(net, sample, errors)
-        magnitudes = [np.abs(k.astype(object)) for k in sent.k]
-        of_errors = [0, *(np.abs(e.astype(object)) for e in errors[1:])]
+        spikes = [np.abs(k.astype(object)) for k in sent.k]
+        of_errors = [np.zeros(1), *(np.abs(e.astype(object)) for e in errors[1:])]
+        messages, error_messages = (
+            [(each != 0).astype(object) for each in part] for part in (spikes, of_errors)
+        )
         for l in range(L + 1):
             connection = net.connections[l - 1]
-            parts = (
-                magnitudes[l].sum(),
-                np.sum(of_errors[l]),
-                connection.forward_operations(magnitudes[l - 1]) if l > 0 else 0,
-                connection.backward_operations(of_errors[l]) if l > 1 else 0,
-            )
-            for i, part in enumerate(parts):
-                counts[2 + 4 * l + i] += int(part)
+            up = [connection.forward_operations(part[l - 1]) for part in (spikes, messages) if l]
+            down = [
+                connection.backward_operations(part[l])
+                for part in (of_errors, error_messages)
+                if l > 1
+            ]
+            parts = [part[l].sum() for part in (spikes, of_errors, messages, error_messages)]
+            pairs = zip(up or (0, 0), down or (0, 0), strict=True)
+            for i, part in enumerate([*parts, *chain.from_iterable(pairs)]):
+                counts[2 + N_SENT * l + i] += int(part)
         if max(counts) >= 2**63:
             raise OverflowError(
                 "a layer must send fewer than 2**63 spikes in a sample; it sent more"

@@ -1,11 +1,11 @@
-"""Counting what a network did: spikes, and the additions of weights that they cost."""
+"""Counting what a network did: spikes, messages, and what they cost."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from spikebp_plugins.network.connections import total
 from spikebp_plugins.network.fields import Definition
@@ -13,10 +13,11 @@ from spikebp_plugins.network.fields import Definition
 
 @dataclass(frozen=True)
 class Operations:
-    r"""Synaptic operations: additions of one weight for one spike.
+    r"""Synaptic operations: additions of one weight for one spike, and products for a message.
 
-    A graded count of k spikes is k operations for each weight it meets (NeuroBench's effective
-    accumulates).
+    A graded count of k spikes is k additions for each weight it meets (NeuroBench's effective
+    accumulates), as on hardware whose spikes are single. It is one message, and one product for
+    each weight (its effective multiply-accumulates), where a spike carries a number.
 
     Attributes
     ----------
@@ -35,6 +36,12 @@ class Operations:
         Spikes of all layers, the input's included.
     errors : int
         Error spikes of layers 1 to L after the gate.
+    messages : int
+        Units that send spikes in a step, or errors, one for each: :math:`\sum \mathrm{nnz}(k_l) +
+        \mathrm{nnz}(e_l)`. With event timing each spike is one.
+    multiply_adds : int
+        Products of a number and a weight that messages cause: :math:`\sum \mathrm{nnz}(k_{l-1})
+        n_l`, :math:`\sum \mathrm{nnz}(e_l) n_{l-1}` for :math:`l \ge 2`, and `update`.
     """
 
     forward: int = 0
@@ -44,6 +51,8 @@ class Operations:
     samples: int = 0
     spikes: int = 0
     errors: int = 0
+    messages: int = 0
+    multiply_adds: int = 0
 
     def __add__(self, other: Operations) -> Operations:
         return Operations(*map(operator.add, _counts(self), _counts(other)))
@@ -53,7 +62,7 @@ class Operations:
 
     @property
     def total(self) -> int:
-        """Forward, backward and update operations together."""
+        """Forward, backward and update operations together: additions for each spike."""
         return self.forward + self.backward + self.update
 
     def to_dict(self) -> dict[str, int]:
@@ -64,40 +73,60 @@ class Operations:
 _counts = operator.attrgetter(*(field.name for field in fields(Operations)))
 
 
+class Sent(NamedTuple):
+    """What the layers of a network have sent, each as a total or as an array, one for each unit.
+
+    Attributes
+    ----------
+    spikes : sequence of length L + 1
+        Sums of the magnitudes of k_l, for l = 0..L.
+    errors : sequence of length L + 1
+        Sums of the magnitudes of e_l, for l = 0..L; layer 0 has none.
+    messages, error_messages : sequence of length L + 1
+        How many of the k and of the e were not 0.
+    """
+
+    spikes: Sequence[Any]
+    errors: Sequence[Any]
+    messages: Sequence[Any]
+    error_messages: Sequence[Any]
+
+
 def count_operations(
-    net: Definition,
-    spikes: Sequence[Any],
-    errors: Sequence[Any],
-    update: int,
-    *,
-    shown: int,
-    trained: int,
+    net: Definition, sent: Sent, update: int, *, shown: int, trained: int
 ) -> Operations:
-    r"""Return the operations of some samples, given the totals of their spikes and errors.
+    """Return the operations of some samples, given the totals of what they have sent.
 
     Parameters
     ----------
     net : Definition
         The definition.
-    spikes : sequence of length L + 1
-        :math:`\sum |k_l|` for l = 0..L: the total of a layer, or an array of one for each unit.
-    errors : sequence of length L + 1
-        :math:`\sum |e_l|` for l = 0..L, likewise; layer 0 has none.
+    sent : Sent
+        What the layers have sent.
     update : int
         Weights changed, each counted once for every step (or sample) that changed it.
     shown, trained : int
         How many samples were shown, and how many of these were training samples.
     """
     connections = net.connections
-    forward = zip(connections, spikes[:-1], strict=True)
-    backward = zip(connections[1:], errors[2:], strict=True)
+
+    def forward(counts: Sequence[Any]) -> int:
+        pairs = zip(connections, counts[:-1], strict=True)
+        return sum(connection.forward_operations(k) for connection, k in pairs)
+
+    def backward(counts: Sequence[Any]) -> int:
+        pairs = zip(connections[1:], counts[2:], strict=True)
+        return sum(connection.backward_operations(e) for connection, e in pairs)
+
     return operations_of(
         net,
-        forward=sum(connection.forward_operations(k) for connection, k in forward),
-        backward=sum(connection.backward_operations(e) for connection, e in backward),
+        forward=forward(sent.spikes),
+        backward=backward(sent.errors),
         update=update,
-        spikes=sum(map(total, spikes)),
-        errors=sum(map(total, errors)),
+        spikes=sum(map(total, sent.spikes)),
+        errors=sum(map(total, sent.errors)),
+        messages=sum(map(total, (*sent.messages, *sent.error_messages))),
+        met=forward(sent.messages) + backward(sent.error_messages),
         shown=shown,
         trained=trained,
     )
@@ -111,10 +140,15 @@ def operations_of(
     update: int = 0,
     spikes: int = 0,
     errors: int = 0,
+    messages: int = 0,
+    met: int = 0,
     shown: int,
     trained: int,
 ) -> Operations:
-    """Return the operations of some samples, given all but what a ReLU network does with them."""
+    """Return the operations of some samples, given all but what a ReLU network does with them.
+
+    Messages and the synapses that they have met are given apart from updates.
+    """
     dense_pass = sum(connection.n_synapses for connection in net.connections)
     return Operations(
         forward=int(forward),
@@ -124,4 +158,6 @@ def operations_of(
         samples=shown,
         spikes=int(spikes),
         errors=int(errors),
+        messages=int(messages),
+        multiply_adds=int(met) + int(update),
     )

@@ -132,6 +132,7 @@ class IntegerReluLearner:
             forward=self._relu.forward,
             backward=self._relu.backward,
             update=self._relu.updates,
+            met=self._relu.forward + self._relu.backward,
             shown=self._n_shown,
             trained=self._n_learned,
         )

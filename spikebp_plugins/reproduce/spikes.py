@@ -26,6 +26,8 @@ def run(study: Study) -> Report:
             "error spikes": done.errors / done.samples,
             **{phase: getattr(done, phase) / done.samples for phase in PHASES},
             "total / dense": done.total / done.dense,
+            "messages": done.messages / done.samples,
+            "multiply-adds / dense": done.multiply_adds / done.dense,
         }
         for epoch, (done, error) in enumerate(epochs, 1)
     ]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.network.arithmetic import Reals
 from spikebp_plugins.network.delays import Delays, delays_of, is_busy
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations, count_operations
+from spikebp_plugins.network.operations import Operations, Sent, count_operations
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.step import (
     SampleState,
@@ -121,16 +121,15 @@ class WorkCounter:
     def __init__(self, net: Definition) -> None:
         self._net = net
         # Python's integers, one for each unit: no sum of them wraps.
-        self._spikes = [np.zeros(n, object) for n in net.layer_sizes]
-        self._errors = [np.zeros(n, object) for n in net.layer_sizes]
+        self._sent = Sent(*([np.zeros(n, object) for n in net.layer_sizes] for _ in Sent._fields))
         self._updates = 0
 
     def add(self, sample: SampleState, sent: Step) -> None:
         """Count the operations of a step, given the sample after it and what the step sent."""
-        _add_magnitudes(self._spikes, sent.k)
+        _add(self._sent.spikes, self._sent.messages, sent.k)
         if sent.e is None:
             return
-        _add_magnitudes(self._errors[1:], sent.e[1:])
+        _add(self._sent.errors[1:], self._sent.error_messages[1:], sent.e[1:])
         if not self._net.learns_once:
             self._updates += weights_changed(self._net, sample, sent.e)
 
@@ -139,12 +138,11 @@ class WorkCounter:
         updates = self._updates
         if training and self._net.learns_once:
             updates = weights_changed(self._net, sample, sample.E)
-        return count_operations(
-            self._net, self._spikes, self._errors, updates, shown=1, trained=int(training)
-        )
+        return count_operations(self._net, self._sent, updates, shown=1, trained=int(training))
 
 
-def _add_magnitudes(totals: Sequence[NDArray[Any]], sent: Sequence[Any]) -> None:
-    for total, counts in zip(totals, sent, strict=True):
+def _add(totals: Sequence[Any], messages: Sequence[Any], sent: Sequence[Any]) -> None:
+    for total, n_messages, counts in zip(totals, messages, sent, strict=True):
         active = np.flatnonzero(counts)
         total[active] += np.abs(counts[active]).astype(object)
+        n_messages[active] += 1

@@ -110,7 +110,7 @@ class HardwareReport:
     steps_per_sample : int
         Time steps that a training sample takes.
     operations : Operations
-        Spikes and synaptic operations of the run; zero without samples.
+        Spikes, messages and synaptic operations of the run; zero without samples.
     layers : tuple of LayerNeeds
         What each layer takes of the cores of a chip.
     core : CoreLimits
@@ -291,6 +291,8 @@ class HardwareReport:
                 ("spikes per sample", count(self.operations.spikes / n), ""),
                 ("error spikes per sample", count(self.operations.errors / n), ""),
                 ("synaptic operations per sample", count(self.operations.total / n), ""),
+                ("messages per sample", count(self.operations.messages / n), ""),
+                ("multiply-adds per sample", count(self.operations.multiply_adds / n), ""),
             ]
         return Table(title, ("", "network", "chip"), rows)
 

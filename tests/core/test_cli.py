@@ -164,6 +164,8 @@ def test_training_is_what_the_library_does(folder, options):
     assert (folder / "cli.npz").read_bytes() == (folder / "library.npz").read_bytes()
     assert report["spikes_per_sample"] == work.spikes / 150
     assert report["synaptic_operations_per_sample"] == work.total / 150
+    assert report["messages_per_sample"] == work.messages / 150
+    assert report["multiply_adds_per_sample"] == work.multiply_adds / 150
     assert report["test_error"] == error_of(load("cli.npz"), data.x_test, data.y_test)
     assert report["train_error"] == error_of(load("cli.npz"), x, y)
 
@@ -659,6 +661,8 @@ def test_prediction_is_what_the_library_does():
         "error": datasets.error_percent(scores, data.y_test),
         "spikes_per_sample": work.spikes / 360,
         "synaptic_operations_per_sample": work.forward / 360,
+        "messages_per_sample": work.messages / 360,
+        "multiply_adds_per_sample": work.multiply_adds / 360,
         "dense_operations_per_sample": 64 * 12 + 12 * 10,
     }
     with np.load("scores.npz") as written:

@@ -176,7 +176,7 @@ def work_of(net, trace, training):
     sizes, L = net.layer_sizes, net.n_layers
     n_samples, T = trace.spikes[0].shape[:2]
     dense = sum(sizes[l - 1] * sizes[l] for l in range(1, L + 1))
-    forward = backward = update = 0
+    forward = backward = update = met = 0
     for i in range(n_samples):
         counts = [np.zeros(size, int) for size in sizes]
         summed = [np.zeros(size, int) for size in sizes]
@@ -185,10 +185,12 @@ def work_of(net, trace, training):
             for l in range(L + 1):
                 counts[l] = counts[l] + k[l]
             forward += sum(sum(abs(int(v)) for v in k[l - 1]) * sizes[l] for l in range(1, L + 1))
+            met += sum(np.count_nonzero(k[l - 1]) * sizes[l] for l in range(1, L + 1))
             if not training:
                 continue
             e = [None, *(errors[i, t] for errors in trace.errors[1:])]
             backward += sum(sum(abs(int(v)) for v in e[l]) * sizes[l - 1] for l in range(2, L + 1))
+            met += sum(np.count_nonzero(e[l]) * sizes[l - 1] for l in range(2, L + 1))
             for l in range(1, L + 1):
                 summed[l] = summed[l] + e[l]
                 if net.update == "fractional":
@@ -204,6 +206,10 @@ def work_of(net, trace, training):
         samples=n_samples,
         spikes=sum(int(np.abs(spikes).sum()) for spikes in trace.spikes),
         errors=sum(int(np.abs(errors).sum()) for errors in trace.errors[1:]) if training else 0,
+        messages=sum(
+            map(np.count_nonzero, (*trace.spikes, *(trace.errors[1:] if training else ())))
+        ),
+        multiply_adds=update + met,
     )
 
 

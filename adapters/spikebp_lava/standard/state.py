@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from spikebp_lava.memory import shared_array
 from spikebp_plugins import Operations
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import count_operations
+from spikebp_plugins.network.operations import Sent, count_operations
 from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
@@ -30,8 +30,10 @@ class SharedState:
     ----------
     weights, backward_potentials : list of ndarray
         Of layers 1 to L, and of layers 1 to L - 1.
-    spikes, errors, updates : ndarray of shape (L + 1,), int64
-        Spikes, error spikes and changed weights since the start, by layer.
+    spikes, errors : ndarray of shape (L + 1, 2), int64
+        Spikes and error spikes since the start, by layer, and the messages that carried them.
+    updates : ndarray of shape (L + 1,), int64
+        Changed weights since the start, by layer.
     samples : ndarray of shape (3,), int64
         Samples shown, those of them that learned, and all training samples so far.
     """
@@ -43,7 +45,8 @@ class SharedState:
             for part in (state.weights, state.backward_potentials)
         )
         layers = net.n_layers + 1
-        self.spikes, self.errors, self.updates = (shared_array(layers, np.int64) for _ in range(3))
+        self.spikes, self.errors = (shared_array((layers, 2), np.int64) for _ in range(2))
+        self.updates = shared_array(layers, np.int64)
         self.samples = shared_array(3, np.int64)
         counts = (self.spikes, self.errors, self.updates, self.samples)
         self.arrays = [*self.weights, *self.backward_potentials, *counts]
@@ -74,5 +77,6 @@ class SharedState:
         """Synaptic operations of all samples that have ended since the start."""
         shown, trained, _ = self.samples.tolist()
         update = int(self.updates.sum())
-        spikes, errors = self.spikes.tolist(), self.errors.tolist()
-        return count_operations(self._net, spikes, errors, update, shown=shown, trained=trained)
+        (spikes, messages), (errors, of_errors) = self.spikes.T.tolist(), self.errors.T.tolist()
+        sent = Sent(spikes, errors, messages, of_errors)
+        return count_operations(self._net, sent, update, shown=shown, trained=trained)

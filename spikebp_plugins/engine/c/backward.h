@@ -122,7 +122,8 @@ static void send_connected(struct layer *above, num *psi)
 {
     const struct senders from = {above->erring, (const num *)above->e, above->n_erring};
     add_by_unit(&above->wiring->down, (const num *)above->b, from, psi);
-    above->sample_down += operations_of(&above->wiring->down, from);
+    above->sample.down += operations_of(&above->wiring->down, from);
+    above->sample.messages_down += synapses_of(&above->wiring->down, from);
 }
 
 static void send_none(struct layer *a) { a->n_erring = 0, a->errors_sent = 0; }

@@ -110,6 +110,15 @@ static big operations_of(const struct fan *fan, struct senders from)
     return total;
 }
 
+/* The synapses of units that send. */
+static big synapses_of(const struct fan *fan, struct senders from)
+{
+    big total = 0;
+    for (int a = 0; a < from.n; a++)
+        total += fan->n_synapses[from.unit[a]];
+    return total;
+}
+
 /* Change the rows of the units that a place meets, for a part of its channels. */
 INLINE void change_place_part(const int n, int v, void *work)
 {

@@ -90,16 +90,14 @@ static int64_t *write_count(big count, int64_t *to)
 }
 
 /* Write the counts since the start, each by its low 63 bits and the others: samples shown, those
- * that learned, updates; spikes and errors of layers 0 to L; operations of spikes and of errors
- * through W_1 to W_L where these are not dense. */
+ * that learned, updates; and what layers 0 to L have sent. */
 void NAMED(write_counts, BUILD)(const struct network *net, int64_t *to)
 {
     to = write_count(net->shown, to), to = write_count(net->trained, to);
     to = write_count(net->updates, to);
     for (int l = 0; l <= net->is.n_layers; l++)
-        to = write_count(net->layer[l].spikes, to), to = write_count(net->layer[l].errors, to);
-    for (int l = 1; l <= net->is.n_layers; l++)
-        to = write_count(net->layer[l].up, to), to = write_count(net->layer[l].down, to);
+        for (int i = 0; i < N_SENT; i++)
+            to = write_count(net->layer[l].so_far[i], to);
 }
 
 /* Give memory for what was learned before a sample, as large as that of the weights. */
@@ -120,14 +118,16 @@ void NAMED(feed, BUILD)(struct feeding *given) { feed(given->block->network, giv
 /* Write all that is pending, so that the arrays of the open sample are complete. */
 void NAMED(settle, BUILD)(struct network *net) { settle(net); }
 
-/* Write whether the open sample is taught, its updates, and of layers 0 to L its spikes, errors, and
- * the operations of these. */
+/* Write whether the open sample is taught, its updates, and what layers 0 to L have sent in it. */
 void NAMED(sample_counts, BUILD)(const struct network *net, int64_t *to)
 {
     *to++ = net->is_taught, *to++ = net->sample_updates;
-    for (int l = 0; l <= net->is.n_layers; l++)
-        *to++ = net->layer[l].sample_spikes, *to++ = net->layer[l].sample_errors,
-            *to++ = (int64_t)net->layer[l].sample_up, *to++ = (int64_t)net->layer[l].sample_down;
+    for (int l = 0; l <= net->is.n_layers; l++) {
+        big sent[N_SENT];
+        all_sent(&net->layer[l].sample, sent);
+        for (int i = 0; i < N_SENT; i++)
+            *to++ = (int64_t)sent[i];
+    }
 }
 
 /* Open a sample that another network has begun. */

@@ -109,7 +109,8 @@ static int note_sent(struct layer *a, int t, int n_fired, vec sent)
 {
     a->n_fired[t] = n_fired;
     a->sent[t] = sum_of(sent);
-    return !__builtin_add_overflow(a->sample_spikes, a->sent[t], &a->sample_spikes);
+    a->sample.messages += n_fired;
+    return !__builtin_add_overflow(a->sample.spikes, a->sent[t], &a->sample.spikes);
 }
 
 /* Note the spikes of a vector of the input in step t; return how many units fire. */
@@ -255,7 +256,8 @@ static void add_connected(struct network *net, struct layer *a, int t, vec *to)
     const struct senders from = {below->fired + at * LANES, (const num *)(below->k + at),
         below->n_fired[t]};
     add_up(net, a, from, (num *)to);
-    a->sample_up += operations_of(&a->wiring->up, from);
+    a->sample.up += operations_of(&a->wiring->up, from);
+    a->sample.messages_up += synapses_of(&a->wiring->up, from);
 }
 
 static void add(vec *to, const vec *values, int width)
@@ -317,7 +319,7 @@ static void hand_up(struct network *net, int l)
 static int show_layer(struct network *net, int l, int n_steps)
 {
     struct layer *a = &net->layer[l], *below = a - 1;
-    const double gain = (double)below->sample_spikes * a->weight_bound;
+    const double gain = (double)below->sample.spikes * a->weight_bound;
     vec *sent = net->sent;
     struct firing all = {.net = net, .a = a, .below = below, .n_steps = n_steps, .sent = sent};
     if (a->wiring || !(a->drive_bound + gain < a->limit)) {
@@ -332,7 +334,8 @@ static int show_layer(struct network *net, int l, int n_steps)
     in_parts(a->width, PAIRS_IN_REGISTERS, show_part, &all);
     for (int t = 0; t < n_steps; t++) {
         a->sent[t] = sum_of(sent[t]);
-        a->sample_spikes += a->sent[t];
+        a->sample.spikes += a->sent[t];
+        a->sample.messages += a->n_fired[t];
     }
     return 1;
 }

@@ -97,10 +97,19 @@ struct pending {
     vec *factor; /* by update, what multiplies its errors; none for W_1 where input is in trains */
 };
 
+enum { N_SENT = 8 };
+
+/* What a layer has sent: its spikes and error spikes, the messages that carry them, one for each unit
+ * and step, and through a W_l or B_l that is not dense the synapses that all spikes, errors, messages
+ * and messages of errors meet. */
+struct sent {
+    int64_t spikes, errors, messages, error_messages;
+    big up, down, messages_up, messages_down;
+};
+
 /* What a layer has counted and proven before a step: see steps.h. */
 struct kept_counts {
-    int64_t spikes, errors;
-    big up, down;
+    struct sent sent;
     int32_t n_pending;
     double drive_bound, psi_bound, target_bound, weight_bound;
 };
@@ -129,11 +138,8 @@ struct layer {
     double limit; /* below it drive is in range, and so are the spikes of the layer in a step */
     double weight_bound, feedback_bound, drive_bound, psi_bound, target_bound;
     double weight_bound_kept, psi_bound_kept;
-    big spikes, errors;                   /* of all samples so far */
-    int64_t sample_spikes, sample_errors; /* and of this one */
-    /* Operations of spikes through W_l and of errors through B_l where units have unlike numbers of
-     * synapses, of all samples and of this one: */
-    big up, down, sample_up, sample_down;
+    struct sent sample; /* in this sample */
+    big so_far[N_SENT]; /* and in all before: see all_sent */
     vec *step_kept; /* c, s, and psi or phi_y before a step */
     struct kept_counts kept;
 };
@@ -142,6 +148,7 @@ struct layer {
 struct trains {
     int32_t *of_label; /* the row of a train; 0 if it is not known yet */
     num *train;        /* the counts of a train after each step, a row each; row 0 is silence */
+    num *messages;     /* and in how many steps it has sent something */
     int32_t n_steps; /* of samples whose trains are known */
     int32_t n_known, room, length; /* numbers of a row */
     num *place;    /* by label: how many units have it, then where the next one goes; else 0 */
@@ -153,7 +160,7 @@ struct trains {
     int32_t *start, *train_in;             /* of each group of units: its members, its train */
     int32_t *jump_first, *jump_step;       /* of each group: the steps in which its train leaves */
     num *jump;                             /* that of the group before, and by how much */
-    vec *sent_by, *product;
+    vec *sent_by, *messages_by, *product;
     vec *drive; /* s_1 after each step, a row each */
     int32_t *update_of_step; /* which pending update a step has made, or -1 */
 };
@@ -244,10 +251,12 @@ static void lay_out_trains(struct trains *r, int64_t n_inputs, int64_t width_of_
     r->jump_first = integers(room, n + 1);
     /* A list of jumps may end with the last one, and is written by whole vectors. */
     r->jump_step = integers(room, n * T + LANES), r->jump = numbers(room, n * T + LANES);
-    r->sent_by = vectors(room, width), r->product = vectors(room, width);
+    r->sent_by = vectors(room, width), r->messages_by = vectors(room, width);
+    r->product = vectors(room, width);
     r->drive = vectors(room, T * width_of_1), r->update_of_step = integers(room, r->length);
     r->room = (int32_t)(MOST_NUMBERS_OF_TRAINS / r->length);
     r->train = numbers(room, (int64_t)r->room * r->length);
+    r->messages = numbers(room, (int64_t)r->room * r->length);
 }
 
 /* Whether the spikes of constant input may be known beforehand: see trains.h. */

@@ -148,8 +148,7 @@ static void open_sample(struct network *net, int n_steps, int delay)
     for (int l = 0; l <= L; l++) {
         struct layer *a = &net->layer[l];
         a->drive_bound = a->target_bound = 0;
-        a->sample_spikes = a->sample_errors = 0;
-        a->sample_up = a->sample_down = 0;
+        a->sample = (struct sent){0};
         send_none(a);
         clear(a->s, a->width), clear(a->c, a->width), clear(a->phi, a->width);
     }
@@ -266,13 +265,15 @@ static int send_errors(struct network *net, const num *y, double largest_y, int 
             chip_output_error(net, y, t);
         else
             chip_err(net, l);
-        a->sample_errors += a->errors_sent;
+        a->sample.errors += a->errors_sent;
+        a->sample.error_messages += a->n_erring;
         return 1;
     }
     if (!(is_output ? output_error(net, y, largest_y, t) : err_layer(net, l)))
         return 0;
-    return !__builtin_add_overflow(a->sample_errors, a->errors_sent, &a->sample_errors)
-        && (double)a->sample_errors < MOST_COUNTED;
+    a->sample.error_messages += a->n_erring;
+    return !__builtin_add_overflow(a->sample.errors, a->errors_sent, &a->sample.errors)
+        && (double)a->sample.errors < MOST_COUNTED;
 }
 
 /* Rules 3 and 4 of a step; 0 if they may be out of range. */
@@ -356,8 +357,20 @@ static void write_scores(struct network *net, double *scores, int n_steps)
     const num *s = (const num *)summed_drive(net, L);
     for (int j = 0; j < net->layer[L].n; j++)
         scores[j] = (double)s[j] / (double)net->one / n_steps;
-    if (net->in_trains)
-        net->layer[0].sample_spikes = ((const num *)net->trains.sent_by)[n_steps - 1];
+    if (net->in_trains) {
+        const struct trains *r = &net->trains;
+        net->layer[0].sample.spikes = ((const num *)r->sent_by)[n_steps - 1];
+        net->layer[0].sample.messages = ((const num *)r->messages_by)[n_steps - 1];
+    }
+}
+
+/* What a layer has sent, in the order in which Python reads it. */
+static void all_sent(const struct sent *sent, big *to)
+{
+    to[0] = sent->spikes, to[1] = sent->errors;
+    to[2] = sent->messages, to[3] = sent->error_messages;
+    to[4] = sent->up, to[5] = sent->down;
+    to[6] = sent->messages_up, to[7] = sent->messages_down;
 }
 
 /* Count a sample that has ended, and write what it has learned. */
@@ -367,8 +380,10 @@ static void close_sample(struct network *net, int learns)
         write_updates(net);
     for (int l = 0; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
-        a->spikes += a->sample_spikes, a->errors += a->sample_errors;
-        a->up += a->sample_up, a->down += a->sample_down;
+        big sent[N_SENT];
+        all_sent(&a->sample, sent);
+        for (int i = 0; i < N_SENT; i++)
+            a->so_far[i] += sent[i];
     }
     forget_pending(net);
     net->is_taught = net->is_settled = 0;
@@ -387,8 +402,8 @@ static void end_sample(struct network *net, const struct block *block, int64_t i
         block->steps_shown[i] = shown;
         for (int l = 0; l < L; l++) /* of spikes through W_l+1, or spikes if it is dense */
             block->operations[i * L + l] = net->layer[l + 1].wiring
-                ? (int64_t)net->layer[l + 1].sample_up
-                : net->layer[l].sample_spikes;
+                ? (int64_t)net->layer[l + 1].sample.up
+                : net->layer[l].sample.spikes;
     }
     close_sample(net, block->y.kind != NONE);
 }

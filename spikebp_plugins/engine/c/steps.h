@@ -70,15 +70,13 @@ static void keep_step(struct network *net, int is_back)
         }
         struct kept_counts *kept = &a->kept;
         if (is_back) {
-            a->sample_spikes = kept->spikes, a->sample_errors = kept->errors;
-            a->sample_up = kept->up, a->sample_down = kept->down;
+            a->sample = kept->sent;
             a->pending.n = kept->n_pending;
             a->drive_bound = kept->drive_bound, a->psi_bound = kept->psi_bound;
             a->target_bound = kept->target_bound, a->weight_bound = kept->weight_bound;
         } else
-            *kept = (struct kept_counts){a->sample_spikes, a->sample_errors, a->sample_up,
-                a->sample_down, a->pending.n, a->drive_bound, a->psi_bound, a->target_bound,
-                a->weight_bound};
+            *kept = (struct kept_counts){a->sample, a->pending.n, a->drive_bound, a->psi_bound,
+                a->target_bound, a->weight_bound};
     }
     if (is_back)
         net->sample_updates = net->updates_kept, net->input_bound = net->input_bound_kept;
@@ -247,8 +245,9 @@ static void reopen(struct network *net, const int64_t *counts)
     net->sample_updates = *counts++;
     net->input_bound = INFINITY; /* so that the first step measures */
     for (int l = 0; l <= net->is.n_layers; l++) {
-        net->layer[l].sample_spikes = *counts++, net->layer[l].sample_errors = *counts++;
-        net->layer[l].sample_up = *counts++, net->layer[l].sample_down = *counts++;
+        net->layer[l].sample = (struct sent){counts[0], counts[1], counts[2], counts[3],
+            counts[4], counts[5], counts[6], counts[7]};
+        counts += N_SENT;
         net->layer[l].drive_bound = net->layer[l].target_bound = INFINITY;
         net->layer[l].psi_bound = net->layer[l].weight_bound = INFINITY;
     }

@@ -90,9 +90,13 @@ static int know_train(struct network *net, num label, num value)
     if (r->n_known + 1 == r->room)
         return 0;
     *known = ++r->n_known;
-    num *count = r->train + (int64_t)*known * r->length;
-    for (int t = 1; t <= r->length; t++)
+    num *count = r->train + (int64_t)*known * r->length, before = 0;
+    num *messages = r->messages + (int64_t)*known * r->length, n_messages = 0;
+    for (int t = 1; t <= r->length; t++) {
         count[t - 1] = t <= r->n_steps ? signed_spikes(t * value, net->half, net->is.bits) : 0;
+        messages[t - 1] = n_messages += count[t - 1] != before;
+        before = count[t - 1];
+    }
     return 1;
 }
 
@@ -206,13 +210,15 @@ static void sort_units(struct network *net)
     int n_groups = 0, n_jumps = 0;
     place[MOST_LABEL] = 0; /* silent units are in no group */
     for (int v = 0; v < width; v++)
-        r->sent_by[v] = splat(0);
+        r->sent_by[v] = r->messages_by[v] = splat(0);
     for (int first = r->low / LANES * LANES; first <= r->high; first += LANES) {
         int n = list_nonzero(*(vec *)(place + first), first, found);
         for (int i = 0; i < n; i++) {
             int at = found[i];
             num size = place[at];
-            const num *train = r->train + (int64_t)r->of_label[at] * r->length;
+            const int64_t row = (int64_t)r->of_label[at] * r->length;
+            const num *train = r->train + row;
+            const vec *messages = (const vec *)(r->messages + row);
             r->train_in[n_groups] = r->of_label[at];
             r->start[n_groups] = end;
             r->jump_first[n_groups++] = n_jumps;
@@ -221,6 +227,7 @@ static void sort_units(struct network *net)
             for (int v = 0; v < width; v++) {
                 vec now = ((const vec *)train)[v], jump = now - ((const vec *)before)[v];
                 r->sent_by[v] += magnitude(now) * size;
+                r->messages_by[v] += messages[v] * size;
                 int n_found = list_nonzero(jump, v * LANES, r->jump_step + n_jumps);
                 write_nonzero(jump, n_found, r->jump + n_jumps);
                 n_jumps += n_found;

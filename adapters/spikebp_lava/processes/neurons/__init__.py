@@ -210,14 +210,14 @@ class NeuronsModel(
     def _open(self) -> None:
         """Begin a sample: reset everything that lasts for one sample."""
         self._phi, self._c = np.zeros(self._n), np.zeros(self._n, np.int64)
-        self._spikes = 0
+        self._sent = np.zeros(2, np.int64)
 
     def _step(self) -> None:
         raise NotImplementedError
 
     def _close(self) -> None:
-        """End a sample: count its spikes."""
-        self._memory.spikes[self._l] += self._spikes
+        """End a sample: count its spikes, and the messages that carried them."""
+        self._memory.spikes[self._l] += self._sent
 
     def _input_ends(self) -> bool | None:
         """Return whether input ends with this step, or None if nobody says so."""
@@ -226,7 +226,7 @@ class NeuronsModel(
     def _send(self, k: Array) -> None:
         self.spikes_out.send(self._message(k))
         self.spike_count, self.potential = k, self._phi
-        self._spikes += int(np.abs(k).sum())
+        self._sent += np.abs(k).sum(), np.count_nonzero(k)
         if self._row is not None:
             self._shared.record.spikes[self._l][self._row] = k
 
@@ -264,11 +264,11 @@ class LearningModel(NeuronsModel):
     def _open(self) -> None:
         super()._open()
         self._s, self._E = np.zeros(self._n), np.zeros(self._n, np.int64)
-        self._error_spikes = 0
+        self._sent_back = np.zeros(2, np.int64)
 
     def _close(self) -> None:
         super()._close()
-        self._memory.errors[self._l] += self._error_spikes
+        self._memory.errors[self._l] += self._sent_back
 
     def _step(self) -> None:
         sums, k = self.drive_in.recv(), np.zeros(self._n, np.int64)
@@ -279,7 +279,7 @@ class LearningModel(NeuronsModel):
         self._send(k)
         e = self._errors(k)
         self._E = self._E + e
-        self._error_spikes += int(np.abs(e).sum())
+        self._sent_back += np.abs(e).sum(), np.count_nonzero(e)
         teaching = self._teaching(e, self._E)
         self._activity.write(self.time_step, self._l, self._c, teaching)
         self.errors_out.send(self._messages.errors(e))
