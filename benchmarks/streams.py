@@ -1,13 +1,14 @@
 """Streams of river: accuracy and time of learning, and the mean rank of each competitor.
 
 Nine streams, each sample predicted before it is learned, and river's `StandardScaler` in front of
-every competitor; "spikebp, raw" has none. Ours has every parameter at its default. Of the others,
-each is there with several learning rates, of which the first fifth of a stream chooses one; what
-comes after it counts. A seed draws the weights of the networks, and the samples of the streams that
-are generated; the table has means over seeds. All competitors take turns on blocks of samples. One
-thread; needs river; SPIKEBP_DATA brings Elec2::
+every competitor; "spikebp, raw" has none. Every parameter is at its default. With `--chosen` each
+of the others is there with several learning rates, of which the first fifth of a stream chooses
+one, and what comes after it counts. A seed draws the weights of the networks, and the samples of
+the streams that are generated; the table has means over seeds. All competitors take turns on blocks
+of samples. One thread; needs river; SPIKEBP_DATA brings Elec2::
 
     python benchmarks/streams.py
+    python benchmarks/streams.py --chosen
     python benchmarks/streams.py --parts
     python benchmarks/streams.py --streams bananas,led --seeds 1 --samples 500 --json
 
@@ -223,14 +224,15 @@ class Scaled:
         return self.model.predict_one(self.scaler.transform_one(x))
 
 
-def run(name, seed, samples, competitors):
+def run(name, seed, samples, competitors, is_chosen):
     """Return the accuracy of each competitor on a stream, and its microseconds a sample."""
     rows, labels = zip(*islice(STREAMS[name](seed), samples), strict=True)
     known = sorted(set(labels))
-    n_first = len(rows) // FIRST
+    n_first = len(rows) // FIRST if is_chosen else 0
     models = {}
     for competitor, make in competitors.items():
-        model = Best(make(len(rows[0]), known, seed), n_first)
+        made = make(len(rows[0]), known, seed)
+        model = Best(made, n_first) if is_chosen else made[0]
         models[competitor] = Scaled(model) if competitor in SCALED else model
     right = dict.fromkeys(models, 0)
 
@@ -250,10 +252,13 @@ def run(name, seed, samples, competitors):
     }
 
 
-def measure(name, seeds, samples, competitors):
+def measure(name, competitors, options):
     """Return the means over seeds, or why a stream is left out."""
     try:
-        runs = [run(name, seed, samples, competitors) for seed in range(seeds)]
+        runs = [
+            run(name, seed, options.samples, competitors, options.chosen)
+            for seed in range(options.seeds)
+        ]
     except FileNotFoundError as error:
         return {"stream": name, "left_out": str(error)}
     return means(name, runs)
@@ -297,6 +302,9 @@ def main():
     parser.add_argument("--streams", default=",".join(STREAMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=SAMPLES, help="the first of each stream")
+    parser.add_argument(
+        "--chosen", action="store_true", help="the first fifth chooses rates of the others"
+    )
     parser.add_argument("--parts", action="store_true", help="what each default brings")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -305,10 +313,7 @@ def main():
         competitors = {name: changed(changes) for name, changes in PARTS.items()}
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of networks in which nothing fires
-        results = [
-            measure(name, options.seeds, options.samples, competitors)
-            for name in options.streams.split(",")
-        ]
+        results = [measure(name, competitors, options) for name in options.streams.split(",")]
     if options.json:
         print(json.dumps(results))
         return

@@ -2,15 +2,15 @@ r"""The learning rate of an estimator that was given none: it follows what its n
 
 .. math:: \eta = 3 \, \eta_0 \, 2^{-h}
 
-with the rate :math:`\eta_0` of the table of defaults, and h of the five marks passed: 128, 384,
-1,152, 3,456 and 10,368 samples. In a stream the count begins anew after a label that has not come
-before, and when errors rise. That is so if
+with the rate :math:`\eta_0` of the table of defaults, and h of four marks passed: 128, 384, 1,152
+and 3,456 samples. In a stream the count begins anew after a label that has not come before, and
+when errors rise. That is so if
 
-.. math:: p + s > p_{min} + 2 s_{min}
+.. math:: p + s > p_{min} + 2.5 \, s_{min}
 
 with the mean error p of the samples since then, at least 30, and its standard error s; those at the
-least p + s so far have the index min. This is the level at which J. Gama and others warn of a
-change ("Learning with Drift Detection", 2004). An error is 1 for a wrong class; for numbers, it is
+least p + s so far have the index min. J. Gama and others ("Learning with Drift Detection", 2004)
+warn of a change at 2, and are sure of it at 3. An error is 1 for a wrong class; for numbers, it is
 their distance. The rate changes after each 8 samples at most, so that simulators work in blocks.
 """
 
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 #: How many times the rate of the table of defaults a stream begins with.
 TIMES_AT_FIRST: Final = 3.0
 #: The samples after which the rate is halved.
-MARKS: Final[tuple[int, ...]] = tuple(128 * 3**i for i in range(5))
+MARKS: Final[tuple[int, ...]] = tuple(128 * 3**i for i in range(4))
 #: After so many samples errors are looked at.
 INTERVAL: Final = 8
+#: By how many standard errors errors rise before the rate does.
+RISE: Final = 2.5
 #: The fewest samples whose errors say something.
 FEWEST: Final = 30
 
@@ -125,7 +127,7 @@ class LearningRate(NamedTuple):
                 deviation = math.sqrt(squares) / n
                 if mean + deviation < least:
                     least, margin = mean + deviation, deviation
-                has_risen |= mean + deviation > least + margin
+                has_risen |= mean + deviation > least + (RISE - 1) * margin
         known = self.labels if labels is None else self.labels | frozenset(labels.tolist())
         has_risen |= len(known) > len(self.labels)
         after = self._replace(

@@ -27,8 +27,8 @@ class NetworkParameters(EstimatorLocks):
     ----------
     learning_rate : float or None, default=None
         Learning rate of stochastic gradient descent, which stays what it is. None begins with three
-        times that of the table of defaults, which is halved after 128 training samples, 384, 1,152,
-        3,456 and 10,368, and in a stream begins anew when errors rise or a new label comes.
+        times that of the table of defaults, which is halved after 128 training samples, 384, 1,152
+        and 3,456, and in a stream begins anew when errors rise or a new label comes.
     n_steps : int or None, default=None
         Steps for which a sample is shown; None takes the table's 2.
     backend : str or None, default=None
@@ -109,7 +109,7 @@ class NetworkParameters(EstimatorLocks):
         if self.weight_init is None and self.arithmetic == "fixed":
             values["weight_init"] = self._automatic_weight_init
         net = structure.network(n_inputs, n_outputs, seed=seed, **values)
-        # A chip has too few learning rates to halve one five times.
+        # A chip has too few learning rates to halve one four times.
         is_fixed = self.learning_rate is not None or self.arithmetic != "fixed"
         rate = LearningRate(net.learning_rate * (1 if is_fixed else TIMES_AT_FIRST), is_fixed)
         last = net.replace(learning_rate=rate.lowest, fraction_bits=self.fraction_bits)

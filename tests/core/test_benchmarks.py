@@ -111,16 +111,16 @@ def test_competitors_predict_and_learn_a_drifting_stream(tmp_path):
 def test_streams_are_learned_by_all_competitors():
     pytest.importorskip("river", reason="river is not installed")
     small = ("--streams", "bananas,led", "--seeds", "1", "--samples", "60")
-    found = run("streams.py", *small)
+    found = run("streams.py", *small, "--chosen")
     assert [result["stream"] for result in found] == ["bananas", "led"]
     for result in found:
-        assert len(result["competitors"]) == 6
+        assert len(result["competitors"]) == 7
         assert all(0 < row["accuracy"] < 100 for row in result["competitors"].values())
     (result,) = run("stream_regression.py", "--streams", "trump", *small[2:])
     assert len(result["competitors"]) == 4
     assert all(row["error"] > 0 for row in result["competitors"].values())
     (result,) = run("streams.py", *small[:1], "led", *small[2:], "--parts")
-    assert result["competitors"]["defaults"] != result["competitors"]["rate not halved"]
+    assert result["competitors"]["defaults"] != result["competitors"]["at every step"]
 
 
 def test_a_board_counts_instructions_beside_a_rectified_network():

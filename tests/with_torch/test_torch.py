@@ -17,6 +17,7 @@ from spikebp_plugins import (
 from spikebp_plugins.reproduce.forgetting import TorchLearner
 from tests.core.one_for_one import from_relu
 from tests.core.small_nets import assert_all_equal, lively_simulator
+from tests.core.test_benchmarks import run
 from tests.documentation import sections
 
 
@@ -279,3 +280,10 @@ def test_the_rival_of_forgetting_is_plain_gradient_descent(batch_size):
     with torch.inference_mode():
         expected = module(torch.from_numpy(x * 0.5)).numpy()
     np.testing.assert_allclose(rival.scores(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_learning_in_changed_worlds_is_compared():
+    rows = run("changed_worlds.py", "--seeds", "1", "--passes", "1")
+    assert [row["world"] for row in rows[:3]] == ["mirrored", "permuted", "inverted"]
+    assert {row["network"] for row in rows} == {"64-50-50-10", "two convolutions"}
+    assert all(row["spikes"] > row["changed"] + 20 for row in rows)
