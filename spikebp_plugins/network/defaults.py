@@ -95,11 +95,17 @@ def defaults(
         row = row._replace(learning_rate=row.learning_rate * SHARE_OF_LARGE_UPDATES)
     if feedback == "random":
         row = row._replace(learning_rate=row.learning_rate * SHARE_WITH_RANDOM_FEEDBACK)
+    targets = targets_of_labels(row, n_layers, n_outputs)
+    return row._replace(label_targets=targets)._asdict()
+
+
+def targets_of_labels(row: Settings, n_layers: int, n_outputs: int) -> tuple[float, float]:
+    """Return what a label asks of wrong outputs and of the right one, by the size of a network."""
     wrong, right = row.label_targets
-    if n_outputs > FEW_OUTPUTS:
-        wrong = round(8 * wrong * math.sqrt(FEW_OUTPUTS / n_outputs)) / 8
     if n_layers == 1:
         # What one class asked of an output would drive it below zero for the opposite input, where
         # it has no error, and would never learn its own class.
-        wrong = 0.0
-    return row._replace(label_targets=(wrong, right))._asdict()
+        return 0.0, right
+    if n_outputs > FEW_OUTPUTS:
+        wrong = round(8 * wrong * math.sqrt(FEW_OUTPUTS / n_outputs)) / 8
+    return wrong, right

@@ -23,7 +23,14 @@ from spikebp_plugins.common.errors import (
 )
 from spikebp_plugins.network import growing
 from spikebp_plugins.network.connections import Connection, DenseConnection, Shape
-from spikebp_plugins.network.defaults import AUTOMATIC, CHOSEN_TOGETHER, GRADED, PAPER, defaults
+from spikebp_plugins.network.defaults import (
+    AUTOMATIC,
+    CHOSEN_TOGETHER,
+    GRADED,
+    PAPER,
+    defaults,
+    targets_of_labels,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -277,7 +284,10 @@ class Definition(ABC):
         **fields
             Fields of the definition.
         """
-        return cls(*layers, **(GRADED._asdict() | fields))
+        net = cls(*layers, **(GRADED._asdict() | fields))
+        if "label_targets" in fields:
+            return net
+        return net.replace(label_targets=targets_of_labels(GRADED, net.n_layers, net.n_outputs))
 
     @abstractmethod
     def _settled_layers(self) -> dict[str, object]:

@@ -334,7 +334,7 @@ def test_a_run_without_epochs_trains_nothing():
     report = run_json("train", *SMALL, "--epochs", "0")
     assert report["samples_trained"] == 0
     assert report["test_error_by_epoch"] == []
-    assert [value for name, value in report.items() if name.endswith("_per_sample")] == [None] * 4
+    assert [value for name, value in report.items() if name.endswith("_per_sample")] == [None] * 6
     assert "time per sample" in run("train", *SMALL, "--epochs", "0").stdout
 
 

@@ -90,6 +90,8 @@ def test_of_many_outputs_a_label_asks_wrong_ones_for_less():
     assert wrong == {2: 6, 10: 6, 11: 5.75, 20: 4.25, 40: 3}
     assert SpikingMLP((4, 5, 40)).replace(layer_sizes=(4, 5, 3)) == SpikingMLP((4, 5, 3))
     assert SpikingMLP((4, 40), label_targets=(1, 9)).label_targets == (1, 9)
+    graded = {sizes: SpikingMLP.graded(sizes).label_targets for sizes in ((4, 5, 40), (4, 3))}
+    assert graded == {(4, 5, 40): (6, 80), (4, 3): (0, 80)}
 
 
 def test_presets_stay_what_they_are_in_changed_definitions():
