@@ -317,3 +317,21 @@ def test_the_number_of_samples_counts_those_before_an_interrupt():
     with pytest.raises(OverflowError):
         learner.train("compiled", x, np.array([0, 1, 0]), lambda rate, *_: rate)
     assert learner.n_seen == learner.checkpoint.state.samples_seen == 2
+
+
+def test_many_labels_ask_for_the_same_whenever_memory_is_made():
+    random = np.random.RandomState(0)
+    told, grown = (
+        SpikingMLPClassifier(hidden_layer_sizes=(8,), n_features=3, n_classes=n) for n in (20, None)
+    )
+    labels = np.concatenate([np.arange(14), random.randint(14, size=60)]).tolist()
+    for label in labels:
+        x = dict(enumerate(random.standard_normal(3).tolist()))
+        told.learn_one(x, label)
+        grown.learn_one(x, label)
+    weights = [model.checkpoint.state.weights for model in (told, grown)]
+    assert np.array_equal(weights[0][0], weights[1][0])
+    assert np.array_equal(weights[0][1][:, :14], weights[1][1])
+    assert not weights[0][1][:, 14:].any()
+    assert grown.checkpoint.net.label_targets == SpikingMLP((4, 8, 14)).label_targets
+    assert grown.checkpoint.net.label_targets[0] < 6
