@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -356,15 +355,14 @@ class StepNetwork(EngineNetwork):
         )
         for l in range(L + 1):
             connection = net.connections[l - 1]
-            up = [connection.forward_operations(part[l - 1]) for part in (spikes, messages) if l]
-            down = [
-                connection.backward_operations(part[l])
-                for part in (of_errors, error_messages)
-                if l > 1
-            ]
-            parts = [part[l].sum() for part in (spikes, of_errors, messages, error_messages)]
-            pairs = zip(up or (0, 0), down or (0, 0), strict=True)
-            for i, part in enumerate([*parts, *chain.from_iterable(pairs)]):
+            up = down = [0, 0]
+            if l > 0:
+                up = [connection.forward_operations(part[l - 1]) for part in (spikes, messages)]
+            if l > 1:
+                of_layer = of_errors[l], error_messages[l]
+                down = [connection.backward_operations(part) for part in of_layer]
+            sent_by_all = [part[l].sum() for part in (spikes, of_errors, messages, error_messages)]
+            for i, part in enumerate([*sent_by_all, up[0], down[0], up[1], down[1]]):
                 counts[2 + N_SENT * l + i] += int(part)
         if max(counts) >= 2**63:
             raise OverflowError(

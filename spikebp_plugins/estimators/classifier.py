@@ -15,6 +15,7 @@ from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.estimator import SpikingEstimator
+from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import LabelParameters
 from spikebp_plugins.estimators.repetition import rounded
 from spikebp_plugins.estimators.samples import Samples
@@ -249,9 +250,10 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
         return y
 
-    def _errors(self, scores: NDArray[np.float64], y: NDArray[Any]) -> NDArray[Any]:
-        wrong: NDArray[np.bool_] = scores.argmax(axis=1) != y
-        return wrong
+    def _rate_after(
+        self, rate: LearningRate, scores: NDArray[np.float64], y: NDArray[Any]
+    ) -> LearningRate:
+        return rate.after(scores.argmax(axis=1) != y, y)
 
     def _goodness(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None

@@ -133,8 +133,10 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         """Return what the network is to learn: labels, or real targets of its outputs."""
 
     @abstractmethod
-    def _errors(self, scores: NDArray[np.float64], y: NDArray[Any]) -> NDArray[Any]:
-        """Return how wrong the network was about each sample, by its scores."""
+    def _rate_after(
+        self, rate: LearningRate, scores: NDArray[np.float64], y: NDArray[Any]
+    ) -> LearningRate:
+        """Return the learning rate after samples, by the scores that they reached."""
 
     @abstractmethod
     def _goodness(
@@ -407,14 +409,11 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _learn(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
         """Learn from samples at the rate that follows their errors, and return their scores."""
-        labels = y if is_classifier(self) else None
 
         def after(rate: LearningRate, scores: NDArray[np.float64], rows: slice) -> LearningRate:
-            errors = self._errors(scores, y[rows])
-            return rate.after(errors, None if labels is None else labels[rows])
+            return self._rate_after(rate, scores, y[rows])
 
-        targets = self._targets(y)
-        return self._learned.train(self.backend, inputs, targets, after)
+        return self._learned.train(self.backend, inputs, self._targets(y), after)
 
     def _train_again(
         self,

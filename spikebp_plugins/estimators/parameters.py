@@ -15,6 +15,7 @@ from spikebp_plugins.estimators.learning_rate import TIMES_AT_FIRST, LearningRat
 from spikebp_plugins.estimators.locks import EstimatorLocks
 from spikebp_plugins.estimators.structure import Structure
 from spikebp_plugins.network.connections import Layer
+from spikebp_plugins.network.defaults import sends_few_spikes
 from spikebp_plugins.network.definition import SpikingMLP
 from spikebp_plugins.network.fields import Definition
 
@@ -128,14 +129,9 @@ class NetworkParameters(EstimatorLocks):
         return {}
 
     @property
-    def _has_few_spikes(self) -> bool:
-        """Whether by default a unit sends one spike a step, or few."""
-        return self.spikes == "binary" or self.arithmetic == "loihi2"
-
-    @property
     def _spread(self) -> float:
         """The input for a feature that is one deviation from its mean."""
-        return 1.0 if self._has_few_spikes else 2.0
+        return 1.0 if sends_few_spikes(self.spikes, self.arithmetic) else 2.0
 
     @property
     def _scales(self) -> bool:

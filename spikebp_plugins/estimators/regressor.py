@@ -14,6 +14,7 @@ from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import boolean, positive, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.estimator import SpikingEstimator
+from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.samples import Samples
 from spikebp_plugins.estimators.validation import (
     check_pixels,
@@ -21,6 +22,7 @@ from spikebp_plugins.estimators.validation import (
     checked_weights,
     validate_data,
 )
+from spikebp_plugins.network.defaults import sends_few_spikes
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -74,6 +76,18 @@ class Coding(NamedTuple):
             positive, negative = np.hsplit(answers, 2)
             answers = positive - negative
         return (answers / self.scale).reshape(len(scores), *self.shape)
+
+
+def distances(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far the answers to samples are from their targets, in spikes a step.
+
+    Parameters
+    ----------
+    scores, targets : ndarray of shape (n_samples, n_outputs)
+        Scores, and what was asked of the outputs.
+    """
+    summed: NDArray[np.float64] = np.abs(np.maximum(scores, 0) - targets).sum(axis=1)
+    return summed
 
 
 def automatic_scale(
@@ -239,8 +253,8 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         return samples
 
     def _new_coding(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Coding:
-        typical = FEW_SPIKES if self._has_few_spikes else TYPICAL_SPIKES
-        scale = automatic_scale(y, typical, weights)
+        are_few = sends_few_spikes(self.spikes, self.arithmetic)
+        scale = automatic_scale(y, FEW_SPIKES if are_few else TYPICAL_SPIKES, weights)
         if self._scale is not None:
             scale[:] = self._scale
         return Coding(y.shape[1:], scale, bool(self.signed_output))
@@ -255,10 +269,10 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
     def _targets(self, y: NDArray[Any]) -> NDArray[np.float64]:
         return self._coding.encoded(y)
 
-    def _errors(self, scores: NDArray[np.float64], y: NDArray[Any]) -> NDArray[Any]:
-        distances = np.abs(np.maximum(scores, 0) - self._coding.encoded(y))
-        errors: NDArray[np.float64] = distances.sum(axis=1)
-        return errors
+    def _rate_after(
+        self, rate: LearningRate, scores: NDArray[np.float64], y: NDArray[Any]
+    ) -> LearningRate:
+        return rate.after(distances(scores, self._coding.encoded(y)))
 
     def _goodness(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None

@@ -83,7 +83,7 @@ def defaults(
         Whether all connections are dense.
     """
     row = FRACTIONAL
-    if spikes == "binary" or arithmetic == "loihi2":
+    if sends_few_spikes(spikes, arithmetic):
         row = FEW_BITS
     elif update in (None, "normalized") and timing != "event" and presynaptic == "counts":
         row = NORMALIZED
@@ -97,6 +97,11 @@ def defaults(
         row = row._replace(learning_rate=row.learning_rate * SHARE_WITH_RANDOM_FEEDBACK)
     targets = targets_of_labels(row, n_layers, n_outputs)
     return row._replace(label_targets=targets)._asdict()
+
+
+def sends_few_spikes(spikes: str, arithmetic: str) -> bool:
+    """Return whether a unit sends one spike a step or few, by the fields of these names."""
+    return spikes == "binary" or arithmetic == "loihi2"
 
 
 def targets_of_labels(row: Settings, n_layers: int, n_outputs: int) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import LabelParameters
 from spikebp_plugins.estimators.temperature import Temperature
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.samples import real_targets
+from spikebp_plugins.network.samples import label_rows
 from spikebp_plugins.river.frames import targets_of
 from spikebp_plugins.river.names import Places, capacity, is_missing, with_new
 from spikebp_plugins.river.stream_learner import GROWING, StreamLearner
@@ -257,12 +257,10 @@ def _targets(net: Definition, labels: NDArray[Any], n_known: NDArray[Any]) -> ND
     """
     if net.weight_init != GROWING or n_known[0] == net.n_outputs:
         return labels
-    targets = real_targets(net, labels)
+    targets = np.zeros((len(labels), net.n_outputs))
     for n in np.unique(n_known).tolist():
-        rows = np.flatnonzero(n_known == n)
-        wrong, right = _label_targets(net, n)
-        targets[rows, :n], targets[rows, n:] = wrong, 0
-        targets[rows, labels[rows]] = right
+        rows = n_known == n
+        targets[rows, :n] = label_rows(labels[rows], n, _label_targets(net, n))
     return targets
 
 

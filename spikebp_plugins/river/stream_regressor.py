@@ -13,7 +13,7 @@ from spikebp_plugins.common.docstrings import with_shared_parameters
 from spikebp_plugins.common.errors import positive, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.learning_rate import LearningRate
-from spikebp_plugins.estimators.regressor import Coding
+from spikebp_plugins.estimators.regressor import Coding, distances
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.river.frames import real_numbers, targets_of
 from spikebp_plugins.river.names import is_real
@@ -136,7 +136,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
         outputs = CODING.n_outputs
 
         def after(rate: LearningRate, scores: Array, rows: slice) -> LearningRate:
-            return rate.after(np.abs(np.maximum(scores, 0) - targets[rows]).sum(axis=1))
+            return rate.after(distances(scores, targets[rows]))
 
         self._learn(places, rows, outputs, lambda _: targets, after, _target_scaling=scaling)
 
