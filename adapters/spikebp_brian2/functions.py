@@ -53,13 +53,9 @@ static inline double spikebp_rounded(double v, double units) {
 }
 """
 
-#: max(1, floor(R 2^-b)) grid units for the R of a rate and the b bits of a total.
-NORMALIZED_RATE_C: Final = """
-static inline double spikebp_normalized_rate(double rate, double total, double units) {
-    int bits;
-    frexp(total, &bits);
-    double r = floor(ldexp(rate * units, -bits));
-    return (r > 1.0 ? r : 1.0) / units;
+WHOLE_C: Final = """
+static inline double spikebp_whole(double v) {
+    return floor(v);
 }
 """
 
@@ -87,11 +83,6 @@ def _rounded(v: Any, units: Any) -> Any:
         return np.rint(v * units) / units
 
 
-def _normalized_rate(rate: Any, total: Any, units: Any) -> Any:
-    _, bits = np.frexp(total)
-    return np.maximum(np.floor(np.ldexp(rate * units, -bits)), 1.0) / units
-
-
 def _function(python: Callable[..., Any], c_name: str, c_code: str, n_arguments: int) -> Function:
     function = Function(python, arg_units=[1] * n_arguments, return_unit=1)
     function.implementations.add_implementation("numpy", python)
@@ -111,5 +102,5 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "outside": _function(_outside, "spikebp_outside", OUTSIDE_C, 2),
     "larger": _function(np.maximum, "spikebp_larger", LARGER_C, 2),
     "rounded": _function(_rounded, "spikebp_rounded", ROUNDED_C, 2),
-    "normalized_rate": _function(_normalized_rate, "spikebp_normalized_rate", NORMALIZED_RATE_C, 3),
+    "whole": _function(np.floor, "spikebp_whole", WHOLE_C, 1),
 }

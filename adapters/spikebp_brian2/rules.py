@@ -192,7 +192,7 @@ SQUARES_CODE: Final = "arriving_squares_post += times_met*input_count_pre*input_
 OWN_RATE_CODE: Final = """
         squared_counts = added_squares + arriving_squares
         arriving_squares = 0
-        own_rate = normalized_rate(update_rate, squared_counts, units_per_one)
+        own_rate = larger(whole(update_rate*units_per_one/squared_counts), 1)/units_per_one
         """
 
 

@@ -60,7 +60,7 @@ def constants(net: Definition, n_steps: int) -> dict[Place, float]:
         else:
             found[f"rate_{l}", "units_per_one"] = units_per_one
             found[f"rate_{l}", "update_rate"] = learning_rate_into(net, l)
-            found[f"rate_{l}", "added_squares"] = float(added_squares(net))
+            found[f"rate_{l}", "added_squares"] = float(added_squares(net, l))
         if (weight := connection.constant_weight) is not None:
             found[f"kernel_{l}", "weight"] = float(arithmetic_of(net).round_weights(weight))
     return found

@@ -15,6 +15,7 @@ from spikebp_plugins.embedded.network_in_c import NetworkInC
 from spikebp_plugins.embedded.templates import array_of, defined, fill, named, number
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.network.rates import added_squares
 from spikebp_plugins.network.state import LearningState
 
 #: What C calls the type of each kind of input.
@@ -165,9 +166,9 @@ def _private_types(network: NetworkInC) -> str:
 def _connections(network: NetworkInC) -> Iterator[str]:
     """Yield the members of each ``struct connection``."""
     net, sizes = network.net, network.sizes_of_weights
-    pairs = zip(net.connections, network.geometries, strict=True)
     first_weights = accumulate(sizes, initial=0)
-    for (connection, geometry), first in zip(pairs, first_weights, strict=False):
+    parts = zip(net.connections, network.geometries, first_weights, strict=False)
+    for l, (connection, geometry, first) in enumerate(parts, 1):
         learns = connection.constant_weight is None
         height, width, channels = geometry.above
         members = (
@@ -186,6 +187,7 @@ def _connections(network: NetworkInC) -> Iterator[str]:
             int(learns),
             0 if learns else int(network.units(constant_in(net, connection))[0]),
             max(1, connection.most_uses),
+            added_squares(net, l),
         )
         yield f"{{ {', '.join(map(number, members))} }},"
 

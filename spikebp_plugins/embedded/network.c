@@ -47,6 +47,7 @@ struct connection {
     int32_t learns;        /* 0 for a pool, whose synapses join equal channels and all weigh */
     net_state_t constant;  /* this */
     net_state_t uses;      /* the most synapses that share one weight */
+    uint64_t added_squares; /* to those of the counts below, for the rate */
 };
 
 static const struct connection CONNECTIONS[LAYERS] = {
@@ -839,17 +840,17 @@ static void learn_as_a_whole(void)
 /* ---- Learning ------------------------------------------------------------------------------- */
 
 /* The rate of connection l. It is fixed or, with normalized updates, lower the more spikes there
- * are: RATE is divided by a power of two above 16 (T g)^2 plus the squared counts of the units
- * below, each as often as its unit meets the weights, and below the output by 4 more. A 1 sends T g
- * spikes in a sample. */
+ * are: RATE, and below the output a quarter of it, is divided by the squared counts of the units
+ * below, each as often as its unit meets the weights, plus 24 times the square of what a 1 sends,
+ * T g, or 4 times that of the input. */
 static net_state_t rate_of[LAYERS + 1];
 
 static void find_rate(int32_t l)
 {
 #if NORMALIZED
     const struct connection *c = &CONNECTIONS[l - 1];
-    uint64_t squares = (uint64_t)16 * SPIKES_OF_ONE * SPIKES_OF_ONE;
-    int32_t shift = l < LAYERS ? 2 : 0, i;
+    uint64_t squares = c->added_squares;
+    int32_t i;
     for (i = 0; i < n_met[l - 1]; i++) {
         int32_t unit = met[FIRST_UNIT[l - 1] + i];
         uint64_t count = (uint64_t)magnitude(spike_count[FIRST_UNIT[l - 1] + unit]);
@@ -860,11 +861,8 @@ static void find_rate(int32_t l)
         squares += (uint64_t)places_on(c, unit) * count * count;
     }
     is_outside |= squares >= (uint64_t)1 << 53;
-    for (; squares > 0; squares >>= 1)
-        shift++;
-    rate_of[l] = shift < (int32_t)(8 * sizeof RATE_UNITS) - 1 ? RATE_UNITS >> shift : 0;
-    if (rate_of[l] < 1)
-        rate_of[l] = 1;
+    squares = (uint64_t)(RATE_UNITS >> (l < LAYERS ? 2 : 0)) / squares;
+    rate_of[l] = squares > 1 ? (net_state_t)squares : 1;
 #else
     rate_of[l] = RATE_UNITS;
 #endif

@@ -101,13 +101,16 @@ class StepNetwork(EngineNetwork):
         grid, delays = grid_of(net), delays_of(net)
         assert holds(build, net)
         self.most_steps, self._sizes = most_steps, np.array(net.layer_sizes, np.int32)
+        self._added_squares = np.array(
+            [added_squares(net, l) for l in range(1, net.n_layers + 1)], np.int64
+        )
         connections = connections or Connections(net)
         definition = CDefinition(
             sizes=self._sizes.ctypes.data,
             wirings=connections.address,
+            added_squares=self._added_squares.ctypes.data,
             input_scale=net.input_factor,
             rate=grid.rate_units,
-            added_squares=added_squares(net),
             error_limit=summed_error_limit(net, 0),
             n_layers=net.n_layers,
             most_steps=most_steps,

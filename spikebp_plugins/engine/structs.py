@@ -47,9 +47,9 @@ class CDefinition(ctypes.Structure):
     _fields_: ClassVar = [
         ("sizes", ctypes.c_void_p),
         ("wirings", ctypes.c_void_p),
+        ("added_squares", ctypes.c_void_p),
         ("input_scale", ctypes.c_double),
         ("rate", ctypes.c_int64),
-        ("added_squares", ctypes.c_int64),
         ("error_limit", ctypes.c_int64),
         ("n_layers", ctypes.c_int32),
         ("most_steps", ctypes.c_int32),

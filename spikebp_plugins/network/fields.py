@@ -81,11 +81,12 @@ NORMALIZED_CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 #: There: the bits of the learning rate in grid units, which decide the default of `fraction_bits`,
 #: and the least and the most of it; by how many bits the rate of layers below the output is lower;
-#: and what is added to the squared counts of a layer, in units of (T g)**2.
+#: and what is added to the squared counts of the input, and of the layers above, in units of
+#: (T g)**2. With little beside it, input of half the size teaches as much.
 NORMALIZED_RATE_BITS: Final = 16
 NORMALIZED_FRACTION_BITS: Final = (20, 24)
 HIDDEN_RATE_BITS: Final = 2
-ADDED_SQUARES: Final = 16
+ADDED_SQUARES: Final = (4, 24)
 #: There: where summed errors of layers below the output are cut off, in units of T g.
 LARGEST_SUMMED_ERROR: Final = 8
 #: With more steps times spikes per unit, what is added would be no exact double.

@@ -1,18 +1,21 @@
 r"""The rate of an update with ``update="normalized"``, from the counts of the layer below.
 
-In grid units, with R those of the learning rate and b(n) the bits of an integer n:
+In grid units, with R those of the learning rate:
 
 .. math::
 
-    N_l = 16 (T g)^2 + \sum_i m_i c_{l-1,i}^2, \qquad
-    r_l = \max(1, \lfloor R \, 2^{-b(N_l) - h_l} \rfloor), \qquad h_L = 0, \; h_l = 2
+    N_l = a_l (T g)^2 + \sum_i m_i c_{l-1,i}^2, \qquad
+    r_l = \max(1, \lfloor 2^{-h_l} R / N_l \rfloor),
+
+.. math::
+
+    a_1 = 4, \; a_l = 24, \qquad h_l = 2, \; h_L = 0.
 
 g spikes stand for 1 (`spikes_per_unit`). Unit i meets the weights of the connection m_i times:
 once, or as often as a kernel lies on it. That is the normalized rule of least mean squares (Nagumo
-and Noda, 1967), its divisor rounded up to a power of two: an update moves the drive of a sample by
-a share of its error that does not depend on how many units spike below, or how often. Below the
-output, summed errors are cut off before they teach: they grow with the weights above, and with
-them the share.
+and Noda, 1967): an update moves the drive of a sample by a share of its error that does not depend
+on how many units spike below, or how often. Below the output, summed errors are cut off before they
+teach: they grow with the weights above, and with them the share.
 """
 
 from __future__ import annotations
@@ -31,9 +34,12 @@ from spikebp_plugins.network.fields import (
 )
 
 
-def added_squares(net: Definition) -> int:
-    """Return what is added to the squared counts of a layer, 16 (T g)^2."""
-    return ADDED_SQUARES * (net.n_steps * net.spikes_per_unit) ** 2
+def added_squares(net: Definition, l: int) -> int:
+    """Return what is added to the squared counts below W_l, a_l (T g)^2; 0 if no rate asks."""
+    if net.update != "normalized":
+        return 0
+    of_input, above = ADDED_SQUARES
+    return (of_input if l == 1 else above) * (net.n_steps * net.spikes_per_unit) ** 2
 
 
 def rate_shift(net: Definition, l: int) -> int:
@@ -77,7 +83,7 @@ def normalized_rate_units(net: Definition, counts: NDArray[np.int64], l: int) ->
     OverflowError
         If N_l is no exact double.
     """
-    total = added_squares(net) + net.connections[l - 1].squares(counts)
+    total = added_squares(net, l) + net.connections[l - 1].squares(counts)
     if total >= LIMIT:
         raise out_of_range("sum of squared counts", l - 1, LIMIT, total)
-    return max(1, grid_of(net).rate_units >> (total.bit_length() + rate_shift(net, l)))
+    return max(1, (grid_of(net).rate_units >> rate_shift(net, l)) // total)

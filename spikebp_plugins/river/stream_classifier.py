@@ -47,8 +47,9 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
     n_classes : int or None, default=None
         The most different labels that may appear, for which memory is made at once; None makes
         memory as they come.
-    hidden_layer_sizes : sequence of int, or int, default=(100,)
-        Units of the hidden layers; an integer is the size of the only one.
+    hidden_layer_sizes : sequence of int, or int, default=(100, 200)
+        Units of the hidden layers; an integer is the size of the only one. Two are better in
+        streams, and no better where samples come again.
 
     Examples
     --------
@@ -61,7 +62,7 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
     """
 
     n_classes: int | None = None
-    hidden_layer_sizes: Any = (100,)
+    hidden_layer_sizes: Any = (100, 200)
 
     def __post_init__(self) -> None:
         self.n_classes = capacity("n_classes", self.n_classes)

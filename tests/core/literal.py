@@ -269,11 +269,10 @@ class LiteralNetwork:
         return layers is None or type(layers[l - 1]).__name__ != "AveragePool2D"
 
     def divided_rate(self, l):
-        n = 16 * (self.net.n_steps * self.net.spikes_per_unit) ** 2
+        n = (4 if l == 1 else 24) * (self.net.n_steps * self.net.spikes_per_unit) ** 2
         for i, count in enumerate(self.c[l - 1]):
             n += count * count * self.meetings(l)[i]
-        bits = len(f"{n:b}") + (0 if l == self.L else 2)
-        return max(1, self.rate // 2**bits)
+        return max(1, self.rate // ((1 if l == self.L else 4) * n))
 
     def meetings(self, l):
         """How often each unit below meets the weights of layer l: as often as a kernel is on it."""

@@ -68,7 +68,7 @@ def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "y of events must be from 0 to 33; got 99 in event 1" in printed
     shares = re.findall(r"^0\.\d{9,}$", printed, re.MULTILINE)
-    assert [f"{float(share):.3f}" for share in shares] == ["0.114", "0.819"]
+    assert [f"{float(share):.3f}" for share in shares] == ["0.114", "0.828"]
     assert names["shown"].n_steps.shape == (2,)
 
 

@@ -132,7 +132,7 @@ FAULTS = [
         "l < net->is.n_layers ? net->is.hidden_rate_bits : 0",
         "net->is.hidden_rate_bits",
     ),
-    ("learning.h", "rest > 0; rest", "rest > 1; rest"),
+    ("learning.h", "rate /= (int64_t)squares", "rate /= (int64_t)squares + 1"),
     ("learning.h", "else if (l == 1 || net->is.has_random_feedback)", "else if (l == 1)"),
     ("learning.h", "(double)below.largest * (double)top", "(double)below.largest"),
     ("learning.h", "q < n_updates; q++, count", "q < n_updates - 1; q++, count"),

@@ -335,7 +335,7 @@ def test_a_short_number_of_features_leaves_room_for_the_intercept():
     pytest.importorskip("river", reason="river is not installed")
     river = import_module("spikebp_plugins.river")
     model = river.SpikingMLPClassifier(np.int8(127), np.int8(2))
-    assert model.checkpoint.net.layer_sizes == (128, 100, 2)
+    assert model.checkpoint.net.layer_sizes == (128, 100, 200, 2)
 
 
 def test_text_and_booleans_of_numpy_become_plain():

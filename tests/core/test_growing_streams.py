@@ -256,8 +256,8 @@ def test_mini_batches_that_are_not_allowed_change_nothing(X, y, message):
     ],
 )
 def test_what_depends_on_the_size_must_be_told_the_size(name, fields, where):
-    told = {"n_features": 3, "n_classes": 2}
-    assert SpikingMLPClassifier(**told, **fields).checkpoint.net.layer_sizes == (4, 100, 2)
+    told = {"n_features": 3, "n_classes": 2, "hidden_layer_sizes": 5}
+    assert SpikingMLPClassifier(**told, **fields).checkpoint.net.layer_sizes == (4, 5, 2)
     message = f"{name} must be an integer of at least 1 with {where}; got None"
     with pytest.raises(ValueError, match=re.escape(message)):
         SpikingMLPClassifier(**{**told, name: None}, **fields)

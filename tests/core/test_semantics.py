@@ -220,8 +220,10 @@ def test_a_normalized_update_cuts_off_summed_errors_below_the_output(backend, up
     assert trace.spikes[0].sum() == trace.spikes[1].sum() == 4
     if update == "outer":
         rates, of_hidden = (3 / 16, 3 / 16), 16 * 64
-    else:  # 16 * 4**2 + 4**2 has 9 bits
-        rates, of_hidden = (3 * 2.0**-11, 3 * 2.0**-9), 8 * 4
+    else:
+        R = 3 * 2**24
+        units = R // (4 * (4 * 4**2 + 4**2)), R // (24 * 4**2 + 4**2)
+        rates, of_hidden = [r * 2.0**-24 for r in units], 8 * 4
     assert found[0] == 1 - rates[0] * 4 * of_hidden
     assert found[1] == 16 - rates[1] * 4 * 64
 

@@ -3,7 +3,7 @@
  *     fractional: W_l -= rate outer(c_{l-1}, e_l) in every step;
  *     outer: W_l -= rate outer(c_{l-1}, E_l) when the sample closes, with E_l the sum of e_l;
  *     normalized: likewise with E_l cut off below the output, and a rate for the sample,
- *         r_l = max(1, R 2^-(b(N_l) + h_l)), N_l = 16 (T g)^2 + sum of c_{l-1}^2, b(n) the bits of n.
+ *         r_l = max(1, 2^-h_l R / N_l), rounded down, with N_l = a_l (T g)^2 + sum of c_{l-1}^2.
  *
  * With presynaptic="drive" a_{l-1} takes the place of rate c_{l-1}: rate max(s_{l-1}, 0), in grid
  * units rint(r s / 2^f), ties to even; of the input s_0 = phi_0 + c_0, of any sign.
@@ -135,7 +135,7 @@ static int learn_step(struct network *net)
 static num normalized_rate(const struct network *net, int l)
 {
     const struct layer *below = &net->layer[l - 1];
-    double squares = (double)net->is.added_squares;
+    double squares = (double)net->is.added_squares[l - 1];
     if (l == 1 && net->in_trains) {
         const struct trains *r = &net->trains;
         for (int g = 0; g < r->n_groups; g++) {
@@ -152,8 +152,7 @@ static num normalized_rate(const struct network *net, int l)
     if (!(squares < 0x1p53))
         return 0;
     int64_t rate = net->is.rate >> (l < net->is.n_layers ? net->is.hidden_rate_bits : 0);
-    for (int64_t rest = (int64_t)squares; rest > 0; rest >>= 1)
-        rate >>= 1;
+    rate /= (int64_t)squares;
     return (num)(rate > 1 ? rate : 1);
 }
 

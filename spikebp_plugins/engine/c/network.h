@@ -67,9 +67,9 @@ struct wiring {
 struct definition {
     const int32_t *sizes; /* n_0..n_L */
     const struct wiring *wirings; /* of W_1..W_L, or null if all are dense */
+    const int64_t *added_squares; /* a_l (T g)^2 of W_1..W_L */
     double input_scale;
     int64_t rate;          /* in grid units; with NORMALIZED the learning rate R */
-    int64_t added_squares; /* 16 (T g)^2 */
     int64_t error_limit;   /* where summed errors of hidden layers are cut off */
     int32_t n_layers;      /* L */
     int32_t most_steps;    /* there is room for so many steps of a sample */
