@@ -189,7 +189,7 @@ SCALED = set(COMPETITORS) - {"spikebp, raw"}
 #: What `--parts` changes.
 PARTS = {
     "defaults": {},
-    "a rate that stays": {"learning_rate": 0.75},
+    "a rate that stays": {"learning_rate": 0.5},
     "a lower rate that stays": {"learning_rate": 0.25},
     "one rate for all": {"update": "outer"},
     "at every step": {"update": "fractional"},

@@ -41,8 +41,6 @@ from spikebp_plugins.network.state import initial_state
 #: An input is coarse if it is resolved to less than one part in so many: of what a scaler makes 1,
 #: by the steps of a sample; of its largest weight, by the grid.
 COARSE: Final = 4
-#: How many times the table's learning rate a converted network has.
-TIMES_TO_UNLEARN: Final = 2.0
 
 
 def from_relu(
@@ -239,15 +237,9 @@ def _image(input_shape: Sequence[int] | None, input_layout: str | None) -> Shape
 
 def _definition(read: Source, layers: Sequence[Layer], fields: dict[str, Any]) -> Definition:
     """Return the definition of the spiking network."""
-    net: Definition
     if read.structure is None:
-        net = SpikingMLP.from_dict({"layer_sizes": _layer_sizes(layers)} | fields)
-    else:
-        net = with_bias_channels(read.structure, layers).replace(**fields)
-    if "learning_rate" in fields:
-        return net
-    bits = fields.get("fraction_bits")
-    return net.replace(learning_rate=TIMES_TO_UNLEARN * net.learning_rate, fraction_bits=bits)
+        return SpikingMLP.from_dict({"layer_sizes": _layer_sizes(layers)} | fields)
+    return with_bias_channels(read.structure, layers).replace(**fields)
 
 
 def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 r"""The learning rate of an estimator that was given none: it follows what its network sees.
 
-.. math:: \eta = 3 \, \eta_0 \, 2^{-h}
+.. math:: \eta = 2 \, \eta_0 \, 2^{-h}
 
 with the rate :math:`\eta_0` of the table of defaults, and h of four marks passed: 128, 384, 1,152
 and 3,456 samples. In a stream the count begins anew after a label that has not come before, and
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 #: How many times the rate of the table of defaults a stream begins with.
-TIMES_AT_FIRST: Final = 3.0
+TIMES_AT_FIRST: Final = 2.0
 #: The samples after which the rate is halved.
 MARKS: Final[tuple[int, ...]] = tuple(128 * 3**i for i in range(4))
 #: After so many samples errors are looked at.

@@ -27,8 +27,8 @@ class NetworkParameters(EstimatorLocks):
     Parameters
     ----------
     learning_rate : float or None, default=None
-        Learning rate of stochastic gradient descent, which stays what it is. None begins with three
-        times that of the table of defaults, which is halved after 128 training samples, 384, 1,152
+        Learning rate of stochastic gradient descent, which stays what it is. None begins with twice
+        that of the table of defaults, which is halved after 128 training samples, 384, 1,152
         and 3,456, and in a stream begins anew when errors rise or a new label comes.
     n_steps : int or None, default=None
         Steps for which a sample is shown; None takes the table's 2.

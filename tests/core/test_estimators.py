@@ -106,13 +106,13 @@ def test_one_grid_holds_all_rates(iris):
     X, y = iris
     model = SpikingMLPClassifier(max_iter=2).fit(X, y)
     bits = model.checkpoint_.net.fraction_bits
-    assert bits == SpikingMLP((2, 2), learning_rate=0.75 / 16).fraction_bits > 20
+    assert bits == SpikingMLP((2, 2), learning_rate=0.5 / 16).fraction_bits > 20
     before = model.checkpoint_
     with pytest.raises(ValueError, match=f"learning_rate must be at least .* fraction_bits={bits}"):
         model.set_params(learning_rate=1e-9, fraction_bits=bits).partial_fit(X, y)
     assert all(map(np.array_equal, weights_of(model), before.state.weights))
     refused = SpikingMLPClassifier(fraction_bits=5)
-    with pytest.raises(ValueError, match=r"learning_rate must be at least .*; got 0\.046875"):
+    with pytest.raises(ValueError, match=r"learning_rate must be at least .*; got 0\.03125"):
         refused.fit(X, y)
     assert not hasattr(refused, "checkpoint_")
 
@@ -748,14 +748,14 @@ def test_what_no_parameter_says_is_in_the_table_of_defaults():
         model = SpikingMLPClassifier((4,), max_iter=1, random_state=0, **given).fit(X, y)
         return model.checkpoint_.net
 
-    bits = SpikingMLP((4, 4, 3), learning_rate=0.75 / 16).fraction_bits
-    assert net() == SpikingMLP((4, 4, 3), learning_rate=0.75, fraction_bits=bits)
+    bits = SpikingMLP((4, 4, 3), learning_rate=0.5 / 16).fraction_bits
+    assert net() == SpikingMLP((4, 4, 3), learning_rate=0.5, fraction_bits=bits)
     assert net(target=3).label_targets == (0, 3)
     assert net(learning_rate=0.1, n_steps=5) == SpikingMLP((4, 4, 3), learning_rate=0.1, n_steps=5)
     for fields in ({"update": "outer"}, {"spikes": "binary"}, {"presynaptic": "drive"}):
         usual = SpikingMLP((4, 4, 3), **fields)
         assert net(**fields, learning_rate=usual.learning_rate) == usual
-        assert net(**fields).learning_rate == 3 * usual.learning_rate
+        assert net(**fields).learning_rate == 2 * usual.learning_rate
     # A chip has no rates that are halved four times.
     assert net(arithmetic="loihi2") == SpikingMLP((4, 4, 3), arithmetic="loihi2")
     fitted = SpikingMLPRegressor((4,), max_iter=1, random_state=0, learning_rate=0.001).fit(X, y)
@@ -784,19 +784,19 @@ def test_the_learning_rate_follows_the_errors_of_a_stream():
     random = np.random.RandomState(0)
     chance = np.repeat([0.5, 0.1, 0.1, 0.45], 200)
     errors, labels = random.rand(800) < chance, np.minimum(np.arange(800) // 7, 4)
-    rate, found = LearningRate(0.75, False), []
+    rate, found = LearningRate(0.5, False), []
     while len(found) < 800:
         n = rate.lasts(random.randint(1, 90))
         assert n <= 8
         rows = slice(len(found), len(found) + n)
         found += len(errors[rows]) * [rate.now]
         rate = rate.after(errors[rows], labels[rows])
-    expected = rates(errors, labels, 0.75)
+    expected = rates(errors, labels, 0.5)
     np.testing.assert_array_equal(found, expected)
-    assert set(expected[:600]) == {0.75, 0.375, 0.1875}
+    assert set(expected[:600]) == {0.5, 0.25, 0.125}
     # It rises again where errors do, within some dozens of samples.
-    assert expected[599] < 0.75
-    assert 0.75 in expected[600:680]
+    assert expected[599] < 0.5
+    assert 0.5 in expected[600:680]
 
 
 def test_a_learning_rate_that_was_given_stays():
@@ -812,16 +812,16 @@ def test_a_stream_is_learned_at_the_rate_that_follows_its_errors(iris, chunk):
     for a in range(0, 700, chunk):
         model.partial_fit(X[a : a + chunk], y[a : a + chunk], classes=[0, 1, 2])
         model = pickle.loads(pickle.dumps(model)) if a % 3 == 0 and chunk > 1 else model
-    net = SpikingMLP((5, 6, 3), learning_rate=0.75 / 16, seed=5)
-    checkpoint, rate, found = Checkpoint(net, initial_state(net)), LearningRate(0.75, False), []
+    net = SpikingMLP((5, 6, 3), learning_rate=0.5 / 16, seed=5)
+    checkpoint, rate, found = Checkpoint(net, initial_state(net)), LearningRate(0.5, False), []
     for i in range(700):
         with checkpoint.at_rate(rate.now).simulate("reference") as sim:
             scores = sim.train(with_one(X)[i : i + 1], y[i : i + 1])
             checkpoint = sim.checkpoint()
         found.append(rate.now)
         rate = rate.after(scores.argmax(axis=1) != y[i], y[i : i + 1])
-    assert found[450] < 0.75
-    assert 0.75 in found[500:]
+    assert found[450] < 0.5
+    assert 0.5 in found[500:]
     assert equal_weights(model, sim)
     assert model.checkpoint_.net == checkpoint.net
 
@@ -830,11 +830,11 @@ def test_epochs_halve_the_rate_and_what_comes_after_them_may_raise_it(iris):
     X, y = iris
     model = SpikingMLPClassifier((6,), max_iter=10, random_state=5).fit(X, y)
     net, done = model.checkpoint_.net, 1500
-    assert net.learning_rate == 0.75 / 2 ** sum(mark < done for mark in MARKS) == 0.75 / 8
+    assert net.learning_rate == 0.5 / 2 ** sum(mark < done for mark in MARKS) == 0.5 / 8
     model.partial_fit(X, y)
-    assert model.checkpoint_.net.learning_rate == 0.75 / 8
+    assert model.checkpoint_.net.learning_rate == 0.5 / 8
     model.partial_fit(X, (y + 1) % 3)
-    assert model.checkpoint_.net.learning_rate > 0.75 / 8
+    assert model.checkpoint_.net.learning_rate > 0.5 / 8
 
 
 def test_a_network_in_which_nothing_fires_is_warned_of_once(iris):
