@@ -94,8 +94,7 @@ def scikit_learn(net, x, y):
         hidden,
         learning_rate=RATE,
         update="fractional",
-        scale_inputs="off",
-        intercept=False,
+        input_scale=1.0,
         backend="compiled:n_jobs=1",
         random_state=0,
     )
@@ -128,7 +127,6 @@ def river(net, x, y):
         len(np.unique(y)),
         net.layer_sizes[1:-1],
         learning_rate=RATE,
-        intercept=False,
         backend="compiled:n_jobs=1",
     )
     for row, label in zip(rows[:WARM_UP], labels[:WARM_UP], strict=True):

@@ -193,9 +193,8 @@ PARTS = {
     "a lower rate that stays": {"learning_rate": 0.25},
     "one rate for all": {"update": "outer"},
     "at every step": {"update": "fractional"},
-    "He weights": {"weight_init": "he"},
-    "targets 0 and 36": {"target": 36},
-    "features as they are": {"scale_inputs": "off"},
+    "targets 0 and 36": {"label_targets": (0, 36)},
+    "features as they are": {"input_scale": 1.0},
 }
 
 

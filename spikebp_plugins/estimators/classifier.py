@@ -40,7 +40,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     """A spiking network that learns to classify by backpropagation.
 
     One output unit stands for each class, and `label_targets` says what a label asks of it and of
-    the others. Features may have any size (`scale_inputs`). Inputs as `network_inputs` returns
+    the others. Features may have any size (`input_scale`). Inputs as `network_inputs` returns
     them, learned in the same order, give the same integers in a `spikebp_plugins.Simulator`, on
     every back end.
 

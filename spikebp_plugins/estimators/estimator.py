@@ -20,7 +20,6 @@ from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import (
-    NETWORK_PARAMETERS,
     NetworkParameters,
     ParametersInUse,
 )
@@ -32,7 +31,7 @@ from spikebp_plugins.estimators.validation import checked_data
 from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import LARGEST_SEED
-from spikebp_plugins.network.replay import MOST_REPLAYED, MOST_SAMPLES, ReplayBuffer
+from spikebp_plugins.network.replay import MOST_SAMPLES, ReplayBuffer
 from spikebp_plugins.network.samples import real_targets
 
 if TYPE_CHECKING:
@@ -69,8 +68,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         The output is dense. None takes dense layers of `hidden_layer_sizes`.
     image_shape : sequence of int or None, default=None
         The shape in which the features of a sample are read, (height, width) or (height, width,
-        channels). An image has no place for a constant input: none is added to it, whatever
-        `intercept` says. None takes the features as a plain vector.
+        channels). An image has no place for a constant input: none is added to it. None takes the
+        features as a plain vector.
     max_iter : int, default=100
         Epochs of `fit`.
     shuffle : bool, default=True
@@ -90,7 +89,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         A smaller rise of the validation score is no gain.
     warm_start : bool, default=False
         Whether `fit` goes on with the network of an earlier call. Of the network's parameters
-        only `learning_rate`, `target`, `label_targets` and `backend` may have changed.
+        only `learning_rate`, `label_targets` and `backend` may have changed.
     verbose : bool, default=False
         Whether `fit` prints loss, spikes and, with early stopping, the validation score after each
         epoch.
@@ -98,11 +97,9 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         What `fit` calls after each epoch, with the estimator: ``n_iter_``, ``loss_curve_`` and
         ``checkpoint_`` say what there is, and `predict` works. If it returns True, `fit` ends.
     replay_capacity : int, default=0
-        Samples of the past that are kept, to be learned again beside new ones: so a network does
-        not forget classes, say, that come no more. 0 keeps none.
-    n_replayed : int, default=1
-        How many of them are learned again after each sample. They count among the samples that the
-        learning rate follows.
+        Samples of the past that are kept; after each new one, one of them is learned again: so a
+        network does not forget classes, say, that come no more. They count among the samples that
+        the learning rate follows. 0 keeps none.
     """
 
     hidden_layer_sizes: Any = HIDDEN_LAYER_SIZES
@@ -120,7 +117,6 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     verbose: bool = False
     callback: Any = None
     replay_capacity: int = 0
-    n_replayed: int = 1
 
     @abstractmethod
     def _prepared(
@@ -225,10 +221,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         )
         if not (self.callback is None or callable(self.callback)):
             raise wrong_argument("callback", "None or callable", repr(self.callback))
-        for name in ("warm_start", "intercept"):
-            boolean(name, getattr(self, name))
+        boolean("warm_start", self.warm_start)
         integer("replay_capacity", self.replay_capacity, 0, MOST_SAMPLES)
-        integer("n_replayed", self.n_replayed, 1, MOST_REPLAYED)
         if not (self.random_state is None or isinstance(self.random_state, np.random.RandomState)):
             allowed = f"None, a RandomState or an integer from 0 to {LARGEST_SEED}"
             integer("random_state", self.random_state, 0, LARGEST_SEED, allowed=allowed)
@@ -243,7 +237,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _start(self, n_outputs: int) -> None:
         """Make a network in its initial state."""
-        n_inputs = self.n_features_in_ + self._adds_intercept
+        n_inputs = self.n_features_in_ + (self._structure.image_shape is None)
         net, rate = self._definition(self._structure, n_inputs, n_outputs, self._seed())
         learned = LazySimulator.untrained(net, rate)
         learned.open(self.backend)  # raises here, before anything is replaced
@@ -253,8 +247,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             self._scaling = InputScaling.unknown(self.n_features_in_, self._spread)
         self._replay: ReplayBuffer | None = None
         if self.replay_capacity:
-            settings = {"n_replayed": self.n_replayed, "seed": net.seed}
-            self._replay = ReplayBuffer(self.replay_capacity, **settings)
+            self._replay = ReplayBuffer(self.replay_capacity, seed=net.seed)
         self._watch = Watch()
         self._carry = Carry()
         self.n_iter_ = 0
@@ -280,18 +273,15 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _go_on(self) -> None:
         net = self._learned.net
         self._check_structure(Structure.of_network(net))
-        if self._adds_intercept != self._has_intercept:
-            raise self._changed("intercept", self._has_intercept, self.intercept)
         if self._scales != (self._scaling is not None):
-            before = "off" if self._scaling is None else "auto"
-            raise self._changed("scale_inputs", before, self.scale_inputs)
+            before = net.input_scale if self._scaling is None else "auto"
+            raise self._changed("input_scale", before, self.input_scale)
         self._check_replay()
         wanted, rate = self._definition(self._structure, net.n_inputs, net.n_outputs, net.seed)
-        for name in NETWORK_PARAMETERS:
-            before, given = getattr(net, name), getattr(self, name)
-            is_automatic = name == "fraction_bits" and given is None
-            if getattr(wanted, name) != before and name != "learning_rate" and not is_automatic:
-                raise self._changed(name, before, given)
+        for name in self._network_parameters():
+            before = getattr(net, name)
+            if getattr(wanted, name) != before and name not in ("learning_rate", "label_targets"):
+                raise self._changed(name, before, getattr(self, name))
         learned = self._learned.with_fields(label_targets=wanted.label_targets)
         for one in (rate.first, rate.lowest):
             net.replace(learning_rate=one, fraction_bits=net.fraction_bits)  # or raise
@@ -306,8 +296,6 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         capacity = 0 if replay is None else replay.capacity
         if self.replay_capacity != capacity:
             raise self._changed("replay_capacity", capacity, self.replay_capacity)
-        if replay is not None and self.n_replayed != replay.n_replayed:
-            raise self._changed("n_replayed", replay.n_replayed, self.n_replayed)
 
     def _check_structure(self, before: Structure) -> None:
         """Refuse another structure than the network was made with."""
@@ -326,12 +314,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         return wrong_argument(name, allowed, repr(now))
 
     @property
-    def _adds_intercept(self) -> bool:
-        """Whether a network that is made now has a constant input."""
-        return bool(self.intercept) and self._structure.image_shape is None
-
-    @property
     def _has_intercept(self) -> bool:
+        """Whether the network has a constant input."""
         return bool(self._learned.net.n_inputs > self.n_features_in_)
 
     @property

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.common.errors import choice, positive, wrong_argument
+from spikebp_plugins.common.errors import positive
 from spikebp_plugins.estimators.learning_rate import TIMES_AT_FIRST, LearningRate
 from spikebp_plugins.estimators.locks import EstimatorLocks
 from spikebp_plugins.estimators.structure import Structure
@@ -36,57 +36,36 @@ class NetworkParameters(EstimatorLocks):
         A back end by name, with its options if any: ``"brian2:numpy"``, ``"lava"``,
         ``"compiled:n_jobs=1"``. None takes "compiled", or "reference" where the engine in C is
         missing, which is said once.
-    intercept : bool, default=True
-        Whether a constant input of 1 is added behind the features. The network has no bias.
-    input_scale : float, default=1.0
-        The factor by which features are multiplied: ``1/255`` for 8-bit pixels.
-    scale_inputs : {"auto", "off"}, default="auto"
+    input_scale : float or "auto", default="auto"
         "auto" scales features by powers of two, and centres them, to what they have been so far;
-        `fit` looks at all samples first. With another `input_scale` than 1 it does nothing.
+        `fit` looks at all samples first. A number multiplies all: ``1/255`` for 8-bit pixels.
     update : {"fractional", "outer", "normalized"} or None, default=None
         Weights change at every step, or once at the end of a sample; with "normalized" at a rate
         that is divided by the squared spike counts of the layer below. None takes "normalized" for
         classifiers, where it is possible, and otherwise "fractional".
-    presynaptic : {"counts", "drive"}, default="counts"
-        What an update multiplies errors by: counts of spikes sent, or the rectified drive.
     spikes : {"graded", "binary"}, default="graded"
         Whether a unit may send several spikes in one step.
     arithmetic : {"fixed", "loihi2"}, default="fixed"
         Exact fixed point, equal on all back ends, or the numbers of a chip.
-    fraction_bits : int or None, default=None
-        Fraction bits of fixed point; None takes as many as `learning_rate` needs.
-    backward_init : {"carry", "zero", "uniform"}, default="carry"
-        Backward potentials at the start of a training sample.
     feedback : {"transpose", "random"}, default="transpose"
         Backpropagation, or feedback alignment.
-    weight_init : {"paper", "he", "quiet", "growing"} or None, default=None
-        Standard deviation of the initial weights: 0.01, or the root of two by the inputs of a unit.
-        "quiet" has quiet outputs until they have learned, and "growing" weights that do not depend
-        on the number of inputs. None takes "quiet"; in fixed point the estimators for river take
-        "growing".
     """
 
     learning_rate: float | None = None
     n_steps: int | None = None
     backend: str | None = None
-    intercept: bool = True
-    input_scale: float = 1.0
-    scale_inputs: str = "auto"
+    input_scale: Any = "auto"
     update: str | None = None
-    presynaptic: str = "counts"
     spikes: str = "graded"
     arithmetic: str = "fixed"
-    fraction_bits: int | None = None
-    backward_init: str = "carry"
     feedback: str = "transpose"
-    weight_init: str | None = None
 
     #: What ``update=None`` takes; None takes the table's. "normalized" moves hidden layers by the
     #: square of the targets: the rate fits those of labels, and not real ones of any size.
     _automatic_update: ClassVar[str | None] = None
-    #: What ``weight_init=None`` takes in fixed point; None takes the table's.
-    _automatic_weight_init: ClassVar[str | None] = None
-    #: The place of the constant input of `intercept`.
+    #: The initial weights in fixed point; None takes the table's.
+    _weight_init: ClassVar[str | None] = None
+    #: The place of the constant input: the network has no bias.
     intercept_at: ClassVar[int] = -1
 
     def __dask_tokenize__(self) -> bytes:
@@ -103,17 +82,18 @@ class NetworkParameters(EstimatorLocks):
         ValueError
             If a parameter is not allowed.
         """
-        values = {name: getattr(self, name) for name in NETWORK_PARAMETERS}
-        values |= self._further_fields()
+        values = {name: getattr(self, name) for name in self._network_parameters()}
+        scale, allowed = self.input_scale, "'auto' or a positive finite number"
+        values["input_scale"] = 1.0 if self._scales else positive("input_scale", scale, allowed)
         if self.update is None:
             values["update"] = self._automatic_update
-        if self.weight_init is None and self.arithmetic == "fixed":
-            values["weight_init"] = self._automatic_weight_init
+        if self.arithmetic == "fixed":
+            values["weight_init"] = self._weight_init
         net = structure.network(n_inputs, n_outputs, seed=seed, **values)
         # A chip has too few learning rates to halve one four times.
         is_fixed = self.learning_rate is not None or self.arithmetic != "fixed"
         rate = LearningRate(net.learning_rate * (1 if is_fixed else TIMES_AT_FIRST), is_fixed)
-        last = net.replace(learning_rate=rate.lowest, fraction_bits=self.fraction_bits)
+        last = net.replace(learning_rate=rate.lowest)
         return net.replace(learning_rate=rate.first, fraction_bits=last.fraction_bits), rate
 
     def _with_constant(self, X: NDArray[np.float64], net: Definition) -> NDArray[np.float64]:
@@ -124,9 +104,10 @@ class NetworkParameters(EstimatorLocks):
         inputs[:, self.intercept_at] = 1 / net.input_scale
         return inputs
 
-    def _further_fields(self) -> dict[str, Any]:
-        """Return the fields of the definition that no parameter gives as it is."""
-        return {}
+    def _network_parameters(self) -> list[str]:
+        """Return the names of the parameters that are fields of the definition, but for a seed."""
+        of_definition = set(SpikingMLP.field_names()) - {"seed"}
+        return [one.name for one in fields(self) if one.name in of_definition]
 
     @property
     def _spread(self) -> float:
@@ -136,40 +117,21 @@ class NetworkParameters(EstimatorLocks):
     @property
     def _scales(self) -> bool:
         """Whether features are scaled and centred."""
-        return choice("scale_inputs", self.scale_inputs, ("auto", "off")) == "auto" and (
-            self.input_scale == 1
-        )
+        return isinstance(self.input_scale, str) and self.input_scale == "auto"
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class LabelParameters(NetworkParameters):
-    """The parameters of a classifier that say what a label asks of the output.
+    """The parameter of a classifier that says what a label asks of the output.
 
     Parameters
     ----------
-    target : float or None, default=None
-        Spikes that the unit of the right class is to send in a step, and those of the others none:
-        (0, `target`) for `label_targets`. Give one of the two.
     label_targets : sequence of two floats or None, default=None
         Spikes that a unit of a wrong class is to send in a step, and that of the right one: (1, 5).
         None takes the table's: 6 and 36, and less than 6 for more than ten classes.
     """
 
-    target: float | None = None
     label_targets: Any = None
-
-    def _further_fields(self) -> dict[str, Any]:
-        if self.target is None:
-            return {"label_targets": self.label_targets}
-        if self.label_targets is not None:
-            raise wrong_argument("target", "None beside label_targets", repr(self.target))
-        return {"label_targets": (0.0, positive("target", self.target))}
-
-
-#: The parameters that are fields of the definition.
-NETWORK_PARAMETERS: Final = tuple(
-    field.name for field in fields(NetworkParameters) if field.name in SpikingMLP.field_names()
-)
 
 
 #: Types whose values cannot change: the same object is the same value.

@@ -126,7 +126,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
 
     The network's target for y is ``target_scale * y`` spikes a step. The automatic scale needs the
     many samples of `fit`; to learn from single samples, give a number. Features may have any size
-    (`scale_inputs`). Inputs as `network_inputs` returns them, learned in the same order, give the
+    (`input_scale`). Inputs as `network_inputs` returns them, learned in the same order, give the
     same integers in a `spikebp_plugins.Simulator`, on every back end.
 
     Parameters

@@ -56,8 +56,8 @@ class Watch:
         self._warn(
             "silent",
             f"no output of the network has fired in {SILENT} samples, so that it learns nothing: "
-            "scale the features (scale_inputs='auto' does), or take a larger input_scale, "
-            "weight_init='he' or a larger target",
+            "scale the features (input_scale='auto' does), or take a larger input_scale "
+            "or larger label_targets",
         )
 
     def _check_loudness(self) -> None:
@@ -66,7 +66,7 @@ class Watch:
                 "loud",
                 f"an input sends {self._spikes / self._n_heard:.3g} spikes a step on average, "
                 "which is slow and makes learning unstable: scale the features "
-                "(scale_inputs='auto' does), or take a smaller input_scale",
+                "(input_scale='auto' does), or take a smaller input_scale",
             )
 
     def _warn(self, trouble: str, message: str) -> None:

@@ -39,7 +39,7 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
     have counts as 0. Prediction assigns no inputs: a feature that has no input yet counts as 0
     there. An output learns from the first sample of its label on. So it does not matter how much
     memory there is beforehand (`n_features`, `n_classes`). Features may have any size, since they
-    are scaled as they come (`scale_inputs`). Learning the same samples in the same order gives the
+    are scaled as they come (`input_scale`). Learning the same samples in the same order gives the
     same integers on every back end.
 
     Parameters
@@ -67,7 +67,7 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
     def __post_init__(self) -> None:
         self.n_classes = capacity("n_classes", self.n_classes)
         self._start(self.hidden_layer_sizes, self.n_classes or 1)
-        self._require_growth("n_classes", self._learned.net)
+        self._require_growth("n_classes")
         self._outputs: Places = {}
         self._temperature = Temperature()
 

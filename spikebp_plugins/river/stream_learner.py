@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from river import base
 
-from spikebp_plugins.common.errors import boolean, wrong_argument
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
@@ -55,17 +55,15 @@ class StreamLearner(base.Estimator, NetworkParameters):
 
     #: In front of all features, so that these may become more.
     intercept_at: ClassVar = 0
-    _automatic_weight_init: ClassVar = GROWING
+    _weight_init: ClassVar = GROWING
 
     def _start(self, hidden_layer_sizes: Any, n_outputs: int) -> None:
         """Make a network that has learned nothing."""
         self.n_features = capacity("n_features", self.n_features)
-        self.intercept = boolean("intercept", self.intercept)
         room = self.n_features or 1
         structure = Structure.of_sizes(hidden_layer_sizes)
-        n_inputs = room + self.intercept
-        net, rate = self._definition(structure, n_inputs, n_outputs, self.seed)
-        self._require_growth("n_features", net)
+        net, rate = self._definition(structure, room + 1, n_outputs, self.seed)
+        self._require_growth("n_features")
         self._learned = LazySimulator.untrained(net, rate)
         self._inputs: Places = {}
         self._reader = Reader()
@@ -74,21 +72,17 @@ class StreamLearner(base.Estimator, NetworkParameters):
         if self._scales:
             self._scaling = InputScaling.unknown(room, self._spread)
 
-    def _require_growth(self, name: str, net: Definition) -> None:
+    def _require_growth(self, name: str) -> None:
         """Refuse to grow, where a parameter asks for it, with weights that depend on the size."""
-        if getattr(self, name) is None:
-            for field_name, needed in (("weight_init", GROWING), ("arithmetic", "fixed")):
-                found = getattr(net, field_name)
-                if found != needed:
-                    allowed = f"{ONE_OR_MORE} with {field_name}={found!r}"
-                    raise wrong_argument(name, allowed, None)
+        if getattr(self, name) is None and self.arithmetic != "fixed":
+            raise wrong_argument(name, f"{ONE_OR_MORE} with arithmetic={self.arithmetic!r}", None)
 
     @property
     @synchronized
     def checkpoint(self) -> Checkpoint:
         """Definition and learning state, from which any back end can go on.
 
-        Input 0 is constant (`intercept`), and the features follow, as `network_inputs` has them.
+        Input 0 is constant, and the features follow, as `network_inputs` has them.
         """
         checkpoint = self._learned.checkpoint
         return checkpoint if self.n_features else _cut(checkpoint, self._n_inputs)
@@ -103,7 +97,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
     def input_scaling(self) -> InputScaling | None:
         """How features are scaled before they become input; None if they are not."""
         scaling = self._scaling
-        return None if scaling is None else scaling.resized(self._n_inputs - self.intercept)
+        return None if scaling is None else scaling.resized(self._n_inputs - 1)
 
     @synchronized
     def network_inputs(self, x: Mapping[Any, Any]) -> Array:
@@ -117,7 +111,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         Returns
         -------
         ndarray of shape (1, n_inputs)
-            The constant input if there is one, and the features, scaled as `input_scaling` says.
+            The constant input and the features, scaled as `input_scaling` says.
         """
         return self._shown_one(x)[:, : self._n_inputs]
 
@@ -130,13 +124,13 @@ class StreamLearner(base.Estimator, NetworkParameters):
 
     @property
     def _n_inputs(self) -> int:
-        """Inputs that the checkpoint has: a network has at least one."""
-        return max(1, (self.n_features or len(self._inputs)) + self.intercept)
+        """Inputs that the checkpoint has."""
+        return (self.n_features or len(self._inputs)) + 1
 
     @property
     def _room(self) -> int:
         """How many features there is memory for."""
-        return self._learned.net.n_inputs - self.intercept
+        return self._learned.net.n_inputs - 1
 
     def _with_new(self, names: Any) -> tuple[Places, int]:
         """Return the places of all features, and for how many there is to be memory."""
@@ -181,11 +175,11 @@ class StreamLearner(base.Estimator, NetworkParameters):
         **changes
             Attributes that this object is to have once all samples have been learned.
         """
-        learned = self._learned.grown(rows.shape[1] + self.intercept, n_outputs)
+        learned = self._learned.grown(rows.shape[1] + 1, n_outputs)
         scaling, scaled = self._scaling, rows
         if scaling is not None:
             scaling, scaled = scaling.resized(rows.shape[1]).in_turn(rows)
-        shown, net = self._with_intercept(scaled), learned.net
+        shown, net = self._with_constant(scaled, learned.net), learned.net
         is_at_stake = learned is self._learned and len(rows) > 1
         before = self._learned.copy() if is_at_stake else None
         changes |= {"_inputs": places, "_scaling": scaling, "_learned": learned}
@@ -199,7 +193,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
                 self.__dict__.update(changes)  # in one step, which nothing interrupts
             elif before is not None:
                 self._learned = before
-        heard = shown[:, : max(1, len(places) + self.intercept)]
+        heard = shown[:, : len(places) + 1]
         self._watch.observe(heard * net.input_factor, scores, net.n_steps)
         return scores
 
@@ -210,10 +204,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
     def _shown(self, rows: Array) -> Array:
         """Return features of shape (n_samples, room) as input, scaled by what has come so far."""
         scaling = self._scaling
-        return self._with_intercept(rows if scaling is None else scaling.scaled(rows))
-
-    def _with_intercept(self, rows: Array) -> Array:
-        return self._with_constant(rows, self._learned.net) if self.intercept else rows
+        scaled = rows if scaling is None else scaling.scaled(rows)
+        return self._with_constant(scaled, self._learned.net)
 
     def _scores_of_many(self, X: pd.DataFrame) -> Array:
         names, columns = columns_of(X)

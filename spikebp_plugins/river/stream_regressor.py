@@ -45,7 +45,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
     Parameters
     ----------
     target_scale : float or "auto", default="auto"
-        Spikes a step for a target of 1. "auto" scales targets as `scale_inputs` does features, to
+        Spikes a step for a target of 1. "auto" scales targets as `input_scale` does features, to
         16 spikes a step for one deviation from the mean.
     hidden_layer_sizes : sequence of int, or int, default=(100,)
         Units of the hidden layers; an integer is the size of the only one.

@@ -37,18 +37,13 @@ def chunks(draw):
 @st.composite
 def parameters(draw):
     """Parameters of estimators that may grow."""
-    update = draw(st.sampled_from(["fractional", "outer", "normalized"]))
-    free = update != "normalized"
     return {
         "hidden_layer_sizes": draw(st.sampled_from([(), (5,), (4, 3)])),
         "n_steps": draw(st.integers(1, 5)),
-        "update": update,
-        "presynaptic": draw(st.sampled_from(["counts", "drive"])) if free else "counts",
+        "update": draw(st.sampled_from(["fractional", "outer", "normalized"])),
         "spikes": draw(st.sampled_from(["graded", "binary"])),
-        "backward_init": draw(st.sampled_from(["carry", "zero", "uniform"])),
         "feedback": draw(st.sampled_from(["transpose", "random"])),
-        "intercept": draw(st.booleans()),
-        "scale_inputs": draw(st.sampled_from(["auto", "off"])),
+        "input_scale": draw(st.sampled_from(["auto", 1.0])),
         "seed": draw(st.integers(0, 2**20)),
     }
 

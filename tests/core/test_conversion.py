@@ -487,7 +487,9 @@ def test_a_pipeline_may_end_in_a_pipeline_or_in_an_estimator_of_this_project():
         pipeline = make_pipeline(MinMaxScaler(), inner).fit(x, np.arange(30) % 3)
     np.testing.assert_array_equal(relu_of(pipeline)(x).argmax(axis=1), pipeline.predict(x))
 
-    network = SpikingMLPClassifier(max_iter=3, random_state=0, input_scale=0.5, target=2)
+    network = SpikingMLPClassifier(
+        max_iter=3, random_state=0, input_scale=0.5, label_targets=(0, 2)
+    )
     pipeline = make_pipeline(StandardScaler(), network).fit(x, np.arange(30) % 3)
     checkpoint = from_relu(pipeline, fraction_bits=30, n_steps=3000)
     assert checkpoint.net.input_scale == 0.5
@@ -549,13 +551,12 @@ def test_input_that_only_a_scaler_makes_large_is_warned_of():
         from_relu(pipeline[-1])
 
 
-@pytest.mark.parametrize("intercept", [True, False])
-def test_an_estimator_of_this_project_is_a_source(intercept):
+def test_an_estimator_of_this_project_is_a_source():
     x = np.random.RandomState(0).standard_normal((30, 4))
-    settings = {"max_iter": 3, "random_state": 0, "intercept": intercept, "scale_inputs": "off"}
+    settings = {"max_iter": 3, "random_state": 0, "input_scale": 1.0}
     model = SpikingMLPClassifier((6, 5), **settings).fit(x, np.arange(30) % 3)
     weights = model.checkpoint_.state.weights
-    layers = to_relu(from_relu(model, **UNROUNDED), "input" if intercept else None)
+    layers = to_relu(from_relu(model, **UNROUNDED), "input")
     rows = [W if isinstance(W, np.ndarray) else np.vstack([W[0], *W[1:]]) for W in layers[:1]]
     np.testing.assert_array_equal(rows[0], weights[0])
     for source in (model.checkpoint_, model.checkpoint_.simulate("reference")):

@@ -61,21 +61,15 @@ def literal_weights(model, stream):
     scaling = None if scaling is None else type(scaling).unknown(len(scaling.mean), scaling.spread)
     features = {name: i for i, name in enumerate(model.features)}
     known = []
-    for n, (x, label) in enumerate(samples(stream)):
+    for x, label in samples(stream):
         known += [label] if label not in known else []
-        row = np.zeros(net.n_inputs - model.intercept)
+        row = np.zeros(net.n_inputs - 1)
         for name, value in x.items():
             row[features[name]] = value
         if scaling is not None:
             scaling = scaling.after(row)
             row = scaling.scaled(row)
-        shown = [1.0] * model.intercept + row.tolist()
-        if net.backward_init == "uniform":
-            f = net.fraction_bits
-            generator = np.random.Philox(key=net.seed, counter=[0, 0, n, 0])
-            for l, size in enumerate(net.layer_sizes[1:-1], 1):
-                raw = generator.random_raw(size)
-                literal.psi[l] = [(int(r) >> (64 - f)) - 2 ** (f - 1) for r in raw]
+        shown = [1.0, *row.tolist()]
         literal.known = range(len(known))
         [asked] = asked_by(net, [known.index(label)])
         literal.show([shown] * net.n_steps, [asked] * net.n_steps)
@@ -90,7 +84,7 @@ def test_when_memory_is_made_has_no_effect(stream, fields):
     in_chunks = learned_many(pickle.loads(pickle.dumps(told)), stream)
     learned(told, stream)
     checkpoint = grown.checkpoint
-    assert checkpoint.net.n_inputs == max(1, len(grown.features) + fields["intercept"])
+    assert checkpoint.net.n_inputs == len(grown.features) + 1
     assert checkpoint.net.n_outputs == len(grown.classes)
     everything = checkpoint.grown(told.checkpoint.net.n_inputs, len(LABELS))
     assert_equal_checkpoints(everything, told.checkpoint)
@@ -125,7 +119,7 @@ def test_every_back_end_grows(backend):
     if ":" in backend or backend == "lava":
         pytest.importorskip(backend.partition(":")[0], reason=f"{backend} is not installed")
     stream = [({"a": 2.0}, "x"), ({"a": 1.0, "b": 3.0}, "y"), ({"c": 1.0, "a": 0.5}, "x")] * 2
-    fields = {"hidden_layer_sizes": (5,), "scale_inputs": "off"}
+    fields = {"hidden_layer_sizes": (5,), "input_scale": 1.0}
     grown = SpikingMLPClassifier(**fields, backend=backend)
     told = SpikingMLPClassifier(3, 2, **fields)
     for x, y in stream:
@@ -149,7 +143,7 @@ def test_memory_follows_what_was_seen():
 
 
 def stream_model(**fields):
-    model = SpikingMLPClassifier(hidden_layer_sizes=(5,), scale_inputs="off", **fields)
+    model = SpikingMLPClassifier(hidden_layer_sizes=(5,), input_scale=1.0, **fields)
     for i in range(5):
         model.learn_one({"a": 1.0, "b": float(i)}, i % 2)
     return model
@@ -247,20 +241,12 @@ def test_mini_batches_that_are_not_allowed_change_nothing(X, y, message):
 
 
 @pytest.mark.parametrize("name", ["n_features", "n_classes"])
-@pytest.mark.parametrize(
-    ("fields", "where"),
-    [
-        ({"weight_init": "he"}, "weight_init='he'"),
-        ({"arithmetic": "loihi2"}, "weight_init='quiet'"),
-        ({"arithmetic": "loihi2", "weight_init": "growing"}, "arithmetic='loihi2'"),
-    ],
-)
-def test_what_depends_on_the_size_must_be_told_the_size(name, fields, where):
-    told = {"n_features": 3, "n_classes": 2, "hidden_layer_sizes": 5}
-    assert SpikingMLPClassifier(**told, **fields).checkpoint.net.layer_sizes == (4, 5, 2)
-    message = f"{name} must be an integer of at least 1 with {where}; got None"
+def test_what_depends_on_the_size_must_be_told_the_size(name):
+    told = {"n_features": 3, "n_classes": 2, "hidden_layer_sizes": 5, "arithmetic": "loihi2"}
+    assert SpikingMLPClassifier(**told).checkpoint.net.layer_sizes == (4, 5, 2)
+    message = f"{name} must be an integer of at least 1 with arithmetic='loihi2'; got None"
     with pytest.raises(ValueError, match=re.escape(message)):
-        SpikingMLPClassifier(**{**told, name: None}, **fields)
+        SpikingMLPClassifier(**{**told, name: None})
 
 
 def test_the_regressor_learns_numbers_of_any_size():

@@ -30,7 +30,7 @@ from spikebp_plugins.river import (
 
 #: A network that no test waits for.
 TINY = {"n_features": 4, "n_classes": 3, "hidden_layer_sizes": (6,), "seed": 5}
-TINY |= {"update": "fractional", "learning_rate": 0.001, "scale_inputs": "off"}
+TINY |= {"update": "fractional", "learning_rate": 0.001, "input_scale": 1.0}
 NAMES = ("length", "width", 3, "area")
 
 
@@ -73,7 +73,7 @@ def test_river_has_no_objections(model, check):
 
 def test_it_learns_what_the_simulator_learns(iris):
     X, y = iris
-    model = learned(SpikingMLPClassifier(**TINY, target=1.5, n_steps=7), X, y)
+    model = learned(SpikingMLPClassifier(**TINY, label_targets=(0, 1.5), n_steps=7), X, y)
     assert model.features == sorted(NAMES, key=repr)
     assert model.classes == list(dict.fromkeys(y.tolist()))
     columns = [NAMES.index(name) for name in model.features]
@@ -173,14 +173,16 @@ def test_the_memory_of_a_model_is_that_of_what_it_has_learned(cls):
 
 def test_labels_ask_of_wrong_outputs_too(iris):
     X, y = iris
-    model = learned(SpikingMLPClassifier(**TINY, label_targets=(1, 5), weight_init="he"), X, y)
+    model = learned(SpikingMLPClassifier(**TINY, label_targets=(1, 5)), X, y)
     net = model.checkpoint.net
-    assert (net.label_targets, net.weight_init) == ((1.0, 5.0), "he")
+    assert net.label_targets == (1.0, 5.0)
     columns = [NAMES.index(name) for name in model.features]
     outputs = np.array([model.classes.index(label) for label in y])
     with Simulator(net.replace(label_targets=(0, 1))) as sim:
         inputs = np.column_stack([np.ones(len(X)), X[:, columns]])
-        sim.train(inputs, np.where(np.eye(3, dtype=bool)[outputs], 5.0, 1.0))
+        asked = np.where(np.eye(3, dtype=bool)[outputs], 5.0, 1.0)
+        known = np.maximum.accumulate(outputs) + 1  # nothing is asked of labels to come
+        sim.train(inputs, np.where(np.arange(3) < known[:, np.newaxis], asked, 0.0))
         found = model.checkpoint.state.weights
         assert all(map(np.array_equal, found, sim.weights))
 
@@ -197,10 +199,6 @@ def test_a_sample_out_of_range_changes_nothing():
     ("wrong", "message"),
     [
         (
-            {"target": 2, "label_targets": (1, 5)},
-            "target must be None beside label_targets; got 2",
-        ),
-        (
             {"label_targets": 5},
             "label_targets must be two finite numbers, the second one larger; got 5",
         ),
@@ -209,10 +207,9 @@ def test_a_sample_out_of_range_changes_nothing():
             "label_targets must be two finite numbers, the second one larger; got (5, 1)",
         ),
         (
-            {"weight_init": "xavier"},
-            "weight_init must be one of 'paper', 'he', 'quiet', 'growing'; got 'xavier'",
+            {"input_scale": "off"},
+            "input_scale must be 'auto' or a positive finite number; got 'off'",
         ),
-        ({"intercept": "no"}, "intercept must be True or False; got 'no'"),
         ({"spikes": "many"}, "spikes must be one of 'graded', 'binary'; got 'many'"),
     ],
 )
