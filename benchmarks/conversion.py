@@ -25,7 +25,8 @@ import numpy as np
 from measuring import data_for_benchmark, hidden_sizes
 from rivals import one_thread
 
-from spikebp_plugins import compare, from_relu, quantized_weights, with_bias_input
+from spikebp_plugins import from_relu, with_bias_input
+from spikebp_plugins.conversion.quantized import quantized_weights
 from spikebp_plugins.conversion.relu import relu_scores
 from spikebp_plugins.data.images import error_percent
 
@@ -137,7 +138,7 @@ def measured(checkpoint, data, classes, x, backends, n_samples):
     equal = {}
     for backend in backends:
         with checkpoint.simulate(backend) as sim:
-            difference = compare(expected, sim.predict(x[:n_samples], record=True))
+            difference = expected.diff(sim.predict(x[:n_samples], record=True))
         equal[backend] = difference is None
     return {
         "test_error": error_percent(scores, data.y_test),

@@ -20,7 +20,13 @@ import numpy as np
 from measuring import memory_in_use
 from sklearn.neural_network import MLPClassifier
 
-from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, load_nmnist
+from spikebp_plugins import (
+    EVENT_DTYPE,
+    EventEncoder,
+    Simulator,
+    SpikingMLP,
+)
+from spikebp_plugins.data.aer import load_nmnist
 
 ENCODER = EventEncoder(34, 34, step=32_000)
 NET = SpikingMLP.paper(

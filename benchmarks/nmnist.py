@@ -22,13 +22,13 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 from spikebp_plugins import (
+    Checkpoint,
     EventEncoder,
     Simulator,
     SpikingMLP,
     SpikingNetwork,
-    averaged,
-    load_nmnist,
 )
+from spikebp_plugins.data.aer import load_nmnist
 from spikebp_plugins.network.connections.notation import WORDS, layers_of
 
 SIDE = 34
@@ -116,7 +116,7 @@ class SpikingInParts:
                 checkpoint = sim.checkpoint()
             if epoch >= 3 * self.epochs // 4:
                 late.append(checkpoint)
-        self.sim = averaged(late).simulate(**COMPILED)
+        self.sim = Checkpoint.mean(late).simulate(**COMPILED)
 
     def predict(self, x):
         return class_of(self.sim.predict(self._parts(x)))

@@ -19,16 +19,17 @@ from numpy.typing import NDArray
 
 from spikebp_plugins import (
     Checkpoint,
-    Dataset,
     Operations,
     Simulator,
     SpikingMLP,
     load_dataset,
+)
+from spikebp_plugins.conversion.relu import relu_scores
+from spikebp_plugins.data.images import Dataset, error_percent, shuffled
+from spikebp_plugins.rules.quantization import (
     rectified_spiking_quantization,
     spiking_stream_quantization,
 )
-from spikebp_plugins.conversion.relu import relu_scores
-from spikebp_plugins.data.images import error_percent, shuffled
 from spikebp_plugins.simulation.plots import COLORS, plot_raster, save_picture
 
 DOCS = Path(__file__).parent

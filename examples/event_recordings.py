@@ -7,7 +7,13 @@ import argparse
 
 import numpy as np
 
-from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP, load_nmnist
+from spikebp_plugins import (
+    EVENT_DTYPE,
+    EventEncoder,
+    Simulator,
+    SpikingMLP,
+)
+from spikebp_plugins.data.aer import load_nmnist
 
 
 def option_parser(description):

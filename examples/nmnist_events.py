@@ -17,7 +17,8 @@ from time import perf_counter
 
 import numpy as np
 
-from spikebp_plugins import EventEncoder, Simulator, SpikingMLP, load_nmnist
+from spikebp_plugins import EventEncoder, Simulator, SpikingMLP
+from spikebp_plugins.data.aer import load_nmnist
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--folder", help="folder of N-MNIST; $SPIKEBP_DATA/nmnist* without it")

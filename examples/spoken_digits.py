@@ -19,7 +19,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from spikebp_plugins import SpikingMLPClassifier, load_fsdd
+from spikebp_plugins import SpikingMLPClassifier
+from spikebp_plugins.data.speech import load_fsdd
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--folder", help="folder of recordings; the data set without it")

@@ -3,10 +3,28 @@
 The algorithm is that of "Deep Spiking Networks" (P. O'Connor and M. Welling, 2016,
 arXiv:1602.08323).
 
-The public names stand in ``__init__.pyi``. Each is imported when it is first asked for, so that the
-command line can say something of Ctrl-C before it has imported anything.
+================ ==================================================================
+networks         SpikingMLP, SpikingNetwork; Dense, Conv2D, AveragePool2D, Sparse
+running them     Simulator, available_backends, UnsupportedError, Operations
+what they did    Checkpoint, Trace, ReplayBuffer
+streams          Stream, EventEncoder, EVENT_DTYPE
+scikit-learn     SpikingMLPClassifier, SpikingMLPRegressor
+data             load_dataset
+ReLU networks    from_relu, to_relu, to_torch, with_bias_input
+boards           to_c
+================ ==================================================================
+
+What fewer need is imported from its module: ``spikebp_plugins.river``; ``.nir`` and ``.lava_dl``;
+``.data.aer`` and ``.data.speech`` for recordings; ``.conversion.quantized`` for weights of few
+bits; ``.embedded`` for what a board has learned; ``.simulation.hardware_report`` and
+``.simulation.core_limits`` for chips; ``.rules.quantization`` for the paper's quantizers;
+``.backends`` and ``.conformance`` for back ends. docs/api.md describes all of it.
+
+Each name is imported when it is first asked for, so that the command line can say something of
+Ctrl-C before it has imported anything; ``__init__.pyi`` says where each comes from.
 """
 
 from lazy_loader import attach_stub
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+# Without __all__, help() shows this text and not all docstrings of all classes.
+__getattr__, __dir__, _ = attach_stub(__name__, __file__)

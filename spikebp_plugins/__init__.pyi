@@ -1,35 +1,19 @@
 # The public names, and where each comes from. Tools read this file, and so does the package itself
 # when a name is first asked for.
 
-from .backends import Backend as Backend
-from .backends import EarlyPrediction as EarlyPrediction
 from .backends import UnsupportedError as UnsupportedError
 from .backends import available_backends as available_backends
 from .conversion import from_relu as from_relu
 from .conversion import to_relu as to_relu
 from .conversion import to_torch as to_torch
 from .conversion import with_bias_input as with_bias_input
-from .conversion.quantized import QuantizedWeights as QuantizedWeights
-from .conversion.quantized import quantized_weights as quantized_weights
-from .data.aer import EventRecordings as EventRecordings
-from .data.aer import load_nmnist as load_nmnist
-from .data.aer import read_aer as read_aer
 from .data.events import EVENT_DTYPE as EVENT_DTYPE
 from .data.events import EventEncoder as EventEncoder
-from .data.filter_bank import speech_features as speech_features
-from .data.images import Dataset as Dataset
 from .data.images import load_dataset as load_dataset
-from .data.speech import SpokenDigits as SpokenDigits
-from .data.speech import load_fsdd as load_fsdd
-from .embedded import CProgram as CProgram
-from .embedded import from_state_bytes as from_state_bytes
 from .embedded import to_c as to_c
-from .embedded import to_state_bytes as to_state_bytes
 from .estimators import SpikingMLPClassifier as SpikingMLPClassifier
 from .estimators import SpikingMLPRegressor as SpikingMLPRegressor
 from .network.checkpoint import Checkpoint as Checkpoint
-from .network.checkpoint import averaged as averaged
-from .network.checkpoint import load as load
 from .network.connections import AveragePool2D as AveragePool2D
 from .network.connections import Conv2D as Conv2D
 from .network.connections import Dense as Dense
@@ -38,16 +22,6 @@ from .network.definition import SpikingMLP as SpikingMLP
 from .network.definition import SpikingNetwork as SpikingNetwork
 from .network.operations import Operations as Operations
 from .network.replay import ReplayBuffer as ReplayBuffer
-from .rules.quantization import incremental_dot_product as incremental_dot_product
-from .rules.quantization import incremental_outer_product as incremental_outer_product
-from .rules.quantization import rectified_spiking_quantization as rectified_spiking_quantization
-from .rules.quantization import spiking_stream_quantization as spiking_stream_quantization
-from .rules.quantization import spiking_vector_quantization as spiking_vector_quantization
-from .simulation.core_limits import CoreLimits as CoreLimits
-from .simulation.hardware_report import HardwareReport as HardwareReport
-from .simulation.hardware_report import hardware_report as hardware_report
 from .simulation.simulator import Simulator as Simulator
 from .simulation.stream import Stream as Stream
-from .simulation.trace import Difference as Difference
 from .simulation.trace import Trace as Trace
-from .simulation.trace import compare as compare

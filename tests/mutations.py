@@ -13,7 +13,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, compare
+from spikebp_plugins import Simulator
 from spikebp_plugins.backends import reference as reference_backend
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.protocol import RECORDED, trained
@@ -134,7 +134,7 @@ def expected_differences(fault, cases=CASES):
                     faulty = sim.train(data.x[:RECORDED], data.y[:RECORDED], record=True)
             except OverflowError:
                 continue  # found as well, but not by a comparison of traces
-        difference = compare(faulty, sound)
+        difference = faulty.diff(sound)
         if difference is not None:
             found.append((case, difference))
     return found

@@ -620,7 +620,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         -------
         Trace
             Of the samples that have ended since they were presented, or since the start;
-            ``spikebp_plugins.compare`` finds where it differs from another.
+            ``Trace.diff`` finds where it differs from another.
 
         Raises
         ------

@@ -13,7 +13,7 @@ from pathlib import Path
 from experiment import check_folder, judged
 from numpy.random import RandomState
 
-from spikebp_plugins import load
+from spikebp_plugins import Checkpoint
 
 SAMPLES, EPOCHS = 300, 3
 N_SAMPLES = EPOCHS * SAMPLES
@@ -56,7 +56,7 @@ def stopped(how: str, folder: Path, backend: str, seconds: float, random: Random
     assert is_over or process.returncode in codes, f"exit code {process.returncode}: {errors}"
     assert errors.count("\n") <= 1, f"more than a line: {errors}"
     if path.exists():
-        n_seen = load(path).state.samples_seen
+        n_seen = Checkpoint.load(path).state.samples_seen
         # Ctrl-C before training leaves no file, and behind it the last.
         is_told = f"net.npz holds the network after {n_seen} of {N_SAMPLES} samples" in errors
         assert is_told or n_seen % SAMPLES == 0, f"{n_seen} samples, and {errors}"

@@ -39,7 +39,7 @@ from experiment import (
 )
 from numpy.random import RandomState
 
-from spikebp_plugins import load
+from spikebp_plugins import Checkpoint
 
 #: Seconds within which a process that is killed may leave others behind.
 SOON = 10
@@ -266,9 +266,9 @@ def killed_case(operation: str, backend: str, course: Course, random: RandomStat
         seconds = seconds_to_end(child)
         check(is_ready and os.WTERMSIG(status) == signal.SIGKILL, "it ended by itself")
         check(seconds < SOON, f"processes {in_session(child)} stay behind")
-        n_seen = load(path).state.samples_seen
+        n_seen = Checkpoint.load(path).state.samples_seen
         check(path.read_bytes() == course.after(n_seen), "not the checkpoint of a sample boundary")
-        with load(path).simulate("compiled" if backend == "lava" else backend) as sim:
+        with Checkpoint.load(path).simulate("compiled" if backend == "lava" else backend) as sim:
             stream = course.stream(sim)
             for number in range(n_seen, n_seen + 5):
                 course.learn(sim, number, stream)

@@ -1,24 +1,29 @@
 """Back ends: what computes a network, and how one is found by name."""
 
-from spikebp_plugins.backends.base import Backend, UnsupportedError
+from spikebp_plugins.backends.base import Backend, Steps, UnsupportedError
 from spikebp_plugins.backends.outcome import (
     EarlyPrediction,
     Outcome,
     Recording,
     joined,
     recording_from,
+    recording_of,
 )
 from spikebp_plugins.backends.registry import available_backends, get_backend, parse_backend
+from spikebp_plugins.network.fields import Definition
 
 __all__ = [
     "Backend",
+    "Definition",
     "EarlyPrediction",
     "Outcome",
     "Recording",
+    "Steps",
     "UnsupportedError",
     "available_backends",
     "get_backend",
     "joined",
     "parse_backend",
     "recording_from",
+    "recording_of",
 ]

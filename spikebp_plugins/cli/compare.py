@@ -17,7 +17,7 @@ from spikebp_plugins.data.images import Dataset, error_percent
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import EVENT_FIELDS
 from spikebp_plugins.network.state import initial_state
-from spikebp_plugins.simulation import comparison, trace
+from spikebp_plugins.simulation import comparison
 from spikebp_plugins.simulation.comparison import Comparison
 from spikebp_plugins.simulation.trace import Difference, Trace
 
@@ -177,7 +177,7 @@ def _draw(path: Path, compared: Comparison, as_json: bool) -> None:
 def _compare_files(paths: Sequence[Path], as_json: bool) -> None:
     if len(paths) != 2:
         raise wrong_argument("traces", "two files", str(len(paths)))
-    difference = trace.compare(*(Trace.load(path) for path in paths))
+    difference = Trace.diff(*(Trace.load(path) for path in paths))
     if as_json:
         print_json({"equal": difference is None, "first_difference": _as_json(difference)})
     elif difference is None:

@@ -10,7 +10,7 @@ import typer
 from spikebp_plugins.cli.output import print_table
 from spikebp_plugins.common.archive import place_of, unreadable, whole_file
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.network.checkpoint import load
+from spikebp_plugins.network.checkpoint import Checkpoint
 
 WeightBits = Annotated[
     int, typer.Option(metavar="16|32|64", help="Bits of a weight; those of the rest follow.")
@@ -36,7 +36,7 @@ def export_c(
 
     if state is not None:
         place_of(state, "state")
-        data = to_state_bytes(load(checkpoint), weight_bits)
+        data = to_state_bytes(Checkpoint.load(checkpoint), weight_bits)
         with whole_file(state) as file:
             file.write(data)
         typer.echo(f"{state}: {len(data):,} bytes")
@@ -44,7 +44,7 @@ def export_c(
     if output.suffix != ".c":
         raise wrong_argument("output", "the name of a file that ends in .c", repr(str(output)))
     place_of(output, "output")
-    program = to_c(load(checkpoint), weight_bits, output.stem)
+    program = to_c(Checkpoint.load(checkpoint), weight_bits, output.stem)
     for path in program.save(output.parent):
         typer.echo(str(path))
     print_table(
@@ -65,7 +65,7 @@ def import_c(
     from spikebp_plugins.embedded import from_state_bytes
 
     place_of(output, "output")
-    before = load(checkpoint)
+    before = Checkpoint.load(checkpoint)
     try:
         learned = from_state_bytes(state.read_bytes(), before)
     except ValueError as error:

@@ -12,7 +12,7 @@ from spikebp_plugins.cli.layers import Body, Connections, LayerSizes
 from spikebp_plugins.cli.output import print_json, print_table
 from spikebp_plugins.common.errors import integer
 from spikebp_plugins.data.images import Dataset
-from spikebp_plugins.network.checkpoint import Checkpoint, load
+from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import EVENT_FIELDS
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.core_limits import CoreLimits
@@ -48,7 +48,7 @@ def hardware_report(
     samples = integer("samples", samples, 1)
     core = CoreLimits(neurons=core_neurons, memory=core_memory)
     body = Body.given(layers, connections)
-    trained = None if checkpoint is None else load(checkpoint)
+    trained = None if checkpoint is None else Checkpoint.load(checkpoint)
     data = options.load_images(dataset, folder, None if trained is None else trained.net)
     if trained is None:
         trained = _untaught(data, body or Body(), given)

@@ -12,7 +12,7 @@ from spikebp_plugins.cli.output import Effort, percent, print_json, print_table
 from spikebp_plugins.common.archive import place_of, write_archive
 from spikebp_plugins.common.errors import choice
 from spikebp_plugins.data.images import error_percent
-from spikebp_plugins.network.checkpoint import load
+from spikebp_plugins.network.checkpoint import Checkpoint
 
 SPLITS = ("test", "train")
 
@@ -40,7 +40,7 @@ def predict(
     split = choice("split", split, SPLITS)
     if output is not None:
         place_of(output, "output")
-    trained = load(checkpoint)
+    trained = Checkpoint.load(checkpoint)
     data = options.load_images(dataset, folder, trained.net)
     options.check_fits(trained.net, data)
     x, y = (data.x_test, data.y_test) if split == "test" else (data.x_train, data.y_train)

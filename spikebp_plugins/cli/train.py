@@ -19,7 +19,7 @@ from spikebp_plugins.common.archive import place_of
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.figures import shapes
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
-from spikebp_plugins.network.checkpoint import Checkpoint, load
+from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.simulation.simulator import Simulator
@@ -65,7 +65,7 @@ def train(
     if save is not None:
         place_of(save, "save")
     body = Body.given(layers, connections)
-    before = None if resume is None else load(resume)
+    before = None if resume is None else Checkpoint.load(resume)
     data = options.load_images(dataset, folder, None if before is None else before.net)
     data = replace(data, x_train=data.x_train[:samples], y_train=data.y_train[:samples])
     start = _starting_point(before, data, body, given, resume)

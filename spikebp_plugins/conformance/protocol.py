@@ -16,7 +16,7 @@ from spikebp_plugins.conformance.case import Case
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.simulation.simulator import Simulator
-from spikebp_plugins.simulation.trace import Difference, Trace, compare
+from spikebp_plugins.simulation.trace import Difference, Trace
 
 REFERENCE: Final = "reference"
 
@@ -148,7 +148,7 @@ def _assert_saturation(sim: Simulator, case: Case) -> None:
 
 
 def _assert_equal_traces(promise: str, trace: Trace, expected: Trace) -> None:
-    difference = compare(trace, expected)
+    difference = trace.diff(expected)
     if difference is not None:
         raise TracesDifferError(promise, difference)
 

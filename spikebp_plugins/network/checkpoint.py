@@ -75,6 +75,70 @@ class Checkpoint:
     state: LearningState
     replay: ReplayBuffer | None = None
 
+    @staticmethod
+    def load(path: PathLike, net: Definition | None = None) -> Checkpoint:
+        """Read a checkpoint.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A file written by ``Simulator.save`` or ``Checkpoint.save``.
+        net : Definition or None, default=None
+            The definition that the checkpoint must have.
+
+        Returns
+        -------
+        Checkpoint
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is no checkpoint, damaged, of a newer format, or of another definition.
+        """
+        checkpoint = from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
+        if net is not None and checkpoint.net != net:
+            changes = differences(checkpoint.net, net)
+            raise ValueError(f"{os.fspath(path)} is a checkpoint of another definition: {changes}")
+        return checkpoint
+
+    @staticmethod
+    def mean(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
+        r"""Return the last of some checkpoints with the mean of the weights of all of them.
+
+        On the grid, :math:`W = \mathrm{rint}(\tfrac{1}{n} \sum_i W^{(i)})` in grid units, ties to
+        even. The mean over the last epochs often has a lower test error than any one of them.
+
+        Parameters
+        ----------
+        checkpoints : sequence of Checkpoint
+            At least one; all with the same layer sizes, arithmetic and fraction bits.
+
+        Returns
+        -------
+        Checkpoint
+            Everything but the weights is that of the last one.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or layer sizes, arithmetic or fraction bits differ.
+        """
+        if not checkpoints:
+            raise wrong_argument("checkpoints", "at least one checkpoint", repr(checkpoints))
+        last = checkpoints[-1]
+        for name in ("layer_sizes", "arithmetic", "fraction_bits"):
+            found = {getattr(checkpoint.net, name) for checkpoint in checkpoints}
+            if len(found) > 1:
+                raise wrong_argument("checkpoints", f"of one {name}", repr(sorted(found, key=repr)))
+        if len({checkpoint.net.connections for checkpoint in checkpoints}) > 1:
+            raise wrong_argument("checkpoints", "of the same connections", "others")
+        arithmetic = arithmetic_of(last.net)
+        stacked = zip(*(checkpoint.state.weights for checkpoint in checkpoints), strict=True)
+        weights = tuple(arithmetic.round_weights(np.mean(matrices, axis=0)) for matrices in stacked)
+        return replace(last, state=last.state._replace(weights=weights))
+
     def simulate(self, backend: str | None = None, **options: Any) -> Simulator:
         """Return a simulator that goes on exactly where this checkpoint was made.
 
@@ -157,70 +221,6 @@ class Checkpoint:
             followed, and what is no regular file refused.
         """
         write_archive(path, to_arrays(self))
-
-
-def averaged(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
-    r"""Return the last of some checkpoints with the mean of the weights of all of them.
-
-    On the grid, :math:`W = \mathrm{rint}(\tfrac{1}{n} \sum_i W^{(i)})` in grid units, ties to even.
-    The mean over the last epochs often has a lower test error than any one of them.
-
-    Parameters
-    ----------
-    checkpoints : sequence of Checkpoint
-        At least one; all with the same layer sizes, arithmetic and fraction bits.
-
-    Returns
-    -------
-    Checkpoint
-        Everything but the weights is that of the last one.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or layer sizes, arithmetic or fraction bits differ.
-    """
-    if not checkpoints:
-        raise wrong_argument("checkpoints", "at least one checkpoint", repr(checkpoints))
-    last = checkpoints[-1]
-    for name in ("layer_sizes", "arithmetic", "fraction_bits"):
-        found = {getattr(checkpoint.net, name) for checkpoint in checkpoints}
-        if len(found) > 1:
-            raise wrong_argument("checkpoints", f"of one {name}", repr(sorted(found, key=repr)))
-    if len({checkpoint.net.connections for checkpoint in checkpoints}) > 1:
-        raise wrong_argument("checkpoints", "of the same connections", "others")
-    arithmetic = arithmetic_of(last.net)
-    stacked = zip(*(checkpoint.state.weights for checkpoint in checkpoints), strict=True)
-    weights = tuple(arithmetic.round_weights(np.mean(matrices, axis=0)) for matrices in stacked)
-    return replace(last, state=last.state._replace(weights=weights))
-
-
-def load(path: PathLike, net: Definition | None = None) -> Checkpoint:
-    """Read a checkpoint.
-
-    Parameters
-    ----------
-    path : str or path-like
-        A file written by ``Simulator.save`` or ``Checkpoint.save``.
-    net : Definition or None, default=None
-        The definition that the checkpoint must have.
-
-    Returns
-    -------
-    Checkpoint
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is no checkpoint, damaged, of a newer format, or of another definition.
-    """
-    checkpoint = from_arrays(os.fspath(path), read_archive(path, "checkpoint"))
-    if net is not None and checkpoint.net != net:
-        changes = differences(checkpoint.net, net)
-        raise ValueError(f"{os.fspath(path)} is a checkpoint of another definition: {changes}")
-    return checkpoint
 
 
 def differences(there: Definition, here: Definition) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.archive import PathLike, read_archive, unreadable, write_archive
 from spikebp_plugins.conversion.relu import relu_scores, train_relu
-from spikebp_plugins.network.checkpoint import Checkpoint, load
+from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.state import initial_state
@@ -143,4 +143,4 @@ def start_of(net: Definition, kind: str, path: Path | None) -> Checkpoint | Relu
     """Return what a network starts from: what a file holds or, without one, its initial weights."""
     if kind == "ReLU":
         return ReluWeights(net, net.init_weights()) if path is None else ReluWeights.load(path, net)
-    return Checkpoint(net, initial_state(net)) if path is None else load(path)
+    return Checkpoint(net, initial_state(net)) if path is None else Checkpoint.load(path)

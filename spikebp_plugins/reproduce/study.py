@@ -16,7 +16,7 @@ from spikebp_plugins.common.archive import unreadable, whole_file
 from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
-from spikebp_plugins.network.checkpoint import Checkpoint, averaged, load
+from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import Layer
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
@@ -310,7 +310,9 @@ class Training:
     def _averaged_error(self) -> float | None:
         if not self._averaged_epochs:
             return None
-        mean = averaged([load(self._file(epoch)) for epoch in self._averaged_epochs])
+        mean = Checkpoint.mean(
+            [Checkpoint.load(self._file(epoch)) for epoch in self._averaged_epochs]
+        )
         x, y = self._study.test
         return error_percent(LEARNERS[self._about["kind"]](mean).scores(x), y)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.backends.base import Option
 from spikebp_plugins.backends.registry import available_backends, get_backend
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.simulation.trace import Difference, Trace, compare
+from spikebp_plugins.simulation.trace import Difference, Trace
 
 Array = NDArray[Any]
 
@@ -141,7 +141,7 @@ def agreement(run: Run, expected: Run) -> Agreement:
         "training": (run.training, expected.training),
         "prediction": (run.prediction, expected.prediction),
     }
-    found = {phase: compare(*traces) for phase, traces in pairs.items()}
+    found = {phase: Trace.diff(*traces) for phase, traces in pairs.items()}
     phase = next((phase for phase, difference in found.items() if difference is not None), None)
     same_spikes = np.concatenate([_samples_with_equal_spikes(*traces) for traces in pairs.values()])
     weights = list(zip(run.training.weights, expected.training.weights, strict=True))

@@ -426,7 +426,7 @@ class Simulator:
             The file, which is replaced if it exists and keeps its permissions; a link is
             followed, and what is no regular file refused.
         replay : ReplayBuffer or None, default=None
-            What the network has learned with: ``load(path).replay`` goes on from there.
+            What the network has learned with: ``Checkpoint.load(path).replay`` goes on from there.
         """
         self.checkpoint(replay).save(path)
 

@@ -93,6 +93,44 @@ class Trace:
             reason = f"it has no {error}" if isinstance(error, KeyError) else error
             raise unreadable(path, "trace", reason) from error
 
+    def diff(self, other: Trace) -> Difference | None:
+        """Find the first difference from another trace.
+
+        Parameters
+        ----------
+        other : Trace
+            A trace of the same samples shown to a network of the same shape.
+
+        Returns
+        -------
+        Difference or None
+            The first in the order of the step rules: by sample, then step; within a step the spikes
+            of layers 0..L, then the errors of layers L..1, then the scores; after all steps the
+            scores and the weights. None if everything is equal.
+
+        Raises
+        ------
+        ValueError
+            If the traces have different shapes, or only one of them has errors.
+        """
+        if (self.errors is None) != (other.errors is None):
+            raise ValueError("both traces must be of training, or of prediction, without errors")
+        timed = list(_timed_quantities(self, other))
+        differing = [
+            (*_first_difference(x, y)[:2], order)
+            for order, (_, _, x, y) in enumerate(timed)
+            if np.any(x != y)
+        ]
+        if differing:
+            # The cause is the earliest difference of all quantities; within one step it is the one
+            # that the rules compute first.
+            sample, step, order = min(differing)
+            quantity, layer, x, y = timed[order]
+            unit = int(np.argmax(x[sample, step] != y[sample, step]))
+            place = sample, step, unit
+            return Difference(quantity, sample, step, layer, unit, x[place].item(), y[place].item())
+        return _compare_ends(self, other)
+
 
 def _checked(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     """Return the fields of a trace, each array of the type and shape that spikes ask for."""
@@ -166,48 +204,6 @@ class Difference(NamedTuple):
         place = [f"{name} {getattr(self, name)}" for name in ("sample", "step", "layer", "unit")]
         where = ", ".join(part for part in place if not part.endswith("None"))
         return f"{self.quantity} differ at {where}: {self.first!r} and {self.second!r}"
-
-
-def compare(a: Trace, b: Trace) -> Difference | None:
-    """Find the first difference between two traces.
-
-    Parameters
-    ----------
-    a, b : Trace
-        Traces of the same samples shown to networks of the same shape.
-
-    Returns
-    -------
-    Difference or None
-        The first in the order of the step rules: by sample, then step; within a step the spikes of
-        layers 0..L, then the errors of layers L..1, then the scores; after all steps the scores
-        and the weights. None if everything is equal.
-
-    Raises
-    ------
-    ValueError
-        If the traces have different shapes, or only one of them has errors.
-    """
-    if (a.errors is None) != (b.errors is None):
-        which = "second" if a.errors is not None else "first"
-        raise ValueError(
-            f"both traces must be of training or of prediction; the {which} has no errors"
-        )
-    timed = list(_timed_quantities(a, b))
-    differing = [
-        (*_first_difference(x, y)[:2], order)
-        for order, (_, _, x, y) in enumerate(timed)
-        if np.any(x != y)
-    ]
-    if differing:
-        # The cause is the earliest difference of all quantities; within one step it is the one
-        # that the rules compute first.
-        sample, step, order = min(differing)
-        quantity, layer, x, y = timed[order]
-        unit = int(np.argmax(x[sample, step] != y[sample, step]))
-        place = sample, step, unit
-        return Difference(quantity, sample, step, layer, unit, x[place].item(), y[place].item())
-    return _compare_ends(a, b)
 
 
 def _timed_quantities(a: Trace, b: Trace) -> Iterator[Pair]:

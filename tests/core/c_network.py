@@ -4,7 +4,8 @@ import ctypes
 
 import numpy as np
 
-from spikebp_plugins import Checkpoint, from_state_bytes
+from spikebp_plugins import Checkpoint
+from spikebp_plugins.embedded import from_state_bytes
 from spikebp_plugins.embedded.host_library import HostLibrary
 from spikebp_plugins.embedded.network_in_c import NetworkInC
 from spikebp_plugins.embedded.state_bytes import bytes_of

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import note
 
-from spikebp_plugins import Simulator, compare
+from spikebp_plugins import Simulator
 from spikebp_plugins.network.fields import Definition
 
 #: Of input and targets: from no spikes at all, over sums that just fit, to far out of range.
@@ -32,7 +32,7 @@ def shown(backend):
 
 for one, other in zip(shown("reference"), shown("{backend}")):
     traces = not isinstance(one, str) and not isinstance(other, str)
-    print(compare(one, other) if traces else (one, other))
+    print(one.diff(other) if traces else (one, other))
 """
 
 
@@ -85,7 +85,7 @@ def assert_equal_runs(one, other):
         if isinstance(a, str) or isinstance(b, str):
             assert a == b
         else:
-            assert compare(a, b) is None
+            assert a.diff(b) is None
     assert operations == operations_2
     assert state.samples_seen == state_2.samples_seen
     for a, b in zip(

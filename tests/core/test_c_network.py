@@ -7,6 +7,7 @@ import pytest
 
 from spikebp_plugins import (
     AveragePool2D,
+    Checkpoint,
     Conv2D,
     Dense,
     Simulator,
@@ -15,13 +16,10 @@ from spikebp_plugins import (
     SpikingMLPClassifier,
     SpikingNetwork,
     UnsupportedError,
-    from_state_bytes,
-    load,
     to_c,
-    to_state_bytes,
 )
+from spikebp_plugins.embedded import from_state_bytes, to_state_bytes
 from spikebp_plugins.embedded.toolchain import find_compiler
-from spikebp_plugins.network.checkpoint import Checkpoint
 from tests.core.c_network import GIVEN_TARGET, NO_LABEL, CNetwork, assert_same
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
@@ -351,7 +349,7 @@ def test_bytes_are_those_of_the_checkpoint(tmp_path):
         from_state_bytes(to_state_bytes(start, bits), start).save(tmp_path / "a.npz")
         start.save(tmp_path / "b.npz")
         assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-        assert load(tmp_path / "a.npz").net == start.net
+        assert Checkpoint.load(tmp_path / "a.npz").net == start.net
 
 
 REFUSED = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, SpikingMLP, averaged, load
+from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
 from spikebp_plugins.common.archive import place_of, unreadable, write_archive
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
@@ -63,7 +63,7 @@ def assert_same_state(first, second):
 
 def refusal(path, **arguments):
     with pytest.raises(ValueError, match="checkpoint") as caught:
-        load(path, **arguments)
+        Checkpoint.load(path, **arguments)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 1000
@@ -74,7 +74,7 @@ def refusal(path, **arguments):
 def test_a_checkpoint_is_read_as_it_was_saved(net, tmp_path):
     sim = trained(net)
     sim.save(tmp_path / "net.npz")
-    checkpoint = load(tmp_path / "net.npz")
+    checkpoint = Checkpoint.load(tmp_path / "net.npz")
     assert_same_state(checkpoint, sim.checkpoint())
     assert checkpoint.state.samples_seen == 5
     if net.n_layers > 1:
@@ -85,13 +85,13 @@ def test_a_path_may_be_text_and_needs_no_suffix(tmp_path):
     sim = trained(NETS["fixed"])
     sim.save(str(tmp_path / "net"))
     assert [path.name for path in tmp_path.iterdir()] == ["net"]
-    assert_same_state(load(str(tmp_path / "net")), sim.checkpoint())
+    assert_same_state(Checkpoint.load(str(tmp_path / "net")), sim.checkpoint())
 
 
 def test_a_file_is_replaced(file):
     sim = trained(NETS["fixed"])
     sim.save(file)
-    assert_same_state(load(file), sim.checkpoint())
+    assert_same_state(Checkpoint.load(file), sim.checkpoint())
 
 
 @EVERY_NET
@@ -112,7 +112,7 @@ def test_equal_states_are_equal_bytes(net, monkeypatch):
 @EVERY_NET
 def test_a_checkpoint_that_was_read_is_saved_as_the_same_bytes(net, tmp_path):
     trained(net).save(tmp_path / "first")
-    load(tmp_path / "first").save(tmp_path / "second")
+    Checkpoint.load(tmp_path / "first").save(tmp_path / "second")
     assert (tmp_path / "second").read_bytes() == (tmp_path / "first").read_bytes()
 
 
@@ -181,7 +181,7 @@ def test_a_network_that_is_read_goes_on(tmp_path):
     whole.train(x, y)
     first.train(x[:3], y[:3])
     first.save(tmp_path / "net.npz")
-    with load(tmp_path / "net.npz", net=net).simulate("reference") as second:
+    with Checkpoint.load(tmp_path / "net.npz", net=net).simulate("reference") as second:
         assert second.samples_seen == 3
         second.train(x[3:], y[3:])
         assert checkpoint_bytes(second) == checkpoint_bytes(whole)
@@ -191,7 +191,7 @@ def test_a_network_that_is_read_goes_on(tmp_path):
 def test_an_untrained_network_can_be_saved(tmp_path):
     net = small_net(feedback="random")
     Simulator(net, "reference").save(tmp_path / "net")
-    state = load(tmp_path / "net").state
+    state = Checkpoint.load(tmp_path / "net").state
     assert_all_equal(state.weights, initial_state(net).weights)
     assert_all_equal(state.feedback, initial_state(net).feedback)
     assert state.samples_seen == 0
@@ -255,7 +255,7 @@ def test_a_link_is_followed(tmp_path):
     sim = trained(NETS["fixed"])
     for name, path in (("new", "there/new.npz"), ("old", "there/old.npz"), ("folder/a", "there/a")):
         sim.save(tmp_path / name)
-        assert_same_state(load(tmp_path / path), sim.checkpoint())
+        assert_same_state(Checkpoint.load(tmp_path / path), sim.checkpoint())
         assert not (tmp_path / path).is_symlink()
     assert [(tmp_path / name).is_symlink() for name in ("new", "old", "folder")] == [True] * 3
     assert stat.S_IMODE((tmp_path / "there" / "old.npz").stat().st_mode) == 0o600
@@ -319,14 +319,14 @@ def test_an_error_names_the_path_that_was_given(tmp_path, monkeypatch, function,
 def test_names_may_be_as_long_as_the_file_system_allows(tmp_path):
     sim = trained(NETS["fixed"])
     sim.save(tmp_path / ("n" * 250))
-    assert_same_state(load(tmp_path / ("n" * 250)), sim.checkpoint())
+    assert_same_state(Checkpoint.load(tmp_path / ("n" * 250)), sim.checkpoint())
     with pytest.raises(OSError, match="too long"):
         sim.save(tmp_path / ("n" * 300))
 
 
 def test_a_missing_file_or_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"net\.npz"):
-        load(tmp_path / "net.npz")
+        Checkpoint.load(tmp_path / "net.npz")
     with pytest.raises(FileNotFoundError, match="folder"):
         trained(NETS["fixed"]).save(tmp_path / "folder" / "net.npz")
 
@@ -466,7 +466,7 @@ def test_a_definition_that_is_none_is_refused(file, text):
 
 def test_the_definition_can_be_required(file):
     net = NETS["random feedback"]
-    assert_same_state(load(file, net=net), load(file))
+    assert_same_state(Checkpoint.load(file, net=net), Checkpoint.load(file))
     message = refusal(file, net=net.replace(n_steps=5, seed=3))
     assert "another definition" in message
     assert "n_steps is 4 there and 5 here" in message
@@ -540,7 +540,7 @@ class TestAveraged:
         ("units", "mean"), [((1, 2), 2), ((2, 3), 2), ((-1, -2), -2), ((1, 1, 2), 1), ((7,), 7)]
     )
     def test_means_are_on_the_grid_with_ties_to_even(self, units, mean):
-        found = averaged([self.checkpoint(unit) for unit in units])
+        found = Checkpoint.mean([self.checkpoint(unit) for unit in units])
         assert found.net == self.NET
         for matrix in found.state.weights:
             assert (matrix * 2**12 == mean).all()
@@ -548,7 +548,7 @@ class TestAveraged:
     def test_all_else_is_that_of_the_last(self):
         last = Simulator(self.NET)
         last.train([[1.0, 0.5]] * 3, [0, 1, 1])
-        found = averaged([Simulator(self.NET).checkpoint(), last.checkpoint()])
+        found = Checkpoint.mean([Simulator(self.NET).checkpoint(), last.checkpoint()])
         assert found.state.samples_seen == 3
         for a, b in zip(
             found.state.backward_potentials,
@@ -559,9 +559,9 @@ class TestAveraged:
 
     def test_what_does_not_fit_together_is_refused(self):
         with pytest.raises(ValueError, match="checkpoints must be at least one checkpoint"):
-            averaged([])
+            Checkpoint.mean([])
         other = Simulator(self.NET.replace(fraction_bits=13)).checkpoint()
         with pytest.raises(
             ValueError, match=r"checkpoints must be of one fraction_bits; got \[12,"
         ):
-            averaged([self.checkpoint(1), other])
+            Checkpoint.mean([self.checkpoint(1), other])

@@ -17,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from spikebp_plugins import (
+    Checkpoint,
     Conv2D,
     Dense,
     ReplayBuffer,
@@ -24,7 +25,6 @@ from spikebp_plugins import (
     SpikingMLP,
     SpikingNetwork,
     UnsupportedError,
-    load,
     load_dataset,
 )
 from spikebp_plugins.cli.compare import split_backends
@@ -166,8 +166,8 @@ def test_training_is_what_the_library_does(folder, options):
     assert report["synaptic_operations_per_sample"] == work.total / 150
     assert report["messages_per_sample"] == work.messages / 150
     assert report["multiply_adds_per_sample"] == work.multiply_adds / 150
-    assert report["test_error"] == error_of(load("cli.npz"), data.x_test, data.y_test)
-    assert report["train_error"] == error_of(load("cli.npz"), x, y)
+    assert report["test_error"] == error_of(Checkpoint.load("cli.npz"), data.x_test, data.y_test)
+    assert report["train_error"] == error_of(Checkpoint.load("cli.npz"), x, y)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_what_labels_ask_for_and_initial_weights_reach_the_definition(tmp_path):
     options = ("--weight-init", "he", "--label-targets", "-1", "5.5")
     report = run_json(*command, "--epochs", "0", *options)
     assert report["definition"] == net.to_dict()
-    assert load(tmp_path / "a.npz").net == net
+    assert Checkpoint.load(tmp_path / "a.npz").net == net
     resumed = run_json(*command, "--epochs", "1", "--resume", tmp_path / "a.npz", *options[2:])
     assert resumed["definition"] == net.to_dict()
     refused = ("train", "--epochs", "0", "--label-targets", "1", "nan")
@@ -268,12 +268,12 @@ def test_connections_are_those_of_the_definition(folder):
     command = ("train", *IMAGES, "--backend", "reference", "--samples", "20", "--save", "a.npz")
     shown = run(*command, "--epochs", "1").stdout
     assert "8x8-3x3x2-10" in shown
-    assert load("a.npz").net == CONVOLUTION
+    assert Checkpoint.load("a.npz").net == CONVOLUTION
     data = digits()
     order = np.random.RandomState([0, 0]).permutation(20)
     with Simulator(CONVOLUTION, "reference") as sim:
         sim.train(data.x_train[order], data.y_train[order])
-        assert all(map(np.array_equal, load("a.npz").state.weights, sim.weights))
+        assert all(map(np.array_equal, Checkpoint.load("a.npz").state.weights, sim.weights))
         error = datasets.error_percent(sim.predict(data.x_test), data.y_test)
     assert run_json("predict", "a.npz", "--backend", "reference")["error"] == error
     resumed = run_json(*command, "--epochs", "2", "--resume", "a.npz")
@@ -423,7 +423,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(folder, monkeypatch, block
     said = result.stderr.splitlines()[-1]
     sentence, command = said.split("; go on with: ")
     assert sentence == f"interrupted: {path} holds the network after {10 * blocks} of 150 samples"
-    assert load(path).state.samples_seen == 10 * blocks
+    assert Checkpoint.load(path).state.samples_seen == 10 * blocks
 
     program, *arguments = shlex.split(command)
     assert program == "spikebp"
@@ -546,7 +546,7 @@ def test_sigint_in_a_process_of_its_own(folder):
     assert process.returncode == 130
     assert errors.startswith("interrupted: net.npz holds the network after ")
     assert errors.count("\n") == 1
-    assert 200 <= load("net.npz").state.samples_seen < 400
+    assert 200 <= Checkpoint.load("net.npz").state.samples_seen < 400
 
     run(*shlex.split(errors.split("; go on with: ")[1])[1:])
     run(*options, "--save", "whole.npz")
@@ -648,7 +648,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
 def test_prediction_is_what_the_library_does():
     run("train", *SMALL, "--save", "a.npz")
     data = digits()
-    with load("a.npz").simulate() as sim:
+    with Checkpoint.load("a.npz").simulate() as sim:
         scores = sim.predict(data.x_test)
         work = sim.operations
     report = run_json("predict", "a.npz", "--output", "scores.npz")
@@ -678,7 +678,9 @@ def test_prediction_of_the_training_samples_for_more_steps():
     report = run_json("predict", "a.npz", "--split", "train", "--steps", "9")
     assert report["n_steps"] == 9
     assert report["split"] == "train"
-    assert report["error"] == error_of(load("a.npz"), data.x_train, data.y_train, n_steps=9)
+    assert report["error"] == error_of(
+        Checkpoint.load("a.npz"), data.x_train, data.y_train, n_steps=9
+    )
 
 
 def test_a_network_made_for_unit_pixels_gets_them():
@@ -686,9 +688,9 @@ def test_a_network_made_for_unit_pixels_gets_them():
     with Simulator(small_net(input_scale=1.0)) as sim:
         sim.train(data.x_train, data.y_train)
         sim.save("a.npz")
-    error = error_of(load("a.npz"), data.x_test, data.y_test)
+    error = error_of(Checkpoint.load("a.npz"), data.x_test, data.y_test)
     assert run_json("predict", "a.npz")["error"] == error
-    with load("a.npz").simulate() as sim:
+    with Checkpoint.load("a.npz").simulate() as sim:
         sim.train(data.x_train[:1], data.y_train[:1])
         after = error_of(sim.checkpoint(), data.x_test, data.y_test)
     epochs = ("--samples", "1", "--epochs", str(len(data.x_train) + 1))
@@ -820,7 +822,7 @@ def test_a_raster_has_a_marker_for_each_unit_that_spikes():
 def test_an_overflow_saves_what_was_learned_before_it(tmp_path):
     path = tmp_path / "before.npz"
     run("train", *SMALL, "--rate", "1e9", "--save", str(path), exit_code=2)
-    assert load(path).net.learning_rate == 1e9
+    assert Checkpoint.load(path).net.learning_rate == 1e9
 
 
 # --- compare

@@ -15,7 +15,6 @@ from spikebp_plugins import (
     SpikingMLP,
     SpikingNetwork,
     UnsupportedError,
-    compare,
 )
 from spikebp_plugins.backends.registry import GROUP
 from spikebp_plugins.common.notice import say_once
@@ -48,8 +47,8 @@ def test_layers_of_any_width_equal_the_reference(sizes, n_steps, levels):
     with Simulator(net, weights=weights) as sim, Simulator(net, "reference", weights) as expected:
         trace, wanted = (s.train(x, y, record=True) for s in (sim, expected))
         assert any(errors.any() for errors in wanted.errors[1:])
-        assert compare(trace, wanted) is None
-        assert compare(sim.predict(x, record=True), expected.predict(x, record=True)) is None
+        assert trace.diff(wanted) is None
+        assert sim.predict(x, record=True).diff(expected.predict(x, record=True)) is None
         assert sim.operations == expected.operations
 
 
@@ -61,7 +60,7 @@ def test_prediction_is_the_same_for_any_number_of_threads(n_jobs, n_steps):
         Simulator(NET, "reference", weights) as expected,
     ):
         trace = sim.predict(x, n_steps=n_steps, record=True)
-        assert compare(trace, expected.predict(x, n_steps=n_steps, record=True)) is None
+        assert trace.diff(expected.predict(x, n_steps=n_steps, record=True)) is None
         assert sim.operations == expected.operations
 
 

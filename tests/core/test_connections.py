@@ -18,8 +18,6 @@ from spikebp_plugins import (
     SpikingNetwork,
     Trace,
     UnsupportedError,
-    averaged,
-    load,
 )
 from spikebp_plugins.network.arithmetic import FixedPoint
 from spikebp_plugins.network.checkpoint import to_arrays
@@ -215,21 +213,21 @@ def test_a_checkpoint_and_a_trace_hold_any_weights(tmp_path):
     arrays = to_arrays(sim.checkpoint())
     assert [arrays[f"feedback_{l}"].shape for l in (2, 3, 4)] == [(0,), (36,), (4, 6)]
     sim.save(tmp_path / "conv.npz")
-    again = load(tmp_path / "conv.npz", net)
+    again = Checkpoint.load(tmp_path / "conv.npz", net)
     assert all(map(np.array_equal, again.state.weights, sim.weights))
     with pytest.raises(ValueError, match="seed is 3 there and 4 here"):
-        load(tmp_path / "conv.npz", net.replace(seed=4))
+        Checkpoint.load(tmp_path / "conv.npz", net.replace(seed=4))
     with pytest.raises(ValueError, match="a SpikingNetwork there and a SpikingMLP here"):
-        load(tmp_path / "conv.npz", SpikingMLP.paper((126, 4)))
+        Checkpoint.load(tmp_path / "conv.npz", SpikingMLP.paper((126, 4)))
     trace.save(tmp_path / "trace.npz")
     shown = Trace.load(tmp_path / "trace.npz")
     assert all(map(np.array_equal, shown.weights, trace.weights))
-    mean = averaged([sim.checkpoint(), sim.checkpoint()])
+    mean = Checkpoint.mean([sim.checkpoint(), sim.checkpoint()])
     assert all(map(np.array_equal, mean.state.weights, sim.weights))
     # Of another seed come other pairs: their weights have no mean.
     other = Checkpoint(net.replace(seed=8), initial_state(net.replace(seed=8)))
     with pytest.raises(ValueError, match="checkpoints must be of the same connections"):
-        averaged([sim.checkpoint(), other])
+        Checkpoint.mean([sim.checkpoint(), other])
 
 
 def test_the_bound_of_an_update_counts_the_synapses_of_a_weight():

@@ -17,16 +17,16 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 from sklearn.svm import SVC
 
 from spikebp_plugins import (
+    Checkpoint,
     Simulator,
     SpikingMLP,
     SpikingMLPClassifier,
-    load,
     load_dataset,
-    quantized_weights,
     to_relu,
     with_bias_input,
 )
 from spikebp_plugins.common.approximation import ApproximationWarning
+from spikebp_plugins.conversion.quantized import quantized_weights
 from spikebp_plugins.conversion.relu import relu_scores
 from tests.core.one_for_one import from_relu
 from tests.core.small_nets import assert_all_equal, lively_simulator
@@ -659,7 +659,7 @@ def test_the_code_of_the_guide_runs(tmp_path, monkeypatch):
     assert names["spiking_error"] < 10
     assert np.mean(names["same"]) > 0.98
     assert abs(names["spiking_error"] - names["relu_error"]) < 1
-    assert load("converted.npz").net.layer_sizes == (65, 51, 51, 10)
+    assert Checkpoint.load("converted.npz").net.layer_sizes == (65, 51, 51, 10)
     assert names["W"].dtype == np.int8
 
 

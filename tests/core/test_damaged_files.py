@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikebp_plugins import (
+    Checkpoint,
     Conv2D,
     Dense,
     ReplayBuffer,
@@ -30,9 +31,8 @@ from spikebp_plugins import (
     Sparse,
     SpikingNetwork,
     Trace,
-    load,
-    read_aer,
 )
+from spikebp_plugins.data.aer import read_aer
 from spikebp_plugins.data.idx import read_idx
 from spikebp_plugins.reproduce.study import _epochs_in
 from tests.core.small_nets import lively_simulator, lively_weights, samples, small_net, trained
@@ -137,9 +137,9 @@ def load_blocks(path):
 
 
 KINDS = {
-    "checkpoint": Kind(save_checkpoint, load, unzipped, zipped),
-    "checkpoint of connections": Kind(save_network, load, unzipped, zipped),
-    "checkpoint with samples": Kind(save_replay, load, unzipped, zipped),
+    "checkpoint": Kind(save_checkpoint, Checkpoint.load, unzipped, zipped),
+    "checkpoint of connections": Kind(save_network, Checkpoint.load, unzipped, zipped),
+    "checkpoint with samples": Kind(save_replay, Checkpoint.load, unzipped, zipped),
     "trace": Kind(save_trace, Trace.load, unzipped, zipped),
     "IDX": Kind(save_idx, read_idx),
     "IDX, gzipped": Kind(

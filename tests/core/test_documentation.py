@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from spikebp_plugins import SpikingMLP, load
+from spikebp_plugins import Checkpoint, SpikingMLP
 from spikebp_plugins.conformance import conformance_tests
 from tests.core.test_cli import run
 from tests.documentation import ROOT, sections
@@ -18,7 +18,7 @@ def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
     code = sections("README.md")
     for title in ("Use", "In scikit-learn and river"):
         exec(code[title], names)
-    assert load("digits.npz").state.samples_seen == len(names["data"].x_train)
+    assert Checkpoint.load("digits.npz").state.samples_seen == len(names["data"].x_train)
     assert names["trace"].spikes[0].shape == (100, 2, 64)
 
 
@@ -64,7 +64,7 @@ def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
     names = {}
     for code in sections("docs/streams.md").values():
         exec(code, names)
-    assert load("stream.npz").state.samples_seen == 2000
+    assert Checkpoint.load("stream.npz").state.samples_seen == 2000
     printed = capsys.readouterr().out
     assert "y of events must be from 0 to 33; got 99 in event 1" in printed
     shares = re.findall(r"^0\.\d{9,}$", printed, re.MULTILINE)

@@ -10,14 +10,11 @@ import pytest
 from spikebp_plugins import (
     EVENT_DTYPE,
     EventEncoder,
-    EventRecordings,
     Simulator,
     SpikingMLP,
     SpikingMLPClassifier,
     SpikingMLPRegressor,
     from_relu,
-    quantized_weights,
-    spiking_vector_quantization,
     with_bias_input,
 )
 from spikebp_plugins.common.errors import (
@@ -29,6 +26,9 @@ from spikebp_plugins.common.errors import (
     finite,
     sizes,
 )
+from spikebp_plugins.conversion.quantized import quantized_weights
+from spikebp_plugins.data.aer import EventRecordings
+from spikebp_plugins.rules.quantization import spiking_vector_quantization
 from tests.core.small_nets import lively_simulator, small_net
 
 SENSOR = EventEncoder(3, 2, step=10)

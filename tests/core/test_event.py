@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, load
+from spikebp_plugins import (
+    Checkpoint,
+    Simulator,
+    SpikingMLP,
+    UnsupportedError,
+)
 from spikebp_plugins.engine.backend import MOST_STEPS
 from spikebp_plugins.engine.building import levels
 from spikebp_plugins.engine.event_network import EventNetwork
@@ -128,7 +133,7 @@ def test_training_goes_on_from_a_checkpoint(order, tmp_path):
         first.train(x[:13], y[:13])
         first.predict(x)
         first.save(tmp_path / "half.npz")
-        checkpoint = load(tmp_path / "half.npz", net)
+        checkpoint = Checkpoint.load(tmp_path / "half.npz", net)
         assert checkpoint.net == net
         with checkpoint.simulate() as second:
             second.train(x[13:], y[13:])
@@ -139,7 +144,7 @@ def test_a_checkpoint_of_another_order_is_refused(tmp_path):
     net, weights, _, _ = small()
     Simulator(net, weights=weights).save(tmp_path / "breadth.npz")
     with pytest.raises(ValueError, match="event_order is 'breadth' there and 'depth' here"):
-        load(tmp_path / "breadth.npz", net.replace(event_order="depth"))
+        Checkpoint.load(tmp_path / "breadth.npz", net.replace(event_order="depth"))
 
 
 def test_prediction_is_the_same_in_any_number_of_threads():

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikebp_plugins import Simulator, SpikingMLP, load, to_c, to_state_bytes
+from spikebp_plugins import (
+    Checkpoint,
+    Simulator,
+    SpikingMLP,
+    to_c,
+)
 from spikebp_plugins.cli.program import app
+from spikebp_plugins.embedded import to_state_bytes
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def run(*arguments, exit_code=0):
 
 def test_a_network_is_written_with_its_header_and_a_guide(folder):
     printed = run("export-c", "trained.npz", "--output", "gesture.c", "--weight-bits", 32)
-    program = to_c(load("trained.npz"), 32, "gesture")
+    program = to_c(Checkpoint.load("trained.npz"), 32, "gesture")
     texts = {"gesture.c": program.source, "gesture.h": program.header, "gesture.md": program.guide}
     for name, text in texts.items():
         assert name in printed
@@ -38,13 +44,13 @@ def test_a_network_is_written_with_its_header_and_a_guide(folder):
 
 def test_the_name_and_the_bits_have_defaults(folder):
     run("export-c", "trained.npz")
-    assert (folder / "net.c").read_text("utf-8") == to_c(load("trained.npz")).source
+    assert (folder / "net.c").read_text("utf-8") == to_c(Checkpoint.load("trained.npz")).source
 
 
 def test_what_was_learned_goes_to_a_board_and_comes_back(folder):
     printed = run("export-c", "later.npz", "--state", "state.bin")
     data = (folder / "state.bin").read_bytes()
-    assert data == to_state_bytes(load("later.npz"))
+    assert data == to_state_bytes(Checkpoint.load("later.npz"))
     assert printed == f"state.bin: {len(data):,} bytes\n"
     assert not (folder / "net.c").exists()
     printed = run("import-c", "state.bin", "--checkpoint", "trained.npz", "--output", "again.npz")

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, load
+from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
 from spikebp_plugins.network.growing import unit_weights
 from spikebp_plugins.network.state import initial_state
 from tests.core.streams import assert_equal_checkpoints
@@ -89,7 +89,7 @@ def test_a_grown_network_goes_on_as_if_it_had_always_been_as_large(sizes, fields
         sim.train(x[10:], y[10:] + 3)
         assert_equal_checkpoints(sim.checkpoint(), expected)
         sim.save(tmp_path / "grown.npz")
-    assert_equal_checkpoints(load(tmp_path / "grown.npz"), expected)
+    assert_equal_checkpoints(Checkpoint.load(tmp_path / "grown.npz"), expected)
     assert_equal_checkpoints(grown.grown(), grown)
 
 

@@ -8,19 +8,19 @@ from numpy.testing import assert_array_equal
 
 from spikebp_plugins import (
     AveragePool2D,
+    Checkpoint,
     Conv2D,
-    CoreLimits,
     Dense,
     Simulator,
     Sparse,
     SpikingMLP,
     SpikingNetwork,
     UnsupportedError,
-    load,
 )
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.network.checkpoint import from_arrays, to_arrays
 from spikebp_plugins.network.draws import draw_key, draws_of
+from spikebp_plugins.simulation.core_limits import CoreLimits
 from spikebp_plugins.simulation.hardware_report import bits_of, by_quantity, hardware_report
 from tests.core.literal_synapses import synapses_of
 from tests.core.small_nets import lively_weights, samples, small_net
@@ -453,9 +453,9 @@ def test_the_command_reports_on_a_definition(folder):
 def test_the_command(folder):
     options = ("--layers", "12", "--steps", "5", "--timing", "pipelined", "--arithmetic", "loihi2")
     run("train", *options, "--weight-exponent", "-7", "--epochs", "1", "--save", "net.npz")
-    assert load("net.npz").net.weight_exponent == -7
+    assert Checkpoint.load("net.npz").net.weight_exponent == -7
     report = run_json("hardware-report", "net.npz", "--samples", "20")
-    assert report["definition"] == load("net.npz").net.to_dict()
+    assert report["definition"] == Checkpoint.load("net.npz").net.to_dict()
     assert report["operations"]["samples"] == 20
     shown = run("hardware-report", "net.npz", "--samples", "20").stdout
     assert "8-bit weights with weight_exponent=-7" in shown

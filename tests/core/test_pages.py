@@ -1,11 +1,12 @@
 """The pages of the site: their code runs as it stands, and a reader finds them all."""
 
+import pydoc
 import re
 
 import pytest
 
 import spikebp_plugins
-from spikebp_plugins import load
+from spikebp_plugins import Checkpoint
 from tests.documentation import ROOT, sections
 from tests.scripts import loaded, printed_by
 
@@ -21,7 +22,7 @@ def test_the_first_five_minutes(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed[4] in (ROOT / "docs" / "start.md").read_text("utf-8")
     assert printed[-1] == "None"
-    assert load("first.npz").state.samples_seen == 5 * len(names["data"].x_train)
+    assert Checkpoint.load("first.npz").state.samples_seen == 5 * len(names["data"].x_train)
 
 
 def test_the_back_end_of_the_page_is_found_and_equal(tmp_path, monkeypatch, capsys):
@@ -97,4 +98,11 @@ def test_every_page_is_in_the_navigation():
 def test_every_public_name_is_in_the_api():
     page = (ROOT / "docs" / "api.md").read_text("utf-8")
     named = set(re.findall(r"^::: spikebp_plugins\.(?:estimators\.)?(\w+)$", page, re.MULTILINE))
-    assert set(spikebp_plugins.__all__) <= named
+    assert set(dir(spikebp_plugins)) <= named
+
+
+def test_help_has_all_public_names_and_fits_a_screen_and_a_half():
+    shown = pydoc.plain(pydoc.render_doc(spikebp_plugins))
+    assert len(shown.splitlines()) < 75
+    described = set(re.findall(r"\w+", spikebp_plugins.__doc__))
+    assert set(dir(spikebp_plugins)) <= described

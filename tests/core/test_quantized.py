@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 
-from spikebp_plugins import (
-    Simulator,
-    SpikingMLP,
-    quantized_weights,
-    with_bias_input,
-)
+from spikebp_plugins import Simulator, SpikingMLP, with_bias_input
+from spikebp_plugins.conversion.quantized import quantized_weights
 from tests.core.one_for_one import from_relu
 from tests.core.small_nets import (
     assert_all_equal,

@@ -9,8 +9,8 @@ from spikebp_plugins import (
     Dense,
     Sparse,
     SpikingNetwork,
-    quantized_weights,
 )
+from spikebp_plugins.conversion.quantized import quantized_weights
 from tests.core.literal_synapses import synapses_of
 from tests.core.small_nets import lively_simulator, samples
 

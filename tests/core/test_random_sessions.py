@@ -33,7 +33,6 @@ from spikebp_plugins import (
     Simulator,
     SpikingMLP,
     SpikingNetwork,
-    compare,
 )
 from spikebp_plugins.engine import backend
 from spikebp_plugins.engine.backend import EngineBackend
@@ -144,7 +143,7 @@ def outcome(call, side):
 
 def assert_same(found, expected):
     if isinstance(found, Trace) and isinstance(expected, Trace):
-        assert compare(found, expected) is None
+        assert found.diff(expected) is None
     else:
         np.testing.assert_equal(found, expected)
 

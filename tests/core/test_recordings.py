@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikebp_plugins import EVENT_DTYPE, EventRecordings, load_nmnist, read_aer
+from spikebp_plugins import EVENT_DTYPE
+from spikebp_plugins.data.aer import EventRecordings, load_nmnist, read_aer
 from tests.aer import write_aer
 
 

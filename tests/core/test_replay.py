@@ -9,13 +9,13 @@ import pytest
 
 from spikebp_plugins import (
     EVENT_DTYPE,
+    Checkpoint,
     Conv2D,
     Dense,
     EventEncoder,
     ReplayBuffer,
     Simulator,
     SpikingNetwork,
-    load,
 )
 from spikebp_plugins.common.archive import write_archive
 from spikebp_plugins.network import replay
@@ -85,7 +85,7 @@ def test_learning_goes_on_from_a_file(with_targets, tmp_path):
     first.train(x[:11], y[:11], replay=part)
     first.save(tmp_path / "net.npz", replay=part)
     first.train(x[11:], y[11:], replay=part)  # the file is a copy of its own
-    checkpoint = load(tmp_path / "net.npz")
+    checkpoint = Checkpoint.load(tmp_path / "net.npz")
     checkpoint.save(tmp_path / "again.npz")
     assert (tmp_path / "again.npz").read_bytes() == (tmp_path / "net.npz").read_bytes()
     with checkpoint.simulate() as sim:
@@ -98,12 +98,12 @@ def test_learning_goes_on_from_a_file(with_targets, tmp_path):
 def test_a_file_may_hold_a_buffer_that_has_seen_nothing(tmp_path):
     sim = lively_simulator(NET)
     sim.save(tmp_path / "net.npz", replay=ReplayBuffer(4, n_replayed=3, seed=9))
-    found = load(tmp_path / "net.npz").replay
+    found = Checkpoint.load(tmp_path / "net.npz").replay
     assert (found.capacity, found.n_replayed, found.seed, found.n_seen) == (4, 3, 9, 0)
     assert found.x is None
     assert found.nbytes == 0
     sim.save(tmp_path / "plain.npz")
-    assert load(tmp_path / "plain.npz").replay is None
+    assert Checkpoint.load(tmp_path / "plain.npz").replay is None
 
 
 SETTINGS = [6, 1, 0, 11]
@@ -137,7 +137,7 @@ def test_a_damaged_buffer_is_refused(changes, reason, tmp_path):
     found |= changes
     write_archive(path, {name: array for name, array in found.items() if array is not None})
     with pytest.raises(ValueError, match=f"net.npz is not a readable checkpoint: .*{reason}"):
-        load(path)
+        Checkpoint.load(path)
 
 
 def test_pixels_stay_bytes():

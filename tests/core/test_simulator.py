@@ -9,7 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikebp_plugins import Operations, Simulator, SpikingMLP, compare, load
+from spikebp_plugins import (
+    Checkpoint,
+    Operations,
+    Simulator,
+    SpikingMLP,
+)
 from spikebp_plugins.backends import get_backend
 from tests.core.small_nets import (
     ENGINES,
@@ -117,7 +122,7 @@ def test_a_copy_is_a_simulator_of_its_own(backend, copied, shown):
             trace = third.train(X, Y, record=True)
             assert (checkpoint_bytes(sim), sim.operations) == (before, operations)
             assert (checkpoint_bytes(other), other.operations) == (before, operations)
-            assert compare(sim.train(X, Y, record=True), trace) is None
+            assert sim.train(X, Y, record=True).diff(trace) is None
             assert sim.operations == third.operations
             assert checkpoint_bytes(sim) == checkpoint_bytes(third)
 
@@ -258,7 +263,7 @@ def test_labels_are_one_hot_targets_however_they_are_written(backend):
         lively_simulator(NET, backend).train(X, y, record=True)
         for y in (Y, Y.tolist(), Y.astype(np.uint8), one_hot, one_hot.astype(int), in_time)
     ]
-    assert [compare(traces[0], trace) for trace in traces] == [None] * len(traces)
+    assert [traces[0].diff(trace) for trace in traces] == [None] * len(traces)
 
 
 @EVERY_ENGINE
@@ -269,7 +274,7 @@ def test_what_labels_ask_for_has_the_range_of_targets(backend):
         sim.train(X, Y)
     assert sim.samples_seen == 0
     expected = lively_simulator(NET, backend).predict(X, record=True)
-    assert compare(sim.predict(X, record=True), expected) is None
+    assert sim.predict(X, record=True).diff(expected) is None
 
 
 def test_a_longer_look_begins_as_the_shorter_one():
@@ -282,9 +287,9 @@ def test_a_longer_look_begins_as_the_shorter_one():
             step_scores=long.step_scores[:, :steps],
             scores=long.step_scores[:, steps - 1],
         )
-        assert compare(trace, beginning) is None
+        assert trace.diff(beginning) is None
     in_time = np.repeat(X[:, np.newaxis], 9, axis=1)
-    assert compare(sim.predict(in_time, n_steps=9, record=True), long) is None
+    assert sim.predict(in_time, n_steps=9, record=True).diff(long) is None
     np.testing.assert_array_equal(sim.predict(X, n_steps=np.int64(9)), long.scores)
 
 
@@ -295,7 +300,7 @@ def test_blocks_of_any_size_give_the_same(backend, monkeypatch):
     for size in (1, 4, 1000):
         monkeypatch.setattr(get_backend(backend), "block_size", lambda *_, size=size: size)
         sim = lively_simulator(NET, backend)
-        assert compare(sim.train(X, Y, record=True), expected) is None
+        assert sim.train(X, Y, record=True).diff(expected) is None
         assert checkpoint_bytes(sim) == whole
 
 
@@ -309,7 +314,7 @@ def test_arrays_of_any_memory_layout_are_equal():
     for x in layouts:
         for y in (np.asfortranarray(targets), targets[::-1].copy()[::-1]):
             trace = lively_simulator(NET, "compiled").train(x, y, record=True)
-            assert compare(trace, expected) is None
+            assert trace.diff(expected) is None
 
 
 @EVERY_ENGINE
@@ -333,7 +338,7 @@ def test_an_interrupt_between_blocks_leaves_a_sample_boundary(backend, monkeypat
     assert (sim.samples_seen, sim.operations.samples) == (4, 4)
     assert checkpoint_bytes(sim) == checkpoint_bytes(trained(4))
     sim.save(tmp_path / "net.npz")
-    with load(tmp_path / "net.npz").simulate(backend) as again:
+    with Checkpoint.load(tmp_path / "net.npz").simulate(backend) as again:
         again.train(X[4:], Y[4:])
         assert checkpoint_bytes(again) == checkpoint_bytes(trained(6))
     sim.train(X[4:], Y[4:])

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from requests.exceptions import ConnectionError as NoConnection
 
-from spikebp_plugins import load, load_dataset, load_fsdd, speech_features
+from spikebp_plugins import Checkpoint, load_dataset
 from spikebp_plugins.data import filter_bank
 from spikebp_plugins.data import speech as recordings
+from spikebp_plugins.data.filter_bank import speech_features
+from spikebp_plugins.data.speech import load_fsdd
 from spikebp_plugins.reproduce import Study, speech
 from spikebp_plugins.reproduce.word_learners import LEARNERS, SpikingWords, SpikingWordsTwice
 from tests.core.test_cli import run, run_json
@@ -333,7 +335,7 @@ def test_the_spiking_network_learns_what_the_simulator_learns(study):
     known = study.data.speakers != "ada"
     x = (x - x[known].mean(axis=0)) / x[known].std(axis=0)
     (path,) = study.folder.glob("*.npz")
-    with load(path).at_rate(rates.new).simulate() as sim:
+    with Checkpoint.load(path).at_rate(rates.new).simulate() as sim:
         learned, tested = speech.words_to_learn(y[~known], ~known[~known], 2)
         simulators = [sim, copy.copy(sim)]
         for n_times, sim, result in zip((1, 2), simulators, (heard, twice), strict=True):

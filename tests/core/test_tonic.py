@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from spikebp_plugins import EVENT_DTYPE, EventEncoder, load_nmnist, read_aer
+from spikebp_plugins import EVENT_DTYPE, EventEncoder
+from spikebp_plugins.data.aer import load_nmnist, read_aer
 from tests.aer import write_aer
 
 tonic = pytest.importorskip("tonic", reason="tonic is not installed")

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikebp_plugins import Difference, Trace, compare
+from spikebp_plugins import Trace
 from spikebp_plugins.common.archive import write_archive
+from spikebp_plugins.simulation.trace import Difference
 from tests.core.small_nets import (
     arrays_in,
     assert_all_equal,
@@ -92,7 +93,7 @@ def test_a_trace_is_read_as_it_was_saved(tmp_path, sizes, n, training):
     for path in (tmp_path / "trace.npz", str(tmp_path / "trace")):
         trace.save(path)
         assert_same_trace(Trace.load(path), trace)
-    assert compare(trace, Trace.load(path)) is None
+    assert trace.diff(Trace.load(path)) is None
 
 
 def test_equal_traces_are_equal_bytes(trace, tmp_path):
@@ -102,9 +103,9 @@ def test_equal_traces_are_equal_bytes(trace, tmp_path):
 
 
 def test_equal_traces_have_no_difference(trace, prediction):
-    assert compare(trace, copied(trace)) is None
-    assert compare(prediction, copied(prediction)) is None
-    assert compare(shown(training=True), trace) is None
+    assert trace.diff(copied(trace)) is None
+    assert prediction.diff(copied(prediction)) is None
+    assert shown(training=True).diff(trace) is None
 
 
 @pytest.mark.parametrize(
@@ -125,25 +126,25 @@ def test_a_difference_in_time_is_found_where_it_is(trace, quantity, layer, index
     sample, step, unit = index
     value = array_of(trace, quantity, layer)[index].item()
     place = (quantity, sample, step, layer, unit)
-    assert compare(trace, other) == Difference(*place, value, value + 1)
-    assert compare(other, trace) == Difference(*place, value + 1, value)
+    assert trace.diff(other) == Difference(*place, value, value + 1)
+    assert other.diff(trace) == Difference(*place, value + 1, value)
 
 
 def test_a_difference_without_a_step_is_found_where_it_is(trace, prediction):
     for index in ((0, 0), (3, 1), (5, 1)):
         value = prediction.scores[index]
         expected = Difference("scores", index[0], None, L, index[1], value, value + 1)
-        assert compare(prediction, changed(prediction, ("scores", L, index))) == expected
+        assert prediction.diff(changed(prediction, ("scores", L, index))) == expected
     for layer, index in ((1, (0, 0)), (1, (2, 4)), (2, (3, 1)), (3, (3, 1))):
         value = trace.weights[layer - 1][index]
         expected = Difference("weights", None, None, layer, index, value, value + 1)
-        assert compare(trace, changed(trace, ("weights", layer, index))) == expected
+        assert trace.diff(changed(trace, ("weights", layer, index))) == expected
 
 
 def test_the_values_of_a_difference_are_plain_numbers(trace):
-    found = compare(trace, changed(trace, ("spikes", 1, (2, 3, 4))))
+    found = trace.diff(changed(trace, ("spikes", 1, (2, 3, 4))))
     assert [type(value) for value in found[1:]] == [int] * 6
-    found = compare(trace, changed(trace, ("weights", 1, (2, 4))))
+    found = trace.diff(changed(trace, ("weights", 1, (2, 4))))
     assert [type(value) for value in found[3:]] == [int, tuple, float, float]
     assert [type(unit) for unit in found.unit] == [int, int]
 
@@ -175,9 +176,9 @@ def test_the_values_of_a_difference_are_plain_numbers(trace):
     ],
 )
 def test_the_first_of_two_differences_is_found(trace, first, second):
-    expected = compare(trace, changed(trace, first))
-    assert compare(trace, changed(trace, first, second)) == expected
-    assert compare(trace, changed(trace, second, first)) == expected
+    expected = trace.diff(changed(trace, first))
+    assert trace.diff(changed(trace, first, second)) == expected
+    assert trace.diff(changed(trace, second, first)) == expected
 
 
 def test_a_difference_reads_well():
@@ -195,9 +196,9 @@ def test_a_difference_reads_well():
 def test_training_and_prediction_cannot_be_compared(trace, prediction):
     message = "both traces must be of training or of prediction; the {} has no errors"
     with pytest.raises(ValueError, match=message.format("second")):
-        compare(trace, prediction)
+        trace.diff(prediction)
     with pytest.raises(ValueError, match=message.format("first")):
-        compare(prediction, trace)
+        prediction.diff(trace)
 
 
 def cut(array):
@@ -220,7 +221,7 @@ def cut(array):
 def test_traces_of_other_shapes_cannot_be_compared(trace, quantity, cut_one):
     for a, b in ((trace, cut_one(trace)), (cut_one(trace), trace)):
         with pytest.raises(ValueError, match=f"; {quantity} have shapes"):
-            compare(a, b)
+            a.diff(b)
 
 
 def test_a_missing_trace(tmp_path):

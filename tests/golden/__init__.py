@@ -6,17 +6,16 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from spikebp_plugins import Simulator, Trace, compare, load
+from spikebp_plugins import Checkpoint, Simulator, Trace
 from spikebp_plugins.common.archive import write_archive
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.conformance.suite import unsupported_reason
-from spikebp_plugins.network.checkpoint import Checkpoint
 from tests.core.small_nets import arrays_in
 
 FOLDER = Path(__file__).parent
 
 #: The names of the runs, each with its definition; together they use every rule.
-NETS = {path.parent.name: load(path).net for path in sorted(FOLDER.glob("*/start.npz"))}
+NETS = {path.parent.name: Checkpoint.load(path).net for path in sorted(FOLDER.glob("*/start.npz"))}
 
 
 def names_for(backend):
@@ -43,11 +42,11 @@ class Golden(NamedTuple):
 def read(name, root=FOLDER):
     paths = {part: root / name / f"{part}.npz" for part in Golden._fields}
     return Golden(
-        start=load(paths["start"]),
+        start=Checkpoint.load(paths["start"]),
         samples=arrays_in(paths["samples"]),
         training=Trace.load(paths["training"]),
         prediction=Trace.load(paths["prediction"]),
-        end=load(paths["end"]),
+        end=Checkpoint.load(paths["end"]),
     )
 
 
@@ -75,7 +74,7 @@ def assert_repeated(name, backend):
     golden = read(name)
     found = show(golden.start, golden.samples, backend)
     for phase in ("training", "prediction"):
-        assert compare(getattr(found, phase), getattr(golden, phase)) is None, phase
+        assert getattr(found, phase).diff(getattr(golden, phase)) is None, phase
     end, expected = found.end.state, golden.end.state
     assert end.samples_seen == expected.samples_seen
     for field in ("weights", "backward_potentials", "feedback"):

@@ -5,7 +5,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from spikebp_plugins import compare
 from tests.golden import FOLDER, NETS, Golden, new, read, show
 
 
@@ -32,7 +31,7 @@ def main():
             golden.save(Path(folder) / name)
             changed = list(differences(name, Path(folder)))
         if changed:
-            where = compare(golden.training, kept.training)
+            where = golden.training.diff(kept.training)
             print(f"{name}: {', '.join(changed)} changed; now and before: {where}")
             if options.accept:
                 golden.save(FOLDER / name)

@@ -6,7 +6,8 @@ import pytest
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 pytest.importorskip("lava", reason="Lava is not installed")
 
-from spikebp_plugins import EventEncoder, Simulator, SpikingMLP, load_nmnist
+from spikebp_plugins import EventEncoder, Simulator, SpikingMLP
+from spikebp_plugins.data.aer import load_nmnist
 from tests.documentation import ROOT
 from tests.scripts import printed_by
 

@@ -29,7 +29,6 @@ from spikebp_plugins import (
     Simulator,
     SpikingMLP,
     SpikingNetwork,
-    compare,
     load_dataset,
 )
 from spikebp_plugins.conformance import CASES, conformance_tests
@@ -136,7 +135,7 @@ def test_mnist_is_learned_as_by_the_reference(target):
     net = SpikingMLP.paper((784, 200, 200, 10), input_scale=data.input_scale)
     x, y = data.x_train[:200], data.y_train[:200]
     with Simulator(net, "brian2", target=target) as sim, Simulator(net, "reference") as ref:
-        assert compare(sim.train(x, y, record=True), ref.train(x, y, record=True)) is None
+        assert sim.train(x, y, record=True).diff(ref.train(x, y, record=True)) is None
         assert np.array_equal(sim.predict(data.x_test[:50]), ref.predict(data.x_test[:50]))
 
 

@@ -19,7 +19,6 @@ from spikebp_plugins import (
     Sparse,
     SpikingNetwork,
     UnsupportedError,
-    compare,
 )
 from spikebp_plugins.network.connections import Convolution
 from spikebp_plugins.network.delays import steps_of_sample
@@ -69,7 +68,7 @@ class TestAScript:
         mlp = SpikingMLPGroup(experiment.net, experiment.weights, step=1 * ms)
         mlp.record()
         run(mlp.present(experiment.x.reshape(-1, 6, 5, 2), experiment.y))
-        assert compare(mlp.trace(), experiment.trace) is None
+        assert mlp.trace().diff(experiment.trace) is None
         experiment.assert_learned_by(mlp)
         assert mlp.operations == experiment.operations
 
@@ -101,7 +100,7 @@ class TestAScript:
         run(N_SAMPLES * duration(MIXED))
         device.build(directory=str(tmp_path / "program"))
         mixed.assert_learned_by(mlp)
-        assert compare(mlp.trace(), mixed.trace) is None
+        assert mlp.trace().diff(mixed.trace) is None
         assert mlp.operations == mixed.operations
         shared = mlp.weights[0].ravel()[MIXED.connections[0].synapses.w]
         assert np.array_equal(mlp.synapses[0].weight[:], shared)

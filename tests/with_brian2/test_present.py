@@ -25,7 +25,13 @@ from brian2.equations.equations import SUBEXPRESSION
 
 import spikebp_brian2
 from spikebp_brian2 import SpikingMLPGroup
-from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork, compare
+from spikebp_plugins import (
+    Conv2D,
+    Dense,
+    Simulator,
+    SpikingMLP,
+    SpikingNetwork,
+)
 from tests.with_brian2.experiment import (
     DT,
     NET,
@@ -59,16 +65,16 @@ def test_every_presentation_is_that_of_the_reference(steps, timing):
         for n in (5, 3, 1):
             x, y = samples(net, n, seed=n)
             network.run(mlp.present(x, y))
-            assert compare(mlp.trace(), sim.train(x, y, record=True)) is None
+            assert mlp.trace().diff(sim.train(x, y, record=True)) is None
         x, _ = samples(net, 2)
         network.run(mlp.present(x))
-        assert compare(mlp.trace(), sim.predict(x, record=True)) is None
+        assert mlp.trace().diff(sim.predict(x, record=True)) is None
         random = np.random.RandomState(4)
         x, y = random.uniform(-1, 2, (3, 7, 9)), random.uniform(-1, 3, (3, 7, 3))
         network.run(mlp.present(x, y))
-        assert compare(mlp.trace(), sim.train(x, y, record=True)) is None
+        assert mlp.trace().diff(sim.train(x, y, record=True)) is None
         network.run(mlp.present(x, y[:, 0]))
-        assert compare(mlp.trace(), sim.train(x, y[:, 0], record=True)) is None
+        assert mlp.trace().diff(sim.train(x, y[:, 0], record=True)) is None
         assert mlp.checkpoint().state.samples_seen == sim.samples_seen
 
 
@@ -89,7 +95,7 @@ def test_runs_may_be_cut_anywhere_and_restored(experiment):
     for _ in range(2):
         network.run(whole - network.t)
         experiment.assert_learned_by(mlp)
-        assert compare(mlp.trace(), experiment.trace) is None
+        assert mlp.trace().diff(experiment.trace) is None
         network.restore()
 
 
@@ -206,7 +212,7 @@ class TestReadings:
             assert np.array_equal(mlp.counts(monitor), experiment.trace.spikes[l])
         for l, monitor in enumerate(errors, 1):
             assert np.array_equal(mlp.errors(monitor), experiment.trace.errors[l])
-        assert compare(mlp.trace(drive, *errors, *spikes), experiment.trace) is None
+        assert mlp.trace(drive, *errors, *spikes).diff(experiment.trace) is None
         with pytest.raises(ValueError, match="monitors must be those that record"):
             mlp.trace(*spikes)
 

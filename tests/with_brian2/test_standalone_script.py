@@ -20,7 +20,7 @@ from brian2 import (
 )
 
 from spikebp_brian2 import SpikingMLPGroup
-from spikebp_plugins import Simulator, SpikingMLP, compare
+from spikebp_plugins import Simulator, SpikingMLP
 from tests.with_brian2.experiment import (
     DT,
     N_SAMPLES,
@@ -51,7 +51,7 @@ def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
     device.run()
     experiment.assert_learned_by(mlp)
     assert mlp.operations == experiment.operations
-    assert compare(mlp.trace(), experiment.trace) is None
+    assert mlp.trace().diff(experiment.trace) is None
 
     device.run(run_args={mlp.schedule.learning: False})
     with Simulator(NET, "reference", experiment.weights) as sim:

@@ -20,7 +20,6 @@ from spikebp_plugins import (
     Simulator,
     SpikingMLP,
     UnsupportedError,
-    compare,
     load_dataset,
 )
 from spikebp_plugins.conformance import CASES, conformance_tests
@@ -87,7 +86,7 @@ def test_mnist_is_learned_as_by_the_reference(name):
     net = SpikingMLP.paper((784, 200, 200, 10), timing=timing, input_scale=data.input_scale)
     x, y = data.x_train[:20], data.y_train[:20]
     with Simulator(net, name) as sim, Simulator(net, "reference") as ref:
-        assert compare(sim.train(x, y, record=True), ref.train(x, y, record=True)) is None
+        assert sim.train(x, y, record=True).diff(ref.train(x, y, record=True)) is None
 
 
 def test_an_interrupt_before_results_are_taken_over_leaves_the_state_before(monkeypatch):
@@ -155,7 +154,7 @@ def test_what_cannot_be_proved_of_standard_parts_is_computed_by_the_core(monkeyp
         assert computed.call_count == 1
         operations = sim.operations
     with Simulator(net, "reference", samples.weights) as ref:
-        assert compare(shown, ref.predict(samples.x, record=True)) is None
+        assert shown.diff(ref.predict(samples.x, record=True)) is None
         assert operations == ref.operations
 
 

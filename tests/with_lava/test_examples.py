@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("lava", reason="Lava is not installed")
 
-from spikebp_plugins import load
+from spikebp_plugins import Checkpoint
 from tests.documentation import ROOT
 from tests.scripts import printed_by
 
@@ -29,7 +29,7 @@ def test_digits_are_learned_and_the_checkpoint_goes_on(tag, tmp_path):
     assert re.search(r"Lava: [\d.]+ % of 6 unseen digits after 8 learned", output)
     assert "its scores of these digits are the same numbers: True" in output
     assert f"after {8 + 20 * 1437} samples learned" in output
-    checkpoint = load(tmp_path / "results" / "lava_digits.npz")
+    checkpoint = Checkpoint.load(tmp_path / "results" / "lava_digits.npz")
     assert checkpoint.net.layer_sizes == (64, 60, 10)
     assert checkpoint.state.samples_seen == 8
     assert [path.name for path in tmp_path.rglob("*.*")] == ["lava_digits.npz"]

@@ -14,7 +14,7 @@ from spikebp_lava.memory import SharedNetwork
 from spikebp_lava.processes import network, neurons
 from spikebp_lava.processes.keeper import KeeperModel
 from spikebp_lava.processes.network import PySpikingMLPModel
-from spikebp_plugins import Simulator, compare
+from spikebp_plugins import Simulator
 from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.network.delays import steps_of_sample
 from spikebp_plugins.rules import step
@@ -67,10 +67,10 @@ def test_a_fault_in_neurons_is_found_where_it_is(fault, monkeypatch, make_line):
     sound, _ = line.by_reference()
     with pytest.MonkeyPatch.context() as patch:
         IN_REFERENCE[fault](patch)
-        expected = compare(line.by_reference()[0], sound)
+        expected = line.by_reference()[0].diff(sound)
     assert expected is not None
     RULES[fault](fault, monkeypatch)
-    assert compare(line.show(), sound) == expected
+    assert line.show().diff(sound) == expected
 
 
 def opening_no_sample_anew(monkeypatch):
@@ -162,7 +162,7 @@ def test_a_record_of_another_step_is_found(monkeypatch):
     given = Samples()
     with Simulator(NET, "lava", given.weights) as sim:
         trace = sim.train(given.x, given.y, record=True)
-    assert compare(trace, given.by_reference()[0]) is not None
+    assert trace.diff(given.by_reference()[0]) is not None
 
 
 class TestStandardParts:
@@ -171,8 +171,8 @@ class TestStandardParts:
     def difference(self, make_line, net, by_reference=True):
         line = make_line(net)
         if by_reference:
-            return compare(line.show(), line.by_reference()[0])
-        return compare(line.show(), EngineMLP(line.start).train(line.x, line.y))
+            return line.show().diff(line.by_reference()[0])
+        return line.show().diff(EngineMLP(line.start).train(line.x, line.y))
 
     def test_a_gate_that_is_always_open(self, monkeypatch, make_line):
         def open_gate(net, arriving, psi, s, l):

@@ -28,7 +28,6 @@ from spikebp_plugins import (
     Simulator,
     Sparse,
     UnsupportedError,
-    compare,
 )
 from tests.profiles import examples
 from tests.with_lava import engine_mlp
@@ -69,15 +68,15 @@ def test_in_fixed_pt_it_is_the_network_of_the_engines_model(net, make_line):
     line = make_line(net)
     model, L = EngineMLP(line.start), net.n_layers
     trained = line.show()
-    assert compare(trained, model.train(line.x, line.y)) is None
+    assert trained.diff(model.train(line.x, line.y)) is None
     # Random numbers go on while nothing is learned.
-    assert compare(line.show(training=False), model.predict(line.x)) is None
+    assert line.show(training=False).diff(model.predict(line.x)) is None
     # Weights are set between runs, in all synapses that hold them.
     other = 0.5 * model.state.weights[L - 1]
     other = np.rint(np.ldexp(other, -net.weight_exponent)) * 2.0**net.weight_exponent
     getattr(line.mlp, f"weight_{L}").set(other)
     model.state = model.state._replace(weights=(*model.state.weights[:-1], other))
-    assert compare(line.show(), model.train(line.x, line.y)) is None
+    assert line.show().diff(model.train(line.x, line.y)) is None
     assert_same_state(Checkpoint(net, line.mlp.shared.memory.state), model.state)
     for l in range(2, L + 1):
         up, down = (line.part(f"{way}_{l}").weights.get() for way in ("forward", "backward"))
@@ -125,7 +124,7 @@ def test_the_model_learns_as_lavas_own_functions_do(seed, exponent, draw):
 def test_what_leads_down_is_the_transpose_of_what_leads_up(update, following, kind, make_line):
     line = make_line(PIPELINED.replace(update=update), following=following)
     trace, state = line.by_reference()
-    assert compare(line.show(), trace) is None
+    assert line.show().diff(trace) is None
     assert_same_state(line.mlp.checkpoint(), state)
     for l in (2, 3):
         up, down = line.part(f"forward_{l}"), line.part(f"backward_{l}")
@@ -154,7 +153,7 @@ class NamedModel(SubStandardMLPModel):
 )
 def test_run_configurations_select_its_models(options, make_line):
     line, made = make_line(PIPELINED), NamedModel.made
-    assert compare(line.show(run_cfg=Loihi2SimCfg(**options)), line.by_reference()[0]) is None
+    assert line.show(run_cfg=Loihi2SimCfg(**options)).diff(line.by_reference()[0]) is None
     assert NamedModel.made == made + ("exception_proc_model_map" in options)
 
 
