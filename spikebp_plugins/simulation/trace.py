@@ -114,7 +114,10 @@ class Trace:
             If the traces have different shapes, or only one of them has errors.
         """
         if (self.errors is None) != (other.errors is None):
-            raise ValueError("both traces must be of training, or of prediction, without errors")
+            which = "the other" if self.errors is not None else "this one"
+            raise ValueError(
+                f"both traces must be of training or of prediction; {which} has no errors"
+            )
         timed = list(_timed_quantities(self, other))
         differing = [
             (*_first_difference(x, y)[:2], order)

@@ -13,7 +13,7 @@ MAGNITUDES = (0.0, 0.1, 1.0, 10.0, 1e3, 1e6, 2.0**29, 2.0**35, 2.0**41, 2.0**49,
 
 SCRIPT = """\
 from numpy import array, float64, int64
-from spikebp_plugins import Simulator, compare
+from spikebp_plugins import Simulator
 from spikebp_plugins.network.definition import definition_from_dict
 
 net = definition_from_dict({net})

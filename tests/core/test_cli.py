@@ -629,7 +629,7 @@ def test_every_expected_kind_of_error_is_one_line(monkeypatch, error):
     def fail(path):
         raise error("two\nlines")
 
-    monkeypatch.setattr("spikebp_plugins.cli.predict.load", fail)
+    monkeypatch.setattr("spikebp_plugins.network.checkpoint.Checkpoint.load", fail)
     assert run("predict", "a.npz", exit_code=2).stderr == "error: two lines\n"
 
 
@@ -637,7 +637,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
     def fail(path):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("spikebp_plugins.cli.predict.load", fail)
+    monkeypatch.setattr("spikebp_plugins.network.checkpoint.Checkpoint.load", fail)
     with pytest.raises(ZeroDivisionError):
         run("predict", "a.npz")
 

@@ -266,8 +266,10 @@ REAL_NUMBERS = {
     "from_relu(output_scale)": Argument(
         lambda value: from_relu(EYE, output_scale=value).state, "output_scale", WINNER, good=1.5
     ),
-    "river.target": of_river("target", POSITIVE, good=1.5),
-    "SpikingMLPClassifier.target": parameter(SpikingMLPClassifier, "target", POSITIVE, good=1.5),
+    "river.input_scale": of_river("input_scale", AUTOMATIC, good=1.5),
+    "SpikingMLPClassifier.input_scale": parameter(
+        SpikingMLPClassifier, "input_scale", AUTOMATIC, good=1.5
+    ),
     "SpikingMLPRegressor.target_scale": parameter(
         SpikingMLPRegressor, "target_scale", AUTOMATIC, good=1.5
     ),

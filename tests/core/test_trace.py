@@ -194,10 +194,10 @@ def test_a_difference_reads_well():
 
 
 def test_training_and_prediction_cannot_be_compared(trace, prediction):
-    message = "both traces must be of training or of prediction; the {} has no errors"
-    with pytest.raises(ValueError, match=message.format("second")):
+    message = "both traces must be of training or of prediction; {} has no errors"
+    with pytest.raises(ValueError, match=message.format("the other")):
         trace.diff(prediction)
-    with pytest.raises(ValueError, match=message.format("first")):
+    with pytest.raises(ValueError, match=message.format("this one")):
         prediction.diff(trace)
 
 
