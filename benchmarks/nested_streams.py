@@ -12,6 +12,7 @@ Elec2::
 """
 
 import argparse
+import json
 import random
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -85,6 +86,7 @@ def main():
     parser.add_argument("--settings", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--samples", type=int, default=SAMPLES, help="the first of each stream")
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     names = options.streams.split(",")
     draw = random.Random(0)
@@ -98,12 +100,14 @@ def main():
     measure = partial(accuracies, names=names, seeds=options.seeds, samples=options.samples)
     with ProcessPoolExecutor() as pool:
         found = np.array(list(pool.map(measure, settings)))
+    others = [np.delete(found, i, axis=1).mean(axis=1) for i in range(len(names))]
+    chosen = [int(np.argmax(accuracies_there)) for accuracies_there in others]
+    if options.json:
+        print(json.dumps({"settings": settings, "accuracies": found.tolist(), "chosen": chosen}))
+        return
     print("| stream | chosen on the others | defaults | best of all here |\n|---|---|---|---|")
-    chosen = []
-    for i, name in enumerate(names):
-        chosen.append(int(np.argmax(np.delete(found, i, axis=1).mean(axis=1))))
-        here = found[:, i]
-        print(f"| {name} | {here[chosen[-1]]:.1f} | {here[0]:.1f} | {here.max():.1f} |")
+    for name, place, here in zip(names, chosen, found.T, strict=True):
+        print(f"| {name} | {here[place]:.1f} | {here[0]:.1f} | {here.max():.1f} |")
     best = int(np.argmax(found.mean(axis=1)))
     print(f"\nbest in the mean of all, {found[best].mean():.2f} ({found[0].mean():.2f}):")
     for i in sorted({best, *chosen}):

@@ -2,11 +2,11 @@
 
 snnTorch, Norse and SpikingJelly train 784-200-200-10 on MNIST by backpropagation through time with
 surrogate gradients, with the neurons, loss and optimizer of their tutorials. In all of them pixels
-are a current in each of T steps. They are made for batches; here a batch of one is what this package
-does always, and 64 and 256 are theirs. One thread each, and each in a process of its own, which says
-how much memory learning took beyond data and imports. "At our time" is the test error after as
-many seconds as an epoch of the default network took in this run; five epochs of a batch of one are
-left out. Needs snnTorch, Norse, SpikingJelly and PyTorch, and SPIKEBP_DATA::
+are a current in each of T steps. They are made for batches; this package always learns one sample
+at a time. One thread each, and each in a process of its own, which says how much memory learning
+took beyond data and imports (Linux). "At our time" is the test error after as many seconds as an
+epoch of the default network took in this run; five epochs in batches of one are left out. Needs
+snnTorch, Norse, SpikingJelly and PyTorch, and SPIKEBP_DATA::
 
     SPIKEBP_DATA=... python benchmarks/spiking_peers.py
     SPIKEBP_DATA=... python benchmarks/spiking_peers.py --steps 4 --batches 64 --epochs 1
@@ -16,7 +16,7 @@ import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from time import perf_counter
 
@@ -32,7 +32,7 @@ SHOWN = 1000
 
 def layers_of(torch, neuron, bias):
     """Return linear layers with a neuron behind each."""
-    for n_below, n in zip(SIZES, SIZES[1:], strict=False):
+    for n_below, n in pairwise(SIZES):
         yield torch.nn.Linear(n_below, n, bias=bias), neuron()
 
 

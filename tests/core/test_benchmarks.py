@@ -123,6 +123,18 @@ def test_streams_are_learned_by_all_competitors():
     assert result["competitors"]["defaults"] != result["competitors"]["at every step"]
 
 
+def test_nested_selection_counts_on_the_streams_that_did_not_choose():
+    pytest.importorskip("river", reason="river is not installed")
+    size = ("--settings", "2", "--seeds", "1", "--samples", "60")
+    found = run("nested_streams.py", "--streams", "sea,led,bananas", *size)
+    accuracies = np.array(found["accuracies"])
+    assert accuracies.shape == (3, 3)
+    assert found["settings"][0] != found["settings"][1]
+    for i, chosen in enumerate(found["chosen"]):
+        others = np.delete(accuracies, i, axis=1).mean(axis=1)
+        assert others[chosen] == others.max()
+
+
 def test_a_board_counts_instructions_beside_a_rectified_network():
     missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
     if missing is not None:
