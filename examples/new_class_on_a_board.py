@@ -40,7 +40,7 @@ def trained(data):
         (64, 60, 10),
         n_steps=5,
         update="normalized",
-        learning_rate=0.6,
+        learning_rate=0.35,
         fraction_bits=12,
         weight_init="quiet",
         label_targets=(0, 8),
