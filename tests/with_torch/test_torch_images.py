@@ -84,7 +84,6 @@ def test_a_sequential_of_images_is_the_same_network(layout):
     checkpoint = from_relu(source, input_shape=SHAPE, input_layout=layout, fraction_bits=40)
     layers = [Conv2D(4, 3, stride=2, padding=1), Conv2D(5, 2), AveragePool2D(2), Dense(6), Dense(3)]
     fields = {"input_layout": layout, "fraction_bits": 40, "n_steps": 10, "spikes_per_unit": 1}
-    fields |= {"learning_rate": 2.0}
     expected = SpikingNetwork(SHAPE, layers, **fields)
     assert checkpoint.net == expected
     rows = flat(shown(x, layout))
