@@ -20,12 +20,7 @@ import numpy as np
 from measuring import memory_in_use
 from sklearn.neural_network import MLPClassifier
 
-from spikebp_plugins import (
-    EVENT_DTYPE,
-    EventEncoder,
-    Simulator,
-    SpikingMLP,
-)
+from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
 from spikebp_plugins.data.aer import load_nmnist
 
 ENCODER = EventEncoder(34, 34, step=32_000)

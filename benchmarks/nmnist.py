@@ -21,13 +21,7 @@ import numpy as np
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
-from spikebp_plugins import (
-    Checkpoint,
-    EventEncoder,
-    Simulator,
-    SpikingMLP,
-    SpikingNetwork,
-)
+from spikebp_plugins import Checkpoint, EventEncoder, Simulator, SpikingMLP, SpikingNetwork
 from spikebp_plugins.data.aer import load_nmnist
 from spikebp_plugins.network.connections.notation import WORDS, layers_of
 

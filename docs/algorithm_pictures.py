@@ -17,13 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from spikebp_plugins import (
-    Checkpoint,
-    Operations,
-    Simulator,
-    SpikingMLP,
-    load_dataset,
-)
+from spikebp_plugins import Checkpoint, Operations, Simulator, SpikingMLP, load_dataset
 from spikebp_plugins.conversion.relu import relu_scores
 from spikebp_plugins.data.images import Dataset, error_percent, shuffled
 from spikebp_plugins.rules.quantization import (

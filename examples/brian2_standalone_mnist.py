@@ -70,8 +70,7 @@ def main():
     options = parser.parse_args()
 
     data = load_dataset(options.dataset, raw=True)  # 8 bits a pixel, which input_scale maps to 1
-    sizes = (data.x_train.shape[1], 300, data.n_classes)
-    net = SpikingMLP(sizes, input_scale=data.input_scale)
+    net = SpikingMLP((data.x_train.shape[1], 300, data.n_classes), input_scale=data.input_scale)
     x, y = data.x_train[: options.samples], data.y_train[: options.samples]
     with_the_back_end(net, x, y, data.x_test, data.y_test)
     in_a_script(net, x[:FEW], y[:FEW])

@@ -7,12 +7,7 @@ import argparse
 
 import numpy as np
 
-from spikebp_plugins import (
-    EVENT_DTYPE,
-    EventEncoder,
-    Simulator,
-    SpikingMLP,
-)
+from spikebp_plugins import EVENT_DTYPE, EventEncoder, Simulator, SpikingMLP
 from spikebp_plugins.data.aer import load_nmnist
 
 

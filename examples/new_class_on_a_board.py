@@ -19,12 +19,7 @@ from pathlib import Path
 import numpy as np
 from board import emulated
 
-from spikebp_plugins import (
-    Simulator,
-    SpikingMLP,
-    load_dataset,
-    to_c,
-)
+from spikebp_plugins import Simulator, SpikingMLP, load_dataset, to_c
 from spikebp_plugins.embedded import from_state_bytes
 
 NEW = 9

@@ -39,14 +39,7 @@ from spikebp_brian2.presented import PresentedSamples
 from spikebp_brian2.proof import allowed_labels, check_on_grid, prove_range
 from spikebp_brian2.quiet import be_quiet
 from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
-from spikebp_brian2.sources import (
-    Source,
-    as_source,
-    check_units,
-    deliver,
-    fires_at,
-    refuse_unit,
-)
+from spikebp_brian2.sources import Source, as_source, check_units, deliver, fires_at, refuse_unit
 from spikebp_brian2.stored import StoredDefinition, restore_whole_states
 from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step, mistimed
 from spikebp_brian2.variables import (

@@ -11,12 +11,7 @@ from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
 from spikebp_brian2.group import SpikingMLPGroup
-from spikebp_brian2.program import (
-    BlockResult,
-    Program,
-    real_targets,
-    structure_of,
-)
+from spikebp_brian2.program import BlockResult, Program, real_targets, structure_of
 from spikebp_brian2.variables import Place, Read, constants, learned, read_operations, read_state
 from spikebp_brian2.world import borrowed
 from spikebp_plugins.backends import Outcome, recording_from

@@ -11,14 +11,7 @@ import typer
 
 from spikebp_plugins.cli.compare import compare_on_images
 from spikebp_plugins.cli.options import HELP, BackendName, Json, load_images
-from spikebp_plugins.cli.output import (
-    Effort,
-    percent,
-    print_epoch,
-    print_json,
-    print_table,
-    ratio,
-)
+from spikebp_plugins.cli.output import Effort, percent, print_epoch, print_json, print_table, ratio
 from spikebp_plugins.common.archive import place_of
 from spikebp_plugins.common.figures import count
 from spikebp_plugins.conversion.relu import relu_scores, train_relu

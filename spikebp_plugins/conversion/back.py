@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.conversion.layers import Layer
-from spikebp_plugins.conversion.sources import (
-    checkpoint_of,
-    layers_with_biases,
-    scores_in_spikes,
-)
+from spikebp_plugins.conversion.sources import checkpoint_of, layers_with_biases, scores_in_spikes
 from spikebp_plugins.conversion.torch_export import module_of_layers, module_of_network
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint

@@ -23,15 +23,9 @@ from spikebp_plugins.common.errors import (
 )
 from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
 from spikebp_plugins.conversion.bias import has_bias_unit, with_bias_units
-from spikebp_plugins.conversion.bias_channel import (
-    weights_with_bias_channels,
-    with_bias_channels,
-)
+from spikebp_plugins.conversion.bias_channel import weights_with_bias_channels, with_bias_channels
 from spikebp_plugins.conversion.layers import Array, Layer
-from spikebp_plugins.conversion.sources import (
-    Source,
-    read_source,
-)
+from spikebp_plugins.conversion.sources import Source, read_source
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import Shape
 from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP

@@ -13,21 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Backend, IntegerOption, UnsupportedError
-from spikebp_plugins.backends.outcome import (
-    EarlyPrediction,
-    Outcome,
-    Recording,
-    in_64_bits,
-    joined,
-)
+from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, Recording, in_64_bits, joined
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceBackend
 from spikebp_plugins.engine.library import build_of
-from spikebp_plugins.engine.network import (
-    BlockResult,
-    EngineNetwork,
-    operations_of,
-    work_of_step,
-)
+from spikebp_plugins.engine.network import BlockResult, EngineNetwork, operations_of, work_of_step
 from spikebp_plugins.engine.one_sample import OneSample, kind_of
 from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.engine.steps import EngineSteps

@@ -9,14 +9,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.engine.library import EventBuild
 from spikebp_plugins.engine.network import N_SENT, EngineNetwork
-from spikebp_plugins.engine.structs import (
-    PSI,
-    QUANTITIES,
-    STARTS,
-    B,
-    CEventDefinition,
-    W,
-)
+from spikebp_plugins.engine.structs import PSI, QUANTITIES, STARTS, B, CEventDefinition, W
 from spikebp_plugins.engine.wiring import Connections
 from spikebp_plugins.network.arithmetic import FloatingPoint, out_of_range
 from spikebp_plugins.network.fields import LARGEST_N_STEPS, Definition

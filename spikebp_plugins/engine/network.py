@@ -28,9 +28,7 @@ from spikebp_plugins.engine.structs import (
 )
 from spikebp_plugins.engine.wiring import Connections, padded
 from spikebp_plugins.network.connections import DenseConnection
-from spikebp_plugins.network.fields import (
-    Definition,
-)
+from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
 from spikebp_plugins.network.operations import operations_of as total_operations
 from spikebp_plugins.network.samples import Batch, spike_counts

@@ -19,10 +19,7 @@ from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
-from spikebp_plugins.estimators.parameters import (
-    NetworkParameters,
-    ParametersInUse,
-)
+from spikebp_plugins.estimators.parameters import NetworkParameters, ParametersInUse
 from spikebp_plugins.estimators.repetition import Carry
 from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, is_sparse, parts_of
 from spikebp_plugins.estimators.scaling import InputScaling

@@ -8,12 +8,7 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.network.channels_first import (
-    image_size,
-    is_image,
-    kernel_for,
-    rows_for,
-)
+from spikebp_plugins.network.channels_first import image_size, is_image, kernel_for, rows_for
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import AveragePooling, Connection, Convolution, Shape
 from spikebp_plugins.network.fields import Definition

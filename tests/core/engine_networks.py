@@ -24,14 +24,7 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import check_batch, real_targets
 from spikebp_plugins.network.state import LearningState, initial_state
 from tests import profiles  # noqa: F401 (registers them)
-from tests.core.strategies import (
-    RATES,
-    chip_definitions,
-    definitions,
-    inputs,
-    networks,
-    targets,
-)
+from tests.core.strategies import RATES, chip_definitions, definitions, inputs, networks, targets
 
 LIMITS = {"max_depth": 4, "max_width": 40, "max_steps": 12}
 STEPS = {"rates": (*RATES, 1e3), **LIMITS}

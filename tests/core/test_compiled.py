@@ -8,14 +8,7 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-from spikebp_plugins import (
-    Conv2D,
-    Dense,
-    Simulator,
-    SpikingMLP,
-    SpikingNetwork,
-    UnsupportedError,
-)
+from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork, UnsupportedError
 from spikebp_plugins.backends.registry import GROUP
 from spikebp_plugins.common.notice import say_once
 from spikebp_plugins.estimators import SpikingMLPClassifier

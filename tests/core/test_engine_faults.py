@@ -8,12 +8,7 @@ import re
 import pytest
 
 from spikebp_plugins.engine.building import build
-from tests.core.engine_copies import (
-    Edit,
-    run_event_networks,
-    run_networks,
-    skip_without_compiler,
-)
+from tests.core.engine_copies import Edit, run_event_networks, run_networks, skip_without_compiler
 
 skip_without_compiler()
 

@@ -9,12 +9,7 @@ import pytest
 
 from spikebp_plugins.engine.building import FLAGS, SOURCES, build, levels
 from spikebp_plugins.engine.library import best_level
-from tests.core.engine_copies import (
-    Edit,
-    run_event_networks,
-    run_networks,
-    skip_without_compiler,
-)
+from tests.core.engine_copies import Edit, run_event_networks, run_networks, skip_without_compiler
 
 skip_without_compiler()
 

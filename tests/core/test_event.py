@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 
-from spikebp_plugins import (
-    Checkpoint,
-    Simulator,
-    SpikingMLP,
-    UnsupportedError,
-)
+from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, UnsupportedError
 from spikebp_plugins.engine.backend import MOST_STEPS
 from spikebp_plugins.engine.building import levels
 from spikebp_plugins.engine.event_network import EventNetwork

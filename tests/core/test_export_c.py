@@ -4,12 +4,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from spikebp_plugins import (
-    Checkpoint,
-    Simulator,
-    SpikingMLP,
-    to_c,
-)
+from spikebp_plugins import Checkpoint, Simulator, SpikingMLP, to_c
 from spikebp_plugins.cli.program import app
 from spikebp_plugins.embedded import to_state_bytes
 

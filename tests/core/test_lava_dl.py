@@ -12,12 +12,7 @@ import pytest
 from spikebp_plugins import Conv2D, SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.state import initial_state
-from tests.core.small_nets import (
-    assert_all_equal,
-    checkpoint_bytes,
-    small_net,
-    trained,
-)
+from tests.core.small_nets import assert_all_equal, checkpoint_bytes, small_net, trained
 from tests.documentation import ROOT, sections
 
 pytest.importorskip("h5py", reason="h5py is not installed")

@@ -6,12 +6,7 @@ import pytest
 from spikebp_plugins import Simulator, SpikingMLP, with_bias_input
 from spikebp_plugins.conversion.quantized import quantized_weights
 from tests.core.one_for_one import from_relu
-from tests.core.small_nets import (
-    assert_all_equal,
-    lively_simulator,
-    samples,
-    small_net,
-)
+from tests.core.small_nets import assert_all_equal, lively_simulator, samples, small_net
 
 BITS = pytest.mark.parametrize("bits", [2, 3, 4, 8, 9, 16, 17, 32])
 SHARED_BY = pytest.mark.parametrize("shared_by", ["layer", "unit"])

@@ -3,13 +3,7 @@
 import numpy as np
 import pytest
 
-from spikebp_plugins import (
-    AveragePool2D,
-    Conv2D,
-    Dense,
-    Sparse,
-    SpikingNetwork,
-)
+from spikebp_plugins import AveragePool2D, Conv2D, Dense, Sparse, SpikingNetwork
 from spikebp_plugins.conversion.quantized import quantized_weights
 from tests.core.literal_synapses import synapses_of
 from tests.core.small_nets import lively_simulator, samples

@@ -7,12 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from spikebp_plugins import (
-    Simulator,
-    SpikingMLP,
-    UnsupportedError,
-    available_backends,
-)
+from spikebp_plugins import Simulator, SpikingMLP, UnsupportedError, available_backends
 from spikebp_plugins.backends import Backend, get_backend, parse_backend
 from spikebp_plugins.backends.reference import ReferenceBackend
 from spikebp_plugins.backends.registry import GROUP

@@ -9,12 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikebp_plugins import (
-    Checkpoint,
-    Operations,
-    Simulator,
-    SpikingMLP,
-)
+from spikebp_plugins import Checkpoint, Operations, Simulator, SpikingMLP
 from spikebp_plugins.backends import get_backend
 from tests.core.small_nets import (
     ENGINES,

@@ -10,13 +10,7 @@ from spikebp_plugins import Simulator
 from spikebp_plugins.conformance import CASES
 from spikebp_plugins.conformance.protocol import RECORDED, trained
 from tests.core.literal import LiteralNetwork, asked_by
-from tests.core.strategies import (
-    any_network,
-    chip_definitions,
-    definitions,
-    experiments,
-    networks,
-)
+from tests.core.strategies import any_network, chip_definitions, definitions, experiments, networks
 from tests.profiles import examples
 
 #: Of networks that a literal transcription shows one spike at a time.

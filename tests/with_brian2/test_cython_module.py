@@ -8,14 +8,7 @@ import pytest
 
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
-from brian2 import (
-    Network,
-    NeuronGroup,
-    Synapses,
-    check_units,
-    implementation,
-    prefs,
-)
+from brian2 import Network, NeuronGroup, Synapses, check_units, implementation, prefs
 from brian2.codegen.runtime.cython_rt.extension_manager import cython_extension_manager
 
 from spikebp_brian2 import SpikingMLPGroup, cython_module

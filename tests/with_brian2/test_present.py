@@ -25,13 +25,7 @@ from brian2.equations.equations import SUBEXPRESSION
 
 import spikebp_brian2
 from spikebp_brian2 import SpikingMLPGroup
-from spikebp_plugins import (
-    Conv2D,
-    Dense,
-    Simulator,
-    SpikingMLP,
-    SpikingNetwork,
-)
+from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
 from tests.with_brian2.experiment import (
     DT,
     NET,

@@ -15,13 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikebp_lava import backend
-from spikebp_plugins import (
-    Conv2D,
-    Simulator,
-    SpikingMLP,
-    UnsupportedError,
-    load_dataset,
-)
+from spikebp_plugins import Conv2D, Simulator, SpikingMLP, UnsupportedError, load_dataset
 from spikebp_plugins.conformance import CASES, conformance_tests
 from spikebp_plugins.conformance.suite import unsupported_reason
 from spikebp_plugins.engine import fallback

@@ -20,14 +20,7 @@ pytest.importorskip("lava", reason="Lava is not installed")
 from spikebp_plugins import Simulator
 from tests.interrupts import interrupts_get_through
 from tests.with_lava.conftest import running
-from tests.with_lava.graphs import (
-    N_STEPS,
-    NET,
-    Line,
-    Samples,
-    assert_same_state,
-    configuration,
-)
+from tests.with_lava.graphs import N_STEPS, NET, Line, Samples, assert_same_state, configuration
 
 #: Seconds within which a fault ends everything, on a busy machine too; what hangs takes for ever.
 SOON = 30

@@ -21,14 +21,7 @@ from lava.utils.weightutils import SignMode, clip_weights
 
 from spikebp_lava import SampleSource, StandardMLP, SubStandardMLPModel
 from spikebp_lava.engine import BITS_BEHIND, LARGEST_EXPONENT, LARGEST_FACTOR, EngineRate
-from spikebp_plugins import (
-    AveragePool2D,
-    Checkpoint,
-    Conv2D,
-    Simulator,
-    Sparse,
-    UnsupportedError,
-)
+from spikebp_plugins import AveragePool2D, Checkpoint, Conv2D, Simulator, Sparse, UnsupportedError
 from tests.profiles import examples
 from tests.with_lava import engine_mlp
 from tests.with_lava.around import Enclosing

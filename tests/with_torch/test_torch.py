@@ -7,13 +7,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from torch import nn
 
-from spikebp_plugins import (
-    ReplayBuffer,
-    SpikingMLP,
-    to_relu,
-    to_torch,
-    with_bias_input,
-)
+from spikebp_plugins import ReplayBuffer, SpikingMLP, to_relu, to_torch, with_bias_input
 from spikebp_plugins.reproduce.forgetting import TorchLearner
 from tests.core.one_for_one import from_relu
 from tests.core.small_nets import assert_all_equal, lively_simulator

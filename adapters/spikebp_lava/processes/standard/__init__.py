@@ -19,12 +19,7 @@ from spikebp_lava.incoming import check_senders, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
 from spikebp_lava.processes.keeper import Keeper
-from spikebp_lava.processes.neurons import (
-    HiddenNeurons,
-    InputNeurons,
-    NeuronsModel,
-    OutputNeurons,
-)
+from spikebp_lava.processes.neurons import HiddenNeurons, InputNeurons, NeuronsModel, OutputNeurons
 from spikebp_lava.runtime import is_started
 from spikebp_lava.standard.state import SharedState
 from spikebp_lava.support import tag_of_standard_parts, why_not_of_standard_parts
