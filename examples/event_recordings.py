@@ -15,12 +15,8 @@ def option_parser(description):
     """Return the parser of the options that both examples have."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--samples", type=int, default=400, help="recordings to learn from")
-    parser.add_argument(
-        "--test-samples", type=int, default=100, help="recordings to test on, 1 or more"
-    )
-    parser.add_argument(
-        "--folder", help="N-MNIST: <digit>/*.bin, in Train or not; none: moving bars"
-    )
+    parser.add_argument("--test-samples", type=int, default=100, help="those to test on, 1 or more")
+    parser.add_argument("--folder", help="N-MNIST: <digit>/*.bin; moving bars if there is none")
     return parser
 
 
@@ -58,13 +54,10 @@ def moving_bar(direction, random):
 
 def in_turn(recordings, length):
     """Return the events of recordings in one row, `length` microseconds each, and their labels."""
-    parts, labels = [], []
-    for events, label in recordings:
-        part = events[events["t"] < length]
-        part["t"] += len(parts) * length
-        parts.append(part)
-        labels.append(label)
-    return np.concatenate(parts), np.array(labels)
+    parts = [events[events["t"] < length] for events, _ in recordings]
+    for k, part in enumerate(parts):
+        part["t"] += k * length
+    return np.concatenate(parts), np.array([label for _, label in recordings])
 
 
 def learned_by_a_stream(net, encoder, events, labels):
