@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
-from lava_processes.digits import Camera, Judge
+from lava_processes.camera import Camera
+from lava_processes.judge import Judge
 
 from spikebp_lava import SpikingMLPProcess
 from spikebp_plugins import SpikingMLP, load_dataset

@@ -21,7 +21,7 @@ from event_recordings import (
 )
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
-from lava_processes.events import EventCamera
+from lava_processes.event_camera import EventCamera
 
 from spikebp_lava import ScoreSink, SpikingMLPProcess
 
