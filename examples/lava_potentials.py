@@ -21,11 +21,11 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.proc.monitor.process import Monitor
 
-from spikebp_lava import SampleSource, ScoreSink, SpikingMLPProcess
+from spikebp_lava import SampleSource, SpikingMLPProcess
 from spikebp_plugins import Simulator, SpikingMLP, load_dataset
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--samples", type=int, default=300, help="digits to learn from, 2 to 582")
+parser.add_argument("--samples", type=int, default=300, help="digits to learn from, 1 to 582")
 parser.add_argument("--tag", default="fixed_pt", help="fixed_pt or floating_pt")
 parser.add_argument("--output", type=Path, default=Path(), help="folder for what is written")
 options = parser.parse_args()
@@ -42,10 +42,8 @@ initial_weights = [0.2 * random.standard_normal(shape) for shape in net.weight_s
 n_steps = len(x) * net.n_steps
 mlp = SpikingMLPProcess(net, weights=initial_weights)
 source = SampleSource(net, x, y)
-sink = ScoreSink(net, len(x))
 source.spikes_out.connect(mlp.spikes_in)
 source.label_out.connect(mlp.label_in)
-mlp.summed_drive_out.connect(sink.summed_drive_in)
 
 # A monitor has room for n_steps steps, and raises IndexError beyond them.
 monitors = {}
@@ -62,13 +60,6 @@ if options.tag == "fixed_pt":  # whole numbers of grid units
     potentials, matrices = (values * 2.0**-net.fraction_bits for values in (potentials, matrices))
 
 print(f"layer 1: {counts.sum():.0f} spikes in {n_steps} steps, at most {counts.max():.0f} in one")
-right = 100 * (sink.scores.argmax(axis=1) == y)
-half = len(x) // 2
-print(
-    f"right while they were learned: {np.mean(right[:half]):.1f} % of the first {half} digits, "
-    f"{np.mean(right[half:]):.1f} % of the other {len(x) - half}"
-)
-
 with Simulator(net, backend="reference", weights=initial_weights) as sim:
     sim.train(x, y)
     pairs = zip(mlp.weights, sim.weights, strict=True)
@@ -85,12 +76,12 @@ for begin in range(first, n_steps, net.n_steps):
     axes[0].axvline(begin + 0.5, color="grey", linewidth=0.5)
     axes[0].text(begin + 1, net.layer_sizes[1], f"a {y[begin // net.n_steps]}")
 axes[0].set(ylabel="hidden unit", ylim=(-0.7, net.layer_sizes[1] - 0.3))
-axes[0].set(xlabel="step", xlim=(first + 0.5, n_steps + 0.5))
 unit = np.abs(matrices[-1] - matrices[0]).sum(axis=0).argmax()
 axes[1].axhline(0.5, color="grey", linewidth=0.5)  # the threshold: what reaches it has fired
 axes[1].plot(np.arange(first, n_steps) + 1, potentials[first:, unit], marker=".")
-axes[1].set(ylabel=f"potential of hidden unit {unit}", xlabel="step")
-axes[1].set(xlim=(first + 0.5, n_steps + 0.5))
+axes[1].set(ylabel=f"potential of hidden unit {unit}")
+for axis in axes[:2]:
+    axis.set(xlabel="step", xlim=(first + 0.5, n_steps + 0.5))
 axes[2].plot(np.arange(1, n_steps + 1), matrices[:, :, unit])
 axes[2].set(ylabel=f"weights of hidden unit {unit}", xlabel="step", xlim=(1, n_steps))
 figure.savefig(options.output / "lava_potentials.png")

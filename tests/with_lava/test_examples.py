@@ -42,7 +42,6 @@ def test_potentials_are_watched_and_the_network_learns_as_in_the_reference(tag, 
     output = printed_by(FOLDER / "lava_potentials.py", tmp_path, "--samples", "5", "--tag", tag)
     spikes = re.search(r"layer 1: (\d+) spikes in 50 steps, at most (\d+) in one", output)
     assert int(spikes[1]) > int(spikes[2]) > 0
-    assert re.search(r"[\d.]+ % of the first 2 digits, [\d.]+ % of the other 3", output)
     assert "weights are the same numbers as those of the reference: True" in output
     assert (tmp_path / "lava_potentials.png").stat().st_size > 10_000
     assert [path.name for path in tmp_path.iterdir()] == ["lava_potentials.png"]
