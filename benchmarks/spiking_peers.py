@@ -293,8 +293,8 @@ def main():
     for name, fields in OURS.items():
         rows[name] = alone(measure_ours, fields, options.epochs)
         print_row(name, rows[name])
-        single = rows[name] | {"prediction": rows[name]["prediction, one"]}
-        print(f"# {name}: a call with one sample predicts in {single['prediction']:.0f} µs")
+        one = rows[name]["prediction, one"]
+        print(f"# {name}: a call with one sample predicts in {one:.0f} µs")
     seconds = next(iter(rows.values()))["seconds"]
     for peer in options.peers.split(","):
         for n_steps in map(int, options.steps.split(",")):

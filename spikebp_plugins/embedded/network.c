@@ -47,7 +47,7 @@ struct connection {
     int32_t learns;        /* 0 for a pool, whose synapses join equal channels and all weigh */
     net_state_t constant;  /* this */
     net_state_t uses;      /* the most synapses that share one weight */
-    uint64_t added_squares; /* to those of the counts below, for the rate */
+    uint64_t added_squares; /* what is added to the squared counts below; see find_rate */
 };
 
 static const struct connection CONNECTIONS[LAYERS] = {
@@ -840,7 +840,7 @@ static void learn_as_a_whole(void)
 /* ---- Learning ------------------------------------------------------------------------------- */
 
 /* The rate of connection l. It is fixed or, with normalized updates, lower the more spikes there
- * are: RATE, and below the output a quarter of it, is divided by the squared counts of the units
+ * are: RATE_UNITS, and below the output a quarter of it, is divided by the squared counts of the units
  * below, each as often as its unit meets the weights, plus 24 times the square of what a 1 sends,
  * T g, or 4 times that of the input. */
 static net_state_t rate_of[LAYERS + 1];
@@ -861,8 +861,8 @@ static void find_rate(int32_t l)
         squares += (uint64_t)places_on(c, unit) * count * count;
     }
     is_outside |= squares >= (uint64_t)1 << 53;
-    squares = (uint64_t)(RATE_UNITS >> (l < LAYERS ? 2 : 0)) / squares;
-    rate_of[l] = squares > 1 ? (net_state_t)squares : 1;
+    uint64_t rate = (uint64_t)(RATE_UNITS >> (l < LAYERS ? 2 : 0)) / squares;
+    rate_of[l] = rate > 1 ? (net_state_t)rate : 1;
 #else
     rate_of[l] = RATE_UNITS;
 #endif

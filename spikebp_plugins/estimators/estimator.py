@@ -234,7 +234,8 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     def _start(self, n_outputs: int) -> None:
         """Make a network in its initial state."""
-        n_inputs = self.n_features_in_ + (self._structure.image_shape is None)
+        has_constant = self._structure.image_shape is None  # which has no place in an image
+        n_inputs = self.n_features_in_ + has_constant
         net, rate = self._definition(self._structure, n_inputs, n_outputs, self._seed())
         learned = LazySimulator.untrained(net, rate)
         learned.open(self.backend)  # raises here, before anything is replaced

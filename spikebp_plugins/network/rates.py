@@ -9,7 +9,7 @@ In grid units, with R those of the learning rate:
 
 .. math::
 
-    a_1 = 4, \; a_l = 24, \qquad h_l = 2, \; h_L = 0.
+    a_1 = 4, \; a_l = 24 \; (l > 1), \qquad h_l = 2 \; (l < L), \; h_L = 0.
 
 g spikes stand for 1 (`spikes_per_unit`). Unit i meets the weights of the connection m_i times:
 once, or as often as a kernel lies on it. That is the normalized rule of least mean squares (Nagumo
