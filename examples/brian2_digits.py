@@ -1,9 +1,9 @@
 """Handwritten digits learned inside a plain Brian2 script.
 
 The network is shown digits of 8 x 8 pixels for 50 ms each, at dt = 0.1 ms. It learns from the
-first of them, is tested on unseen ones with learning switched off, and then goes on learning in
-the compiled back end, from a checkpoint. Writes a raster of the last samples and the checkpoint:
-``brian2_digits.png`` and ``brian2_digits.npz``. Takes a minute or less with Cython::
+first of them, and is tested on unseen ones with learning switched off. The compiled back end goes
+on from its checkpoint. Writes a raster of the last samples, ``brian2_digits.png``, and the
+checkpoint, ``brian2_digits.npz``. Takes a minute or less with Cython::
 
     python examples/brian2_digits.py
 """
@@ -78,7 +78,3 @@ checkpoint.save(options.output / "brian2_digits.npz")
 with checkpoint.simulate() as sim:  # the compiled back end
     same = array_equal(sim.predict(x_test), scores)
     print(f"compiled back end: its scores of these digits are the same numbers: {same}")
-    for _ in range(20):
-        sim.train(data.x_train, data.y_train)
-    accuracy = 100 * mean(sim.predict(x_test).argmax(axis=1) == y_test)
-    print(f"compiled back end: {accuracy:.1f} % after {sim.samples_seen} samples learned")

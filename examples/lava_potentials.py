@@ -11,10 +11,6 @@ numbers one by one, so the network is small. Takes half a minute or less::
 import argparse
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("agg")  # a file, no window
-
 import matplotlib.pyplot as plt
 import numpy as np
 from lava.magma.core.run_conditions import RunSteps
@@ -39,20 +35,17 @@ y = data.y_train[chosen]
 net = SpikingMLP.paper((16, 12, 4), learning_rate=0.5, input_scale=data.input_scale / 4)
 random = np.random.RandomState(0)
 initial_weights = [0.2 * random.standard_normal(shape) for shape in net.weight_shapes]
-n_steps = len(x) * net.n_steps
 mlp = SpikingMLPProcess(net, weights=initial_weights)
 source = SampleSource(net, x, y)
 source.spikes_out.connect(mlp.spikes_in)
 source.label_out.connect(mlp.label_in)
-
+n_steps = len(x) * net.n_steps
 # A monitor has room for n_steps steps, and raises IndexError beyond them.
 monitors = {}
 for name in ("potential_1", "spike_count_1", "weight_1"):
     monitors[name] = Monitor()
     monitors[name].probe(getattr(mlp, name), n_steps)
-
-configuration = Loihi2SimCfg(select_tag=options.tag)
-mlp.run(condition=RunSteps(num_steps=n_steps), run_cfg=configuration)
+mlp.run(condition=RunSteps(n_steps), run_cfg=Loihi2SimCfg(select_tag=options.tag))
 seen = {name: monitor.get_data()[mlp.name][name] for name, monitor in monitors.items()}
 mlp.stop()
 potentials, counts, matrices = seen.values()  # (steps, units), twice, and (steps, inputs, units)
@@ -62,8 +55,7 @@ if options.tag == "fixed_pt":  # whole numbers of grid units
 print(f"layer 1: {counts.sum():.0f} spikes in {n_steps} steps, at most {counts.max():.0f} in one")
 with Simulator(net, backend="reference", weights=initial_weights) as sim:
     sim.train(x, y)
-    pairs = zip(mlp.weights, sim.weights, strict=True)
-    same = all(np.array_equal(found, expected) for found, expected in pairs)
+    same = all(map(np.array_equal, mlp.weights, sim.weights))
 print(f"weights are the same numbers as those of the reference: {same}")
 
 figure, axes = plt.subplots(3, 1, figsize=(9, 10), layout="constrained")

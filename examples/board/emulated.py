@@ -15,6 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from spikebp_plugins import Checkpoint, to_c
+from spikebp_plugins.embedded import from_state_bytes
+
 HERE = Path(__file__).parent
 LEARN = HERE / "learn.c"
 SUPPORT = tuple(HERE / name for name in ("startup.c", "semihosting.c", "timer.c", "report.c"))
@@ -253,6 +256,47 @@ def learn(
         to_learn=report["ticks to learn"] * INSTRUCTIONS_PER_TICK / n,
         stack_used=report["bytes of stack used"],
     )
+
+
+class Board:
+    """A board that has learned what a checkpoint says, used as a simulator is.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        What it begins with.
+    folder : Path
+        Where its program and files are written.
+    core : Core, optional
+        The processor; by default a Cortex-M3.
+
+    Attributes
+    ----------
+    learned : Learned or None
+        What the last samples took; None before the first.
+
+    Raises
+    ------
+    RuntimeError
+        If the program cannot be built.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, folder: Path, core: Core = CORES["M3"]) -> None:
+        to_c(checkpoint).save(folder)
+        self._program = build(folder, core, folder / "learn.elf")
+        self._began = checkpoint
+        self.learned: Learned | None = None
+
+    def train(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Learn from samples, as `learn` does, going on from the last."""
+        state = None if self.learned is None else self.learned.state
+        self.learned = learn(self._program, self._program.path.parent, x, y, state)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return what it has learned."""
+        if self.learned is None:
+            return self._began
+        return from_state_bytes(self.learned.state, self._began)
 
 
 def samples_file(x: np.ndarray, y: np.ndarray) -> bytes:
