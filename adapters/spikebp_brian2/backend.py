@@ -5,20 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from spikebp_brian2 import rules
-from spikebp_brian2.program import Program
-from spikebp_brian2.runtime import RuntimeProgram, give_back, take_program
-from spikebp_brian2.standalone import StandaloneProgram
+from spikebp_brian2.script import ProgramScript, RuntimeScript, Script
 from spikebp_brian2.wiring import KINDS
 from spikebp_plugins.backends import Outcome
 from spikebp_plugins.engine.fallback import BackedByCore
+from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
 logger = logging.getLogger(__name__)
+
+#: Steps in one run, by target: they take a few seconds, much longer than preparing a run.
+STEPS_PER_RUN: Final = {"numpy": 5_000, "cython": 20_000, "cpp_standalone": 50_000}
 
 
 class Brian2Backend(BackedByCore):
@@ -40,24 +42,26 @@ class Brian2Backend(BackedByCore):
     def __init__(self, net: Definition, state: LearningState, target: str) -> None:
         super().__init__(net, state)
         self._target = settled_target(target)
-        self._program: Program = (
-            StandaloneProgram(net)
-            if self._target == "cpp_standalone"
-            else take_program(net, self._target)
-        )
+        # Made for the first samples, since Brian2 warns of objects that were never part of a run.
+        self._script: Script | None = None
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
-        return self._program.block_size(n_steps)
+        return max(1, STEPS_PER_RUN[self._target] // delays_of(self.net).duration(n_steps))
 
     def close(self) -> None:
-        """Keep the prepared program for the next network of the same structure."""
-        if isinstance(self._program, RuntimeProgram):
-            give_back(self._program, self.net, self._target)
+        """Delete the files of the script."""
+        if self._script is not None:
+            self._script.close()
 
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:
+        if self._script is None:
+            is_program = self._target == "cpp_standalone"
+            self._script = (
+                ProgramScript(self.net) if is_program else RuntimeScript(self.net, self._target)
+            )
         state, operations = self._so_far
-        shown = self._program.show(state, batch, record, self.report)
+        shown = self._script.show(state, batch, record)
         self._so_far = (
             state if batch.y is None else shown.state,
             operations + shown.operations,

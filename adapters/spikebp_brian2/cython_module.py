@@ -25,6 +25,8 @@ from brian2.core.variables import ArrayVariable
 from brian2.utils.stringtools import deindent
 
 from spikebp_brian2.functions import FUNCTIONS
+from spikebp_brian2.presented import TABLES
+from spikebp_brian2.tables import Table, cython_code
 from spikebp_plugins.common.notice import announced
 
 #: The lines at which Brian2's templates divide a source into parts.
@@ -132,7 +134,10 @@ class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
         arrays = [v for _, v in sorted(self.variables.items()) if isinstance(v, ArrayVariable)]
         names: dict[str, str] = {}
         for variable in arrays:
-            names.setdefault(self.device.get_array_name(variable), f"_array_{len(names)}")
+            # A monitor names the array of a variable that grows, and what it lies in.
+            for access_data in (True, False):
+                name = self.device.get_array_name(variable, access_data)
+                names.setdefault(name, f"_array_{len(names)}")
         # Longest names first, since a name may begin with another. In the code a name may have a
         # prefix and, in newer releases of Brian2, a suffix.
         found = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
@@ -171,7 +176,8 @@ class NamelessCodeObject(CythonCodeObject):  # type: ignore[misc]
 
     def _declarations(self, source: str) -> str | None:
         functions = [v for v in self.variables.values() if isinstance(v, Function)]
-        foreign = [f for f in functions if f not in FUNCTIONS.values()]
+        ours = FUNCTIONS.values()
+        foreign = [f for f in functions if f not in ours and not isinstance(f, Table)]
         if any(f.implementations[self].get_code(self.owner) is not None for f in foreign):
             return None
         if [source.count(mark) for mark in (SUPPORT, MAIN)] != [1, 1]:
@@ -186,6 +192,7 @@ def _merged(declarations: str, sources: list[str]) -> str:
         deindent(function.implementations[CythonCodeObject].get_code(None))
         for function in FUNCTIONS.values()
     ]
+    support += map(cython_code, TABLES)
     functions = [
         f"def main_{number}(_namespace):{source.partition(MAIN)[2]}"
         for number, source in enumerate(sources)

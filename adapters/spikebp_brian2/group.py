@@ -36,6 +36,7 @@ from spikebp_brian2.intact import (
 )
 from spikebp_brian2.parts import PartNeurons, PartSynapses
 from spikebp_brian2.presented import PresentedSamples
+from spikebp_brian2.program import follow_arguments
 from spikebp_brian2.proof import allowed_labels, check_on_grid, prove_range
 from spikebp_brian2.quiet import be_quiet
 from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
@@ -57,6 +58,7 @@ from spikebp_brian2.wiring import KINDS
 from spikebp_plugins import Checkpoint, Operations, Trace, UnsupportedError
 from spikebp_plugins.backends.base import refused_kind
 from spikebp_plugins.common.errors import boolean, integer, wrong_argument
+from spikebp_plugins.network.checkpoint import differences
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
@@ -70,8 +72,14 @@ SILENT_SAMPLES: Final = 100
 #: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
 
-#: How many dt of the clock a step takes.
+#: How many dt of the clock a step takes, and how many steps a sample.
 DTS_PER_STEP: Final = ("schedule", "dts_per_step")
+STEPS_PER_SAMPLE: Final = ("schedule", "steps_per_sample")
+
+#: What can be set between runs, and how often that was for a program that is built.
+LEARNING: Final = ("schedule", "learning")
+RECORDING: Final = ("schedule", "recording")
+SETTINGS: Final = ("schedule", "settings")
 
 #: Where weights are.
 WEIGHT: Final = "synapses[l - 1].weight, or kernels[l - 1].weight where synapses share weights"
@@ -261,7 +269,13 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self.device = get_device()
         self._device_arrays = self.device.arrays
         self._is_runtime = isinstance(self.device, RuntimeDevice)
-        self._seen_at_start = state.samples_seen
+        self._recording = True
+        #: What was set for the next run of a program that is built, and how often.
+        self._changes: dict[Place, Any] = {}
+        self._n_changes, self._run_at_change = 0, 0
+        self._takes_constants = False
+        #: Monitors that are compiled with those of `record`.
+        self.compiled_together: list[Any] = []
         self._before_run: list[tuple[Any, NDArray[Any]]] = []
         self._awaited: set[str] = set()
         self._warned: set[str] = set()
@@ -286,8 +300,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         for part, variable in self.constants:
             # In cpp_standalone what is read-only would not be read from what a program has written.
             self.parts[part].variables[variable].read_only = self._is_runtime
-        self._set(learned(self.net, state))
-        self.schedule.sample_over = True
+        self.begin(state)
+        self.schedule.sample_over = self.schedule.recording = True
         self.schedule.label = -1
         self.schedule.learning = learning
         for source, group, variable in (
@@ -300,7 +314,10 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._name_line_of_user()
         be_quiet()
         restore_whole_states()
-        self._presented = PresentedSamples(self.net, self._wave, self.clock, self.name)
+        self._presented = PresentedSamples(
+            self.net, self._wave, self.clock, self.name, self._is_runtime
+        )
+        self._constants_of_run = self.constants.copy()
         self._is_made = True
 
     def _receive(self, given: dict[str, Source], sample_end: SpikeSource | None) -> None:
@@ -316,7 +333,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 self._expressions[name] = code, part
         codes = (given["input"].code, given["label"].code, given["target"].code)
         of_user = [source.code for source in given.values() if source.timed is None]
-        self._wave.show(rules.Shown(*codes, by_label=self._by_label), of_user)
+        self._wave.show(rules.ShownCode(*codes, by_label=self._by_label), of_user)
         for name, source, part in (
             ("received_input", given["input"].spikes, self.input_layer),
             ("received_target", given["target"].spikes, self.output_layer),
@@ -428,11 +445,64 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 
         During a run the variable ``schedule.learning`` does the same.
         """
-        return bool(self.schedule.learning[0])
+        return bool(self._changes.get(LEARNING, self.schedule.learning[0]))
 
     @learning.setter
     def learning(self, value: bool) -> None:
-        self.schedule.learning = boolean("learning", value)
+        self._change({LEARNING: boolean("learning", value)})
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the definition, to be read and set between runs.
+
+        The grid of the weights stays what it is.
+
+        Raises
+        ------
+        ValueError
+            If the rate is not allowed, or rounds to zero on the grid.
+        RuntimeError
+            If a run is under way.
+        """
+        return self.net.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        if self._is_in_run():
+            raise RuntimeError(f"the learning rate of {self.name!r} is set between runs")
+        bits = self.net.fraction_bits
+        self._define(self.net.replace(learning_rate=value, fraction_bits=bits))
+
+    def _define(self, net: Definition) -> None:
+        """Take a definition that has another learning rate."""
+        found = constants(net, int(self.constants["schedule", "steps_per_sample"]))
+        new = {place: value for place, value in found.items() if value != self.constants[place]}
+        self.__dict__["net"] = net
+        self.constants.update(new)
+        if new:
+            self._change(new)
+
+    @property
+    def recording(self) -> bool:
+        """Whether the monitors of `record` record; to be read and set between runs."""
+        return self._recording
+
+    @recording.setter
+    def recording(self, value: bool) -> None:
+        self._recording = boolean("recording", value)
+        self._change({RECORDING: self._recording})
+        for monitor in self._monitors:
+            # A program decides by the variable, so that it need not be built again.
+            monitor.active = self._recording or not self._is_runtime
+
+    def _change(self, values: Mapping[Place, Any]) -> None:
+        """Set what may change between runs, also for the next run of a program that is built."""
+        if self._is_built():
+            self._changes |= values
+            self._n_changes, self._run_at_change = self._n_changes + 1, self._time_of_run()
+            return
+        for (part, name), value in values.items():
+            self.parts[part].variables[name].set_value(value)
 
     @property
     def weights(self) -> tuple[NDArray[Any], ...]:
@@ -450,6 +520,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         DimensionMismatchError
             If weights have a unit.
         """
+        self._check_settings()
         found = read_state(self.net, self._read).weights
         for matrix in found:
             matrix.flags.writeable = False
@@ -464,6 +535,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def scores(self) -> NDArray[np.float64]:
         """The scores of the present sample, or of the last one, of shape (n_outputs,)."""
         self._check_built("scores")
+        self._check_settings()
         steps = int(self.schedule.steps_shown[0])
         if (delay := self._delays.spikes[-1]) > 0:
             steps = min(steps, int(self.schedule.steps_taken[0]) - delay)
@@ -473,6 +545,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def operations(self) -> Operations:
         """Synaptic operations since the start; `samples` are those that have ended."""
         self._check_built("operations")
+        self._check_settings()
         return read_operations(self.net, self._read, self._seen_at_start)
 
     def checkpoint(self) -> Checkpoint:
@@ -488,6 +561,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             If samples were presented in the middle of another in a run of cpp_standalone.
         """
         self._check_device()
+        self._check_settings()
         state = read_state(self.net, self._read)
         if not self._is_runtime:
             prove_range(self.net, state, read_seen(self.net, self._read))
@@ -500,11 +574,18 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             self._warn_of_silence()
         return Checkpoint(self.net, state)
 
-    def present(self, x: Any, y: Any = None) -> Quantity | None:
+    def begin(self, state: LearningState) -> None:
+        """Take what another network of the same definition has learned."""
+        self._set(learned(self.net, state))
+        self._seen_at_start = state.samples_seen
+
+    def present(self, x: Any, y: Any = None, *, n_steps: int | None = None) -> Quantity | None:
         """Show samples from the next run on, each for as many steps as the timing needs.
 
         They take the place of `input`, `label` and `target`, values and expressions; spikes that
         arrive still add up with them. Once they are over the input is 0, and nothing is learned.
+        A program that is built takes others too, if it presents samples before its first run and
+        none after it: that run then takes as long as these.
 
         Parameters
         ----------
@@ -513,6 +594,9 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         y : array-like or None, default=None
             Integer labels of shape (n_samples,), or reals of shape (n_samples, n_outputs) or
             (n_samples, n_steps, n_outputs). With None nothing is learned.
+        n_steps : int or None, default=None
+            Steps for which to show each sample, without targets; None takes those of the
+            definition.
 
         Returns
         -------
@@ -528,20 +612,76 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             If samples or targets have a unit.
         RuntimeError
             If a sample is half shown; in cpp_standalone between runs, `checkpoint` raises it. If a
-            run is under way, or the program is built.
+            run is under way, or a program is built that takes no other samples.
         """
         self._check_device()
-        self._check_not_built()
         if self._is_in_run():
             raise RuntimeError(
                 f"samples are presented to {self.name!r} between runs; within a run set "
                 "mlp.input_layer.input_value and mlp.schedule.label, or give TimedArrays as its "
                 "input and label"
             )
-        n_samples = self._presented.present(x, y)
-        self._timed, self._expressions = {}, {}
-        steps = self._delays.duration(self.net.n_steps)
-        return None if self.ends_by_event else n_samples * steps * self._duration_of_step()
+        presented = self._presented
+        batch = presented.checked(x, y, n_steps)
+        if self._is_built():
+            built = self.constants[STEPS_PER_SAMPLE]
+            if batch.n_steps != built and not self._takes_constants:
+                raise wrong_argument("n_steps", f"those of the program, {built}", repr(n_steps))
+            values = presented.present_to_program(batch, Path(self.device.project_dir))
+        else:
+            values = presented.present(batch)
+            self._timed, self._expressions = {}, {}
+        if not self.ends_by_event:
+            values[STEPS_PER_SAMPLE] = batch.n_steps
+            self.constants[STEPS_PER_SAMPLE] = batch.n_steps
+        self._change(values)
+        steps = len(batch) * self._delays.duration(batch.n_steps)
+        return None if self.ends_by_event else steps * self._duration_of_step()
+
+    def take_constants_from_arguments(self) -> None:
+        """Let the program that is written serve all definitions whose code is the same."""
+        self._takes_constants = True
+
+    def run_args(self, checkpoint: Checkpoint | None = None) -> dict[Any, Any]:
+        """Return what the next run of a program that is built is given.
+
+        ``device.run(run_args=mlp.run_args())`` goes on from what the last run has learned, with
+        the samples, `learning`, `learning_rate` and `recording` that were set since; nothing is
+        compiled for that. A program without a run begins as it was built.
+
+        Parameters
+        ----------
+        checkpoint : Checkpoint or None, default=None
+            What to begin with instead.
+
+        Returns
+        -------
+        dict of VariableView to array-like
+
+        Raises
+        ------
+        ValueError
+            If the checkpoint is of another definition.
+        RuntimeError
+            If no program is built.
+        """
+        if not self._is_built():
+            raise RuntimeError(f"the program of {self.name!r} is not built, and has no arguments")
+        if checkpoint is not None and checkpoint.net != self.net:
+            changes = differences(checkpoint.net, self.net)
+            raise wrong_argument("checkpoint", f"of the definition of {self.name!r}", changes)
+        if checkpoint is None and self.device.has_been_run:
+            checkpoint = self.checkpoint()
+        values = self.constants | self._changes | {SETTINGS: self._n_changes}
+        if checkpoint is not None:
+            values |= learned(self.net, checkpoint.state)
+            self._seen_at_start = self._presented.seen_before = checkpoint.state.samples_seen
+        # Brian2 takes for granted that a run is as long as the one before.
+        self.device.array_cache[self.clock.variables["timestep"]] = None
+        for variable in self.device.dynamic_arrays_2d:
+            variable.size = 0, variable.size[1]
+        self._constants_of_run = self.constants.copy()
+        return {getattr(self.parts[part], name): value for (part, name), value in values.items()}
 
     def counts(self, monitor: Any) -> NDArray[np.int64]:
         """Return the spikes that a monitor has recorded, by sample and step.
@@ -549,7 +689,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         Parameters
         ----------
         monitor : SpikeMonitor
-            ``SpikeMonitor(mlp.layers[l], variables=["spike_count"])``.
+            ``SpikeMonitor(mlp.layers[l], variables=["spike_count"])``, or of ``mlp.layers[l][a:b]``.
 
         Returns
         -------
@@ -565,6 +705,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             If the samples cannot be told apart by their times, because some did not take
             ``net.n_steps`` steps.
         """
+        self._check_settings()
         return recorded(self, self._presented, monitor, "spike")
 
     def errors(self, monitor: Any) -> NDArray[np.int64]:
@@ -585,6 +726,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
+        self._check_settings()
         return recorded(self, self._presented, monitor, "error")
 
     def record(self) -> list[Any]:
@@ -596,9 +738,11 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             Of the spikes of layers 0..L, the errors of layers 1..L, and the summed drive of the
             output.
         """
+        self._check_not_built()
         if not self._monitors:
             self._monitors = monitors_for_trace(self)
             self.contained_objects.extend(self._monitors)
+            self.recording = self._recording
         return list(self._monitors)
 
     def trace(self, *monitors: Any) -> Trace:
@@ -620,6 +764,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
+        self._check_settings()
         return trace_of(self, self._presented, list(monitors) or self._monitors)
 
     def before_run(self, run_namespace: Any) -> None:
@@ -653,11 +798,10 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 if not self.device.run_args_applied:
                     self.device.apply_run_args()
                 self.device.insert_code("before_network_run", check_in_program(self))
-                of_all_runs = {k: v for k, v in self.constants.items() if k != DTS_PER_STEP}
-                check = check_constants_in_program(self, of_all_runs)
-                self.device.insert_code("after_network_run", check)
                 self._checks_itself = True
-            self.device.insert_code("main", check_constants_in_program(self, self.constants))
+            if not self._takes_constants:
+                check = check_constants_in_program(self, self.constants)
+                self.device.insert_code("main", check)
         self._awaited = {part.name for part in (*self.parts.values(), *self._deliveries)}
         super().before_run(run_namespace)
 
@@ -704,6 +848,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         """Prove that the run was exact and ended on the grid; called by Brian2."""
         super().after_run()
         if not self._is_runtime:
+            follow_arguments(self, self._presented, self._monitors)
+            self._constants_of_run = self.constants.copy()
             return
         try:
             state = read_state(self.net, self._read)
@@ -725,10 +871,14 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         chosen = SharedModule().code_object_class if uses_cython else None
         for made in self._as_made:
             made.runner.codeobj_class = chosen
+        of_monitors = SharedModule().code_object_class if uses_cython else None
+        for monitor in (*self._monitors, *self.compiled_together):
+            monitor.codeobj_class = of_monitors
 
     def _check_values(self, state: LearningState) -> None:
         """Check what a user may have overwritten."""
-        check_constants(self)
+        if self._is_runtime:
+            check_constants(self, self.constants)
         check_on_grid(self.net, state)
         check_sample(self)
 
@@ -782,7 +932,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 
     def _warn_of_nothing(self) -> None:
         shown = self.schedule.samples_shown[0] - self.schedule.first_presented[0]
-        number, n_samples = self._presented.number, int(self.schedule.n_presented[0])
+        number, n_samples = self._presented.number, self._presented.n_samples
         if number > 0 and shown > n_samples:
             self._warn(
                 f"presentation {number}",
@@ -804,13 +954,34 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 f"{self.name!r} has no {what} yet: its program has not been built and run"
             )
 
+    def _is_built(self) -> bool:
+        return getattr(self.device, "project_dir", None) is not None
+
     def _check_not_built(self) -> None:
-        if getattr(self.device, "project_dir", None) is not None:
+        if self._is_built():
             raise RuntimeError(
-                f"the program of {self.name!r} is built, so nothing can be set, presented or added "
-                "to its runs: device.run(run_args={mlp.synapses[0].weight: ..., ...}) runs it again"
-                " with other values; for anything else call device.reinit() and make it anew"
+                f"the program of {self.name!r} is built, so nothing but its samples, learning, "
+                "learning_rate and recording can be set: device.run(run_args=mlp.run_args()) runs "
+                "it again with these, and mlp.run_args() | {mlp.schedule.label: ..., ...} with "
+                "other values; for anything else call device.reinit() and make it anew"
             )
+
+    def _time_of_run(self) -> int:
+        """Return when the program has run last; 0 if it has not."""
+        file = Path(self.device.results_dir) / "last_run_info.txt"
+        return file.stat().st_mtime_ns if self.device.has_been_run else 0
+
+    def _check_settings(self) -> None:
+        """Check that what was set since the program was built was given to its last run."""
+        if self._is_runtime or not self.device.has_been_run:
+            return
+        was_given = int(self.schedule.settings[0]) == self._n_changes
+        if not was_given and self._time_of_run() != self._run_at_change:
+            raise RuntimeError(
+                f"the program of {self.name!r} was run without what was set since it was built: "
+                "device.run(run_args=mlp.run_args()) runs it with that"
+            )
+        check_constants(self, self._constants_of_run)
 
     def _is_in_run(self) -> bool:
         """Return whether Brian2 is running the network, in whatever thread.

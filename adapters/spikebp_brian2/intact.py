@@ -16,7 +16,8 @@ from brian2.groups.neurongroup import Thresholder
 from brian2.synapses.synapses import SynapticPathway
 
 from spikebp_brian2 import rules
-from spikebp_brian2.parts import Whole
+from spikebp_brian2.parts import NetworkOfParts
+from spikebp_brian2.program import name_in_program
 from spikebp_brian2.sources import fires_at
 from spikebp_brian2.variables import Place
 from spikebp_brian2.wiring import ends
@@ -62,7 +63,7 @@ def _code(runner: Any) -> str | None:
     return getattr(runner, "code", None)
 
 
-def check_contained(mlp: Whole, made: list[Made]) -> None:
+def check_contained(mlp: NetworkOfParts, made: list[Made]) -> None:
     """Check that all parts are in the network still.
 
     Raises
@@ -77,7 +78,7 @@ def check_contained(mlp: Whole, made: list[Made]) -> None:
             raise ValueError(f"{one.name!r} must stay in its network, {mlp.name!r}")
 
 
-def check_ends(mlp: Whole) -> None:
+def check_ends(mlp: NetworkOfParts) -> None:
     """Check that synapses join the units that the definition says.
 
     Brian2 hands out the array of their ends itself, which can be written into.
@@ -96,7 +97,7 @@ def check_ends(mlp: Whole) -> None:
                 )
 
 
-def check_as_made(mlp: Whole, made: list[Made]) -> None:
+def check_as_made(mlp: NetworkOfParts, made: list[Made]) -> None:
     """Check that all parts run when they did when the network was made, without delays.
 
     Raises
@@ -125,7 +126,7 @@ def check_as_made(mlp: Whole, made: list[Made]) -> None:
                 raise ValueError(_no_delay(runner.name, f"got {np.max(np.abs(delay))} s"))
 
 
-def _check_active(mlp: Whole, part: Any) -> None:
+def _check_active(mlp: NetworkOfParts, part: Any) -> None:
     if not part.active:
         raise ValueError(
             f"{part.name!r} must be active, like its network {mlp.name!r}; to stop learning, set "
@@ -137,7 +138,7 @@ def _no_delay(name: str, got: str) -> str:
     return f"the delay of {name!r} must be 0, since the timing of the definition is exact; {got}"
 
 
-def check_sources(mlp: Whole, sources: list[tuple[SpikeSource, str, int]]) -> None:
+def check_sources(mlp: NetworkOfParts, sources: list[tuple[SpikeSource, str, int]]) -> None:
     """Check that sources fire when they did when the network was made: then they are waited for.
 
     Raises
@@ -153,7 +154,7 @@ def check_sources(mlp: Whole, sources: list[tuple[SpikeSource, str, int]]) -> No
             )
 
 
-def check_senders(mlp: Whole) -> None:
+def check_senders(mlp: NetworkOfParts) -> None:
     """Check that nothing of a user's arrives between the ticks of a network.
 
     A step on a clock of its own is computed at its beginning. Spikes that arrive later would count
@@ -182,7 +183,7 @@ def check_senders(mlp: Whole) -> None:
             )
 
 
-def check_clocks(mlp: Whole, made: list[Made], end: float) -> None:
+def check_clocks(mlp: NetworkOfParts, made: list[Made], end: float) -> None:
     """Check that a program will see when the ticks of two clocks are at the same time.
 
     Raises
@@ -199,7 +200,7 @@ def check_clocks(mlp: Whole, made: list[Made], end: float) -> None:
         )
 
 
-def check_sample(mlp: Whole) -> None:
+def check_sample(mlp: NetworkOfParts) -> None:
     """Check what a script may have set of the present sample, or counted of those before.
 
     Raises
@@ -226,7 +227,7 @@ def check_sample(mlp: Whole) -> None:
         )
 
 
-def check_constants(mlp: Whole) -> None:
+def check_constants(mlp: NetworkOfParts, constants: Mapping[Place, float]) -> None:
     """Check that the numbers of definition and step are what they were made.
 
     Raises
@@ -234,17 +235,19 @@ def check_constants(mlp: Whole) -> None:
     ValueError
         If one is not.
     """
-    for (part, name), value in mlp.constants.items():
+    for (part, name), value in constants.items():
         found = mlp.parts[part].variables[name].get_value()[0]
         if found != value:
             raise ValueError(f"{mlp.parts[part].name}.{name} {_STAYS.format(value)}; got {found}")
 
 
-def check_constants_in_program(mlp: Whole, constants: Mapping[Place, float]) -> str:
-    """Return C++ that does what `check_constants` does."""
+def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[Place, float]) -> str:
+    """Return C++ that does what `check_constants` does, but for rates, which may be given anew."""
     checks = []
     for (part, name), value in constants.items():
-        found = f"{_name_in_program(mlp, mlp.parts[part], name)}[0]"
+        if name == "update_rate":
+            continue
+        found = f"{name_in_program(mlp, mlp.parts[part], name)}[0]"
         checks.append(f"""
             if (!({found} == {value!r})) {{
                 std::cerr << "{mlp.parts[part].name}.{name} {_STAYS.format(value)}; got " << {found}
@@ -254,17 +257,12 @@ def check_constants_in_program(mlp: Whole, constants: Mapping[Place, float]) -> 
     return "".join(checks)
 
 
-def _name_in_program(mlp: Whole, owner: Any, variable: str) -> str:
-    name: str = mlp.device.get_array_name(owner.variables[variable], False)
-    return name
-
-
-def check_in_program(mlp: Whole) -> str:
+def check_in_program(mlp: NetworkOfParts) -> str:
     """Return C++ that checks weights and delays: what is set in a program only the program knows.
 
     Weights are checked as `check_on_grid` does.
     """
-    name_of = partial(_name_in_program, mlp)
+    name_of = partial(name_in_program, mlp)
     checks = []
     for l, connection in enumerate(mlp.net.connections, 1):
         if rules.has_constant_weight(mlp.net, l):

@@ -16,7 +16,7 @@ from spikebp_brian2.variables import Place
 from spikebp_plugins.network.fields import Definition
 
 
-class Whole(Protocol):
+class NetworkOfParts(Protocol):
     """What a network is to its parts, and to those who check and read them: `SpikingMLPGroup`."""
 
     name: str
@@ -24,6 +24,7 @@ class Whole(Protocol):
     clock: Clock
     device: Device
     has_own_clock: bool
+    ends_by_event: bool
     schedule: NeuronGroup
     layers: list[PartNeurons]
     synapses: list[PartSynapses]
@@ -48,7 +49,7 @@ class Part:
 
     Attributes
     ----------
-    group : weak reference to Whole, or None
+    group : weak reference to NetworkOfParts, or None
         The network that the part belongs to, which its parts do not keep alive. Brian2 warns of
         every object that has never run and has no group; so it warns of a network that has never
         run once, and not for each part.
@@ -56,7 +57,7 @@ class Part:
 
     name: str
     variables: Any
-    group: ReferenceType[Whole] | None = None
+    group: ReferenceType[NetworkOfParts] | None = None
 
     def before_run(self, run_namespace: Any = None) -> None:
         """Get ready for a run, which has to be one of the whole network; called by Brian2."""

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
-from brian2 import Clock, get_device
-from brian2.devices.device import RuntimeDevice
+from brian2 import Clock
 from numpy.typing import NDArray
 
-from spikebp_brian2.rules import Shown
+from spikebp_brian2.rules import ShownCode
 from spikebp_brian2.sources import refuse_unit
-from spikebp_brian2.tables import table
+from spikebp_brian2.tables import Table
+from spikebp_brian2.variables import Place
 from spikebp_brian2.wave import Wave
+from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.samples import Batch, check_batch
+from spikebp_plugins.network.samples import Batch, check_batch, real_targets
 
 #: What the units of each layer have sent, by name of the variable.
-Sent = dict[str, list[NDArray[Any]]]
+SentCounts = dict[str, list[NDArray[Any]]]
+
+#: The tables that presented samples are read from: names of functions in the code of the network.
+TABLES: Final = ("presented_input", "presented_label", "presented_target")
+
+#: The code that shows presented samples, whatever they are.
+CODE: Final = ShownCode(
+    input="presented_input(input_row, i, N)",
+    label="presented_label(presented, 0, 1)",
+    target="presented_target(target_row, i, N)",
+    by_label=False,
+    in_rows=True,
+)
 
 
 class PresentedSamples:
@@ -33,11 +48,17 @@ class PresentedSamples:
         Their clock.
     name : str
         The name of the network.
+    is_runtime : bool
+        Whether runs happen in this process.
 
     Attributes
     ----------
     number : int
-        How often samples have been presented.
+        How often samples have been presented; of a program that is built, the number of their file.
+    is_replaceable : bool
+        Whether a program that is built takes others in their place: it presents them first of all.
+    n_samples, n_steps : int
+        How many samples there are, and for how many steps each is shown.
     first_tick : int or None
         The tick of the network's clock with which the first step begins; None before its run.
     dt : float
@@ -51,17 +72,19 @@ class PresentedSamples:
         `samples_shown` before the first sample.
     """
 
-    def __init__(self, net: Definition, wave: Wave, clock: Clock, name: str) -> None:
+    def __init__(
+        self, net: Definition, wave: Wave, clock: Clock, name: str, is_runtime: bool
+    ) -> None:
         self._net, self._wave, self._clock, self._name = net, wave, clock, name
-        self._is_runtime = isinstance(get_device(), RuntimeDevice)
-        self._has_run = False
-        self.number = 0
+        self._is_runtime = is_runtime
+        self._has_run = self.is_replaceable = False
+        self.number, self.n_samples, self.n_steps = 0, 0, net.n_steps
         self._begin(knows_past=True)
 
     def _begin(self, knows_past: bool) -> None:
         self.first_tick: int | None = None
         self.dt = 0.0
-        self.sent_before: Sent | None = None
+        self.sent_before: SentCounts | None = None
         self.seen_before: int | None = None
         self.shown_before: int | None = None
         if knows_past:
@@ -75,60 +98,75 @@ class PresentedSamples:
     def _of_schedule(self, name: str) -> Any:
         return self._wave.schedule.variables[name].get_value()[0]
 
-    def present(self, x: Any, y: Any) -> int:
-        """Do what `SpikingMLPGroup.present` says, and return how many samples there are."""
+    def checked(self, x: Any, y: Any, n_steps: int | None) -> Batch:
+        """Return the arguments of `SpikingMLPGroup.present`, checked."""
         refuse_unit("x", x)
         refuse_unit("y", y)
-        batch = check_batch(self._net, x, y)
+        if n_steps not in (None, self._net.n_steps) and y is not None:
+            raise wrong_argument("n_steps", "None with targets", repr(n_steps))
+        return check_batch(self._net, x, y, n_steps)
+
+    def present(self, batch: Batch) -> dict[Place, Any]:
+        """Show samples from the next run on.
+
+        Returns
+        -------
+        dict of tuple of str to object
+            The values to set, by part and variable.
+        """
         knows_past = self._is_runtime or not self._has_run
         if knows_past and not self._of_schedule("sample_over"):
             raise RuntimeError(
                 f"samples are presented to {self._name!r} between samples, and the present one has "
                 f"been shown for {self._of_schedule('steps_shown')} steps: run it to its end first"
             )
-        self.number += 1
-        self._show(batch, suffix="" if self._is_runtime else f"_{self.number}")
+        self.number, self.is_replaceable = self.number + 1, not self._has_run
+        # One module of Cython serves all networks; a program has several tables.
+        form = "{}" if self._is_runtime else f"{self._name}_{{}}_{self.number}"
         schedule = self._wave.schedule
-        schedule.presentation, schedule.n_presented = self.number, len(batch)
+        owners = (self._wave.layers[0], schedule, self._wave.layers[-1])
+        for owner, name, rows in zip(owners, TABLES, _tables(batch), strict=True):
+            owner.namespace[name] = Table(form.format(name), rows)
+        self._wave.show(CODE)
+        values = self._values(batch)
         if knows_past:
-            schedule.first_presented = self._of_schedule("samples_shown")
+            values["schedule", "first_presented"] = self._of_schedule("samples_shown")
         else:
             # The program that will run them knows.
             schedule.interrupted = "interrupted + int(not sample_over)"
             schedule.first_presented = "samples_shown"
         self._begin(knows_past)
-        return len(batch)
+        return values
 
-    def _show(self, batch: Batch, suffix: str) -> None:
-        """Make the code of the network read the samples."""
-        layers, schedule = self._wave.layers, self._wave.schedule
-
-        def add(owner: Any, what: str, samples: NDArray[Any], nothing: float) -> None:
-            rows = _with_nothing_behind(samples, nothing)
-            owner.namespace[f"presented_{what}"] = table(f"{self._name}_{what}{suffix}", rows)
-
-        inputs = batch.rows()
-        targets: NDArray[Any] = np.zeros((len(batch), 1, 1))
-        label, target = "-1", None
-        if batch.y is not None:
-            # Real targets are known, whatever the label, for as long as there are samples.
-            labels = batch.y if batch.y.ndim == 1 else np.zeros(len(batch))
-            add(schedule, "label", labels.reshape(-1, 1, 1), -1)
-            label = "presented_label(presented, 0)"
-        if batch.y is not None and batch.y.ndim > 1:
-            targets = batch.y if batch.y.ndim == 3 else batch.y[:, np.newaxis]
-            add(layers[-1], "target", targets, 0)
-            target = "presented_target(target_row, i)"
-        add(layers[0], "input", inputs, 0)
-        self._wave.show(
-            Shown(
-                input="presented_input(input_row, i)",
-                label=label,
-                target=target,
-                by_label=target is None,
-                rows=(inputs.shape[1], targets.shape[1]),
+    def present_to_program(self, batch: Batch, folder: Path) -> dict[Place, Any]:
+        """Write samples to a file for the next run of a program that is built in `folder`."""
+        if not self.is_replaceable:
+            raise RuntimeError(
+                f"the program of {self._name!r} is built, and takes other samples if it presents "
+                "some before its first run, and none after it"
             )
-        )
+        for number in count(self.number + 1):
+            try:
+                file = (folder / "static_arrays" / file_name(self._name, number)).open("xb")
+            except FileExistsError:  # of another process that runs the program
+                continue
+            break
+        with file:
+            for rows in _tables(batch):
+                np.array(rows.size, np.int64).tofile(file)
+                rows.tofile(file)
+        self.number, self.first_tick, self.dt = number, 0, float(self._clock.dt)
+        return self._values(batch)
+
+    def _values(self, batch: Batch) -> dict[Place, Any]:
+        self.n_samples, self.n_steps = len(batch), batch.n_steps
+        values = {
+            "presentation": self.number,
+            "n_presented": len(batch),
+            "input_rows": batch.rows().shape[1],
+            "target_rows": batch.y.shape[1] if batch.y is not None and batch.y.ndim == 3 else 1,
+        }
+        return {("schedule", name): value for name, value in values.items()}
 
     def before_run(self) -> None:
         """Note when the first sample begins."""
@@ -136,6 +174,26 @@ class PresentedSamples:
         if self.first_tick is None:
             self.first_tick = int(self._clock.variables["timestep"].get_value()[0])
             self.dt = float(self._clock.dt)
+
+
+def file_name(name: str, number: object) -> str:
+    """Return the name of a file with samples for a program, and of its network."""
+    return f"{name}_presented_{number}"
+
+
+def _tables(batch: Batch) -> list[NDArray[np.float64]]:
+    """Return the rows of `TABLES`: of samples, and behind them of a sample of nothing."""
+    n_samples, y = len(batch), batch.y
+    # Real targets are known, whatever the label, for as long as there are samples.
+    label = np.full(n_samples, -1) if y is None else y if y.ndim == 1 else np.zeros(n_samples)
+    targets = np.zeros((n_samples, batch.net.n_outputs))
+    if y is not None:
+        targets = real_targets(batch.net, y)
+    return [
+        _with_nothing_behind(batch.rows(), 0),
+        _with_nothing_behind(label.reshape(-1, 1, 1), -1),
+        _with_nothing_behind(targets if targets.ndim == 3 else targets[:, np.newaxis], 0),
+    ]
 
 
 def _sent(layer: Any, name: str) -> NDArray[Any]:

@@ -1,86 +1,90 @@
-"""The interface of what runs blocks of samples for the back end, on any of Brian2's targets."""
+"""What a program of cpp_standalone takes from its arguments, so that it need not be built again.
+
+Brian2 sets variables from the arguments of ``device.run``. From some of them the code here makes
+the program follow more: the samples, whose file has the number `presentation`; the duration of the
+run, which is longer or shorter by as much as these samples are; and whether monitors record.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
-from spikebp_plugins import Operations
-from spikebp_plugins.backends import Outcome
-from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.samples import Batch
-from spikebp_plugins.network.state import LearningState
-
-#: Fields of a definition that change the generated code. All others are values of variables.
-STRUCTURE: Final = (
-    "connections",
-    "timing",
-    "input_coding",
-    "update",
-    "feedback",
-)
+from spikebp_brian2.parts import NetworkOfParts
+from spikebp_brian2.presented import TABLES, PresentedSamples, file_name
+from spikebp_plugins.network.delays import delays_of
 
 
-def structure_of(net: Definition) -> tuple[Any, ...]:
-    """Return the structure of a definition: one program serves all definitions of one structure."""
-    return tuple(getattr(net, name) for name in STRUCTURE)
+def name_in_program(mlp: NetworkOfParts, owner: Any, variable: str) -> str:
+    """Return the C++ name of the array of a variable."""
+    name: str = mlp.device.get_array_name(owner.variables[variable], False)
+    return f"brian::{name}"
 
 
-class BlockResult(NamedTuple):
-    """The results of a block of samples.
+def follow_arguments(
+    mlp: NetworkOfParts, presented: PresentedSamples, monitors: Iterable[Any]
+) -> None:
+    """Make the run that Brian2 has just written follow the arguments of the program.
 
-    Attributes
+    Parameters
     ----------
-    state : LearningState
-        What has been learned when the block is over.
-    outcome : Outcome
-        Scores, and spikes and errors if asked for.
-    operations : Operations
-        The synaptic operations of the block.
+    mlp : NetworkOfParts
+        The network.
+    presented : PresentedSamples
+        The samples that the run shows.
+    monitors : iterable of EventMonitor and StateMonitor
+        Those that record only if the variable `recording` of the schedule says so.
     """
-
-    state: LearningState
-    outcome: Outcome
-    operations: Operations
-
-
-class Program(ABC):
-    """A network of Brian2 objects that can run any definition of its structure."""
-
-    @abstractmethod
-    def show(
-        self, state: LearningState, batch: Batch, record: bool, report: Callable[[int], None]
-    ) -> BlockResult:
-        """Show samples to the network that `batch.net` defines, and learn if there are targets.
-
-        Parameters
-        ----------
-        state : LearningState
-            The learning state to start from.
-        batch : Batch
-            The samples.
-        record : bool
-            Whether to return every spike and error.
-        report : callable
-            Called now and then with the number of samples shown so far.
-
-        Raises
-        ------
-        OverflowError
-            If it cannot be proved that every number stayed in its range.
-        """
-
-    @abstractmethod
-    def block_size(self, n_steps: int) -> int:
-        """Return how many samples to show in one run."""
+    device: CPPStandaloneDevice = mlp.device
+    function, (network, lines) = device.main_queue[-1]
+    assert function == "run_network", function
+    calls = {f"_run_{code.name});" for monitor in monitors for code in monitor._code_objects}
+    recording = name_in_program(mlp, mlp.schedule, "recording")
+    run = f"{network.name}.run("
+    for index, line in enumerate(lines):
+        if any(line.endswith(call) for call in calls):
+            lines[index] = f"if ({recording}[0]) {line}"
+        if line.startswith(run) and presented.is_replaceable and not mlp.ends_by_event:
+            duration, others = line.removeprefix(run).split(",", 1)
+            lines[index] = f"{run}{_longer(mlp, presented, duration)},{others}"
+    if presented.is_replaceable:
+        lines.insert(0, _read_samples(mlp, presented))
 
 
-def real_targets(batch: Batch) -> NDArray[Any]:
-    """Return real targets of shape (n_samples, 1 or n_steps, n_outputs); one row of 0 for none."""
-    if batch.y is None:
-        return np.zeros((1, 1, batch.net.n_outputs))
-    return np.asarray(batch.targets(), np.float64)
+def _longer(mlp: NetworkOfParts, presented: PresentedSamples, duration: str) -> str:
+    """Return a duration in C++, longer by as much as the samples take longer than those built."""
+
+    def value(name: str) -> str:
+        return f"{name_in_program(mlp, mlp.schedule, name)}[0]"
+
+    more = delays_of(mlp.net).duration(0)
+    built = presented.n_samples * (presented.n_steps + more)
+    steps = f"double({value('n_presented')})*({value('steps_per_sample')} + {more}) - {built}"
+    seconds = f"({steps})*{float(mlp.clock.dt) * mlp.constants['schedule', 'dts_per_step']!r}"
+    if "std::max({" in duration:  # of another network in this run
+        return duration.replace("std::max({", f"std::max({{{seconds}, ")
+    return f"{duration} + std::max({{{seconds}}})"
+
+
+def _read_samples(mlp: NetworkOfParts, presented: PresentedSamples) -> str:
+    """Return C++ that reads samples in the place of those that the program was built with."""
+    number = f"{name_in_program(mlp, mlp.schedule, 'presentation')}[0]"
+    arrays = (f"&brian::{mlp.name}_{name}_{presented.number}_values" for name in TABLES)
+    return f"""
+        if ({number} != {presented.number}) {{
+            const std::string name = "static_arrays/{file_name(mlp.name, '')}";
+            std::ifstream file(name + std::to_string({number}), std::ios::binary);
+            for (double **table : {{{", ".join(arrays)}}}) {{
+                int64_t size = 0;
+                file.read(reinterpret_cast<char *>(&size), sizeof size);
+                delete[] *table;
+                *table = new double[size];
+                file.read(reinterpret_cast<char *>(*table), size * sizeof(double));
+            }}
+            if (!file) {{
+                std::cerr << "cannot read " << name << {number} << std::endl;
+                return 2;
+            }}
+        }}"""

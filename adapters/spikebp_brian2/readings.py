@@ -8,7 +8,7 @@ import numpy as np
 from brian2 import EventMonitor, StateMonitor
 from numpy.typing import NDArray
 
-from spikebp_brian2.parts import Whole
+from spikebp_brian2.parts import NetworkOfParts
 from spikebp_brian2.presented import PresentedSamples
 from spikebp_plugins import Trace
 from spikebp_plugins.common.errors import wrong_argument
@@ -19,18 +19,18 @@ COUNTED: Final = {"spike": ("spike_count", "spikes_sent"), "error": ("error", "e
 
 
 def recorded(
-    mlp: Whole, presented: PresentedSamples, monitor: Any, event: str
+    mlp: NetworkOfParts, presented: PresentedSamples, monitor: Any, event: str
 ) -> NDArray[np.int64]:
     """Return what a monitor has recorded of each sample that has ended.
 
     Parameters
     ----------
-    mlp : Whole
+    mlp : NetworkOfParts
         The network.
     presented : PresentedSamples
         The samples that it is shown.
     monitor : EventMonitor
-        A monitor of one of its layers.
+        A monitor of one of its layers, or of some of its units.
     event : {"spike", "error"}
         The event that it has to record.
 
@@ -44,28 +44,29 @@ def recorded(
         If this is no such monitor, or has not recorded all of the samples.
     """
     variable, sent = COUNTED[event]
-    l = _layer(mlp, monitor, event, variable)
+    l, units = _source(mlp, monitor, event, variable)
     n_samples, duration = _samples_in_time(mlp, presented)
-    layer, delays = mlp.layers[l], delays_of(mlp.net)
+    n_units, delays = len(monitor.source), delays_of(mlp.net)
     delay = delays.spikes[l] if event == "spike" else delays.errors[l]
     at, unit = _steps(mlp, presented, monitor), np.asarray(monitor.i[:])
     values = np.asarray(getattr(monitor, variable)[:])
     values, unit, at = values[at >= 0], unit[at >= 0], at[at >= 0]
-    summed = np.bincount(unit, np.abs(values), len(layer))
     past = presented.sent_before or {}
-    if not np.array_equal(summed, np.asarray(getattr(layer, sent)[:]) - past[sent][l]):
+    expected = (np.asarray(getattr(mlp.layers[l], sent)[:]) - past[sent][l])[units]
+    if not np.array_equal(np.bincount(unit, np.abs(values), n_units), expected):
         raise wrong_argument(
             "monitor",
             "one that has recorded since the samples began",
             f"{monitor.name!r}, which has missed some of what layer {l} has sent",
         )
-    found = np.zeros((n_samples * duration, len(layer)), np.int64)
+    found = np.zeros((n_samples * duration, n_units), np.int64)
     whole = at < len(found)
     found[at[whole], unit[whole]] = values[whole]
-    return of_input_steps(found.reshape(n_samples, duration, len(layer)), delay, mlp.net.n_steps)
+    found = found.reshape(n_samples, duration, n_units)
+    return of_input_steps(found, delay, presented.n_steps)
 
 
-def trace_of(mlp: Whole, presented: PresentedSamples, monitors: list[Any]) -> Trace:
+def trace_of(mlp: NetworkOfParts, presented: PresentedSamples, monitors: list[Any]) -> Trace:
     """Return the trace of the samples that have ended, from monitors of all layers."""
     net, output = mlp.net, mlp.layers[-1]
 
@@ -90,8 +91,9 @@ def trace_of(mlp: Whole, presented: PresentedSamples, monitors: list[Any]) -> Tr
             "monitors", "such that have recorded since the samples began", repr(drive.name)
         )
     delay = delays_of(mlp.net).spikes[-1]
-    drives = of_input_steps(steps.reshape(n_samples, duration, net.n_outputs), delay, net.n_steps)
-    step_scores = drives / np.arange(1, net.n_steps + 1)[:, np.newaxis]
+    by_sample = steps.reshape(n_samples, duration, net.n_outputs)
+    drives = of_input_steps(by_sample, delay, presented.n_steps)
+    step_scores = drives / np.arange(1, presented.n_steps + 1)[:, np.newaxis]
     return Trace(
         spikes=spikes,
         errors=[None, *errors] if trained else None,
@@ -101,7 +103,7 @@ def trace_of(mlp: Whole, presented: PresentedSamples, monitors: list[Any]) -> Tr
     )
 
 
-def monitors_for_trace(mlp: Whole) -> list[Any]:
+def monitors_for_trace(mlp: NetworkOfParts) -> list[Any]:
     """Return the monitors that `trace_of` needs."""
     name = mlp.name
     spikes = [
@@ -118,19 +120,22 @@ def monitors_for_trace(mlp: Whole) -> list[Any]:
     return [*spikes, *errors, drive]
 
 
-def _layer(mlp: Whole, monitor: Any, event: str, variable: str) -> int:
-    """Return which layer a monitor of an event and a variable records."""
+def _source(mlp: NetworkOfParts, monitor: Any, event: str, variable: str) -> tuple[int, slice]:
+    """Return of which layer, and of which of its units, a monitor records an event."""
     is_fit = (
         isinstance(monitor, EventMonitor)
         and monitor.event == event
         and monitor.record is True
         and variable in monitor.record_variables
     )
-    for l, layer in enumerate(mlp.layers):
-        if is_fit and monitor.source.name == layer.name:
-            return l
+    if is_fit:
+        layer = getattr(monitor.source, "source", monitor.source)  # a subgroup has a source
+        names = [one.name for one in mlp.layers]
+        if layer.name in names:
+            start = getattr(monitor.source, "start", 0)
+            return names.index(layer.name), slice(start, start + len(monitor.source))
     kind = "SpikeMonitor(layer" if event == "spike" else "EventMonitor(layer, 'error'"
-    allowed = f"{kind}, variables=[{variable!r}]) of a layer of {mlp.name!r}"
+    allowed = f"{kind}, variables=[{variable!r}]) of a layer of {mlp.name!r}, or of some of it"
     raise wrong_argument("monitor", allowed, repr(monitor))
 
 
@@ -149,13 +154,13 @@ def _of(monitors: list[Any], layer: Any, event: str | None) -> Any:
     )
 
 
-def _samples_in_time(mlp: Whole, presented: PresentedSamples) -> tuple[int, int]:
+def _samples_in_time(mlp: NetworkOfParts, presented: PresentedSamples) -> tuple[int, int]:
     """Return how many samples have ended, and how many steps each took.
 
     A sample is found by its time. So no time may have passed without a step of a sample.
     """
     schedule = mlp.schedule
-    duration = delays_of(mlp.net).duration(mlp.net.n_steps)
+    duration = delays_of(mlp.net).duration(presented.n_steps)
     if presented.sent_before is None:
         raise RuntimeError(
             f"samples that were presented to {mlp.name!r} between the runs of one program cannot "
@@ -173,7 +178,7 @@ def _samples_in_time(mlp: Whole, presented: PresentedSamples) -> tuple[int, int]
     ticks = int(mlp.clock.variables["timestep"].get_value()[0]) - presented.first_tick
     in_step = int(schedule.dts_waited[0])
     per_step = int(schedule.dts_per_step[0])
-    is_regular = int(schedule.steps_per_sample[0]) == mlp.net.n_steps
+    is_regular = int(schedule.steps_per_sample[0]) == presented.n_steps
     taken = (ended * duration + open_steps) * per_step + in_step
     if not is_regular or taken != ticks or float(mlp.clock.dt) != presented.dt:
         raise RuntimeError(
@@ -183,7 +188,7 @@ def _samples_in_time(mlp: Whole, presented: PresentedSamples) -> tuple[int, int]
     return ended, duration
 
 
-def _steps(mlp: Whole, presented: PresentedSamples, monitor: Any) -> NDArray[np.int64]:
+def _steps(mlp: NetworkOfParts, presented: PresentedSamples, monitor: Any) -> NDArray[np.int64]:
     """Return in which step since the first presented one each entry of a monitor was recorded."""
     ticks = np.rint(np.asarray(monitor.t[:]) / float(mlp.clock.dt)).astype(np.int64)
     first = presented.first_tick or 0

@@ -52,10 +52,14 @@ samples_seen : 1               # ended samples that had a target
 presentation : integer         # how often `present` has been called
 first_presented : 1            # samples_shown when the presented samples began
 n_presented : integer          # how many samples are presented
+input_rows : integer           # in how many rows the input of each of them is
+target_rows : integer          # in how many its targets are: 1, or one for each step
 presented : integer            # which of them this sample is; n_presented once they are over
 input_row : integer            # which row of the presented input this step shows
 target_row : integer           # which row of the presented targets this step is compared with
 interrupted : integer          # samples in the middle of which others were presented
+recording : boolean            # whether the monitors of `record` record, in cpp_standalone
+settings : integer             # which of its settings a program was given last; 0 as it was built
 """
 
 #: Further variables of the schedule with timing="pipelined". A sample then lasts some steps longer
@@ -331,8 +335,8 @@ def synapses_equations(net: Definition, l: int) -> str:
     return "".join(parts)
 
 
-class Shown(NamedTuple):
-    """What the code of a network shows to it.
+class ShownCode(NamedTuple):
+    """The expressions that a network evaluates to be shown something.
 
     Attributes
     ----------
@@ -341,19 +345,18 @@ class Shown(NamedTuple):
         the user.
     by_label : bool
         Whether targets are labels, and not real numbers.
-    rows : tuple of int or None
-        How many rows of input, and of targets, each presented sample has; None if the expressions
-        know nothing of presented samples.
+    in_rows : bool
+        Whether the expressions need the rows of presented samples.
     """
 
     input: str | None = None
     label: str | None = None
     target: str | None = None
     by_label: bool = True
-    rows: tuple[int, int] | None = None
+    in_rows: bool = False
 
 
-def schedule_code(net: Definition, shown: Shown) -> str:
+def schedule_code(net: Definition, shown: ShownCode) -> str:
     """Return the code of the schedule.
 
     The code never sets one variable to another and then changes one of the two in place: NumPy code
@@ -378,7 +381,7 @@ def schedule_code(net: Definition, shown: Shown) -> str:
         {begin}
         steps_shown = int(not opens_sample)*steps_shown + int({shows})
         {windows}
-        {"" if shown.rows is None else _rows(net, *shown.rows)}
+        {_rows(net) if shown.in_rows else ""}
         {"" if shown.label is None else f"label = {shown.label}"}
         has_target = {answers} and learning{" and not label < 0" if knows_label else ""}
         {targets}
@@ -393,7 +396,7 @@ def schedule_code(net: Definition, shown: Shown) -> str:
         """
 
 
-def _rows(net: Definition, of_input: int, of_target: int) -> str:
+def _rows(net: Definition) -> str:
     """Return the code that finds the rows of the presented sample.
 
     Behind those of the last sample are the rows of one of nothing.
@@ -403,8 +406,8 @@ def _rows(net: Definition, of_input: int, of_target: int) -> str:
     return _lines(
         [
             "presented = int(clip(samples_shown - first_presented, 0, n_presented))",
-            f"input_row = int(presented*{of_input} + clip(steps_shown - 1, 0, {of_input - 1}))",
-            f"target_row = int(presented*{of_target} + clip({compared} - 1, 0, {of_target - 1}))",
+            "input_row = int(presented*input_rows + clip(steps_shown - 1, 0, input_rows - 1))",
+            f"target_row = int(presented*target_rows + clip({compared} - 1, 0, target_rows - 1))",
         ]
     )
 
@@ -472,12 +475,12 @@ def forward_code(net: Definition, l: int) -> str:
         """
 
 
-def input_value_code(shown: Shown) -> str:
+def input_value_code(shown: ShownCode) -> str:
     """Return the code that sets the input, which may be none."""
     return "" if shown.input is None else f"input_value = {shown.input}"
 
 
-def target_code(net: Definition, shown: Shown) -> str:
+def target_code(net: Definition, shown: ShownCode) -> str:
     """Return the code of the output that follows its `forward_code`: rule 3."""
     value, count = shown.target, ""
     if shown.by_label:

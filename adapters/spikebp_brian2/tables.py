@@ -12,26 +12,23 @@ import numpy as np
 from brian2 import Function
 from numpy.typing import NDArray
 
-#: The name of the values in the generated code, as Brian2 names what belongs to a function.
-VALUES: Final = "_namespace{name}_values"
-
 CPP: Final = """
-static inline double {name}(const int64_t row, const int column) {{
-    return {values}[row*{n_columns} + column];
+static inline double {name}(const int64_t row, const int column, const int n_columns) {{
+    return _namespace{name}_values[row*n_columns + column];
 }}
 """
 
 CYTHON: Final = """
-cdef double {name}(const int64_t row, const int64_t column):
-    global {values}
-    return {values}[row*{n_columns} + column]
+cdef double {name}(const int64_t row, const int64_t column, const int64_t n_columns):
+    global _namespace{name}_values
+    return _namespace{name}_values[row*n_columns + column]
 """
 
 
-def table(name: str, values: NDArray[np.float64]) -> Function:
-    """Return the function ``name(row, column)`` of an array.
+class Table(Function):  # type: ignore[misc]
+    """The function ``name(row, column, n_columns)`` of an array.
 
-    How many rows there are is no part of the code, so that one compiled module serves any number.
+    The size of the array is no part of the code, so that one compiled module serves any.
 
     Parameters
     ----------
@@ -41,14 +38,18 @@ def table(name: str, values: NDArray[np.float64]) -> Function:
         The array.
     """
 
-    def look_up(row: Any, column: Any) -> Any:
-        return values[row, column]
+    def __init__(self, name: str, values: NDArray[np.float64]) -> None:
+        def look_up(row: Any, column: Any, n_columns: Any) -> Any:  # noqa: ARG001
+            return values[row, column]
 
-    function = Function(look_up, arg_units=[1, 1], arg_types=["integer", "integer"], return_unit=1)
-    function.implementations.add_implementation("numpy", look_up)
-    names = {"name": name, "values": VALUES.format(name=name), "n_columns": values.shape[1]}
-    for target, code in (("cpp", CPP), ("cython", CYTHON)):
-        function.implementations.add_implementation(
-            target, code.format(**names), namespace={f"{name}_values": values.ravel()}, name=name
-        )
-    return function
+        super().__init__(look_up, arg_units=[1] * 3, arg_types=["integer"] * 3, return_unit=1)
+        self.implementations.add_implementation("numpy", look_up)
+        for target, code in (("cpp", CPP), ("cython", CYTHON)):
+            self.implementations.add_implementation(
+                target, code.format(name=name), {f"{name}_values": values.ravel()}, name=name
+            )
+
+
+def cython_code(name: str) -> str:
+    """Return what a Cython module needs whose code reads the table `name`."""
+    return f"cdef double *_namespace{name}_values\n{CYTHON.format(name=name)}"

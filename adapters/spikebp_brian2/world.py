@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from threading import RLock
+from typing import Any, Final
 
-from brian2 import get_device, prefs, set_device
+from brian2 import Network, get_device, prefs, set_device
 from brian2.devices.device import Device, reset_device
+
+#: Brian2 has one device and one set of preferences for all threads.
+LOCK: Final = RLock()
 
 
 @contextmanager
 def borrowed(device: Device, preferences: dict[str, Any]) -> Iterator[None]:
     """Make a device the active one and set preferences, until the block is left.
+
+    Ctrl-C raises in the block, instead of ending a run as if all samples had been shown.
 
     Parameters
     ----------
@@ -21,16 +27,18 @@ def borrowed(device: Device, preferences: dict[str, Any]) -> Iterator[None]:
     preferences : dict
         Values of preferences by name.
     """
-    before = {name: prefs[name] for name in preferences}
-    switched = device is not get_device()
-    if switched:
-        set_device(device, build_on_run=False)
-    try:
-        for name, value in preferences.items():
-            prefs[name] = value
-        yield
-    finally:
-        for name, value in before.items():
-            prefs[name] = value
+    with LOCK:
+        preferences = {"core.stop_on_keyboard_interrupt": False} | preferences
+        before = {name: prefs[name] for name in preferences}
+        switched = device is not get_device()
         if switched:
-            reset_device()
+            set_device(device, build_on_run=False)
+        try:
+            for name, value in preferences.items():
+                prefs[name] = value
+            yield
+        finally:
+            for name, value in before.items():
+                prefs[name] = value
+            if switched:
+                reset_device()

@@ -49,7 +49,5 @@ def hide_from_collector():
 
     It remembers each line of code that it has ever parsed.
     """
-    if (runtime := sys.modules.get("spikebp_brian2.runtime")) is not None:
-        runtime._idle.clear()  # networks, of which no collection would free the memory any more
     gc.collect()
     gc.freeze()

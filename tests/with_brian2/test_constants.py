@@ -58,7 +58,7 @@ class TestStoredStates:
     @pytest.mark.parametrize(
         ("changes", "sentence"),
         [
-            ({"learning_rate": 0.6}, "learning_rate is 0.5 there and 0.6 here"),
+            ({"label_targets": (0.0, 2.0)}, "label_targets is (0.0, 1.0) there and (0.0, 2.0) here"),
             ({"layer_sizes": (9, 8, 3)}, "layer_sizes is (9, 8, 7, 3) there and (9, 8, 3) here"),
             *(
                 pytest.param(changes, next(iter(changes)), marks=pytest.mark.thorough)
@@ -66,7 +66,6 @@ class TestStoredStates:
                     {"update": "outer"},
                     {"n_steps": 6},
                     {"input_scale": 2.0},
-                    {"label_targets": (0.0, 2.0)},
                     {"spikes": "binary"},
                     {"fraction_bits": 20},
                     {"backward_init": "zero"},

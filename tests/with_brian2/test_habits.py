@@ -272,8 +272,8 @@ def test_reading_what_it_does_not_have_says_where_it_is():
     mlp = SpikingMLPGroup(NET, name="mine")
     with pytest.raises(AttributeError, match=r"'label' of 'mine' is schedule\.label"):
         _ = mlp.label
-    with pytest.raises(AttributeError, match=r"'learning_rate' of 'mine' is net\.learning_rate"):
-        _ = mlp.learning_rate
+    with pytest.raises(AttributeError, match=r"'input_scale' of 'mine' is net\.input_scale"):
+        _ = mlp.input_scale
     with pytest.raises(AttributeError, match="has no attribute 'lable'"):
         _ = mlp.lable
     Network(mlp).run(DT)

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
-from spikebp_brian2 import rules, runtime
+from spikebp_brian2 import rules
 from spikebp_brian2.wave import Wave
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.suite import unsupported_reason
@@ -54,7 +54,6 @@ EDITS = {
 @pytest.mark.parametrize("fault", EDITS)
 def test_a_fault_is_found_where_it_is(fault, monkeypatch):
     expected = expected_differences(fault, KNOWN)
-    monkeypatch.setattr(runtime, "_idle", {})  # no sound program is taken, and no faulty one left
     for owner, name, *edit in EDITS[fault]:
         monkeypatch.setattr(owner, name, mutated(getattr(owner, name), edit))
     assert_found("brian2:numpy", fault, spread(expected, 6))

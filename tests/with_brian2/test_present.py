@@ -28,6 +28,7 @@ from spikebp_brian2 import SpikingMLPGroup
 from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork
 from tests.with_brian2.experiment import (
     DT,
+    N_SAMPLES,
     NET,
     SAMPLE,
     Experiment,
@@ -173,6 +174,70 @@ def test_samples_that_are_over_are_warned_of_once(experiment, caplog):
     assert not mlp.input_layer.input_value[:].any()
 
 
+def test_samples_without_targets_may_take_other_steps(experiment):
+    mlp = SpikingMLPGroup(NET, experiment.weights)
+    mlp.record()
+    network = Network(mlp)
+    with Simulator(NET, "reference", experiment.weights) as sim:
+        network.run(mlp.present(experiment.x, n_steps=11))
+        assert np.array_equal(mlp.trace().scores, sim.predict(experiment.x, n_steps=11))
+        with pytest.raises(ValueError, match="n_steps must be None with targets"):
+            mlp.present(experiment.x, experiment.y, n_steps=11)
+        network.run(mlp.present(experiment.x, experiment.y))
+        assert mlp.trace().diff(sim.train(experiment.x, experiment.y, record=True)) is None
+
+
+def test_monitors_rest_where_nothing_is_recorded(experiment):
+    mlp = SpikingMLPGroup(NET, experiment.weights)
+    monitors = mlp.record()
+    network = Network(mlp)
+    mlp.recording = False
+    network.run(mlp.present(experiment.x, experiment.y))
+    assert not any(len(monitor.t) for monitor in monitors)
+    mlp.recording = True
+    network.run(mlp.present(experiment.x, experiment.y))
+    assert mlp.trace().spikes[0].shape == (N_SAMPLES, 7, 9)
+
+
+@pytest.mark.parametrize("update", ["fractional", "outer", "normalized"])
+def test_a_rate_that_changes_teaches_as_the_reference(update):
+    net = NET.replace(update=update, timing="pipelined")
+    mlp = SpikingMLPGroup(net, name="mine")
+    mlp.record()
+    network = Network(mlp)
+    sim = Simulator(net, "reference")
+    for rate in (0.5, 0.25, 0.125):
+        x, y = samples(net, 4, seed=int(8 * rate))
+        mlp.learning_rate = rate
+        assert (mlp.learning_rate, mlp.net.learning_rate) == (rate, rate)
+        sim = sim.checkpoint().at_rate(rate).simulate("reference")
+        network.run(mlp.present(x, y))
+        assert mlp.trace().diff(sim.train(x, y, record=True)) is None
+        assert mlp.checkpoint().net == sim.net
+        if rate == 0.25:
+            network.store()
+    before = mlp.checkpoint().state
+    for wrong in (0, -1, 1e-9, "0.1"):
+        with pytest.raises(ValueError, match="learning_rate"):
+            mlp.learning_rate = wrong
+
+    @network_operation(dt=SAMPLE)
+    def halve():
+        with pytest.raises(RuntimeError, match="rate of 'mine' is set between runs"):
+            mlp.learning_rate = 0.01
+
+    assert_equal_states(mlp.checkpoint().state, before)
+    assert mlp.learning_rate == 0.125
+    network.restore()  # with the rate at which the state was stored
+    assert mlp.learning_rate == 0.25
+    sim = mlp.checkpoint().simulate("reference")
+    network.run(mlp.present(x, y))
+    sim.train(x, y)
+    assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
+    network.add(halve)
+    network.run(SAMPLE)
+
+
 @pytest.mark.parametrize(
     ("x", "y", "error", "message"),
     [
@@ -200,10 +265,12 @@ class TestReadings:
         spikes = [SpikeMonitor(layer, variables=["spike_count"]) for layer in mlp.layers]
         errors = [EventMonitor(layer, "error", variables=["error"]) for layer in mlp.layers[1:]]
         drive = StateMonitor(mlp.output_layer, "summed_drive", record=True, when="end")
-        network = Network(mlp, spikes, errors, drive)
+        some = SpikeMonitor(mlp.layers[1][3:7], variables=["spike_count"])
+        network = Network(mlp, spikes, errors, drive, some)
         network.run(mlp.present(experiment.x, experiment.y))
         for l, monitor in enumerate(spikes):
             assert np.array_equal(mlp.counts(monitor), experiment.trace.spikes[l])
+        assert np.array_equal(mlp.counts(some), experiment.trace.spikes[1][:, :, 3:7])
         for l, monitor in enumerate(errors, 1):
             assert np.array_equal(mlp.errors(monitor), experiment.trace.errors[l])
         assert mlp.trace(drive, *errors, *spikes).diff(experiment.trace) is None

@@ -10,6 +10,7 @@ pytest.importorskip("brian2", reason="Brian2 is not installed")
 from brian2 import (
     Network,
     PoissonGroup,
+    SpikeMonitor,
     TimedArray,
     defaultclock,
     device,
@@ -20,7 +21,7 @@ from brian2 import (
 )
 
 from spikebp_brian2 import SpikingMLPGroup
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
 from tests.with_brian2.experiment import (
     DT,
     N_SAMPLES,
@@ -59,12 +60,7 @@ def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
         assert np.array_equal(mlp.scores, sim.predict(experiment.x)[-1])
 
     # A second epoch, from what the first has learned.
-    second = {mlp.schedule.samples_seen: np.array([N_SAMPLES])}
-    for synapses, matrix in zip(mlp.synapses, experiment.end.weights, strict=True):
-        second[synapses.weight] = matrix.ravel()
-    for layer, psi in zip(mlp.layers[1:-1], experiment.end.backward_potentials, strict=True):
-        second[layer.backward_potential] = psi
-    device.run(run_args=second)
+    device.run(run_args=mlp.run_args(Checkpoint(NET, experiment.end)))
     with Simulator(NET, "reference", experiment.weights) as sim:
         sim.train(np.tile(experiment.x, (2, 1)), np.tile(experiment.y, 2))
         assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
@@ -73,14 +69,20 @@ def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
         device.run(run_args={mlp.synapses[0].weight: np.full(72, 0.1)})
     assert "synapses_1.weight must hold multiples of 1/4096" in capfd.readouterr().err
     for wrong, message in (
-        ({mlp.synapses[0].update_rate: 0.5}, "synapses_1.update_rate must stay 0.01025390625, as"),
         ({mlp.schedule.dts_per_step: 2}, "schedule.dts_per_step must stay 3, as definition and"),
         ({mlp.schedule.steps_per_sample: 6}, "schedule.steps_per_sample must stay 7, as defin"),
-        ({mlp.schedule.samples_seen: [100.0]}, "schedule.steps_per_sample must stay 7, as defin"),
     ):
         with pytest.raises(RuntimeError, match="Project run failed"):
             device.run(run_args=wrong)
         assert message in capfd.readouterr().err
+    for wrong, message in (
+        ({mlp.synapses[0].update_rate: 0.5}, "synapses_1.update_rate must stay 0.01025390625, as"),
+        ({mlp.schedule.samples_seen: [100.0]}, "schedule.steps_per_sample must stay 7, as defin"),
+    ):
+        device.run(run_args=wrong)
+        for read in (mlp.checkpoint, mlp.trace, lambda: mlp.weights):
+            with pytest.raises(ValueError, match=message):
+                read()
     device.run(run_args={mlp.synapses[0].weight: np.full(72, 2.0**40)})
     with pytest.raises(OverflowError, match="of layer 1 may have left the range"):
         mlp.checkpoint()
@@ -102,13 +104,13 @@ def test_a_built_program_takes_what_its_run_is_given_and_nothing_else(experiment
     device.build(directory=str(tmp_path / "program"), compile=False, run=False)
     for act in (
         lambda: setattr(mlp, "weights", experiment.weights),
-        lambda: setattr(mlp, "learning", False),
         lambda: setattr(mlp, "active", False),
         lambda: setattr(mlp.schedule, "label", 1),
         lambda: setattr(mlp.synapses[0], "weight", "0"),
+        mlp.record,
         lambda: mlp.present(experiment.x, experiment.y),
     ):
-        with pytest.raises(RuntimeError, match=r"'mine' is built, .*: device\.run\(run_args={mlp"):
+        with pytest.raises(RuntimeError, match="program of 'mine' is built, "):
             act()
     assert "the program of 'mine' is built" in str(refusal_of(network))
 
@@ -172,6 +174,87 @@ def test_samples_are_presented_before_and_between_runs(experiment, tmp_path):
         first.trace()
     with pytest.raises(RuntimeError, match="in the middle of another one"):
         cut.checkpoint()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
+def test_a_program_takes_other_samples_and_another_rate(experiment, timing, tmp_path):
+    set_device("cpp_standalone", build_on_run=False)
+    net = NET.replace(layer_sizes=(9, 8, 3), timing=timing, update="normalized")
+    step = {"step": 3 * DT, "clock": defaultclock}
+    mlp, other = (SpikingMLPGroup(net, name=name, **step) for name in ("mine", "other"))
+    mlp.record()
+    hidden = SpikeMonitor(mlp.layers[1][2:5], variables=["spike_count"])
+    with pytest.raises(RuntimeError, match="program of 'mine' is not built"):
+        mlp.run_args()
+    other.present(experiment.x, experiment.y)
+    Network(mlp, other, hidden).run(mlp.present(experiment.x, experiment.y))
+    device.build(directory=str(tmp_path / "program"))
+
+    random = np.random.RandomState(5)
+    sim = Simulator(net, "reference")
+    expected = sim.train(experiment.x, experiment.y, record=True)
+    assert mlp.trace().diff(expected) is None
+    assert np.array_equal(mlp.counts(hidden), expected.spikes[1][:, :, 2:5])
+    end_of_other = other.checkpoint().state
+    for n, rate in ((9, 0.25), (13, 0.125), (8, 0.125)):
+        x, y = random.uniform(-1, 2, (n, 7, 9)), random.uniform(0, 2, (n, 7, 3))
+        mlp.learning_rate = rate
+        mlp.present(x, y)
+        # What was learned before can be read until the program runs again.
+        assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
+        device.run(run_args=mlp.run_args())
+        sim = sim.checkpoint().at_rate(rate).simulate("reference")
+        expected = sim.train(x, y, record=True)
+        assert mlp.trace().diff(expected) is None
+        assert np.array_equal(mlp.counts(hidden), expected.spikes[1][:, :, 2:5])
+        assert mlp.operations == sim.operations
+        assert mlp.checkpoint().net == sim.net
+        assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
+        # The other network is shown the samples that it was built with.
+        assert_equal_states(other.checkpoint().state, end_of_other)
+    mlp.present(x)
+    mlp.recording = False
+    device.run(run_args=mlp.run_args())
+    assert np.array_equal(mlp.scores, sim.predict(x)[-1])
+    with pytest.raises(ValueError, match="has missed some of what layer"):
+        mlp.trace()
+    mlp.learning = False
+    mlp.present(x, y)
+    device.run(run_args=mlp.run_args())
+    assert not mlp.learning
+    assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
+
+    # Without the arguments nothing of this would have an effect.
+    device.run()
+    for read in (mlp.checkpoint, mlp.trace, lambda: mlp.weights, lambda: mlp.scores, mlp.run_args):
+        with pytest.raises(RuntimeError, match="run without what was set since it was built"):
+            read()
+    with pytest.raises(ValueError, match="checkpoint must be of the definition of 'mine'"):
+        mlp.run_args(Checkpoint(NET, experiment.end))
+    with pytest.raises(ValueError, match="n_steps must be those of the program"):
+        mlp.present(x[:, 0], n_steps=9)
+
+
+@pytest.mark.thorough
+def test_what_a_script_sets_between_its_runs_is_as_in_this_process(experiment, tmp_path):
+    set_device("cpp_standalone", build_on_run=False)
+    net = NET.replace(layer_sizes=(9, 3))
+    mlp = SpikingMLPGroup(net, **shown(experiment))
+    network = Network(mlp)
+    network.run(3 * SAMPLE)
+    mlp.learning_rate = 0.25
+    network.run(3 * SAMPLE)
+    mlp.learning = False
+    network.run(2 * SAMPLE)
+    device.build(directory=str(tmp_path / "program"))
+    with Simulator(net, "reference") as sim:
+        sim.train(experiment.x[:3], experiment.y[:3])
+        halved = sim.checkpoint().at_rate(0.25)
+    with halved.simulate("reference") as sim:
+        sim.train(experiment.x[3:6], experiment.y[3:6])
+        assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
+        assert mlp.checkpoint().net == sim.net
 
 
 @pytest.mark.thorough

@@ -1,0 +1,173 @@
+"""The script that the back end runs: it presents blocks of samples to a group, and reads them."""
+
+from __future__ import annotations
+
+import tempfile
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from brian2 import Clock, EventMonitor, Network, ms
+from brian2.devices.device import runtime_device
+
+from spikebp_brian2.build import ProgramDevice, fetch_program
+from spikebp_brian2.group import SpikingMLPGroup
+from spikebp_brian2.world import borrowed
+from spikebp_plugins import Checkpoint, Operations
+from spikebp_plugins.backends import Outcome, Recording
+from spikebp_plugins.network.fields import Definition
+from spikebp_plugins.network.samples import Batch
+from spikebp_plugins.network.state import LearningState
+
+#: The name of the state to which a network returns before each block.
+START: Final = "start"
+
+
+class BlockResult(NamedTuple):
+    """The results of a block of samples.
+
+    Attributes
+    ----------
+    state : LearningState
+        What has been learned when the block is over.
+    outcome : Outcome
+        Scores, and spikes and errors if asked for.
+    operations : Operations
+        The synaptic operations of the block.
+    """
+
+    state: LearningState
+    outcome: Outcome
+    operations: Operations
+
+
+class Script(ABC):
+    """A network of Brian2 objects that is shown blocks of samples.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    """
+
+    def __init__(self, net: Definition) -> None:
+        with self._borrowed():
+            self._mlp = SpikingMLPGroup(net, clock=Clock(dt=1 * ms, name="spikebp_clock"), name="spikebp")
+            self._ends = EventMonitor(
+                self._mlp.output_layer, "sample_end", variables=["summed_drive"], name="spikebp_ends"
+            )
+            self._mlp.compiled_together.append(self._ends)
+            self._mlp.record()
+            self._network = Network(self._mlp, self._ends, name="spikebp_network")
+
+    def show(self, state: LearningState, batch: Batch, record: bool) -> BlockResult:
+        """Show samples, and learn from those with targets.
+
+        Raises
+        ------
+        OverflowError
+            If it cannot be proved that every number stayed in its range.
+        """
+        with self._borrowed():
+            self._run(state, batch, record)
+            after = self._mlp.checkpoint().state
+            drives = np.array(self._ends.summed_drive[:]).reshape(len(batch), -1)
+            recording = None
+            if record:
+                trace = self._mlp.trace()
+                recording = Recording(trace.spikes, trace.errors, trace.step_scores)
+            outcome = Outcome(drives / batch.n_steps, recording)
+            return BlockResult(after, outcome, self._mlp.operations)
+
+    def _present(self, batch: Batch, record: bool) -> Any:
+        """Present samples, and return how long they take."""
+        self._mlp.recording = record
+        n_steps = batch.n_steps if batch.y is None else None
+        return self._mlp.present(batch.x, batch.y, n_steps=n_steps)
+
+    @abstractmethod
+    def _run(self, state: LearningState, batch: Batch, record: bool) -> None:
+        """Show samples to a network that has learned `state`."""
+
+    @abstractmethod
+    def _borrowed(self) -> AbstractContextManager[None]:
+        """Return a context in which Brian2 has the device and preferences of the script."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Delete the files of the script."""
+
+
+class RuntimeScript(Script):
+    """A script whose runs happen in this process.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    target : {"numpy", "cython"}
+        Brian2's code generation target.
+    """
+
+    def __init__(self, net: Definition, target: str) -> None:
+        self._target = target
+        super().__init__(net)
+        with self._borrowed():
+            self._network.store(START)
+
+    def _run(self, state: LearningState, batch: Batch, record: bool) -> None:
+        # Of a run that was interrupted in the middle of a step nothing is left, either.
+        self._network.restore(START)
+        self._mlp.begin(state)
+        # A value that leaves the range may overflow a double; the proof after the run finds that.
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._network.run(self._present(batch, record), namespace={})
+
+    def _borrowed(self) -> AbstractContextManager[None]:
+        return borrowed(runtime_device, {"codegen.target": self._target})
+
+    def close(self) -> None:
+        """Delete nothing: this script has no files."""
+
+
+class ProgramScript(Script):
+    """A script whose runs are those of a program, with a folder of its own.
+
+    Parameters
+    ----------
+    net : Definition
+        The definition.
+    """
+
+    def __init__(self, net: Definition) -> None:
+        self._device = ProgramDevice()
+        super().__init__(net)
+        self._folder = tempfile.TemporaryDirectory(prefix="spikebp-brian2-")
+        with self._borrowed():
+            nothing = np.zeros((1, net.n_inputs)), np.zeros((1, net.n_outputs))
+            duration = self._mlp.present(*nothing)
+            self._mlp.take_constants_from_arguments()
+
+            def write_code() -> None:
+                self._network.run(duration, namespace={})
+
+            fetch_program(self._device, net, Path(self._folder.name), write_code)
+            # Brian2 would warn that it was never in a network.
+            self._mlp._network = self._network.id
+
+    def _run(self, state: LearningState, batch: Batch, record: bool) -> None:
+        self._present(batch, record)
+        checkpoint = Checkpoint(self._mlp.net, state)
+        try:
+            self._device.run(run_args=self._mlp.run_args(checkpoint))
+        finally:
+            self._device.delete(code=False, data=False, directory=False)
+
+    def _borrowed(self) -> AbstractContextManager[None]:
+        return borrowed(self._device, {})
+
+    def close(self) -> None:
+        """Delete the folder of the program."""
+        self._folder.cleanup()
