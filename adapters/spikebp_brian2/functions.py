@@ -47,6 +47,12 @@ static inline double spikebp_larger(double a, double b) {
 }
 """
 
+WITHIN_C: Final = """
+static inline double spikebp_within(double v, double low, double high) {
+    return v < low ? low : v > high ? high : v;
+}
+"""
+
 ROUNDED_C: Final = """
 static inline double spikebp_rounded(double v, double units) {
     return rint(v * units) / units;
@@ -101,6 +107,8 @@ FUNCTIONS: Final[dict[str, Function]] = {
     "rectified_spikes": _function(_rectified, "spikebp_rectified", QUANTIZERS_C, 2),
     "outside": _function(_outside, "spikebp_outside", OUTSIDE_C, 2),
     "larger": _function(np.maximum, "spikebp_larger", LARGER_C, 2),
+    # Brian2's own `clip` would be compiled in a module of its own.
+    "within": _function(np.clip, "spikebp_within", WITHIN_C, 3),
     "rounded": _function(_rounded, "spikebp_rounded", ROUNDED_C, 2),
     "whole": _function(np.floor, "spikebp_whole", WHOLE_C, 1),
 }

@@ -274,8 +274,6 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._changes: dict[Place, Any] = {}
         self._n_changes, self._run_at_change = 0, 0
         self._takes_constants = False
-        #: Monitors that are compiled with those of `record`.
-        self.compiled_together: list[Any] = []
         self._before_run: list[tuple[Any, NDArray[Any]]] = []
         self._awaited: set[str] = set()
         self._warned: set[str] = set()
@@ -872,7 +870,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         for made in self._as_made:
             made.runner.codeobj_class = chosen
         of_monitors = SharedModule().code_object_class if uses_cython else None
-        for monitor in (*self._monitors, *self.compiled_together):
+        for monitor in self._monitors:
             monitor.codeobj_class = of_monitors
 
     def _check_values(self, state: LearningState) -> None:
@@ -931,7 +929,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             )
 
     def _warn_of_nothing(self) -> None:
-        shown = self.schedule.samples_shown[0] - self.schedule.first_presented[0]
+        shown = self.schedule.samples_shown[0] - (self._presented.shown_before or 0)
         number, n_samples = self._presented.number, self._presented.n_samples
         if number > 0 and shown > n_samples:
             self._warn(

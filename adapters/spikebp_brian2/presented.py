@@ -121,22 +121,20 @@ class PresentedSamples:
                 f"been shown for {self._of_schedule('steps_shown')} steps: run it to its end first"
             )
         self.number, self.is_replaceable = self.number + 1, not self._has_run
-        # One module of Cython serves all networks; a program has several tables.
-        form = "{}" if self._is_runtime else f"{self._name}_{{}}_{self.number}"
         schedule = self._wave.schedule
         owners = (self._wave.layers[0], schedule, self._wave.layers[-1])
         for owner, name, rows in zip(owners, TABLES, _tables(batch), strict=True):
-            owner.namespace[name] = Table(form.format(name), rows)
+            if not self._is_runtime:
+                # A program has all of its tables at once.
+                owner.namespace[name] = Table(f"{self._name}_{name}_{self.number}")
+            elif name not in owner.namespace:
+                owner.namespace[name] = Table(name)  # in one module of Cython for all networks
+            owner.namespace[name].show(rows)
         self._wave.show(CODE)
-        values = self._values(batch)
-        if knows_past:
-            values["schedule", "first_presented"] = self._of_schedule("samples_shown")
-        else:
-            # The program that will run them knows.
+        if not knows_past:  # the program that will run them knows
             schedule.interrupted = "interrupted + int(not sample_over)"
-            schedule.first_presented = "samples_shown"
         self._begin(knows_past)
-        return values
+        return self._values(batch)
 
     def present_to_program(self, batch: Batch, folder: Path) -> dict[Place, Any]:
         """Write samples to a file for the next run of a program that is built in `folder`."""
@@ -162,6 +160,7 @@ class PresentedSamples:
         self.n_samples, self.n_steps = len(batch), batch.n_steps
         values = {
             "presentation": self.number,
+            "presented": -1,
             "n_presented": len(batch),
             "input_rows": batch.rows().shape[1],
             "target_rows": batch.y.shape[1] if batch.y is not None and batch.y.ndim == 3 else 1,

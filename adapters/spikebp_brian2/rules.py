@@ -50,7 +50,6 @@ opens_training : boolean       # whether this step is the first of its sample wi
 samples_shown : 1              # ended samples
 samples_seen : 1               # ended samples that had a target
 presentation : integer         # how often `present` has been called
-first_presented : 1            # samples_shown when the presented samples began
 n_presented : integer          # how many samples are presented
 input_rows : integer           # in how many rows the input of each of them is
 target_rows : integer          # in how many its targets are: 1, or one for each step
@@ -405,9 +404,9 @@ def _rows(net: Definition) -> str:
     compared = f"steps_taken - {delay}" if delay else "steps_shown"
     return _lines(
         [
-            "presented = int(clip(samples_shown - first_presented, 0, n_presented))",
-            "input_row = int(presented*input_rows + clip(steps_shown - 1, 0, input_rows - 1))",
-            f"target_row = int(presented*target_rows + clip({compared} - 1, 0, target_rows - 1))",
+            "presented = int(within(presented + int(opens_sample), 0, n_presented))",
+            "input_row = int(presented*input_rows + within(steps_shown - 1, 0, input_rows - 1))",
+            f"target_row = int(presented*target_rows + within({compared} - 1, 0, target_rows - 1))",
         ]
     )
 
@@ -438,7 +437,7 @@ def _lines(lines: list[str]) -> str:
     return "\n        ".join(lines)
 
 
-def input_code(net: Definition) -> str:
+def input_code(net: Definition, shown: ShownCode) -> str:
     """Return the code of layer 0: rule 1."""
     if net.input_coding == "spikes":
         fire = """
@@ -452,6 +451,7 @@ def input_code(net: Definition) -> str:
         spike_count = int(is_busy)*signed_spikes(potential, binary)
         potential -= spike_count"""
     return f"""
+        {_input_value(shown) if shown.in_rows else ""}
         {fire}
         received_input = int(not is_step)*received_input
         {_COUNT}
@@ -476,7 +476,11 @@ def forward_code(net: Definition, l: int) -> str:
 
 
 def input_value_code(shown: ShownCode) -> str:
-    """Return the code that sets the input, which may be none."""
+    """Return the code that sets the input where it is a user's, so that rules have code alone."""
+    return "" if shown.in_rows else _input_value(shown)
+
+
+def _input_value(shown: ShownCode) -> str:
     return "" if shown.input is None else f"input_value = {shown.input}"
 
 
@@ -558,7 +562,8 @@ def _sum_errors(net: Definition) -> str:
         code += "\n        summed_error = int(not opens_sample)*summed_error + error"
     if net.update == "normalized":
         code += (
-            "\n        teaching_error = clip(summed_error, -summed_error_limit, summed_error_limit)"
+            "\n        teaching_error = "
+            "within(summed_error, -summed_error_limit, summed_error_limit)"
         )
     return code
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from brian2 import Clock, EventMonitor, Network, ms
+from brian2 import BrianObject, Clock, EventMonitor, Network, NetworkOperation, ms
 from brian2.devices.device import runtime_device
+from numpy.typing import NDArray
 
 from spikebp_brian2.build import ProgramDevice, fetch_program
 from spikebp_brian2.group import SpikingMLPGroup
@@ -54,13 +55,10 @@ class Script(ABC):
 
     def __init__(self, net: Definition) -> None:
         with self._borrowed():
-            self._mlp = SpikingMLPGroup(net, clock=Clock(dt=1 * ms, name="spikebp_clock"), name="spikebp")
-            self._ends = EventMonitor(
-                self._mlp.output_layer, "sample_end", variables=["summed_drive"], name="spikebp_ends"
-            )
-            self._mlp.compiled_together.append(self._ends)
+            clock = Clock(dt=1 * ms, name="spikebp_clock")
+            self._mlp = SpikingMLPGroup(net, clock=clock, name="spikebp")
             self._mlp.record()
-            self._network = Network(self._mlp, self._ends, name="spikebp_network")
+            self._network = Network(self._mlp, self._recorder(), name="spikebp_network")
 
     def show(self, state: LearningState, batch: Batch, record: bool) -> BlockResult:
         """Show samples, and learn from those with targets.
@@ -73,7 +71,7 @@ class Script(ABC):
         with self._borrowed():
             self._run(state, batch, record)
             after = self._mlp.checkpoint().state
-            drives = np.array(self._ends.summed_drive[:]).reshape(len(batch), -1)
+            drives = self._summed_drives().reshape(len(batch), -1)
             recording = None
             if record:
                 trace = self._mlp.trace()
@@ -90,6 +88,14 @@ class Script(ABC):
     @abstractmethod
     def _run(self, state: LearningState, batch: Batch, record: bool) -> None:
         """Show samples to a network that has learned `state`."""
+
+    @abstractmethod
+    def _recorder(self) -> BrianObject:
+        """Return what records the summed drives of the output at the end of each sample."""
+
+    @abstractmethod
+    def _summed_drives(self) -> NDArray[np.float64]:
+        """Return the summed drives of all samples of the block."""
 
     @abstractmethod
     def _borrowed(self) -> AbstractContextManager[None]:
@@ -117,7 +123,23 @@ class RuntimeScript(Script):
         with self._borrowed():
             self._network.store(START)
 
+    def _recorder(self) -> BrianObject:
+        self._drives: list[NDArray[np.float64]] = []
+        closes_sample = self._mlp.schedule.variables["closes_sample"].get_value()
+        summed_drive = self._mlp.output_layer.variables["summed_drive"].get_value()
+
+        def keep_drive() -> None:
+            if closes_sample[0]:
+                self._drives.append(summed_drive.copy())
+
+        # A monitor would be compiled, in as much time as half of the rules.
+        return NetworkOperation(keep_drive, clock=self._mlp.clock, when="end", name="spikebp_ends")
+
+    def _summed_drives(self) -> NDArray[np.float64]:
+        return np.array(self._drives)
+
     def _run(self, state: LearningState, batch: Batch, record: bool) -> None:
+        self._drives.clear()
         # Of a run that was interrupted in the middle of a step nothing is left, either.
         self._network.restore(START)
         self._mlp.begin(state)
@@ -156,6 +178,15 @@ class ProgramScript(Script):
             fetch_program(self._device, net, Path(self._folder.name), write_code)
             # Brian2 would warn that it was never in a network.
             self._mlp._network = self._network.id
+
+    def _recorder(self) -> BrianObject:
+        self._ends = EventMonitor(
+            self._mlp.output_layer, "sample_end", variables=["summed_drive"], name="spikebp_ends"
+        )
+        return self._ends
+
+    def _summed_drives(self) -> NDArray[np.float64]:
+        return np.array(self._ends.summed_drive[:])
 
     def _run(self, state: LearningState, batch: Batch, record: bool) -> None:
         self._present(batch, record)

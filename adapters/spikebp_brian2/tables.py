@@ -19,8 +19,9 @@ static inline double {name}(const int64_t row, const int column, const int n_col
 """
 
 CYTHON: Final = """
-cdef double {name}(const int64_t row, const int64_t column, const int64_t n_columns):
-    global _namespace{name}_values
+cdef inline double {name}(
+    const int64_t row, const int64_t column, const int64_t n_columns
+) noexcept nogil:
     return _namespace{name}_values[row*n_columns + column]
 """
 
@@ -34,20 +35,24 @@ class Table(Function):  # type: ignore[misc]
     ----------
     name : str
         The function's name in the code.
-    values : ndarray of shape (n_rows, n_columns)
-        The array.
     """
 
-    def __init__(self, name: str, values: NDArray[np.float64]) -> None:
-        def look_up(row: Any, column: Any, n_columns: Any) -> Any:  # noqa: ARG001
-            return values[row, column]
-
-        super().__init__(look_up, arg_units=[1] * 3, arg_types=["integer"] * 3, return_unit=1)
-        self.implementations.add_implementation("numpy", look_up)
+    def __init__(self, name: str) -> None:
+        super().__init__(self._look_up, arg_units=[1] * 3, arg_types=["integer"] * 3, return_unit=1)
+        self._namespace = {f"{name}_values": np.empty(0)}
+        self.implementations.add_implementation("numpy", self._look_up)
         for target, code in (("cpp", CPP), ("cython", CYTHON)):
             self.implementations.add_implementation(
-                target, code.format(name=name), {f"{name}_values": values.ravel()}, name=name
+                target, code.format(name=name), self._namespace, name=name
             )
+
+    def show(self, rows: NDArray[np.float64]) -> None:
+        """Take an array of shape (n_rows, n_columns), from the next run on."""
+        self._rows = rows
+        self._namespace.update(dict.fromkeys(self._namespace, rows.ravel()))
+
+    def _look_up(self, row: Any, column: Any, n_columns: Any) -> Any:  # noqa: ARG002
+        return self._rows[row, column]
 
 
 def cython_code(name: str) -> str:

@@ -76,7 +76,7 @@ class Wave:
         self._input_value_code = self._block(self.layers[0])
         # Without an expression there is nothing to run.
         self._input_value_code.generate_empty_code = False
-        self._block(self.layers[0], rules.input_code(net))
+        self._input_code = self._block(self.layers[0])
         self._event(self.layers[0], "spike")
         for l in range(1, L + 1):
             self._pathway(l, "forward")
@@ -140,6 +140,7 @@ class Wave:
         """
         net, L = self._net, self._net.n_layers
         output_code = rules.forward_code(net, L) + rules.target_code(net, shown)
+        self._input_code.abstract_code = rules.input_code(net, shown)
         for runner, code, given in (
             (self._schedule_code, rules.schedule_code(net, shown), shown.label),
             (self._input_value_code, rules.input_value_code(shown), shown.input),
