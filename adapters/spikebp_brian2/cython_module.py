@@ -201,9 +201,7 @@ def _without_loads(source: str) -> str:
     used = Counter(word for line in lines for word in set(WORD.findall(line)))
     loads = (LOAD.fullmatch(line) for line in lines)
     return "\n".join(
-        line
-        for line, load in zip(lines, loads, strict=True)
-        if load is None or used[load[1]] > 1
+        line for line, load in zip(lines, loads, strict=True) if load is None or used[load[1]] > 1
     )
 
 

@@ -12,48 +12,33 @@ from weakref import ref
 
 import brian2
 import numpy as np
-from brian2 import BrianObject, Clock, Network, Quantity, Synapses, get_device, get_logger
+from brian2 import BrianObject, Clock, Network, Quantity, Synapses, get_device
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
 from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
-from brian2.equations.equations import PARAMETER
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
-from spikebp_brian2.intact import (
-    as_made,
-    check_as_made,
-    check_clocks,
-    check_constants,
-    check_constants_in_program,
-    check_contained,
-    check_ends,
-    check_in_program,
-    check_sample,
-    check_senders,
-    check_sources,
-)
-from spikebp_brian2.parts import PartNeurons, PartSynapses
+from spikebp_brian2.guards import RunGuard, check_constants_in_program, check_in_program
+from spikebp_brian2.network_parts import NetworkParts
+from spikebp_brian2.notices import Notices, drop_zero_delays
+from spikebp_brian2.parts import PartNeurons, PartSynapses, Place
 from spikebp_brian2.presented import PresentedSamples
-from spikebp_brian2.program import follow_arguments
-from spikebp_brian2.proof import allowed_labels, check_on_grid, prove_range
-from spikebp_brian2.quiet import be_quiet
+from spikebp_brian2.program import ProgramSettings, follow_arguments
+from spikebp_brian2.proof import allowed_labels
 from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
 from spikebp_brian2.sources import Source, as_source, check_units, deliver, fires_at, refuse_unit
 from spikebp_brian2.stored import StoredDefinition, restore_whole_states
-from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step, mistimed
+from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step
 from spikebp_brian2.variables import (
-    Place,
     constants,
     learned,
     placed_weights,
     read_operations,
-    read_seen,
     read_state,
-    seen_places,
+    reader,
 )
-from spikebp_brian2.wave import Wave
 from spikebp_brian2.wiring import KINDS
 from spikebp_plugins import Checkpoint, Operations, Trace, UnsupportedError
 from spikebp_plugins.backends.base import refused_kind
@@ -64,11 +49,6 @@ from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState, initial_state
 
-logger = get_logger(__name__)
-
-#: Samples after which a layer that has never fired is worth a warning.
-SILENT_SAMPLES: Final = 100
-
 #: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
 
@@ -76,10 +56,9 @@ ENDLESS: Final = 2**31 - 1
 DTS_PER_STEP: Final = ("schedule", "dts_per_step")
 STEPS_PER_SAMPLE: Final = ("schedule", "steps_per_sample")
 
-#: What can be set between runs, and how often that was for a program that is built.
+#: What else can be set between runs.
 LEARNING: Final = ("schedule", "learning")
 RECORDING: Final = ("schedule", "recording")
-SETTINGS: Final = ("schedule", "settings")
 
 #: Where weights are.
 WEIGHT: Final = "synapses[l - 1].weight, or kernels[l - 1].weight where synapses share weights"
@@ -118,10 +97,10 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     A container that goes into a `Network` like any group, and that ``run()`` finds. Its parts are
     a NeuronGroup for each layer, a Synapses for each connection, with a NeuronGroup for its weights
     if synapses share them, and a NeuronGroup of one neuron, the schedule. A step is one dt or
-    several; within a step the whole wave runs forward and backward in the order of
-    docs/semantics.md, in slot ``thresholds``. With ``timing="pipelined"`` the wave takes a step
-    from layer to layer instead, and a sample lasts ``2*net.n_layers - 1`` steps longer than its
-    input.
+    several; within a step the whole network runs forward and backward in the order of
+    docs/semantics.md, in slot ``thresholds``. With ``timing="pipelined"`` spikes and errors take
+    a step from layer to layer instead, and a sample lasts ``2*net.n_layers - 1`` steps longer than
+    its input.
 
     Parameters
     ----------
@@ -158,7 +137,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     learning : bool, default=True
         Whether to learn; the attribute `learning` can be set between runs.
     order : int, default=1
-        Where the wave begins in slot ``thresholds``. Spikes that a source fires before that, as
+        Where a step begins in slot ``thresholds``. Spikes that a source fires before that, as
         groups do by default (order 0), count in the same dt, all others in the next.
     dt : Quantity or None, default=None
         The dt of the network, for which it gets a clock. Spikes that arrive between two ticks of
@@ -269,29 +248,17 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self.device = get_device()
         self._device_arrays = self.device.arrays
         self._is_runtime = isinstance(self.device, RuntimeDevice)
-        self._recording = True
-        #: What was set for the next run of a program that is built, and how often.
-        self._changes: dict[Place, Any] = {}
-        self._n_changes, self._run_at_change = 0, 0
-        self._takes_constants = False
-        self._before_run: list[tuple[Any, NDArray[Any]]] = []
+        self._recording, self._takes_constants, self._checks_itself = True, False, False
         self._awaited: set[str] = set()
-        self._warned: set[str] = set()
-        self._checks_itself, self.ends_by_event = False, sample_end is not None
+        self.ends_by_event = sample_end is not None
         self._monitors: list[Any] = []
         self._expressions: dict[str, tuple[str, PartNeurons]] = {}
-        self._deliveries: list[PartSynapses] = []
-        self._fires_at: list[tuple[SpikeSource, str, int]] = []
         self._delays = delays_of(self.net)
-        self._wave = Wave(self.net, self.clock, order, self.name)
-        self.schedule, self.layers = self._wave.schedule, self._wave.layers
-        self.synapses, self.kernels = self._wave.synapses, self._wave.kernels
-        self.parts = self._wave.parts
+        made = NetworkParts(self.net, self.clock, order, self.name)
+        self.schedule, self.layers, self.parts = made.schedule, made.layers, made.parts
+        self.synapses, self.kernels = made.synapses, made.kernels
         self.contained_objects.extend(self.parts.values())
-        self._receive(given, sample_end)
-        # Not among these: what the user adds to the parts later, which Brian2 compiles as usual.
-        self._as_made = as_made(self.parts.values())
-        self._deliveries_as_made = as_made(self._deliveries)
+        self._receive(made, given, sample_end)
         self.constants = constants(self.net, self.net.n_steps if sample_end is None else ENDLESS)
         self._set(self.constants)
         self._set_dts_per_step()
@@ -310,15 +277,15 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             if source.values is not None:
                 setattr(group, variable, source.values)
         self._name_line_of_user()
-        be_quiet()
+        drop_zero_delays()
         restore_whole_states()
-        self._presented = PresentedSamples(
-            self.net, self._wave, self.clock, self.name, self._is_runtime
-        )
-        self._constants_of_run = self.constants.copy()
+        self._presented = PresentedSamples(self.net, made, self.clock, self.name, self._is_runtime)
+        self._settings, self._notices = ProgramSettings(self), Notices(self)
         self._is_made = True
 
-    def _receive(self, given: dict[str, Source], sample_end: SpikeSource | None) -> None:
+    def _receive(
+        self, made: NetworkParts, given: dict[str, Source], sample_end: SpikeSource | None
+    ) -> None:
         """Make the parts read their input, labels and targets; then all parts are there."""
         self._timed = {name: one.timed for name, one in given.items() if one.timed is not None}
         for name, part in (
@@ -331,17 +298,20 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 self._expressions[name] = code, part
         codes = (given["input"].code, given["label"].code, given["target"].code)
         of_user = [source.code for source in given.values() if source.timed is None]
-        self._wave.show(rules.ShownCode(*codes, by_label=self._by_label), of_user)
+        made.show(rules.ShownCode(*codes, by_label=self._by_label), of_user)
+        self._deliveries: list[PartSynapses] = []
+        sources = []
         for name, source, part in (
             ("received_input", given["input"].spikes, self.input_layer),
             ("received_target", given["target"].spikes, self.output_layer),
             ("received_ends", sample_end, self.schedule),
         ):
             if source is not None:
-                places = self._wave.end, self._wave.arrivals
-                self._deliveries.append(deliver(f"{self.name}_{name}", source, part, name, *places))
-                self._fires_at.append((source, *fires_at(source)))
+                orders = made.end, made.arrivals
+                self._deliveries.append(deliver(f"{self.name}_{name}", source, part, name, *orders))
+                sources.append((source, *fires_at(source)))
         self.contained_objects.extend(self._deliveries)
+        self._guard = RunGuard(self, self._deliveries, sources)
         for part in self.contained_objects:
             part.group = ref(self)
 
@@ -373,7 +343,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 advice = "variables belong to its parts; add_attribute makes a name of your own"
             raise AttributeError(f"{name!r} of {self.name!r} cannot be set: {advice}")
         if self._is_made and name == "active":
-            self._check_not_built()
+            self.check_not_built()
         super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
@@ -423,10 +393,6 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         for (part, name), value in values.items():
             setattr(self.parts[part], name, value)
 
-    def _read(self, place: Place) -> NDArray[Any]:
-        part, name = place
-        return np.asarray(getattr(self.parts[part], name)[:])
-
     @property
     def input_layer(self) -> PartNeurons:
         """Layer 0."""
@@ -443,11 +409,12 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
 
         During a run the variable ``schedule.learning`` does the same.
         """
-        return bool(self._changes.get(LEARNING, self.schedule.learning[0]))
+        value = self._settings.get(LEARNING)
+        return bool(self.schedule.learning[0] if value is None else value)
 
     @learning.setter
     def learning(self, value: bool) -> None:
-        self._change({LEARNING: boolean("learning", value)})
+        self._settings.change({LEARNING: boolean("learning", value)})
 
     @property
     def learning_rate(self) -> float:
@@ -478,7 +445,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self.__dict__["net"] = net
         self.constants.update(new)
         if new:
-            self._change(new)
+            self._settings.change(new)
 
     @property
     def recording(self) -> bool:
@@ -488,19 +455,10 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     @recording.setter
     def recording(self, value: bool) -> None:
         self._recording = boolean("recording", value)
-        self._change({RECORDING: self._recording})
+        self._settings.change({RECORDING: self._recording})
         for monitor in self._monitors:
             # A program decides by the variable, so that it need not be built again.
             monitor.active = self._recording or not self._is_runtime
-
-    def _change(self, values: Mapping[Place, Any]) -> None:
-        """Set what may change between runs, also for the next run of a program that is built."""
-        if self._is_built():
-            self._changes |= values
-            self._n_changes, self._run_at_change = self._n_changes + 1, self._time_of_run()
-            return
-        for (part, name), value in values.items():
-            self.parts[part].variables[name].set_value(value)
 
     @property
     def weights(self) -> tuple[NDArray[Any], ...]:
@@ -518,8 +476,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         DimensionMismatchError
             If weights have a unit.
         """
-        self._check_settings()
-        found = read_state(self.net, self._read).weights
+        self._settings.check()
+        found = read_state(self.net, reader(self)).weights
         for matrix in found:
             matrix.flags.writeable = False
         return found
@@ -533,7 +491,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def scores(self) -> NDArray[np.float64]:
         """The scores of the present sample, or of the last one, of shape (n_outputs,)."""
         self._check_built("scores")
-        self._check_settings()
+        self._settings.check()
         steps = int(self.schedule.steps_shown[0])
         if (delay := self._delays.spikes[-1]) > 0:
             steps = min(steps, int(self.schedule.steps_taken[0]) - delay)
@@ -543,8 +501,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def operations(self) -> Operations:
         """Synaptic operations since the start; `samples` are those that have ended."""
         self._check_built("operations")
-        self._check_settings()
-        return read_operations(self.net, self._read, self._seen_at_start)
+        self._settings.check()
+        return read_operations(self.net, reader(self), self._seen_at_start)
 
     def checkpoint(self) -> Checkpoint:
         """Return definition and learning state, to go on from on any back end.
@@ -559,17 +517,16 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             If samples were presented in the middle of another in a run of cpp_standalone.
         """
         self._check_device()
-        self._check_settings()
-        state = read_state(self.net, self._read)
+        self._settings.check()
         if not self._is_runtime:
-            prove_range(self.net, state, read_seen(self.net, self._read))
-        self._check_values(state)
+            self._guard.prove()
+        state = self._guard.check_state()
         if not self._is_runtime:
             if self.schedule.interrupted[0]:
                 raise RuntimeError(
                     f"samples were presented to {self.name!r} in the middle of another one"
                 )
-            self._warn_of_silence()
+            self._notices.of_silence()
         return Checkpoint(self.net, state)
 
     def begin(self, state: LearningState) -> None:
@@ -621,7 +578,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             )
         presented = self._presented
         batch = presented.checked(x, y, n_steps)
-        if self._is_built():
+        if self._settings.is_built:
             built = self.constants[STEPS_PER_SAMPLE]
             if batch.n_steps != built and not self._takes_constants:
                 raise wrong_argument("n_steps", f"those of the program, {built}", repr(n_steps))
@@ -632,7 +589,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         if not self.ends_by_event:
             values[STEPS_PER_SAMPLE] = batch.n_steps
             self.constants[STEPS_PER_SAMPLE] = batch.n_steps
-        self._change(values)
+        self._settings.change(values)
         steps = len(batch) * self._delays.duration(batch.n_steps)
         return None if self.ends_by_event else steps * self._duration_of_step()
 
@@ -663,23 +620,16 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         RuntimeError
             If no program is built.
         """
-        if not self._is_built():
+        if not self._settings.is_built:
             raise RuntimeError(f"the program of {self.name!r} is not built, and has no arguments")
         if checkpoint is not None and checkpoint.net != self.net:
             changes = differences(checkpoint.net, self.net)
             raise wrong_argument("checkpoint", f"of the definition of {self.name!r}", changes)
         if checkpoint is None and self.device.has_been_run:
             checkpoint = self.checkpoint()
-        values = self.constants | self._changes | {SETTINGS: self._n_changes}
         if checkpoint is not None:
-            values |= learned(self.net, checkpoint.state)
             self._seen_at_start = self._presented.seen_before = checkpoint.state.samples_seen
-        # Brian2 takes for granted that a run is as long as the one before.
-        self.device.array_cache[self.clock.variables["timestep"]] = None
-        for variable in self.device.dynamic_arrays_2d:
-            variable.size = 0, variable.size[1]
-        self._constants_of_run = self.constants.copy()
-        return {getattr(self.parts[part], name): value for (part, name), value in values.items()}
+        return self._settings.arguments(None if checkpoint is None else checkpoint.state)
 
     def counts(self, monitor: Any) -> NDArray[np.int64]:
         """Return the spikes that a monitor has recorded, by sample and step.
@@ -687,7 +637,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         Parameters
         ----------
         monitor : SpikeMonitor
-            ``SpikeMonitor(mlp.layers[l], variables=["spike_count"])``, or of ``mlp.layers[l][a:b]``.
+            ``SpikeMonitor(mlp.layers[l], variables=["spike_count"])``, or one of some of its
+            units, ``mlp.layers[l][a:b]``.
 
         Returns
         -------
@@ -703,7 +654,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             If the samples cannot be told apart by their times, because some did not take
             ``net.n_steps`` steps.
         """
-        self._check_settings()
+        self._settings.check()
         return recorded(self, self._presented, monitor, "spike")
 
     def errors(self, monitor: Any) -> NDArray[np.int64]:
@@ -724,7 +675,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
-        self._check_settings()
+        self._settings.check()
         return recorded(self, self._presented, monitor, "error")
 
     def record(self) -> list[Any]:
@@ -736,7 +687,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             Of the spikes of layers 0..L, the errors of layers 1..L, and the summed drive of the
             output.
         """
-        self._check_not_built()
+        self.check_not_built()
         if not self._monitors:
             self._monitors = monitors_for_trace(self)
             self.contained_objects.extend(self._monitors)
@@ -762,46 +713,43 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
-        self._check_settings()
+        self._settings.check()
         return trace_of(self, self._presented, list(monitors) or self._monitors)
 
     def before_run(self, run_namespace: Any) -> None:
         """Get ready for a run; called by Brian2."""
         self._check_device()
-        self._check_not_built()
-        made = self._as_made + self._deliveries_as_made
-        check_contained(self, made)
-        check_as_made(self, made)
-        check_sources(self, self._fires_at)
-        check_senders(self)
-        check_clocks(self, made, self._end_of_run())
+        self.check_not_built()
+        end = float(self.clock._i_end * self.clock.dt_)
+        self._guard.check_script(end)
         for name, (code, part) in self._expressions.items():
             check_units(name, code, part, run_namespace)
         self._set_dts_per_step()
-        self._warn_of_times()
+        self._notices.of_times(self._timed, self._duration_of_step(), end)
         self._presented.before_run()
         if self._is_runtime:
-            check_ends(self)
             self._check_presented()
-            self._check_values(read_state(self.net, self._read))
-            self._begin_proof()
-            self._before_run = [(array, array.copy()) for array in self.changing_arrays()]
+            self._guard.begin_run()
             self._compile_together()
         else:
-            # The generated program has to know the pathways of contained synapses.
-            contained = [part for part in self.contained_objects if isinstance(part, Synapses)]
-            self.device.synapses |= set(contained)
-            if not self._checks_itself:
-                # Checked is what the program is told when it starts, too.
-                if not self.device.run_args_applied:
-                    self.device.apply_run_args()
-                self.device.insert_code("before_network_run", check_in_program(self))
-                self._checks_itself = True
-            if not self._takes_constants:
-                check = check_constants_in_program(self, self.constants)
-                self.device.insert_code("main", check)
+            self._write_checks()
         self._awaited = {part.name for part in (*self.parts.values(), *self._deliveries)}
         super().before_run(run_namespace)
+
+    def _write_checks(self) -> None:
+        """Let the program that is written check what it is told when it starts."""
+        # The generated program has to know the pathways of contained synapses.
+        self.device.synapses |= {
+            part for part in self.contained_objects if isinstance(part, Synapses)
+        }
+        if not self._checks_itself:
+            if not self.device.run_args_applied:
+                self.device.apply_run_args()
+            self.device.insert_code("before_network_run", check_in_program(self))
+            self._checks_itself = True
+        if not self._takes_constants:
+            check = check_constants_in_program(self, self.constants)
+            self.device.insert_code("main", check)
 
     def _set_dts_per_step(self) -> None:
         """Set what is constant in a run, and follows the dt that the clock has in it."""
@@ -824,120 +772,32 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             )
         self._awaited.discard(part.name)
 
-    def check_write(self, variable: Any) -> None:
-        """Refuse to set what cannot be set; called by a part before one of its variables is set.
-
-        Raises
-        ------
-        TypeError
-            If the variable is a number of the definition or of the step.
-        RuntimeError
-            If a program is built, in which setting it would change nothing.
-        """
-        fixed = (self.parts[part].variables[name] for part, name in self.constants)
-        if self._is_made and any(variable is one for one in fixed):
-            raise TypeError(
-                f"{variable.name!r} of {variable.owner.name!r} cannot be set: definition and step "
-                f"of {self.name!r} settle it, so make a network of another, net.replace(...)"
-            )
-        self._check_not_built()
-
     def after_run(self) -> None:
         """Prove that the run was exact and ended on the grid; called by Brian2."""
         super().after_run()
         if not self._is_runtime:
             follow_arguments(self, self._presented, self._monitors)
-            self._constants_of_run = self.constants.copy()
+            self._settings.constants = self.constants.copy()
             return
         try:
-            state = read_state(self.net, self._read)
-            prove_range(self.net, state, read_seen(self.net, self._read))
-            self._check_values(state)
-        except (OverflowError, ValueError):
-            for array, before in self._before_run:
-                array[:] = before
-            raise
+            self._guard.end_run()
         finally:
-            self._before_run = []
             # A stored state may be of a run at another dt.
             self.constants.pop(DTS_PER_STEP, None)
-        self._warn_of_silence()
-        self._warn_of_nothing()
+        self._notices.of_silence()
+        self._notices.of_nothing(self._presented)
 
     def _compile_together(self) -> None:
         uses_cython = self.device.code_object_class() is CythonCodeObject
         chosen = SharedModule().code_object_class if uses_cython else None
-        for made in self._as_made:
+        for made in self._guard.made:
             made.runner.codeobj_class = chosen
         of_monitors = SharedModule().code_object_class if uses_cython else None
         for monitor in self._monitors:
             monitor.codeobj_class = of_monitors
 
-    def _check_values(self, state: LearningState) -> None:
-        """Check what a user may have overwritten."""
-        if self._is_runtime:
-            check_constants(self, self.constants)
-        check_on_grid(self.net, state)
-        check_sample(self)
-
-    def _begin_proof(self) -> None:
-        self._set(dict.fromkeys(seen_places(self.net), 0))
-
-    def changing_arrays(self) -> list[NDArray[Any]]:
-        """Return the arrays of all variables, in runtime mode: a run of a user's may change any."""
-        return [
-            part.variables[name].get_value()
-            for part in self.parts.values()
-            for name, equation in part.equations.items()
-            if equation.type == PARAMETER and "linked" not in equation.flags
-        ]
-
     def _duration_of_step(self) -> Quantity:
         return self.clock.dt if self._step is None else self._step
-
-    def _end_of_run(self) -> float:
-        """Return the end of the run that begins, in seconds."""
-        return float(self.clock._i_end * self.clock.dt_)
-
-    def _warn(self, about: str, kind: str, message: str) -> None:
-        """Warn once of something, with the line of the script that made the group."""
-        if about not in self._warned:
-            self._warned.add(about)
-            made = f"{self.name!r} was made here:\n{self._creation_stack}"
-            logger.warn(f"{message}\n{made}", kind)
-
-    def _warn_of_times(self) -> None:
-        n_steps = None if self.ends_by_event else self._delays.duration(self.net.n_steps)
-        for name, given in self._timed.items():
-            step, end = self._duration_of_step(), self._end_of_run()
-            if (warning := mistimed(name, given, step, n_steps, end)) is not None:
-                self._warn(name, "timed_array", warning)
-
-    def _warn_of_silence(self) -> None:
-        shown = int(self.schedule.samples_shown[0])
-        if "silence" in self._warned or shown < SILENT_SAMPLES:
-            return
-        silent = [not np.any(layer.spikes_sent[:]) for layer in self.layers[:-1]]
-        if any(silent):
-            l = silent.index(True)
-            remedy = "larger input or input_scale" if l == 0 else "larger weights or more steps"
-            self._warn(
-                "silence",
-                "silent_layer",
-                f"layer {l} of {self.name!r} has fired no spike in {shown} samples, so that "
-                f"nothing reaches the layers above; it may need {remedy}",
-            )
-
-    def _warn_of_nothing(self) -> None:
-        shown = self.schedule.samples_shown[0] - (self._presented.shown_before or 0)
-        number, n_samples = self._presented.number, self._presented.n_samples
-        if number > 0 and shown > n_samples:
-            self._warn(
-                f"presentation {number}",
-                "nothing_presented",
-                f"{self.name!r} has been run for {int(shown)} samples since {n_samples} were "
-                "presented; the others had no input and no label",
-            )
 
     def _check_presented(self) -> None:
         if int(self.schedule.presentation[0]) != self._presented.number:
@@ -952,34 +812,21 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 f"{self.name!r} has no {what} yet: its program has not been built and run"
             )
 
-    def _is_built(self) -> bool:
-        return getattr(self.device, "project_dir", None) is not None
+    def check_not_built(self) -> None:
+        """Refuse to set a variable of a part; called by the part before it is set.
 
-    def _check_not_built(self) -> None:
-        if self._is_built():
+        Raises
+        ------
+        RuntimeError
+            If a program is built, in which setting it would change nothing.
+        """
+        if self._is_made and self._settings.is_built:
             raise RuntimeError(
                 f"the program of {self.name!r} is built, so nothing but its samples, learning, "
                 "learning_rate and recording can be set: device.run(run_args=mlp.run_args()) runs "
                 "it again with these, and mlp.run_args() | {mlp.schedule.label: ..., ...} with "
                 "other values; for anything else call device.reinit() and make it anew"
             )
-
-    def _time_of_run(self) -> int:
-        """Return when the program has run last; 0 if it has not."""
-        file = Path(self.device.results_dir) / "last_run_info.txt"
-        return file.stat().st_mtime_ns if self.device.has_been_run else 0
-
-    def _check_settings(self) -> None:
-        """Check that what was set since the program was built was given to its last run."""
-        if self._is_runtime or not self.device.has_been_run:
-            return
-        was_given = int(self.schedule.settings[0]) == self._n_changes
-        if not was_given and self._time_of_run() != self._run_at_change:
-            raise RuntimeError(
-                f"the program of {self.name!r} was run without what was set since it was built: "
-                "device.run(run_args=mlp.run_args()) runs it with that"
-            )
-        check_constants(self, self._constants_of_run)
 
     def _is_in_run(self) -> bool:
         """Return whether Brian2 is running the network, in whatever thread.

@@ -12,18 +12,21 @@ from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
 from spikebp_brian2.functions import FUNCTIONS
-from spikebp_brian2.variables import Place
 from spikebp_plugins.network.fields import Definition
+
+#: Part and name of a variable.
+Place = tuple[str, str]
 
 
 class NetworkOfParts(Protocol):
-    """What a network is to its parts, and to those who check and read them: `SpikingMLPGroup`."""
+    """Protocol of a `SpikingMLPGroup`, as its parts see it, and those who check and read them."""
 
     name: str
     net: Definition
     clock: Clock
     device: Device
     has_own_clock: bool
+    _creation_stack: str
     ends_by_event: bool
     schedule: NeuronGroup
     layers: list[PartNeurons]
@@ -40,8 +43,8 @@ class NetworkOfParts(Protocol):
     def admit(self, part: Any) -> None:
         """Let a part take part in a run, or raise RuntimeError."""
 
-    def check_write(self, variable: Any) -> None:
-        """Raise an error if a variable of a part cannot be set."""
+    def check_not_built(self) -> None:
+        """Raise RuntimeError if a program is built, in which setting a variable changes nothing."""
 
 
 class Part:
@@ -72,16 +75,10 @@ class Part:
         super().before_run(run_namespace)  # type: ignore[misc]
 
     def check_variable_write(self, variable: Any) -> None:
-        """Refuse to set what nobody can set; called by Brian2."""
+        """Refuse to set what would have no effect; called by Brian2."""
         if self.group is not None and (whole := self.group()) is not None:
-            whole.check_write(variable)
+            whole.check_not_built()
         super().check_variable_write(variable)  # type: ignore[misc]
-
-    def __setattr__(self, key: str, value: Any, level: Any = 0) -> None:
-        # Before Brian2 says that a variable is read-only, and not why.
-        if self.group is not None and (variable := self.variables.get(key.rstrip("_"))) is not None:
-            self.check_variable_write(variable)
-        super().__setattr__(key, value, level=level + 1)  # type: ignore[call-arg]
 
 
 class PartNeurons(Part, NeuronGroup):
@@ -90,7 +87,7 @@ class PartNeurons(Part, NeuronGroup):
     def __getitem__(self, item: Any) -> Any:
         """Return some of the neurons, whose events happen when those of all do.
 
-        A monitor would else look for them where Brian2's groups fire: before the wave.
+        A monitor would else look for them where Brian2's groups fire: before the step.
         """
         some = super().__getitem__(item)
         object.__setattr__(some, "thresholder", self.thresholder)

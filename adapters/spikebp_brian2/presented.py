@@ -10,11 +10,11 @@ import numpy as np
 from brian2 import Clock
 from numpy.typing import NDArray
 
+from spikebp_brian2.network_parts import NetworkParts
+from spikebp_brian2.parts import Place
 from spikebp_brian2.rules import ShownCode
 from spikebp_brian2.sources import refuse_unit
 from spikebp_brian2.tables import Table
-from spikebp_brian2.variables import Place
-from spikebp_brian2.wave import Wave
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch, check_batch, real_targets
@@ -42,7 +42,7 @@ class PresentedSamples:
     ----------
     net : Definition
         The definition.
-    wave : Wave
+    parts : NetworkParts
         The parts of the network.
     clock : Clock
         Their clock.
@@ -73,9 +73,9 @@ class PresentedSamples:
     """
 
     def __init__(
-        self, net: Definition, wave: Wave, clock: Clock, name: str, is_runtime: bool
+        self, net: Definition, parts: NetworkParts, clock: Clock, name: str, is_runtime: bool
     ) -> None:
-        self._net, self._wave, self._clock, self._name = net, wave, clock, name
+        self._net, self._parts, self._clock, self._name = net, parts, clock, name
         self._is_runtime = is_runtime
         self._has_run = self.is_replaceable = False
         self.number, self.n_samples, self.n_steps = 0, 0, net.n_steps
@@ -89,14 +89,14 @@ class PresentedSamples:
         self.shown_before: int | None = None
         if knows_past:
             self.sent_before = {
-                name: [_sent(layer, name) for layer in self._wave.layers]
+                name: [_sent(layer, name) for layer in self._parts.layers]
                 for name in ("spikes_sent", "errors_sent")
             }
             self.seen_before = int(self._of_schedule("samples_seen"))
             self.shown_before = int(self._of_schedule("samples_shown"))
 
     def _of_schedule(self, name: str) -> Any:
-        return self._wave.schedule.variables[name].get_value()[0]
+        return self._parts.schedule.variables[name].get_value()[0]
 
     def checked(self, x: Any, y: Any, n_steps: int | None) -> Batch:
         """Return the arguments of `SpikingMLPGroup.present`, checked."""
@@ -121,8 +121,8 @@ class PresentedSamples:
                 f"been shown for {self._of_schedule('steps_shown')} steps: run it to its end first"
             )
         self.number, self.is_replaceable = self.number + 1, not self._has_run
-        schedule = self._wave.schedule
-        owners = (self._wave.layers[0], schedule, self._wave.layers[-1])
+        schedule = self._parts.schedule
+        owners = (self._parts.layers[0], schedule, self._parts.layers[-1])
         for owner, name, rows in zip(owners, TABLES, _tables(batch), strict=True):
             if not self._is_runtime:
                 # A program has all of its tables at once.
@@ -130,7 +130,7 @@ class PresentedSamples:
             elif name not in owner.namespace:
                 owner.namespace[name] = Table(name)  # in one module of Cython for all networks
             owner.namespace[name].show(rows)
-        self._wave.show(CODE)
+        self._parts.show(CODE)
         if not knows_past:  # the program that will run them knows
             schedule.interrupted = "interrupted + int(not sample_over)"
         self._begin(knows_past)

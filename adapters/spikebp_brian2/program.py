@@ -7,20 +7,101 @@ run, which is longer or shorter by as much as these samples are; and whether mon
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
 
+from brian2.core.variables import VariableView
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from brian2.devices.device import RuntimeDevice
 
-from spikebp_brian2.parts import NetworkOfParts
+from spikebp_brian2.guards import check_constants
+from spikebp_brian2.parts import NetworkOfParts, Place
 from spikebp_brian2.presented import TABLES, PresentedSamples, file_name
+from spikebp_brian2.variables import learned, name_in_program
 from spikebp_plugins.network.delays import delays_of
+from spikebp_plugins.network.state import LearningState
+
+#: The variable that says how often something was set when a program was given its arguments.
+SETTINGS: Final = ("schedule", "settings")
 
 
-def name_in_program(mlp: NetworkOfParts, owner: Any, variable: str) -> str:
-    """Return the C++ name of the array of a variable."""
-    name: str = mlp.device.get_array_name(owner.variables[variable], False)
-    return f"brian::{name}"
+class ProgramSettings:
+    """What is set for the next run of a program that is built.
+
+    Parameters
+    ----------
+    mlp : NetworkOfParts
+        The network.
+
+    Attributes
+    ----------
+    constants : dict of tuple of str to float
+        Those of the network with which the program has run last, or was written.
+    """
+
+    def __init__(self, mlp: NetworkOfParts) -> None:
+        self._mlp = mlp
+        self.constants = mlp.constants.copy()
+        self._values: dict[Place, Any] = {}
+        self._n_changes = self._run_at_change = 0
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the program is built, or being built."""
+        return getattr(self._mlp.device, "project_dir", None) is not None
+
+    def get(self, place: Place) -> Any:
+        """Return the value that was set for a variable; None if there is none."""
+        return self._values.get(place)
+
+    def change(self, values: Mapping[Place, Any]) -> None:
+        """Set variables from the next run on, of a program that is built as before and without."""
+        if self.is_built:
+            self._values |= values
+            self._n_changes, self._run_at_change = self._n_changes + 1, self._time_of_run()
+            return
+        for (part, name), value in values.items():
+            self._mlp.parts[part].variables[name].set_value(value)
+
+    def arguments(self, state: LearningState | None) -> dict[VariableView, Any]:
+        """Return the arguments of a run that goes on from a learning state, or from the start."""
+        mlp = self._mlp
+        values = mlp.constants | self._values | {SETTINGS: self._n_changes}
+        if state is not None:
+            values |= learned(mlp.net, state)
+        self.constants = mlp.constants.copy()
+        # Brian2 takes for granted that a run is as long as the one before.
+        mlp.device.array_cache[mlp.clock.variables["timestep"]] = None
+        for variable in mlp.device.dynamic_arrays_2d:
+            variable.size = 0, variable.size[1]
+        return {getattr(mlp.parts[part], name): value for (part, name), value in values.items()}
+
+    def check(self) -> None:
+        """Check that the last run was given what was set, and had the numbers of the definition.
+
+        Raises
+        ------
+        RuntimeError
+            If something was set since the program was built, of which the last run knew nothing.
+        ValueError
+            If a number of the definition is another.
+        """
+        if isinstance(self._mlp.device, RuntimeDevice) or not self._mlp.device.has_been_run:
+            return
+        was_given = int(self._mlp.schedule.settings[0]) == self._n_changes
+        if not was_given and self._time_of_run() != self._run_at_change:
+            raise RuntimeError(
+                f"the program of {self._mlp.name!r} was run without what was set since it was "
+                "built: device.run(run_args=mlp.run_args()) runs it with that"
+            )
+        check_constants(self._mlp, self.constants)
+
+    def _time_of_run(self) -> int:
+        """Return when the program has run last; 0 if it has not."""
+        device = self._mlp.device
+        file = Path(device.results_dir) / "last_run_info.txt"
+        return file.stat().st_mtime_ns if device.has_been_run else 0
 
 
 def follow_arguments(
@@ -74,7 +155,7 @@ def _read_samples(mlp: NetworkOfParts, presented: PresentedSamples) -> str:
     arrays = (f"&brian::{mlp.name}_{name}_{presented.number}_values" for name in TABLES)
     return f"""
         if ({number} != {presented.number}) {{
-            const std::string name = "static_arrays/{file_name(mlp.name, '')}";
+            const std::string name = "static_arrays/{file_name(mlp.name, "")}";
             std::ifstream file(name + std::to_string({number}), std::ios::binary);
             for (double **table : {{{", ".join(arrays)}}}) {{
                 int64_t size = 0;

@@ -32,7 +32,7 @@ from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.step import backward_weights, synaptic_weights
 
 
-class SeenByUnits(NamedTuple):
+class UnitExtremes(NamedTuple):
     """What the units of a layer saw in a run; zeros for a variable that the layer does not have.
 
     Attributes
@@ -54,22 +54,22 @@ class SeenByUnits(NamedTuple):
     most_errors: NDArray[Any]
 
 
-class Seen(NamedTuple):
+class RunExtremes(NamedTuple):
     """What a network saw in a run.
 
     Attributes
     ----------
-    units : list of SeenByUnits
+    units : list of UnitExtremes
         What the units of layers 0..L saw.
     travel : list of ndarray
         A bound of the travel of each weight, in the shapes of W_1..W_L.
     """
 
-    units: list[SeenByUnits]
+    units: list[UnitExtremes]
     travel: list[NDArray[Any]]
 
 
-def prove_range(net: Definition, state: LearningState, seen: Seen) -> None:
+def prove_range(net: Definition, state: LearningState, seen: RunExtremes) -> None:
     """Prove that no value left the range in a run.
 
     Parameters
@@ -78,7 +78,7 @@ def prove_range(net: Definition, state: LearningState, seen: Seen) -> None:
         The definition.
     state : LearningState
         The state at the end of the run.
-    seen : Seen
+    seen : RunExtremes
         What the run has seen.
 
     Raises

@@ -5,7 +5,7 @@ A user finds these strings in the Brian2 objects. A step runs in this order:
 ===================  ===========================================================================
 schedule             whether this dt is a step, of which sample, and whether it has a target
 layer 0              rule 1: the input fires
-layers 1..L          rule 2: the wave goes forward
+layers 1..L          rule 2: the forward pass
 layer L              rule 3: the output is compared with the target
 synapses L..1        rules 4 and 5: errors go backward, then weights learn
 layers L-1..1        rule 4: backward potentials fire, each layer after the synapses above it

@@ -168,7 +168,7 @@ def deliver(
     Unit i of the source reaches unit i of the target; if the sizes differ, all units of the source
     reach unit 0. Spikes that the source fires before `order` of slot ``thresholds``, as groups do
     by default, arrive in the same dt; others arrive in the next. `end` is the order in that slot at
-    which the wave is over.
+    which the step is over.
     """
     spikes = "spike_count_pre" if _has_counts(source) else "1"
     synapses = PartSynapses(
@@ -181,7 +181,7 @@ def deliver(
     )
     synapses.pre.user_code = ""
     slot, fires = fires_at(source)
-    # Spikes that are too late for the wave are delivered behind it, in their own dt: Brian2 forgets
+    # Spikes that are too late for a step are delivered behind it, in their own dt: Brian2 forgets
     # events at the end of a run, so that in the next dt they may be gone.
     if slot == "thresholds":
         place = (slot, order if fires < order else max(fires + 1, end))

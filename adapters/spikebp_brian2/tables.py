@@ -51,7 +51,7 @@ class Table(Function):  # type: ignore[misc]
         self._rows = rows
         self._namespace.update(dict.fromkeys(self._namespace, rows.ravel()))
 
-    def _look_up(self, row: Any, column: Any, n_columns: Any) -> Any:  # noqa: ARG002
+    def _look_up(self, row: Any, column: Any, n_columns: Any) -> Any:
         return self._rows[row, column]
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
-from spikebp_brian2.proof import Seen, SeenByUnits
+from spikebp_brian2.parts import NetworkOfParts, Place
+from spikebp_brian2.proof import RunExtremes, UnitExtremes
 from spikebp_plugins import Operations
 from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
 from spikebp_plugins.network.fields import Definition
@@ -22,11 +23,24 @@ from spikebp_plugins.network.operations import Sent, count_operations
 from spikebp_plugins.network.rates import added_squares, learning_rate_into, summed_error_limit
 from spikebp_plugins.network.state import LearningState
 
-#: Part and name of a variable.
-Place = tuple[str, str]
-
 #: A function that returns the values of a variable.
 Read = Callable[[Place], NDArray[Any]]
+
+
+def reader(mlp: NetworkOfParts) -> Read:
+    """Return the function that reads the variables of a network."""
+
+    def read(place: Place) -> NDArray[Any]:
+        part, name = place
+        return np.asarray(getattr(mlp.parts[part], name)[:])
+
+    return read
+
+
+def name_in_program(mlp: NetworkOfParts, owner: Any, variable: str) -> str:
+    """Return the C++ name of the array of a variable."""
+    name: str = mlp.device.get_array_name(owner.variables[variable], False)
+    return f"brian::{name}"
 
 
 def constants(net: Definition, n_steps: int) -> dict[Place, float]:
@@ -144,27 +158,27 @@ def seen_places(net: Definition) -> list[Place]:
     of_units = [
         (f"layer_{l}", name)
         for l in range(net.n_layers + 1)
-        for name in SeenByUnits._fields
+        for name in UnitExtremes._fields
         if rules.has_variable(net, l, name)
     ]
     learning = [l for l in range(1, net.n_layers + 1) if not rules.has_constant_weight(net, l)]
     return of_units + [_place_of_travel(net, l) for l in learning]
 
 
-def read_seen(net: Definition, read: Read) -> Seen:
+def read_seen(net: Definition, read: Read) -> RunExtremes:
     """Return what a run has seen."""
     units = [
-        SeenByUnits(
+        UnitExtremes(
             *(
                 np.array(read((f"layer_{l}", name)), np.float64)
                 if rules.has_variable(net, l, name)
                 else np.zeros(net.layer_sizes[l])
-                for name in SeenByUnits._fields
+                for name in UnitExtremes._fields
             )
         )
         for l in range(net.n_layers + 1)
     ]
-    return Seen(units, [_read_travel(net, read, l) for l in range(1, net.n_layers + 1)])
+    return RunExtremes(units, [_read_travel(net, read, l) for l in range(1, net.n_layers + 1)])
 
 
 def _place_of_travel(net: Definition, l: int) -> Place:

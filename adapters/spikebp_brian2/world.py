@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import Any, Final
 
-from brian2 import Network, get_device, prefs, set_device
+from brian2 import get_device, prefs, set_device
 from brian2.devices.device import Device, reset_device
 
 #: Brian2 has one device and one set of preferences for all threads.

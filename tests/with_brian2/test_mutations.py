@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("brian2", reason="Brian2 is not installed")
 
 from spikebp_brian2 import rules
-from spikebp_brian2.wave import Wave
+from spikebp_brian2.network_parts import NetworkParts
 from spikebp_plugins.conformance import CASES, ConformanceTest, TracesDifferError
 from spikebp_plugins.conformance.suite import unsupported_reason
 from tests.mutations import assert_found, expected_differences, mutated, spread
@@ -32,7 +32,7 @@ EDITS = {
             "{above.get('backward', '')}\\n{update}",
             "{update}\\n{above.get('backward', '')}",
         ),
-        (Wave, "__init__", '("backward", "learn")', '("learn", "backward")'),
+        (NetworkParts, "__init__", '("backward", "learn")', '("learn", "backward")'),
     ],
     "the gate of hidden layers is shut at 0": [
         (rules, "backward_code", "summed_drive >= 0", "summed_drive > 0")
@@ -62,7 +62,7 @@ def test_a_fault_is_found_where_it_is(fault, monkeypatch):
 #: Faults of pipelined timing: where each is put, and what differs first.
 PIPELINE_EDITS = {
     "connections learn before they are given spikes": (
-        Wave,
+        NetworkParts,
         "__init__",
         ("for pathway in self._postponed:", "for pathway in reversed(self._postponed):"),
         "step_scores",
@@ -91,7 +91,6 @@ PIPELINE_EDITS = {
 @pytest.mark.parametrize("fault", PIPELINE_EDITS)
 def test_a_fault_of_pipelined_timing_is_found(fault, monkeypatch):
     owner, name, edit, quantity = PIPELINE_EDITS[fault]
-    monkeypatch.setattr(runtime, "_idle", {})
     monkeypatch.setattr(owner, name, mutated(getattr(owner, name), edit))
     found = set()
     for case in [case for case in KNOWN if case.net.timing == "pipelined"]:

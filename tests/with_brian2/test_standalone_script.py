@@ -96,8 +96,6 @@ def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
 def test_a_built_program_takes_what_its_run_is_given_and_nothing_else(experiment, tmp_path):
     set_device("cpp_standalone", build_on_run=False)
     mlp = SpikingMLPGroup(NET, name="mine", **shown(experiment))
-    with pytest.raises(TypeError, match="'binary' of 'mine_layer_1' cannot be set: definition and"):
-        mlp.layers[1].binary = 1
     mlp.weights = experiment.weights
     network = Network(mlp)
     network.run(SAMPLE)

@@ -1,4 +1,4 @@
-"""The parts of a network, made in the order in which the wave of a step reaches them.
+"""The parts of a network, made in the order in which a step runs them.
 
 All run in Brian2's slot `thresholds`. With a delay of zero a pathway receives and applies spikes in
 the same dt. With pipelined timing all pathways run after the last layer, so that what they carry
@@ -26,7 +26,7 @@ from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 
 
-class Wave:
+class NetworkParts:
     """The parts of a network.
 
     Parameters
@@ -36,7 +36,7 @@ class Wave:
     clock : Clock
         The clock of all parts.
     order : int
-        Where the wave begins in its slot.
+        Where a step begins in its slot.
     name : str
         What the names of the parts begin with.
 
@@ -56,7 +56,7 @@ class Wave:
     synapses : list of Synapses
         Synapses into layers 1..L.
     arrivals, end : int
-        The orders in the slot at which spikes of sources arrive, and at which the wave is over.
+        The orders in the slot at which spikes of sources arrive, and at which a step is over.
     """
 
     def __init__(self, net: Definition, clock: Clock, order: int, name: str) -> None:

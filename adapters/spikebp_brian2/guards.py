@@ -1,4 +1,27 @@
-"""Networks whose parts a script has changed so that they no longer compute what they should."""
+"""Guards: what a script may do to a network that would then compute something else.
+
+==============================================  ===========  =======================================
+what a script may do                            found        because
+==============================================  ===========  =======================================
+run some of the parts, or take one out          before       a step is that of all of them
+move a part to another slot, order or clock,    before       the order of their code is that of the
+give it other code or a delay, switch it off                 forward and the backward pass
+write into the ends of synapses                 before       they are those of the definition
+move a source, or its clock                     before       its spikes are waited for where it was
+let a faster group send between two steps       before       its spikes would count in the next
+set numbers of the definition or of the step    both         it would be another network
+set weights, potentials or counts that rules    both         they are off the grid, where sums are
+cannot compute                                               rounded
+restore a state from before samples came        before       they are no longer there
+present what is no input, learn a label that    after        expressions and spikes have no values
+is no class                                                  before
+let numbers grow beyond what doubles hold       after        sums are rounded (`proof.py`)
+==============================================  ===========  =======================================
+
+"Before" and "after" are those of a run. A run in this process is undone by what is found after it.
+A program checks its own values before its first run; what is found after it is raised by whatever
+reads what it has learned. `ProgramSettings` says that a program was given what was set.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +34,25 @@ import numpy as np
 from brian2 import Synapses
 from brian2.core.spikesource import SpikeSource
 from brian2.devices.device import RuntimeDevice
+from brian2.equations.equations import PARAMETER
 from brian2.groups.group import CodeRunner
 from brian2.groups.neurongroup import Thresholder
 from brian2.synapses.synapses import SynapticPathway
+from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
-from spikebp_brian2.parts import NetworkOfParts
-from spikebp_brian2.program import name_in_program
+from spikebp_brian2.parts import NetworkOfParts, PartSynapses, Place
+from spikebp_brian2.proof import check_on_grid, prove_range
 from spikebp_brian2.sources import fires_at
-from spikebp_brian2.variables import Place
+from spikebp_brian2.variables import (
+    name_in_program,
+    read_seen,
+    read_state,
+    reader,
+    seen_places,
+)
 from spikebp_brian2.wiring import ends
+from spikebp_plugins.network.state import LearningState
 
 #: How long clocks with different dt agree in the programs of cpp_standalone. These compare times,
 #: multiples of dt in doubles, with a tolerance of 1e-14 s, which is rounding from 90 s on.
@@ -35,7 +67,7 @@ COUNT_VARIABLES: Final = frozenset({"spike_count", "input_count", "error", "summ
 _STAYS: Final = "must stay {}, as definition and step have it"
 
 
-class Made(NamedTuple):
+class RunPlace(NamedTuple):
     """When a part runs that was made with the network."""
 
     runner: Any
@@ -45,10 +77,92 @@ class Made(NamedTuple):
     code: str | None
 
 
-def as_made(parts: Iterable[Any]) -> list[Made]:
+class RunGuard:
+    """Guards the runs of a network.
+
+    Parameters
+    ----------
+    mlp : NetworkOfParts
+        The network, as it was made.
+    deliveries : list of PartSynapses
+        The synapses that bring spikes of sources.
+    sources : list of tuple of SpikeSource, str and int
+        The sources, with the slot in which each fires, and its order there.
+    """
+
+    def __init__(
+        self,
+        mlp: NetworkOfParts,
+        deliveries: list[PartSynapses],
+        sources: list[tuple[SpikeSource, str, int]],
+    ) -> None:
+        self._mlp, self._sources = mlp, sources
+        #: What the user adds to the parts later is not among these; Brian2 compiles it as usual.
+        self.made = run_places(mlp.parts.values())
+        self._all = self.made + run_places(deliveries)
+        self._before: list[tuple[NDArray[Any], NDArray[Any]]] = []
+
+    def check_script(self, end: float) -> None:
+        """Check that a run, which ends at `end` seconds, is one of the network as it was made."""
+        check_contained(self._mlp, self._all)
+        check_places(self._mlp, self._all)
+        check_sources(self._mlp, self._sources)
+        check_senders(self._mlp)
+        check_clocks(self._mlp, self._all, end)
+
+    def begin_run(self) -> None:
+        """Check the values with which a run in this process begins, and keep them."""
+        mlp = self._mlp
+        check_ends(mlp)
+        self.check_state()
+        for part, name in seen_places(mlp.net):
+            mlp.parts[part].variables[name].set_value(0)
+        # A run of a user's may change any variable.
+        arrays = (
+            part.variables[name].get_value()
+            for part in mlp.parts.values()
+            for name, equation in part.equations.items()
+            if equation.type == PARAMETER and "linked" not in equation.flags
+        )
+        self._before = [(array, array.copy()) for array in arrays]
+
+    def end_run(self) -> None:
+        """Prove that a run in this process was exact and ended on the grid, or undo it.
+
+        Raises
+        ------
+        OverflowError, ValueError
+            If it cannot be proved.
+        """
+        try:
+            self.prove()
+            self.check_state()
+        except (OverflowError, ValueError):
+            for array, before in self._before:
+                array[:] = before
+            raise
+        finally:
+            self._before = []
+
+    def prove(self) -> None:
+        """Prove that the last run was exact."""
+        net, read = self._mlp.net, reader(self._mlp)
+        prove_range(net, read_state(net, read), read_seen(net, read))
+
+    def check_state(self) -> LearningState:
+        """Return what has been learned, if it is on the grid and of this definition."""
+        state = read_state(self._mlp.net, reader(self._mlp))
+        if isinstance(self._mlp.device, RuntimeDevice):
+            check_constants(self._mlp, self._mlp.constants)
+        check_on_grid(self._mlp.net, state)
+        check_sample(self._mlp)
+        return state
+
+
+def run_places(parts: Iterable[Any]) -> list[RunPlace]:
     """Return when the parts run now."""
     return [
-        Made(runner, runner.when, runner.order, runner.clock, _code(runner))
+        RunPlace(runner, runner.when, runner.order, runner.clock, _code(runner))
         for part in parts
         for runner in part.contained_objects
         if isinstance(runner, CodeRunner)
@@ -63,7 +177,7 @@ def _code(runner: Any) -> str | None:
     return getattr(runner, "code", None)
 
 
-def check_contained(mlp: NetworkOfParts, made: list[Made]) -> None:
+def check_contained(mlp: NetworkOfParts, made: list[RunPlace]) -> None:
     """Check that all parts are in the network still.
 
     Raises
@@ -97,7 +211,7 @@ def check_ends(mlp: NetworkOfParts) -> None:
                 )
 
 
-def check_as_made(mlp: NetworkOfParts, made: list[Made]) -> None:
+def check_places(mlp: NetworkOfParts, made: list[RunPlace]) -> None:
     """Check that all parts run when they did when the network was made, without delays.
 
     Raises
@@ -112,8 +226,8 @@ def check_as_made(mlp: NetworkOfParts, made: list[Made]) -> None:
         _check_active(mlp, runner)
         if (runner.when, runner.order) != (when, order):
             raise ValueError(
-                f"{runner.name!r} must stay in slot {when!r} at order {order}, its place in the "
-                f"wave of {mlp.name!r}; it was moved to {runner.when!r}, {runner.order}"
+                f"{runner.name!r} must stay in slot {when!r} at order {order}, its place in a "
+                f"step of {mlp.name!r}; it was moved to {runner.when!r}, {runner.order}"
             )
         if runner.clock is not clock:
             raise ValueError(f"{runner.name!r} must stay on the clock that it was made with")
@@ -183,7 +297,7 @@ def check_senders(mlp: NetworkOfParts) -> None:
             )
 
 
-def check_clocks(mlp: NetworkOfParts, made: list[Made], end: float) -> None:
+def check_clocks(mlp: NetworkOfParts, made: list[RunPlace], end: float) -> None:
     """Check that a program will see when the ticks of two clocks are at the same time.
 
     Raises
