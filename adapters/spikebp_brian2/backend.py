@@ -50,8 +50,8 @@ class Brian2Backend(BackedByCore):
         return max(1, STEPS_PER_RUN[self._target] // delays_of(self.net).duration(n_steps))
 
     def close(self) -> None:
-        """Delete the files of the script."""
-        if self._script is not None:
+        """Delete the folder of a program."""
+        if isinstance(self._script, ProgramScript):
             self._script.close()
 
     def _show_exactly(self, batch: Batch, record: bool) -> Outcome:

@@ -160,7 +160,7 @@ class PresentedSamples:
         self.n_samples, self.n_steps = len(batch), batch.n_steps
         values = {
             "presentation": self.number,
-            "presented": -1,
+            "presented": 0,
             "n_presented": len(batch),
             "input_rows": batch.rows().shape[1],
             "target_rows": batch.y.shape[1] if batch.y is not None and batch.y.ndim == 3 else 1,
@@ -181,7 +181,7 @@ def file_name(name: str, number: object) -> str:
 
 
 def _tables(batch: Batch) -> list[NDArray[np.float64]]:
-    """Return the rows of `TABLES`: of samples, and behind them of a sample of nothing."""
+    """Return the rows of `TABLES`: of samples, and around them of a sample of nothing."""
     n_samples, y = len(batch), batch.y
     # Real targets are known, whatever the label, for as long as there are samples.
     label = np.full(n_samples, -1) if y is None else y if y.ndim == 1 else np.zeros(n_samples)
@@ -189,9 +189,9 @@ def _tables(batch: Batch) -> list[NDArray[np.float64]]:
     if y is not None:
         targets = real_targets(batch.net, y)
     return [
-        _with_nothing_behind(batch.rows(), 0),
-        _with_nothing_behind(label.reshape(-1, 1, 1), -1),
-        _with_nothing_behind(targets if targets.ndim == 3 else targets[:, np.newaxis], 0),
+        _with_nothing_around(batch.rows(), 0),
+        _with_nothing_around(label.reshape(-1, 1, 1), -1),
+        _with_nothing_around(targets if targets.ndim == 3 else targets[:, np.newaxis], 0),
     ]
 
 
@@ -200,9 +200,9 @@ def _sent(layer: Any, name: str) -> NDArray[Any]:
     return np.array(layer.variables[name].get_value()) if found else np.zeros(len(layer))
 
 
-def _with_nothing_behind(samples: NDArray[Any], nothing: float) -> NDArray[np.float64]:
-    """Return the rows of samples, with a sample of nothing for the time when they are over."""
+def _with_nothing_around(samples: NDArray[Any], nothing: float) -> NDArray[np.float64]:
+    """Return the rows of samples, with a sample of nothing before the first and after the last."""
     n_samples, n_rows, n_units = samples.shape
-    rows = np.full(((n_samples + 1) * n_rows, n_units), nothing, np.float64)
-    rows[: n_samples * n_rows] = samples.reshape(-1, n_units)
+    rows = np.full(((n_samples + 2) * n_rows, n_units), nothing, np.float64)
+    rows[n_rows:-n_rows] = samples.reshape(-1, n_units)
     return rows

@@ -53,7 +53,7 @@ presentation : integer         # how often `present` has been called
 n_presented : integer          # how many samples are presented
 input_rows : integer           # in how many rows the input of each of them is
 target_rows : integer          # in how many its targets are: 1, or one for each step
-presented : integer            # which of them this sample is; n_presented once they are over
+presented : integer            # which of them this sample is, from 1; n_presented + 1 afterwards
 input_row : integer            # which row of the presented input this step shows
 target_row : integer           # which row of the presented targets this step is compared with
 interrupted : integer          # samples in the middle of which others were presented
@@ -398,13 +398,13 @@ def schedule_code(net: Definition, shown: ShownCode) -> str:
 def _rows(net: Definition) -> str:
     """Return the code that finds the rows of the presented sample.
 
-    Behind those of the last sample are the rows of one of nothing.
+    There are rows of nothing before those of the first sample and behind those of the last.
     """
     delay = delays_of(net).spikes[-1]
     compared = f"steps_taken - {delay}" if delay else "steps_shown"
     return _lines(
         [
-            "presented = int(within(presented + int(opens_sample), 0, n_presented))",
+            "presented = int(within(presented + int(opens_sample), 0, n_presented + 1))",
             "input_row = int(presented*input_rows + within(steps_shown - 1, 0, input_rows - 1))",
             f"target_row = int(presented*target_rows + within({compared} - 1, 0, target_rows - 1))",
         ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from weakref import finalize
 
 import numpy as np
 from brian2 import BrianObject, Clock, EventMonitor, Network, NetworkOperation, ms
@@ -101,10 +103,6 @@ class Script(ABC):
     def _borrowed(self) -> AbstractContextManager[None]:
         """Return a context in which Brian2 has the device and preferences of the script."""
 
-    @abstractmethod
-    def close(self) -> None:
-        """Delete the files of the script."""
-
 
 class RuntimeScript(Script):
     """A script whose runs happen in this process.
@@ -150,9 +148,6 @@ class RuntimeScript(Script):
     def _borrowed(self) -> AbstractContextManager[None]:
         return borrowed(runtime_device, {"codegen.target": self._target})
 
-    def close(self) -> None:
-        """Delete nothing: this script has no files."""
-
 
 class ProgramScript(Script):
     """A script whose runs are those of a program, with a folder of its own.
@@ -166,16 +161,18 @@ class ProgramScript(Script):
     def __init__(self, net: Definition) -> None:
         self._device = ProgramDevice()
         super().__init__(net)
-        self._folder = tempfile.TemporaryDirectory(prefix="spikebp-brian2-")
+        folder = Path(tempfile.mkdtemp(prefix="spikebp-brian2-"))
+        #: Deletes the folder, at the latest when Python ends.
+        self.close = finalize(self, shutil.rmtree, folder, ignore_errors=True)
         with self._borrowed():
-            nothing = np.zeros((1, net.n_inputs)), np.zeros((1, net.n_outputs))
+            nothing = np.zeros((1, net.n_steps, net.n_inputs)), np.zeros((1, net.n_outputs))
             duration = self._mlp.present(*nothing)
             self._mlp.take_constants_from_arguments()
 
             def write_code() -> None:
                 self._network.run(duration, namespace={})
 
-            fetch_program(self._device, net, Path(self._folder.name), write_code)
+            fetch_program(self._device, net, folder, write_code)
             # Brian2 would warn that it was never in a network.
             self._mlp._network = self._network.id
 
@@ -198,7 +195,3 @@ class ProgramScript(Script):
 
     def _borrowed(self) -> AbstractContextManager[None]:
         return borrowed(self._device, {})
-
-    def close(self) -> None:
-        """Delete the folder of the program."""
-        self._folder.cleanup()

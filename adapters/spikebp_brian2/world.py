@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import Any, Final
 
-from brian2 import get_device, prefs, set_device
+from brian2 import Network, get_device, prefs, set_device
 from brian2.devices.device import Device, reset_device
 
 #: Brian2 has one device and one set of preferences for all threads.
@@ -30,7 +30,7 @@ def borrowed(device: Device, preferences: dict[str, Any]) -> Iterator[None]:
     with LOCK:
         preferences = {"core.stop_on_keyboard_interrupt": False} | preferences
         before = {name: prefs[name] for name in preferences}
-        switched = device is not get_device()
+        switched, running = device is not get_device(), Network._globally_running
         if switched:
             set_device(device, build_on_run=False)
         try:
@@ -40,5 +40,7 @@ def borrowed(device: Device, preferences: dict[str, Any]) -> Iterator[None]:
         finally:
             for name, value in before.items():
                 prefs[name] = value
+            # Brian2 takes a run that was interrupted for one that goes on, and swallows a Ctrl-C.
+            Network._globally_running = running
             if switched:
                 reset_device()

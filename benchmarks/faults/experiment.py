@@ -33,7 +33,7 @@ SAMPLES = {"compiled": 4000, "reference": 60, "brian2:numpy": 20, "lava": 40}
 #: that a call of these few samples has several such blocks.
 BLOCKS = {
     "compiled": ("spikebp_plugins.engine.backend", "BLOCK_WORK", 400 * NET.n_steps * 160),
-    "brian2:numpy": ("spikebp_brian2.runtime", "STEPS_PER_RUN", {"numpy": 50, "cython": 50}),
+    "brian2:numpy": ("spikebp_brian2.backend", "STEPS_PER_RUN", {"numpy": 50, "cython": 50}),
     "lava": ("spikebp_lava.backend", "STEPS_PER_RUN", 50),
 }
 

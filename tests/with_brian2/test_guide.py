@@ -13,7 +13,7 @@ PRINTED = {
     "A first script": "0.88",
     "Where a sample ends": "3",
     "Pipelined timing": "100",
-    "cpp_standalone": "2000",
+    "cpp_standalone": "3000",
 }
 
 
