@@ -81,6 +81,11 @@ class Immediate:
     def operations(self):
         return self.simulator.operations
 
+    def set_rate(self, learning_rate):
+        """Learn at another rate, also from the sample that is open."""
+        steps = self.stream._steps
+        steps.net = steps._backend.net = at_rate(steps.net, learning_rate)
+
     def set_weights(self, l, matrix):
         """Replace W_l by a matrix on the grid, also in the middle of a sample."""
         if self.stream.is_open:
@@ -181,6 +186,10 @@ class Pipelined:
         self.is_shown_input = self.is_shown_input and not has_ended
         return self.steps - self.shown == 2 * self.net.n_layers - 1
 
+    def set_rate(self, learning_rate):
+        """Learn at another rate, also from the sample that is open."""
+        self.net = at_rate(self.net, learning_rate)
+
     def set_weights(self, l, matrix):
         """Replace W_l; what is under way has been through the weights before."""
         self.state = with_weights(self.state, l, matrix)
@@ -200,7 +209,12 @@ def with_weights(state, l, matrix):
     return state._replace(weights=tuple(weights))
 
 
-def follow(checkpoint, x, targets, ends, weights=None):
+def at_rate(net, learning_rate):
+    """Return a definition with another learning rate and the same grid."""
+    return net.replace(learning_rate=learning_rate, fraction_bits=net.fraction_bits)
+
+
+def follow(checkpoint, x, targets, ends, weights=None, rates=None):
     """Return the moment after each step of a script.
 
     Parameters
@@ -216,6 +230,8 @@ def follow(checkpoint, x, targets, ends, weights=None):
     weights : dict or None
         Matrices that are set between steps: by the number of the step that follows, a layer l
         and its W_l.
+    rates : dict or None
+        Learning rates that are set between steps, by the number of the step that follows.
     """
     net = checkpoint.net
     network = (Immediate if net.timing == "immediate" else Pipelined)(checkpoint)
@@ -225,6 +241,8 @@ def follow(checkpoint, x, targets, ends, weights=None):
     for step, (row, target) in enumerate(zip(x, targets, strict=True)):
         if weights and step in weights:
             network.set_weights(*weights[step])
+        if rates and step in rates:
+            network.set_rate(rates[step])
         sample, scores = network.show(row, target)
         has_ended = network.shown >= net.n_steps if ends is None else bool(ends[step])
         closes = network.is_over(network.is_shown_input and has_ended)

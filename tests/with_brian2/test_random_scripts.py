@@ -113,7 +113,7 @@ class Script(RuleBasedStateMachine):
             self.given["sample_end"] = self.ends.argument
         self.settable = [feed for feed in self.feeds if feed.kind == "variable"]
         self.switches = draw(st.sampled_from([False, False, False, True]))
-        self.learns = np.ones(self.grid.n_steps, bool)
+        self.learns, self.rates = np.ones(self.grid.n_steps, bool), {}
         self._make_networks(net)
 
     def _kinds_of_input(self, draw, net):
@@ -249,17 +249,29 @@ class Script(RuleBasedStateMachine):
         self.players[0].mlp.learning = learning
         self.learns[self.steps :] = learning
 
+    @precondition(lambda self: self.steps is not None)
+    @rule(factor=st.sampled_from([0.5, 0.75, 2.0]))
+    def set_rate(self, factor):
+        mlp = self.players[0].mlp
+        try:
+            mlp.learning_rate *= factor
+        except ValueError:  # it would round to zero
+            assert factor < 1
+        else:
+            self.rates[self.steps] = mlp.net.learning_rate
+
     @precondition(lambda self: self.stored is None)
     @rule()
     def store(self):
         self.network.store()
-        self.stored = self.now, self.learns.copy(), [feed.values.copy() for feed in self.settable]
+        settable = [feed.values.copy() for feed in self.settable]
+        self.stored = self.now, self.learns.copy(), self.rates.copy(), settable
 
     @precondition(lambda self: self.stored is not None and self.now > self.stored[0])
     @rule()
     def restore(self):
         self.network.restore(restore_random_state=True)
-        (self.now, self.learns, values), self.stored = self.stored, None
+        (self.now, self.learns, self.rates, values), self.stored = self.stored, None
         for feed, before in zip(self.settable, values, strict=True):
             feed.values[:] = before
 
@@ -273,9 +285,8 @@ class Script(RuleBasedStateMachine):
         grid = self.grid
         x = sum(feed.rows(grid) for feed in self.inputs)[:n]
         ends = None if self.ends is None else self.ends.rows(grid)[:, 0] > 0
-        moments = follow(
-            self.players[0].start, x, targets(self.answer, grid, self.learns[:n]), ends
-        )
+        wanted = targets(self.answer, grid, self.learns[:n])
+        moments = follow(self.players[0].start, x, wanted, ends, rates=self.rates)
         assert_equal(self.players[0], moments, grid)
         if self.series is not None:
             x = self._passed_on(moments)
