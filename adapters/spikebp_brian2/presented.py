@@ -57,6 +57,8 @@ class PresentedSamples:
         How often samples have been presented; of a program that is built, the number of their file.
     is_replaceable : bool
         Whether a program that is built takes others in their place: it presents them first of all.
+    is_begun : bool
+        Whether a run before the present one, or the last, has begun with them.
     n_samples, n_steps : int
         How many samples there are, and for how many steps each is shown.
     first_tick : int or None
@@ -77,7 +79,7 @@ class PresentedSamples:
     ) -> None:
         self._net, self._parts, self._clock, self._name = net, parts, clock, name
         self._is_runtime = is_runtime
-        self._has_run = self.is_replaceable = False
+        self._has_run = self.is_replaceable = self.is_begun = False
         self.number, self.n_samples, self.n_steps = 0, 0, net.n_steps
         self._begin(knows_past=True)
 
@@ -169,7 +171,7 @@ class PresentedSamples:
 
     def before_run(self) -> None:
         """Note when the first sample begins."""
-        self._has_run = True
+        self._has_run, self.is_begun = True, self.first_tick is not None
         if self.first_tick is None:
             self.first_tick = int(self._clock.variables["timestep"].get_value()[0])
             self.dt = float(self._clock.dt)

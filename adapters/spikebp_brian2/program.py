@@ -119,6 +119,7 @@ def follow_arguments(
         Those that record only if the variable `recording` of the schedule says so.
     """
     device: CPPStandaloneDevice = mlp.device
+    takes_samples = presented.is_replaceable and not presented.is_begun
     function, (network, lines) = device.main_queue[-1]
     assert function == "run_network", function
     calls = {f"_run_{code.name});" for monitor in monitors for code in monitor._code_objects}
@@ -127,10 +128,10 @@ def follow_arguments(
     for index, line in enumerate(lines):
         if any(line.endswith(call) for call in calls):
             lines[index] = f"if ({recording}[0]) {line}"
-        if line.startswith(run) and presented.is_replaceable and not mlp.ends_by_event:
+        if line.startswith(run) and takes_samples and not mlp.ends_by_event:
             duration, others = line.removeprefix(run).split(",", 1)
             lines[index] = f"{run}{_longer(mlp, presented, duration)},{others}"
-    if presented.is_replaceable:
+    if takes_samples:
         lines.insert(0, _read_samples(mlp, presented))
 
 

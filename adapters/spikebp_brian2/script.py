@@ -161,9 +161,9 @@ class ProgramScript(Script):
     def __init__(self, net: Definition) -> None:
         self._device = ProgramDevice()
         super().__init__(net)
-        folder = Path(tempfile.mkdtemp(prefix="spikebp-brian2-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="spikebp-brian2-"))
         #: Deletes the folder, at the latest when Python ends.
-        self.close = finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.close = finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         with self._borrowed():
             nothing = np.zeros((1, net.n_steps, net.n_inputs)), np.zeros((1, net.n_outputs))
             duration = self._mlp.present(*nothing)
@@ -172,7 +172,7 @@ class ProgramScript(Script):
             def write_code() -> None:
                 self._network.run(duration, namespace={})
 
-            fetch_program(self._device, net, folder, write_code)
+            fetch_program(self._device, net, self._folder, write_code)
             # Brian2 would warn that it was never in a network.
             self._mlp._network = self._network.id
 
@@ -192,6 +192,8 @@ class ProgramScript(Script):
             self._device.run(run_args=self._mlp.run_args(checkpoint))
         finally:
             self._device.delete(code=False, data=False, directory=False)
+            for file in self._folder.glob("static_arrays/spikebp_presented_[0-9]*"):
+                file.unlink()
 
     def _borrowed(self) -> AbstractContextManager[None]:
         return borrowed(self._device, {})

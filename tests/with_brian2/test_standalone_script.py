@@ -186,7 +186,9 @@ def test_a_program_takes_other_samples_and_another_rate(experiment, timing, tmp_
     with pytest.raises(RuntimeError, match="program of 'mine' is not built"):
         mlp.run_args()
     other.present(experiment.x, experiment.y)
-    Network(mlp, other, hidden).run(mlp.present(experiment.x, experiment.y))
+    network = Network(mlp, other, hidden)
+    network.run(mlp.present(experiment.x, experiment.y))
+    network.run(6 * DT)  # two steps of a sample of nothing
     device.build(directory=str(tmp_path / "program"))
 
     random = np.random.RandomState(5)
