@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 #: Steps in one run, by target: they take a few seconds, much longer than preparing a run.
 STEPS_PER_RUN: Final = {"numpy": 5_000, "cython": 20_000, "cpp_standalone": 50_000}
 
+#: How many values of input one run may have, in doubles of 8 bytes each.
+VALUES_PER_RUN: Final = 2**25
+
 
 class Brian2Backend(BackedByCore):
     """The network as Brian2 objects, run by one of Brian2's targets.
@@ -47,7 +50,8 @@ class Brian2Backend(BackedByCore):
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
-        return max(1, STEPS_PER_RUN[self._target] // delays_of(self.net).duration(n_steps))
+        steps = min(STEPS_PER_RUN[self._target], VALUES_PER_RUN // self.net.n_inputs)
+        return max(1, steps // delays_of(self.net).duration(n_steps))
 
     def close(self) -> None:
         """Delete the folder of a program."""

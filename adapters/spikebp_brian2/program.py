@@ -120,19 +120,20 @@ def follow_arguments(
     """
     device: CPPStandaloneDevice = mlp.device
     takes_samples = presented.is_replaceable and not presented.is_begun
-    function, (network, lines) = device.main_queue[-1]
-    assert function == "run_network", function
+    _, (network, lines) = device.main_queue[-1]
     calls = {f"_run_{code.name});" for monitor in monitors for code in monitor._code_objects}
     recording = name_in_program(mlp, mlp.schedule, "recording")
-    run = f"{network.name}.run("
     for index, line in enumerate(lines):
         if any(line.endswith(call) for call in calls):
             lines[index] = f"if ({recording}[0]) {line}"
-        if line.startswith(run) and takes_samples and not mlp.ends_by_event:
-            duration, others = line.removeprefix(run).split(",", 1)
-            lines[index] = f"{run}{_longer(mlp, presented, duration)},{others}"
-    if takes_samples:
-        lines.insert(0, _read_samples(mlp, presented))
+    if not takes_samples:
+        return
+    if not mlp.ends_by_event:
+        run = f"{network.name}.run("
+        (index,) = (index for index, line in enumerate(lines) if line.startswith(run))
+        duration, others = lines[index].removeprefix(run).split(",", 1)
+        lines[index] = f"{run}{_longer(mlp, presented, duration)},{others}"
+    lines.insert(0, _read_samples(mlp, presented))
 
 
 def _longer(mlp: NetworkOfParts, presented: PresentedSamples, duration: str) -> str:
