@@ -131,7 +131,7 @@ class PresentedSamples:
                 owner.namespace[name] = Table(f"{self._name}_{name}_{self.number}")
             elif name not in owner.namespace:
                 owner.namespace[name] = Table(name)  # in one module of Cython for all networks
-            owner.namespace[name].show(rows)
+            owner.namespace[name].show(np.asarray(rows, np.float64))
         self._parts.show(CODE)
         if not knows_past:  # the program that will run them knows
             schedule.interrupted = "interrupted + int(not sample_over)"
@@ -153,7 +153,7 @@ class PresentedSamples:
             break
         with file:
             for rows in _tables(batch):
-                np.array(rows.size, np.int64).tofile(file)
+                np.array([rows.size, rows.itemsize], np.int64).tofile(file)
                 rows.tofile(file)
         self.number, self.first_tick, self.dt = number, 0, float(self._clock.dt)
         return self._values(batch)
@@ -182,17 +182,20 @@ def file_name(name: str, number: object) -> str:
     return f"{name}_presented_{number}"
 
 
-def _tables(batch: Batch) -> list[NDArray[np.float64]]:
-    """Return the rows of `TABLES`: of samples, and around them of a sample of nothing."""
+def _tables(batch: Batch) -> list[NDArray[Any]]:
+    """Return the rows of `TABLES`: of samples, and around them of a sample of nothing.
+
+    They are doubles, or bytes without a sign if input is.
+    """
     n_samples, y = len(batch), batch.y
     # Real targets are known, whatever the label, for as long as there are samples.
-    label = np.full(n_samples, -1) if y is None else y if y.ndim == 1 else np.zeros(n_samples)
+    label = np.full(n_samples, -1.0) if y is None else y if y.ndim == 1 else np.zeros(n_samples)
     targets = np.zeros((n_samples, batch.net.n_outputs))
     if y is not None:
         targets = real_targets(batch.net, y)
     return [
         _with_nothing_around(batch.rows(), 0),
-        _with_nothing_around(label.reshape(-1, 1, 1), -1),
+        _with_nothing_around(label.reshape(-1, 1, 1).astype(np.float64), -1),
         _with_nothing_around(targets if targets.ndim == 3 else targets[:, np.newaxis], 0),
     ]
 
@@ -202,9 +205,10 @@ def _sent(layer: Any, name: str) -> NDArray[Any]:
     return np.array(layer.variables[name].get_value()) if found else np.zeros(len(layer))
 
 
-def _with_nothing_around(samples: NDArray[Any], nothing: float) -> NDArray[np.float64]:
+def _with_nothing_around(samples: NDArray[Any], nothing: float) -> NDArray[Any]:
     """Return the rows of samples, with a sample of nothing before the first and after the last."""
     n_samples, n_rows, n_units = samples.shape
-    rows = np.full(((n_samples + 2) * n_rows, n_units), nothing, np.float64)
+    dtype = np.uint8 if samples.dtype == np.uint8 else np.float64
+    rows = np.full(((n_samples + 2) * n_rows, n_units), nothing, dtype)
     rows[n_rows:-n_rows] = samples.reshape(-1, n_units)
     return rows

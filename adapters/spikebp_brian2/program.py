@@ -160,11 +160,17 @@ def _read_samples(mlp: NetworkOfParts, presented: PresentedSamples) -> str:
             const std::string name = "static_arrays/{file_name(mlp.name, "")}";
             std::ifstream file(name + std::to_string({number}), std::ios::binary);
             for (double **table : {{{", ".join(arrays)}}}) {{
-                int64_t size = 0;
+                int64_t size = 0, item_size = 0;
                 file.read(reinterpret_cast<char *>(&size), sizeof size);
+                file.read(reinterpret_cast<char *>(&item_size), sizeof item_size);
+                std::vector<char> items(size * item_size);
+                file.read(items.data(), items.size());
                 delete[] *table;
                 *table = new double[size];
-                file.read(reinterpret_cast<char *>(*table), size * sizeof(double));
+                for (int64_t i = 0; i < size; i++)
+                    (*table)[i] = item_size == 1
+                        ? static_cast<unsigned char>(items[i])
+                        : reinterpret_cast<const double *>(items.data())[i];
             }}
             if (!file) {{
                 std::cerr << "cannot read " << name << {number} << std::endl;
