@@ -190,9 +190,9 @@ def _tables(batch: Batch) -> list[NDArray[Any]]:
     n_samples, y = len(batch), batch.y
     # Real targets are known, whatever the label, for as long as there are samples.
     label = np.full(n_samples, -1.0) if y is None else y if y.ndim == 1 else np.zeros(n_samples)
-    targets = np.zeros((n_samples, batch.net.n_outputs))
-    if y is not None:
-        targets = real_targets(batch.net, y)
+    targets = (
+        np.zeros((n_samples, batch.net.n_outputs)) if y is None else real_targets(batch.net, y)
+    )
     return [
         _with_nothing_around(batch.rows(), 0),
         _with_nothing_around(label.reshape(-1, 1, 1).astype(np.float64), -1),

@@ -62,8 +62,8 @@ def recorded(
     found = np.zeros((n_samples * duration, n_units), np.int64)
     whole = at < len(found)
     found[at[whole], unit[whole]] = values[whole]
-    found = found.reshape(n_samples, duration, n_units)
-    return of_input_steps(found, delay, presented.n_steps)
+    by_sample = found.reshape(n_samples, duration, n_units)
+    return of_input_steps(by_sample, delay, presented.n_steps)
 
 
 def trace_of(mlp: NetworkOfParts, presented: PresentedSamples, monitors: list[Any]) -> Trace:
