@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -333,3 +334,20 @@ def test_copies_go_on(target):
     with small_nets.lively_simulator(NET, f"brian2:{target}") as sim:
         sim.train(x, y)
         small_nets.assert_copies_go_on(sim, x, y)
+
+
+def test_simulators_of_several_threads_run_one_after_the_other():
+    weights, x, y = samples(5)
+    with Simulator(NET, "reference", weights) as ref:
+        ref.train(x, y)
+        expected = ref.checkpoint().state
+
+    def learned(_):
+        with Simulator(NET, "brian2:numpy", weights) as sim:
+            for one in range(len(x)):
+                sim.train(x[one : one + 1], y[one : one + 1])
+            return sim.checkpoint().state
+
+    with ThreadPoolExecutor(3) as pool:
+        for state in pool.map(learned, range(3)):
+            assert_equal_states(state, expected)
