@@ -250,6 +250,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._is_runtime = isinstance(self.device, RuntimeDevice)
         self._recording, self._takes_constants, self._checks_itself = True, False, False
         self._awaited: set[str] = set()
+        self._run_proven = 0
         self.ends_by_event = sample_end is not None
         self._monitors: list[Any] = []
         self._expressions: dict[str, tuple[str, PartNeurons]] = {}
@@ -476,7 +477,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         DimensionMismatchError
             If weights have a unit.
         """
-        self._settings.check()
+        self._check_program()
         found = read_state(self.net, reader(self)).weights
         for matrix in found:
             matrix.flags.writeable = False
@@ -491,7 +492,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def scores(self) -> NDArray[np.float64]:
         """The scores of the present sample, or of the last one, of shape (n_outputs,)."""
         self._check_built("scores")
-        self._settings.check()
+        self._check_program()
         steps = int(self.schedule.steps_shown[0])
         if (delay := self._delays.spikes[-1]) > 0:
             steps = min(steps, int(self.schedule.steps_taken[0]) - delay)
@@ -501,7 +502,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
     def operations(self) -> Operations:
         """Synaptic operations since the start; `samples` are those that have ended."""
         self._check_built("operations")
-        self._settings.check()
+        self._check_program()
         return read_operations(self.net, reader(self), self._seen_at_start)
 
     def checkpoint(self) -> Checkpoint:
@@ -517,9 +518,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             If samples were presented in the middle of another in a run of cpp_standalone.
         """
         self._check_device()
-        self._settings.check()
-        if not self._is_runtime:
-            self._guard.prove()
+        self._check_program()
         state = self._guard.check_state()
         if not self._is_runtime:
             if self.schedule.interrupted[0]:
@@ -654,7 +653,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             If the samples cannot be told apart by their times, because some did not take
             ``net.n_steps`` steps.
         """
-        self._settings.check()
+        self._check_program()
         return recorded(self, self._presented, monitor, "spike")
 
     def errors(self, monitor: Any) -> NDArray[np.int64]:
@@ -675,7 +674,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
-        self._settings.check()
+        self._check_program()
         return recorded(self, self._presented, monitor, "error")
 
     def record(self) -> list[Any]:
@@ -713,7 +712,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         ValueError, RuntimeError
             As `counts`.
         """
-        self._settings.check()
+        self._check_program()
         return trace_of(self, self._presented, list(monitors) or self._monitors)
 
     def before_run(self, run_namespace: Any) -> None:
@@ -811,6 +810,16 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             raise NotImplementedError(
                 f"{self.name!r} has no {what} yet: its program has not been built and run"
             )
+
+    def _check_program(self) -> None:
+        """Check, once for each of its runs, that a program did what a run in this process does."""
+        if self._is_runtime or not self.device.has_been_run:
+            return
+        self._settings.check()
+        if self._run_proven != (now := self._settings.time_of_run()):
+            self._guard.prove()
+            self._guard.check_state()
+            self._run_proven = now
 
     def check_not_built(self) -> None:
         """Refuse to set a variable of a part; called by the part before it is set.

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from brian2.core.variables import VariableView
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-from brian2.devices.device import RuntimeDevice
 
 from spikebp_brian2.guards import check_constants
 from spikebp_brian2.parts import NetworkOfParts, Place
@@ -59,7 +58,7 @@ class ProgramSettings:
         """Set variables from the next run on, of a program that is built as before and without."""
         if self.is_built:
             self._values |= values
-            self._n_changes, self._run_at_change = self._n_changes + 1, self._time_of_run()
+            self._n_changes, self._run_at_change = self._n_changes + 1, self.time_of_run()
             return
         for (part, name), value in values.items():
             self._mlp.parts[part].variables[name].set_value(value)
@@ -87,17 +86,15 @@ class ProgramSettings:
         ValueError
             If a number of the definition is another.
         """
-        if isinstance(self._mlp.device, RuntimeDevice) or not self._mlp.device.has_been_run:
-            return
         was_given = int(self._mlp.schedule.settings[0]) == self._n_changes
-        if not was_given and self._time_of_run() != self._run_at_change:
+        if not was_given and self.time_of_run() != self._run_at_change:
             raise RuntimeError(
                 f"the program of {self._mlp.name!r} was run without what was set since it was "
                 "built: device.run(run_args=mlp.run_args()) runs it with that"
             )
         check_constants(self._mlp, self.constants)
 
-    def _time_of_run(self) -> int:
+    def time_of_run(self) -> int:
         """Return when the program has run last; 0 if it has not."""
         device = self._mlp.device
         file = Path(device.results_dir) / "last_run_info.txt"

@@ -84,8 +84,9 @@ def test_one_program_serves_many_runs(experiment, tmp_path, capfd):
             with pytest.raises(ValueError, match=message):
                 read()
     device.run(run_args={mlp.synapses[0].weight: np.full(72, 2.0**40)})
-    with pytest.raises(OverflowError, match="of layer 1 may have left the range"):
-        mlp.checkpoint()
+    for read in (mlp.checkpoint, mlp.trace, lambda: mlp.weights, lambda: mlp.scores):
+        with pytest.raises(OverflowError, match="of layer 1 may have left the range"):
+            read()
 
     device.reinit()
     device.activate()
