@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from weakref import ref
+from weakref import proxy, ref
 
 import brian2
 import numpy as np
@@ -281,7 +281,8 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         drop_zero_delays()
         restore_whole_states()
         self._presented = PresentedSamples(self.net, made, self.clock, self.name, self._is_runtime)
-        self._settings, self._notices = ProgramSettings(self), Notices(self)
+        # These do not keep the network alive.
+        self._settings, self._notices = ProgramSettings(proxy(self)), Notices(proxy(self))
         self._is_made = True
 
     def _receive(
@@ -312,7 +313,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 self._deliveries.append(deliver(f"{self.name}_{name}", source, part, name, *orders))
                 sources.append((source, *fires_at(source)))
         self.contained_objects.extend(self._deliveries)
-        self._guard = RunGuard(self, self._deliveries, sources)
+        self._guard = RunGuard(proxy(self), self._deliveries, sources)
         for part in self.contained_objects:
             part.group = ref(self)
 

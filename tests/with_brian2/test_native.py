@@ -394,7 +394,7 @@ def test_a_silent_layer_is_warned_of_once(caplog):
         network.run(100 * 2 * DT)
     warnings = [record for record in caplog.records if "has fired no spike" in record.message]
     assert len(warnings) == 1
-    assert "layer 1 of 'spikingmlp'" in warnings[0].message
+    assert f"layer 1 of {mlp.name!r}" in warnings[0].message
     assert "larger weights or more steps" in warnings[0].message
 
 
