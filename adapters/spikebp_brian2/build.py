@@ -68,6 +68,19 @@ class ProgramDevice(CPPStandaloneDevice):  # type: ignore[misc]
             with (folder / "makefile").open("a", encoding="utf-8") as makefile:
                 makefile.write(COMMON_RULES)
 
+    def get_value(self, var: Any, access_data: bool = True) -> Any:
+        """Return the values of a variable, from a file of results if need be.
+
+        NumPy turns a Ctrl-C that comes while it reads an open file, as Brian2 has it do, into a
+        TypeError.
+        """
+        try:
+            return super().get_value(var, access_data)
+        except TypeError as error:
+            if "not BufferedReader" not in str(error):
+                raise
+            raise KeyboardInterrupt from error
+
 
 def structure_of(net: Definition) -> tuple[Any, ...]:
     """Return the structure of a definition: one program serves all definitions of one structure."""
@@ -107,8 +120,9 @@ def fetch_program(
     shutil.copytree(kept, folder, dirs_exist_ok=True)
     device.project_dir, device.results_dir = str(folder), os.path.join(folder, "results", "")
     # The program alone knows what values there are, but for the dt of clocks.
-    for variable in device.array_cache.keys() - {v for v in device.array_cache if v.name == "dt"}:
-        device.array_cache[variable] = None
+    for variable in device.array_cache:
+        if variable.name != "dt":
+            device.array_cache[variable] = None
 
 
 def _key(net: Definition) -> str:

@@ -32,6 +32,7 @@ from spikebp_brian2.sources import Source, as_source, check_units, deliver, fire
 from spikebp_brian2.stored import StoredDefinition, restore_whole_states
 from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step
 from spikebp_brian2.variables import (
+    STEPS_PER_SAMPLE,
     constants,
     learned,
     placed_weights,
@@ -52,9 +53,8 @@ from spikebp_plugins.network.state import LearningState, initial_state
 #: The value of steps_per_sample where only an event ends a sample.
 ENDLESS: Final = 2**31 - 1
 
-#: How many dt of the clock a step takes, and how many steps a sample.
+#: How many dt of the clock a step takes.
 DTS_PER_STEP: Final = ("schedule", "dts_per_step")
-STEPS_PER_SAMPLE: Final = ("schedule", "steps_per_sample")
 
 #: What else can be set between runs.
 LEARNING: Final = ("schedule", "learning")
@@ -438,11 +438,11 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         if self._is_in_run():
             raise RuntimeError(f"the learning rate of {self.name!r} is set between runs")
         bits = self.net.fraction_bits
-        self._define(self.net.replace(learning_rate=value, fraction_bits=bits))
+        net = self.net.replace(learning_rate=value, fraction_bits=bits)
+        self._define(net, int(self.constants[STEPS_PER_SAMPLE]))
 
-    def _define(self, net: Definition) -> None:
-        """Take a definition that has another learning rate."""
-        found = constants(net, int(self.constants["schedule", "steps_per_sample"]))
+    def _define(self, net: Definition, steps_per_sample: int) -> None:
+        found = constants(net, steps_per_sample)
         new = {place: value for place, value in found.items() if value != self.constants[place]}
         self.__dict__["net"] = net
         self.constants.update(new)
@@ -530,7 +530,18 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return Checkpoint(self.net, state)
 
     def begin(self, state: LearningState) -> None:
-        """Take what another network of the same definition has learned."""
+        """Take what another network of the same definition has learned, between samples.
+
+        Parameters
+        ----------
+        state : LearningState
+            Its weights, backward potentials and feedback, on the grid, and samples seen.
+
+        Raises
+        ------
+        RuntimeError
+            If a program is built: `run_args` takes a checkpoint.
+        """
         self._set(learned(self.net, state))
         self._seen_at_start = state.samples_seen
 
@@ -594,7 +605,10 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return None if self.ends_by_event else steps * self._duration_of_step()
 
     def take_constants_from_arguments(self) -> None:
-        """Let the program that is written serve all definitions whose code is the same."""
+        """Let the program that is written serve all definitions whose code is the same.
+
+        It then takes their numbers for granted, which it compares with those of one otherwise.
+        """
         self._takes_constants = True
 
     def run_args(self, checkpoint: Checkpoint | None = None) -> dict[Any, Any]:
@@ -819,7 +833,6 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._settings.check()
         if self._run_proven != (now := self._settings.time_of_run()):
             self._guard.prove()
-            self._guard.check_state()
             self._run_proven = now
 
     def check_not_built(self) -> None:

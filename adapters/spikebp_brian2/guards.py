@@ -88,6 +88,12 @@ class RunGuard:
         The synapses that bring spikes of sources.
     sources : list of tuple of SpikeSource, str and int
         The sources, with the slot in which each fires, and its order there.
+
+    Attributes
+    ----------
+    made : list of RunPlace
+        When the parts run that were made with the network. What the user adds to them later is not
+        among these; Brian2 compiles it as usual.
     """
 
     def __init__(
@@ -97,7 +103,6 @@ class RunGuard:
         sources: list[tuple[SpikeSource, str, int]],
     ) -> None:
         self._mlp, self._sources = mlp, sources
-        #: What the user adds to the parts later is not among these; Brian2 compiles it as usual.
         self.made = run_places(mlp.parts.values())
         self._all = self.made + run_places(deliveries)
         self._before: list[tuple[NDArray[Any], NDArray[Any]]] = []
@@ -136,7 +141,6 @@ class RunGuard:
         """
         try:
             self.prove()
-            self.check_state()
         except (OverflowError, ValueError):
             for array, before in self._before:
                 array[:] = before
@@ -145,18 +149,31 @@ class RunGuard:
             self._before = []
 
     def prove(self) -> None:
-        """Prove that the last run was exact."""
+        """Prove that the last run was exact, and ended on the grid.
+
+        Raises
+        ------
+        OverflowError
+            If a number left its range, or may have.
+        ValueError
+            If input was no spike count, a label no class, or a value is off the grid.
+        """
         net, read = self._mlp.net, reader(self._mlp)
-        prove_range(net, read_state(net, read), read_seen(net, read))
+        state = read_state(net, read)
+        prove_range(net, state, read_seen(net, read))
+        self._check(state)
 
     def check_state(self) -> LearningState:
         """Return what has been learned, if it is on the grid and of this definition."""
         state = read_state(self._mlp.net, reader(self._mlp))
+        self._check(state)
+        return state
+
+    def _check(self, state: LearningState) -> None:
         if isinstance(self._mlp.device, RuntimeDevice):
             check_constants(self._mlp, self._mlp.constants)
         check_on_grid(self._mlp.net, state)
         check_sample(self._mlp)
-        return state
 
 
 def run_places(parts: Iterable[Any]) -> list[RunPlace]:

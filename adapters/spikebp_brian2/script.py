@@ -7,11 +7,11 @@ import tempfile
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from weakref import finalize
 
 import numpy as np
-from brian2 import BrianObject, Clock, EventMonitor, Network, NetworkOperation, ms
+from brian2 import BrianObject, Clock, EventMonitor, Network, NetworkOperation, Quantity, ms
 from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
@@ -81,7 +81,7 @@ class Script(ABC):
             outcome = Outcome(drives / batch.n_steps, recording)
             return BlockResult(after, outcome, self._mlp.operations)
 
-    def _present(self, batch: Batch, record: bool) -> Any:
+    def _present(self, batch: Batch, record: bool) -> Quantity:
         """Present samples, and return how long they take."""
         self._mlp.recording = record
         n_steps = batch.n_steps if batch.y is None else None

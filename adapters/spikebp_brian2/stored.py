@@ -9,6 +9,8 @@ from typing import Any
 from brian2 import Network
 from brian2.devices.device import runtime_device
 
+from spikebp_brian2.parts import Place
+from spikebp_brian2.variables import STEPS_PER_SAMPLE
 from spikebp_plugins.network.checkpoint import differences
 from spikebp_plugins.network.fields import Definition
 
@@ -20,12 +22,18 @@ class StoredDefinition:
     net: Definition
     ends_by_event: bool
 
-    def _define(self, net: Definition) -> None:
-        """Take a definition that has another learning rate."""
+    constants: dict[Place, float]
+
+    def _define(self, net: Definition, steps_per_sample: int) -> None:
+        """Take a definition with another learning rate, and how many steps a sample takes."""
         raise NotImplementedError
 
     def _full_state(self) -> dict[str, Any]:
-        return {"net": self.net, "ends_by_event": self.ends_by_event}
+        return {
+            "net": self.net,
+            "ends_by_event": self.ends_by_event,
+            "steps_per_sample": self.constants[STEPS_PER_SAMPLE],
+        }
 
     def _restore_from_full_state(self, state: dict[str, Any]) -> None:
         net, changes = state["net"], ""
@@ -39,7 +47,7 @@ class StoredDefinition:
                 f"{self.name!r} cannot be restored to a state that was stored by another network: "
                 f"{changes}"
             )
-        self._define(net)
+        self._define(net, state["steps_per_sample"])
 
 
 def restore_whole_states() -> None:
@@ -66,11 +74,11 @@ def _restore(
         states = network._stored_state
     else:
         states = pickle.loads(Path(filename).read_bytes())
-    for one in ours:
-        if one.name in states[name]:
-            one._restore_from_full_state(states[name][one.name])
     before = network._full_state()
     try:
+        for one in ours:
+            if one.name in states[name]:
+                one._restore_from_full_state(states[name][one.name])
         restore(network, name, filename, restore_random_state)
     except BaseException:
         network.t_ = before.pop("0_t")

@@ -8,7 +8,7 @@ simulation and a compiled program alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Sent, count_operations
 from spikebp_plugins.network.rates import added_squares, learning_rate_into, summed_error_limit
 from spikebp_plugins.network.state import LearningState
+
+#: How many steps a sample takes.
+STEPS_PER_SAMPLE: Final[Place] = ("schedule", "steps_per_sample")
 
 #: A function that returns the values of a variable.
 Read = Callable[[Place], NDArray[Any]]
@@ -60,7 +63,7 @@ def constants(net: Definition, n_steps: int) -> dict[Place, float]:
         "wrong_target": net.label_targets[0],
         "right_target": net.label_targets[1],
     }
-    found: dict[Place, float] = {("schedule", "steps_per_sample"): n_steps}
+    found: dict[Place, float] = {STEPS_PER_SAMPLE: n_steps}
     for l in range(net.n_layers + 1):
         here = of_layers.copy()
         if l > 0 and net.update == "normalized":

@@ -9,6 +9,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from unittest.mock import Mock
 
 import pytest
 
@@ -244,6 +245,23 @@ def test_an_interrupt_leaves_the_state_before_the_run(target, monkeypatch):
         with Simulator(NET, "compiled", weights) as expected:
             expected.train(x[: seen + 5], y[: seen + 5])
             assert_equal_states(sim.checkpoint().state, expected.checkpoint().state)
+
+
+@needs_compiler
+def test_an_interrupt_that_numpy_loses_is_found(monkeypatch):
+    weights, x, y = samples()
+    with Simulator(NET, "brian2", weights, target="cpp_standalone") as sim:
+        sim.train(x, y)
+        before = sim.checkpoint().state
+        for message, error in (
+            ("PathLike object, not BufferedReader", KeyboardInterrupt),
+            ("", TypeError),
+        ):
+            with monkeypatch.context() as patched:
+                patched.setattr(np, "fromfile", Mock(side_effect=TypeError(message)))
+                with pytest.raises(error):
+                    sim.train(x, y)
+            assert_equal_states(sim.checkpoint().state, before)
 
 
 @pytest.mark.parametrize("target", ["numpy", PROGRAM])

@@ -115,8 +115,11 @@ class TestStoredStates:
         monitor = SpikeMonitor(mlp.layers[1], name="new")
         network = Network(mlp, monitor)
         network.run(2 * SAMPLE)
+        mlp.learning_rate = 0.25
         with pytest.raises(KeyError, match="does not have a stored state for 'new'"):
             network.restore("four", filename=stored)
+        assert mlp.checkpoint().net.learning_rate == 0.25
+        mlp.learning_rate = 0.5
         network.run((N_SAMPLES - 2) * SAMPLE)
         experiment.assert_learned_by(mlp)
 

@@ -181,10 +181,17 @@ def test_samples_without_targets_may_take_other_steps(experiment):
     with Simulator(NET, "reference", experiment.weights) as sim:
         network.run(mlp.present(experiment.x, n_steps=11))
         assert np.array_equal(mlp.trace().scores, sim.predict(experiment.x, n_steps=11))
+        network.store()
         with pytest.raises(ValueError, match="n_steps must be None with targets"):
             mlp.present(experiment.x, experiment.y, n_steps=11)
         network.run(mlp.present(experiment.x, experiment.y))
         assert mlp.trace().diff(sim.train(experiment.x, experiment.y, record=True)) is None
+    network.restore()
+    with Simulator(NET, "reference", experiment.weights) as sim:
+        assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
+        network.run(mlp.present(experiment.x, experiment.y))
+        sim.train(experiment.x, experiment.y)
+        assert_equal_states(mlp.checkpoint().state, sim.checkpoint().state)
 
 
 def test_monitors_rest_where_nothing_is_recorded(experiment):
