@@ -63,8 +63,8 @@ with TemporaryDirectory() as folder:
         rows.append((after, 100 * is_right[is_nine].mean(), 100 * is_right[~is_nine].mean()))
         print("{:10} {:10.1f} % {:11.1f} %".format(*rows[-1]))
 if not here:
-    learned = learner.learned
-    print(f"instructions to learn: {learned.to_learn:,.0f}, to predict: {learned.to_predict:,.0f}")
+    took = learner.learned
+    print(f"{took.to_learn:,.0f} instructions to learn a sample, {took.to_predict:,.0f} to predict")
 
 with checkpoint.simulate() as sim:
     sim.train(data.x_train[shown.ravel()], data.y_train[shown.ravel()])
