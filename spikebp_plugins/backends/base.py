@@ -16,7 +16,7 @@ from spikebp_plugins.common.errors import integer, one_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, DenseConnection, refused_connections
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations, operations_of
+from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -139,6 +139,11 @@ class Backend(ABC):
     @abstractmethod
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown so far."""
+
+    @property
+    def work(self) -> Work | None:
+        """What was done for these samples; None if this back end does not count it."""
+        return None
 
     @abstractmethod
     def train(self, batch: Batch, record: bool) -> Outcome:

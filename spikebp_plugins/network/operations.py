@@ -73,6 +73,32 @@ class Operations:
 _counts = operator.attrgetter(*(field.name for field in fields(Operations)))
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a back end has done for some samples, where `Operations` say what the rules ask for.
+
+    It may be less: consecutive samples of a stream share most of their spikes, and what did not
+    change need not be read again.
+
+    Attributes
+    ----------
+    rows_read : int
+        Rows of weights that were read, of a unit below for its spikes or of one above for its
+        errors. Where synapses share weights, one for each message.
+    multiply_adds : int
+        Products that were added to a sum or to a weight.
+    """
+
+    rows_read: int = 0
+    multiply_adds: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.rows_read + other.rows_read, self.multiply_adds + other.multiply_adds)
+
+    def __sub__(self, other: Work) -> Work:
+        return Work(self.rows_read - other.rows_read, self.multiply_adds - other.multiply_adds)
+
+
 class Sent(NamedTuple):
     """What the layers of a network have sent, each as a total or as an array, one for each unit.
 
