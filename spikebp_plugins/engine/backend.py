@@ -24,7 +24,7 @@ from spikebp_plugins.engine.wiring import KINDS
 from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.fields import CHOICES, Definition
-from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
@@ -62,8 +62,10 @@ class EngineState(NamedTuple):
         The network of 64 bits.
     now : EngineNetwork
         The one of both that has what was learned last.
-    work : Operations
-        What the networks do not count.
+    operations : Operations
+        Those that the networks do not count.
+    work : Work
+        What others have done.
     seen : int
         Training samples that they do not count.
     """
@@ -71,7 +73,8 @@ class EngineState(NamedTuple):
     narrow: EngineNetwork | None
     wide: EngineNetwork
     now: EngineNetwork
-    work: Operations
+    operations: Operations
+    work: Work
     seen: int
 
     @property
@@ -85,7 +88,9 @@ class EngineState(NamedTuple):
         assert before is not None
         counts = before.counts()
         after = self._replace(
-            work=self.work + operations_of(network.net, counts), seen=self.seen + counts[1]
+            operations=self.operations + operations_of(network.net, counts),
+            work=self.work + (before.work or Work()),
+            seen=self.seen + counts[1],
         )
         if before is self.now:
             after = after._replace(now=network)
@@ -115,7 +120,7 @@ class EngineBackend(Backend):
         narrow, wide = self._networks()
         is_held = wide.write(state)
         assert is_held, "64 bits hold all weights that are in range"
-        self._engine = EngineState(narrow, wide, wide, Operations(), state.samples_seen)
+        self._engine = EngineState(narrow, wide, wide, Operations(), Work(), state.samples_seen)
         self.open_steps: EngineSteps | None = None
         # Samples that are shown one at a time, by their kind.
         self._singles: dict[Any, OneSample] = {}
@@ -148,7 +153,13 @@ class EngineBackend(Backend):
         """Synaptic operations of all samples shown so far."""
         networks = self._engine.networks
         counted = [operations_of(self.net, network.counts()) for network in networks]
-        return sum(counted, self._engine.work)
+        return sum(counted, self._engine.operations)
+
+    @property
+    def work(self) -> Work | None:
+        """What was done for these samples; with event timing nobody counts it."""
+        done = [network.work for network in self._engine.networks]
+        return None if None in done else sum(done, self._engine.work)  # type: ignore[arg-type]
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
@@ -233,9 +244,12 @@ class EngineBackend(Backend):
         self._lose_patience()
         return wide
 
-    def add(self, work: Operations) -> None:
-        """Add work that no network has counted."""
-        self._engine = self._engine._replace(work=self._engine.work + work)
+    def add(self, operations: Operations, work: Work | None = None) -> None:
+        """Add what no network has counted."""
+        engine = self._engine
+        self._engine = engine._replace(
+            operations=engine.operations + operations, work=engine.work + (work or Work())
+        )
 
     @property
     def _is_open(self) -> bool:
@@ -248,7 +262,7 @@ class EngineBackend(Backend):
         try:
             return show(other)
         finally:
-            self.add(other.operations)
+            self.add(other.operations, other.work)
 
     def _show(self, batch: Batch, record: bool) -> Outcome:
         outcomes, done = [], 0
@@ -337,7 +351,7 @@ class EngineBackend(Backend):
             seen = reference.samples_seen - before
             engine = engine.with_network(network)
             engine = engine._replace(now=network, seen=engine.seen + seen)
-        self._engine = engine._replace(work=engine.work + reference.operations)
+        self._engine = engine._replace(operations=engine.operations + reference.operations)
         return shown
 
     def _outcome(self, batch: Batch, shown: BlockResult) -> Outcome:
@@ -358,9 +372,10 @@ class EngineBackend(Backend):
         bounds = [len(batch) * part // n_threads for part in range(n_threads + 1)]
         batches = [batch[start:stop] for start, stop in pairwise(bounds)]
 
-        def show(part: Batch) -> tuple[BlockResult, list[int]]:
+        def show(part: Batch) -> tuple[BlockResult, Operations, Work | None]:
             other = network.with_room(network.most_steps)
-            return other.show(part, 0, record), other.counts()
+            shown = other.show(part, 0, record)
+            return shown, operations_of(self.net, other.counts()), other.work
 
         self._may_have_strays = True
         with ThreadPoolExecutor(n_threads) as pool:
@@ -371,9 +386,9 @@ class EngineBackend(Backend):
         if not network.is_narrow:
             self._count_wide(len(batch))
         outcomes = []
-        for part, (shown, counts) in zip(batches, parts, strict=True):
+        for part, (shown, operations, work) in zip(batches, parts, strict=True):
             done = len(shown.scores)
-            self.add(operations_of(self.net, counts))
+            self.add(operations, work)
             if done:
                 outcomes.append(self._outcome(part, shown))
             if done < len(part):

@@ -29,7 +29,7 @@ from spikebp_plugins.engine.structs import (
 from spikebp_plugins.engine.wiring import Connections, padded
 from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.operations import operations_of as total_operations
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.state import LearningState, drawn_backward_potentials
@@ -171,10 +171,16 @@ class EngineNetwork(ABC):
     def counts(self) -> list[int]:
         """Return what the engine has counted, as `operations_of` reads it."""
 
+    @property
+    def work(self) -> Work | None:
+        """What it has done; None if it does not count it."""
+        return None
+
     def _bytes(self, n: int) -> Array:
         return aligned(n, np.uint8, self._allocate)
 
     def _copy_of_learned(self) -> Array:
+        self.drop_sample()
         learned = aligned(len(self.learned), np.uint8)
         learned[...] = self.learned
         return learned

@@ -40,6 +40,7 @@ from spikebp_plugins.network.arithmetic import (
 )
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 from spikebp_plugins.network.fields import HIDDEN_RATE_BITS, Definition
+from spikebp_plugins.network.operations import Work
 from spikebp_plugins.network.rates import added_squares, summed_error_limit
 from spikebp_plugins.network.samples import Batch, spike_counts
 from spikebp_plugins.network.state import LearningState
@@ -202,7 +203,15 @@ class StepNetwork(EngineNetwork):
 
     def counts(self) -> list[int]:
         """Return what the engine has counted, as `operations_of` reads it."""
-        parts = np.zeros((3 + N_SENT * (self.net.n_layers + 1), 2), np.int64)
+        return self._all_counts()[:-2]
+
+    @property
+    def work(self) -> Work:
+        """What it has done."""
+        return Work(*self._all_counts()[-2:])
+
+    def _all_counts(self) -> list[int]:
+        parts = np.zeros((3 + N_SENT * (self.net.n_layers + 1) + 2, 2), np.int64)
         self.build.write_counts(self._place, parts.ctypes.data)
         return [low + (high << 63) for low, high in parts.tolist()]
 

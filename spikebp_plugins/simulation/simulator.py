@@ -28,7 +28,7 @@ from spikebp_plugins.data.events import EventEncoder
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
@@ -131,7 +131,7 @@ class Simulator:
         self.backend, cls, self._options = backend_for(net, backend, options)
         self._engine: Backend | None = cls(net, state, **self._options)
         self._earlier = Operations()  # those of the simulator that this one is a copy of
-        self._final = (state, Operations())
+        self._final: tuple[LearningState, Operations, Work | None] = (state, Operations(), None)
         self._stream: Stream | None = None
         self._replay: ReplayBuffer | None = None  # of the last call that had one
 
@@ -405,6 +405,14 @@ class Simulator:
             return self._final[1]
         return self._earlier + self._engine.operations
 
+    @property
+    @synchronized
+    def work(self) -> Work | None:
+        """What the back end has done for all samples shown by this simulator, and not by one that
+        it is a copy of; None if the back end does not count it.
+        """
+        return self._final[2] if self._engine is None else self._engine.work
+
     @synchronized
     def checkpoint(self, replay: ReplayBuffer | None = None) -> Checkpoint:
         """Return definition and learning state, from which any back end can go on.
@@ -436,7 +444,7 @@ class Simulator:
         if self._engine is not None:
             if self._stream is not None:
                 self._stream.drop_sample()
-            self._final = (self._state, self.operations)
+            self._final = (self._state, self.operations, self.work)
             engine, self._engine = self._engine, None
             engine.close()
 

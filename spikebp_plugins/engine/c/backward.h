@@ -104,6 +104,7 @@ static int list_rows(struct network *net, const struct layer *above, int64_t wid
         net->row[n] = above->b + above->erring[i] * width;
         net->factor[n] = e[above->erring[i]];
     }
+    count_rows(net, above - 1, n);
     if (above->n_erring == 0 || net->is.has_random_feedback || above->writes_at_once)
         return n;
     for (int q = p->n_written; q < p->n_met; q++) {
@@ -118,12 +119,14 @@ static int list_rows(struct network *net, const struct layer *above, int64_t wid
 }
 
 /* Send the errors of a layer through what is no dense B_l. */
-static void send_connected(struct layer *above, num *psi)
+static void send_connected(struct network *net, struct layer *above, num *psi)
 {
     const struct senders from = {above->erring, (const num *)above->e, above->n_erring};
     add_by_unit(&above->wiring->down, (const num *)above->b, from, psi);
     above->sample.down += operations_of(&above->wiring->down, from);
-    above->sample.messages_down += synapses_of(&above->wiring->down, from);
+    const int64_t synapses = (int64_t)synapses_of(&above->wiring->down, from);
+    above->sample.messages_down += synapses;
+    count_work(net, from.n, synapses);
 }
 
 static void send_none(struct layer *a) { a->n_erring = 0, a->errors_sent = 0; }
@@ -155,7 +158,7 @@ static int err_layer(struct network *net, int l)
     if (net->hands_over)
         add(a->psi, a->arriving_back, a->width);
     else if (above->wiring)
-        send_connected(above, (num *)a->psi);
+        send_connected(net, above, (num *)a->psi);
     else
         now.n_rows = list_rows(net, above, a->width);
     if (proof == EXACT) {
@@ -185,7 +188,7 @@ static void hand_down(struct network *net, int l)
     memset(a->arriving_back, 0, (size_t)a->width * sizeof(vec));
     a->gain_back = gain_down(net, l);
     if (above->wiring)
-        send_connected(above, (num *)a->arriving_back);
+        send_connected(net, above, (num *)a->arriving_back);
     else
         for (int r = list_rows(net, above, a->width) - 1; r >= 0; r--)
             for (int v = 0; v < a->width; v++)

@@ -79,6 +79,7 @@ static void chip_layer(struct network *net, int l, int t)
     struct layer *a = &net->layer[l];
     vec sent = {0};
     struct firing now = {.net = net, .a = a, .below = a - 1, .t = t, .sent = &sent};
+    count_rows(net, a, a[-1].n_fired[t]);
     in_small_parts(a->width, chip_fire_part, &now);
     note_sent(a, t, now.n_fired, sent);
 }
@@ -156,6 +157,7 @@ static void write_rounded(struct network *net, struct layer *a, int q)
         if (factor[i] == 0)
             continue;
         num *row = (num *)(a->w + (int64_t)i * a->width);
+        count_work(net, 0, p->first[q + 1] - p->first[q]);
         const int64_t change = net->is.rate * factor[i];
         const uint64_t first = (uint64_t)i * (uint64_t)a->n + 1;
         for (int u = p->first[q]; u < p->first[q + 1]; u++) {

@@ -52,6 +52,8 @@ void *NAMED(array, BUILD)(struct network *net, int32_t l, int32_t which)
 {
     if ((which == W || which == B) && is_written(net))
         back_up(net);
+    for (int of = 1; of <= net->is.n_layers; of++)
+        write_waiting(net, &net->layer[of]);
     const struct layer *a = &net->layer[l];
     const ptrdiff_t to_before = net->is_settled ? net->backup - net->learned : 0;
     switch ((enum array)which) {
@@ -77,6 +79,7 @@ void NAMED(forget_bounds, BUILD)(struct network *net)
     for (int l = 1; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
         a->weight_bound = a->feedback_bound = a->psi_bound = INFINITY;
+        a->pending.is_kept = 0;
     }
 }
 
@@ -90,7 +93,7 @@ static int64_t *write_count(big count, int64_t *to)
 }
 
 /* Write the counts since the start, each by its low 63 bits and the others: samples shown, those
- * that learned, updates; and what layers 0 to L have sent. */
+ * that learned, updates; what layers 0 to L have sent; and the rows read and multiply-adds done. */
 void NAMED(write_counts, BUILD)(const struct network *net, int64_t *to)
 {
     to = write_count(net->shown, to), to = write_count(net->trained, to);
@@ -98,6 +101,7 @@ void NAMED(write_counts, BUILD)(const struct network *net, int64_t *to)
     for (int l = 0; l <= net->is.n_layers; l++)
         for (int i = 0; i < N_SENT; i++)
             to = write_count(net->layer[l].so_far[i], to);
+    to = write_count(net->rows_read, to), write_count(net->multiply_adds, to);
 }
 
 /* Give memory for what was learned before a sample, as large as that of the weights. */
@@ -140,8 +144,12 @@ int32_t NAMED(close_sample, BUILD)(struct network *net, int32_t learns, int32_t 
     return close_steps(net, learns, is_written);
 }
 
-/* Forget the open sample, if there is one. */
-void NAMED(drop_sample, BUILD)(struct network *net) { undo(net); }
+/* Forget the open sample, if there is one, and write what waits: then others may read the weights. */
+void NAMED(drop_sample, BUILD)(struct network *net)
+{
+    undo(net);
+    stop_following(net);
+}
 
 /* Write the scores of the open sample after so many steps. */
 void NAMED(find_scores, BUILD)(const struct network *net, double *scores, int64_t n_steps)

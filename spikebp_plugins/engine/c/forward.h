@@ -256,8 +256,10 @@ static void add_connected(struct network *net, struct layer *a, int t, vec *to)
     const struct senders from = {below->fired + at * LANES, (const num *)(below->k + at),
         below->n_fired[t]};
     add_up(net, a, from, (num *)to);
+    const int64_t synapses = (int64_t)synapses_of(&a->wiring->up, from);
     a->sample.up += operations_of(&a->wiring->up, from);
-    a->sample.messages_up += synapses_of(&a->wiring->up, from);
+    a->sample.messages_up += synapses;
+    count_work(net, from.n, synapses);
 }
 
 static void add(vec *to, const vec *values, int width)
@@ -272,20 +274,23 @@ static int fire_layer(struct network *net, int l, int t)
     struct layer *a = &net->layer[l], *below = a - 1;
     const double gain = net->hands_over ? a->gain : (double)below->sent[t] * a->weight_bound;
     const enum proof proof = bound_drive(net, a, gain);
-    const int is_added = net->hands_over || a->wiring || proof == EXACT;
+    const int is_added = net->hands_over || net->follows || a->wiring || proof == EXACT;
     vec sent = {0};
     struct firing now = {.net = net, .a = a, .below = below, .t = t, .to = a->s, .sent = &sent};
     if (proof == NONE_AT_ALL)
         return 0;
     if (net->hands_over)
         add(a->s, a->arriving, a->width);
-    else {
+    else if (!net->follows) { /* what s has already */
         if (!a->writes_at_once)
             correct_drive(a, below, t);
         if (a->wiring)
             add_connected(net, a, t, a->s);
-        else if (is_added)
-            in_single_vectors(a->width, add_part, &now);
+        else {
+            count_rows(net, a, below->n_fired[t]);
+            if (is_added)
+                in_single_vectors(a->width, add_part, &now);
+        }
     }
     if (proof == EXACT && !is_in_range(net, a, a->drive_bound = largest_drive(net, a)))
         return 0;
@@ -311,8 +316,10 @@ static void hand_up(struct network *net, int l)
     a->gain = gain_up(net, l);
     if (a->wiring)
         add_connected(net, a, 0, a->arriving);
-    else
+    else {
+        count_rows(net, a, a[-1].n_fired[0]);
         in_single_vectors(a->width, add_part, &now);
+    }
 }
 
 /* Rule 2 of layer l in all steps, without learning; 0 if it may be out of range. */
@@ -336,6 +343,7 @@ static int show_layer(struct network *net, int l, int n_steps)
         a->sent[t] = sum_of(sent[t]);
         a->sample.spikes += a->sent[t];
         a->sample.messages += a->n_fired[t];
+        count_rows(net, a, below->n_fired[t]);
     }
     return 1;
 }

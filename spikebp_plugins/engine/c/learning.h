@@ -36,7 +36,7 @@ static int note_update(struct network *net, struct layer *a, int step, num rate,
         p->error[at] = error;
         top = size > top ? size : top;
     }
-    p->step[p->n] = step, p->rate[p->n] = rate;
+    p->step[p->n] = step, p->rate[p->n] = rate, p->n_factors = below.n_units;
     p->first[++p->n] = at;
     if (!a->wiring)
         net->sample_updates += below.n_units * a->n_erring;
@@ -47,13 +47,15 @@ static int note_update(struct network *net, struct layer *a, int step, num rate,
     return a->weight_bound < CERTAIN / 2;
 }
 
-/* Keep the counts of the layer below for the update of layer l that comes next. */
-static struct factors keep_counts(const struct layer *a, const struct layer *below, int is_chip)
+/* Keep the counts of the layer below for the update of layer l that comes next, if they are not. */
+static struct factors keep_counts(const struct network *net, const struct layer *a,
+    const struct layer *below)
 {
     vec *to = a->pending.factor + (int64_t)a->pending.n * below->width;
+    const vec *counts = net->follows ? to : below->c;
     vec silent = {0}, top = {0};
     for (int v = 0; v < below->width; v++) {
-        vec c = is_chip ? within(below->c[v], LARGEST_TRACE) : below->c[v];
+        vec c = net->is.is_chip ? within(counts[v], LARGEST_TRACE) : counts[v];
         to[v] = c;
         silent += c == 0;
         top = most(top, below->is_signed ? magnitude(c) : c);
@@ -101,7 +103,7 @@ static int learn_layer(struct network *net, int l, num rate, const vec *errors)
     if (net->is.is_smoothed)
         return note_update(net, a, t, 1, errors, keep_smoothed(net, a));
     if (l > 1 || !net->in_trains)
-        return note_update(net, a, t, rate, errors, keep_counts(a, a - 1, net->is.is_chip));
+        return note_update(net, a, t, rate, errors, keep_counts(net, a, a - 1));
     struct factors below;
     const int last = t < T ? t : T - 1;
     below.largest = largest_of_trains(&net->trains, last, &below.n_units);
@@ -144,8 +146,9 @@ static num normalized_rate(const struct network *net, int l)
         }
     } else {
         const int32_t *times_met = net->layer[l].wiring ? net->layer[l].wiring->times_met : NULL;
+        const vec *counts = net->follows ? net->layer[l].pending.factor : below->c;
         for (int i = 0; i < below->n; i++) {
-            double c = (double)((const num *)below->c)[i];
+            double c = (double)((const num *)counts)[i];
             squares += c * c * (times_met ? times_met[i] : 1);
         }
     }
@@ -230,6 +233,7 @@ static void write_from_trains(struct network *net)
         update_of_step[p->step[q]] = row;
     }
     struct writing writing = {net, n};
+    count_work(net, 0, (int64_t)net->trains.n_active * n * LANES);
     in_parts(n, IN_REGISTERS, write_part, &writing);
 }
 
@@ -302,7 +306,28 @@ static void write_rows(struct network *net, struct layer *a, struct updates whic
     for (int64_t i = (int64_t)(which.n - 1) * n_touched - 1; i >= 0; i--)
         matrix[i] += matrix[i + n_touched];
     struct writing_rows writing = {net, a, which, n_touched, n_rows};
+    count_work(net, 0, (int64_t)n_rows * n_touched * LANES);
     in_parts(n_touched, IN_REGISTERS, write_rows_part, &writing);
+}
+
+/* Write what waits of samples of one step; s stays what it is. */
+static void write_waiting(struct network *net, struct layer *a)
+{
+    struct pending *p = &a->pending;
+    struct writing_rows writing = {.net = net, .a = a, .which = {0, 1, 1}};
+    int32_t found[LANES];
+    if (!p->waits)
+        return;
+    for (int v = 0; v < a->width; v++)
+        if (list_nonzero(p->waiting[v], 0, found) > 0) {
+            ((vec *)net->matrix)[writing.n_touched] = p->waiting[v];
+            net->touched[writing.n_touched++] = v;
+            p->waiting[v] = splat(0);
+        }
+    writing.n_rows = list_senders(net, a, writing.which);
+    count_work(net, 0, (int64_t)writing.n_rows * writing.n_touched * LANES);
+    in_parts(writing.n_touched, IN_REGISTERS, write_rows_part, &writing);
+    p->waits = 0;
 }
 
 /* Write W_l and its transpose, unit by unit of those that had errors. */
@@ -327,6 +352,7 @@ static void write_columns(struct network *net, struct layer *a, struct updates w
             net->matrix[(int64_t)(net->mark[j] - 1) * n_updates + q] = rate * p->error[i];
         }
     }
+    count_work(net, 0, (int64_t)n_units * (a[-1].n + n_rows));
     for (int i = 0; i < n_units; i++) {
         const int j = net->touched[i];
         vec *restrict change = net->change, *restrict back = a->b + (int64_t)j * width;
@@ -362,6 +388,7 @@ static int64_t write_some(struct network *net, struct layer *a, struct updates w
             write_rounded(net, a, q);
         else
             n_changed += write_connected(net, a, q, which.sign);
+    count_work(net, 0, n_changed);
     if (which.n == 0 || a->writes_at_once)
         return n_changed;
     if (l == 1 && net->in_trains)
@@ -398,6 +425,62 @@ static void meet_updates(struct network *net)
         p->n_before = p->n;
         if (a->writes_at_once)
             write_up_to(net, a, p->n_met);
+    }
+}
+
+/* Sum of the squares of the counts that a connection keeps. */
+static num squares_of(const struct layer *a)
+{
+    vec squares = {0};
+    for (int v = 0; v < a[-1].width; v++)
+        squares += a->pending.factor[v] * a->pending.factor[v];
+    return sum_of(squares);
+}
+
+/* Let W_l wait for the update of a sample of one step, unless rows change so often that to write them
+ * now takes less; write B_l. */
+static void keep_update(struct network *net, struct layer *a)
+{
+    struct pending *p = &a->pending;
+    const struct layer *below = a - 1;
+    const int has_transpose = below > net->layer && !net->is.has_random_feedback;
+    const int n_erring = p->first[1], width_below = has_transpose ? below->width : 0;
+    const num rate = p->rate[0], squares = squares_of(a);
+    const vec *restrict counts = p->factor;
+    num *restrict waiting = (num *)p->waiting, *restrict s = (num *)a->s;
+    int n_touched = 0, touched = -1;
+    for (int i = 0; i < n_erring; i++) {
+        const int j = p->unit[i];
+        const num taught = rate * p->error[i];
+        vec *restrict back = a->b + (int64_t)j * width_below;
+        n_touched += j / LANES != touched, touched = j / LANES;
+        waiting[j] += taught;
+        s[j] -= squares * taught;
+        for (int v = 0; v < width_below; v++)
+            back[v] -= taught * counts[v];
+    }
+    if (has_transpose)
+        count_work(net, 0, (int64_t)n_erring * below->n);
+    p->rows_changed += ((int64_t)p->n_changed * a->width * 16 - p->rows_changed) / 16;
+    p->rows_written += ((int64_t)p->n_factors * n_touched * 16 - p->rows_written) / 16;
+    p->waits = 1;
+    if (p->rows_changed >= p->rows_written)
+        write_waiting(net, a);
+}
+
+static void keep_updates(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++)
+        if (net->layer[l].pending.n > 0)
+            keep_update(net, &net->layer[l]);
+}
+
+/* Write what waits, and keep no drive any more. */
+static void stop_following(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        write_waiting(net, &net->layer[l]);
+        net->layer[l].pending.is_kept = 0;
     }
 }
 

@@ -17,7 +17,8 @@
  *
  * They are written when the sample closes, once nothing can be out of range any more. So to undo a
  * sample is to forget it, but for psi. What is written before, in samples of many single steps, stays
- * noted: to undo it is to subtract the same products.
+ * noted: to undo it is to subtract the same products. What samples of one step teach may wait longer,
+ * until the counts that it was taught with change, or somebody reads the weights: see changes.h.
  *
  * Where synapses share weights, such a correction would be a convolution for each update, and on a
  * chip rounding makes updates no sum. There they are written as soon as spikes and errors meet them:
@@ -83,7 +84,7 @@ struct definition {
     int64_t seed;
 };
 
-/* The updates of a layer in this sample. */
+/* The updates of a layer in this sample, and what earlier samples of one step have left. */
 struct pending {
     int32_t n;
     int32_t n_met;     /* the first of them, which what arrives in this step meets, */
@@ -95,6 +96,13 @@ struct pending {
     num *error;
     num *rate; /* by update */
     vec *factor; /* by update, what multiplies its errors; none for W_1 where input is in trains */
+    /* Of samples of one step: */
+    int32_t is_kept; /* whether s is that of the counts in the first row of `factor` */
+    int32_t waits;   /* whether W_l is still to lose what `waiting` says, times these counts */
+    vec *waiting;
+    int64_t n_factors, n_changed; /* how many counts are not zero, and how many have changed */
+    int64_t rows_changed, rows_written; /* moving averages, of 16 times the vectors in the rows that
+                                         * change, and of those that a sample writes at its close */
 };
 
 enum { N_SENT = 8 };
@@ -165,10 +173,19 @@ struct trains {
     int32_t *update_of_step; /* which pending update a step has made, or -1 */
 };
 
+/* 8-bit input of samples of one step. */
+struct levels {
+    int32_t are_known; /* whether `spikes` are: 0 not yet, 1 yes, 2 they may be out of range */
+    int32_t are_kept;  /* whether `kept` are those of the counts that connection 1 keeps */
+    num spikes[256];   /* of each level */
+    uint8_t *kept;     /* the input of the sample before */
+};
+
 struct network {
     struct definition is;
     num one, half;
     big updates;
+    big rows_read, multiply_adds; /* what was really done */
     int64_t shown, trained, sample_updates;
     int32_t age; /* samples learned since bounds were measured */
     int32_t n_steps;   /* of this sample */
@@ -180,9 +197,12 @@ struct network {
     int32_t is_settled; /* whether `backup` has the weights before: then what is written is forgotten */
     char *learned, *backup; /* null until it is needed */
     int32_t in_trains; /* whether the input of this sample is in trains */
+    int32_t follows;   /* whether it costs what has changed since the one before, */
+    int32_t in_bytes;  /* and its input is of 8 bits */
     double input_bound, input_bound_kept, largest_x;
     int64_t updates_kept;
     struct trains trains;
+    struct levels levels;
     const vec **row; /* rows to add, with their factors */
     num *factor;
     num *matrix; /* rate times errors, of what is written */
@@ -234,6 +254,7 @@ static void lay_out_sample(struct layer *a, int l, int64_t width_below, int64_t 
     p->step = integers(room, T), p->first = integers(room, T + 1);
     p->unit = integers(room, T * n), p->error = numbers(room, T * n);
     p->rate = numbers(room, T), p->factor = vectors(room, T * width_below + OVER);
+    p->waiting = vectors(room, width);
 }
 
 static void lay_out_trains(struct trains *r, int64_t n_inputs, int64_t width_of_1, int64_t T,
@@ -266,6 +287,25 @@ static int may_be_in_trains(const struct network *net)
     return !is->is_binary && !is->takes_counts && !is->is_chip && !net->layer[1].wiring;
 }
 
+/* Whether samples of one step may cost what has changed since the one before: see changes.h. */
+static int may_follow(const struct network *net)
+{
+    const struct definition *is = &net->is;
+    return !is->wirings && !is->delay && !is->is_chip && !is->is_smoothed;
+}
+
+static void count_work(struct network *net, int64_t rows, int64_t products)
+{
+    net->rows_read += rows;
+    net->multiply_adds += products;
+}
+
+/* Count rows of W_l that are added up. */
+static void count_rows(struct network *net, const struct layer *a, int64_t n)
+{
+    count_work(net, n, n * a->n);
+}
+
 /* Lay out a network whose `sizes`, `layer` and so on lie at `net`, which is written. */
 static void lay_out(struct network *net, struct room *learned, struct room *sample)
 {
@@ -289,6 +329,7 @@ static void lay_out(struct network *net, struct room *learned, struct room *samp
     net->change = vectors(sample, widest / LANES), net->sent = vectors(sample, T);
     net->touched = integers(sample, widest), net->mark = integers(sample, widest);
     net->listed = integers(sample, widest);
+    net->levels.kept = taken(sample, net->layer[0].width, sizeof(vec));
     if (is->wirings) {
         net->position = integers(sample, widest + 1), net->errors_at = integers(sample, widest);
         net->spread = numbers(sample, widest + PADDING);

@@ -65,6 +65,8 @@ typedef num few_nums
 
 INLINE vec splat(num x) { return (vec){0} + x; }
 
+INLINE void clear(vec *values, int width) { memset(values, 0, (size_t)width * sizeof(vec)); }
+
 INLINE vec lanes_from(num first)
 {
     vec lanes = {0};

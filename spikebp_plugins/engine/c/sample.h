@@ -2,14 +2,7 @@
 #ifndef SPIKEBP_SAMPLE_H
 #define SPIKEBP_SAMPLE_H
 
-#include "learning.h"
-
-/* Grid units of a real value, cut to what every bound refuses. */
-INLINE num entering(double value, double one, double far)
-{
-    double units = rint(value * one);
-    return (num)(units < far ? (units > -far ? units : -far) : far);
-}
+#include "changes.h"
 
 /* Write a row of spike counts; return the largest magnitude, which numbers may not hold. */
 static double read_counts(int n, const int64_t *row, num *to)
@@ -76,6 +69,7 @@ static void measure(struct network *net)
 {
     for (int l = 1; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
+        write_waiting(net, a);
         a->weight_bound = largest(a->w, a->n_w);
         a->psi_bound = largest(a->psi, a->width);
         if (net->is.has_random_feedback)
@@ -83,8 +77,6 @@ static void measure(struct network *net)
     }
     net->age = 0;
 }
-
-static void clear(vec *values, int width) { memset(values, 0, (size_t)width * sizeof(vec)); }
 
 /* Copy what was learned to the backup, or copy it back. */
 static void keep_learned(struct network *net, int is_back)
@@ -145,12 +137,19 @@ static void open_sample(struct network *net, int n_steps, int delay)
     net->sample_updates = 0;
     net->is_settled = 0;
     net->input_bound = 0;
+    if (!net->follows)
+        stop_following(net);
     for (int l = 0; l <= L; l++) {
         struct layer *a = &net->layer[l];
         a->drive_bound = a->target_bound = 0;
         a->sample = (struct sent){0};
         send_none(a);
-        clear(a->s, a->width), clear(a->c, a->width), clear(a->phi, a->width);
+        if (net->is.is_chip)
+            clear(a->phi, a->width);
+        if (l > 0 || !net->in_bytes)
+            clear(a->c, a->width);
+        if (l > 0 ? !net->follows : !net->in_bytes)
+            clear(a->s, a->width);
     }
 }
 
@@ -199,6 +198,8 @@ static void record_step(const struct network *net, const struct block *block, in
             num *to = block->spikes + (i * T + t) * units + first;
             if (l == 0 && net->in_trains)
                 spikes_of_trains(net, t, to);
+            else if (l == 0 && net->in_bytes)
+                memcpy(to, net->layer[1].pending.factor, size);
             else
                 memcpy(to, a->k + (int64_t)t * a->width, size);
         }
@@ -230,7 +231,7 @@ static double lead(const struct network *net)
 /* Rule 1 in step t; 0 if it may be out of range. */
 static int send_input(struct network *net, const struct block *block, int64_t i, int t)
 {
-    if (net->in_trains)
+    if (net->in_trains || net->in_bytes)
         return 1;
     if (t == 0 || block->x.step_apart != 0)
         net->largest_x = read_input(net, block, row_of(&block->x, i, t));
@@ -241,12 +242,16 @@ static int send_input(struct network *net, const struct block *block, int64_t i,
 }
 
 /* Rule 2 of layer l in step t; 0 if it may be out of range. */
-static int send_spikes(struct network *net, int l, int t)
+static int send_spikes(struct network *net, const struct block *block, int64_t i, int l, int t)
 {
     if (net->is.is_chip) {
         chip_layer(net, l, t);
         return 1;
     }
+    if (net->follows && l == 1 && net->in_bytes)
+        follow_bytes(net, row_of(&block->x, i, t));
+    else if (net->follows)
+        follow_spikes(net, &net->layer[l]);
     if (l > 1 || !net->in_trains)
         return fire_layer(net, l, t);
     struct layer *a = &net->layer[1];
@@ -303,7 +308,7 @@ static int show_steps(struct network *net, const struct block *block, int64_t i)
         if (t < T && !send_input(net, block, i, t))
             return 0;
         for (int l = 1; l <= L; l++)
-            if (t >= d * l && t - d * l < T && !send_spikes(net, l, t - d * l))
+            if (t >= d * l && t - d * l < T && !send_spikes(net, block, i, l, t - d * l))
                 return 0;
         if (learns) {
             const int of_target = t - d * L;
@@ -325,7 +330,7 @@ static int show_layers(struct network *net, const struct block *block, int64_t i
 {
     const int T = net->n_steps, is_known = net->in_trains;
     for (int t = 0; t < T; t++)
-        if (is_known ? !send_spikes(net, 1, t) : !send_input(net, block, i, t))
+        if (is_known ? !send_spikes(net, block, i, 1, t) : !send_input(net, block, i, t))
             return 0;
     for (int l = is_known ? 2 : 1; l <= net->is.n_layers; l++)
         if (!show_layer(net, l, T))
@@ -337,7 +342,7 @@ static int show_layers(struct network *net, const struct block *block, int64_t i
 static int enter_trains(struct network *net, const struct block *block, int64_t i)
 {
     const void *row = row_of(&block->x, i, 0);
-    if (!may_be_in_trains(net) || block->x.step_apart != 0)
+    if (!may_be_in_trains(net) || block->x.step_apart != 0 || net->follows)
         return 0;
     if (net->is.is_smoothed && block->y.kind != NONE)
         return 0; /* units of equal trains teach differently */
@@ -346,6 +351,7 @@ static int enter_trains(struct network *net, const struct block *block, int64_t 
         return 0;
     sort_units(net);
     in_parts(net->layer[1].width, IN_REGISTERS, prepare_part, net);
+    count_rows(net, &net->layer[1], net->trains.n_active);
     return 1;
 }
 
@@ -376,7 +382,9 @@ static void all_sent(const struct sent *sent, big *to)
 /* Count a sample that has ended, and write what it has learned. */
 static void close_sample(struct network *net, int learns)
 {
-    if (learns)
+    if (learns && net->follows)
+        keep_updates(net);
+    else if (learns)
         write_updates(net);
     for (int l = 0; l <= net->is.n_layers; l++) {
         struct layer *a = &net->layer[l];
@@ -412,12 +420,14 @@ static void end_sample(struct network *net, const struct block *block, int64_t i
 static int try_sample(struct network *net, const struct block *block, int64_t i, int may_be_known)
 {
     const int learns = block->y.kind != NONE;
+    net->follows = may_follow(net) && block->n_steps == 1;
+    net->in_bytes = net->follows && block->x.kind == LEVELS && know_spikes_of_levels(net);
     open_sample(net, block->n_steps, learns ? net->is.delay : 0);
     if (learns)
         start_learning(net, block->drawn ? block->drawn + i * block->drawn_length : NULL);
     net->n_learned = block->n_learned + i;
     net->in_trains = may_be_known && enter_trains(net, block, i);
-    int by_steps = learns || block->until_lead || block->spikes || net->is.is_chip;
+    int by_steps = learns || block->until_lead || block->spikes || net->is.is_chip || net->follows;
     int shown = by_steps ? show_steps(net, block, i) : show_layers(net, block, i);
     if (shown == 0)
         undo(net);

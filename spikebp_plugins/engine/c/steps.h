@@ -192,7 +192,7 @@ static struct shown_row begin_steps(struct network *net, struct block *block)
     struct shown_row row = {.x = block->x_row};
     if (block->opens) {
         prepare(net);
-        net->in_trains = 0;
+        net->in_trains = net->in_bytes = net->follows = 0;
         open_sample(net, 1, net->is.delay);
         net->hands_over = net->is.delay;
     }
@@ -237,7 +237,7 @@ static int close_steps(struct network *net, int learns, int is_written)
 static void reopen(struct network *net, const int64_t *counts)
 {
     prepare(net);
-    net->in_trains = 0;
+    net->in_trains = net->in_bytes = net->follows = 0;
     open_sample(net, 1, 0);
     if (*counts++)
         keep_backward(net);

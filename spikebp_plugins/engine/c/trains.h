@@ -23,6 +23,13 @@
 
 static double farthest(void) { return sizeof(num) == 4 ? 0x1p31 - 1 : 0x1p60; }
 
+/* Grid units of a real value, cut to what every bound refuses. */
+INLINE num entering(double value, double one, double far)
+{
+    double units = rint(value * one);
+    return (num)(units < far ? (units > -far ? units : -far) : far);
+}
+
 /* Write real input in grid units, if all of it is nearer than `farthest` and 2^51: then to add 3 2^51
  * rounds it, ties to even. */
 static int enter_reals(const struct network *net, const double *x, num *to)
