@@ -60,6 +60,13 @@ NETS = st.sampled_from(KINDS).flatmap(lambda kind: kind)
 WITH_TRAINS = definitions(
     updates=("fractional",), spikes="graded", input_coding="values", presynaptic="counts", **STEPS
 )
+#: Those whose samples may cost what has changed since the one before.
+OF_ONE_STEP = definitions(
+    timing="immediate", presynaptic="counts", rates=(*RATES, 1e3), max_depth=4, max_width=40,
+    max_steps=1,
+)  # fmt: skip
+#: Shares of the inputs that change from one sample of a stream to the next.
+SHARES = (0.0, 0.02, 0.1, 0.5)
 N = 6
 
 
@@ -74,10 +81,13 @@ class Case(NamedTuple):
 
 
 #: The numbers of a case that are near the limits: few, for where all are nothing is in range. Or
-#: "trains" for constant input.
+#: "trains" for constant input, and "stream" for samples of one step that share inputs.
 NEAR = (
     (),
     ("trains",),
+    ("stream",),
+    ("stream", "x"),
+    ("stream", "weights"),
     ("x",),
     ("y",),
     ("weights",),
@@ -92,7 +102,9 @@ NEAR = (
 def cases(draw, nears=NEAR):
     """Cases of which some have numbers near the limits of 32 or of 64 bits."""
     near, seed = draw(st.sampled_from(nears)), draw(st.integers(0, 2**32 - 1))
-    net = draw(WITH_TRAINS if "trains" in near else NETS)
+    net = draw(WITH_TRAINS if "trains" in near else OF_ONE_STEP if "stream" in near else NETS)
+    if "stream" in near and draw(st.booleans()):  # levels that numbers may not hold
+        net = net.replace(input_scale=draw(st.sampled_from([2.0**8, 2.0**20])))
     random = np.random.RandomState(seed)
     grid = draw(st.sampled_from(["any", "any", "any", "coarse", "fine"]))
     has_constant = any(c.constant_weight is not None for c in net.connections)
@@ -129,7 +141,7 @@ def cases(draw, nears=NEAR):
     y = targets(net, random, N, kind, size_of("y", (1.0, 1.0, 30.0), (31, 53)))
     bits = 0 if net.input_coding == "spikes" else net.fraction_bits
     usual = (0.0, 1.0) if "y" in near else (1.0, 1.0, 30.0, 1e4)  # silent: errors teach nothing
-    changing = draw(st.booleans()) and "trains" not in near
+    changing = draw(st.booleans()) and not {"trains", "stream"} & {*near}
     x = inputs(net, random, N, size_of("x", usual, (31, 53), bits), changing)
     if net.input_coding == "spikes" and usual[0] == 0.0 and draw(st.booleans()):
         x = np.zeros_like(x)
@@ -138,6 +150,10 @@ def cases(draw, nears=NEAR):
         x = np.resize(x, (N, net.n_steps, net.n_inputs))
     elif net.input_coding == "values" and draw(st.booleans()):
         x = random.randint(0, 256, (N, net.n_inputs)).astype(np.uint8)
+    if "stream" in near:
+        changes = random.uniform(size=x.shape) < draw(st.sampled_from(SHARES))
+        for i in range(1, N):
+            x[i] = np.where(changes[i], x[i], x[i - 1])
     return Case(net, start, x, y, seed)
 
 
@@ -208,6 +224,36 @@ def assert_equal_blocks(level, bits, case):
             assert np.array_equal(early.n_steps, shown.n_steps)
             assert np.array_equal(early.operations, early_of(net, shown).operations)
         pair.assert_same()
+    assert_equal_parts(pair, case)
+
+
+def assert_equal_parts(pair, case):
+    """Parts of the samples, of any type, with targets or without, and what is learned in between."""
+    random, net = np.random.RandomState(case.seed), case.net
+    for _ in range(5):
+        first = random.randint(N)
+        part = slice(first, random.randint(first, N) + 1)
+        x, y = case.x[part], case.y[part] if random.rand() < 0.6 else None
+        if net.input_coding == "values" and random.rand() < 0.3:
+            x = x.astype(np.float64)
+        shown = pair.c.show(check_batch(net, x, y), pair.ref.samples_seen)
+        n = len(shown.scores)
+        if n:
+            wanted = pair.ref.predict(x[:n]) if y is None else pair.ref.train(x[:n], y[:n])
+            assert np.array_equal(wanted, shown.scores)
+        if random.rand() < 0.5:
+            pair.assert_same()
+        if random.rand() < 0.2:
+            pair.c.drop_sample()
+            other = pair.c.with_room(pair.c.most_steps)  # on the same weights, as threads have it
+            wanted = pair.ref.checkpoint().state.weights
+            assert all(map(np.array_equal, other.read(0).weights, wanted))
+    pair.assert_same()
+    pair.c.write(case.start)  # others change what was learned
+    shown = pair.c.show(check_batch(net, case.x[-1:]), 0)
+    if len(shown.scores):
+        fresh = Checkpoint(net, case.start).simulate("reference")
+        assert np.array_equal(fresh.predict(case.x[-1:]), shown.scores)
 
 
 def assert_equal_steps(level, bits, case, most_steps):

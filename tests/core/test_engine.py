@@ -151,3 +151,14 @@ def test_errors_count_that_pass_weights_of_zero():
         for each in (sim, ref):
             each.train(np.full((1, 2), 2.0), np.array([[3.0]]))
         assert sim.operations == ref.operations
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_bounds_know_what_weights_wait_for(bits):
+    """The input does not change, so that the row of weights is not written but to be measured."""
+    net = SpikingMLP.paper((1, 1), n_steps=1, fraction_bits=20, learning_rate=0.5)
+    pair = Pair(net, initial_state(net, [np.zeros((1, 1))]), best_level(), bits)
+    x, y = np.ones((300, 1)), np.full((300, 1), 1000.0)
+    assert np.array_equal(pair.c.show(check_batch(net, x, y), 0).scores, pair.ref.train(x, y))
+    drive = pair.c.show(check_batch(net, 4 * x[:1]), 0).scores
+    assert drive.tolist() == ([] if bits == 32 else pair.ref.predict(4 * x[:1]).tolist())

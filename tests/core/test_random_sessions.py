@@ -49,11 +49,14 @@ from tests.profiles import examples
 LIMITS = {"max_depth": 3, "max_width": 17, "max_steps": 6}
 NETS = (
     definitions(**LIMITS, timing="immediate")
+    | definitions(**LIMITS | {"max_steps": 1}, timing="immediate", presynaptic="counts")
     | definitions(**LIMITS)
     | networks(**LIMITS, timing="immediate")
     | chip_definitions(**LIMITS)
 )
 SEEDS = st.integers(0, 2**32 - 1)
+#: Shares of the inputs that change from one sample to the next.
+SHARES = (1.0, 0.3, 0.05, 0.0)
 #: More samples than those after which bounds are measured again.
 MANY = 320
 #: The size of the last sample: rarely one that leaves 32 bits, what can be proven, or the range.
@@ -181,6 +184,7 @@ class Sessions(RuleBasedStateMachine):
         is_known = engine == "reference" or net.arithmetic == "fixed"
         self.has_streams = net.timing == "immediate" and is_known
         self.may_train_many, self.left_behind = True, []
+        self.sample_before = np.zeros(0)
 
     def both(self, call, after=None, i=None):
         """Do the same on both sides; a call of stream i that is interrupted drops its sample."""
@@ -207,6 +211,11 @@ class Sessions(RuleBasedStateMachine):
         net, random = self.net, np.random.RandomState(seed)
         parts = [inputs(net, random, k, s, changing) for k, s in ((n - 1, 1.0), (1, size))]
         x = np.concatenate(parts)
+        changes = random.uniform(size=x.shape) < SHARES[seed % 4]
+        before = self.sample_before if x[0].shape == self.sample_before.shape else x[0]
+        for i in range(n if size == 1.0 else n - 1):
+            x[i] = before = np.where(changes[i], x[i], before)
+        self.sample_before = before
         if x.ndim == 3:
             x = np.resize(x, (n, n_steps, net.n_inputs))
         if type_ == np.uint8:

@@ -173,9 +173,9 @@ static int know_spikes_of_levels(struct network *net)
         return levels->are_known == 1;
     for (int i = 0; i < 256; i++) {
         const num x = entering(i * net->is.input_scale, one, farthest());
-        const num k = net->is.is_binary ? x > net->half : signed_spikes(x, net->half, net->is.bits);
-        top = fmax(top, fabs((double)x));
-        levels->spikes[i] = net->is.is_binary && x < -net->half ? -1 : k;
+        const num k = signed_spikes(x, net->half, net->is.bits);
+        levels->spikes[i] = net->is.is_binary && k > 1 ? 1 : k;
+        top = fmax(top, (double)x);
     }
     const int is_certain = top + 2 * half < CERTAIN
         && (top / one + 1) * net->layer[0].n < MOST_COUNTED;

@@ -52,8 +52,7 @@ void *NAMED(array, BUILD)(struct network *net, int32_t l, int32_t which)
 {
     if ((which == W || which == B) && is_written(net))
         back_up(net);
-    for (int of = 1; of <= net->is.n_layers; of++)
-        write_waiting(net, &net->layer[of]);
+    write_all_waiting(net);
     const struct layer *a = &net->layer[l];
     const ptrdiff_t to_before = net->is_settled ? net->backup - net->learned : 0;
     switch ((enum array)which) {
@@ -148,7 +147,7 @@ int32_t NAMED(close_sample, BUILD)(struct network *net, int32_t learns, int32_t 
 void NAMED(drop_sample, BUILD)(struct network *net)
 {
     undo(net);
-    stop_following(net);
+    write_all_waiting(net);
 }
 
 /* Write the scores of the open sample after so many steps. */

@@ -441,6 +441,7 @@ static num squares_of(const struct layer *a)
  * now takes less; write B_l. */
 static void keep_update(struct network *net, struct layer *a)
 {
+    enum { FINE = 256 }; /* so that moving averages of integers come near to what they follow */
     struct pending *p = &a->pending;
     const struct layer *below = a - 1;
     const int has_transpose = below > net->layer && !net->is.has_random_feedback;
@@ -461,8 +462,8 @@ static void keep_update(struct network *net, struct layer *a)
     }
     if (has_transpose)
         count_work(net, 0, (int64_t)n_erring * below->n);
-    p->rows_changed += ((int64_t)p->n_changed * a->width * 16 - p->rows_changed) / 16;
-    p->rows_written += ((int64_t)p->n_factors * n_touched * 16 - p->rows_written) / 16;
+    p->rows_changed += (p->n_changed * a->width * FINE - p->rows_changed) / 16;
+    p->rows_written += (p->n_factors * n_touched * FINE - p->rows_written) / 16;
     p->waits = 1;
     if (p->rows_changed >= p->rows_written)
         write_waiting(net, a);
@@ -475,13 +476,18 @@ static void keep_updates(struct network *net)
             keep_update(net, &net->layer[l]);
 }
 
+static void write_all_waiting(struct network *net)
+{
+    for (int l = 1; l <= net->is.n_layers; l++)
+        write_waiting(net, &net->layer[l]);
+}
+
 /* Write what waits, and keep no drive any more. */
 static void stop_following(struct network *net)
 {
-    for (int l = 1; l <= net->is.n_layers; l++) {
-        write_waiting(net, &net->layer[l]);
+    write_all_waiting(net);
+    for (int l = 1; l <= net->is.n_layers; l++)
         net->layer[l].pending.is_kept = 0;
-    }
 }
 
 /* Write all that is pending. */

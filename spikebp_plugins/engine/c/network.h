@@ -101,8 +101,8 @@ struct pending {
     int32_t waits;   /* whether W_l is still to lose what `waiting` says, times these counts */
     vec *waiting;
     int64_t n_factors, n_changed; /* how many counts are not zero, and how many have changed */
-    int64_t rows_changed, rows_written; /* moving averages, of 16 times the vectors in the rows that
-                                         * change, and of those that a sample writes at its close */
+    int64_t rows_changed, rows_written; /* moving averages: of the vectors in the rows that change,
+                                         * and of those that a sample would write at its close */
 };
 
 enum { N_SENT = 8 };
