@@ -1,8 +1,8 @@
 """Learning and prediction where consecutive samples share most of their input.
 
 A sample of one step costs what has changed since the one before. Each stream below is learned, and
-then predicted, in blocks; another checkout of the package, whose engine shows each sample in full or
-differs in anything else, takes turns with this one::
+then predicted, in blocks; another checkout of the package, whose engine shows each sample in full
+or differs in anything else, takes turns with this one::
 
     git worktree add /tmp/before COMMIT
     python -m spikebp_plugins.engine.building    # in there, with PYTHONPATH=/tmp/before
@@ -90,11 +90,12 @@ def occupancy(random):
     return thermometer(slow, 64), present, 1.0
 
 
-def electricity(random):
+def electricity(_random):
     """Eight quantities of a market for electricity in 32 bins each, and where its price goes."""
     path = Path(os.environ["SPIKEBP_DATA"]) / "streams" / "elec2"
     values, prices = (
-        np.loadtxt(path / f"elec2_{name}.dat", max_rows=BLOCK * BLOCKS) for name in ("data", "label")
+        np.loadtxt(path / f"elec2_{name}.dat", max_rows=BLOCK * BLOCKS)
+        for name in ("data", "label")
     )
     return thermometer(values, 32), prices.astype(np.int64), 1.0
 

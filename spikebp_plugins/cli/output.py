@@ -12,7 +12,7 @@ from typing import Any, Final
 import typer
 
 from spikebp_plugins.common.figures import count
-from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.simulation.simulator import Simulator
 
 #: What the package raises when a request cannot be met. Anything else is a bug, whose traceback
@@ -29,7 +29,7 @@ EXPECTED_ERRORS: Final = (
 
 
 class Effort:
-    """Measures the time and the operations of some calls of a simulator.
+    """Measures the time, the operations and the work of some calls of a simulator.
 
     Parameters
     ----------
@@ -42,45 +42,58 @@ class Effort:
         Time that the calls took.
     operations : Operations
         Operations of the calls.
+    work : Work or None
+        What the back end has done for them, if it counts it.
     """
 
     def __init__(self, sim: Simulator) -> None:
         self._sim = sim
         self.seconds = 0.0
         self.operations = Operations()
+        self.work = None if sim.work is None else Work()
 
     @contextmanager
     def measured(self) -> Iterator[None]:
         """Add what the calls within the ``with`` block take."""
-        before = self._sim.operations
+        before, work_before = self._sim.operations, self._sim.work or Work()
         start = time.perf_counter()
         yield
         self.seconds += time.perf_counter() - start
         self.operations += self._sim.operations - before
+        if self.work is not None:
+            self.work += (self._sim.work or Work()) - work_before
 
     def per_sample(self) -> dict[str, float | None]:
         """Return the means over samples; None where there were no samples."""
-        operations = self.operations
-        totals = {
+        operations, work = self.operations, self.work
+        totals: dict[str, float | None] = {
             "seconds_per_sample": self.seconds,
             "spikes_per_sample": operations.spikes,
             "synaptic_operations_per_sample": operations.total,
             "messages_per_sample": operations.messages,
             "multiply_adds_per_sample": operations.multiply_adds,
+            "multiply_adds_done_per_sample": None if work is None else work.multiply_adds,
+            "rows_read_per_sample": None if work is None else work.rows_read,
             "dense_operations_per_sample": operations.dense,
         }
         n = operations.samples
-        return {name: total / n if n else None for name, total in totals.items()}
+        return {
+            name: total / n if n and total is not None else None for name, total in totals.items()
+        }
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the rows of a table with these means."""
-        seconds, spikes, operations, messages, products, dense = self.per_sample().values()
+        seconds, spikes, operations, messages, products, done, rows, dense = (
+            self.per_sample().values()
+        )
         return [
             ("time per sample", duration(seconds)),
             ("spikes per sample", count(spikes)),
             ("synaptic operations per sample", count(operations)),
             ("messages per sample", count(messages)),
             ("multiply-adds per sample", count(products)),
+            ("multiply-adds done per sample", count(done)),
+            ("rows of weights read per sample", count(rows)),
             ("dense operations per sample", count(dense)),
             ("synaptic / dense", ratio(operations, dense)),
             ("multiply-adds / dense", ratio(products, dense)),

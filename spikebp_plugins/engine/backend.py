@@ -158,8 +158,13 @@ class EngineBackend(Backend):
     @property
     def work(self) -> Work | None:
         """What was done for these samples; with event timing nobody counts it."""
-        done = [network.work for network in self._engine.networks]
-        return None if None in done else sum(done, self._engine.work)  # type: ignore[arg-type]
+        total = self._engine.work
+        for network in self._engine.networks:
+            done = network.work
+            if done is None:
+                return None
+            total += done
+        return total
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""

@@ -43,8 +43,8 @@ class Owner(Protocol):
     def widened(self, network: StepNetwork) -> StepNetwork | None:
         """Return the network of 64 bits with the open sample of another; None if this has them."""
 
-    def add(self, work: Operations) -> None:
-        """Add work that no network has counted."""
+    def add(self, operations: Operations) -> None:
+        """Add operations that no network has counted."""
 
 
 class EngineSteps(Steps):

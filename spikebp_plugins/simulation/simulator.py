@@ -408,9 +408,7 @@ class Simulator:
     @property
     @synchronized
     def work(self) -> Work | None:
-        """What the back end has done for all samples shown by this simulator, and not by one that
-        it is a copy of; None if the back end does not count it.
-        """
+        """What the back end has done since it was opened; None if it does not count it."""
         return self._final[2] if self._engine is None else self._engine.work
 
     @synchronized

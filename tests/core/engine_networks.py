@@ -228,7 +228,7 @@ def assert_equal_blocks(level, bits, case):
 
 
 def assert_equal_parts(pair, case):
-    """Parts of the samples, of any type, with targets or without, and what is learned in between."""
+    """Parts of the samples, of any type, with targets or without; what is learned in between."""
     random, net = np.random.RandomState(case.seed), case.net
     for _ in range(5):
         first = random.randint(N)
