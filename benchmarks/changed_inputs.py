@@ -1,18 +1,20 @@
 """Learning and prediction where consecutive samples share most of their input.
 
-A sample of one step costs what has changed since the one before. Each stream below is learned, and
-then predicted, in blocks; another checkout of the package, whose engine shows each sample in full
-or differs in anything else, takes turns with this one::
+A sample of one step costs what has changed since the one before. A network learns each stream, and
+then goes on: it learns and predicts blocks of it. Another checkout of the package, whose engine
+shows each sample in full, takes turns with this one::
 
     git worktree add /tmp/before COMMIT
-    python -m spikebp_plugins.engine.building    # in there, with PYTHONPATH=/tmp/before
+    (cd /tmp/before && PYTHONPATH=. python -m spikebp_plugins.engine.building)
     python benchmarks/changed_inputs.py --before /tmp/before
+    python benchmarks/changed_inputs.py --before /tmp/before --picture docs/changed_inputs.png
 
-Times are those of the thread, and ratios medians of paired blocks. All engines learn the same
-weights, which is checked. ``--show`` draws cost against the share of inputs that change.
+Times are those of the thread, and ratios medians of paired blocks. Both learn the same weights,
+which is checked. ``--picture`` draws cost against the share of the inputs that change.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import subprocess
@@ -26,6 +28,9 @@ from spikebp_plugins import Simulator, SpikingMLP, load_dataset
 
 BLOCK, BLOCKS = 500, 8
 
+#: Shares of the inputs that change from one sample to the next, in the picture.
+SHARES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+
 
 def shuffled_mnist(random):
     """784 pixels, in the order in which they come."""
@@ -35,21 +40,25 @@ def shuffled_mnist(random):
 
 
 def levels(signals, n_levels):
-    """Return signals as whole levels of either sign, in two planes."""
+    """Return whole levels of signals, from their lowest values to their highest."""
+    low, high = signals.min(axis=0), signals.max(axis=0)
+    return np.rint((signals - low) / np.maximum(high - low, 1e-9) * n_levels).astype(np.uint8)
+
+
+def signs(signals, n_levels):
+    """Return whole levels of either sign, in two planes."""
     graded = np.rint(signals / np.abs(signals).max(axis=0) * n_levels).astype(np.int64)
     return np.concatenate([graded.clip(0), (-graded).clip(0)], axis=1).astype(np.uint8)
 
 
 def thermometer(signals, n_bins):
     """Return one input for each bin that lies below a signal."""
-    low, high = signals.min(axis=0), signals.max(axis=0)
-    level = np.rint((signals - low) / (high - low) * n_bins)
-    rows = level[:, :, np.newaxis] > np.arange(n_bins)
+    rows = levels(signals, n_bins)[:, :, np.newaxis] > np.arange(n_bins)
     return rows.reshape(len(signals), -1).astype(np.uint8)
 
 
 def heartbeat(random, n):
-    """An electrocardiogram at 250 Hz, and the class of each beat."""
+    """Return two leads of an electrocardiogram at 250 Hz, and the class of each beat."""
     signal, kind = np.zeros(n), np.zeros(n, np.int64)
     at = 0
     while at < n:
@@ -67,16 +76,28 @@ def heartbeat(random, n):
         end = min(n, at + length)
         signal[at:end], kind[at:end] = wave[: end - at], beat
         at = end
-    return signal + random.normal(0, 0.01, n), kind
+    breath = 0.1 * np.sin(2 * np.pi * 0.3 * np.arange(n) / 250)
+    leads = np.stack([signal + breath, 0.6 * signal - breath], axis=1)
+    return leads + random.normal(0, 0.01, (n, 2)), kind
 
 
-def windows(random, hop):
-    """Windows of 256 readings in two planes of eight levels, each moved by some."""
-    signal, kind = heartbeat(random, BLOCK * BLOCKS * hop + 256)
-    graded = levels(signal[:, np.newaxis], 8)
-    rows = np.lib.stride_tricks.sliding_window_view(graded, 256, axis=0)[::hop]
+def windows(coded, kind, hop):
+    """Return windows of 256 readings, each moved by some, and the class of their last one."""
+    rows = np.lib.stride_tricks.sliding_window_view(coded, 256, axis=0)[::hop]
     n = BLOCK * BLOCKS
-    return rows[:n].reshape(n, -1), kind[255::hop][:n], 1 / 8
+    return rows[:n].reshape(n, -1), kind[255::hop][:n], 1 / 16
+
+
+def two_leads(random, hop):
+    """Windows of two leads in 16 levels."""
+    leads, kind = heartbeat(random, BLOCK * BLOCKS * hop + 256)
+    return windows(levels(leads, 16), kind, hop)
+
+
+def one_lead(random):
+    """Windows of one lead in 16 levels of each sign, of which most are zero."""
+    leads, kind = heartbeat(random, BLOCK * BLOCKS + 256)
+    return windows(signs(leads[:, :1], 16), kind, 1)
 
 
 def occupancy(random):
@@ -114,9 +135,10 @@ def camera(random):
 
 STREAMS = {
     "MNIST, shuffled": shuffled_mnist,
-    "ECG, 2 x 256, moved by 1": lambda random: windows(random, 1),
-    "by 4": lambda random: windows(random, 4),
-    "by 16": lambda random: windows(random, 16),
+    "ECG, two leads of 256, moved by 1": lambda random: two_leads(random, 1),
+    "moved by 4": lambda random: two_leads(random, 4),
+    "moved by 16": lambda random: two_leads(random, 16),
+    "ECG, one lead in two signs, moved by 1": one_lead,
     "room, 7 x 64 bins": occupancy,
     "elec2, 8 x 32 bins": electricity,
     "static camera, 48 x 48": camera,
@@ -153,6 +175,7 @@ def work(names):
             seed=0,
         )
         with Simulator(net, "compiled", n_jobs=1) as sim:
+            sim.train(x, y)
             for block in range(BLOCKS):
                 input()
                 part = slice(block * BLOCK, (block + 1) * BLOCK)
@@ -161,23 +184,16 @@ def work(names):
                 learned = time.thread_time()
                 sim.predict(x[part])
                 done = time.thread_time()
-                asked, found = sim.operations, getattr(sim, "work", None)
-                weights = sum(int(np.abs(W).sum() * 2.0**net.fraction_bits) for W in sim.weights)
-                print(
-                    json.dumps(
-                        {
-                            "train": (learned - start) / BLOCK,
-                            "predict": (done - learned) / BLOCK,
-                            "asked": asked.multiply_adds / asked.samples,
-                            "done": found and found.multiply_adds / asked.samples,
-                            "weights": weights,
-                        }
-                    ),
-                    flush=True,
-                )
-
-
-SHARES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+                operations, found = sim.operations, getattr(sim, "work", None)
+                weights = b"".join(W.tobytes() for W in sim.weights)
+                said = {
+                    "train": (learned - start) / BLOCK,
+                    "predict": (done - learned) / BLOCK,
+                    "asked": operations.multiply_adds / operations.samples,
+                    "done": found and found.multiply_adds / operations.samples,
+                    "weights": hashlib.sha256(weights).hexdigest(),
+                }
+                print(json.dumps(said), flush=True)
 
 
 def start(checkout, names):
@@ -218,10 +234,28 @@ def measure(before, names):
     return rows
 
 
+def draw(rows, path):
+    """Draw time, and multiply-adds done, beside those without what is kept."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    for key, text in (("train", "time to learn"), ("predict", "time to predict")):
+        ratios = [row[f"{key}_over_before"] for row in rows]
+        axes.plot(SHARES, ratios, marker="o", label=f"{text} / in full")
+    done = [row["done"] / row["asked"] for row in rows]
+    axes.plot(SHARES, done, marker="s", linestyle="--", label="multiply-adds done / asked for")
+    axes.axhline(1, color="grey", linewidth=0.8)
+    axes.set(xlabel="share of the inputs drawn anew from sample to sample", ylabel="ratio")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", help="another checkout, with its engine built")
-    parser.add_argument("--show", metavar="PICTURE", help="draw cost against changed inputs")
+    parser.add_argument("--picture", help="draw cost against the share of changed inputs")
     parser.add_argument("--only", help="streams, by the beginnings of their names")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--work", nargs="+", help=argparse.SUPPRESS)
@@ -229,10 +263,12 @@ def main():
     if given.work:
         work(given.work)
         return
-    names = [f"{share} changed" for share in SHARES] if given.show else list(STREAMS)
+    names = [f"{share} changed" for share in SHARES] if given.picture else list(STREAMS)
     if given.only:
         names = [name for name in names if name.startswith(tuple(given.only.split(",")))]
     rows = measure(given.before, names)
+    if given.picture:
+        draw(rows, given.picture)
     if given.json:
         print(json.dumps(rows, indent=2))
         return

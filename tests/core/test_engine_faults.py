@@ -168,7 +168,7 @@ FAULTS = [
     ("changes.h", "if (!levels->are_kept) {", "if (0) {", "stream"),
     ("changes.h", "top + 2 * half < CERTAIN", "1", "stream"),
     ("changes.h", "n_fired += (k != 0) - (before != 0);", "n_fired += k != 0;", "stream"),
-    ("changes.h", " - (before < 0 ? -before : before);", ";", "stream"),
+    ("changes.h", "sent += k - before;", "sent += k;", "stream"),
     ("changes.h", "net->is.is_binary && k > 1 ? 1 : k", "k", "stream"),
     ("engine.c", "    write_all_waiting(net);\n    const", "    const", "stream"),
     ("engine.c", "    undo(net);\n    write_all_waiting(net);", "    undo(net);", "stream"),

@@ -15,9 +15,9 @@
  *
  *     W - outer(c, P) = (W + outer(d, P)) - outer(c + d, P).
  *
- * B_l does not wait: its rows of the units with errors are written when the sample closes. Where more
- * rows would be visited than units send spikes, s is summed anew, for which W is written before; and
- * where many rows change from sample to sample, W is written when each closes.
+ * B_l does not wait: its rows of the units with errors are written when the sample closes. Where that
+ * visits fewer rows, s is summed anew, for which W is written before; and where many rows change from
+ * sample to sample, W is written when each closes.
  *
  * All this is computed modulo 2^32 or 2^64, whatever comes in; bounds prove afterwards that s is in
  * range. So c, s and P of a connection belong together in a sample that is not shown, too.
@@ -84,12 +84,13 @@ static void receive_change(struct change *change)
 }
 
 /* Prepare a layer for the counts that come: whether it follows those that have changed, or else s is
- * to be summed anew. */
+ * to be summed anew. Rows that wait are read and written where they change, or else all are written
+ * before those of all active units are read. */
 static int follows_changes(struct network *net, struct layer *a, int64_t n_changed, int64_t n_active)
 {
     struct pending *p = &a->pending;
     p->n_changed = n_changed;
-    if (p->is_kept && (p->waits ? 2 : 1) * n_changed <= n_active)
+    if (p->is_kept && 2 * n_changed <= (p->waits ? 3 : 2) * n_active)
         return 1;
     write_waiting(net, a);
     clear(a->s, a->width);
@@ -205,7 +206,7 @@ static void list_changed_levels(struct sent_by_levels *by, const uint8_t *x)
         net->factor[r] = k - before;
         met += (k - before) * before;
         n_fired += (k != 0) - (before != 0);
-        sent += (k < 0 ? -k : k) - (before < 0 ? -before : before);
+        sent += k - before; /* levels are not negative */
     }
     by->change.n_rows = n, by->change.met = met;
     by->n_fired += n_fired, by->sent += sent;
@@ -225,7 +226,7 @@ static void list_active_levels(struct sent_by_levels *by, const uint8_t *x)
         const num k = net->levels.spikes[x[unit]];
         net->factor[r] = kept[unit] = k;
         n_fired += k != 0;
-        sent += k < 0 ? -k : k;
+        sent += k;
     }
     memcpy(net->levels.kept, x, (size_t)input->n);
     by->change.n_rows = n, by->n_fired = n_fired, by->sent = sent;

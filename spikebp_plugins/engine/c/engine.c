@@ -1,8 +1,8 @@
 /* The engine of the step rules: built for 32 and for 64 bits, and for several processors.
  *
  * Sizes are known when it runs. All memory is the caller's. See network.h for how it computes,
- * trains.h, connections.h, forward.h, backward.h and learning.h for the rules, chip.h for other
- * numbers, sample.h for samples, steps.h and events.h for streams.
+ * trains.h, connections.h, forward.h, backward.h and learning.h for the rules, changes.h for samples
+ * of one step, chip.h for other numbers, sample.h for samples, steps.h and events.h for streams.
  */
 #include <math.h>
 #include <stddef.h>
