@@ -48,6 +48,9 @@ class LevelScale(NamedTuple):
 
     Attributes
     ----------
+    n_unknown : int
+        Channels whose range is not known: the other fields have NaN for them, and all their
+        readings have level 0.
     low, high : ndarray of shape (n_channels,)
         Where the range of a channel begins and ends.
     thresholds : ndarray of shape (n_channels, levels)
@@ -56,6 +59,7 @@ class LevelScale(NamedTuple):
         A reading keeps a level while it is above the first and not above the second.
     """
 
+    n_unknown: int
     low: Reals
     high: Reals
     thresholds: Reals
@@ -65,12 +69,13 @@ class LevelScale(NamedTuple):
     @classmethod
     def between(cls, low: Reals, high: Reals, levels: int, dead_band: float) -> LevelScale:
         """Return the scale of channels that range from `low` to `high`."""
+        n_unknown = int(np.isnan(low + high).sum())
         start, width = low[:, np.newaxis], (high - low)[:, np.newaxis]
         thresholds = start + width * np.arange(1, levels + 1) / (levels + 1)
         band, end = dead_band * width / (levels + 1), np.full((len(low), 1), np.inf)
         falls = np.concatenate([-end, thresholds - band], axis=1)
         rises = np.concatenate([thresholds + band, end], axis=1)
-        return cls(low, high, thresholds, falls, rises)
+        return cls(n_unknown, low, high, thresholds, falls, rises)
 
     def levels(self, readings: Reals, last: Bytes | None, has_band: bool) -> Bytes:
         """Return the level of each reading, of shape (n, n_channels), given those before."""
@@ -92,20 +97,20 @@ class PastReadings(NamedTuple):
 
     Attributes
     ----------
-    scale : LevelScale or None
-        None until the first readings have told it.
-    uncoded : ndarray of shape (n, n_channels)
-        The first readings, until then.
+    scale : LevelScale
+        The range of each channel.
+    to_learn : ndarray of shape (n, n_channels)
+        While a range is not known, the readings that are to tell it.
     codes : ndarray of shape (n, bytes of a reading), uint8
-        The last readings, at most `length` - 1 of them, but one at least.
+        The last readings, at most `length` - 1 of them.
     levels : ndarray of shape (n_channels,), uint8, or None
         The last levels; None before the first reading.
     n_missing : int
         The readings still to come until the next window is complete.
     """
 
-    scale: LevelScale | None
-    uncoded: Reals
+    scale: LevelScale
+    to_learn: Reals
     codes: Bytes
     levels: Bytes | None
     n_missing: int
@@ -130,7 +135,7 @@ class Windows(NamedTuple):
 
 
 class WindowEncoder:
-    """Turns the last readings of some sensors into bytes, which change little from window to window.
+    """Turns the last readings of some sensors into bytes, few of which change at a time.
 
     A network with ``input_coding="values"`` takes the bytes, times its `input_scale`. Input
     (time · n_channels + channel) · b + i, with time 0 for the oldest reading, is byte i of the b
@@ -148,12 +153,14 @@ class WindowEncoder:
 
     Each channel has a range, which never changes, so that equal readings always give equal bytes.
     It is given, or that of the first `calibration` readings without the lowest and the highest
-    hundredth, at least one of each, which may be outliers. No window is complete before these have
-    come; they are then the past of the first one. Of a channel that is constant in them the levels
-    say no more than whether it is above that. `low` and `high` of an encoder that has learned them
-    are those to give to another; pickles and copies have them, and the readings kept.
+    hundredth, at least one of each, which may be outliers; these readings are in no window. Of a
+    channel that is constant in them the levels say no more than whether it is above that. `low` and
+    `high` of an encoder that has learned them are those to give to another; pickles and copies have
+    them, and the readings kept.
 
-    A reading that is NaN keeps the level that its channel had before, or 0 before the first one.
+    A reading that is NaN keeps the level that its channel had before, or 0 before the first one. A
+    channel that is NaN in all of the first `calibration` readings has level 0 until as many more
+    have come, which tell its range if it is in one of them, and so on.
 
     Parameters
     ----------
@@ -172,9 +179,10 @@ class WindowEncoder:
         level. This saves work and costs accuracy: with half a bin of 1/32 the error on elec2, a
         stream of prices, rose from 0.139 to 0.212.
     calibration : int, default=100
-        The first readings, from which low and high are learned unless they are given.
+        The first readings, from which low and high are learned where they are not given.
     low, high : float or array-like of shape (n_channels,), or None, default=None
-        The range of each channel. Readings beyond it have level 0 and `levels`.
+        The range of each channel, NaN where it is to be learned. Readings beyond it have level 0
+        and `levels`.
 
     Raises
     ------
@@ -215,26 +223,33 @@ class WindowEncoder:
         allowed = f"a number from 0 to levels={self.levels}"
         self.dead_band = real("dead_band", dead_band, allowed, lambda n: 0 <= n <= self.levels)
         self.calibration = integer("calibration", calibration, 1)
-        scale = None
-        if low is not None or high is not None:
-            scale = self._scale(self._bound("low", low), self._bound("high", high))
         self._codes = _codes_of_levels(self.levels, self.coding)
-        self.past = self._beginning(scale)
+        self.past = self.beginning(self._scale(self._bound("low", low), self._bound("high", high)))
 
     @property
     def low(self) -> Reals | None:
-        """Where the range of each channel begins; None until it has been learned."""
-        return None if self.past.scale is None else self.past.scale.low.copy()
+        """Where the range of each channel begins; None until the first one has been learned."""
+        return self.past.scale.low.copy() if self.is_calibrated else None
 
     @property
     def high(self) -> Reals | None:
-        """Where the range of each channel ends; None until it has been learned."""
-        return None if self.past.scale is None else self.past.scale.high.copy()
+        """Where the range of each channel ends; None until the first one has been learned."""
+        return self.past.scale.high.copy() if self.is_calibrated else None
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the range of a channel is known, so that windows are complete."""
+        return self.past.scale.n_unknown < self.n_channels
 
     @property
     def n_inputs(self) -> int:
         """Bytes of a window."""
         return self.length * self._width
+
+    @property
+    def largest_byte(self) -> int:
+        """The largest byte of a window."""
+        return int(self._codes.max())
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -288,7 +303,7 @@ class WindowEncoder:
         -------
         ndarray of shape (n_windows, n_inputs), uint8
             Windows that share their memory, so that nobody can write to it. The first ends with
-            reading `length`, or `calibration` if this is more and low and high had to be learned.
+            reading `length`, or `calibration` + `length` if low and high had to be learned.
 
         Raises
         ------
@@ -297,8 +312,8 @@ class WindowEncoder:
             changed then.
         """
         rows = self.checked("readings", readings)
-        windows = self.windows(rows, self._beginning(self.past.scale))
-        if windows.past.scale is None:
+        windows = self.windows(rows, self.beginning(self.past.scale))
+        if windows.past.scale.n_unknown == self.n_channels:
             allowed = f"at least calibration={self.calibration} readings, to learn low and high"
             raise wrong_argument("readings", allowed, len(rows))
         self.past = self.past._replace(scale=windows.past.scale)
@@ -306,7 +321,7 @@ class WindowEncoder:
 
     def reset(self) -> None:
         """Forget all readings, as another recording begins; low and high stay."""
-        self.past = self._beginning(self.past.scale)
+        self.past = self.beginning(self.past.scale)
 
     def checked(self, name: str, values: Any, one: bool | None = False) -> Reals:
         """Return readings as an array of shape (n_readings, n_channels).
@@ -355,28 +370,14 @@ class WindowEncoder:
             What was before; None takes what the encoder has taken.
         every : bool, default=False
             Whether each reading ends a window, whatever `hop` is, once there are enough.
-
-        Raises
-        ------
-        ValueError
-            If a channel has been missing in all readings that low and high are learned from.
         """
         past, n, hop = self.past if past is None else past, len(readings), self.hop
-        first = past.n_missing - 1
+        has_one = len(past.codes) == self.length - 1 and past.scale.n_unknown < self.n_channels
+        past = self._after(readings, past)
+        codes, n_missing, first = past.codes, past.n_missing - n, past.n_missing - 1
         if every:
-            hop = 1
-            if past.scale is not None and len(past.codes) >= self.length - 1:
-                first = 0
+            first, hop = 0 if has_one else first, 1
         n_windows = max(0, -((first - n) // hop))
-        uncoded, scale = np.concatenate([past.uncoded, readings]), past.scale
-        if scale is None and len(uncoded) >= self.calibration:
-            scale = self._learned_scale(uncoded[: self.calibration])
-        codes, levels = past.codes, past.levels
-        if scale is not None:
-            of_all = scale.levels(uncoded, levels, self.dead_band > 0)
-            levels = of_all[-1].copy() if len(of_all) else levels
-            added = self._codes[of_all].reshape(len(of_all), self._width)
-            codes, uncoded = np.concatenate([codes, added]), uncoded[:0]
         found: Bytes = np.ndarray(
             (n_windows, self.n_inputs),
             np.uint8,
@@ -385,49 +386,65 @@ class WindowEncoder:
             (hop * self._width, 1),
         )
         found.flags.writeable = False
-        kept = codes[-max(1, self.length - 1) :].copy()
-        n_missing = past.n_missing - n
         if n_missing <= 0:
             n_missing = self.hop - -n_missing % self.hop
-        return Windows(
-            found,
-            slice(first, None, hop),
-            PastReadings(scale, uncoded, kept, levels, n_missing),
-        )
+        kept = codes[max(0, len(codes) - self.length + 1) :].copy()
+        past = past._replace(codes=kept, n_missing=n_missing)
+        return Windows(found, slice(first, None, hop), past)
 
-    def _beginning(self, scale: LevelScale | None) -> PastReadings:
+    def beginning(self, scale: LevelScale) -> PastReadings:
         """Return the past before the first reading."""
-        uncoded = np.empty((0, self.n_channels))
-        n_missing = self.length if scale else max(self.length, self.calibration)
-        return PastReadings(scale, uncoded, np.empty((0, self._width), np.uint8), None, n_missing)
+        n_missing = self.length
+        if scale.n_unknown == self.n_channels:
+            n_missing += self.calibration
+        nothing = np.empty((0, self.n_channels))
+        return PastReadings(scale, nothing, np.empty((0, self._width), np.uint8), None, n_missing)
+
+    def _after(self, readings: Reals, past: PastReadings) -> PastReadings:
+        """Return what was before and some readings, whose codes are all there."""
+        scale, to_learn, codes, levels, n_missing = past
+        while len(readings):
+            is_learning, is_first = scale.n_unknown > 0, scale.n_unknown == self.n_channels
+            n_now = self.calibration - len(to_learn) if is_learning else len(readings)
+            part, readings = readings[:n_now], readings[n_now:]
+            if not is_first:
+                of_part = scale.levels(part, levels, self.dead_band > 0)
+                levels = of_part[-1].copy()
+                codes = np.concatenate([codes, self._codes[of_part].reshape(len(part), -1)])
+            if is_learning:
+                to_learn = np.concatenate([to_learn, part])
+            if is_learning and len(to_learn) == self.calibration:
+                scale, to_learn = self._learned_scale(scale, to_learn), to_learn[:0].copy()
+                if scale.n_unknown == self.n_channels:  # all readings were NaN
+                    n_missing += self.calibration
+        return PastReadings(scale, to_learn, codes, levels, n_missing)
 
     def _bound(self, name: str, values: Any) -> Reals:
         """Return the low or the high of each channel, which was given."""
         n = self.n_channels
-        allowed = f"a number or {n} of them, each finite, where the other bound is given"
-        array = array_of(name, values, REALS_AND_BOOLEANS, allowed)
-        if array.shape not in ((), (n,)) or not (np.abs(array) <= LARGEST).all():
+        allowed = f"a number or {n} of them, of magnitude at most {LARGEST} or NaN, or None"
+        array = array_of(name, np.nan if values is None else values, REALS_AND_BOOLEANS, allowed)
+        if array.shape not in ((), (n,)) or (np.abs(array) > LARGEST).any():
             raise wrong_argument(name, allowed, repr(values))
         return np.broadcast_to(array.astype(np.float64), n).copy()
 
     def _scale(self, low: Reals, high: Reals) -> LevelScale:
-        if (low > high).any():
-            channel = int(np.flatnonzero(low > high)[0])
+        is_wrong = (low > high) | (np.isnan(low) != np.isnan(high))
+        if is_wrong.any():
+            channel = int(np.flatnonzero(is_wrong)[0])
             got = f"{low[channel]} and {high[channel]} for channel {channel}"
-            raise wrong_argument("low", "at most high", got)
+            raise wrong_argument("low and high", "in this order, or both to be learned", got)
         return LevelScale.between(low, high, self.levels, self.dead_band)
 
-    def _learned_scale(self, readings: Reals) -> LevelScale:
-        """Return the scale that the first readings tell."""
-        bounds = []
-        for channel, values in enumerate(readings.T):
+    def _learned_scale(self, scale: LevelScale, readings: Reals) -> LevelScale:
+        """Return a scale with the ranges of readings where none is known."""
+        low, high = scale.low.copy(), scale.high.copy()
+        for channel in np.flatnonzero(np.isnan(low)):
+            values = readings[:, channel]
             known = np.sort(values[~np.isnan(values)])
-            if not len(known):
-                allowed = f"known at least once in the first {len(readings)} readings"
-                raise wrong_argument(f"channel {channel}", allowed, "NaN in all of them")
             n_left_out = min(-(-len(known) // READINGS_PER_OUTLIER), (len(known) - 1) // 2)
-            bounds.append((known[n_left_out], known[-1 - n_left_out]))
-        low, high = np.array(bounds).T
+            if len(known):
+                low[channel], high[channel] = known[n_left_out], known[-1 - n_left_out]
         return self._scale(low, high)
 
     def __repr__(self) -> str:

@@ -23,7 +23,7 @@ def windows_to_c(encoder: WindowEncoder, stem: str = "window") -> CFiles:
     Parameters
     ----------
     encoder : WindowEncoder
-        An encoder that has learned its low and high, or was given them.
+        An encoder that has learned the low and high of all channels, or was given them.
     stem : str, default="window"
         The name of the files, and what all public names begin with: an identifier of C.
 
@@ -38,8 +38,8 @@ def windows_to_c(encoder: WindowEncoder, stem: str = "window") -> CFiles:
         raise wrong_argument("encoder", "a WindowEncoder", type(encoder).__name__)
     check_stem(stem)
     scale = encoder.past.scale
-    if scale is None:
-        raise wrong_argument("encoder", "one that has learned its low and high", repr(encoder))
+    if scale.n_unknown:
+        raise wrong_argument("encoder", "one that knows its low and high", repr(encoder))
     public = {
         "WINDOW_CHANNELS": encoder.n_channels,
         "WINDOW_LENGTH": encoder.length,
