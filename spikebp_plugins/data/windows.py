@@ -36,6 +36,9 @@ Bytes = NDArray[np.uint8]
 
 CODINGS: Final = ("thermometer", "graded", "signed")
 
+#: A level is a byte.
+MOST_LEVELS: Final = 255
+
 #: Readings of a larger magnitude are refused, as infinite ones are: their thresholds may be.
 LARGEST: Final = 1e300
 
@@ -217,11 +220,11 @@ class WindowEncoder:
     ) -> None:
         self.n_channels = integer("n_channels", n_channels, 1)
         self.length = integer("length", length, 1)
-        self.levels = integer("levels", levels, 1, 255)
+        self.levels = integer("levels", levels, 1, MOST_LEVELS)
         self.coding = choice("coding", coding, CODINGS)
         self.hop = integer("hop", hop, 1)
-        allowed = f"a number from 0 to levels={self.levels}"
-        self.dead_band = real("dead_band", dead_band, allowed, lambda n: 0 <= n <= self.levels)
+        allowed = f"a number from 0 to {MOST_LEVELS}"
+        self.dead_band = real("dead_band", dead_band, allowed, lambda n: 0 <= n <= MOST_LEVELS)
         self.calibration = integer("calibration", calibration, 1)
         self._codes = _codes_of_levels(self.levels, self.coding)
         self.past = self.beginning(self._scale(self._bound("low", low), self._bound("high", high)))
