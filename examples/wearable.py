@@ -49,7 +49,7 @@ def beats(who, n):
 
 # A window is a beat: the next one begins anew.
 encoder = WindowEncoder(1, LENGTH, levels=32, coding="signed", low=-1.5, high=1.5)
-net = SpikingMLP.graded((encoder.n_inputs, 50, 2), input_scale=1 / 16)
+net = SpikingMLP.graded((encoder.n_inputs, 100, 50, 2), input_scale=1 / 16)
 
 
 def encoded(readings):
