@@ -462,3 +462,39 @@ def test_an_encoder_that_c_cannot_have_is_refused():
         windows_to_c(encoder, "1")
     with pytest.raises(OverflowError, match=re.escape("thresholds must fit 32 bits; got")):
         windows_to_c(encoder)
+
+
+@st.composite
+def calls(draw):
+    """Calls of a stream, and of its simulator between them."""
+    feeding = st.tuples(st.sampled_from(["none", "one", "each"]), st.integers(0, 15))
+    return draw(st.lists(st.one_of(feeding, st.sampled_from(["train", "predict"])), max_size=12))
+
+
+@settings(max_examples=examples(60))
+@given(encoders(), calls(), st.sampled_from(ENGINES), st.booleans(), st.integers(0, 2**31))
+def test_a_stream_is_what_its_windows_are_to_a_simulator(encoder, made, engine, replays, seed):
+    net = small_net((encoder.n_inputs, 4, 2), n_steps=1, input_scale=0.25 / encoder.largest_byte)
+    given, labels = readings(encoder, 180, seed), np.random.RandomState(seed).randint(0, 2, 180)
+    other, taken = copy.deepcopy(encoder), 0
+    buffers = [ReplayBuffer(3, seed=seed) if replays else None for _ in range(2)]
+    with lively_simulator(net, engine) as streamed, lively_simulator(net, "reference") as expected:
+        stream = streamed.stream(encoder, replay=buffers[0])
+        for call in made:
+            if isinstance(call, str):
+                x = (np.eye(net.n_inputs)[:1], [1])[: 2 if call == "train" else 1]
+                assert (getattr(streamed, call)(*x) == getattr(expected, call)(*x)).all()
+                continue
+            kind, n = call
+            rows, y, taken = given[taken : taken + n], labels[taken : taken + n], taken + n
+            targets = {"none": {"target": None}, "one": {"target": 1}, "each": {"y": y}}[kind]
+            found, wanted = stream.feed(rows, **targets), []
+            for row, label in zip(rows, y.tolist(), strict=True):
+                window = other.push(row)
+                if window is not None and kind == "none":
+                    wanted += expected.predict(window[np.newaxis]).tolist()
+                elif window is not None:
+                    y_of = [1 if kind == "one" else label]
+                    wanted += expected.train(window[np.newaxis], y_of, replay=buffers[1]).tolist()
+            assert found.tolist() == wanted
+        assert checkpoint_bytes(streamed) == checkpoint_bytes(expected)
