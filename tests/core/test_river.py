@@ -280,6 +280,14 @@ def test_windows_are_learned_as_the_simulator_learns_them():
             assert model.predict_one(x) == model.classes[answer]
 
 
+@pytest.mark.parametrize(("scale", "shown"), [("auto", [0.5, 1]), (0.25, [4, 8])])
+def test_the_largest_byte_counts_one_unless_a_scale_is_given(scale, shown):
+    window = WindowEncoder(1, 2, levels=8, coding="graded", low=0, high=9)
+    model = SpikingMLPRegressor(**(WITH_WINDOW | {"window": window, "input_scale": scale}))
+    model.learn_one({"a": 5}, 1)
+    assert model.network_inputs({"a": 10})[0, 1:].tolist() == shown
+
+
 @pytest.mark.parametrize("cls", [SpikingMLPClassifier, SpikingMLPRegressor])
 def test_a_model_with_windows_is_cloned_and_copied(cls):
     values, labels = wandering(40)

@@ -442,6 +442,7 @@ def test_c_returns_the_same_bytes(tmp_path, coding, dead_band, shape):
     encoder = WindowEncoder(n_channels, length, calibration=20, **fields)
     given = readings(encoder, 300, 5)
     pushed(encoder, given[:40])
+    given[-1], given[0] = 1000, np.nan  # which has level 0 after a reset
     in_c = CEncoder(encoder, tmp_path, "accelerometer")
     for _ in range(2):
         encoder.reset()
