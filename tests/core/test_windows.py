@@ -18,12 +18,14 @@ from spikebp_plugins import (
     Dense,
     ReplayBuffer,
     Simulator,
+    SpikingMLP,
     SpikingNetwork,
     WindowEncoder,
 )
 from spikebp_plugins.data.windows import CODINGS
 from spikebp_plugins.embedded import windows_to_c
 from spikebp_plugins.embedded.toolchain import compiled_library, find_compiler, why_no_compiler
+from tests.core.c_network import CNetwork, assert_same
 from tests.core.small_nets import ENGINES, checkpoint_bytes, lively_simulator, small_net
 from tests.profiles import examples
 
@@ -450,6 +452,24 @@ def test_c_returns_the_same_bytes(tmp_path, coding, dead_band, shape):
         found = [window for x in given if (window := in_c.push(x)) is not None]
         assert len(found) == 1 + (300 - length) // hop
         assert found == pushed(encoder, given)
+
+
+@pytest.mark.skipif(find_compiler() is None, reason=why_no_compiler())
+def test_a_program_learns_the_windows_that_a_stream_learns(tmp_path):
+    encoder = WindowEncoder(2, 4, levels=5, low=-9, high=9)
+    net = SpikingMLP.graded((encoder.n_inputs, 6, 2), input_scale=0.5)
+    given = readings(encoder, 60, 3)
+    with Simulator(net) as sim:
+        program, in_c = CNetwork(sim.checkpoint()), CEncoder(encoder, tmp_path)
+        stream = sim.stream(encoder)
+        for n, reading in enumerate(given):
+            stream.feed(reading, target=n % 2)
+            window = in_c.push(reading)
+            if window is not None:
+                pixels = np.array(window, np.uint8)
+                assert program.call("learn_pixels", pixels, n % 2) == "OK"
+        assert sim.samples_seen == 57
+        assert_same(program.learned, sim.checkpoint())
 
 
 def test_an_encoder_that_c_cannot_have_is_refused():
