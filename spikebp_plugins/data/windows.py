@@ -152,7 +152,8 @@ class WindowEncoder:
     ``"signed"``      2             what the level is above and below the middle, `levels` // 2
     ================= ============= ==========================================================
 
-    ``"signed"`` is silent while a signal such as an ECG is at rest in its middle.
+    ``"signed"`` is silent while a signal, such as an ECG, rests in the middle of its range: give it
+    a range that is as wide below the rest as above it.
 
     Each channel has a range, which never changes, so that equal readings always give equal bytes.
     It is given, or that of the first `calibration` readings without the lowest and the highest
