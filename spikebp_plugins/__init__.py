@@ -7,7 +7,7 @@ arXiv:1602.08323).
 networks         SpikingMLP, SpikingNetwork; Dense, Conv2D, AveragePool2D, Sparse
 running them     Simulator, available_backends, UnsupportedError, Operations
 what they did    Checkpoint, Trace, ReplayBuffer
-streams          Stream, EventEncoder, EVENT_DTYPE
+streams          Stream, EventEncoder, EVENT_DTYPE, WindowEncoder
 scikit-learn     SpikingMLPClassifier, SpikingMLPRegressor
 data             load_dataset
 ReLU networks    from_relu, to_relu, to_torch, with_bias_input

@@ -10,6 +10,7 @@ from .conversion import with_bias_input as with_bias_input
 from .data.events import EVENT_DTYPE as EVENT_DTYPE
 from .data.events import EventEncoder as EventEncoder
 from .data.images import load_dataset as load_dataset
+from .data.windows import WindowEncoder as WindowEncoder
 from .embedded import to_c as to_c
 from .estimators import SpikingMLPClassifier as SpikingMLPClassifier
 from .estimators import SpikingMLPRegressor as SpikingMLPRegressor

@@ -12,7 +12,14 @@ from typing import Final
 from spikebp_plugins.common.archive import PathLike, whole_file
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.embedded.network_in_c import NetworkInC
-from spikebp_plugins.embedded.templates import array_of, defined, fill, named, number
+from spikebp_plugins.embedded.templates import (
+    array_of,
+    check_stem,
+    defined,
+    fill,
+    named,
+    number,
+)
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.rates import added_squares
@@ -37,38 +44,56 @@ LENGTH: Final = re.compile(r"\[([^]]+)\]")
 
 
 @dataclass(frozen=True)
-class CProgram:
-    """A network in C99: one file, which includes its header and nothing but the standard's own.
+class CFiles:
+    """A file in C99, which includes its header and nothing but the standard's own.
 
     Attributes
     ----------
     stem : str
         The name of both files, and what all public names begin with.
-    source, header, guide : str
-        The texts of the file, of its header, and of a page about both.
-    memory : dict of int
-        Bytes that the program keeps in memory, by the name of the array.
+    source, header : str
+        The texts of the file and of its header.
     """
 
     stem: str
     source: str
     header: str
-    guide: str
-    memory: dict[str, int]
 
-    def memory_by_use(self) -> dict[str, int]:
-        """Return the bytes of memory for weights, for what takes a sample back, and in all."""
-        return by_use(self.memory)
+    def _texts(self) -> dict[str, str]:
+        """Return what is written, by the ending of each file."""
+        return {".c": self.source, ".h": self.header}
 
     def save(self, folder: PathLike) -> list[Path]:
-        """Write ``stem.c``, ``stem.h`` and ``stem.md``, and return their paths."""
-        place = Path(folder)
-        texts = {".c": self.source, ".h": self.header, ".md": self.guide}
-        paths = [place / f"{self.stem}{ending}" for ending in texts]
+        """Write the files, named by `stem`, and return their paths."""
+        texts = self._texts()
+        paths = [Path(folder) / f"{self.stem}{ending}" for ending in texts]
         for path, text in zip(paths, texts.values(), strict=True):
             with whole_file(path) as file:
                 file.write(text.encode())
         return paths
+
+
+@dataclass(frozen=True)
+class CProgram(CFiles):
+    """A network in C99, with a page about it, which `save` writes as ``stem.md``.
+
+    Attributes
+    ----------
+    guide : str
+        The text of the page.
+    memory : dict of int
+        Bytes that the program keeps in memory, by the name of the array.
+    """
+
+    guide: str
+    memory: dict[str, int]
+
+    def _texts(self) -> dict[str, str]:
+        return super()._texts() | {".md": self.guide}
+
+    def memory_by_use(self) -> dict[str, int]:
+        """Return the bytes of memory for weights, for what takes a sample back, and in all."""
+        return by_use(self.memory)
 
 
 def to_c(checkpoint: Checkpoint, weight_bits: int = 16, stem: str = "net") -> CProgram:
@@ -97,8 +122,7 @@ def to_c(checkpoint: Checkpoint, weight_bits: int = 16, stem: str = "net") -> CP
     """
     if not isinstance(checkpoint, Checkpoint):
         raise wrong_argument("checkpoint", "a Checkpoint", type(checkpoint).__name__)
-    if not (isinstance(stem, str) and stem.isascii() and stem.isidentifier()):
-        raise wrong_argument("stem", "an identifier of C", repr(stem))
+    check_stem(stem)
     network = NetworkInC.of(checkpoint.net, weight_bits)
     network.check_state(checkpoint.state)
     return program_of(network, checkpoint.state, stem)

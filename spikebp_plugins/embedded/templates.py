@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from typing import Final
 
+from spikebp_plugins.common.errors import wrong_argument
+
 #: What is filled in: a comment ``/*@name@*/``, or a word ``@name@``.
 PLACES: Final = re.compile(r"/\*@(\w+)@\*/|@(\w+)@")
-
-#: The names that begin with that of the network, and those of its files.
-NAMES: Final = re.compile(r"\b(net|NET)(?=_\w|\.[ch]\b)")
 
 #: Lines that begin and end what is there under a condition.
 CONDITION: Final = re.compile(r"#if (!?)(\w+)(?: == (\d+))?")
@@ -36,9 +35,16 @@ def fill(template: str, parts: Mapping[str, str], constants: Mapping[str, int]) 
     return PLACES.sub(lambda place: parts[place[1] or place[2]], text)
 
 
-def named(text: str, stem: str) -> str:
-    """Return a text with `stem` in place of the name ``net``."""
-    return NAMES.sub(lambda name: stem if name[1] == "net" else stem.upper(), text)
+def check_stem(stem: object) -> None:
+    """Refuse what cannot be the name of files and what public names begin with."""
+    if not (isinstance(stem, str) and stem.isascii() and stem.isidentifier()):
+        raise wrong_argument("stem", "an identifier of C", repr(stem))
+
+
+def named(text: str, stem: str, name: str = "net") -> str:
+    """Return a text with `stem` in place of a name, in those of files and of what they declare."""
+    names = re.compile(rf"\b({name}|{name.upper()})(?=_\w|\.[ch]\b)")
+    return names.sub(lambda found: stem if found[1] == name else stem.upper(), text)
 
 
 def resolved(text: str, constants: Mapping[str, int]) -> str:

@@ -66,7 +66,7 @@ class Coding(NamedTuple):
 
     def encoded(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return targets in spikes a step, of shape (n_samples, n_outputs)."""
-        asked = self.scale * y.reshape(len(y), -1)
+        asked = self.scale * y.reshape(len(y), len(self.scale))
         return np.maximum(np.hstack([asked, -asked]) if self.signed else asked, 0)
 
     def decoded(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -142,7 +142,7 @@ def check_batch(net: Definition, x: Any, y: Any = None, n_steps: int | None = No
     """
     steps = net.n_steps if n_steps is None else integer("n_steps", n_steps, 1)
     inputs = _check_inputs(net, x, steps)
-    targets = None if y is None else _check_targets(net, y, len(inputs), steps)
+    targets = None if y is None else check_targets(net, y, len(inputs), steps)
     return Batch(net, inputs, targets, steps)
 
 
@@ -202,7 +202,8 @@ def check_values(net: Definition, array: NDArray[Any]) -> NDArray[Any]:
     return _check_finite("x", array)
 
 
-def _check_targets(net: Definition, y: Any, n_samples: int, n_steps: int) -> NDArray[Any]:
+def check_targets(net: Definition, y: Any, n_samples: int, n_steps: int) -> NDArray[Any]:
+    """Return targets as an array, of labels or of reals; see `check_batch`."""
     array = real_array("y", y)
     n_outputs, of_labels = net.n_outputs, (n_samples,)
     allowed = [of_labels, (n_samples, n_outputs), (n_samples, n_steps, n_outputs)]

@@ -68,9 +68,11 @@ def real_numbers(name: str, values: NDArray[Any]) -> Array:
     return numbers
 
 
-def placed(columns: Array, names: list[Hashable], places: Places, room: int) -> Array:
+def placed(
+    columns: Array, names: list[Hashable], places: Places, room: int, missing: float
+) -> Array:
     """Return columns by their places, of shape (n_samples, room); others are left out."""
-    rows = np.zeros((len(columns), room))
+    rows = np.full((len(columns), room), missing)
     known = [i for i, name in enumerate(names) if name in places]
     rows[:, [places[names[i]] for i in known]] = columns[:, known]
     return rows

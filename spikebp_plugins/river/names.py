@@ -67,7 +67,9 @@ class Reader:
         self._known: list[int] = []
         self._at: list[int] = []
 
-    def features(self, x: Mapping[Any, Any], places: Places, room: int) -> NDArray[np.float64]:
+    def features(
+        self, x: Mapping[Any, Any], places: Places, room: int, missing: float
+    ) -> NDArray[np.float64]:
         """Return the features of a sample by their places.
 
         Parameters
@@ -78,18 +80,19 @@ class Reader:
             The places of names; others are left out.
         room : int
             How many places there are.
+        missing : float
+            What is where the sample has nothing.
 
         Returns
         -------
         ndarray of shape (room,)
-            0 where the sample has nothing.
 
         Raises
         ------
         ValueError
             If a value is no finite real number.
         """
-        features = np.zeros(room)
+        features = np.full(room, missing)
         values, names = real_values(x), tuple(x)
         if (names, places) != (self._names, self._places):
             known = [i for i, name in enumerate(names) if name in places]

@@ -137,7 +137,9 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
                 raise wrong_argument("y", "a label", repr(label))
             outputs = with_new(outputs, (label,), "n_classes", self.n_classes)
             known.append(len(outputs))
-        labels, n_known = np.array([outputs[label] for label in y]), np.array(known)
+        rows, learned, changes = self._completed(rows)
+        labels = np.array([outputs[label] for label in y])[learned]
+        n_known = np.array(known)[learned]
         n_outputs = max(self._learned.net.n_outputs, len(outputs))
 
         def after(rate: LearningRate, scores: Array, rows: slice) -> LearningRate:
@@ -152,8 +154,9 @@ class SpikingMLPClassifier(base.MiniBatchClassifier, LabelParameters, StreamLear
             lambda net: _targets(net, labels, n_known),
             after,
             _outputs=outputs,
+            **changes,
         )
-        for i, n in enumerate(known):
+        for i, n in enumerate(n_known.tolist()):
             self._temperature.observe(scores[i : i + 1, :n], labels[i : i + 1])
 
     @synchronized

@@ -13,6 +13,7 @@ from river import base
 
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
+from spikebp_plugins.data.windows import PastReadings, WindowEncoder
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters
@@ -47,11 +48,18 @@ class StreamLearner(base.Estimator, NetworkParameters):
         memory as they come.
     seed : int, default=0
         Seed of the definition.
+    window : WindowEncoder or None, default=None
+        Samples are readings, and the network is shown the last of them. Features take the channels
+        as they come; one that a sample does not have keeps its level. A sample is learned if it
+        completes a window; of others the label is known from then on. Predictions see each sample
+        as the newest reading after those that were learned, and do not keep it. With
+        ``input_scale="auto"`` the largest byte counts 1. The encoder itself takes no reading.
     """
 
     n_features: int | None = None
     _: KW_ONLY
     seed: int = 0
+    window: WindowEncoder | None = None
 
     #: In front of all features, so that these may become more.
     intercept_at: ClassVar = 0
@@ -60,17 +68,30 @@ class StreamLearner(base.Estimator, NetworkParameters):
     def _start(self, hidden_layer_sizes: Any, n_outputs: int) -> None:
         """Make a network that has learned nothing."""
         self.n_features = capacity("n_features", self.n_features)
-        room = self.n_features or 1
+        self._check_window()
+        room = self._n_fixed or 1
         structure = Structure.of_sizes(hidden_layer_sizes)
         net, rate = self._definition(structure, room + 1, n_outputs, self.seed)
-        self._require_growth("n_features")
+        if self.window is None:
+            self._require_growth("n_features")
         self._learned = LazySimulator.untrained(net, rate)
         self._inputs: Places = {}
         self._reader = Reader()
         self._watch = Watch()
         self._scaling: InputScaling | None = None
-        if self._scales:
+        self._past: PastReadings | None = None
+        if self.window is not None:
+            self._past = self.window.beginning(self.window.past.scale)
+        elif self._scales:
             self._scaling = InputScaling.unknown(room, self._spread)
+
+    def _check_window(self) -> None:
+        window = self.window
+        if window is not None and not isinstance(window, WindowEncoder):
+            raise wrong_argument("window", "a WindowEncoder or None", repr(window))
+        if window is not None and self.n_features is not None:
+            allowed = "None with a window, which has n_channels"
+            raise wrong_argument("n_features", allowed, self.n_features)
 
     def _require_growth(self, name: str) -> None:
         """Refuse to grow, where a parameter asks for it, with weights that depend on the size."""
@@ -85,11 +106,11 @@ class StreamLearner(base.Estimator, NetworkParameters):
         Input 0 is constant, and the features follow, as `network_inputs` has them.
         """
         checkpoint = self._learned.checkpoint
-        return checkpoint if self.n_features else _cut(checkpoint, self._n_inputs)
+        return checkpoint if self._n_fixed else _cut(checkpoint, self._n_inputs)
 
     @property
     def features(self) -> list[Hashable]:
-        """The features met so far, in the order of the inputs."""
+        """The features met so far, in the order of the inputs, or of the channels of the window."""
         return list(self._inputs)
 
     @property
@@ -125,15 +146,28 @@ class StreamLearner(base.Estimator, NetworkParameters):
     @property
     def _n_inputs(self) -> int:
         """Inputs that the checkpoint has."""
-        return (self.n_features or len(self._inputs)) + 1
+        return (self._n_fixed or len(self._inputs)) + 1
+
+    @property
+    def _n_fixed(self) -> int | None:
+        """Inputs besides the constant one, if they do not become more."""
+        return self.n_features if self.window is None else self.window.n_inputs
 
     @property
     def _room(self) -> int:
         """How many features there is memory for."""
-        return self._learned.net.n_inputs - 1
+        return self._learned.net.n_inputs - 1 if self.window is None else self.window.n_channels
+
+    @property
+    def _missing(self) -> float:
+        """What a feature counts that a sample does not have."""
+        return 0.0 if self.window is None else np.nan
 
     def _with_new(self, names: Any) -> tuple[Places, int]:
         """Return the places of all features, and for how many there is to be memory."""
+        if self.window is not None:
+            room = self.window.n_channels
+            return with_new(self._inputs, names, "n_channels of the window", room), room
         places = with_new(self._inputs, names, "n_features", self.n_features)
         is_full = len(places) > self._room
         return places, 1 << (len(places) - 1).bit_length() if is_full else self._room
@@ -141,13 +175,39 @@ class StreamLearner(base.Estimator, NetworkParameters):
     def _rows_of_one(self, x: Mapping[Any, Any]) -> tuple[Places, Array]:
         """Return the places of all features, and those of a sample, of shape (1, room)."""
         places, room = self._with_new(x)
-        return places, self._reader.features(x, places, room)[np.newaxis]
+        return places, self._reader.features(x, places, room, self._missing)[np.newaxis]
 
     def _rows_of_many(self, X: pd.DataFrame) -> tuple[Places, Array]:
         """Return the places of all features, and those of a frame, of shape (n_samples, room)."""
         names, columns = columns_of(X)
         places, room = self._with_new(names if len(columns) else ())
-        return places, placed(columns, names, places, room)
+        return places, placed(columns, names, places, room, self._missing)
+
+    def _completed(self, rows: Array) -> tuple[Array, slice, dict[str, Any]]:
+        """Return the samples that are learned when some come.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_samples, room)
+            The features of each sample.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_learned, n_inputs - 1)
+            What the network is shown: features, or windows of them.
+        learned : slice
+            Which samples these are.
+        changes : dict
+            Attributes that this object is to have then.
+        """
+        if self.window is None:
+            return rows, slice(None), {}
+        found = self.window.windows(self.window.checked("x", rows), self._past)
+        return self._as_real(found.bytes), found.ends, {"_past": found.past}
+
+    def _as_real(self, windows: NDArray[np.uint8]) -> Array:
+        assert self.window is not None
+        return windows / self.window.largest_byte if self._scales else windows.astype(np.float64)
 
     def _learn(
         self,
@@ -164,8 +224,8 @@ class StreamLearner(base.Estimator, NetworkParameters):
         ----------
         places : mapping
             The places of all features, with those that are new.
-        rows : ndarray of shape (n_samples, room)
-            The features of each sample.
+        rows : ndarray of shape (n_samples, n_inputs - 1)
+            What the network is shown of each sample, not scaled yet.
         n_outputs : int
             The outputs that the network is to have.
         targets : callable
@@ -176,6 +236,9 @@ class StreamLearner(base.Estimator, NetworkParameters):
             Attributes that this object is to have once all samples have been learned.
         """
         learned = self._learned.grown(rows.shape[1] + 1, n_outputs)
+        if not len(rows):  # no window is complete
+            self.__dict__.update(changes | {"_inputs": places, "_learned": learned})
+            return np.empty((0, n_outputs))
         scaling, scaled = self._scaling, rows
         if scaling is not None:
             scaling, scaled = scaling.resized(rows.shape[1]).in_turn(rows)
@@ -193,23 +256,37 @@ class StreamLearner(base.Estimator, NetworkParameters):
                 self.__dict__.update(changes)  # in one step, which nothing interrupts
             elif before is not None:
                 self._learned = before
-        heard = shown[:, : len(places) + 1]
+        heard = shown if self.window is not None else shown[:, : len(places) + 1]
         self._watch.observe(heard * net.input_factor, scores, net.n_steps)
         return scores
 
     def _shown_one(self, x: Mapping[Any, Any]) -> Array:
-        features = self._reader.features(x, self._inputs, self._room)
+        features = self._reader.features(x, self._inputs, self._room, self._missing)
         return self._shown(features[np.newaxis])
 
     def _shown(self, rows: Array) -> Array:
         """Return features of shape (n_samples, room) as input, scaled by what has come so far."""
+        if self.window is not None:
+            rows = self._newest_windows(rows)
         scaling = self._scaling
         scaled = rows if scaling is None else scaling.scaled(rows)
         return self._with_constant(scaled, self._learned.net)
 
+    def _newest_windows(self, rows: Array) -> Array:
+        """Return the window that each sample would end as the next; zeros where none is complete.
+
+        river wants the same from `predict_many` and from `predict_one` for each row.
+        """
+        assert self.window is not None
+        windows = np.zeros((len(rows), self.window.n_inputs), np.uint8)
+        for row, window in zip(self.window.checked("x", rows), windows, strict=True):
+            for found in self.window.windows(row[np.newaxis], self._past, every=True).bytes:
+                window[:] = found
+        return self._as_real(windows)
+
     def _scores_of_many(self, X: pd.DataFrame) -> Array:
         names, columns = columns_of(X)
-        rows = placed(columns, names, self._inputs, self._room)
+        rows = placed(columns, names, self._inputs, self._room, self._missing)
         return self._learned.predict(self.backend, self._shown(rows))
 
 

@@ -127,18 +127,20 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
             self._learn_targets(places, rows, targets[:, np.newaxis])
 
     def _learn_targets(self, places: Any, rows: Array, y: Array) -> None:
-        scaling, asked = self._target_scaling, y
+        rows, learned, changes = self._completed(rows)
+        scaling, asked = self._target_scaling, y[learned]
         if scaling is None:
-            asked = y * self.target_scale
+            asked = asked * self.target_scale
         else:
-            scaling, asked = scaling.in_turn(y)
+            scaling, asked = scaling.in_turn(asked)
         targets = CODING.encoded(asked)
         outputs = CODING.n_outputs
 
         def after(rate: LearningRate, scores: Array, rows: slice) -> LearningRate:
             return rate.after(distances(scores, targets[rows]))
 
-        self._learn(places, rows, outputs, lambda _: targets, after, _target_scaling=scaling)
+        changes["_target_scaling"] = scaling
+        self._learn(places, rows, outputs, lambda _: targets, after, **changes)
 
     @synchronized
     def predict_one(self, x: dict[Any, Any]) -> Any:

@@ -113,7 +113,12 @@ class StreamedSample:
         x: Array = np.stack([silence if row is None else row for row in rows])
         if net.input_coding == "values" and (x == x[0]).all():
             x = x[0]
-        of_labels = real_targets(net, np.arange(net.n_outputs))
-        labels = np.flatnonzero((of_labels == target).all(axis=1))
-        y = labels[0] if len(labels) == 1 else target
-        return check_batch(net, x[np.newaxis], np.array([y]))
+        assert target is not None
+        return check_batch(net, x[np.newaxis], targets_of_all(net, target, 1))
+
+
+def targets_of_all(net: Definition, target: Array, n_samples: int) -> Array:
+    """Return one target for all samples: a label for each if one asks for it, or else rows."""
+    of_labels = real_targets(net, np.arange(net.n_outputs))
+    labels = np.flatnonzero((of_labels == target).all(axis=1))
+    return np.repeat(labels if len(labels) == 1 else target[np.newaxis], n_samples, axis=0)

@@ -24,7 +24,6 @@ from spikebp_plugins.common.archive import PathLike
 from spikebp_plugins.common.errors import integer, real, wrong_argument
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.common.synchronized import synchronized
-from spikebp_plugins.data.events import EventEncoder
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.definition import require_definition
 from spikebp_plugins.network.fields import Definition
@@ -33,7 +32,7 @@ from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
 from spikebp_plugins.simulation.replaying import check_replay, train_with
-from spikebp_plugins.simulation.stream import Stream
+from spikebp_plugins.simulation.stream import Encoder, Stream
 from spikebp_plugins.simulation.trace import Trace
 
 if TYPE_CHECKING:
@@ -285,7 +284,7 @@ class Simulator:
     @synchronized
     def stream(
         self,
-        encoder: EventEncoder | None = None,
+        encoder: Encoder | None = None,
         *,
         n_steps: int | None = None,
         replay: ReplayBuffer | None = None,
@@ -294,10 +293,12 @@ class Simulator:
 
         Parameters
         ----------
-        encoder : EventEncoder or None, default=None
-            Turns events of a sensor into input.
+        encoder : EventEncoder, WindowEncoder or None, default=None
+            Turns events of a sensor into input, or the last readings of several. The stream hands
+            the readings on to this very object, which belongs to no other stream.
         n_steps : int or None, default=None
-            A sample closes by itself after this many steps; with None the user closes it.
+            A sample closes by itself after this many steps; with None the user closes it, or a
+            `WindowEncoder` after those of the definition.
         replay : ReplayBuffer or None, default=None
             Samples of the past: when a sample that had a target is closed, some of them are learned
             again, and then it is kept among them, as `train` would learn it: the input of its first

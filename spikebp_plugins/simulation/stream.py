@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,22 @@ from spikebp_plugins.data.events import (
     Located,
     time_stamp,
 )
+from spikebp_plugins.data.windows import WindowEncoder
 from spikebp_plugins.network.definition import SpikingNetwork
 from spikebp_plugins.network.samples import (
     Batch,
+    check_targets,
     check_values,
     real_array,
     real_targets,
     spike_counts,
 )
-from spikebp_plugins.simulation.replaying import StreamedSample, followed_by_others
+from spikebp_plugins.simulation.replaying import (
+    StreamedSample,
+    followed_by_others,
+    targets_of_all,
+    train_with,
+)
 
 if TYPE_CHECKING:
     from spikebp_plugins.backends.base import Backend
@@ -38,6 +45,9 @@ if TYPE_CHECKING:
 Reals = NDArray[np.float64]
 
 Shown = TypeVar("Shown")
+
+#: What turns what comes into input. Both say in which shape a network of images takes it.
+Encoder: TypeAlias = EventEncoder | WindowEncoder
 
 #: The most steps in a call: a double holds their number.
 MOST_STEPS: Final = 2**53
@@ -58,10 +68,11 @@ class Stream:
     ----------
     engine : Backend
         The back end.
-    encoder : EventEncoder or None
-        Turns events into input, for `feed`.
+    encoder : EventEncoder, WindowEncoder or None
+        Turns events, or readings of sensors, into input, for `feed`.
     n_steps : int or None
         A sample closes by itself after this many steps; with None only `close_sample` closes it.
+        With a `WindowEncoder` samples have the steps of the definition.
     replay : ReplayBuffer or None
         Samples to learn again after each that had a target.
     lock : RLock
@@ -73,7 +84,7 @@ class Stream:
     def __init__(
         self,
         engine: Backend,
-        encoder: EventEncoder | None,
+        encoder: Encoder | None,
         n_steps: int | None,
         replay: ReplayBuffer | None,
         lock: RLock,
@@ -81,19 +92,15 @@ class Stream:
     ) -> None:
         self._lock, self._claim = lock, claim
         net, steps = engine.net, engine.steps()
-        if encoder is not None and not isinstance(encoder, EventEncoder):
-            raise wrong_argument("encoder", "an EventEncoder or None", repr(encoder))
-        if encoder is not None and encoder.n_inputs != net.n_inputs:
-            allowed = f"an encoder of {net.n_inputs} inputs, as many as the network has"
-            raise wrong_argument("encoder", allowed, f"one of {encoder.n_inputs}")
-        if encoder is not None:
-            _check_pixels(net, encoder)
-        if encoder is not None and (net.spikes, net.input_coding) == ("binary", "spikes"):
-            allowed = "None with spikes='binary' and input_coding='spikes'"
-            got = "an encoder, of whose events several may fall into one step"
-            raise wrong_argument("encoder", allowed, got)
         self.net = net
         self._n_steps = None if n_steps is None else integer("n_steps", n_steps, 1)
+        if encoder is not None:
+            _check_encoder(net, encoder)
+        if isinstance(encoder, WindowEncoder):
+            if n_steps not in (None, net.n_steps):
+                allowed = f"None or {net.n_steps}, as the network has, with a WindowEncoder"
+                raise wrong_argument("n_steps", allowed, n_steps)
+            self._n_steps = net.n_steps
         self._engine, self._steps, self._encoder = engine, steps, encoder
         # With a replay buffer: the open sample, in the form in which it would be learned again.
         self._replay, self._noted = replay, StreamedSample(net)
@@ -221,22 +228,33 @@ class Stream:
         self._target = self._checked_target(target)
         return self._collected(self._whole_or_dropped(self._show, given, n_steps))
 
-    def feed(self, events: Any, *, target: Any = UNCHANGED, start: int | None = None) -> Reals:
+    def feed(
+        self, events: Any, *, target: Any = UNCHANGED, start: int | None = None, y: Any = None
+    ) -> Reals:
         """Take one event or several, in the order of time, and show the steps that they complete.
 
         A step is shown once a later event, or the time of `advance_to`, lies beyond its end. Steps
         without events show zeros. `close_sample` stops the clock: the next events may have any
         time, and the first of them begins the first step of the next sample.
 
+        With a `WindowEncoder` it takes one reading or several, and each window that they complete
+        is a sample of its own. Windows without a target are predicted.
+
         Parameters
         ----------
         events : structured array of shape (n_events,)
-            Events with the fields x, y, t, p; see ``events.EVENT_DTYPE``.
+            Events with the fields x, y, t, p; see ``events.EVENT_DTYPE``. With a `WindowEncoder`
+            real numbers of shape (n_channels,) or (n_readings, n_channels).
         target : int, array-like of shape (n_outputs,) or None, optional
-            The target from the unfinished step on; left out, it stays what it is.
+            The target from the unfinished step on, and of all windows; left out, it stays what it
+            is.
         start : int or None, default=None
             The time in microseconds at which the clock starts; None starts it with the first
-            event. Must be None while the clock runs.
+            event. Must be None while the clock runs, and with a `WindowEncoder`.
+        y : array-like of shape (n_readings,), (n_readings, n_outputs) or \
+                (n_readings, n_steps, n_outputs), or None, default=None
+            With a `WindowEncoder` and without a `target` in the same call, the targets by reading,
+            as `Simulator.train` has them: a window has that of its last reading.
 
         Returns
         -------
@@ -250,12 +268,18 @@ class Stream:
             has changed then.
         OverflowError
             If a value leaves the range of the arithmetic. The open sample and the events that
-            follow in this call are dropped then.
+            follow in this call are dropped then, or the windows; what was learned from those
+            before is kept, and the encoder has taken all readings.
         RuntimeError
-            If a sample of another stream of the simulator is open; nothing has changed then.
+            If a sample of another stream of the simulator is open, or with a `WindowEncoder` one
+            of this stream; nothing has changed then.
         """
         with self._lock:  # what `synchronized` adds to a call is a fifth of this one
             self._claim(self, self._replay)
+            if isinstance(self._encoder, WindowEncoder):
+                return self._feed_readings(self._encoder, events, target, start, y)
+            if y is not None:
+                raise wrong_argument("y", "None without a WindowEncoder", repr(y))
             clock = self._clock
             is_known = type(events) is np.ndarray and events.dtype is self._known_type
             if clock is None or start is not None or not is_known or events.ndim != 1:
@@ -291,6 +315,46 @@ class Stream:
         if closed is None:
             closed = self._whole_or_dropped(self._take, clock, located)
         return self._collected(closed)
+
+    def _feed_readings(
+        self, encoder: WindowEncoder, readings: Any, target: Any, start: Any, y: Any
+    ) -> Reals:
+        """Check readings and targets, let the encoder take them, and show the windows."""
+        if self._steps.is_open:
+            raise RuntimeError("a sample is open: close_sample() or drop_sample() first")
+        rows = encoder.checked("readings", readings, one=None)
+        if start is not None:
+            raise wrong_argument("start", "None with a WindowEncoder", repr(start))
+        if y is not None and target is not UNCHANGED:
+            raise wrong_argument("target", "left out where there is y", repr(target))
+        windows, of_all = encoder.windows(rows), self._checked_target(target)
+        n, targets = len(windows.bytes), None
+        if y is not None:
+            targets = check_targets(self.net, y, len(rows), self.net.n_steps)[windows.ends]
+        elif of_all is not None:
+            targets = targets_of_all(self.net, of_all, n)
+        encoder.past, self._target = windows.past, of_all
+        if not n:
+            return np.empty(self._of_no_samples)
+        return self._whole_or_dropped(self._show_windows, windows.bytes, targets)
+
+    def _show_windows(self, x: NDArray[np.uint8], y: NDArray[Any] | None) -> Reals:
+        """Show each window as a sample, as the simulator would; return their scores."""
+        net, engine, n_steps = self.net, self._engine, self.net.n_steps
+        scores = engine.show_one(x, y, n_steps) if self._replay is None else None
+        if scores is None:
+            closed: list[Reals] = []
+            for block in Batch(net, x, y, n_steps).blocks(engine.block_size(n_steps)):
+                if y is None:
+                    outcome = engine.predict(block, False)
+                elif self._replay is None:
+                    outcome = engine.train(block, False)
+                else:
+                    outcome = train_with(engine, self._replay, block, False)
+                closed.append(outcome.scores)
+            scores = self._collected(closed)
+        self._end(scores[-1].copy(), n_steps)
+        return scores
 
     @synchronized
     def advance_to(self, time: int) -> Reals:
@@ -528,7 +592,7 @@ class Stream:
         return np.concatenate([np.empty(self._of_no_samples), *closed])
 
     def _needed_encoder(self) -> EventEncoder:
-        if self._encoder is None:
+        if not isinstance(self._encoder, EventEncoder):
             raise RuntimeError("events need an encoder: sim.stream(EventEncoder(...))")
         return self._encoder
 
@@ -545,7 +609,25 @@ class Stream:
         return spike_counts(values) if self.net.input_coding == "spikes" else values
 
 
-def _check_pixels(net: Definition, encoder: EventEncoder) -> None:
+def _check_encoder(net: Definition, encoder: Any) -> None:
+    """Refuse an encoder whose input the network does not take, or would take for something else."""
+    if not isinstance(encoder, Encoder):
+        allowed = "an EventEncoder, a WindowEncoder or None"
+        raise wrong_argument("encoder", allowed, repr(encoder))
+    if encoder.n_inputs != net.n_inputs:
+        allowed = f"an encoder of {net.n_inputs} inputs, as many as the network has"
+        raise wrong_argument("encoder", allowed, f"one of {encoder.n_inputs}")
+    if isinstance(encoder, WindowEncoder) and net.input_coding == "spikes":
+        allowed = "None or an EventEncoder with input_coding='spikes'"
+        raise wrong_argument("encoder", allowed, "a WindowEncoder, whose bytes are values")
+    if (net.spikes, net.input_coding) == ("binary", "spikes"):
+        allowed = "None with spikes='binary' and input_coding='spikes'"
+        got = "an encoder, of whose events several may fall into one step"
+        raise wrong_argument("encoder", allowed, got)
+    _check_pixels(net, encoder)
+
+
+def _check_pixels(net: Definition, encoder: Encoder) -> None:
     """Refuse an encoder whose units are other pixels than those that a network of images reads.
 
     To one that reads a plain vector, no unit is beside another.

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, SpikingMLP, load_dataset
+from spikebp_plugins import Simulator, SpikingMLP, WindowEncoder, load_dataset
 from spikebp_plugins.conformance import CASES
-from spikebp_plugins.embedded import to_c
+from spikebp_plugins.data.windows import CODINGS
+from spikebp_plugins.embedded import to_c, windows_to_c
 from spikebp_plugins.embedded.c_program import program_of
 from spikebp_plugins.embedded.network_in_c import NetworkInC, why_not_in_c
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS
@@ -203,6 +204,43 @@ def test_targets_beyond_their_type_are_refused(compiler, bits, extremes, tmp_pat
     checks = ("-fsanitize=undefined", "-fno-sanitize-recover=all")
     run([compiler, *FLAGS, *checks, "net.c", "main.c", "-o", "main"], tmp_path)
     run(["./main"], tmp_path)
+
+
+READINGS = """
+#include "window.h"
+#include <stddef.h>
+int main(void)
+{
+    static const int32_t numbers[] = {3, INT32_MAX, WINDOW_MISSING, -7, INT32_MIN + 1, 0, 12};
+    int32_t reading[WINDOW_CHANNELS], sum = 0;
+    int n, channel, i, n_windows = 0;
+    for (n = 0; n < 100; n++) {
+        for (channel = 0; channel < WINDOW_CHANNELS; channel++)
+            reading[channel] = numbers[(n * n + channel) % 7];
+        const uint8_t *window = window_push(reading);
+        n_windows += window != NULL;
+        for (i = 0; window != NULL && i < WINDOW_INPUTS; i++)
+            sum += window[i];
+        if (n == 50)
+            window_reset();
+    }
+    return n_windows != 47 || sum == 0;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("dead_band", [0, 0.5])
+def test_windows_compile_without_a_warning_and_stay_in_bounds(
+    compiler, coding, dead_band, tmp_path
+):
+    fields = {"coding": coding, "dead_band": dead_band, "hop": 2, "low": -9, "high": [9, 5]}
+    windows_to_c(WindowEncoder(2, 5, levels=7, **fields)).save(tmp_path)
+    (tmp_path / "main.c").write_text(READINGS)
+    checks = ("-fsanitize=undefined,address", "-fno-sanitize-recover=all")
+    run([compiler, *FLAGS, *checks, "window.c", "main.c", "-o", "main"], tmp_path)
+    run(["./main"], tmp_path, ASAN_OPTIONS="detect_leaks=0")
 
 
 SANITIZERS = "-fsanitize=undefined,address -fno-sanitize-recover=all"

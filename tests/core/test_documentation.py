@@ -3,6 +3,7 @@
 import re
 import shlex
 
+import numpy as np
 import pytest
 
 from spikebp_plugins import Checkpoint, SpikingMLP
@@ -70,6 +71,8 @@ def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
     shares = re.findall(r"^0\.\d{9,}$", printed, re.MULTILINE)
     assert [f"{float(share):.3f}" for share in shares] == ["0.114", "0.828"]
     assert names["shown"].n_steps.shape == (2,)
+    assert "\n1871\n" in printed
+    assert np.mean(names["right"]) > 0.8
 
 
 def test_the_code_of_other_pages_runs(capsys):

@@ -24,6 +24,16 @@ def test_a_drifting_stream_is_followed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_wearable_learns_its_wearer(tmp_path):
+    printed = printed_by(FOLDER / "wearable.py", tmp_path, "--beats", "60")
+    usual, before, after, usual_after = map(float, re.findall(r"([\d.]+) %", printed))
+    assert min(usual, usual_after) > 95
+    assert before < 50
+    assert after > 90
+    assert "after 60:" in printed
+    assert list(tmp_path.iterdir()) == []
+
+
 def why_no_board():
     return loaded(FOLDER / "board" / "emulated.py").why_no_board()
 

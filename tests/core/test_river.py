@@ -12,7 +12,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import scale
 
-from spikebp_plugins import Simulator, SpikingMLP
+from spikebp_plugins import Simulator, SpikingMLP, WindowEncoder
 
 pytest.importorskip("river", reason="river is not installed")
 pytest.importorskip("pandas", reason="pandas is not installed")
@@ -39,6 +39,8 @@ CHECKED = [
     SpikingMLPClassifier(**SMALL),
     SpikingMLPClassifier(n_features=20, n_classes=10, **SMALL),
     SpikingMLPRegressor(**SMALL),
+    SpikingMLPClassifier(**SMALL, window=WindowEncoder(64, 3, levels=4, calibration=10)),
+    SpikingMLPRegressor(**SMALL, window=WindowEncoder(64, 2, coding="graded", hop=2)),
 ]
 
 
@@ -232,3 +234,93 @@ def test_without_river_the_message_says_what_to_install():
     assert done.stderr.splitlines()[-1] == (
         'ImportError: the estimators for river need river: pip install "spikebp-plugins[river]"'
     )
+
+
+def wandering(n, seed=4):
+    """Return readings of two sensors, one of which is missing now and then, and their labels."""
+    random = np.random.RandomState(seed)
+    values = np.cumsum(random.normal(size=(n, 2)), axis=0)
+    labels = (np.diff(values[:, 0], prepend=0) > 0).astype(int)
+    values[random.uniform(size=n) < 0.2, 1] = np.nan
+    return values, labels
+
+
+def readings_by_name(values):
+    return [
+        {name: x for name, x in zip("ab", row, strict=True) if not np.isnan(x)}
+        for row in values.tolist()
+    ]
+
+
+WINDOW = WindowEncoder(2, 3, levels=5, hop=2, calibration=6)
+WITH_WINDOW = {"hidden_layer_sizes": (6,), "seed": 5, "learning_rate": 2**-9, "window": WINDOW}
+
+
+def test_windows_are_learned_as_the_simulator_learns_them():
+    values, labels = wandering(50)
+    before = pickle.dumps(WINDOW)
+    model = SpikingMLPClassifier(n_classes=2, update="fractional", **WITH_WINDOW)
+    for x, label in zip(readings_by_name(values[:47]), labels.tolist(), strict=False):
+        model.predict_one(x)  # does not take the reading
+        model.predict_proba_one(x)
+        model.learn_one(x, label)
+    assert pickle.dumps(WINDOW) == before
+    windows = copy.deepcopy(WINDOW).encode(values[:47])
+    outputs = np.array([model.classes.index(label) for label in labels])
+    with Simulator(model.checkpoint.net) as sim:
+        sim.train(np.column_stack([np.ones(len(windows)), windows]), outputs[8:47:2])
+        assert model.checkpoint.state.samples_seen == len(windows) == 20
+        assert all(map(np.array_equal, model.checkpoint.state.weights, sim.weights))
+        # A prediction sees the window that its reading would end, whatever the hop is.
+        for x, row in zip(readings_by_name(values[47:]), values[47:], strict=True):
+            every = WindowEncoder(2, 3, levels=5, calibration=6)
+            shown = every.encode(np.vstack([values[:47], row]))[-1:]
+            assert model.network_inputs(x)[:, 1:].tolist() == shown.tolist()
+            answer = sim.predict(model.network_inputs(x)).argmax()
+            assert model.predict_one(x) == model.classes[answer]
+
+
+@pytest.mark.parametrize(("scale", "shown"), [("auto", [0.5, 1]), (0.25, [4, 8])])
+def test_the_largest_byte_counts_one_unless_a_scale_is_given(scale, shown):
+    window = WindowEncoder(1, 2, levels=8, coding="graded", low=0, high=9)
+    model = SpikingMLPRegressor(**(WITH_WINDOW | {"window": window, "input_scale": scale}))
+    model.learn_one({"a": 5}, 1)
+    assert model.network_inputs({"a": 10})[0, 1:].tolist() == shown
+
+
+@pytest.mark.parametrize("cls", [SpikingMLPClassifier, SpikingMLPRegressor])
+def test_a_model_with_windows_is_cloned_and_copied(cls):
+    values, labels = wandering(40)
+    model = cls(**WITH_WINDOW)
+    stream = list(zip(readings_by_name(values), labels.tolist(), strict=True))
+    for x, y in stream[:5]:
+        model.learn_one(x, y)
+    # Nothing is learned before a window is complete; of a label is known that it is there.
+    assert model.checkpoint.state.samples_seen == 0
+    assert model.predict_one(stream[5][0]) == (model.classes[0] if "Class" in cls.__name__ else 0)
+    copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    for x, y in stream[5:]:
+        for each in (model, *copies):
+            each.learn_one(x, y)
+    clone = model.clone()
+    for x, y in stream:
+        clone.learn_one(x, y)
+    for each in (*copies, clone):
+        assert pickle.dumps(each.checkpoint) == pickle.dumps(model.checkpoint)
+        assert each.predict_one(stream[0][0]) == model.predict_one(stream[0][0])
+
+
+def test_a_window_has_its_channels_and_no_more():
+    model = SpikingMLPClassifier(**WITH_WINDOW)
+    model.learn_one({"b": 1.0, "a": 2.0}, "first")
+    assert model.features == ["a", "b"]
+    before = pickle.dumps(model)
+    message = "n_channels of the window must be at least 3, so that there is room for 'c'; got 2"
+    with pytest.raises(ValueError, match=message):
+        model.learn_one({"a": 1.0, "c": 2.0}, "second")
+    assert pickle.dumps(model) == before
+    message = "n_features must be None with a window, which has n_channels; got 2"
+    with pytest.raises(ValueError, match=message):
+        SpikingMLPClassifier(2, **WITH_WINDOW)
+    with pytest.raises(ValueError, match="window must be a WindowEncoder or None; got 3"):
+        SpikingMLPRegressor(window=3)

@@ -395,7 +395,7 @@ class TestEvents:
         sim = lively_simulator(self.NET)
         with pytest.raises(ValueError, match="encoder must be an encoder of 3 inputs, as many as"):
             sim.stream(EventEncoder(3, 1, step=10))
-        with pytest.raises(ValueError, match="encoder must be an EventEncoder or None; got 'dvs'"):
+        with pytest.raises(ValueError, match="encoder must be an EventEncoder, a Wind"):
             sim.stream("dvs")
         binary = lively_simulator(self.NET.replace(spikes="binary"))
         with pytest.raises(ValueError, match="encoder must be None with spikes='binary'"):
