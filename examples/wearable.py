@@ -1,36 +1,34 @@
 """A wearable that has learned the heartbeats of others learns those of its wearer, beat by beat.
 
-An electrode on the chest tells ordinary beats from ectopic ones, which come too early from a
-ventricle: wide, and without the small wave before them. Ten persons have hearts of the usual kind.
-The eleventh has a bundle branch block, with which ordinary beats are wide too: a network that has
-learned from the ten takes them for ectopic ones. Then somebody names the beats of the eleventh,
-each is learned once, and the next ones are known. The readings are made here. Takes a second, and
-writes nothing::
-
-    python examples/wearable.py
+Ectopic beats are wide, and lack the small wave before them. Ten persons have usual hearts; with
+that of the wearer ordinary beats are wide too, so that a network that knows the ten takes them for
+ectopic ones. Then somebody names some beats, and each is learned once; with ``--board`` also on an
+emulated Cortex-M3 (``board/emulated.py`` names what it needs).
 """
 
 import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from board import emulated
 
 from spikebp_plugins import Simulator, SpikingMLP, WindowEncoder
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--beats", type=int, default=100, help="of the wearer, each learned once")
-parser.add_argument("--seed", type=int, default=0, help="of persons, readings and weights")
+parser.add_argument("--board", action="store_true", help="let an emulated board learn them too")
 options = parser.parse_args()
-random = np.random.RandomState(options.seed)
+if options.board and (reason := emulated.why_no_board()) is not None:
+    parser.error(reason)
+random = np.random.RandomState(0)
 
-RATE, LENGTH = 128, 96  # readings a second, and readings around a beat
-TIMES = np.arange(LENGTH) / RATE - 0.3  # seconds from its peak on
-#: Of each wave: its time in seconds, its height in millivolts, and its width.
-USUAL = np.array([(-0.16, 0.15, 0.022), (-0.035, -0.1, 0.01), (0, 1.0, 0.012), (0.04, -0.2, 0.012),
-                  (0.25, 0.3, 0.045)])  # fmt: skip
-BLOCK = np.array([(-0.16, 0.15, 0.022), (-0.035, 0.0, 0.01), (0, 0.8, 0.03), (0.05, 0.3, 0.03),
-                  (0.25, -0.2, 0.045)])  # fmt: skip
-ECTOPIC = np.array([(-0.16, 0, 0.022), (-0.035, 0.2, 0.03), (0, 1.1, 0.04), (0.08, -0.3, 0.03),
-                    (0.3, -0.3, 0.06)])  # fmt: skip
+TIMES = np.arange(-38, 58) / 128  # of the readings around a peak, in seconds
+#: Of each wave of a beat: its time in seconds, its height in millivolts, and its width.
+USUAL, BLOCK, ECTOPIC = np.array([
+    [(-.16, .15, .022), (-.035, -.1, .01), (0, 1.0, .012), (.04, -.2, .012), (.25, .3, .045)],
+    [(-.16, .15, .022), (-.035, 0, .01), (0, .8, .03), (.05, .3, .03), (.25, -.2, .045)],
+    [(-.16, 0, .022), (-.035, .2, .03), (0, 1.1, .04), (.08, -.3, .03), (.3, -.3, .06)],
+])  # fmt: skip
 
 
 def person(ordinary):
@@ -39,38 +37,44 @@ def person(ordinary):
 
 
 def beats(who, n):
-    """Return beats of shape (n, LENGTH, 1), and whether each is ectopic."""
+    """Return beats of shape (n, len(TIMES), 1), and whether each is ectopic."""
     labels = (random.uniform(size=n) < 0.3).astype(int)
     at, height, width = np.moveaxis(np.array(who)[labels], 2, 0)[..., np.newaxis]
     waves = height * np.exp(-(((TIMES - at) / width) ** 2) / 2)
-    drift = 0.1 * random.normal(size=(n, 1)) + 0.02 * random.normal(size=(n, LENGTH))
+    drift = 0.1 * random.normal(size=(n, 1)) + 0.01 * random.normal(size=(n, len(TIMES)))
     return (waves.sum(axis=1) + drift)[..., np.newaxis], labels
 
 
-# A window is a beat: the next one begins anew.
-encoder = WindowEncoder(1, LENGTH, levels=32, coding="signed", low=-1.5, high=1.5)
-net = SpikingMLP.graded((encoder.n_inputs, 100, 50, 2), input_scale=1 / 16)
+encoder = WindowEncoder(1, len(TIMES), levels=16, coding="signed", low=-1.5, high=1.5)
+net = SpikingMLP.graded((encoder.n_inputs, 100, 50, 2), input_scale=1 / 8)
 
 
-def encoded(readings):
+def encoded(readings):  # a window is a beat: the next one begins anew
     return np.concatenate([encoder.encode(beat) for beat in readings])
+
+
+def right(readings, labels):
+    return f"{100 * np.mean(sim.predict(encoded(readings)).argmax(axis=1) == labels):5.1f} %"
 
 
 with Simulator(net) as sim:
     x, y = map(np.concatenate, zip(*(beats(person(USUAL), 200) for _ in range(10)), strict=True))
     order = random.permutation(len(y))
     sim.train(encoded(x[order]), y[order])
-    known, wearer = beats(person(USUAL), 500), person(BLOCK)
-    to_learn, to_test = beats(wearer, options.beats), beats(wearer, 500)
-
-    def right(readings, labels):
-        return 100 * np.mean(sim.predict(encoded(readings)).argmax(axis=1) == labels)
-
-    print(f"an eleventh usual heart: {right(*known):5.1f} % of 500 beats are right")
-    print(f"the wearer, before:      {right(*to_test):5.1f} %")
-    stream = sim.stream(encoder)
-    for readings, label in zip(*to_learn, strict=True):
+    before, known, wearer = sim.checkpoint(), beats(person(USUAL), 500), person(BLOCK)
+    (x, y), to_test = beats(wearer, 100), beats(wearer, 500)
+    print(f"usual hearts and the wearer's, before: {right(*known)}, {right(*to_test)} right")
+    for readings, label in zip(x, y, strict=True):
         encoder.reset()
-        stream.feed(readings, target=int(label))
-    print(f"the wearer, after {options.beats}:  {right(*to_test):5.1f} %")
-    print(f"the usual heart, after:  {right(*known):5.1f} %")
+        sim.stream(encoder).feed(readings, target=int(label))
+    print(f"after 100 beats of the wearer: {right(*known)}, {right(*to_test)}")
+    with sim.checkpoint().simulate() as watch:  # a window for each reading, which overlap
+        watch.predict(encoder.encode(to_test[0].reshape(-1, 1)))
+        share = watch.work.multiply_adds / watch.operations.multiply_adds
+    print(f"a window for each reading takes {100 * share:.0f} % of its multiply-adds")
+    if options.board:
+        with TemporaryDirectory() as folder:
+            board = emulated.Board(before, Path(folder), weight_bits=32)
+            board.train(encoded(x), y)
+        same = all(map(np.array_equal, sim.weights, board.checkpoint().state.weights))
+        print(f"on the board: {board.learned.to_learn:,.0f} instructions a beat; the same: {same}")

@@ -269,6 +269,8 @@ class Board:
         Where its program and files are written.
     core : Core, optional
         The processor; by default a Cortex-M3.
+    weight_bits : int, default=16
+        Bits of a weight: 16, 32 or 64.
 
     Attributes
     ----------
@@ -281,8 +283,14 @@ class Board:
         If the program cannot be built.
     """
 
-    def __init__(self, checkpoint: Checkpoint, folder: Path, core: Core = CORES["M3"]) -> None:
-        to_c(checkpoint).save(folder)
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        folder: Path,
+        core: Core = CORES["M3"],
+        weight_bits: int = 16,
+    ) -> None:
+        to_c(checkpoint, weight_bits).save(folder)
         self._program = build(folder, core, folder / "learn.elf")
         self._began = checkpoint
         self.learned: Learned | None = None

@@ -277,10 +277,16 @@ class EngineNetwork(ABC):
         )
 
     def _as_in_c(self, x: Array) -> Array:
-        """Return input in a type and an order that the engine reads."""
+        """Return input in a type and an order that the engine reads.
+
+        Rows may lie on each other, as those of overlapping windows do.
+        """
         if self.net.input_coding == "spikes":
-            return np.ascontiguousarray(spike_counts(x))
-        return np.ascontiguousarray(x, np.uint8 if x.dtype == np.uint8 else np.float64)
+            x = spike_counts(x)
+        elif x.dtype != np.uint8:
+            x = x.astype(np.float64, copy=False)
+        is_read = x.flags.aligned and x.strides[-1] == x.itemsize
+        return x if is_read else np.array(x, order="C")
 
     def _drawn(self, n: int, samples_seen: int) -> Array:
         """Return the backward potentials that the next n samples start from, a row for each."""

@@ -24,13 +24,17 @@ def test_a_drifting_stream_is_followed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wearable_learns_its_wearer(tmp_path):
-    printed = printed_by(FOLDER / "wearable.py", tmp_path, "--beats", "60")
-    usual, before, after, usual_after = map(float, re.findall(r"([\d.]+) %", printed))
+@pytest.mark.parametrize("options", [(), pytest.param(("--board",), marks=pytest.mark.thorough)])
+def test_a_wearable_learns_its_wearer(options, tmp_path):
+    if options and (reason := why_no_board()) is not None:
+        pytest.skip(reason)
+    printed = printed_by(FOLDER / "wearable.py", tmp_path, *options)
+    usual, before, usual_after, after, share = map(float, re.findall(r"([\d.]+) %", printed))
     assert min(usual, usual_after) > 95
     assert before < 50
     assert after > 90
-    assert "after 60:" in printed
+    assert share < 50
+    assert ("the same: True" in printed) == bool(options)
     assert list(tmp_path.iterdir()) == []
 
 
