@@ -41,6 +41,12 @@ def test_variants_are_timed_beside_the_network():
     assert names[1:3] == ["spikebp (pipelined)", "spikebp (input in floating point)"]
 
 
+def test_a_stream_whose_samples_share_inputs_costs_what_changes():
+    (row,) = run("changed_inputs.py", "--only", "room")
+    assert row["done"] < row["asked"] / 2
+    assert min(row["train"], row["predict"]) > 0
+
+
 def test_rivals_that_are_not_installed_are_left_out(monkeypatch, capsys):
     monkeypatch.syspath_prepend(FOLDER)
     for name in ("numba", "torch", "in_numba"):
