@@ -12,6 +12,7 @@ from typing import Final
 from spikebp_plugins.common.archive import PathLike, whole_file
 from spikebp_plugins.common.errors import boolean, wrong_argument
 from spikebp_plugins.embedded.network_in_c import NetworkInC
+from spikebp_plugins.embedded.pixel_trains import pixel_trains
 from spikebp_plugins.embedded.templates import array_of, defined, fill, named, number
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint
@@ -217,6 +218,12 @@ def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
     if network.takes_pixels:
         yield "/* What a pixel adds to the potential of its unit in a step. */"
         yield array_of("static const net_state_t PIXEL_VALUES[256]", network.pixel_values())
+        yield ""
+    if network.takes_pixels and network.keeps_drive:
+        yield "/* The spikes that a pixel sends in a sample. */"
+        trains = pixel_trains(net, network.pixel_values())
+        counts = trains.spikes[trains.of_pixel, 0]
+        yield array_of("static const net_state_t SPIKES_OF_PIXEL[256]", counts)
         yield ""
     yield "/* What has been learned: weights, samples, and what waits to be sent back. */"
     seen = 0 if state is None else state.samples_seen

@@ -111,8 +111,7 @@ static uint64_t squared_counts[LAYERS + 1];
  * magnitudes, and their products with the counts before. */
 static unit_t changed[MOST_BELOW];
 static int32_t n_changed;
-static net_state_t changes_sent;
-static uint64_t changes_met;
+static uint64_t changes_sent, changes_met;
 
 /* For each connection: the rows that have changed since it learned last; moving averages of the
  * weights in such rows, and of those that an error meets; samples until weights are measured. */
@@ -431,40 +430,21 @@ static void add_rows(net_state_t *to, const net_weight_t *first, int32_t length,
  * `room` says that none can have come to its limit. W[i] is a weight plus k_i P, and is written only
  * if that fits too. Sums of such products are differences of two sums of as many weights. */
 
-/* In place of the length of a list of units that have sent any, if it has to be made anew. */
-enum { UNLISTED = -1 };
-
-/* List the units below connection l whose counts it keeps, as those that its weights learn from. */
-static void list_kept(int32_t l)
-{
-    int32_t first = FIRST_UNIT[l - 1], n = 0, i;
-    if (n_met[l - 1] != UNLISTED)
-        return;
-    for (i = 0; i < N_UNITS(l - 1); i++) {
-        met[first + n] = (unit_t)i;
-        n += spike_count[first + i] != 0;
-    }
-    n_met[l - 1] = n;
-}
-
 /* Write to the rows of connection l what waits for them. */
 static void write_waiting(int32_t l)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
-    const net_count_t *counts = spike_count + FIRST_UNIT[l - 1];
-    const unit_t *list = met + FIRST_UNIT[l - 1];
+    net_weight_t *row = weights + c->first_weight;
     net_state_t *sum = waiting + UPPER(l);
     int32_t i, b;
     if (most_waiting[l] == 0)
         return;
-    list_kept(l);
-    for (i = 0; i < n_met[l - 1]; i++) {
-        net_weight_t *row = weights + c->first_weight + list[i] * c->channels;
-        net_state_t count = counts[list[i]];
-        for (b = 0; b < c->channels; b++)
+    for (i = 0; i < c->below_channels; i++, row += c->channels) {
+        net_state_t count = spike_count[FIRST_UNIT[l - 1] + i];
+        for (b = 0; count != 0 && b < c->channels; b++)
             row[b] = (net_weight_t)(row[b] - count * sum[b]);
+        NET_COUNT(multiply_adds, count != 0, c->channels);
     }
-    NET_COUNT(multiply_adds, n_met[l - 1], c->channels);
     memset(sum, 0, (size_t)c->channels * sizeof *sum);
     most_waiting[l] = 0;
 }
@@ -490,57 +470,66 @@ static void forget(void)
     memset(n_met, 0, sizeof n_met);
 }
 
-/* Let a unit send n spikes, which are not as many as in the sample before. */
-static void send_change(int32_t l, int32_t unit, net_state_t n)
+/* Note how many spikes a unit sends in a whole sample, if it is not as many as in the one before. */
+static void note_change(int32_t l, int32_t unit, net_state_t n)
 {
-    net_state_t before = spikes[FIRST_UNIT[l] + unit], change = n - before;
+    if (n == spikes[FIRST_UNIT[l] + unit])
+        return;
     check(magnitude(n), LARGEST_COUNT);
-    if (is_outside)
-        return;
     spikes[FIRST_UNIT[l] + unit] = (net_count_t)n;
-    n_spiking[l] += (n != 0) - (before != 0);
-    spikes_sent[l] += magnitude(n) - magnitude(before);
-    check(spikes_sent[l], LARGEST_STATE);
-    if (l == LAYERS)
-        return;
-    squared_counts[l] += (uint64_t)change * (uint64_t)(n + before);
-    changes_met += (uint64_t)change * (uint64_t)before;
-    changes_sent += magnitude(change);
-    check(changes_sent, LARGEST_STATE);
-    if (magnitude(n) > most_spikes[l])
-        most_spikes[l] = magnitude(n);
     changed[n_changed++] = (unit_t)unit;
 }
 
-/* A layer begins to fire. */
-static void begin_changes(int32_t l)
+/* Sum up what has changed in layer l, of which n_met[l] units send any now. */
+static void sum_changes(int32_t l)
 {
-    n_changed = 0;
-    changes_sent = 0;
-    changes_met = 0;
-    if (l == LAYERS) { /* nothing is kept of the output, whose spikes no connection limits */
-        memset(spikes + FIRST_UNIT[l], 0, NET_OUTPUTS * sizeof *spikes);
-        n_spiking[l] = 0;
-        spikes_sent[l] = 0;
+    const net_count_t *now = spikes + FIRST_UNIT[l], *before = spike_count + FIRST_UNIT[l];
+    int64_t sent = spikes_sent[l];
+    int32_t i;
+    n_spiking[l] = n_met[l];
+    changes_sent = changes_met = 0;
+    for (i = 0; i < n_changed; i++) {
+        net_state_t n = now[changed[i]], k = before[changed[i]];
+        sent += magnitude(n) - magnitude(k);
+        changes_sent += (uint64_t)magnitude(n - k);
+        changes_met += (uint64_t)(n - k) * (uint64_t)k;
+        squared_counts[l] += (uint64_t)(n - k) * (uint64_t)(n + k);
+        if (magnitude(n) > most_spikes[l])
+            most_spikes[l] = magnitude(n);
     }
+    is_outside |= sent > LARGEST_STATE;
+    spikes_sent[l] = is_outside ? 0 : (net_state_t)sent;
+}
+
+/* How many spikes an input sends in a whole sample. */
+static net_state_t spikes_of_input(const void *x, enum input kind, int32_t unit)
+{
+    net_state_t v;
+#if NET_TAKES_PIXELS
+    if (kind == PIXELS)
+        return SPIKES_OF_PIXEL[((const uint8_t *)x)[unit]];
+#endif
+    v = input_of(x, kind, unit);
+    if (!is_between(v, kind == SPIKES ? LARGEST_COUNT : LARGEST_STATE)) {
+        is_outside = 1;
+        return 0;
+    }
+    return kind == SPIKES ? v : fire(&v);
 }
 
 /* The input of a whole sample fires. */
 static void fire_changes(const void *x, enum input kind)
 {
-    int32_t unit;
-    begin_changes(0);
-    for (unit = 0; unit < NET_INPUTS && !is_outside; unit++) {
-        net_state_t v = input_of(x, kind, unit), n = v;
-        if (!is_between(v, kind == SPIKES ? LARGEST_COUNT : LARGEST_STATE)) {
-            is_outside = 1;
-            return;
-        }
-        if (kind != SPIKES)
-            n = fire(&v);
-        if (n != spikes[unit])
-            send_change(0, unit, n);
+    int32_t n = 0, unit;
+    n_changed = 0;
+    for (unit = 0; unit < NET_INPUTS; unit++) {
+        net_state_t count = spikes_of_input(x, kind, unit);
+        met[n] = (unit_t)unit;
+        n += count != 0;
+        note_change(0, unit, count);
     }
+    n_met[0] = n;
+    sum_changes(0);
 }
 
 /* Layer l receives what has arrived of a whole sample, and fires. */
@@ -548,16 +537,26 @@ static void receive_changes(int32_t l)
 {
     const net_state_t *from = arriving + UPPER(l);
     net_state_t *s = summed_drive + UPPER(l), magnitudes = 0;
-    int32_t i;
-    begin_changes(l);
-    for (i = 0; i < N_UNITS(l) && !is_outside; i++) {
-        net_state_t v = from[i], n = v > HALF ? crossings(v) : 0;
+    int32_t first = FIRST_UNIT[l], n = 0, i;
+    n_changed = 0;
+    if (l == LAYERS)
+        send_nothing(l);
+    for (i = 0; i < N_UNITS(l); i++) {
+        net_state_t v = from[i], count = v > HALF ? crossings(v) : 0;
         s[i] = v;
         magnitudes |= magnitude(v);
-        if (n != spikes[FIRST_UNIT[l] + i])
-            send_change(l, i, n);
+        if (l < LAYERS) {
+            met[first + n] = (unit_t)i;
+            n += count != 0;
+            note_change(l, i, count);
+        } else if (count != 0 && !is_outside)
+            send(l, i, count);
     }
     check(magnitudes, LARGEST_STATE);
+    if (l < LAYERS) {
+        n_met[l] = n;
+        sum_changes(l);
+    }
 }
 
 /* Add the rows of the units in a list, each times the change of its count, and write to them what
@@ -608,7 +607,6 @@ static void add_changes(int32_t l)
     }
     for (i = 0; i < n_changed; i++)
         kept[changed[i]] = sent[changed[i]];
-    n_met[l - 1] = UNLISTED;
     NET_COUNT(rows_read, n_changed, 1);
     NET_COUNT(multiply_adds, n_changed, c->channels);
 }
@@ -617,35 +615,30 @@ static void add_changes(int32_t l)
 static void start_over(int32_t l)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
-    int32_t first = FIRST_UNIT[l - 1];
+    const net_count_t *sent = spikes + FIRST_UNIT[l - 1];
     net_state_t *to = arriving + UPPER(l);
+    int32_t n = n_met[l - 1];
     write_waiting(l);
-    memcpy(spike_count + first, spikes + first, (size_t)N_UNITS(l - 1) * sizeof *spikes);
-    n_met[l - 1] = UNLISTED;
+    memcpy(spike_count + FIRST_UNIT[l - 1], sent, (size_t)c->below_channels * sizeof *sent);
     memset(to, 0, (size_t)c->channels * sizeof *to);
-    list_kept(l);
-    add_rows(to, weights + c->first_weight, c->channels, met + first, n_met[l - 1], spikes + first);
-    NET_COUNT(rows_read, n_met[l - 1], 1);
-    NET_COUNT(multiply_adds, n_met[l - 1], c->channels);
+    add_rows(to, weights + c->first_weight, c->channels, met + FIRST_UNIT[l - 1], n, sent);
+    NET_COUNT(rows_read, n, 1);
+    NET_COUNT(multiply_adds, n, c->channels);
 }
 
-/* Bring to layer l what is sent below in a whole sample, in the way that visits fewer rows. A row to
- * be written as well counts twice. */
+/* Bring to layer l what is sent below in a whole sample, in the way that visits fewer rows. What
+ * waits has to be written either way. */
 static void pass_changes(int32_t l)
 {
-    const struct connection *c = &CONNECTIONS[l - 1];
-    NET_COUNT(forward, spikes_sent[l - 1], c->channels);
-    NET_COUNT(met, n_spiking[l - 1], c->channels);
-    (void)c;
+    NET_COUNT(forward, spikes_sent[l - 1], CONNECTIONS[l - 1].channels);
+    NET_COUNT(met, n_spiking[l - 1], CONNECTIONS[l - 1].channels);
     rows_changed[l] += n_changed;
-    if (n_changed == 0)
-        return;
     /* A row could leave its type if it were written for the counts of now. */
     if (most_spikes[l - 1] * most_waiting[l] > room[l])
         write_waiting(l);
-    if (changes_sent > LARGEST_WEIGHT || n_changed << (most_waiting[l] != 0) > n_spiking[l - 1])
+    if (n_changed > n_spiking[l - 1] || changes_sent > LARGEST_WEIGHT)
         start_over(l);
-    else
+    else if (n_changed > 0)
         add_changes(l);
 }
 
@@ -718,6 +711,33 @@ static void pass_forward(int32_t l)
     }
 }
 
+/* Add to each sum the weights of its row, each times the errors of its unit. Four rows at a time
+ * need fewer loads of the errors. */
+static void add_back(net_state_t *to, int32_t n_rows, const net_weight_t *row, int32_t length,
+    const unit_t *list, int32_t n, const net_count_t *sent)
+{
+    int32_t a = 0, m;
+    for (; LOWER_UNITS >= 4 && a + 4 <= n_rows; a += 4, row += 4 * length) {
+        const net_weight_t *row1 = row + length, *row2 = row1 + length, *row3 = row2 + length;
+        net_state_t sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+        for (m = 0; m < n; m++) {
+            int32_t unit = list[m];
+            net_state_t count = sent[unit];
+            sum0 += count * row[unit];
+            sum1 += count * row1[unit];
+            sum2 += count * row2[unit];
+            sum3 += count * row3[unit];
+        }
+        to[a] += sum0;
+        to[a + 1] += sum1;
+        to[a + 2] += sum2;
+        to[a + 3] += sum3;
+    }
+    for (; a < n_rows; a++, row += length)
+        for (m = 0; m < n; m++)
+            to[a] += (net_state_t)sent[list[m]] * row[list[m]];
+}
+
 /* Bring the errors of layer l to the layer below, through the same synapses. */
 static void pass_back(int32_t l)
 {
@@ -725,12 +745,24 @@ static void pass_back(int32_t l)
     const net_count_t *sent = errors + UPPER(l);
     const unit_t *list = erring + UPPER(l);
     net_state_t *to = arriving_back + ARRIVING_BACK_AT(l - 1);
-    int32_t n_places = find_places(c, list, n_erring[l]), p, q, r, a, m;
+    int32_t n_places, p, q, r, a, m;
     memset(to, 0, (size_t)N_UNITS(l - 1) * sizeof *to);
     check_sum(errors_sent[l], LARGEST_OF(joined_back, l));
     if (is_outside)
         return;
     NET_COUNT(rows_read, n_erring[l], 1);
+    if (c->is_dense) {
+        int32_t n = n_erring[l];
+        add_back(to, c->below_channels, WEIGHTS_BACK + c->first_back, c->channels, list, n, sent);
+        NET_COUNT(backward, errors_sent[l], c->below_channels);
+        NET_COUNT(met, n, c->below_channels);
+        NET_COUNT(multiply_adds, n, c->below_channels);
+#if KEEPS_DRIVE
+        subtract_waiting_back(l, to);
+#endif
+        return;
+    }
+    n_places = find_places(c, list, n_erring[l]);
     for (p = 0; p < n_places; p++) {
         int32_t from = first_of_place[p], until = first_of_place[p + 1];
         int32_t place = list[from] / c->channels;
@@ -763,9 +795,6 @@ static void pass_back(int32_t l)
                 }
             }
     }
-#if KEEPS_DRIVE
-    subtract_waiting_back(l, to);
-#endif
 }
 
 /* Note the magnitudes of weights that have changed, joined by "or". */
@@ -1277,8 +1306,8 @@ static void measure(int32_t l)
 }
 
 /* Whether what connection l learns now, by which a weight changes by at most `most`, is to wait: if
- * rows that change have fewer weights than those that errors meet, and no weight can come to its
- * limit. */
+ * that costs less, and no weight can come to its limit. To write a weight of a row that is read
+ * anyway takes half of what it takes to write one alone. */
 static int is_to_wait(int32_t l, net_state_t most)
 {
     const struct connection *c = &CONNECTIONS[l - 1];
@@ -1288,7 +1317,7 @@ static int is_to_wait(int32_t l, net_state_t most)
     usually_taught[l] += in_taught - usually_taught[l] / 16;
     rows_changed[l] = 0;
     until_measured[l] -= until_measured[l] > 0;
-    if (usually_changed[l] > usually_taught[l])
+    if (usually_changed[l] > 2 * usually_taught[l])
         return 0;
     if (most > room[l] && until_measured[l] == 0)
         measure(l);
@@ -1317,7 +1346,6 @@ static void learn_kept(int32_t l, const net_count_t *back, int waits)
 static void learn_rows(int32_t l, const net_count_t *back, net_state_t rate)
 {
     write_waiting(l);
-    list_kept(l);
     learn(l, spike_count, back, n_erring[l], rate);
 }
 

@@ -6,6 +6,7 @@ import pytest
 from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
 from spikebp_plugins.embedded.number_types import number_types
 from spikebp_plugins.embedded.toolchain import find_compiler
+from spikebp_plugins.network.arithmetic import grid_of
 from tests.core.c_network import GIVEN_TARGET, NO_LABEL, CNetwork, assert_same
 
 pytestmark = pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
@@ -81,7 +82,8 @@ class Session:
         if random.uniform() < 0.5 and c.network.takes_pixels:
             return "pixels", self.pixels.astype(np.uint8), self.pixels
         values = (self.pixels - 100.0) * random.choice([1, 1, 1, 100])
-        return "values", c.units(values * net.input_scale), values
+        on_grid = grid_of(net).round(values * (net.spikes_per_unit * net.input_scale))
+        return "values", c.units(on_grid), values
 
     def next_target(self):
         """Return a label for C, and the target for the reference."""
@@ -90,7 +92,7 @@ class Session:
             label = random.randint(n)
             wrong, right = self.net.label_targets
             return label, np.where(np.arange(n) == label, right, wrong)
-        target = random.uniform(-1, 6, n)
+        target = random.randint(-8, 48, n) / 8
         for program in self.programs:
             program.set_target(target)
         return GIVEN_TARGET, target
