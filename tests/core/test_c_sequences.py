@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
+from spikebp_plugins import Simulator, SpikingMLP
 from spikebp_plugins.embedded.number_types import number_types
 from spikebp_plugins.embedded.toolchain import find_compiler
 from spikebp_plugins.network.arithmetic import grid_of
@@ -55,14 +55,15 @@ class Session:
         start, bits = random_network(self.random)
         self.net = start.net
         self.programs = [CNetwork(start, bits, incremental) for incremental in (True, False)]
-        self.now = start
-        self.kept = self.programs[0].state_bytes
+        self.sim = start.simulate("reference")
+        self.kept = start
         self.pixels = self.random.randint(0, 256, self.net.n_inputs)
         self.share = self.random.choice([0.0, 0.1, 0.5, 1.0])  # of inputs that change
         self.is_active = self.random.uniform(size=self.net.n_inputs) < self.random.choice([0.4, 1])
         self.refused = 0
 
     def call(self, name, *arguments):
+        self.last_call = name
         one, other = (program.call(name, *arguments) for program in self.programs)
         assert one == other, name
         return one
@@ -107,59 +108,48 @@ class Session:
         self.refused += result == "OUTSIDE"
         if result != "OK":
             return
-        with self.now.simulate("reference") as sim:
-            scores = sim.train([self.in_steps(row)], [target])
-            self.now = sim.checkpoint()
-        self.assert_scores(scores[0])
+        self.assert_scores(self.sim.train([self.in_steps(row)], [target])[0])
 
     def predict(self):
         kind, x, row = self.next_input()
-        if self.call(f"predict_{kind}", x) != "OK":
-            return
-        with self.now.simulate("reference") as sim:
-            scores = sim.predict([self.in_steps(row)])
-        self.assert_scores(scores[0])
+        if self.call(f"predict_{kind}", x) == "OK":
+            self.assert_scores(self.sim.predict([self.in_steps(row)])[0])
 
     def show_steps(self):
         """Show a sample step by step, of which at most one can teach, and keep it or not."""
-        with self.now.simulate("reference") as sim:
-            stream, result = sim.stream(), "OK"
-            teaches = self.random.randint(4)
-            for i in range(self.random.randint(1, 4)):
-                kind, x, row = self.next_input()
-                label, target = self.next_target() if i == teaches else (NO_LABEL, None)
-                result = self.call(f"show_{kind}", x, label)
-                if result != "OK":
-                    break
-                stream.show(row, target=target)
-                self.assert_scores(stream.scores)
+        stream, result = self.sim.stream(), "OK"
+        teaches = self.random.randint(4)
+        for i in range(self.random.randint(1, 4)):
+            kind, x, row = self.next_input()
+            label, target = self.next_target() if i == teaches else (NO_LABEL, None)
+            result = self.call(f"show_{kind}", x, label)
             if result != "OK":
-                return
-            if self.random.uniform() < 0.3:
-                self.call("drop")
-                stream.drop_sample()
-            elif self.call("close") == "OK":
-                stream.close_sample()
-            else:
-                stream.drop_sample()
-            self.now = sim.checkpoint()
+                break
+            stream.show(row, target=target)
+            self.assert_scores(stream.scores)
+        if result == "OK":
+            result = self.call(str(self.random.choice(["close", "close", "drop"])))
+        if result == "OK" and self.last_call == "close":
+            stream.close_sample()
+        elif stream.is_open:
+            stream.drop_sample()
 
     def write(self):
         one, other = (program.state_bytes for program in self.programs)
         assert one == other
-        assert one == self.programs[0].bytes_of(self.now)
+        assert one == self.programs[0].bytes_of(self.sim.checkpoint())
 
     def keep(self):
         self.write()
-        self.kept, self.kept_at = self.programs[0].state_bytes, self.now
+        self.kept = self.sim.checkpoint()
 
     def restore(self):
         """Read an earlier state; sometimes bytes of another network are refused before."""
         if self.random.uniform() < 0.5:
             assert self.call("read_state", 0, b"none of it", 10) == "WRONG_STATE"
-        if hasattr(self, "kept_at"):
-            assert self.call("read_state", 0, self.kept, len(self.kept)) == "OK"
-            self.now = self.kept_at
+        state = self.programs[0].bytes_of(self.kept)
+        assert self.call("read_state", 0, state, len(state)) == "OK"
+        self.sim = self.kept.simulate("reference")
 
     def refuse(self):
         """Show what is not allowed, or too large."""
@@ -186,7 +176,7 @@ class Session:
         for _ in range(n):
             self.random.choice(list(parts), p=list(parts.values()))()
         self.write()
-        assert_same(self.programs[0].learned, self.now)
+        assert_same(self.programs[0].learned, self.sim.checkpoint())
 
 
 @pytest.mark.parametrize("seed", range(12))
