@@ -166,7 +166,10 @@ def _public_types(network: NetworkInC) -> str:
 
 
 def _private_types(network: NetworkInC) -> str:
-    bits = {"weight_bits": network.types.weight_bits, "unit": network.unit_bits}
+    types = network.types
+    bits = {"weight_bits": types.weight_bits, "unit": network.unit_bits}
+    if network.keeps_drive:
+        bits["state_bits"] = types.state_bits
     return "\n".join(f"typedef uint{n}_t {name}_t;" for name, n in bits.items())
 
 
@@ -252,8 +255,8 @@ def memory_of(network: NetworkInC, source: str) -> dict[str, int]:
         "net_state_t": network.types.state_bits,
         "net_count_t": network.types.count_bits,
         "unit_t": network.unit_bits,
+        "state_bits_t": network.types.state_bits,
         "int64_t": 64,
-        "uint64_t": 64,
         "int32_t": 32,
         "uint8_t": 8,
     }

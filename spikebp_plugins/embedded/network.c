@@ -105,13 +105,13 @@ static uint8_t is_whole;
 static net_state_t waiting[UPPER_UNITS];
 static net_state_t most_waiting[LAYERS + 1];
 static net_state_t room[LAYERS + 1];
-static uint64_t squared_counts[LAYERS + 1];
+static state_bits_t squared_counts[LAYERS + 1];
 
 /* The units whose counts have changed in the layer that fired last, and sums of the changes: their
  * magnitudes, and their products with the counts before. */
 static unit_t changed[MOST_BELOW];
 static int32_t n_changed;
-static uint64_t changes_sent, changes_met;
+static state_bits_t changes_sent, changes_met;
 
 /* For each connection: the rows that have changed since it learned last; moving averages of the
  * weights in such rows, and of those that an error meets; samples until weights are measured. */
@@ -470,46 +470,51 @@ static void forget(void)
     memset(n_met, 0, sizeof n_met);
 }
 
-/* Note how many spikes a unit sends in a whole sample, if it is not as many as in the one before. */
-static void note_change(int32_t l, int32_t unit, net_state_t n)
+/* Note how many spikes a unit of a lower layer sends in a whole sample, and whether there were as many
+ * in the one before. Returns how many units that send any are listed, of which n were. */
+static inline int32_t note_count(int32_t l, int32_t unit, int32_t n, net_state_t count)
 {
-    if (n == spikes[FIRST_UNIT[l] + unit])
-        return;
-    check(magnitude(n), LARGEST_COUNT);
-    spikes[FIRST_UNIT[l] + unit] = (net_count_t)n;
-    changed[n_changed++] = (unit_t)unit;
+    int32_t first = FIRST_UNIT[l];
+    met[first + n] = (unit_t)unit;
+    if (count != spikes[first + unit]) {
+        check(magnitude(count), LARGEST_COUNT);
+        spikes[first + unit] = (net_count_t)count;
+        changed[n_changed++] = (unit_t)unit;
+    }
+    return n + (count != 0);
 }
 
-/* Sum up what has changed in layer l, of which n_met[l] units send any now. */
-static void sum_changes(int32_t l)
+/* Sum up what has changed in layer l, of which n units send any now. Products of two counts fit; a
+ * sum of them is used only if it fits too, as that of the spikes sent does then. */
+static void sum_changes(int32_t l, int32_t n)
 {
     const net_count_t *now = spikes + FIRST_UNIT[l], *before = spike_count + FIRST_UNIT[l];
-    int64_t sent = spikes_sent[l];
+    state_bits_t sent = 0, met_before = 0, squares = 0;
+    int64_t sum = spikes_sent[l];
+    net_state_t most = most_spikes[l];
     int32_t i;
-    n_spiking[l] = n_met[l];
-    changes_sent = changes_met = 0;
     for (i = 0; i < n_changed; i++) {
-        net_state_t n = now[changed[i]], k = before[changed[i]];
-        sent += magnitude(n) - magnitude(k);
-        changes_sent += (uint64_t)magnitude(n - k);
-        changes_met += (uint64_t)(n - k) * (uint64_t)k;
-        squared_counts[l] += (uint64_t)(n - k) * (uint64_t)(n + k);
-        if (magnitude(n) > most_spikes[l])
-            most_spikes[l] = magnitude(n);
+        net_state_t count = now[changed[i]], kept = before[changed[i]], change = count - kept;
+        sum += magnitude(count) - magnitude(kept);
+        sent += (state_bits_t)magnitude(change);
+        met_before += (state_bits_t)(change * kept);
+        squares += (state_bits_t)(change * (count + kept));
+        if (magnitude(count) > most)
+            most = magnitude(count);
     }
-    is_outside |= sent > LARGEST_STATE;
-    spikes_sent[l] = is_outside ? 0 : (net_state_t)sent;
+    is_outside |= sum > LARGEST_STATE;
+    n_met[l] = n_spiking[l] = n;
+    spikes_sent[l] = is_outside ? 0 : (net_state_t)sum;
+    squared_counts[l] += squares;
+    most_spikes[l] = most;
+    changes_sent = sent;
+    changes_met = met_before;
 }
 
-/* How many spikes an input sends in a whole sample. */
+/* How many spikes an input that is no pixel sends in a whole sample. */
 static net_state_t spikes_of_input(const void *x, enum input kind, int32_t unit)
 {
-    net_state_t v;
-#if NET_TAKES_PIXELS
-    if (kind == PIXELS)
-        return SPIKES_OF_PIXEL[((const uint8_t *)x)[unit]];
-#endif
-    v = input_of(x, kind, unit);
+    net_state_t v = input_of(x, kind, unit);
     if (!is_between(v, kind == SPIKES ? LARGEST_COUNT : LARGEST_STATE)) {
         is_outside = 1;
         return 0;
@@ -522,14 +527,15 @@ static void fire_changes(const void *x, enum input kind)
 {
     int32_t n = 0, unit;
     n_changed = 0;
-    for (unit = 0; unit < NET_INPUTS; unit++) {
-        net_state_t count = spikes_of_input(x, kind, unit);
-        met[n] = (unit_t)unit;
-        n += count != 0;
-        note_change(0, unit, count);
-    }
-    n_met[0] = n;
-    sum_changes(0);
+#if NET_TAKES_PIXELS
+    if (kind == PIXELS)
+        for (unit = 0; unit < NET_INPUTS; unit++)
+            n = note_count(0, unit, n, SPIKES_OF_PIXEL[((const uint8_t *)x)[unit]]);
+    else
+#endif
+        for (unit = 0; unit < NET_INPUTS; unit++)
+            n = note_count(0, unit, n, spikes_of_input(x, kind, unit));
+    sum_changes(0, n);
 }
 
 /* Layer l receives what has arrived of a whole sample, and fires. */
@@ -537,7 +543,7 @@ static void receive_changes(int32_t l)
 {
     const net_state_t *from = arriving + UPPER(l);
     net_state_t *s = summed_drive + UPPER(l), magnitudes = 0;
-    int32_t first = FIRST_UNIT[l], n = 0, i;
+    int32_t n = 0, i;
     n_changed = 0;
     if (l == LAYERS)
         send_nothing(l);
@@ -545,18 +551,14 @@ static void receive_changes(int32_t l)
         net_state_t v = from[i], count = v > HALF ? crossings(v) : 0;
         s[i] = v;
         magnitudes |= magnitude(v);
-        if (l < LAYERS) {
-            met[first + n] = (unit_t)i;
-            n += count != 0;
-            note_change(l, i, count);
-        } else if (count != 0 && !is_outside)
+        if (l < LAYERS)
+            n = note_count(l, i, n, count);
+        else if (count != 0 && !is_outside)
             send(l, i, count);
     }
     check(magnitudes, LARGEST_STATE);
-    if (l < LAYERS) {
-        n_met[l] = n;
-        sum_changes(l);
-    }
+    if (l < LAYERS)
+        sum_changes(l, n);
 }
 
 /* Write to the rows of the units in a list what waits, each times the change of its count: they are
@@ -1370,7 +1372,7 @@ static void learn_whole(void)
     if (is_outside)
         return;
     for (l = 1; l <= LAYERS; l++) {
-        most[l] *= rate_of[l] * most_spikes[l - 1];
+        most[l] = most[l] * most_spikes[l - 1] * rate_of[l];
         waits[l] = is_to_wait(l, most[l]);
         if (!waits[l])
             learn_rows(l, back, rate_of[l]);
