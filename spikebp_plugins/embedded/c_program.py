@@ -36,6 +36,13 @@ void sample_arrived(const TYPE *x, int32_t label)
 DECLARED: Final = re.compile(r"^static (\w+) (\w+)((?:\[[^]]+\])+)", re.MULTILINE)
 LENGTH: Final = re.compile(r"\[([^]]+)\]")
 
+#: The arrays that are needed for one thing alone, by what that is.
+BY_USE: Final = {
+    "weights": ("weights",),
+    "what takes a sample back": ("logged_counts", "logged_errors"),
+    "what follows change": ("waiting", "changed"),
+}
+
 
 @dataclass(frozen=True)
 class CProgram:
@@ -58,7 +65,7 @@ class CProgram:
     memory: dict[str, int]
 
     def memory_by_use(self) -> dict[str, int]:
-        """Return the bytes of memory for weights, for what takes a sample back, and in all."""
+        """Return the bytes of memory for each of some uses, and in all."""
         return by_use(self.memory)
 
     def save(self, folder: PathLike) -> list[Path]:
@@ -141,15 +148,11 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
 
 
 def by_use(memory: Mapping[str, int]) -> dict[str, int]:
-    """Return the bytes of weights, of the log that takes a sample back, of the rest, and of all."""
-    log = memory.get("logged_counts", 0) + memory.get("logged_errors", 0)
-    total, weights = sum(memory.values()), memory["weights"]
-    return {
-        "weights": weights,
-        "what takes a sample back": log,
-        "the rest": total - weights - log,
-        "together": total,
-    }
+    """Return the bytes of each use that there is, of the rest, and of all."""
+    uses = {use: sum(memory.get(name, 0) for name in names) for use, names in BY_USE.items()}
+    total = sum(memory.values())
+    uses |= {"the rest": total - sum(uses.values()), "together": total}
+    return {use: n for use, n in uses.items() if n > 0 or use != "what follows change"}
 
 
 def _kind(network: NetworkInC) -> str:
