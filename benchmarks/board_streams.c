@@ -1,9 +1,9 @@
 /* A board that learns a stream of samples, each after the one before, and then predicts it:
  *
- *     stream SAMPLES STATE-AFTER
+ *     stream samples after
  *
- * Files are those of `learn.c` in examples/board. Ticks of both are reported apart: a sample that is
- * predicted just before it is learned has brought its changes already. */
+ * Its files are those of `learn.c` in examples/board, with these very names. The ticks of both are
+ * reported apart: a sample that is predicted just before it is learned has brought its changes. */
 
 #include <stdint.h>
 
@@ -12,9 +12,8 @@
 #include "semihosting.h"
 #include "timer.h"
 
-enum { MOST_LETTERS = 64, PART = 256 };
+enum { PART = 256 };
 
-static char line[MOST_LETTERS];
 static uint8_t part[PART];
 static struct {
     uint8_t label;
@@ -63,8 +62,6 @@ int main(void)
 {
     uint32_t failed = 0;
     timer_start();
-    if (semihosting_command_line(line, sizeof line) != 0)
-        return 1;
     report("ticks to learn", show("samples", 1, &failed));
     report("ticks to predict", show("samples", 0, &failed));
     report("failed", failed);

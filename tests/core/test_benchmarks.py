@@ -155,6 +155,18 @@ def test_a_board_counts_instructions_beside_a_rectified_network():
         assert row["own_over_this_to_learn"] == row["own_over_this_to_predict"] == 1
 
 
+def test_a_board_follows_change_beside_a_program_that_shows_samples_whole():
+    missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
+    if missing is not None:
+        pytest.skip(missing)
+    heart, room, images = run("board_streams.py", "--layers", "20", "--samples", "100")
+    assert heart["ratio_to_learn"] < 0.75
+    assert room["ratio_to_learn"] < 0.5
+    assert 0.8 < images["ratio_to_learn"] < 1.2
+    for row in (heart, room, images):
+        assert row["ram_incremental"] > row["ram_whole"]
+
+
 @pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
 def test_the_network_in_c_is_timed_beside_the_compiled_one():
     result = run("network_in_c.py", "--samples", "40", "--block", "20")
