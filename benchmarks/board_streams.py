@@ -1,4 +1,4 @@
-"""Instructions of a board for samples that follow each other, beside a program that shows each whole.
+"""Instructions of a board for samples that follow each other, by what changes and in full.
 
 Both are programs of one network with one step, written with and without ``incremental``. A board
 with a Cortex-M3, which QEMU emulates, learns a stream of samples, and then predicts it::
@@ -40,7 +40,7 @@ LENGTH, LEVELS, BINS = 64, 8, 64
 
 
 def heart(n):
-    """Return windows of a signal of beats: counts of each sign, and whether the beat is a wide one."""
+    """Return windows of a signal of beats as counts of each sign, and whether the beat is wide."""
     random = np.random.default_rng(0)
     signal, is_wide = [], []
     while len(signal) < n + LENGTH:
@@ -59,7 +59,7 @@ def heart(n):
 
 
 def room(n):
-    """Return five quantities of a room in bins, all up to the value filled, and whether it is used."""
+    """Return five quantities of a room in bins, filled up to the value, and whether it is used."""
     random = np.random.default_rng(1)
     t = np.arange(n)
     used = (np.sin(t / 60) + 0.3 * np.sin(t / 17) > 0.3).astype(int)
@@ -109,27 +109,28 @@ def measure(name, hidden, n):
             report = dict(re.findall(r"^(.+): (\d+)$", printed, re.M))
             assert report["failed"] == "0"
             assert (folder / "after").read_bytes() == to_state_bytes(sim.checkpoint())
-        way = "incremental" if incremental else "whole"
+        way = "incremental" if incremental else "full"
         row[f"ram_{way}"] = program.ram
         row[f"code_{way}"] = program.code
         for doing in ("learn", "predict"):
             ticks = int(report[f"ticks to {doing}"])
             row[f"{doing}_{way}"] = ticks * INSTRUCTIONS_PER_TICK / n
     for doing in ("learn", "predict"):
-        row[f"ratio_to_{doing}"] = row[f"{doing}_incremental"] / row[f"{doing}_whole"]
+        row[f"ratio_to_{doing}"] = row[f"{doing}_incremental"] / row[f"{doing}_full"]
     return row
 
 
 def print_results(rows):
-    print("| stream | inputs active, changed | to learn: whole | incremental | ratio ", end="")
-    print("| to predict: whole | incremental | ratio | code, RAM: whole | incremental |")
+    print("| stream | inputs active, changed | to learn: in full | incremental | ratio ", end="")
+    print("| to predict: in full | incremental | ratio | code, RAM: in full | incremental |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for row in rows:
         cells = [row["stream"], f"{row['active']:.0f}, {row['changed']:.0f}"]
         for doing in ("learn", "predict"):
-            cells += [f"{row[f'{doing}_{way}']:,.0f}" for way in ("whole", "incremental")]
+            cells += [f"{row[f'{doing}_{way}']:,.0f}" for way in ("full", "incremental")]
             cells.append(f"**{row[f'ratio_to_{doing}']:.2f}**")
-        cells += [f"{row[f'code_{way}']:,}, {row[f'ram_{way}']:,}" for way in ("whole", "incremental")]
+        for way in ("full", "incremental"):
+            cells.append(f"{row[f'code_{way}']:,}, {row[f'ram_{way}']:,}")
         print(f"| {' | '.join(cells)} |")
     print("\nInstructions of a sample on an emulated Cortex-M3; bytes.")
 

@@ -32,6 +32,16 @@ void sample_arrived(const TYPE *x, int32_t label)
         show_error();
 }"""
 
+#: What a guide says of a program that evaluates by what has changed.
+FOLLOWS: Final = """\
+## Samples that follow each other
+
+A sample costs what has changed since the one before: only rows of weights of units that send other
+counts are read and written. The numbers are the same. `spikebp export-c --no-incremental` leaves
+this out, for a smaller program.
+
+"""
+
 #: A declaration of an array that changes: its type, its name, and its lengths.
 DECLARED: Final = re.compile(r"^static (\w+) (\w+)((?:\[[^]]+\])+)", re.MULTILINE)
 LENGTH: Final = re.compile(r"\[([^]]+)\]")
@@ -139,6 +149,7 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
         "memory": "\n".join(f"| {name} | {n:,} |" for name, n in by_use(memory).items()),
         "kind": _kind(network),
         "loop": LOOP.replace("KIND", _kind(network)).replace("TYPE", INPUT_TYPES[_kind(network)]),
+        "follows": FOLLOWS if network.keeps_drive else "",
         "steps": str(network.net.n_steps),
         "state_size": f"{network.state_size:,}",
     }

@@ -155,7 +155,7 @@ def test_a_board_counts_instructions_beside_a_rectified_network():
         assert row["own_over_this_to_learn"] == row["own_over_this_to_predict"] == 1
 
 
-def test_a_board_follows_change_beside_a_program_that_shows_samples_whole():
+def test_a_board_follows_change_beside_a_program_that_evaluates_in_full():
     missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
     if missing is not None:
         pytest.skip(missing)
@@ -164,7 +164,7 @@ def test_a_board_follows_change_beside_a_program_that_shows_samples_whole():
     assert room["ratio_to_learn"] < 0.5
     assert 0.8 < images["ratio_to_learn"] < 1.2
     for row in (heart, room, images):
-        assert row["ram_incremental"] > row["ram_whole"]
+        assert row["ram_incremental"] > row["ram_full"]
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")

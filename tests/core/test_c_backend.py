@@ -180,17 +180,18 @@ def test_samples_of_one_step_that_follow_each_other(update):
     x[:, 7] = random.randint(0, 256, 60)
     y = random.randint(0, 3, 60)
     for kind in (np.uint8, np.float64):
+        x = x.astype(kind)
         with Simulator(net, "c:32") as sim, Simulator(net, "reference") as reference:
             for record in (True, False):
-                shown = sim.train(x.astype(kind), y, record=record)
-                expected = reference.train(x.astype(kind), y, record=record)
+                shown = sim.train(x, y, record=record)
+                expected = reference.train(x, y, record=record)
                 if record:
                     parts = ("spikes", "errors", "step_scores")
                     for a, b in ((getattr(shown, part), getattr(expected, part)) for part in parts):
                         assert all(map(np.array_equal, a, b))
                     shown, expected = shown.scores, expected.scores
                 assert np.array_equal(shown, expected)
-                assert np.array_equal(sim.predict(x.astype(kind)), reference.predict(x.astype(kind)))
+                assert np.array_equal(sim.predict(x), reference.predict(x))
             assert sim.operations == reference.operations
             assert all(map(np.array_equal, sim.weights, reference.weights))
             assert sim._engine._now.library is not None

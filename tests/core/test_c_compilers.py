@@ -265,7 +265,7 @@ SESSIONS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from tests.core.test_c_sequences import Session
-for seed in range(30):
+for seed in range(10):
     Session(seed).run(120)
 """
 

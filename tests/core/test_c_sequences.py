@@ -63,7 +63,7 @@ class Session:
         self.begin_phase()
 
     def begin_phase(self):
-        """Choose which share of the inputs changes from now on, how large they are, and the class."""
+        """Choose which share of the inputs changes from now on, how large they are, and a class."""
         random, n = self.random, self.net.n_inputs
         self.share = random.choice([0.0, 0.1, 0.3, 1.0])
         self.is_active = random.uniform(size=n) < random.choice([0.4, 1])
