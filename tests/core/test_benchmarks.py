@@ -162,9 +162,10 @@ def test_a_board_follows_change_beside_a_program_that_evaluates_in_full():
     heart, room, images = run("board_streams.py", "--layers", "20", "--samples", "100")
     assert heart["ratio_to_learn"] < 0.75
     assert room["ratio_to_learn"] < 0.5
-    assert 0.8 < images["ratio_to_learn"] < 1.2
+    assert images["ratio_to_learn"] < 1.2
     for row in (heart, room, images):
-        assert row["ram_incremental"] > row["ram_full"]
+        assert row["changed"] < 1.5 * row["active"]
+        assert row["code_incremental"] > row["code_full"]
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
