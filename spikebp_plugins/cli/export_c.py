@@ -23,6 +23,13 @@ def export_c(
         Path, typer.Option(help="The file in C; its header and a guide are written beside it.")
     ] = Path("net.c"),
     weight_bits: WeightBits = 16,
+    incremental: Annotated[
+        bool,
+        typer.Option(
+            help="Let a sample of one step cost what has changed since the one before; without it "
+            "the program is smaller."
+        ),
+    ] = True,
     state: Annotated[
         Path | None,
         typer.Option(help="Write what was learned to this file, for a board, and no program."),
@@ -44,7 +51,7 @@ def export_c(
     if output.suffix != ".c":
         raise wrong_argument("output", "the name of a file that ends in .c", repr(str(output)))
     place_of(output, "output")
-    program = to_c(Checkpoint.load(checkpoint), weight_bits, output.stem)
+    program = to_c(Checkpoint.load(checkpoint), weight_bits, output.stem, incremental)
     for path in program.save(output.parent):
         typer.echo(str(path))
     print_table(

@@ -7,7 +7,7 @@ static void host_before_sample(void);
 static void host_after_step(void);
 enum {
     host_forward, host_backward, host_update, host_spikes, host_errors, host_messages, host_met,
-    host_kinds
+    host_rules, host_rows_read = host_rules, host_multiply_adds, host_kinds
 };
 static int64_t host_work[host_kinds];
 static int host_is_uncountable;
@@ -35,7 +35,8 @@ static void host_count(int kind, int64_t n, int64_t times)
 
 static void host_before_sample(void)
 {
-    memset(host_work, 0, sizeof host_work);
+    /* What was done before counts all the same: what was written late, or taken back. */
+    memset(host_work, 0, host_rules * sizeof *host_work);
     host_is_uncountable = 0;
 }
 
@@ -74,13 +75,13 @@ static int host_show_one(const struct host_block *b, const uint8_t *x, const net
 {
     size_t size = b->kind == PIXELS ? 1 : b->kind == VALUES ? sizeof(net_state_t) : sizeof(net_count_t);
     int64_t t;
+    int is_whole = b->x_rows == 1 && b->y_rows <= 1 && b->n_steps == NET_STEPS;
     /* As a user would show it. To record each step, or the steps of a short sample, they are shown. */
-    if (b->kind == PIXELS && b->x_rows == 1 && b->y_rows <= 1 && b->n_steps == NET_STEPS
-        && b->spikes == 0) {
+    if (is_whole && (KEEPS_DRIVE || (b->kind == PIXELS && b->spikes == 0))) {
         int32_t label = b->y_rows > 0 ? NET_GIVEN_TARGET : NET_NO_LABEL;
         if (b->y_rows > 0)
             net_set_target(y);
-        return show_sample(x, PIXELS, label) == NET_OK;
+        return show_sample(x, (enum input)b->kind, label) == NET_OK;
     }
     for (t = 0; t < b->n_steps; t++) {
         const uint8_t *row = x + (size_t)(t % b->x_rows) * size * NET_INPUTS;
@@ -111,6 +112,7 @@ int64_t host_show(const struct host_block *b)
         memcpy(b->scores + i * NET_OUTPUTS, net_summed_drive(), NET_OUTPUTS * sizeof *b->scores);
         for (k = 0; k < host_kinds; k++)
             b->work[k] += host_work[k];
+        memset(host_work, 0, sizeof host_work);
         b->work[host_kinds]++;
         b->work[host_kinds + 1] += b->y_rows > 0;
     }

@@ -13,7 +13,7 @@ from spikebp_plugins.backends.base import Backend, Option
 from spikebp_plugins.backends.outcome import Outcome, Recording, joined, recording_of
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.embedded.geometry import GEOMETRIES
-from spikebp_plugins.embedded.host_library import WORK, HostLibrary, Shown
+from spikebp_plugins.embedded.host_library import DONE, HostLibrary, Shown
 from spikebp_plugins.embedded.host_samples import SamplesInC, samples_in_c
 from spikebp_plugins.embedded.network_in_c import CHOICES_IN_C, NetworkInC, why_not_in_c
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS
@@ -21,7 +21,7 @@ from spikebp_plugins.embedded.toolchain import find_compiler, why_no_compiler
 from spikebp_plugins.network.arithmetic import grid_of
 from spikebp_plugins.network.delays import delays_of, of_input_steps
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations, operations_of
+from spikebp_plugins.network.operations import Operations, Work, operations_of
 from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.sample import run_sample
@@ -58,13 +58,16 @@ class Now(NamedTuple):
     state : LearningState
         The learning state; where a network in C goes on, that of some moment before.
     earlier : Operations
-        The work that the network in C has not counted.
+        The operations that the network in C has not counted.
+    done : Work
+        What was done for them.
     library : HostLibrary or None
         The network in C; None if the reference goes on.
     """
 
     state: LearningState
     earlier: Operations
+    done: Work
     library: HostLibrary | None
 
 
@@ -95,28 +98,37 @@ class CBackend(Backend):
             NetworkInC(net, bits) for bits in given if why_not_in_c(net, bits) is None
         ]
         self._libraries: dict[NetworkInC, HostLibrary] = {}
-        self._now = Now(state, Operations(), None)
+        self._now = Now(state, Operations(), Work(), None)
 
     @property
     def state(self) -> LearningState:
         """What has been learned so far."""
-        state, _, library = self._now
+        state, library = self._now.state, self._now.library
         return state if library is None else library.write_state(state)
 
     @property
     def samples_seen(self) -> int:
         """Training samples so far."""
-        state, _, library = self._now
+        state, library = self._now.state, self._now.library
         return state.samples_seen if library is None else library.samples_seen
 
     @property
     def operations(self) -> Operations:
         """Synaptic operations of all samples shown so far."""
-        _, earlier, library = self._now
+        earlier, library = self._now.earlier, self._now.library
         if library is None:
             return earlier
-        counts = dict(zip(WORK, library.work.tolist(), strict=True))
-        return earlier + operations_of(self.net, **counts)
+        counts = library.counts
+        asked = {name: n for name, n in counts.items() if name not in DONE}
+        return earlier + operations_of(self.net, **asked)
+
+    @property
+    def work(self) -> Work:
+        """What was done for these samples."""
+        done, library = self._now.done, self._now.library
+        if library is None:
+            return done
+        return done + Work(**{name: library.counts[name] for name in DONE})
 
     def block_size(self, n_steps: int) -> int:
         """Return how many samples to hand over at a time."""
@@ -152,26 +164,25 @@ class CBackend(Backend):
 
     def _library(self) -> HostLibrary | None:
         """Return the network in C with the state of now, or None if its types do not hold it."""
-        _, _, library = self._now
+        library = self._now.library
         if library is not None and library.work.max() < MOST_COUNTED:
             return library
         self._leave_c()
-        state, earlier, _ = self._now
-        network = self._networks[0]
+        now, network = self._now, self._networks[0]
         try:
-            network.check_state(state)
+            network.check_state(now.state)
         except OverflowError:
             return None
         library = self._libraries.get(network) or HostLibrary(network)
         self._libraries = {network: library}
-        library.read_state(state)
+        library.read_state(now.state)
         library.work[:] = 0
-        self._now = Now(state, earlier, library)
+        self._now = now._replace(library=library)
         return library
 
     def _leave_c(self) -> None:
         """Take state and work from the network in C."""
-        self._now = Now(self.state, self.operations, None)
+        self._now = Now(self.state, self.operations, self.work, None)
 
     def _show_in_c(self, library: HostLibrary, batch: Batch, record: bool) -> Outcome | None:
         """Show samples as far as the types of C hold them; None if they do not hold the first."""
@@ -181,10 +192,17 @@ class CBackend(Backend):
 
     def _show_by_rules(self, batch: Batch, record: bool) -> Outcome:
         """Show one sample by the reference."""
-        state, earlier, _ = self._now
+        state, earlier, done, _ = self._now
         target = None if batch.y is None else batch.targets()[0]
         state, shown = run_sample(self.net, state, batch.inputs()[0], target, batch.n_steps)
-        self._now = Now(state, earlier + shown.operations, None)
+        # The reference does what the rules ask for.
+        rows = sum(
+            int(np.count_nonzero(sent))
+            for moment in shown.steps
+            for sent in (*moment.k[:-1], *(moment.e or ())[2:])
+        )
+        done += Work(rows, shown.operations.multiply_adds)
+        self._now = Now(state, earlier + shown.operations, done, None)
         recording = recording_of(self.net, [shown]) if record else None
         return Outcome(shown.step_scores[-1:], recording)
 

@@ -25,9 +25,14 @@ from spikebp_plugins.network.state import LearningState
 #: Compiled libraries that a process keeps, of some tens of kilobytes.
 LIBRARIES_KEPT: Final = 64
 
-#: The kinds of work that are counted, in the order of C; then samples, and those with a target.
+#: The kinds of work that were really done.
+DONE: Final = ("rows_read", "multiply_adds")
+
+#: The kinds of work that are counted, in the order of C: what the rules ask for, and what was
+#: done; then samples, and those with a target.
 WORK: Final = (
     *("forward", "backward", "update", "spikes", "errors", "messages", "met"),
+    *DONE,
     *("shown", "trained"),
 )
 
@@ -72,7 +77,7 @@ class HostLibrary:
 
     Attributes
     ----------
-    work : ndarray of shape (9,), int64
+    work : ndarray of shape (11,), int64
         Counts of `WORK` so far.
     """
 
@@ -87,7 +92,7 @@ class HostLibrary:
         # The numbers of a library are static, so each network has to load a file of its own.
         with tempfile.TemporaryDirectory(prefix="spikebp-", ignore_cleanup_errors=True) as folder:
             path = Path(folder, "library")
-            path.write_bytes(_compiled(network.net, types.weight_bits))
+            path.write_bytes(_compiled(network.net, types.weight_bits, network.incremental))
             self._library = ctypes.CDLL(str(path))
         weakref.finalize(self, _ctypes.dlclose, self._library._handle)
         self._library.host_show.restype = ctypes.c_int64
@@ -108,6 +113,11 @@ class HostLibrary:
         if self._library.net_write_state(0, data, len(data)) != 0:
             raise RuntimeError("a network in C has not given its state")
         return state_of(self.network, data.raw, before)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The work so far, by its kind."""
+        return dict(zip(WORK, self.work.tolist(), strict=True))
 
     @property
     def samples_seen(self) -> int:
@@ -153,8 +163,8 @@ class HostLibrary:
 
 
 @lru_cache(LIBRARIES_KEPT)
-def _compiled(net: Definition, weight_bits: int) -> bytes:
-    network = NetworkInC(net, weight_bits)
+def _compiled(net: Definition, weight_bits: int, incremental: bool) -> bytes:
+    network = NetworkInC(net, weight_bits, incremental)
     program = program_of(network, None)
     host = fill("host.c", {}, network.constants())
     return compiled_library(

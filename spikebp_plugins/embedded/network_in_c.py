@@ -43,10 +43,13 @@ class NetworkInC:
         A definition that C knows.
     weight_bits : {16, 32, 64}
         Bits of a weight.
+    incremental : bool, default=True
+        Whether to evaluate by what has changed since the sample before, where C knows how.
     """
 
-    def __init__(self, net: Definition, weight_bits: int) -> None:
+    def __init__(self, net: Definition, weight_bits: int, incremental: bool = True) -> None:
         self.net = net
+        self.incremental = incremental
         self.types = number_types(net, weight_bits)
         self.geometries = [geometry_of(connection) for connection in net.connections]
         self.sizes_of_weights = [int(np.prod(shape)) for shape in net.weight_shapes]
@@ -55,12 +58,12 @@ class NetworkInC:
         self.n_hidden = sum(net.layer_sizes[1:-1])
 
     @classmethod
-    def of(cls, net: Definition, weight_bits: int) -> NetworkInC:
+    def of(cls, net: Definition, weight_bits: int, incremental: bool = True) -> NetworkInC:
         """Return a network for C, or raise UnsupportedError with the reason why there is none."""
         number_types(net, weight_bits)
         if (reason := why_not_in_c(net, weight_bits)) is not None:
             raise UnsupportedError(f"there is no program in C for this network: {reason}")
-        return cls(net, weight_bits)
+        return cls(net, weight_bits, incremental)
 
     @property
     def fraction_bits(self) -> int:
@@ -156,12 +159,25 @@ class NetworkInC:
         pixels = np.broadcast_to(np.arange(256)[:, np.newaxis], (256, self.net.n_inputs))
         return self.units(Batch(self.net, pixels, None, 1).inputs()[:, 0, 0])
 
+    @property
+    def keeps_drive(self) -> bool:
+        """Whether whole samples are evaluated by what has changed since the one before.
+
+        Each row of weights must belong to one unit, and each sample be one step, in which what has
+        arrived is what is learned from. Sums of weights of 64 bits are bounded by the weights there
+        have been, which are not known while rows wait.
+        """
+        is_dense = all(geometry.is_dense for geometry in self.geometries)
+        learns = all(connection.constant_weight is None for connection in self.net.connections)
+        may_keep = is_dense and learns and self.net.n_steps == 1 and not self.steps_after
+        return self.incremental and may_keep and self.types.weight_bits < 64
+
     @cached_property
     def trains(self) -> PixelTrains | None:
         """The trains of spikes that pixels send, if samples of pixels are shown as a whole."""
         net, first = self.net, self.geometries[0]
         may_be = self.takes_pixels and first.is_dense and net.connections[0].constant_weight is None
-        if not may_be or self.steps_after or self.types.weight_bits == 64:
+        if not may_be or self.steps_after or self.types.weight_bits == 64 or self.keeps_drive:
             return None
         if net.n_steps > MOST_STEPS_PREPARED or net.n_inputs >= 2**16:
             return None
@@ -190,7 +206,7 @@ class NetworkInC:
             "HIDDEN_UNITS": max(1, self.n_hidden),
             "N_WEIGHTS": self.n_weights,
             "WEIGHTS": max(1, self.n_weights),
-            "ARRIVING": upper if is_delayed else max(sizes[1:]),
+            "ARRIVING": upper if is_delayed or self.keeps_drive else max(sizes[1:]),
             "ARRIVING_BACK": max(1, self.n_hidden if is_delayed else max(sizes[1:-1], default=1)),
             "TARGETS_KEPT": net.n_layers + 1 if is_delayed else 1,
             "STEPS_AFTER": self.steps_after,
@@ -211,6 +227,8 @@ class NetworkInC:
             "LARGEST_COUNT": types.largest_count,
             "LARGEST_SUM": types.largest_sum,
             "RATE_UNITS": self.rate_units,
+            "KEEPS_DRIVE": int(self.keeps_drive),
+            "MOST_BELOW": max(sizes[:-1]),
             "PREPARES": int(trains is not None),
             "N_TRAINS": 1 if trains is None else len(trains.spikes),
             "MOST_OF_TRAIN": 1 if trains is None else trains.most,

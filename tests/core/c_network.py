@@ -27,9 +27,9 @@ NO_LABEL, GIVEN_TARGET = -1, -2
 class CNetwork:
     """The functions of a program; each returns the word for its result."""
 
-    def __init__(self, checkpoint, weight_bits=64):
+    def __init__(self, checkpoint, weight_bits=64, incremental=True):
         self.checkpoint = checkpoint
-        self.network = NetworkInC.of(checkpoint.net, weight_bits)
+        self.network = NetworkInC.of(checkpoint.net, weight_bits, incremental)
         self.host = HostLibrary(self.network)
         self.host.read_state(checkpoint.state)
         self.library = self.host._library

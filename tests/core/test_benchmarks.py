@@ -161,6 +161,19 @@ def test_a_board_counts_instructions_beside_a_rectified_network():
         assert row["own_over_this_to_learn"] == row["own_over_this_to_predict"] == 1
 
 
+def test_a_board_follows_change_beside_a_program_that_evaluates_in_full():
+    missing = loaded(FOLDER.parent / "examples" / "board" / "emulated.py").why_no_board()
+    if missing is not None:
+        pytest.skip(missing)
+    heart, room, images = run("board_streams.py", "--layers", "20", "--samples", "100")
+    assert heart["ratio_to_learn"] < 0.75
+    assert room["ratio_to_learn"] < 0.5
+    assert images["ratio_to_learn"] < 1.2
+    for row in (heart, room, images):
+        assert row["changed"] < 1.5 * row["active"]
+        assert row["code_incremental"] > row["code_full"]
+
+
 @pytest.mark.skipif(find_compiler() is None, reason="no compiler of C")
 def test_the_network_in_c_is_timed_beside_the_compiled_one():
     result = run("network_in_c.py", "--samples", "40", "--block", "20")

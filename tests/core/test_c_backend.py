@@ -12,6 +12,7 @@ from spikebp_plugins.conformance import parametrize
 from spikebp_plugins.embedded import host_library, toolchain
 from spikebp_plugins.embedded.network_in_c import why_not_in_c
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS
+from spikebp_plugins.network.operations import Work
 from tests.core.experiment import MAGNITUDES, assert_equals_reference
 from tests.core.strategies import any_network, definitions, experiments, networks
 from tests.profiles import examples
@@ -146,7 +147,7 @@ def test_pixels_shown_as_a_whole(kind, bits):
         for a, b in zip(sim.weights, reference.weights, strict=True):
             assert np.array_equal(a, b)
         prepares = sim._engine._networks[0].constants()["PREPARES"]
-        assert prepares == (bits < 64 and kind not in ("40 steps", "pipelined"))
+        assert prepares == (bits < 64 and kind not in ("40 steps", "pipelined", "one step"))
 
 
 @pytest.mark.parametrize("update", ["fractional", "outer"])
@@ -166,6 +167,60 @@ def test_pixels_that_do_not_fit_as_a_whole_are_shown_step_by_step_or_undone(upda
             assert np.array_equal(a, b)
         left.add(sim._engine._now.library is None)
     assert left == {True, False}
+
+
+@pytest.mark.parametrize("update", ["fractional", "outer", "normalized"])
+def test_samples_of_one_step_that_follow_each_other(update):
+    """Equal to the reference, with records too, in less work than the rules ask for."""
+    rate = 1.0 if update == "normalized" else 0.002
+    fields = {"n_steps": 1, "update": update, "input_scale": 1 / 60, "weight_init": "he"}
+    net = SpikingMLP.paper((40, 5, 3), fraction_bits=12, learning_rate=rate, **fields)
+    random = np.random.RandomState(3)
+    x = np.repeat(random.randint(0, 256, (5, 40)), 12, axis=0)
+    x[:, 7] = random.randint(0, 256, 60)
+    y = random.randint(0, 3, 60)
+    for kind in (np.uint8, np.float64):
+        x = x.astype(kind)
+        with Simulator(net, "c:32") as sim, Simulator(net, "reference") as reference:
+            for record in (True, False):
+                shown = sim.train(x, y, record=record)
+                expected = reference.train(x, y, record=record)
+                if record:
+                    parts = ("spikes", "errors", "step_scores")
+                    for a, b in ((getattr(shown, part), getattr(expected, part)) for part in parts):
+                        assert all(map(np.array_equal, a, b))
+                    shown, expected = shown.scores, expected.scores
+                assert np.array_equal(shown, expected)
+                assert np.array_equal(sim.predict(x), reference.predict(x))
+            assert sim.operations == reference.operations
+            assert all(map(np.array_equal, sim.weights, reference.weights))
+            assert sim._engine._now.library is not None
+            work = sim._engine.work
+            assert 0 < work.rows_read < reference.operations.messages
+            assert 0 < work.multiply_adds < reference.operations.multiply_adds
+
+
+@pytest.mark.parametrize("update", ["fractional", "outer"])
+def test_work_in_full_is_what_the_rules_ask_for(update):
+    """Rows of spikes below the output, and of errors above the first layer; each product once."""
+    net = SpikingMLP.paper((6, 5, 4, 3), n_steps=4, update=update, learning_rate=0.1)
+    random = np.random.RandomState(3)
+    x, y = random.uniform(-1, 2, (20, 6)), random.randint(0, 3, 20)
+    weights = [random.uniform(-1, 1, shape) for shape in net.weight_shapes]
+    sim = Simulator(net, "c:32", weights)
+    trace = sim.train(x, y, record=True)
+    sent = (*trace.spikes[:-1], *trace.errors[2:])
+    assert sim._engine.work == Work(sum(map(np.count_nonzero, sent)), sim.operations.multiply_adds)
+
+
+def test_work_of_samples_that_the_reference_shows_is_counted():
+    net = small(fraction_bits=14)
+    weights = [np.full(shape, 3.0) for shape in net.weight_shapes]  # do not fit
+    with Simulator(net, "c:16", weights) as sim:
+        trace = sim.train(np.ones((3, 6)) / 8, [0, 1, 2], record=True)
+        assert sim._engine._now.library is None
+        rows = sum(map(np.count_nonzero, (*trace.spikes[:-1], *trace.errors[2:])))
+        assert sim._engine.work == Work(rows, sim.operations.multiply_adds)
 
 
 def test_networks_have_numbers_of_their_own():

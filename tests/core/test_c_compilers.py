@@ -20,6 +20,7 @@ from spikebp_plugins.embedded.network_in_c import NetworkInC, why_not_in_c
 from spikebp_plugins.embedded.number_types import WEIGHT_BITS
 from spikebp_plugins.embedded.templates import fill
 from tests.core.small_nets import checkpoint_bytes, lively_weights
+from tests.documentation import ROOT
 
 #: Cases of the conformance suite whose programs differ most.
 FEATURES = (
@@ -33,8 +34,13 @@ FEATURES = (
     "convolution, strides, padding, several channels",
     "convolution, outer update, binary spikes, changing input",
     "convolution, pooling, normalized update",
+    "one step",
+    "one step of binary spikes, normalized update",
 )
 NETWORKS = {case.feature: case.net for case in CASES}
+NETWORKS[FEATURES[-1]] = SpikingMLP.paper(
+    (9, 8, 3), n_steps=1, update="normalized", spikes="binary", learning_rate=1.0, fraction_bits=14
+)
 
 FLAGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
 
@@ -118,7 +124,7 @@ def test_a_warning_would_be_noticed(tmp_path):
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_the_library_of_this_machine_compiles_without_a_warning(compiler, tmp_path):
-    for i, feature in enumerate(FEATURES[:2]):
+    for i, feature in enumerate((*FEATURES[:2], *FEATURES[-2:])):
         net = NETWORKS[feature]
         network = NetworkInC(net, 16)
         program_of(network, None).save(tmp_path)
@@ -131,7 +137,7 @@ def test_the_library_of_this_machine_compiles_without_a_warning(compiler, tmp_pa
 @pytest.mark.parametrize("bits", WEIGHT_BITS)
 def test_the_memory_that_is_said_is_what_the_compiler_lays_out(bits, tmp_path):
     found = programs(FEATURES[::2], bits)
-    assert len(found) == 5
+    assert len(found) == 6
     for program in found.values():
         program.save(tmp_path)
     run(["gcc", "-std=c99", "-c", *(f"{stem}.c" for stem in found)], tmp_path)
@@ -290,6 +296,22 @@ def sanitized(folder, program, *arguments):
 @pytest.mark.parametrize(("backend", "features"), [("c:16", FEATURES), ("c:64", FEATURES[1::2])])
 def test_sanitizers_report_nothing(backend, features, tmp_path):
     done = sanitized(tmp_path, CONFORMANCE, backend, *features)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+SESSIONS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from tests.core.test_c_sequences import Session
+for seed in range(10):
+    Session(seed).run(120)
+"""
+
+
+@pytest.mark.thorough
+@needs("gcc", "env")
+def test_sanitizers_report_nothing_in_samples_that_follow_each_other(tmp_path):
+    done = sanitized(tmp_path, SESSIONS, str(ROOT))
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -42,6 +42,26 @@ def test_the_name_and_the_bits_have_defaults(folder):
     assert (folder / "net.c").read_text("utf-8") == to_c(Checkpoint.load("trained.npz")).source
 
 
+def test_samples_of_one_step_follow_each_other_unless_it_is_said(folder):
+    net = SpikingMLP.paper((6, 5, 3), n_steps=1, learning_rate=0.1, fraction_bits=13)
+    Simulator(net, "reference").save("one.npz")
+    printed = run("export-c", "one.npz")
+    assert "what follows change" in printed
+    smaller = run("export-c", "one.npz", "--no-incremental", "--output", "small.c")
+    assert "what follows change" not in smaller
+    one = Checkpoint.load("one.npz")
+    program, small = to_c(one), to_c(one, stem="small", incremental=False)
+    assert (folder / "net.c").read_text("utf-8") == program.source
+    assert (folder / "small.c").read_text("utf-8") == small.source
+    assert program.memory_by_use()["together"] > small.memory_by_use()["together"]
+    # A state goes from one to the other; a definition that does not allow it has one program.
+    assert "waiting" not in small.memory
+    several = Checkpoint.load("trained.npz")
+    assert to_c(several).source == to_c(several, incremental=False).source
+    with pytest.raises(ValueError, match="incremental must be True or False; got 1"):
+        to_c(one, incremental=1)
+
+
 def test_what_was_learned_goes_to_a_board_and_comes_back(folder):
     printed = run("export-c", "later.npz", "--state", "state.bin")
     data = (folder / "state.bin").read_bytes()
