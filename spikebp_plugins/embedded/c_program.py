@@ -165,6 +165,7 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
         "trains": "\n".join(_trains(network)),
         "key": ", ".join(f"0x{byte:02X}" for byte in network.key.to_bytes(4, "little")),
         "learned": "\n".join(_learned(network, state)),
+        "changes": fill("changes.c", {}, constants) if network.keeps_drive else "",
     }
     source, header = (fill(f"network.{ending}", parts, constants) for ending in "ch")
     memory = memory_of(network, source)
