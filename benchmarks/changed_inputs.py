@@ -220,7 +220,9 @@ def measure(before, names):
     """Return a row for each stream: medians of the blocks after the first."""
     checkouts = [Path(__file__).resolve().parents[1], *([before] if before else [])]
     processes = [start(checkout, names) for checkout in checkouts]
-    pairs = zip(*(blocks_of(process, len(names) * BLOCKS * ROUNDS) for process in processes), strict=True)
+    pairs = zip(
+        *(blocks_of(process, len(names) * BLOCKS * ROUNDS) for process in processes), strict=True
+    )
     rows = []
     for name in names:
         blocks = [next(pairs) for _ in range(BLOCKS * ROUNDS)]

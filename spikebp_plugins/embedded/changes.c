@@ -404,7 +404,6 @@ static void learn_rows(int32_t l, const net_count_t *back, net_state_t rate)
 {
     write_waiting(l);
     learn(l, spike_count, back, n_erring[l], rate);
-    room[l] = 0;
 }
 
 /* All connections learn from a sample. Those whose rows do not wait come first: if one of their
@@ -436,10 +435,9 @@ static void learn_whole(void)
             learn_rows(l, back, -rate_of[l]);
     for (l = 1; l <= LAYERS && !is_outside; l++) {
         learn_kept(l, squares[l], back, waits[l]);
-        if (!waits[l])
-            continue;
-        room[l] -= most[l];
-        NET_COUNT(update, n_spiking[l - 1], n_erring[l]);
+        room[l] = room[l] > most[l] ? room[l] - most[l] : 0;
+        if (waits[l])
+            NET_COUNT(update, n_spiking[l - 1], n_erring[l]);
     }
 }
 
