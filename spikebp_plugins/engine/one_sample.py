@@ -43,9 +43,7 @@ class OneSample:
         """Return what shows samples such as this; None if there is nothing."""
         net, shape_of_y = network.net, None if y is None else y.shape
         depends_on_count = network.draws or net.arithmetic == "loihi2"
-        if (
-            net.arithmetic == "loihi2"
-        ):  # whose states saturate where others refuse what is no number
+        if net.arithmetic == "loihi2":  # where states saturate, others refuse what is no number
             return None
         if net.input_coding != "values" or x.shape != (1, net.n_inputs) or not _is_number(x):
             return None

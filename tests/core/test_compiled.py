@@ -125,3 +125,45 @@ def test_nothing_compiles_as_it_runs():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+def shown_singly(sim, x, y):
+    for row, label in zip(x, y, strict=True):
+        sim.predict(row[np.newaxis])
+        sim.train(row[np.newaxis], [label])
+
+
+def shown_to_a_stream(sim, x, y):
+    stream = sim.stream(n_steps=1)
+    for row, label in zip(x, y, strict=True):
+        stream.show(row, target=int(label))
+
+
+WAYS = {
+    "block": lambda sim, x, y: sim.train(x, y),
+    "floats": lambda sim, x, y: sim.train(x.astype(np.float64), y),
+    "record": lambda sim, x, y: sim.train(x, y, record=True),
+    "prediction": lambda sim, x, _: sim.predict(x),
+    "margin": lambda sim, x, _: sim.predict(x, margin=1),
+    "singly": shown_singly,
+    "stream": shown_to_a_stream,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_samples_of_one_step_cost_what_has_changed_in_their_input(way):
+    random = np.random.RandomState(0)
+    rows = [(random.uniform(size=200) < 0.4).astype(np.uint8)]
+    for i in range(99):
+        rows.append(rows[-1].copy())
+        rows[-1][random.randint(200, size=2)] ^= 1
+    x, y = np.array(rows), random.randint(0, 3, 100)
+    net = SpikingMLP.graded((200, 60, 3))
+    with Simulator(net) as sim, Simulator(net, "reference") as ref:
+        for each in (sim, ref):
+            WAYS[way](each, x, y)
+        assert sim.operations == ref.operations
+        assert sim.work.multiply_adds < sim.operations.multiply_adds / 4
+        assert ref.work is None
+        assert all(map(np.array_equal, sim.weights, ref.weights))
+    assert sim.work.rows_read > 0  # after it was closed, too
