@@ -154,7 +154,7 @@ WAYS = {
 def test_samples_of_one_step_cost_what_has_changed_in_their_input(way):
     random = np.random.RandomState(0)
     rows = [(random.uniform(size=200) < 0.4).astype(np.uint8)]
-    for i in range(99):
+    for _ in range(99):
         rows.append(rows[-1].copy())
         rows[-1][random.randint(200, size=2)] ^= 1
     x, y = np.array(rows), random.randint(0, 3, 100)
