@@ -2,7 +2,7 @@
 
 from spikebp_plugins.backends.base import Backend, Steps, UnsupportedError
 from spikebp_plugins.backends.outcome import (
-    EarlyPrediction,
+    EarlySamples,
     Outcome,
     Recording,
     joined,
@@ -15,7 +15,7 @@ from spikebp_plugins.network.fields import Definition
 __all__ = [
     "Backend",
     "Definition",
-    "EarlyPrediction",
+    "EarlySamples",
     "Outcome",
     "Recording",
     "Steps",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, empty_prediction
+from spikebp_plugins.backends.outcome import EarlySamples, Outcome, room_for_early
 from spikebp_plugins.common.errors import integer, one_of
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import Connection, DenseConnection, refused_connections
@@ -174,8 +174,11 @@ class Backend(ABC):
         """
         return None
 
-    def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
-        """Show each sample until its largest summed drive leads by `margin`, and learn nothing.
+    def show_until(self, batch: Batch, margin: float) -> EarlySamples:
+        """Show each sample until the output leads by `margin`, and learn from it if it has a label.
+
+        That is the largest summed drive, which leads the second, or that of the label, which leads
+        all others.
 
         Raises
         ------
@@ -184,19 +187,23 @@ class Backend(ABC):
         """
         return self._until_by(self.steps(), batch, margin)
 
-    def _until_by(self, steps: Steps, batch: Batch, margin: float) -> EarlyPrediction:
+    def _until_by(self, steps: Steps, batch: Batch, margin: float) -> EarlySamples:
         """Show samples step by step, each until its lead is `margin`."""
-        shown = empty_prediction(batch)
-        for i, rows in enumerate(batch.rows()):
-            before = self.operations.forward
-            for t in range(batch.n_steps):
-                steps.show(rows[t % len(rows)], None)
-                first, second = np.sort(steps.summed_drive)[-1:-3:-1]
-                if first - second >= margin:
-                    break
-            shown.scores[i], shown.n_steps[i] = steps.scores, steps.steps_shown
-            steps.close()
-            shown.operations[i] = self.operations.forward - before
+        shown = room_for_early(batch)
+        targets = None if batch.y is None else batch.targets()[:, 0]
+        try:
+            for i, rows in enumerate(batch.rows()):
+                before = self.operations.total
+                target = None if targets is None else targets[i]
+                for t in range(batch.n_steps):
+                    steps.show(rows[t % len(rows)], target)
+                    if _lead(steps.summed_drive, None if batch.y is None else batch.y[i]) >= margin:
+                        break
+                shown.scores[i], shown.n_steps[i] = steps.scores, steps.steps_shown
+                steps.close()
+                shown.operations[i] = self.operations.total - before
+        finally:
+            steps.drop()
         return shown
 
     def block_size(self, n_steps: int) -> int:
@@ -218,6 +225,12 @@ class Backend(ABC):
 
     def close(self) -> None:  # noqa: B027
         """Release what the engine holds; called once."""
+
+
+def _lead(drive: Array, label: int | None) -> float:
+    """Return how far the largest summed drive, or that of a label, is above all others."""
+    first = drive.argmax() if label is None else label
+    return float(drive[first] - np.delete(drive, first).max())
 
 
 class StatefulBackend(Backend):

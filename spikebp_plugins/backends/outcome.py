@@ -59,8 +59,8 @@ class Outcome(NamedTuple):
         return Outcome(self.scores[rows], chosen)
 
 
-class EarlyPrediction(NamedTuple):
-    """Predictions of samples, each shown until its largest summed drive led by a margin.
+class EarlySamples(NamedTuple):
+    """Samples that each ended once the output was sure.
 
     Attributes
     ----------
@@ -77,13 +77,10 @@ class EarlyPrediction(NamedTuple):
     operations: NDArray[Any]
 
 
-def empty_prediction(batch: Batch) -> EarlyPrediction:
-    """Return a prediction of zeros, with room for the samples of a batch.
-
-    Operations have room for integers of any size.
-    """
+def room_for_early(batch: Batch) -> EarlySamples:
+    """Return zeros for the samples of a batch, with operations of any size."""
     n = len(batch)
-    return EarlyPrediction(
+    return EarlySamples(
         np.zeros((n, batch.net.n_outputs)), np.zeros(n, np.int64), np.zeros(n, object)
     )
 

@@ -90,6 +90,8 @@ class Case:
     weight_scale : float or None
         Standard deviation of the initial weights; large enough for every layer to fire. None takes
         the initial weights of the definition.
+    margin : float or None
+        If there is one, samples are also learned until their labels lead by so many spikes.
     """
 
     feature: str
@@ -97,6 +99,7 @@ class Case:
     inputs: Inputs = constant_values
     targets: Inputs = labels
     weight_scale: float | None = 0.6
+    margin: float | None = None
 
     def __str__(self) -> str:
         return self.feature.replace(" ", "-")

@@ -51,6 +51,7 @@ CASES: Final[tuple[Case, ...]] = (
     Case("3 layers of weights", _net(9, 8, 7, 3, seed=3)),
     Case("one step", _net(9, 8, 3, n_steps=1)),
     Case("input changing from step to step", _net(9, 8, 3), inputs=changing_values),
+    Case("samples that end once they are sure", _net(9, 8, 6, 3, seed=5), margin=1.0),
     Case("8-bit pixels", _net(9, 8, 3, input_scale=1 / 255), inputs=pixels),
     Case("spike counts as input", _net(9, 8, 3, input_coding="spikes"), inputs=spike_counts),
     Case(

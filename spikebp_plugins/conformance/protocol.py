@@ -83,6 +83,9 @@ def run_case(backend: str, case: Case) -> None:
         elif case.net.input_coding != "spikes" or case.net.spikes != "binary":
             _assert_overflow_is_an_error(sim, case)
 
+    if case.margin is not None:
+        _assert_samples_end_early(backend, case, case.margin)
+
 
 class Run(NamedTuple):
     """What the reference has shown and learned in one call, and what it has counted."""
@@ -138,6 +141,19 @@ def _assert_overflow_is_an_error(sim: Simulator, case: Case) -> None:
         reference.train(x[:learned], y[:learned])
         promise = "overflow: the state is that of a sample boundary"
         _assert_equal_states(promise, sim, reference.checkpoint())
+
+
+def _assert_samples_end_early(backend: str, case: Case, margin: float) -> None:
+    x, y, _ = case.data()
+    with (
+        Simulator(case.net, REFERENCE, case.weights()) as reference,
+        Simulator(case.net, backend, case.weights()) as sim,
+    ):
+        shown, expected = (each.train(x, y, margin=margin) for each in (sim, reference))
+        for name, found, wanted in zip(shown._fields, shown, expected, strict=True):
+            promise = f"training until labels lead: {name}"
+            assert np.array_equal(found, wanted), f"{promise} {found} and {wanted} of the reference"
+        _assert_equal_states("training until labels lead", sim, reference.checkpoint())
 
 
 def _assert_saturation(sim: Simulator, case: Case) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Backend, IntegerOption, UnsupportedError
-from spikebp_plugins.backends.outcome import EarlyPrediction, Outcome, Recording, in_64_bits, joined
+from spikebp_plugins.backends.outcome import EarlySamples, Outcome, Recording, in_64_bits, joined
 from spikebp_plugins.backends.reference import WHOLE_SAMPLES, ReferenceBackend
 from spikebp_plugins.engine.library import build_of
 from spikebp_plugins.engine.network import BlockResult, EngineNetwork, operations_of, work_of_step
@@ -21,7 +21,6 @@ from spikebp_plugins.engine.one_sample import OneSample, kind_of
 from spikebp_plugins.engine.step_network import StepNetwork, holds
 from spikebp_plugins.engine.steps import EngineSteps
 from spikebp_plugins.engine.wiring import KINDS
-from spikebp_plugins.network.connections import DenseConnection
 from spikebp_plugins.network.delays import STEP_TIMINGS, delays_of
 from spikebp_plugins.network.fields import CHOICES, Definition
 from spikebp_plugins.network.operations import Operations, Work
@@ -30,7 +29,7 @@ from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
-Result = TypeVar("Result", Outcome, EarlyPrediction)
+Result = TypeVar("Result", Outcome, EarlySamples)
 
 #: Synapses times steps of a block, which take some hundredths of a second.
 BLOCK_WORK: Final = 2_000_000_000
@@ -187,24 +186,24 @@ class EngineBackend(Backend):
             return self._show_in_threads(batch, record, n_threads)
         return self._show(batch, record)
 
-    def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
-        """Show each sample until its largest summed drive leads by `margin`, and learn nothing."""
+    def show_until(self, batch: Batch, margin: float) -> EarlySamples:
+        """Show each sample until the output leads by `margin`; learn from it if it has a label."""
         if not delays_of(self.net).are_zero:
             raise UnsupportedError(WHOLE_SAMPLES)
         if self._is_open:
-            return self._on_a_copy(lambda other: other.predict_until(batch, margin))
+            return self._on_a_copy(lambda other: other.show_until(batch, margin))
         if batch.n_steps > self.most_steps:
             return self._until_by(self.steps(), batch, margin)
         parts, done = [], 0
         while done < len(batch):
             shown = self._show_some(batch[done:], False, margin)
             if len(shown.scores):
-                parts.append(early_of(self.net, shown))
+                parts.append(early_of(shown))
             else:
                 sample = batch[done : done + 1]
                 parts.append(self._by_reference(partial(_stopped_by, sample, margin)))
             done += len(parts[-1].scores)
-        return EarlyPrediction(*map(np.concatenate, zip(*parts, strict=True)))
+        return EarlySamples(*map(np.concatenate, zip(*parts, strict=True)))
 
     def show_one(self, x: Any, y: Any, n_steps: int) -> Array | None:
         """Show one sample as it came, if it is constant in time, as its target is."""
@@ -408,14 +407,12 @@ class EngineBackend(Backend):
         self._may_have_strays = False
 
 
-def early_of(net: Definition, shown: BlockResult) -> EarlyPrediction:
-    """Return predictions that ended early, with the operations of each."""
+def early_of(shown: BlockResult) -> EarlySamples:
+    """Return samples that ended early, with the operations of each."""
     assert shown.operations is not None
     assert shown.n_steps is not None
-    # Of dense connections the engine has counted spikes, and of others their operations.
-    factors = [c.n_above if isinstance(c, DenseConnection) else 1 for c in net.connections]
-    operations = shown.operations.astype(object) @ np.array(factors, object)
-    return EarlyPrediction(shown.scores, shown.n_steps, in_64_bits(operations))
+    low, high = shown.operations.astype(object).T
+    return EarlySamples(shown.scores, shown.n_steps, in_64_bits(low + (high << 63)))
 
 
 def _shown_by(sample: Batch, record: bool, reference: ReferenceBackend) -> Outcome:
@@ -423,8 +420,8 @@ def _shown_by(sample: Batch, record: bool, reference: ReferenceBackend) -> Outco
     return show(sample, record)
 
 
-def _stopped_by(sample: Batch, margin: float, reference: ReferenceBackend) -> EarlyPrediction:
-    return reference.predict_until(sample, margin)
+def _stopped_by(sample: Batch, margin: float, reference: ReferenceBackend) -> EarlySamples:
+    return reference.show_until(sample, margin)
 
 
 def available_cores() -> int:

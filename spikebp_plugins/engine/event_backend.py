@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final, NoReturn
 
 from spikebp_plugins.backends.base import UnsupportedError
-from spikebp_plugins.backends.outcome import EarlyPrediction
+from spikebp_plugins.backends.outcome import EarlySamples
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.engine.event_network import EventNetwork
 from spikebp_plugins.engine.library import event_build_of
@@ -36,7 +36,7 @@ class EventBackend(EngineBackend):
         """Return how many samples to hand over at a time."""
         return max(1, BLOCK_WORK // (n_steps * work_of_step(self.net)))
 
-    def predict_until(self, batch: Batch, margin: float) -> EarlyPrediction:
+    def show_until(self, batch: Batch, margin: float) -> EarlySamples:
         """Refuse: samples are shown whole."""
         raise UnsupportedError("samples stop early with timing='immediate' alone")
 

@@ -74,9 +74,9 @@ class BlockResult(NamedTuple):
         Of all layers, if they were to be recorded.
     step_scores : ndarray of shape (n, n_steps, n_outputs) or None
         The running scores.
-    n_steps, operations : ndarray of shapes (n,) and (n, L), int64, or None
-        With a margin, the steps of each sample, and what layers 0 to L - 1 have sent: spikes where
-        the connection above is dense, and else the operations of these.
+    n_steps, operations : ndarray of shapes (n,) and (n, 2), int64, or None
+        With a margin, the steps of each sample, and its synaptic operations: their low 63 bits,
+        and the others.
     """
 
     scores: NDArray[np.float64]
@@ -267,7 +267,7 @@ class EngineNetwork(ABC):
             block.step_scores = step_scores.ctypes.data
         block.until_lead = margin is not None
         if margin is not None:
-            n_steps, operations = np.zeros(n, np.int64), np.zeros((n, net.n_layers), np.int64)
+            n_steps, operations = np.zeros(n, np.int64), np.zeros((n, 2), np.int64)
             block.margin = margin
             block.steps_shown, block.operations = n_steps.ctypes.data, operations.ctypes.data
         done = self.build.show(self._block_address)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.backends.base import Backend, report_nothing
 from spikebp_plugins.backends.outcome import (
-    EarlyPrediction,
+    EarlySamples,
     Outcome,
     Recording,
-    empty_prediction,
     in_64_bits,
     joined,
+    room_for_early,
 )
 from spikebp_plugins.backends.registry import backend_for
 from spikebp_plugins.common.archive import PathLike
@@ -159,6 +159,7 @@ class Simulator:
         y: Any,
         *,
         replay: ReplayBuffer | None = None,
+        margin: float | None = None,
         record: bool = False,
         progress: bool | None = None,
     ) -> Any:
@@ -177,6 +178,10 @@ class Simulator:
             Samples of the past: after each new sample some of them are learned again, and then it
             is kept among them. They count among `samples_seen` and `operations`; what is returned,
             and the progress bar, are of the new samples alone.
+        margin : float or None, default=None
+            End a sample after the first step in which the summed drive of its label exceeds those
+            of all other outputs by at least this many spikes: what is known already teaches less,
+            and takes less time. None shows all steps.
         record : bool, default=False
             Whether to return every spike and error.
         progress : bool or None, default=None
@@ -184,13 +189,17 @@ class Simulator:
 
         Returns
         -------
-        ndarray of shape (n_samples, n_outputs) or Trace
-            The scores that each sample reached while it was learned, or with `record` a trace.
+        ndarray of shape (n_samples, n_outputs), Trace or EarlySamples
+            The scores that each sample reached while it was learned, or with `record` a trace; with
+            `margin` a named tuple of the scores, the steps shown (``n_steps``) and the synaptic
+            operations (``operations``) of each sample.
 
         Raises
         ------
         ValueError
-            If `x` or `y` is not allowed; nothing has changed then.
+            If an argument is not allowed; nothing has changed then.
+        UnsupportedError
+            If `margin` is given and the back end shows whole samples only.
         OverflowError
             If a value leaves the range of the arithmetic. What was learned from earlier samples
             (on some back ends: from earlier blocks of samples) is kept. After this, as after an
@@ -204,6 +213,14 @@ class Simulator:
         if y is None:
             raise wrong_argument("y", "an array of targets", "None")
         check_replay(replay)
+        if margin is not None:
+            if replay is not None:
+                raise wrong_argument("replay", "None where a margin is given", repr(replay))
+            batch = check_batch(self.net, x, y)
+            assert batch.y is not None
+            if batch.y.ndim != 1:
+                raise wrong_argument("y", "labels where a margin is given", "real targets")
+            return self._run_until(engine, batch, margin, record, progress)
         self._replay = replay
         if not (record or progress or replay is not None):
             scores = engine.show_one(x, y, self.net.n_steps)
@@ -239,7 +256,7 @@ class Simulator:
 
         Returns
         -------
-        ndarray of shape (n_samples, n_outputs), Trace or EarlyPrediction
+        ndarray of shape (n_samples, n_outputs), Trace or EarlySamples
             The scores; the index of the largest is the class (the lowest index wins a tie). With
             `record` a trace with ``errors=None``; with `margin` a named tuple of the scores, the
             steps shown (``n_steps``) and the synaptic operations (``operations``) of each sample.
@@ -262,14 +279,20 @@ class Simulator:
         batch = check_batch(self.net, x, n_steps=n_steps)
         if margin is None:
             return self._run(engine, batch, record, progress)
+        return self._run_until(engine, batch, margin, record, progress)
+
+    def _run_until(
+        self, engine: Backend, batch: Batch, margin: Any, record: bool, progress: bool | None
+    ) -> EarlySamples:
+        """Show samples in blocks, each until the output is sure."""
         margin = self._checked_margin(margin, record)
-        with progress_bar(len(batch), "predicting", wanted=progress) as bar:
-            blocks = []
+        doing = "predicting" if batch.y is None else "training"
+        with progress_bar(len(batch), doing, wanted=progress) as bar:
+            blocks = [room_for_early(batch[:0])]
             for block in batch.blocks(engine.block_size(batch.n_steps)):
-                blocks.append(engine.predict_until(block, margin))
+                blocks.append(engine.show_until(block, margin))
                 bar.update(len(block))
-        blocks = blocks or [empty_prediction(batch)]
-        shown = EarlyPrediction(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
+        shown = EarlySamples(*(np.concatenate(values) for values in zip(*blocks, strict=True)))
         return shown._replace(operations=in_64_bits(shown.operations))
 
     def _checked_margin(self, margin: Any, record: bool) -> float:

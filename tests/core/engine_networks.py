@@ -215,6 +215,14 @@ def assert_equal_blocks(level, bits, case):
             assert np.array_equal(ref.predict(given[:n], n_steps=n_steps), shown.scores)
         pair.assert_same()
     may_stop = net.n_outputs > 1 and net.timing == "immediate"
+    for margin in (0.0, 0.5, 2.0) if may_stop and y.ndim == 1 else ():
+        shown = c.show(check_batch(net, x, y), ref.samples_seen, margin=margin)
+        n = len(shown.scores)
+        if n:
+            early = ref.train(x[:n], y[:n], margin=margin)
+            for found, wanted in zip(early_of(shown), early, strict=True):
+                assert np.array_equal(found, wanted)
+        pair.assert_same()
     for margin in (0.0, 0.5, 2.0) if may_stop else ():
         shown = c.show(check_batch(net, x), 0, margin=margin)
         n = len(shown.scores)
@@ -222,7 +230,7 @@ def assert_equal_blocks(level, bits, case):
             early = ref.predict(x[:n], margin=margin)
             assert np.array_equal(early.scores, shown.scores)
             assert np.array_equal(early.n_steps, shown.n_steps)
-            assert np.array_equal(early.operations, early_of(net, shown).operations)
+            assert np.array_equal(early.operations, early_of(shown).operations)
         pair.assert_same()
     assert_equal_parts(pair, case)
 

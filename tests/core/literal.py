@@ -86,9 +86,13 @@ class LiteralNetwork:
             v -= sign * self.one
         return k, v
 
-    def show(self, xs, ys):
-        """Show one sample; ys None predicts. Return spikes, errors and drives of all steps."""
+    def show(self, xs, ys, until=None):
+        """Show one sample; ys None predicts. Return spikes, errors and drives of all steps.
+
+        With `until`, a label and a margin, it may end early.
+        """
         self.open(ys)
+        self.until = until
         show = self.show_pipelined if self.net.timing == "pipelined" else self.show_immediate
         self.t = 0
         shown = show(xs, ys)
@@ -130,7 +134,14 @@ class LiteralNetwork:
             for l in range(1, L + 1):
                 self.learn(l, e[l])
             all_e.append(e)
+            if self.until is not None and self.leads(*self.until):
+                break
         return all_k, all_e, all_s
+
+    def leads(self, label, margin):
+        """Whether the drive of a label is above each other by a margin in spikes."""
+        others = [s for j, s in enumerate(self.s[self.L]) if j != label]
+        return all(self.s[self.L][label] - s >= Fraction(margin) * self.one for s in others)
 
     def show_pipelined(self, xs, ys):
         # Every connection hands on, in the next step, what it was given in this one, together

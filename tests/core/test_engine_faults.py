@@ -188,7 +188,7 @@ FAULTS = [
     ("sample.h", "a->weight_bound = largest(", "a->weight_bound = 0 * largest("),
     ("sample.h", "net->is.start != CARRY", "net->is.start == DRAWN"),
     ("sample.h", "clear(a->phi_y, a->width), clear(a->sum, a->width);", "clear(a->sum, a->width);"),
-    ("sample.h", "lead(net) >= block->margin", "lead(net) > block->margin"),
+    ("sample.h", "lead(net, block, i) >= block->margin", "lead(net, block, i) > block->margin"),
     ("sample.h", "const int l = d ? i : L + 1 - i;", "const int l = L + 1 - i;"),
     (
         "sample.h",
@@ -199,7 +199,10 @@ FAULTS = [
     ("sample.h", "net->n_learned = block->n_learned + i;", "net->n_learned = block->n_learned;"),
     ("sample.h", "        take_back(net);", "        ;"),
     ("sample.h", "p->n_before = p->n_written = 0", "p->n_before = 0"),
-    ("sample.h", "(int64_t)net->layer[l + 1].sample.up", "net->layer[l].sample.spikes"),
+    ("sample.h", "a->wiring ? a->sample.up : ", ""),
+    ("sample.h", "            net->n_steps = t + 1;\n", ""),
+    ("sample.h", "if (block->y.kind == LABELS)\n        first", "if (0)\n        first"),
+    ("sample.h", "big total = net->sample_updates;", "big total = 0;"),
     ("sample.h", "    a->sample.error_messages += a->n_erring;\n    return", "    return"),
     (
         "steps.h",

@@ -127,7 +127,7 @@ class Side:
             raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
-            for name in ("train", "predict", "predict_until"):
+            for name in ("train", "predict", "show_until"):
                 patch.setattr(engine, name, partial(show_block, getattr(engine, name)))
             for stream in self.streams.values():
                 for name in ("show", "show_events", "close", "count_silent_samples"):

@@ -24,14 +24,14 @@ struct block {
     double label_targets[2]; /* of wrong outputs, and of the right one */
     int64_t n_samples;
     int32_t n_steps;
-    int32_t until_lead; /* whether a sample ends once its largest drive leads by `margin` */
+    int32_t until_lead; /* whether a sample ends once the output leads by `margin` */
     double margin;
     int64_t n_learned;        /* samples learned before */
     const number *drawn;      /* psi_1..psi_{L-1} of each sample, a row each, or null */
     int64_t drawn_length;
     double *scores;           /* [n_samples][n_L] */
     int64_t *steps_shown;     /* [n_samples] if until_lead */
-    int64_t *operations;      /* [n_samples][L] if until_lead: see end_sample */
+    int64_t *operations;      /* [n_samples][2] if until_lead: see write_count */
     number *spikes, *errors;  /* [n_samples][n_steps][sum of n_l], or null */
     double *step_scores;      /* [n_samples][n_steps][n_L], or null */
     number *x_row, *y_row;    /* a row of input and of targets, padded by zeros */

@@ -85,13 +85,7 @@ void NAMED(forget_bounds, BUILD)(struct network *net)
 /* Training samples since the start. */
 int64_t NAMED(trained, BUILD)(const struct network *net) { return net->trained; }
 
-static int64_t *write_count(big count, int64_t *to)
-{
-    *to++ = (int64_t)(count & INT64_MAX), *to++ = (int64_t)(count >> 63);
-    return to;
-}
-
-/* Write the counts since the start, each by its low 63 bits and the others: samples shown, those
+/* Write the counts since the start: samples shown, those
  * that learned, updates; what layers 0 to L have sent; and the rows read and multiply-adds done. */
 void NAMED(write_counts, BUILD)(const struct network *net, int64_t *to)
 {

@@ -213,19 +213,22 @@ static void record_step(const struct network *net, const struct block *block, in
             (double)s[j] / (double)net->one / (shown + 1);
 }
 
-/* How far the largest summed drive of the output is above the second largest, in spikes. */
-static double lead(const struct network *net)
+/* How far the largest summed drive of the output, or that of sample i's label, is above all others, in
+ * spikes. */
+static double lead(const struct network *net, const struct block *block, int64_t i)
 {
-    const struct layer *a = &net->layer[net->is.n_layers];
+    const int n = net->layer[net->is.n_layers].n;
     const num *s = (const num *)summed_drive(net, net->is.n_layers);
-    num first = s[0], second = s[1];
-    for (int j = 1; j < a->n; j++) {
-        if (s[j] > first)
-            second = first, first = s[j];
-        else if (j == 1 || s[j] > second)
-            second = s[j];
-    }
-    return (double)(first - second) / (double)net->one;
+    int64_t first = 0;
+    if (block->y.kind == LABELS)
+        first = *(const int64_t *)row_of(&block->y, i, 0);
+    else
+        for (int j = 1; j < n; j++)
+            first = s[j] > s[first] ? j : first;
+    int64_t second = first == 0;
+    for (int j = 0; j < n; j++)
+        second = j != first && s[j] > s[second] ? j : second;
+    return (double)((int64_t)s[first] - (int64_t)s[second]) / (double)net->one;
 }
 
 /* Rule 1 in step t; 0 if it may be out of range. */
@@ -319,10 +322,12 @@ static int show_steps(struct network *net, const struct block *block, int64_t i)
         }
         if (block->spikes)
             record_step(net, block, i);
-        if (block->until_lead && lead(net) >= block->margin)
-            return t + 1;
+        if (block->until_lead && lead(net, block, i) >= block->margin) {
+            net->n_steps = t + 1;
+            break;
+        }
     }
-    return learns && net->is.update != FRACTIONAL && !learn_sample(net) ? 0 : T;
+    return learns && net->is.update != FRACTIONAL && !learn_sample(net) ? 0 : net->n_steps;
 }
 
 /* Show a sample layer by layer, to learn nothing; 0 if it may be out of range. */
@@ -401,19 +406,35 @@ static void close_sample(struct network *net, int learns)
     net->age += learns;
 }
 
+/* Write a count by its low 63 bits and the others; return what is behind it. */
+static int64_t *write_count(big count, int64_t *to)
+{
+    *to++ = (int64_t)(count & INT64_MAX), *to++ = (int64_t)(count >> 63);
+    return to;
+}
+
+/* The synaptic operations of the last sample. */
+static big operations_of_sample(const struct network *net)
+{
+    big total = net->sample_updates;
+    for (int l = 1; l <= net->is.n_layers; l++) {
+        const struct layer *a = &net->layer[l], *below = a - 1;
+        total += a->wiring ? a->sample.up : (big)below->sample.spikes * a->n;
+        if (l > 1)
+            total += a->wiring ? a->sample.down : (big)a->sample.errors * below->n;
+    }
+    return total;
+}
+
 /* End sample i after so many steps. */
 static void end_sample(struct network *net, const struct block *block, int64_t i, int shown)
 {
-    const int L = net->is.n_layers;
-    write_scores(net, block->scores + i * net->layer[L].n, shown);
+    write_scores(net, block->scores + i * net->layer[net->is.n_layers].n, shown);
+    close_sample(net, block->y.kind != NONE);
     if (block->until_lead) {
         block->steps_shown[i] = shown;
-        for (int l = 0; l < L; l++) /* of spikes through W_l+1, or spikes if it is dense */
-            block->operations[i * L + l] = net->layer[l + 1].wiring
-                ? (int64_t)net->layer[l + 1].sample.up
-                : net->layer[l].sample.spikes;
+        write_count(operations_of_sample(net), block->operations + 2 * i);
     }
-    close_sample(net, block->y.kind != NONE);
 }
 
 /* Show sample i, or leave all as it was and return 0 if it may be out of range. */
