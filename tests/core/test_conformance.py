@@ -138,9 +138,13 @@ def test_the_last_run_was_of_this_suite_and_of_every_back_end(script):
 
 def test_reasons_in_the_table_are_those_that_back_ends_give(script):
     ready = {name.partition(":")[0] for name in comparison.all_backends()}
-    nets = {case.feature: case.net for case in CASES}
+    cases = {case.feature: case for case in CASES}
     for row in script.kept():
         if row.backend.partition(":")[0] in ready:
-            reason = unsupported_reason(row.backend, nets[row.feature])
+            case = cases[row.feature]
+            reason = unsupported_reason(row.backend, case.net)
+            if reason is None and case.margin is not None and row.outcome == "unsupported":
+                assert "shows whole samples: streams run on" in row.reason
+                continue
             assert row.outcome == ("passed" if reason is None else "unsupported")
             assert row.reason == (reason or "")
