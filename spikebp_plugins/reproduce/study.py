@@ -196,6 +196,7 @@ class Study:
             Number of last epochs whose weights are averaged; 0 averages none.
         """
         epochs = self.epochs(epochs)
+        net = net.replace(label_targets=(others, target))
         x, y = self.train
         about: dict[str, Any] = {
             "definition": net.to_dict(),

@@ -43,7 +43,7 @@ SAMPLES = 120
 
 
 class NeverEarly(EarlyLearner):
-    margin = np.inf
+    margin = 1e9
 
 
 LEARNING = (SpikingLearner, EarlyLearner, NeverEarly)
@@ -190,7 +190,8 @@ def test_a_halved_rate_is_that_of_another_definition(quick):
             order = shuffled(SAMPLES, 3, epoch)
             sim.train(x[order], np.where(np.eye(10)[y[order]] == 1, 2.0, 0.5))
             checkpoint = sim.checkpoint()
-    assert learned.net == net.replace(learning_rate=0.05, fraction_bits=20)
+    asked = {"learning_rate": 0.05, "label_targets": (0.5, 2.0)}
+    assert learned.net == net.replace(fraction_bits=20, **asked)
     assert all(map(np.array_equal, learned.weights, checkpoint.state.weights))
     assert sum(epoch.samples for epoch in learned.operations) == 2 * SAMPLES
 
@@ -326,7 +327,7 @@ def test_efficiency_compares_networks_by_time_operations_and_memory(monkeypatch,
 
 
 def test_a_sample_is_closed_once_its_output_leads(quick):
-    net = quick.net(12, learning_rate=0.1, fraction_bits=20)
+    net = quick.net(12, learning_rate=0.1, fraction_bits=20, label_targets=(1.0, 5.0))
     x, y = (array[:SAMPLES] for array in (quick.data.x_train, quick.data.y_train))
     targets = label_rows(y, 10, (1.0, 5.0))
     whole, early, never = (kind.from_checkpoint(Simulator(net).checkpoint()) for kind in LEARNING)
