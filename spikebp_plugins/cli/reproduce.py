@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from spikebp_plugins.cli.output import print_json, print_table
 from spikebp_plugins.common.archive import place_of
 from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, Dataset
+
+if TYPE_CHECKING:
+    from spikebp_plugins.reproduce import Report
 
 #: In the order of the help text. Not from `reproduce.EXPERIMENTS`, which is slow to import.
 NAMES = (
@@ -31,12 +34,16 @@ NAMES = (
     "random-feedback",
     "forgetting",
 )
+#: Stands for each of them in turn.
+ALL = "all"
 
 
 def reproduce(
-    experiment: Annotated[str, typer.Argument(metavar="|".join(NAMES), help="Which experiment.")],
+    experiment: Annotated[
+        str, typer.Argument(metavar="|".join((*NAMES, ALL)), help="Which experiment.")
+    ],
     quick: Annotated[
-        bool, typer.Option("--quick", help="10,000 images and 2 epochs: to see it in minutes.")
+        bool, typer.Option("--quick", help="2,000 images and 2 epochs: to see it in a minute.")
     ] = False,
     dataset: Annotated[
         str | None,
@@ -54,35 +61,47 @@ def reproduce(
     seed: Annotated[int, typer.Option(help=options.HELP["seed"])] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Repeat an experiment of the paper, beside the authors' figures where they give some.
+    """Repeat an experiment of the paper, beside the authors' figures where they give some, or all.
 
     What has been trained is kept after every epoch: after Ctrl-C the same command goes on, and
     experiments share their networks.
     """
     from spikebp_plugins.reproduce import EXPERIMENTS, Study
 
-    experiment = choice("experiment", experiment, EXPERIMENTS)
+    chosen = choice("experiment", experiment, (*EXPERIMENTS, ALL))
+    is_one, names = chosen != ALL, NAMES if chosen == ALL else (chosen,)
     if output is not None:
+        if not is_one:
+            raise wrong_argument("output", "left out for all experiments", str(output))
         place_of(output, "output")
-    data = _data(experiment, dataset, folder)
+    if is_one and dataset is not None and hasattr(EXPERIMENTS[chosen], "load"):
+        raise wrong_argument("dataset", f"left out for {chosen}, which has its own", dataset)
     results.mkdir(parents=True, exist_ok=True)
-    report = EXPERIMENTS[experiment].run(Study(data, results, quick, seed))
-    if as_json:
-        about = {"experiment": experiment, "title": report.title, "quick": quick, "seed": seed}
-        print_json(about | {"rows": list(report.rows), "notes": list(report.notes)})
-    else:
-        columns = tuple(report.rows[0])
-        rows = [[_text(row[name]) for name in columns] for row in report.rows]
-        print_table(report.title, columns, rows)
-        for note in report.notes:
-            typer.echo(note)
-        if quick:
-            typer.echo("This was --quick; the authors' figures are those of the whole experiment.")
-    if output is not None:
-        from spikebp_plugins.simulation.plots import save_picture
+    found = []
+    for name in names:
+        data = _data(name, dataset, folder)
+        report = EXPERIMENTS[name].run(Study(data, results, quick, seed))
+        about = {"experiment": name, "title": report.title, "quick": quick, "seed": seed}
+        found.append(about | {"rows": list(report.rows), "notes": list(report.notes)})
+        if not as_json:
+            _print(report)
+        if output is not None:
+            from spikebp_plugins.simulation.plots import save_picture
 
-        save_picture(output, report.draw, report.title)
-        typer.echo(f"picture: {output}", err=as_json)
+            save_picture(output, report.draw, report.title)
+            typer.echo(f"picture: {output}", err=as_json)
+    if as_json:
+        print_json(found[0] if is_one else {"experiments": found})
+    elif quick:
+        typer.echo("This was --quick; the authors' figures are those of the whole experiment.")
+
+
+def _print(report: Report) -> None:
+    columns = tuple(report.rows[0])
+    rows = [[_text(row[name]) for name in columns] for row in report.rows]
+    print_table(report.title, columns, rows)
+    for note in report.notes:
+        typer.echo(note)
 
 
 def _data(experiment: str, dataset: str | None, folder: Path | None) -> Dataset:
@@ -92,8 +111,6 @@ def _data(experiment: str, dataset: str | None, folder: Path | None) -> Dataset:
     load: Callable[[Path | None], Dataset] | None = getattr(EXPERIMENTS[experiment], "load", None)
     if load is None:
         return options.load_images("mnist" if dataset is None else dataset, folder)
-    if dataset is not None:
-        raise wrong_argument("dataset", f"left out for {experiment}, which has its own", dataset)
     return load(folder)
 
 

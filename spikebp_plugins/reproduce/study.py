@@ -34,7 +34,7 @@ EVENT_ORDER: Final[dict[str, Any]] = {"timing": "event", "arithmetic": "float32"
 BLOCK: Final = 2_000
 
 #: The number of training images with `quick`, and the largest number of epochs.
-QUICK_SAMPLES: Final = 10_000
+QUICK_SAMPLES: Final = 2_000
 QUICK_EPOCHS: Final = 2
 
 #: What the errors of an epoch must be.

@@ -495,6 +495,18 @@ def test_every_experiment_is_named_in_the_help():
     assert tuple(EXPERIMENTS) == NAMES
 
 
+def test_all_experiments_run_one_after_the_other(monkeypatch):
+    names = ("spikes", "early-guess")
+    monkeypatch.setattr("spikebp_plugins.cli.reproduce.NAMES", names)
+    found = reproduced("all")["experiments"]
+    assert [experiment["experiment"] for experiment in found] == [*names]
+    assert found == [reproduced(name) for name in names]
+    printed = run("reproduce", "all", "--dataset", "digits", "--quick").stdout
+    assert all(experiment["title"] in printed for experiment in found)
+    refused = run("reproduce", "all", "--output", "a.png", exit_code=2).stderr
+    assert refused.startswith("error: output must be left out for all experiments; got a.png")
+
+
 def test_an_unknown_experiment_is_refused():
     message = "error: experiment must be one of 'mnist', 'ablations'"
     assert run("reproduce", "cifar", exit_code=2).stderr.startswith(message)
