@@ -202,7 +202,6 @@ struct network {
     double input_bound, input_bound_kept, largest_x;
     int64_t updates_kept;
     struct trains trains;
-    struct levels levels;
     const vec **row; /* rows to add, with their factors */
     num *factor;
     num *matrix; /* rate times errors, of what is written */
@@ -212,6 +211,7 @@ struct network {
     int32_t *errors_at; /* and how many errors the place has that begins with a unit */
     vec *sent; /* of a layer in each step, by lanes */
     int32_t *touched, *mark, *listed;
+    struct levels levels;
     struct layer layer[]; /* 0..L */
 };
 
