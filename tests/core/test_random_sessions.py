@@ -233,7 +233,7 @@ class Sessions(RuleBasedStateMachine):
         type_=TYPES,
         changing=st.booleans(),
         kind=KINDS,
-        how=st.sampled_from(["block", "block", "singly", "singly", "record", "replay"]),
+        how=st.sampled_from(["block", "block", "singly", "singly", "record", "replay", "margin"]),
         after=INTERRUPTS,
     )
     def train(
@@ -255,6 +255,8 @@ class Sessions(RuleBasedStateMachine):
         def call(side):
             if how == "singly" and side is self.one:
                 return np.concatenate([side.sim.train(x[i], y[i]) for i in each(n)])
+            if how == "margin" and kind == "labels" and self.has_streams and self.net.n_outputs > 1:
+                return side.sim.train(x, y, margin=1.0)
             replay = side.buffer if how == "replay" else None
             return side.sim.train(x, y, record=how == "record", replay=replay)
 
