@@ -74,10 +74,11 @@ static void write_all_waiting(void)
         write_waiting(l);
 }
 
-/* Write what waits, and keep nothing: as before the first sample. */
+/* Write what waits, and keep nothing: as before the first sample. Others may change weights then. */
 static void forget(void)
 {
     write_all_waiting();
+    memset(room, 0, sizeof room);
     memset(spikes, 0, sizeof spikes);
     memset(spike_count, 0, sizeof spike_count);
     memset(arriving, 0, sizeof arriving);

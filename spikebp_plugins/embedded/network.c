@@ -1447,10 +1447,8 @@ enum net_result net_read_state(uint32_t offset, const uint8_t *bytes, uint32_t n
             wrong = bytes[i] != HEADER[at];
         else if (at < POTENTIALS_END) {
 #if KEEPS_DRIVE
-            if (!is_unreadable) {
+            if (!is_unreadable)
                 forget();
-                memset(room, 0, sizeof room);
-            }
 #endif
             is_unreadable = 1;
             *state_byte(at) = bytes[i];

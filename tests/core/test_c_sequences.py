@@ -188,7 +188,8 @@ class Session:
         assert_same(self.programs[0].learned, self.sim.checkpoint())
 
 
-@pytest.mark.parametrize("seed", range(8))
+# In the last one steps have brought a weight near to its limit.
+@pytest.mark.parametrize("seed", [*range(8), 30007])
 def test_random_sessions_equal_those_in_full_and_the_reference(seed):
     Session(seed).run(120)
 
