@@ -190,14 +190,15 @@ class Backend(ABC):
     def _until_by(self, steps: Steps, batch: Batch, margin: float) -> EarlySamples:
         """Show samples step by step, each until its lead is `margin`."""
         shown = room_for_early(batch)
-        targets = None if batch.y is None else batch.targets()[:, 0]
+        labels = targets = [None] * len(batch)
+        if batch.y is not None:
+            labels, targets = batch.y.tolist(), [*batch.targets()[:, 0]]
         try:
             for i, rows in enumerate(batch.rows()):
                 before = self.operations.total
-                target = None if targets is None else targets[i]
                 for t in range(batch.n_steps):
-                    steps.show(rows[t % len(rows)], target)
-                    if _lead(steps.summed_drive, None if batch.y is None else batch.y[i]) >= margin:
+                    steps.show(rows[t % len(rows)], targets[i])
+                    if _lead(steps.summed_drive, labels[i]) >= margin:
                         break
                 shown.scores[i], shown.n_steps[i] = steps.scores, steps.steps_shown
                 steps.close()

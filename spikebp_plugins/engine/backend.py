@@ -156,7 +156,10 @@ class EngineBackend(Backend):
 
     @property
     def work(self) -> Work | None:
-        """What was done for these samples; with event timing nobody counts it."""
+        """What was done for these samples, but for those that the reference has shown.
+
+        None with event timing, of which nobody counts it.
+        """
         total = self._engine.work
         for network in self._engine.networks:
             done = network.work

@@ -11,7 +11,7 @@ from tests.core.experiment import MAGNITUDES
 from tests.core.literal import LiteralNetwork, asked_by
 from tests.core.small_nets import ENGINES, checkpoint_bytes, lively_simulator, samples, small_net
 from tests.core.strategies import any_network, chip_definitions, definitions, experiments, networks
-from tests.core.test_step_rules import SMALL, drawn_by_the_rule, literal_steps
+from tests.core.test_step_rules import SMALL, assert_weights, learned_literally
 from tests.profiles import examples
 
 ENGINE = pytest.mark.parametrize("engine", ENGINES)
@@ -130,15 +130,12 @@ def test_what_is_learned_early_follows_the_rules(experiment, margin):
     with Simulator(net, "compiled", weights) as sim:
         shown = sim.train(x, y, margin=margin)
         for n, asked in enumerate(asked_by(net, y)):
-            if net.backward_init == "uniform":
-                literal.psi = drawn_by_the_rule(net, n)
-            rows, targets = literal_steps(net, x[n]), literal_steps(net, np.array(asked))
-            _, _, drives = literal.show(rows, targets, (y[n], margin))
+            until = y[n], margin
+            _, _, drives = learned_literally(literal, n, x[n], np.array(asked), until)
             assert shown.n_steps[n] == len(drives)
             scores = [s / 2**net.fraction_bits / len(drives) for s in drives[-1]]
             assert shown.scores[n].tolist() == scores
-        for l, W in enumerate(sim.weights, 1):
-            assert np.ldexp(W, net.fraction_bits).reshape(-1).tolist() == literal.weights(l)
+        assert_weights(net, sim.weights, literal)
 
 
 @ENGINE

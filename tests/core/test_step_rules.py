@@ -21,19 +21,28 @@ def literal_steps(net, sample):
     return np.broadcast_to(sample, (net.n_steps, sample.shape[-1]))
 
 
+def learned_literally(literal, n, x, asked, until=None):
+    """Let the literal network learn the n-th sample; return what it has sent, and its drives."""
+    net = literal.net
+    if net.backward_init == "uniform":
+        literal.psi = drawn_by_the_rule(net, n)
+    return literal.show(literal_steps(net, x), literal_steps(net, asked), until)
+
+
+def assert_weights(net, weights, literal):
+    for l, W in enumerate(weights, 1):
+        assert np.ldexp(W, net.fraction_bits).reshape(-1).tolist() == literal.weights(l)
+
+
 def assert_follows_rules(net, weights, x, y, x_test):
     asked = np.array(asked_by(net, y)) if y.ndim == 1 else y
     with Simulator(net, "reference", weights) as sim:
         literal = LiteralNetwork(net, weights, net.init_feedback())
         trace = sim.train(x, y, record=True)
         for n in range(len(x)):
-            if net.backward_init == "uniform":
-                literal.psi = drawn_by_the_rule(net, n)
-            k, e, s = literal.show(literal_steps(net, x[n]), literal_steps(net, asked[n]))
+            k, e, s = learned_literally(literal, n, x[n], asked[n])
             assert_sample(net, trace, n, k, e, s)
-        for l in range(1, net.n_layers + 1):
-            units = np.ldexp(trace.weights[l - 1], net.fraction_bits)
-            assert units.reshape(-1).tolist() == literal.weights(l)
+        assert_weights(net, trace.weights, literal)
         predicted = sim.predict(x_test, record=True)
         for n in range(len(x_test)):
             k, _, s = literal.show(literal_steps(net, x_test[n]), None)

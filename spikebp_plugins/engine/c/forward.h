@@ -281,7 +281,7 @@ static int fire_layer(struct network *net, int l, int t)
         return 0;
     if (net->hands_over)
         add(a->s, a->arriving, a->width);
-    else if (!net->follows) { /* what s has already */
+    else if (!net->follows) { /* else s has received its change */
         if (!a->writes_at_once)
             correct_drive(a, below, t);
         if (a->wiring)

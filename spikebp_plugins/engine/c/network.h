@@ -329,7 +329,7 @@ static void lay_out(struct network *net, struct room *learned, struct room *samp
     net->change = vectors(sample, widest / LANES), net->sent = vectors(sample, T);
     net->touched = integers(sample, widest), net->mark = integers(sample, widest);
     net->listed = integers(sample, widest);
-    net->levels.kept = taken(sample, net->layer[0].width, sizeof(vec));
+    net->levels.kept = taken(sample, net->layer[0].width, LANES);
     if (is->wirings) {
         net->position = integers(sample, widest + 1), net->errors_at = integers(sample, widest);
         net->spread = numbers(sample, widest + PADDING);
