@@ -63,15 +63,21 @@ with Simulator(net) as sim:
     sim.train(encoded(x[order]), y[order])
     before, known, wearer = sim.checkpoint(), beats(person(USUAL), 500), person(BLOCK)
     (x, y), to_test = beats(wearer, 100), beats(wearer, 500)
-    print(f"usual hearts and the wearer's, before: {right(*known)}, {right(*to_test)} right")
+    print(
+        f"before: right are {right(*known)} with a usual heart, {right(*to_test)} with the wearer's"
+    )
     for readings, label in zip(x, y, strict=True):
         encoder.reset()
         sim.stream(encoder).feed(readings, target=int(label))
-    print(f"after 100 beats of the wearer: {right(*known)}, {right(*to_test)}")
+    print(
+        f"after 100 beats of the wearer: {right(*known)}, and {right(*to_test)} with the wearer's"
+    )
     with sim.checkpoint().simulate() as watch:  # a window for each reading, which overlap
         watch.predict(encoder.encode(to_test[0].reshape(-1, 1)))
         share = watch.work.multiply_adds / watch.operations.multiply_adds
-    print(f"a window for each reading takes {100 * share:.0f} % of its multiply-adds")
+    print(
+        f"windows moved by one reading take {100 * share:.0f} % of the multiply-adds of full ones"
+    )
     if options.board:
         with TemporaryDirectory() as folder:
             board = emulated.Board(before, Path(folder), weight_bits=32)
