@@ -63,21 +63,15 @@ with Simulator(net) as sim:
     sim.train(encoded(x[order]), y[order])
     before, known, wearer = sim.checkpoint(), beats(person(USUAL), 500), person(BLOCK)
     (x, y), to_test = beats(wearer, 100), beats(wearer, 500)
-    print(
-        f"before: right are {right(*known)} with a usual heart, {right(*to_test)} with the wearer's"
-    )
+    print(f"right before: {right(*known)} of a usual heart, {right(*to_test)} of the wearer")
     for readings, label in zip(x, y, strict=True):
         encoder.reset()
         sim.stream(encoder).feed(readings, target=int(label))
-    print(
-        f"after 100 beats of the wearer: {right(*known)}, and {right(*to_test)} with the wearer's"
-    )
+    print(f"after 100 beats of the wearer: {right(*known)} and {right(*to_test)}")
     with sim.checkpoint().simulate() as watch:  # a window for each reading, which overlap
         watch.predict(encoder.encode(to_test[0].reshape(-1, 1)))
         share = watch.work.multiply_adds / watch.operations.multiply_adds
-    print(
-        f"windows moved by one reading take {100 * share:.0f} % of the multiply-adds of full ones"
-    )
+    print(f"windows moved by a reading take {100 * share:.0f} % of the multiply-adds in full")
     if options.board:
         with TemporaryDirectory() as folder:
             board = emulated.Board(before, Path(folder), weight_bits=32)
