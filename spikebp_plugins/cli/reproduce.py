@@ -31,7 +31,6 @@ NAMES = (
     "speech",
     "best-dense",
     "integer-only",
-    "random-feedback",
     "forgetting",
 )
 #: Stands for each of them in turn.

@@ -18,7 +18,6 @@ from spikebp_plugins.reproduce import (
     forgetting,
     integer_only,
     mnist,
-    random_feedback,
     speech,
     spikes,
 )
@@ -38,7 +37,6 @@ EXPERIMENTS = {
     "speech": speech,
     "best-dense": best_dense,
     "integer-only": integer_only,
-    "random-feedback": random_feedback,
     "forgetting": forgetting,
 }
 

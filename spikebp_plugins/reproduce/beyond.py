@@ -28,20 +28,22 @@ VARIANTS: Final = {
     "as in the paper": Variant(),
     "weights averaged over the last 10 epochs": Variant(average=10),
     "smoothed gradients": Variant(changes={"presynaptic": "drive"}),
-    "target 2": Variant(target=2.0),
-    "target 3": Variant(target=3.0),
+    "target 2": Variant((0.0, 2.0)),
+    "target 3": Variant((0.0, 3.0)),
     "rate halved": Variant(halve_after=_LATE),
-    "rate halved, target 2": Variant(2.0, _LATE),
-    "rate halved, target 3": Variant(3.0, _LATE),
-    "rate halved, target 3, half the rate": Variant(3.0, _LATE, {"learning_rate": 0.005}),
-    "rate halved, target 4, half the rate": Variant(4.0, _LATE, {"learning_rate": 0.005}),
+    "rate halved, target 2": Variant((0.0, 2.0), _LATE),
+    "rate halved, target 3": Variant((0.0, 3.0), _LATE),
+    "rate halved, target 3, half the rate": Variant((0.0, 3.0), _LATE, {"learning_rate": 0.005}),
+    "rate halved, target 4, half the rate": Variant((0.0, 4.0), _LATE, {"learning_rate": 0.005}),
     "rate halved, targets 1 and 5, half the rate": Variant(
-        5.0, _LATE, {"learning_rate": 0.005}, others=1.0
+        (1.0, 5.0), _LATE, {"learning_rate": 0.005}
     ),
-    "rate halved, input 2": Variant(1.0, _LATE, {"input": 2.0, "learning_rate": 0.005}),
-    "rate halved, backward potentials drawn": Variant(1.0, _LATE, {"backward_init": "uniform"}),
-    "rate halved, outer update": Variant(1.0, _LATE, {"update": "outer"}),
-    "rate halved, binary spikes": Variant(1.0, _LATE, {"spikes": "binary"}),
+    "rate halved, input 2": Variant((0.0, 1.0), _LATE, {"input": 2.0, "learning_rate": 0.005}),
+    "rate halved, backward potentials drawn": Variant(
+        (0.0, 1.0), _LATE, {"backward_init": "uniform"}
+    ),
+    "rate halved, outer update": Variant((0.0, 1.0), _LATE, {"update": "outer"}),
+    "rate halved, binary spikes": Variant((0.0, 1.0), _LATE, {"spikes": "binary"}),
 }
 
 

@@ -1,26 +1,31 @@
-"""Spikes beside an integer network of rectified units: error against time, operations and memory.
+"""Spikes compared with an integer network of rectified units: error against time of training.
 
 All networks learn on line in integers, in one thread, in C of the same making. The rival
-multiplies; it skips zeros everywhere (`integer_relu`). Networks differ in steps, targets and width;
-samples may end early, in prediction and while learning.
+multiplies, and skips what is zero (`integer_relu`). With one step the spiking network is a
+quantized network of rectified units too, whose errors are coded as the paper codes them. In all
+steps together a sample sends as much, whatever their number, and is asked for as much.
+
+For each width and each kind of network its settings are those with the lowest error on training
+images that are held out; these networks then learn all training images, from several seeds.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikebp_plugins.data.images import error_percent
-from spikebp_plugins.network.samples import label_rows
-from spikebp_plugins.reproduce.integer_relu import IntegerReluLearner
-from spikebp_plugins.reproduce.learners import EarlyLearner, Learner, SpikingLearner
+from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.reproduce.learners import LEARNERS, Learner
 from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
 from spikebp_plugins.reproduce.timing import alternate
+from spikebp_plugins.reproduce.variants import SEEDS
+from spikebp_plugins.simulation.plots import COLORS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,289 +33,259 @@ if TYPE_CHECKING:
 EPOCHS: Final = 5
 HALVE_AFTER: Final = (3, 4)
 
-#: The sizes of the hidden layers where steps and targets are varied, and all widths.
-HIDDEN_LAYERS: Final = (200, 200)
-WIDTHS: Final = ((100, 50), (200, 200), (300, 300), (800, 800))
+#: The sizes of the hidden layers.
+HIDDEN_LAYERS: Final = ((100, 50), (200, 200), (300, 300), (800, 800))
 
 #: Images that are timed, and how many each network takes before it is the next one's turn.
 TIMED: Final = 5_000
 TURN: Final = 500
 
-SPIKING: Final = "spiking"
-CLOSED_EARLY: Final = "spiking, closed early"
+#: Spikes that stand for an input of 1 in all steps, and that the right output is to send.
+SENT: Final = 8
+RIGHT: Final = 80.0
+
+#: The spikes by which an output leads when a sample may end.
+MARGINS: Final = (10.0, 20.0, 40.0)
+
+
+class Setting(NamedTuple):
+    """What may be chosen: fields of the definition, and options of the learner."""
+
+    fields: Mapping[str, Any]
+    options: Mapping[str, Any] = {}
+
+    def __str__(self) -> str:
+        rate, (wrong, right) = self.fields["learning_rate"], self.fields["label_targets"]
+        shown = {"rate": f"2^{math.log2(rate):g}", "targets": f"{wrong:g} and {right:g}"}
+        shown |= {name: f"{value:g}" for name, value in self.options.items()}
+        return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+class NetworkKind(NamedTuple):
+    """A kind of network.
+
+    Attributes
+    ----------
+    settings : sequence of Setting
+        Those to choose from.
+    learner : str
+        What learns.
+    until_sure : str or None
+        The name of another kind, whose samples end as soon as an output leads, in training that of
+        the label; the settings are those that were chosen for it, with each of `MARGINS`.
+    """
+
+    settings: Sequence[Setting] = ()
+    learner: str = "spiking"
+    until_sure: str | None = None
+
+
+def _in_steps(n_steps: int) -> NetworkKind:
+    settings = [
+        Setting(
+            {
+                "n_steps": n_steps,
+                "spikes_per_unit": SENT // n_steps,
+                "learning_rate": n_steps**2 * 2.0**exponent,
+                "fraction_bits": len(HALVE_AFTER) - exponent,
+                "weight_init": "quiet",
+                "label_targets": (wrong * RIGHT / n_steps, RIGHT / n_steps),
+            }
+        )
+        for wrong in (0.1, 0.15, 0.2)
+        for exponent in (-14, -15, -16)
+    ]
+    return NetworkKind(settings)
+
+
+#: Weights of 14 bits behind the point have 16 in all.
+_RECTIFIED: Final = [
+    Setting(
+        {
+            "n_steps": 1,
+            "learning_rate": 2.0**exponent,
+            "fraction_bits": 14,
+            "label_targets": (wrong, 1.0),
+        },
+        {"error_bits": error_bits},
+    )
+    for wrong in (0.0, 0.1, 0.2)
+    for exponent in (-4, -5, -6)
+    for error_bits in (6, 8)
+]
+
 RELU: Final = "integer ReLU"
-
-
-class Way(NamedTuple):
-    """A way to learn.
-
-    Attributes
-    ----------
-    kind : str
-        The kind of the learner.
-    fields : dict
-        Fields of the definition.
-    others, target : float
-        Spikes a step (or activations) that wrong outputs and the right one are to send.
-    margins : tuple of float
-        Margins at which a prediction ends early.
-    strength : float
-        By which input is multiplied.
-    """
-
-    kind: str
-    fields: dict[str, Any]
-    others: float
-    target: float
-    margins: tuple[float, ...] = ()
-    strength: float = 1.0
-
-    @property
-    def asked(self) -> tuple[float, float]:
-        """What a label asks of each wrong output, and of the right one."""
-        return self.others, self.target
-
-
-def _steps(n_steps: int, units: int, bits: int, *of: Any) -> Way:
-    """Return a way whose step changes a weight by a number of units of the grid."""
-    rate = units * n_steps**2 / 2**bits
-    fields = {"n_steps": n_steps, "learning_rate": rate, "fraction_bits": bits}
-    return Way(SPIKING, fields, *of)
-
-
-def _relu(others: float, rate: float = 2.0**-5) -> Way:
-    fields = {"n_steps": 1, "learning_rate": rate, "fraction_bits": 14}
-    return Way(RELU, fields, others, 1.0)
-
-
-RELU_WAY: Final = _relu(0.2)
-SLOW_RELU_WAY: Final = _relu(0.0, 2.0**-6)
-FEW_STEPS: Final = _steps(2, 8, 14, 2.0, 10.0, (1.0, 4.0))
-MANY_STEPS: Final = _steps(10, 8, 17, 1.0, 5.0, (0.5, 1.0, 2.0, 4.0, 8.0))
-CLOSED: Final = MANY_STEPS._replace(kind=CLOSED_EARLY)
-
-#: The ways that are tried with layers of one size.
-WAYS: Final = {
-    "T = 1, targets 2 and 10": _steps(1, 16, 14, 2.0, 10.0),
-    "T = 2, targets 1 and 5": _steps(2, 20, 14, 1.0, 5.0, (0.5, 1.0, 2.0, 4.0)),
-    "T = 2, targets 2 and 10": FEW_STEPS,
-    "T = 3, targets 4 and 20": _steps(3, 8, 16, 4.0, 20.0, (1.0, 4.0)),
-    "T = 5, targets 1 and 5": _steps(5, 12, 16, 1.0, 5.0, (0.5, 1.0, 2.0, 4.0)),
-    "T = 5, targets 1 and 5, half the input": _steps(5, 12, 16, 1.0, 5.0, (1.0, 4.0), 0.5),
-    "T = 10, as in the paper": Way(SPIKING, {}, 0.0, 1.0, (0.5, 1.0, 2.0)),
-    "T = 10, targets 1 and 5": MANY_STEPS,
-    "T = 10, targets 1 and 5, samples closed early": CLOSED,
-    "T = 10, targets 4 and 20": _steps(10, 4, 18, 4.0, 20.0, (1.0, 2.0, 4.0, 8.0)),
-    "T = 20, targets 1 and 5": _steps(20, 4, 18, 1.0, 5.0),
-    "integer ReLU, targets 0 and 1": _relu(0.0),
-    "integer ReLU, targets 0.2 and 1": RELU_WAY,
-    "integer ReLU, targets 0 and 1, half the rate": SLOW_RELU_WAY,
+KINDS: Final = {
+    **{f"T = {n_steps}": _in_steps(n_steps) for n_steps in (1, 2, 4, 8)},
+    **{f"T = {n}, until sure": NetworkKind(until_sure=f"T = {n}") for n in (4, 8)},
+    "T = 10, as in the paper": NetworkKind(
+        [Setting({"learning_rate": 0.01, "label_targets": (0.0, 1.0)})]
+    ),
+    RELU: NetworkKind(_RECTIFIED, RELU),
 }
 
-#: The ways that are tried with layers of all sizes.
-WIDE_WAYS: Final = {
-    "T = 2": FEW_STEPS,
-    "T = 10": MANY_STEPS,
-    "T = 10, closed early": CLOSED,
-    "integer ReLU, targets 0.2 and 1": RELU_WAY,
-    "integer ReLU, targets 0 and 1, half the rate": SLOW_RELU_WAY,
-}
-
-#: Numbers of 4 bytes of a unit and of an input, in prediction and while learning. A spiking unit
-#: has a potential and its spikes; while learning also a backward potential, errors, and the spikes
-#: of the sample, which inputs have as well. A rectified unit has a drive, an activation, an error.
-_SPIKING_NUMBERS: Final = ((2, 2), (5, 3))
-_RELU_NUMBERS: Final = ((2, 0), (3, 0))
+#: Numbers of 4 bytes of a unit and of an input, in training and in prediction. A spiking unit has a
+#: potential and its spikes; while learning also a backward potential, errors, and the spikes of the
+#: sample, which inputs have as well. A rectified unit has a drive, an activation, an error.
+_SPIKING_NUMBERS: Final = ((5, 3), (2, 2))
+_RELU_NUMBERS: Final = ((3, 0), (2, 0))
 
 
-class Entry(NamedTuple):
-    """A trained network, and what it is compared as.
-
-    Attributes
-    ----------
-    name : str
-        How it learned.
-    way : Way
-        The same in numbers.
-    network : TrainedNetwork
-        What was trained.
-    """
+class TrainedKind(NamedTuple):
+    """Networks of a kind and width, trained from several seeds with the setting that was chosen."""
 
     name: str
-    way: Way
-    network: TrainedNetwork
+    setting: Setting
+    networks: Sequence[TrainedNetwork]
+
+    @property
+    def is_relu(self) -> bool:
+        """Whether the units are rectified ones."""
+        return self.name == RELU
 
     def learner(self) -> Learner:
-        """Return the network in one thread."""
-        checkpoint = self.network.checkpoint
-        if self.way.kind == RELU:
-            return IntegerReluLearner(checkpoint)
-        kind = EarlyLearner if self.way.kind == CLOSED_EARLY else SpikingLearner
-        return kind.from_checkpoint(checkpoint, n_jobs=1)
+        """Return the first network in one thread."""
+        threads = {} if self.is_relu else {"n_jobs": 1}
+        kind = LEARNERS[KINDS[self.name].learner]
+        return kind(self.networks[0].checkpoint, **self.setting.options, **threads)
 
-    def n_bytes(self, is_learning: bool) -> int:
+    def n_bytes(self) -> list[int]:
         """Return the bytes of weights, in the smallest type that holds them, and of states."""
-        net, bits = self.network.net, self.network.net.fraction_bits
+        net, weights = self.networks[0].net, self.networks[0].weights
+        bits = net.fraction_bits
         assert bits is not None  # arithmetic is fixed
-        largest = max(np.abs(matrix).max() for matrix in self.network.weights)
-        of_weight = next(n for n in (1, 2, 4, 8) if math.ldexp(largest, bits) < 2 ** (8 * n - 1))
-        n_inputs, n_units = net.n_inputs, sum(net.layer_sizes[1:])
-        is_relu = self.way.kind == RELU
-        of_unit, of_input = (_RELU_NUMBERS if is_relu else _SPIKING_NUMBERS)[is_learning]
-        weights = sum(matrix.size for matrix in self.network.weights)
-        return of_weight * weights + 4 * (of_unit * n_units + of_input * n_inputs)
+        largest = math.ldexp(max(np.abs(matrix).max() for matrix in weights), bits)
+        of_weight = next(n for n in (1, 2, 4, 8) if largest < 2 ** (8 * n - 1))
+        n_units, n_weights = sum(net.layer_sizes[1:]), sum(matrix.size for matrix in weights)
+        numbers = _RELU_NUMBERS if self.is_relu else _SPIKING_NUMBERS
+        return [
+            of_weight * n_weights + 4 * (of_unit * n_units + of_input * net.n_inputs)
+            for of_unit, of_input in numbers
+        ]
 
 
 def run(study: Study) -> Report:
-    """Train all networks, let them predict, then time them in turns."""
-    entries = list(_entries(study))
-    rows = _measured(study, entries)
+    """Choose settings, train all networks, then time them in turns."""
+    kinds = [kind for hidden in HIDDEN_LAYERS for kind in _trained(study, hidden)]
+    rows = _measured(study, kinds)
+    epochs = study.epochs(EPOCHS)
     return Report(
-        study.title(
-            ("spikes and an integer ReLU",), f", {study.epochs(EPOCHS)} epochs, seed {study.seed}"
-        ),
+        study.title(("spikes and an integer ReLU",), f", {epochs} epochs, {SEEDS} seeds"),
         rows,
         [
-            "Operations are additions of a weight; of the integer ReLU, multiply-adds.",
-            "A row with a margin is the network above it, which ends a prediction once it is sure.",
+            "Pairs of figures are those of a training sample and of a prediction.",
+            "The integer ReLU has multiply-adds, and neither additions nor messages.",
             "Times depend on the machine; all networks took turns, in one thread.",
         ],
         partial(_draw, rows),
     )
 
 
-def _entries(study: Study) -> Iterator[Entry]:
-    """Train the networks; one that is wanted twice is trained once."""
-    for name, way in WAYS.items():
-        yield Entry(name, way, _learned(study, way, HIDDEN_LAYERS))
-    for name, way in WIDE_WAYS.items():
-        for hidden in WIDTHS:
-            if hidden != HIDDEN_LAYERS:
-                yield Entry(name, way, _learned(study, way, hidden))
+def _trained(study: Study, hidden: tuple[int, ...]) -> Iterator[TrainedKind]:
+    """Choose the setting of each kind of network of one width, and train it."""
+    chosen: dict[str, Setting] = {}
+    for name, kind in KINDS.items():
+        settings = kind.settings
+        if kind.until_sure is not None:
+            fields = chosen[kind.until_sure].fields
+            settings = [Setting(fields, {"margin": margin}) for margin in MARGINS]
+        if len(settings) > 1:
+            errors = [_error(study.held_out(), hidden, name, setting) for setting in settings]
+            settings = [settings[int(np.argmin(errors))]]
+        (chosen[name],) = settings
+        studies = [replace(study, seed=study.seed + i) for i in range(SEEDS)]
+        networks = [each.learned(**_how(each, hidden, name, chosen[name])) for each in studies]
+        yield TrainedKind(name, chosen[name], networks)
 
 
-def _learned(study: Study, way: Way, hidden: tuple[int, ...]) -> TrainedNetwork:
-    scale = study.data.input_scale * way.strength
-    return study.learned(
-        study.net(*hidden, input_scale=scale, **way.fields),
-        EPOCHS,
-        way.kind,
-        target=way.target,
-        others=way.others,
-        halve_after=HALVE_AFTER,
-    )
+def _how(study: Study, hidden: tuple[int, ...], name: str, setting: Setting) -> dict[str, Any]:
+    """Return how a network is trained, as `Study.learned` takes it."""
+    how: dict[str, Any] = {"net": study.net(*hidden, **setting.fields), "kind": KINDS[name].learner}
+    return how | {"epochs": EPOCHS, "halve_after": HALVE_AFTER, **setting.options}
 
 
-class Prediction(NamedTuple):
-    """A network that predicts, to the end or until it is sure."""
-
-    entry: Entry
-    learner: Learner
-    margin: float | None = None
-
-    def scores(self, x: NDArray[Any]) -> NDArray[np.float64]:
-        """Return the scores of samples."""
-        if self.margin is None:
-            return self.learner.scores(x)
-        assert isinstance(self.learner, SpikingLearner)
-        found: NDArray[np.float64]
-        found = self.learner.predict(x, margin=self.margin, progress=False).scores
-        return found
+def _error(study: Study, hidden: tuple[int, ...], name: str, setting: Setting) -> float:
+    try:
+        return study.test_errors(**_how(study, hidden, name, setting))[-1]
+    except OverflowError:  # the rival's weights have left 16 bits
+        return math.inf
 
 
-def _predictions(entry: Entry) -> list[Prediction]:
-    learner = entry.learner()
-    return [Prediction(entry, learner, margin) for margin in (None, *entry.way.margins)]
-
-
-def _measured(study: Study, entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Return a row for each network, and one for each of its margins."""
+def _measured(study: Study, kinds: Sequence[TrainedKind]) -> list[dict[str, Any]]:
+    """Return a row for each kind of network and width."""
     x, y = study.test
-    predictions = [one for entry in entries for one in _predictions(entry)]
-    seconds = _seconds_of_prediction(predictions, x[:TIMED])
-    rows = [_row(x, y, *pair) for pair in zip(predictions, seconds, strict=True)]
-    of_networks = [row for row in rows if row["margin"] is None]
-    targets = [label_rows(y[:TIMED], study.data.n_classes, entry.way.asked) for entry in entries]
-    seconds = _seconds_of_training(entries, x[:TIMED], targets)
-    for row, entry, time in zip(of_networks, entries, seconds, strict=True):
-        learned = entry.network.operations[-1]
-        row["training, us"] = 1e6 * time
-        row["operations of training"] = learned.total / learned.samples
-        row["kB of training"] = entry.n_bytes(is_learning=True) / 1e3
+    learners = [kind.learner() for kind in kinds]
+    predicted = [_predicted(learner, x) for learner in learners]
+    timed = x[:TIMED], y[:TIMED]
+    seconds = {
+        "prediction": _medians(learners, lambda one, part: one.scores(timed[0][part])),
+        "training": _medians(learners, lambda one, part: one.learn(*(a[part] for a in timed))),
+    }
+    rows = []
+    for i, kind in enumerate(kinds):
+        counted = [kind.networks[0].operations[-1], predicted[i]]
+        errors = [network.test_errors[-1] for network in kind.networks]
+        rows.append(
+            {
+                "hidden": "-".join(map(str, kind.networks[0].net.layer_sizes[1:-1])),
+                "network": kind.name,
+                "chosen": str(kind.setting),
+                "test error, %": float(np.mean(errors)),
+                "each, %": errors,
+                "us": [1e6 * seconds[doing][i] for doing in ("training", "prediction")],
+                "additions": None if kind.is_relu else _each(counted, "total"),
+                "multiply-adds": _each(counted, "multiply_adds"),
+                "messages": None if kind.is_relu else _each(counted, "messages"),
+                "kB": [n / 1000 for n in kind.n_bytes()],
+            }
+        )
     return rows
 
 
-def _row(
-    x: NDArray[Any], y: NDArray[np.int64], prediction: Prediction, seconds: float
-) -> dict[str, Any]:
-    entry, learner = prediction.entry, prediction.learner
+def _predicted(learner: Learner, x: NDArray[Any]) -> Operations:
     before = learner.operations
-    error = error_percent(prediction.scores(x), y)
-    predicted = learner.operations - before
-    return {
-        "network": entry.name,
-        "hidden": "-".join(map(str, entry.network.net.layer_sizes[1:-1])),
-        "margin": prediction.margin,
-        "test error, %": error,
-        "us": 1e6 * seconds,
-        "operations": predicted.total / predicted.samples,
-        "kB": entry.n_bytes(is_learning=False) / 1e3,
-        "training, us": None,
-        "operations of training": None,
-        "kB of training": None,
-    }
+    learner.scores(x)
+    return learner.operations - before
 
 
-def _seconds_of_prediction(predictions: Sequence[Prediction], x: NDArray[Any]) -> list[float]:
+def _each(counted: Sequence[Operations], name: str) -> list[float]:
+    """Return how many operations of one name a sample takes."""
+    return [getattr(operations, name) / operations.samples for operations in counted]
+
+
+def _medians(learners: Sequence[Learner], call: Callable[[Learner, slice], object]) -> list[float]:
     """Return the seconds of a sample for each, all of which take turns."""
+    competitors = dict(enumerate(learners))
 
-    def predict(_: str, one: Prediction, part: slice) -> None:
-        one.scores(x[part])
+    def called(_: int, learner: Learner, part: slice) -> None:
+        call(learner, part)
 
-    return _medians(dict(enumerate(predictions)), predict, len(x))
-
-
-def _seconds_of_training(
-    entries: Sequence[Entry], x: NDArray[Any], targets: Sequence[NDArray[Any]]
-) -> list[float]:
-    def learn(_: str, one: tuple[Learner, NDArray[Any]], part: slice) -> None:
-        learner, asked = one
-        learner.learn(x[part], asked[part])
-
-    learners = [entry.learner() for entry in entries]
-    pairs = dict(enumerate(zip(learners, targets, strict=True)))
-    return _medians(pairs, learn, len(x))
-
-
-def _medians(competitors: dict[int, Any], call: Callable[..., None], n: int) -> list[float]:
-    alternate(competitors, call, min(n, TURN), TURN)  # the first call may compile
-    times = alternate(competitors, call, n, TURN)
-    return [float(np.median(values)) for values in times.values()]
-
-
-#: What is drawn against the error: in prediction, and while learning.
-_AXES: Final = (
-    ("us", "operations", "kB"),
-    ("training, us", "operations of training", "kB of training"),
-)
-
-
-def _family(row: Mapping[str, Any]) -> str:
-    if row["network"].startswith("integer"):
-        return "integer ReLU"
-    return "spikes" if row["margin"] is None else "spikes, until sure"
+    alternate(competitors, called, TURN, TURN)  # the first call may have to set up
+    return [
+        float(np.median(times)) for times in alternate(competitors, called, TIMED, TURN).values()
+    ]
 
 
 def _draw(rows: Sequence[Mapping[str, Any]], figure: Figure) -> None:
-    panels = figure.subplots(2, 3, sharey=True)
-    markers = {"integer ReLU": "s", "spikes": "o", "spikes, until sure": "."}
-    for line, names in zip(panels, _AXES, strict=True):
-        for axes, column in zip(line, names, strict=True):
-            for family, marker in markers.items():
-                chosen = [row for row in rows if _family(row) == family and row[column] is not None]
-                errors = [row["test error, %"] for row in chosen]
-                axes.plot([row[column] for row in chosen], errors, marker, label=family)
-            axes.set(xscale="log", xlabel=column)
-            axes.grid(alpha=0.3, which="both")
-        line[0].set_ylabel("test error, %")
-    panels[0, 0].legend(fontsize="small")
+    axes = figure.subplots()
+    for marker, name in zip("o^sDvP*X", KINDS, strict=False):
+        chosen = [row for row in rows if row["network"] == name]
+        errors = np.array([row["test error, %"] for row in chosen])
+        ends = [[end(row["each, %"]) for row in chosen] for end in (min, max)]
+        axes.errorbar(
+            [row["us"][0] for row in chosen],
+            errors,
+            np.abs(ends - errors),
+            fmt=f"{marker}-",
+            ms=5,
+            lw=1,
+            alpha=0.8,
+            color=COLORS[name == RELU],
+            label=name,
+        )
+    axes.set(xscale="log", yscale="log", xlabel="training of one sample, µs")
+    axes.set_ylabel("test error, %")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(fontsize="small")

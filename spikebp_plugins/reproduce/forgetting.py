@@ -22,7 +22,7 @@ from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,12 @@ from numpy.typing import NDArray
 from spikebp_plugins.common.archive import unreadable, whole_file
 from spikebp_plugins.common.progress import progress_bar
 from spikebp_plugins.data.images import error_percent, shuffled
+from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.replay import ReplayBuffer
+from spikebp_plugins.network.state import initial_state
+from spikebp_plugins.reproduce.learners import SpikingLearner
 from spikebp_plugins.reproduce.study import Report, Study
-from spikebp_plugins.simulation.simulator import Simulator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,40 +111,6 @@ BENCHMARKS: Final[dict[str, Callable[[Study, int], list[Task]]]] = {
     "split": split_tasks,
     "permuted": permuted_tasks,
 }
-
-
-class Learner(Protocol):
-    """What learns."""
-
-    def learn(self, x: Array, y: Array) -> None:
-        """Learn from samples in order."""
-
-    def scores(self, x: Array) -> Array:
-        """Return the scores of samples."""
-
-
-class SpikingLearner:
-    """A spiking network with a replay buffer, or without.
-
-    Parameters
-    ----------
-    net : Definition
-        The definition.
-    replay : ReplayBuffer or None
-        The buffer.
-    """
-
-    def __init__(self, net: Definition, replay: ReplayBuffer | None) -> None:
-        self._simulator, self._replay = Simulator(net), replay
-
-    def learn(self, x: Array, y: Array) -> None:
-        """Learn from samples in order."""
-        self._simulator.train(x, y, replay=self._replay, progress=False)
-
-    def scores(self, x: Array) -> Array:
-        """Return the scores of samples."""
-        scores: Array = self._simulator.predict(x, progress=False)
-        return scores
 
 
 class TorchLearner:
@@ -226,10 +194,13 @@ class Way(NamedTuple):
     rates: Mapping[str, tuple[float, float]]
     batch_size: int | None = None  # of PyTorch; None is the spiking network
 
-    def learner(self, net: Definition, replay: ReplayBuffer | None, rate: float) -> Learner:
+    def learner(
+        self, net: Definition, replay: ReplayBuffer | None, rate: float
+    ) -> SpikingLearner | TorchLearner:
         """Return a network that has learned nothing."""
         if self.batch_size is None:
-            return SpikingLearner(net.replace(learning_rate=rate), replay)
+            net = net.replace(learning_rate=rate)
+            return SpikingLearner(Checkpoint(net, initial_state(net)), replay=replay)
         return TorchLearner(net, replay, rate, self.batch_size)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from spikebp_plugins.embedded import to_c
 from spikebp_plugins.network.checkpoint import Checkpoint
-from spikebp_plugins.network.samples import label_rows
 from spikebp_plugins.reproduce.study import Report, Study, TrainedNetwork
 from spikebp_plugins.reproduce.variants import SEEDS, Variant, learned_of, nets_of, row_of
 from spikebp_plugins.simulation.hardware_report import by_quantity, hardware_report
@@ -36,21 +35,19 @@ _STEPS: Final[dict[str, Any]] = {"n_steps": 5, "weight_init": "he"}
 VARIANTS: Final = {
     "spikes, 16-bit weights": (
         Variant(
-            4.0,
+            (1.0, 4.0),
             (8, 14),
             _STEPS | {"fraction_bits": 14, "learning_rate": 0.006},
             average=5,
-            others=1.0,
         ),
         16,
     ),
     "spikes, 32-bit weights": (
         Variant(
-            8.0,
+            (1.0, 8.0),
             (8, 13, 17),
             _STEPS | {"fraction_bits": 18, "learning_rate": 0.004},
             average=4,
-            others=1.0,
         ),
         32,
     ),
@@ -184,7 +181,7 @@ def _row(study: Study, name: str, variant: Variant, weight_bits: int) -> dict[st
     # Of the weights as they are at the end: to average takes memory of its own.
     errors = [network.test_errors[-1] for network in networks]
     found = row_of(name, networks)
-    needed = [_bits(study, variant, network) for network in networks]
+    needed = [_bits(study, network) for network in networks]
     memory = _memory([network.checkpoint for network in networks], weight_bits)
     return {
         "network": name,
@@ -198,10 +195,9 @@ def _row(study: Study, name: str, variant: Variant, weight_bits: int) -> dict[st
     }
 
 
-def _bits(study: Study, variant: Variant, network: TrainedNetwork) -> dict[str, int]:
+def _bits(study: Study, network: TrainedNetwork) -> dict[str, int]:
     """Return the bits that hold each quantity in every layer, seen while more is learned."""
-    x, labels = (array[:MEASURED] for array in study.train)
-    y = label_rows(labels, study.data.n_classes, (variant.others, variant.target))
+    x, y = (array[:MEASURED] for array in study.train)
     widths = by_quantity(hardware_report(network.checkpoint, x, y, progress=False).widths)
     return {of: max(width.bits for width in widths[q]) for q, of in QUANTITIES.items()}
 

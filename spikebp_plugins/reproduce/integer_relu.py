@@ -1,17 +1,18 @@
 r"""An integer network of rectified units that skips zeros: the rival of the spiking network.
 
 It learns on line, one sample at a time, and multiplies where the other adds. Numbers are integers;
-:math:`\lfloor v \rceil_b` rounds to b bits behind the point. For a sample x with target y:
+:math:`\lfloor v \rceil_b` rounds to b bits behind the point. For a sample x with target y, and
+errors of E bits:
 
 .. math::
 
     a_0 &= \lfloor x \rceil_8, \qquad s_l = a_{l-1} W_l, \qquad
     a_l = \lfloor \max(0, s_l) \rfloor_8 \\
-    e_L &= \lfloor s_L - y \rceil_6, \qquad e_{l-1} = \lfloor W_l e_l \rceil_6 \, [a_{l-1} > 0] \\
+    e_L &= \lfloor s_L - y \rceil_E, \qquad e_{l-1} = \lfloor W_l e_l \rceil_E \, [a_{l-1} > 0] \\
     W_l &\leftarrow W_l - \lfloor \eta \, a_{l-1} e_l^T \rceil_f
 
-The rate :math:`\eta` is a power of two. Errors are so coarse because that makes most of them zero,
-and a network no worse: it then learns with as few operations as a spiking one. It is computed by
+The rate :math:`\eta` is a power of two. Coarse errors are mostly zero, and what is zero costs
+nothing: so it learns with as few operations as a spiking network. It is computed by
 `engine/c/relu.c`, beside the engine and of the same making, which proves that no number leaves its
 type.
 """
@@ -30,12 +31,12 @@ from spikebp_plugins.engine.network import LINE, aligned
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations, operations_of
+from spikebp_plugins.network.samples import real_targets
 from spikebp_plugins.network.state import initial_state
 
 Array = NDArray[Any]
 
 ACTIVATION_BITS: Final = 8
-ERROR_BITS: Final = 6
 #: The types of weights, by the most fraction bits that leave room for weights up to 2.
 WEIGHT_TYPES: Final = {14: np.int16, 18: np.int32}
 
@@ -78,6 +79,8 @@ class IntegerReluLearner:
     start : Checkpoint
         Of a `SpikingMLP` with ``n_steps=1``, fixed arithmetic of at most 18 fraction bits, and a
         rate that is a power of two. The learner's own checkpoints are such ones too.
+    error_bits : int, default=6
+        Bits of errors behind the point, E.
 
     Raises
     ------
@@ -85,9 +88,9 @@ class IntegerReluLearner:
         If the definition is another.
     """
 
-    def __init__(self, start: Checkpoint) -> None:
+    def __init__(self, start: Checkpoint, *, error_bits: int = 6) -> None:
         net = start.net
-        bits, shift = _checked_grid(net)
+        bits, shift = _checked_grid(net, error_bits)
         dtype = next(np.dtype(kind) for most, kind in WEIGHT_TYPES.items() if bits <= most)
         self._net, self._n_shown, self._n_learned = net, 0, 0
         self._arrays: list[Array] = []  # to which the structs point
@@ -110,7 +113,7 @@ class IntegerReluLearner:
             n_layers=net.n_layers,
             is_short=dtype == np.int16,
             bits=bits,
-            error_bits=bits + ACTIVATION_BITS - ERROR_BITS,
+            error_bits=bits + ACTIVATION_BITS - error_bits,
             update_bits=shift,
             of_pixel=self._address_of(of_pixel),
             erring=self._address_of(longest),
@@ -144,15 +147,16 @@ class IntegerReluLearner:
         ----------
         x : ndarray of shape (n_samples, n_inputs), uint8
             Pixels.
-        y : array-like of shape (n_samples, n_outputs)
-            Targets.
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Labels, which ask for `label_targets` of the definition, or targets.
 
         Raises
         ------
         OverflowError
             If a number might leave its type; what was learned is not to be used then.
         """
-        targets = _units(y, self._relu.bits + ACTIVATION_BITS, np.int32, "y")
+        asked = real_targets(self._net, y)
+        targets = _units(asked, self._relu.bits + ACTIVATION_BITS, np.int32, "y")
         if targets.shape != (len(x), self._net.n_outputs):
             raise wrong_argument("y", f"of shape {(len(x), self._net.n_outputs)}", targets.shape)
         self._show(x, targets)
@@ -186,16 +190,16 @@ class IntegerReluLearner:
         return Checkpoint(self._net, initial_state(self._net, weights))
 
 
-def _checked_grid(net: Definition) -> tuple[int, int]:
+def _checked_grid(net: Definition, error_bits: int) -> tuple[int, int]:
     """Return the fraction bits, and by how many a weight has fewer than its change has before."""
     bits = net.fraction_bits
     if bits is None or net.n_steps != 1 or bits > max(WEIGHT_TYPES) or not net.is_dense:
         allowed = f"dense, with n_steps=1 and at most {max(WEIGHT_TYPES)} fraction bits"
         raise wrong_argument("start", allowed, repr(net))
     mantissa, exponent = np.frexp(net.learning_rate)
-    shift = ACTIVATION_BITS + ERROR_BITS + 1 - int(exponent) - bits
+    shift = ACTIVATION_BITS + error_bits + 1 - int(exponent) - bits
     if mantissa != 0.5 or not 1 <= shift <= 15:
-        allowed = f"a power of two below 2**{ACTIVATION_BITS + ERROR_BITS - bits}"
+        allowed = f"a power of two below 2**{ACTIVATION_BITS + error_bits - bits}"
         raise wrong_argument("learning_rate", allowed, repr(net.learning_rate))
     return bits, shift
 

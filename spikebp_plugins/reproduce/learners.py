@@ -14,9 +14,10 @@ from spikebp_plugins.conversion.relu import relu_scores, train_relu
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
+from spikebp_plugins.network.replay import ReplayBuffer
+from spikebp_plugins.network.samples import real_targets
 from spikebp_plugins.network.state import initial_state
 from spikebp_plugins.reproduce.integer_relu import IntegerReluLearner
-from spikebp_plugins.simulation.simulator import Simulator
 
 Array = NDArray[Any]
 
@@ -63,7 +64,7 @@ class Learner(Protocol):
         """All that was counted so far."""
 
     def learn(self, x: Array, y: Array) -> None:
-        """Learn from samples in order."""
+        """Learn from samples in order, which have labels."""
 
     def scores(self, x: Array) -> NDArray[np.float64]:
         """Return the scores of samples."""
@@ -72,28 +73,52 @@ class Learner(Protocol):
         """Return what has been learned."""
 
 
-class SpikingLearner(Simulator):
-    """A spiking network that learns in a simulator."""
+class SpikingLearner:
+    """A spiking network that learns in a simulator.
+
+    Parameters
+    ----------
+    start : Checkpoint
+        What it goes on from.
+    margin : float or None, default=None
+        By so many spikes the summed drive of an output has to lead all others for a sample to end:
+        that of its label in training, any in prediction. None shows all steps.
+    replay : ReplayBuffer or None, default=None
+        Where samples of the past come from, which are learned again in between.
+    n_jobs : int or None, default=None
+        Threads that predict; None takes those of the back end.
+    """
+
+    def __init__(
+        self,
+        start: Checkpoint,
+        *,
+        margin: float | None = None,
+        replay: ReplayBuffer | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        options: dict[str, Any] = {} if n_jobs is None else {"n_jobs": n_jobs}
+        self._simulator = start.simulate(**options)
+        self._margin, self._replay = margin, replay
+
+    @property
+    def operations(self) -> Operations:
+        """All that was counted so far."""
+        return self._simulator.operations
 
     def learn(self, x: Array, y: Array) -> None:
-        """Learn from samples in order."""
-        self.train(x, y, progress=False)
+        """Learn from samples in order, which have labels."""
+        self._simulator.train(x, y, margin=self._margin, replay=self._replay, progress=False)
 
     def scores(self, x: Array) -> NDArray[np.float64]:
         """Return the scores of samples."""
-        scores: NDArray[np.float64] = self.predict(x, progress=False)
+        shown = self._simulator.predict(x, margin=self._margin, progress=False)
+        scores: NDArray[np.float64] = shown if self._margin is None else shown.scores
         return scores
 
-
-class EarlyLearner(SpikingLearner):
-    """A spiking network that ends a training sample once its right output leads by a margin."""
-
-    #: By so many spikes the summed drive of the right output leads that of any other.
-    margin: Final = 8.0
-
-    def learn(self, x: Array, y: Array) -> None:
-        """Learn from samples in order, whose targets are those of the definition's labels."""
-        self.train(x, y.argmax(axis=1), margin=self.margin, progress=False)
+    def checkpoint(self) -> Checkpoint:
+        """Return what has been learned."""
+        return self._simulator.checkpoint()
 
 
 class ReluLearner:
@@ -106,9 +131,9 @@ class ReluLearner:
         self._net, self._weights = start
 
     def learn(self, x: Array, y: Array) -> None:
-        """Learn from samples in order."""
-        rate = self._net.learning_rate
-        self._weights = train_relu(self._weights, x * self._net.input_scale, y, rate)
+        """Learn from samples in order, which have labels."""
+        net, asked = self._net, real_targets(self._net, y)
+        self._weights = train_relu(self._weights, x * net.input_scale, asked, net.learning_rate)
 
     def scores(self, x: Array) -> NDArray[np.float64]:
         """Return the scores of samples."""
@@ -119,10 +144,9 @@ class ReluLearner:
         return ReluWeights(self._net, self._weights)
 
 
-#: The kinds of network by name: functions of what a network starts from.
-LEARNERS: Final[dict[str, Callable[[Any], Learner]]] = {
-    "spiking": SpikingLearner.from_checkpoint,
-    "spiking, closed early": EarlyLearner.from_checkpoint,
+#: The kinds of network by name: functions of what a network starts from, and of options.
+LEARNERS: Final[dict[str, Callable[..., Learner]]] = {
+    "spiking": SpikingLearner,
     "ReLU": ReluLearner,
     "integer ReLU": IntegerReluLearner,
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,8 +22,7 @@ from spikebp_plugins.network.connections import Layer
 from spikebp_plugins.network.definition import SpikingMLP, SpikingNetwork
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.operations import Operations
-from spikebp_plugins.network.samples import label_rows
-from spikebp_plugins.reproduce.learners import LEARNERS, ReluWeights, start_of
+from spikebp_plugins.reproduce.learners import LEARNERS, Learner, ReluWeights, start_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,6 +145,16 @@ class Study:
         """Return the title of a table: data, hidden layers by sizes or name, and what was done."""
         return f"{self.data.name}, {'-'.join(map(str, hidden))}{text}"
 
+    def held_out(self) -> Study:
+        """Return a study that tests on the last sixth of the training images, held out from it."""
+        data, n = self.data, len(self.data.x_train) - len(self.data.x_train) // 6
+        parts = {
+            f"{name}_{part}": getattr(data, f"{name}_train")[rows]
+            for name in ("x", "y")
+            for part, rows in (("train", slice(n)), ("test", slice(n, None)))
+        }
+        return replace(self, data=replace(data, name=f"{data.name}, held out", **parts))
+
     @property
     def is_the_papers(self) -> bool:
         """Whether the data are those that the authors give figures for."""
@@ -171,10 +181,9 @@ class Study:
         epochs: int,
         kind: str = "spiking",
         *,
-        target: float = 1.0,
-        others: float = 0.0,
         halve_after: Sequence[int] = (),
         average: int = 0,
+        **options: Any,
     ) -> TrainedNetwork:
         """Return a network after some epochs; epochs that are saved are not trained again.
 
@@ -184,19 +193,38 @@ class Study:
             The definition.
         epochs : int
             How often each training image is shown.
-        kind : {"spiking", "ReLU"}
-            The network itself, or a ReLU network with its shape, initial weights and rate.
-        target : float, default=1.0
-            Spikes that the output of the right class is to send in a step.
-        others : float, default=0.0
-            Spikes that all other outputs are to send in a step.
+        kind : {"spiking", "ReLU", "integer ReLU"}
+            The network itself, or one of rectified units with its shape, initial weights and rate.
         halve_after : sequence of int, default=()
             After these epochs the learning rate is halved.
         average : int, default=0
             Number of last epochs whose weights are averaged; 0 averages none.
+        **options
+            Options of the learner of that kind.
         """
+        how = {"halve_after": halve_after, "average": average, "options": options}
+        return self._trained(net, epochs, kind, how).learned()
+
+    def test_errors(
+        self,
+        net: Definition,
+        epochs: int,
+        kind: str = "spiking",
+        *,
+        halve_after: Sequence[int] = (),
+        **options: Any,
+    ) -> list[float]:
+        """Return the test errors after each epoch, in percent; the network itself is not kept.
+
+        The parameters are those of `learned`.
+        """
+        how = {"halve_after": halve_after, "average": 0, "options": options}
+        training = self._trained(net, epochs, kind, how)
+        training.forget()
+        return [epoch["test_error"] for epoch in training.done]
+
+    def _trained(self, net: Definition, epochs: int, kind: str, how: dict[str, Any]) -> Training:
         epochs = self.epochs(epochs)
-        net = net.replace(label_targets=(others, target))
         x, y = self.train
         about: dict[str, Any] = {
             "definition": net.to_dict(),
@@ -204,10 +232,7 @@ class Study:
             "epochs": epochs,
             "dataset": self.data.name,
             "samples": len(x),
-            "target": target,
-            "others": others,
-            "halve_after": list(halve_after),
-            "average": average,
+            **how,
         }
         training = Training(self, net, about)
         total = epochs * len(x)
@@ -220,7 +245,7 @@ class Study:
                     training.learn(x[block], y[block])
                     bar.update(len(block))
                 training.keep_epoch()
-        return training.learned()
+        return training
 
 
 def _epochs_in(path: Path) -> list[dict[str, Any]]:
@@ -268,15 +293,23 @@ class Training:
         self.done: list[dict[str, Any]] = []
         if self._list.exists():
             self.done = _epochs_in(self._list)
-        done, kind = len(self.done), about["kind"]
-        self.learner = LEARNERS[kind](start_of(net, kind, self._file(done) if done else None))
-        self._before = self.learner.operations
-        self._halve_rate_if_due()
+        self._net, self._before = net, Operations()
+
+    @cached_property
+    def learner(self) -> Learner:
+        """The network after the epochs that are done, at the rate of the next one."""
+        done, kind = len(self.done), self._about["kind"]
+        start = start_of(self._net, kind, self._file(done) if done else None)
+        if done in self._about["halve_after"]:
+            start = start.at_rate(start.net.learning_rate / 2)
+        return self._learner(start)
 
     def learn(self, x: NDArray[Any], y: NDArray[np.int64]) -> None:
         """Learn from samples in order."""
-        asked = self._about["others"], self._about["target"]
-        self.learner.learn(x, label_rows(y, self._study.data.n_classes, asked))
+        self.learner.learn(x, y)
+
+    def _learner(self, start: Checkpoint | ReluWeights) -> Learner:
+        return LEARNERS[self._about["kind"]](start, **self._about["options"])
 
     def _file(self, epochs: int) -> Path:
         return self._study.folder / f"{self._name}-{epochs}.npz"
@@ -301,7 +334,13 @@ class Training:
         for epoch in range(1, done):
             if is_last or epoch not in self._averaged_epochs:
                 self._file(epoch).unlink(missing_ok=True)
-        self._halve_rate_if_due()
+        if done in self._about["halve_after"]:
+            del self.learner
+            self._before = Operations()
+
+    def forget(self) -> None:
+        """Remove the network after the last epoch; what was measured of it stays."""
+        self._file(len(self.done)).unlink(missing_ok=True)
 
     @property
     def _averaged_epochs(self) -> range:
@@ -315,13 +354,7 @@ class Training:
             [Checkpoint.load(self._file(epoch)) for epoch in self._averaged_epochs]
         )
         x, y = self._study.test
-        return error_percent(LEARNERS[self._about["kind"]](mean).scores(x), y)
-
-    def _halve_rate_if_due(self) -> None:
-        if len(self.done) in self._about["halve_after"]:
-            now = self.learner.checkpoint()
-            self.learner = LEARNERS[self._about["kind"]](now.at_rate(now.net.learning_rate / 2))
-            self._before = self.learner.operations
+        return error_percent(self._learner(mean).scores(x), y)
 
     def _error(self, x: NDArray[Any], y: NDArray[np.int64]) -> float:
         return error_percent(self.learner.scores(x), y)

@@ -25,16 +25,14 @@ class Variant(NamedTuple):
 
     Attributes
     ----------
-    target : float
-        Spikes that the output of the right class is to send in a step.
+    label_targets : tuple of two floats
+        Spikes that wrong outputs and the right one are to send in a step.
     halve_after : tuple of int
         Epochs after which the rate is halved.
     changes : dict
         Fields of the definition.
     average : int
         Number of last epochs whose weights are averaged; 0 averages none.
-    others : float
-        Spikes that all other outputs are to send in a step.
     layers : tuple of Layer
         Layers of a `SpikingNetwork`; if empty, they are dense.
     epochs : int
@@ -43,11 +41,10 @@ class Variant(NamedTuple):
         Sizes of dense hidden layers; if empty, those of the experiment.
     """
 
-    target: float = 1.0
+    label_targets: tuple[float, float] = (0.0, 1.0)
     halve_after: tuple[int, ...] = ()
     changes: dict[str, Any] = {}  # noqa: RUF012
     average: int = 0
-    others: float = 0.0
     layers: tuple[Layer, ...] = ()
     epochs: int = EPOCHS
     hidden: tuple[int, ...] = ()
@@ -122,7 +119,7 @@ def nets_of(
         Fields that all definitions of the experiment share.
     """
     layers, sizes = variant.layers, variant.hidden or hidden
-    changes = {**fields, **variant.changes}
+    changes = {**fields, "label_targets": variant.label_targets, **variant.changes}
     changes["input_scale"] = study.data.input_scale * changes.pop("input", 1.0)
     seeded = [changes | {"seed": seed} for seed in range(study.seed, study.seed + SEEDS)]
     return [
@@ -132,10 +129,8 @@ def nets_of(
 
 def learned_of(study: Study, variant: Variant, nets: Sequence[Definition]) -> list[TrainedNetwork]:
     """Return the networks of a variant after training."""
-    options = variant._asdict()
-    for name in ("layers", "hidden", "changes"):  # which the definitions have
-        del options[name]
-    return [study.learned(net, **options) for net in nets]
+    epochs, halve_after, average = variant.epochs, variant.halve_after, variant.average
+    return [study.learned(net, epochs, halve_after=halve_after, average=average) for net in nets]
 
 
 def row_of(name: str, networks: Sequence[TrainedNetwork]) -> dict[str, Any]:

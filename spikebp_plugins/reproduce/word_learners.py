@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.data.images import shuffled
+from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.reproduce.learners import SpikingLearner
 from spikebp_plugins.reproduce.study import Study
 
@@ -94,8 +95,8 @@ class SpikingWords(WordLearner):
     package = "spikebp_plugins"
     rates = tuple(Rates(known, new) for known in (0.6, 0.3, 1.0) for new in (0.4, 0.2, 0.6))
 
-    def __init__(self, simulator: SpikingLearner) -> None:
-        self._simulator = simulator
+    def __init__(self, start: Checkpoint) -> None:
+        self._learner = SpikingLearner(start)
 
     @classmethod
     def trained(cls, study: Study, hidden: tuple[int, ...], rate: float) -> Self:
@@ -108,27 +109,24 @@ class SpikingWords(WordLearner):
             label_targets=TARGETS,
             fraction_bits=FRACTION_BITS,
         )
-        others, target = TARGETS
-        learned = study.learned(net, EPOCHS, target=target, others=others, halve_after=HALVE_AFTER)
-        return cls(SpikingLearner.from_checkpoint(learned.checkpoint))
+        return cls(study.learned(net, EPOCHS, halve_after=HALVE_AFTER).checkpoint)
 
     def at_rate(self, rate: float) -> Self:
         """Return a copy that goes on at another rate."""
-        now = self._simulator.checkpoint()
-        return type(self)(SpikingLearner.from_checkpoint(now.at_rate(rate)))
+        return type(self)(self._learner.checkpoint().at_rate(rate))
 
     def learn(self, x: Array, label: int) -> None:
         """Learn from a word."""
-        self._simulator.learn(x[np.newaxis], np.array([label]))
+        self._learner.learn(x[np.newaxis], np.array([label]))
 
     def scores(self, x: Array) -> Array:
         """Return a score for each digit."""
-        return self._simulator.scores(x)
+        return self._learner.scores(x)
 
     @property
     def n_parameters(self) -> int:
         """How many weights there are."""
-        return sum(weights.size for weights in self._simulator.weights)
+        return sum(weights.size for weights in self._learner.checkpoint().state.weights)
 
 
 class SpikingWordsTwice(SpikingWords):
@@ -138,7 +136,7 @@ class SpikingWordsTwice(SpikingWords):
 
     def learn(self, x: Array, label: int) -> None:
         """Learn from a word, two times in a row."""
-        self._simulator.learn(np.array([x, x]), np.array([label, label]))
+        self._learner.learn(np.array([x, x]), np.array([label, label]))
 
 
 class TorchWords(WordLearner):

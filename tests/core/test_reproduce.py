@@ -18,7 +18,6 @@ from spikebp_plugins import (
 from spikebp_plugins.cli.reproduce import NAMES
 from spikebp_plugins.conversion.relu import train_relu
 from spikebp_plugins.data.images import error_percent, shuffled
-from spikebp_plugins.network.samples import label_rows
 from spikebp_plugins.reproduce import (
     EXPERIMENTS,
     Study,
@@ -31,22 +30,14 @@ from spikebp_plugins.reproduce import (
     forgetting,
     integer_only,
     mnist,
-    random_feedback,
     study,
     variants,
 )
-from spikebp_plugins.reproduce.learners import EarlyLearner, SpikingLearner
+from spikebp_plugins.reproduce.learners import SpikingLearner
 from spikebp_plugins.reproduce.variants import Variant
 from tests.core.test_cli import run, run_json
 
 SAMPLES = 120
-
-
-class NeverEarly(EarlyLearner):
-    margin = 1e9
-
-
-LEARNING = (SpikingLearner, EarlyLearner, NeverEarly)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +46,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "QUICK_SAMPLES", SAMPLES)
     monkeypatch.setattr(study, "BLOCK", 50)
     for experiment in EXPERIMENTS.values():
-        if experiment is mnist:
+        if experiment in (mnist, efficiency):
             monkeypatch.setattr(experiment, "HIDDEN_LAYERS", ((12,), (14,)))
         else:
             monkeypatch.setattr(experiment, "HIDDEN_LAYERS", (12, 12))
@@ -181,8 +172,9 @@ def test_the_last_early_guess_is_the_prediction(quick):
 
 
 def test_a_halved_rate_is_that_of_another_definition(quick):
-    net = quick.net(12, 12, learning_rate=0.1, fraction_bits=20)
-    learned = quick.learned(net, 2, target=2.0, others=0.5, halve_after=(1,))
+    net = quick.net(12, 12, learning_rate=0.1, fraction_bits=20, label_targets=(0.5, 2.0))
+    learned = quick.learned(net, 2, halve_after=(1,))
+    assert learned.test_errors == quick.test_errors(net, 2, halve_after=(1,))
     x, y = quick.data.x_train[:SAMPLES], quick.data.y_train[:SAMPLES]
     checkpoint = Simulator(net).checkpoint()
     for epoch, rate in enumerate((0.1, 0.05)):
@@ -190,8 +182,7 @@ def test_a_halved_rate_is_that_of_another_definition(quick):
             order = shuffled(SAMPLES, 3, epoch)
             sim.train(x[order], np.where(np.eye(10)[y[order]] == 1, 2.0, 0.5))
             checkpoint = sim.checkpoint()
-    asked = {"learning_rate": 0.05, "label_targets": (0.5, 2.0)}
-    assert learned.net == net.replace(fraction_bits=20, **asked)
+    assert learned.net == net.replace(fraction_bits=20, learning_rate=0.05)
     assert all(map(np.array_equal, learned.weights, checkpoint.state.weights))
     assert sum(epoch.samples for epoch in learned.operations) == 2 * SAMPLES
 
@@ -235,14 +226,7 @@ COMPARED = {
         convolution,
         {
             "dense": Variant(),
-            "convolution": Variant(5.0, (1,), {"learning_rate": 0.003}, 2, 1.0, LAYERS),
-        },
-    ),
-    "random-feedback": (
-        random_feedback,
-        {
-            "targets 0 and 1, rate 0.05": random_feedback._variant(0.05),
-            "targets 1 and 3, rate 0.01, halved": random_feedback._variant(0.01, (1,), raised=True),
+            "convolution": Variant((1.0, 5.0), (1,), {"learning_rate": 0.003}, 2, LAYERS),
         },
     ),
 }
@@ -259,22 +243,12 @@ def test_variants_are_trained_from_several_seeds(name, monkeypatch, folder):
         assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
         assert len(row["each, %"]) == 2
     assert (folder / "a.png").read_bytes().startswith(b"\x89PNG")
-    if name != "random-feedback":
-        return
-    for row in result["rows"]:
-        assert all(map(float.__ge__, row["each, %"], row["lowest, %"]))
-        assert len(row["gain"]) == 2
-        assert min(row["spikes, first and last epoch"]) > 0
-    kept = [json.loads(path.read_text()) for path in (folder / "spikebp-reproduce").glob("*.json")]
-    definitions = [network["definition"] for network in kept]
-    assert {(d["timing"], d["feedback"]) for d in definitions} == {("pipelined", "random")}
-    assert sorted(network.get("others", 0.0) for network in kept) == [0.0, 0.0, 1.0, 1.0]
 
 
 def test_a_convolution_learns_what_the_simulator_learns(quick):
     layers = (Conv2D(4, 3, stride=2), Dense(10))
     changes = {"learning_rate": 0.003}
-    variant = Variant(5.0, changes=changes, others=1.0, layers=layers, epochs=1)
+    variant = Variant((1.0, 5.0), changes=changes, layers=layers, epochs=1)
     row = variants.compared(quick, {"one": variant}, (), notes=[]).rows[0]
     assert row["weights"] == 3 * 3 * 4 + 3 * 3 * 4 * 10
     x, y = quick.data.x_train[:SAMPLES], quick.data.y_train[:SAMPLES]
@@ -294,73 +268,89 @@ def test_a_convolution_learns_what_the_simulator_learns(quick):
 
 
 def test_efficiency_compares_networks_by_time_operations_and_memory(monkeypatch, folder):
-    ways = (
-        "T = 2, targets 1 and 5",
-        "T = 10, targets 1 and 5, samples closed early",
-        "integer ReLU, targets 0 and 1",
-    )
-    chosen = {name: efficiency.WAYS[name] for name in ways}
-    # The first stops after a step, the other never.
-    chosen[ways[0]] = chosen[ways[0]]._replace(margins=(0.0, 1e6))
-    chosen[ways[1]] = chosen[ways[1]]._replace(margins=())
-    monkeypatch.setattr(efficiency, "WAYS", chosen)
-    monkeypatch.setattr(efficiency, "WIDE_WAYS", {"integer ReLU": efficiency.RELU_WAY})
-    monkeypatch.setattr(efficiency, "WIDTHS", ((12, 12), (10, 5)))
+    some = ("T = 1", "T = 4", "T = 4, until sure", efficiency.RELU)
+    chosen = {name: efficiency.KINDS[name] for name in some}
+    for name in ("T = 1", efficiency.RELU):
+        chosen[name] = chosen[name]._replace(settings=chosen[name].settings[:2])
+    chosen["T = 4"] = chosen["T = 4"]._replace(settings=chosen["T = 4"].settings[:1])
+    monkeypatch.setattr(efficiency, "KINDS", chosen)
+    monkeypatch.setattr(efficiency, "MARGINS", (0.0, 1e6))
+    monkeypatch.setattr(efficiency, "HIDDEN_LAYERS", ((12, 12), (10, 5)))
     monkeypatch.setattr(efficiency, "TIMED", 40)
+    monkeypatch.setattr(efficiency, "SEEDS", 2)
     rows = reproduced("efficiency", "--output", "e.png")["rows"]
-    whole = [row for row in rows if row["margin"] is None]
-    assert [row["network"] for row in whole] == [*ways, "integer ReLU"]
-    assert [row["hidden"] for row in whole] == ["12-12"] * 3 + ["10-5"]
-    for row in whole:
-        assert min(row["us"], row["training, us"]) > 0
-        assert row["operations of training"] > row["operations"] > 0
-        assert row["kB of training"] > row["kB"]
-    first, never = (row for row in rows if row["margin"] is not None)
-    assert first["operations"] < never["operations"] == whole[0]["operations"]
-    assert never["test error, %"] == whole[0]["test error, %"]
-    # 14 bits take two bytes, 17 take four; layer 0 of spikes has states as well.
+    assert [(row["hidden"], row["network"]) for row in rows] == [
+        (hidden, name) for hidden in ("12-12", "10-5") for name in some
+    ]
+    for row in rows:
+        assert len(row["each, %"]) == 2
+        assert row["test error, %"] == pytest.approx(np.mean(row["each, %"]))
+        assert min(row["us"]) > 0
+        for name in ("additions", "multiply-adds", "messages", "kB"):
+            assert row[name] is None or row[name][0] > row[name][1] > 0
+    one, _, early, relu = rows[:4]
+    assert relu["additions"] is relu["messages"] is None
+    assert one["additions"][1] > one["multiply-adds"][1]
+    assert "margin" in early["chosen"]
+    # 16 bits take four bytes for large weights, 14 take two; layer 0 of spikes has states as well.
     n_weights, n_units = 64 * 12 + 12 * 12 + 12 * 10, 12 + 12 + 10
-    sizes = [1000 * row["kB"] for row in whole[:3]]
-    expected = [2 * n_weights + 8 * (64 + n_units), 0, 2 * n_weights + 8 * n_units]
-    assert sizes[::2] == expected[::2]
+    assert one["kB"][1] * 1000 in [n * n_weights + 8 * (64 + n_units) for n in (2, 4)]
+    assert relu["kB"][1] * 1000 == 2 * n_weights + 8 * n_units
+    # Of what was only tried the errors are kept, and no network.
+    assert len(list((folder / "spikebp-reproduce").glob("*.npz"))) == 2 * 2 * len(some)
+    assert len(list((folder / "spikebp-reproduce").glob("*.json"))) == 2 * (2 * len(some) + 6)
     assert (folder / "e.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_sample_is_closed_once_its_output_leads(quick):
+def test_settings_are_chosen_on_training_images_held_out(quick, monkeypatch):
+    asked = []
+
+    def test_errors(self, net, *_, **how):
+        asked.append((self.data, net.learning_rate, how["error_bits"]))
+        if net.learning_rate == 2.0**-5 and how["error_bits"] == 8:
+            return [9.0, 3.0]
+        if net.learning_rate == 2.0**-4:
+            raise OverflowError
+        return [2.0, 4.0]
+
+    monkeypatch.setattr(Study, "test_errors", test_errors)
+    monkeypatch.setattr(Study, "learned", lambda _, **how: how)
+    monkeypatch.setattr(efficiency, "KINDS", {efficiency.RELU: efficiency.KINDS[efficiency.RELU]})
+    (found,) = efficiency._trained(quick, (12,))
+    assert (found.setting.fields["learning_rate"], found.setting.options) == (
+        2.0**-5,
+        {"error_bits": 8},
+    )
+    assert len(asked) == 18
+    data, n = asked[0][0], len(quick.data.x_train) * 5 // 6 + 1
+    assert np.array_equal(data.x_test, quick.data.x_train[n:])
+    assert np.array_equal(data.y_test, quick.data.y_train[n:])
+    assert np.array_equal(data.x_train, quick.data.x_train[:n])
+    assert [how["net"].seed for how in found.networks] == [3, 4, 5]
+
+
+def test_a_sample_ends_once_its_output_leads(quick):
     net = quick.net(12, learning_rate=0.1, fraction_bits=20, label_targets=(1.0, 5.0))
     x, y = (array[:SAMPLES] for array in (quick.data.x_train, quick.data.y_train))
-    targets = label_rows(y, 10, (1.0, 5.0))
-    whole, early, never = (kind.from_checkpoint(Simulator(net).checkpoint()) for kind in LEARNING)
+    start = Simulator(net).checkpoint()
+    whole, early, never = (SpikingLearner(start, margin=margin) for margin in (None, 8.0, 1e9))
     for learner in (whole, early, never):
-        learner.learn(x, targets)
+        learner.learn(x, y)
     assert early.operations.forward < whole.operations.forward
     assert early.operations.samples == whole.operations.samples == SAMPLES
     assert never.operations == whole.operations
-    assert all(map(np.array_equal, never.weights, whole.weights))
+    learned = [learner.checkpoint().state.weights for learner in (never, whole)]
+    assert all(map(np.array_equal, *learned))
+    assert np.array_equal(never.scores(x), whole.scores(x))
+    before = early.operations.forward
+    assert not np.array_equal(early.scores(x), whole.scores(x))
+    assert early.operations.forward - before < never.operations.forward
 
 
 def test_the_networks_of_convolution_fit_mnist():
     for variant in convolution.VARIANTS.values():
         if variant.layers:
             assert SpikingNetwork.paper((28, 28), variant.layers).layer_sizes[-1] == 10
-
-
-@pytest.mark.parametrize("timing", ["immediate", "pipelined"])
-def test_the_gain_is_what_a_constant_error_changes(quick, timing):
-    # So small a rate that the outputs stay silent: the error is -1 in every step.
-    net = quick.net(
-        40, feedback="random", timing=timing, learning_rate=1e-5, fraction_bits=36, weight_init="he"
-    )
-    weights = [net.init_weights()[0], np.full((40, 10), 2.0**-20)]  # drives above zero
-    start = Simulator(net, weights=weights, feedback=[np.zeros((10, 40))]).checkpoint()
-    x = quick.data.x_test[:1]
-    with start.simulate() as sim:
-        before = sim.predict(x)
-        trace = sim.train(x, np.ones((1, 10)), record=True)
-        change = sim.predict(x) - before
-    assert trace.spikes[1].sum() > 40
-    assert np.all(trace.errors[2] == -1)
-    assert change == pytest.approx(random_feedback.output_gain(start, x), rel=1e-3)
 
 
 def test_nothing_is_trained_if_a_network_does_not_fit_the_images(quick):

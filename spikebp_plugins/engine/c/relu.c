@@ -1,9 +1,10 @@
 /* An integer network of rectified units: no part of the engine, but its rival, of the same making.
  *
- * It learns on line. [v]_b rounds v to b bits behind the point. For a sample x with target y:
+ * It learns on line. [v]_b rounds v to b bits behind the point. For a sample x with target y,
+ * and errors of E bits:
  *
  *     a_0 = [x]_8,   s_l = a_{l-1} W_l,   a_l = max(0, s_l), cut to 8 bits;
- *     e_L = [s_L - y]_6,   e_{l-1} = [W_l e_l]_6 where a_{l-1} > 0;   W_l -= [rate a_{l-1} e_l]_f.
+ *     e_L = [s_L - y]_E,   e_{l-1} = [W_l e_l]_E where a_{l-1} > 0;   W_l -= [rate a_{l-1} e_l]_f.
  *
  * Weights have f bits behind the point; drive s has f + 8, and 32 in all. If f is at most 14,
  * weights, activations and errors have 16 bits in all, otherwise 32. What is zero is skipped, and so
