@@ -17,8 +17,9 @@ boards           to_c
 What fewer need is imported from its module: ``spikebp_plugins.river``; ``.nir`` and ``.lava_dl``;
 ``.data.aer`` and ``.data.speech`` for recordings; ``.conversion.quantized`` for weights of few
 bits; ``.embedded`` for what a board has learned; ``.simulation.hardware_report`` and
-``.simulation.core_limits`` for chips; ``.rules.quantization`` for the paper's quantizers;
-``.backends`` and ``.conformance`` for back ends. docs/api.md describes all of it.
+``.simulation.core_limits`` for chips; ``.simulation.neurobench`` for what predictions cost;
+``.rules.quantization`` for the paper's quantizers; ``.backends`` and ``.conformance`` for back
+ends. docs/api.md describes all of it.
 
 Each name is imported when it is first asked for, so that the command line can say something of
 Ctrl-C before it has imported anything; ``__init__.pyi`` says where each comes from.

@@ -11,8 +11,10 @@ from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import Effort, percent, print_json, print_table
 from spikebp_plugins.common.archive import place_of, write_archive
 from spikebp_plugins.common.errors import choice
+from spikebp_plugins.common.figures import count
 from spikebp_plugins.data.images import error_percent
 from spikebp_plugins.network.checkpoint import Checkpoint
+from spikebp_plugins.simulation.neurobench import neurobench_metrics
 
 SPLITS = ("test", "train")
 
@@ -34,6 +36,9 @@ def predict(
     output: Annotated[
         Path | None, typer.Option(help="Write scores and classes to this npz file.")
     ] = None,
+    neurobench: Annotated[
+        bool, typer.Option("--neurobench", help="Add what NeuroBench counts, of one batch.")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Show a trained network the samples of a data set."""
@@ -44,6 +49,7 @@ def predict(
     data = options.load_images(dataset, folder, trained.net)
     options.check_fits(trained.net, data)
     x, y = (data.x_test, data.y_test) if split == "test" else (data.x_train, data.y_train)
+    metrics = neurobench_metrics(trained, x, n_steps=n_steps)._asdict() if neurobench else {}
     with trained.simulate(backend) as sim:
         sim.predict(x[:1], n_steps=n_steps)  # compiles, before the clock starts
         effort = Effort(sim)
@@ -55,7 +61,9 @@ def predict(
     steps = trained.net.n_steps if n_steps is None else n_steps
     if as_json:
         about = {"backend": shown_on, "dataset": dataset, "split": split, "n_steps": steps}
-        print_json({**about, "error": error, **effort.per_sample()})
+        counted = {"neurobench": metrics} if neurobench else {}
+        print_json({**about, "error": error, **effort.per_sample(), **counted})
         return
     rows = [("steps", str(steps)), ("error", percent(error)), *effort.rows()]
+    rows += [(f"NeuroBench: {name.replace('_', ' ')}", count(n)) for name, n in metrics.items()]
     print_table(f"{dataset} ({split}) on {shown_on}", ("", ""), rows)

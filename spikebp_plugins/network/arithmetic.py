@@ -89,6 +89,10 @@ class FixedPoint:
         """Round weights to numbers of the arithmetic."""
         return self.round(values)
 
+    def weight_units(self, weights: Reals) -> Integers:
+        """Return the integers that stand for weights, in units of their last bit."""
+        return self.encode(weights)
+
     def at(self, samples_seen: int, t: int) -> FixedPoint:
         """Return the arithmetic for step `t` of a training sample, with its random numbers."""
         return self

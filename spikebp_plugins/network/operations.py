@@ -15,9 +15,8 @@ from spikebp_plugins.network.fields import Definition
 class Operations:
     r"""Synaptic operations: additions of one weight for one spike, and products for a message.
 
-    A graded count of k spikes is k additions for each weight it meets (NeuroBench's effective
-    accumulates), as on hardware whose spikes are single. It is one message, and one product for
-    each weight (its effective multiply-accumulates), where a spike carries a number.
+    A graded count of k spikes is k additions for each weight it meets, as on hardware whose spikes
+    are single. It is one message, and one product for each weight, where a spike carries a number.
 
     Attributes
     ----------

@@ -460,9 +460,8 @@ class Extremes:
     def see_weights(self, net: Definition, learning: LearningState) -> None:
         """Include the weights after a sample, and those that are constant."""
         number = self._number
-        units = number.weight_units if isinstance(number, Loihi2) else number.encode
         for l, weights in enumerate(synaptic_weights(net, learning)[1:], 1):
-            self._see("weight", l, units(weights), HIGHEST_WEIGHT, LOWEST_WEIGHT)
+            self._see("weight", l, number.weight_units(weights), HIGHEST_WEIGHT, LOWEST_WEIGHT)
             self._largest_weight = max(self._largest_weight, float(np.abs(weights).max()))
 
     def _see(

@@ -1,6 +1,7 @@
 """The command line: what it prints, writes and refuses, and that Ctrl-C costs nothing."""
 
 import json
+import re
 import shlex
 import signal
 import struct
@@ -33,6 +34,7 @@ from spikebp_plugins.data import images as datasets
 from spikebp_plugins.data.images import IDX_FILES
 from spikebp_plugins.engine.backend import EngineBackend
 from spikebp_plugins.simulation import comparison
+from spikebp_plugins.simulation.neurobench import neurobench_metrics
 from spikebp_plugins.simulation.plots import plot_raster
 from spikebp_plugins.simulation.trace import Trace
 
@@ -674,6 +676,18 @@ def test_prediction_is_what_the_library_does():
         np.testing.assert_array_equal(written["scores"], scores)
         np.testing.assert_array_equal(written["classes"], scores.argmax(axis=1))
     assert f"{report['error']:.2f} %" in run("predict", "a.npz").stdout
+
+
+def test_prediction_in_the_definitions_of_neurobench():
+    run("train", *SMALL, "--save", "a.npz")
+    found = neurobench_metrics(Checkpoint.load("a.npz"), digits().x_test, n_steps=9)
+    command = ("predict", "a.npz", "--neurobench", "--steps", "9")
+    assert run_json(*command)["neurobench"] == found._asdict()
+    printed = run(*command).stdout
+    assert re.search(rf"NeuroBench: dense +│ {found.dense:,.0f} ", printed)
+    assert re.search(
+        rf"NeuroBench: activation sparsity +│ {found.activation_sparsity:.3g} ", printed
+    )
 
 
 def test_prediction_of_the_training_samples_for_more_steps():

@@ -84,3 +84,7 @@ def test_the_code_of_other_pages_runs(capsys):
     (code,) = sections("docs/conformance.md").values()
     exec(code, names)
     names["test_conformance"](next(conformance_tests("compiled")))
+    exec(sections("docs/hardware.md")["In NeuroBench's definitions"], {})
+    printed = capsys.readouterr().out
+    assert printed.startswith("footprint")
+    assert printed in (ROOT / "docs" / "hardware.md").read_text("utf-8")

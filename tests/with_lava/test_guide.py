@@ -47,6 +47,14 @@ HARDWARE_PRINTED = {
         "[1, 3, 1, 1]",
         "timing='immediate' cannot run on a chip, where layers hear of each other one step later",
     ],
+    "In NeuroBench's definitions": [
+        "footprint           15,536.000 15,536.000",
+        "connection_sparsity      0.001      0.001",
+        "activation_sparsity      0.861      0.861",
+        "effective_macs       1,417.833    888.944",
+        "effective_acs       19,294.150 12,079.097",
+        "dense               74,000.000 46,414.444",
+    ],
     "A graph of standard parts": ["True", "True"],
     "Which copy of the weights counts": [
         "learn ['LearningDense', 'LearningDense']",
