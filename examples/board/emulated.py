@@ -57,11 +57,24 @@ HEAP = re.compile(r"_*(malloc|calloc|realloc|free|sbrk)(_r)?")
 
 
 class Core(NamedTuple):
-    """A processor: its name, its option of the compiler, and the machine of QEMU that has it."""
+    """A processor, as the compiler and QEMU know it.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    cpu : str
+        The option of the compiler.
+    machine : str
+        The machine of QEMU that has it.
+    floats : {"soft", "hard"}, default="soft"
+        Whether programs may use a unit for floating point.
+    """
 
     name: str
     cpu: str
     machine: str
+    floats: str = "soft"
 
 
 CORES = {
@@ -145,7 +158,9 @@ def why_no_board() -> str | None:
     return f"{' and '.join(missing)} not found: on Debian and Ubuntu `apt install {packages}` helps"
 
 
-def build(folder: Path, core: Core, target: Path, main: Path = LEARN) -> Program:
+def build(
+    folder: Path, core: Core, target: Path, main: Path = LEARN, options: Iterable[str] = ()
+) -> Program:
     """Compile and link a program.
 
     Parameters
@@ -158,16 +173,18 @@ def build(folder: Path, core: Core, target: Path, main: Path = LEARN) -> Program
         The file to write.
     main : Path, default=LEARN
         The program that uses the network.
+    options : iterable of str, optional
+        What else the compiler is told, such as a library that the network needs.
 
     Raises
     ------
     RuntimeError
         If the compiler warns, or the program does not fit; the message has what was printed.
     """
-    machine = (f"-mcpu={core.cpu}", "-mthumb", "-mfloat-abi=soft")
+    machine = (f"-mcpu={core.cpu}", "-mthumb", f"-mfloat-abi={core.floats}")
     sources = [str(path) for path in (folder / "net.c", main, *SUPPORT)]
     command = [COMPILER, *machine, *WARNINGS, "-Werror", "-O2", "-I", str(folder), "-I", str(HERE)]
-    _output([*command, *sources, *LIBRARIES, "-o", str(target)])
+    _output([*command, *sources, *LIBRARIES, *options, "-o", str(target)])
     listed = re.findall(r"^\.(\w+) +(\d+) ", _output(["arm-none-eabi-size", "-A", target]), re.M)
     sizes = {name: int(size) for name, size in listed}
     return Program(target, core, *(sizes[name] for name in ("text", "data", "bss", "stack")))

@@ -12,6 +12,9 @@ extern uint32_t data_begin[], data_end[], bss_begin[], bss_end[], stack_begin[],
 /* What the stack is filled with before it is used. */
 #define FILLING 0xA5A5A5A5u
 
+/* What of the processor is switched on: its unit for floating point is number 10 and 11. */
+#define COPROCESSORS (*(volatile uint32_t *)0xE000ED88u)
+
 /* The exit code of a program that the processor has stopped, for example at a wrong address. */
 #define EXIT_FAULT 70
 
@@ -47,6 +50,10 @@ void reset(void)
     __asm__ volatile("mov %0, sp" : "=r"(here));
     for (to = stack_begin; to < here; to++)
         *(volatile uint32_t *)to = FILLING;
+#ifdef __ARM_FP
+    COPROCESSORS |= 0xFu << 20;
+    __asm__ volatile("dsb\n isb");
+#endif
     semihosting_exit(main());
 }
 

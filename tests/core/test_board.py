@@ -208,6 +208,21 @@ def test_a_network_that_does_not_fit_is_refused_by_the_linker(tmp_path):
     net = NETWORK.replace(layer_sizes=(784, 160, 50, 10))
     with pytest.raises(RuntimeError, match="`RAM' overflowed"):
         built(Simulator(net).checkpoint(), M3, tmp_path)
+    more = ("-Wl,--defsym=ram_size=0x80000",)
+    program = board.build(tmp_path, M3, tmp_path / "learn.elf", options=more)
+    assert BYTES_OF_RAM < program.ram < 2 * BYTES_OF_RAM
+
+
+def test_a_program_may_use_the_unit_for_floating_point(tmp_path):
+    main = """
+        int main(void) {
+            volatile float x = 3;
+            return x * x == 9.0f ? 0 : 1;
+        }
+    """
+    program = control_program(main, tmp_path, M4._replace(floats="hard"))
+    assert board.unwanted(board.symbols_of(program.path)) == []
+    assert board.emulate(program, tmp_path) == ""
 
 
 # What the board's program measures is held against programs of which it is known.
