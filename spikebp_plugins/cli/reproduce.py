@@ -24,7 +24,6 @@ NAMES = (
     "convergence",
     "early-guess",
     "spikes",
-    "beyond",
     "hardware",
     "convolution",
     "efficiency",

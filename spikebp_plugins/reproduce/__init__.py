@@ -9,7 +9,6 @@ interrupted experiment goes on and two experiments share their networks.
 from spikebp_plugins.reproduce import (
     ablations,
     best_dense,
-    beyond,
     chip_costs,
     convergence,
     convolution,
@@ -30,7 +29,6 @@ EXPERIMENTS = {
     "convergence": convergence,
     "early-guess": early_guess,
     "spikes": spikes,
-    "beyond": beyond,
     "hardware": chip_costs,
     "convolution": convolution,
     "efficiency": efficiency,

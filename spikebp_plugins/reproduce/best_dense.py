@@ -35,9 +35,13 @@ LONGER: Final = 20
 
 VARIANTS: Final = {
     "800-800, T = 5, targets 1 and 12": Variant(
-        (1.0, 12.0),
         (8, 12, 15, 17),
-        {"n_steps": 5, "learning_rate": 0.002, "weight_init": "quiet"},
+        {
+            "n_steps": 5,
+            "learning_rate": 0.002,
+            "weight_init": "quiet",
+            "label_targets": (1.0, 12.0),
+        },
         epochs=20,
     ),
 }

@@ -38,7 +38,7 @@ VARIANTS: Final = {
     "immediate, random feedback": Variant(changes=_RANDOM),
     "pipelined, random feedback": Variant(changes=_PIPELINED | _RANDOM),
     "pipelined, random feedback, smaller rate, targets 1 and 3": Variant(
-        (1.0, 3.0), (3, 6), _SLOWER
+        (3, 6), _SLOWER | {"label_targets": (1.0, 3.0)}
     ),
 }
 

@@ -43,13 +43,15 @@ def _convolutions(
 
     Its outputs begin at zero: none falls silent for good, as some do at these rates from others.
     """
-    changes = {"learning_rate": rate, "weight_init": "quiet"}
+    changes = {"learning_rate": rate, "weight_init": "quiet", "label_targets": (0.0, 5.0)}
     all_layers = (*layers, Dense(10))
-    return Variant((0.0, 5.0), halve_after, changes, average, all_layers, epochs)
+    return Variant(halve_after, changes, average, all_layers, epochs)
 
 
 VARIANTS: Final = {
-    "300-300, dense": Variant((1.0, 5.0), _LATE, {"learning_rate": 0.005}, epochs=EPOCHS),
+    "300-300, dense": Variant(
+        _LATE, {"learning_rate": 0.005, "label_targets": (1.0, 5.0)}, epochs=EPOCHS
+    ),
     "conv16k5s2, conv32k5s2": _convolutions(
         Conv2D(16, 5, stride=2), Conv2D(32, 5, stride=2), rate=0.01, halve_after=_LATE, average=3
     ),

@@ -35,18 +35,16 @@ _STEPS: Final[dict[str, Any]] = {"n_steps": 5, "weight_init": "he"}
 VARIANTS: Final = {
     "spikes, 16-bit weights": (
         Variant(
-            (1.0, 4.0),
             (8, 14),
-            _STEPS | {"fraction_bits": 14, "learning_rate": 0.006},
+            _STEPS | {"fraction_bits": 14, "learning_rate": 0.006, "label_targets": (1.0, 4.0)},
             average=5,
         ),
         16,
     ),
     "spikes, 32-bit weights": (
         Variant(
-            (1.0, 8.0),
             (8, 13, 17),
-            _STEPS | {"fraction_bits": 18, "learning_rate": 0.004},
+            _STEPS | {"fraction_bits": 18, "learning_rate": 0.004, "label_targets": (1.0, 8.0)},
             average=4,
         ),
         32,

@@ -25,8 +25,6 @@ class Variant(NamedTuple):
 
     Attributes
     ----------
-    label_targets : tuple of two floats
-        Spikes that wrong outputs and the right one are to send in a step.
     halve_after : tuple of int
         Epochs after which the rate is halved.
     changes : dict
@@ -41,7 +39,6 @@ class Variant(NamedTuple):
         Sizes of dense hidden layers; if empty, those of the experiment.
     """
 
-    label_targets: tuple[float, float] = (0.0, 1.0)
     halve_after: tuple[int, ...] = ()
     changes: dict[str, Any] = {}  # noqa: RUF012
     average: int = 0
@@ -119,8 +116,7 @@ def nets_of(
         Fields that all definitions of the experiment share.
     """
     layers, sizes = variant.layers, variant.hidden or hidden
-    changes = {**fields, "label_targets": variant.label_targets, **variant.changes}
-    changes["input_scale"] = study.data.input_scale * changes.pop("input", 1.0)
+    changes = {**fields, **variant.changes}
     seeded = [changes | {"seed": seed} for seed in range(study.seed, study.seed + SEEDS)]
     return [
         study.image_net(*layers, **each) if layers else study.net(*sizes, **each) for each in seeded
