@@ -48,7 +48,6 @@ def test_the_back_end_of_the_page_is_found_and_equal(tmp_path, monkeypatch, caps
         ["passed"],
         ["unsupported", "it knows feedback='transpose', not feedback='random'"],
     ]
-    exec(code["In your tests"], names)
     tests = names["test_conformance"].pytestmark[0].args[1]
     assert {test.backend for test in tests} == {"toy"}
 
