@@ -23,6 +23,12 @@ def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
     assert names["trace"].spikes[0].shape == (100, 2, 64)
 
 
+def test_the_code_of_the_overview_runs(capsys):
+    (code,) = sections("docs/index.md").values()
+    exec(code, {})
+    assert float(capsys.readouterr().out) > 0.9
+
+
 def test_the_commands_of_the_page_on_commands_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     commands = sections("docs/command_line.md", "sh")["From a shell"].splitlines()

@@ -21,8 +21,6 @@ GUIDE_PRINTED = {
         "[0. 0. 0. 0. 0. 0. 1. 0. 0. 0.]",
     ],
     "Variables and attributes": ["int64 float64"],
-    "The two tags, and models by name": ["100", "200"],
-    "Images and other connections": ["(3, 3, 1, 8) False"],
     "Where a sample ends": ["3"],
     "With other processes": ["[35. 47.]"],
 }
