@@ -76,12 +76,25 @@ def test_the_code_of_the_page_on_streams_runs(tmp_path, monkeypatch, capsys):
     assert np.mean(names["right"]) > 0.8
 
 
+def test_the_code_of_the_page_on_convolution_runs(capsys):
+    for code in sections("docs/convolution.md").values():
+        exec(code, {})
+    *shapes, right = capsys.readouterr().out.splitlines()
+    page = (ROOT / "docs" / "convolution.md").read_text("utf-8")
+    for line in (*shapes, f"{float(right):.3f}"):
+        assert f"# {line}\n" in page
+
+
 def test_the_code_of_other_pages_runs(capsys):
     exec(sections("docs/semantics.md")["Event order"], {"SpikingMLP": SpikingMLP})
     names = {}
     (code,) = sections("docs/conformance.md").values()
     exec(code, names)
     names["test_conformance"](next(conformance_tests("compiled")))
+    (code,) = sections("docs/defaults.md").values()
+    exec(code, {})
+    printed = capsys.readouterr().out.splitlines()[-1]
+    assert f"# {printed}\n" in (ROOT / "docs" / "defaults.md").read_text("utf-8")
     exec(sections("docs/hardware.md")["In NeuroBench's definitions"], {})
     printed = capsys.readouterr().out
     assert printed.startswith("footprint")
