@@ -30,8 +30,12 @@ def test_the_commands_of_the_page_on_commands_run(tmp_path, monkeypatch):
     for command in commands:
         program, *arguments = shlex.split(command.replace("mnist", "digits"))
         assert program == "spikebp"
-        short = ["--epochs", "1"] if arguments[0] == "train" else []
-        run(*arguments, *short)
+        short = ["--epochs", "1"] if "--epochs" in arguments else []
+        printed = run(*arguments, *short)
+        if command == "spikebp train":
+            (error,) = re.findall(r"epoch 5/5: test error (\S+) %", printed.output)
+            page = " ".join((ROOT / "docs" / "command_line.md").read_text("utf-8").split())
+            assert f"a test error of {error} % after five epochs" in page
 
 
 def test_the_code_of_the_paper_runs():
