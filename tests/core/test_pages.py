@@ -57,10 +57,19 @@ def test_the_pictures_of_the_algorithm_are_made(tmp_path):
     pytest.importorskip("matplotlib")
     page = (ROOT / "docs" / "algorithm.md").read_text("utf-8")
     shown = re.findall(r"\]\((algorithm_\w+\.png)\)", page)
-    names = re.findall(r"^python docs/algorithm_pictures.py (\w+)$", page, re.MULTILINE)
-    assert shown == [f"algorithm_{name}.png" for name in names]
-    printed_by(ROOT / "docs" / "algorithm_pictures.py", tmp_path, "--folder", str(tmp_path))
+    script = ROOT / "docs" / "algorithm_pictures.py"
+    printed_by(script, tmp_path, "--folder", str(tmp_path))
     assert sorted(shown) == sorted(path.name for path in tmp_path.glob("*.png"))
+    lesson = loaded(script).learned()
+    additions = lesson.operations[-1].forward / len(lesson.data.x_train)
+    assert f"costs {round(additions, -2):,.0f} additions" in " ".join(page.split())
+
+
+def test_the_code_of_the_algorithm_prints_what_it_says(capsys):
+    (code,) = sections("docs/algorithm.md").values()
+    exec(code, {})
+    for line in capsys.readouterr().out.splitlines():
+        assert f"# {line}\n" in code
 
 
 def test_the_packages_are_shown_as_they_are():
