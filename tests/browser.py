@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from select import select
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -12,6 +13,8 @@ COMMAND = (
     'exec "$0" --headless --no-sandbox --disable-gpu --no-first-run --user-data-dir="$1" '
     '--disable-background-networking --remote-debugging-pipe about:blank 3<&"$2" 4>&"$3"'
 )
+#: After so many seconds without a word it is taken for hung.
+SILENT = 60
 SAYS = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
 
 
@@ -42,7 +45,7 @@ class Browser:
         )
         os.close(commands)
         os.close(events)
-        self._unread = b""
+        self._unread, self._came = b"", []
         self._sent = 0
         self._session = None
         self.requests, self.said, self.opened = [], [], 0
@@ -72,17 +75,19 @@ class Browser:
             if answer.get("id") == self._sent:
                 assert "error" not in answer, answer
                 return answer["result"]
+            self._came.append(answer)
 
     def wait_for(self, method, **parameters):
-        """Read events up to one of a kind."""
+        """Read events up to one of a kind, which may have come since a page was opened."""
         while True:
-            event = self._read()
+            event = self._came.pop(0) if self._came else self._read()
             if event.get("method") == method and parameters.items() <= event["params"].items():
                 return
 
     def open(self, path):
         """Open a page, and wait until its script has started."""
         self.opened += 1
+        self._came.clear()
         self.call("Page.navigate", url=path.as_uri())
         self.wait_for("Page.loadEventFired")
         self.run("started")
@@ -103,6 +108,7 @@ class Browser:
 
     def _read(self):
         while b"\0" not in self._unread:
+            assert select([self._events], [], [], SILENT)[0], "the browser says nothing"
             more = os.read(self._events, 1 << 20)
             assert more, "the browser has ended"
             self._unread += more

@@ -21,10 +21,10 @@ from spikebp_plugins.embedded import CProgram, to_state_bytes
 
 HERE = Path(__file__).parent
 
-#: Images that the page knows how to draw, by their pixels.
+#: The sides of images that the page can draw, by their pixels.
 SIDES = {28 * 28: 28, 8 * 8: 8}
 
-#: For a machine without a system there is no library: what is left of it are two instructions.
+#: Without a system there is no library. Its two functions that are used are instructions here.
 STRING_H = """\
 #include <stddef.h>
 #define memcpy __builtin_memcpy
@@ -72,21 +72,21 @@ def page_of(
     Parameters
     ----------
     checkpoint : Checkpoint
-        The network, whose input are values, and what it has learned.
+        The network, whose input is values, and what it has learned.
     classes, features : list of str or None, optional
-        The names of the outputs and of the inputs; by default they are numbered. An image whose
-        inputs have names is not drawn.
-    limits : tuple of two floats, optional
-        Where the sliders end. By default from 0 to what stands for 1, which is full ink too.
+        Names of the outputs and of the inputs, which are numbered by default. Where inputs have
+        names, each has a slider, also in an image.
+    limits : tuple of two floats or None, optional
+        Where the sliders end; by default at 0, and at what stands for 1.
     weight_bits : {16, 32, 64}, default=16
-        Bits of a weight in the page.
+        Bits of a weight.
 
     Raises
     ------
     ValueError
-        If the network has other input than values, or there are not as many names as units.
+        If input is not values, or there are not as many names as units.
     RuntimeError
-        If it cannot be compiled.
+        If the network cannot be compiled.
     """
     net = checkpoint.net
     if net.input_coding != "values":

@@ -40,7 +40,6 @@ let program;
 const memory = () => new Uint8Array(program.memory.buffer);
 const state = () => memory().subarray(program.state(), program.state() + NETWORK.state_size);
 
-
 /* What the units of some layers sent in the last sample: [layer][step][unit]. */
 function recorded(sent, sizes) {
   let end = 0;
@@ -105,13 +104,11 @@ function drawScores({ scores }) {
 }
 
 function announce({ scores, spikes }) {
-  if (sum(spikes[0].flat()) === 0) {
-    byId("verdict").textContent = "Its input sends no spikes.";
-    return;
-  }
   const order = scores.map((_, output) => output).sort((a, b) => scores[b] - scores[a]);
-  const [first, second] = order.map((output) => `${nameOf(output)} (${scores[output].toFixed(2)})`);
-  byId("verdict").textContent = `It says ${first}, then ${second}.`;
+  const texts = order.map((output) => `${nameOf(output)} (${scores[output].toFixed(2)})`);
+  const isSilent = sum(spikes[0].flat()) === 0;
+  byId("verdict").textContent = isSilent ? "Its input sends no spikes."
+    : `It says ${texts.slice(0, 2).join(", then ")}.`;
 }
 
 function drawCosts({ additions, multiplyAdds, dense }) {
@@ -244,15 +241,22 @@ function drawingField() {
 
   const placeOf = ({ offsetX, offsetY }) =>
     [offsetX / canvas.clientWidth, offsetY / canvas.clientHeight];
+  let pointer = null; /* the one that draws: a second finger does not */
   canvas.addEventListener("pointerdown", (event) => {
-    canvas.setPointerCapture(event.pointerId);
+    if (pointer !== null || event.button !== 0) return;
+    pointer = event.pointerId;
+    canvas.setPointerCapture(pointer);
     pen = placeOf(event);
     begin();
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (canvas.hasPointerCapture(event.pointerId)) moveTo(placeOf(event));
+    if (event.pointerId === pointer) moveTo(placeOf(event));
   });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, lift);
+  canvas.addEventListener("lostpointercapture", (event) => {
+    if (event.pointerId !== pointer) return;
+    pointer = null;
+    lift();
+  });
   canvas.addEventListener("focus", draw);
   canvas.addEventListener("blur", () => (isDown ? lift() : draw()));
   canvas.addEventListener("keydown", (event) => {
@@ -280,8 +284,8 @@ function sliders() {
   const { low, high, features } = NETWORK;
   let values = features.map(() => (low + high) / 2), nextRow = 0;
   const parts = features.map((feature, i) => {
-    const slider = element("input", { type: "range", id: `feature-${i}`, step: "any" });
-    Object.assign(slider, { min: low, max: high });
+    const range = { type: "range", step: "any", min: low, max: high };
+    const slider = element("input", { id: `feature-${i}`, ...range });
     slider.addEventListener("input", () => {
       values = values.map((value, j) => (j === i ? Number(slider.value) : value));
       inputChanged();
@@ -292,30 +296,30 @@ function sliders() {
     byId("input").append(element("div", { className: "slider" }, label, slider, number));
     return { slider, number };
   });
-  const draw = () => parts.forEach(({ number }, i) =>
-    (number.textContent = Number(values[i].toPrecision(4))));
+  /* A table may have values beyond the ends of a slider. */
+  const draw = () => parts.forEach(({ slider, number }, i) => {
+    slider.min = Math.min(slider.min, values[i]);
+    slider.max = Math.max(slider.max, values[i]);
+    slider.value = values[i];
+    number.textContent = Number(values[i].toPrecision(4));
+  });
   function set(numbers) {
     values = numbers;
-    parts.forEach(({ slider }, i) => {
-      slider.min = Math.min(slider.min, values[i]);
-      slider.max = Math.max(slider.max, values[i]);
-      slider.value = values[i];
-    });
     inputSettled();
   }
 
   const text = element("textarea", { id: "rows", rows: 4, spellcheck: false });
-  const show = element("button", { type: "button" }, "Show the next row");
+  const next = element("button", { type: "button" }, "Show the next row");
   const teach = element("button", { type: "button" }, "Teach all rows");
   text.addEventListener("input", () => (nextRow = 0));
-  show.addEventListener("click", () => {
+  next.addEventListener("click", () => {
     const rows = rowsOf(text.value);
     if (rows.length > 0) set(rows[nextRow++ % rows.length].values);
   });
   teach.addEventListener("click", () => teachAll(rowsOf(text.value, true)));
   byId("input").append(element("details", {}, element("summary", {}, "Paste rows"),
     element("label", { htmlFor: "rows" }, `${features.length} numbers, and to teach them a class`),
-    text, element("div", { className: "row" }, show, teach)));
+    text, element("div", { className: "row" }, next, teach)));
   const clear = () => set(features.map(() => (low + high) / 2));
   return { title: "Set its input", draw, set, clear, values: () => values };
 }
@@ -325,7 +329,8 @@ function rowsOf(text, withClass = false) {
   const [n] = NETWORK.layers;
   const rows = text.split("\n").filter((line) => line.trim()).map((line) => {
     const cells = line.trim().split(/\s*[,;\t]\s*|\s+/);
-    return { values: cells.slice(0, n).map(Number), label: NETWORK.classes.indexOf(cells[n]) };
+    const values = cells.slice(0, n).map((cell) => (cell === "" ? NaN : Number(cell)));
+    return { values, label: NETWORK.classes.indexOf(cells[n]) };
   });
   const wrong = rows.findIndex(({ values, label }) =>
     values.length < n || !values.every(Number.isFinite) || (withClass && label < 0));

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikebp_plugins import Simulator, SpikingMLP, load_dataset
+from spikebp_plugins import Conv2D, Dense, Simulator, SpikingMLP, SpikingNetwork, load_dataset
 from spikebp_plugins.embedded import from_state_bytes
 from tests.browser import CHROMIUM, Browser
-from tests.core.small_nets import checkpoint_bytes, samples, small_net
+from tests.core.small_nets import checkpoint_bytes, lively_simulator, samples, small_net
 from tests.core.test_cli import run as spikebp
 from tests.documentation import ROOT, sections
 from tests.scripts import loaded
@@ -27,7 +27,10 @@ in_a_browser = pytest.mark.skipif(
 )
 
 DIGITS = site.DIGITS.replace(layer_sizes=(64, 30, 20, 10))
-VECTORS = small_net((3, 5, 4, 2), fraction_bits=14)
+VECTORS = small_net((3, 5, 4, 2), fraction_bits=12)
+KERNELS = SpikingNetwork.paper(
+    (8, 8), [Conv2D(4, 3, stride=2), Dense(10)], n_steps=4, fraction_bits=14, input_scale=1 / 16
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +80,6 @@ def learned(browser, before):
     return from_state_bytes(bytes(browser.run("Array.from(savedBytes())")), before)
 
 
-def by_layer(found, of):
-    return [np.array([sample[of][l] for sample in found]) for l in range(len(found[0][of]))]
-
-
 def assert_same_costs(found, sim):
     asked = [sim.operations.total, sim.operations.multiply_adds, sim.operations.dense]
     names = ("additions", "multiplyAdds", "dense")
@@ -96,12 +95,14 @@ def assert_same_costs(found, sim):
         (SpikingMLP.graded((64, 20, 10), input_scale=1 / 16, fraction_bits=16), 32, 20),
         (VECTORS.replace(spikes="binary", label_targets=(0, 1)), 16, 20),
         (VECTORS.replace(feedback="random"), 64, 20),
+        (KERNELS, 16, 20),
     ],
-    ids=["digits", "normalized", "one step", "binary", "64 bits"],
+    ids=["digits", "normalized", "one step", "binary", "64 bits", "kernels"],
 )
 def test_a_page_learns_the_integers_of_the_reference(browser, tmp_path, net, bits, n):
-    x, y = digits(n) if net.n_inputs == 64 else samples(net, n)
-    before = Simulator(net, "reference").checkpoint()
+    is_image = net.n_inputs == 64
+    x, y = digits(n) if is_image else samples(net, n)
+    before = (Simulator(net) if is_image else lively_simulator(net)).checkpoint()
     opened(browser, tmp_path, before, weight_bits=bits)
     found = shown(browser, x, y)
     sim = Simulator.from_checkpoint(before, "reference")
@@ -114,7 +115,7 @@ def test_a_page_learns_the_integers_of_the_reference(browser, tmp_path, net, bit
             assert sample["spikes"] == expected
         assert pair[1]["errors"] == [counts[0].tolist() for counts in taught.errors[1:]]
         assert not np.any([np.any(layer) for layer in pair[0]["errors"]])
-    assert any(np.any(layer) for layer in found[-1][1]["errors"])
+    assert all(any(np.any(pair[1]["errors"][l]) for pair in found) for l in range(net.n_layers))
     assert checkpoint_bytes(learned(browser, before)) == checkpoint_bytes(sim)
     assert_same_costs(found, sim)
 
@@ -183,11 +184,15 @@ def test_a_damaged_file_is_refused_and_changes_nothing(browser, tmp_path, traine
         assert browser.run("Array.from(memory())") == before
 
 
-def drawn(browser, *points):
-    """Draw a line with the mouse, between places of the field from 0 to 1."""
-    left, top, width, height = browser.run(
+def place_of_field(browser):
+    return browser.run(
         "(({x, y, width, height}) => [x, y, width, height])(byId('field').getBoundingClientRect())"
     )
+
+
+def drawn(browser, *points):
+    """Draw a line with the mouse, between places of the field from 0 to 1."""
+    left, top, width, height = place_of_field(browser)
     places = [(left + width * x, top + height * y) for x, y in points]
     kinds = ["mousePressed", *["mouseMoved"] * (len(places) - 1), "mouseReleased"]
     for kind, (x, y) in zip(kinds, [*places, places[-1]], strict=True):
@@ -315,6 +320,18 @@ def test_a_telephone_shows_all_of_it_in_either_light(browser, tmp_path, trained,
             low, high = sorted([luminance[front], luminance[back]])
             assert (high + 0.05) / (low + 0.05) >= 4.5
     assert (luminance["back"] < luminance["text"]) == (scheme == "dark")
+    finger = "Input.dispatchTouchEvent"
+    left, top, width, height = place_of_field(browser)
+    middle = left + width / 2
+    second = {"x": left + 9, "y": top + 9, "id": 1}  # which does not draw
+    for kind, y in (("touchStart", 0.3), ("touchMove", 0.5), ("touchMove", 0.7)):
+        first = {"x": middle, "y": top + height * y, "id": 0}
+        points = [first] if kind == "touchStart" else [first, second]
+        browser.call(finger, type=kind, touchPoints=points)
+    browser.call(finger, type="touchEnd", touchPoints=[])
+    image = np.reshape(browser.run("input.values()"), (8, 8))
+    assert image[1:7, 3:5].all()
+    assert not image[:, [0, 1, 6, 7]].any()  # a line down the middle
     browser.call("Emulation.clearDeviceMetricsOverride")
 
 
@@ -346,7 +363,7 @@ def test_vectors_have_sliders_and_come_from_tables(browser, tmp_path):
         return browser.run("byId('status').textContent")
 
     show, teach = 0, 1
-    for text in ("1 2", "1 2 x", "1, 2,3\n4"):
+    for text in ("1 2", "1 2 x", "1, 2,3\n4", "1,,3"):
         assert re.fullmatch(r"Row [12] must have 3 numbers\.", click(text, show))
     assert click("0.1\t0.7 2.123456789;yes\n9, 8, 7, no\n", show) == ""
     assert browser.run("input.values()") == [0.1, 0.7, 2.123456789]
