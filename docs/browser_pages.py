@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 STATES = ROOT / "docs" / "browser"
 
-#: The networks, as docs/browser.md has the commands that train them.
+#: The networks, as the commands of docs/browser.md train them: ``spikebp export-c --state`` writes
+#: what they have learned. It has to be written anew when definitions have other fields.
 DIGITS = SpikingMLP(
     (64, 60, 30, 10), input_scale=1 / 16, update="fractional", n_steps=8, spikes_per_unit=1,
     learning_rate=2.0**-7, label_targets=(0.25, 3), fraction_bits=14,
