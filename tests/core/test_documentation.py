@@ -44,13 +44,13 @@ def test_the_commands_of_the_page_on_commands_run(tmp_path, monkeypatch):
             assert f"a test error of {error} % after five epochs" in page
 
 
-def test_the_code_of_the_paper_runs():
-    code = sections("docs/paper.md")["Beyond the paper"].replace("mnist", "digits")
+def test_the_code_of_the_comparison_runs():
+    code = sections("docs/comparison.md")["The best networks"].replace("mnist", "digits")
     names = {}
-    exec(code.replace("300, 300", "30"), names)
+    exec(code.replace("800, 800", "30").replace("test error", "error on digits"), names)
     state, net = names["checkpoint"].state, names["checkpoint"].net
     assert state.samples_seen == 20 * len(names["data"].x_train)
-    assert (net.learning_rate, net.fraction_bits) == (0.00125, 22)
+    assert (net.learning_rate, net.fraction_bits) == (2.0**-20, 20)
 
 
 def test_links_between_pages_lead_somewhere():
