@@ -12,6 +12,12 @@ from tests.core.test_cli import run
 from tests.documentation import ROOT, sections
 
 
+def test_the_code_of_the_limits_runs(capsys):
+    (code,) = sections("docs/limits.md").values()
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("back end 'c' cannot run this network: it knows timing")
+
+
 @pytest.mark.smoke
 def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
