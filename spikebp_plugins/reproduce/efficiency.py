@@ -270,25 +270,22 @@ def _medians(learners: Sequence[Learner], call: Callable[[Learner, slice], objec
 
 
 def _draw(rows: Sequence[Mapping[str, Any]], figure: Figure) -> None:
+    from matplotlib.ticker import LogLocator
+
     axes = figure.subplots()
-    for marker, name in zip("o^sDvP*X", KINDS, strict=False):
+    for marker, name in zip("o^sDvP*X.", KINDS, strict=False):
         chosen = [row for row in rows if row["network"] == name]
+        times = [row["us"][0] for row in chosen]
         errors = np.array([row["test error, %"] for row in chosen])
         ends = [[end(row["each, %"]) for row in chosen] for end in (min, max)]
-        axes.errorbar(
-            [row["us"][0] for row in chosen],
-            errors,
-            np.abs(ends - errors),
-            fmt=f"{marker}-",
-            ms=5,
-            lw=1,
-            alpha=0.8,
-            color=COLORS[name == RELU],
-            label=name,
-        )
+        color = COLORS[name == RELU]
+        axes.plot(times, errors, f"{marker}-", ms=7, lw=0.8, color=color, label=name)
+        axes.errorbar(times, errors, np.abs(ends - errors), fmt="none", lw=1, color=color)
     axes.set(xscale="log", yscale="log", xlabel="training of one sample, µs")
     axes.set_ylabel("test error, %")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
-    axes.grid(alpha=0.3, which="both")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
+    axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
