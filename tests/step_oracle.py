@@ -12,7 +12,7 @@ from spikebp_plugins.rules.sample import WorkCounter
 from tests.core.literal import asked_by
 
 
-class Moment(NamedTuple):
+class StepResult(NamedTuple):
     """What a network is after a step.
 
     Attributes
@@ -215,7 +215,7 @@ def at_rate(net, learning_rate):
 
 
 def follow(checkpoint, x, targets, ends, weights=None, rates=None):
-    """Return the moment after each step of a script.
+    """Return the result of each step of a script.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def follow(checkpoint, x, targets, ends, weights=None, rates=None):
     network = (Immediate if net.timing == "immediate" else Pipelined)(checkpoint)
     if net.input_coding == "spikes":
         x = x.astype(np.int64)
-    moments, shown = [], 0
+    results, shown = [], 0
     for step, (row, target) in enumerate(zip(x, targets, strict=True)):
         if weights and step in weights:
             network.set_weights(*weights[step])
@@ -249,8 +249,8 @@ def follow(checkpoint, x, targets, ends, weights=None, rates=None):
         if closes:
             network.close()
         shown += closes
-        moments.append(
-            Moment(
+        results.append(
+            StepResult(
                 *sample.sent,
                 sample.s,
                 scores,
@@ -261,4 +261,4 @@ def follow(checkpoint, x, targets, ends, weights=None, rates=None):
                 sample,
             )
         )
-    return moments
+    return results

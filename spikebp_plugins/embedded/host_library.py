@@ -37,7 +37,9 @@ WORK: Final = (
 )
 
 
-class _Block(ctypes.Structure):
+class _HostBlock(ctypes.Structure):
+    """``struct host_block`` of `host.c`."""
+
     _fields_: ClassVar = [
         *((name, ctypes.c_int64) for name in ("n_samples", "n_steps", "kind", "x_rows", "y_rows")),
         *(
@@ -47,13 +49,13 @@ class _Block(ctypes.Structure):
     ]
 
 
-class Shown(NamedTuple):
-    """What a block of samples has left, all in the integers of C.
+class CBlockResult(NamedTuple):
+    """The results of a block of samples, in the integers of C.
 
     Attributes
     ----------
     n : int
-        How many samples were shown; with the next one a number would leave its type.
+        How many samples were shown. With the next one a number would leave its type.
     drive : ndarray of shape (n_samples, n_outputs)
         The summed drive of the output.
     spikes, errors, step_drive : ndarray of shape (n_samples, duration, n) or None
@@ -126,7 +128,7 @@ class HostLibrary:
         seen.restype = ctypes.c_uint64
         return int(seen())
 
-    def show(self, samples: SamplesInC, record: bool) -> Shown:
+    def show(self, samples: SamplesInC, record: bool) -> CBlockResult:
         """Show samples in order, and learn from each if there are targets.
 
         Parameters
@@ -151,7 +153,7 @@ class HostLibrary:
             ]
         y = None if y is None else np.ascontiguousarray(y)
         arrays = [x, y, *records, drive, self.work]
-        block = _Block(
+        block = _HostBlock(
             n,
             n_steps,
             kind,
@@ -159,7 +161,7 @@ class HostLibrary:
             0 if y is None else y.shape[1],
             *(None if array is None else array.ctypes.data for array in arrays),
         )
-        return Shown(self._library.host_show(ctypes.byref(block)), drive, *records)
+        return CBlockResult(self._library.host_show(ctypes.byref(block)), drive, *records)
 
 
 @lru_cache(LIBRARIES_KEPT)

@@ -22,8 +22,8 @@ from spikebp_plugins.network.state import LearningState
 Array = NDArray[Any]
 
 
-class Moment(NamedTuple):
-    """The place of a step in its sample, or of several steps with the same input and target.
+class StepContext(NamedTuple):
+    """The position in their sample of one step or of several with the same input and target.
 
     Attributes
     ----------
@@ -51,8 +51,8 @@ class Moment(NamedTuple):
     t: int = 1
     n_inputs: int = ENDLESS
 
-    def after(self, n_steps: int) -> Moment:
-        """Return the place of the steps that remain when `n_steps` of these have been shown."""
+    def after(self, n_steps: int) -> StepContext:
+        """Return the context of the remaining steps after `n_steps` of these have been shown."""
         if n_steps == 0:
             return self
         return self._replace(opens=False, restarts=False, t=self.t + n_steps)
@@ -117,7 +117,7 @@ class StepEngine:
         """Synaptic operations of all samples that have ended since the start."""
         return operations_of(self._network.net, self._network.counts())
 
-    def show(self, x: Array, y: Array | None, moment: Moment, n_steps: int = 1) -> None:
+    def show(self, x: Array, y: Array | None, context: StepContext, n_steps: int = 1) -> None:
         """Show the same input, and the same target to learn from, for some steps.
 
         Parameters
@@ -126,8 +126,8 @@ class StepEngine:
             Input: real values, or int64 spike counts with ``input_coding="spikes"``.
         y : ndarray of shape (n_outputs,) or None
             Real target; None learns nothing.
-        moment : Moment
-            The place of the steps in their sample.
+        context : StepContext
+            The position of the steps in their sample.
         n_steps : int, default=1
             How many steps.
 
@@ -138,20 +138,20 @@ class StepEngine:
             not certain that none does.
         """
         network, target = self._network, None if y is None else y.copy()
-        if moment.opens:
+        if context.opens:
             self._shown[0] = 0
         seen = self._samples_seen
-        network.begin_steps(target, opens=moment.opens, learned=seen if moment.restarts else None)
+        network.begin_steps(target, opens=context.opens, learned=seen if context.restarts else None)
         done = 0
         while done < n_steps:
-            done += network.show_steps(x, n_steps - done, moment.t - 1 + done, moment.n_inputs)
+            done += network.show_steps(x, n_steps - done, context.t - 1 + done, context.n_inputs)
             if done < n_steps:
                 self._show_by_reference(x, target, seen, int(self._shown[0]) + done)
                 done += 1
         self._shown[0] += n_steps
         if target is not None:
             network.settle()
-        if moment.closes and not network.close_sample(moment.updates):
+        if context.closes and not network.close_sample(context.updates):
             network.close_by_reference(seen)
 
     def _show_by_reference(self, x: Array, y: Array | None, seen: int, n_shown: int) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from spikebp_plugins import Dense, Simulator, Sparse, SpikingMLP, SpikingNetwork
 from spikebp_plugins.engine.library import best_level
-from spikebp_plugins.engine.step_engine import Moment, StepEngine
+from spikebp_plugins.engine.step_engine import StepContext, StepEngine
 from spikebp_plugins.network.samples import check_batch
 from spikebp_plugins.network.state import initial_state
 from tests.core.engine_copies import skip_without_engine
@@ -137,7 +137,7 @@ def test_what_is_handed_over_stays_when_weights_are_replaced_in_a_sample(learns)
     for replaces in (False, True):
         engine = StepEngine(net, initial_state(net))
         for t in range(1, 9):
-            engine.show(x, y, Moment(t == 1, t == 8, learns and t == 1, learns, False, t, 5))
+            engine.show(x, y, StepContext(t == 1, t == 8, learns and t == 1, learns, False, t, 5))
             if replaces:
                 engine.state = engine.state
         states.append((engine.state, engine.summed_drive(2).tolist(), engine.operations))

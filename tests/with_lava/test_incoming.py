@@ -93,8 +93,8 @@ def test_nobody_looks_at_what_arrives_while_a_layer_is_idle():
     assert [message.y is not None and message.y[2] == 1 for message in seen[L : L + T]] == [
         True
     ] * T
-    assert all(message.moment.learns for message in seen[L:])
-    assert [message.moment.closes for message in seen] == [False] * (IN_ALL - 1) + [True]
+    assert all(message.context.learns for message in seen[L:])
+    assert [message.context.closes for message in seen] == [False] * (IN_ALL - 1) + [True]
 
 
 @pytest.mark.parametrize(("first", "change"), [(-1, "comes"), (0, "goes")])

@@ -74,9 +74,9 @@ def test_a_fault_in_neurons_is_found_where_it_is(fault, monkeypatch, make_line):
 
 
 def opening_no_sample_anew(monkeypatch):
-    moment = Incoming._moment
-    never_opens = lambda self, *given: moment(self, *given)._replace(opens=False)  # noqa: E731
-    monkeypatch.setattr(Incoming, "_moment", never_opens)
+    context = Incoming._context
+    never_opens = lambda self, *given: context(self, *given)._replace(opens=False)  # noqa: E731
+    monkeypatch.setattr(Incoming, "_context", never_opens)
 
 
 def hearing_no_label(monkeypatch):

@@ -224,11 +224,11 @@ class PySpikingMLPModel(
         shared, engine, L = self._shared, self._engine, self._n_layers
         message = self._incoming.receive()
         is_heard = bool(self.spikes_out.csp_ports)
-        has_sent = is_heard and not message.moment.opens
+        has_sent = is_heard and not message.context.opens
         before: Any = engine.spikes_of_sample(L).copy() if has_sent else 0
         row = shared.row(self.time_step)
         if row is None:
-            engine.show(message.x, message.y, message.moment, message.n_steps)
+            engine.show(message.x, message.y, message.context, message.n_steps)
         else:
             self._show_and_record(message, row)
         if is_heard:
@@ -239,10 +239,10 @@ class PySpikingMLPModel(
     def _show_and_record(self, message: Message, first_row: int) -> None:
         engine, record = self._engine, self._shared.record
         for done in range(message.n_steps):
-            moment, row = message.moment.after(done), first_row + done
+            context, row = message.context.after(done), first_row + done
             if done < message.n_steps - 1:
-                moment = moment._replace(closes=False, updates=False)
-            engine.show(message.x, message.y, moment)
+                context = context._replace(closes=False, updates=False)
+            engine.show(message.x, message.y, context)
             for l in range(self._n_layers + 1):
                 record.spikes[l][row], record.errors[l][row] = engine.spikes(l), engine.errors(l)
             drive = engine.summed_drive(self._n_layers)
