@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.connections import Arriving
+from spikebp_plugins.network.connections import WeightedCounts
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.step import backward_weights, synaptic_weights
@@ -120,7 +120,7 @@ def prove_range(net: Definition, state: LearningState, seen: RunExtremes) -> Non
                 raise _overflow("a sum of errors", l - 1, limit)
 
 
-def _sums(arriving: Arriving) -> NDArray[Any]:
+def _sums(arriving: WeightedCounts) -> NDArray[Any]:
     return arriving.product(arriving.counts, arriving.weights)
 
 

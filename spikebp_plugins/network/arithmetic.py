@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikebp_plugins.common.figures import told_apart
-from spikebp_plugins.network.connections import Arriving, Connection
+from spikebp_plugins.network.connections import Connection, WeightedCounts
 from spikebp_plugins.network.draws import draw_key, draws_of
 from spikebp_plugins.network.fields import LOIHI2_RATE_BITS, Definition
 
@@ -105,8 +105,10 @@ class FixedPoint:
         """Return `values`, or raise OverflowError if one has left the range."""
         return _checked(values, self.limit, quantity, layer)
 
-    def add_arriving(self, values: Reals, arriving: Arriving, quantity: str, layer: int) -> Reals:
-        """Return ``values + product(counts, weights)`` for what arrives."""
+    def add_product(
+        self, values: Reals, arriving: WeightedCounts, quantity: str, layer: int
+    ) -> Reals:
+        """Return ``values + product(counts, weights)`` of the given counts and weights."""
         counts, weights, product = arriving
         n_spikes = np.abs(counts.astype(np.float64)).sum()
         if n_spikes * _largest(weights) < self.limit / 2:

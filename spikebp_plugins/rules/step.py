@@ -24,7 +24,7 @@ from spikebp_plugins.network.arithmetic import (
     grid_of,
     out_of_range,
 )
-from spikebp_plugins.network.connections import Arriving, Connection
+from spikebp_plugins.network.connections import Connection, WeightedCounts
 from spikebp_plugins.network.delays import ENDLESS, delays_of, is_busy
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.rates import normalized_rate_units, summed_error_limit
@@ -211,12 +211,12 @@ def fire_input(net: Definition, phi: Reals, c: Integers, x: NDArray[Any]) -> tup
 
 
 def forward(
-    net: Definition, arriving: Arriving, phi: Reals, s: Reals, l: int
+    net: Definition, arriving: WeightedCounts, phi: Reals, s: Reals, l: int
 ) -> tuple[Any, Any, Any]:
     """Rule 2: return spikes, potential and summed drive of layer l."""
     number = grid_of(net)
-    s = number.add_arriving(s, arriving, "summed drive", l)
-    phi = number.add_arriving(phi, arriving, "potential", l)
+    s = number.add_product(s, arriving, "summed drive", l)
+    phi = number.add_product(phi, arriving, "potential", l)
     return *fire(net, rectified, phi), s
 
 
@@ -231,10 +231,10 @@ def output_error(
 
 
 def backward(
-    net: Definition, arriving: Arriving, psi: Reals, s: Reals, l: int
+    net: Definition, arriving: WeightedCounts, psi: Reals, s: Reals, l: int
 ) -> tuple[Integers, Any]:
     """Rule 4: return errors and backward potential of layer l."""
-    psi = grid_of(net).add_arriving(psi, arriving, "backward potential", l)
+    psi = grid_of(net).add_product(psi, arriving, "backward potential", l)
     spent, psi = fire(net, signed, psi)
     return np.where(s < 0, 0, spent), psi
 

@@ -64,7 +64,7 @@ def joined_by(weights):
 def added(number, values, spikes, weights, layer):
     """Return values + spikes @ weights."""
     arriving = joined_by(weights).forward(spikes, weights)
-    return number.add_arriving(values, arriving, "potential", layer)
+    return number.add_product(values, arriving, "potential", layer)
 
 
 def assert_adds(bits, values, spikes, weights):

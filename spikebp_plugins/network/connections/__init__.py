@@ -17,7 +17,7 @@ joins two layers of known shapes is a `Connection`.
 """
 
 from spikebp_plugins.network.connections.all_pairs import Dense, DenseConnection
-from spikebp_plugins.network.connections.connection import Arriving, Connection, total
+from spikebp_plugins.network.connections.connection import Connection, WeightedCounts, total
 from spikebp_plugins.network.connections.convolution import Conv2D, Convolution
 from spikebp_plugins.network.connections.kinds import (
     LAYERS,
@@ -32,7 +32,6 @@ from spikebp_plugins.network.connections.synapse_list import SynapseList
 
 __all__ = [
     "LAYERS",
-    "Arriving",
     "AveragePool2D",
     "AveragePooling",
     "Connection",
@@ -45,6 +44,7 @@ __all__ = [
     "Sparse",
     "SparseConnection",
     "SynapseList",
+    "WeightedCounts",
     "layer_from_dict",
     "refused_connections",
     "require_dense",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.network.connections.connection import Array, Arriving, Connection
+from spikebp_plugins.network.connections.connection import Array, Connection, WeightedCounts
 
 
 class Synapses(NamedTuple):
@@ -73,13 +73,13 @@ class SynapseList(Connection):
         """Return W itself: an error passes its synapses the other way."""
         return W
 
-    def forward(self, k: Array, W: Array) -> Arriving:
+    def forward(self, k: Array, W: Array) -> WeightedCounts:
         """Return the counts, and what adds up k_i W_w for each unit j."""
-        return Arriving(k, W, self._forward)
+        return WeightedCounts(k, W, self._forward)
 
-    def backward(self, e: Array, B: Array) -> Arriving:
+    def backward(self, e: Array, B: Array) -> WeightedCounts:
         """Return the errors, and what adds up e_j B_w for each unit i."""
-        return Arriving(e, B, self._backward)
+        return WeightedCounts(e, B, self._backward)
 
     def outer(self, c: Array, e: Array) -> Array:
         """Return the sum of c_i e_j over the synapses of each weight, in the shape of W."""

@@ -24,7 +24,7 @@ from spikebp_lava.standard.state import SharedState
 from spikebp_lava.variables import ModelOfAnyNetwork, SeenVar, model_of
 from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
-from spikebp_plugins.network.connections import Arriving
+from spikebp_plugins.network.connections import WeightedCounts
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.samples import real_targets
 from spikebp_plugins.rules.step import backward, fire_input, forward, output_error
@@ -32,12 +32,9 @@ from spikebp_plugins.rules.step import backward, fire_input, forward, output_err
 Array = NDArray[Any]
 
 
-def of_one_spike(drive: Array) -> Arriving:
-    """Return a drive that has been summed already, in the form in which rules take what arrives.
-
-    To them it is the row of weights of a unit that has sent one spike.
-    """
-    return Arriving(np.ones(1, np.int64), drive[np.newaxis])
+def of_one_spike(drive: Array) -> WeightedCounts:
+    """Return summed drive as the rules take it: the weights of a unit that sent one spike."""
+    return WeightedCounts(np.ones(1, np.int64), drive[np.newaxis])
 
 
 class Neurons(AbstractProcess):  # type: ignore[misc]
