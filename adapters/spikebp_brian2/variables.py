@@ -19,7 +19,7 @@ from spikebp_brian2.proof import RunExtremes, UnitExtremes
 from spikebp_plugins import Operations
 from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Sent, count_operations
+from spikebp_plugins.network.operations import MessageTotals, count_operations
 from spikebp_plugins.network.rates import added_squares, learning_rate_into, summed_error_limit
 from spikebp_plugins.network.state import LearningState
 
@@ -141,7 +141,7 @@ def read_operations(net: Definition, read: Read, seen_before: int) -> Operations
         named = (np.asarray(read((f"layer_{l}", name))) for l in layers[first:])
         return [*none, *(counts.astype(np.int64) for counts in named)]
 
-    sent = Sent(
+    sent = MessageTotals(
         spikes=counted("spikes_sent", 0),
         errors=counted("errors_sent", 1),
         messages=counted("messages_sent", 0),

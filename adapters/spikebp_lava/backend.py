@@ -13,7 +13,7 @@ from spikebp_lava.memory import FIXED, FLOATING, Record, fraction_bits_of, share
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.processes.standard import StandardMLP
-from spikebp_lava.standard.certainty import require_certain
+from spikebp_lava.standard.exact_sums import require_exact_sums
 from spikebp_lava.support import CHOICES, why_no_standard_graph, why_unsupported
 from spikebp_plugins import Checkpoint
 from spikebp_plugins.backends import Outcome, Recording, joined, recording_from
@@ -201,7 +201,7 @@ class Graph:
             for layers in ([r.spikes for r in records], [r.errors for r in records])
         )
         if self._is_standard:
-            require_certain(self._net, before, spikes, errors)
+            require_exact_sums(self._net, before, spikes, errors)
         drives = of_samples(*(record.summed_drive for record in records))
         return recording_from(batch, spikes, errors[1:], drives)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, require_agreement
 from spikebp_lava.memory import Memory, SharedNetwork
-from spikebp_lava.runtime import Watched, at_rest
+from spikebp_lava.runtime import GuardedProcess, at_rest
 from spikebp_lava.variables import SeenVar, SharedVar, WithPortsOfLava
 from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.common.errors import wrong_argument
@@ -29,7 +29,7 @@ Array = NDArray[Any]
 SET_LATER: Final = ("name", "parent_proc")
 
 
-class NetworkProcess(Watched, WithPortsOfLava):
+class NetworkProcess(GuardedProcess, WithPortsOfLava):
     """A process whose state lies in shared memory: a base class before Lava's own.
 
     Attributes

@@ -41,8 +41,8 @@ LONGEST_GAP: Final = 1_000_000
 EARLIEST_TIME, LATEST_TIME = -(2**63), 2**63 - 1
 
 
-class Located(NamedTuple):
-    """Checked events: the unit of each, what it counts, and its time.
+class LocatedEvents(NamedTuple):
+    """Checked events: the unit, the weight and the time of each.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class EventEncoder:
         """The `input_layout` of such a network: "channels_first", one plane after the other."""
         return "channels_first"
 
-    def locate(self, events: Any, after: int | None = None) -> Located:
+    def locate(self, events: Any, after: int | None = None) -> LocatedEvents:
         """Check events, and say which unit each belongs to.
 
         Parameters
@@ -183,7 +183,7 @@ class EventEncoder:
         if self.polarity == "planes":
             pixel = p * (self.width * self.height) + pixel
         weight = 2 * p - 1 if self.polarity == "signs" else np.ones_like(p)
-        return Located(pixel, weight, time)
+        return LocatedEvents(pixel, weight, time)
 
     @property
     def longest_leap(self) -> int:
@@ -206,7 +206,7 @@ class EventEncoder:
         """Return the step that each time lies in; step 0 begins at `start`, which is before all."""
         return _elapsed(np.array(start, np.int64), time) // np.uint64(self.step)
 
-    def count(self, located: Located) -> Integers:
+    def count(self, located: LocatedEvents) -> Integers:
         """Return the counts of all units for events of one step, of shape (n_inputs,)."""
         return self._sums(located.unit, located.weight, self.n_inputs)
 
@@ -396,7 +396,7 @@ class EventClock:
         """The counts of the unfinished step, of shape (n_inputs,); None if it has no events yet."""
         return self.counts.copy() if self.has_events[0] else None
 
-    def take(self, located: Located) -> EventSteps:
+    def take(self, located: LocatedEvents) -> EventSteps:
         """Take events, and return the steps that end before the last of them."""
         if not len(located.time):
             return EventSteps(0, *NO_EVENTS)

@@ -34,8 +34,8 @@ TYPICAL_SPIKES: Final = 16.0
 FEW_SPIKES: Final = 0.5
 
 
-class Coding(NamedTuple):
-    """How real targets become targets in spikes a step, and scores become real predictions.
+class TargetCoding(NamedTuple):
+    """The encoding of real targets as spikes a step, and the decoding of scores as predictions.
 
     Attributes
     ----------
@@ -242,7 +242,7 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         coding.check(y)
         if first:
             self._start(coding.n_outputs)
-            self._coding: Coding = coding
+            self._coding: TargetCoding = coding
             self.target_scale_ = coding.scale
             return samples
         if self._scale is not None and np.any(coding.scale != self._scale):
@@ -252,12 +252,14 @@ class SpikingMLPRegressor(MultiOutputMixin, RegressorMixin, SpikingEstimator):
         self._resume()
         return samples
 
-    def _new_coding(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> Coding:
+    def _new_coding(
+        self, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+    ) -> TargetCoding:
         are_few = sends_few_spikes(self.spikes, self.arithmetic)
         scale = automatic_scale(y, FEW_SPIKES if are_few else TYPICAL_SPIKES, weights)
         if self._scale is not None:
             scale[:] = self._scale
-        return Coding(y.shape[1:], scale, bool(self.signed_output))
+        return TargetCoding(y.shape[1:], scale, bool(self.signed_output))
 
     def _check_values(self) -> None:
         scale, allowed = self.target_scale, "'auto' or a positive finite number"

@@ -66,8 +66,8 @@ class Mixture:
     places: NDArray[np.int64]
 
 
-class _Kept(NamedTuple):
-    """What a buffer holds: room for samples and targets, and how many it has seen."""
+class _BufferState(NamedTuple):
+    """The content of a buffer: memory for samples and targets, and the number of samples seen."""
 
     x: Array | None
     y: Array | None
@@ -130,10 +130,10 @@ class ReplayBuffer:
         self._n_replayed: int = state["n_replayed"]
         self._seed: int = state["seed"]
         self._lock, self._key = RLock(), draw_key(self._seed)
-        self._kept = _Kept(state["x"], state["y"], state["n_seen"])
+        self._kept = _BufferState(state["x"], state["y"], state["n_seen"])
         #: What is being learned; what was kept before, in the same form; a function that counts
         #: what a network learns, and its first value.
-        self._pending: tuple[Mixture, _Kept, Callable[[], int], int] | None = None
+        self._pending: tuple[Mixture, _BufferState, Callable[[], int], int] | None = None
         #: The definition that all samples are known to fit.
         self._checked: Definition | None = None
 
@@ -219,7 +219,7 @@ class ReplayBuffer:
             raise wrong_argument("x and y", "of the same number of samples", shapes)
         return self._mixed(x, y, self._settled())
 
-    def _mixed(self, x: Array, y: Array, kept: _Kept) -> Mixture:
+    def _mixed(self, x: Array, y: Array, kept: _BufferState) -> Mixture:
         old_x = x[:0] if kept.x is None else kept.x
         old_y = y[:0] if kept.y is None else kept.y
         _check_like("x", x, old_x)
@@ -310,7 +310,7 @@ class ReplayBuffer:
         self._settled()
         self._pending = None
 
-    def _settled(self) -> _Kept:
+    def _settled(self) -> _BufferState:
         """Keep what has been learned, and return all that is kept. To do it again changes nothing.
 
         The room beyond what is kept may have any values.
@@ -326,10 +326,10 @@ class ReplayBuffer:
             places = mixture.places[: len(rows)]
             rows, places = rows[places >= 0], places[places >= 0]
             x[places], y[places] = mixture.x[rows], mixture.y[rows]  # of one place the last stays
-            self._kept = _Kept(x, y, n_seen)
+            self._kept = _BufferState(x, y, n_seen)
         return self._kept
 
-    def _room_for(self, n: int, mixture: Mixture, kept: _Kept) -> tuple[Array, Array]:
+    def _room_for(self, n: int, mixture: Mixture, kept: _BufferState) -> tuple[Array, Array]:
         """Return arrays for n samples, those that there are or larger copies of them."""
         x, y, _ = kept
         if x is None or y is None:
@@ -340,7 +340,9 @@ class ReplayBuffer:
         grown = [np.concatenate([a, np.empty((more, *a.shape[1:]), a.dtype)]) for a in (x, y)]
         return grown[0], grown[1]
 
-    def _in_one_form(self, net: Definition, x: Array, y: Array) -> tuple[Array, Array, _Kept]:
+    def _in_one_form(
+        self, net: Definition, x: Array, y: Array
+    ) -> tuple[Array, Array, _BufferState]:
         """Return new samples of a network and what is kept, in one form.
 
         Input has a row for each step if any changes, and labels become the targets that they stand
@@ -361,7 +363,7 @@ class ReplayBuffer:
             y, kept_y = (real_targets(net, values) for values in (y, kept_y))
         if y.ndim != kept_y.ndim:
             y, kept_y = (_by_step(net, values) for values in (y, kept_y))
-        return x, y, _Kept(kept_x, kept_y, n_seen)
+        return x, y, _BufferState(kept_x, kept_y, n_seen)
 
     def _drawn(
         self, first: int, n: int

@@ -187,8 +187,8 @@ class TorchLearner:
         return self._torch.from_numpy((x * self._scale).astype(np.float32))
 
 
-class Way(NamedTuple):
-    """A way to learn: what learns, and its rates without a buffer and with one."""
+class Method(NamedTuple):
+    """A method of learning, with its learning rates without a buffer and with one."""
 
     name: str
     rates: Mapping[str, tuple[float, float]]
@@ -204,17 +204,17 @@ class Way(NamedTuple):
         return TorchLearner(net, replay, rate, self.batch_size)
 
 
-SPIKING: Final = Way("spikebp", SPIKING_RATES)
+SPIKING: Final = Method("spikebp", SPIKING_RATES)
 TORCH: Final = (
-    Way("PyTorch, batches of 10", TORCH_RATES[10], 10),
-    Way("PyTorch, one at a time", TORCH_RATES[1], 1),
+    Method("PyTorch, batches of 10", TORCH_RATES[10], 10),
+    Method("PyTorch, one at a time", TORCH_RATES[1], 1),
 )
 
 
 def run(study: Study) -> Report:
     """Learn both benchmarks with buffers of several sizes, from several seeds."""
     has_torch = find_spec("torch") is not None
-    ways = (SPIKING, *TORCH) if has_torch else (SPIKING,)
+    methods = (SPIKING, *TORCH) if has_torch else (SPIKING,)
     seeds = range(study.seed, study.seed + (1 if study.quick else SEEDS))
     capacities = QUICK_CAPACITIES if study.quick else CAPACITIES
     n_bytes = study.data.x_train.shape[1] * study.data.x_train.itemsize + np.int64().itemsize
@@ -223,19 +223,21 @@ def run(study: Study) -> Report:
         for capacity in capacities:
             row: dict[str, Any] = {"benchmark": benchmark, "buffer": capacity}
             row["bytes"] = capacity * n_bytes
-            for way in ways:
-                found = [matrix(study, way, benchmark, capacity, seed) for seed in seeds]
-                row[f"{way.name}, %"] = float(np.mean([average(each) for each in found]))
-                row[f"{way.name}, each"] = [average(each) for each in found]
-                row[f"{way.name}, forgetting"] = float(np.mean([forgetting(m) for m in found]))
+            for method in methods:
+                found = [matrix(study, method, benchmark, capacity, seed) for seed in seeds]
+                row[f"{method.name}, %"] = float(np.mean([average(each) for each in found]))
+                row[f"{method.name}, each"] = [average(each) for each in found]
+                row[f"{method.name}, forgetting"] = float(np.mean([forgetting(m) for m in found]))
             rows.append(row)
 
     def draw(figure: Figure) -> None:
         for axes, benchmark in zip(figure.subplots(1, 2), BENCHMARKS, strict=True):
             chosen = [row for row in rows if row["benchmark"] == benchmark]
             places = range(len(chosen))
-            for way, marker in zip(ways, ("o-", "s--", "^:"), strict=False):
-                axes.plot(places, [row[f"{way.name}, %"] for row in chosen], marker, label=way.name)
+            for method, marker in zip(methods, ("o-", "s--", "^:"), strict=False):
+                axes.plot(
+                    places, [row[f"{method.name}, %"] for row in chosen], marker, label=method.name
+                )
             axes.set_xticks(places, [f"{row['buffer']:,}" for row in chosen])
             axes.set_xlabel("samples in the buffer")
             axes.set_title(f"{benchmark} {study.data.name}")
@@ -263,10 +265,15 @@ def forgetting(accuracies: Array) -> float:
 
 
 def matrix(
-    study: Study, way: Way, benchmark: str, capacity: int, seed: int, rate: float | None = None
+    study: Study,
+    method: Method,
+    benchmark: str,
+    capacity: int,
+    seed: int,
+    rate: float | None = None,
 ) -> Array:
     """Return the accuracy in percent on each task (columns) after each (rows); kept in a file."""
-    rate = way.rates[benchmark][capacity > 0] if rate is None else rate
+    rate = method.rates[benchmark][capacity > 0] if rate is None else rate
     size = study.data.x_train.shape[1]
     has_buffer = capacity > 0
     fields = FIELDS | {
@@ -276,8 +283,8 @@ def matrix(
     net = study.net(*HIDDEN_LAYERS, **fields, learning_rate=1.0, seed=seed)
     about = {
         "experiment": "forgetting",
-        "way": way.name,
-        "network": list(net.layer_sizes) if way.batch_size else net.to_dict(),
+        "way": method.name,
+        "network": list(net.layer_sizes) if method.batch_size else net.to_dict(),
         "seed": seed,
         "benchmark": benchmark,
         "capacity": capacity,
@@ -290,10 +297,10 @@ def matrix(
         return _read(path)
     replay = ReplayBuffer(capacity, seed=seed) if capacity else None
     tasks = BENCHMARKS[benchmark](study, seed)
-    learner = way.learner(net, replay, rate)
+    learner = method.learner(net, replay, rate)
     found = []
     total = sum(len(task.x_train) for task in tasks)
-    with progress_bar(total, f"{benchmark}, buffer of {capacity}, {way.name}") as bar:
+    with progress_bar(total, f"{benchmark}, buffer of {capacity}, {method.name}") as bar:
         for task in tasks:
             for start in range(0, len(task.x_train), BLOCK):
                 rows = slice(start, start + BLOCK)

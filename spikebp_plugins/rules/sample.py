@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from spikebp_plugins.network.arithmetic import Reals
 from spikebp_plugins.network.delays import Delays, delays_of, is_busy
 from spikebp_plugins.network.fields import Definition
-from spikebp_plugins.network.operations import Operations, Sent, count_operations
+from spikebp_plugins.network.operations import MessageTotals, Operations, count_operations
 from spikebp_plugins.network.state import LearningState
 from spikebp_plugins.rules.step import (
     SampleState,
@@ -121,7 +121,9 @@ class WorkCounter:
     def __init__(self, net: Definition) -> None:
         self._net = net
         # Python's integers, one for each unit: no sum of them wraps.
-        self._sent = Sent(*([np.zeros(n, object) for n in net.layer_sizes] for _ in Sent._fields))
+        self._sent = MessageTotals(
+            *([np.zeros(n, object) for n in net.layer_sizes] for _ in MessageTotals._fields)
+        )
         self._updates = 0
 
     def add(self, sample: SampleState, sent: Step) -> None:

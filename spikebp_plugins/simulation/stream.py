@@ -17,7 +17,7 @@ from spikebp_plugins.data.events import (
     EventClock,
     EventEncoder,
     EventSteps,
-    Located,
+    LocatedEvents,
     time_stamp,
 )
 from spikebp_plugins.data.windows import WindowEncoder
@@ -498,7 +498,7 @@ class Stream:
 
     # The clock moves on and the steps are shown under one guard: an interrupt in between would
     # lose steps.
-    def _take(self, clock: EventClock, located: Located) -> list[Reals]:
+    def _take(self, clock: EventClock, located: LocatedEvents) -> list[Reals]:
         return self._show_events(clock.take(located))
 
     def _reach(self, clock: EventClock, time: int) -> list[Reals]:

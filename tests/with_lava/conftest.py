@@ -14,7 +14,7 @@ _of_others = set()
 
 
 @pytest.fixture(autouse=True)
-def nothing_remains():
+def no_process_remains():
     """Every test ends its processes and leaves no segment of shared memory."""
     _of_others.clear()
     _of_others.update(children())

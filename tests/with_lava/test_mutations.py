@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("lava", reason="Lava is not installed")
 
 from spikebp_lava import synapses
-from spikebp_lava.incoming import Incoming
 from spikebp_lava.memory import SharedNetwork
+from spikebp_lava.port_reader import PortReader
 from spikebp_lava.processes import network, neurons
-from spikebp_lava.processes.keeper import KeeperModel
 from spikebp_lava.processes.network import PySpikingMLPModel
+from spikebp_lava.processes.weight_manager import WeightManagerModel
 from spikebp_plugins import Simulator
 from spikebp_plugins.engine.step_network import StepNetwork
 from spikebp_plugins.network.delays import steps_of_sample
@@ -74,13 +74,13 @@ def test_a_fault_in_neurons_is_found_where_it_is(fault, monkeypatch, make_line):
 
 
 def opening_no_sample_anew(monkeypatch):
-    context = Incoming._context
+    context = PortReader._context
     never_opens = lambda self, *given: context(self, *given)._replace(opens=False)  # noqa: E731
-    monkeypatch.setattr(Incoming, "_context", never_opens)
+    monkeypatch.setattr(PortReader, "_context", never_opens)
 
 
 def hearing_no_label(monkeypatch):
-    monkeypatch.setattr(Incoming, "_target", lambda *_: None)
+    monkeypatch.setattr(PortReader, "_target", lambda *_: None)
 
 
 def sending_what_the_sample_has_sent(monkeypatch):
@@ -183,7 +183,7 @@ class TestStandardParts:
         assert (difference.quantity, difference.layer in (1, 2)) == ("errors", True)
 
     def test_traces_that_outlive_their_sample(self, monkeypatch, make_line):
-        monkeypatch.setattr(KeeperModel, "_empty", lambda *_: None)
+        monkeypatch.setattr(WeightManagerModel, "_empty", lambda *_: None)
         # In the first sample nothing is left of another one.
         assert self.difference(make_line, PIPELINED).sample > 0
 
@@ -193,7 +193,7 @@ class TestStandardParts:
 
     def test_copies_that_are_made_too_late(self, monkeypatch, make_line):
         late = property(lambda self: self._copies and self._clock.learns and self._clock.closes)
-        monkeypatch.setattr(KeeperModel, "_is_to_copy", late)
+        monkeypatch.setattr(WeightManagerModel, "_is_to_copy", late)
         difference = self.difference(make_line, CHIP, by_reference=False)
         assert difference.quantity == "errors"
         assert difference.layer in (1, 2)

@@ -1,7 +1,7 @@
 """Lava's runtime, guarded. This package alone uses private parts of it.
 
 Written for lava-nc 0.10, the last release. No run hangs (`channels`), no process stays behind
-(`remains`), a fault brings its cause and the state before (`faults`), and runs are controlled from
+(`cleanup`), a fault brings its cause and the state before (`faults`), and runs are controlled from
 any thread (`control`).
 """
 
@@ -14,11 +14,11 @@ from spikebp_lava.runtime.control import GuardedRuntime
 from spikebp_lava.runtime.faults import Graph
 
 
-class Watched:
+class GuardedProcess:
     """A process whose graph is guarded, whoever runs it: a base class before Lava's own.
 
     Lava hands the runtime to leaves, and to the process whose `run` is called. So every leaf that
-    is a part of the network is watched, and through it the graph.
+    is a part of the network is guarded, and through it the graph.
     """
 
     # Lava assigns the runtime here before it starts any process.
@@ -63,4 +63,4 @@ def is_started(runtime: Any) -> bool:
     return bool(runtime._is_started)
 
 
-__all__ = ["Watched", "at_rest", "is_started"]
+__all__ = ["GuardedProcess", "at_rest", "is_started"]

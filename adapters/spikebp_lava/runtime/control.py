@@ -24,8 +24,8 @@ from lava.magma.runtime.runtime import Runtime
 from lava.magma.runtime.runtime_services.runtime_service import LoihiPyRuntimeService
 
 from spikebp_lava.runtime.channels import INTERVAL
+from spikebp_lava.runtime.cleanup import alive, forget, start_processes
 from spikebp_lava.runtime.faults import Graph
-from spikebp_lava.runtime.remains import alive, forget, start_processes
 from spikebp_lava.runtime.signals import signals_deferred
 from spikebp_plugins.common.errors import integer, wrong_argument
 

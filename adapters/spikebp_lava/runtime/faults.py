@@ -17,7 +17,7 @@ from traceback import format_exception_only
 from typing import Any, Final, NoReturn
 
 from spikebp_lava.runtime.channels import INTERVAL
-from spikebp_lava.runtime.remains import alive, is_alive, kill
+from spikebp_lava.runtime.cleanup import alive, is_alive, kill
 from spikebp_lava.runtime.signals import signals_deferred
 
 #: Seconds to wait for the exception of a process that has ended.

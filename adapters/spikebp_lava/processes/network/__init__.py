@@ -14,9 +14,9 @@ from lava.magma.core.process.process import AbstractProcess, LogConfig
 from numpy.typing import NDArray
 
 from spikebp_lava.agreement import exchange_of
-from spikebp_lava.incoming import Incoming, Message, check_senders, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, fraction_bits_of, shared_array
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
+from spikebp_lava.port_reader import Message, PortReader, check_senders, has_sender
 from spikebp_lava.support import why_unsupported
 from spikebp_lava.variables import ModelOfAnyNetwork, checked_log_config, model_of
 from spikebp_plugins import Checkpoint, UnsupportedError
@@ -193,7 +193,7 @@ class PySpikingMLPModel(
         self._shared: SharedNetwork = proc_params["shared"]
         self._engine: StepEngine = self._shared.memory
         self._n_layers = self._shared.net.n_layers
-        self._incoming = Incoming(self._shared, self)
+        self._reader = PortReader(self._shared, self)
         self._has_started = False
 
     def start(self) -> None:
@@ -222,7 +222,7 @@ class PySpikingMLPModel(
     def run_spk(self) -> None:
         """Make one step, or the steps of one message."""
         shared, engine, L = self._shared, self._engine, self._n_layers
-        message = self._incoming.receive()
+        message = self._reader.receive()
         is_heard = bool(self.spikes_out.csp_ports)
         has_sent = is_heard and not message.context.opens
         before: Any = engine.spikes_of_sample(L).copy() if has_sent else 0

@@ -16,10 +16,10 @@ from lava.magma.core.process.process import AbstractProcess
 from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
-from spikebp_lava.incoming import WHOLE_IN_FIXED, input_ends, label_of
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.messages import Messages
-from spikebp_lava.schedule import Clock
+from spikebp_lava.port_reader import WHOLE_IN_FIXED, input_ends, label_of
+from spikebp_lava.sample_clock import SampleClock
 from spikebp_lava.standard.state import SharedState
 from spikebp_lava.variables import ModelOfAnyNetwork, SeenVar, model_of
 from spikebp_plugins.common.errors import whole, wrong_argument
@@ -191,7 +191,7 @@ class NeuronsModel(
         self._activity: Activity = proc_params["activity"]
         self._l: int = proc_params["layer"]
         self._n = self._net.layer_sizes[self._l]
-        self._clock = Clock(self._shared)
+        self._clock = SampleClock(self._shared)
         self._memory: SharedState = self._shared.memory
 
     def run_spk(self) -> None:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
 from spikebp_lava.agreement import exchange_of
-from spikebp_lava.incoming import check_senders, has_sender
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
-from spikebp_lava.processes.keeper import Keeper
+from spikebp_lava.port_reader import check_senders, has_sender
 from spikebp_lava.processes.neurons import HiddenNeurons, InputNeurons, NeuronsModel, OutputNeurons
+from spikebp_lava.processes.weight_manager import WeightManager
 from spikebp_lava.runtime import is_started
 from spikebp_lava.standard.state import SharedState
 from spikebp_lava.support import tag_of_standard_parts, why_not_of_standard_parts
@@ -44,7 +44,8 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     A sample takes ``net.n_steps + 2 * L - 1`` steps of Lava. The processes that it consists of are
     made when its graph is, by the first run or by ``create_runtime(run_cfg=...)``, and are found
     in `procs`: ``layer_0`` to ``layer_L``, the synapses ``forward_1`` to ``forward_L`` and
-    ``backward_2`` to ``backward_L``, and ``keeper``, which empties traces and copies weights.
+    ``backward_2`` to ``backward_L``, and ``weight_manager``, which empties traces and copies
+    weights.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 @requires(CPU)
 @tag(FLOATING, FIXED)
 class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
-    """A process for each layer, synapses of Lava's own between them, and a keeper of these."""
+    """The parts: neurons of each layer, Lava's own synapses between them, the weight manager."""
 
     # Every process that is an attribute here becomes a part of the network.
     def __init__(self, proc: StandardMLP) -> None:
@@ -191,7 +192,7 @@ class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
             raise ValueError("connect label_in or target_in, not both")
         self._shared.switches.taught[0] = bool(teachers)
         given = (self._shared, self._synapses.messages, Activity(L))
-        self.keeper = Keeper(*given, self._copies)
+        self.weight_manager = WeightManager(*given, self._copies)
         self.layer_0 = InputNeurons(*given)
         for l in range(1, L):
             setattr(self, f"layer_{l}", HiddenNeurons(*given, l))
@@ -242,7 +243,7 @@ class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
         return synapses
 
     def _keep(self, port: str, variable: Any) -> None:
-        getattr(self.keeper, port).connect_var(variable)
+        getattr(self.weight_manager, port).connect_var(variable)
 
     def _lead_out(self, proc: StandardMLP) -> None:
         """Connect the ports of the network with those of its layer 0 and its output."""
@@ -254,7 +255,7 @@ class SubStandardMLPModel(AbstractSubProcessModel):  # type: ignore[misc]
         for port in ("spikes_out", "summed_drive_out"):
             getattr(output.out_ports, port).connect(getattr(proc.out_ports, port))
         if has_sender(proc.in_ports.reset_in):
-            for part in (*map(self._neurons, range(1, L + 1)), self.keeper):
+            for part in (*map(self._neurons, range(1, L + 1)), self.weight_manager):
                 lowest.out_ports.reset_out.connect(part.in_ports.reset_in)
 
     def _alias(self, proc: StandardMLP) -> None:

@@ -11,7 +11,7 @@ from lava.proc.io.source import RingBuffer
 from numpy.typing import NDArray
 
 from spikebp_lava.memory import FIXED, SharedNetwork, fraction_bits_of
-from spikebp_lava.schedule import Clock
+from spikebp_lava.sample_clock import SampleClock
 from spikebp_plugins.common.errors import finite, whole, wrong_argument
 from spikebp_plugins.engine.step_engine import StepContext
 from spikebp_plugins.network.delays import delays_of
@@ -78,7 +78,7 @@ class Message(NamedTuple):
     n_steps: int
 
 
-class Incoming:
+class PortReader:
     """Reads the ports of a process model that receives samples.
 
     Parameters
@@ -91,7 +91,7 @@ class Incoming:
 
     def __init__(self, shared: SharedNetwork, model: Any) -> None:
         self._shared, self._model = shared, model
-        self._clock = Clock(shared)
+        self._clock = SampleClock(shared)
         self._of_output = delays_of(shared.net).spikes[-1]
         self._is_pipelined = shared.net.timing == "pipelined"
         self._in_training = False  # the present sample

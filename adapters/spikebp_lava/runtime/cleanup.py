@@ -1,4 +1,4 @@
-"""No process of a graph stays behind.
+"""Ends all processes of a graph, whatever happens to the user's process.
 
 Lava's processes run until `stop()` is called. A script that ends without it waits for them for
 ever; if it is killed they wait for ever themselves, and named shared memory remains. Nor does a

@@ -1,4 +1,4 @@
-"""The place of each step of Lava in its sample."""
+"""The clock that counts the steps of Lava within a sample."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.delays import ENDLESS, delays_of
 
 
-class Clock:
-    """Counts the steps of a sample, and knows in which of them a layer is busy.
+class SampleClock:
+    """Counts the steps of a sample, and says in which of them a layer is busy.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class Clock:
     closes : bool
         Whether the sample ends with this message.
     learns : bool
-        Whether samples were to be learned when this one began.
+        Whether learning was on when this sample began.
     """
 
     def __init__(self, shared: SharedNetwork) -> None:
