@@ -11,7 +11,7 @@ from spikebp_brian2 import rules
 from spikebp_brian2.script import ProgramScript, RuntimeScript, Script
 from spikebp_brian2.wiring import KINDS
 from spikebp_plugins.backends import Outcome
-from spikebp_plugins.engine.fallback import BackedByCore
+from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch
@@ -26,7 +26,7 @@ STEPS_PER_RUN: Final = {"numpy": 5_000, "cython": 20_000, "cpp_standalone": 50_0
 VALUES_PER_RUN: Final = 2**25
 
 
-class Brian2Backend(BackedByCore):
+class Brian2Backend(FallbackBackend):
     """The network as Brian2 objects, run by one of Brian2's targets.
 
     The option `target` is "cython" (the default), "numpy", "cpp_standalone", or "auto", which is

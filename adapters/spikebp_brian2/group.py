@@ -23,7 +23,7 @@ from spikebp_brian2.cython_module import SharedModule
 from spikebp_brian2.guards import RunGuard, check_constants_in_program, check_in_program
 from spikebp_brian2.network_parts import NetworkParts
 from spikebp_brian2.notices import Notices, drop_zero_delays
-from spikebp_brian2.parts import PartNeurons, PartSynapses, Place
+from spikebp_brian2.parts import PartNeurons, PartSynapses, VariableKey
 from spikebp_brian2.presented import PresentedSamples
 from spikebp_brian2.program import ProgramSettings, follow_arguments
 from spikebp_brian2.proof import allowed_labels
@@ -300,7 +300,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
                 self._expressions[name] = code, part
         codes = (given["input"].code, given["label"].code, given["target"].code)
         of_user = [source.code for source in given.values() if source.timed is None]
-        made.show(rules.ShownCode(*codes, by_label=self._by_label), of_user)
+        made.show(rules.SourceExpressions(*codes, by_label=self._by_label), of_user)
         self._deliveries: list[PartSynapses] = []
         sources = []
         for name, source, part in (
@@ -391,7 +391,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         self._added.add(name)
         setattr(self, name, None)
 
-    def _set(self, values: Mapping[Place, Any]) -> None:
+    def _set(self, values: Mapping[VariableKey, Any]) -> None:
         for (part, name), value in values.items():
             setattr(self.parts[part], name, value)
 

@@ -41,7 +41,7 @@ from brian2.synapses.synapses import SynapticPathway
 from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
-from spikebp_brian2.parts import NetworkOfParts, PartSynapses, Place
+from spikebp_brian2.parts import NetworkOfParts, PartSynapses, VariableKey
 from spikebp_brian2.proof import check_on_grid, prove_range
 from spikebp_brian2.sources import fires_at
 from spikebp_brian2.variables import (
@@ -358,7 +358,7 @@ def check_sample(mlp: NetworkOfParts) -> None:
         )
 
 
-def check_constants(mlp: NetworkOfParts, constants: Mapping[Place, float]) -> None:
+def check_constants(mlp: NetworkOfParts, constants: Mapping[VariableKey, float]) -> None:
     """Check that the numbers of definition and step are what they were made.
 
     Raises
@@ -372,7 +372,7 @@ def check_constants(mlp: NetworkOfParts, constants: Mapping[Place, float]) -> No
             raise ValueError(f"{mlp.parts[part].name}.{name} {_STAYS.format(value)}; got {found}")
 
 
-def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[Place, float]) -> str:
+def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[VariableKey, float]) -> str:
     """Return C++ that does what `check_constants` does, but for rates, which may be given anew."""
     checks = []
     for (part, name), value in constants.items():

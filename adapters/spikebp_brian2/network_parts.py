@@ -19,7 +19,7 @@ from brian2.groups.group import CodeRunner
 from spikebp_brian2 import rules
 from spikebp_brian2.functions import FUNCTIONS
 from spikebp_brian2.parts import PartNeurons, PartSynapses
-from spikebp_brian2.rules import ShownCode
+from spikebp_brian2.rules import SourceExpressions
 from spikebp_brian2.wiring import add_numbers, connect, share
 from spikebp_plugins.network.connections import DenseConnection, SynapseList
 from spikebp_plugins.network.delays import delays_of
@@ -100,7 +100,7 @@ class NetworkParts:
         for pathway in self._postponed:
             pathway.order = next(self._order)
         self.end = next(self._order)
-        self.show(ShownCode())
+        self.show(SourceExpressions())
         for part in self.parts.values():
             for runner in part.contained_objects:
                 # None of its names is of a user, whom Brian2 would warn of equal names in a script.
@@ -132,7 +132,7 @@ class NetworkParts:
             for name in _pathways(self._net, l)
         ]
 
-    def show(self, shown: ShownCode, of_user: Collection[str | None] = ()) -> None:
+    def show(self, shown: SourceExpressions, of_user: Collection[str | None] = ()) -> None:
         """Take the code that sets input, label and target, from the next run on.
 
         Brian2 warns of names in the expressions in `of_user`, which a user wrote, if they stand for

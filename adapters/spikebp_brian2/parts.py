@@ -15,7 +15,7 @@ from spikebp_brian2.functions import FUNCTIONS
 from spikebp_plugins.network.fields import Definition
 
 #: Part and name of a variable.
-Place = tuple[str, str]
+VariableKey = tuple[str, str]
 
 
 class NetworkOfParts(Protocol):
@@ -33,7 +33,7 @@ class NetworkOfParts(Protocol):
     synapses: list[PartSynapses]
     kernels: list[PartNeurons | None]
     parts: dict[str, Any]
-    constants: dict[Place, float]
+    constants: dict[VariableKey, float]
     contained_objects: list[Any]
 
     @property

@@ -11,10 +11,10 @@ from brian2 import Clock
 from numpy.typing import NDArray
 
 from spikebp_brian2.network_parts import NetworkParts
-from spikebp_brian2.parts import Place
-from spikebp_brian2.rules import ShownCode
+from spikebp_brian2.parts import VariableKey
+from spikebp_brian2.rules import SourceExpressions
 from spikebp_brian2.sources import refuse_unit
-from spikebp_brian2.tables import Table
+from spikebp_brian2.tables import TableFunction
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.network.samples import Batch, check_batch, real_targets
@@ -26,7 +26,7 @@ SentCounts = dict[str, list[NDArray[Any]]]
 TABLES: Final = ("presented_input", "presented_label", "presented_target")
 
 #: The code that shows presented samples, whatever they are.
-CODE: Final = ShownCode(
+CODE: Final = SourceExpressions(
     input="presented_input(input_row, i, N)",
     label="presented_label(presented, 0, 1)",
     target="presented_target(target_row, i, N)",
@@ -108,7 +108,7 @@ class PresentedSamples:
             raise wrong_argument("n_steps", "None with targets", repr(n_steps))
         return check_batch(self._net, x, y, n_steps)
 
-    def present(self, batch: Batch) -> dict[Place, Any]:
+    def present(self, batch: Batch) -> dict[VariableKey, Any]:
         """Show samples from the next run on.
 
         Returns
@@ -128,9 +128,11 @@ class PresentedSamples:
         for owner, name, rows in zip(owners, TABLES, _tables(batch), strict=True):
             if not self._is_runtime:
                 # A program has all of its tables at once.
-                owner.namespace[name] = Table(f"{self._name}_{name}_{self.number}")
+                owner.namespace[name] = TableFunction(f"{self._name}_{name}_{self.number}")
             elif name not in owner.namespace:
-                owner.namespace[name] = Table(name)  # in one module of Cython for all networks
+                owner.namespace[name] = TableFunction(
+                    name
+                )  # in one module of Cython for all networks
             owner.namespace[name].show(np.asarray(rows, np.float64))
         self._parts.show(CODE)
         if not knows_past:  # the program that will run them knows
@@ -138,7 +140,7 @@ class PresentedSamples:
         self._begin(knows_past)
         return self._values(batch)
 
-    def present_to_program(self, batch: Batch, folder: Path) -> dict[Place, Any]:
+    def present_to_program(self, batch: Batch, folder: Path) -> dict[VariableKey, Any]:
         """Write samples to a file for the next run of a program that is built in `folder`."""
         if not self.is_replaceable:
             raise RuntimeError(
@@ -158,7 +160,7 @@ class PresentedSamples:
         self.number, self.first_tick, self.dt = number, 0, float(self._clock.dt)
         return self._values(batch)
 
-    def _values(self, batch: Batch) -> dict[Place, Any]:
+    def _values(self, batch: Batch) -> dict[VariableKey, Any]:
         self.n_samples, self.n_steps = len(batch), batch.n_steps
         values = {
             "presentation": self.number,

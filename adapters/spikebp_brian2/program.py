@@ -15,7 +15,7 @@ from brian2.core.variables import VariableView
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from spikebp_brian2.guards import check_constants
-from spikebp_brian2.parts import NetworkOfParts, Place
+from spikebp_brian2.parts import NetworkOfParts, VariableKey
 from spikebp_brian2.presented import TABLES, PresentedSamples, file_name
 from spikebp_brian2.variables import learned, name_in_program
 from spikebp_plugins.network.delays import delays_of
@@ -42,7 +42,7 @@ class ProgramSettings:
     def __init__(self, mlp: NetworkOfParts) -> None:
         self._mlp = mlp
         self.constants = mlp.constants.copy()
-        self._values: dict[Place, Any] = {}
+        self._values: dict[VariableKey, Any] = {}
         self._n_changes = self._run_at_change = 0
 
     @property
@@ -50,11 +50,11 @@ class ProgramSettings:
         """Whether the program is built, or being built."""
         return getattr(self._mlp.device, "project_dir", None) is not None
 
-    def get(self, place: Place) -> Any:
+    def get(self, place: VariableKey) -> Any:
         """Return the value that was set for a variable; None if there is none."""
         return self._values.get(place)
 
-    def change(self, values: Mapping[Place, Any]) -> None:
+    def change(self, values: Mapping[VariableKey, Any]) -> None:
         """Set variables from the next run on, of a program that is built as before and without."""
         if self.is_built:
             self._values |= values

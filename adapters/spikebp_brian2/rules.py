@@ -334,7 +334,7 @@ def synapses_equations(net: Definition, l: int) -> str:
     return "".join(parts)
 
 
-class ShownCode(NamedTuple):
+class SourceExpressions(NamedTuple):
     """The expressions that a network evaluates to be shown something.
 
     Attributes
@@ -355,7 +355,7 @@ class ShownCode(NamedTuple):
     in_rows: bool = False
 
 
-def schedule_code(net: Definition, shown: ShownCode) -> str:
+def schedule_code(net: Definition, shown: SourceExpressions) -> str:
     """Return the code of the schedule.
 
     The code never sets one variable to another and then changes one of the two in place: NumPy code
@@ -437,7 +437,7 @@ def _lines(lines: list[str]) -> str:
     return "\n        ".join(lines)
 
 
-def input_code(net: Definition, shown: ShownCode) -> str:
+def input_code(net: Definition, shown: SourceExpressions) -> str:
     """Return the code of layer 0: rule 1."""
     if net.input_coding == "spikes":
         fire = """
@@ -475,16 +475,16 @@ def forward_code(net: Definition, l: int) -> str:
         """
 
 
-def input_value_code(shown: ShownCode) -> str:
+def input_value_code(shown: SourceExpressions) -> str:
     """Return the code that sets the input where it is a user's, so that rules have code alone."""
     return "" if shown.in_rows else _input_value(shown)
 
 
-def _input_value(shown: ShownCode) -> str:
+def _input_value(shown: SourceExpressions) -> str:
     return "" if shown.input is None else f"input_value = {shown.input}"
 
 
-def target_code(net: Definition, shown: ShownCode) -> str:
+def target_code(net: Definition, shown: SourceExpressions) -> str:
     """Return the code of the output that follows its `forward_code`: rule 3."""
     value, count = shown.target, ""
     if shown.by_label:

@@ -28,7 +28,7 @@ from spikebp_plugins.network.state import LearningState
 START: Final = "start"
 
 
-class BlockResult(NamedTuple):
+class ScriptResult(NamedTuple):
     """The results of a block of samples.
 
     Attributes
@@ -62,7 +62,7 @@ class Script(ABC):
             self._mlp.record()
             self._network = Network(self._mlp, self._recorder(), name="spikebp_network")
 
-    def show(self, state: LearningState, batch: Batch, record: bool) -> BlockResult:
+    def show(self, state: LearningState, batch: Batch, record: bool) -> ScriptResult:
         """Show samples, and learn from those with targets.
 
         Raises
@@ -79,7 +79,7 @@ class Script(ABC):
                 trace = self._mlp.trace()
                 recording = Recording(trace.spikes, trace.errors, trace.step_scores)
             outcome = Outcome(drives / batch.n_steps, recording)
-            return BlockResult(after, outcome, self._mlp.operations)
+            return ScriptResult(after, outcome, self._mlp.operations)
 
     def _present(self, batch: Batch, record: bool) -> Quantity:
         """Present samples, and return how long they take."""

@@ -9,7 +9,7 @@ from typing import Any
 from brian2 import Network
 from brian2.devices.device import runtime_device
 
-from spikebp_brian2.parts import Place
+from spikebp_brian2.parts import VariableKey
 from spikebp_brian2.variables import STEPS_PER_SAMPLE
 from spikebp_plugins.network.checkpoint import differences
 from spikebp_plugins.network.fields import Definition
@@ -22,7 +22,7 @@ class StoredDefinition:
     net: Definition
     ends_by_event: bool
 
-    constants: dict[Place, float]
+    constants: dict[VariableKey, float]
 
     def _define(self, net: Definition, steps_per_sample: int) -> None:
         """Take a definition with another learning rate, and how many steps a sample takes."""

@@ -26,7 +26,7 @@ cdef inline double {name}(
 """
 
 
-class Table(Function):  # type: ignore[misc]
+class TableFunction(Function):  # type: ignore[misc]
     """The function ``name(row, column, n_columns)`` of an array.
 
     The size of the array is no part of the code, so that one compiled module serves any.

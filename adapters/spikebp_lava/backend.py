@@ -9,7 +9,7 @@ from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from numpy.typing import NDArray
 
-from spikebp_lava.memory import FIXED, FLOATING, Record, fraction_bits_of, shared_array
+from spikebp_lava.memory import FIXED, FLOATING, StepRecords, fraction_bits_of, shared_array
 from spikebp_lava.processes.network import SpikingMLPProcess
 from spikebp_lava.processes.samples import Rows, SampleSource, ScoreSink, row_of
 from spikebp_lava.processes.standard import StandardMLP
@@ -17,7 +17,7 @@ from spikebp_lava.standard.exact_sums import require_exact_sums
 from spikebp_lava.support import CHOICES, why_no_standard_graph, why_unsupported
 from spikebp_plugins import Checkpoint
 from spikebp_plugins.backends import Outcome, Recording, joined, recording_from
-from spikebp_plugins.engine.fallback import BackedByCore
+from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.engine.step_engine import StepEngine
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
@@ -34,7 +34,7 @@ FARTHEST: Final = 2.0**60
 STEPS_PER_RUN: Final = 2_000
 
 
-class LavaBackend(BackedByCore):
+class LavaBackend(FallbackBackend):
     """The network as a process of a Lava graph, between a source and a sink.
 
     The option `tag` is "fixed_pt" (the default) or "floating_pt"; `implementation` is "leaf" (the
@@ -63,7 +63,7 @@ class LavaBackend(BackedByCore):
     ) -> None:
         super().__init__(net, state)
         self._options = (tag, implementation, granularity)
-        self._graph: Graph | None = None
+        self._graph: SampleGraph | None = None
         # What the graph has learned; None from the begin of a run until its results are taken over.
         self._in_graph: LearningState | None = None
 
@@ -89,7 +89,7 @@ class LavaBackend(BackedByCore):
         # an interrupt between a run and the moment at which its results are taken over.
         if self._graph is None or self._in_graph is not state:
             self.close()
-            self._graph = Graph(self.net, state, *self._options)
+            self._graph = SampleGraph(self.net, state, *self._options)
         graph, self._in_graph = self._graph, None
         try:
             outcome = graph.show(batch, record)
@@ -102,7 +102,7 @@ class LavaBackend(BackedByCore):
         return outcome
 
 
-class Graph:
+class SampleGraph:
     """A graph of a source, the network and a sink, with room for one run in shared memory.
 
     Parameters
@@ -173,7 +173,7 @@ class Graph:
         per_sample = in_all // together
         self._sink.pace[:] = per_sample, 0
         delay = delays_of(self._net).spikes[-1]
-        records: list[Record] = []
+        records: list[StepRecords] = []
         messages = range(n_samples * per_sample)
         for first in messages[::STEPS_PER_RUN]:
             part = messages[first : first + STEPS_PER_RUN]
@@ -189,7 +189,9 @@ class Graph:
         recording = self._recording(batch, records, state) if records_all else None
         return Outcome(scores, recording if record else None)
 
-    def _recording(self, batch: Batch, records: list[Record], before: LearningState) -> Recording:
+    def _recording(
+        self, batch: Batch, records: list[StepRecords], before: LearningState
+    ) -> Recording:
         """Return the recording of a block; of standard parts, if it proves that sums were exact."""
         shape = (len(batch), steps_of_sample(self._net, batch.n_steps), -1)
 

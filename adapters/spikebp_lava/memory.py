@@ -82,7 +82,7 @@ class SharedNetwork:
         What has been learned and counted.
     switches : Switches
         Settings that may change between runs.
-    record : Record
+    record : StepRecords
         Where steps are recorded while that is switched on.
     """
 
@@ -98,7 +98,7 @@ class SharedNetwork:
 
     def make_room(self, n_rows: int) -> None:
         """Make room to record some steps; called before the processes of a graph are started."""
-        self.record = Record.of(self.net, n_rows)
+        self.record = StepRecords.of(self.net, n_rows)
 
     def row(self, time_step: int) -> int | None:
         """Return the row for the first step that a step of Lava makes; None records nothing."""
@@ -108,7 +108,7 @@ class SharedNetwork:
         return int((time_step - 1 - switches.steps_before[0]) * switches.steps_per_message[0])
 
 
-class Record(NamedTuple):
+class StepRecords(NamedTuple):
     """What layers have sent, each row in a step of the network.
 
     Attributes
@@ -124,14 +124,14 @@ class Record(NamedTuple):
     summed_drive: Array
 
     @classmethod
-    def of(cls, net: Definition, n_rows: int) -> Record:
+    def of(cls, net: Definition, n_rows: int) -> StepRecords:
         """Return an empty record."""
         spikes, errors = (
             [shared_array((n_rows, n), np.int64) for n in net.layer_sizes] for _ in range(2)
         )
         return cls(spikes, errors, shared_array((n_rows, net.n_outputs), np.float64))
 
-    def copied(self, n_rows: int) -> Record:
+    def copied(self, n_rows: int) -> StepRecords:
         """Return a copy of the first rows."""
         spikes, errors = ([rows[:n_rows].copy() for rows in layers] for layers in self[:2])
-        return Record(spikes, errors, self.summed_drive[:n_rows].copy())
+        return StepRecords(spikes, errors, self.summed_drive[:n_rows].copy())

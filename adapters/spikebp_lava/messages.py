@@ -23,7 +23,7 @@ Array = NDArray[Any]
 PAYLOAD: Final = 2
 
 
-class Messages:
+class MessageConverter:
     """Converts the numbers of neurons to messages and back; under floating_pt, doubles hold them.
 
     Parameters
@@ -74,7 +74,7 @@ class Messages:
         return held
 
 
-class FixedMessages(Messages):
+class FixedMessageConverter(MessageConverter):
     """The messages under fixed_pt: integers, for the learning engine that Lava simulates.
 
     Parameters

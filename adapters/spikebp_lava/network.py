@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spikebp_lava.agreement import Exchange, require_agreement
 from spikebp_lava.memory import Memory, SharedNetwork
 from spikebp_lava.runtime import GuardedProcess, at_rest
-from spikebp_lava.variables import SeenVar, SharedVar, WithPortsOfLava
+from spikebp_lava.variables import LavaPortNames, ReadOnlyVar, SharedVar
 from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
@@ -29,7 +29,7 @@ Array = NDArray[Any]
 SET_LATER: Final = ("name", "parent_proc")
 
 
-class NetworkProcess(GuardedProcess, WithPortsOfLava):
+class NetworkProcess(GuardedProcess, LavaPortNames):
     """A process whose state lies in shared memory: a base class before Lava's own.
 
     Attributes
@@ -75,7 +75,7 @@ class NetworkProcess(GuardedProcess, WithPortsOfLava):
                 setattr(self, f"weight_{l}", SharedVar(read, write))
         for l, size in enumerate(self.net.layer_sizes):
             for state in self._states_of(l):
-                setattr(self, f"{state}_{l}", SeenVar(shape=(size,)))
+                setattr(self, f"{state}_{l}", ReadOnlyVar(shape=(size,)))
 
     def _states_of(self, l: int) -> tuple[str, ...]:
         """Return what a layer shows after each step."""

@@ -61,7 +61,7 @@ class ReferenceBackend(StatefulBackend):
         return Outcome(scores, recording_of(self.net, records) if record else None)
 
 
-class TakesSamples(Protocol):
+class StateOwner(Protocol):
     """What the reference needs of a back end to show it samples step by step."""
 
     net: Definition
@@ -79,11 +79,11 @@ class ReferenceSteps(Steps):
 
     Parameters
     ----------
-    backend : TakesSamples
+    backend : StateOwner
         The back end whose state samples start from, and which takes over what is learned.
     """
 
-    def __init__(self, backend: TakesSamples) -> None:
+    def __init__(self, backend: StateOwner) -> None:
         super().__init__(backend.net)
         self._backend = backend
         self._learning = backend.state

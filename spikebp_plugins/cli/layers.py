@@ -38,7 +38,7 @@ Connections = Annotated[
 ]
 
 
-class Body(NamedTuple):
+class HiddenLayers(NamedTuple):
     """The layers below the output.
 
     Attributes
@@ -53,7 +53,7 @@ class Body(NamedTuple):
     connections: tuple[Layer, ...] | None = None
 
     @classmethod
-    def given(cls, layers: str | None, connections: str | None) -> Body | None:
+    def given(cls, layers: str | None, connections: str | None) -> HiddenLayers | None:
         """Return those that options name, or None if none does.
 
         Raises

@@ -28,7 +28,7 @@ EXPECTED_ERRORS: Final = (
 )
 
 
-class Effort:
+class CostMeter:
     """Measures the time, the operations and the work of some calls of a simulator.
 
     Parameters

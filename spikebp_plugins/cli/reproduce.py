@@ -10,7 +10,7 @@ import typer
 
 from spikebp_plugins.cli import options
 from spikebp_plugins.cli.output import print_json, print_table
-from spikebp_plugins.common.archive import place_of
+from spikebp_plugins.common.archive import file_target
 from spikebp_plugins.common.errors import choice, wrong_argument
 from spikebp_plugins.data.images import DATASET_NAMES, Dataset
 
@@ -71,7 +71,7 @@ def reproduce(
     if output is not None:
         if not is_one:
             raise wrong_argument("output", "left out for all experiments", str(output))
-        place_of(output, "output")
+        file_target(output, "output")
     if is_one and dataset is not None and hasattr(EXPERIMENTS[chosen], "load"):
         raise wrong_argument("dataset", f"left out for {chosen}, which has its own", dataset)
     results.mkdir(parents=True, exist_ok=True)

@@ -28,14 +28,14 @@ LONGEST_REASON: Final = 300
 NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
-class Place(NamedTuple):
+class FileTarget(NamedTuple):
     """Where a file is to be written: its path without links, and its state if it exists."""
 
     path: Path
     existing: os.stat_result | None
 
 
-def place_of(path: PathLike, name: str = "path") -> Place:
+def file_target(path: PathLike, name: str = "path") -> FileTarget:
     """Return where a file may be written, or refuse; nothing is changed.
 
     A link is followed. What exists must be a regular file that may be written to: a file is
@@ -75,7 +75,7 @@ def place_of(path: PathLike, name: str = "path") -> Place:
     for needed, mode in ((target, os.W_OK), (target.parent, os.W_OK | os.X_OK)):
         if os.path.exists(needed) and not os.access(needed, mode):
             raise PermissionError(f"{given} cannot be written: no permission to write to {needed}")
-    return Place(target, existing)
+    return FileTarget(target, existing)
 
 
 @contextmanager
@@ -83,9 +83,9 @@ def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name only when it is complete.
 
     An interrupted write leaves an earlier file as it was. A file that is replaced hands on its
-    permissions. `place_of` says where files are written.
+    permissions. `file_target` says where files are written.
     """
-    target, existing = place_of(path)
+    target, existing = file_target(path)
     # It has a name before it exists, so that an interrupt at any moment finds what to remove.
     name = os.fspath(target.parent / f".spikebp-{secrets.token_hex(8)}")
     try:

@@ -87,7 +87,7 @@ def run_case(backend: str, case: Case) -> None:
         _assert_samples_end_early(backend, case, case.margin)
 
 
-class Run(NamedTuple):
+class ReferenceRun(NamedTuple):
     """What the reference has shown and learned in one call, and what it has counted."""
 
     trace: Trace
@@ -96,20 +96,20 @@ class Run(NamedTuple):
 
 
 @cache
-def trained(case: Case, n_samples: int) -> Run:
+def trained(case: Case, n_samples: int) -> ReferenceRun:
     """Return what the reference makes of the first training samples of a case."""
     data = case.data()
     with Simulator(case.net, REFERENCE, case.weights()) as sim:
         trace = sim.train(data.x[:n_samples], data.y[:n_samples], record=True)
-        return Run(trace, sim.checkpoint(), sim.operations)
+        return ReferenceRun(trace, sim.checkpoint(), sim.operations)
 
 
 @cache
-def _predicted(case: Case, n_steps: int) -> Run:
+def _predicted(case: Case, n_steps: int) -> ReferenceRun:
     """Return what the reference predicts once it has learned from the recorded samples."""
     with trained(case, RECORDED).checkpoint.simulate(REFERENCE) as sim:
         trace = sim.predict(_to_predict(case, n_steps), n_steps=n_steps, record=True)
-        return Run(trace, sim.checkpoint(), sim.operations)
+        return ReferenceRun(trace, sim.checkpoint(), sim.operations)
 
 
 def _to_predict(case: Case, n_steps: int) -> NDArray[Any]:

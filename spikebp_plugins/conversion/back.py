@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.approximation import ApproximationWarning
 from spikebp_plugins.common.errors import choice, wrong_argument
-from spikebp_plugins.conversion.layers import Layer
+from spikebp_plugins.conversion.layers import AffineLayer
 from spikebp_plugins.conversion.sources import checkpoint_of, layers_with_biases, scores_in_spikes
 from spikebp_plugins.conversion.torch_export import module_of_layers, module_of_network
 from spikebp_plugins.network.arithmetic import constant_in
@@ -55,7 +55,7 @@ def to_relu(source: Any, bias: str | None = None) -> list[Any]:
     """
     bias = choice("bias", bias, (None, "input"))
     checkpoint = checkpoint_of(source)
-    layers = [Layer(W.astype(np.float64), None) for W in _matrices(checkpoint)]
+    layers = [AffineLayer(W.astype(np.float64), None) for W in _matrices(checkpoint)]
     weights = [W for W, _ in scores_in_spikes(checkpoint.net, layers)]
     if bias is None:
         return weights

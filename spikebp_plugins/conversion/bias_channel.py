@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.bias import has_bias_unit
-from spikebp_plugins.conversion.layers import Array, Layer
+from spikebp_plugins.conversion.layers import AffineLayer, Array
 from spikebp_plugins.network import connections
 from spikebp_plugins.network.channels_first import is_image
 from spikebp_plugins.network.connections import Conv2D, Dense, Shape
 from spikebp_plugins.network.definition import SpikingNetwork
 
 
-def with_bias_channels(structure: SpikingNetwork, layers: Sequence[Layer]) -> SpikingNetwork:
+def with_bias_channels(structure: SpikingNetwork, layers: Sequence[AffineLayer]) -> SpikingNetwork:
     """Return the definition of the network that has a channel or a unit more for biases."""
     has_unit = has_bias_unit(layers)
     if not has_unit[0]:
@@ -36,7 +36,7 @@ def with_bias_channels(structure: SpikingNetwork, layers: Sequence[Layer]) -> Sp
 
 
 def weights_with_bias_channels(
-    structure: SpikingNetwork, layers: Sequence[Layer]
+    structure: SpikingNetwork, layers: Sequence[AffineLayer]
 ) -> list[NDArray[np.float64]]:
     """Return weights of that network, which compute what the layers do.
 
@@ -77,7 +77,7 @@ def _check_padding(kind: Conv2D, below: Shape, l: int) -> None:
         raise wrong_argument(f"padding of layer {l}", allowed, kind.padding)
 
 
-def _kernel(kind: Conv2D, layer: Layer, has_unit: bool, carries: bool) -> Array:
+def _kernel(kind: Conv2D, layer: AffineLayer, has_unit: bool, carries: bool) -> Array:
     W, b = layer
     k, _, n_in, n_out = W.shape
     kernel = np.zeros((k, k, n_in + has_unit, n_out + carries))
@@ -90,7 +90,7 @@ def _kernel(kind: Conv2D, layer: Layer, has_unit: bool, carries: bool) -> Array:
     return kernel
 
 
-def _matrix(layer: Layer, before: Shape, after: Shape, carries: bool) -> Array:
+def _matrix(layer: AffineLayer, before: Shape, after: Shape, carries: bool) -> Array:
     """Return the weights of a dense layer whose layer below has got more units."""
     W, b = layer
     n_out = W.shape[1]

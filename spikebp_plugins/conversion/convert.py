@@ -24,8 +24,8 @@ from spikebp_plugins.common.errors import (
 from spikebp_plugins.conversion.balance import balanced, output_scaled, winner_scale
 from spikebp_plugins.conversion.bias import has_bias_unit, with_bias_units
 from spikebp_plugins.conversion.bias_channel import weights_with_bias_channels, with_bias_channels
-from spikebp_plugins.conversion.layers import Array, Layer
-from spikebp_plugins.conversion.sources import Source, read_source
+from spikebp_plugins.conversion.layers import AffineLayer, Array
+from spikebp_plugins.conversion.sources import ReluNetwork, read_source
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import Shape
 from spikebp_plugins.network.definition import INPUT_LAYOUTS, SpikingMLP
@@ -206,12 +206,12 @@ def _warn_of_coarse_inputs(
             )
 
 
-def _without_biases(layers: Sequence[Layer]) -> list[Layer]:
+def _without_biases(layers: Sequence[AffineLayer]) -> list[AffineLayer]:
     for l, (_, b) in enumerate(layers, 1):
         if b is not None and b.any():
             allowed = "'input' where a bias is not zero (units of the spiking network have none)"
             raise wrong_argument("bias", allowed, f"'refuse', and {b[b != 0][0]:.6g} in layer {l}")
-    return [Layer(W, None) for W, _ in layers]
+    return [AffineLayer(W, None) for W, _ in layers]
 
 
 def _image(input_shape: Sequence[int] | None, input_layout: str | None) -> Shape | None:
@@ -229,19 +229,21 @@ def _image(input_shape: Sequence[int] | None, input_layout: str | None) -> Shape
     return Shape(shape, channels_first=layout == "channels_first")
 
 
-def _definition(read: Source, layers: Sequence[Layer], fields: dict[str, Any]) -> Definition:
+def _definition(
+    read: ReluNetwork, layers: Sequence[AffineLayer], fields: dict[str, Any]
+) -> Definition:
     """Return the definition of the spiking network."""
     if read.structure is None:
         return SpikingMLP.from_dict({"layer_sizes": _layer_sizes(layers)} | fields)
     return with_bias_channels(read.structure, layers).replace(**fields)
 
 
-def _layer_sizes(layers: Sequence[Layer]) -> tuple[int, ...]:
+def _layer_sizes(layers: Sequence[AffineLayer]) -> tuple[int, ...]:
     units = [layers[0].weights.shape[0], *(W.shape[1] for W, _ in layers)]
     return tuple(n + more for n, more in zip(units, has_bias_unit(layers), strict=True))
 
 
-def _balance_input(balance: ArrayLike, read: Source) -> Array:
+def _balance_input(balance: ArrayLike, read: ReluNetwork) -> Array:
     n_inputs = read.connections[0].n_below
     allowed = f"finite real numbers of shape (n_samples, {n_inputs}), at least one sample"
     x = array_of("balance", balance, REALS_AND_BOOLEANS, allowed)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from spikebp_plugins.common.errors import wrong_argument
-from spikebp_plugins.conversion.layers import Layer, given_kernel, without_weights
+from spikebp_plugins.conversion.layers import AffineLayer, given_kernel, without_weights
 from spikebp_plugins.conversion.torch_modules import (
-    Reader,
+    ModuleReader,
     read_modules,
     scaling_of_batch_norm,
     values_of,
@@ -24,7 +24,7 @@ from spikebp_plugins.network.connections import AveragePool2D, Conv2D, Dense, Sh
 from spikebp_plugins.network.definition import SpikingNetwork
 
 
-def layers_of_images(model: Any, image: Shape) -> tuple[list[Layer], SpikingNetwork]:
+def layers_of_images(model: Any, image: Shape) -> tuple[list[AffineLayer], SpikingNetwork]:
     """Return the layers of a Sequential, and a definition with their connections.
 
     Parameters
@@ -50,7 +50,7 @@ def layers_of_images(model: Any, image: Shape) -> tuple[list[Layer], SpikingNetw
     return reader.layers, SpikingNetwork(image.sizes, reader.above, input_layout=layout)
 
 
-class _ImageReader(Reader):
+class _ImageReader(ModuleReader):
     """What the modules read so far compute, for samples that are images."""
 
     def __init__(self, image: Shape) -> None:
@@ -68,7 +68,7 @@ class _ImageReader(Reader):
             raise wrong_argument(f"module {place} of source", allowed, module.in_features)
         super().linear(place, module)
         W, b = self.layers[-1]
-        self.layers[-1] = Layer(rows_from(W, self.shape), b)
+        self.layers[-1] = AffineLayer(rows_from(W, self.shape), b)
         self._go_on(place, Dense(module.out_features))
         self.unrectified = "a Linear"
 

@@ -31,7 +31,7 @@ IDX_FILES: Final = (
 )
 
 
-class Source(NamedTuple):
+class Publication(NamedTuple):
     """Where the gzipped IDX files of a data set are published."""
 
     hosts: tuple[str, ...]  #: URLs of folders with the same files, in the order of preference.
@@ -39,7 +39,7 @@ class Source(NamedTuple):
 
 
 SOURCES: Final = {
-    "mnist": Source(
+    "mnist": Publication(
         hosts=(
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -51,7 +51,7 @@ SOURCES: Final = {
             "ec29112dd5afa0611ce80d1b7f02629c",
         ),
     ),
-    "fashion-mnist": Source(
+    "fashion-mnist": Publication(
         hosts=(
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",

@@ -15,7 +15,7 @@ from spikebp_plugins.network.samples import Batch
 from spikebp_plugins.network.state import LearningState
 
 
-class BackedByCore(StatefulBackend):
+class FallbackBackend(StatefulBackend):
     """A back end of a simulator whose numbers hold less than those of the core.
 
     Subclasses define `_show_exactly`. A block for which they raise `OverflowError` is computed

@@ -22,7 +22,7 @@ Array = NDArray[Any]
 CALL_WORK: Final = 100_000_000
 
 
-class Owner(Protocol):
+class NetworkOwner(Protocol):
     """What single steps need of the back end in whose network a sample is open.
 
     Attributes
@@ -57,11 +57,11 @@ class EngineSteps(Steps):
     ----------
     net : Definition
         The definition.
-    owner : Owner
+    owner : NetworkOwner
         The back end.
     """
 
-    def __init__(self, net: Definition, owner: Owner) -> None:
+    def __init__(self, net: Definition, owner: NetworkOwner) -> None:
         super().__init__(net)
         self._owner = owner
         self._network = owner.network_for_steps()

@@ -62,7 +62,7 @@ class Fan(NamedTuple):
     length: int
 
 
-class Runs(NamedTuple):
+class UnitRuns(NamedTuple):
     """The runs of units side by side on which the places of a convolution lie.
 
     Attributes
@@ -169,7 +169,7 @@ class ConvolutionLayout:
         runs = self._runs(channels_last=below == 1 or pixels[0, 1] == pixels[0, 0] + 1)
         return _wiring(self, connection, up, down, runs, self.n_backward)
 
-    def _runs(self, channels_last: bool) -> Runs:
+    def _runs(self, channels_last: bool) -> UnitRuns:
         # Of neighbours in a row of pixels, all channels lie side by side, or those of each channel.
         connection, (k, *_) = self._connection, self._shape
         order: Array = np.arange(self._offsets * self._below).reshape(k, k, self._below)
@@ -187,7 +187,7 @@ class ConvolutionLayout:
         n_places = connection.n_above // self._above
         first_run = np.searchsorted(place, np.arange(n_places + 1))
         weight = order.reshape(k, -1)[tuple(at)] * self._up
-        return Runs(first_run, units[begins], size, weight, apart)
+        return UnitRuns(first_run, units[begins], size, weight, apart)
 
 
 class ListLayout:
@@ -240,7 +240,7 @@ def _fan(
 
 
 def _wiring(
-    layout: Any, connection: SynapseList, up: Fan, down: Fan, runs: Runs | None, n_backward: int
+    layout: Any, connection: SynapseList, up: Fan, down: Fan, runs: UnitRuns | None, n_backward: int
 ) -> CWiring:
     held: list[Array] = []
 

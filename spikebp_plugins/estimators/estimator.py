@@ -20,7 +20,7 @@ from spikebp_plugins.data.images import shuffled
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters, ParametersInUse
-from spikebp_plugins.estimators.repetition import Carry
+from spikebp_plugins.estimators.repetition import WeightRemainders
 from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, is_sparse, parts_of
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.structure import HIDDEN_LAYER_SIZES, Structure
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Course(NamedTuple):
+class FitParameters(NamedTuple):
     """The parameters of `fit`, as plain Python: scikit-learn wants them left as they were given."""
 
     max_iter: int
@@ -207,7 +207,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
     def _check_values(self) -> None:
         """Check the parameters."""
         between, fraction = "between 0 and 1", self.validation_fraction
-        course = Course(
+        course = FitParameters(
             max_iter=integer("max_iter", self.max_iter, 1),
             shuffle=boolean("shuffle", self.shuffle),
             early_stopping=boolean("early_stopping", self.early_stopping),
@@ -247,7 +247,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         if self.replay_capacity:
             self._replay = ReplayBuffer(self.replay_capacity, seed=net.seed)
         self._watch = Watch()
-        self._carry = Carry()
+        self._carry = WeightRemainders()
         self.n_iter_ = 0
         self.loss_curve_: list[float] = []
         self.validation_scores_: list[float] = []

@@ -39,7 +39,7 @@ def shown_in_epoch(weights: NDArray[np.float64], epoch: int) -> NDArray[np.int64
     return np.repeat(np.arange(len(weights)), times.astype(np.int64))
 
 
-class Carry:
+class WeightRemainders:
     """The fractions of weights that a stream has left, for each kind of sample."""
 
     def __init__(self) -> None:

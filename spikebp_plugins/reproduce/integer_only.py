@@ -1,7 +1,7 @@
 """Learning with integers alone: the network of NITRO-D and of PocketNN, learned by spikes.
 
-All numbers here are integers in units of 2**-f. The others' errors are those that they report;
-their memory and work are counted from their programs, as `Batches` says. Operations of theirs are
+All numbers here are integers in units of 2**-f. The test errors of the others are those that they
+report; `BatchMethod` counts their memory and work from their programs. Their operations are
 multiply-adds, and those of spikes additions.
 """
 
@@ -63,8 +63,8 @@ IN_FLOATS: Final = 2.0
 
 
 @dataclass(frozen=True)
-class Batches:
-    """A method that learns from batches: what it keeps in memory, and its multiply-adds.
+class BatchMethod:
+    """A method that learns from batches, with the memory that it needs and its multiply-adds.
 
     While it learns it keeps the input of each sample of a batch, and for each unit of each sample
     the sum that it receives, its output and its error, besides the gradient of each weight.
@@ -118,7 +118,7 @@ _UNITS: Final = 100 + 50 + 10
 
 RIVALS: Final = {
     # Biases learn too. Errors of the output go to each hidden layer through fixed weights.
-    "PocketNN": Batches(
+    "PocketNN": BatchMethod(
         error=3.02,
         batch_size=20,
         integer_bytes=4,
@@ -129,7 +129,7 @@ RIVALS: Final = {
         returned=10 * (100 + 50),
     ),
     # Each hidden layer learns from the error of an output of its own.
-    "NITRO-D": Batches(
+    "NITRO-D": BatchMethod(
         error=2.64,
         batch_size=64,
         integer_bytes=4,

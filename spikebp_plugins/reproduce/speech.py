@@ -79,7 +79,7 @@ def load(folder: Path | None) -> WordsOfSpeakers:
     )
 
 
-class Heard(NamedTuple):
+class SpeakerResult(NamedTuple):
     """What came of a new speaker's words.
 
     Attributes
@@ -206,7 +206,7 @@ class Trials:
             self._scores[key] = float(heard.accuracies.mean())
         return self._scores[key]
 
-    def heard(self, new: str, left_out: set[str], rates: Rates, seed: int) -> Heard:
+    def heard(self, new: str, left_out: set[str], rates: Rates, seed: int) -> SpeakerResult:
         """Let a learner that was trained without some speakers hear one of them."""
         data = self._without(left_out)
         learner = self._learner(data, rates.known, seed).at_rate(rates.new)
@@ -221,7 +221,7 @@ class Trials:
             seconds += perf_counter() - begin
             accuracies.append(100 - error_percent(learner.scores(x[tested]), y[tested]))
             done = n
-        return Heard(np.array(accuracies), seconds / len(learned), learner.n_parameters)
+        return SpeakerResult(np.array(accuracies), seconds / len(learned), learner.n_parameters)
 
     def _without(self, left_out: set[str]) -> Dataset:
         """Return the words of known speakers to train on, and those of the others to test on."""

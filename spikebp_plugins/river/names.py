@@ -58,7 +58,7 @@ def with_new(places: Places, names: Iterable[Hashable], parameter: str, most: in
     return {**places, **{name: place for place, name in enumerate(new, len(places))}}
 
 
-class Reader:
+class FeatureReader:
     """Reads the features of samples; most often the next has those of the last, in their order."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.river.frames import columns_of, placed
-from spikebp_plugins.river.names import ONE_OR_MORE, Places, Reader, capacity, with_new
+from spikebp_plugins.river.names import ONE_OR_MORE, FeatureReader, Places, capacity, with_new
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +76,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
             self._require_growth("n_features")
         self._learned = LazySimulator.untrained(net, rate)
         self._inputs: Places = {}
-        self._reader = Reader()
+        self._reader = FeatureReader()
         self._watch = Watch()
         self._scaling: InputScaling | None = None
         self._past: PastReadings | None = None

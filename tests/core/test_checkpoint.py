@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spikebp_plugins import Checkpoint, Simulator, SpikingMLP
-from spikebp_plugins.common.archive import place_of, unreadable, write_archive
+from spikebp_plugins.common.archive import file_target, unreadable, write_archive
 from spikebp_plugins.network.state import initial_state
 from tests.core.small_nets import (
     arrays_in,
@@ -281,7 +281,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     # Asked only: were it not refused, it would be gone.
     with pytest.raises(ValueError, match="got /dev/null, which is no regular file"):
-        place_of("/dev/null")
+        file_target("/dev/null")
 
 
 @pytest.mark.parametrize("path", ["", ".", "..", "new/", "a\0b"])

@@ -7,13 +7,13 @@ import pytest
 from spikebp_plugins.backends import registry
 from spikebp_plugins.engine import fallback
 from spikebp_plugins.engine.backend import EngineBackend
-from spikebp_plugins.engine.fallback import BackedByCore
+from spikebp_plugins.engine.fallback import FallbackBackend
 from spikebp_plugins.network.state import initial_state
 from tests.core.experiment import Experiment, assert_equals_reference
 from tests.core.small_nets import lively_weights, samples, small_net
 
 
-class HoldsNothing(BackedByCore):
+class HoldsNothing(FallbackBackend):
     """An engine whose numbers hold no block at all."""
 
     def _show_exactly(self, batch, record):

@@ -130,7 +130,7 @@ def test_mnist_runs_each_network_on_both_sides():
 
 
 def test_the_authors_figures_stand_beside_mnist(quick):
-    row = mnist.row((200, 200), "spiking, outer", mnist.Errors(3.0, 2.0), authors=True)
+    row = mnist.row((200, 200), "spiking, outer", mnist.ErrorRates(3.0, 2.0), authors=True)
     assert (row["authors, test"], row["authors, training"]) == (2.68, 1.59)
 
 

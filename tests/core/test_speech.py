@@ -298,7 +298,7 @@ def test_rates_are_chosen_without_the_new_speaker(study, monkeypatch):
 
     def hears(new, left_out, rates, seed):
         heard.append((new, left_out, seed))
-        return speech.Heard(np.array([50, 60 if rates == best else 40]), 1e-3, 10)
+        return speech.SpeakerResult(np.array([50, 60 if rates == best else 40]), 1e-3, 10)
 
     monkeypatch.setattr(trials, "heard", hears)
     assert trials.best_rates("bert") == best

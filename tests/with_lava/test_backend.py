@@ -90,7 +90,7 @@ def test_an_interrupt_before_results_are_taken_over_leaves_the_state_before(monk
         Simulator(NET, "compiled", samples.weights) as expected,
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(backend.Graph, "operations", Mock(side_effect=KeyboardInterrupt))
+            patch.setattr(backend.SampleGraph, "operations", Mock(side_effect=KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 sim.train(samples.x, samples.y)
         assert sim.samples_seen == 0

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from spikebp_lava.runtime.control import GuardedRuntime
-from spikebp_lava.runtime.faults import Graph
+from spikebp_lava.runtime.faults import ProcessGraph
 
 
 class GuardedProcess:
@@ -31,7 +31,7 @@ class GuardedProcess:
         self.__dict__["_own_runtime"] = runtime
         if runtime is not None:
             if not isinstance(runtime, GuardedRuntime):
-                runtime.__class__, runtime.graph = GuardedRuntime, Graph(runtime)
+                runtime.__class__, runtime.graph = GuardedRuntime, ProcessGraph(runtime)
             runtime.graph.participants[self] = None
 
     def prepare(self, models: list[type]) -> None:

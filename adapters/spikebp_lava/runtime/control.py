@@ -25,7 +25,7 @@ from lava.magma.runtime.runtime_services.runtime_service import LoihiPyRuntimeSe
 
 from spikebp_lava.runtime.channels import INTERVAL
 from spikebp_lava.runtime.cleanup import alive, forget, start_processes
-from spikebp_lava.runtime.faults import Graph
+from spikebp_lava.runtime.faults import ProcessGraph
 from spikebp_lava.runtime.signals import signals_deferred
 from spikebp_plugins.common.errors import integer, wrong_argument
 
@@ -60,7 +60,7 @@ def _in_one_go(transfer: Callable[..., Any]) -> Callable[..., Any]:
 class GuardedRuntime(Runtime):  # type: ignore[misc]
     """A runtime of Lava's that has become one which looks after its processes."""
 
-    graph: Graph
+    graph: ProcessGraph
     #: Whether this thread waits for an answer, which a handler of a signal might take away.
     _is_talking = False
     #: Ports of services that have not reported the end of the present run.

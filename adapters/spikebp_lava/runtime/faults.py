@@ -24,7 +24,7 @@ from spikebp_lava.runtime.signals import signals_deferred
 PATIENCE: Final = 1.0
 
 
-class Graph:
+class ProcessGraph:
     """A graph of Lava's processes, which a fault ends.
 
     Parameters

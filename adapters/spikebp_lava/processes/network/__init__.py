@@ -18,7 +18,7 @@ from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork, fraction_bits_of
 from spikebp_lava.network import NetworkProcess, definition_of, starting_state
 from spikebp_lava.port_reader import Message, PortReader, check_senders, has_sender
 from spikebp_lava.support import why_unsupported
-from spikebp_lava.variables import ModelOfAnyNetwork, checked_log_config, model_of
+from spikebp_lava.variables import NetworkModelMeta, checked_log_config, model_of
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import one_of, wrong_argument
 from spikebp_plugins.engine.step_engine import StepEngine
@@ -174,7 +174,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
 
 class PySpikingMLPModel(
     PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=ModelOfAnyNetwork,
+    metaclass=NetworkModelMeta,
 ):
     """The whole network in one process, by the engine of the back end ``compiled``.
 

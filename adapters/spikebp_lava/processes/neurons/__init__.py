@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
-from spikebp_lava.messages import Messages
+from spikebp_lava.messages import MessageConverter
 from spikebp_lava.port_reader import WHOLE_IN_FIXED, input_ends, label_of
 from spikebp_lava.sample_clock import SampleClock
 from spikebp_lava.standard.state import SharedState
-from spikebp_lava.variables import ModelOfAnyNetwork, SeenVar, model_of
+from spikebp_lava.variables import NetworkModelMeta, ReadOnlyVar, model_of
 from spikebp_plugins.common.errors import whole, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
 from spikebp_plugins.network.connections import WeightedCounts
@@ -44,7 +44,7 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
     ----------
     shared : SharedNetwork
         The network, whose switches say how long samples last and whether to learn.
-    messages : Messages
+    messages : MessageConverter
         Converts numbers to messages and back.
     activity : Activity
         Where the layers write how many of their units teach.
@@ -69,7 +69,7 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
     def __init__(
         self,
         shared: SharedNetwork,
-        messages: Messages,
+        messages: MessageConverter,
         activity: Activity,
         layer: int,
     ) -> None:
@@ -83,8 +83,8 @@ class Neurons(AbstractProcess):  # type: ignore[misc]
         n = shared.net.layer_sizes[layer]
         self.reset_in = InPort(shape=(1,))
         self.spikes_out = OutPort(shape=(n,))
-        self.spike_count = SeenVar(shape=(n,))
-        self.potential = SeenVar(shape=(n,))
+        self.spike_count = ReadOnlyVar(shape=(n,))
+        self.potential = ReadOnlyVar(shape=(n,))
 
 
 class InputNeurons(Neurons):
@@ -99,7 +99,9 @@ class InputNeurons(Neurons):
         What arrives at `reset_in`, for the other layers.
     """
 
-    def __init__(self, shared: SharedNetwork, messages: Messages, activity: Activity) -> None:
+    def __init__(
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity
+    ) -> None:
         super().__init__(shared, messages, activity, 0)
         self.spikes_in = InPort(shape=(shared.net.n_inputs,))
         self.reset_out = OutPort(shape=(1,))
@@ -127,28 +129,28 @@ class LearningNeurons(Neurons):
     """
 
     def __init__(
-        self, shared: SharedNetwork, messages: Messages, activity: Activity, layer: int
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, layer: int
     ) -> None:
         super().__init__(shared, messages, activity, layer)
         n = shared.net.layer_sizes[layer]
         self.drive_in = InPort(shape=(n,))
         self.errors_out = OutPort(shape=(n,))
         self.factor_out = OutPort(shape=(n,))
-        self.error = SeenVar(shape=(n,))
-        self.summed_drive = SeenVar(shape=(n,))
+        self.error = ReadOnlyVar(shape=(n,))
+        self.summed_drive = ReadOnlyVar(shape=(n,))
 
 
 class HiddenNeurons(LearningNeurons):
     """A hidden layer, which receives errors of shape (n_units,) from the layer above."""
 
     def __init__(
-        self, shared: SharedNetwork, messages: Messages, activity: Activity, layer: int
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, layer: int
     ) -> None:
         super().__init__(shared, messages, activity, layer)
         n = shared.net.layer_sizes[layer]
         self.errors_in = InPort(shape=(n,))
         self.count_out = OutPort(shape=(n,))
-        self.backward_potential = SeenVar(shape=(n,))
+        self.backward_potential = ReadOnlyVar(shape=(n,))
 
 
 class OutputNeurons(LearningNeurons):
@@ -166,7 +168,9 @@ class OutputNeurons(LearningNeurons):
         The drive summed over the sample so far, in fixed_pt in grid units.
     """
 
-    def __init__(self, shared: SharedNetwork, messages: Messages, activity: Activity) -> None:
+    def __init__(
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity
+    ) -> None:
         super().__init__(shared, messages, activity, shared.net.n_layers)
         n = shared.net.n_outputs
         self.label_in = InPort(shape=(1,))
@@ -176,7 +180,7 @@ class OutputNeurons(LearningNeurons):
 
 class NeuronsModel(
     PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=ModelOfAnyNetwork,
+    metaclass=NetworkModelMeta,
 ):
     """The part that the models of all layers share."""
 
@@ -187,7 +191,7 @@ class NeuronsModel(
         self._shared: SharedNetwork = proc_params["shared"]
         self._net = self._shared.net
         self._delays = delays_of(self._net)
-        self._messages: Messages = proc_params["messages"]
+        self._messages: MessageConverter = proc_params["messages"]
         self._activity: Activity = proc_params["activity"]
         self._l: int = proc_params["layer"]
         self._n = self._net.layer_sizes[self._l]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spikebp_lava.agreement import Exchange, exchange_of
 from spikebp_lava.memory import FIXED, FLOATING, shared_array
-from spikebp_lava.variables import WithPortsOfLava, checked_log_config, model_of
+from spikebp_lava.variables import LavaPortNames, checked_log_config, model_of
 from spikebp_plugins.common.errors import integer, wrong_argument
 from spikebp_plugins.network.delays import delays_of, steps_of_sample
 from spikebp_plugins.network.fields import Definition
@@ -55,7 +55,7 @@ def row_of(message: int, n_messages: int, n_rows: int, delay: int = 0) -> int:
     return sample * n_rows + min(max(step - delay, 0), n_rows - 1)
 
 
-class SampleSource(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
+class SampleSource(LavaPortNames, AbstractProcess):  # type: ignore[misc]
     """Shows samples and targets to a network, one after the other, over and over again.
 
     With ``timing="pipelined"`` a sample lasts until its last error has reached layer 1, and targets
@@ -144,7 +144,7 @@ def n_messages(net: Definition, exchange: Exchange) -> int:
     return steps_of_sample(net, net.n_steps) if exchange.granularity == "step" else 1
 
 
-class ScoreSink(WithPortsOfLava, AbstractProcess):  # type: ignore[misc]
+class ScoreSink(LavaPortNames, AbstractProcess):  # type: ignore[misc]
     """Collects the scores of samples from a network.
 
     Parameters

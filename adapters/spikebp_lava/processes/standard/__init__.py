@@ -23,8 +23,8 @@ from spikebp_lava.processes.weight_manager import WeightManager
 from spikebp_lava.runtime import is_started
 from spikebp_lava.standard.state import SharedState
 from spikebp_lava.support import tag_of_standard_parts, why_not_of_standard_parts
-from spikebp_lava.synapses import Synapses
-from spikebp_lava.variables import SeenVar, checked_log_config
+from spikebp_lava.synapses import SynapseFactory
+from spikebp_lava.variables import ReadOnlyVar, checked_log_config
 from spikebp_plugins import Checkpoint, UnsupportedError
 from spikebp_plugins.common.errors import choice, one_of, wrong_argument
 from spikebp_plugins.network.arithmetic import arithmetic_of
@@ -119,7 +119,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         reason = why_not_of_standard_parts(self.net)
         if reason is not None:
             raise UnsupportedError(f"StandardMLP cannot run this network: {reason}")
-        self.synapses = Synapses(self.net, self.tag)
+        self.synapses = SynapseFactory(self.net, self.tag)
         self.shared = SharedNetwork(self.net, SharedState(self.net, state))
         super().__init__(
             name=name,
@@ -132,7 +132,7 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         self._make_variables()
         for l, matrix in enumerate(self.shared.memory.weights, 1):
             held = self.synapses.held(matrix.T)
-            setattr(self, f"forward_weight_{l}", SeenVar(shape=held.shape, init=held))
+            setattr(self, f"forward_weight_{l}", ReadOnlyVar(shape=held.shape, init=held))
 
     def _states_of(self, l: int) -> tuple[str, ...]:
         is_hidden = 0 < l < self.net.n_layers

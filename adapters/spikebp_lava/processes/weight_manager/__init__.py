@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from spikebp_lava.activity import Activity
 from spikebp_lava.memory import FIXED, FLOATING, SharedNetwork
-from spikebp_lava.messages import Messages
+from spikebp_lava.messages import MessageConverter
 from spikebp_lava.port_reader import input_ends
 from spikebp_lava.runtime import GuardedProcess
 from spikebp_lava.sample_clock import SampleClock
 from spikebp_lava.standard.state import SharedState
-from spikebp_lava.variables import ModelOfAnyNetwork, model_of
+from spikebp_lava.variables import NetworkModelMeta, model_of
 
 Array = NDArray[Any]
 
@@ -35,7 +35,7 @@ class WeightManager(GuardedProcess, AbstractProcess):  # type: ignore[misc]
     ----------
     shared : SharedNetwork
         The network, whose weights are updated after each sample that learns.
-    messages : Messages
+    messages : MessageConverter
         Converts the numbers that synapses hold to weights.
     activity : Activity
         Where the layers write how many of their units teach.
@@ -54,7 +54,7 @@ class WeightManager(GuardedProcess, AbstractProcess):  # type: ignore[misc]
     """
 
     def __init__(
-        self, shared: SharedNetwork, messages: Messages, activity: Activity, copies: bool
+        self, shared: SharedNetwork, messages: MessageConverter, activity: Activity, copies: bool
     ) -> None:
         super().__init__(
             name="weight_manager",
@@ -75,7 +75,7 @@ class WeightManager(GuardedProcess, AbstractProcess):  # type: ignore[misc]
 
 class WeightManagerModel(
     PyLoihiProcessModel,  # type: ignore[misc]
-    metaclass=ModelOfAnyNetwork,
+    metaclass=NetworkModelMeta,
 ):
     """The process model: it works in the management phase, after all synapses have learned."""
 
@@ -85,7 +85,7 @@ class WeightManagerModel(
         super().__init__(proc_params)
         self._shared: SharedNetwork = proc_params["shared"]
         self._memory: SharedState = self._shared.memory
-        self._messages: Messages = proc_params["messages"]
+        self._messages: MessageConverter = proc_params["messages"]
         self._activity: Activity = proc_params["activity"]
         self._copies: bool = proc_params["copies"]
         self._clock = SampleClock(self._shared)
