@@ -23,7 +23,7 @@ from brian2.codegen.cpp_prefs import get_compiler_and_args
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 from brian2.utils.filelock import FileLock
 
-from spikebp_brian2.world import borrowed
+from spikebp_brian2.global_state import borrowed
 from spikebp_plugins.network.fields import Definition
 
 #: Fields of a definition that change the generated code. All others are values of variables.

@@ -26,7 +26,7 @@ from brian2.core.variables import ArrayVariable
 from brian2.utils.stringtools import deindent
 
 from spikebp_brian2.functions import FUNCTIONS
-from spikebp_brian2.presented import TABLES
+from spikebp_brian2.presented_samples import TABLES
 from spikebp_brian2.tables import TableFunction, cython_code
 from spikebp_plugins.common.notice import announced
 

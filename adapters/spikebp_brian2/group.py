@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 from spikebp_brian2 import rules
 from spikebp_brian2.cython_module import SharedModule
 from spikebp_brian2.guards import RunGuard, check_constants_in_program, check_in_program
+from spikebp_brian2.monitors import monitors_for_trace, recorded, trace_of
 from spikebp_brian2.network_parts import NetworkParts
 from spikebp_brian2.notices import Notices, drop_zero_delays
 from spikebp_brian2.parts import PartNeurons, PartSynapses, VariableKey
-from spikebp_brian2.presented import PresentedSamples
+from spikebp_brian2.presented_samples import PresentedSamples
 from spikebp_brian2.program import ProgramSettings, follow_arguments
-from spikebp_brian2.proof import allowed_labels
-from spikebp_brian2.readings import monitors_for_trace, recorded, trace_of
+from spikebp_brian2.range_check import allowed_labels
 from spikebp_brian2.sources import Source, as_source, check_units, deliver, fires_at, refuse_unit
-from spikebp_brian2.stored import StoredDefinition, restore_whole_states
+from spikebp_brian2.stored_definition import StoredDefinition, restore_whole_states
 from spikebp_brian2.timing import check_step, clock_of_steps, dts_per_step
 from spikebp_brian2.variables import (
     STEPS_PER_SAMPLE,

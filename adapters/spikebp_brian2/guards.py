@@ -15,7 +15,7 @@ cannot compute                                               rounded
 restore a state from before samples came        before       they are no longer there
 present what is no input, learn a label that    after        expressions and spikes have no values
 is no class                                                  before
-let numbers grow beyond what doubles hold       after        sums are rounded (`proof.py`)
+let numbers grow beyond what doubles hold       after        sums are rounded (`range_check.py`)
 ==============================================  ===========  =======================================
 
 "Before" and "after" are those of a run. A run in this process is undone by what is found after it.
@@ -42,7 +42,7 @@ from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
 from spikebp_brian2.parts import NetworkOfParts, PartSynapses, VariableKey
-from spikebp_brian2.proof import check_on_grid, prove_range
+from spikebp_brian2.range_check import check_on_grid, prove_range
 from spikebp_brian2.sources import fires_at
 from spikebp_brian2.variables import (
     name_in_program,

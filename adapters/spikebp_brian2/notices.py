@@ -11,7 +11,7 @@ from brian2 import Quantity, TimedArray, get_logger
 from brian2.synapses.synapses import SynapticPathway
 
 from spikebp_brian2.parts import NetworkOfParts, Part
-from spikebp_brian2.presented import PresentedSamples
+from spikebp_brian2.presented_samples import PresentedSamples
 from spikebp_brian2.timing import mistimed
 from spikebp_plugins.network.delays import delays_of
 

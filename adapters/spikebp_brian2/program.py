@@ -16,7 +16,7 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from spikebp_brian2.guards import check_constants
 from spikebp_brian2.parts import NetworkOfParts, VariableKey
-from spikebp_brian2.presented import TABLES, PresentedSamples, file_name
+from spikebp_brian2.presented_samples import TABLES, PresentedSamples, file_name
 from spikebp_brian2.variables import learned, name_in_program
 from spikebp_plugins.network.delays import delays_of
 from spikebp_plugins.network.state import LearningState

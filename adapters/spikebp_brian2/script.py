@@ -16,8 +16,8 @@ from brian2.devices.device import runtime_device
 from numpy.typing import NDArray
 
 from spikebp_brian2.build import ProgramDevice, fetch_program
+from spikebp_brian2.global_state import borrowed
 from spikebp_brian2.group import SpikingMLPGroup
-from spikebp_brian2.world import borrowed
 from spikebp_plugins import Checkpoint, Operations
 from spikebp_plugins.backends import Outcome, Recording
 from spikebp_plugins.network.fields import Definition

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spikebp_brian2 import rules
 from spikebp_brian2.parts import NetworkOfParts, VariableKey
-from spikebp_brian2.proof import RunExtremes, UnitExtremes
+from spikebp_brian2.range_check import RunExtremes, UnitExtremes
 from spikebp_plugins import Operations
 from spikebp_plugins.network.arithmetic import LIMIT, arithmetic_of
 from spikebp_plugins.network.fields import Definition

@@ -11,7 +11,6 @@ import numpy as np
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.conversion.balance import output_scaled
 from spikebp_plugins.conversion.bias import without_bias_units
-from spikebp_plugins.conversion.fitted import layers_of_network, scaling_of
 from spikebp_plugins.conversion.layers import (
     AffineLayer,
     Array,
@@ -20,6 +19,7 @@ from spikebp_plugins.conversion.layers import (
     checked,
     given_layer,
 )
+from spikebp_plugins.conversion.scikit_learn import layers_of_network, scaling_of
 from spikebp_plugins.conversion.torch_images import layers_of_images
 from spikebp_plugins.conversion.torch_modules import layers_of_modules
 from spikebp_plugins.network.checkpoint import Checkpoint

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from spikebp_plugins.common.errors import boolean, integer, is_integer, real, wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.images import shuffled
+from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters, ParametersInUse
@@ -25,7 +26,6 @@ from spikebp_plugins.estimators.samples import ROWS_AT_ONCE, Samples, is_sparse,
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.structure import HIDDEN_LAYER_SIZES, Structure
 from spikebp_plugins.estimators.validation import checked_data
-from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import LARGEST_SEED
 from spikebp_plugins.network.replay import MOST_SAMPLES, ReplayBuffer
@@ -246,7 +246,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         self._replay: ReplayBuffer | None = None
         if self.replay_capacity:
             self._replay = ReplayBuffer(self.replay_capacity, seed=net.seed)
-        self._watch = Watch()
+        self._monitor = ActivityMonitor()
         self._carry = WeightRemainders()
         self.n_iter_ = 0
         self.loss_curve_: list[float] = []
@@ -386,7 +386,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             scores.append(self._learn(inputs, y))
             self._scaling = scaling
             self._learned_from(scores[-1], y)
-            self._watch.observe(inputs * net.input_factor, scores[-1], net.n_steps)
+            self._monitor.observe(inputs * net.input_factor, scores[-1], net.n_steps)
         return scores[0] if len(scores) == 1 else np.concatenate(scores)
 
     def _learn(self, inputs: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.float64]:
@@ -427,7 +427,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             scores.append(reached[mixture.is_new])
             self._learned_from(scores[-1], samples.y[rows])
             shown = inputs[mixture.is_new] * net.input_factor
-            self._watch.observe(shown, scores[-1], net.n_steps)
+            self._monitor.observe(shown, scores[-1], net.n_steps)
         return np.concatenate(scores)
 
     def _train_once(self, samples: Samples) -> None:
@@ -480,7 +480,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         loss = math.nan
         if len(order):  # small weights may leave an epoch empty
             scores = self._train(samples, order)
-            self._watch.end_epoch()
+            self._monitor.end_epoch()
             targets = real_targets(net, self._targets(samples.y[order]))
             errors = np.maximum(scores, 0) - targets
             loss = float(np.mean(np.sum(errors**2, axis=1)) / 2)

@@ -21,7 +21,7 @@ from spikebp_plugins.common.errors import (
     rising_pair,
     wrong_argument,
 )
-from spikebp_plugins.network import growing
+from spikebp_plugins.network import growing_weights
 from spikebp_plugins.network.connections import Connection, DenseConnection, Shape
 from spikebp_plugins.network.defaults import (
     AUTOMATIC,
@@ -538,7 +538,7 @@ class Definition(ABC):
             the deviation of `weight_init`, not yet rounded to the grid. With "growing" each weight
             is drawn by itself, in another way (docs/semantics.md).
         """
-        draw = self._drawing(growing.WEIGHTS)
+        draw = self._drawing(growing_weights.WEIGHTS)
         return [
             draw(l, connection.weight_shape) * self._deviation(l, connection)
             for l, connection in enumerate(self.connections, 1)
@@ -552,7 +552,7 @@ class Definition(ABC):
         if is_quiet and l == self.n_layers:
             return 0.0
         is_growing = self.weight_init == "growing" and l == 1
-        fan_in = growing.fan_in(connection.n_below) if is_growing else connection.fan_in
+        fan_in = growing_weights.fan_in(connection.n_below) if is_growing else connection.fan_in
         return np.sqrt(2 / fan_in) * (QUIET_SHARE if is_quiet and l == 1 else 1.0)
 
     def init_feedback(self) -> list[NDArray[np.float64]]:
@@ -565,7 +565,7 @@ class Definition(ABC):
             divided by the root of the fan-out (:math:`n_l` if dense), not yet rounded to the grid.
             With ``weight_init="growing"`` each is drawn by itself, and :math:`B_L` is divided by 2.
         """
-        draw = self._drawing(growing.FEEDBACK)
+        draw = self._drawing(growing_weights.FEEDBACK)
         return [
             draw(l, connection.feedback_shape) / self._feedback_divisor(l, connection)
             for l, connection in enumerate(self.connections[1:], 2)
@@ -573,14 +573,14 @@ class Definition(ABC):
 
     def _feedback_divisor(self, l: int, connection: Connection) -> float:
         if self.weight_init == "growing" and l == self.n_layers:
-            return growing.FEEDBACK_DIVISOR
+            return growing_weights.FEEDBACK_DIVISOR
         return math.sqrt(connection.fan_out)
 
     def _drawing(self, what: int) -> Callable[[int, tuple[int, ...]], NDArray[np.float64]]:
         """Return what draws matrices of mean 0 and deviation 1, one layer after the other."""
         if self.weight_init == "growing":
-            return partial(growing.unit_weights, self.seed, what)
-        random = np.random.RandomState(self.seed + (what == growing.FEEDBACK))
+            return partial(growing_weights.unit_weights, self.seed, what)
+        random = np.random.RandomState(self.seed + (what == growing_weights.FEEDBACK))
         return lambda _, shape: random.standard_normal(shape)
 
     def replace(self, **changes: Any) -> Self:

@@ -14,12 +14,12 @@ from river import base
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.common.synchronized import synchronized
 from spikebp_plugins.data.windows import PastReadings, WindowEncoder
+from spikebp_plugins.estimators.activity_monitor import ActivityMonitor
 from spikebp_plugins.estimators.lazy_simulator import LazySimulator
 from spikebp_plugins.estimators.learning_rate import LearningRate
 from spikebp_plugins.estimators.parameters import NetworkParameters
 from spikebp_plugins.estimators.scaling import InputScaling
 from spikebp_plugins.estimators.structure import Structure
-from spikebp_plugins.estimators.watch import Watch
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.fields import Definition
 from spikebp_plugins.river.frames import columns_of, placed
@@ -77,7 +77,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
         self._learned = LazySimulator.untrained(net, rate)
         self._inputs: Places = {}
         self._reader = FeatureReader()
-        self._watch = Watch()
+        self._monitor = ActivityMonitor()
         self._scaling: InputScaling | None = None
         self._past: PastReadings | None = None
         if self.window is not None:
@@ -257,7 +257,7 @@ class StreamLearner(base.Estimator, NetworkParameters):
             elif before is not None:
                 self._learned = before
         heard = shown if self.window is not None else shown[:, : len(places) + 1]
-        self._watch.observe(heard * net.input_factor, scores, net.n_steps)
+        self._monitor.observe(heard * net.input_factor, scores, net.n_steps)
         return scores
 
     def _shown_one(self, x: Mapping[Any, Any]) -> Array:

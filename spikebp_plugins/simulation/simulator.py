@@ -31,7 +31,7 @@ from spikebp_plugins.network.operations import Operations, Work
 from spikebp_plugins.network.replay import ReplayBuffer
 from spikebp_plugins.network.samples import Batch, check_batch
 from spikebp_plugins.network.state import LearningState, initial_state
-from spikebp_plugins.simulation.replaying import check_replay, train_with
+from spikebp_plugins.simulation.replay_training import check_replay, train_with
 from spikebp_plugins.simulation.stream import Encoder, Stream
 from spikebp_plugins.simulation.trace import Trace
 

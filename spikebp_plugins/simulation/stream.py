@@ -30,7 +30,7 @@ from spikebp_plugins.network.samples import (
     real_targets,
     spike_counts,
 )
-from spikebp_plugins.simulation.replaying import (
+from spikebp_plugins.simulation.replay_training import (
     StreamedSample,
     followed_by_others,
     targets_of_all,

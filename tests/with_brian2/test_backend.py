@@ -217,7 +217,7 @@ def test_progress_of_a_single_run_is_shown(capsys):
 def test_a_program_that_fails_says_why(monkeypatch, capfd):
     weights, x, y = samples()
     with Simulator(NET, "brian2", weights, target="cpp_standalone") as sim:
-        monkeypatch.setattr("spikebp_brian2.presented.file_name", lambda *_: "elsewhere")
+        monkeypatch.setattr("spikebp_brian2.presented_samples.file_name", lambda *_: "elsewhere")
         with pytest.raises(RuntimeError, match="Project run failed"):
             sim.train(x, y)
         assert "cannot read static_arrays/spikebp_presented_" in capfd.readouterr().err

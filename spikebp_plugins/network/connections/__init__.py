@@ -16,9 +16,9 @@ A user describes a connection, with the layer that it leads to, as a `Layer`: ``
 joins two layers of known shapes is a `Connection`.
 """
 
-from spikebp_plugins.network.connections.all_pairs import Dense, DenseConnection
 from spikebp_plugins.network.connections.connection import Connection, WeightedCounts, total
 from spikebp_plugins.network.connections.convolution import Conv2D, Convolution
+from spikebp_plugins.network.connections.dense import Dense, DenseConnection
 from spikebp_plugins.network.connections.kinds import (
     LAYERS,
     layer_from_dict,
@@ -27,7 +27,7 @@ from spikebp_plugins.network.connections.kinds import (
 )
 from spikebp_plugins.network.connections.layer import Layer, Shape
 from spikebp_plugins.network.connections.pooling import AveragePool2D, AveragePooling
-from spikebp_plugins.network.connections.some_pairs import Sparse, SparseConnection
+from spikebp_plugins.network.connections.sparse import Sparse, SparseConnection
 from spikebp_plugins.network.connections.synapse_list import SynapseList
 
 __all__ = [

@@ -9,7 +9,7 @@ from brian2 import EventMonitor, StateMonitor
 from numpy.typing import NDArray
 
 from spikebp_brian2.parts import NetworkOfParts
-from spikebp_brian2.presented import PresentedSamples
+from spikebp_brian2.presented_samples import PresentedSamples
 from spikebp_plugins import Trace
 from spikebp_plugins.common.errors import wrong_argument
 from spikebp_plugins.network.delays import delays_of, of_input_steps
