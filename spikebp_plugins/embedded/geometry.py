@@ -44,8 +44,8 @@ class Geometry:
         return self.below[:2] == (1, 1) == self.above[:2] and self.kernel == 1
 
     @property
-    def n_places(self) -> int:
-        """How many places the kernel lies on."""
+    def n_output_pixels(self) -> int:
+        """The number of output pixels, each of which has a kernel."""
         return self.above[0] * self.above[1]
 
 

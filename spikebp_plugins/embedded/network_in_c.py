@@ -212,7 +212,7 @@ class NetworkInC:
             "STEPS_AFTER": self.steps_after,
             "STEPS_LOGGED": self.steps_logged,
             "MOST_CHANNELS": max(geometry.above[2] for geometry in self.geometries),
-            "MOST_PLACES": max(geometry.n_places for geometry in self.geometries),
+            "MOST_PIXELS": max(geometry.n_output_pixels for geometry in self.geometries),
             "PIPELINED": int(is_delayed),
             "LEARNS_ONCE": int(net.learns_once),
             "SPIKES_OF_ONE": net.n_steps * net.spikes_per_unit,

@@ -141,7 +141,7 @@ def build(
         for level, flags in levels(zig, machine).items():
             if level not in only:
                 continue
-            for bits, wide in ((32, ()), (64, ("-DWIDE",))):
+            for bits, wide in ((32, ()), (64, ("-DBITS64",))):
                 name = f"{level}_{bits}"
                 for source in ("engine", "event"):
                     made = f"{source}_{name}.o"
@@ -195,7 +195,7 @@ def _works(command: list[str]) -> bool:
 
 
 def _run(command: list[str], folder: str) -> None:
-    """Run a compiler in a folder, with which what zig keeps for the next time goes as well."""
+    """Run a compiler in a folder, which also holds the cache of zig and is deleted with it."""
     caches = {"ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder}
     try:
         result = subprocess.run(

@@ -28,7 +28,7 @@ class EventBackend(EngineBackend):
     most_steps: ClassVar[int] = LARGEST_N_STEPS
 
     def _networks(self) -> tuple[EngineNetwork | None, EngineNetwork]:
-        """Return no second network: the arithmetic says which numbers the first has."""
+        """Return one network alone, whose numbers have the precision of the arithmetic."""
         build = event_build_of(32 if self.net.arithmetic == "float32" else 64)
         return None, EventNetwork(self.net, build)
 
@@ -49,6 +49,6 @@ class EventBackend(EngineBackend):
 
     def _by_reference(self, show: Any) -> NoReturn:
         """Raise the error of a sample that was refused: the reference has no event timing."""
-        network = self._engine.now
+        network = self._engine.current
         assert isinstance(network, EventNetwork)
         raise network.overflow()

@@ -67,7 +67,7 @@ class EventNetwork(EngineNetwork):
         return self.array(l, which).copy()
 
     def write(self, state: LearningState) -> bool:
-        """Replace what has been learned, which its numbers hold."""
+        """Replace what has been learned. Returns True: its numbers hold all weights."""
         feedback = state.feedback or [W_l.T for W_l in state.weights[1:]]
         parts = [(W, 1, state.weights), (B, 2, feedback), (PSI, 1, state.backward_potentials)]
         for which, first, layers in parts:

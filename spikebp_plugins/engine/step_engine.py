@@ -1,4 +1,4 @@
-"""The engine for those who show a network single steps by themselves, in memory of their own."""
+"""The engine for callers that show single steps of a network in memory of their own."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class StepContext(NamedTuple):
 class StepEngine:
     """A network on a grid that is shown one step after the other, in 64-bit integers.
 
-    All that it has learned and counted lies in memory that the caller allocates. In memory that
-    processes share, one of them shows steps, and the others read and replace between two steps what
+    Everything that it learns and counts lies in memory that the caller allocates. In memory that
+    processes share, one process shows steps. Between two steps the others read and replace what
     has been learned.
 
     Parameters
@@ -77,7 +77,7 @@ class StepEngine:
     Attributes
     ----------
     arrays : list of ndarray
-        All that whole samples change: who restores copies of them undoes samples.
+        All arrays that samples change. Restoring copies of them undoes samples.
     """
 
     #: The kinds of connections that it knows.
@@ -134,8 +134,8 @@ class StepEngine:
         Raises
         ------
         OverflowError
-            If a value leaves the range of the arithmetic; with ``timing="pipelined"`` also if it is
-            not certain that none does.
+            If a value leaves the range of the arithmetic; with ``timing="pipelined"`` also if
+            bounds do not prove that none does.
         """
         network, target = self._network, None if y is None else y.copy()
         if context.opens:
@@ -157,16 +157,16 @@ class StepEngine:
     def _show_by_reference(self, x: Array, y: Array | None, seen: int, n_shown: int) -> None:
         if self._is_delayed:
             raise OverflowError(
-                "weights, potentials and drive must stay so far below 2**53 in grid units that no "
-                "sum can leave 64 bits with timing='pipelined'; it is not certain that they do"
+                "weights, potentials and drive must stay so far below 2**53 units of 2**-f that no "
+                "sum can leave 64 bits with timing='pipelined'; bounds do not prove that they do"
             )
         self._network.step_by_reference(x, y, seen, n_shown)
         self._network.begin_steps(y)
 
-    # What the last step has left.
+    # The state after the last step.
 
     def weights(self, l: int) -> Array:
-        """Return W_l in grid units, of the shape ``net.weight_shapes[l - 1]``: a view."""
+        """Return W_l in units of 2^-f, of the shape ``net.weight_shapes[l - 1]``: a view."""
         return self._network.array(l, W_NOW)
 
     def spikes(self, l: int) -> Array:
@@ -178,7 +178,7 @@ class StepEngine:
         return self._network.array(l, ERRORS)
 
     def potentials(self, l: int) -> Array:
-        """Return the potentials of layer l in grid units, of shape (n_units,): a new array."""
+        """Return the potentials of layer l in units of 2^-f, of shape (n_units,): a new array."""
         drive = self._network.array(l, S).copy()
         return drive if l == 0 else drive - self._in_units(self.spikes_of_sample(l))
 
@@ -187,7 +187,7 @@ class StepEngine:
         return self._network.array(l, C)
 
     def summed_drive(self, l: int) -> Array:
-        """Return the drive of layer l >= 1 summed over the sample, in grid units: a new array."""
+        """Return the drive of layer l >= 1 summed so far, in units of 2^-f: a new array."""
         return self._network.array(l, S).copy()
 
     def _in_units(self, counts: Array) -> Array:

@@ -520,7 +520,7 @@ FAULTS = {
         [BEGIN, do("train", type_=np.uint8), do("train", type_=np.uint8), do("train", seed=1)],
     ),
     "a struct outlives the network": (
-        edited(EngineBackend, "show_one", ("single.network is not self._engine.now", "False")),
+        edited(EngineBackend, "show_one", ("single.network is not self._engine.current", "False")),
         [
             BEGIN,
             do("train"),
@@ -543,11 +543,11 @@ FAULTS = {
         [BEGIN, OPEN, do("open_stream", i=1), do("show"), do("drop", i=1), do("close")],
     ),
     "what 32 bits have learned does not reach 64 bits": (
-        edited(EngineBackend, "_choose", ("network.write(engine.now.read(0))", "True")),
+        edited(EngineBackend, "_choose", ("network.write(engine.current.read(0))", "True")),
         [BEGIN, do("train"), do("train", size=WIDE)],
     ),
     "a sample begins anew when it goes on in 64 bits": (
-        edited(EngineBackend, "widened", ("wide.go_on_from(network)", "pass")),
+        edited(EngineBackend, "to_int64", ("int64.go_on_from(network)", "pass")),
         [BEGIN, OPEN, do("show"), do("show", size=WIDE)],
     ),
 }
