@@ -1,4 +1,4 @@
-"""Learning on a drifting stream: the spiking network beside conventional ones, in one process.
+"""Learning on a drifting stream: the spiking network compared with others, in one process.
 
 Half way through a stream of single images something changes: their pixels are permuted, they are
 rotated by 90 degrees, or the classes are renamed. Each image is first predicted, then learned, so

@@ -3,9 +3,8 @@
 Settings are drawn: hidden layers, the scale of features, what a label asks for, and the rule of the
 learning rate. Each runs on the streams of ``streams.py``, features behind river's scaler, in the
 mean of two seeds. Then each stream is left out in turn: the setting that is best in the mean of the
-others counts there. The table has that beside the defaults and beside the best on the stream
-itself, which is what a choice on the data shown would claim. Needs river, and SPIKEBP_DATA for
-Elec2::
+others counts there. The table has that, the defaults, and the best on the stream itself, which is
+what a choice on the data shown would claim. Needs river, and SPIKEBP_DATA for Elec2::
 
     python benchmarks/nested_streams.py
     python benchmarks/nested_streams.py --settings 10 --seeds 1 --samples 1000

@@ -1,4 +1,4 @@
-"""The network in C on this machine, beside the compiled back end, in one process.
+"""The network in C on this machine, compared with the back end `compiled`, in one process.
 
 Both go on from the same checkpoint, with the same samples in alternating blocks, one thread each,
 and end with the same weights::

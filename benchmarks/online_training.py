@@ -1,4 +1,4 @@
-"""Learning one sample at a time: the spiking network beside conventional ones, in one process.
+"""Learning one sample at a time: the spiking network compared with others, in one process.
 
 Each competitor learns a first epoch; then all learn the second in alternating blocks, and the
 median time per sample counts. One thread, single precision for the rivals;

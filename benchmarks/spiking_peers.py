@@ -1,4 +1,4 @@
-"""Beside other libraries that learn with spikes: time, error and memory on a processor.
+"""Compared with other libraries that learn with spikes: time, error and memory on a processor.
 
 snnTorch, Norse and SpikingJelly train 784-200-200-10 on MNIST by backpropagation through time with
 surrogate gradients, with the neurons, loss and optimizer of their tutorials. In all of them pixels

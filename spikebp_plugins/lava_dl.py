@@ -84,7 +84,7 @@ DIFFERENT_UNITS: Final = (
     "a step, here they start half a spike below their threshold and subtract it"
 )
 
-#: All that is known in a dense block beside its neuron.
+#: The datasets that a dense block may have besides its neuron.
 DENSE: Final = ("type", "shape", "inFeatures", "outFeatures", "weight", "bias", "delay")
 
 

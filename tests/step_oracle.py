@@ -153,8 +153,8 @@ class Pipelined:
         )
         if self.is_shown_input:
             # A batch of one sample scales and rounds values as it does for whole samples.
-            entering = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
-            k[0], phi[0], c[0] = reference.fire_input(net, phi[0], c[0], entering)
+            encoded = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+            k[0], phi[0], c[0] = reference.fire_input(net, phi[0], c[0], encoded)
         for l in range(1, net.n_layers + 1):
             if self._is_busy(l):
                 arriving = net.connections[l - 1].forward(self.sent.k[l - 1], W[l])

@@ -32,7 +32,7 @@ class Brian2Backend(FallbackBackend):
     The option `target` is "cython" (the default), "numpy", "cpp_standalone", or "auto", which is
     "cython" where there is a C++ compiler and "numpy" otherwise.
 
-    Brian2 computes with doubles. Where it cannot be proved that every partial sum of a block of
+    Brian2 computes with doubles. Where it is not proven that every partial sum of a block of
     samples was exact, the core computes the block anew with wider numbers, and raises the error if
     a value did leave its range.
     """

@@ -58,7 +58,7 @@ from spikebp_plugins.network.state import LearningState
 #: multiples of dt in doubles, with a tolerance of 1e-14 s, which is rounding from 90 s on.
 SECONDS_OF_AGREEMENT: Final = 45
 
-#: Variables of layers that hold multiples of a grid unit, and those that hold whole numbers.
+#: Variables of layers that hold multiples of 2^-f, and those that hold whole numbers.
 GRID_VARIABLES: Final = frozenset(
     {"potential", "drive", "summed_drive", "target_potential", "backward_drive"}
 )

@@ -84,7 +84,7 @@ has_target : boolean (linked)
 
 #: The numbers of a definition: variables, so that one compiled program serves many definitions.
 CONSTANTS: Final = """
-units_per_one : 1 (shared, constant)    # grid units in 1
+units_per_one : 1 (shared, constant)    # units of 2^-f in 1
 value_limit : 1 (shared, constant)      # magnitude that no value may reach
 count_limit : 1 (shared, constant)      # magnitude that no count may reach
 binary : 1 (shared, constant)           # whether a unit sends at most one spike a step
@@ -136,7 +136,7 @@ squared_counts : 1 (linked)    # those that the rate of the weights into the lay
 
 #: With update="normalized", one neuron for each connection: the rate of its weights in this sample.
 RATE_EQUATIONS: Final = """
-units_per_one : 1 (shared, constant)    # grid units in 1
+units_per_one : 1 (shared, constant)    # units of 2^-f in 1
 update_rate : 1 (shared, constant)      # the rate before it is divided
 added_squares : 1 (shared, constant)    # what is added to the squared counts below
 arriving_squares : 1           # squared counts of the layer below; they come at the sample's end

@@ -141,7 +141,7 @@ class RuntimeScript(Script):
         # Of a run that was interrupted in the middle of a step nothing is left, either.
         self._network.restore(START)
         self._mlp.begin(state)
-        # A value that leaves the range may overflow a double; the proof after the run finds that.
+        # A value that leaves the range may overflow a double: the check after the run finds it.
         with np.errstate(over="ignore", invalid="ignore"):
             self._network.run(self._present(batch, record), namespace={})
 

@@ -16,7 +16,7 @@ from spikebp_plugins.network.fields import Definition
 
 
 class StoredDefinition:
-    """The base of a network whose definition Brian2 stores beside the variables of its parts."""
+    """The base of a network whose definition Brian2 stores with the variables of its parts."""
 
     name: str
     net: Definition

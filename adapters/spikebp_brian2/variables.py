@@ -159,7 +159,7 @@ def read_operations(net: Definition, read: VariableReader, seen_before: int) -> 
 
 
 def seen_places(net: Definition) -> list[VariableKey]:
-    """Return the variables that prove a run; they begin at 0."""
+    """Return the variables from which the range of a run is proven; they begin at 0."""
     of_units = [
         (f"layer_{l}", name)
         for l in range(net.n_layers + 1)

@@ -125,10 +125,10 @@ class SampleGraph:
     ) -> None:
         self._net, self._whole_samples = net, granularity == "sample"
         self._is_standard = implementation == "standard"
-        # Values cross the ports as real numbers on the grid, in fixed_pt as grid units.
+        # Values cross the ports as real numbers on the grid, in fixed_pt as units of 2^-f.
         in_units = tag == FIXED and net.input_coding == "values"
         self._bits = fraction_bits_of(net) if in_units else 0
-        # Their samples are scaled already: the factor of layer 0 is a grid unit, or 1.
+        # The samples are scaled already: the factor of layer 0 is 2^-f, or 1.
         as_given = net.replace(input_scale=2.0**-self._bits / net.spikes_per_unit)
         make = StandardMLP if self._is_standard else SpikingMLPProcess
         self.network = make(Checkpoint(as_given, state))
@@ -177,7 +177,7 @@ class SampleGraph:
         messages = range(n_samples * per_sample)
         for first in messages[::STEPS_PER_RUN]:
             part = messages[first : first + STEPS_PER_RUN]
-            rows_x = _fill(self._rows.x, self._entering(x), part, per_sample)
+            rows_x = _fill(self._rows.x, self._on_the_grid(x), part, per_sample)
             rows_y = _fill(self._targets, y, part, per_sample, delay)
             before = shared.switches.steps_before[0] = self._steps_run
             # The delay is 0 here: where rows change, `_fill` has delayed the rows of the messages.
@@ -192,7 +192,7 @@ class SampleGraph:
     def _recording(
         self, batch: Batch, records: list[StepRecords], before: LearningState
     ) -> Recording:
-        """Return the recording of a block; of standard parts, if it proves that sums were exact."""
+        """Return the recording of a block; with standard parts only if it proves sums exact."""
         shape = (len(batch), steps_of_sample(self._net, batch.n_steps), -1)
 
         def of_samples(*parts: Array) -> Array:
@@ -207,7 +207,7 @@ class SampleGraph:
         drives = of_samples(*(record.summed_drive for record in records))
         return recording_from(batch, spikes, errors[1:], drives)
 
-    def _entering(self, x: Array) -> Array:
+    def _on_the_grid(self, x: Array) -> Array:
         """Return input on the grid, of any shape, in the numbers that cross the ports."""
         if x.dtype.kind != "f":
             return x

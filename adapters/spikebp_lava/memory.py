@@ -21,7 +21,7 @@ from spikebp_plugins.network.state import LearningState
 
 Array = NDArray[Any]
 
-#: The tags of process models: messages and variables hold values, or integers that are grid units.
+#: The tags of process models: messages and variables hold values, or integers in units of 2^-f.
 FLOATING: Final = "floating_pt"
 FIXED: Final = "fixed_pt"
 

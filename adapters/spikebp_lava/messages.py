@@ -112,11 +112,11 @@ class FixedMessageConverter(MessageConverter):
         return np.ldexp(sums.astype(np.float64), self._exponent - 1)
 
     def values(self, carried: Array) -> Array:
-        """Return the real numbers of grid units."""
+        """Return integers in units of 2^-f as real numbers."""
         return arithmetic_of(self.net).round(np.ldexp(carried.astype(np.float64), -self._bits))
 
     def units(self, values: Array) -> Array:
-        """Return the grid units of real numbers."""
+        """Return real numbers as integers in units of 2^-f."""
         return np.ldexp(values, self._bits).astype(np.int64)
 
     def held(self, weights: Array) -> Array:

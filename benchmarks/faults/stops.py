@@ -86,7 +86,7 @@ class Interrupts:
 
 
 class Interrupted:
-    """A simulator that is interrupted again and again, beside one that never is."""
+    """A simulator that is interrupted again and again, compared with one that never is."""
 
     def __init__(self, backend: str, folder: Path, interrupts: Interrupts) -> None:
         self.backend, self.path, self._interrupts = backend, folder / "net.npz", interrupts

@@ -72,7 +72,7 @@ def demo(
     output: Annotated[Path, typer.Option(help="File for the picture.")] = Path("spikebp-demo.png"),
     as_json: Json = False,
 ) -> None:
-    """Learn small digits with spikes, beside a ReLU network of the same shape.
+    """Learn small digits with spikes, compared with a ReLU network of the same shape.
 
     Both see the same samples, one at a time, each with settings that suit it.
     Then the network goes on learning on all back ends that are installed, which must be equal.

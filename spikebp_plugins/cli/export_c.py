@@ -20,7 +20,7 @@ WeightBits = Annotated[
 def export_c(
     checkpoint: Annotated[Path, typer.Argument(help="File written by `spikebp train --save`.")],
     output: Annotated[
-        Path, typer.Option(help="The file in C; its header and a guide are written beside it.")
+        Path, typer.Option(help="The file in C; its header and a guide go to the same folder.")
     ] = Path("net.c"),
     weight_bits: WeightBits = 16,
     incremental: Annotated[

@@ -63,7 +63,7 @@ class HiddenLayers(NamedTuple):
         """
         if connections is not None:
             if layers is not None:
-                raise wrong_argument("layers", "left out beside connections", repr(layers))
+                raise wrong_argument("layers", "left out if connections are given", repr(layers))
             return cls(connections=layers_of("connections", connections))
         return None if layers is None else cls(hidden_sizes(layers))
 

@@ -51,7 +51,7 @@ HELP: Final = {
     "seed": "Seed of initial weights, and of the order of samples.",
 }
 
-#: Options that have a shorter name beside that of the field.
+#: Options with a shorter name in addition to that of the field.
 SPELLINGS: Final = {
     "n_steps": ("--steps", "--n-steps"),
     "learning_rate": ("--rate", "--learning-rate"),
@@ -144,7 +144,7 @@ Json = Annotated[
 
 
 def check_beside_checkpoint(given: Iterable[str], **others: object) -> None:
-    """Raise ValueError if options of the network were given beside a checkpoint, which has them.
+    """Raise ValueError if options of the network were given with a checkpoint, which has them.
 
     Parameters
     ----------

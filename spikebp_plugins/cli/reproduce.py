@@ -59,7 +59,7 @@ def reproduce(
     seed: Annotated[int, typer.Option(help=options.HELP["seed"])] = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Repeat an experiment of the paper, beside the authors' figures where they give some, or all.
+    """Repeat an experiment of the paper, or all, compared with the authors' figures, if any.
 
     What has been trained is kept after every epoch: after Ctrl-C the same command goes on, and
     experiments share their networks.

@@ -83,8 +83,8 @@ def from_relu(
           classifier for two classes, which has one output z, gets two: -z/2 and z/2.
         - A Sequential of Linear and ReLU; with an `input_shape` also of Conv2d and AvgPool2d, which
           become Conv2D and AveragePool2D. BatchNorm1d in evaluation mode becomes part of the Linear
-          beside it. Flatten, Identity, Dropout in evaluation mode, and a last Softmax or LogSoftmax
-          are left out.
+          next to it. Flatten, Identity, Dropout in evaluation mode, and a last Softmax or
+          LogSoftmax are left out.
         - A spiking network: a Checkpoint, a Simulator, or an estimator of this project, whose
           constant input becomes a bias. A SpikingNetwork keeps its connections.
         - A fitted Pipeline of scikit-learn that ends in one of these, behind StandardScaler,

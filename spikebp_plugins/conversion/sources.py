@@ -151,12 +151,11 @@ def _n_dimensions(values: Any) -> int:
 def _of_spiking_network(source: Any) -> ReluNetwork:
     is_estimator = hasattr(source, "intercept_at")
     if is_estimator:
-        source = copy(source)  # weights and scaling of one moment, whatever other threads learn
+        source = copy(source)  # consistent weights and scaling, whatever other threads learn
     checkpoint = checkpoint_of(source)
     net = checkpoint.net
     weights: list[Array] = [np.array(W, np.float64) for W in checkpoint.state.weights]
-    # The constant input of an estimator is there to be a bias, and is always 1. Beside images there
-    # is none.
+    # The constant input of an estimator is a bias, and is always 1. With images there is none.
     has_bias = is_estimator and net.n_inputs != getattr(source, "n_features_in_", None)
     own = getattr(source, "input_scaling_", None) or getattr(source, "input_scaling", None)
     if isinstance(net, SpikingNetwork):

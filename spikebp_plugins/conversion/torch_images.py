@@ -105,7 +105,7 @@ class _ImageReader(ModuleReader):
         """Make a BatchNorm1d a part of a Linear, not of an image."""
         # It scales each unit for itself, but the units of an image share their weights.
         if not self.is_flat or (not self.is_rectified and not isinstance(self.above[-1], Dense)):
-            allowed = "behind a Flatten and beside a Linear"
+            allowed = "next to a Linear behind a Flatten"
             raise wrong_argument(f"BatchNorm1d {place} of source", allowed, "one of an image")
         super().batch_norm(place, module)
 

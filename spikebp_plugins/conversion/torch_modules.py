@@ -158,7 +158,7 @@ def scaling_of_batch_norm(place: str, module: Any) -> UnitScaling:
 
 def _check_size(place: str, n: int, scaling: UnitScaling) -> None:
     if scaling.factor.shape != (n,):
-        allowed = f"of {n} units, as the BatchNorm1d beside it"
+        allowed = f"of {n} units, as the BatchNorm1d next to it"
         raise wrong_argument(f"module {place} of source", allowed, scaling.factor.shape)
 
 

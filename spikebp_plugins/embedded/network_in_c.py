@@ -72,7 +72,7 @@ class NetworkInC:
 
     @property
     def rate_units(self) -> int:
-        """The rate, in grid units."""
+        """The rate, in units of 2^-f."""
         return grid_of(self.net).rate_units
 
     @property
@@ -107,15 +107,15 @@ class NetworkInC:
         return grid_of(self.net).encode(np.asarray(array))
 
     def weights(self, state: LearningState) -> NDArray[np.int64]:
-        """Return all weights in grid units, in the order of C."""
+        """Return all weights in units of 2^-f, in the order of C."""
         return self._joined(state.weights)
 
     def backward_potentials(self, state: LearningState) -> NDArray[np.int64]:
-        """Return all backward potentials in grid units."""
+        """Return all backward potentials in units of 2^-f."""
         return self._joined(state.backward_potentials)
 
     def feedback(self, state: LearningState) -> NDArray[np.int64]:
-        """Return all random backward weights in grid units, each in the order of a forward one."""
+        """Return all random backward weights in units of 2^-f, in the order of forward ones."""
         pairs = zip(self.net.connections[1:], state.feedback, strict=bool(state.feedback))
         # What turns forward weights into backward ones turns these back too.
         return self._joined(connection.backward_weights(b) for connection, b in pairs)
@@ -138,7 +138,7 @@ class NetworkInC:
                 wider = (number_types(self.net, bits) for bits in WEIGHT_BITS)
                 enough = next(t.weight_bits for t in wider if reached <= getattr(t, limit))
                 raise OverflowError(
-                    f"each {name} must be at most {largest} grid units with "
+                    f"each {name} must be at most {largest} units of the last place with "
                     f"weight_bits={self.types.weight_bits}; one is {reached}, for which "
                     f"weight_bits={enough} is enough"
                 )
@@ -155,7 +155,7 @@ class NetworkInC:
         return int(np.abs(self.pixel_values()).max()) <= self.types.largest_state
 
     def pixel_values(self) -> NDArray[np.int64]:
-        """Return what each 8-bit pixel adds to the potential of its unit, in grid units."""
+        """Return what each 8-bit pixel adds to the potential of its unit, in units of 2^-f."""
         pixels = np.broadcast_to(np.arange(256)[:, np.newaxis], (256, self.net.n_inputs))
         return self.units(Batch(self.net, pixels, None, 1).inputs()[:, 0, 0])
 
@@ -185,7 +185,7 @@ class NetworkInC:
         return trains if trains.most <= MOST_OF_TRAIN else None
 
     def label_targets(self) -> tuple[int, int]:
-        """Return what a label asks of a wrong output and of the right one, in grid units."""
+        """Return what a label asks of a wrong output and of the right one, in units of 2^-f."""
         wrong, right = self.units(grid_of(self.net).round(self.net.label_targets))
         return int(wrong), int(right)
 

@@ -37,7 +37,7 @@ class PixelTrains(NamedTuple):
 
 
 def pixel_trains(net: Definition, values: NDArray[Any]) -> PixelTrains:
-    """Return the trains of pixels, given what each adds to a potential in a step in grid units."""
+    """Return the trains of pixels, given the value of each in units of 2^-f a step."""
     bits = grid_of(net).fraction_bits
     potential = np.zeros(len(values), np.int64)
     spikes = np.empty((len(values), net.n_steps), np.int64)

@@ -8,8 +8,8 @@ They are, one after the other and all numbers little-endian:
                           potential, and 0
 4 bytes                   the key of the network, which is the same at any learning rate
 8 bytes                   training samples seen
-weights                   of all connections, in grid units
-backward potentials       of layers 1..L-1, in grid units
+weights                   of all connections, in units of 2^-f
+backward potentials       of layers 1..L-1, in units of 2^-f
 4 bytes                   the CRC-32 of all bytes before
 ========================  =====================================================================
 """

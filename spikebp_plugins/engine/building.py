@@ -28,7 +28,7 @@ def library_name(target: str | None = None) -> str:
     return "_engine.dll" if is_windows else "_engine.so"
 
 
-#: Not beside the modules: there Python takes a file with such a name for one of them.
+#: Not in the folder of the modules: there Python would take a file with such a name for a module.
 LIBRARY: Final = SOURCES / library_name()
 
 #: Sums may wrap on the way; no product and sum of floating point are joined into one.

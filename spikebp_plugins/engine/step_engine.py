@@ -157,8 +157,9 @@ class StepEngine:
     def _show_by_reference(self, x: Array, y: Array | None, seen: int, n_shown: int) -> None:
         if self._is_delayed:
             raise OverflowError(
-                "weights, potentials and drive must stay so far below 2**53 units of 2**-f that no "
-                "sum can leave 64 bits with timing='pipelined'; bounds do not prove that they do"
+                "weights, potentials and drive must stay so far below 2**53 units of the last "
+                "place that no sum can leave 64 bits with timing='pipelined'; bounds do not prove "
+                "that they do"
             )
         self._network.step_by_reference(x, y, seen, n_shown)
         self._network.begin_steps(y)

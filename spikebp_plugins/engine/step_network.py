@@ -353,9 +353,9 @@ class StepNetwork(EngineNetwork):
         net, L = self.net, self.net.n_layers
         state, sample = self.so_far(samples_seen, n_steps)
         counts = self._sample_counts()
-        entering = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
+        encoded = Batch(net, x[np.newaxis, np.newaxis], None, 1).inputs()[0, 0]
         target = None if y is None else self._grid.round(y)
-        state, sample, sent = step(net, state, sample, entering, target)
+        state, sample, sent = step(net, state, sample, encoded, target)
         errors = silence(net).e if sent.e is None else sent.e
         assert errors is not None
         if y is not None and not net.learns_once:

@@ -17,7 +17,7 @@ A file is an uncompressed npz of little-endian arrays, in this order:
 ``replay_y``             their labels (int64) or targets
 =======================  =======================================================================
 
-Matrices and potentials are int64 numbers of grid units in fixed arithmetic, and of the type of
+Matrices and potentials are int64 integers in units of 2^-f in fixed arithmetic, and of the type of
 the arithmetic otherwise. Nothing depends on time, machine or back end: equal states give equal
 bytes.
 """
@@ -107,8 +107,8 @@ class Checkpoint:
     def mean(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
         r"""Return the last of some checkpoints with the mean of the weights of all of them.
 
-        On the grid, :math:`W = \mathrm{rint}(\tfrac{1}{n} \sum_i W^{(i)})` in grid units, ties to
-        even. The mean over the last epochs often has a lower test error than any one of them.
+        On the grid, in units of 2^-f, :math:`W = \mathrm{rint}(\tfrac{1}{n} \sum_i W^{(i)})`, ties
+        to even. The mean over the last epochs often has a lower test error than any one of them.
 
         Parameters
         ----------

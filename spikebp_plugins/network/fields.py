@@ -79,15 +79,15 @@ NORMALIZED_CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "arithmetic": ("fixed",),
     "presynaptic": ("counts",),
 }
-#: There: the bits of the learning rate in grid units, which decide the default of `fraction_bits`,
-#: and the least and the most of it; by how many bits the rate of layers below the output is lower;
-#: and what is added to the squared counts of the input, and of the layers above, in units of
-#: (T g)**2. With little beside it, input of half the size teaches as much.
+#: There: the bits of the learning rate in units of 2^-f, which decide the default of
+#: `fraction_bits`, and its bounds; by how many bits the rate of layers below the output is lower;
+#: and the numbers that are added to the squared counts of the input, and of the layers above, in
+#: units of (T g)**2. With small ones, input of half the size would change weights as much.
 NORMALIZED_RATE_BITS: Final = 16
 NORMALIZED_FRACTION_BITS: Final = (20, 24)
 HIDDEN_RATE_BITS: Final = 2
 ADDED_SQUARES: Final = (4, 24)
-#: There: where summed errors of layers below the output are cut off, in units of T g.
+#: There: the limit of summed errors of layers below the output, in units of T g.
 LARGEST_SUMMED_ERROR: Final = 8
 #: With more steps times spikes per unit, what is added would be no exact double.
 LARGEST_NORMALIZED_UNIT: Final = 2**24
@@ -321,7 +321,7 @@ class Definition(ABC):
         return all(isinstance(connection, DenseConnection) for connection in self.connections)
 
     def _defaults(self, update: str | None) -> dict[str, Any]:
-        """Return what fields take that are not given, beside an `update` that may not be either."""
+        """Return the defaults of fields that are not given; `update` may be None too."""
         return defaults(
             update=update,
             timing=self.timing,
@@ -419,7 +419,7 @@ class Definition(ABC):
         given, is_normalized = self.fraction_bits, self.update == "normalized"
         lowest = self._normalized_fraction_bits if is_normalized else AUTOMATIC_FRACTION_BITS[0]
         bits = lowest if given is None else integer("fraction_bits", given, 1, 40)
-        # Like any other number on the grid the rate stays below 2**53 grid units.
+        # Like any other number on the grid the rate stays below 2**53 units of 2^-f.
         limit = math.ldexp(1.0, 53 - bits)
         if self._real_rate >= limit:
             most = limit * self._rate_divisor
@@ -442,7 +442,7 @@ class Definition(ABC):
 
     @property
     def _normalized_fraction_bits(self) -> int:
-        """Fraction bits that hold the learning rate as 2**16 grid units or more."""
+        """Fraction bits that hold the learning rate as 2**16 units of 2^-f or more."""
         _, exponent = math.frexp(self.learning_rate)
         least, most = NORMALIZED_FRACTION_BITS
         return min(max(NORMALIZED_RATE_BITS + 1 - exponent, least), most)

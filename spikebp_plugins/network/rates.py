@@ -1,6 +1,6 @@
 r"""The rate of an update with ``update="normalized"``, from the counts of the layer below.
 
-In grid units, with R those of the learning rate:
+In units of the last place, 2^-f, with the learning rate R:
 
 .. math::
 

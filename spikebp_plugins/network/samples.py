@@ -237,7 +237,7 @@ def real_array(name: str, values: Any) -> NDArray[Any]:
 
 
 def _has_finite_square(values: NDArray[Any]) -> bool:
-    """Whether all sums of squares are finite: the quickest proof that all values are."""
+    """Whether all sums of squares are finite: the quickest test that all values are."""
     if values.dtype.char not in "fd":  # of which the matrix library makes products
         return False
     flat = values.reshape(-1)

@@ -9,7 +9,7 @@ orders of pixels and those of samples follow from the seed.
 With R_ij the test accuracy on task j after task i of n, the average accuracy is the mean of R_nj
 over all tasks, and the forgetting is the mean of R_jj - R_nj over those before the last.
 
-Beside the spiking network learns one of PyTorch, where that is installed: the same layers with
+A network of PyTorch learns for comparison, where that is installed: the same layers with
 biases and rectified units, softmax cross-entropy and plain stochastic gradient descent, from the
 same samples, those that are learned again included.
 """

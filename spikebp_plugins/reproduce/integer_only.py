@@ -158,7 +158,7 @@ def run(study: Study) -> Report:
         axes.axvline(IN_FLOATS, color="black", lw=1, ls=":", label="in floating point")
         axes.legend()
         name_rows(axes, [f"{row['network']}\n{_kilobytes(row):,.0f} KB" for row in rows])
-        axes.set_xlabel("test error, %, beside the memory that learning takes")
+        axes.set_xlabel("test error, %, with the memory that learning takes")
 
     conditions = f", integers alone, T = {_STEPS['n_steps']}, {SEEDS} seeds"
     notes = [

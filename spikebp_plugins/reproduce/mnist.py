@@ -1,4 +1,4 @@
-"""MNIST: spiking networks beside the ReLU network, and each with the weights of the other.
+"""MNIST: spiking networks compared with the ReLU network, and each with the other's weights.
 
 This repeats the paper's section on experiments. The authors' figures are those of its table and of
 their published program, in percent of images in a wrong class.

@@ -167,7 +167,7 @@ def step(
     if is_busy(t, delays.spikes[0], n_steps):
         k[0], phi[0], c[0] = fire_input(net, phi[0], c[0], x)
 
-    # 2. The wave goes forward.
+    # 2. The forward pass.
     for l in range(1, L + 1):
         if is_busy(t, delays.spikes[l], n_steps):
             lag = delays.forward_lags[l]

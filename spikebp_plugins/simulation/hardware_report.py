@@ -56,7 +56,7 @@ class Width:
     layer : int
         The layer; for weights, the layer that they lead into.
     lowest, highest : int
-        The extremes: states in grid units, weights in units of their last bit, counts as they are.
+        The extremes: states in units of 2^-f, weights in units of their last bit, counts.
     bits : int
         Bits of the smallest signed integer that holds both extremes.
     chip_bits : int
@@ -200,7 +200,7 @@ class HardwareReport:
         ]
 
     def notes(self) -> list[str]:
-        """Return what is to be said beside the tables, each in a sentence."""
+        """Return the notes to the tables, each a sentence."""
         notes = list(self.obstacles)
         if not self.samples_seen:
             notes.append("The weights to begin with are those before any training.")

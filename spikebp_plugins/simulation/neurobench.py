@@ -38,8 +38,8 @@ class NeuroBenchMetrics(NamedTuple):
     ----------
     footprint : int
         Bytes of weights, in the smallest type of 8, 16, 32 or 64 bits that holds them, of the
-        potential of each unit and of the summed drive of each output: 32 bits each beside weights
-        of at most 16 bits and 24 fraction bits, else 64.
+        potential of each unit and of the summed drive of each output: 32 bits each with weights of
+        at most 16 bits and 24 fraction bits, otherwise 64.
     connection_sparsity : float
         Weights of zero / weights.
     activation_sparsity : float

@@ -630,7 +630,7 @@ def _check_encoder(net: Definition, encoder: Any) -> None:
 def _check_pixels(net: Definition, encoder: Encoder) -> None:
     """Refuse an encoder whose units are other pixels than those that a network of images reads.
 
-    To one that reads a plain vector, no unit is beside another.
+    In a plain vector no unit is the neighbour of another.
     """
     if not isinstance(net, SpikingNetwork) or len(net.input_shape) == 1:
         return

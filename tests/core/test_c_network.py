@@ -377,8 +377,8 @@ def test_sparse_connections_are_refused():
 
 def test_numbers_that_do_not_fit_are_refused():
     start = checkpoint_of(mlp(fraction_bits=14), scale=3.0)
-    said = "at most 32767 grid units with weight_bits=16; one is .* weight_bits=32 is enough"
-    with pytest.raises(OverflowError, match=f"each weight must be {said}"):
+    said = "at most 32767 units of the last place with weight_bits=16; one is .*weight_bits=32 is"
+    with pytest.raises(OverflowError, match=f"each weight must be {said} enough"):
         to_c(start)
     assert "int32_t net_weight_t" in to_c(start, 32).header
     start.state.weights[0][0, 0] = 2.0**18

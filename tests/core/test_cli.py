@@ -576,7 +576,7 @@ def test_sigint_in_a_process_of_its_own(folder):
         ),
         (
             ("compare", "--connections", "conv3k3", "--layers", "9"),
-            "layers must be left out beside connections; got '9'",
+            "layers must be left out if connections are given; got '9'",
         ),
         (("train", "--input-coding", "spikes"), "input_coding='spikes' needs spikes as input"),
         (("train", "--backend", "abacus"), "backend must be one of"),

@@ -188,7 +188,7 @@ def test_an_estimator_of_images_learns_what_the_simulator_learns(images, cls, wo
     with Simulator(net, "reference") as sim:
         sim.train(X.reshape(-1, 4, 8, 2), targets)
         assert equal_weights(model, sim)
-    # No input is constant beside an image: its place would be that of a pixel.
+    # An image has no constant input: that would take the index of a pixel.
     assert model.network_inputs(X).shape == (40, 64)
     copied = pickle.loads(pickle.dumps(model))
     assert equal_weights(copied.partial_fit(X, y), model.partial_fit(X, y))
@@ -228,7 +228,7 @@ def test_the_last_pixel_of_an_image_is_no_bias(images):
         ({"connections": [16]}, "connections must be a sequence of layers"),
         (
             {"connections": "dense9", "hidden_layer_sizes": (9,)},
-            "hidden_layer_sizes must be its default, (100,), beside connections; got (9,)",
+            "hidden_layer_sizes must be its default, (100,), if connections are given; got (9,)",
         ),
         (
             {"connections": "conv3k3", "image_shape": None},

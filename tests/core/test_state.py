@@ -163,7 +163,7 @@ def test_wrong_feedback_is_refused():
 
 
 def drawn_by_the_letter(sizes, bits, seed, i):
-    """Return the draws of the layers between input and output, as integers of grid units."""
+    """Return the draws of the layers between input and output, as integers in units of 2^-f."""
     generator = np.random.Philox(key=seed, counter=[0, 0, i, 0])
     return [
         [(int(raw) >> (64 - bits)) - 2 ** (bits - 1) for raw in generator.random_raw(size)]

@@ -51,7 +51,7 @@ class Series(NamedTuple):
     """How a second network is driven by some units of a layer of the first.
 
     With `is_input` these are its argument `input`, else at the other end of synapses. If the order
-    of its wave is below that of the first network, spikes arrive in the next dt.
+    of its forward pass is below that of the first network, spikes arrive in the next dt.
     """
 
     net: Any

@@ -24,7 +24,7 @@ def no_process_remains():
     left = segments() - before
     while time.monotonic() < deadline and (children() or left):
         time.sleep(0.05)
-        # Tests may run beside this one: their segments disappear, and those left here stay.
+        # Other tests may run at the same time: their segments disappear, and those left here stay.
         left &= segments()
     assert not children()
     assert not left

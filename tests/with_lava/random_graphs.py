@@ -2,8 +2,8 @@
 
     python -m tests.with_lava.random_graphs 3000 --busy 2
 
-plays many of them, beside processes that keep cores busy. None may hang: if one takes longer than
-two minutes, the program prints all stacks and ends.
+plays many of them, with processes in the background that keep cores busy. None may hang: if one
+takes longer than two minutes, the program prints all stacks and ends.
 """
 
 import argparse

@@ -14,7 +14,7 @@ from lava.magma.compiler.channels.pypychannel import CspSelector, PyPyChannel
 
 from spikebp_lava.runtime.channels import no_wake_up_is_lost
 
-#: Long enough for a thread to go on, and short beside the time that a lost one waits: for ever.
+#: Long enough for a thread to go on; a lost one would wait for ever.
 SOON = 5.0
 
 

@@ -19,7 +19,7 @@
 #include "room.h"
 
 /* What can be out of range. The last is found in samples that nobody has checked. */
-enum quantity { POTENTIAL, TARGET, BACKWARD, DRIVE, WEIGHT, SPIKES, ENTERING };
+enum quantity { POTENTIAL, TARGET, BACKWARD, DRIVE, WEIGHT, SPIKES, INPUT };
 
 /* Potentials stay below it in magnitude: single precision holds halves there, and to subtract a
  * spike always changes them. */

@@ -41,7 +41,7 @@ struct relu_layer {
     double weight_bound;
 };
 
-/* A vector of errors of 16 bits; and those of even and of odd columns, each beside a 1. */
+/* A vector of errors of 16 bits; and those of even and of odd columns, each next to a 1. */
 struct short_errors {
     shorts all, even, odd;
 };

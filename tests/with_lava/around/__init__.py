@@ -1,7 +1,7 @@
 """Processes around a network: neighbours of several kinds, and one that contains the network.
 
-They are in a folder of their own, since Lava's compiler executes every file beside a process, and
-those in the folders beside it.
+They are in a folder of their own, since Lava's compiler executes every file in the folder of a
+process, and in the folders next to it.
 """
 
 import time

@@ -1,6 +1,7 @@
 """Processes of a user's own: one that sends rows, and one that keeps what it receives.
 
-They are in a folder of their own, since Lava's compiler executes every file beside a process.
+They are in a folder of their own, since Lava's compiler executes every file in the folder of a
+process.
 """
 
 import time

@@ -27,7 +27,7 @@ from spikebp_plugins.network.fields import Definition
 
 Array = NDArray[Any]
 
-#: How the states of a layer are read from the engine, and whether they are in grid units.
+#: How the states of a layer are read from the engine, and whether they are in units of 2^-f.
 READ: Final[dict[str, tuple[Callable[[StepEngine, int], Array], bool]]] = {
     "weight": (StepEngine.weights, True),
     "potential": (StepEngine.potentials, True),
@@ -42,7 +42,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     r"""A spiking network that learns by backpropagation, as one Lava process.
 
     In every step of Lava the network receives one message at each connected port and makes one
-    step of docs/semantics.md: the wave crosses all layers, forward and backward, within the step.
+    step of docs/semantics.md: the forward and the backward pass cross all layers within the step.
     No chip does that. With ``timing="pipelined"`` in the definition spikes and errors take a step
     from layer to layer: a sample of T steps of input takes T + 2 L - 1 steps of Lava with L layers
     of weights, targets are read L steps after their input, and `learning` holds for whole samples.
@@ -73,22 +73,22 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
         The class, which asks for ``net.label_targets``; below 0 it is not known, and the step does
         not learn.
     target_in : InPort of shape (n_outputs,)
-        Real targets instead of a label, in fixed_pt in grid units.
+        Real targets instead of a label, in fixed_pt in units of 2^-f.
     reset_in : InPort of shape (1,)
         A number other than 0 makes this step the last of its sample, with ``timing="pipelined"``
         the last of its input. If the port is not connected, that is step ``net.n_steps``.
     spikes_out : OutPort of shape (n_outputs,)
         The spike counts of the output in this step. Also named `s_out`.
     summed_drive_out : OutPort of shape (n_outputs,)
-        The drive of the output summed over the sample so far, in fixed_pt in grid units. Divided
+        The drive of the output summed over the sample so far, in fixed_pt in units of 2^-f. Divided
         by the steps shown these are the scores.
     weight_1, ..., weight_L : Var of shapes ``net.weight_shapes``
-        The weights; in fixed_pt in grid units. A layer that pools has none.
+        The weights; in fixed_pt in units of 2^-f. A layer that pools has none.
     spike_count_0, ..., spike_count_L, error_1, ..., error_L : Var of shape (n_units,)
         The signed spike counts and error spikes of each layer in the last step, for a Monitor.
     potential_0, ..., potential_L, summed_drive_1, ..., summed_drive_L : Var of shape (n_units,)
         Potentials after the last step, and the drive summed over the sample so far, for a Monitor;
-        in fixed_pt in grid units.
+        in fixed_pt in units of 2^-f.
 
     Raises
     ------
@@ -123,7 +123,7 @@ class SpikingMLPProcess(NetworkProcess, AbstractProcess):  # type: ignore[misc]
             in_all = steps_of_sample(self.net, self.net.n_steps)
             self.shared.switches.steps_per_message[0] = in_all
         self.learning = learning
-        self._bits = 0  # of grid units, in which weights are got and set once the tag is fixed_pt
+        self._bits = 0  # f, once the tag is fixed_pt: weights are got and set in units of 2^-f
         self._make_ports()
         self._make_variables()
 
@@ -216,7 +216,7 @@ class PySpikingMLPModel(
             raise RuntimeError(f"a RefPort can read {name} but not write it")
 
     def _numbers(self, units: Array) -> Array:
-        """Return grid units in the numbers of the tag."""
+        """Return integers in units of 2^-f as the numbers of the tag."""
         raise NotImplementedError
 
     def run_spk(self) -> None:

@@ -163,9 +163,9 @@ class OutputNeurons(LearningNeurons):
     label_in : InPort of shape (1,)
         The class.
     target_in : InPort of shape (n_outputs,)
-        Real targets instead of a label, in fixed_pt in grid units.
+        Real targets instead of a label, in fixed_pt in units of 2^-f.
     summed_drive_out : OutPort of shape (n_outputs,)
-        The drive summed over the sample so far, in fixed_pt in grid units.
+        The drive summed over the sample so far, in fixed_pt in units of 2^-f.
     """
 
     def __init__(

@@ -87,7 +87,7 @@ class SampleSource(LavaPortNames, AbstractProcess):  # type: ignore[misc]
     label_out : OutPort of shape (1,)
         The label; -1 without one.
     target_out : OutPort of shape (n_outputs,)
-        The target, in fixed_pt in grid units; 0 without one.
+        The target, in fixed_pt in units of 2^-f; 0 without one.
     """
 
     _ports_of_lava: ClassVar = {"s_out": "spikes_out"}

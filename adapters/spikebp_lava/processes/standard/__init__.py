@@ -76,14 +76,14 @@ class StandardMLP(NetworkProcess, AbstractProcess):  # type: ignore[misc]
     label_in : InPort of shape (1,)
         The class; it must be known at every step of a sample that learns.
     target_in : InPort of shape (n_outputs,)
-        Real targets instead of a label, in fixed_pt in grid units.
+        Real targets instead of a label, in fixed_pt in units of 2^-f.
     reset_in : InPort of shape (1,)
         A number other than 0 makes this step the last of its sample's input. If the port is not
         connected, that is step ``net.n_steps``.
     spikes_out : OutPort of shape (n_outputs,)
         The spike counts of the output in this step. Also named `s_out`.
     summed_drive_out : OutPort of shape (n_outputs,)
-        The drive of the output summed over the sample so far, in fixed_pt in grid units.
+        The drive of the output summed over the sample so far, in fixed_pt in units of 2^-f.
     weight_1, ..., weight_L : Var of shape (n_in, n_out)
         The weights after the last sample, as real numbers; to be read and set between runs.
     forward_weight_1, ..., forward_weight_L : Var of shape (n_out, n_in)
