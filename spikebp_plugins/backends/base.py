@@ -1,4 +1,4 @@
-"""What a back end is: the interface that a simulator drives."""
+"""The interface of a back end, which a simulator drives."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class UnsupportedError(NotImplementedError):
 
 
 class Option(ABC):
-    """What an option takes, as text too; its default None leaves the choice to the back end."""
+    """An option of a back end, and the values that it takes. None is always its default."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """Return what is allowed."""
+        """Return the allowed values as text."""
 
     @abstractmethod
     def parse(self, name: str, value: Any) -> Any:
@@ -142,7 +142,7 @@ class Backend(ABC):
 
     @property
     def work(self) -> Work | None:
-        """What was done for these samples; None if this back end does not count it."""
+        """The work for these samples; None if this back end does not count it."""
         return None
 
     @abstractmethod
@@ -215,7 +215,7 @@ class Backend(ABC):
         return 100
 
     def steps(self) -> Steps:
-        """Return what shows single steps, for samples whose end is not known beforehand.
+        """Return an object that shows single steps, for samples whose end is not known beforehand.
 
         Raises
         ------
@@ -269,7 +269,7 @@ class StatefulBackend(Backend):
 
 
 def report_nothing(shown: int) -> None:
-    """Tell nobody how many samples have been shown."""
+    """Ignore a report of how many samples have been shown."""
 
 
 def refused_kind(

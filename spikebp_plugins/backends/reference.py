@@ -62,7 +62,7 @@ class ReferenceBackend(StatefulBackend):
 
 
 class StateOwner(Protocol):
-    """What the reference needs of a back end to show it samples step by step."""
+    """A back end that owns the learning state for which the reference shows samples."""
 
     net: Definition
 

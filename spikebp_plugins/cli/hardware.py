@@ -39,7 +39,7 @@ def hardware_report(
     *,
     given: dict[str, Any],
 ) -> None:
-    """Say what a network would need of a neuromorphic chip: cores, memory, bits and spikes.
+    """Report what a network would need of a neuromorphic chip: cores, memory, bits and spikes.
 
     Simulated: the network is shown samples in the reference, and every variable is looked at.
     """

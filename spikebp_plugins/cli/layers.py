@@ -1,4 +1,4 @@
-"""The layers of a network, as options of commands give them."""
+"""The layers of a network, from the options of commands."""
 
 from __future__ import annotations
 

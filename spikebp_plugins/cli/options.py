@@ -1,4 +1,4 @@
-"""Options that commands share, and what their values stand for."""
+"""Options that commands share, and the checks of their values."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def check_beside_checkpoint(given: Iterable[str], **others: object) -> None:
 
 
 def check_memory(net: Definition) -> None:
-    """Raise ValueError if the weights of a network alone need more memory than there is."""
+    """Raise ValueError if the weights of a network alone need more memory than the machine has."""
     if not hasattr(os, "sysconf"):  # on Windows
         return
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -214,5 +214,5 @@ def check_fits(net: Definition, data: Dataset) -> None:
 
 
 def _takes_pixels_of(input_shape: tuple[int, ...], image_shape: tuple[int, int]) -> bool:
-    """Return whether images of as many pixels are read as what they are, or as plain vectors."""
+    """Return whether a network of this input shape reads images of a shape as images or vectors."""
     return len(input_shape) == 1 or input_shape[:2] == image_shape

@@ -1,4 +1,4 @@
-"""What commands print, and the figures that they have in common."""
+"""Printing of tables and JSON by commands, and the measurements that they share."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CostMeter:
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Add what the calls within the ``with`` block take."""
+        """Add the time and the work of the calls within the ``with`` block."""
         before, work_before = self._sim.operations, self._sim.work or Work()
         start = time.perf_counter()
         yield

@@ -94,7 +94,7 @@ def train(
 
 
 class TrainingPlan(NamedTuple):
-    """What a network is to learn, and in which order.
+    """The samples that a network is to learn, and their order.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class TrainingPlan(NamedTuple):
 
     @property
     def total(self) -> int:
-        """How many samples are shown in all."""
+        """The number of samples shown in all epochs."""
         return self.epochs * len(self.data.x_train)
 
     def order(self, epoch: int) -> NDArray[Any]:
@@ -203,7 +203,7 @@ def _check_agrees(
 
 
 def _check_goes_on(course: TrainingPlan, samples_seen: int, path: Path | None) -> None:
-    """Refuse a course that a checkpoint has behind it."""
+    """Refuse a plan that the checkpoint has completed already."""
     if samples_seen >= course.total:
         n_samples = len(course.data.x_train)
         allowed = (

@@ -1,4 +1,4 @@
-"""Archives of arrays: the same bytes for the same arrays, written whole or not at all."""
+"""Archives of arrays: equal arrays give equal bytes, and a file is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 class FileTarget(NamedTuple):
-    """Where a file is to be written: its path without links, and its state if it exists."""
+    """The target of a file to write: its path without links, and its state if it exists."""
 
     path: Path
     existing: os.stat_result | None
 
 
 def file_target(path: PathLike, name: str = "path") -> FileTarget:
-    """Return where a file may be written, or refuse; nothing is changed.
+    """Return the target of a file, or raise OSError if it cannot be written; change nothing.
 
     A link is followed. What exists must be a regular file that may be written to: a file is
     replaced as a whole, and a device or a pipe must not be.
@@ -80,7 +80,7 @@ def file_target(path: PathLike, name: str = "path") -> FileTarget:
 
 @contextmanager
 def whole_file(path: PathLike) -> Iterator[IO[bytes]]:
-    """Open a file for writing that appears under its name only when it is complete.
+    """Open a file for writing; it appears under its name only when it is complete.
 
     An interrupted write leaves an earlier file as it was. A file that is replaced hands on its
     permissions. `file_target` says where files are written.
@@ -175,12 +175,12 @@ def _array(name: str, content: bytes) -> NDArray[Any]:
 
 
 def unreadable(path: PathLike, kind: str, reason: object) -> ValueError:
-    """Return the error for a file that is not what it should be."""
+    """Return the error for a file that is damaged or of another kind."""
     return ValueError(f"{os.fspath(path)} is not a readable {kind}: {in_one_line(reason)}")
 
 
 def in_one_line(reason: object) -> str:
-    """Return what is wrong with a file as a line that is not too long."""
+    """Return the reason why a file is refused as one short line."""
     text = " ".join(str(reason).split())
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]} ..."
 

@@ -1,4 +1,4 @@
-"""Every check of an argument, and the one form that a message about a wrong one has.
+"""Checks of arguments, and the one form of message about a wrong argument.
 
 A check returns the argument as plain Python has it. Callers go on with that: a product of numbers
 of 16 bits, for example, would leave its range.
@@ -120,7 +120,7 @@ def rising_pair(name: str, value: Any) -> tuple[float, float]:
 
 
 def boolean(name: str, value: object) -> bool:
-    """Return what is True or False."""
+    """Return a Boolean; raise ArgumentError for any other value."""
     if not isinstance(value, (bool, np.bool_)):
         raise wrong_argument(name, "True or False", repr(value))
     return bool(value)

@@ -1,4 +1,4 @@
-"""HDF5 files of other tools, which may claim to hold more than the memory."""
+"""HDF5 files of other tools, which may claim more data than the memory can hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notices: that code is being compiled, where that takes noticeably long, and others once."""
+"""Notices: that code is being compiled, if that takes long, and others that are given once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NOTHING: Final = nullcontext()
 
 
 def announced(call: Any) -> AbstractContextManager[None]:
-    """Return a context manager that says that code is compiled if its first call takes long."""
+    """Return a context manager that announces a compilation if its first call takes long."""
     return _NOTHING if call in _called else _Notice(call)
 
 

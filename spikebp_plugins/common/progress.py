@@ -38,7 +38,7 @@ def progress_bar(total: int, doing: str, unit: str = "samples", wanted: bool | N
 
 
 class NoBar(AbstractContextManager["NoBar"]):
-    """Takes the place of a bar for a single item: to make a bar would take longer than the item."""
+    """Replaces the bar for a single item: making a bar would take longer than the item."""
 
     n = 0
 

@@ -1,4 +1,4 @@
-"""A definition with data that a back end is tried on, and where the data come from."""
+"""A case of the suite: a definition with data, and the functions that make the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of a back end for each case, in one run.
+"""The promises that a back end must keep for each case, checked in one run.
 
 Everything is compared with the reference, which is asked for each thing anew: what the back end has
 done in several calls, the reference does in one. Its answers are kept, and serve all back ends.
@@ -44,7 +44,7 @@ class TracesDifferError(AssertionError):
 
 
 def run_case(backend: str, case: Case) -> None:
-    """Hold a back end against the reference; raise AssertionError for a promise that is broken."""
+    """Compare a back end with the reference; raise AssertionError for a promise that is broken."""
     x, y, _ = case.data()
     n_steps = case.net.n_steps
     work = Operations()
@@ -88,7 +88,7 @@ def run_case(backend: str, case: Case) -> None:
 
 
 class ReferenceRun(NamedTuple):
-    """What the reference has shown and learned in one call, and what it has counted."""
+    """The trace, the checkpoint and the operations of one call of the reference."""
 
     trace: Trace
     checkpoint: Checkpoint
@@ -97,7 +97,7 @@ class ReferenceRun(NamedTuple):
 
 @cache
 def trained(case: Case, n_samples: int) -> ReferenceRun:
-    """Return what the reference makes of the first training samples of a case."""
+    """Return the run of the reference on the first training samples of a case."""
     data = case.data()
     with Simulator(case.net, REFERENCE, case.weights()) as sim:
         trace = sim.train(data.x[:n_samples], data.y[:n_samples], record=True)
@@ -106,7 +106,7 @@ def trained(case: Case, n_samples: int) -> ReferenceRun:
 
 @cache
 def _predicted(case: Case, n_steps: int) -> ReferenceRun:
-    """Return what the reference predicts once it has learned from the recorded samples."""
+    """Return the run of the reference on samples to predict, after the recorded training."""
     with trained(case, RECORDED).checkpoint.simulate(REFERENCE) as sim:
         trace = sim.predict(_to_predict(case, n_steps), n_steps=n_steps, record=True)
         return ReferenceRun(trace, sim.checkpoint(), sim.operations)

@@ -1,4 +1,4 @@
-"""From and to conventional ReLU networks.
+"""Conversion from and to conventional ReLU networks.
 
 A source becomes :class:`AffineLayer` objects (``sources``), whose scale can be chosen for spikes
 (``balance``) and whose biases become weights of units that are always on (``bias``), in images

@@ -102,7 +102,7 @@ def _with_channel(array: NDArray[Any], image: Shape, one: float) -> NDArray[Any]
 
 
 def _one(scale: float) -> float:
-    """Return what the scale makes 1."""
+    """Return the input that the scale turns into 1."""
     one = 1 / scale
     # For a scale of 1/n the quotient should be n, but may miss it by a rounding error.
     if round(one) * scale == 1:
@@ -127,7 +127,7 @@ def _holds(dtype: np.dtype[Any], value: float) -> bool:
 
 
 def has_bias_unit(layers: Sequence[AffineLayer]) -> list[bool]:
-    """Return for layers 0..L whether a layer above has a bias, which needs an always-on unit."""
+    """Return for layers 0..L whether they need an always-on unit for a bias of a layer above."""
     return [any(b is not None for _, b in layers[l:]) for l in range(len(layers) + 1)]
 
 

@@ -1,11 +1,11 @@
 r"""Biases for images: weights of a channel that is always on.
 
-Units of an image share their weights, so that one more unit does not fit. What is always on is one
-more channel, the last one, of the input and of each image before a layer with a bias. Its units
-send what stands for 1. In a kernel, the weight [p, p] lies on a unit below at each place, where p
-is the padding: there unit (y, x, b) reads unit (y s, x s, a). That weight, from the channel that is
-always on, is the bias; to the next channel that is always on it is 1. A pool keeps such a channel
-by itself, and a layer of vectors reads the bias from one of its units.
+Units of an image share their weights, so one more unit does not fit. Instead the input, and each
+image before a layer with a bias, gets one more channel, the last one, that is always on. Its units
+send the input that stands for 1. At the kernel offset [p, p], where p is the padding, every output
+pixel has a unit below: unit (y, x, b) reads unit (y s, x s, a). The weight of the channel that is
+always on at this offset is the bias; to the next such channel it is 1. A pool keeps the channel by
+itself, and a layer of vectors reads the bias from one of its units.
 """
 
 from __future__ import annotations

@@ -184,7 +184,7 @@ def from_relu(
 def _warn_of_coarse_inputs(
     net: Definition, scaler: Array, weights: Array, rounded: NDArray[Any]
 ) -> None:
-    """Warn of inputs whose scale the scalers knew, but the steps or the grid do not resolve."""
+    """Warn of inputs with a known scale that the steps or the grid are too coarse to resolve."""
     spread = np.abs(scaler)  # what scalers bring to a size of about 1 is as large as its inverse
     size = np.abs(weights).max(axis=1) / np.maximum(spread, np.finfo(float).tiny)
     error = np.abs(weights - rounded[: len(weights)]).max(axis=1)

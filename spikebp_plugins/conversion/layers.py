@@ -1,6 +1,6 @@
-"""A ReLU network as a list of affine layers, and what can be folded into them.
+"""A ReLU network as a list of affine layers, into which scalings can be folded.
 
-A layer is a matrix, or the weights of a connection of another kind: a kernel for all places of an
+A layer is a matrix, or the weights of a connection of another kind: a kernel for all pixels of an
 image, or none at all where all synapses have the same constant weight.
 """
 
@@ -34,7 +34,7 @@ class AffineLayer(NamedTuple):
 
 
 class UnitScaling(NamedTuple):
-    r"""What scales each unit for itself: :math:`a' = a \odot g + h`.
+    r"""A scaling of each unit by its own factor and shift: :math:`a' = a \odot g + h`.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ def without_weights() -> AffineLayer:
 
 
 def drive(layer: AffineLayer, connection: Connection, a: Array) -> Array:
-    """Return what the units of a layer get for activations below, of shape (n_samples, n_below)."""
+    """Return the drive of a layer for activations below, of shape (n_samples, n_below)."""
     W, b = layer
     if isinstance(connection, DenseConnection):
         s: Array = a @ W

@@ -42,7 +42,7 @@ def layers_of_network(model: Any) -> list[AffineLayer]:
 
 
 def scaling_of(step: Any, place: str) -> UnitScaling:
-    """Return what a scaler of a pipeline does; raise ValueError for what is none of those known."""
+    """Return the scaling of a scaler in a pipeline; raise ValueError for unknown steps."""
     name = type(step).__name__
     # By its name and home: a class derived from a scaler may compute anything.
     if name not in SCALERS or not type(step).__module__.startswith("sklearn.preprocessing."):

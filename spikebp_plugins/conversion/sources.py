@@ -66,7 +66,7 @@ class ReluNetwork(NamedTuple):
 
     @property
     def connections(self) -> tuple[Connection, ...]:
-        """What joins the layers."""
+        """The connections of the layers."""
         if self.structure is not None:
             return self.structure.connections
         return tuple(DenseConnection(*W.shape) for W, _ in self.layers)

@@ -23,7 +23,7 @@ def module_of_layers(layers: Iterable[tuple[Array, Array | None]]) -> Any:
 
 
 def module_of_network(checkpoint: Checkpoint) -> Any:
-    """Return a Sequential of what the connections of a network are in PyTorch, and ReLU."""
+    """Return a Sequential of the modules that stand for a network's connections, and ReLU."""
     nn = import_module("torch.nn")
     net = checkpoint.net
     stages: list[list[Any]] = []

@@ -51,7 +51,7 @@ def layers_of_images(model: Any, image: Shape) -> tuple[list[AffineLayer], Spiki
 
 
 class _ImageReader(ModuleReader):
-    """What the modules read so far compute, for samples that are images."""
+    """Reads modules one after the other into layers, for samples that are images."""
 
     def __init__(self, image: Shape) -> None:
         super().__init__()

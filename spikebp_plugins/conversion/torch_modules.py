@@ -56,7 +56,7 @@ def read_modules(model: Any, reader: ModuleReader) -> None:
 
 
 class ModuleReader:
-    """What the modules read so far compute, for samples that are plain vectors."""
+    """Reads modules one after the other into layers, for samples that are plain vectors."""
 
     def __init__(self) -> None:
         self.layers: list[AffineLayer] = []
@@ -124,7 +124,7 @@ class ModuleReader:
             raise wrong_argument(f"Flatten {place} of source", allowed, module)
 
     def identity(self, place: str, module: Any) -> None:
-        """Take no notice."""
+        """Ignore an Identity."""
 
     def softmax(self, place: str, module: Any) -> None:
         """Note that nothing may follow."""
@@ -142,7 +142,7 @@ class ModuleReader:
 
 
 def scaling_of_batch_norm(place: str, module: Any) -> UnitScaling:
-    """Return what a BatchNorm does to its units, or channels."""
+    """Return the scaling that a BatchNorm applies to its units, or channels."""
     if module.training or module.running_mean is None:
         allowed = "in evaluation mode, with the statistics of training: call source.eval()"
         came = "training mode" if module.training else "none of them"

@@ -1,4 +1,4 @@
-r"""Events of a sensor, and how they become the input of a network.
+r"""Events of a sensor, and their encoding as input of a network.
 
 An event (x, y, t, p) says that the pixel in column x of row y grew brighter (p = 1) or darker
 (p = 0) at time t. Time is cut into steps of equal length :math:`\Delta`, the first of which begins
@@ -140,7 +140,7 @@ class EventEncoder:
         return "channels_first"
 
     def locate(self, events: Any, after: int | None = None) -> LocatedEvents:
-        """Check events, and say which unit each belongs to.
+        """Check events, and return the unit, weight and time of each.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class EventEncoder:
 
     @property
     def longest_leap(self) -> int:
-        """The most microseconds from one event to the next."""
+        """The longest allowed gap from one event to the next, in microseconds."""
         return min(self.longest_gap * self.step, LATEST_TIME - EARLIEST_TIME)
 
     def check_leap(self, name: str, time: int, before: int) -> None:
@@ -196,7 +196,7 @@ class EventEncoder:
             raise wrong_argument(name, self._allowed_leap(before), str(time))
 
     def _allowed_leap(self, before: int) -> str:
-        """Return what a message says of the times that may follow another."""
+        """Return the allowed times after another, as text for a message."""
         return (
             f"at most longest_gap={self.longest_gap} steps of {self.step} microseconds after the "
             f"time before, {before}"
@@ -306,7 +306,7 @@ def _check(name: str, values: NDArray[Any], good: NDArray[np.bool_], allowed: st
 
 
 class EventSteps(NamedTuple):
-    """Consecutive steps that are over, given by their events.
+    """Consecutive completed steps, given by their events.
 
     Attributes
     ----------

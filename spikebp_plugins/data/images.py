@@ -287,10 +287,10 @@ def _fetched(name: str, host: str, cache: Path) -> list[Path]:
 
 
 def shuffled(n_samples: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return a random order that depends on seed and epoch alone: any epoch can be resumed."""
+    """Return a random order that follows from seed and epoch alone, so any epoch can be resumed."""
     return np.random.RandomState([seed, epoch]).permutation(n_samples)
 
 
 def error_percent(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
-    """Return how many percent of samples the scores put into a wrong class."""
+    """Return the percentage of samples that the scores put into a wrong class."""
     return 100 * int(np.count_nonzero(scores.argmax(axis=1) != y)) / len(y)

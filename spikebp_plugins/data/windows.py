@@ -1,4 +1,4 @@
-r"""Readings of sensors, and how the last of them become the input of a network.
+r"""Readings of sensors, and the encoding of the last of them as input of a network.
 
 A reading x of a channel becomes a level from 0 to `levels`, the number of thresholds below it:
 
@@ -96,7 +96,7 @@ class LevelScale(NamedTuple):
 
 
 class PastReadings(NamedTuple):
-    """What an encoder keeps of the readings so far; replaced as a whole.
+    """The state of an encoder after the readings so far, replaced as a whole.
 
     Attributes
     ----------

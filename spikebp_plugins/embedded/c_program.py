@@ -184,7 +184,7 @@ def program_of(network: NetworkInC, state: LearningState | None, stem: str = "ne
 
 
 def by_use(memory: Mapping[str, int]) -> dict[str, int]:
-    """Return the bytes of each use that there is, of the rest, and of all."""
+    """Return the bytes of each use that occurs, of the rest, and of all."""
     uses = {use: sum(memory.get(name, 0) for name in names) for use, names in BY_USE.items()}
     total = sum(memory.values())
     uses |= {"the rest": total - sum(uses.values()), "together": total}
@@ -192,7 +192,7 @@ def by_use(memory: Mapping[str, int]) -> dict[str, int]:
 
 
 def _kind(network: NetworkInC) -> str:
-    """Return the word for the input that most users have."""
+    """Return the kind of input that the example in the guide shows."""
     if network.takes_pixels:
         return "pixels"
     return "values" if network.net.input_coding == "values" else "spikes"
@@ -255,7 +255,7 @@ def _trains(network: NetworkInC) -> Iterator[str]:
 
 
 def _learned(network: NetworkInC, state: LearningState | None) -> Iterator[str]:
-    """Yield the declarations of what is learned, and of what it needs besides."""
+    """Yield the declarations of the learned arrays, and of those that go with them."""
     net = network.net
     if network.takes_pixels:
         yield "/* What a pixel adds to the potential of its unit in a step. */"

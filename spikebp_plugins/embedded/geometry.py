@@ -1,4 +1,4 @@
-"""How a connection lies in memory in C: every kind is a kernel on an image."""
+"""The layout of a connection in the memory of C: every kind is a kernel on an image."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ class CBackend(Backend):
 
     @property
     def work(self) -> Work:
-        """What was done for these samples."""
+        """The work for these samples."""
         done, library = self._current.done, self._current.library
         if library is None:
             return done
@@ -208,7 +208,7 @@ class CBackend(Backend):
 
 
 def _outcome(net: Definition, shown: CBlockResult, samples: SamplesInC) -> Outcome:
-    """Return what a block has left as a back end hands it out."""
+    """Return the results of a block as those of a back end."""
     n, n_steps = shown.n, samples.n_steps
     unit = math.ldexp(1.0, -grid_of(net).fraction_bits)
     scores = shown.drive[:n] * unit / n_steps

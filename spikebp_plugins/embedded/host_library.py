@@ -70,7 +70,7 @@ class CBlockResult(NamedTuple):
 
 
 class HostLibrary:
-    """A network in C in this process. Its numbers are its own, whatever others there are.
+    """A network in C in this process, with numbers of its own.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A network as C has it: the types, sizes and constants that follow from its definition."""
+"""A network in C: the types, sizes and constants that follow from its definition."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MOST_OF_TRAIN: Final = 127
 
 
 class NetworkInC:
-    """A network as C has it: types, sizes and tables.
+    """A network in C: types, sizes and tables.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class NetworkInC:
 
     @property
     def key(self) -> int:
-        """The number by which a state is known as one of this network, at any learning rate."""
+        """The number that identifies states of this network, the same at any learning rate."""
         fields = {name: v for name, v in self.net.to_dict().items() if name != "learning_rate"}
         return zlib.crc32(json.dumps(fields, sort_keys=True).encode())
 
@@ -149,7 +149,7 @@ class NetworkInC:
 
     @cached_property
     def takes_pixels(self) -> bool:
-        """Whether input may be 8-bit pixels: values that leave room for a sum."""
+        """Whether input may be 8-bit pixels, whose sums fit the types."""
         if self.net.input_coding == "spikes":
             return False
         return int(np.abs(self.pixel_values()).max()) <= self.types.largest_state
@@ -161,7 +161,7 @@ class NetworkInC:
 
     @property
     def keeps_drive(self) -> bool:
-        """Whether whole samples are evaluated by what has changed since the one before.
+        """Whether whole samples are evaluated by the changes since the sample before.
 
         Each row of weights must belong to one unit, and each sample be one step, in which what has
         arrived is what is learned from. Sums of weights of 64 bits are bounded by the weights there
@@ -185,7 +185,7 @@ class NetworkInC:
         return trains if trains.most <= MOST_OF_TRAIN else None
 
     def label_targets(self) -> tuple[int, int]:
-        """Return what a label asks of a wrong output and of the right one, in units of 2^-f."""
+        """Return the targets of a wrong output and of the right one, in units of 2^-f a step."""
         wrong, right = self.units(grid_of(self.net).round(self.net.label_targets))
         return int(wrong), int(right)
 

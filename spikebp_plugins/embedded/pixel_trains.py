@@ -51,6 +51,6 @@ def pixel_trains(net: Definition, values: NDArray[Any]) -> PixelTrains:
     silent = np.zeros((1, net.n_steps), np.int64)
     trains, of_pixel = np.unique(spikes, axis=0, return_inverse=True)
     order = [i for i, train in enumerate(trains) if train.any()]
-    place = np.zeros(len(trains), np.int64)
-    place[order] = np.arange(1, len(order) + 1)
-    return PixelTrains(np.concatenate([silent, trains[order]]), place[of_pixel.reshape(-1)])
+    index = np.zeros(len(trains), np.int64)
+    index[order] = np.arange(1, len(order) + 1)
+    return PixelTrains(np.concatenate([silent, trains[order]]), index[of_pixel.reshape(-1)])

@@ -1,4 +1,4 @@
-"""What a network in C has learned, as the bytes that its program writes and reads.
+"""The state of a network in C, as the bytes that its program writes and reads.
 
 They are, one after the other and all numbers little-endian:
 
@@ -37,7 +37,7 @@ VERSION: Final = 1
 
 
 def to_state_bytes(checkpoint: Checkpoint, weight_bits: int = 16) -> bytes:
-    """Return what a checkpoint has learned as bytes that its program in C reads.
+    """Return the state of a checkpoint as bytes that its program in C reads.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def to_state_bytes(checkpoint: Checkpoint, weight_bits: int = 16) -> bytes:
 
 
 def from_state_bytes(data: bytes, checkpoint: Checkpoint) -> Checkpoint:
-    """Return the checkpoint that a program in C has come to.
+    """Return the checkpoint for the state that a program in C has written.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fills templates of C, and writes numbers as C has them."""
+"""Fills templates of C, and writes numbers in C."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def fill(template: str, parts: Mapping[str, str], constants: Mapping[str, int]) 
     template : str
         The name of a file of this folder.
     parts : mapping of str
-        The text for each place.
+        The text for each placeholder.
     constants : mapping of int
         What conditions may ask for: lines for another network are left out.
     """
@@ -36,13 +36,13 @@ def fill(template: str, parts: Mapping[str, str], constants: Mapping[str, int]) 
 
 
 def check_stem(stem: object) -> None:
-    """Refuse what cannot be the name of files and what public names begin with."""
+    """Refuse a stem that cannot be a file name and a prefix of public names in C."""
     if not (isinstance(stem, str) and stem.isascii() and stem.isidentifier()):
         raise wrong_argument("stem", "an identifier of C", repr(stem))
 
 
 def named(text: str, stem: str, name: str = "net") -> str:
-    """Return a text with `stem` in place of a name, in those of files and of what they declare."""
+    """Return a text with `stem` in place of a name, in file names and in declared names."""
     names = re.compile(rf"\b({name}|{name.upper()})(?=_\w|\.[ch]\b)")
     return names.sub(lambda found: stem if found[1] == name else stem.upper(), text)
 

@@ -40,7 +40,7 @@ def find_compiler() -> list[str] | None:
 
 
 def why_no_compiler() -> str:
-    """Return why there is no compiler, and what brings one."""
+    """Return why there is no compiler, and how to install one."""
     named = os.environ.get("CC")
     missing = f"CC={named!r}" if named else f"none of {', '.join(USUAL_NAMES)}"
     brings = PACKAGES.get(sys.platform, "a compiler of C, named by the environment variable CC,")

@@ -263,7 +263,7 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
     def _weights(
         self, classes: NDArray[Any], y: NDArray[Any], weights: Weights | None, has_epochs: bool
     ) -> Weights | None:
-        """Return how often samples are shown, whose classes are given by their places."""
+        """Return the weights of samples, whose classes are given by index."""
         if self.class_weight is None:
             return weights
         of_classes = compute_class_weight(self.class_weight, classes=classes, y=classes[y])
@@ -292,9 +292,9 @@ class SpikingMLPClassifier(ClassifierMixin, LabelParameters, SpikingEstimator):
 
 
 def _positions(classes: NDArray[Any], y: NDArray[Any]) -> NDArray[np.int64]:
-    """Return the place of each label among sorted classes."""
-    places: NDArray[np.int64] = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
-    is_unknown = classes[places] != y
+    """Return the index of each label among sorted classes."""
+    indices: NDArray[np.int64] = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    is_unknown = classes[indices] != y
     if is_unknown.any():
         raise wrong_argument("y", f"labels among the classes {classes}", repr(y[is_unknown][0]))
-    return places
+    return indices

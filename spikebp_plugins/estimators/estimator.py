@@ -1,4 +1,4 @@
-"""What classifier and regressor share: the network, and how it is trained."""
+"""The base of classifier and regressor: the network, and its training."""
 
 from __future__ import annotations
 
@@ -123,22 +123,22 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     @abstractmethod
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
-        """Return what the network is to learn: labels, or real targets of its outputs."""
+        """Return the targets of the network: labels, or real targets of its outputs."""
 
     @abstractmethod
     def _rate_after(
         self, rate: LearningRate, scores: NDArray[np.float64], y: NDArray[Any]
     ) -> LearningRate:
-        """Return the learning rate after samples, by the scores that they reached."""
+        """Return the learning rate after samples, given their scores."""
 
     @abstractmethod
     def _goodness(
         self, scores: NDArray[np.float64], y: NDArray[Any], weights: NDArray[np.float64] | None
     ) -> float:
-        """Return how good the network's scores are: the accuracy or the R² that `score` gives."""
+        """Return the accuracy or the R² of the network's scores, as `score` gives it."""
 
     def _learned_from(self, scores: NDArray[np.float64], y: NDArray[Any]) -> None:
-        """Take note of the scores that samples reached while they were learned."""
+        """Process the scores that samples reached while they were learned."""
 
     @property
     @synchronized
@@ -318,7 +318,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     @property
     def input_scaling_(self) -> InputScaling | None:
-        """How features are scaled before they become input; None if they are not."""
+        """The scaling of features to input; None if they are not scaled."""
         check_is_fitted(self)
         return self._scaling
 
@@ -330,7 +330,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
 
     @synchronized
     def network_inputs(self, X: Any) -> NDArray[np.float64]:
-        """Return what the network of `checkpoint_` is shown for features.
+        """Return the input of the network of `checkpoint_` for features.
 
         Parameters
         ----------
@@ -469,7 +469,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
             self._go_back(best)
 
     def _train_epoch(self, samples: Samples, kept_out: Samples | None, seed: int) -> float | None:
-        """Learn for an epoch, and return the score of the samples that are kept out, if any."""
+        """Learn for an epoch, and return the score of the validation samples, if any."""
         course, net = self._course, self._learned.net
         order = samples.shown_in_epoch(self.n_iter_)
         if course.shuffle:
@@ -496,7 +496,7 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         return score
 
     def _split(self, samples: Samples, seed: int) -> tuple[Samples, Samples]:
-        """Return the samples to learn from, and those that are kept out."""
+        """Return the samples to learn from, and those for validation."""
         kept, held_out = train_test_split(
             np.arange(len(samples.y)),
             test_size=self._course.validation_fraction,
@@ -506,13 +506,13 @@ class SpikingEstimator(BaseEstimator, NetworkParameters, ABC):
         return samples.take(np.sort(kept)), samples.take(np.sort(held_out))
 
     def _snapshot(self) -> Any:
-        """Return all that learning changes."""
+        """Return a snapshot of everything that learning changes."""
         replay = self._replay
         return self._learned.copy(), None if replay is None else replay.copy()
 
     @synchronized
     def _go_back(self, snapshot: Any) -> None:
-        """Make the network what it was."""
+        """Restore a snapshot."""
         self._learned, self._replay = snapshot
 
     def _validation_score(self, samples: Samples) -> float:

@@ -1,4 +1,4 @@
-r"""The learning rate of an estimator that was given none: it follows what its network sees.
+r"""The automatic learning rate of an estimator, which follows the errors of its network.
 
 .. math:: \eta = 2 \, \eta_0 \, 2^{-h}
 
@@ -37,7 +37,7 @@ FEWEST: Final = 30
 
 
 class LearningRate(NamedTuple):
-    """A learning rate, and what it has been told of errors.
+    """A learning rate that falls with the errors it has observed.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class LearningRate(NamedTuple):
         return self.first if self.is_fixed else math.ldexp(self.first, -len(MARKS))
 
     def lasts(self, n_samples: int) -> int:
-        """Return how many of some samples to come are certain to be learned at the present rate."""
+        """Return how many of the next samples are guaranteed to be learned at the present rate."""
         if self.is_fixed:
             return n_samples
         ahead = [mark - self.n_samples for mark in MARKS if mark > self.n_samples]
@@ -104,7 +104,7 @@ class LearningRate(NamedTuple):
         return self._replace(in_stream=in_stream, **nothing)
 
     def after(self, errors: NDArray[Any], labels: NDArray[Any] | None = None) -> Self:
-        """Return the rate after samples, of which `lasts` said that they are learned at this one.
+        """Return the rate after samples, which `lasts` allowed to be learned at the present one.
 
         Parameters
         ----------

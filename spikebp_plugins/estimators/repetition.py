@@ -40,7 +40,7 @@ def shown_in_epoch(weights: NDArray[np.float64], epoch: int) -> NDArray[np.int64
 
 
 class WeightRemainders:
-    """The fractions of weights that a stream has left, for each kind of sample."""
+    """The fractional parts of weights that a stream carries over, for each kind of sample."""
 
     def __init__(self) -> None:
         self._left: dict[Any, float] = {}

@@ -1,4 +1,4 @@
-"""The samples of a call, as estimators show them to the network: in parts, in an order."""
+"""The samples of a call of an estimator, which it shows to the network in parts and in an order."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ NEGLIGIBLE: Final = 1e-24
 
 
 class InputScaling(NamedTuple):
-    """How features become input, and what has been seen of them.
+    """The scaling of features to input, with the statistics of the features so far.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class InputScaling(NamedTuple):
 
     @classmethod
     def unknown(cls, n_features: int, spread: float) -> InputScaling:
-        """Return the scaling of features of which nothing has been seen."""
+        """Return the scaling before the first sample."""
         nothing = np.zeros(n_features)
         return cls(spread, nothing, nothing, 0, nothing, nothing)
 
@@ -94,7 +94,7 @@ class InputScaling(NamedTuple):
         return seen._renewed()
 
     def after(self, x: Array) -> InputScaling:
-        """Return the scaling once another sample has been seen, of shape (n_features,)."""
+        """Return the scaling after another sample, of shape (n_features,)."""
         n = self.n_seen + 1
         distance = x - self.mean
         mean = self.mean + distance / n

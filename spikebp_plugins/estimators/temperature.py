@@ -31,7 +31,7 @@ LIMIT: Final = 8
 
 
 class Temperature:
-    """What makes probabilities of scores, from the samples that were learned last.
+    """The inverse temperature of a softmax over scores, fitted to the last learned samples.
 
     It depends on the samples and their order alone: not on how many came in one call, nor on when
     or how often it is asked.
@@ -44,13 +44,13 @@ class Temperature:
         self._found = (0, 1.0)  # beta, and how many samples there were when it was found
 
     def copy(self) -> Temperature:
-        """Return one that has seen the same."""
+        """Return an independent copy."""
         other = copy(self)
         other._chunks = self._chunks.copy()
         return other
 
     def observe(self, scores: Array, labels: NDArray[np.int64]) -> None:
-        """Take note of samples that were learned.
+        """Observe samples that were learned.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class Temperature:
 
 
 def _wide(scores: Array, n_classes: int) -> Array:
-    """Return scores with those of classes that were not there yet, which no spike has asked for."""
+    """Return scores with zeros for classes that did not exist yet."""
     missing = n_classes - scores.shape[1]
     return np.pad(scores, ((0, 0), (0, missing))) if missing else scores
 

@@ -47,7 +47,7 @@ CHOSEN_TOGETHER: Final = (
     ("label_targets",),
 )
 
-#: Where kernels meet many places of an image, the squared counts are those of all places.
+#: Where kernels have many output pixels, the squared counts are summed over all of them.
 TIMES_WITH_KERNELS: Final = 4.0
 #: An update for all steps, which the errors of the later ones cannot correct, and drives, which no
 #: threshold holds down, move weights further than spike counts at every step.

@@ -237,7 +237,7 @@ def _scaled(name: str, read: GraphLayer, factors: NDArray[np.float64]) -> NDArra
         return read.weights
     by_channel = factors.reshape(read.weights.shape[3], -1)
     if np.any(by_channel != by_channel[:, :1]):
-        raise refused(f"IF node {name!r} whose units are not the same in all places of a channel")
+        raise refused(f"IF node {name!r} whose units are not the same in all pixels of a channel")
     return read.weights * by_channel[:, 0]
 
 

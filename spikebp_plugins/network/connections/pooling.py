@@ -92,7 +92,7 @@ class AveragePooling(SynapseList):
     def synapses(self) -> Synapses:
         """The synapses (i, j, w), all with the one weight 0."""
         m, units = self.layer.size, self.below.pixels("AveragePool2D")
-        # By channel within each place, as units above are numbered.
+        # By channel within each output pixel, as units above are numbered.
         squares = squares_of(units, m, m).transpose(0, 1, 4, 2, 3)
         j = np.repeat(np.arange(self.n_above), m * m)
         return Synapses.ordered(squares.reshape(-1), j, np.zeros_like(j))

@@ -18,7 +18,7 @@ class Synapses(NamedTuple):
     Attributes
     ----------
     i, j, w : ndarray of shape (n_synapses,), int64
-        The unit below, the unit above, and the place of the weight in the flat array of weights.
+        The unit below, the unit above, and the index of the weight in the flat array of weights.
     """
 
     i: Array
@@ -36,7 +36,7 @@ class SynapseList(Connection):
     """A connection whose sums run over a list of its synapses.
 
     A kind says which synapses there are, and the shape of its weights. W and B have the same
-    shape, and the weight of a synapse has the same place in both.
+    shape, and the weight of a synapse has the same index in both.
     """
 
     @cached_property
@@ -108,12 +108,12 @@ class SynapseList(Connection):
         return _sums(i, e[j] * B.reshape(-1)[w], self.n_below)
 
 
-def _sums(places: Array, values: Array, n: Any) -> Array:
-    """Return the sum of the values of each of n places."""
+def _sums(indices: Array, values: Array, n: Any) -> Array:
+    """Return the sums of the values of each of n indices, of shape (n,)."""
     if values.dtype == np.float64:
-        return np.bincount(places, values, minlength=n)
+        return np.bincount(indices, values, minlength=n)
     sums = np.zeros(n, values.dtype)
-    np.add.at(sums, places, values)
+    np.add.at(sums, indices, values)
     return sums
 
 
