@@ -195,7 +195,7 @@ def load_netx(path: PathLike, net: Definition | None = None) -> Checkpoint:
 
 
 class _DenseLayer(NamedTuple):
-    """A dense block: whole weights of shape (n_out, n_in), and of each unit what a spike costs."""
+    """A dense block: whole weights of shape (n_out, n_in), and the threshold of each unit."""
 
     name: str
     whole_weights: NDArray[np.float64]

@@ -95,7 +95,7 @@ def settled_target(target: str) -> str:
 
 
 def missing_tool(target: str) -> str | None:
-    """Return the program that a target lacks on this machine, or None."""
+    """Return the program that a target needs and this machine lacks, or None."""
     if target == "numpy" or os.name == "nt":
         # On Windows Brian2 looks for the compiler itself, and says so if there is none.
         return None

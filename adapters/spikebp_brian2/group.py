@@ -318,7 +318,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             part.group = ref(self)
 
     def _name_line_of_user(self) -> None:
-        """Make Brian2's messages about the parts name the line of the user that made them."""
+        """Set the line of the user's script that Brian2's messages about the parts name."""
         frames = [
             frame
             for frame in traceback.extract_stack()
@@ -530,7 +530,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return Checkpoint(self.net, state)
 
     def begin(self, state: LearningState) -> None:
-        """Take what another network of the same definition has learned, between samples.
+        """Take over the learning state of another network of the same definition.
 
         Parameters
         ----------
@@ -605,14 +605,14 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return None if self.ends_by_event else steps * self._duration_of_step()
 
     def take_constants_from_arguments(self) -> None:
-        """Let the program that is written serve all definitions whose code is the same.
+        """Make the program serve all definitions that have the same code.
 
         It then takes their numbers for granted, which it compares with those of one otherwise.
         """
         self._takes_constants = True
 
     def run_args(self, checkpoint: Checkpoint | None = None) -> dict[Any, Any]:
-        """Return what the next run of a program that is built is given.
+        """Return the arguments of the next run of a built program.
 
         ``device.run(run_args=mlp.run_args())`` goes on from what the last run has learned, with
         the samples, `learning`, `learning_rate` and `recording` that were set since; nothing is
@@ -709,7 +709,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         return list(self._monitors)
 
     def trace(self, *monitors: Any) -> Trace:
-        """Return all that has happened, in the form in which back ends are compared.
+        """Return the trace of all samples, in the form in which back ends are compared.
 
         Parameters
         ----------
@@ -751,7 +751,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
         super().before_run(run_namespace)
 
     def _write_checks(self) -> None:
-        """Let the program that is written check what it is told when it starts."""
+        """Make the program check its constants and weights when it starts."""
         # The generated program has to know the pathways of contained synapses.
         self.device.synapses |= {
             part for part in self.contained_objects if isinstance(part, Synapses)
@@ -766,13 +766,13 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             self.device.insert_code("main", check)
 
     def _set_dts_per_step(self) -> None:
-        """Set what is constant in a run, and follows the dt that the clock has in it."""
+        """Set the number of dt per step, which follows the dt that the clock has in the run."""
         part, name = DTS_PER_STEP
         self.constants[DTS_PER_STEP] = dts_per_step(self._step, self.clock.dt)
         self.parts[part].variables[name].set_value(self.constants[DTS_PER_STEP])
 
     def admit(self, part: BrianObject) -> None:
-        """Let a part take part in a run; called by the part before the run.
+        """Admit a part to a run; called by the part before the run.
 
         Raises
         ------
@@ -827,7 +827,7 @@ class SpikingMLPGroup(StoredDefinition, BrianObject, SpikeSource):
             )
 
     def _check_program(self) -> None:
-        """Check, once for each of its runs, that a program did what a run in this process does."""
+        """Check a run of a program, once, as a run in this process is checked."""
         if self._is_runtime or not self.device.has_been_run:
             return
         self._settings.check()

@@ -1,4 +1,4 @@
-"""Guards: what a script may do to a network that would then compute something else.
+"""Guards against changes by a script after which a network would compute something else.
 
 ==============================================  ===========  =======================================
 what a script may do                            found        because
@@ -68,7 +68,7 @@ _STAYS: Final = "must stay {}, as definition and step have it"
 
 
 class RunPlace(NamedTuple):
-    """When a part runs that was made with the network."""
+    """The clock, slot and order in which a part of the network runs."""
 
     runner: Any
     when: str
@@ -270,7 +270,7 @@ def _no_delay(name: str, got: str) -> str:
 
 
 def check_sources(mlp: NetworkOfParts, sources: list[tuple[SpikeSource, str, int]]) -> None:
-    """Check that sources fire when they did when the network was made: then they are waited for.
+    """Check that sources fire in the slots of when the network was made, for which it waits.
 
     Raises
     ------
@@ -286,7 +286,7 @@ def check_sources(mlp: NetworkOfParts, sources: list[tuple[SpikeSource, str, int
 
 
 def check_senders(mlp: NetworkOfParts) -> None:
-    """Check that nothing of a user's arrives between the ticks of a network.
+    """Check that no spikes of a user's synapses arrive between the ticks of a network.
 
     A step on a clock of its own is computed at its beginning. Spikes that arrive later would count
     in the next step, and with its label.
@@ -315,7 +315,7 @@ def check_senders(mlp: NetworkOfParts) -> None:
 
 
 def check_clocks(mlp: NetworkOfParts, made: list[RunPlace], end: float) -> None:
-    """Check that a program will see when the ticks of two clocks are at the same time.
+    """Check that a program will recognize simultaneous ticks of two clocks.
 
     Raises
     ------
@@ -332,7 +332,7 @@ def check_clocks(mlp: NetworkOfParts, made: list[RunPlace], end: float) -> None:
 
 
 def check_sample(mlp: NetworkOfParts) -> None:
-    """Check what a script may have set of the present sample, or counted of those before.
+    """Check the state of the present sample and the counts, which a script may have set.
 
     Raises
     ------
@@ -359,7 +359,7 @@ def check_sample(mlp: NetworkOfParts) -> None:
 
 
 def check_constants(mlp: NetworkOfParts, constants: Mapping[VariableKey, float]) -> None:
-    """Check that the numbers of definition and step are what they were made.
+    """Check that the numbers of definition and step have not been changed.
 
     Raises
     ------
@@ -373,7 +373,7 @@ def check_constants(mlp: NetworkOfParts, constants: Mapping[VariableKey, float])
 
 
 def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[VariableKey, float]) -> str:
-    """Return C++ that does what `check_constants` does, but for rates, which may be given anew."""
+    """Return C++ for the check of `check_constants`, except for rates, which arguments may set."""
     checks = []
     for (part, name), value in constants.items():
         if name == "update_rate":
@@ -389,7 +389,7 @@ def check_constants_in_program(mlp: NetworkOfParts, constants: Mapping[VariableK
 
 
 def check_in_program(mlp: NetworkOfParts) -> str:
-    """Return C++ that checks weights and delays: what is set in a program only the program knows.
+    """Return C++ that checks weights and delays, which only the program itself knows.
 
     Weights are checked as `check_on_grid` does.
     """

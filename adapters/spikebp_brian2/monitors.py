@@ -1,4 +1,4 @@
-"""What monitors have recorded, as arrays by sample, step and unit."""
+"""Records of monitors as arrays by sample, step and unit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COUNTED: Final = {"spike": ("spike_count", "spikes_sent"), "error": ("error", "e
 def recorded(
     mlp: NetworkOfParts, presented: PresentedSamples, monitor: Any, event: str
 ) -> NDArray[np.int64]:
-    """Return what a monitor has recorded of each sample that has ended.
+    """Return the record of a monitor of each sample that has ended.
 
     Parameters
     ----------

@@ -133,7 +133,7 @@ class NetworkParts:
         ]
 
     def show(self, shown: SourceExpressions, of_user: Collection[str | None] = ()) -> None:
-        """Take the code that sets input, label and target, from the next run on.
+        """Set the code of input, label and target, from the next run on.
 
         Brian2 warns of names in the expressions in `of_user`, which a user wrote, if they stand for
         something in the script too.
@@ -233,7 +233,7 @@ class NetworkParts:
         )
 
     def _find_rate(self, l: int) -> None:
-        """Let rate l add up the squared counts of layer l - 1, which has fired in this step."""
+        """Make rate l sum the squared counts of layer l - 1, which has fired in this step."""
         self._event(self.layers[l - 1], "counted")
         pathway = self.squares[l - 1].squares
         pathway.when, pathway.order = "thresholds", next(self._order)

@@ -1,4 +1,4 @@
-"""What is said of a network, once, and what Brian2 need not say of it."""
+"""Warnings about a network, each given once, and a filter of one of Brian2's."""
 
 from __future__ import annotations
 

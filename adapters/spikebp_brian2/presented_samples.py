@@ -1,4 +1,4 @@
-"""Samples that a network is shown one after the other, and where they lie in time."""
+"""Samples that are presented to a network one after the other, and their times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program of cpp_standalone takes from its arguments, so that it need not be built again.
+"""Arguments of a program of cpp_standalone, so that it need not be built again.
 
 Brian2 sets variables from the arguments of ``device.run``. From some of them the code here makes
 the program follow more: the samples, whose file has the number `presentation`; the duration of the
@@ -26,7 +26,7 @@ SETTINGS: Final = ("schedule", "settings")
 
 
 class ProgramSettings:
-    """What is set for the next run of a program that is built.
+    """The settings of the next run of a built program.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class ProgramSettings:
         return self._values.get(place)
 
     def change(self, values: Mapping[VariableKey, Any]) -> None:
-        """Set variables from the next run on, of a program that is built as before and without."""
+        """Set variables from the next run on, whether the program is built or not."""
         if self.is_built:
             self._values |= values
             self._n_changes, self._run_at_change = self._n_changes + 1, self.time_of_run()
@@ -77,7 +77,7 @@ class ProgramSettings:
         return {getattr(mlp.parts[part], name): value for (part, name), value in values.items()}
 
     def check(self) -> None:
-        """Check that the last run was given what was set, and had the numbers of the definition.
+        """Check that the last run got the settings and had the numbers of the definition.
 
         Raises
         ------
@@ -134,7 +134,7 @@ def follow_arguments(
 
 
 def _longer(mlp: NetworkOfParts, presented: PresentedSamples, duration: str) -> str:
-    """Return a duration in C++, longer by as much as the samples take longer than those built."""
+    """Return a duration in C++, extended by the time that new samples take longer."""
 
     def value(name: str) -> str:
         return f"{name_in_program(mlp, mlp.schedule, name)}[0]"

@@ -1,4 +1,4 @@
-r"""Proving that a run was exact.
+r"""The check that all values of a run are proven in range, so that the run was exact.
 
 Brian2 computes with doubles, which hold every multiple of :math:`2^{-f}` below the limit
 :math:`2^{53-f}`. Potentials, drives and counts are checked at every step. Weights, and the
@@ -33,7 +33,7 @@ from spikebp_plugins.rules.step import backward_weights, synaptic_weights
 
 
 class UnitExtremes(NamedTuple):
-    """What the units of a layer saw in a run; zeros for a variable that the layer does not have.
+    """Extremes of a layer in a run, by unit; zeros for a variable that the layer does not have.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class UnitExtremes(NamedTuple):
 
 
 class RunExtremes(NamedTuple):
-    """What a network saw in a run.
+    """Extremes of a network in a run.
 
     Attributes
     ----------

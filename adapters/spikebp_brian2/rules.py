@@ -250,7 +250,7 @@ def schedule_equations(net: Definition) -> str:
 
 
 def linked_name(net: Definition, l: int, name: str) -> str:
-    """Return which variable of the schedule the linked variable `name` of layer l stands for."""
+    """Return the variable of the schedule to which the variable `name` of layer l is linked."""
     if delays_of(net).are_zero:
         return "is_step" if name == "is_busy" else name
     is_delayed = name == "is_busy" or (name == "has_target" and 0 < l < net.n_layers)
@@ -335,7 +335,7 @@ def synapses_equations(net: Definition, l: int) -> str:
 
 
 class SourceExpressions(NamedTuple):
-    """The expressions that a network evaluates to be shown something.
+    """The expressions for the input, label and target of a network.
 
     Attributes
     ----------

@@ -93,7 +93,7 @@ class Script(ABC):
 
     @abstractmethod
     def _recorder(self) -> BrianObject:
-        """Return what records the summed drives of the output at the end of each sample."""
+        """Return an object that records the summed drives of the output at each sample's end."""
 
     @abstractmethod
     def _summed_drives(self) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from spikebp_plugins.common.errors import wrong_argument
 
 
 class Source(NamedTuple):
-    """Where input, targets or labels come from: at most one of code, values and spikes.
+    """The source of input, targets or labels: at most one of code, values and spikes.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Source(NamedTuple):
 
 
 def as_source(name: str, given: Any, shape: tuple[int, ...], *, shared: bool = False) -> Source:
-    """Return the source that an argument stands for.
+    """Return the source that an argument describes.
 
     Parameters
     ----------

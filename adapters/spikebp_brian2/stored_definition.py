@@ -1,4 +1,4 @@
-"""States that Brian2's ``store`` keeps: those of its own definition are restored, as a whole."""
+"""States in Brian2's ``store``: a network restores those of its own definition, as a whole."""
 
 from __future__ import annotations
 

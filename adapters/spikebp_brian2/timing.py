@@ -1,4 +1,4 @@
-"""When steps happen: which clock they follow, and whether a TimedArray follows them too."""
+"""The times of steps: the clock that they follow, and the check that a TimedArray follows it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def clock_of_steps(
 
 
 def dts_per_step(step: Quantity | None, dt: Quantity) -> int:
-    """Return how many dt a step takes.
+    """Return the number of dt in a step.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def dts_per_step(step: Quantity | None, dt: Quantity) -> int:
 def mistimed(
     name: str, given: TimedArray, step: Quantity, n_steps: int | None, end: float
 ) -> str | None:
-    """Return what is wrong with the times of a TimedArray, or None.
+    """Return why the times of a TimedArray do not fit the steps, or None.
 
     Parameters
     ----------

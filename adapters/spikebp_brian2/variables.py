@@ -47,7 +47,7 @@ def name_in_program(mlp: NetworkOfParts, owner: Any, variable: str) -> str:
 
 
 def constants(net: Definition, n_steps: int) -> dict[VariableKey, float]:
-    """Return the numbers of a definition, by variable: whoever sets one has another network.
+    """Return the numbers of a definition, by variable; with others it is another network.
 
     `n_steps` is how many steps a sample takes; the rate follows from those of the definition.
     """
@@ -171,7 +171,7 @@ def seen_places(net: Definition) -> list[VariableKey]:
 
 
 def read_seen(net: Definition, read: VariableReader) -> RunExtremes:
-    """Return what a run has seen."""
+    """Return the extremes of a run."""
     units = [
         UnitExtremes(
             *(
@@ -192,7 +192,7 @@ def _place_of_travel(net: Definition, l: int) -> VariableKey:
 
 
 def _read_travel(net: Definition, read: VariableReader, l: int) -> NDArray[Any]:
-    """Return how far each of the weights into layer l has travelled at most."""
+    """Return bounds of how far each of the weights into layer l has changed."""
     connection = net.connections[l - 1]
     if rules.has_constant_weight(net, l):
         return np.zeros(connection.weight_shape)

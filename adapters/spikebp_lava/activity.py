@@ -1,4 +1,4 @@
-"""How many weights change in a step, of synapses that do not count it themselves."""
+"""Counts of the weights that change in a step, for synapses that do not count them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spikebp_lava.memory import shared_array
 
 
 class Activity:
-    """The units of each layer whose counts and errors teach, for the processes of one network.
+    """The number of units whose counts and errors change weights, shared by a network's processes.
 
     With :math:`n^c_l` units that have spiked and :math:`n^e_l` that have an error, a step changes
     :math:`n^c_{l-1} n^e_l` weights of :math:`W_l`.

@@ -1,4 +1,4 @@
-"""What the processes of a network share with the user's process.
+"""Memory that the processes of a network share with the user's process.
 
 Lava runs every process of a graph as a process of the operating system, forked from the user's.
 All of them share anonymous memory that was mapped before the fork; it has no name and leaves
@@ -72,7 +72,7 @@ class Switches(NamedTuple):
 
 @dataclass
 class SharedNetwork:
-    """A network as the models of its processes get it.
+    """A network in shared memory, as the models of its processes get it.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class SharedNetwork:
         self.make_room(0)
 
     def make_room(self, n_rows: int) -> None:
-        """Make room to record some steps; called before the processes of a graph are started."""
+        """Allocate memory to record steps; called before the processes of a graph are started."""
         self.record = StepRecords.of(self.net, n_rows)
 
     def row(self, time_step: int) -> int | None:
@@ -109,7 +109,7 @@ class SharedNetwork:
 
 
 class StepRecords(NamedTuple):
-    """What layers have sent, each row in a step of the network.
+    """Records of the spikes and errors of layers, a row for each step of the network.
 
     Attributes
     ----------

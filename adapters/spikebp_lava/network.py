@@ -1,4 +1,4 @@
-"""What all processes that are a whole network have in common."""
+"""The base of all processes that are a whole network."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
                 setattr(self, f"{state}_{l}", ReadOnlyVar(shape=(size,)))
 
     def _states_of(self, l: int) -> tuple[str, ...]:
-        """Return what a layer shows after each step."""
+        """Return the names of a layer's states that can be read after each step."""
         of_spikes = ("spike_count", "potential")
         return of_spikes if l == 0 else (*of_spikes, "error", "summed_drive")
 
@@ -139,7 +139,7 @@ class NetworkProcess(GuardedProcess, LavaPortNames):
         """Replace W_l by values in these numbers."""
 
     def _replace_weights(self, l: int, values: Array, given: Array) -> None:
-        """Replace W_l by real numbers, as which somebody has `given` these.
+        """Replace W_l by real numbers, which were converted from the numbers `given`.
 
         Raises
         ------

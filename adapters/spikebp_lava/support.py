@@ -1,4 +1,4 @@
-"""The definitions that the process models cannot run."""
+"""The reasons why process models cannot run a definition."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class SynapseFactory:
 
     @staticmethod
     def _settable_as_a_whole(process: Any) -> Any:
-        """Refuse `set` of a matrix, which the network and other synapses would not hear of."""
+        """Refuse `set` of a matrix, which would not reach the network and other synapses."""
 
         def refuse(*_: Any) -> None:
             raise RuntimeError(

@@ -1,4 +1,4 @@
-"""What processes and their models have in common: variables, names of ports, and tags."""
+"""Variables, names of ports, and tags of processes and their models."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from spikebp_plugins.conversion.torch_export import module_of_layers, module_of_
 from spikebp_plugins.network.arithmetic import constant_in
 from spikebp_plugins.network.checkpoint import Checkpoint
 from spikebp_plugins.network.connections import DenseConnection
-from spikebp_plugins.network.matrix import as_matrix, pools_that_are_no_means
+from spikebp_plugins.network.matrix import as_matrix, note_on_inexact_pools
 
 
 def to_relu(source: Any, bias: str | None = None) -> list[Any]:
@@ -98,7 +98,7 @@ def to_torch(source: Any, bias: str | None = None) -> Any:
     if choice("bias", bias, (None, "input")) == "input":
         return module_of_layers(to_relu(source, bias))
     checkpoint = checkpoint_of(source)
-    if (message := pools_that_are_no_means(checkpoint.net)) is not None:
+    if (message := note_on_inexact_pools(checkpoint.net)) is not None:
         warnings.warn(message, ApproximationWarning, stacklevel=2)
     return module_of_network(checkpoint)
 

@@ -98,7 +98,7 @@ class FixedPoint:
         return self
 
     def trace(self, counts: Integers) -> Integers:
-        """Return spike counts as weight updates use them."""
+        """Return the presynaptic trace of a weight update, given spike counts."""
         return counts
 
     def check(self, values: Reals, quantity: str, layer: int) -> Reals:

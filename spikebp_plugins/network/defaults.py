@@ -1,4 +1,4 @@
-r"""The settings that a network has where its definition names none: one table.
+r"""The default settings of a network, as one table.
 
 What a sample teaches depends on what it sends: T times its input, and T times its target. So two
 steps in which 4 spikes stand for 1, and in which an output is to send some dozens, teach as much as
@@ -71,7 +71,7 @@ def defaults(
     n_outputs: int,
     is_dense: bool,
 ) -> dict[str, Any]:
-    """Return what fields take that a definition does not name, by the others.
+    """Return the defaults of the fields that a definition does not name.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ def defaults(
 
 
 def sends_few_spikes(spikes: str, arithmetic: str) -> bool:
-    """Return whether a unit sends one spike a step or few, by the fields of these names."""
+    """Return whether units send one spike a step or few, given the fields of these names."""
     return spikes == "binary" or arithmetic == "loihi2"
 
 
 def targets_of_labels(row: Settings, n_layers: int, n_outputs: int) -> tuple[float, float]:
-    """Return what a label asks of wrong outputs and of the right one, by the size of a network."""
+    """Return the targets of wrong outputs and of the right one for the size of a network."""
     wrong, right = row.label_targets
     if n_layers == 1:
         # What one class asked of an output would drive it below zero for the opposite input, where

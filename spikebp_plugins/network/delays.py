@@ -1,4 +1,4 @@
-"""Step timings: how many steps after a step of input each layer sends its spikes and errors.
+"""Step timings: the delays, in steps, after which each layer sends its spikes and errors.
 
 A step timing is a table of delays: d_l for the spikes of layer l, b_l for its errors. It follows:
 

@@ -1,4 +1,4 @@
-"""The fields that every definition of a network has, and all that follows from them."""
+"""The fields of every definition of a network, and the quantities that follow from them."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ LARGEST_SEED: Final = 2**32 - 2
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Definition(ABC):
-    r"""What every network is defined by, besides its layers and connections.
+    r"""The definition of a network without its layers and connections: the base of both kinds.
 
     A definition holds every number that decides a result, and is the same on every back end.
     It is immutable, hashable, and compares by value.
@@ -335,7 +335,7 @@ class Definition(ABC):
         )
 
     def _check_kinds(self) -> None:
-        """Refuse fields that are given, but have no meaning for the kinds of connections."""
+        """Refuse fields that have no meaning for the kinds of connections."""
         if not self.is_dense:
             for name, refused in (("timing", "event"), ("weight_init", "growing")):
                 if getattr(self, name) == refused:
@@ -460,7 +460,7 @@ class Definition(ABC):
 
     @property
     def input_factor(self) -> float:
-        """What input is multiplied by: `input_scale` times `spikes_per_unit`."""
+        """The factor of input: `input_scale` times `spikes_per_unit`."""
         return self.input_scale * self.spikes_per_unit
 
     @property
@@ -577,7 +577,7 @@ class Definition(ABC):
         return math.sqrt(connection.fan_out)
 
     def _drawing(self, what: int) -> Callable[[int, tuple[int, ...]], NDArray[np.float64]]:
-        """Return what draws matrices of mean 0 and deviation 1, one layer after the other."""
+        """Return a function that draws matrices of mean 0 and deviation 1, layer after layer."""
         if self.weight_init == "growing":
             return partial(growing_weights.unit_weights, self.seed, what)
         random = np.random.RandomState(self.seed + (what == growing_weights.FEEDBACK))
@@ -688,7 +688,7 @@ class Definition(ABC):
 
 
 def _power_of_two(name: str, value: object) -> int:
-    """Return one up to 1,024, by which a product keeps all of its bits."""
+    """Return a power of two up to 1,024, by which products are exact."""
     allowed = f"a power of two from 1 to {LARGEST_SPIKES_PER_UNIT}"
     given = integer(name, value, 1, LARGEST_SPIKES_PER_UNIT, allowed=allowed)
     if given.bit_count() != 1:

@@ -60,5 +60,5 @@ def unit_weights(seed: int, what: int, l: int, shape: tuple[int, ...]) -> NDArra
 
 
 def fan_in(n_inputs: int) -> NDArray[np.float64]:
-    """Return for how many inputs the weights of each input are made, of shape (n_inputs, 1)."""
+    """Return the fan-in for which the weights of each input are scaled, of shape (n_inputs, 1)."""
     return FIRST_INPUTS + np.arange(n_inputs, dtype=np.float64)[:, np.newaxis]

@@ -1,4 +1,4 @@
-"""Counting what a network did: spikes, messages, and what they cost."""
+"""Counts of the spikes, messages and operations of a network."""
 
 from __future__ import annotations
 

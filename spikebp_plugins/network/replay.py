@@ -138,19 +138,19 @@ class ReplayBuffer:
         self._checked: Definition | None = None
 
     def copy(self) -> ReplayBuffer:
-        """Return a buffer of its own that goes on from here."""
+        """Return an independent copy."""
         other = type(self).__new__(type(self))
         other.__setstate__(self.__getstate__())
         return other
 
     @property
     def capacity(self) -> int:
-        """The most samples that it keeps."""
+        """The largest number of samples that it keeps."""
         return self._capacity
 
     @property
     def n_replayed(self) -> int:
-        """How many samples are learned again for each new one."""
+        """The number of samples that are learned again for each new one."""
         return self._n_replayed
 
     @property
@@ -237,7 +237,7 @@ class ReplayBuffer:
 
     @synchronized
     def keep(self, mixture: Mixture, n_learned: int | None = None) -> None:
-        """Take note that a mixture has been learned, and keep those of its samples that it draws.
+        """Keep the drawn samples of a mixture that has been learned.
 
         Parameters
         ----------
@@ -302,7 +302,7 @@ class ReplayBuffer:
 
     @synchronized
     def settle(self) -> None:
-        """Write down what has been learned so far of the last mixture; it does not go on.
+        """Keep the samples of the last mixture that have been learned so far, and end it.
 
         A simulator does so before it learns anything else, since an interrupt may have come so late
         in a call that the buffer would take the samples of the next one for its own.

@@ -1,4 +1,4 @@
-"""Samples and targets as a user gives them: checked once, converted block by block."""
+"""Samples and targets of a user, checked once and converted block by block."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Batch:
         return self.x if self.x.ndim == 3 else self.x[:, np.newaxis]
 
     def inputs(self) -> NDArray[Any]:
-        """Return what layer 0 receives.
+        """Return the input of layer 0.
 
         Returns
         -------
@@ -116,7 +116,7 @@ def label_rows(
 
 
 def real_targets(net: Definition, y: NDArray[Any]) -> NDArray[Any]:
-    """Return targets as real numbers: for labels what the definition has them ask for."""
+    """Return targets as real numbers; labels become the targets that the definition says."""
     return label_rows(y, net.n_outputs, net.label_targets) if y.ndim == 1 else y
 
 

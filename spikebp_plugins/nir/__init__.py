@@ -205,7 +205,7 @@ def _checkpoint(graph: nir.NIRGraph | PathLike, net: Definition | None) -> Check
 
 @contextmanager
 def _named(path: PathLike) -> Iterator[None]:
-    """Begin the message of an error about the graph in a file with the path."""
+    """Prefix errors about the graph in a file with its path."""
     try:
         yield
     except (ValueError, OverflowError) as error:

@@ -1,4 +1,4 @@
-"""Reads the layers that the nodes of a graph are."""
+"""Reads the nodes of a graph as layers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class GraphLayer(NamedTuple):
 
 
 class GraphContent(NamedTuple):
-    """The shape of a graph's input, and its layers."""
+    """The content of a graph: the shape of its input, and its layers."""
 
     image: Shape
     layers: list[GraphLayer]
@@ -137,7 +137,7 @@ class _Reader:
                 self._linear(name, node)
 
     def _require_units_before(self, name: str) -> None:
-        """Refuse weights behind weights; a mean of what units send needs no units of its own."""
+        """Refuse weights behind weights; only a mean may follow without units in between."""
         if not self.layers or self.layers[-1].fires:
             return
         last = self.layers[-1]
@@ -228,7 +228,7 @@ class _Reader:
 
 
 def _scaled(name: str, read: GraphLayer, factors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weights of a layer before units of which each multiplies what it gets."""
+    """Return the weights of a layer, scaled by the factors of the units behind it."""
     if isinstance(read.layer, Dense):
         return read.weights * factors
     if isinstance(read.layer, AveragePool2D):

@@ -114,7 +114,7 @@ BENCHMARKS: Final[dict[str, Callable[[Study, int], list[Task]]]] = {
 
 
 class TorchLearner:
-    """A network of PyTorch with the layers of a definition, and a replay buffer or none.
+    """A network of PyTorch with the layers of a definition, with or without a replay buffer.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class TorchLearner:
             error = error_below
 
     def _shown(self, x: Any) -> list[Any]:
-        """Return the input, and what each layer sends."""
+        """Return the input, and the activations of each layer."""
         shown = [x]
         for weight, bias in self._layers:
             below = shown[-1] if len(shown) == 1 else shown[-1].relu_()
@@ -260,7 +260,7 @@ def average(accuracies: Array) -> float:
 
 
 def forgetting(accuracies: Array) -> float:
-    """Return how much is lost of each task but the last since it was learned, on average."""
+    """Return the mean accuracy that is lost on each task but the last since it was learned."""
     return float(np.mean(np.diag(accuracies)[:-1] - accuracies[-1, :-1]))
 
 

@@ -194,7 +194,7 @@ def _row(study: Study, name: str, variant: Variant, weight_bits: int) -> dict[st
 
 
 def _bits(study: Study, network: TrainedNetwork) -> dict[str, int]:
-    """Return the bits that hold each quantity in every layer, seen while more is learned."""
+    """Return the bits that hold each quantity in every layer, measured during more learning."""
     x, y = (array[:MEASURED] for array in study.train)
     widths = by_quantity(hardware_report(network.checkpoint, x, y, progress=False).widths)
     return {of: max(width.bits for width in widths[q]) for q, of in QUANTITIES.items()}

@@ -191,7 +191,7 @@ class IntegerReluLearner:
 
 
 def _checked_grid(net: Definition, error_bits: int) -> tuple[int, int]:
-    """Return the fraction bits, and by how many a weight has fewer than its change has before."""
+    """Return the fraction bits of weights, and the bits by which a change is shifted to them."""
     bits = net.fraction_bits
     if bits is None or net.n_steps != 1 or bits > max(WEIGHT_TYPES) or not net.is_dense:
         allowed = f"dense, with n_steps=1 and at most {max(WEIGHT_TYPES)} fraction bits"

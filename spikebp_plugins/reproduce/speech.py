@@ -80,7 +80,7 @@ def load(folder: Path | None) -> WordsOfSpeakers:
 
 
 class SpeakerResult(NamedTuple):
-    """What came of a new speaker's words.
+    """The results of a learner on the words of a new speaker.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class SpeakerResult(NamedTuple):
 
 
 def run(study: Study) -> Report:
-    """Train all learners that are installed, and let them hear each speaker in turn."""
+    """Train all installed learners, and let them learn from the words of each new speaker."""
     data = _checked(study.data)
     learners = [learner for learner in LEARNERS if learner.is_there()]
     seeds = range(study.seed, study.seed + (1 if study.quick else SEEDS))
@@ -172,7 +172,7 @@ def words_to_learn(
 
 
 class Trials:
-    """One kind of learner and speakers that it has not heard; what was computed once is kept.
+    """Trials of one kind of learner with new speakers; results are computed once and kept.
 
     Parameters
     ----------

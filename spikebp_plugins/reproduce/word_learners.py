@@ -1,4 +1,4 @@
-"""What learns words in `speech`: the spiking network, and rivals of PyTorch and scikit-learn."""
+"""The learners of `speech`: the spiking network, and rivals of PyTorch and scikit-learn."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class WordLearner(ABC):
     @property
     @abstractmethod
     def n_parameters(self) -> int:
-        """How many numbers it learns."""
+        """The number of its parameters."""
 
 
 class SpikingWords(WordLearner):
@@ -217,7 +217,7 @@ class _ScikitWords(WordLearner):
         return self
 
     def _end_epoch(self) -> None:
-        """Do what is due after an epoch."""
+        """Finish an epoch."""
 
     def learn(self, x: Array, label: int) -> None:
         """Learn from a word."""
@@ -230,7 +230,7 @@ class _ScikitWords(WordLearner):
 
 
 class MlpWords(_ScikitWords):
-    """``MLPClassifier``, whose rate is that of its first call for ever."""
+    """``MLPClassifier``, whose rate cannot change after its first call."""
 
     name = "MLPClassifier"
     rates = tuple(Rates(rate, rate) for rate in (0.0005, 0.00025, 0.001))

@@ -1,4 +1,4 @@
-"""Names of features and labels that come in a stream, and the places that they take.
+"""Names of features and labels in a stream, and the indices that they get.
 
 Dictionaries of places are never changed, so that a sample that is refused leaves none behind.
 """
@@ -29,7 +29,7 @@ def capacity(name: str, value: Any) -> int | None:
 
 
 def with_new(places: Places, names: Iterable[Hashable], parameter: str, most: int | None) -> Places:
-    """Return the places of all names; new names get the next free places.
+    """Return the indices of all names; new names get the next free indices.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def with_new(places: Places, names: Iterable[Hashable], parameter: str, most: in
 
 
 class FeatureReader:
-    """Reads the features of samples; most often the next has those of the last, in their order."""
+    """Reads the features of samples; fast where a sample has the names of the last, in order."""
 
     def __init__(self) -> None:
         self._names: tuple[Hashable, ...] = ()
@@ -114,7 +114,7 @@ def real_values(x: Mapping[Any, Any]) -> list[Any]:
 
 
 def is_missing(label: Any) -> bool:
-    """Return whether a label is None, NaN, or what pandas has instead."""
+    """Return whether a label is None, NaN, or a missing value of pandas."""
     try:
         return label is None or bool(label != label)
     except TypeError:  # whether pandas' NA is equal to itself is NA

@@ -76,7 +76,7 @@ class SpikingMLPRegressor(base.MiniBatchRegressor, StreamLearner):
 
     @property
     def target_scaling(self) -> InputScaling | None:
-        """How the target is scaled to spikes a step, and back; None for a scale that was given."""
+        """The scaling of the target to spikes a step; None for a scale that was given."""
         return self._target_scaling
 
     @synchronized

@@ -1,4 +1,4 @@
-"""Showing one sample by the step rules: the record of what it sent, and the work that it took."""
+"""One sample by the step rules: the record of its spikes and errors, and its work."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def run_sample(
 
 
 def _belonging_to(delays: Delays, sent: list[Step], tau: int) -> Step:
-    """Return what each layer sent for step `tau` of input; steps count from 0 here."""
+    """Return the spikes and errors that belong to step `tau` of input, counted from 0."""
     k = tuple(sent[tau + d].k[l] for l, d in enumerate(delays.spikes))
     if sent[0].e is None:
         return Step(k, None)
@@ -104,7 +104,7 @@ def _belonging_to(delays: Delays, sent: list[Step], tau: int) -> Step:
 
 
 def weights_changed(net: Definition, sample: SampleState, e: Sequence[Any]) -> int:
-    """Return how many synapses an update changes: presynaptic factor and error are not 0."""
+    """Return the number of synapses that an update changes: both of its factors are not 0."""
     ends = zip(net.connections, presynaptic(net, sample), e[1:], strict=True)
     return sum(connection.synapses_with(a_l, e_l) for connection, a_l, e_l in ends)
 

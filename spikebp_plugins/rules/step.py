@@ -42,7 +42,7 @@ Quantizer = Callable[[Any, bool], tuple[Integers, Any]]
 
 
 class Step(NamedTuple):
-    """What one step sent: spikes k of layers 0..L, and errors e of layers 1..L or None."""
+    """The messages of one step: spikes k of layers 0..L, and errors e of layers 1..L or None."""
 
     k: tuple[Integers, ...]
     e: Layers | None
@@ -98,7 +98,7 @@ def open_sample(net: Definition) -> SampleState:
 
 
 def silence(net: Definition) -> Step:
-    """Return what idle layers send: no spikes and no errors."""
+    """Return the messages of idle layers: no spikes and no errors."""
     nothing = tuple(np.zeros(size, np.int64) for size in net.layer_sizes)
     return Step(nothing, (None, *nothing[1:]))
 
@@ -261,7 +261,7 @@ def synaptic_weights(net: Definition, learning: LearningState) -> Layers:
 
 
 def weights_through(net: Definition, connection: Connection, W: Reals) -> Reals:
-    """Return what spikes pass through: the weights W or, where there are none, their constant."""
+    """Return the weights of synapses: W or, for a connection without weights, its constant."""
     return W if connection.constant_weight is None else constant_in(net, connection)
 
 
@@ -301,7 +301,7 @@ def close_training(net: Definition, learning: LearningState, sample: SampleState
 
 
 def presynaptic(net: Definition, sample: SampleState) -> Layers:
-    """Return what layers 0..L-1 multiply errors by in an update: counts, or rate times drive."""
+    """Return the presynaptic factors of an update of layers 0..L-1: counts or rate times drive."""
     number = grid_of(net)
     if net.presynaptic == "counts":
         return tuple(number.trace(c_l) for c_l in sample.c)

@@ -1,4 +1,4 @@
-"""One network on several back ends: whether their runs are equal, and how far they agree."""
+"""Comparison of one network on several back ends: whether their runs are equal or how far not."""
 
 from __future__ import annotations
 

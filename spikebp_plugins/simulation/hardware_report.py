@@ -1,4 +1,4 @@
-"""What a network would need of a neuromorphic chip: its sizes, and what is measured while it runs.
+"""The needs of a network on a neuromorphic chip: its sizes, and measurements of a run.
 
 Everything here is simulated, in the reference. The widths on a chip are those of
 ``arithmetic="loihi2"``; its numbers of neurons and synapses are those that Intel's public papers
@@ -95,7 +95,7 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class HardwareReport:
-    """What a network needs of a chip; ``print`` shows it as tables.
+    """A report of what a network needs of a chip; ``print`` shows it as tables.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ class HardwareReport:
 
     @property
     def obstacles(self) -> tuple[str, ...]:
-        """What keeps the network from a chip of these limits, in sentences; empty if it fits."""
+        """The reasons why the network does not fit on the chip, in sentences; empty if it fits."""
         found = []
         if self.net.timing != "pipelined":
             found.append(

@@ -35,7 +35,7 @@ TRACE_BYTES: Final = (LARGEST_TRACE.bit_length() + 1) // 8
 
 @dataclass(frozen=True)
 class LayerNeeds:
-    """What one layer takes of a chip.
+    """The neurons, synapses, memory and cores that one layer takes of a chip.
 
     Attributes
     ----------

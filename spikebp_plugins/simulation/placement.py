@@ -1,4 +1,4 @@
-"""How neurons are divided among the cores of a chip: in the order of their numbers."""
+"""The placement of neurons on the cores of a chip, in the order of their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of what a network learned and of the spikes it sent; they need matplotlib."""
+"""Pictures of learning curves, kernels and spikes; they need matplotlib."""
 
 from __future__ import annotations
 

@@ -432,7 +432,7 @@ class Simulator:
     @property
     @synchronized
     def work(self) -> Work | None:
-        """What the back end has done since it was opened; None if it does not count it."""
+        """The work of the back end since it was opened; None if it does not count it."""
         return self._final[2] if self._engine is None else self._engine.work
 
     @synchronized
@@ -483,7 +483,7 @@ class Simulator:
         return self._engine
 
     def _settle(self) -> None:
-        """Let the replay buffer of the call before go on no more, if an interrupt ended that."""
+        """End the mixture of a replay buffer that an interrupted call has left."""
         if self._replay is not None:
             self._replay.settle()
             self._replay = None

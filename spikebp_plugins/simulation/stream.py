@@ -565,7 +565,7 @@ class Stream:
         return followed_by_others(learn, self._engine, self._replay, self._noted.batch())
 
     def _end(self, scores: Reals, n_steps: int) -> None:
-        """Take note of a sample that has ended."""
+        """Store the scores and the length of a sample that has ended."""
         self._last, self._noted = (scores, n_steps), StreamedSample(self.net)
 
     def _show_last(self, pending: NDArray[Any] | None) -> list[Reals]:
@@ -575,7 +575,7 @@ class Stream:
         return closed or [self._close()[np.newaxis]]
 
     def _whole_or_dropped(self, show: Callable[..., Shown], *arguments: Any) -> Shown:
-        """Return what a function returns; if it raises, drop the open sample, without scores."""
+        """Call a function and return its result; if it raises, drop the open sample."""
         try:
             return show(*arguments)
         except BaseException:
@@ -610,7 +610,7 @@ class Stream:
 
 
 def _check_encoder(net: Definition, encoder: Any) -> None:
-    """Refuse an encoder whose input the network does not take, or would take for something else."""
+    """Refuse an encoder whose input the network does not take, or would misinterpret."""
     if not isinstance(encoder, Encoder):
         allowed = "an EventEncoder, a WindowEncoder or None"
         raise wrong_argument("encoder", allowed, repr(encoder))

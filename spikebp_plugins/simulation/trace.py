@@ -178,7 +178,7 @@ def _stated(
 
 
 class Difference(NamedTuple):
-    """The first place where two traces differ.
+    """The first difference of two traces.
 
     Attributes
     ----------

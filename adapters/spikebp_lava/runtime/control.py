@@ -1,4 +1,4 @@
-"""A graph is controlled from any thread, and by handlers of signals.
+"""Control of a graph from any thread, and from handlers of signals.
 
 In Lava two threads that talk with the processes of a graph take each other's answers, and so does
 a handler of a signal that is called in the middle; a run that is waited for cannot be paused. Steps
@@ -58,7 +58,7 @@ def _in_one_go(transfer: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class GuardedRuntime(Runtime):  # type: ignore[misc]
-    """A runtime of Lava's that has become one which looks after its processes."""
+    """A runtime of Lava that guards its processes."""
 
     graph: ProcessGraph
     #: Whether this thread waits for an answer, which a handler of a signal might take away.

@@ -1,4 +1,4 @@
-"""A fault ends a graph with its cause, and brings the state before the run.
+"""Faults: one ends the graph, raises its cause, and restores the state before the run.
 
 In Lava an exception in a process is written nowhere, and the others wait for ever. Here it ends all
 processes, and is raised where one waits for them, with its traceback; so is that a process was
@@ -38,7 +38,7 @@ class ProcessGraph:
         #: The processes of the operating system that run it, and the one whose children they are.
         self.actors: list[Any] = []
         self.owner = os.getpid()
-        #: The watched processes, whose state a fault brings back.
+        #: The guarded processes, whose state a fault restores.
         self.participants: dict[Any, None] = {}
         self.is_stopping = False
         #: Why the graph has ended, if it has, and the error of the process that failed first.

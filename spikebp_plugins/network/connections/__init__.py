@@ -1,4 +1,4 @@
-r"""Connections: the synapses between two layers, and all that depends on how they are laid out.
+r"""Connections: the synapses between two layers, and all that depends on their kind.
 
 A connection is a set of synapses (i, j, w): unit i below, unit j above, and the index w of the
 weight that they use. The rules of ``docs/semantics.md`` touch weights in three sums:

@@ -1,4 +1,4 @@
-"""What every kind of connection offers: shapes, products, and the count of operations."""
+"""The interface of a connection: shapes, products, and counts of operations."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Connection(ABC):
 
     @property
     def constant_weight(self) -> float | None:
-        """What every synapse weighs, not yet rounded, where no weights learn; else None."""
+        """The weight of every synapse, not rounded, if no weights learn; otherwise None."""
         return None
 
     @property

@@ -1,4 +1,4 @@
-"""The kinds of layers and connections there are, and what to say of one that an engine lacks."""
+"""The kinds of layers and connections, and the refusal of a kind that an engine lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers in one word each, as command lines and tables of parameters write them.
+"""A notation of layers, one word each, for command lines and tables of parameters.
 
 ========================  ==========================================
 ``conv16k5``              ``Conv2D(16, 5)``

@@ -70,7 +70,7 @@ class AveragePooling(SynapseList):
 
     @property
     def constant_weight(self) -> float:
-        """What every synapse weighs, 1 / m^2."""
+        """The weight of every synapse, 1 / m^2."""
         return 1 / self.layer.size**2
 
     @property
@@ -98,7 +98,7 @@ class AveragePooling(SynapseList):
         return Synapses.ordered(squares.reshape(-1), j, np.zeros_like(j))
 
     def outer(self, c: Array, e: Array) -> Array:
-        """Return the changes of no weights."""
+        """Return no changes: there are no weights."""
         return np.zeros(0, np.result_type(c, e))
 
     def synapses_with(self, c: Array, e: Array) -> int:

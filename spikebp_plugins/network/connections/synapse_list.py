@@ -70,15 +70,15 @@ class SynapseList(Connection):
         return np.bincount(self.synapses.j, minlength=self.n_above)
 
     def backward_weights(self, W: Array) -> Array:
-        """Return W itself: an error passes its synapses the other way."""
+        """Return W itself: errors pass the same synapses in the other direction."""
         return W
 
     def forward(self, k: Array, W: Array) -> WeightedCounts:
-        """Return the counts, and what adds up k_i W_w for each unit j."""
+        """Return the counts and the weights, with the product that sums k_i W_w for each unit j."""
         return WeightedCounts(k, W, self._forward)
 
     def backward(self, e: Array, B: Array) -> WeightedCounts:
-        """Return the errors, and what adds up e_j B_w for each unit i."""
+        """Return the errors and the weights, with the product that sums e_j B_w for each unit i."""
         return WeightedCounts(e, B, self._backward)
 
     def outer(self, c: Array, e: Array) -> Array:

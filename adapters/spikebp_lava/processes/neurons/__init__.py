@@ -221,7 +221,7 @@ class NeuronsModel(
         self._memory.spikes[self._l] += self._sent
 
     def _input_ends(self) -> bool | None:
-        """Return whether input ends with this step, or None if nobody says so."""
+        """Return whether input ends with this step; None if no process tells."""
         return input_ends(self.reset_in)
 
     def _send(self, k: Array) -> None:
@@ -293,7 +293,7 @@ class LearningModel(NeuronsModel):
         raise NotImplementedError
 
     def _teaching(self, now: Array, of_sample: Array) -> Array:
-        """Return `now`; where weights learn once, `of_sample` in the last step and 0 before."""
+        """Return `now` or, if weights learn once, `of_sample` in the last step and 0 before."""
         if not self._net.learns_once:
             return now
         return of_sample if self._clock.closes else np.zeros_like(of_sample)

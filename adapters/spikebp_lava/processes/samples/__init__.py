@@ -1,4 +1,4 @@
-"""Processes that hold a data set, and that collect scores."""
+"""The source process, which holds a data set, and the sink process, which collects scores."""
 
 from __future__ import annotations
 
